@@ -1,0 +1,1 @@
+"""Assay: a feature platform for machine learning, as a dbt project."""

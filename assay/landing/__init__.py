@@ -1,0 +1,6 @@
+"""Landing: files dropped by sources become rows of the warehouse, once each, with every line accounted for."""
+
+from assay.landing.declared import LandingTable, declared_tables
+from assay.landing.load import load_new_files
+
+__all__ = ["LandingTable", "declared_tables", "load_new_files"]

@@ -1,0 +1,293 @@
+"""Load new files of the landing zone into schema `landing`, once each, in transactions."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import groupby
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from assay.landing.declared import LandingTable, declared_tables
+from assay.landing.discover import LandingFile, discover
+from assay.landing.read import Tally, UnreadableFile, arrow_schema, read_file
+
+_BYTES_A_TRANSACTION = 256 << 20
+
+# Files are told apart by path and content: the same path with other content is a new version.
+# landing.signatures spares reading a file again only to find that nothing changed.
+_SCHEMA = """
+create schema if not exists landing;
+create table if not exists landing.files (
+    file_id bigint not null,
+    source_name varchar not null,
+    table_name varchar not null,
+    source_file varchar not null,
+    file_version integer not null,
+    size_bytes bigint not null,
+    content_sha256 varchar,
+    landed_at timestamp not null,
+    status varchar not null,
+    error varchar,
+    line_count bigint not null,
+    header_line_count bigint not null,
+    blank_line_count bigint not null,
+    row_line_count bigint not null,
+    row_count bigint not null,
+    malformed_row_count bigint not null,
+    unexpected_columns varchar[] not null,
+    loaded_at timestamp not null,
+    run_id varchar not null
+);
+create table if not exists landing.signatures (source_file varchar not null, signature varchar not null);
+"""
+
+
+@dataclass
+class _Version:
+    """A file as it is now: content, and what becomes of it."""
+
+    file: LandingFile
+    content_sha256: str | None
+    file_id: int
+    number: int
+    landed_at: datetime
+    error: str | None = None
+    status: str = "loaded"
+    tally: Tally = field(default_factory=Tally)
+
+    @property
+    def outcome(self) -> tuple[int, str, str | None]:
+        return self.number, self.status, self.error
+
+
+def load_new_files(
+    connection: duckdb.DuckDBPyConnection,
+    *,
+    landing: Path,
+    models: Path,
+    run_id: str,
+    loaded_at: datetime,
+    progress: Callable[[str], None] = lambda message: None,
+) -> None:
+    """Bring `landing.files` and the tables of rows up to date with the files under `landing`.
+
+    A file is loaded whole or not at all. One that cannot be read is recorded with its error and tried again
+    on every run, since the remedy may lie outside the file. Rows and record are committed together, so a run
+    killed at any moment leaves files either loaded or yet to load.
+
+    Args:
+        connection: to the warehouse, with no transaction under way.
+        landing: the landing zone's folder.
+        models: where the YAML files that declare landing tables lie.
+        run_id: written beside each file and row loaded.
+        loaded_at: the time of the run (UTC).
+        progress: told in a few words what has been loaded, after every transaction.
+
+    Raises:
+        LandingFolderMissing: there is no such folder.
+        DeclarationError: a landing table is declared wrongly.
+    """
+    connection.execute(_SCHEMA)
+    tables = declared_tables(models)
+    for table in tables.values():
+        _create_table(connection, table)
+    loader = _Loader(connection, tables, run_id, loaded_at)
+    pending = [version for file in discover(landing) if (version := loader.version_to_load(file))]
+    loader.remember_touched()
+    pending.sort(key=lambda version: (version.file.source, version.file.table, version.landed_at, version.file.name))
+    for place, versions in groupby(pending, key=lambda version: (version.file.source, version.file.table)):
+        for batch in _by_size(versions):
+            loader.load(tables.get(place), batch)
+            rows = sum(version.tally.rows for version in batch)
+            progress(f"{'/'.join(place) or 'elsewhere'}: {len(batch)} files, {rows:,} rows")
+
+
+def _by_size(versions: Iterator[_Version]) -> Iterator[list[_Version]]:
+    batch: list[_Version] = []
+    size = 0
+    for version in versions:
+        batch.append(version)
+        size += version.file.size
+        if size >= _BYTES_A_TRANSACTION:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _create_table(connection: duckdb.DuckDBPyConnection, table: LandingTable) -> None:
+    """Create the table of rows; a column declared since then is added, and filled from `other_values`."""
+    wanted = arrow_schema(table)
+    types = {pa.int64(): "bigint", pa.string(): "varchar"}
+    columns = ", ".join(f'"{column.name}" {types[column.type]}' for column in wanted)
+    connection.execute(f'create table if not exists landing."{table.relation}" ({columns})')
+    present = {row[0] for row in connection.execute(f'describe landing."{table.relation}"').fetchall()}
+    for name in [name for name in wanted.names if name not in present]:
+        connection.begin()
+        connection.execute(f'alter table landing."{table.relation}" add column "{name}" varchar')
+        connection.execute(
+            f'update landing."{table.relation}" set "{name}" = json_extract_string(other_values, ?) '
+            "where other_values is not null",
+            [f'$."{name}"'],
+        )
+        connection.commit()
+
+
+class _Loader:
+    """What the warehouse already holds, and how more is added to it."""
+
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        tables: dict[tuple[str, str], LandingTable],
+        run_id: str,
+        loaded_at: datetime,
+    ) -> None:
+        self._connection = connection
+        self._tables = tables
+        self._run_id = run_id
+        self._loaded_at = loaded_at
+        self.touched: list[LandingFile] = []
+        self._signatures = dict(connection.execute("from landing.signatures").fetchall())
+        self._known: dict[str, dict[str | None, tuple[int, str, str | None]]] = {}
+        for name, content, number, status, error in connection.execute(
+            "select source_file, content_sha256, file_version, status, error from landing.files"
+        ).fetchall():
+            self._known.setdefault(name, {})[content] = (number, status, error)
+
+    def version_to_load(self, file: LandingFile) -> _Version | None:
+        """Return the version of `file` that is still to be loaded, or None where it is in the warehouse."""
+        if self._signatures.get(file.name) == file.signature:
+            return None
+        known = self._known.get(file.name, {})
+        error = None
+        try:
+            content = _sha256(file.path)
+        except OSError as os_error:
+            content = None
+            error = f"Cannot be read ({os_error.strerror}): check its permissions and the disk."
+        number, status, _ = known.get(content, (len(known) + 1, "new", None))
+        if status == "loaded":
+            self.touched.append(file)
+            return None
+        try:
+            landed_at = file.landed_at
+        except ValueError:
+            landed_at = file.modified_at
+            error = error or "The folder's landed_at is no time: name it landed_at=YYYY-MM-DDTHH-MM-SS."
+        return _Version(file, content, _file_id(file.name, content), number, landed_at, error)
+
+    def remember_touched(self) -> None:
+        """Note the signatures of files whose content is in the warehouse already, whatever their time stamp."""
+        self._connection.begin()
+        self._remember(self.touched)
+        self._connection.commit()
+
+    def load(self, table: LandingTable | None, versions: list[_Version]) -> None:
+        """Load the files of one landing table (None: of a folder nobody declared) in one transaction."""
+        self._connection.begin()
+        try:
+            if table is None:
+                for version in versions:
+                    version.status, version.error = "unknown_table", _unknown_table(version.file)
+            else:
+                batches = pa.RecordBatchReader.from_batches(arrow_schema(table), _rows(table, versions))
+                self._connection.register("landed_batches", batches)
+                self._connection.execute(
+                    f'insert into landing."{table.relation}" by name select * from landed_batches'
+                )
+                self._connection.unregister("landed_batches")
+                failed = [version.file_id for version in versions if version.status == "failed"]
+                if failed:
+                    self._connection.execute(
+                        f'delete from landing."{table.relation}" where list_contains(?, file_id)', [failed]
+                    )
+            self._record(versions)
+            self._connection.commit()
+        except BaseException:
+            self._connection.rollback()
+            raise
+
+    def _record(self, versions: list[_Version]) -> None:
+        self._remember([version.file for version in versions if version.status == "loaded"])
+        changed = [version for version in versions if version.outcome != self._known_outcome(version)]
+        files = [self._file_row(version) for version in changed]
+        self._replace("landing.files", "file_id", files)
+
+    def _known_outcome(self, version: _Version) -> tuple[int, str, str | None] | None:
+        return self._known.get(version.file.name, {}).get(version.content_sha256)
+
+    def _file_row(self, version: _Version) -> dict[str, object]:
+        file, tally = version.file, version.tally
+        return {
+            "file_id": version.file_id,
+            "source_name": file.source,
+            "table_name": file.table,
+            "source_file": file.name,
+            "file_version": version.number,
+            "size_bytes": file.size,
+            "content_sha256": version.content_sha256,
+            "landed_at": version.landed_at,
+            "status": version.status,
+            "error": version.error,
+            "line_count": tally.lines,
+            "header_line_count": tally.header_lines,
+            "blank_line_count": tally.blank_lines,
+            "row_line_count": tally.row_lines,
+            "row_count": tally.rows,
+            "malformed_row_count": tally.malformed_rows,
+            "unexpected_columns": tally.unexpected_columns,
+            "loaded_at": self._loaded_at,
+            "run_id": self._run_id,
+        }
+
+    def _remember(self, files: list[LandingFile]) -> None:
+        signatures = [{"source_file": file.name, "signature": file.signature} for file in files]
+        self._replace("landing.signatures", "source_file", signatures)
+
+    def _replace(self, relation: str, key: str, rows: list[dict[str, object]]) -> None:
+        """Put rows in place of those with the same key, in two statements however many they are."""
+        if not rows:
+            return
+        self._connection.register("replacement_rows", pa.Table.from_pylist(rows))
+        self._connection.execute(f"delete from {relation} where {key} in (select {key} from replacement_rows)")
+        self._connection.execute(f"insert into {relation} by name select * from replacement_rows")
+        self._connection.unregister("replacement_rows")
+
+
+def _rows(table: LandingTable, versions: list[_Version]) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of all files; those of a file that turns out unreadable are taken out again by the caller."""
+    for version in versions:
+        try:
+            if version.error:
+                raise UnreadableFile(version.error)
+            yield from read_file(version.file, table, version.file_id, version.tally)
+            if version.file.has_changed():
+                raise UnreadableFile("The file changed while it was being read: the next run loads it.")
+        except UnreadableFile as error:
+            version.status, version.error, version.tally = "failed", str(error), Tally()
+
+
+def _unknown_table(file: LandingFile) -> str:
+    if not file.table:
+        return "Lies outside any <source>/<table>/ folder: move it into one."
+    return (
+        f"No landing table {file.source}/{file.table} is declared: "
+        "declare it under sources: in models/, or move the folder away."
+    )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _file_id(name: str, content_sha256: str | None) -> int:
+    """Derive a file's number from path and content, so that it does not depend on the order of loading."""
+    digest = hashlib.sha256(f"{name}\0{content_sha256}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1

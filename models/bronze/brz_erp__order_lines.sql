@@ -1,0 +1,1 @@
+{{ landed_rows('erp', 'order_lines') }}
