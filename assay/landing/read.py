@@ -19,7 +19,7 @@ from assay.landing.declared import LandingTable
 from assay.landing.discover import LandingFile
 
 _ROWS_A_BATCH = 50_000
-_BYTES_A_CHUNK = 4 << 20
+_BYTES_A_CHUNK = 1 << 20
 _NOT_UTF8 = "not UTF-8: send the file again in UTF-8"
 
 

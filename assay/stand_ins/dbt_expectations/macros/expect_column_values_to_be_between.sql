@@ -1,0 +1,6 @@
+{% test expect_column_values_to_be_between(
+    model, column_name, min_value=none, max_value=none, row_condition=none, strictly=false
+) %}
+    {%- set in_range = dbt_expectations._between(column_name, min_value, max_value, strictly) -%}
+    {{ dbt_expectations.test_expression_is_true(model, in_range, row_condition=row_condition) }}
+{% endtest %}

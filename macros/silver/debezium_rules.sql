@@ -1,0 +1,15 @@
+{% macro debezium_rules(key, content={}) -%}
+    {%- set structure = {
+        'malformed_row': 'malformed_reason is not null',
+        'tombstone': 'is_tombstone',
+        'malformed_json': 'not is_json',
+        'not_an_object': 'not is_object',
+    } -%}
+    {%- set common = {
+        'unknown_op': "op is null or op not in ('c', 'r', 'u', 'd')",
+        'missing_key': key ~ ' is null',
+        'invalid_ts_ms': 'claimed_at is null or not coalesce(' ~ assay.within_event_range('received_at') ~ ', false)',
+    } -%}
+    {%- do common.update(content) -%}
+    {{ assay.broken_rules(structure, common) }}
+{%- endmacro %}

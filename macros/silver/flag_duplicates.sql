@@ -1,0 +1,75 @@
+{% macro flag_duplicates(relation, bronze, key, rule_id=none) -%}
+    {%- set key_columns = key | join(', ') -%}
+    {%- set arrival = 'available_at, landed_at, source_file, file_version, row_number' -%}
+    update {{ relation }} as checked
+    set rule_ids = verdicts.rule_ids
+    from (
+        with shared_keys as (
+
+            select {{ key_columns }}
+            from {{ relation }}
+            where {{ key | join(' is not null and ') }} is not null
+            group by all
+            having count(*) > 1
+
+        ),
+
+        candidates as (
+
+            select
+                {{ key_columns }},
+                checked.*
+                exclude ({{ key_columns }})
+                replace (
+                    nullif(
+                        list_filter(
+                            checked.rule_ids, lambda rule: rule not in ('exact_duplicate', '{{ rule_id }}')
+                        ),
+                        []
+                    ) as rule_ids
+                ),
+                landed.content_hash as landed_hash
+            from {{ relation }} as checked
+            semi join shared_keys using ({{ key_columns }})
+            inner join {{ bronze }} as landed
+                on checked.file_id = landed.file_id and checked.row_number = landed.row_number
+
+        ),
+
+        copies as (
+
+            select
+                *,
+                row_number() over (partition by {{ key_columns }}, landed_hash order by {{ arrival }}) as copy_number
+            from candidates
+
+        ),
+
+        arrivals as (
+
+            select
+                *,
+                row_number() over (
+                    partition by {{ key_columns }}, copy_number = 1 and rule_ids is null order by {{ arrival }}
+                ) as arrival_number
+            from copies
+
+        )
+
+        select
+            file_id,
+            row_number,
+            case
+                when copy_number > 1 then list_append(coalesce(rule_ids, []), 'exact_duplicate')
+                {%- if rule_id %}
+                when rule_ids is null and arrival_number > 1 then ['{{ rule_id }}']
+                {%- endif %}
+                else rule_ids
+            end as rule_ids
+        from arrivals
+    ) as verdicts
+    where
+        checked.file_id = verdicts.file_id
+        and checked.row_number = verdicts.row_number
+        and checked.rule_ids is distinct from verdicts.rule_ids
+{%- endmacro %}

@@ -1,0 +1,1 @@
+{{ kept_rows(ref('slv_price_list__checked')) }}

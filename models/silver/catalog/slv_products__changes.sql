@@ -1,0 +1,1 @@
+{{ effective_changes(ref('slv_products__checked'), 'product_id') }}

@@ -1,0 +1,59 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    on_schema_change='fail',
+    post_hook="{{ assay.flag_duplicates(
+        this, ref('brz_catalog__products'), ['product_id', 'log_position', 'op'], 'repeated_change'
+    ) }}"
+) }}
+
+with landed as (
+
+    {{ debezium_rows(ref('brz_catalog__products'), [
+        'product_id', 'product_name', 'category', 'brand', 'unit_cost', 'is_active', 'created_at'
+    ]) }}
+
+),
+
+timed as (
+
+    select
+        *,
+        case when {{ within_event_range('written_at') }} then written_at end as claimed_at,
+        {{ available_at(
+            'catalog', 'products', event_at='written_at',
+            written_at='case when ' ~ within_event_range('received_at') ~ ' then received_at end'
+        ) }} as available_at
+    from landed
+
+),
+
+final as (
+
+    select
+        nullif(trim(attributes.product_id), '') as product_id,
+        op,
+        is_deleted,
+        is_snapshot,
+        attributes.product_name,
+        attributes.category,
+        attributes.brand,
+        {{ strict_number('attributes.unit_cost', 'decimal(18, 4)') }} as unit_cost,
+        try_cast(attributes.is_active as boolean) as is_active,
+        {{ utc_timestamp('attributes.created_at') }} as introduced_at,
+        log_position,
+        {{ event_before_available('claimed_at', 'available_at') }} as event_at,
+        claimed_at,
+        available_at,
+        {{ debezium_rules(
+            "nullif(trim(attributes.product_id), '')",
+            {'invalid_unit_cost': 'attributes.unit_cost is not null and '
+                ~ strict_number('attributes.unit_cost', 'decimal(18, 4)') ~ ' is null'}
+        ) }} as rule_ids,
+        {{ as_landed() }}
+    from timed
+    where {{ known_as_of() }}
+
+)
+
+select * from final

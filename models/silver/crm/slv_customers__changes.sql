@@ -1,0 +1,1 @@
+{{ effective_changes(ref('slv_customers__checked'), 'customer_id') }}

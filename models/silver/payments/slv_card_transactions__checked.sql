@@ -1,0 +1,96 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    on_schema_change='fail',
+    post_hook="{{ assay.flag_duplicates(
+        this, ref('brz_payments__card_transactions'), ['card_id', 'transaction_number'], 'duplicate_transaction'
+    ) }}"
+) }}
+
+with landed as (
+
+    {{ rows_to_check(ref('brz_payments__card_transactions')) }}
+
+),
+
+typed as (
+
+    select
+        *,
+        nullif(trim(cc_num), '') as card_id,
+        nullif(trim(trans_num), '') as transaction_number,
+        -- The generator marks every merchant so; the mark says nothing about fraud.
+        nullif(regexp_replace(trim(merchant), '^fraud_', ''), '') as merchant_id,
+        nullif(trim(landed.category), '') as merchant_category,
+        {{ strict_number('amt', 'decimal(18, 2)') }} as amount,
+        {{ strict_number('lat', 'decimal(9, 6)') }} as home_latitude,
+        {{ strict_number('long', 'decimal(9, 6)') }} as home_longitude,
+        {{ strict_number('merch_lat', 'decimal(9, 6)') }} as merchant_latitude,
+        {{ strict_number('merch_long', 'decimal(9, 6)') }} as merchant_longitude,
+        {{ strict_number('city_pop', 'integer') }} as home_city_population,
+        try_cast(dob as date) as birth_date,
+        case trim(landed.is_fraud) when '1' then true when '0' then false end as is_fraudulent,
+        {{ utc_timestamp('trans_date_trans_time') }} as written_at
+    from landed
+
+),
+
+timed as (
+
+    select
+        *,
+        case when {{ within_event_range('written_at') }} then written_at end as claimed_at,
+        {{ available_at('payments', 'card_transactions', event_at='claimed_at') }} as available_at
+    from typed
+
+),
+
+final as (
+
+    select
+        card_id,
+        transaction_number,
+        merchant_id,
+        merchant_category as category,
+        amount,
+        merchant_latitude,
+        merchant_longitude,
+        is_fraudulent as is_fraud,
+        home_latitude,
+        home_longitude,
+        nullif(trim("first"), '') as holder_first_name,
+        nullif(trim("last"), '') as holder_last_name,
+        nullif(trim(gender), '') as holder_gender,
+        birth_date as holder_birth_date,
+        nullif(trim(job), '') as holder_job,
+        nullif(trim(street), '') as home_street,
+        nullif(trim(city), '') as home_city,
+        nullif(trim(state), '') as home_state,
+        nullif(trim(zip), '') as home_zip,
+        home_city_population,
+        {{ event_before_available('claimed_at', 'available_at') }} as event_at,
+        claimed_at,
+        available_at,
+        {{ broken_rules(
+            structure={'malformed_row': 'malformed_reason is not null'},
+            content={
+                'missing_card': 'card_id is null',
+                'missing_transaction_number': 'transaction_number is null',
+                'missing_merchant': 'merchant_id is null',
+                'missing_category': 'merchant_category is null',
+                'invalid_amount': 'amount is null',
+                'invalid_coordinates': 'not coalesce(' ~
+                    'abs(home_latitude) <= 90 and abs(home_longitude) <= 180' ~
+                    ' and abs(merchant_latitude) <= 90 and abs(merchant_longitude) <= 180, false)',
+                'invalid_is_fraud': 'is_fraudulent is null',
+                'invalid_transaction_time': 'written_at is null',
+                'transaction_time_out_of_range': 'written_at is not null and claimed_at is null',
+            }
+        ) }} as rule_ids,
+        {{ as_landed() }}
+    from timed
+    where {{ known_as_of() }}
+
+)
+
+select * from final

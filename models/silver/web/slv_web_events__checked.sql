@@ -1,0 +1,116 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    on_schema_change='fail',
+    post_hook="{{ assay.flag_duplicates(this, ref('brz_web__events'), ['message_id'], 'duplicate_message') }}"
+) }}
+
+with landed as (
+
+    {{ rows_to_check(ref('brz_web__events')) }}
+
+),
+
+event_types as (
+
+    select * from {{ ref('web_event_types') }}
+
+),
+
+parsed as (
+
+    select
+        * exclude (content_hash),
+        try(json_transform(line, '{
+            "messageId": "VARCHAR", "userId": "VARCHAR", "anonymousId": "VARCHAR", "event": "VARCHAR",
+            "timestamp": "VARCHAR", "receivedAt": "VARCHAR",
+            "properties": {
+                "product_id": "VARCHAR", "category": "VARCHAR", "price": "VARCHAR", "quantity": "VARCHAR",
+                "order_id": "VARCHAR", "total": "VARCHAR", "query": "VARCHAR"
+            }
+        }')) as document
+    from landed
+
+),
+
+typed as (
+
+    select
+        * exclude (line),
+        trim(line) = 'null' as is_null,
+        left(ltrim(line), 1) = '{' as is_object,
+        nullif(document."messageId", '') as message_id,
+        nullif(document."userId", '') as customer_id,
+        nullif(document."anonymousId", '') as anonymous_id,
+        {{ strict_number('document.properties.price', 'decimal(18, 2)') }} as price,
+        {{ strict_number('document.properties.quantity', 'integer') }} as quantity,
+        {{ strict_number('document.properties.total', 'decimal(18, 2)') }} as order_amount,
+        {{ utc_timestamp('document."timestamp"') }} as written_at,
+        {{ utc_timestamp('document."receivedAt"') }} as received_at
+    from parsed
+
+),
+
+timed as (
+
+    select
+        *,
+        case when {{ within_event_range('written_at') }} then written_at end as claimed_at,
+        {{ available_at(
+            'web', 'events', event_at='written_at',
+            written_at='case when ' ~ within_event_range('received_at') ~ ' then received_at end'
+        ) }} as available_at
+    from typed
+
+),
+
+final as (
+
+    select
+        timed.message_id,
+        timed.customer_id,
+        timed.anonymous_id,
+        timed.document.event as event_name,
+        event_types.event_type,
+        timed.document.properties.product_id as product_id,
+        timed.document.properties.category as category,
+        timed.price,
+        timed.quantity,
+        timed.document.properties.order_id as order_id,
+        timed.order_amount,
+        timed.document.properties.query as search_query,
+        {{ event_before_available('timed.claimed_at', 'timed.available_at') }} as event_at,
+        timed.claimed_at,
+        timed.available_at,
+        {{ broken_rules(
+            structure={
+                'malformed_row': 'timed.malformed_reason is not null',
+                'malformed_json': 'timed.document is null and not timed.is_null',
+                'not_an_object': 'not timed.is_object',
+            },
+            content={
+                'missing_message_id': 'timed.message_id is null',
+                'missing_identity': 'timed.customer_id is null and timed.anonymous_id is null',
+                'unknown_event': 'event_types.event_type is null',
+                'invalid_timestamp': 'timed.written_at is null',
+                'timestamp_out_of_range': 'timed.written_at is not null and timed.claimed_at is null',
+                'invalid_received_at': 'not coalesce(' ~ within_event_range('timed.received_at') ~ ', false)',
+                'invalid_price': 'timed.document.properties.price is not null and timed.price is null',
+                'invalid_quantity': 'timed.document.properties.quantity is not null and timed.quantity is null',
+                'invalid_order_amount': 'timed.document.properties.total is not null and timed.order_amount is null',
+            }
+        ) }} as rule_ids,
+        timed.file_id,
+        timed.row_number,
+        timed.source_file,
+        timed.file_version,
+        timed.landed_at,
+        timed.loaded_at,
+        timed.run_id
+    from timed
+    left join event_types on timed.document.event = event_types.event_name
+    where {{ known_as_of('timed.available_at') }}
+
+)
+
+select * from final
