@@ -16,10 +16,11 @@ with landed as (
 typed as (
 
     select
-        *,
-        nullif(trim(landed.product_id), '') as listed_product_id,
-        {{ strict_number('landed.unit_price', 'decimal(18, 4)') }} as list_price,
-        nullif(trim(landed.currency), '') as currency_code,
+        {{ as_landed() }},
+        malformed_reason,
+        nullif(trim(product_id), '') as product_id,
+        {{ strict_number('unit_price', 'decimal(18, 4)') }} as unit_price,
+        nullif(trim(currency), '') as currency,
         {{ utc_timestamp('exported_at') }} as written_at
     from landed
 
@@ -38,18 +39,18 @@ timed as (
 final as (
 
     select
-        listed_product_id as product_id,
-        list_price as unit_price,
-        currency_code as currency,
+        product_id,
+        unit_price,
+        currency,
         {{ event_before_available('claimed_at', 'available_at') }} as event_at,
         claimed_at,
         available_at,
         {{ broken_rules(
             structure={'malformed_row': 'malformed_reason is not null'},
             content={
-                'missing_product_id': 'listed_product_id is null',
-                'invalid_unit_price': 'list_price is null',
-                'invalid_currency': "not coalesce(regexp_full_match(currency_code, '[A-Z]{3}'), false)",
+                'missing_product_id': 'product_id is null',
+                'invalid_unit_price': 'unit_price is null',
+                'invalid_currency': "not coalesce(regexp_full_match(currency, '[A-Z]{3}'), false)",
                 'invalid_exported_at': 'claimed_at is null',
             }
         ) }} as rule_ids,

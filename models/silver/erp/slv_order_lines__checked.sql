@@ -14,7 +14,9 @@ with landed as (
 typed as (
 
     select
-        *,
+        {{ as_landed() }},
+        content_hash,
+        malformed_reason,
         nullif(trim("InvoiceNo"), '') as order_id,
         nullif(trim("StockCode"), '') as product_id,
         nullif(trim("Description"), '') as product_description,

@@ -1,0 +1,3 @@
+{% macro end_of_time() -%}
+    timestamp '9999-12-31'
+{%- endmacro %}
