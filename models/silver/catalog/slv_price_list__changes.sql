@@ -17,18 +17,25 @@ dumps as (
 ),
 
 -- A dump that arrives after a later one tells nothing new; of dumps that arrive together, the last export counts.
-dumps_in_order as (
+telling_dumps as (
 
-    select
-        file_id,
-        available_at,
-        row_number() over (order by available_at) as dump_number
+    select file_id, available_at
     from dumps
     qualify
         row_number() over (partition by available_at order by exported_at desc, file_id) = 1
         and exported_at = max(exported_at) over (
             order by available_at range between unbounded preceding and current row
         )
+
+),
+
+dumps_in_order as (
+
+    select
+        file_id,
+        available_at,
+        row_number() over (order by available_at) as dump_number
+    from telling_dumps
 
 ),
 
@@ -66,20 +73,28 @@ listings as (
 
 ),
 
+mentions_in_order as (
+
+    select
+        *,
+        lead(dump_number) over (partition by product_id order by dump_number) as next_dump_number
+    from mentions
+
+),
+
 delistings as (
 
     select
-        mentions.product_id,
-        mentions.dump_number + 1 as dump_number,
+        mentions_in_order.product_id,
+        mentions_in_order.dump_number + 1 as dump_number,
         null::decimal(18, 4) as unit_price,
         null::varchar as currency,
         false as is_listed
-    from mentions
+    from mentions_in_order
     cross join last_dump
-    where mentions.dump_number < last_dump.dump_number
-    qualify
-        lead(mentions.dump_number) over (partition by mentions.product_id order by mentions.dump_number)
-        is distinct from mentions.dump_number + 1
+    where
+        mentions_in_order.dump_number < last_dump.dump_number
+        and mentions_in_order.next_dump_number is distinct from mentions_in_order.dump_number + 1
 
 ),
 
