@@ -17,7 +17,7 @@ WEEK = 7
 MINUTE_MS = 60_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Change:
     """A change of one row. The log's position `lsn` is given in the order of commits."""
 
@@ -91,14 +91,17 @@ class ChangeLog:
     def _deliver_week(self) -> None:
         changes = sorted(self._week, key=lambda change: change.committed_ms)
         self._week = []
-        successors = self._successors(changes)
-        for change, successor in zip(changes, successors, strict=True):
+        overtaking: set[Change] = set()
+        for change, successor in zip(changes, self._successors(changes), strict=True):
             self._logged += 1
             delivered = self._logged_change(change)
             kind = None
             if self._logged >= self.dirt.due:
-                kind = self.dirt.pick(self._logged, partial(_fits, change, successor))
+                # What overtakes another change must not be overtaken itself.
+                rival = None if change in overtaking else successor
+                kind = self.dirt.pick(self._logged, partial(_fits, change, rival))
             if kind == "out_of_order" and successor is not None:
+                overtaking.add(successor)
                 overtaken_ms = successor.committed_ms + self._rng.randrange(5_000, 30_000)
                 delivered = replace(delivered, ts_ms=overtaken_ms)
             self._deliver(delivered.ts_ms, self._line(delivered))

@@ -9,7 +9,8 @@ from assay.demo.people import Customers, draw_country
 from assay.demo.products import CATEGORIES, Shelf
 
 OFFLINE_ORDERS_PER_WEB_ORDER = 1 / 3
-SHARE_WITHOUT_CUSTOMER = 0.25
+#: One offline order in so many, beginning with the first, names no customer.
+ANONYMOUS_EVERY = 4
 PHONE_HOURS = range(8, 18)
 _RETURN_RATES = {category.name: category.return_rate for category in CATEGORIES}
 
@@ -39,6 +40,8 @@ class Invoicing:
         self._rng = rng
         self._customers = customers
         self._numbers = 1_000_000
+        self._offline_orders = 0
+        self._has_returns = False
         self._returns: dict[int, list[Invoice]] = {}
 
     def issue(self, day: int, orders: Iterable[Order], shelf: Shelf) -> list[Invoice]:
@@ -53,7 +56,9 @@ class Invoicing:
 
     def _offline_invoice(self, day: int, shelf: Shelf) -> Invoice:
         rng = self._rng
-        if rng.random() < SHARE_WITHOUT_CUSTOMER:
+        is_anonymous = self._offline_orders % ANONYMOUS_EVERY == 0
+        self._offline_orders += 1
+        if is_anonymous:
             customer_id, country = "", draw_country(rng)
         else:
             customer = self._customers.draw(rng, day)
@@ -66,12 +71,16 @@ class Invoicing:
         return Invoice(self._next_number(), day, second, customer_id, country, channel, lines)
 
     def _plan_return(self, invoice: Invoice) -> None:
-        """Some products come back, how often depends on their category; all of an order on one day."""
+        """Some products come back, how often depends on their category; all of an order on one day.
+
+        The first invoice comes back whole, so that even a small company knows cancellations.
+        """
         rng = self._rng
+        is_first, self._has_returns = not self._has_returns, True
         back = tuple(
             replace(line, quantity=-rng.randint(1, line.quantity))
             for line in invoice.lines
-            if rng.random() < _RETURN_RATES[line.product.category]
+            if is_first or rng.random() < _RETURN_RATES[line.product.category]
         )
         if back:
             day = invoice.day + rng.randint(2, 21)

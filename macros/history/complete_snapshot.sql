@@ -1,6 +1,9 @@
 {% macro complete_snapshot(snapshot, changes, unique_key, changed_at, columns) -%}
     {#- A snapshot sees the newest state alone. What changed between two runs is put in from the changes themselves,
-        and every range is made to end where the next begins. -#}
+        what a dump that came late disproves is taken out, and every range is made to end where the next begins. -#}
+    delete from {{ snapshot }}
+    where ({{ unique_key }}, dbt_valid_from) not in (select {{ unique_key }}, {{ changed_at }} from {{ changes }});
+
     insert into {{ snapshot }} by name
     select
         {{ unique_key }},

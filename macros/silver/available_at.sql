@@ -1,22 +1,18 @@
 {% macro available_at(source_name, table_name, event_at, landed_at='landed_at', written_at=none) -%}
-    {%- set declared = namespace(availability=none) -%}
-    {%- if execute -%}
-        {%- for node in graph.sources.values() if node.source_name == source_name and node.name == table_name -%}
-            {%- set declared.availability = node.config.meta.get('availability') -%}
-        {%- endfor -%}
-        {%- if not declared.availability or declared.availability.at not in ('landed', 'column', 'lag') -%}
-            {{ exceptions.raise_compiler_error(
-                model.name ~ ": source " ~ source_name ~ "." ~ table_name ~ " must declare meta.availability.at"
-                ~ " as one of landed, column, lag"
-            ) }}
-        {%- endif -%}
-    {%- endif -%}
-    {%- if not declared.availability or declared.availability.at == 'landed' -%}
+    {%- set source_table = source_name ~ '.' ~ table_name -%}
+    {%- set availability = var('availability').get(source_table, {}) -%}
+    {%- if availability.at == 'landed' -%}
         {{ landed_at }}
-    {%- elif declared.availability.at == 'column' -%}
+    {%- elif availability.at == 'column' and written_at -%}
         coalesce({{ written_at }}, {{ landed_at }})
-    {%- else -%}
+    {%- elif availability.at == 'lag' and availability.lag -%}
         {#- Nothing can be available before it happened, nor after its file has landed. -#}
-        coalesce(least({{ event_at }} + interval '{{ declared.availability.lag }}', {{ landed_at }}), {{ landed_at }})
+        coalesce(least({{ event_at }} + interval '{{ availability.lag }}', {{ landed_at }}), {{ landed_at }})
+    {%- else -%}
+        {{ exceptions.raise_compiler_error(
+            model.name ~ ": the var availability must say of " ~ source_table ~ " one of {at: landed}, "
+            ~ "{at: lag, lag: 2 seconds} or, where the model passes written_at, {at: column}; it says "
+            ~ (availability or 'nothing')
+        ) }}
     {%- endif -%}
 {%- endmacro %}

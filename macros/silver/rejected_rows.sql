@@ -40,7 +40,7 @@ final as (
         rejected.rule_ids,
         reasons.reason,
         rejected.available_at,
-        landed.*
+        landed.* exclude (file_id)
     from rejected
     inner join landed on rejected.file_id = landed.file_id and rejected.row_number = landed.row_number
     left join reasons on rejected.rule_ids = reasons.rule_ids

@@ -36,7 +36,7 @@ timed as (
         case when {{ within_event_range('written_at') }} then written_at end as claimed_at,
         {{ available_at('erp', 'order_lines', event_at='written_at') }} as available_at,
         try_cast(
-            round(quantity::decimal(18, 0) * unit_price, 2) as decimal(18, 2)
+            round(quantity::decimal(38, 0) * unit_price, 2) as decimal(18, 2)
         ) as line_amount
     from typed
 

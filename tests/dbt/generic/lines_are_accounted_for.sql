@@ -1,8 +1,8 @@
 {% test lines_are_accounted_for(model) -%}
 {%- set declared = [] -%}
 {%- if execute -%}
-    {#- The graph, and no list to forget a table in; it also leaves the test a child of the list of files alone, -#}
-    {#- so that whatever is built from a file waits for it. -#}
+    {#- The graph, not a list in which a table could be forgotten. The test then depends on the files alone, and
+        dbt lets all that is built from them wait for it. -#}
     {%- for node in graph.sources.values() if node.config.meta.get('landing') -%}
         {%- do declared.append(node) -%}
     {%- endfor -%}

@@ -1,0 +1,197 @@
+"""What a warehouse holds: rows landed, kept and rejected, and the files that need a person."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import duckdb
+
+_CHECKED = "__checked"
+
+
+@dataclass(frozen=True)
+class LandedTable:
+    """Files and rows of one source table, in all and in this run; `landed` counts loaded files only."""
+
+    source: str
+    files: int
+    files_in_run: int
+    landed: int
+    landed_in_run: int
+
+
+@dataclass(frozen=True)
+class CheckedTable:
+    """What silver makes of the rows of one source table."""
+
+    source: str
+    name: str
+    kept: int
+    rejected: int
+
+
+@dataclass(frozen=True)
+class Rejects:
+    """How many rows break a rule; a row may break several."""
+
+    table: str
+    rule_id: str
+    reason: str
+    remedy: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class TroubledFile:
+    """A file whose newest version is not loaded, and why."""
+
+    source_file: str
+    status: str
+    error: str
+
+
+@dataclass(frozen=True)
+class UnexpectedColumns:
+    """Columns nobody declared, in files loaded in this run."""
+
+    source: str
+    columns: tuple[str, ...]
+    files: int
+
+
+@dataclass(frozen=True)
+class Account:
+    """Everything landed and checked so far, and what of it this run brought."""
+
+    landed: list[LandedTable] = field(default_factory=list)
+    checked: list[CheckedTable] = field(default_factory=list)
+    rejects: list[Rejects] = field(default_factory=list)
+    troubled: list[TroubledFile] = field(default_factory=list)
+    changed_files: list[str] = field(default_factory=list)
+    unexpected: list[UnexpectedColumns] = field(default_factory=list)
+
+
+def read_account(warehouse: Path, run_id: str) -> Account:
+    """Take stock of `warehouse`, and of what the run `run_id` added.
+
+    Raises:
+        duckdb.Error: the warehouse cannot be opened.
+    """
+    if not warehouse.exists():
+        return Account()
+    with duckdb.connect(str(warehouse), read_only=True) as connection:
+        tables = set(
+            connection.execute(
+                "select schema_name, table_name from duckdb_tables() where database_name = current_database()"
+            ).fetchall()
+        )
+        if ("landing", "files") not in tables:
+            return Account()
+        checked = sorted(name for schema, name in tables if schema == "silver" and name.endswith(_CHECKED))
+        return Account(
+            landed=_landed(connection, run_id),
+            checked=[row for name in checked for row in _checked(connection, name)],
+            rejects=(
+                [row for name in checked for row in _rejects(connection, name)]
+                if ("silver", "slv_rules") in tables
+                else []
+            ),
+            troubled=_troubled(connection),
+            changed_files=_changed(connection, run_id),
+            unexpected=_unexpected(connection, run_id),
+        )
+
+
+def _landed(connection: duckdb.DuckDBPyConnection, run_id: str) -> list[LandedTable]:
+    rows = connection.execute(
+        """
+        select
+            source_name || '/' || table_name as source,
+            count(*),
+            count(*) filter (where run_id = $1),
+            sum(row_count)::bigint,
+            coalesce(sum(row_count) filter (where run_id = $1), 0)::bigint
+        from landing.files
+        where status = 'loaded'
+        group by all
+        order by source
+        """,
+        [run_id],
+    ).fetchall()
+    return [LandedTable(*row) for row in rows]
+
+
+def _checked(connection: duckdb.DuckDBPyConnection, name: str) -> list[CheckedTable]:
+    rows = connection.execute(
+        f"""
+        select
+            files.source_name || '/' || files.table_name as source,
+            count(*) filter (where checked.rule_ids is null),
+            count(*) filter (where checked.rule_ids is not null)
+        from silver."{name}" as checked
+        inner join landing.files as files on checked.file_id = files.file_id
+        group by all
+        order by source
+        """
+    ).fetchall()
+    return [CheckedTable(row[0], name.removesuffix(_CHECKED), *row[1:]) for row in rows]
+
+
+def _rejects(connection: duckdb.DuckDBPyConnection, name: str) -> list[Rejects]:
+    rows = connection.execute(
+        f"""
+        with broken as (
+
+            select unnest(rule_ids) as rule_id, count(*) as row_count
+            from silver."{name}"
+            group by all
+
+        )
+
+        select broken.rule_id, coalesce(rules.reason, ''), coalesce(rules.remedy, ''), broken.row_count
+        from broken
+        left join silver.slv_rules as rules on broken.rule_id = rules.rule_id
+        order by broken.row_count desc, broken.rule_id
+        """
+    ).fetchall()
+    return [Rejects(name.removesuffix(_CHECKED), *row) for row in rows]
+
+
+def _troubled(connection: duckdb.DuckDBPyConnection) -> list[TroubledFile]:
+    rows = connection.execute(
+        """
+        select source_file, status, error
+        from landing.files
+        qualify row_number() over (partition by source_file order by file_version desc) = 1 and status <> 'loaded'
+        order by source_file
+        """
+    ).fetchall()
+    return [TroubledFile(*row) for row in rows]
+
+
+def _changed(connection: duckdb.DuckDBPyConnection, run_id: str) -> list[str]:
+    rows = connection.execute(
+        """
+        select distinct source_file
+        from landing.files
+        where run_id = ? and status = 'loaded' and file_version > 1
+        order by source_file
+        """,
+        [run_id],
+    ).fetchall()
+    return [name for (name,) in rows]
+
+
+def _unexpected(connection: duckdb.DuckDBPyConnection, run_id: str) -> list[UnexpectedColumns]:
+    rows = connection.execute(
+        """
+        select source_name || '/' || table_name as source, list_sort(unexpected_columns) as columns, count(*)
+        from landing.files
+        where run_id = ? and status = 'loaded' and len(unexpected_columns) > 0
+        group by all
+        order by all
+        """,
+        [run_id],
+    ).fetchall()
+    return [UnexpectedColumns(source, tuple(columns), files) for source, columns, files in rows]

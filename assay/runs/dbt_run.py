@@ -1,0 +1,101 @@
+"""Run dbt within this process, watched: what runs, how long it takes, and how it ends."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+from dbt.adapters.factory import reset_adapters
+from dbt.cli.main import dbtRunner
+
+
+class Watcher(Protocol):
+    """Told what dbt is doing, from whichever of its threads does it."""
+
+    def planned(self, nodes: int) -> None:
+        """Dbt is about to run so many nodes."""
+
+    def started(self, node: str) -> None:
+        """A node begins."""
+
+    def ended(self, node: str) -> None:
+        """A node has ended, well or not, or is skipped."""
+
+
+@dataclass
+class DbtOutcome:
+    """How a dbt command ended.
+
+    `seconds` is the wall time of the whole command; `duckdb_seconds` the sum over all SQL statements, which run
+    on several threads. `exception` is set where dbt could not run the nodes at all.
+    """
+
+    succeeded: bool = False
+    results: list[Any] = field(default_factory=list)
+    exception: BaseException | None = None
+    seconds: float = 0.0
+    duckdb_seconds: float = 0.0
+
+
+def run_dbt(arguments: list[str], *, on_start: Callable[[str], None], watcher: Watcher) -> DbtOutcome:
+    """Run a dbt command in the project of the current folder, without a word on the console.
+
+    The warehouse is closed again when this returns, and can be opened in any mode.
+
+    Args:
+        arguments: the command and its options, as on dbt's command line.
+        on_start: told dbt's invocation id before anything else happens; what it raises stops the run.
+        watcher: told of every node.
+    """
+    events = _Events(on_start, watcher)
+    started = time.monotonic()
+    try:
+        # The file log in logs/ keeps everything.
+        result = dbtRunner(callbacks=[events]).invoke(["--log-level", "none", "--no-print", *arguments])
+    finally:
+        _release_warehouse()
+    return DbtOutcome(
+        succeeded=result.success,
+        results=list(getattr(result.result, "results", [])),
+        exception=result.exception,
+        seconds=time.monotonic() - started,
+        duckdb_seconds=events.duckdb_seconds,
+    )
+
+
+class _Events:
+    """Listens to dbt's events, which come from all of its threads."""
+
+    def __init__(self, on_start: Callable[[str], None], watcher: Watcher) -> None:
+        self.duckdb_seconds = 0.0
+        self._on_start: Callable[[str], None] | None = on_start
+        self._watcher = watcher
+        self._lock = threading.Lock()
+
+    def __call__(self, event: Any) -> None:
+        with self._lock:
+            if self._on_start:
+                on_start, self._on_start = self._on_start, None
+                on_start(event.info.invocation_id)
+            match event.info.name:
+                case "SQLQueryStatus":
+                    self.duckdb_seconds += event.data.elapsed
+                case "ConcurrencyLine":
+                    self._watcher.planned(event.data.node_count)
+                case "NodeStart":
+                    self._watcher.started(event.data.node_info.node_name)
+                case "NodeFinished" | "SkippingDetails" | "LogSkipBecauseError":
+                    self._watcher.ended(event.data.node_info.node_name)
+
+
+def _release_warehouse() -> None:
+    """Close what dbt-duckdb keeps open for the next command of the same process."""
+    reset_adapters()
+    DuckDBConnectionManager.close_all_connections()
+    # Tracebacks of failed nodes hold on to cursors, and those to the file.
+    gc.collect()

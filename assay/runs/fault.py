@@ -1,0 +1,70 @@
+"""Faults one can foresee: a message that says what, where and what to do, and an exit code."""
+
+from __future__ import annotations
+
+import errno
+import re
+
+FAILED = 1
+MISUSED = 2
+LOCKED = 3
+INTERRUPTED = 130
+
+_LOCKED = re.compile(r'Could not set lock on file "(?P<file>[^"]+)"(?:.*?held in (?P<program>.+?) \(PID (?P<pid>\d+)\))?')
+_FILE = re.compile(r'file "([^"]+)"')
+_NO_ROOM = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
+_NO_ROOM_MESSAGES = ("No space left on device", "File too large", "Disk quota exceeded", "Could not write all bytes")
+_NO_SPILL_MESSAGES = ("max_temp_directory_size", "failed to offload data block")
+_NOT_DUCKDB = "not a valid DuckDB database file"
+
+
+class Fault(Exception):
+    """Something went wrong that needs a person; `exit_code` is what the command ends with."""
+
+    def __init__(self, message: str, exit_code: int = FAILED) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+def known_fault(error: BaseException | str) -> Fault | None:
+    """Translate an error of DuckDB, dbt or the system, or its text, where it is one of the known ones."""
+    if isinstance(error, Fault):
+        return error
+    text = str(error)
+    if found := _LOCKED.search(text):
+        return _open_elsewhere(found)
+    if any(message in text for message in _NO_SPILL_MESSAGES):
+        return Fault(
+            "DuckDB ran out of memory and of room for its temporary files: free space on the disk of the "
+            "warehouse, or raise memory_limit or max_temp_directory_size under settings: in profiles.yml; "
+            "then build again. The warehouse is usable, and what was published stays as it was."
+        )
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        return _no_room(str(error.filename) if error.filename else None)
+    if any(message in text for message in _NO_ROOM_MESSAGES):
+        named = _FILE.search(text)
+        return _no_room(named.group(1) if named else None)
+    if _NOT_DUCKDB in text:
+        named = _FILE.search(text)
+        return Fault(
+            f"{named.group(1) if named else 'The warehouse file'} is not a DuckDB file: "
+            "move it away, or name another file in ASSAY_WAREHOUSE."
+        )
+    return None
+
+
+def _open_elsewhere(found: re.Match[str]) -> Fault:
+    holder = f" ({found['program']}, PID {found['pid']})" if found["pid"] else ""
+    return Fault(
+        f"{found['file']} is open in another program{holder}. Close it there, or wait until it is done, and try "
+        "again. To read while builds go on, open the published file instead.",
+        LOCKED,
+    )
+
+
+def _no_room(file: str | None) -> Fault:
+    where = f" to write {file}" if file else ""
+    return Fault(
+        f"The disk has no room{where}: free space there, or move the warehouse (ASSAY_WAREHOUSE) to a larger "
+        "disk, and build again. The warehouse is usable, and what was published stays as it was."
+    )

@@ -1,0 +1,35 @@
+"""A past moment, as given on the command line and as it is written in names and variables."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+
+from assay.runs.fault import MISUSED, Fault
+
+
+def parse_moment(text: str) -> datetime:
+    """Read a time in ISO 8601 as UTC (naive): an offset is applied, a date alone is its midnight.
+
+    Raises:
+        Fault: the text is no such time.
+    """
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise Fault(
+            f"--as-of {text} is not a time: write it as 2025-06-30 or 2025-06-30T12:00:00+02:00 "
+            "(UTC where no offset is given).",
+            MISUSED,
+        ) from None
+    return moment.astimezone(timezone.utc).replace(tzinfo=None) if moment.tzinfo else moment
+
+
+def in_file_name(moment: datetime) -> str:
+    """Write a moment as part of a file's name: no colons, nor dots, which DuckDB cuts catalog names at."""
+    text = f"{moment:%Y-%m-%dT%H-%M-%S}"
+    return f"{text}-{moment:%f}" if moment.microsecond else text
+
+
+def as_variable(moment: datetime) -> str:
+    """Write a moment as dbt's var `as_of` has it."""
+    return f"{moment:%Y-%m-%d %H:%M:%S.%f}"

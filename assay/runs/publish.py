@@ -1,0 +1,110 @@
+"""Publish gold: a file of its own that readers open, replaced as a whole and never seen half written."""
+
+from __future__ import annotations
+
+import glob
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+_GOLD = "gold"
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What was published: the file, and how many tables and rows are in it."""
+
+    path: Path
+    tables: int
+    rows: int
+
+
+def publish(warehouse: Path, target: Path) -> Publication | None:
+    """Write every table and view of schema gold to `target`, as tables, and put it in place in one step.
+
+    The tables lie in the file's default schema: a file named gold with a schema named gold would make
+    `gold.<table>` ambiguous to DuckDB, while so it reads the same here as in the warehouse. Who has the old
+    file open keeps it.
+
+    Returns:
+        None where gold holds nothing, and `target` is left as it is.
+
+    Raises:
+        duckdb.Error, OSError: `target` is left as it was, and nothing else stays behind.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(target)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        tables, rows = _write(warehouse, temporary)
+        if not tables:
+            return None
+        _sync(temporary)
+        os.replace(temporary, target)
+        _sync(target.parent)
+    finally:
+        _remove_leftovers(target)
+    return Publication(target, tables, rows)
+
+
+def _write(warehouse: Path, file: Path) -> tuple[int, int]:
+    rows = 0
+    with duckdb.connect(str(warehouse), read_only=True) as connection:
+        # A view may cast to a local time: UTC here as in dbt.
+        connection.execute("set TimeZone = 'UTC'")
+        relations = connection.execute(
+            """
+            select table_name as relation, comment from duckdb_tables()
+            where database_name = current_database() and schema_name = $1
+            union all
+            select view_name, comment from duckdb_views()
+            where database_name = current_database() and schema_name = $1
+            order by relation
+            """,
+            [_GOLD],
+        ).fetchall()
+        connection.execute(f"attach {_text(str(file))} as published")
+        for relation, comment in relations:
+            copy = f"published.main.{_name(relation)}"
+            source = f"{_GOLD}.{_name(relation)}"
+            rows += connection.execute(f"create table {copy} as from {source}").fetchall()[0][0]
+            if comment:
+                connection.execute(f"comment on table {copy} is {_text(comment)}")
+            for column, column_comment in connection.execute(
+                """
+                select column_name, comment from duckdb_columns()
+                where
+                    database_name = current_database() and schema_name = $1 and table_name = $2
+                    and comment is not null
+                order by column_index
+                """,
+                [_GOLD, relation],
+            ).fetchall():
+                connection.execute(f"comment on column {copy}.{_name(column)} is {_text(column_comment)}")
+        # Detaching writes what is still in the write-ahead log into the file, and removes the log.
+        connection.execute("detach published")
+    return len(relations), rows
+
+
+def _remove_leftovers(target: Path) -> None:
+    """Remove what this or a killed run left half written; the lock of the warehouse keeps others out."""
+    for leftover in target.parent.glob(f".{glob.escape(target.name)}.*"):
+        leftover.unlink()
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _name(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _text(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

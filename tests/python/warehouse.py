@@ -1,0 +1,80 @@
+"""Build the project into a warehouse of the test's own, and compare what it holds."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+PROJECT = Path(__file__).parents[2]
+AUDIT_COLUMNS = ("loaded_at", "run_id")
+
+
+@dataclass
+class Warehouse:
+    """A warehouse file in `folder`, and the landing zone it is built from."""
+
+    folder: Path
+    landing: Path
+
+    @property
+    def path(self) -> Path:
+        return self.folder / "assay.duckdb"
+
+    def dbt(self, *arguments: str, variables: dict[str, str] | None = None) -> subprocess.Popen[str]:
+        """Start dbt on this warehouse; artifacts stay in the warehouse's folder."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        command = [str(Path(sys.executable).with_name("dbt")), "--no-use-colors", *arguments]
+        command += ["--target-path", str(self.folder / "target"), "--log-path", str(self.folder / "logs")]
+        command += ["--vars", json.dumps(variables or {})]
+        environment = {**os.environ, "ASSAY_LANDING": str(self.landing), "ASSAY_WAREHOUSE": str(self.path)}
+        return subprocess.Popen(
+            command, cwd=PROJECT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+
+    def build(self, *arguments: str, variables: dict[str, str] | None = None) -> str:
+        """Run `dbt build`, which must succeed, and return what it printed."""
+        process = self.dbt("build", *arguments, variables=variables)
+        output, _ = process.communicate()
+        assert process.returncode == 0, output
+        return output
+
+    def query(self, sql: str) -> list[tuple]:  # type: ignore[type-arg]
+        with duckdb.connect(self.path, read_only=True) as connection:
+            return connection.sql(sql).fetchall()
+
+    def hashes(self, *, without: tuple[str, ...] = ()) -> dict[str, tuple[int, int, int]]:
+        """Hash the rows of everything in silver, gold and snapshots, whatever their order.
+
+        The audit columns are left out, and the columns named in `without`.
+        """
+        with duckdb.connect(self.path, read_only=True) as connection:
+            columns: dict[str, list[str]] = {}
+            for schema, table, column in connection.execute(
+                "select table_schema, table_name, column_name from information_schema.columns "
+                "where table_schema in ('silver', 'gold', 'snapshots') order by all"
+            ).fetchall():
+                columns.setdefault(f"{schema}.{table}", [])
+                if column not in (*AUDIT_COLUMNS, *without):
+                    columns[f"{schema}.{table}"].append(f'"{column}"')
+            found = {}
+            for relation, names in columns.items():
+                row_hash = f"hash({', '.join(names)})"
+                row = connection.execute(
+                    f"select count(*), coalesce(bit_xor({row_hash}), 0), coalesce(sum({row_hash}::hugeint), 0) "
+                    f"from {relation}"
+                ).fetchone()
+                assert row is not None
+                found[relation] = row
+            return found
+
+
+def files_by_landing(landing: Path) -> list[Path]:
+    """Return the files of a landing zone made of `landed_at=` folders, in the order of their arrival."""
+    files = [path for path in landing.rglob("*") if path.is_file() and not path.name.startswith("_")]
+    return sorted(files, key=lambda path: (path.parent.name, path.as_posix()))
