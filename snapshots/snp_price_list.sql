@@ -15,14 +15,14 @@
     ) }}"
 ) }}
 
--- Delisted products stay in as such: dbt would date a row that vanishes by the clock on the wall.
-select
-    product_id,
-    unit_price,
-    currency,
-    is_listed,
-    available_at as changed_at
-from {{ ref('slv_price_list__changes') }}
-qualify row_number() over (partition by product_id order by available_at desc) = 1
+    -- Delisted products stay in as such: dbt would date a row that vanishes by the clock on the wall.
+    select
+        product_id,
+        unit_price,
+        currency,
+        is_listed,
+        available_at as changed_at
+    from {{ ref('slv_price_list__changes') }}
+    qualify row_number() over (partition by product_id order by available_at desc) = 1
 
 {% endsnapshot %}

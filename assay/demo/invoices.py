@@ -73,7 +73,7 @@ class Invoicing:
     def _plan_return(self, invoice: Invoice) -> None:
         """Some products come back, how often depends on their category; all of an order on one day.
 
-        The first invoice comes back whole, so that even a small company knows cancellations.
+        Of the first invoice something of each line does, so that even a small company knows cancellations.
         """
         rng = self._rng
         is_first, self._has_returns = not self._has_returns, True

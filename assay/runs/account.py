@@ -141,10 +141,18 @@ def _checked(connection: duckdb.DuckDBPyConnection, name: str) -> list[CheckedTa
 def _rejects(connection: duckdb.DuckDBPyConnection, name: str) -> list[Rejects]:
     rows = connection.execute(
         f"""
-        with broken as (
+        with broken_rules as (
 
-            select unnest(rule_ids) as rule_id, count(*) as row_count
+            select unnest(rule_ids) as rule_id
             from silver."{name}"
+            where rule_ids is not null
+
+        ),
+
+        broken as (
+
+            select rule_id, count(*) as row_count
+            from broken_rules
             group by all
 
         )
@@ -163,7 +171,9 @@ def _troubled(connection: duckdb.DuckDBPyConnection) -> list[TroubledFile]:
         """
         select source_file, status, error
         from landing.files
-        qualify row_number() over (partition by source_file order by file_version desc) = 1 and status <> 'loaded'
+        qualify
+            row_number() over (partition by source_file order by file_version desc) = 1
+            and status <> 'loaded'
         order by source_file
         """
     ).fetchall()

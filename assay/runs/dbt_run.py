@@ -31,8 +31,8 @@ class Watcher(Protocol):
 class DbtOutcome:
     """How a dbt command ended.
 
-    `seconds` is the wall time of the whole command; `duckdb_seconds` the sum over all SQL statements, which run
-    on several threads. `exception` is set where dbt could not run the nodes at all.
+    `seconds` is the wall time of the whole command; `duckdb_seconds` the sum over all SQL statements, which
+    run on several threads. `exception` is set where dbt could not run the nodes at all.
     """
 
     succeeded: bool = False
@@ -95,7 +95,7 @@ class _Events:
 
 def _release_warehouse() -> None:
     """Close what dbt-duckdb keeps open for the next command of the same process."""
-    reset_adapters()
-    DuckDBConnectionManager.close_all_connections()
+    reset_adapters()  # type: ignore[no-untyped-call]
+    DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
     # Tracebacks of failed nodes hold on to cursors, and those to the file.
     gc.collect()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 _FAILED = ("error", "fail", "runtime error", "partial success")
 _TESTS = ("test", "unit_test")
 _LINES_OF_MESSAGE = 15
+_NOT_TOLD = ("compiled code at ", "> in macro ", "> called by ")
+_OUT_OF_SYNC = "target schemas on this incremental model are out of sync"
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a run of dbt proved: `tests_failed` includes tests that could not be run for an error of their own."""
+    """What a run of dbt proved; `tests_failed` includes tests that could not be run for an error."""
 
     failures: list[Failure]
     warnings: list[Failure]
@@ -48,17 +50,19 @@ class Verdict:
 def judge(results: Iterable[Any]) -> Verdict:
     """Sort the results of a dbt run by how they ended."""
     by_status: dict[str, list[Any]] = {}
+    nodes: dict[str, Any] = {}
     for result in results:
         by_status.setdefault(str(result.status), []).append(result)
+        nodes[result.node.unique_id] = result.node
     failed = [result for status in _FAILED for result in by_status.get(status, [])]
     warned = by_status.get("warn", [])
     skipped = by_status.get("skipped", [])
     passed = by_status.get("pass", [])
-    ancestors = _ancestors(result.node for group in by_status.values() for result in group)
+    above_skipped = [_ancestors(result.node.unique_id, nodes) for result in skipped]
     return Verdict(
-        failures=[_failure(result, skipped, ancestors) for result in failed],
-        warnings=[_failure(result, [], ancestors) for result in warned],
-        nodes_run=sum(len(group) for group in by_status.values()) - len(skipped),
+        failures=[_failure(result, nodes, above_skipped) for result in failed],
+        warnings=[_failure(result, nodes, []) for result in warned],
+        nodes_run=len(nodes) - len(skipped),
         nodes_skipped=len(skipped),
         tests_passed=len(passed) + len(warned),
         tests_failed=sum(result.node.resource_type in _TESTS for result in failed),
@@ -67,12 +71,14 @@ def judge(results: Iterable[Any]) -> Verdict:
 
 def plain_message(message: str) -> str:
     """Return what a message of dbt says, without the headings and tracebacks around it."""
+    if _OUT_OF_SYNC in message:
+        return "The model's columns are not those of its table: assay build --full-refresh builds it anew."
     if "Traceback (most recent call last)" in message:
         # A Python model's: the last line that is not indented is the exception.
         last = [line.strip() for line in message.splitlines() if line.strip()][-1]
         return re.sub(r"^[\w.]+(?:Error|Exception|Missing): ", "", last)
     lines = [line.strip() for line in message.splitlines() if line.strip()]
-    lines = [line for line in lines if not line.startswith("compiled code at ")]
+    lines = [line for line in lines if not line.startswith(_NOT_TOLD)]
     if len(lines) > 1 and re.match(r"\w+ Error( in \w+ .*)?$", lines[0]):
         lines = lines[1:]
     if len(lines) > _LINES_OF_MESSAGE:
@@ -80,40 +86,45 @@ def plain_message(message: str) -> str:
     return "\n".join(lines)
 
 
-def _failure(result: Any, skipped: list[Any], ancestors: dict[str, set[str]]) -> Failure:
+def _failure(result: Any, nodes: dict[str, Any], above_skipped: list[set[str]]) -> Failure:
     node = result.node
     is_test = node.resource_type in _TESTS
-    # What a failed test guards is what the nodes after it are kept from.
-    blocked = set(node.depends_on.nodes) if is_test else {node.unique_id}
+    # A failed test keeps others from what it guards.
+    blocked = _parents(node) if is_test else {node.unique_id}
     return Failure(
-        name=node.name if is_test else f"{node.schema}.{node.alias}",
+        name=node.name if is_test else _relation(node.unique_id, nodes),
         kind=str(node.resource_type).replace("_", " "),
-        guards=_guarded(node) if is_test else "",
+        guards=_guarded(node, nodes) if is_test else "",
         failing_rows=result.failures if is_test else None,
         message=plain_message(result.message or ""),
-        skipped=sum(bool(blocked & ancestors[other.node.unique_id]) for other in skipped),
+        skipped=sum(bool(blocked & above) for above in above_skipped),
     )
 
 
-def _guarded(node: Any) -> str:
-    names = sorted(unique_id.rpartition(".")[2] for unique_id in node.depends_on.nodes)
-    attached = getattr(node, "attached_node", None)
-    if attached:
-        name = attached.rpartition(".")[2]
-        return f"{name}.{node.column_name}" if node.column_name else name
-    return ", ".join(names)
+def _guarded(test: Any, nodes: dict[str, Any]) -> str:
+    attached = getattr(test, "attached_node", None)
+    column = getattr(test, "column_name", None)
+    guarded = [attached] if attached else sorted(_parents(test))
+    return ", ".join(_relation(unique_id, nodes) for unique_id in guarded) + (f".{column}" if column else "")
 
 
-def _ancestors(nodes: Iterator[Any]) -> dict[str, set[str]]:
-    parents = {node.unique_id: set(node.depends_on.nodes) for node in nodes if hasattr(node, "depends_on")}
-    closed: dict[str, set[str]] = {}
+def _relation(unique_id: str, nodes: dict[str, Any]) -> str:
+    """Return `schema.name`, or of what was not part of the run what its id says."""
+    if unique_id in nodes:
+        return f"{nodes[unique_id].schema}.{nodes[unique_id].alias}"
+    return ".".join(unique_id.split(".")[2:])
 
-    def close(node: str) -> set[str]:
-        if node not in closed:
-            above = parents.get(node, set())
-            closed[node] = above.union(*(close(parent) for parent in above))
-        return closed[node]
 
-    for node in parents:
-        close(node)
-    return closed
+def _parents(node: Any) -> set[str]:
+    return set(getattr(node.depends_on, "nodes", []))
+
+
+def _ancestors(unique_id: str, nodes: dict[str, Any]) -> set[str]:
+    found: set[str] = set()
+    ahead = [unique_id]
+    while ahead:
+        node = nodes.get(ahead.pop())
+        new = _parents(node) - found if node else set()
+        found |= new
+        ahead.extend(new)
+    return found

@@ -10,10 +10,17 @@ MISUSED = 2
 LOCKED = 3
 INTERRUPTED = 130
 
-_LOCKED = re.compile(r'Could not set lock on file "(?P<file>[^"]+)"(?:.*?held in (?P<program>.+?) \(PID (?P<pid>\d+)\))?')
+_LOCKED = re.compile(
+    r'Could not set lock on file "(?P<file>[^"]+)"(?:.*?held in (?P<program>.+?) \(PID (?P<pid>\d+)\))?'
+)
 _FILE = re.compile(r'file "([^"]+)"')
 _NO_ROOM = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
-_NO_ROOM_MESSAGES = ("No space left on device", "File too large", "Disk quota exceeded", "Could not write all bytes")
+_NO_ROOM_MESSAGES = (
+    "No space left on device",
+    "File too large",
+    "Disk quota exceeded",
+    "Could not write all bytes",
+)
 _NO_SPILL_MESSAGES = ("max_temp_directory_size", "failed to offload data block")
 _NOT_DUCKDB = "not a valid DuckDB database file"
 
@@ -56,8 +63,8 @@ def known_fault(error: BaseException | str) -> Fault | None:
 def _open_elsewhere(found: re.Match[str]) -> Fault:
     holder = f" ({found['program']}, PID {found['pid']})" if found["pid"] else ""
     return Fault(
-        f"{found['file']} is open in another program{holder}. Close it there, or wait until it is done, and try "
-        "again. To read while builds go on, open the published file instead.",
+        f"{found['file']} is open in another program{holder}. Close it there, or wait until it is done, "
+        "and try again. To read while builds go on, open the published file instead.",
         LOCKED,
     )
 

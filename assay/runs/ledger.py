@@ -51,8 +51,8 @@ _JSON = ("options", "tables", "rejects")
 class Run:
     """One build. `run_id` is dbt's invocation id; times are UTC, naive.
 
-    `tables` counts what every silver table keeps and rejects, `rejects` what each rule rejects, over all runs;
-    `files_loaded` and `rows_landed` count this run's. A run that was killed stays 'running'.
+    `tables` counts what every silver table keeps and rejects, `rejects` what each rule rejects, over all
+    runs; `files_loaded` and `rows_landed` count this run's. A run that was killed stays 'running'.
     """
 
     run_id: str
@@ -98,8 +98,8 @@ def record(ledger: Path, run: Run) -> None:
         )
 
 
-def runs(ledger: Path, limit: int) -> list[Run]:
-    """Return the `limit` latest runs, newest first.
+def all_runs(ledger: Path) -> list[Run]:
+    """Return every run, newest first.
 
     Raises:
         Fault: another program keeps the ledger open.
@@ -108,7 +108,7 @@ def runs(ledger: Path, limit: int) -> list[Run]:
         return []
     with _opened(ledger, read_only=True) as connection:
         rows = connection.execute(
-            f"select {', '.join(_COLUMNS)} from runs order by started_at desc limit ?", [limit]
+            f"select {', '.join(_COLUMNS)} from runs order by started_at desc"
         ).fetchall()
     return [_run(dict(zip(_COLUMNS, row, strict=True))) for row in rows]
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 from assay.runs.fault import LOCKED, Fault
@@ -57,7 +57,7 @@ def locked(
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+") as stream:
         _acquire(stream.fileno(), path, wait, on_wait)
-        holder = Holder(os.getpid(), socket.gethostname(), datetime.now(timezone.utc), command)
+        holder = Holder(os.getpid(), socket.gethostname(), datetime.now(UTC), command)
         stream.truncate(0)
         json.dump(asdict(holder) | {"started_at": holder.started_at.isoformat()}, stream)
         stream.flush()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 from assay.runs.fault import MISUSED, Fault
 
@@ -21,7 +21,7 @@ def parse_moment(text: str) -> datetime:
             "(UTC where no offset is given).",
             MISUSED,
         ) from None
-    return moment.astimezone(timezone.utc).replace(tzinfo=None) if moment.tzinfo else moment
+    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
 
 
 def in_file_name(moment: datetime) -> str:

@@ -42,7 +42,7 @@ def publish(warehouse: Path, target: Path) -> Publication | None:
         if not tables:
             return None
         _sync(temporary)
-        os.replace(temporary, target)
+        temporary.replace(target)
         _sync(target.parent)
     finally:
         _remove_leftovers(target)
@@ -65,7 +65,7 @@ def _write(warehouse: Path, file: Path) -> tuple[int, int]:
             """,
             [_GOLD],
         ).fetchall()
-        connection.execute(f"attach {_text(str(file))} as published")
+        connection.execute(f"attach {_text(str(file))} as published (read_write)")
         for relation, comment in relations:
             copy = f"published.main.{_name(relation)}"
             source = f"{_GOLD}.{_name(relation)}"

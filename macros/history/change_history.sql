@@ -17,8 +17,7 @@ marked as (
 
     select
         *,
-        _state is distinct from lag(_state) over by_time
-        or _is_deleted is distinct from lag(_is_deleted) over by_time as _is_change
+        ((_is_deleted, _state) is distinct from lag((_is_deleted, _state)) over by_time) as _is_change
     from changes
     window by_time as (partition by {{ keys }} order by _available_at)
 

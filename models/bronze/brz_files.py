@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dbt_common.invocation import get_invocation_id
 
-from assay.landing import load_new_files
+from assay.landing import load_new_files, progress
 
 
 def model(dbt, session):
@@ -19,6 +19,7 @@ def model(dbt, session):
             models=Path("models"),
             run_id=get_invocation_id(),
             loaded_at=datetime.now(timezone.utc).replace(tzinfo=None),
+            progress=progress.report,
         )
         files = connection.sql("from landing.files order by source_file, file_version").to_arrow_table()
     return files

@@ -6,7 +6,9 @@ with changes as (
 
 known_changes as (
 
-    select * from changes where not is_superseded
+    select *
+    from changes
+    where not is_superseded
 
 ),
 

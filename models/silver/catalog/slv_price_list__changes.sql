@@ -9,7 +9,10 @@ with checked as (
 -- A dump is known by its file. Without a single good row it says nothing, least of all that all is delisted.
 dumps as (
 
-    select file_id, max(claimed_at) as exported_at, min(available_at) as available_at
+    select
+        file_id,
+        max(claimed_at) as exported_at,
+        min(available_at) as available_at
     from checked
     where rule_ids is null
     group by file_id
@@ -19,10 +22,12 @@ dumps as (
 -- A dump that arrives after a later one tells nothing new; of dumps that arrive together, the last export counts.
 telling_dumps as (
 
-    select file_id, available_at
+    select
+        file_id,
+        available_at
     from dumps
     qualify
-        row_number() over (partition by available_at order by exported_at desc, file_id) = 1
+        row_number() over (partition by available_at order by exported_at desc, file_id asc) = 1
         and exported_at = max(exported_at) over (
             order by available_at range between unbounded preceding and current row
         )

@@ -17,14 +17,14 @@ typed as (
         {{ as_landed() }},
         content_hash,
         malformed_reason,
-        nullif(trim("InvoiceNo"), '') as order_id,
-        nullif(trim("StockCode"), '') as product_id,
-        nullif(trim("Description"), '') as product_description,
-        nullif(regexp_replace(trim("CustomerID"), '\.0$', ''), '') as customer_id,
-        nullif(trim("Country"), '') as country,
-        {{ strict_number('"Quantity"', 'integer') }} as quantity,
-        {{ strict_number('"UnitPrice"', 'decimal(18, 4)') }} as unit_price,
-        {{ utc_timestamp('"InvoiceDate"', ['%m/%d/%Y %H:%M']) }} as written_at
+        nullif(trim(InvoiceNo), '') as order_id,
+        nullif(trim(StockCode), '') as product_id,
+        nullif(trim(Description), '') as product_description,
+        nullif(regexp_replace(trim(CustomerID), '\.0$', ''), '') as customer_id,
+        nullif(trim(Country), '') as country,
+        {{ strict_number('Quantity', 'integer') }} as quantity,
+        {{ strict_number('UnitPrice', 'decimal(18, 4)') }} as unit_price,
+        {{ utc_timestamp('InvoiceDate', ['%m/%d/%Y %H:%M']) }} as written_at
     from landed
 
 ),

@@ -39,14 +39,14 @@ typed as (
         * exclude (line),
         trim(line) = 'null' as is_null,
         left(ltrim(line), 1) = '{' as is_object,
-        nullif(document."messageId", '') as message_id,
-        nullif(document."userId", '') as customer_id,
-        nullif(document."anonymousId", '') as anonymous_id,
+        nullif(document.messageId, '') as message_id,
+        nullif(document.userId, '') as customer_id,
+        nullif(document.anonymousId, '') as anonymous_id,
         {{ strict_number('document.properties.price', 'decimal(18, 2)') }} as price,
         {{ strict_number('document.properties.quantity', 'integer') }} as quantity,
         {{ strict_number('document.properties.total', 'decimal(18, 2)') }} as order_amount,
         {{ utc_timestamp('document."timestamp"') }} as written_at,
-        {{ utc_timestamp('document."receivedAt"') }} as received_at
+        {{ utc_timestamp('document.receivedAt') }} as received_at
     from parsed
 
 ),

@@ -6,7 +6,10 @@ with dumps as (
         max(claimed_at) as exported_at
     from {{ ref('slv_price_list') }}
     group by source_file, file_version, available_at
-    qualify exported_at = max(exported_at) over (order by available_at range between unbounded preceding and current row)
+    qualify
+        exported_at = max(exported_at) over (
+            order by available_at range between unbounded preceding and current row
+        )
 
 ),
 
@@ -31,7 +34,7 @@ snapshotted as (
         versions.currency
     from dumps
     inner join {{ ref('snp_price_list') }} as versions
-        on versions.dbt_valid_from <= dumps.available_at and dumps.available_at < versions.dbt_valid_to
+        on dumps.available_at >= versions.dbt_valid_from and dumps.available_at < versions.dbt_valid_to
     where versions.is_listed
 
 ),
@@ -39,17 +42,41 @@ snapshotted as (
 -- What a rejected row should have said is not known; there the snapshot keeps the price it had.
 unknown as (
 
-    select available_at, product_id
+    select
+        available_at,
+        product_id
     from {{ ref('slv_price_list__checked') }}
     where rule_ids is not null
 
 ),
 
+in_the_dump_alone as (
+
+    select * from dumped
+    except
+    select * from snapshotted
+
+),
+
+in_the_snapshot_alone as (
+
+    select * from snapshotted
+    except
+    select * from dumped
+
+),
+
 differences as (
 
-    (select 'in the dump alone' as fault, * from dumped except select 'in the dump alone', * from snapshotted)
+    select
+        'in the dump alone' as fault,
+        *
+    from in_the_dump_alone
     union all
-    (select 'in the snapshot alone' as fault, * from snapshotted except select 'in the snapshot alone', * from dumped)
+    select
+        'in the snapshot alone' as fault,
+        *
+    from in_the_snapshot_alone
 
 ),
 

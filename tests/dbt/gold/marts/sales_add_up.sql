@@ -28,7 +28,10 @@ days as (
 
 final as (
 
-    select order_lines.*, orders.*, days.*
+    select
+        order_lines.*,
+        orders.*,
+        days.*
     from order_lines
     cross join orders
     cross join days

@@ -1,0 +1,122 @@
+"""The command line. Each command imports what it needs, so that help comes at once."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from assay.runs.fault import Fault
+
+app = typer.Typer(
+    help="Assay: a feature platform for machine learning, as a dbt project.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+)
+
+
+@contextmanager
+def _faults_as_messages() -> Iterator[None]:
+    from assay.runs.fault import Fault
+
+    try:
+        yield
+    except Fault as fault:
+        _exit(fault)
+
+
+def _exit(fault: Fault) -> None:
+    print(f"Error: {fault}", file=sys.stderr)
+    raise typer.Exit(fault.exit_code)
+
+
+@app.command()
+def demo(
+    customers: Annotated[int, typer.Option(help="Customers who have signed up by the end.")] = 2000,
+    days: Annotated[int, typer.Option(help="Days the data covers.")] = 365,
+    events: Annotated[int, typer.Option(help="Web events, before any are repeated.")] = 100_000,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 42,
+    start: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="First day.")] = datetime(2025, 1, 1),
+    out: Annotated[
+        Path | None, typer.Option(help="A new or empty folder.", show_default="the landing folder")
+    ] = None,
+) -> None:
+    """Make up a retailer's data, flaws included, and land it."""
+    with _faults_as_messages():
+        from assay.runs.demo import land_demo
+        from assay.runs.places import landing_folder, require_project
+        from assay.runs.report import console_for_people
+
+        if out is None:
+            require_project()
+            out = landing_folder()
+        land_demo(
+            out,
+            console_for_people(),
+            customers=customers,
+            days=days,
+            events=events,
+            seed=seed,
+            start=start.date(),
+        )
+
+
+@app.command()
+def build(
+    full_refresh: Annotated[
+        bool, typer.Option("--full-refresh", help="Rebuild silver and gold from bronze; bronze stays.")
+    ] = False,
+    select: Annotated[
+        str | None, typer.Option(help="Build a part only, in dbt's selection syntax; it is not published.")
+    ] = None,
+    as_of: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Build the warehouse as it was known then (ISO 8601, UTC), in a file of its own.",
+        ),
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Publish nothing while any landed file is not loaded.")
+    ] = False,
+    wait: Annotated[
+        float, typer.Option(min=0, metavar="SECONDS", help="How long to wait for another build to end.")
+    ] = 600,
+) -> None:
+    """Load new files, build and test the warehouse, and publish gold if everything passes."""
+    with _faults_as_messages():
+        from assay.runs.places import require_project
+
+        require_project()
+        from assay.runs.moment import parse_moment
+
+        moment = parse_moment(as_of) if as_of is not None else None
+        from assay.runs.build import Options
+        from assay.runs.build import build as run_build
+        from assay.runs.display import display_on
+        from assay.runs.report import console_for_people, print_report
+
+        console = console_for_people()
+        with display_on(console) as display:
+            report = run_build(Options(full_refresh, select, moment, strict, wait), display)
+        print_report(report, console)
+    if report.failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def status() -> None:
+    """Tell what is loaded, tested and published, and whether a build is under way."""
+    with _faults_as_messages():
+        from assay.runs.places import find_places
+        from assay.runs.report import console_for_people
+        from assay.runs.status import print_status
+
+        print_status(find_places(), console_for_people())

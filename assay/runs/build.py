@@ -1,0 +1,254 @@
+"""`assay build`: lock, run dbt, publish what passed, and record all of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+from dbt.exceptions import UninstalledPackagesFoundError
+
+from assay.landing.discover import LandingFolderMissing, discover
+from assay.landing.progress import listening
+from assay.runs import ledger
+from assay.runs.account import Account, read_account
+from assay.runs.dbt_run import DbtOutcome, run_dbt
+from assay.runs.display import Display
+from assay.runs.failures import Verdict, judge, plain_message
+from assay.runs.fault import FAILED, INTERRUPTED, MISUSED, Fault, known_fault
+from assay.runs.ledger import Run
+from assay.runs.lock import Holder, locked
+from assay.runs.moment import as_variable, in_file_name
+from assay.runs.past import copy_landing, has_landing
+from assay.runs.places import Places, find_places
+from assay.runs.publish import Publication, publish
+
+_TARGET_PATH = "target"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What was asked for on the command line; `wait` in seconds, `as_of` in UTC."""
+
+    full_refresh: bool = False
+    select: str | None = None
+    as_of: datetime | None = None
+    strict: bool = False
+    wait: float = 600.0
+
+    @property
+    def command(self) -> str:
+        """The command line these options come from."""
+        parts = ["assay build"]
+        parts += ["--full-refresh"] * self.full_refresh
+        parts += [f"--select {self.select}"] * bool(self.select)
+        parts += [f"--as-of {self.as_of.isoformat()}"] if self.as_of else []
+        parts += ["--strict"] * self.strict
+        return " ".join(parts)
+
+
+@dataclass
+class Report:
+    """What a build did. `withheld` says why nothing is published; it is a failure where `failed` is set."""
+
+    places: Places
+    run: Run
+    verdict: Verdict
+    account: Account
+    publication: Publication | None = None
+    withheld: str | None = None
+    failed: bool = False
+    warnings: list[str] = field(default_factory=list)
+
+
+def build(options: Options, display: Display) -> Report:
+    """Build the warehouse of the project in the current folder, and publish gold if it passes.
+
+    Raises:
+        Fault: the build could not be done, or was interrupted; a run that had begun is recorded as failed.
+    """
+    places = find_places(options.as_of)
+    warnings = _check_landing(places.landing)
+    for warning in warnings:
+        display.say(f"Warning: {warning}")
+
+    def waiting(holder: Holder | None) -> None:
+        display.say(f"Waiting up to {options.wait:.0f} s for another build: {holder or 'it has just begun'}")
+
+    with locked(places.warehouse, command=options.command, wait=options.wait, on_wait=waiting):
+        try:
+            if options.as_of and not has_landing(places.warehouse):
+                with locked(
+                    places.main_warehouse, command=options.command, wait=options.wait, on_wait=waiting
+                ):
+                    copied = copy_landing(places.main_warehouse, places.warehouse)
+                if copied:
+                    display.say(f"Copied what had landed from {places.main_warehouse}")
+            _check_warehouse(places.warehouse)
+        except (duckdb.Error, OSError) as error:
+            raise known_fault(error) or error from error
+        display.say(f"Building {places.warehouse} from {places.landing}")
+        report = _recorded_build(options, places, display)
+    report.warnings = warnings + report.warnings
+    return report
+
+
+def _check_landing(landing: Path) -> list[str]:
+    try:
+        if next(discover(landing), None) is None:
+            return [
+                f"The landing folder {landing} holds no files, so nothing new is loaded. "
+                "Files go into <source>/<table>/ folders within it."
+            ]
+    except LandingFolderMissing as error:
+        raise Fault(str(error), MISUSED) from error
+    except OSError as error:
+        raise Fault(f"{error.filename} cannot be read ({error.strerror}): check its permissions.") from error
+    return []
+
+
+def _check_warehouse(warehouse: Path) -> None:
+    """Open the warehouse once, so that a file nobody can build in is told before dbt starts."""
+    if warehouse.exists():
+        duckdb.connect(str(warehouse)).close()
+
+
+def _recorded_build(options: Options, places: Places, display: Display) -> Report:
+    run = Run(
+        run_id="",
+        warehouse=str(places.warehouse),
+        started_at=_now(),
+        command=options.command,
+        options=asdict(options) | {"as_of": options.as_of.isoformat() if options.as_of else None},
+        as_of=options.as_of,
+        code_version=_code_version(),
+    )
+
+    def begin(run_id: str) -> None:
+        run.run_id = run_id
+        ledger.record(places.ledger, run)
+
+    try:
+        with listening(display.loaded):
+            outcome = run_dbt(_dbt_arguments(options, places), on_start=begin, watcher=display)
+        report = _conclude(options, places, run, outcome)
+    except BaseException as error:
+        fault = known_fault(error)
+        run.message = str(fault or error) or type(error).__name__
+        if run.run_id:
+            _end(run, "failed")
+            # What went wrong first is what must be told.
+            with suppress(Fault, duckdb.Error, OSError):
+                ledger.record(places.ledger, run)
+        if isinstance(error, KeyboardInterrupt):
+            raise Fault("Interrupted: nothing is published. Build again to go on.", INTERRUPTED) from error
+        raise fault or error from error
+    _end(run, "failed" if report.failed else "succeeded")
+    try:
+        ledger.record(places.ledger, run)
+    except (Fault, duckdb.Error, OSError) as error:
+        report.warnings.append(
+            f"The run could not be recorded in {places.ledger}: {known_fault(error) or error}"
+        )
+    return report
+
+
+def _conclude(options: Options, places: Places, run: Run, outcome: DbtOutcome) -> Report:
+    """Decide what becomes of a finished dbt run."""
+    run.dbt_seconds, run.duckdb_seconds = outcome.seconds, outcome.duckdb_seconds
+    _raise_if_impossible(outcome)
+    verdict = judge(outcome.results)
+    for failure in verdict.failures:
+        if fault := known_fault(failure.message):
+            raise fault
+    account = read_account(places.warehouse, run.run_id)
+    run.files_loaded = sum(table.files_in_run for table in account.landed)
+    run.rows_landed = sum(table.landed_in_run for table in account.landed)
+    run.tables = [
+        asdict(landed) | {"checked": [asdict(row) for row in account.checked if row.source == landed.source]}
+        for landed in account.landed
+    ]
+    run.rejects = [asdict(rejects) for rejects in account.rejects]
+    run.tests_passed, run.tests_failed = verdict.tests_passed, verdict.tests_failed
+    report = Report(places, run, verdict, account)
+    if verdict.failures:
+        report.failed = True
+        report.withheld = f"{len(verdict.failures)} of {verdict.nodes_run} nodes failed"
+    elif options.strict and account.troubled:
+        report.failed = True
+        report.withheld = f"{len(account.troubled)} files are not loaded, and --strict was given"
+    elif options.select:
+        report.withheld = (
+            "--select builds a part, which may leave gold half-checked; build without it to publish"
+        )
+    else:
+        report.publication = publish(places.warehouse, places.published)
+        if report.publication is None:
+            report.withheld = "schema gold holds nothing"
+    if report.publication:
+        run.published_path = str(report.publication.path)
+        run.published_at = _now()
+        run.published_tables = report.publication.tables
+        run.published_rows = report.publication.rows
+    run.message = report.withheld
+    return report
+
+
+def _raise_if_impossible(outcome: DbtOutcome) -> None:
+    """Raise what kept dbt from running any node."""
+    error = outcome.exception
+    if error is None:
+        return
+    if isinstance(error, Fault | KeyboardInterrupt | SystemExit):
+        raise error
+    if isinstance(error, UninstalledPackagesFoundError):
+        raise Fault(
+            "The dbt packages of this project are not installed in dbt_packages/: "
+            "run python -m assay.setup_packages (or dbt deps), then build again.",
+            MISUSED,
+        ) from error
+    raise known_fault(error) or Fault(f"dbt could not run: {plain_message(str(error))}", FAILED) from error
+
+
+def _dbt_arguments(options: Options, places: Places) -> list[str]:
+    # The profile takes the warehouse from here.
+    os.environ["ASSAY_WAREHOUSE"] = str(places.warehouse)
+    arguments = ["build"]
+    if options.full_refresh:
+        arguments.append("--full-refresh")
+    if options.select:
+        arguments += ["--select", options.select]
+    if options.as_of:
+        # Other variables mean another parse: each keeps its own, and neither disturbs a build of the other.
+        target = Path(os.environ.get("DBT_TARGET_PATH") or _TARGET_PATH, "as_of", in_file_name(options.as_of))
+        arguments += [
+            "--vars",
+            json.dumps({"as_of": as_variable(options.as_of)}),
+            "--target-path",
+            str(target),
+        ]
+    return arguments
+
+
+def _end(run: Run, status: ledger.Status) -> None:
+    run.status, run.ended_at = status, _now()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+def _code_version() -> str | None:
+    """Return the git commit of the project, with `-dirty` where files differ from it; None without git."""
+    git = shutil.which("git")
+    if git is None:
+        return None
+    command = [git, "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    return result.stdout.strip() or None

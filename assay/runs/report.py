@@ -1,0 +1,165 @@
+"""Tell how a build went: what landed, what was kept, what failed, what is published, and what to do next."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from assay.runs.account import Account, CheckedTable, LandedTable, Rejects
+from assay.runs.build import Report
+from assay.runs.failures import Failure
+
+_FILES_LISTED = 20
+_WIDTH_WITHOUT_TERMINAL = 100
+
+
+def console_for_people() -> Console:
+    """Return a console on standard output; without a terminal it is 100 columns wide."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=_WIDTH_WITHOUT_TERMINAL)
+
+
+def print_report(report: Report, console: Console) -> None:
+    """Print everything a person should know of a build."""
+    account, run, verdict = report.account, report.run, report.verdict
+    if account.landed:
+        console.print()
+        console.print(landed_table(account.landed, account.checked, report.places.as_of is not None))
+    if account.rejects:
+        console.print()
+        console.print(_rejects_table(account.rejects))
+    _print_files(account, console)
+    for warning in report.warnings:
+        line(console, f"Warning: {warning}")
+    for failure in verdict.warnings:
+        _print_failure("Warned", failure, console)
+    for failure in verdict.failures:
+        _print_failure("FAILED", failure, console)
+    console.print()
+    skipped = f", {verdict.nodes_skipped} nodes skipped" if verdict.nodes_skipped else ""
+    line(console, f"Tests      {verdict.tests_passed} passed, {verdict.tests_failed} failed{skipped}")
+    line(console, f"Time       {timing(run.dbt_seconds, run.duckdb_seconds)}")
+    if report.publication:
+        tables, rows = report.publication.tables, report.publication.rows
+        line(console, f"Published  {report.publication.path}: {tables} tables, {rows:,} rows")
+    else:
+        kept = f"; {report.places.published} stays as it was" if report.places.published.exists() else ""
+        line(console, f"Published  nothing: {report.withheld}{kept}")
+    console.print()
+    line(console, "Next")
+    for command in _next_commands(report):
+        line(console, f"  {command}")
+
+
+def landed_table(
+    landed: Iterable[LandedTable], checked: Sequence[CheckedTable], is_past: bool = False
+) -> Table:
+    """Return a table of what landed and what became of it; `is_past`: rows may not be known yet."""
+    table = Table(title="Landed and checked", title_justify="left", title_style="bold")
+    table.add_column("source", no_wrap=True)
+    for name in ("files", "new", "rows", "new", "kept", "rejected"):
+        table.add_column(name, justify="right")
+    table.add_column("kept + rejected = rows")
+    for source in landed:
+        parts = [part for part in checked if part.source == source.source]
+        counts = [
+            f"{source.files:,}",
+            f"{source.files_in_run:,}",
+            f"{source.landed:,}",
+            f"{source.landed_in_run:,}",
+        ]
+        if not parts:
+            table.add_row(source.source, *counts, "-", "-", "not checked")
+        for part in parts:
+            table.add_row(
+                source.source,
+                *counts,
+                f"{part.kept:,}",
+                f"{part.rejected:,}",
+                _conserved(source.landed - part.kept - part.rejected, is_past),
+            )
+    return table
+
+
+def _conserved(missing: int, is_past: bool) -> str:
+    if not missing:
+        return "yes"
+    if missing > 0:
+        return f"{missing:,} {'not known then' if is_past else 'not checked yet'}"
+    return f"NO: {-missing:,} too many"
+
+
+def _rejects_table(rejects: Iterable[Rejects]) -> Table:
+    table = Table(
+        title="Rejected rows (in silver.<table>__rejected)", title_justify="left", title_style="bold"
+    )
+    table.add_column("table", no_wrap=True)
+    table.add_column("rule", overflow="fold")
+    table.add_column("rows", justify="right", no_wrap=True)
+    table.add_column("reason; remedy", ratio=1)
+    for reject in rejects:
+        table.add_row(reject.table, reject.rule_id, f"{reject.rows:,}", f"{reject.reason}; {reject.remedy}")
+    return table
+
+
+def _print_files(account: Account, console: Console) -> None:
+    if account.troubled:
+        console.print()
+        line(console, f"Files not loaded: {len(account.troubled)}")
+        for file in account.troubled[:_FILES_LISTED]:
+            line(console, f"  {file.source_file} ({file.status}): {file.error}")
+        _more(console, len(account.troubled))
+    if account.changed_files:
+        console.print()
+        line(console, f"Files that changed, loaded as new versions: {len(account.changed_files)}")
+        for name in account.changed_files[:_FILES_LISTED]:
+            line(console, f"  {name}")
+        _more(console, len(account.changed_files))
+    if account.unexpected:
+        console.print()
+        line(console, "Columns nobody declared (kept in other_values):")
+        for found in account.unexpected:
+            line(console, f"  {found.source}: {', '.join(found.columns)} (in {found.files:,} files)")
+
+
+def _more(console: Console, count: int) -> None:
+    if count > _FILES_LISTED:
+        line(console, f"  and {count - _FILES_LISTED} more: see bronze.brz_files")
+
+
+def _print_failure(heading: str, failure: Failure, console: Console) -> None:
+    console.print()
+    line(console, f"{heading}: {failure}")
+    for text in failure.message.splitlines():
+        line(console, f"    {text}")
+    if failure.skipped:
+        line(console, f"    {failure.skipped} nodes were skipped because of it")
+
+
+def timing(dbt_seconds: float | None, duckdb_seconds: float | None) -> str:
+    """Say how long dbt took, and DuckDB within it; its statements run side by side, so theirs may be more."""
+    return f"dbt {dbt_seconds or 0:.1f} s, of which {duckdb_seconds or 0:.1f} s in DuckDB"
+
+
+def _next_commands(report: Report) -> list[str]:
+    here = Path(sys.prefix).name if Path(sys.prefix).parent == Path.cwd() else ""
+    folder = f"{here}/bin/" if here else ""
+    commands = [f"{folder}assay status"]
+    failed_tests = [failure.name for failure in report.verdict.failures if "test" in failure.kind]
+    if failed_tests:
+        commands.append(f"{folder}dbt show --select {failed_tests[0]}")
+    else:
+        commands.append("make docs")
+    if report.publication:
+        query = f"import duckdb; print(duckdb.connect('{report.publication.path}').sql('show tables'))"
+        commands.append(f'{folder}python -c "{query}"')
+    return commands
+
+
+def line(console: Console, text: str) -> None:
+    """Print text as it is, however wide."""
+    console.print(text, soft_wrap=True, markup=False)
