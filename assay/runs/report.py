@@ -63,7 +63,7 @@ def landed_table(
     table.add_column("source", no_wrap=True)
     for name in ("files", "new", "rows", "new", "kept", "rejected"):
         table.add_column(name, justify="right")
-    table.add_column("kept + rejected = rows")
+    table.add_column("conserved")
     for source in landed:
         parts = [part for part in checked if part.source == source.source]
         counts = [
@@ -141,8 +141,11 @@ def _print_failure(heading: str, failure: Failure, console: Console) -> None:
 
 
 def timing(dbt_seconds: float | None, duckdb_seconds: float | None) -> str:
-    """Say how long dbt took, and DuckDB within it; its statements run side by side, so theirs may be more."""
-    return f"dbt {dbt_seconds or 0:.1f} s, of which {duckdb_seconds or 0:.1f} s in DuckDB"
+    """Say how long dbt took (wall time), and how much of it DuckDB (the sum over its statements)."""
+    dbt, in_duckdb = dbt_seconds or 0.0, duckdb_seconds or 0.0
+    if in_duckdb > dbt:
+        return f"dbt {dbt:.1f} s, with {in_duckdb:.1f} s of DuckDB statements side by side"
+    return f"dbt {dbt:.1f} s, of which {in_duckdb:.1f} s in DuckDB"
 
 
 def _next_commands(report: Report) -> list[str]:
@@ -155,7 +158,9 @@ def _next_commands(report: Report) -> list[str]:
     else:
         commands.append("make docs")
     if report.publication:
-        query = f"import duckdb; print(duckdb.connect('{report.publication.path}').sql('show tables'))"
+        # Opened for writing, it would be closed to everybody else.
+        opened = f"duckdb.connect('{report.publication.path}', read_only=True)"
+        query = f"import duckdb; print({opened}.sql('show tables'))"
         commands.append(f'{folder}python -c "{query}"')
     return commands
 

@@ -6,8 +6,8 @@
     {%- elif availability.at == 'column' and written_at -%}
         coalesce({{ written_at }}, {{ landed_at }})
     {%- elif availability.at == 'lag' and availability.lag -%}
-        {#- Nothing can be available before it happened, nor after its file has landed. -#}
-        coalesce(least({{ event_at }} + interval '{{ availability.lag }}', {{ landed_at }}), {{ landed_at }})
+        {#- Nothing can be available later than its file has landed, whatever its clock said. -#}
+        least(coalesce({{ event_at }} + interval '{{ availability.lag }}', {{ landed_at }}), {{ landed_at }})
     {%- else -%}
         {{ exceptions.raise_compiler_error(
             model.name ~ ": the var availability must say of " ~ source_table ~ " one of {at: landed}, "

@@ -14,13 +14,21 @@
         case when document.op = 'd' then document.before else document.after end as attributes,
         epoch_ms(try_cast(document."source".ts_ms as bigint)) as written_at,
         epoch_ms(try_cast(document.ts_ms as bigint)) as received_at,
-        coalesce(try_cast(coalesce(document."source".lsn, document."source".pos) as bigint), 0) as log_position
+        {{ assay._log_position('document."source"') }} as log_position,
+        -- The same for a change that is delivered twice, since that alters ts_ms alone.
+        case
+            when document.op is not null
+                then md5(to_json([
+                    document.op, document."source".ts_ms, ({{ assay._log_position('document."source"') }})::varchar,
+                    to_json(document.before)::varchar, to_json(document.after)::varchar
+                ])::varchar)
+        end as change_hash
     from (
         select
             *,
             try(json_transform(envelope, '{
                 "op": "VARCHAR", "ts_ms": "VARCHAR",
-                "source": {"ts_ms": "VARCHAR", "lsn": "VARCHAR", "pos": "VARCHAR"},
+                "source": {"ts_ms": "VARCHAR", "lsn": "VARCHAR", "scn": "VARCHAR", "file": "VARCHAR", "pos": "VARCHAR"},
                 "before": {{ row_shape }},
                 "after": {{ row_shape }}
             }')) as document
@@ -30,4 +38,15 @@
             from ({{ assay.rows_to_check(bronze) }}) as landed
         ) as landed
     ) as landed
+{%- endmacro %}
+
+{% macro _log_position(source) -%}
+    {#- Postgres counts in lsn, Oracle in scn, MySQL in a position that starts anew with each numbered file. -#}
+    coalesce(
+        try_cast({{ source }}.lsn as bigint),
+        try_cast({{ source }}.scn as bigint),
+        coalesce(try_cast(regexp_extract({{ source }}.file, '\d+$') as bigint), 0) * 4294967296
+        + try_cast({{ source }}.pos as bigint),
+        0
+    )
 {%- endmacro %}

@@ -16,13 +16,20 @@ kept as (
 final as (
 
     -- A change that arrives after a later one of the same row tells nothing new: it never was the known state.
+    -- Of changes that arrive together, the last alone ever was.
     select
         *,
-        struct_pack(committed_at := claimed_at, log_position := log_position)
-        < max(struct_pack(committed_at := claimed_at, log_position := log_position)) over (
-            partition by {{ key }}
-            order by available_at
-            range between unbounded preceding and current row
+        coalesce(
+            row(claimed_at, log_position) < max(row(claimed_at, log_position)) over (
+                partition by {{ key }}
+                order by available_at
+                range between unbounded preceding and current row
+            )
+            or row_number() over (
+                partition by {{ key }}, available_at
+                order by claimed_at desc, log_position desc, source_file desc, file_version desc, row_number desc
+            ) > 1,
+            false
         ) as is_superseded
     from kept
 

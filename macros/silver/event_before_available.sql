@@ -1,3 +1,6 @@
 {% macro event_before_available(claimed_at, available_at) -%}
-    least({{ claimed_at }}, {{ available_at }} - interval 1 microsecond)
+    case
+        when {{ claimed_at }} < {{ available_at }} then {{ claimed_at }}
+        when {{ claimed_at }} is not null then {{ available_at }} - interval 1 microsecond
+    end
 {%- endmacro %}

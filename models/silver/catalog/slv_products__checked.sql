@@ -3,7 +3,7 @@
     incremental_strategy='append',
     on_schema_change='fail',
     post_hook="{{ assay.flag_duplicates(
-        this, ref('brz_catalog__products'), ['product_id', 'log_position', 'op'], 'repeated_change'
+        this, ref('brz_catalog__products'), ['change_hash'], 'repeated_change'
     ) }}"
 ) }}
 
@@ -35,20 +35,27 @@ final as (
         op,
         is_deleted,
         is_snapshot,
-        attributes.product_name,
-        attributes.category,
-        attributes.brand,
+        nullif(trim(attributes.product_name), '') as product_name,
+        nullif(trim(attributes.category), '') as category,
+        nullif(trim(attributes.brand), '') as brand,
         {{ strict_number('attributes.unit_cost', 'decimal(18, 4)') }} as unit_cost,
         try_cast(attributes.is_active as boolean) as is_active,
-        {{ utc_timestamp('attributes.created_at') }} as introduced_at,
+        {{ debezium_timestamp('attributes.created_at') }} as introduced_at,
         log_position,
+        change_hash,
         {{ event_before_available('claimed_at', 'available_at') }} as event_at,
         claimed_at,
         available_at,
         {{ debezium_rules(
             "nullif(trim(attributes.product_id), '')",
-            {'invalid_unit_cost': 'attributes.unit_cost is not null and '
-                ~ strict_number('attributes.unit_cost', 'decimal(18, 4)') ~ ' is null'}
+            {
+                'invalid_unit_cost': 'attributes.unit_cost is not null and '
+                    ~ strict_number('attributes.unit_cost', 'decimal(18, 4)') ~ ' is null',
+                'invalid_is_active': 'attributes.is_active is not null'
+                    ~ ' and try_cast(attributes.is_active as boolean) is null',
+                'invalid_created_at': 'attributes.created_at is not null and '
+                    ~ debezium_timestamp('attributes.created_at') ~ ' is null',
+            }
         ) }} as rule_ids,
         {{ as_landed() }}
     from timed

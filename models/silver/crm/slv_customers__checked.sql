@@ -3,7 +3,7 @@
     incremental_strategy='append',
     on_schema_change='fail',
     post_hook="{{ assay.flag_duplicates(
-        this, ref('brz_crm__customers'), ['customer_id', 'log_position', 'op'], 'repeated_change'
+        this, ref('brz_crm__customers'), ['change_hash'], 'repeated_change'
     ) }}"
 ) }}
 
@@ -35,18 +35,27 @@ final as (
         op,
         is_deleted,
         is_snapshot,
-        attributes.email,
-        attributes.full_name,
-        attributes.segment,
-        attributes.country,
-        attributes.city,
+        nullif(trim(attributes.email), '') as email,
+        nullif(trim(attributes.full_name), '') as full_name,
+        nullif(trim(attributes.segment), '') as segment,
+        nullif(trim(attributes.country), '') as country,
+        nullif(trim(attributes.city), '') as city,
         try_cast(attributes.marketing_opt_in as boolean) as is_marketing_allowed,
-        {{ utc_timestamp('attributes.created_at') }} as registered_at,
+        {{ debezium_timestamp('attributes.created_at') }} as registered_at,
         log_position,
+        change_hash,
         {{ event_before_available('claimed_at', 'available_at') }} as event_at,
         claimed_at,
         available_at,
-        {{ debezium_rules("nullif(trim(attributes.customer_id), '')") }} as rule_ids,
+        {{ debezium_rules(
+            "nullif(trim(attributes.customer_id), '')",
+            {
+                'invalid_marketing_opt_in': 'attributes.marketing_opt_in is not null'
+                    ~ ' and try_cast(attributes.marketing_opt_in as boolean) is null',
+                'invalid_created_at': 'attributes.created_at is not null and '
+                    ~ debezium_timestamp('attributes.created_at') ~ ' is null',
+            }
+        ) }} as rule_ids,
         {{ as_landed() }}
     from timed
     where {{ known_as_of() }}

@@ -29,11 +29,13 @@ typed as (
         {{ strict_number('merch_lat', 'decimal(9, 6)') }} as merchant_latitude,
         {{ strict_number('merch_long', 'decimal(9, 6)') }} as merchant_longitude,
         {{ strict_number('city_pop', 'integer') }} as home_city_population,
+        trim(city_pop) != '' as has_city_population,
         case trim(is_fraud) when '1' then true when '0' then false end as is_fraud,
         nullif(trim(first), '') as holder_first_name,
         nullif(trim(last), '') as holder_last_name,
         nullif(trim(gender), '') as holder_gender,
         try_cast(dob as date) as holder_birth_date,
+        trim(dob) != '' as has_birth_date,
         nullif(trim(job), '') as holder_job,
         nullif(trim(street), '') as home_street,
         nullif(trim(city), '') as home_city,
@@ -92,6 +94,8 @@ final as (
                     'abs(home_latitude) <= 90 and abs(home_longitude) <= 180' ~
                     ' and abs(merchant_latitude) <= 90 and abs(merchant_longitude) <= 180, false)',
                 'invalid_is_fraud': 'is_fraud is null',
+                'invalid_birth_date': 'holder_birth_date is null and has_birth_date',
+                'invalid_city_population': 'home_city_population is null and has_city_population',
                 'invalid_transaction_time': 'written_at is null',
                 'transaction_time_out_of_range': 'written_at is not null and claimed_at is null',
             }

@@ -1,0 +1,60 @@
+# `make help` says what there is.
+ifneq ($(LANDING),)
+export ASSAY_LANDING := $(LANDING)
+endif
+ifneq ($(WAREHOUSE),)
+export ASSAY_WAREHOUSE := $(WAREHOUSE)
+endif
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+PACKAGES := dbt_packages/dbt_expectations
+DEMO := data/landing
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build test lint docs bench clean
+
+help: ## Say what there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 10
+	@echo
+	@echo 'LANDING=folder and WAREHOUSE=file choose where data comes from and goes to:'
+	@echo '  make build LANDING=/data/drop WAREHOUSE=/data/shop.duckdb'
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+$(PACKAGES): | $(READY)
+	$(BIN)/python -m assay.setup_packages
+
+setup: $(READY) $(PACKAGES) ## Make the virtual environment and fetch dbt's packages
+
+build: setup ## Build, test and publish the warehouse; of demo data where there is no other
+ifeq ($(ASSAY_LANDING),)
+	@if [ -z "$$(ls -A $(DEMO) 2>/dev/null)" ]; then $(BIN)/assay demo --out $(DEMO); fi
+endif
+	$(BIN)/assay build
+
+test: setup ## Run the tests
+	$(BIN)/pytest -n 2 --dist loadfile
+
+lint: setup ## Check Python and SQL
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/sqlfluff lint $(wildcard models snapshots tests/dbt analyses)
+
+docs: setup ## Write the documentation of the warehouse to target/assay_docs.html, one file
+	$(BIN)/dbt --quiet docs generate --static
+	cp target/static_index.html target/assay_docs.html
+	@echo 'Open target/assay_docs.html in a browser.'
+
+bench: setup ## Measure how long builds and queries take
+	$(BIN)/python -m benchmarks
+
+clean: ## Remove what builds have made here: warehouses, demo data, logs; nothing outside this folder
+	rm -rf target logs dbt_packages package-lock.yml
+	rm -rf data/*.duckdb data/*.duckdb.wal data/*.duckdb.lock data/published
+	if [ -e $(DEMO)/_demo.json ]; then rm -rf $(DEMO); fi
