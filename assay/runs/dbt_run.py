@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import gc
+import os
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.adapters.factory import reset_adapters
 from dbt.cli.main import dbtRunner
+
+# Where the profile looks for the warehouse.
+_WAREHOUSE = "ASSAY_WAREHOUSE"
+# Nothing on the console; all of it in logs/dbt.log.
+_QUIET = ["--log-level", "none", "--log-level-file", "debug", "--no-print", "--no-use-colors"]
 
 
 class Watcher(Protocol):
@@ -42,22 +49,29 @@ class DbtOutcome:
     duckdb_seconds: float = 0.0
 
 
-def run_dbt(arguments: list[str], *, on_start: Callable[[str], None], watcher: Watcher) -> DbtOutcome:
+def run_dbt(
+    arguments: list[str], *, warehouse: Path, on_start: Callable[[str], None], watcher: Watcher
+) -> DbtOutcome:
     """Run a dbt command in the project of the current folder, without a word on the console.
 
     The warehouse is closed again when this returns, and can be opened in any mode.
 
     Args:
         arguments: the command and its options, as on dbt's command line.
+        warehouse: the file the profile is to open.
         on_start: told dbt's invocation id before anything else happens; what it raises stops the run.
         watcher: told of every node.
     """
     events = _Events(on_start, watcher)
     started = time.monotonic()
+    before = os.environ.get(_WAREHOUSE)
+    os.environ[_WAREHOUSE] = str(warehouse)
     try:
-        # The file log in logs/ keeps everything.
-        result = dbtRunner(callbacks=[events]).invoke(["--log-level", "none", "--no-print", *arguments])
+        result = dbtRunner(callbacks=[events]).invoke([*_QUIET, *arguments])
     finally:
+        del os.environ[_WAREHOUSE]
+        if before is not None:
+            os.environ[_WAREHOUSE] = before
         _release_warehouse()
     return DbtOutcome(
         succeeded=result.success,
@@ -76,6 +90,7 @@ class _Events:
         self._on_start: Callable[[str], None] | None = on_start
         self._watcher = watcher
         self._lock = threading.Lock()
+        self._ended: set[str] = set()
 
     def __call__(self, event: Any) -> None:
         with self._lock:
@@ -90,7 +105,13 @@ class _Events:
                 case "NodeStart":
                     self._watcher.started(event.data.node_info.node_name)
                 case "NodeFinished" | "SkippingDetails" | "LogSkipBecauseError":
-                    self._watcher.ended(event.data.node_info.node_name)
+                    self._end(event.data.node_info)
+
+    def _end(self, node: Any) -> None:
+        # Of a skipped node dbt tells more than once.
+        if node.unique_id not in self._ended:
+            self._ended.add(node.unique_id)
+            self._watcher.ended(node.node_name)
 
 
 def _release_warehouse() -> None:

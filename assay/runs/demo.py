@@ -8,10 +8,10 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 
 from assay.demo import generate
 from assay.runs.fault import INTERRUPTED, MISUSED, Fault, known_fault
+from assay.runs.report import table_titled
 
 
 def land_demo(
@@ -23,7 +23,7 @@ def land_demo(
         Fault: `out` holds something, a number makes no sense, or the disk is full; nothing is left behind.
     """
     try:
-        with Progress(console=console, transient=True) as progress:
+        with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
             task = progress.add_task("a day at a time", total=days)
             manifest = generate(
                 out,
@@ -43,7 +43,7 @@ def land_demo(
     except OSError as error:
         shutil.rmtree(out, ignore_errors=True)
         raise known_fault(error) or Fault(f"{error.filename}: {error.strerror}", MISUSED) from error
-    table = Table(title=f"Landed in {out}", title_justify="left", title_style="bold")
+    table = table_titled(f"Landed in {out}")
     table.add_column("source")
     table.add_column("rows", justify="right")
     table.add_column("of them flawed, to be rejected", justify="right")

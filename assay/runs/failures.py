@@ -18,8 +18,8 @@ _OUT_OF_SYNC = "target schemas on this incremental model are out of sync"
 class Failure:
     """A node that failed or warned.
 
-    `guards` names the relation (and column) a test is about, `failing_rows` how many rows it found; `skipped`
-    counts the nodes that could not run because of it.
+    `guards` names the relation (and column) a test is about, `failing_rows` how many rows a data test found;
+    `skipped` counts the nodes that could not run because of it.
     """
 
     name: str
@@ -95,14 +95,14 @@ def _failure(result: Any, nodes: dict[str, Any], above_skipped: list[set[str]]) 
         name=node.name if is_test else _relation(node.unique_id, nodes),
         kind=str(node.resource_type).replace("_", " "),
         guards=_guarded(node, nodes) if is_test else "",
-        failing_rows=result.failures if is_test else None,
+        failing_rows=result.failures if node.resource_type == "test" else None,
         message=plain_message(result.message or ""),
         skipped=sum(bool(blocked & above) for above in above_skipped),
     )
 
 
 def _guarded(test: Any, nodes: dict[str, Any]) -> str:
-    attached = getattr(test, "attached_node", None)
+    attached = getattr(test, "attached_node", None) or getattr(test, "tested_node_unique_id", None)
     column = getattr(test, "column_name", None)
     guarded = [attached] if attached else sorted(_parents(test))
     return ", ".join(_relation(unique_id, nodes) for unique_id in guarded) + (f".{column}" if column else "")

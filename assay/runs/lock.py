@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO
 
-from assay.runs.fault import LOCKED, Fault
+from assay.runs.fault import LOCKED, MISUSED, Fault
 
 _SECONDS_BETWEEN_TRIES = 0.1
 # Whoever only looks takes the lock for an instant too, which must not turn a build away.
@@ -51,11 +52,10 @@ def locked(
         on_wait: told once who holds the lock, when the wait begins.
 
     Raises:
-        Fault: another process held the lock all along.
+        Fault: another process held the lock all along, or the lock cannot be made.
     """
     path = lock_file(warehouse)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+") as stream:
+    with _opened(path) as stream:
         _acquire(stream.fileno(), path, wait, on_wait)
         holder = Holder(os.getpid(), socket.gethostname(), datetime.now(UTC), command)
         stream.truncate(0)
@@ -63,6 +63,18 @@ def locked(
         stream.flush()
         # The file stays: one removed here could be locked by one process and made anew by another.
         yield
+
+
+def _opened(path: Path) -> IO[str]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("a+")
+    except OSError as error:
+        raise Fault(
+            f"{path} cannot be written ({error.strerror}): make its folder writable, "
+            "or name another place for the warehouse in ASSAY_WAREHOUSE.",
+            MISUSED,
+        ) from error
 
 
 def _acquire(descriptor: int, path: Path, wait: float, on_wait: Callable[[Holder | None], None]) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import duckdb
 
+from assay.runs.fault import Fault, known_fault
+
 _GOLD = "gold"
 
 
@@ -32,7 +34,8 @@ def publish(warehouse: Path, target: Path) -> Publication | None:
         None where gold holds nothing, and `target` is left as it is.
 
     Raises:
-        duckdb.Error, OSError: `target` is left as it was, and nothing else stays behind.
+        Fault: a table or view cannot be read, or the disk is full.
+        duckdb.Error, OSError: anything else. `target` is as it was then, and nothing else stays behind.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(target)
@@ -69,7 +72,10 @@ def _write(warehouse: Path, file: Path) -> tuple[int, int]:
         for relation, comment in relations:
             copy = f"published.main.{_name(relation)}"
             source = f"{_GOLD}.{_name(relation)}"
-            rows += connection.execute(f"create table {copy} as from {source}").fetchall()[0][0]
+            try:
+                rows += connection.execute(f"create table {copy} as from {source}").fetchall()[0][0]
+            except duckdb.Error as error:
+                raise known_fault(error) or Fault(f"{source} cannot be published: {error}") from error
             if comment:
                 connection.execute(f"comment on table {copy} is {_text(comment)}")
             for column, column_comment in connection.execute(
@@ -83,8 +89,8 @@ def _write(warehouse: Path, file: Path) -> tuple[int, int]:
                 [_GOLD, relation],
             ).fetchall():
                 connection.execute(f"comment on column {copy}.{_name(column)} is {_text(column_comment)}")
-        # Detaching writes what is still in the write-ahead log into the file, and removes the log.
-        connection.execute("detach published")
+        # Closing would do it too, but keep silent if it failed, and the rest of the file would be in a log.
+        connection.execute("checkpoint published")
     return len(relations), rows
 
 

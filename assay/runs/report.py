@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 from assay.runs.account import Account, CheckedTable, LandedTable, Rejects
-from assay.runs.build import Report
 from assay.runs.failures import Failure
+from assay.runs.places import DEFAULT_WAREHOUSE
+
+if TYPE_CHECKING:
+    from assay.runs.build import Report
 
 _FILES_LISTED = 20
 _WIDTH_WITHOUT_TERMINAL = 100
@@ -21,6 +27,11 @@ def console_for_people() -> Console:
     """Return a console on standard output; without a terminal it is 100 columns wide."""
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=_WIDTH_WITHOUT_TERMINAL)
+
+
+def table_titled(title: str) -> Table:
+    """Return an empty table in the style of all of them."""
+    return Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
 
 
 def print_report(report: Report, console: Console) -> None:
@@ -59,7 +70,7 @@ def landed_table(
     landed: Iterable[LandedTable], checked: Sequence[CheckedTable], is_past: bool = False
 ) -> Table:
     """Return a table of what landed and what became of it; `is_past`: rows may not be known yet."""
-    table = Table(title="Landed and checked", title_justify="left", title_style="bold")
+    table = table_titled("Landed and checked")
     table.add_column("source", no_wrap=True)
     for name in ("files", "new", "rows", "new", "kept", "rejected"):
         table.add_column(name, justify="right")
@@ -73,7 +84,7 @@ def landed_table(
             f"{source.landed_in_run:,}",
         ]
         if not parts:
-            table.add_row(source.source, *counts, "-", "-", "not checked")
+            table.add_row(source.source, *counts, "-", "-", _conserved(source.landed, is_past))
         for part in parts:
             table.add_row(
                 source.source,
@@ -94,15 +105,13 @@ def _conserved(missing: int, is_past: bool) -> str:
 
 
 def _rejects_table(rejects: Iterable[Rejects]) -> Table:
-    table = Table(
-        title="Rejected rows (in silver.<table>__rejected)", title_justify="left", title_style="bold"
-    )
+    table = table_titled("Rejected rows (whole, with what to do about them, in silver.<table>__rejected)")
     table.add_column("table", no_wrap=True)
     table.add_column("rule", overflow="fold")
     table.add_column("rows", justify="right", no_wrap=True)
-    table.add_column("reason; remedy", ratio=1)
+    table.add_column("reason")
     for reject in rejects:
-        table.add_row(reject.table, reject.rule_id, f"{reject.rows:,}", f"{reject.reason}; {reject.remedy}")
+        table.add_row(reject.table, reject.rule_id, f"{reject.rows:,}", reject.reason)
     return table
 
 
@@ -151,12 +160,15 @@ def timing(dbt_seconds: float | None, duckdb_seconds: float | None) -> str:
 def _next_commands(report: Report) -> list[str]:
     here = Path(sys.prefix).name if Path(sys.prefix).parent == Path.cwd() else ""
     folder = f"{here}/bin/" if here else ""
-    commands = [f"{folder}assay status"]
+    warehouse = report.places.main_warehouse
+    elsewhere = warehouse != Path(DEFAULT_WAREHOUSE)
+    named = f"ASSAY_WAREHOUSE={shlex.quote(str(warehouse))} " if elsewhere else ""
+    commands = [f"{named}{folder}assay status"]
     failed_tests = [failure.name for failure in report.verdict.failures if "test" in failure.kind]
     if failed_tests:
-        commands.append(f"{folder}dbt show --select {failed_tests[0]}")
+        commands.append(f"{named}{folder}dbt show --select {failed_tests[0]}")
     else:
-        commands.append("make docs")
+        commands.append(f"{named}make docs")
     if report.publication:
         # Opened for writing, it would be closed to everybody else.
         opened = f"duckdb.connect('{report.publication.path}', read_only=True)"

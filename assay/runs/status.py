@@ -12,7 +12,7 @@ from assay.runs.account import CheckedTable, LandedTable
 from assay.runs.ledger import Run, all_runs
 from assay.runs.lock import Holder, current_holder
 from assay.runs.places import Places
-from assay.runs.report import landed_table, line, timing
+from assay.runs.report import landed_table, line, table_titled, timing
 
 _RUNS_SHOWN = 10
 
@@ -40,12 +40,11 @@ def print_status(places: Places, console: Console) -> None:
 
 
 def _runs_table(history: list[Run], holders: dict[str, Holder]) -> Table:
-    table = Table(title="Latest builds (UTC)", title_justify="left", title_style="bold")
+    table = table_titled("Latest builds (UTC), and the files and rows each landed")
     table.add_column("started", no_wrap=True)
     table.add_column("status", no_wrap=True)
-    for name in ("took", "new files", "new rows", "tests ok", "failed"):
+    for name in ("took", "files", "rows", "passed", "failed"):
         table.add_column(name, justify="right")
-    table.add_column("published", no_wrap=True)
     table.add_column("command", overflow="fold", ratio=1)
     for run in history:
         table.add_row(
@@ -56,7 +55,6 @@ def _runs_table(history: list[Run], holders: dict[str, Holder]) -> Table:
             f"{run.rows_landed:,}",
             f"{run.tests_passed:,}",
             f"{run.tests_failed:,}",
-            "yes" if run.published_at else "no",
             run.command.removeprefix("assay "),
         )
     return table
@@ -65,7 +63,7 @@ def _runs_table(history: list[Run], holders: dict[str, Holder]) -> Table:
 def _status(run: Run, holder: Holder | None) -> str:
     """A run that says it is running but does not hold the lock was killed."""
     if run.status != "running":
-        return run.status
+        return "published" if run.published_at else run.status
     is_its_own = holder is not None and holder.started_at.replace(tzinfo=None) <= run.started_at
     return "running" if is_its_own else "killed"
 

@@ -8,16 +8,31 @@
         {%- endfor -%}
     {%- endif -%}
     {%- if landing.columns -%}
-        {#- The merge drops absent values, so that a column has the same part in the hash before and after it is
-            declared. -#}
+        {%- set declared -%}
+            to_json(
+                struct_pack({% for column in landing.columns | sort(case_sensitive=true) %}"{{ column }}" := landed."{{ column }}"{{ ', ' if not loop.last }}{% endfor %})
+            )
+        {%- endset -%}
+        {#- The merge drops absent values, and all stand in the order of their names, so that a column has the same
+            part in the hash before and after it is declared. -#}
         md5(
-            json_merge_patch(
-                '{}',
-                to_json(
-                    struct_pack({% for column in landing.columns %}"{{ column }}" := landed."{{ column }}"{{ ', ' if not loop.last }}{% endfor %})
-                ),
-                coalesce(landed.other_values, '{}')
-            )::varchar
+            case
+                when landed.other_values is null then json_merge_patch('{}', {{ declared }})::varchar
+                else '{' || array_to_string(
+                    list_transform(
+                        list_sort(
+                            map_entries(
+                                json_transform(
+                                    json_merge_patch('{}', {{ declared }}, landed.other_values),
+                                    '"MAP(VARCHAR, VARCHAR)"'
+                                )
+                            )
+                        ),
+                        lambda entry: to_json(entry.key) || ':' || to_json(entry.value)
+                    ),
+                    ','
+                ) || '}'
+            end
         )
     {%- else -%}
         md5(landed.line)

@@ -12,8 +12,9 @@
         document.op = 'd' as is_deleted,
         document.op = 'r' as is_snapshot,
         case when document.op = 'd' then document.before else document.after end as attributes,
-        epoch_ms(try_cast(document."source".ts_ms as bigint)) as written_at,
-        epoch_ms(try_cast(document.ts_ms as bigint)) as received_at,
+        -- TRY_CAST lets numbers through that are no times.
+        try(epoch_ms(try_cast(document."source".ts_ms as bigint))) as written_at,
+        try(epoch_ms(try_cast(document.ts_ms as bigint))) as received_at,
         {{ assay._log_position('document."source"') }} as log_position,
         -- The same for a change that is delivered twice, since that alters ts_ms alone.
         case
@@ -26,15 +27,15 @@
     from (
         select
             *,
-            try(json_transform(envelope, '{
+            case when json_valid(envelope) then json_transform(envelope, '{
                 "op": "VARCHAR", "ts_ms": "VARCHAR",
                 "source": {"ts_ms": "VARCHAR", "lsn": "VARCHAR", "scn": "VARCHAR", "file": "VARCHAR", "pos": "VARCHAR"},
                 "before": {{ row_shape }},
                 "after": {{ row_shape }}
-            }')) as document
+            }') end as document
         from (
             -- With schemas enabled, the converter puts the change under `payload`.
-            select *, trim(coalesce(try(json_extract(line, '$.payload'))::varchar, line)) as envelope
+            select *, trim(coalesce(case when json_valid(line) then json_extract(line, '$.payload') end::varchar, line)) as envelope
             from ({{ assay.rows_to_check(bronze) }}) as landed
         ) as landed
     ) as landed
@@ -45,8 +46,10 @@
     coalesce(
         try_cast({{ source }}.lsn as bigint),
         try_cast({{ source }}.scn as bigint),
-        coalesce(try_cast(regexp_extract({{ source }}.file, '\d+$') as bigint), 0) * 4294967296
-        + try_cast({{ source }}.pos as bigint),
+        try(
+            coalesce(try_cast(regexp_extract({{ source }}.file, '\d+$') as bigint), 0) * 4294967296
+            + try_cast({{ source }}.pos as bigint)
+        ),
         0
     )
 {%- endmacro %}

@@ -1,4 +1,4 @@
-{% macro flag_duplicates(relation, bronze, key, rule_id=none) -%}
+{% macro flag_duplicates(relation, bronze, content_hash, key, rule_id=none) -%}
     {%- set key_columns = key | join(', ') -%}
     {%- set arrival = 'available_at, landed_at, source_file, file_version, row_number' -%}
     update {{ relation }} as checked
@@ -28,7 +28,8 @@
                         []
                     ) as rule_ids
                 ),
-                landed.content_hash as landed_hash
+                checked.rule_ids as known_rule_ids,
+                {{ content_hash }} as landed_hash
             from {{ relation }} as checked
             semi join shared_keys using ({{ key_columns }})
             inner join {{ bronze }} as landed
@@ -59,6 +60,7 @@
         select
             file_id,
             row_number,
+            known_rule_ids,
             case
                 when copy_number > 1 then list_append(coalesce(rule_ids, []), 'exact_duplicate')
                 {%- if rule_id %}
@@ -71,5 +73,5 @@
     where
         checked.file_id = verdicts.file_id
         and checked.row_number = verdicts.row_number
-        and checked.rule_ids is distinct from verdicts.rule_ids
+        and verdicts.known_rule_ids is distinct from verdicts.rule_ids
 {%- endmacro %}

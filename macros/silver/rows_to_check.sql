@@ -1,6 +1,8 @@
 {% macro rows_to_check(bronze) -%}
     select * from {{ bronze }}
     {%- if is_incremental() %}
-    where file_id not in (select checked.file_id from {{ this }} as checked group by checked.file_id)
+    {#- Where no file is new, this reads no line: the landed rows are looked up by the files to check, not the other
+        way about. -#}
+    where file_id in (select file_id from {{ bronze }} except select file_id from {{ this }})
     {%- endif %}
 {%- endmacro %}

@@ -1,6 +1,8 @@
 {% macro strict_number(text, data_type) -%}
-    {#- A plain cast rounds '1.5' to an integer and '0.123' to DECIMAL(18, 2): only exact values pass. -#}
+    {#- A plain cast rounds '1.5' to an integer and '0.123' to DECIMAL(18, 2): only exact values pass. Most are written
+        as the type writes them, which is told much faster than a cast to a wide decimal. -#}
     case
+        when try_cast({{ text }} as {{ data_type }})::varchar = {{ text }} then try_cast({{ text }} as {{ data_type }})
         when try_cast({{ text }} as {{ data_type }}) = try_cast({{ text }} as decimal(38, 12))
             then try_cast({{ text }} as {{ data_type }})
     end

@@ -1,7 +1,7 @@
 """Land new files, and list every file ever seen."""
 
 import os
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 from dbt_common.invocation import get_invocation_id
@@ -10,6 +10,7 @@ from assay.landing import load_new_files, progress
 
 
 def model(dbt, session):
+    """Return one row for each file ever seen, after loading those that are new."""
     dbt.config(materialized="table")
     # A connection of its own: each batch of files is a transaction, whatever dbt has under way.
     with session.cursor() as connection:
@@ -18,8 +19,9 @@ def model(dbt, session):
             landing=Path(os.environ.get("ASSAY_LANDING") or "data/landing"),
             models=Path("models"),
             run_id=get_invocation_id(),
-            loaded_at=datetime.now(timezone.utc).replace(tzinfo=None),
+            loaded_at=datetime.now(UTC).replace(tzinfo=None),
             progress=progress.report,
         )
         files = connection.sql("from landing.files order by source_file, file_version").to_arrow_table()
-    return files
+    # dbt wants the return at the end of the function.
+    return files  # noqa: RET504

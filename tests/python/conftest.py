@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
+from small_project import SmallProject, make_small_project
+from warehouse import Warehouse
 
 from assay.demo import generate
 
@@ -15,3 +18,26 @@ def demo_landing(tmp_path_factory: pytest.TempPathFactory) -> Path:
     landing = tmp_path_factory.mktemp("demo") / "landing"
     generate(landing, customers=60, days=30, events=3000)
     return landing
+
+
+@pytest.fixture(scope="session")
+def built_demo(tmp_path_factory: pytest.TempPathFactory, demo_landing: Path) -> Warehouse:
+    """The demo, built from scratch in one run; for tests that only read it."""
+    warehouse = Warehouse(tmp_path_factory.mktemp("built_demo"), demo_landing)
+    warehouse.build()
+    return warehouse
+
+
+@pytest.fixture(scope="session")
+def built_project(tmp_path_factory: pytest.TempPathFactory) -> SmallProject:
+    """The small project, built and published once; copy it before you change it."""
+    project = make_small_project(tmp_path_factory.mktemp("small") / "project")
+    build = project.assay("build")
+    assert build.exit_code == 0, build.stdout + build.stderr
+    return project
+
+
+@pytest.fixture
+def project(built_project: SmallProject, tmp_path: Path) -> SmallProject:
+    """A copy of the small project, built and published, for one test to do with as it likes."""
+    return SmallProject(Path(shutil.copytree(built_project.root, tmp_path / "project")))

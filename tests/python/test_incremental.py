@@ -11,6 +11,7 @@ import shutil
 import signal
 import time
 from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -55,7 +56,7 @@ def test_ten_increments_equal_one_full_refresh(full: Warehouse, tmp_path: Path) 
     grown = Warehouse(tmp_path / "grown", tmp_path / "landing")
     files = files_by_landing(full.landing)
     bounds = [len(files) * increment // 10 for increment in range(11)]
-    for start, end in zip(bounds, bounds[1:], strict=False):
+    for start, end in pairwise(bounds):
         _deliver(files[start:end], full.landing, grown.landing)
         grown.build()
     assert grown.hashes() == full.hashes()
@@ -131,7 +132,10 @@ def _copy_available(path: Path, source: Path, target: Path, moment: datetime) ->
     if place.parts[0] in ("erp", "catalog") and place.suffix != ".jsonl":
         kept = [header, *lines] if landed_at <= moment else [header]
     elif place.parts[0] == "payments":
-        kept = [header, *(line if _card_available(line, header, landed_at) <= moment else "" for line in lines)]
+        kept = [
+            header,
+            *(line if _card_available(line, header, landed_at) <= moment else "" for line in lines),
+        ]
     else:
         kept = [line if _document_available(line, landed_at) <= moment else "" for line in (header, *lines)]
     copy = target / place

@@ -66,8 +66,8 @@ class Warehouse:
             for relation, names in columns.items():
                 row_hash = f"hash({', '.join(names)})"
                 row = connection.execute(
-                    f"select count(*), coalesce(bit_xor({row_hash}), 0), coalesce(sum({row_hash}::hugeint), 0) "
-                    f"from {relation}"
+                    f"select count(*), coalesce(bit_xor({row_hash}), 0), "
+                    f"coalesce(sum({row_hash}::hugeint), 0) from {relation}"
                 ).fetchone()
                 assert row is not None
                 found[relation] = row

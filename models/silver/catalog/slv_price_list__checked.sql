@@ -2,9 +2,10 @@
     materialized='incremental',
     incremental_strategy='append',
     on_schema_change='fail',
-    post_hook="{{ assay.flag_duplicates(
-        this, ref('brz_catalog__price_list'), ['file_id', 'product_id'], 'duplicate_price'
-    ) }}"
+    post_hook=after_commit("{{ assay.flag_duplicates(
+        this, ref('brz_catalog__price_list'), assay.content_hash('catalog', 'price_list'),
+        ['file_id', 'product_id'], 'duplicate_price'
+    ) }}")
 ) }}
 
 with landed as (
@@ -50,6 +51,7 @@ final as (
             content={
                 'missing_product_id': 'product_id is null',
                 'invalid_unit_price': 'unit_price is null',
+                'negative_unit_price': 'unit_price < 0',
                 'invalid_currency': "not coalesce(regexp_full_match(currency, '[A-Z]{3}'), false)",
                 'invalid_exported_at': 'claimed_at is null',
             }

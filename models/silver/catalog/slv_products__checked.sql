@@ -2,9 +2,10 @@
     materialized='incremental',
     incremental_strategy='append',
     on_schema_change='fail',
-    post_hook="{{ assay.flag_duplicates(
-        this, ref('brz_catalog__products'), ['change_hash'], 'repeated_change'
-    ) }}"
+    post_hook=after_commit("{{ assay.flag_duplicates(
+        this, ref('brz_catalog__products'), assay.content_hash('catalog', 'products'),
+        ['change_hash'], 'repeated_change'
+    ) }}")
 ) }}
 
 with landed as (
@@ -51,6 +52,7 @@ final as (
             {
                 'invalid_unit_cost': 'attributes.unit_cost is not null and '
                     ~ strict_number('attributes.unit_cost', 'decimal(18, 4)') ~ ' is null',
+                'negative_unit_cost': strict_number('attributes.unit_cost', 'decimal(18, 4)') ~ ' < 0',
                 'invalid_is_active': 'attributes.is_active is not null'
                     ~ ' and try_cast(attributes.is_active as boolean) is null',
                 'invalid_created_at': 'attributes.created_at is not null and '

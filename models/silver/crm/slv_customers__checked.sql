@@ -2,9 +2,10 @@
     materialized='incremental',
     incremental_strategy='append',
     on_schema_change='fail',
-    post_hook="{{ assay.flag_duplicates(
-        this, ref('brz_crm__customers'), ['change_hash'], 'repeated_change'
-    ) }}"
+    post_hook=after_commit("{{ assay.flag_duplicates(
+        this, ref('brz_crm__customers'), assay.content_hash('crm', 'customers'),
+        ['change_hash'], 'repeated_change'
+    ) }}")
 ) }}
 
 with landed as (

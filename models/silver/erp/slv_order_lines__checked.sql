@@ -2,7 +2,10 @@
     materialized='incremental',
     incremental_strategy='append',
     on_schema_change='fail',
-    post_hook="{{ assay.flag_duplicates(this, ref('brz_erp__order_lines'), ['order_line_id']) }}"
+    post_hook=after_commit("{{ assay.flag_duplicates(
+        this, ref('brz_erp__order_lines'), assay.content_hash('erp', 'order_lines'),
+        ['order_line_id']
+    ) }}")
 ) }}
 
 with landed as (

@@ -2,9 +2,10 @@
     materialized='incremental',
     incremental_strategy='append',
     on_schema_change='fail',
-    post_hook="{{ assay.flag_duplicates(
-        this, ref('brz_payments__card_transactions'), ['card_id', 'transaction_number'], 'duplicate_transaction'
-    ) }}"
+    post_hook=after_commit("{{ assay.flag_duplicates(
+        this, ref('brz_payments__card_transactions'), assay.content_hash('payments', 'card_transactions'),
+        ['card_id', 'transaction_number'], 'duplicate_transaction'
+    ) }}")
 ) }}
 
 with landed as (
@@ -86,10 +87,12 @@ final as (
             structure={'malformed_row': 'malformed_reason is not null'},
             content={
                 'missing_card': 'card_id is null',
+                'invalid_card_number': "not regexp_full_match(card_id, '[0-9]{8,19}')",
                 'missing_transaction_number': 'transaction_number is null',
                 'missing_merchant': 'merchant_id is null',
                 'missing_category': 'category is null',
                 'invalid_amount': 'amount is null',
+                'amount_not_positive': 'amount <= 0',
                 'invalid_coordinates': 'not coalesce(' ~
                     'abs(home_latitude) <= 90 and abs(home_longitude) <= 180' ~
                     ' and abs(merchant_latitude) <= 90 and abs(merchant_longitude) <= 180, false)',

@@ -2,7 +2,10 @@
     materialized='incremental',
     incremental_strategy='append',
     on_schema_change='fail',
-    post_hook="{{ assay.flag_duplicates(this, ref('brz_web__events'), ['message_id'], 'duplicate_message') }}"
+    post_hook=after_commit("{{ assay.flag_duplicates(
+        this, ref('brz_web__events'), assay.content_hash('web', 'events'),
+        ['message_id'], 'duplicate_message'
+    ) }}")
 ) }}
 
 with landed as (
@@ -21,14 +24,16 @@ parsed as (
 
     select
         * exclude (content_hash),
-        try(json_transform(line, '{
+        json_valid(line) as is_json,
+        -- TRY would read row by row wherever one line in two thousand is malformed.
+        case when json_valid(line) then json_transform(line, '{
             "messageId": "VARCHAR", "userId": "VARCHAR", "anonymousId": "VARCHAR", "event": "VARCHAR",
             "timestamp": "VARCHAR", "receivedAt": "VARCHAR",
             "properties": {
                 "product_id": "VARCHAR", "category": "VARCHAR", "price": "VARCHAR", "quantity": "VARCHAR",
                 "order_id": "VARCHAR", "total": "VARCHAR", "query": "VARCHAR"
             }
-        }')) as document
+        }') end as document
     from landed
 
 ),
@@ -37,7 +42,6 @@ typed as (
 
     select
         * exclude (line),
-        trim(line) = 'null' as is_null,
         left(ltrim(line), 1) = '{' as is_object,
         nullif(trim(document.messageId), '') as message_id,
         nullif(trim(document.userId), '') as customer_id,
@@ -85,7 +89,7 @@ final as (
         {{ broken_rules(
             structure={
                 'malformed_row': 'timed.malformed_reason is not null',
-                'malformed_json': 'timed.document is null and not timed.is_null',
+                'malformed_json': 'not timed.is_json',
                 'not_an_object': 'not timed.is_object',
             },
             content={

@@ -1,0 +1,144 @@
+"""A small dbt project made of parts of this one, quick enough to be built many times.
+
+It has the bronze layer, the silver of order lines, and a gold of its own: a table under contract, and a view.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from contextlib import chdir
+from dataclasses import dataclass
+from pathlib import Path
+from unittest import mock
+
+import duckdb
+from typer.testing import CliRunner, Result
+
+from assay.cli import app
+
+PROJECT = Path(__file__).parents[2]
+HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n"
+MOST_PIECES = 1000
+
+_FCT_LINES = """
+select order_line_id, product_id, quantity, event_at, available_at
+from {{ ref('slv_order_lines') }}
+"""
+_FCT_DAYS = """
+{{ config(materialized='view', contract={'enforced': false}) }}
+select event_at::date as order_date, sum(quantity)::bigint as pieces
+from {{ ref('fct_lines') }}
+group by all
+"""
+_MODELS = f"""
+models:
+  - name: fct_lines
+    description: Order lines.
+    config:
+      persist_docs: {{relation: true, columns: true}}
+    columns:
+      - {{name: order_line_id, data_type: varchar, description: Hash of the line.}}
+      - {{name: product_id, data_type: varchar}}
+      - name: quantity
+        data_type: integer
+        data_tests:
+          - dbt_expectations.expect_column_values_to_be_between:
+              name: quantities_are_plausible
+              arguments: {{max_value: {MOST_PIECES}}}
+      - {{name: event_at, data_type: timestamp}}
+      - {{name: available_at, data_type: timestamp}}
+"""
+
+
+@dataclass(frozen=True)
+class SmallProject:
+    """The root of the project; landing zone and warehouse are where they are by default."""
+
+    root: Path
+
+    @property
+    def landing(self) -> Path:
+        return self.root / "data" / "landing"
+
+    @property
+    def warehouse(self) -> Path:
+        return self.root / "data" / "assay.duckdb"
+
+    @property
+    def published(self) -> Path:
+        return self.root / "data" / "published" / "gold.duckdb"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of a command, whatever this process was started with."""
+        theirs = ("ASSAY_", "DBT_")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(theirs)}
+        # The package under test, also where another checkout is installed.
+        return {**kept, "PYTHONPATH": str(PROJECT), "COLUMNS": "100"}
+
+    def assay(self, *arguments: str) -> Result:
+        """Run `assay` to its end within this process, which spares it the second that importing dbt takes."""
+        with chdir(self.root), mock.patch.dict(os.environ, self.environment, clear=True):
+            result = CliRunner().invoke(app, arguments)
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start `assay` in a process of its own."""
+        return subprocess.Popen(
+            [sys.executable, "-c", "from assay.cli import app; app()", *arguments],
+            cwd=self.root,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def land(self, day: int, *quantities: int | str, name: str = "lines.csv") -> Path:
+        """Land a file of order lines on a day of January 2025, a line for each quantity."""
+        path = self.landing / "erp" / "order_lines" / f"landed_at=2025-01-{day:02}T02-00-00" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lines = [
+            f"{day:02}{number:04},P{number},a thing,{quantity},2025-01-{day - 1:02} 08:00:00,1.50,7,France\n"
+            for number, quantity in enumerate(quantities)
+        ]
+        path.write_text(HEADER + "".join(lines))
+        return path
+
+    def query(self, sql: str, *, file: Path | None = None) -> list[tuple]:  # type: ignore[type-arg]
+        with duckdb.connect(file or self.warehouse, read_only=True) as connection:
+            return connection.sql(sql).fetchall()
+
+    def runs(self) -> list[tuple]:  # type: ignore[type-arg]
+        """The status and message of every run, in the order they began."""
+        return self.query(
+            "select status, message from runs order by started_at", file=self.root / "data" / "ops.duckdb"
+        )
+
+
+def make_small_project(root: Path) -> SmallProject:
+    """Write the project to `root`, with two days of order lines landed and nothing built."""
+    for folder in ("macros", "seeds", "models/bronze", "models/silver/erp", "tests/dbt/generic"):
+        unit_tests = shutil.ignore_patterns("*__unit_tests.yml")
+        shutil.copytree(PROJECT / folder, root / folder, ignore=unit_tests)
+    for docs in (PROJECT / "models").rglob("*__docs.md"):
+        target = root / docs.relative_to(PROJECT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(docs, target)
+    for name in ("dbt_project.yml", "profiles.yml", "packages.yml"):
+        shutil.copy(PROJECT / name, root / name)
+    stand_in = Path("dbt_expectations")
+    shutil.copytree(PROJECT / "assay" / "stand_ins" / stand_in, root / "dbt_packages" / stand_in)
+    gold = root / "models" / "gold"
+    gold.mkdir(exist_ok=True)
+    (gold / "fct_lines.sql").write_text(_FCT_LINES)
+    (gold / "fct_days.sql").write_text(_FCT_DAYS)
+    (gold / "_gold__models.yml").write_text(_MODELS)
+    project = SmallProject(root)
+    project.land(2, 1, 2, 3)
+    project.land(3, 4, "many")
+    return project

@@ -1,0 +1,41 @@
+"""`assay demo` lands data where it is told, and touches nothing that is there already."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from small_project import SmallProject
+
+SMALL = ("--customers", "5", "--days", "3", "--events", "20", "--start", "2024-02-28")
+
+
+def test_demo_data_lands_where_it_is_told_and_is_counted(tmp_path: Path) -> None:
+    demo = SmallProject(tmp_path).assay("demo", *SMALL, "--out", "new/landing")
+    assert demo.exit_code == 0, demo.stderr
+    assert re.search(r"web/events +\d+ +\d+", demo.stdout), demo.stdout
+    assert list((tmp_path / "new/landing/catalog/price_list").glob("landed_at=2024-*"))
+
+
+def test_demo_data_goes_to_the_landing_folder_of_the_project(tmp_path: Path) -> None:
+    (tmp_path / "dbt_project.yml").touch()
+    assert SmallProject(tmp_path).assay("demo", *SMALL).exit_code == 0
+    assert (tmp_path / "data/landing/web/events").is_dir()
+
+
+def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
+    mine = tmp_path / "landing" / "mine.csv"
+    mine.parent.mkdir()
+    mine.write_text("mine")
+    demo = SmallProject(tmp_path).assay("demo", *SMALL, "--out", "landing")
+    assert (demo.exit_code, demo.stdout) == (2, "")
+    assert "landing is not an empty folder" in demo.stderr
+    assert [path.name for path in mine.parent.iterdir()] == ["mine.csv"]
+
+
+@pytest.mark.parametrize("option", ["--customers", "--days"])
+def test_numbers_that_make_no_sense_are_refused(tmp_path: Path, option: str) -> None:
+    demo = SmallProject(tmp_path).assay("demo", option, "0", "--out", "landing")
+    assert demo.exit_code == 2
+    assert f"{option.strip('-')} must be at least 1" in demo.stderr
