@@ -27,7 +27,7 @@ from assay.runs.lock import Holder, locked
 from assay.runs.moment import as_variable, in_file_name
 from assay.runs.past import copy_landing, has_landing
 from assay.runs.places import Places, find_places
-from assay.runs.publish import Publication, publish
+from assay.runs.publish import GOLD, Publication, publish
 
 _TARGET_PATH = "target"
 
@@ -190,9 +190,9 @@ def _conclude(options: Options, places: Places, run: Run, outcome: DbtOutcome) -
             "--select builds a part, which may leave gold half-checked; build without it to publish"
         )
     else:
-        report.publication = publish(places.warehouse, places.published)
+        report.publication = publish(places.warehouse, places.published, _built_in_gold(outcome))
         if report.publication is None:
-            report.withheld = "schema gold holds nothing"
+            report.withheld = "no model is in schema gold"
     if report.publication:
         run.published_path = str(report.publication.path)
         run.published_at = _now()
@@ -200,6 +200,11 @@ def _conclude(options: Options, places: Places, run: Run, outcome: DbtOutcome) -
         run.published_rows = report.publication.rows
     run.message = report.withheld
     return report
+
+
+def _built_in_gold(outcome: DbtOutcome) -> set[str]:
+    nodes = [result.node for result in outcome.results]
+    return {node.alias for node in nodes if node.resource_type == "model" and node.schema == GOLD}
 
 
 def _raise_if_impossible(outcome: DbtOutcome) -> None:

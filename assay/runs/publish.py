@@ -11,7 +11,7 @@ import duckdb
 
 from assay.runs.fault import Fault, known_fault
 
-_GOLD = "gold"
+GOLD = "gold"
 
 
 @dataclass(frozen=True)
@@ -23,15 +23,18 @@ class Publication:
     rows: int
 
 
-def publish(warehouse: Path, target: Path) -> Publication | None:
-    """Write every table and view of schema gold to `target`, as tables, and put it in place in one step.
+def publish(warehouse: Path, target: Path, relations: set[str]) -> Publication | None:
+    """Write tables and views of schema gold to `target`, as tables, and put it in place in one step.
 
-    The tables lie in the file's default schema: a file named gold with a schema named gold would make
-    `gold.<table>` ambiguous to DuckDB, while so it reads the same here as in the warehouse. Who has the old
-    file open keeps it.
+    Who has the old file open keeps it.
+
+    Args:
+        warehouse: the file to read.
+        target: the file to replace.
+        relations: names of what has passed its contracts; what else lies in gold is left from other times.
 
     Returns:
-        None where gold holds nothing, and `target` is left as it is.
+        None where there is nothing to publish, and `target` is left as it is.
 
     Raises:
         Fault: a table or view cannot be read, or the disk is full.
@@ -41,7 +44,7 @@ def publish(warehouse: Path, target: Path) -> Publication | None:
     _remove_leftovers(target)
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        tables, rows = _write(warehouse, temporary)
+        tables, rows = _write(warehouse, temporary, relations)
         if not tables:
             return None
         _sync(temporary)
@@ -52,7 +55,7 @@ def publish(warehouse: Path, target: Path) -> Publication | None:
     return Publication(target, tables, rows)
 
 
-def _write(warehouse: Path, file: Path) -> tuple[int, int]:
+def _write(warehouse: Path, file: Path, wanted: set[str]) -> tuple[int, int]:
     rows = 0
     with duckdb.connect(str(warehouse), read_only=True) as connection:
         # A view may cast to a local time: UTC here as in dbt.
@@ -60,18 +63,19 @@ def _write(warehouse: Path, file: Path) -> tuple[int, int]:
         relations = connection.execute(
             """
             select table_name as relation, comment from duckdb_tables()
-            where database_name = current_database() and schema_name = $1
+            where database_name = current_database() and schema_name = $1 and list_contains($2, table_name)
             union all
             select view_name, comment from duckdb_views()
-            where database_name = current_database() and schema_name = $1
+            where database_name = current_database() and schema_name = $1 and list_contains($2, view_name)
             order by relation
             """,
-            [_GOLD],
+            [GOLD, sorted(wanted)],
         ).fetchall()
         connection.execute(f"attach {_text(str(file))} as published (read_write)")
+        connection.execute(f"create schema published.{GOLD}")
         for relation, comment in relations:
-            copy = f"published.main.{_name(relation)}"
-            source = f"{_GOLD}.{_name(relation)}"
+            copy = f"published.{GOLD}.{_name(relation)}"
+            source = f"{GOLD}.{_name(relation)}"
             try:
                 rows += connection.execute(f"create table {copy} as from {source}").fetchall()[0][0]
             except duckdb.Error as error:
@@ -86,7 +90,7 @@ def _write(warehouse: Path, file: Path) -> tuple[int, int]:
                     and comment is not null
                 order by column_index
                 """,
-                [_GOLD, relation],
+                [GOLD, relation],
             ).fetchall():
                 connection.execute(f"comment on column {copy}.{_name(column)} is {_text(column_comment)}")
         # Closing would do it too, but keep silent if it failed, and the rest of the file would be in a log.

@@ -172,7 +172,7 @@ def _next_commands(report: Report) -> list[str]:
     if report.publication:
         # Opened for writing, it would be closed to everybody else.
         opened = f"duckdb.connect('{report.publication.path}', read_only=True)"
-        query = f"import duckdb; print({opened}.sql('show tables'))"
+        query = f"import duckdb; print({opened}.sql('show all tables'))"
         commands.append(f'{folder}python -c "{query}"')
     return commands
 

@@ -110,7 +110,10 @@ class SmallProject:
         return path
 
     def query(self, sql: str, *, file: Path | None = None) -> list[tuple]:  # type: ignore[type-arg]
-        with duckdb.connect(file or self.warehouse, read_only=True) as connection:
+        """Run SQL on the warehouse or another file, where `gold.x` is schema gold whatever the file's name."""
+        with duckdb.connect() as connection:
+            connection.execute(f"attach '{file or self.warehouse}' as opened (read_only)")
+            connection.execute("use opened")
             return connection.sql(sql).fetchall()
 
     def runs(self) -> list[tuple]:  # type: ignore[type-arg]

@@ -77,6 +77,14 @@ def test_views_are_published_as_tables_with_their_comments(built_project: SmallP
     assert [path.name for path in built_project.published.parent.iterdir()] == ["gold.duckdb"]
 
 
+def test_what_no_model_builds_any_more_is_not_published(project: SmallProject) -> None:
+    with duckdb.connect(project.warehouse) as connection:
+        connection.execute("create table gold.fct_forgotten as select 1 as n")
+    assert project.assay("build").exit_code == 0
+    tables = project.query("select table_name from duckdb_tables() order by all", file=project.published)
+    assert tables == [("fct_days",), ("fct_lines",)]
+
+
 def test_a_failing_contract_stops_publishing_and_is_named(project: SmallProject) -> None:
     project.land(4, 5000, 6000)
     build = project.assay("build")
@@ -147,7 +155,7 @@ def test_as_of_builds_the_past_beside_the_present(project: SmallProject) -> None
     assert build.exit_code == 0, build.stdout + build.stderr
     assert re.search(r"erp/order_lines\W+2\W+0\W+5\W+0\W+3\W+0\W+2 not", build.stdout), build.stdout
     past = project.published.with_name("gold@2025-01-02T12-00-00.duckdb")
-    assert project.query("select count(*) from fct_lines", file=past) == [(3,)]
+    assert project.query("select count(*) from gold.fct_lines", file=past) == [(3,)]
     assert gold(project) == [(10, 4)]
     assert project.query("select as_of from landing.warehouse") == [("now",)]
     status = project.assay("status")
@@ -258,7 +266,7 @@ def test_a_full_disk_during_publishing_leaves_what_was_published(project: SmallP
     assert project.published.read_bytes() == published
     assert [path.name for path in project.published.parent.iterdir()] == ["gold.duckdb"]
     assert project.assay("build").exit_code == 0
-    assert len(project.query("show tables", file=project.published)) == 3
+    assert len(project.query("from duckdb_tables()", file=project.published)) == 3
 
 
 def test_no_room_for_temporary_files_is_told(project: SmallProject) -> None:

@@ -10,7 +10,8 @@ import duckdb
 import pytest
 
 from assay.runs.fault import Fault
-from assay.runs.publish import publish
+from assay.runs.publish import Publication
+from assay.runs.publish import publish as publish_only
 
 READ = """
 import sys, duckdb
@@ -19,12 +20,21 @@ seen, stop = set(), Path(sys.argv[2])
 print(flush=True)
 while not stop.exists():
     with duckdb.connect(sys.argv[1], read_only=True) as connection:
-        one = connection.sql("select min(version), max(version), count(*) from one").fetchall()
-        other = connection.sql("select min(version), max(version), count(*) from other").fetchall()
+        one = connection.sql("select min(version), max(version), count(*) from gold.gold.one").fetchall()
+        other = connection.sql("select min(version), max(version), count(*) from gold.gold.other").fetchall()
     assert one == other and one[0][0] == one[0][1] and one[0][2] == 20000, (one, other)
     seen.add(one[0][0])
 print(len(seen))
 """
+
+
+def publish(warehouse: Path, target: Path) -> Publication | None:
+    """Publish all that gold holds."""
+    with duckdb.connect(warehouse, read_only=True) as connection:
+        names = connection.sql(
+            "select table_name from information_schema.tables where table_schema = 'gold'"
+        ).fetchall()
+    return publish_only(warehouse, target, {name for (name,) in names})
 
 
 def make_warehouse(path: Path, version: int) -> Path:
@@ -73,7 +83,7 @@ def test_who_has_the_old_file_open_keeps_it(tmp_path: Path) -> None:
         "connection = duckdb.connect(sys.argv[1], read_only=True)\n"
         "print('open', flush=True)\n"
         "sys.stdin.readline()\n"
-        "print(connection.sql('select max(version) from one').fetchall())\n"
+        "print(connection.sql('select max(version) from gold.gold.one').fetchall())\n"
     )
     reader = subprocess.Popen(
         [sys.executable, "-c", code, str(target)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -84,17 +94,18 @@ def test_who_has_the_old_file_open_keeps_it(tmp_path: Path) -> None:
     output, _ = reader.communicate("\n")
     assert output.strip() == "[(1,)]"
     with duckdb.connect(target, read_only=True) as connection:
-        assert connection.sql("select max(version) from one").fetchall() == [(2,)]
+        assert connection.sql("select max(version) from gold.gold.one").fetchall() == [(2,)]
 
 
-def test_the_same_text_reads_gold_in_the_warehouse_and_in_the_published_file(tmp_path: Path) -> None:
+def test_the_tables_lie_in_schema_gold(tmp_path: Path) -> None:
     warehouse, target = make_warehouse(tmp_path / "assay.duckdb", 1), tmp_path / "gold.duckdb"
     published = publish(warehouse, target)
     assert published is not None
     assert (published.tables, published.rows) == (2, 40_000)
-    for file in (warehouse, target):
-        with duckdb.connect(file, read_only=True) as connection:
-            assert connection.sql("select count(*) from gold.other").fetchall() == [(20_000,)]
+    with duckdb.connect() as connection:
+        connection.execute(f"attach '{target}' as reader (read_only)")
+        assert connection.sql("select count(*) from reader.gold.other").fetchall() == [(20_000,)]
+        assert connection.sql("select distinct schema_name from duckdb_tables()").fetchall() == [("gold",)]
 
 
 def test_the_published_file_needs_nothing_else(tmp_path: Path) -> None:
@@ -107,7 +118,7 @@ def test_the_published_file_needs_nothing_else(tmp_path: Path) -> None:
             ("BASE TABLE",),
             ("BASE TABLE",),
         ]
-        assert connection.sql("select count(*) from other").fetchall() == [(20_000,)]
+        assert connection.sql("select count(*) from gold.other").fetchall() == [(20_000,)]
 
 
 def test_names_and_comments_with_quotes_are_published(tmp_path: Path) -> None:
@@ -118,7 +129,7 @@ def test_names_and_comments_with_quotes_are_published(tmp_path: Path) -> None:
         connection.execute('comment on column gold."the ""best"""."a ""b""" is \'so \'\'so\'\'\'')
     publish(warehouse, target)
     with duckdb.connect(target, read_only=True) as connection:
-        assert connection.sql('select "a ""b""" from "the ""best"""').fetchall() == [(1,)]
+        assert connection.sql('select "a ""b""" from gold."the ""best"""').fetchall() == [(1,)]
         tables = connection.sql("select comment from duckdb_tables() where comment is not null").fetchall()
         columns = connection.sql("select comment from duckdb_columns() where comment is not null").fetchall()
     assert (tables, columns) == ([("it's",)], [("so 'so'",)])
