@@ -110,7 +110,7 @@ class SmallProject:
         return path
 
     def query(self, sql: str, *, file: Path | None = None) -> list[tuple]:  # type: ignore[type-arg]
-        """Run SQL on the warehouse or another file, where `gold.x` is schema gold whatever the file's name."""
+        """Run SQL on the warehouse or another file; `gold.x` is schema gold, whatever the file's name."""
         with duckdb.connect() as connection:
             connection.execute(f"attach '{file or self.warehouse}' as opened (read_only)")
             connection.execute("use opened")
