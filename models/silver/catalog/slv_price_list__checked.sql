@@ -29,11 +29,7 @@ typed as (
 
 timed as (
 
-    select
-        *,
-        case when {{ within_event_range('written_at') }} then written_at end as claimed_at,
-        {{ available_at('catalog', 'price_list', event_at='written_at') }} as available_at
-    from typed
+    {{ with_times('typed', 'catalog', 'price_list') }}
 
 ),
 
@@ -43,7 +39,7 @@ final as (
         product_id,
         unit_price,
         currency,
-        {{ event_before_available('claimed_at', 'available_at') }} as event_at,
+        event_at,
         claimed_at,
         available_at,
         {{ broken_rules(

@@ -18,14 +18,7 @@ with landed as (
 
 timed as (
 
-    select
-        *,
-        case when {{ within_event_range('written_at') }} then written_at end as claimed_at,
-        {{ available_at(
-            'crm', 'customers', event_at='written_at',
-            written_at='case when ' ~ within_event_range('received_at') ~ ' then received_at end'
-        ) }} as available_at
-    from landed
+    {{ with_times('landed', 'crm', 'customers', received_at='received_at') }}
 
 ),
 
@@ -45,7 +38,7 @@ final as (
         {{ debezium_timestamp('attributes.created_at') }} as registered_at,
         log_position,
         change_hash,
-        {{ event_before_available('claimed_at', 'available_at') }} as event_at,
+        event_at,
         claimed_at,
         available_at,
         {{ debezium_rules(

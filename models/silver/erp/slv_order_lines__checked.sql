@@ -32,16 +32,18 @@ typed as (
 
 ),
 
-timed as (
+priced as (
 
     select
         *,
-        case when {{ within_event_range('written_at') }} then written_at end as claimed_at,
-        {{ available_at('erp', 'order_lines', event_at='written_at') }} as available_at,
-        try_cast(
-            round(quantity::decimal(38, 0) * unit_price, 2) as decimal(18, 2)
-        ) as line_amount
+        try_cast(round(quantity::decimal(38, 0) * unit_price, 2) as decimal(18, 2)) as line_amount
     from typed
+
+),
+
+timed as (
+
+    {{ with_times('priced', 'erp', 'order_lines') }}
 
 ),
 
@@ -57,7 +59,7 @@ final as (
         quantity,
         unit_price,
         line_amount,
-        {{ event_before_available('claimed_at', 'available_at') }} as event_at,
+        event_at,
         claimed_at,
         available_at,
         {{ broken_rules(

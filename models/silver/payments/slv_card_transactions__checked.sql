@@ -49,11 +49,7 @@ typed as (
 
 timed as (
 
-    select
-        *,
-        case when {{ within_event_range('written_at') }} then written_at end as claimed_at,
-        {{ available_at('payments', 'card_transactions', event_at='claimed_at') }} as available_at
-    from typed
+    {{ with_times('typed', 'payments', 'card_transactions') }}
 
 ),
 
@@ -80,7 +76,7 @@ final as (
         home_state,
         home_zip,
         home_city_population,
-        {{ event_before_available('claimed_at', 'available_at') }} as event_at,
+        event_at,
         claimed_at,
         available_at,
         {{ broken_rules(

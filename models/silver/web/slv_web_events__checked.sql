@@ -57,14 +57,7 @@ typed as (
 
 timed as (
 
-    select
-        *,
-        case when {{ within_event_range('written_at') }} then written_at end as claimed_at,
-        {{ available_at(
-            'web', 'events', event_at='written_at',
-            written_at='case when ' ~ within_event_range('received_at') ~ ' then received_at end'
-        ) }} as available_at
-    from typed
+    {{ with_times('typed', 'web', 'events', received_at='received_at') }}
 
 ),
 
@@ -83,7 +76,7 @@ final as (
         nullif(trim(timed.document.properties.order_id), '') as order_id,
         timed.order_amount,
         nullif(trim(timed.document.properties.query), '') as search_query,
-        {{ event_before_available('timed.claimed_at', 'timed.available_at') }} as event_at,
+        timed.event_at,
         timed.claimed_at,
         timed.available_at,
         {{ broken_rules(
