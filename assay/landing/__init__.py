@@ -1,4 +1,4 @@
-"""Landing: files dropped by sources become rows of the warehouse, once each, with every line accounted for."""
+"""Landing: files dropped by sources become rows, once each, with every line accounted for."""
 
 from assay.landing.declared import LandingTable, declared_tables
 from assay.landing.load import load_new_files

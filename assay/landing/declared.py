@@ -45,8 +45,8 @@ def declared_tables(models: Path) -> dict[tuple[str, str], LandingTable]:
         DeclarationError: a `landing` entry with an unknown format, or a CSV table without columns.
     """
     tables = {}
-    for path in sorted(models.rglob("*.yml")):
-        for source in (yaml.safe_load(path.read_text()) or {}).get("sources") or []:
+    for path in sorted([*models.rglob("*.yml"), *models.rglob("*.yaml")]):
+        for source in (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("sources") or []:
             for table in source.get("tables") or []:
                 landing = table.get("config", {}).get("meta", {}).get("landing")
                 if landing:

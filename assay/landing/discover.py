@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 _LANDED_AT = "landed_at"
@@ -46,14 +46,18 @@ class LandingFile:
         return self.modified_at
 
     def has_changed(self) -> bool:
-        """Whether the file was written or replaced since it was found."""
-        return _signature(self.path.stat()) != self.signature
+        """Whether the file was written, replaced or removed since it was found."""
+        try:
+            return _signature(self.path.stat()) != self.signature
+        except OSError:
+            return True
 
 
 def discover(landing: Path) -> Iterator[LandingFile]:
     """Yield the files under `landing`, in the order of their paths.
 
-    Names that start with a dot or an underscore are markers of other tools, and passed over.
+    Names that start with a dot or an underscore are markers of other tools, and passed over. Links are
+    followed, unless they lead back to a folder they lie in.
 
     Raises:
         LandingFolderMissing: there is no such folder.
@@ -65,11 +69,13 @@ def discover(landing: Path) -> Iterator[LandingFile]:
             "Set ASSAY_LANDING to the folder your sources write to, "
             f"or make demo data there: assay demo --out {landing}"
         )
-    for folder, subfolders, names in os.walk(landing, onerror=_raise):
-        subfolders[:] = sorted(name for name in subfolders if not _is_marker(name))
+    for folder, subfolders, names in os.walk(landing, onerror=_raise, followlinks=True):
+        subfolders[:] = sorted(
+            name for name in subfolders if not _is_marker(name) and not _leads_back(Path(folder, name))
+        )
         for name in sorted(names):
-            if not _is_marker(name):
-                yield _describe(landing, Path(folder, name))
+            if not _is_marker(name) and (file := _describe(landing, Path(folder, name))):
+                yield file
 
 
 def _raise(error: OSError) -> None:
@@ -80,13 +86,22 @@ def _is_marker(name: str) -> bool:
     return name.startswith((".", "_"))
 
 
-def _describe(landing: Path, path: Path) -> LandingFile:
-    parts = path.relative_to(landing).parts
+def _leads_back(folder: Path) -> bool:
+    return folder.is_symlink() and folder.parent.resolve().is_relative_to(folder.resolve())
+
+
+def _describe(landing: Path, path: Path) -> LandingFile | None:
+    """Return the file at `path`, or None where it has been removed meanwhile."""
+    try:
+        stat = path.stat() if path.exists() else path.lstat()
+    except FileNotFoundError:
+        return None
+    # A name need not be UTF-8; what the warehouse keeps must be.
+    name = os.fsencode(path.relative_to(landing).as_posix()).decode(errors="backslashreplace")
+    parts = name.split("/")
     source, table = (parts[0], parts[1]) if len(parts) > 2 else ("", "")
     folders = dict(part.split("=", 1) for part in parts[2:-1] if "=" in part)
-    stat = path.stat()
-    modified_at = datetime.fromtimestamp(stat.st_mtime, timezone.utc).replace(tzinfo=None)
-    name = path.relative_to(landing).as_posix()
+    modified_at = datetime.fromtimestamp(stat.st_mtime, UTC).replace(tzinfo=None)
     return LandingFile(path, name, source, table, folders, stat.st_size, modified_at, _signature(stat))
 
 

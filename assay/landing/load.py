@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
-from collections.abc import Callable, Iterator
+import stat
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby
@@ -99,12 +101,14 @@ def load_new_files(
     loader = _Loader(connection, tables, run_id, loaded_at)
     pending = [version for file in discover(landing) if (version := loader.version_to_load(file))]
     loader.remember_touched()
-    pending.sort(key=lambda version: (version.file.source, version.file.table, version.landed_at, version.file.name))
+    pending.sort(
+        key=lambda version: (version.file.source, version.file.table, version.landed_at, version.file.name)
+    )
     for place, versions in groupby(pending, key=lambda version: (version.file.source, version.file.table)):
         for batch in _by_size(versions):
             loader.load(tables.get(place), batch)
             rows = sum(version.tally.rows for version in batch)
-            progress(f"{'/'.join(place) or 'elsewhere'}: {len(batch)} files, {rows:,} rows")
+            progress(f"{'/'.join(place) if all(place) else 'elsewhere'}: {len(batch)} files, {rows:,} rows")
 
 
 def _by_size(versions: Iterator[_Version]) -> Iterator[list[_Version]]:
@@ -171,7 +175,7 @@ class _Loader:
         except OSError as os_error:
             content = None
             error = f"Cannot be read ({os_error.strerror}): check its permissions and the disk."
-        number, status, _ = known.get(content, (len(known) + 1, "new", None))
+        number, status, _ = known.get(content, (len(known.keys() - {None}) + 1, "new", None))
         if status == "loaded":
             self.touched.append(file)
             return None
@@ -183,9 +187,10 @@ class _Loader:
         return _Version(file, content, _file_id(file.name, content), number, landed_at, error)
 
     def remember_touched(self) -> None:
-        """Note the signatures of files whose content is in the warehouse already, whatever their time stamp."""
+        """Note the signatures of files whose content is in the warehouse, whatever their time stamp."""
         self._connection.begin()
         self._remember(self.touched)
+        self._forget_unopened(self.touched)
         self._connection.commit()
 
     def load(self, table: LandingTable | None, versions: list[_Version]) -> None:
@@ -215,6 +220,7 @@ class _Loader:
 
     def _record(self, versions: list[_Version]) -> None:
         self._remember([version.file for version in versions if version.status == "loaded"])
+        self._forget_unopened([version.file for version in versions if version.content_sha256])
         changed = [version for version in versions if version.outcome != self._known_outcome(version)]
         files = [self._file_row(version) for version in changed]
         self._replace("landing.files", "file_id", files)
@@ -247,21 +253,31 @@ class _Loader:
         }
 
     def _remember(self, files: list[LandingFile]) -> None:
-        signatures = [{"source_file": file.name, "signature": file.signature} for file in files]
+        signatures: list[dict[str, object]] = [
+            {"source_file": file.name, "signature": file.signature} for file in files
+        ]
         self._replace("landing.signatures", "source_file", signatures)
+
+    def _forget_unopened(self, files: Iterable[LandingFile]) -> None:
+        """Drop the records of files that could not be opened, and now can: they were no version."""
+        unopened = [_file_id(file.name, None) for file in files if None in self._known.get(file.name, {})]
+        if unopened:
+            self._connection.execute("delete from landing.files where list_contains(?, file_id)", [unopened])
 
     def _replace(self, relation: str, key: str, rows: list[dict[str, object]]) -> None:
         """Put rows in place of those with the same key, in two statements however many they are."""
         if not rows:
             return
         self._connection.register("replacement_rows", pa.Table.from_pylist(rows))
-        self._connection.execute(f"delete from {relation} where {key} in (select {key} from replacement_rows)")
+        self._connection.execute(
+            f"delete from {relation} where {key} in (select {key} from replacement_rows)"
+        )
         self._connection.execute(f"insert into {relation} by name select * from replacement_rows")
         self._connection.unregister("replacement_rows")
 
 
 def _rows(table: LandingTable, versions: list[_Version]) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of all files; those of a file that turns out unreadable are taken out again by the caller."""
+    """Yield the rows of all files; the caller takes out again those of one that turns out unreadable."""
     for version in versions:
         try:
             if version.error:
@@ -283,6 +299,9 @@ def _unknown_table(file: LandingFile) -> str:
 
 
 def _sha256(path: Path) -> str:
+    # Opening a pipe would wait for its writer.
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "not a regular file")
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 

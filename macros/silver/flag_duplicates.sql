@@ -1,15 +1,18 @@
 {% macro flag_duplicates(relation, bronze, content_hash, key, rule_id=none) -%}
     {%- set key_columns = key | join(', ') -%}
+    {%- set qualified_key = 'checked.' ~ key | join(', checked.') -%}
     {%- set arrival = 'available_at, landed_at, source_file, file_version, row_number' -%}
-    update {{ relation }} as checked
-    set rule_ids = verdicts.rule_ids
-    from (
+    {%- set verdicts = relation.identifier ~ '__verdicts' -%}
+    {#- A table of its own tells DuckDB how few the verdicts are. It expects more of them than rows, and would hold the
+        whole relation in memory to join them. -#}
+    create or replace temp table {{ verdicts }} as (
         with shared_keys as (
 
-            select {{ key_columns }}
+            -- Two keys of one hash do no harm: they are told apart below.
+            select hash({{ key_columns }}) as key_hash
             from {{ relation }}
             where {{ key | join(' is not null and ') }} is not null
-            group by all
+            group by key_hash
             having count(*) > 1
 
         ),
@@ -17,9 +20,7 @@
         candidates as (
 
             select
-                {{ key_columns }},
                 checked.*
-                exclude ({{ key_columns }})
                 replace (
                     nullif(
                         list_filter(
@@ -31,7 +32,7 @@
                 checked.rule_ids as known_rule_ids,
                 {{ content_hash }} as landed_hash
             from {{ relation }} as checked
-            semi join shared_keys using ({{ key_columns }})
+            semi join shared_keys on hash({{ qualified_key }}) = shared_keys.key_hash
             inner join {{ bronze }} as landed
                 on checked.file_id = landed.file_id and checked.row_number = landed.row_number
 
@@ -55,23 +56,32 @@
                 ) as arrival_number
             from copies
 
+        ),
+
+        flagged as (
+
+            select
+                file_id,
+                row_number,
+                known_rule_ids,
+                case
+                    when copy_number > 1 then list_append(coalesce(rule_ids, []), 'exact_duplicate')
+                    {%- if rule_id %}
+                    when rule_ids is null and arrival_number > 1 then ['{{ rule_id }}']
+                    {%- endif %}
+                    else rule_ids
+                end as rule_ids
+            from arrivals
+
         )
 
-        select
-            file_id,
-            row_number,
-            known_rule_ids,
-            case
-                when copy_number > 1 then list_append(coalesce(rule_ids, []), 'exact_duplicate')
-                {%- if rule_id %}
-                when rule_ids is null and arrival_number > 1 then ['{{ rule_id }}']
-                {%- endif %}
-                else rule_ids
-            end as rule_ids
-        from arrivals
-    ) as verdicts
-    where
-        checked.file_id = verdicts.file_id
-        and checked.row_number = verdicts.row_number
-        and verdicts.known_rule_ids is distinct from verdicts.rule_ids
+        select file_id, row_number, rule_ids
+        from flagged
+        where rule_ids is distinct from known_rule_ids
+    );
+    update {{ relation }} as checked
+    set rule_ids = verdicts.rule_ids
+    from {{ verdicts }} as verdicts
+    where checked.file_id = verdicts.file_id and checked.row_number = verdicts.row_number;
+    drop table {{ verdicts }}
 {%- endmacro %}

@@ -4,7 +4,7 @@
         {%- if formats %}
         when try_strptime({{ text }}, {{ formats }}) is not null then try_strptime({{ text }}, {{ formats }})
         {%- endif %}
-        when right({{ text }}, 1) = 'Z' then try_cast({{ text }} as timestamp)
+        when ends_with({{ text }}, 'Z') then try_cast({{ text }} as timestamp)
         when regexp_matches({{ text }}, ':\d\d(\.\d+)?\s*[+-]\d\d(:?\d\d)?$')
             then try_cast({{ text }} as timestamptz) at time zone 'UTC'
         else try_cast({{ text }} as timestamp)

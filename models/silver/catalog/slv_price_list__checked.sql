@@ -19,9 +19,9 @@ typed as (
     select
         {{ as_landed() }},
         malformed_reason,
-        nullif(trim(product_id), '') as product_id,
+        {{ filled('product_id') }} as product_id,
         {{ strict_number('unit_price', 'decimal(18, 4)') }} as unit_price,
-        nullif(trim(currency), '') as currency,
+        {{ filled('currency') }} as currency,
         {{ utc_timestamp('exported_at') }} as written_at
     from landed
 

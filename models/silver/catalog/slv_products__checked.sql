@@ -25,13 +25,13 @@ timed as (
 final as (
 
     select
-        nullif(trim(attributes.product_id), '') as product_id,
+        {{ filled('attributes.product_id') }} as product_id,
         op,
         is_deleted,
         is_snapshot,
-        nullif(trim(attributes.product_name), '') as product_name,
-        nullif(trim(attributes.category), '') as category,
-        nullif(trim(attributes.brand), '') as brand,
+        {{ filled('attributes.product_name') }} as product_name,
+        {{ filled('attributes.category') }} as category,
+        {{ filled('attributes.brand') }} as brand,
         {{ strict_number('attributes.unit_cost', 'decimal(18, 4)') }} as unit_cost,
         try_cast(attributes.is_active as boolean) as is_active,
         {{ debezium_timestamp('attributes.created_at') }} as introduced_at,
@@ -41,7 +41,7 @@ final as (
         claimed_at,
         available_at,
         {{ debezium_rules(
-            "nullif(trim(attributes.product_id), '')",
+            filled('attributes.product_id'),
             {
                 'invalid_unit_cost': 'attributes.unit_cost is not null and '
                     ~ strict_number('attributes.unit_cost', 'decimal(18, 4)') ~ ' is null',

@@ -25,15 +25,15 @@ timed as (
 final as (
 
     select
-        nullif(trim(attributes.customer_id), '') as customer_id,
+        {{ filled('attributes.customer_id') }} as customer_id,
         op,
         is_deleted,
         is_snapshot,
-        nullif(trim(attributes.email), '') as email,
-        nullif(trim(attributes.full_name), '') as full_name,
-        nullif(trim(attributes.segment), '') as segment,
-        nullif(trim(attributes.country), '') as country,
-        nullif(trim(attributes.city), '') as city,
+        {{ filled('attributes.email') }} as email,
+        {{ filled('attributes.full_name') }} as full_name,
+        {{ filled('attributes.segment') }} as segment,
+        {{ filled('attributes.country') }} as country,
+        {{ filled('attributes.city') }} as city,
         try_cast(attributes.marketing_opt_in as boolean) as is_marketing_allowed,
         {{ debezium_timestamp('attributes.created_at') }} as registered_at,
         log_position,
@@ -42,7 +42,7 @@ final as (
         claimed_at,
         available_at,
         {{ debezium_rules(
-            "nullif(trim(attributes.customer_id), '')",
+            filled('attributes.customer_id'),
             {
                 'invalid_marketing_opt_in': 'attributes.marketing_opt_in is not null'
                     ~ ' and try_cast(attributes.marketing_opt_in as boolean) is null',

@@ -41,11 +41,10 @@ parsed as (
 typed as (
 
     select
-        * exclude (line),
-        left(ltrim(line), 1) = '{' as is_object,
-        nullif(trim(document.messageId), '') as message_id,
-        nullif(trim(document.userId), '') as customer_id,
-        nullif(trim(document.anonymousId), '') as anonymous_id,
+        *,
+        {{ filled('document.messageId') }} as message_id,
+        {{ filled('document.userId') }} as customer_id,
+        {{ filled('document.anonymousId') }} as anonymous_id,
         {{ strict_number('document.properties.price', 'decimal(18, 2)') }} as price,
         {{ strict_number('document.properties.quantity', 'integer') }} as quantity,
         {{ strict_number('document.properties.total', 'decimal(18, 2)') }} as order_amount,
@@ -69,13 +68,13 @@ final as (
         timed.anonymous_id,
         timed.document.event as event_name,
         event_types.event_type,
-        nullif(trim(timed.document.properties.product_id), '') as product_id,
-        nullif(trim(timed.document.properties.category), '') as category,
+        {{ filled('timed.document.properties.product_id') }} as product_id,
+        {{ filled('timed.document.properties.category') }} as category,
         timed.price,
         timed.quantity,
-        nullif(trim(timed.document.properties.order_id), '') as order_id,
+        {{ filled('timed.document.properties.order_id') }} as order_id,
         timed.order_amount,
-        nullif(trim(timed.document.properties.query), '') as search_query,
+        {{ filled('timed.document.properties.query') }} as search_query,
         timed.event_at,
         timed.claimed_at,
         timed.available_at,
@@ -83,7 +82,7 @@ final as (
             structure={
                 'malformed_row': 'timed.malformed_reason is not null',
                 'malformed_json': 'not timed.is_json',
-                'not_an_object': 'not timed.is_object',
+                'not_an_object': "timed.message_id is null and left(ltrim(timed.line), 1) <> '{'",
             },
             content={
                 'missing_message_id': 'timed.message_id is null',

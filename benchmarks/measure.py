@@ -1,0 +1,77 @@
+"""Measure what a command costs: CPU of all its threads and children, wall time, peak memory."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+_KIBIBYTE = 1024
+
+
+class CommandFailed(Exception):
+    """A measured command ended with an error; the message holds what it printed."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """One run of a command.
+
+    `user` and `system` are CPU seconds of the process and its children, `wall` seconds from start to end,
+    `peak_rss` bytes of the largest of the processes, `load` the machine's load average just before.
+    """
+
+    user: float
+    system: float
+    wall: float
+    peak_rss: int
+    load: float
+    output: str = ""
+
+    @property
+    def cpu(self) -> float:
+        return self.user + self.system
+
+
+def run(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Cost:
+    """Run a command to its end.
+
+    Raises:
+        CommandFailed: it ended with an error.
+    """
+    load = os.getloadavg()[0]
+    with tempfile.TemporaryFile("w+") as output:
+        started = time.monotonic()
+        process = subprocess.Popen(
+            command, env={**os.environ, **(environment or {})}, stdout=output, stderr=subprocess.STDOUT
+        )
+        try:
+            _, status, usage = os.wait4(process.pid, 0)
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+        wall = time.monotonic() - started
+        process.returncode = os.waitstatus_to_exitcode(status)
+        output.seek(0)
+        text = output.read()
+    if process.returncode != 0:
+        raise CommandFailed(f"{' '.join(command)} ended with {process.returncode}:\n{text}")
+    # Linux counts the peak in KiB, macOS in bytes.
+    unit = 1 if sys.platform == "darwin" else _KIBIBYTE
+    return Cost(usage.ru_utime, usage.ru_stime, wall, usage.ru_maxrss * unit, load, text)
+
+
+def run_module(module: str, *arguments: str, environment: Mapping[str, str] | None = None) -> Cost:
+    """Run a Python module in an interpreter of its own."""
+    return run([sys.executable, "-m", module, *arguments], environment)
+
+
+def middle(values: Sequence[float]) -> float:
+    """The median: the machine may be busy with other things in some of the runs."""
+    return median(values)
