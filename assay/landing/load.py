@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import re
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -109,6 +110,7 @@ def load_new_files(
             loader.load(tables.get(place), batch)
             rows = sum(version.tally.rows for version in batch)
             progress(f"{'/'.join(place) if all(place) else 'elsewhere'}: {len(batch)} files, {rows:,} rows")
+    loader.withdraw_others([version.file_id for version in pending if version.status != "loaded"])
 
 
 def _by_size(versions: Iterator[_Version]) -> Iterator[list[_Version]]:
@@ -128,7 +130,10 @@ def _create_table(connection: duckdb.DuckDBPyConnection, table: LandingTable) ->
     """Create the table of rows; a column declared since then is added, and filled from `other_values`."""
     wanted = arrow_schema(table)
     types = {pa.int64(): "bigint", pa.string(): "varchar"}
-    columns = ", ".join(f'"{column.name}" {types[column.type]}' for column in wanted)
+    packed = {"line": " using compression zstd"} if _can_pack(connection) else {}
+    columns = ", ".join(
+        f'"{column.name}" {types[column.type]}{packed.get(column.name, "")}' for column in wanted
+    )
     connection.execute(f'create table if not exists landing."{table.relation}" ({columns})')
     present = {row[0] for row in connection.execute(f'describe landing."{table.relation}"').fetchall()}
     for name in [name for name in wanted.names if name not in present]:
@@ -140,6 +145,18 @@ def _create_table(connection: duckdb.DuckDBPyConnection, table: LandingTable) ->
             [f'$."{name}"'],
         )
         connection.commit()
+
+
+def _can_pack(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether the warehouse's file can hold whole lines in Zstandard: half the size, and faster to write.
+
+    In older formats of the file, they would not be compressed at all.
+    """
+    row = connection.execute(
+        "select tags['storage_version'] from duckdb_databases() where database_name = current_database()"
+    ).fetchone()
+    found = re.match(r"v(\d+)\.(\d+)", (row and row[0]) or "")
+    return found is not None and (int(found[1]), int(found[2])) >= (1, 2)
 
 
 class _Loader:
@@ -192,6 +209,14 @@ class _Loader:
         self._remember(self.touched)
         self._forget_unopened(self.touched)
         self._connection.commit()
+
+    def withdraw_others(self, still_broken: list[int]) -> None:
+        """Mark what could not be loaded once, and has been mended, replaced or taken away since."""
+        self._connection.execute(
+            "update landing.files set status = 'withdrawn' "
+            "where status in ('failed', 'unknown_table') and not list_contains(?::bigint[], file_id)",
+            [still_broken],
+        )
 
     def load(self, table: LandingTable | None, versions: list[_Version]) -> None:
         """Load the files of one landing table (None: of a folder nobody declared) in one transaction."""

@@ -44,7 +44,7 @@ class Rejects:
 
 @dataclass(frozen=True)
 class TroubledFile:
-    """A file whose newest version is not loaded, and why."""
+    """A file in the landing zone that is not loaded, and why."""
 
     source_file: str
     status: str
@@ -171,9 +171,7 @@ def _troubled(connection: duckdb.DuckDBPyConnection) -> list[TroubledFile]:
         """
         select source_file, status, error
         from landing.files
-        qualify
-            row_number() over (partition by source_file order by file_version desc) = 1
-            and status <> 'loaded'
+        where status in ('failed', 'unknown_table')
         order by source_file
         """
     ).fetchall()

@@ -889,7 +889,7 @@ def test_a_mended_file_loads_and_leaves_nothing_behind(zone: Zone) -> None:
     renamed.rename(renamed.with_suffix(".csv"))
     zone.load()
     assert [(file["file_version"], file["status"]) for file in zone.files("%a.csv.gz")] == [
-        (1, "failed"),
+        (1, "withdrawn"),
         (2, "loaded"),
     ]
     assert zone.file("%b.csv")["status"] == "loaded"
@@ -922,6 +922,34 @@ def test_a_missing_column_that_becomes_optional_lets_the_file_in(zone: Zone) -> 
     zone.load()
     assert (zone.file()["status"], zone.file()["file_version"]) == ("loaded", 1)
     assert zone.sales() == {2: ("1", "ann", None)}
+
+
+def test_what_was_broken_is_withdrawn_once_it_is_mended_or_gone(zone: Zone) -> None:
+    good = HEADER + "1,ann,2\n"
+    zone.drop("shop/sales/a.csv", good)
+    zone.drop("shop/sales/b.csv", "id;name;amount\n")
+    zone.drop("shop/unheard/c.csv", good)
+    zone.load()
+    zone.drop("shop/sales/a.csv", "id;name;amount\n")
+    zone.load()
+    assert [file["status"] for file in zone.files()] == ["loaded", "failed", "failed", "unknown_table"]
+    # The first is replaced by what it was before, the second is mended, the third is moved away.
+    zone.drop("shop/sales/a.csv", good)
+    zone.drop("shop/sales/b.csv", HEADER + "2,bob,3\n")
+    (zone.landing / "shop/unheard/c.csv").unlink()
+    zone.load()
+    states = [(file["source_file"][-5:], file["file_version"], file["status"]) for file in zone.files()]
+    assert states == [
+        ("a.csv", 1, "loaded"),
+        ("a.csv", 2, "withdrawn"),
+        ("b.csv", 1, "withdrawn"),
+        ("b.csv", 2, "loaded"),
+        ("c.csv", 1, "withdrawn"),
+    ]
+    assert zone.files("%c.csv")[0]["error"]
+    zone.drop("shop/unheard/c.csv", good)
+    zone.load()
+    assert zone.file("%c.csv")["status"] == "unknown_table"
 
 
 @pytest.fixture
@@ -981,7 +1009,6 @@ def test_an_error_that_changes_is_told_anew(zone: Zone, locked: set[str]) -> Non
     assert (file["status"], file["run_id"], file["file_version"]) == ("unknown_table", "b", 1)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="links and pipes")
 def test_links_pipes_and_strange_names(zone: Zone, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
