@@ -17,7 +17,8 @@ import pyarrow as pa
 
 from assay.landing.declared import LandingTable, declared_tables
 from assay.landing.discover import LandingFile, discover
-from assay.landing.read import Tally, UnreadableFile, arrow_schema, read_file
+from assay.landing.formats.rows import Tally, UnreadableFile, arrow_schema
+from assay.landing.read import read_file
 
 _BYTES_A_TRANSACTION = 256 << 20
 

@@ -28,6 +28,7 @@ from warehouse import PROJECT
 from assay.landing import declared_tables, load, load_new_files, read
 from assay.landing.declared import DeclarationError, LandingTable
 from assay.landing.discover import LandingFolderMissing, discover
+from assay.landing.formats import delimited, json_lines
 
 DECLARED = """
 sources:
@@ -476,7 +477,7 @@ def test_a_quote_that_stays_open_costs_one_line(zone: Zone) -> None:
 
 
 def test_long_rows_are_held_few_at_a_time(zone: Zone, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(read, "_CHARACTERS_A_BATCH", 2500)
+    monkeypatch.setattr(delimited, "_CHARACTERS_A_BATCH", 2500)
     zone.drop("shop/sales/a.csv", HEADER + f"1,{'x' * 1000},2\n" * 10)
     (file,) = discover(zone.landing)
     table = declared_tables(zone.models)["shop", "sales"]
@@ -524,7 +525,7 @@ def test_lines_that_are_not_utf8_are_kept_with_escapes(zone: Zone) -> None:
 
 
 def test_lines_longer_than_a_chunk_stay_whole(zone: Zone) -> None:
-    chunk = read._BYTES_A_CHUNK
+    chunk = json_lines._BYTES_A_CHUNK
     lines = ["x" * (chunk - 1), "y" * (3 * chunk + 5), "\u00e9" * chunk, "", "z" * chunk, "end"]
     zone.drop("shop/clicks/a.jsonl", "\n".join(lines))
     zone.drop("shop/clicks/a.jsonl.gz", gzip.compress("\n".join(lines).encode(), 1))
@@ -545,8 +546,8 @@ TEXT = 'ab \u00e9\u2028;\t|,"\n\r\0'
 def test_what_a_csv_writer_wrote_comes_back(zone: Zone, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     """Forty files for each seed: any text in any quoting, blank lines and nonsense between the records."""
     chance = random.Random(seed)
-    monkeypatch.setattr(read, "_ROWS_A_BATCH", chance.choice([1, 2, 5, 50_000]))
-    monkeypatch.setattr(read, "_CHARACTERS_A_BATCH", chance.choice([1, 100, 1 << 20]))
+    monkeypatch.setattr(delimited, "ROWS_A_BATCH", chance.choice([1, 2, 5, 50_000]))
+    monkeypatch.setattr(delimited, "_CHARACTERS_A_BATCH", chance.choice([1, 100, 1 << 20]))
     # Quotes left open would close where a value starts with a comma or a line end: then text stays plain.
     strays = seed % 3 == 0
     written: dict[str, dict[int, tuple[str, ...]]] = {}
@@ -600,7 +601,7 @@ def test_lines_stay_what_they_are_wherever_chunks_end(
     zone: Zone, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     chance = random.Random(seed)
-    monkeypatch.setattr(read, "_BYTES_A_CHUNK", chance.choice([1, 2, 3, 7, 64]))
+    monkeypatch.setattr(json_lines, "_BYTES_A_CHUNK", chance.choice([1, 2, 3, 7, 64]))
     expected = {}
     for index in range(20):
         raw = b"".join(
@@ -875,7 +876,7 @@ def test_parquet_that_is_not_text_where_text_is_due_is_no_end(zone: Zone) -> Non
 
 
 def test_a_file_that_fails_halfway_leaves_no_rows(zone: Zone, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(read, "_ROWS_A_BATCH", 100)
+    monkeypatch.setattr(delimited, "ROWS_A_BATCH", 100)
     zone.drop("shop/sales/a.csv.gz", truncated(PACKED))
     zone.load()
     assert zone.query("select count(*) from landing.shop__sales") == [(0,)]

@@ -1,0 +1,1 @@
+"""The formats of landed files, a module each."""

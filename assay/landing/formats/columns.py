@@ -1,0 +1,106 @@
+"""Rows with named columns: check what a file has against what is declared, and put it in that shape."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Sequence
+from itertools import repeat
+
+import pyarrow as pa
+
+from assay.landing.declared import LandingTable
+from assay.landing.discover import LandingFile
+from assay.landing.formats.rows import Tally, UnreadableFile, arrow_schema
+
+ROWS_A_BATCH = 50_000
+_DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+
+
+def check_header(header: list[str], line: str, file: LandingFile, table: LandingTable) -> None:
+    """Refuse a file whose columns, or Hive-style folders, are not those its table needs.
+
+    Args:
+        header: the file's column names.
+        line: the header's line as it stands in the file, to tell a wrong delimiter by.
+        file: the file, whose folders may give columns.
+        table: what is declared.
+
+    Raises:
+        UnreadableFile: a column is named twice or missing, or the delimiter is no comma.
+    """
+    twice = sorted({name for name in header if header.count(name) > 1})
+    if twice:
+        raise UnreadableFile(
+            f"The header names {', '.join(name or 'an empty name' for name in twice)} twice: "
+            "send the file with each column once."
+        )
+    missing = [
+        name
+        for name in table.columns
+        if name not in header and name not in table.optional and name not in file.folders
+    ]
+    if not missing:
+        return
+    check_delimiter(header, line, table)
+    raise UnreadableFile(
+        f"The header lacks {', '.join(missing)} (it has {', '.join(header)}): "
+        "send the file with these columns, or name them under landing.optional where the source is declared."
+    )
+
+
+def check_delimiter(header: list[str], line: str, table: LandingTable) -> None:
+    """Say so where another delimiter than the comma would make more of the header's line."""
+    for delimiter, plural in _DELIMITERS.items():
+        names = [name.strip() for name in next(csv.reader([line], delimiter=delimiter), [])]
+        if len(set(names) & set(table.columns)) > len(set(header) & set(table.columns)) or (
+            len(header) == 1 and len(names) > 1
+        ):
+            raise UnreadableFile(f"The file is delimited by {plural}: send it again delimited by commas.")
+
+
+def batch_builder(
+    header: list[str], file: LandingFile, table: LandingTable, file_id: int, tally: Tally
+) -> Callable[[list[int], list[list[str]], list[tuple[int, str, str]]], pa.RecordBatch]:
+    """Return what turns parsed records into a batch; malformed lines stand after the well-formed ones."""
+    schema = arrow_schema(table)
+    position = {name: index for index, name in enumerate(header)}
+    unexpected = [name for name in header if name not in table.columns]
+    tally.unexpected_columns = unexpected
+
+    def build(
+        numbers: list[int], records: list[list[str]], malformed: list[tuple[int, str, str]]
+    ) -> pa.RecordBatch:
+        good, bad = len(records), len(malformed)
+        values = list(zip(*records, strict=True)) if records else [()] * len(header)
+
+        def text(column: Sequence[str] | None) -> pa.Array:
+            return pa.array([*(column or repeat(None, good)), *repeat(None, bad)], pa.string())
+
+        def declared(name: str) -> Sequence[str] | None:
+            if name in position:
+                return values[position[name]]
+            return [file.folders[name]] * good if name in file.folders else None
+
+        others = None
+        if unexpected:
+            others = [
+                json.dumps({name: record[position[name]] for name in unexpected}, ensure_ascii=False)
+                for record in records
+            ]
+        tally.rows += good + bad
+        tally.row_lines += bad
+        tally.malformed_rows += bad
+        return pa.record_batch(
+            [
+                pa.repeat(pa.scalar(file_id, pa.int64()), good + bad),
+                pa.array([*numbers, *(number for number, _, _ in malformed)], pa.int64()),
+                *(text(declared(name)) for name in table.columns),
+                text(others),
+                pa.array([None] * good + [line for _, line, _ in malformed], pa.string()),
+                pa.array([None] * good + [reason for _, _, reason in malformed], pa.string()),
+            ],
+            schema=schema,
+        )
+
+    return build

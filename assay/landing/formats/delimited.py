@@ -1,0 +1,128 @@
+"""CSV, of which a broken line costs no other."""
+
+from __future__ import annotations
+
+import csv
+from collections import deque
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+from assay.landing.declared import LandingTable
+from assay.landing.discover import LandingFile
+from assay.landing.formats.columns import ROWS_A_BATCH, batch_builder, check_delimiter, check_header
+from assay.landing.formats.rows import Stream, Tally, UnreadableFile, decode, skip_byte_order_mark
+
+_CHARACTERS_A_BATCH = 64 << 20
+_CHARACTERS_IN_QUOTES = 1 << 20
+
+# The limit is the whole process's, and others set it: _Lines has one of its own.
+csv.field_size_limit((1 << 31) - 1)
+
+
+class _Lines:
+    """Lines for csv.reader, which remember those the present record took, and can be given back."""
+
+    def __init__(self, stream: Stream) -> None:
+        #: Characters read of the file so far.
+        self.characters = 0
+        self._swallowed = 0
+        self._stream = stream
+        self._pending: deque[tuple[str, str | None]] = deque()
+        self.taken: list[tuple[str, str | None]] = []
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        if not self.taken:
+            self._swallowed = 0
+        else:
+            # Or each stray quote would have the rest of the file read once more.
+            self._swallowed += len(self.taken[-1][0])
+            if self._swallowed > _CHARACTERS_IN_QUOTES:
+                raise csv.Error("a quote is not closed")
+        if self._pending:
+            line = self._pending.popleft()
+        else:
+            line = decode(next(self._stream))
+            self.characters += len(line[0])
+        self.taken.append(line)
+        return line[0]
+
+    def give_back_all_but_first(self) -> None:
+        self._pending.extendleft(reversed(self.taken[1:]))
+        del self.taken[1:]
+
+
+def read_csv(
+    stream: Stream, file: LandingFile, table: LandingTable, file_id: int, tally: Tally
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a CSV file; a line that is not of its shape is kept whole, with the reason.
+
+    Raises:
+        UnreadableFile: the header does not fit the table.
+    """
+    skip_byte_order_mark(stream)
+    lines = _Lines(stream)
+    header = _read_header(lines, table, tally)
+    if not header:
+        return
+    check_header(header, lines.taken[0][0], file, table)
+    build = batch_builder(header, file, table, file_id, tally)
+
+    reader = csv.reader(lines, strict=True)
+    numbers: list[int] = []
+    records: list[list[str]] = []
+    malformed: list[tuple[int, str, str]] = []
+    batch_ends = _CHARACTERS_A_BATCH
+    while True:
+        lines.taken.clear()
+        reason = None
+        try:
+            record = next(reader)
+        except StopIteration:
+            break
+        except csv.Error as error:
+            reason, record = f"not CSV ({error})", []
+            reader = csv.reader(lines, strict=True)
+        reason = reason or next((why for _, why in lines.taken if why), None)
+        start = tally.lines + 1
+        if not reason and not record:
+            tally.blank_lines += 1
+        elif reason or len(record) != len(header):
+            # A stray quote swallows the lines after it: only the first is at fault, the others are reread.
+            lines.give_back_all_but_first()
+            reason = reason or f"{len(record)} fields where the header has {len(header)}"
+            malformed.append((start, lines.taken[0][0].removesuffix("\n").removesuffix("\r"), reason))
+        else:
+            numbers.append(start)
+            records.append(record)
+            tally.row_lines += len(lines.taken)
+        tally.lines += len(lines.taken)
+        if len(records) + len(malformed) >= ROWS_A_BATCH or lines.characters >= batch_ends:
+            yield build(numbers, records, malformed)
+            batch_ends = lines.characters + _CHARACTERS_A_BATCH
+            numbers, records, malformed = [], [], []
+    if records or malformed:
+        yield build(numbers, records, malformed)
+
+
+def _read_header(lines: _Lines, table: LandingTable, tally: Tally) -> list[str]:
+    """Return the names of the first line that is not blank; none where there is no such line."""
+    try:
+        for header in csv.reader(lines, strict=True):
+            tally.lines += len(lines.taken)
+            if header:
+                tally.header_lines = len(lines.taken)
+                break
+            tally.blank_lines += len(lines.taken)
+            lines.taken.clear()
+        else:
+            return []
+    except csv.Error as error:
+        check_delimiter([], lines.taken[0][0], table)
+        raise UnreadableFile(f"The header is not CSV ({error}): send the file again.") from error
+    if undecodable := next((reason for _, reason in lines.taken if reason), None):
+        raise UnreadableFile(f"The header is {undecodable}.")
+    return [name.strip() for name in header]
