@@ -146,7 +146,7 @@ def test_a_killed_build_is_shown_as_killed_and_the_next_one_works(project: Small
     assert "killed" in status.stdout
     assert "running" not in status.stdout
     assert project.assay("build").exit_code == 0
-    assert project.query("select sum(quantity)::int from fct_lines", file=project.published) == [(17,)]
+    assert project.query("select sum(quantity)::int from gold.fct_lines", file=project.published) == [(17,)]
 
 
 def test_an_interrupted_build_says_so_and_publishes_nothing(project: SmallProject) -> None:
