@@ -35,9 +35,9 @@ final as (
         first_order_date,
         last_order_date
     from customers
+    qualify row_number() over (order by net_sales_amount desc, customer_id asc) <= 20
 
 )
 
 select * from final
 order by net_sales_amount desc, customer_id asc
-limit 20

@@ -82,4 +82,3 @@ final as (
 
 select * from final
 order by lift desc, pair_order_count desc, first_product_id asc, second_product_id asc
-limit 50

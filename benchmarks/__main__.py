@@ -54,7 +54,7 @@ def _arguments() -> argparse.Namespace:
         "--scale",
         choices=["small", "full"],
         default="small",
-        help="small: 1M web events; full: 10M beside them, 12 GB of disk and half an hour",
+        help="small: 1M web events; full: 10M beside them, 5 GB of disk and twenty minutes",
     )
     parser.add_argument("--data", type=Path, default=Path("data/bench"), help="where landing zones are kept")
     parser.add_argument("--out", type=Path, default=Path("target/bench.json"), help="the same as JSON")

@@ -109,9 +109,14 @@ def load_new_files(
     for place, versions in groupby(pending, key=lambda version: (version.file.source, version.file.table)):
         for batch in _by_size(versions):
             loader.load(tables.get(place), batch)
-            rows = sum(version.tally.rows for version in batch)
-            progress(f"{'/'.join(place) if all(place) else 'elsewhere'}: {len(batch)} files, {rows:,} rows")
+            progress(f"{'/'.join(place) if all(place) else 'elsewhere'}: {_in_words(batch)}")
     loader.withdraw_others([version.file_id for version in pending if version.status != "loaded"])
+
+
+def _in_words(versions: list[_Version]) -> str:
+    broken = sum(version.status != "loaded" for version in versions)
+    rows = sum(version.tally.rows for version in versions)
+    return f"{len(versions) - broken} files, {rows:,} rows" + f"; {broken} not loaded" * bool(broken)
 
 
 def _by_size(versions: Iterator[_Version]) -> Iterator[list[_Version]]:

@@ -157,7 +157,11 @@ def _rejects(connection: duckdb.DuckDBPyConnection, name: str) -> list[Rejects]:
 
         )
 
-        select broken.rule_id, coalesce(rules.reason, ''), coalesce(rules.remedy, ''), broken.row_count
+        select
+            broken.rule_id,
+            coalesce(rules.reason, '(not explained in seeds/slv_rules.csv)'),
+            coalesce(rules.remedy, ''),
+            broken.row_count
         from broken
         left join silver.slv_rules as rules on broken.rule_id = rules.rule_id
         order by broken.row_count desc, broken.rule_id

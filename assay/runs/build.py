@@ -165,6 +165,8 @@ def _conclude(options: Options, places: Places, run: Run, outcome: DbtOutcome) -
     """Decide what becomes of a finished dbt run."""
     run.dbt_seconds, run.duckdb_seconds = outcome.seconds, outcome.duckdb_seconds
     _raise_if_impossible(outcome)
+    if options.select and not outcome.results:
+        raise Fault(f"--select {options.select} matches nothing in this project.", MISUSED)
     verdict = judge(outcome.results)
     for failure in verdict.failures:
         if fault := known_fault(failure.message):

@@ -11,7 +11,7 @@ def parse_moment(text: str) -> datetime:
     """Read a time in ISO 8601 as UTC (naive): an offset is applied, a date alone is its midnight.
 
     Raises:
-        Fault: the text is no such time.
+        Fault: the text is no such time, or a time to come.
     """
     try:
         moment = datetime.fromisoformat(text.strip())
@@ -21,7 +21,10 @@ def parse_moment(text: str) -> datetime:
             "(UTC where no offset is given).",
             MISUSED,
         ) from None
-    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+    moment = moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+    if moment > datetime.now(UTC).replace(tzinfo=None):
+        raise Fault(f"--as-of {text} lies in the future, of which nothing is known yet.", MISUSED)
+    return moment
 
 
 def in_file_name(moment: datetime) -> str:

@@ -171,8 +171,8 @@ def _next_commands(report: Report) -> list[str]:
         commands.append(f"{named}make docs")
     if report.publication:
         # Opened for writing, it would be closed to everybody else.
-        opened = f"duckdb.connect('{report.publication.path}', read_only=True)"
-        query = f"import duckdb; print({opened}.sql('show all tables'))"
+        attached = f"duckdb.sql('attach \\'{report.publication.path}\\' as assay (read_only)')"
+        query = f"import duckdb; {attached}; print(duckdb.sql('show all tables'))"
         commands.append(f'{folder}python -c "{query}"')
     return commands
 

@@ -298,3 +298,23 @@ def test_an_unwritable_folder_is_told(project: SmallProject) -> None:
     assert build.returncode == 2
     assert "Traceback" not in build.stderr
     assert "dbt_project.yml/warehouse.duckdb.lock cannot be written" in build.stderr
+
+
+def test_a_selection_of_nothing_is_refused(project: SmallProject) -> None:
+    build = project.assay("build", "--select", "nonsense")
+    assert build.exit_code == 2
+    assert "--select nonsense matches nothing" in build.stderr
+
+
+def test_a_landing_table_that_names_no_table_of_its_own_is_refused(project: SmallProject) -> None:
+    sources = project.root / "models" / "bronze" / "_bronze__sources.yml"
+    sources.write_text(sources.read_text().replace("        identifier: web__events\n", ""))
+    build = project.assay("build")
+    assert build.exit_code == 1
+    assert "set schema: landing for the source and identifier: web__events" in build.stdout + build.stderr
+
+
+def test_the_future_is_refused(built_project: SmallProject) -> None:
+    build = built_project.assay("build", "--as-of", "2999-01-01")
+    assert build.exit_code == 2
+    assert "--as-of 2999-01-01 lies in the future" in build.stderr

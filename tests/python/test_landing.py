@@ -1143,7 +1143,7 @@ def test_progress_is_told_after_every_transaction(zone: Zone) -> None:
         progress=told.append,
     )
     assert told == [
-        "elsewhere: 1 files, 0 rows",
+        "elsewhere: 0 files, 0 rows; 1 not loaded",
         "shop/clicks: 1 files, 2 rows",
         "shop/sales: 1 files, 1 rows",
     ]

@@ -1,0 +1,81 @@
+"""Well-known data, where it lies beside the repository: what is built agrees with the files themselves."""
+
+from __future__ import annotations
+
+import duckdb
+import pytest
+from warehouse import PROJECT, Warehouse
+
+LANDING = PROJECT.parent / "shared" / "data" / "landing"
+ORDER_LINES = (
+    f"read_csv('{LANDING}/erp/order_lines/*/*.csv.gz', all_varchar = true, hive_partitioning = false)"
+)
+CARD_TRANSACTIONS = f"read_csv('{LANDING}/payments/card_transactions/*.csv.gz', all_varchar = true)"
+
+pytestmark = pytest.mark.skipif(
+    not LANDING.is_dir(), reason="the data is not part of the repository, and does not lie beside it"
+)
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
+    warehouse = Warehouse(tmp_path_factory.mktemp("real"), LANDING)
+    warehouse.build("--exclude-resource-type", "unit_test")
+    return warehouse
+
+
+def from_files(sql: str) -> list[tuple]:  # type: ignore[type-arg]
+    return duckdb.sql(sql).fetchall()
+
+
+def test_order_lines_are_kept_but_for_exact_duplicates(real: Warehouse) -> None:
+    [(landed, distinct)] = from_files(f"select count(*), count(distinct lines) from {ORDER_LINES} as lines")
+    rejected = real.query("select rule_ids, count(*) from silver.slv_order_lines__rejected group by all")
+    assert (landed, landed - distinct) == (541_909, 5_268)
+    assert rejected == [(["exact_duplicate"], landed - distinct)]
+    assert real.query("select count(*) from silver.slv_order_lines") == [(distinct,)]
+
+
+def test_gold_holds_the_money_of_the_files(real: Warehouse) -> None:
+    by_country = from_files(
+        f"""
+        select
+            Country,
+            sum(round(Quantity::int * UnitPrice::decimal(18, 4), 2)) filter (where InvoiceNo[1] <> 'C'),
+            sum(round(Quantity::int * UnitPrice::decimal(18, 4), 2)) filter (where InvoiceNo[1] = 'C')
+        from (select distinct * from {ORDER_LINES})
+        where InvoiceNo[1] <> 'A' and (Quantity::int > 0 or InvoiceNo[1] = 'C')
+        group by all
+        order by all
+        """
+    )
+    assert len(by_country) == 38
+    assert by_country == real.query(
+        """
+        select
+            country,
+            sum(gross_sales_amount),
+            -sum(cancelled_amount) filter (where cancelled_amount <> 0)
+        from gold.fct_daily_sales
+        group by all
+        order by all
+        """
+    )
+
+
+def test_all_card_transactions_are_kept(real: Warehouse) -> None:
+    query = "select count(*), sum({amount}), count_if({is_fraud}), count(distinct {card}) from {table}"
+    in_files = from_files(
+        query.format(
+            amount="amt::decimal(18, 2)", is_fraud="is_fraud = '1'", card="cc_num", table=CARD_TRANSACTIONS
+        )
+    )
+    assert in_files[0][0] == 167_784
+    assert in_files == real.query(
+        query.format(amount="amount", is_fraud="is_fraud", card="card_id", table="gold.fct_card_transactions")
+    )
+
+
+def test_sources_that_are_not_there_are_empty_tables(real: Warehouse) -> None:
+    empty = ("silver.slv_web_events", "gold.dim_customers", "gold.dim_products", "snapshots.snp_price_list")
+    assert [real.query(f"select count(*) from {relation}") for relation in empty] == [[(0,)]] * 4
