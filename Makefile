@@ -51,8 +51,9 @@ docs: setup ## Write the documentation of the warehouse to target/assay_docs.htm
 	cp target/static_index.html target/assay_docs.html
 	@echo 'Open target/assay_docs.html in a browser.'
 
-bench: setup ## Measure how long builds and queries take
-	$(BIN)/python -m benchmarks
+SCALE ?= small
+bench: setup ## Measure how long builds take; SCALE=full takes half an hour and 12 GB
+	$(BIN)/python -m benchmarks --scale $(SCALE)
 
 clean: ## Remove what builds have made here: warehouses, demo data, logs; nothing outside this folder
 	rm -rf target logs dbt_packages package-lock.yml
