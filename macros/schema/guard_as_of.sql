@@ -1,5 +1,5 @@
 {% macro guard_as_of() -%}
-    {%- if execute and flags.WHICH in ('build', 'run', 'snapshot', 'seed', 'test') -%}
+    {%- if execute and project_name == 'assay' and flags.WHICH in ('build', 'run', 'snapshot', 'seed', 'test') -%}
         {%- set wanted = var('as_of') or 'now' -%}
         {%- do run_query("create schema if not exists landing") -%}
         {%- do run_query("create table if not exists landing.warehouse (as_of varchar not null)") -%}

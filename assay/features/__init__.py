@@ -1,0 +1,1 @@
+"""Features that need more than SQL: what their Python models call."""

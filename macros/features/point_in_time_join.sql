@@ -1,0 +1,209 @@
+{% macro point_in_time_join(spine, spine_at, features) -%}
+    {%- for feature in features if feature.view -%}
+        {%- do ref(feature.view) -%}
+    {%- endfor -%}
+    {%- if execute -%}
+        {{ assay._joined_as_of(spine, spine_at, assay._feature_requests(features)) }}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{% macro _joined_as_of(spine, spine_at, requests) -%}
+with spine_rows as (
+
+    select
+        *,
+        row_number() over () as _spine_row,
+        {{ spine_at }} as _spine_at
+    from {{ spine }}
+
+),
+{% for request in requests %}
+{%- set view = 'features_' ~ loop.index %}
+{{ view }}_matched as (
+
+    select
+        spine_rows._spine_row,
+        spine_rows._spine_at as as_of,
+        {%- for name, expression in request.inputs.items() %}
+        spine_rows.{{ expression }} as {{ name }},
+        {%- endfor %}
+        {%- for column in request.needed %}
+        history.{{ column }},
+        {%- endfor %}
+        {{ assay._is_in_force(request, 'spine_rows._spine_at') }} as _is_in_force
+    from spine_rows
+    asof left join {{ request.relation }} as history
+        on
+            {%- for key in request.entity_keys %}
+            spine_rows.{{ key }} = history.{{ key }} and
+            {%- endfor %}
+            spine_rows._spine_at >= history.valid_from
+
+),
+
+{{ view }}_values as (
+
+    select
+        _spine_row,
+        as_of
+        {%- for name in request.inputs %},
+        {{ name }}
+        {%- endfor %}
+        {%- for column in request.needed %},
+        {%- if column in request.defaults %}
+        coalesce(case when _is_in_force then {{ column }} end, {{ request.defaults[column] }}) as {{ column }}
+        {%- else %}
+        case when _is_in_force then {{ column }} end as {{ column }}
+        {%- endif %}
+        {%- endfor %}
+    from {{ view }}_matched
+
+),
+
+{{ view }}_derived as (
+
+    select
+        *
+        {%- for name, expression in request.derived.items() %},
+        ({{ expression }}) as {{ name }}
+        {%- endfor %}
+    from {{ view }}_values
+
+),
+
+{{ view }} as (
+
+    select
+        _spine_row
+        {%- for name in request.outputs %},
+        {{ name }} as {{ request.prefix }}{{ name }}
+        {%- endfor %}
+    from {{ view }}_derived
+
+),
+{% endfor %}
+final as (
+
+    select
+        spine_rows.* exclude (_spine_row, _spine_at)
+        {%- for request in requests %}
+        {%- set view = 'features_' ~ loop.index %}
+        {%- for name in request.outputs %},
+        {{ view }}.{{ request.prefix }}{{ name }}
+        {%- endfor %}
+        {%- endfor %}
+    from spine_rows
+    {%- for request in requests %}
+    {%- set view = 'features_' ~ loop.index %}
+    inner join {{ view }} on spine_rows._spine_row = {{ view }}._spine_row
+    {%- endfor %}
+
+)
+
+select * from final
+{%- endmacro %}
+
+
+{#- Whether the row that was found still held, and was young enough. -#}
+{% macro _is_in_force(request, at) -%}
+    {%- set updated_at -%}
+        {%- if request.confirmed_at -%}
+            coalesce(list_last(list_filter(history.confirmed_at, lambda instant: instant <= {{ at }})), history.updated_at)
+        {%- else -%}
+            history.updated_at
+        {%- endif -%}
+    {%- endset -%}
+    coalesce({{ at }} < history.valid_to{% if request.max_age %} and {{ at }} <= {{ updated_at }} + {{ assay._window_lengths([request.max_age])[request.max_age] }}{% endif %}, false)
+{%- endmacro %}
+
+
+{#- Each entry of `features`, checked, and completed by what its view declares. -#}
+{% macro _feature_requests(features) -%}
+    {%- set allowed = ['view', 'relation', 'entity_keys', 'columns', 'max_age', 'defaults', 'derived', 'inputs', 'prefix', 'confirmed_at'] -%}
+    {%- set requests = [] -%}
+    {%- set taken = [] -%}
+    {%- for feature in features -%}
+        {%- for word in feature if word not in allowed -%}
+            {%- do assay._refuse('features[' ~ loop.index0 ~ '] has ' ~ word ~ ': allowed are ' ~ allowed | join(', ')) -%}
+        {%- endfor -%}
+        {%- set request = assay._request_of_view(feature) if feature.view else assay._request_of_relation(feature) -%}
+        {%- for name in request.outputs -%}
+            {%- if request.prefix ~ name in taken -%}
+                {%- do assay._refuse('two features would be called ' ~ request.prefix ~ name ~ ': give one of them a prefix') -%}
+            {%- endif -%}
+            {%- do taken.append(request.prefix ~ name) -%}
+        {%- endfor -%}
+        {%- do requests.append(request) -%}
+    {%- endfor -%}
+    {%- if not requests -%}
+        {%- do assay._refuse('point_in_time_join was given no features') -%}
+    {%- endif -%}
+    {{ return(requests) }}
+{%- endmacro %}
+
+
+{% macro _request_of_relation(feature) -%}
+    {%- if not feature.relation or not feature.entity_keys -%}
+        {%- do assay._refuse('features need a view, or a relation with its entity_keys') -%}
+    {%- endif -%}
+    {%- set derived = feature.derived or {} -%}
+    {{ return({
+        'relation': feature.relation,
+        'entity_keys': feature.entity_keys,
+        'needed': ((feature.columns or []) + (feature.needed or [])) | unique | list,
+        'max_age': feature.max_age,
+        'defaults': feature.defaults or {},
+        'derived': derived,
+        'outputs': (feature.columns or []) + (derived | list),
+        'inputs': feature.inputs or {},
+        'prefix': feature.prefix or '',
+        'confirmed_at': feature.confirmed_at,
+    }) }}
+{%- endmacro %}
+
+
+{% macro _request_of_view(feature) -%}
+    {%- set view = assay.feature_view(feature.view) -%}
+    {%- set declared = {} -%}
+    {%- for each in view.derived -%}
+        {%- do declared.update({each.name: each.expression}) -%}
+    {%- endfor -%}
+    {%- set columns = feature.columns or [] -%}
+    {%- for column in columns if column not in view.columns -%}
+        {%- do assay._refuse(feature.view ~ ' has no column ' ~ column ~ ': it has ' ~ view.columns | join(', ')) -%}
+    {%- endfor -%}
+    {%- set derived, inputs, needed = {}, {}, columns[:] -%}
+    {%- for name in feature.derived or [] if name not in declared -%}
+        {%- do assay._refuse(feature.view ~ ' derives no ' ~ name ~ ': it derives ' ~ (declared | join(', ') or 'nothing')) -%}
+    {%- endfor -%}
+    {#- A derived feature may use those declared before it. -#}
+    {%- set used = (feature.derived or [])[:] -%}
+    {%- for name in declared | list | reverse if name in used -%}
+        {%- set words = modules.re.findall('[A-Za-z_][A-Za-z0-9_]*', declared[name]) -%}
+        {%- for other in declared if other in words and other not in used -%}
+            {%- do used.append(other) -%}
+        {%- endfor -%}
+        {%- for column in view.columns if column in words and column not in needed -%}
+            {%- do needed.append(column) -%}
+        {%- endfor -%}
+        {%- for input in view.inputs if input.name in words -%}
+            {%- do inputs.update({input.name: (feature.inputs or {}).get(input.name, input.name)}) -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    {%- for name in declared if name in used -%}
+        {%- do derived.update({name: declared[name]}) -%}
+    {%- endfor -%}
+    {{ return({
+        'relation': ref(feature.view),
+        'entity_keys': view.entity_keys,
+        'needed': needed,
+        'max_age': feature.max_age if 'max_age' in feature else view.max_age,
+        'defaults': view.defaults,
+        'derived': derived,
+        'outputs': columns + (feature.derived or []),
+        'inputs': inputs,
+        'prefix': feature.prefix or '',
+        'confirmed_at': view.confirmed_at,
+    }) }}
+{%- endmacro %}

@@ -1,0 +1,431 @@
+{% macro windowed_history(relation, entity_keys, event_at, available_at, measures, windows, where=none) -%}
+    {%- set keys = entity_keys | join(', ') -%}
+    {%- set lengths = assay._window_lengths(windows) -%}
+    {%- set bounded = assay._shortest_first(lengths) -%}
+    {%- set inputs = assay._inputs_of(measures, windows) -%}
+    {%- set totals = [] -%}
+    {%- for name, input in inputs.items() -%}
+        {%- for total in ('n', 's', 'q') if input[total] -%}
+            {%- do totals.append((total, name, input.windows)) -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    {%- set addends = {'n': '({0} is not null)::bigint', 's': '{0}', 'q': '{0} * {0}'} -%}
+    {%- set extremes = assay._extremes_of(inputs) -%}
+    {%- set columns = assay._columns_of(inputs) -%}
+    {%- set running = 'over (rows between unbounded preceding and current row)' -%}
+with events as (
+
+    select
+        {{ keys }},
+        {{ event_at }} as _event_at,
+        {{ available_at }} as _available_at
+        {%- for name, input in inputs.items() %},
+        {{ input.expression }} as _{{ name }}
+        {%- endfor %}
+    from {{ relation }}
+    where
+        {%- for key in entity_keys %}
+        {{ 'and ' if not loop.first }}{{ key }} is not null
+        {%- endfor %}
+        {%- if where %}
+        and ({{ where }})
+        {%- endif %}
+
+),
+
+-- An event enters when it becomes known, and leaves each window whose end it does not come after.
+moves as (
+
+    select
+        {{ keys }},
+        case
+            when _event_at is null or _available_at is null
+                then error('windowed_history: an event of {{ relation | replace("'", "''") }} has no time')::timestamp
+            else _available_at
+        end as _at,
+        0 as _move,
+        {% if bounded %}case
+            {%- for window in bounded %}
+            when _event_at + {{ lengths[window] }} > _available_at then {{ loop.index0 }}
+            {%- endfor %}
+            else {{ bounded | length }}
+        end{% else %}0{% endif %} as _missed
+        {%- for total, name, _ in totals %},
+        {{ addends[total].format('_' ~ name) }} as _{{ total }}_{{ name }}
+        {%- endfor %}
+    from events
+
+    {% for window in bounded %}
+    union all
+
+    select
+        {{ keys }},
+        _event_at + {{ lengths[window] }} as _at,
+        {{ loop.index }} as _move,
+        0 as _missed
+        {%- for total, name, _ in totals %},
+        {{ addends[total].format('_' ~ name) }}
+        {%- endfor %}
+    from events
+    where _event_at + {{ lengths[window] }} > _available_at
+    {% endfor %}
+    {% if 'all' in windows and totals %}
+    union all
+
+    -- What never leaves an entity must not run on into the next one.
+    select
+        {{ keys }},
+        'infinity'::timestamp as _at,
+        -1 as _move,
+        0 as _missed
+        {%- for total, name, _ in totals %},
+        sum({{ addends[total].format('_' ~ name) }})
+        {%- endfor %}
+    from events
+    group by {{ keys }}
+    {% endif %}
+),
+
+-- Sorted once; every total over all rows before is a total of the entity, since those of the entities before are nil.
+running as (
+
+    select
+        {{ keys }},
+        _at,
+        last_value(case when _move = 0 then _at end ignore nulls) {{ running }} as _updated_at
+        {%- for total, name, total_windows in totals %}
+        {%- for window in total_windows %},
+        {%- if window == 'all' %}
+        sum(case when _move = 0 then _{{ total }}_{{ name }} when _move = -1 then -_{{ total }}_{{ name }} end) {{ running }}
+        {%- else %}
+        {%- set number = bounded.index(window) + 1 %}
+        sum(case when _move = 0 and _missed < {{ number }} then _{{ total }}_{{ name }} when _move = {{ number }} then -_{{ total }}_{{ name }} end) {{ running }}
+        {%- endif %} as _{{ total }}_{{ name }}_{{ window }}
+        {%- endfor %}
+        {%- endfor %},
+        {{ assay._differs('lead', entity_keys + ['_at']) }} as _is_last
+    from (select * from moves order by {{ keys }}, _at) as sorted
+
+),
+
+points as (
+
+    select
+        *,
+        row_number() over () as _position
+    from running
+    where _is_last and _at < 'infinity'::timestamp
+
+),
+{% for extreme in extremes %}
+{{ assay._extreme(extreme, entity_keys, lengths, keys) }}
+{% endfor %}
+states as (
+
+    select
+        {%- for key in entity_keys %}
+        points.{{ key }},
+        {%- endfor %}
+        points._at,
+        points._updated_at,
+        false as _is_deleted
+        {%- for column in columns %},
+        {{ column.expression }} as {{ column.name }}
+        {%- endfor %}
+    from points
+    {%- for extreme in extremes %}
+    left join {{ extreme.name }} on points._position = {{ extreme.name }}._position
+    {%- endfor %}
+    {%- if extremes %}
+    order by points._position
+    {%- endif %}
+
+),
+
+history as (
+
+    {{ assay.history_of_states('states', entity_keys, columns | map(attribute='name') | list) }}
+
+),
+
+final as (
+
+    select * from history
+
+)
+
+select * from final
+{%- endmacro %}
+
+
+{#- Intervals as SQL, by the name of the window. -#}
+{% macro _window_lengths(windows) -%}
+    {%- set units = {'s': 'seconds', 'm': 'minutes', 'h': 'hours', 'd': 'days'} -%}
+    {%- set lengths = {} -%}
+    {%- for window in windows -%}
+        {%- if window != 'all' -%}
+            {%- if not modules.re.fullmatch('[1-9][0-9]{0,5}[smhd]', window) -%}
+                {%- do assay._refuse('the window ' ~ window ~ ' is unknown: write a whole number and s, m, h or d, such as 5m, 24h or 7d, or all') -%}
+            {%- endif -%}
+            {%- do lengths.update({window: "interval '" ~ window[:-1] ~ ' ' ~ units[window[-1]] ~ "'"}) -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {%- if windows | unique | list | length != windows | length or not windows -%}
+        {%- do assay._refuse('the windows ' ~ windows | join(', ') ~ ' must be at least one, and each stand once') -%}
+    {%- endif -%}
+    {{ return(lengths) }}
+{%- endmacro %}
+
+
+{% macro _shortest_first(lengths) -%}
+    {%- set seconds = {'s': 1, 'm': 60, 'h': 3600, 'd': 86400} -%}
+    {%- set found = [] -%}
+    {%- for window in lengths -%}
+        {%- do found.append((window[:-1] | int * seconds[window[-1]], window)) -%}
+    {%- endfor -%}
+    {{ return(found | sort | map(attribute=1) | list) }}
+{%- endmacro %}
+
+
+{#- Each input with its expression, its aggregates and the totals (number, sum, sum of squares) they need. -#}
+{% macro _inputs_of(measures, windows) -%}
+    {%- set known = ['count', 'sum', 'avg', 'min', 'max', 'stddev', 'distinct_count', 'mode', 'last', 'first'] -%}
+    {%- set inputs = {} -%}
+    {%- if not measures -%}
+        {%- do assay._refuse('there are no measures') -%}
+    {%- endif -%}
+    {%- for name, measure in measures.items() -%}
+        {%- set measure = {'aggregates': measure} if measure is not mapping else measure -%}
+        {%- for word in measure if word not in ('aggregates', 'expression', 'windows') -%}
+            {%- do assay._refuse('the measure ' ~ name ~ ' has ' ~ word ~ ': allowed are aggregates, expression and windows') -%}
+        {%- endfor -%}
+        {%- set aggregates = measure.get('aggregates') or [] -%}
+        {%- if aggregates is string or not aggregates -%}
+            {%- do assay._refuse('the measure ' ~ name ~ ' needs a list of aggregates') -%}
+        {%- endif -%}
+        {%- for aggregate in aggregates if aggregate not in known -%}
+            {%- do assay._refuse('the aggregate ' ~ aggregate ~ ' of ' ~ name ~ ' is unknown: allowed are ' ~ known | join(', ')) -%}
+        {%- endfor -%}
+        {%- for window in measure.get('windows') or [] if window not in windows -%}
+            {%- do assay._refuse('the window ' ~ window ~ ' of ' ~ name ~ ' is not among the windows ' ~ windows | join(', ')) -%}
+        {%- endfor -%}
+        {%- do inputs.update({name: {
+            'windows': measure.get('windows') or windows,
+            'expression': measure.get('expression') or ('true' if aggregates == ['count'] else name),
+            'aggregates': aggregates,
+            'n': aggregates | select('in', ['count', 'avg', 'stddev']) | list | length > 0,
+            's': aggregates | select('in', ['sum', 'avg', 'stddev']) | list | length > 0,
+            'q': 'stddev' in aggregates,
+        }}) -%}
+    {%- endfor -%}
+    {{ return(inputs) }}
+{%- endmacro %}
+
+
+{% macro _columns_of(inputs) -%}
+    {%- set columns = [] -%}
+    {%- for name, input in inputs.items() -%}
+        {%- for aggregate in input.aggregates -%}
+            {%- for window in input.windows -%}
+                {%- set n, s, q = '_n_' ~ name ~ '_' ~ window, '_s_' ~ name ~ '_' ~ window, '_q_' ~ name ~ '_' ~ window -%}
+                {%- set column = name ~ '_' ~ aggregate ~ '_' ~ window -%}
+                {%- do columns.append({'name': column, 'expression': {
+                    'count': 'coalesce(' ~ n ~ ', 0)::bigint',
+                    'sum': 'coalesce(' ~ s ~ ', 0)',
+                    'avg': s ~ '::double / nullif(' ~ n ~ ', 0)',
+                    'stddev': 'case when ' ~ n ~ ' > 1 then sqrt((' ~ n ~ '::decimal(38, 0) * ' ~ q ~ ' - ' ~ s ~ ' * ' ~ s ~ ')::double / (' ~ n ~ '::double * (' ~ n ~ ' - 1))) end',
+                    'distinct_count': 'coalesce(_' ~ column ~ '._value, 0)::bigint',
+                }.get(aggregate, '_' ~ column ~ '._value')}) -%}
+            {%- endfor -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    {{ return(columns) }}
+{%- endmacro %}
+
+
+{#- The aggregates that cannot be subtracted, each with its window. -#}
+{% macro _extremes_of(inputs) -%}
+    {%- set extremes = [] -%}
+    {%- for name, input in inputs.items() -%}
+        {%- for aggregate in input.aggregates if aggregate in ('min', 'max', 'first', 'last', 'mode', 'distinct_count') -%}
+            {%- for window in input.windows -%}
+                {%- do extremes.append({
+                    'name': '_' ~ name ~ '_' ~ aggregate ~ '_' ~ window, 'input': '_' ~ name, 'aggregate': aggregate, 'window': window,
+                }) -%}
+            {%- endfor -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    {{ return(extremes) }}
+{%- endmacro %}
+
+
+{% macro _refuse(fault) -%}
+    {%- do exceptions.raise_compiler_error(model.name ~ ': ' ~ fault ~ '.') -%}
+{%- endmacro %}
+
+
+{#- Aggregates that cannot be subtracted, as CTEs: the value at each point of an entity. -#}
+{% macro _extreme(extreme, entity_keys, lengths, keys) -%}
+    {%- set name, input, window = extreme.name, extreme.input, extreme.window -%}
+    {%- set counts_values = extreme.aggregate in ('distinct_count', 'mode') -%}
+    {%- set best = 'max' if extreme.aggregate in ('max', 'last') else 'min' -%}
+    {%- set rank = {
+        'max': input, 'min': input,
+        'last': 'struct_pack(_order := _event_at, _value := ' ~ input ~ ')',
+        'first': 'struct_pack(_order := _event_at, _value := ' ~ input ~ ')',
+        'mode': 'struct_pack(_order := -_count, _value := _value)',
+    }.get(extreme.aggregate) -%}
+    {%- set value = '_rank' if extreme.aggregate in ('max', 'min') else '_rank._value' -%}
+    {%- set length = lengths.get(window) -%}
+    {%- if counts_values %}
+{{ name }}_moves as (
+
+    select {{ keys }}, {{ input }} as _value, _available_at as _at, 1 as _change
+    from events
+    where {{ input }} is not null{% if length %} and _event_at + {{ length }} > _available_at
+
+    union all
+
+    select {{ keys }}, {{ input }}, _event_at + {{ length }}, -1
+    from events
+    where {{ input }} is not null and _event_at + {{ length }} > _available_at{% endif %}
+
+),
+
+{{ name }}_counts as (
+
+    select
+        {{ keys }},
+        _value,
+        _at as _from,
+        lead(_at) over by_time as _to,
+        sum(_change) over by_time as _count,
+        sum(_change) over by_time - _change as _count_before
+    from (select {{ keys }}, _value, _at, sum(_change) as _change from {{ name }}_moves group by all) as changes
+    window by_time as (partition by {{ keys }}, _value order by _at)
+
+),
+    {%- endif %}
+    {%- if extreme.aggregate == 'distinct_count' %}
+{{ name }}_steps as (
+
+    select
+        {{ keys }},
+        _from as _at,
+        sum((_count > 0)::int - (_count_before > 0)::int) as _step
+    from {{ name }}_counts
+    group by all
+
+),
+
+{{ name }} as (
+
+    select
+        points._position,
+        sum(steps._step) over (partition by {{ assay._each(entity_keys, 'points') }} order by points._position) as _value
+    from points
+    left join {{ name }}_steps as steps
+        on points._at = steps._at{{ assay._same_entity(entity_keys, 'points', 'steps') }}
+
+),
+    {%- else %}
+{{ name }}_spans as (
+
+    {% if counts_values -%}
+    select {{ keys }}, _from, _to, {{ rank }} as _rank
+    from {{ name }}_counts
+    where _count > 0
+    {%- else -%}
+    select {{ keys }}, _available_at as _from, {{ '_event_at + ' ~ length if length else 'null' }} as _to, {{ rank }} as _rank
+    from events
+    where {{ input }} is not null{% if length %} and _event_at + {{ length }} > _available_at{% endif %}
+    {%- endif %}
+
+),
+    {%- if not length %}
+
+-- What never leaves is outdone, or not, for ever.
+{{ name }} as (
+
+    select
+        points._position,
+        ({{ best }}(spans._rank) over (
+            partition by {{ assay._each(entity_keys, 'points') }} order by points._position
+        )){{ value.removeprefix('_rank') }} as _value
+    from points
+    left join (select {{ keys }}, _from, {{ best }}(_rank) as _rank from {{ name }}_spans group by all) as spans
+        on points._at = spans._from{{ assay._same_entity(entity_keys, 'points', 'spans') }}
+
+),
+    {%- else %}
+
+{{ name }}_positions as (
+
+    select
+        first_points._position as _first,
+        last_points._position as _end,
+        spans._rank
+    from {{ name }}_spans as spans
+    inner join points as first_points
+        on spans._from = first_points._at{{ assay._same_entity(entity_keys, 'spans', 'first_points') }}
+    inner join points as last_points
+        on spans._to = last_points._at{{ assay._same_entity(entity_keys, 'spans', 'last_points') }}
+
+),
+
+-- A segment tree: each span is cut into blocks of 1, 2, 4, ... aligned positions, at most two of a size.
+{{ name }}_cut as (
+
+    select
+        *,
+        (_first + (1 << _level) - 1) >> _level as _left,
+        _end >> _level as _right
+    from (
+        select *, unnest(range(0, 1 + floor(log2(_end - _first))::bigint)) as _level
+        from {{ name }}_positions
+    ) as levels
+
+),
+
+{{ name }}_blocks as (
+
+    select
+        _level,
+        _block,
+        {{ best }}(_rank) as _rank
+    from (
+        select _level, _left as _block, _rank from {{ name }}_cut where _left < _right and _left % 2 = 1
+        union all
+        select _level, _right - 1 as _block, _rank from {{ name }}_cut where _left < _right and _right % 2 = 1
+    ) as blocks
+    group by _level, _block
+
+),
+
+{{ name }} as (
+
+    select
+        asked._position,
+        {{ best }}(blocks._rank){{ value.removeprefix('_rank') }} as _value
+    from (
+        select _position, unnest(range(0, 1 + (select max(_level) from {{ name }}_blocks))) as _level
+        from points
+    ) as asked
+    inner join {{ name }}_blocks as blocks
+        on asked._level = blocks._level and asked._position >> asked._level = blocks._block
+    group by asked._position
+
+),
+    {%- endif %}
+    {%- endif %}
+{%- endmacro %}
+
+
+{% macro _each(columns, table) -%}
+    {%- for column in columns %}{{ table }}.{{ column }}{{ ', ' if not loop.last }}{% endfor -%}
+{%- endmacro %}
+
+
+{% macro _same_entity(entity_keys, left, right) -%}
+    {%- for key in entity_keys %} and {{ left }}.{{ key }} = {{ right }}.{{ key }}{% endfor -%}
+{%- endmacro %}

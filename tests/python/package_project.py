@@ -1,0 +1,73 @@
+"""A project of somebody else's that has Assay as a package, in a folder of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+HERE = Path(__file__).parent
+PROJECT = HERE.parents[1]
+OF_THE_PACKAGE = ("dbt_project.yml", "macros", "models", "seeds", "snapshots", "analyses", "tests/dbt")
+
+Row = dict[str, Any]
+
+
+@dataclass
+class PackageProject:
+    """The project in `root`; its tables come from DuckDB, not from Assay's landing zone."""
+
+    root: Path
+
+    @property
+    def path(self) -> Path:
+        return self.root / "workshop.duckdb"
+
+    def create(self, table: str, columns: str, rows: list[tuple[Any, ...]]) -> None:
+        with duckdb.connect(self.path) as connection:
+            connection.execute(f"create or replace table {table} ({columns})")
+            if rows:
+                places = ", ".join("?" * len(rows[0]))
+                connection.executemany(f"insert into {table} values ({places})", rows)
+
+    def write_model(self, name: str, sql: str) -> None:
+        (self.root / "models" / f"{name}.sql").write_text(sql)
+
+    def dbt(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "dbt.cli.main", *arguments, "--profiles-dir", str(self.root)]
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("DBT_")}
+        return subprocess.run(
+            command, cwd=self.root, env=environment, capture_output=True, text=True, check=False
+        )
+
+    def build(self, *arguments: str) -> None:
+        run = self.dbt("build", *arguments)
+        assert run.returncode == 0, run.stdout + run.stderr
+
+    def rows(self, sql: str) -> list[Row]:
+        with duckdb.connect(self.path, read_only=True) as connection:
+            relation = connection.sql(sql)
+            return [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
+
+
+def make_package_project(root: Path) -> PackageProject:
+    """Lay out the project as `dbt deps` would: Assay, and the package it needs, under `dbt_packages`."""
+    shutil.copytree(HERE / "package_project", root)
+    installed = root / "dbt_packages" / "assay"
+    for name in OF_THE_PACKAGE:
+        source, target = PROJECT / name, installed / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target)
+        else:
+            shutil.copy(source, target)
+    shutil.copytree(
+        PROJECT / "assay" / "stand_ins" / "dbt_expectations", root / "dbt_packages" / "dbt_expectations"
+    )
+    return PackageProject(root)

@@ -1,0 +1,261 @@
+"""Histories are what the rule of time says, in a project that has Assay as a package."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from brute_force import Event, State, history
+from package_project import PackageProject, Row, make_package_project
+
+START = datetime(2025, 1, 1)
+END_OF_TIME = datetime(9999, 12, 31)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+WINDOWS = {"1h": HOUR, "1d": DAY, "all": None}
+LOAD = {
+    f"{name}_{how}_{window}": (source, how, length)
+    for name, source, hows, windows in [
+        ("run", "*", ["count"], WINDOWS),
+        ("amount", "amount", ["count", "sum", "avg", "min", "max", "stddev", "last", "first"], WINDOWS),
+        ("tool", "tool", ["distinct_count", "mode"], WINDOWS),
+        ("late", "amount", ["max", "sum"], {"1d": DAY}),
+        ("positive", "positive", ["count", "sum"], WINDOWS),
+    ]
+    for how in hows
+    for window, length in windows.items()
+}
+
+Run = tuple[int, str | None, datetime, datetime, Decimal | None, str | None, bool]
+
+
+def random_runs(scenarios: int) -> list[Run]:
+    """Runs of machines at whole minutes, so that arrivals and departures coincide; many of them late."""
+    chance = random.Random(1)
+    runs: list[Run] = []
+    for scenario in range(scenarios):
+        for _ in range(chance.choice([1, 5, 60, 200])):
+            ended_at = START + timedelta(minutes=chance.randrange(4000))
+            delay = timedelta(minutes=chance.choice([1, 1, 1, 30, 60, 90, 1440, 3000]))
+            amount = chance.choice([None, "1", "2", "3.50", "-4", "2"])
+            runs.append(
+                (
+                    scenario,
+                    chance.choice([None, "a", "b", "c"]),
+                    ended_at,
+                    ended_at + delay,
+                    None if amount is None else Decimal(amount),
+                    chance.choice([None, "drill", "lathe", "saw"]),
+                    chance.random() < 0.05,
+                )
+            )
+    return runs
+
+
+@pytest.fixture(scope="module")
+def runs() -> list[Run]:
+    return random_runs(12)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory, runs: list[Run]) -> PackageProject:
+    project = make_package_project(tmp_path_factory.mktemp("package") / "project")
+    project.create(
+        "runs",
+        "scenario int, machine varchar, ended_at timestamp, reported_at timestamp, "
+        "amount decimal(18, 2), tool varchar, is_test boolean",
+        list(runs),
+    )
+    day = [START + DAY * number for number in range(12)]
+    project.create(
+        "changes",
+        "machine varchar, known_at timestamp, owner varchar, place varchar, is_gone boolean",
+        [
+            ("a", day[1], "us", "hall", False),
+            ("a", day[3], "us", "hall", False),
+            ("a", day[4], "us", "hall", False),
+            ("a", day[8], "them", None, False),
+            ("b", day[1], "us", "hall", False),
+            ("b", day[2], "us", "hall", True),
+            ("b", day[5], "us", "hall", False),
+            ("c", day[1], "us", "hall", False),
+            ("c", day[1], "us", "yard", False),
+            (None, day[1], "us", "hall", False),
+        ],
+    )
+    project.create(
+        "questions",
+        "question int, scenario int, machine varchar, asked_at timestamp",
+        [
+            (1, 0, "a", day[1] - timedelta(microseconds=1)),
+            (2, 0, "a", day[1]),
+            (3, 0, "a", day[3]),
+            (4, 0, "a", day[3] - timedelta(microseconds=1)),
+            (5, 0, "a", day[6]),
+            (6, 0, "a", day[6] + timedelta(microseconds=1)),
+            (7, 0, "b", day[2] - timedelta(microseconds=1)),
+            (8, 0, "b", day[2]),
+            (9, 0, None, day[2]),
+            (10, 0, "a", None),
+            (11, 0, "a", day[4]),
+            (11, 0, "a", day[4]),
+            (12, 0, "nobody", day[4]),
+            (13, 0, "a", datetime(2999, 1, 1)),
+        ],
+    )
+    project.build()
+    return project
+
+
+def by_entity(runs: list[Run], *, with_tests: bool) -> dict[tuple[int, str], list[Event]]:
+    events: dict[tuple[int, str], list[Event]] = defaultdict(list)
+    for scenario, machine, ended_at, reported_at, amount, tool, is_test in runs:
+        if machine is not None and (with_tests or not is_test):
+            positive = amount if amount is not None and amount > 0 else None
+            values = {"amount": amount, "tool": tool, "positive": positive}
+            events[scenario, machine].append(Event(ended_at, reported_at, values))
+    return events
+
+
+def agree(value: Any, expected: Any) -> bool:
+    if isinstance(expected, float):
+        return value is not None and abs(value - expected) < 1e-9
+    return bool(value == expected)
+
+
+def assert_history(rows: list[Row], states: list[State]) -> None:
+    assert [row["valid_from"] for row in rows] == [state.valid_from for state in states]
+    ends = [state.valid_from for state in states[1:]] + [END_OF_TIME]
+    assert [row["valid_to"] for row in rows] == ends
+    for row, state in zip(rows, states, strict=True):
+        assert {c: row[c] for c, v in state.values.items() if not agree(row[c], v)} == {}, state
+        assert row["updated_at"] == state.arrivals[-1]
+        assert row["confirmed_at"] == (state.arrivals if len(state.arrivals) > 1 else None)
+
+
+def test_windowed_history_is_what_was_known_at_every_instant(
+    project: PackageProject, runs: list[Run]
+) -> None:
+    rows: dict[tuple[int, str], list[Row]] = defaultdict(list)
+    for row in project.rows("from machine_load order by scenario, machine, valid_from"):
+        rows[row["scenario"], row["machine"]].append(row)
+    events = by_entity(runs, with_tests=False)
+    assert rows.keys() == events.keys()
+    for entity, expected in events.items():
+        assert_history(rows[entity], history(expected, LOAD))
+
+
+def test_arrivals_that_change_nothing_open_no_row(project: PackageProject, runs: list[Run]) -> None:
+    columns = {"amount_max_1d": ("amount", "max", DAY)}
+    events = by_entity(runs, with_tests=True)
+    rows = project.rows("from machine_peaks order by scenario, machine, valid_from")
+    assert any(row["confirmed_at"] for row in rows)
+    for entity, expected in events.items():
+        own = [row for row in rows if (row["scenario"], row["machine"]) == entity]
+        assert_history(own, history(expected, columns))
+
+
+def test_change_history_has_a_row_for_each_state(project: PackageProject) -> None:
+    day = [START + DAY * number for number in range(12)]
+    rows = project.rows("from machine_owners order by machine, valid_from")
+    assert [tuple(row.values()) for row in rows] == [
+        ("a", "us", "hall", day[1], day[8], day[4], [day[1], day[3], day[4]]),
+        ("a", "them", None, day[8], END_OF_TIME, day[8], None),
+        ("b", "us", "hall", day[1], day[2], day[1], None),
+        ("b", "us", "hall", day[5], END_OF_TIME, day[5], None),
+        ("c", "us", "yard", day[1], END_OF_TIME, day[1], None),
+    ]
+
+
+def test_point_in_time_join_answers_each_question_once(project: PackageProject) -> None:
+    rows = project.rows("select question, owner, place, is_ours from answers order by question")
+    known, absent = ("us", "hall", True), (None, "nowhere", None)
+    assert [tuple(row.values()) for row in rows] == [
+        (1, *absent),  # before anything was known
+        (2, *known),  # valid_from is inclusive
+        (3, *known),
+        (4, *known),  # two days old, less a moment: the confirmation to come is not known yet
+        (5, *known),  # exactly two days after the last confirmation
+        (6, *absent),  # older
+        (7, *known),
+        (8, *absent),  # valid_to is exclusive: the machine is gone
+        (9, *absent),
+        (10, *absent),
+        (11, *known),
+        (11, *known),  # the same question twice is two rows
+        (12, *absent),
+        (13, *absent),
+    ]
+
+
+def test_features_joined_are_those_known_then(project: PackageProject, runs: list[Run]) -> None:
+    rows = project.rows(
+        "select machine, asked_at, load_run_count_1h, load_amount_sum_all from answers "
+        "where machine in ('a', 'b') and asked_at is not null"
+    )
+    events = by_entity(runs, with_tests=False)
+    columns = {column: LOAD[column] for column in ("run_count_1h", "amount_sum_all")}
+    for row in rows:
+        states = history(events[0, row["machine"]], columns) if (0, row["machine"]) in events else []
+        past = [state.values for state in states if state.valid_from <= row["asked_at"]]
+        expected = past[-1] if past else dict.fromkeys(columns)
+        assert {column: row[f"load_{column}"] for column in columns} == expected
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            "windowed_history('runs', ['machine'], 'e', 'a', {'amount': ['median']}, ['1h'])",
+            "allowed are count",
+        ),
+        (
+            "windowed_history('runs', ['machine'], 'e', 'a', {'amount': ['sum']}, ['1y'])",
+            "the window 1y is unknown",
+        ),
+        (
+            "windowed_history('runs', ['machine'], 'e', 'a', {'amount': ['sum']}, ['1h', '1h'])",
+            "each stand once",
+        ),
+        ("windowed_history('runs', ['machine'], 'e', 'a', {}, ['1h'])", "there are no measures"),
+        ("windowed_history('runs', ['machine'], 'e', 'a', {'amount': 'sum'}, ['1h'])", "needs a list"),
+        (
+            "windowed_history('runs', ['machine'], 'e', 'a', {'amount': {'aggregate': ['sum']}}, ['1h'])",
+            "allowed are aggregates, expression and windows",
+        ),
+        ("point_in_time_join('questions', 'asked_at', [])", "was given no features"),
+        ("point_in_time_join('questions', 'asked_at', [{'relation': 'x'}])", "need a view, or a relation"),
+        (
+            "point_in_time_join('q', 'asked_at', [{'relation': 'x', 'entity_keys': ['k'], 'maxage': 1}])",
+            "features[0] has maxage: allowed are view",
+        ),
+        (
+            "point_in_time_join('q', 'at', 2 * [{'relation': 'x', 'entity_keys': ['k'], 'columns': ['c']}])",
+            "two features would be called c",
+        ),
+    ],
+)
+def test_a_word_that_is_not_allowed_is_an_error_that_names_the_model(
+    tmp_path: Path, call: str, message: str
+) -> None:
+    trial = make_package_project(tmp_path / "trial")
+    trial.write_model("mistaken", "{{ assay." + call + " }}")
+    run = trial.dbt("compile", "--select", "mistaken")
+    assert run.returncode != 0
+    assert "mistaken: " in run.stdout
+    assert message in " ".join(run.stdout.split())
+
+
+def test_an_event_without_a_time_is_an_error(tmp_path: Path) -> None:
+    trial = make_package_project(tmp_path / "trial")
+    columns = (
+        "scenario int, machine varchar, ended_at timestamp, reported_at timestamp, amount decimal(18, 2)"
+    )
+    trial.create("runs", columns, [(1, "a", START, None, Decimal(1))])
+    run = trial.dbt("run", "--select", "machine_peaks")
+    assert run.returncode != 0
+    assert "has no time" in run.stdout
