@@ -1,22 +1,37 @@
 {% macro change_history(relation, entity_keys, available_at, columns, is_deleted=none) -%}
+    {%- set rows = {
+        'relation': relation | string, 'entity_keys': entity_keys, 'available_at': available_at, 'columns': columns,
+        'is_deleted': is_deleted or 'false', 'where': none,
+    } -%}
+    {%- do assay._register_history(assay._change_rows, rows, [available_at, rows.is_deleted] + columns) -%}
+    {{ assay._change_rows(**rows) }}
+{%- endmacro %}
+
+
+{% macro _change_rows(relation, entity_keys, available_at, columns, is_deleted, where, increment=none) -%}
     {%- set keys = entity_keys | join(', ') -%}
-    {%- set deleted = is_deleted or 'false' -%}
 with changes as (
 
     select
         {{ keys }},
         {{ available_at }} as _at,
-        {{ deleted }} as _is_deleted,
+        {{ is_deleted }} as _is_deleted,
         -- What a deleted entity last looked like is no part of its state.
-        case when not {{ deleted }} then struct_pack({% for column in columns %}{{ column }} := {{ column }}{{ ', ' if not loop.last }}{% endfor %}) end as _state
+        case when not {{ is_deleted }} then struct_pack({% for column in columns %}{{ column }} := {{ column }}{{ ', ' if not loop.last }}{% endfor %}) end as _state
     from {{ relation }}
+    {%- if increment %}
+    semi join {{ increment.touched }} using ({{ keys }})
+    {%- endif %}
     where
-        {%- for key in entity_keys %}
-        {{ 'and ' if not loop.first }}{{ key }} is not null
-        {%- endfor %}
+        {{ assay._is_event(entity_keys, where) }}
+        {%- if increment %}
+        and {{ available_at }} >= {{ increment.cut }}
+        {%- endif %}
 
 ),
-
+{% if increment %}
+{{ assay._seeds(entity_keys, increment) }}
+{% endif %}
 -- Of changes at one instant the greatest stands, whatever their order; a deletion is greater than any.
 instants as (
 
@@ -29,7 +44,7 @@ instants as (
 
 ),
 
-states as (
+{{ 'computed' if increment else 'states' }} as (
 
     select
         {{ keys }},
@@ -43,7 +58,9 @@ states as (
     order by {{ keys }}, _at
 
 ),
-
+{% if increment %}
+{{ assay._states_since(entity_keys, columns, increment) }}
+{% endif %}
 final as (
 
     {{ assay.history_of_states('states', entity_keys, columns) }}

@@ -10,6 +10,7 @@ with marked as (
 
 ),
 
+-- Values that arrive again open no row; when they did is kept, so that their age is known at every instant.
 numbered as (
 
     select
@@ -19,22 +20,31 @@ numbered as (
             rows between unbounded preceding and current row
         ) as _state_number
     from marked
+    where _is_new_entity or _is_new_state or _updated_at = _at
 
 ),
 
--- Values that arrive again open no row; when they did is kept, so that their age is known at every instant.
 confirmations as (
 
     select
         _state_number,
         list(_at order by _at) as _confirmed_at
     from numbered
-    where not _opens_row and _updated_at = _at
+    where not _opens_row
     group by _state_number
 
 ),
 
-opened as (
+bounds as not materialized (
+
+    select
+        *,
+        lead(_opens_row, 1, true) over () as _is_alone
+    from numbered
+
+),
+
+opened as not materialized (
 
     select
         {{ keys }},
@@ -46,33 +56,33 @@ opened as (
             when {{ assay._differs('lead', entity_keys) }} then {{ assay.end_of_time() }}
             else lead(_at) over ()
         end as valid_to,
-        _updated_at,
+        _updated_at as updated_at,
         _is_deleted,
+        _is_alone,
         _state_number
-    from numbered
+    from bounds
     where _opens_row
 
 ),
 
+-- Rows that nothing confirmed, nearly all there are, are spared the join.
 final as (
 
     select
-        {%- for key in entity_keys %}
-        opened.{{ key }},
-        {%- endfor %}
-        {%- for column in columns %}
-        opened.{{ column }},
-        {%- endfor %}
-        opened.valid_from,
-        opened.valid_to,
-        coalesce(confirmations._confirmed_at[-1], opened._updated_at) as updated_at,
-        case
-            when confirmations._confirmed_at is not null
-                then list_prepend(opened._updated_at, confirmations._confirmed_at)
-        end as confirmed_at
+        * exclude (_is_deleted, _is_alone, _state_number),
+        null::timestamp[] as confirmed_at
     from opened
-    left join confirmations on opened._state_number = confirmations._state_number
-    where not opened._is_deleted
+    where _is_alone and not _is_deleted
+
+    union all
+
+    select
+        opened.* exclude (_is_deleted, _is_alone, _state_number)
+            replace (confirmations._confirmed_at[-1] as updated_at),
+        list_prepend(opened.updated_at, confirmations._confirmed_at) as confirmed_at
+    from opened
+    inner join confirmations on opened._state_number = confirmations._state_number
+    where not opened._is_alone and not opened._is_deleted
 
 )
 

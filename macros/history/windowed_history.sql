@@ -1,15 +1,24 @@
 {% macro windowed_history(relation, entity_keys, event_at, available_at, measures, windows, where=none) -%}
+    {%- set rows = {
+        'relation': relation | string, 'entity_keys': entity_keys, 'event_at': event_at, 'available_at': available_at,
+        'measures': measures, 'windows': windows, 'where': where,
+    } -%}
+    {%- do assay._register_history(
+        assay._windowed_rows, rows,
+        [assay._with_times(event_at, available_at, rows.relation), event_at]
+        + (assay._inputs_of(measures, windows).values() | map(attribute='expression') | list),
+    ) -%}
+    {{ assay._windowed_rows(**rows) }}
+{%- endmacro %}
+
+
+{% macro _windowed_rows(relation, entity_keys, event_at, available_at, measures, windows, where, increment=none) -%}
     {%- set keys = entity_keys | join(', ') -%}
     {%- set lengths = assay._window_lengths(windows) -%}
     {%- set bounded = assay._shortest_first(lengths) -%}
     {%- set inputs = assay._inputs_of(measures, windows) -%}
-    {%- set totals = [] -%}
-    {%- for name, input in inputs.items() -%}
-        {%- for total in ('n', 's', 'q') if input[total] -%}
-            {%- do totals.append((total, name, input.windows)) -%}
-        {%- endfor -%}
-    {%- endfor -%}
-    {%- set addends = {'n': '({0} is not null)::bigint', 's': '{0}', 'q': '{0} * {0}'} -%}
+    {%- set totals = assay._totals_of(inputs) -%}
+    {%- set unbounded = totals | selectattr('window', 'equalto', 'all') | list -%}
     {%- set extremes = assay._extremes_of(inputs) -%}
     {%- set columns = assay._columns_of(inputs) -%}
     {%- set running = 'over (rows between unbounded preceding and current row)' -%}
@@ -19,39 +28,38 @@ with events as (
         {{ keys }},
         {{ event_at }} as _event_at,
         {{ available_at }} as _available_at
-        {%- for name, input in inputs.items() %},
+        {%- for name, input in inputs.items() if not input.counts_rows %},
         {{ input.expression }} as _{{ name }}
         {%- endfor %}
     from {{ relation }}
+    {%- if increment %}
+    semi join {{ increment.touched }} using ({{ keys }})
+    {%- endif %}
     where
-        {%- for key in entity_keys %}
-        {{ 'and ' if not loop.first }}{{ key }} is not null
-        {%- endfor %}
-        {%- if where %}
-        and ({{ where }})
+        {{ assay._is_event(entity_keys, where) }}
+        {%- if increment and 'all' not in windows %}
+        and ({{ available_at }} >= {{ increment.cut }} or {{ event_at }} + {{ lengths[bounded[-1]] }} >= {{ increment.cut }})
         {%- endif %}
 
 ),
-
+{% if increment %}
+{{ assay._seeds(entity_keys, increment) }}
+{% endif %}
 -- An event enters when it becomes known, and leaves each window whose end it does not come after.
 moves as (
 
     select
         {{ keys }},
-        case
-            when _event_at is null or _available_at is null
-                then error('windowed_history: an event of {{ relation | replace("'", "''") }} has no time')::timestamp
-            else _available_at
-        end as _at,
-        0 as _move,
+        {{ assay._with_times('_event_at', '_available_at', relation) }} as _at,
+        0::tinyint as _move,
         {% if bounded %}case
             {%- for window in bounded %}
             when _event_at + {{ lengths[window] }} > _available_at then {{ loop.index0 }}
             {%- endfor %}
             else {{ bounded | length }}
-        end{% else %}0{% endif %} as _missed
-        {%- for total, name, _ in totals %},
-        {{ addends[total].format('_' ~ name) }} as _{{ total }}_{{ name }}
+        end{% else %}0{% endif %}::tinyint as _missed
+        {%- for name, input in inputs.items() if input.is_moved %},
+        {{ assay._addend('_' ~ name, name, input) }} as _{{ name }}
         {%- endfor %}
     from events
 
@@ -61,66 +69,87 @@ moves as (
     select
         {{ keys }},
         _event_at + {{ lengths[window] }} as _at,
-        {{ loop.index }} as _move,
-        0 as _missed
-        {%- for total, name, _ in totals %},
-        {{ addends[total].format('_' ~ name) }}
+        {{ loop.index }}::tinyint as _move,
+        0::tinyint as _missed
+        {%- for name, input in inputs.items() if input.is_moved %},
+        _{{ name }}
         {%- endfor %}
     from events
     where _event_at + {{ lengths[window] }} > _available_at
     {% endfor %}
-    {% if 'all' in windows and totals %}
+    {% if increment %}
     union all
 
-    -- What never leaves an entity must not run on into the next one.
+    -- The last arrival before, of an event that may count no longer.
     select
         {{ keys }},
-        'infinity'::timestamp as _at,
-        -1 as _move,
-        0 as _missed
-        {%- for total, name, _ in totals %},
-        sum({{ addends[total].format('_' ~ name) }})
+        _arrivals[-1] as _at,
+        -1::tinyint as _move,
+        0::tinyint as _missed
+        {%- for name, input in inputs.items() if input.is_moved %},
+        null as _{{ name }}
         {%- endfor %}
-    from events
-    group by {{ keys }}
+    from seeds
     {% endif %}
 ),
 
--- Sorted once; every total over all rows before is a total of the entity, since those of the entities before are nil.
+-- Sorted once, and read once: what entities have in bounded windows they lose again, so no total needs a partition.
 running as (
 
     select
         {{ keys }},
         _at,
-        last_value(case when _move = 0 then _at end ignore nulls) {{ running }} as _updated_at
-        {%- for total, name, total_windows in totals %}
-        {%- for window in total_windows %},
-        {%- if window == 'all' %}
-        sum(case when _move = 0 then _{{ total }}_{{ name }} when _move = -1 then -_{{ total }}_{{ name }} end) {{ running }}
-        {%- else %}
-        {%- set number = bounded.index(window) + 1 %}
-        sum(case when _move = 0 and _missed < {{ number }} then _{{ total }}_{{ name }} when _move = {{ number }} then -_{{ total }}_{{ name }} end) {{ running }}
-        {%- endif %} as _{{ total }}_{{ name }}_{{ window }}
+        last_value(case when _move <= 0 then _at end ignore nulls) {{ running }} as _updated_at
+        {%- for total in totals %},
+        {{ assay._running_total(total, bounded, running) }} as {{ total.name }}
         {%- endfor %}
+        {%- for total in unbounded %},
+        case when _move = 0 then {{ total.addend }} end as {{ total.name }}_own
         {%- endfor %},
+        {%- if unbounded %}
+        {{ assay._differs('lag', entity_keys) }} as _is_new_entity,
+        {%- endif %}
         {{ assay._differs('lead', entity_keys + ['_at']) }} as _is_last
     from (select * from moves order by {{ keys }}, _at) as sorted
 
 ),
+{% if unbounded %}
+-- What never leaves an entity runs on into the next one: it is taken off there.
+own as (
 
+    select
+        * exclude (_is_new_entity)
+        replace (
+            {%- for total in unbounded %}
+            {{ total.name }} - last_value(
+                case when _is_new_entity then coalesce({{ total.name }}, 0) - coalesce({{ total.name }}_own, 0) end ignore nulls
+            ) {{ running }} as {{ total.name }}{{ ',' if not loop.last }}
+            {%- endfor %}
+        )
+    from running
+
+),
+{% endif %}
 points as (
 
     select
-        *,
+        {{ keys }},
+        _at,
+        _updated_at
+        {%- for total in totals %},
+        {{ total.name }}
+        {%- endfor %}
+        {%- if extremes %},
         row_number() over () as _position
-    from running
-    where _is_last and _at < 'infinity'::timestamp
+        {%- endif %}
+    from {{ 'own' if unbounded else 'running' }}
+    where _is_last
 
 ),
 {% for extreme in extremes %}
 {{ assay._extreme(extreme, entity_keys, lengths, keys) }}
 {% endfor %}
-states as (
+{{ 'computed' if increment else 'states' }} as (
 
     select
         {%- for key in entity_keys %}
@@ -141,20 +170,81 @@ states as (
     {%- endif %}
 
 ),
-
-history as (
-
-    {{ assay.history_of_states('states', entity_keys, columns | map(attribute='name') | list) }}
-
-),
-
+{% if increment %}
+{{ assay._states_since(entity_keys, columns | map(attribute='name') | list, increment) }}
+{% endif %}
 final as (
 
-    select * from history
+    {{ assay.history_of_states('states', entity_keys, columns | map(attribute='name') | list) }}
 
 )
 
 select * from final
+{%- endmacro %}
+
+
+{% macro _is_event(entity_keys, where) -%}
+    {%- for key in entity_keys %}{{ ' and ' if not loop.first }}{{ key }} is not null{% endfor %}
+    {%- if where %} and ({{ where }}){% endif %}
+{%- endmacro %}
+
+
+{% macro _with_times(event_at, available_at, relation) -%}
+    case
+            when ({{ event_at }}) is null or ({{ available_at }}) is null
+                then error('windowed_history: an event of {{ relation | replace("'", "''") }} has no time')::timestamp
+            else {{ available_at }}
+        end
+{%- endmacro %}
+
+
+{#- What an event adds to the totals of an input: its value if that is summed up, else whether it has one. -#}
+{% macro _addend(value, name, input) -%}
+    {%- if input.is_summed -%}
+        case when typeof({{ value }}) in ('DOUBLE', 'FLOAT') then error('windowed_history: {{ name }} is a floating-point number, whose sums depend on their order: make it DECIMAL') else {{ value }} end
+    {%- else -%}
+        case when {{ value }} is not null then true end
+    {%- endif -%}
+{%- endmacro %}
+
+
+{#- The totals that columns are made of: number (n), sum (s) and sum of squares (q) of an input over a window. -#}
+{% macro _totals_of(inputs) -%}
+    {%- set totals = [] -%}
+    {%- for name, input in inputs.items() -%}
+        {%- for kind in input.totals -%}
+            {%- for window in input.windows -%}
+                {%- do totals.append({
+                    'name': '_' ~ kind ~ '_' ~ name ~ '_' ~ window, 'kind': kind, 'window': window, 'type': input.type,
+                    'has_value': '' if input.counts_rows else ' and _' ~ name ~ ' is not null',
+                    'addend': {
+                        'n': '1' if input.counts_rows else '(_' ~ name ~ ' is not null)::int',
+                        's': '_' ~ name,
+                        'q': '_' ~ name ~ ' * _' ~ name,
+                    }[kind],
+                }) -%}
+            {%- endfor -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    {{ return(totals) }}
+{%- endmacro %}
+
+
+{#- Counts are taken by filters, at a tenth of the cost of sums. -#}
+{% macro _running_total(total, bounded, running) -%}
+    {%- set enters = '_move = 0' -%}
+    {%- if total.window != 'all' -%}
+        {%- set number = bounded.index(total.window) + 1 -%}
+        {%- set enters = '_move = 0 and _missed < ' ~ number -%}
+        {%- set leaves = '_move = ' ~ number -%}
+    {%- endif -%}
+    {%- if total.kind == 'n' -%}
+        count(*) filter ({{ enters }}{{ total.has_value }}) {{ running }}
+        {%- if leaves %} - count(*) filter ({{ leaves }}{{ total.has_value }}) {{ running }}{% endif -%}
+    {%- else -%}
+        sum(case when {{ enters }} then {{ total.addend }}{% if leaves %} when {{ leaves }} then -({{ total.addend }}){% endif %} end) {{ running }}
+        {%- if total.type and total.kind == 's' and leaves %}::{{ total.type }}{% endif -%}
+    {%- endif -%}
 {%- endmacro %}
 
 
@@ -187,7 +277,7 @@ select * from final
 {%- endmacro %}
 
 
-{#- Each input with its expression, its aggregates and the totals (number, sum, sum of squares) they need. -#}
+{#- Each input with its expression, its aggregates and the kinds of totals they need. -#}
 {% macro _inputs_of(measures, windows) -%}
     {%- set known = ['count', 'sum', 'avg', 'min', 'max', 'stddev', 'distinct_count', 'mode', 'last', 'first'] -%}
     {%- set inputs = {} -%}
@@ -196,8 +286,8 @@ select * from final
     {%- endif -%}
     {%- for name, measure in measures.items() -%}
         {%- set measure = {'aggregates': measure} if measure is not mapping else measure -%}
-        {%- for word in measure if word not in ('aggregates', 'expression', 'windows') -%}
-            {%- do assay._refuse('the measure ' ~ name ~ ' has ' ~ word ~ ': allowed are aggregates, expression and windows') -%}
+        {%- for word in measure if word not in ('aggregates', 'expression', 'type', 'windows') -%}
+            {%- do assay._refuse('the measure ' ~ name ~ ' has ' ~ word ~ ': allowed are aggregates, expression, type and windows') -%}
         {%- endfor -%}
         {%- set aggregates = measure.get('aggregates') or [] -%}
         {%- if aggregates is string or not aggregates -%}
@@ -209,13 +299,22 @@ select * from final
         {%- for window in measure.get('windows') or [] if window not in windows -%}
             {%- do assay._refuse('the window ' ~ window ~ ' of ' ~ name ~ ' is not among the windows ' ~ windows | join(', ')) -%}
         {%- endfor -%}
+        {%- set totals = [] -%}
+        {%- for kind, users in {'n': ['count', 'avg', 'stddev'], 's': ['sum', 'avg', 'stddev'], 'q': ['stddev']}.items() -%}
+            {%- if aggregates | select('in', users) | list -%}
+                {%- do totals.append(kind) -%}
+            {%- endif -%}
+        {%- endfor -%}
+        {%- set expression = measure.get('expression') or ('true' if aggregates == ['count'] else name) -%}
         {%- do inputs.update({name: {
             'windows': measure.get('windows') or windows,
-            'expression': measure.get('expression') or ('true' if aggregates == ['count'] else name),
+            'expression': expression,
+            'counts_rows': expression == 'true',
             'aggregates': aggregates,
-            'n': aggregates | select('in', ['count', 'avg', 'stddev']) | list | length > 0,
-            's': aggregates | select('in', ['sum', 'avg', 'stddev']) | list | length > 0,
-            'q': 'stddev' in aggregates,
+            'type': measure.get('type'),
+            'totals': totals,
+            'is_summed': 's' in totals,
+            'is_moved': totals and expression != 'true',
         }}) -%}
     {%- endfor -%}
     {{ return(inputs) }}
@@ -231,7 +330,7 @@ select * from final
                 {%- set column = name ~ '_' ~ aggregate ~ '_' ~ window -%}
                 {%- do columns.append({'name': column, 'expression': {
                     'count': 'coalesce(' ~ n ~ ', 0)::bigint',
-                    'sum': 'coalesce(' ~ s ~ ', 0)',
+                    'sum': 'coalesce(' ~ s ~ ', 0)' ~ ('::' ~ input.type if input.type else ''),
                     'avg': s ~ '::double / nullif(' ~ n ~ ', 0)',
                     'stddev': 'case when ' ~ n ~ ' > 1 then sqrt((' ~ n ~ '::decimal(38, 0) * ' ~ q ~ ' - ' ~ s ~ ' * ' ~ s ~ ')::double / (' ~ n ~ '::double * (' ~ n ~ ' - 1))) end',
                     'distinct_count': 'coalesce(_' ~ column ~ '._value, 0)::bigint',

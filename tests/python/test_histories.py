@@ -225,7 +225,7 @@ def test_features_joined_are_those_known_then(project: PackageProject, runs: lis
         ("windowed_history('runs', ['machine'], 'e', 'a', {'amount': 'sum'}, ['1h'])", "needs a list"),
         (
             "windowed_history('runs', ['machine'], 'e', 'a', {'amount': {'aggregate': ['sum']}}, ['1h'])",
-            "allowed are aggregates, expression and windows",
+            "allowed are aggregates, expression, type and windows",
         ),
         ("point_in_time_join('questions', 'asked_at', [])", "was given no features"),
         ("point_in_time_join('questions', 'asked_at', [{'relation': 'x'}])", "need a view, or a relation"),

@@ -1,0 +1,187 @@
+{#- A table that holds a history. What the input has not shown before is found by fingerprints, one for each hour of
+    availability; the entities it concerns are computed anew from the first such hour on. All in one transaction. -#}
+{% materialization history, adapter='duckdb', supported_languages=['sql'] %}
+
+    {%- set history = graph.nodes[model.unique_id].assay_history -%}
+    {%- if not history or sql | trim != history.rows(**history.arguments) | trim -%}
+        {%- do assay._refuse('materialized as history, it must be one call of windowed_history or change_history, and nothing else') -%}
+    {%- endif -%}
+    {%- set existing = load_cached_relation(this) -%}
+    {%- set target = this.incorporate(type='table') -%}
+    {%- set rebuilt = make_intermediate_relation(target) -%}
+    {%- set backup = make_backup_relation(target, existing.type if existing else 'table') -%}
+    {%- set seen = assay._seen(target) -%}
+    {%- set types = model.columns.values() | map(attribute='data_type') | join(',') -%}
+    {%- set definition = local_md5(sql ~ types) -%}
+    {{ drop_relation_if_exists(load_cached_relation(rebuilt)) }}
+    {{ drop_relation_if_exists(load_cached_relation(backup)) }}
+
+    {{ run_hooks(pre_hooks, inside_transaction=False) }}
+    {{ run_hooks(pre_hooks, inside_transaction=True) }}
+
+    {%- call statement('input') -%}
+        {{ assay._fingerprints(history, definition) }}
+    {%- endcall -%}
+
+    {%- if existing and existing.is_table and not should_full_refresh() and assay._is_of(seen, definition) -%}
+        {%- set cut = assay._first_change(history, target, seen) -%}
+        {%- call statement('main') -%}
+            {{ assay._replacement(history, target, cut) if cut else 'select 0' }}
+        {%- endcall -%}
+    {%- else -%}
+        {%- call statement('main') -%}
+            {{ get_create_table_as_sql(False, rebuilt, sql) }}
+        {%- endcall -%}
+        {%- if existing -%}
+            {%- do adapter.rename_relation(existing, backup) -%}
+        {%- endif -%}
+        {%- do adapter.rename_relation(rebuilt, target) -%}
+    {%- endif -%}
+
+    {%- do run_query('create or replace table ' ~ seen ~ ' as select * from temp.assay_input') -%}
+    {%- do apply_grants(target, config.get('grants'), should_revoke=should_revoke(existing, full_refresh_mode=True)) -%}
+    {%- do persist_docs(target, model) -%}
+    {{ run_hooks(post_hooks, inside_transaction=True) }}
+    {{ adapter.commit() }}
+
+    {{ drop_relation_if_exists(backup) }}
+    {{ run_hooks(post_hooks, inside_transaction=False) }}
+    {{ return({'relations': [target]}) }}
+{% endmaterialization %}
+
+
+{#- Tells the materialization how the history is made; `expressions` are all that its rows depend on. -#}
+{% macro _register_history(rows, arguments, expressions) -%}
+    {%- if execute and model.config.materialized == 'history' -%}
+        {%- do graph.nodes[model.unique_id].update({'assay_history': {
+            'rows': rows, 'arguments': arguments, 'expressions': expressions,
+        }}) -%}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{#- Where the fingerprints of what a history has seen are kept. -#}
+{% macro _seen(target) -%}
+    {{ return(target.incorporate(path={'identifier': target.identifier ~ '__input'})) }}
+{%- endmacro %}
+
+
+{% macro _is_of(seen, definition) -%}
+    {%- set found = adapter.get_relation(seen.database, seen.schema, seen.identifier) -%}
+    {{ return(found is not none and run_query(
+        "select count(*) from " ~ seen ~ " where definition <> '" ~ definition ~ "'"
+    ).rows[0][0] == 0) }}
+{%- endmacro %}
+
+
+{% macro _fingerprints(history, definition) -%}
+    {%- set input = history.arguments -%}
+    create or replace temp table assay_input as
+    select
+        date_trunc('hour', {{ input.available_at }}) as hour_at,
+        count(*) as events,
+        sum(hash({{ (input.entity_keys + history.expressions) | join(', ') }})::hugeint) as fingerprint,
+        '{{ definition }}' as definition
+    from {{ input.relation }}
+    where {{ assay._is_event(input.entity_keys, input.where) }}
+    group by all
+{%- endmacro %}
+
+
+{#- Finds the hours that changed and the entities they concern, and returns from when on these are computed anew. -#}
+{% macro _first_change(history, target, seen) -%}
+    {%- set input = history.arguments -%}
+    {%- set keys = input.entity_keys | join(', ') -%}
+    {%- do run_query(
+        'create or replace temp table assay_changed as
+        select coalesce(input.hour_at, seen.hour_at) as hour_at, seen.hour_at is not null as was_seen
+        from temp.assay_input as input
+        full join ' ~ seen ~ ' as seen on input.hour_at = seen.hour_at
+        where (input.events, input.fingerprint) is distinct from (seen.events, seen.fingerprint)'
+    ) -%}
+    {%- set first_hour, was_seen = run_query('select min(hour_at)::varchar, bool_or(was_seen) from temp.assay_changed').rows[0].values() -%}
+    {%- if first_hour is none -%}
+        {{ return(none) }}
+    {%- endif -%}
+    {%- set cut = "timestamp '" ~ first_hour ~ "'" -%}
+    {%- do run_query(
+        'create or replace temp table assay_touched as
+        select ' ~ keys ~ ' from ' ~ input.relation ~ '
+        where ' ~ assay._is_event(input.entity_keys, input.where) ~ '
+            and (' ~ input.available_at ~ ') >= ' ~ cut ~ "
+            and date_trunc('hour', " ~ input.available_at ~ ') in (select hour_at from temp.assay_changed)
+        union'
+        ~ (' select ' ~ keys ~ ' from ' ~ target ~ ' where updated_at >= ' ~ cut if was_seen
+            else ' select ' ~ keys ~ ' from ' ~ target ~ ' where false')
+    ) -%}
+    {{ return(cut) }}
+{%- endmacro %}
+
+
+{#- Takes out what the touched entities have from the cut on, and puts in what holds now. -#}
+{% macro _replacement(history, target, cut) -%}
+    {%- set increment = {'touched': 'temp.assay_touched', 'cut': cut, 'target': target} -%}
+    {%- set rows = history.rows -%}
+    create or replace temp table assay_fresh as
+    {{ rows(increment=increment, **history.arguments) }};
+
+    delete from {{ target }} as history
+    using temp.assay_touched as touched
+    where
+        history.valid_to >= {{ cut }}
+        {{- assay._same_entity(history.arguments.entity_keys, 'history', 'touched') }};
+
+    insert into {{ target }} by name select * from temp.assay_fresh;
+{%- endmacro %}
+
+
+{#- What the touched entities were in when the cut came, with the arrivals until then. -#}
+{% macro _seeds(entity_keys, increment) -%}
+seeds as (
+
+    select
+        *,
+        list_filter(coalesce(confirmed_at, [updated_at]), lambda arrival: arrival < {{ increment.cut }}) as _arrivals
+    from {{ increment.target }}
+    semi join {{ increment.touched }} using ({{ entity_keys | join(', ') }})
+    where valid_from < {{ increment.cut }} and valid_to >= {{ increment.cut }}
+
+),
+{%- endmacro %}
+
+
+{#- The states that were computed from the cut on, after the ones before it as they stand. -#}
+{% macro _states_since(entity_keys, columns, increment) -%}
+standing as (
+
+    select
+        {{ entity_keys | join(', ') }},
+        unnest(
+            [struct_pack(_at := valid_from, _updated_at := _arrivals[1])]
+            || list_transform(_arrivals[2:], lambda arrival: struct_pack(_at := arrival, _updated_at := arrival))
+        ) as _arrival
+        {%- for column in columns %},
+        {{ column }}
+        {%- endfor %}
+    from seeds
+
+),
+
+states as (
+
+    select
+        * exclude (_arrival),
+        _arrival._at,
+        _arrival._updated_at,
+        false as _is_deleted
+    from standing
+
+    union all by name
+
+    select * from computed
+    where _at >= {{ increment.cut }}
+
+    order by {{ entity_keys | join(', ') }}, _at
+
+),
+{%- endmacro %}
