@@ -8,35 +8,66 @@
 {%- endmacro %}
 
 
+{#- Spine and features travel as structs, so that their names never meet before the end. -#}
 {% macro _joined_as_of(spine, spine_at, requests) -%}
-with spine_rows as (
+with features_0 as (
 
     select
-        *,
-        row_number() over () as _spine_row,
+        spine_rows as _spine,
         {{ spine_at }} as _spine_at
-    from {{ spine }}
+    from (select * from {{ spine }}) as spine_rows
 
 ),
 {% for request in requests %}
 {%- set view = 'features_' ~ loop.index %}
+{%- set before = 'features_' ~ loop.index0 %}
+{%- set carried = ['_spine', '_spine_at'] + (requests[:loop.index0] | map(attribute='struct') | list) %}
+-- Rows that hold at no time asked for are left out first: sorting them for the join would cost most of it.
+{{ view }}_asked as (
+
+    select
+        {%- for key in request.entity_keys %}
+        _spine.{{ key }} as {{ key }},
+        {%- endfor %}
+        min(_spine_at) as _first_at,
+        max(_spine_at) as _last_at
+    from features_0
+    group by {% for key in request.entity_keys %}_spine.{{ key }}{{ ', ' if not loop.last }}{% endfor %}
+
+),
+
+{{ view }}_history as (
+
+    select
+        {%- for column in (request.entity_keys + request.needed + ['valid_from', 'valid_to']
+            + (['updated_at'] if request.max_age else []) + (['confirmed_at'] if request.max_age and request.confirmed_at else [])) | unique %}
+        history.{{ column }}{{ ',' if not loop.last }}
+        {%- endfor %}
+    from {{ request.relation }} as history
+    inner join {{ view }}_asked as asked
+        on history.valid_from <= asked._last_at and history.valid_to > asked._first_at
+        {{- assay._same_entity(request.entity_keys, 'history', 'asked') }}
+
+),
+
 {{ view }}_matched as (
 
     select
-        spine_rows._spine_row,
-        spine_rows._spine_at as as_of,
+        {%- for column in carried %}
+        spine_rows.{{ column }},
+        {%- endfor %}
         {%- for name, expression in request.inputs.items() %}
-        spine_rows.{{ expression }} as {{ name }},
+        spine_rows._spine.{{ expression }} as {{ name }},
         {%- endfor %}
         {%- for column in request.needed %}
         history.{{ column }},
         {%- endfor %}
         {{ assay._is_in_force(request, 'spine_rows._spine_at') }} as _is_in_force
-    from spine_rows
-    asof left join {{ request.relation }} as history
+    from {{ before }} as spine_rows
+    asof left join {{ view }}_history as history
         on
             {%- for key in request.entity_keys %}
-            spine_rows.{{ key }} = history.{{ key }} and
+            spine_rows._spine.{{ key }} = history.{{ key }} and
             {%- endfor %}
             spine_rows._spine_at >= history.valid_from
 
@@ -45,8 +76,10 @@ with spine_rows as (
 {{ view }}_values as (
 
     select
-        _spine_row,
-        as_of
+        {%- for column in carried %}
+        {{ column }},
+        {%- endfor %}
+        _spine_at as as_of
         {%- for name in request.inputs %},
         {{ name }}
         {%- endfor %}
@@ -75,10 +108,14 @@ with spine_rows as (
 {{ view }} as (
 
     select
-        _spine_row
-        {%- for name in request.outputs %},
-        {{ name }} as {{ request.prefix }}{{ name }}
+        {%- for column in carried %}
+        {{ column }},
         {%- endfor %}
+        struct_pack(
+            {%- for name in request.outputs %}
+            {{ request.prefix }}{{ name }} := {{ name }}{{ ',' if not loop.last }}
+            {%- endfor %}
+        ) as {{ request.struct }}
     from {{ view }}_derived
 
 ),
@@ -86,18 +123,11 @@ with spine_rows as (
 final as (
 
     select
-        spine_rows.* exclude (_spine_row, _spine_at)
-        {%- for request in requests %}
-        {%- set view = 'features_' ~ loop.index %}
-        {%- for name in request.outputs %},
-        {{ view }}.{{ request.prefix }}{{ name }}
+        _spine.*
+        {%- for request in requests %},
+        {{ request.struct }}.*
         {%- endfor %}
-        {%- endfor %}
-    from spine_rows
-    {%- for request in requests %}
-    {%- set view = 'features_' ~ loop.index %}
-    inner join {{ view }} on spine_rows._spine_row = {{ view }}._spine_row
-    {%- endfor %}
+    from features_{{ requests | length }}
 
 )
 
@@ -134,6 +164,7 @@ select * from final
             {%- endif -%}
             {%- do taken.append(request.prefix ~ name) -%}
         {%- endfor -%}
+        {%- do request.update({'struct': '_features_' ~ loop.index}) -%}
         {%- do requests.append(request) -%}
     {%- endfor -%}
     {%- if not requests -%}
