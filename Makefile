@@ -53,6 +53,7 @@ docs: setup ## Write the documentation of the warehouse to target/assay_docs.htm
 
 SCALE ?= small
 bench: setup ## Measure how long builds take; SCALE=full takes half an hour and 12 GB
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python -m benchmarks --scale $(SCALE)
 
 clean: ## Remove what builds have made here: warehouses, demo data, logs; nothing outside this folder

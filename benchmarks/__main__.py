@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import demo, events, increment, publish
+from benchmarks import demo, events, histories, increment, latest, publish
 from benchmarks.measure import CommandFailed
 from benchmarks.settings import Settings
 from benchmarks.table import Report, machine, print_machine, print_report, write_json
@@ -18,6 +18,8 @@ from benchmarks.table import Report, machine, print_machine, print_report, write
 BENCHMARKS: dict[str, Callable[[Settings], Report]] = {
     "events": events.run,
     "increment": increment.run,
+    "histories": histories.run,
+    "latest": latest.run,
     "demo": demo.run,
     "publish": publish.run,
 }

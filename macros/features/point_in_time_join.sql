@@ -150,7 +150,7 @@ select * from final
 
 {#- Each entry of `features`, checked, and completed by what its view declares. -#}
 {% macro _feature_requests(features) -%}
-    {%- set allowed = ['view', 'relation', 'entity_keys', 'columns', 'max_age', 'defaults', 'derived', 'inputs', 'prefix', 'confirmed_at'] -%}
+    {%- set allowed = ['view', 'relation', 'entity_keys', 'columns', 'needed', 'max_age', 'defaults', 'derived', 'inputs', 'prefix', 'confirmed_at'] -%}
     {%- set requests = [] -%}
     {%- set taken = [] -%}
     {%- for feature in features -%}

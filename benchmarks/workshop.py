@@ -1,0 +1,132 @@
+"""A dbt project that has Assay as a package and makes histories of made-up card transactions."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from benchmarks.build import MEMORY_LIMIT
+from benchmarks.measure import Cost, run, run_module
+
+_HERE = Path(__file__).parent
+_WAREHOUSE = "workshop.duckdb"
+
+# A million cards, used unevenly; one makes a hundredth of all transactions. Three in a hundred arrive up to
+# a day late.
+_TRANSACTIONS = """
+with draws as (
+    select
+        hash(number * 7 + 1) % 1000000007 / 1000000007.0 as heavy,
+        hash(number * 13 + 5) % 1000000007 / 1000000007.0 as moment,
+        hash(number * 17 + 3) % 1000000007 / 1000000007.0 as card,
+        hash(number * 19 + 11) as rest
+    from range($first, $first + $count) as numbers (number)
+),
+
+transactions as (
+    select
+        case when heavy < $heaviest then 0 else 1 + floor(card * card * 1000000) end::bigint as card_id,
+        timestamp '2025-01-01'
+        + to_microseconds((($from_day + moment * $days) * 86400e6)::bigint) as happened_at,
+        rest,
+        (rest % 100000 / 100.0)::decimal(18, 2) as amount
+    from draws
+)
+
+select
+    card_id,
+    happened_at,
+    happened_at
+    + to_microseconds(2000000 + if(rest % 100 < 3, rest % 86400000000, 0)::bigint) as available_at,
+    amount
+from transactions
+order by happened_at
+"""
+
+
+@dataclass(frozen=True)
+class NodeCost:
+    cpu: float
+    wall: float
+    peak_rss: int
+
+
+class Workshop:
+    """The project in `folder`, on a warehouse file of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(_HERE / "workshop_project", folder)
+        package = folder / "dbt_packages" / "assay"
+        package.mkdir(parents=True)
+        shutil.copy(_HERE.parent / "dbt_project.yml", package)
+        shutil.copytree(_HERE.parent / "macros", package / "macros")
+
+    @property
+    def warehouse(self) -> Path:
+        return self.folder / _WAREHOUSE
+
+    def make_transactions(self, count: int, *, heaviest: float = 0.01) -> None:
+        """Make the transactions of a year, and a tenth as many questions about the cards."""
+        self._execute(
+            f"create table transactions as {_TRANSACTIONS}",
+            {"first": 0, "count": count, "from_day": 0, "days": 365, "heaviest": heaviest},
+        )
+        self._execute(
+            "create table questions as select row_number() over () as question_id, card_id, "
+            "happened_at + interval 3 hours as asked_at "
+            f"from transactions using sample reservoir({count // 10} rows) repeatable (1)"
+        )
+
+    def add_transactions(self, first: int, count: int) -> None:
+        """Make those of the days after."""
+        days = 365 * count / first
+        self._execute(
+            f"insert into transactions {_TRANSACTIONS}",
+            {"first": first, "count": count, "from_day": 365, "days": days, "heaviest": 0.01},
+        )
+
+    def drop_transactions_after_the_year(self) -> None:
+        self._execute("delete from transactions where happened_at >= timestamp '2026-01-01'")
+
+    def forget_histories(self) -> None:
+        self._execute("drop table if exists velocity; drop table if exists velocity__input")
+
+    def run(self, *models: str) -> dict[str, NodeCost]:
+        """Run models, one after the other, and tell what each costs."""
+        cost = run_module("benchmarks.nodes", str(self.folder), *models)
+        found = json.loads(cost.output.splitlines()[-1])
+        return {
+            name: NodeCost(each["cpu"], each["wall"], found["peak_rss"])
+            for name, each in found["costs"].items()
+        }
+
+    def compiled(self, model: str) -> Path:
+        """The SQL of a model, with the project's folder in the place of the files' names."""
+        run([sys.executable, "-m", "dbt.cli.main", "compile", *self._options, "--select", model])
+        found = self.folder / "target" / "compiled" / "workshop" / "models" / f"{model}.sql"
+        found.write_text(found.read_text().replace("read_parquet('", f"read_parquet('{self.folder}/"))
+        return found
+
+    @property
+    def _options(self) -> tuple[str, ...]:
+        return ("--quiet", "--project-dir", str(self.folder), "--profiles-dir", str(self.folder))
+
+    def remove(self) -> None:
+        shutil.rmtree(self.folder)
+
+    def _execute(self, sql: str, parameters: dict[str, object] | None = None) -> None:
+        with duckdb.connect(self.warehouse) as connection:
+            connection.execute(f"set threads = 2; set memory_limit = '{MEMORY_LIMIT}'")
+            connection.execute(sql, parameters)
+
+
+def as_cost(node: NodeCost) -> Cost:
+    """The same, in the form that tables are made of."""
+    return Cost(node.cpu, 0, node.wall, node.peak_rss, 0)

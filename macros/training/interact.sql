@@ -1,0 +1,3 @@
+{% macro interact(a, b) -%}
+    (({{ a }})::double * ({{ b }})::double)
+{%- endmacro %}
