@@ -63,6 +63,8 @@ class Workshop:
         self.folder = folder
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(_HERE / "workshop_project", folder)
+        profiles = folder / "profiles.yml"
+        profiles.write_text(profiles.read_text().replace(_WAREHOUSE, str(self.warehouse.absolute())))
         package = folder / "dbt_packages" / "assay"
         package.mkdir(parents=True)
         shutil.copy(_HERE.parent / "dbt_project.yml", package)

@@ -10,8 +10,8 @@ with marked as (
 
 ),
 
--- Values that arrive again open no row; when they did is kept, so that their age is known at every instant.
-numbered as (
+-- In a pipeline of its own: DuckDB 1.5 repeats rows where one window that looks ahead streams into another.
+numbered as materialized (
 
     select
         *,
@@ -24,27 +24,21 @@ numbered as (
 
 ),
 
-confirmations as (
-
-    select
-        _state_number,
-        list(_at order by _at) as _confirmed_at
-    from numbered
-    where not _opens_row
-    group by _state_number
-
-),
-
-bounds as not materialized (
+followed as not materialized (
 
     select
         *,
-        lead(_opens_row, 1, true) over () as _is_alone
+        lead(_opens_row, 1, true) over () as _is_last_of_state,
+        case
+            when {{ assay._differs('lead', entity_keys) }} then {{ assay.end_of_time() }}
+            else lead(_at) over ()
+        end as _next_at
     from numbered
 
 ),
 
-opened as not materialized (
+-- Values that arrive again open no row; when they did is kept, so that their age is known at every instant.
+final as (
 
     select
         {{ keys }},
@@ -52,37 +46,26 @@ opened as not materialized (
         {{ column }},
         {%- endfor %}
         _at as valid_from,
-        case
-            when {{ assay._differs('lead', entity_keys) }} then {{ assay.end_of_time() }}
-            else lead(_at) over ()
-        end as valid_to,
+        _next_at as valid_to,
         _updated_at as updated_at,
-        _is_deleted,
-        _is_alone,
-        _state_number
-    from bounds
-    where _opens_row
-
-),
-
--- Rows that nothing confirmed, nearly all there are, are spared the join.
-final as (
-
-    select
-        * exclude (_is_deleted, _is_alone, _state_number),
         null::timestamp[] as confirmed_at
-    from opened
-    where _is_alone and not _is_deleted
+    from followed
+    where _opens_row and _is_last_of_state and not _is_deleted
 
     union all
 
     select
-        opened.* exclude (_is_deleted, _is_alone, _state_number)
-            replace (confirmations._confirmed_at[-1] as updated_at),
-        list_prepend(opened.updated_at, confirmations._confirmed_at) as confirmed_at
-    from opened
-    inner join confirmations on opened._state_number = confirmations._state_number
-    where not opened._is_alone and not opened._is_deleted
+        {{ keys }},
+        {%- for column in columns %}
+        any_value({{ column }}) as {{ column }},
+        {%- endfor %}
+        min(_at) as valid_from,
+        max(_next_at) as valid_to,
+        max(_updated_at) as updated_at,
+        list(_updated_at order by _at) as confirmed_at
+    from followed
+    where not (_opens_row and _is_last_of_state) and not _is_deleted
+    group by _state_number, {{ keys }}
 
 )
 

@@ -9,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from brute_force import Event, State, history
 from package_project import PackageProject, Row, make_package_project
@@ -204,6 +205,66 @@ def test_features_joined_are_those_known_then(project: PackageProject, runs: lis
         past = [state.values for state in states if state.valid_from <= row["asked_at"]]
         expected = past[-1] if past else dict.fromkeys(columns)
         assert {column: row[f"load_{column}"] for column in columns} == expected
+
+
+def test_long_runs_of_the_same_values_are_one_row_each(tmp_path: Path) -> None:
+    """Runs of all lengths, over many of the chunks that DuckDB works in."""
+    trial = make_package_project(tmp_path / "trial")
+    for path in (trial.root / "models").glob("*.sql"):
+        path.unlink()
+    trial.create("questions", "nothing int", [])
+    with duckdb.connect(trial.path) as connection:
+        connection.execute(
+            """
+            create table runs as
+            select
+                'm' || number // 1000 as machine,
+                timestamp '2025-01-01' + to_seconds(number::int) as ended_at,
+                if(hash(number) % 100 = 0, number, 0) as amount
+            from range(200_000) as numbers (number)
+            """
+        )
+    trial.write_model(
+        "states",
+        "{{ assay.change_history(source('plant', 'runs'), ['machine'], 'ended_at', ['amount']) }}",
+    )
+    trial.build()
+    assert (
+        trial.rows(
+            """
+        with changes as (
+            select
+                *,
+                (amount is distinct from lag(amount) over (partition by machine order by ended_at))
+                or row_number() over (partition by machine order by ended_at) = 1 as is_change
+            from runs
+        ),
+        expected as (
+            select machine, min(ended_at) as valid_from, max(ended_at) as updated_at, any_value(amount) as amount
+            from (
+                select *, count(*) filter (is_change) over (partition by machine order by ended_at) as run
+                from changes
+            )
+            group by machine, run
+        ),
+        found as (
+            select machine, valid_from, updated_at, amount::int as amount from states
+        )
+        (from expected except all from found) union all (from found except all from expected)
+        """
+        )
+        == []
+    )
+    [chained] = trial.rows(
+        """
+        select bool_and(valid_to = next_from) as has_no_gap, sum(coalesce(len(confirmed_at), 1)) as arrivals
+        from (
+            select *, lead(valid_from, 1, '9999-12-31') over (partition by machine order by valid_from) as next_from
+            from states
+        )
+        """
+    )
+    assert chained == {"has_no_gap": True, "arrivals": 200_000}
 
 
 @pytest.mark.parametrize(
