@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from assay.runs.fault import Fault
+from assay.features.commands import app as features
+from assay.runs.messages import faults_as_messages
+from assay.training.commands import app as training_set
 
 app = typer.Typer(
     help="Assay: a feature platform for machine learning, as a dbt project.",
@@ -20,21 +18,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_show_locals=False,
 )
-
-
-@contextmanager
-def _faults_as_messages() -> Iterator[None]:
-    from assay.runs.fault import Fault
-
-    try:
-        yield
-    except Fault as fault:
-        _exit(fault)
-
-
-def _exit(fault: Fault) -> None:
-    print(f"Error: {fault}", file=sys.stderr)
-    raise typer.Exit(fault.exit_code)
+app.add_typer(features, name="features")
+app.add_typer(training_set, name="training-set")
 
 
 @app.command()
@@ -49,7 +34,7 @@ def demo(
     ] = None,
 ) -> None:
     """Make up a retailer's data, flaws included, and land it."""
-    with _faults_as_messages():
+    with faults_as_messages():
         from assay.runs.demo import land_demo
         from assay.runs.places import landing_folder, require_project
         from assay.runs.report import console_for_people
@@ -91,7 +76,7 @@ def build(
     ] = 600,
 ) -> None:
     """Load new files, build and test the warehouse, and publish gold if everything passes."""
-    with _faults_as_messages():
+    with faults_as_messages():
         from assay.runs.places import require_project
 
         require_project()
@@ -114,7 +99,7 @@ def build(
 @app.command()
 def status() -> None:
     """Tell what is loaded, tested and published, and whether a build is under way."""
-    with _faults_as_messages():
+    with faults_as_messages():
         from assay.runs.places import find_places
         from assay.runs.report import console_for_people
         from assay.runs.status import print_status

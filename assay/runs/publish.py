@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,8 @@ import duckdb
 from assay.runs.fault import Fault, known_fault
 
 GOLD = "gold"
+# What is published as CSV too, and under what name.
+_CSV_FILES = {"srv_customer_features": "customer_features"}
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,8 @@ class Publication:
 def publish(warehouse: Path, target: Path, relations: set[str]) -> Publication | None:
     """Write tables and views of schema gold to `target`, as tables, and put it in place in one step.
 
-    Who has the old file open keeps it.
+    Some are written as CSV files beside it too, each put in place likewise. Who has an old file open
+    keeps it.
 
     Args:
         warehouse: the file to read.
@@ -41,17 +45,25 @@ def publish(warehouse: Path, target: Path, relations: set[str]) -> Publication |
         duckdb.Error, OSError: anything else. `target` is as it was then, and nothing else stays behind.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(target)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    csv_files = {
+        relation: target.with_name(f"{target.stem.replace(GOLD, name)}.csv")
+        for relation, name in _CSV_FILES.items()
+        if relation in relations
+    }
+    targets = [*csv_files.values(), target]
+    _remove_leftovers(targets)
     try:
-        tables, rows = _write(warehouse, temporary, relations)
+        tables, rows = _write(warehouse, _temporary(target), relations)
         if not tables:
             return None
-        _sync(temporary)
-        temporary.replace(target)
+        _write_csv(_temporary(target), {name: _temporary(file) for name, file in csv_files.items()})
+        for file in targets:
+            _sync(_temporary(file))
+        for file in targets:
+            _temporary(file).replace(file)
         _sync(target.parent)
     finally:
-        _remove_leftovers(target)
+        _remove_leftovers(targets)
     return Publication(target, tables, rows)
 
 
@@ -98,10 +110,24 @@ def _write(warehouse: Path, file: Path, wanted: set[str]) -> tuple[int, int]:
     return len(relations), rows
 
 
-def _remove_leftovers(target: Path) -> None:
+def _write_csv(published: Path, files: dict[str, Path]) -> None:
+    """Write published tables as CSV: with a header, in UTF-8, ordered by their columns."""
+    with duckdb.connect() as connection:
+        connection.execute(f"attach {_text(str(published))} as published (read_only)")
+        for relation, file in files.items():
+            rows = f"from published.{GOLD}.{_name(relation)} order by all"
+            connection.execute(f"copy ({rows}) to {_text(str(file))} (format csv, header)")
+
+
+def _temporary(target: Path) -> Path:
+    return target.with_name(f".{target.name}.{os.getpid()}")
+
+
+def _remove_leftovers(targets: Iterable[Path]) -> None:
     """Remove what this or a killed run left half written; the lock of the warehouse keeps others out."""
-    for leftover in target.parent.glob(f".{glob.escape(target.name)}.*"):
-        leftover.unlink()
+    for target in targets:
+        for leftover in target.parent.glob(f".{glob.escape(target.name)}.*"):
+            leftover.unlink()
 
 
 def _sync(path: Path) -> None:

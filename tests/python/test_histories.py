@@ -240,7 +240,11 @@ def test_long_runs_of_the_same_values_are_one_row_each(tmp_path: Path) -> None:
             from runs
         ),
         expected as (
-            select machine, min(ended_at) as valid_from, max(ended_at) as updated_at, any_value(amount) as amount
+            select
+                machine,
+                min(ended_at) as valid_from,
+                max(ended_at) as updated_at,
+                any_value(amount) as amount
             from (
                 select *, count(*) filter (is_change) over (partition by machine order by ended_at) as run
                 from changes
@@ -259,7 +263,9 @@ def test_long_runs_of_the_same_values_are_one_row_each(tmp_path: Path) -> None:
         """
         select bool_and(valid_to = next_from) as has_no_gap, sum(coalesce(len(confirmed_at), 1)) as arrivals
         from (
-            select *, lead(valid_from, 1, '9999-12-31') over (partition by machine order by valid_from) as next_from
+            select *, lead(valid_from, 1, '9999-12-31') over (
+                partition by machine order by valid_from
+            ) as next_from
             from states
         )
         """

@@ -73,6 +73,12 @@ MODELS = {
     "sampled_training_rows": """
         select *, {{ assay.downsample('outcome', 1, 42, row_id='row_id', where="split = 'train'") }} as weight
         from {{ source('training', 'prepared') }}""",
+    "balanced": """
+        select
+            *,
+            {{ assay.balanced_weight('kind') }} as weight,
+            {{ assay.balanced_weight('outcome', "split = 'train'") }} as training_weight
+        from {{ source('training', 'prepared') }}""",
     "two_parts": """
         select *, {{ assay.temporal_split('seen_at', ['2025-03-01'], none) }} as part
         from {{ source('training', 'moments') }}""",
@@ -406,6 +412,29 @@ def test_few_negatives_are_all_kept_and_one_stands_for_all_where_there_is_no_pos
     assert Counter(weights([False] * 10)) == {10.0: 1, None: 9}
     assert weights([True, None]) == [1.0, None]
     assert weights([]) == []
+
+
+def test_balanced_labels_weigh_the_same_in_all(trial: Trial) -> None:
+    def weights(*rows: tuple[str, str | None, bool | None]) -> list[tuple[float | None, float | None]]:
+        trial.create(
+            "prepared", [(str(n), split, 0, 0, 0, kind, o) for n, (split, kind, o) in enumerate(rows)]
+        )
+        trial.build("balanced")
+        return [
+            (row["weight"], row["training_weight"])
+            for row in trial.rows("from balanced order by row_id::int")
+        ]
+
+    assert weights(
+        ("train", "food", True),
+        ("train", "food", False),
+        ("train", "fuel", False),
+        ("test", "food", True),
+        ("train", "travel", False),
+        ("test", None, None),
+    ) == [(5 / 9, 2.0), (5 / 9, 2 / 3), (5 / 3, 2 / 3), (5 / 9, 2.0), (5 / 3, 2 / 3), (None, None)]
+    assert weights(("train", "food", False), ("test", "food", True)) == [(1.0, 1.0), (1.0, None)]
+    assert weights() == []
 
 
 # --- splits in time -----------------------------------------------------------------------------------------

@@ -1,30 +1,12 @@
-with transactions as (
-
-    select * from {{ ref('fct_card_transactions') }}
-
-),
-
-history as (
-
-    {{ windowed_history(
-        'transactions',
-        entity_keys=['card_id', 'merchant_id'],
-        event_at='transacted_at',
-        available_at='available_at',
-        measures={
-            'transaction': ['count'],
-            'amount': ['sum', 'max'],
-            'transacted_at': {'aggregates': ['first', 'last'], 'windows': ['all']},
-        },
-        windows=['90d', 'all']
-    ) }}
-
-),
-
-final as (
-
-    select * from history
-
-)
-
-select * from final
+{{ windowed_history(
+    ref('fct_card_transactions'),
+    entity_keys=['card_id', 'merchant_id'],
+    event_at='transacted_at',
+    available_at='available_at',
+    measures={
+        'transaction': ['count'],
+        'amount': ['sum', 'max'],
+        'transacted_at': {'aggregates': ['first', 'last'], 'windows': ['all']},
+    },
+    windows=['90d', 'all']
+) }}

@@ -6,27 +6,27 @@ with transactions as (
 
 outcomes as (
 
-    select
-        transaction_id,
-        card_id,
-        merchant_id,
-        category,
-        amount,
-        merchant_latitude,
-        merchant_longitude,
-        transacted_at as prediction_at,
-        is_fraud as outcome,
-        -- Frauds are confirmed when the cardholder has seen the statement.
-        greatest(transacted_at + interval '45 days', available_at) as outcome_known_at
-    from transactions
+    select *
+    from {{ ref('fct_merchant_activity') }}
+    where activity_type = 'outcome'
 
 ),
 
 final as (
 
-    select *
-    from outcomes
-    where outcome_known_at <= {{ known_until('transactions') }}
+    select
+        transactions.transaction_id,
+        transactions.card_id,
+        transactions.merchant_id,
+        transactions.category,
+        transactions.amount,
+        transactions.merchant_latitude,
+        transactions.merchant_longitude,
+        transactions.transacted_at as prediction_at,
+        outcomes.is_fraud as outcome,
+        outcomes.available_at as outcome_known_at
+    from transactions
+    inner join outcomes on transactions.transaction_id = outcomes.transaction_id
 
 )
 

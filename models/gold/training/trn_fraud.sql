@@ -24,13 +24,45 @@ joined as (
             'derived': ['is_new_merchant'],
             'prefix': 'pair_',
         },
+        {
+            'view': 'ftr_card__categories',
+            'columns': ['category_transaction_count_90d', 'category_amount_sum_90d'],
+            'derived': ['share_90d', 'is_unusual_category'],
+            'prefix': 'habit_',
+        },
+        {
+            'view': 'ftr_merchant__activity',
+            'columns': [
+                'transaction_count_1h', 'transaction_count_24h', 'transaction_count_7d', 'amount_sum_24h',
+                'card_distinct_count_1h', 'card_distinct_count_24h',
+            ],
+            'derived': ['confirmed_fraud_rate_90d', 'confirmed_fraud_rate_all'],
+            'prefix': 'merchant_',
+        },
     ]) }}
+
+),
+
+split_rows as (
+
+    select
+        *,
+        {{ temporal_split(
+            'prediction_at',
+            [share_of_time('spine', 'prediction_at', 0.6), share_of_time('spine', 'prediction_at', 0.85)],
+            '45d'
+        ) }} as split
+    from joined
 
 ),
 
 final as (
 
-    select * from joined
+    select
+        split_rows.*,
+        -- What comes after training must not show in a weight.
+        {{ balanced_weight('outcome', "split = 'train'") }} as weight
+    from split_rows
 
 )
 

@@ -1,0 +1,62 @@
+"""`assay features`: each command imports what it needs, so that help comes at once."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from assay.runs.messages import faults_as_messages
+
+app = typer.Typer(help="Feature views: what there is, what is in them, and their YAML.", no_args_is_help=True)
+
+View = Annotated[str, typer.Argument(metavar="VIEW", help="Name of the model.")]
+
+
+@app.command("list")
+def list_views() -> None:
+    """List the feature views, with what is built of them."""
+    with faults_as_messages():
+        from assay.features.display import print_views
+        from assay.features.project import Project
+        from assay.features.views import feature_views
+        from assay.runs.report import console_for_people
+
+        project = Project()
+        print_views(feature_views(project), project.warehouse, console_for_people())
+
+
+@app.command()
+def describe(view: View) -> None:
+    """Describe a feature view: columns, derived features, who uses it, and its newest row."""
+    with faults_as_messages():
+        from assay.features.display import print_view
+        from assay.features.project import Project
+        from assay.features.views import feature_views, view_named
+        from assay.runs.report import console_for_people
+
+        project = Project()
+        print_view(view_named(view, feature_views(project)), project.warehouse, console_for_people())
+
+
+@app.command("yaml")
+def print_yaml(
+    view: View,
+    write: Annotated[
+        bool, typer.Option("--write", help="Put it into the folder's YAML file, in place of what is there.")
+    ] = False,
+) -> None:
+    """Print the complete YAML entry of a feature view, written from its SQL.
+
+    Types are asked of the warehouse, descriptions made from the columns' names. What stands in the YAML
+    already, descriptions and `feature_view` included, stays as it is; columns that are gone go.
+    """
+    with faults_as_messages():
+        from assay.features.generate import generate
+        from assay.features.project import Project
+
+        written = generate(Project(unfinished=True), view)
+        if write:
+            typer.echo(f"{written.save()}: {written.columns} columns of {view}")
+        else:
+            typer.echo(written.entry, nl=False)

@@ -1,0 +1,90 @@
+"""Write the YAML entry of a feature view: from its SQL, the warehouse, and the entry there is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from assay.features.columns import columns_of, description_of
+from assay.features.entry import Entry, View, complete_entry, find_entry
+from assay.features.project import Project
+from assay.features.views import feature_views
+from assay.runs.fault import MISUSED, Fault
+
+_ASSAY = "assay"
+
+
+@dataclass(frozen=True)
+class Generated:
+    """An entry, the file it belongs to, and where in it."""
+
+    entry: str
+    columns: int
+    file: Path
+    place: Entry
+
+    def save(self) -> Path:
+        """Put the entry into its file, in place of the old one or behind the others, and return the file."""
+        lines = _read(self.file).splitlines(keepends=True) or ["models:\n"]
+        place = slice(max(self.place.first, 1), max(self.place.last, 1))
+        stands_alone = self.place.parts or lines[place.start - 1 :] == ["models:\n"]
+        lines[place] = [self.entry] if stands_alone else ["\n", self.entry]
+        self.file.write_text("".join(lines))
+        return self.file
+
+
+def generate(project: Project, name: str) -> Generated:
+    """Make the YAML entry of a model of the project in the current folder.
+
+    Raises:
+        Fault: it is none, or no history, or what it reads is not built.
+    """
+    model = _model(name, project)
+    file = _yaml_file(model)
+    place = find_entry(_read(file), name)
+    columns = columns_of(project.compiled(name), project.warehouse, name)
+    view = View(
+        name=name,
+        columns=columns,
+        package="" if project.name == _ASSAY else f"{_ASSAY}.",
+        describe=lambda column: _description(column, model, project),
+    )
+    return Generated(complete_entry(place, view), len(columns), file, place)
+
+
+def _model(name: str, project: Project) -> Any:
+    models = {model.name: model for model in project.models}
+    if name not in models:
+        views = ", ".join(view.name for view in feature_views(project)) or "none"
+        raise Fault(f"{name} is no model of this project; its feature views are {views}.", MISUSED)
+    model = models[name]
+    if model.package_name != project.name:
+        raise Fault(
+            f"{name} belongs to the package {model.package_name}: its YAML is written there.", MISUSED
+        )
+    if model.language != "sql":
+        raise Fault(f"{name} is a {model.language} model, which cannot be under contract.", MISUSED)
+    return model
+
+
+def _yaml_file(model: Any) -> Path:
+    """Return the file that describes a model, or would by the rule of `_<folder>__models.yml`."""
+    if model.patch_path:
+        return Path(model.patch_path.split("://")[1])
+    folder = Path(model.original_file_path).parent
+    return folder / f"_{folder.name}__models.yml"
+
+
+def _read(file: Path) -> str:
+    text = file.read_text() if file.exists() else ""
+    return text if text.endswith("\n") or not text else f"{text}\n"
+
+
+def _description(column: str, model: Any, project: Project) -> str:
+    """Describe a column by the doc block of its name, else as what the model reads does, else by its name."""
+    if column in project.doc_blocks:
+        return f"{{{{ doc('{column}') }}}}"
+    parents = [parent for parent in project.models if parent.unique_id in model.depends_on.nodes]
+    inherited = [parent.columns[column].description for parent in parents if column in parent.columns]
+    return " ".join(next(filter(None, inherited), description_of(column)).split())

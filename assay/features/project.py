@@ -1,0 +1,90 @@
+"""What dbt knows of the project in the current folder: its models, their SQL, and the warehouse's file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+from dbt.adapters.factory import FACTORY, reset_adapters
+from dbt.cli.main import dbtRunner
+from dbt.parser.schemas import ModelPatchParser
+
+from assay.runs.failures import plain_message
+from assay.runs.fault import Fault, known_fault
+from assay.runs.places import require_project
+
+_QUIET = ["--log-level", "none", "--log-level-file", "debug", "--no-print", "--no-use-colors"]
+
+
+class Project:
+    """The project as dbt parses it; the warehouse is not opened for that.
+
+    Args:
+        unfinished: whether models under contract may lack the columns that their YAML is to have.
+
+    Raises:
+        Fault: the current folder is no dbt project, or dbt cannot parse it.
+    """
+
+    def __init__(self, *, unfinished: bool = False) -> None:
+        require_project()
+        if unfinished:
+            # What dbt remembers of such a parse is no use to it when it builds.
+            target = Path(os.environ.get("DBT_TARGET_PATH") or "target", "unfinished")
+            with _columns_may_lack():
+                self._manifest = _dbt("parse", "--target-path", str(target))
+        else:
+            self._manifest = _dbt("parse")
+        self.name: str = self._manifest.metadata.project_name
+        adapter: Any = next(iter(FACTORY.adapters.values()))
+        self.warehouse = Path(getattr(adapter.config.credentials, "path", ""))
+
+    @property
+    def models(self) -> list[Any]:
+        """All models, by name; those of packages too."""
+        nodes = [node for node in self._manifest.nodes.values() if node.resource_type == "model"]
+        return sorted(nodes, key=lambda node: str(node.name))
+
+    @property
+    def doc_blocks(self) -> set[str]:
+        """Names of the doc blocks that a description may refer to."""
+        return {doc.name for doc in self._manifest.docs.values()}
+
+    def compiled(self, model: str) -> str:
+        """Return the SQL that builds a model from nothing.
+
+        Raises:
+            Fault: dbt cannot compile it.
+        """
+        options = ["--full-refresh", "--no-populate-cache", "--select", model]
+        result = _dbt("compile", *options, manifest=self._manifest)
+        return str(result.results[0].node.compiled_code)
+
+
+@contextmanager
+def _columns_may_lack() -> Iterator[None]:
+    """Let dbt parse models under contract without columns, which it refuses before their SQL can be asked."""
+    check = ModelPatchParser._validate_constraint_prerequisites
+    ModelPatchParser._validate_constraint_prerequisites = lambda *_: None  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        ModelPatchParser._validate_constraint_prerequisites = check  # type: ignore[method-assign]
+
+
+def _dbt(*arguments: str, manifest: Any = None) -> Any:
+    result = dbtRunner(manifest=manifest).invoke([*_QUIET, *arguments])
+    # What dbt keeps open would close the file to others of this process; its settings are still of use.
+    DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
+    if not result.success:
+        reset_adapters()  # type: ignore[no-untyped-call]
+        failed = [each.message for each in getattr(result.result, "results", []) if each.message]
+        error = result.exception or "\n".join(failed)
+        raise known_fault(error) or Fault(
+            f"dbt could not {arguments[0]} the project: {plain_message(str(error))}"
+        )
+    return result.result

@@ -1,0 +1,44 @@
+"""Read what is built: the warehouse, or what it last published while a build keeps it closed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from assay.runs.fault import LOCKED, Fault, known_fault
+from assay.runs.places import Places, landing_folder
+
+
+@contextmanager
+def opened(warehouse: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a warehouse read-only under the name that dbt gives it in SQL.
+
+    Raises:
+        Fault: there is no such file, or another program writes to it and nothing is published.
+    """
+    if not warehouse.is_file():
+        raise Fault(f"Nothing is built yet in {warehouse.parent}. To build: assay build")
+    with duckdb.connect() as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        try:
+            _attach(connection, warehouse, warehouse.stem)
+        except duckdb.Error as error:
+            fault = known_fault(error)
+            published = Places(landing_folder(), warehouse).published
+            if fault is None or fault.exit_code != LOCKED or not published.is_file():
+                raise fault or error from error
+            _attach(connection, published, warehouse.stem)
+        yield connection
+
+
+def _attach(connection: duckdb.DuckDBPyConnection, file: Path, name: str) -> None:
+    path = str(file).replace("'", "''")
+    connection.execute(f"attach '{path}' as {quoted(name)} (read_only)")
+
+
+def quoted(name: str) -> str:
+    """Return a name as SQL has it."""
+    return '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,85 @@
+"""Read the arguments of macro calls from the text of a model, without running it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from jinja2 import Environment, TemplateSyntaxError, nodes
+
+_ENVIRONMENT = Environment(extensions=["jinja2.ext.do"])
+_ARGUMENTS = {
+    "windowed_history": (
+        "relation",
+        "entity_keys",
+        "event_at",
+        "available_at",
+        "measures",
+        "windows",
+        "where",
+    ),
+    "point_in_time_join": ("spine", "spine_at", "features"),
+    "temporal_split": ("at", "boundaries", "embargo"),
+}
+
+
+@dataclass(frozen=True)
+class Ref:
+    """The model that `ref` names."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Unread:
+    """An expression whose value only dbt knows."""
+
+
+def calls_of(macro: str, code: str) -> list[dict[str, Any]]:
+    """Return the arguments of each call of a macro, by name.
+
+    Args:
+        macro: `windowed_history`, `point_in_time_join` or `temporal_split`, of whatever package.
+        code: the model's text, with its Jinja.
+    """
+    try:
+        tree = _ENVIRONMENT.parse(code)
+    except TemplateSyntaxError:
+        return []
+    names = {
+        assignment.target.name: assignment.node
+        for assignment in tree.find_all(nodes.Assign)
+        if isinstance(assignment.target, nodes.Name)
+    }
+    return [
+        {
+            **dict(zip(_ARGUMENTS[macro], (_value(each, names) for each in call.args), strict=False)),
+            **{each.key: _value(each.value, names) for each in call.kwargs},
+        }
+        for call in tree.find_all(nodes.Call)
+        if _name(call.node) == macro
+    ]
+
+
+def _name(node: nodes.Node) -> str | None:
+    if isinstance(node, nodes.Getattr):
+        return node.attr
+    return node.name if isinstance(node, nodes.Name) else None
+
+
+def _value(node: nodes.Node, names: dict[str, nodes.Node]) -> Any:
+    match node:
+        case nodes.List() | nodes.Tuple():
+            return [_value(item, names) for item in node.items]
+        case nodes.Dict():
+            return {_value(pair.key, names): _value(pair.value, names) for pair in node.items}
+        case nodes.Call() if _name(node.node) == "ref":
+            return Ref(_value(node.args[-1], names))
+        case nodes.Name() if node.name in names:
+            return _value(names[node.name], names)
+        case nodes.Expr():
+            try:
+                return node.as_const()
+            except nodes.Impossible:
+                return Unread()
+    return Unread()

@@ -1,0 +1,179 @@
+"""What was predicted by a moment must not change when all that became available later is erased."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+
+from assay.leakage.declared import SPLIT, WEIGHT, History, TrainingSet
+from assay.leakage.findings import Check
+from assay.leakage.tables import columns_of, literal, number, one_row, quoted, same
+
+_WHOLE, _ERASED = "whole", "erased"
+# What later arrivals change by right; `updated_at` is compared as it stood at each instant.
+_MOVING = ("updated_at", "confirmed_at", "is_current")
+_REMEDY = "It rests on something that became available after {at}: join histories as of prediction_at."
+_HISTORY_REMEDY = "What arrived later changed the past: give the events' own available_at."
+_NOT_SCRAMBLED = (
+    "outcomes known late that stand in rows known at once: say under meta.label.scramble of the label model "
+    "how to change those that landed, [] if there are none"
+)
+_SPLITS_MOVE = (
+    " If it is fitted on the training rows, give temporal_split fixed boundaries: these move with the data."
+)
+
+
+def check_erasure(training_set: TrainingSet, whole: Path, erased: Path, at: datetime) -> Check:
+    """Compare a training set, and all histories it is made of, with those of a warehouse that ends at `at`.
+
+    Args:
+        training_set: as declared.
+        whole: the warehouse.
+        erased: the same warehouse, built from what was available by `at`.
+        at: the moment.
+    """
+    check = Check("erasure")
+    if training_set.scramble is None:
+        check.unchecked.append(_NOT_SCRAMBLED)
+    with _both(whole, erased) as connection:
+        _compare_rows(check, connection, training_set, at)
+        for history in training_set.histories:
+            _compare_history(check, connection, history, at)
+    return check
+
+
+@contextmanager
+def _both(whole: Path, erased: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    with duckdb.connect() as connection:
+        for name, path in ((_WHOLE, whole), (_ERASED, erased)):
+            file = str(path).replace("'", "''")
+            connection.execute(f"attach '{file}' as {name} (read_only)")
+        yield connection
+
+
+def _compare_rows(
+    check: Check, connection: duckdb.DuckDBPyConnection, training_set: TrainingSet, at: datetime
+) -> None:
+    keys = training_set.keys
+    for name in (_WHOLE, _ERASED):
+        connection.execute(
+            f"create or replace temp table {name}_rows as from {name}.{training_set.relation} "
+            f"where prediction_at <= {literal(at)}"
+        )
+    for name, other in ((_WHOLE, _ERASED), (_ERASED, _WHOLE)):
+        lost = (
+            f"from {name}_rows anti join {other}_rows using ({quoted(keys)}) "
+            f"where outcome_known_at <= {literal(at)}"
+        )
+        if rows := number(connection, f"select count(*) {lost}"):
+            check.found(
+                "(row)",
+                rows,
+                one_row(connection, f"select {quoted(keys)} {lost} order by all limit 1"),
+                "there" if name == _WHOLE else "not there",
+                f"{'not ' * (name == _WHOLE)}there, as without what came later",
+                "What was to be known only later decides which rows there are: leave it out of the spine.",
+            )
+    columns = [column for column in columns_of(connection, "whole_rows") if column not in keys]
+    pairs = f"from whole_rows as w inner join erased_rows as e on {same(keys, 'w', 'e')}"
+    check.rows += number(connection, f"select count(*) {pairs}")
+    splits_move = SPLIT in columns and bool(
+        number(connection, f"select count(*) {pairs} where w.{SPLIT} is distinct from e.{SPLIT}")
+    )
+    if splits_move:
+        columns = [column for column in columns if column not in (SPLIT, WEIGHT)]
+    # What a row's outcome is may be known later than the row is predicted; all else may not.
+    conditions = {
+        column: f"w.outcome_known_at <= {literal(at)} and " if column in ("outcome", WEIGHT) else ""
+        for column in columns
+    }
+    differing = {
+        column: f'{condition}w."{column}" is distinct from e."{column}"'
+        for column, condition in conditions.items()
+    }
+    for column, (rows, example) in _differences(connection, differing, keys, pairs).items():
+        check.found(
+            column, rows, *example, remedy=_REMEDY.format(at=at) + (_SPLITS_MOVE if splits_move else "")
+        )
+
+
+def _compare_history(
+    check: Check, connection: duckdb.DuckDBPyConnection, history: History, at: datetime
+) -> None:
+    """Compare what a history says at each instant at which either of the two says anything new."""
+    keys, start, end = history.entity_keys, history.valid_from, history.valid_to
+    all_columns = columns_of(connection, f"{_WHOLE}.{history.relation}")
+    columns = [
+        column
+        for column in all_columns
+        if column not in (*keys, start, end, *_MOVING) and not column.startswith("dbt_")
+    ]
+    arrivals = (
+        "coalesce(confirmed_at, [updated_at])" if "confirmed_at" in all_columns else "null::timestamp[]"
+    )
+    for name in (_WHOLE, _ERASED):
+        connection.execute(
+            f"create or replace temp table {name}_states as "
+            f"select {quoted(keys)}, {start} as _from, "
+            f"case when {end} <= {literal(at)} then {end} end as _to, "
+            f"list_filter({arrivals}, lambda arrival: arrival <= {literal(at)}) as _arrivals, "
+            f"true as _holds, {quoted(columns)} "
+            f"from {name}.{history.relation} where {start} <= {literal(at)}"
+        )
+    rows = number(connection, "select count(*) from whole_states")
+    check.rows += rows
+    if _hash(connection, "whole_states") == _hash(connection, "erased_states"):
+        return
+    connection.execute(
+        "create or replace temp table instants as "
+        + " union ".join(
+            f"select {quoted(keys)}, unnest([_from, _to] || coalesce(_arrivals, [])) as _at "
+            f"from {name}_states"
+            for name in (_WHOLE, _ERASED)
+        )
+    )
+    until_now = "list_filter(s._arrivals, lambda arrival: arrival <= i._at)[-1]"
+    for name in (_WHOLE, _ERASED):
+        values = ", ".join(f'case when _stands then s."{column}" end as "{column}"' for column in columns)
+        connection.execute(
+            f"create or replace temp table {name}_at_instants as "
+            f"select {quoted(keys, 'i')}, i._at, "
+            "coalesce(s._holds and coalesce(i._at < s._to, true), false) as _stands, "
+            f"case when _stands then {until_now} end as updated_at, "
+            f"{values} from instants as i asof left join {name}_states as s "
+            f"on {same(keys, 'i', 's')} and i._at >= s._from"
+        )
+    pairs = (
+        f"from whole_at_instants as w inner join erased_at_instants as e on {same([*keys, '_at'], 'w', 'e')}"
+    )
+    differing = {column: f'w."{column}" is distinct from e."{column}"' for column in ["updated_at", *columns]}
+    for column, (count, example) in _differences(connection, differing, [*keys, "_at"], pairs).items():
+        check.found(f"{history.name}.{column}", count, *example, remedy=_HISTORY_REMEDY)
+
+
+def _hash(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str, object]:
+    return one_row(connection, f"select count(*), bit_xor(hash(t)), sum(hash(t)::hugeint) from {table} as t")
+
+
+def _differences(
+    connection: duckdb.DuckDBPyConnection, differing: dict[str, str], keys: list[str], pairs: str
+) -> dict[str, tuple[int, tuple[dict[str, object], object, object]]]:
+    """Return how many pairs differ in each column, with the first: its keys and both values."""
+    counts = ", ".join(
+        f'count(*) filter ({condition}) as "{column}"' for column, condition in differing.items()
+    )
+    found: dict[str, tuple[int, tuple[dict[str, object], object, object]]] = {}
+    for column, rows in one_row(connection, f"select {counts} {pairs}").items():
+        if rows:
+            first = one_row(
+                connection,
+                f'select {quoted(keys, "w")}, w."{column}" as _value, e."{column}" as _expected {pairs} '
+                f"where {differing[column]} order by {quoted(keys, 'w')} limit 1",
+            )
+            value, expected = first.pop("_value"), first.pop("_expected")
+            found[column] = (rows, (first, value, expected))
+    return found

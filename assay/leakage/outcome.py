@@ -1,0 +1,90 @@
+"""A feature that tells the outcome by itself is the outcome under another name."""
+
+from __future__ import annotations
+
+import duckdb
+
+from assay.leakage.declared import LABEL_COLUMNS, SPLIT, WEIGHT, TrainingSet
+from assay.leakage.findings import Check
+from assay.leakage.tables import columns_of, one_row, quoted
+
+# Of each outcome so many rows at least: few are told apart by chance.
+_ENOUGH = 20
+# How often a row of one outcome ranks above one of the other, where a feature gives it away.
+_TELLING = 0.999
+# Categories are looked at where they have so many rows in the mean.
+_ROWS_A_CATEGORY = 10
+
+
+def check_outcome(training_set: TrainingSet, connection: duckdb.DuckDBPyConnection) -> Check:
+    """Try each feature alone as a prediction of the outcome: numbers and times by rank, text by category."""
+    check = Check("outcome")
+    columns = columns_of(connection, training_set.relation)
+    if columns["outcome"] != "BOOLEAN":
+        check.unchecked.append(f"the outcome is {columns['outcome']}, not BOOLEAN")
+        return check
+    labelled = f"{training_set.relation} where outcome is not null"
+    counts = one_row(
+        connection,
+        f"select count(*) filter (outcome) as yes, count(*) filter (not outcome) as no from {labelled}",
+    )
+    check.rows = counts["yes"] + counts["no"]
+    if min(counts.values()) < _ENOUGH:
+        few = f"fewer than {_ENOUGH} rows of one outcome: {counts['yes']} true, {counts['no']} false"
+        check.unchecked.append(few)
+        return check
+    entity_keys = {key for features in training_set.features for key in features.view.entity_keys}
+    apart = {*training_set.keys, *entity_keys, *LABEL_COLUMNS, SPLIT, WEIGHT}
+    for column, type_ in columns.items():
+        if column in apart or "[" in type_ or type_.startswith(("STRUCT", "MAP")):
+            continue
+        rank = _rank_of_category if type_ == "VARCHAR" else _rank
+        telling = rank(connection, f'"{column}"', labelled)
+        if telling >= _TELLING:
+            example = one_row(
+                connection,
+                f'select {quoted(training_set.keys)}, "{column}" as _value from {labelled} and outcome '
+                f"order by {quoted(training_set.keys)} limit 1",
+            )
+            value = example.pop("_value")
+            check.found(
+                column,
+                check.rows,
+                example,
+                f"{value}; it tells {telling:.2%} of outcomes apart",
+                "a feature known before the outcome",
+                "Take out what is made of the outcome.",
+            )
+    return check
+
+
+def _rank(connection: duckdb.DuckDBPyConnection, value: str, labelled: str) -> float:
+    """Return the area under the ROC curve (Mann and Whitney's U over the pairs), of either direction."""
+    area = one_row(
+        connection,
+        f"""
+        with valued as (
+            select outcome, {value} as value from {labelled}
+        ),
+        ranked as (
+            select outcome, rank() over by_value + (count(*) over (partition by value) - 1) / 2 as place
+            from valued
+            window by_value as (order by value nulls first)
+        )
+        select
+            (sum(place) filter (outcome) - count(*) filter (outcome) * (count(*) filter (outcome) + 1) / 2)
+            / (count(*) filter (outcome) * count(*) filter (not outcome)) as area
+        from ranked
+        """,
+    )["area"]
+    return float(max(area, 1 - area))
+
+
+def _rank_of_category(connection: duckdb.DuckDBPyConnection, value: str, labelled: str) -> float:
+    """Return the same of categories by their share of true outcomes; 0 where categories are small."""
+    size = one_row(
+        connection, f"select count(*) / count(distinct coalesce({value}, '')) as size from {labelled}"
+    )
+    if size["size"] < _ROWS_A_CATEGORY:
+        return 0.0
+    return _rank(connection, f"avg(outcome::int) over (partition by {value})", labelled)

@@ -1,0 +1,1 @@
+"""Versions of training sets: made, listed, compared, rebuilt to the bit, and exported."""

@@ -1,0 +1,194 @@
+"""What dbt's manifest says of a training set: its key, columns and features, and the code that makes it."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.util
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import yaml
+
+from assay.runs.fault import MISUSED, Fault
+from assay.training.sql import quoted
+
+PREFIX = "trn_"
+
+_JOIN = "point_in_time_join"
+# Looks, not rows; and what tells engines and people apart.
+_OF_NO_EFFECT = ("docs", "tags", "grants", "persist_docs", "group", "access")
+_OWN_PACKAGE = "assay"
+
+
+@dataclass(frozen=True)
+class Feature:
+    """A feature of a training set: `name` in its view, `column` in the set."""
+
+    view: str
+    name: str
+    column: str
+
+
+class SetInManifest:
+    """A training set and everything upstream of it, as dbt parsed it in the project of the current folder.
+
+    Raises:
+        Fault: the manifest has no such model, or it declares no primary key.
+    """
+
+    def __init__(self, manifest: dict[str, Any], name: str) -> None:
+        self._manifest = manifest
+        self.name = name
+        sets = {
+            node["name"]: node
+            for node in manifest["nodes"].values()
+            if node["resource_type"] == "model" and node["name"].startswith(PREFIX)
+        }
+        if name not in sets:
+            raise Fault(unknown_set(name, list(sets)), MISUSED)
+        self._node = sets[name]
+        self.primary_key: list[str] = self._node["primary_key"]
+        if not self.primary_key:
+            raise Fault(
+                f"{name} declares no primary key, by which versions are ordered and compared: "
+                f"add it to {self._node['original_file_path']}'s YAML, under constraints, and build again."
+            )
+
+    @property
+    def relation(self) -> str:
+        """The table, as SQL names it."""
+        return _relation(self._node)
+
+    @property
+    def descriptions(self) -> dict[str, str]:
+        """What the YAML says of each column."""
+        return {name: column["description"] for name, column in self._node["columns"].items()}
+
+    @property
+    def features(self) -> list[Feature]:
+        """The features asked of views, as the model's SQL writes them down.
+
+        A list that other Jinja makes cannot be read without running it, and is left out.
+        """
+        environment = jinja2.Environment(extensions=["jinja2.ext.do"], autoescape=False)
+        found = []
+        for call in environment.parse(self._node["raw_code"]).find_all(jinja2.nodes.Call):
+            called = getattr(call.node, "name", getattr(call.node, "attr", None))
+            if called == _JOIN and len(call.args) > 2:
+                try:
+                    requests = call.args[2].as_const()
+                except jinja2.nodes.Impossible:
+                    continue
+                found += [feature for request in requests for feature in _features(request)]
+        return found
+
+    @property
+    def silver_seen(self) -> list[str]:
+        """The tables and views of silver that the rest reads, as SQL names them."""
+        seen = {
+            parent
+            for node in self._upstream
+            if node["schema"] != "silver"
+            for parent in node["depends_on"].get("nodes", [])
+            if parent in self._manifest["nodes"] and self._manifest["nodes"][parent]["schema"] == "silver"
+        }
+        return [_relation(self._manifest["nodes"][unique_id]) for unique_id in sorted(seen)]
+
+    @cached_property
+    def code(self) -> dict[str, str]:
+        """SHA-256 of each part of the code: models, seeds and snapshots upstream, their macros, and the vars.
+
+        Of the code as written, not as compiled: that names the warehouse's file and the moment it is of.
+        """
+        parts = {node["name"]: _hash_of_node(node) for node in self._upstream}
+        for unique_id in self._macros():
+            macro = self._manifest["macros"][unique_id]
+            parts[f"macro {macro['name']}"] = _sha256(macro["macro_sql"])
+        variables = yaml.safe_load(Path("dbt_project.yml").read_text()).get("vars") or {}
+        parts["vars in dbt_project.yml"] = _sha256(json.dumps(variables, sort_keys=True, default=str))
+        return dict(sorted(parts.items()))
+
+    @cached_property
+    def _upstream(self) -> list[dict[str, Any]]:
+        nodes = self._manifest["nodes"]
+        found: dict[str, dict[str, Any]] = {}
+        todo = [self._node["unique_id"]]
+        while todo:
+            unique_id = todo.pop()
+            if unique_id in nodes and unique_id not in found:
+                found[unique_id] = nodes[unique_id]
+                todo += found[unique_id]["depends_on"].get("nodes", [])
+        return list(found.values())
+
+    def _macros(self) -> set[str]:
+        """The macros used, however deep; dbt's own are as old as dbt, which the version names."""
+        macros = self._manifest["macros"]
+        found: set[str] = set()
+        todo = [macro for node in self._upstream for macro in node["depends_on"].get("macros", [])]
+        while todo:
+            unique_id = todo.pop()
+            package = unique_id.split(".")[1]
+            if unique_id in macros and unique_id not in found and not package.startswith("dbt"):
+                found.add(unique_id)
+                todo += macros[unique_id]["depends_on"]["macros"]
+        return found
+
+
+def unknown_set(name: str, known: list[str]) -> str:
+    """Say that there is no such training set, and which there are."""
+    if not known:
+        return f"There is no training set {name}, nor any other: models whose names begin with {PREFIX} are."
+    return f"There is no training set {name}. There are {', '.join(sorted(known))}."
+
+
+def hash_of_code(parts: dict[str, str]) -> str:
+    """Return one hash for all parts of the code."""
+    return _sha256("\n".join(f"{name}\t{sha256}" for name, sha256 in sorted(parts.items())))
+
+
+def _relation(node: dict[str, Any]) -> str:
+    return f"{quoted(node['schema'])}.{quoted(node['alias'])}"
+
+
+def _features(request: dict[str, Any]) -> list[Feature]:
+    names = [*request.get("columns", []), *request.get("derived", [])]
+    view, prefix = request.get("view", ""), request.get("prefix", "")
+    return [Feature(view, name, prefix + name) for name in names]
+
+
+def _hash_of_node(node: dict[str, Any]) -> str:
+    config = {key: value for key, value in node["config"].items() if key not in _OF_NO_EFFECT}
+    columns = {
+        name: [column.get("data_type"), column.get("constraints")] for name, column in node["columns"].items()
+    }
+    # A seed's code is its file, of which dbt keeps the checksum alone.
+    code = node["raw_code"] or node["checksum"]["checksum"]
+    imported = _imported(code) if node.get("language") == "python" else {}
+    return _sha256(json.dumps([code, config, columns, imported], sort_keys=True, default=str))
+
+
+def _imported(code: str) -> dict[str, str]:
+    """Return the hashes of the modules of this package that a Python model imports."""
+    names = set()
+    for statement in ast.walk(ast.parse(code)):
+        if isinstance(statement, ast.ImportFrom) and statement.module:
+            names.add(statement.module)
+        elif isinstance(statement, ast.Import):
+            names |= {alias.name for alias in statement.names}
+    hashes = {}
+    for name in names:
+        spec = importlib.util.find_spec(name) if name.split(".")[0] == _OWN_PACKAGE else None
+        if spec and spec.origin:
+            file = Path(spec.origin)
+            files = sorted(file.parent.rglob("*.py")) if spec.submodule_search_locations else [file]
+            hashes[name] = _sha256("".join(each.read_text() for each in files))
+    return hashes
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,119 @@
+"""What a training set holds, hashed: equal hashes are equal rows and types, whatever program wrote them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from assay.runs.fault import Fault
+
+_ROWS_A_BATCH = 1 << 16
+_SCALARS = (
+    pa.types.is_boolean,
+    pa.types.is_integer,
+    pa.types.is_floating,
+    pa.types.is_decimal,
+    pa.types.is_timestamp,
+    pa.types.is_date,
+    pa.types.is_string,
+)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column and the hash of its values in the order of the rows; `type` as DuckDB has it."""
+
+    name: str
+    type: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Content:
+    """The columns of a file, and how many rows they have."""
+
+    rows: int
+    columns: list[Column]
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of a line for each column: name, type and hash, parted by tabs; number of rows first."""
+        lines = [str(self.rows)] + [f"{each.name}\t{each.type}\t{each.sha256}" for each in self.columns]
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def content_of(file: Path) -> Content:
+    """Read a Parquet file of a training set whole, a batch at a time.
+
+    Raises:
+        Fault: a column is neither a number, a text, a time nor a boolean, nor a list of these.
+        pa.ArrowException, duckdb.Error, OSError: the file cannot be read.
+    """
+    with duckdb.connect() as connection:
+        described = connection.execute("describe from read_parquet(?)", [str(file)]).fetchall()
+    with pq.ParquetFile(file) as stored:
+        hashes = [_ColumnHash(field.name, field.type) for field in stored.schema_arrow]
+        for batch in stored.iter_batches(_ROWS_A_BATCH):
+            for column_hash, array in zip(hashes, batch.columns, strict=True):
+                column_hash.update(array)
+        rows = stored.metadata.num_rows
+    columns = [
+        Column(name, data_type, column_hash.hexdigest())
+        for (name, data_type, *_), column_hash in zip(described, hashes, strict=True)
+    ]
+    return Content(rows, columns)
+
+
+class _ColumnHash:
+    """Which rows have a value (a byte each), lengths of texts and lists (int64), and the values' own bytes.
+
+    Each is a stream of its own, so it does not matter how the rows are cut into batches. Bytes are little
+    endian: times are microseconds since 1970, dates days, decimals 16 bytes unscaled, texts UTF-8.
+    """
+
+    def __init__(self, name: str, data_type: pa.DataType) -> None:
+        self._items = None
+        if pa.types.is_list(data_type):
+            self._items = _ColumnHash(name, data_type.value_type)
+        elif not any(is_kind(data_type) for is_kind in _SCALARS):
+            raise Fault(
+                f"Column {name} is of type {data_type}: a training set holds numbers, texts, times, "
+                "booleans, and lists of these. Take the column apart in the model, and build again."
+            )
+        self._present, self._lengths, self._values = hashlib.sha256(), hashlib.sha256(), hashlib.sha256()
+
+    def update(self, array: pa.Array) -> None:
+        self._present.update(_fixed(pc.is_valid(array)))
+        values = array.drop_null()
+        if self._items:
+            self._lengths.update(_fixed(pc.list_value_length(values).cast(pa.int64())))
+            self._items.update(values.flatten())
+        elif pa.types.is_string(values.type):
+            self._lengths.update(_fixed(pc.binary_length(values).cast(pa.int64())))
+            self._values.update("".join(values.to_pylist()).encode())
+        else:
+            self._values.update(_fixed(values))
+
+    def hexdigest(self) -> str:
+        digests = [self._present.digest(), self._lengths.digest(), self._values.digest()]
+        if self._items:
+            digests.append(bytes.fromhex(self._items.hexdigest()))
+        return hashlib.sha256(b"".join(digests)).hexdigest()
+
+
+def _fixed(values: pa.Array) -> bytes:
+    """Return the bytes of values of one width, none of them NULL."""
+    if not len(values):
+        return b""
+    if pa.types.is_boolean(values.type):
+        values = values.cast(pa.uint8())
+    width = values.type.bit_width // 8
+    start = values.offset * width
+    return np.frombuffer(values.buffers()[1], np.uint8)[start : start + len(values) * width].tobytes()

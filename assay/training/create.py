@@ -1,0 +1,54 @@
+"""`assay training-set create`."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from datetime import datetime
+
+from assay.runs.display import Display
+from assay.runs.fault import MISUSED, Fault
+from assay.runs.places import find_places
+from assay.training.code import unknown_set
+from assay.training.source import as_built, published_sets, rebuilt
+from assay.training.store import Store, Version
+from assay.training.take import take
+
+
+def create(name: str, as_of: datetime | None, display: Display) -> tuple[Version, bool]:
+    """Make a version of a training set of the project in the current folder.
+
+    It is taken from the warehouse as it stands; where a moment is given, or the code may have changed since
+    the last build, from one that is built for it.
+
+    Returns:
+        The version, and whether it is new: the same content is the same version.
+
+    Raises:
+        Fault: there is no such training set, or it cannot be built.
+    """
+    places = find_places()
+    known = published_sets(places)
+    if name not in known:
+        raise Fault(
+            f"{unknown_set(name, known)} A new one is there once assay build has published it.", MISUSED
+        )
+    store = Store(places)
+    command = f"assay training-set create {name}"
+    with store.workshop(command, display) as workshop, ExitStack() as stack:
+        source = None
+        if as_of is None:
+            source = stack.enter_context(as_built(places, command, display))
+            if source is None:
+                stack.close()
+                display.say("The last build was not published, or dbt has run since.")
+        if source is None:
+            (workshop / "rebuilt").mkdir()
+            source = stack.enter_context(
+                rebuilt(name, places, workshop / "rebuilt", display, command=command, as_of=as_of)
+            )
+        (workshop / "version").mkdir()
+        version = take(name, source, workshop / "version")
+        for other in store.versions():
+            if other.manifest.version == version.manifest.version:
+                return other, False
+        return store.keep(version), True

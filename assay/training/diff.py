@@ -1,0 +1,148 @@
+"""`assay training-set diff`: which rows and columns differ between two versions, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import duckdb
+
+from assay.runs.fault import MISUSED, Fault, known_fault
+from assay.training.sql import quoted, text
+from assay.training.store import Manifest, Version
+
+_NAMES_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class ColumnChange:
+    """In how many rows of both versions a column differs; the first of them by key as an example."""
+
+    name: str
+    rows: int
+    key: str
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What is another in the second of two versions. `reasons` may be there though nothing differs."""
+
+    added: int = 0
+    removed: int = 0
+    changed: int = 0
+    first_added: str | None = None
+    first_removed: str | None = None
+    columns: list[ColumnChange] = field(default_factory=list)
+    schema: list[str] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+
+
+def diff(before: Version, after: Version) -> Difference:
+    """Compare two versions of one training set, row by row by primary key.
+
+    Raises:
+        Fault: they are of different sets, or have different keys, or the rows of one cannot be read.
+    """
+    old, new = before.manifest, after.manifest
+    if old.name != new.name:
+        raise Fault(f"{old.version} and {new.version} are of different training sets.", MISUSED)
+    if old.primary_key != new.primary_key:
+        raise Fault(
+            f"The key was {', '.join(old.primary_key)} and is {', '.join(new.primary_key)}: "
+            f"rows of {old.version} and {new.version} cannot be told to be the same."
+        )
+    try:
+        with duckdb.connect() as connection:
+            connection.execute("set TimeZone = 'UTC'")
+            rows = _compare(connection, before, after)
+    except (duckdb.Error, OSError) as error:
+        raise known_fault(error) or Fault(f"The rows of a version cannot be read: {error}") from error
+    return Difference(**rows, schema=_schema(old, new), reasons=reasons(before, after))
+
+
+def reasons(before: Version, after: Version) -> list[str]:
+    """Say what else is another: the files, the moment, the code, the engine."""
+    old, new = before.manifest, after.manifest
+    found = []
+    if old.input_hash != new.input_hash:
+        theirs, ours = before.input_files, after.input_files
+        for heading, files, others in (("new", ours, theirs), ("missing", theirs, ours)):
+            names = [file.source_file for number, file in files.items() if number not in others]
+            if names:
+                found.append(f"{heading} data: {len(names)} files, {_some(sorted(names))}")
+    if (old.as_of, old.is_as_of_given) != (new.as_of, new.is_as_of_given):
+        found.append(f"another moment: as of {old.as_of}, then {new.as_of}")
+    if old.code_hash != new.code_hash:
+        names = sorted(
+            name for name in old.code.keys() | new.code.keys() if old.code.get(name) != new.code.get(name)
+        )
+        found.append(f"new code: {_some(names)}")
+    if old.engine != new.engine:
+        found.append(f"another engine: {old.engine}, then {new.engine}")
+    return found
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
+    return ", ".join(names[:_NAMES_SHOWN]) + more
+
+
+def _schema(old: Manifest, new: Manifest) -> list[str]:
+    before = {column.name: column.type for column in old.columns}
+    after = {column.name: column.type for column in new.columns}
+    gone = [f"column {name} is gone" for name in before if name not in after]
+    added = [f"column {name} is new ({after[name]})" for name in after if name not in before]
+    retyped = [
+        f"column {name} was {before[name]} and is {after[name]}"
+        for name in before
+        if name in after and before[name] != after[name]
+    ]
+    shared = [name for name in before if name in after]
+    moved = ["the columns' order"] * (shared != [name for name in after if name in before])
+    return gone + added + retyped + moved
+
+
+def _compare(connection: duckdb.DuckDBPyConnection, before: Version, after: Version) -> dict[str, Any]:
+    keys = before.manifest.primary_key
+    old = {column.name: column.type for column in before.manifest.columns}
+    new = {column.name: column.type for column in after.manifest.columns}
+    compared = [name for name in old if name in new and name not in keys]
+    # A key is never NULL: where it is, there is no such row.
+    is_added, is_removed = f"a.{quoted(keys[0])} is null", f"b.{quoted(keys[0])} is null"
+    key = f"concat_ws(', ', {quoted(*keys)})"
+    differing = []
+    for name in compared:
+        # As texts where types differ: that they do is told with the schema.
+        cast = "" if old[name] == new[name] else "::varchar"
+        is_other = f"a.{quoted(name)}{cast} is distinct from b.{quoted(name)}{cast}"
+        differing.append(f"(not ({is_added} or {is_removed}) and {is_other})")
+    measures = [
+        f"count(*) filter ({is_added})",
+        f"count(*) filter ({is_removed})",
+        f"count(*) filter ({' or '.join(differing) or 'false'})",
+        f"min({key}) filter ({is_added})",
+        f"min({key}) filter ({is_removed})",
+    ]
+    for name, is_other in zip(compared, differing, strict=True):
+        example = f"[{key}, a.{quoted(name)}::varchar, b.{quoted(name)}::varchar]"
+        measures += [f"count(*) filter ({is_other})", f"min_by({example}, {key}) filter ({is_other})"]
+    rows = connection.execute(
+        f"select {', '.join(measures)} from read_parquet({text(before.data)}) as a "
+        f"full join read_parquet({text(after.data)}) as b using ({quoted(*keys)})"
+    ).fetchall()
+    added, removed, changed, first_added, first_removed, *others = rows[0]
+    columns = [
+        ColumnChange(name, count, *example)
+        for name, count, example in zip(compared, others[::2], others[1::2], strict=True)
+        if count
+    ]
+    return {
+        "added": added,
+        "removed": removed,
+        "changed": changed,
+        "first_added": first_added,
+        "first_removed": first_removed,
+        "columns": columns,
+    }

@@ -1,0 +1,169 @@
+"""Tell people of versions: lists, one in full, what differs, and what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from rich.console import Console
+
+from assay.leakage.report import print_checks
+from assay.runs.report import line, table_titled
+from assay.training.diff import Difference
+from assay.training.export import Shard
+from assay.training.store import Split, Version
+from assay.training.verify import Verification
+
+
+def print_list(versions: Sequence[Version], known: Iterable[str], console: Console) -> None:
+    """Print a table of all versions, newest first, and what training sets have none."""
+    if versions:
+        table = table_titled("Versions of training sets (times in UTC)")
+        table.add_column("version", no_wrap=True)
+        table.add_column("rows", justify="right", no_wrap=True)
+        table.add_column("splits")
+        table.add_column("as of", no_wrap=True)
+        table.add_column("created", no_wrap=True)
+        for version in reversed(versions):
+            manifest = version.manifest
+            splits = ", ".join(f"{each.split} {each.rows:,}" for each in manifest.splits)
+            table.add_row(
+                manifest.version,
+                f"{manifest.rows:,}",
+                splits,
+                _time(manifest.as_of),
+                _time(manifest.created_at),
+            )
+        console.print(table)
+    without = sorted(set(known) - {version.manifest.name for version in versions})
+    if without:
+        line(console, f"No version yet: {', '.join(without)}. To make one: assay training-set create NAME")
+    elif not versions:
+        line(console, "There are no training sets: models whose names begin with trn_ are.")
+
+
+def print_version(version: Version, console: Console) -> None:
+    """Print everything a person should know of a version."""
+    manifest = version.manifest
+    table = table_titled(f"{manifest.version}: {manifest.rows:,} rows")
+    views = {feature.column: feature.view for feature in manifest.features}
+    for name in ("column", "type", "feature of", "description"):
+        table.add_column(name, overflow="fold")
+    for column in manifest.columns:
+        name = f"{column.name} (key)" if column.name in manifest.primary_key else column.name
+        table.add_row(name, column.type, views.get(column.name, ""), " ".join(column.description.split()))
+    console.print(table)
+    for split in manifest.splits:
+        line(console, f"Split         {_split(split)}")
+    line(
+        console,
+        f"As of         {_time(manifest.as_of)}{'' if manifest.is_as_of_given else ', all that was known'}",
+    )
+    line(
+        console,
+        f"Made from     {manifest.input_files:,} files, {manifest.input_rows:,} rows: "
+        f"{version.folder}/files.csv",
+    )
+    commit = manifest.code_version or "no git"
+    line(
+        console,
+        f"Code          {manifest.code_hash[:12]}, {len(manifest.code)} parts ({commit}); {manifest.engine}",
+    )
+    line(console, f"Content hash  {manifest.content_hash}")
+    line(console, f"Created       {_time(manifest.created_at)}, of run {manifest.run_id}")
+
+
+def print_created(version: Version, is_new: bool, console: Console) -> None:
+    """Print what has come of `create`, and what to do with it."""
+    manifest = version.manifest
+    console.print()
+    known = f"was there already, since {_time(manifest.created_at)} UTC: content and types are the same"
+    line(console, f"{manifest.version} {'is new' if is_new else known}")
+    line(
+        console,
+        f"  {manifest.rows:,} rows, {len(manifest.columns)} columns, as of {_time(manifest.as_of)} UTC",
+    )
+    for split in manifest.splits:
+        line(console, f"  {_split(split)}")
+    console.print()
+    line(console, "Next")
+    line(console, f"  assay training-set show {manifest.version}")
+    line(console, f"  assay training-set verify {manifest.version}")
+    line(console, f"  assay training-set export {manifest.version} --out exports/{manifest.name}")
+
+
+def print_exported(
+    version: Version, format_name: str, shards: Sequence[Shard], out: Path, console: Console
+) -> None:
+    """Print what was written."""
+    rows, size = sum(shard.rows for shard in shards), sum(shard.bytes for shard in shards)
+    console.print()
+    line(
+        console,
+        f"{version.manifest.version} is in {out}: {rows:,} rows in {len(shards)} files of {format_name}, "
+        f"{size:,} bytes; dataset_info.json has their hashes",
+    )
+
+
+def print_verified(version: Version, verification: Verification, console: Console) -> None:
+    """Print whether a version is rebuilt to the bit, and else what differs; and whether anything leaks."""
+    console.print()
+    manifest = version.manifest
+    for finding in verification.findings:
+        line(console, f"FAILED {finding.check}: {finding.message}")
+        if finding.difference:
+            _print_difference(finding.difference, console)
+    if verification.findings:
+        return
+    line(
+        console, f"{manifest.version} was rebuilt to the bit: {manifest.rows:,} rows, {manifest.content_hash}"
+    )
+    console.print()
+    if verification.unchecked:
+        line(console, f"Not checked for leaks: {verification.unchecked}")
+    else:
+        print_checks(verification.leaks, console)
+
+
+def print_diff(before: Version, after: Version, difference: Difference, console: Console) -> None:
+    """Print how the second version differs from the first, and why."""
+    line(console, f"From {before.manifest.version} to {after.manifest.version}")
+    _print_difference(difference, console)
+    for reason in difference.reasons:
+        line(console, f"Why: {reason}")
+
+
+def _print_difference(difference: Difference, console: Console) -> None:
+    for change in difference.schema:
+        line(console, f"Schema: {change}")
+    for count, what, example in (
+        (difference.added, "added", difference.first_added),
+        (difference.removed, "removed", difference.first_removed),
+    ):
+        line(console, f"Rows {what}: {count:,}{f', such as {example}' if count else ''}")
+    line(console, f"Rows changed: {difference.changed:,}")
+    if difference.columns:
+        table = table_titled("Changed values")
+        table.add_column("column", overflow="fold")
+        table.add_column("rows", justify="right")
+        for name in ("such as", "before", "after"):
+            table.add_column(name, overflow="fold")
+        for column in difference.columns:
+            table.add_row(
+                column.name, f"{column.rows:,}", column.key, _value(column.before), _value(column.after)
+            )
+        console.print(table)
+
+
+def _value(text: str | None) -> str:
+    return "NULL" if text is None else text
+
+
+def _split(split: Split) -> str:
+    rate = "" if split.outcome_rate is None else f", outcome {split.outcome_rate:.2%}"
+    return f"{split.split}: {split.rows:,} rows{rate}"
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S}"

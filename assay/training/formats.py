@@ -1,0 +1,82 @@
+"""The formats a training set is exported in: writers of tables to one file, the same bytes every time."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from assay.training import tfrecord
+
+Write = Callable[[pa.Table], object]
+Format = Callable[[Path, pa.Schema], AbstractContextManager[Write]]
+
+
+@contextmanager
+def _parquet(file: Path, schema: pa.Schema) -> Iterator[Write]:
+    with pq.ParquetWriter(file, schema, compression="zstd") as writer:
+        yield writer.write_table
+
+
+@contextmanager
+def _arrow(file: Path, schema: pa.Schema) -> Iterator[Write]:
+    with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_stream(sink, schema) as writer:
+        yield writer.write_table
+
+
+@contextmanager
+def _csv(file: Path, schema: pa.Schema) -> Iterator[Write]:
+    with pa.csv.CSVWriter(file, schema) as writer:
+        yield writer.write_table
+
+
+@contextmanager
+def _jsonl(file: Path, schema: pa.Schema) -> Iterator[Write]:
+    with file.open("w", encoding="utf-8", newline="\n") as stream:
+
+        def write(table: pa.Table) -> None:
+            names = [json.dumps(name, ensure_ascii=False) for name in table.column_names]
+            texts = [_json_texts(column) for column in table.columns]
+            for row in zip(*texts, strict=True):
+                pairs = ", ".join(f"{name}: {value}" for name, value in zip(names, row, strict=True))
+                stream.write(f"{{{pairs}}}\n")
+
+        yield write
+
+
+@contextmanager
+def _tfrecord(file: Path, schema: pa.Schema) -> Iterator[Write]:
+    with file.open("wb") as stream:
+        yield lambda table: stream.write(tfrecord.records(table))
+
+
+FORMATS: dict[str, Format] = {
+    "parquet": _parquet,
+    "csv": _csv,
+    "jsonl": _jsonl,
+    "arrow": _arrow,
+    "tfrecord": _tfrecord,
+}
+
+
+def _json_texts(column: pa.ChunkedArray) -> list[str]:
+    """Write a column's values in JSON: decimals with all their digits, times in ISO 8601, no NaN."""
+    kind = column.type
+    if pa.types.is_decimal(kind):
+        return ["null" if text is None else text for text in column.cast(pa.string()).to_pylist()]
+    if pa.types.is_timestamp(kind):
+        column = pc.strftime(column, format="%Y-%m-%dT%H:%M:%S")
+    return [_json_text(value) for value in column.to_pylist()]
+
+
+def _json_text(value: object) -> str:
+    if isinstance(value, float) and not math.isfinite(value):
+        return "null"
+    return json.dumps(value, ensure_ascii=False, default=str)

@@ -1,0 +1,179 @@
+"""Where the rows of a training set come from: the warehouse as built, or one built anew from its bronze."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import duckdb
+
+from assay.runs.build import _code_version as code_version
+from assay.runs.dbt_run import run_dbt
+from assay.runs.display import Display
+from assay.runs.failures import judge, plain_message
+from assay.runs.fault import Fault, known_fault
+from assay.runs.ledger import all_runs
+from assay.runs.lock import Holder, locked
+from assay.runs.moment import as_variable
+from assay.runs.past import copy_landing, has_landing
+from assay.runs.places import Places
+from assay.training.code import PREFIX
+
+_SECONDS_TO_WAIT = 600.0
+
+
+@dataclass(frozen=True)
+class Source:
+    """A warehouse that holds training sets, and the dbt manifest of the run that built it.
+
+    `as_of` is the moment it was built for, None for a warehouse of the present.
+    """
+
+    warehouse: Path
+    manifest: dict[str, Any]
+    as_of: datetime | None
+    code_version: str | None
+
+    @property
+    def run_id(self) -> str:
+        """Dbt's invocation id of the build."""
+        return str(self.manifest["metadata"]["invocation_id"])
+
+
+def published_sets(places: Places) -> list[str]:
+    """Return the names of the training sets that are published.
+
+    Raises:
+        Fault: nothing is published, or the file cannot be read.
+    """
+    if not places.published.is_file():
+        raise Fault(f"Nothing is published yet in {places.published.parent}. To build: assay build")
+    try:
+        with duckdb.connect(str(places.published), read_only=True) as connection:
+            rows = connection.execute(
+                "select table_name from duckdb_tables() where starts_with(table_name, ?) order by all",
+                [PREFIX],
+            ).fetchall()
+    except duckdb.Error as error:
+        raise known_fault(error) or error from error
+    return [name for (name,) in rows]
+
+
+@contextmanager
+def as_built(places: Places, command: str, display: Display) -> Iterator[Source | None]:
+    """Hold the warehouse as its last build left it; None where its code may have changed since.
+
+    The last build must have been published, so that all contracts are met, and dbt's manifest must be of it.
+    """
+    with _held(places.main_warehouse, command, display):
+        runs = [run for run in all_runs(places.ledger) if run.warehouse == str(places.main_warehouse)]
+        try:
+            manifest = _manifest(Path(os.environ.get("DBT_TARGET_PATH") or "target"))
+        except (OSError, ValueError):
+            manifest = {}
+        latest = runs[0] if runs else None
+        of_it = latest and manifest and manifest["metadata"]["invocation_id"] == latest.run_id
+        if latest and latest.published_at and of_it:
+            yield Source(places.main_warehouse, manifest, None, latest.code_version)
+        else:
+            yield None
+
+
+@contextmanager
+def rebuilt(
+    name: str,
+    places: Places,
+    folder: Path,
+    display: Display,
+    *,
+    command: str,
+    as_of: datetime | None,
+    files: Collection[int] | None = None,
+) -> Iterator[Source]:
+    """Build a training set and all it is made of in `folder`, from what has landed, with the code as it is.
+
+    The landing zone is not looked at. Contracts are tested as in any build.
+
+    Args:
+        name: the training set.
+        places: the main warehouse, whose bronze is copied.
+        folder: an empty folder.
+        display: shown what goes on.
+        command: what others are told this process is doing.
+        as_of: the moment to build for, None for everything known.
+        files: the numbers of the files to build from, None for all.
+
+    Raises:
+        Fault: nothing has landed, or the build fails.
+    """
+    warehouse = folder / "rebuilt.duckdb"
+    try:
+        with _held(places.main_warehouse, command, display):
+            if not has_landing(places.main_warehouse):
+                raise Fault(f"Nothing has landed in {places.main_warehouse} yet. To build: assay build")
+            copy_landing(places.main_warehouse, warehouse)
+        if files is not None:
+            _keep_files(warehouse, files)
+        display.say(f"Building {name} anew from what has landed")
+        outcome = _build(name, warehouse, folder, display, as_of)
+    except (duckdb.Error, OSError) as error:
+        raise known_fault(error) or error from error
+    if isinstance(outcome.exception, KeyboardInterrupt):
+        raise outcome.exception
+    if outcome.exception:
+        message = plain_message(str(outcome.exception))
+        raise known_fault(outcome.exception) or Fault(f"{name} cannot be built: {message}")
+    if not outcome.results:
+        raise Fault(f"{name} cannot be built: the project has no such model any more.")
+    if failures := judge(outcome.results).failures:
+        told = "\n".join(f"  {failure}: {failure.message}" for failure in failures)
+        raise Fault(f"{name} cannot be built with the present code:\n{told}")
+    manifest = _manifest(folder / "target")
+    yield Source(warehouse, manifest, as_of, code_version())
+
+
+def _build(name: str, warehouse: Path, folder: Path, display: Display, as_of: datetime | None) -> Any:
+    landing = folder / "landing"
+    landing.mkdir()
+    arguments = ["build", "--select", f"+{name}", "--indirect-selection", "cautious"]
+    arguments += ["--exclude-resource-type", "unit_test", "--target-path", str(folder / "target")]
+    if as_of:
+        arguments += ["--vars", json.dumps({"as_of": as_variable(as_of)})]
+    with mock.patch.dict(os.environ, ASSAY_LANDING=str(landing)):
+        return run_dbt(arguments, warehouse=warehouse, on_start=lambda run_id: None, watcher=display)
+
+
+def _keep_files(warehouse: Path, files: Collection[int]) -> None:
+    """Take out of a warehouse of landed rows alone what other files brought."""
+    with duckdb.connect(str(warehouse)) as connection:
+        tables = connection.execute(
+            "select table_name from duckdb_columns() "
+            "where schema_name = 'landing' and column_name = 'file_id'"
+        ).fetchall()
+        connection.begin()
+        for (table,) in tables:
+            connection.execute(
+                f'delete from landing."{table}" where not list_contains(?, file_id)', [list(files)]
+            )
+        connection.commit()
+
+
+@contextmanager
+def _held(warehouse: Path, command: str, display: Display) -> Iterator[None]:
+    def waiting(holder: Holder | None) -> None:
+        display.say(f"Waiting for a build: {holder or 'it has just begun'}")
+
+    with locked(warehouse, command=command, wait=_SECONDS_TO_WAIT, on_wait=waiting):
+        yield
+
+
+def _manifest(target: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((target / "manifest.json").read_text())
+    return found

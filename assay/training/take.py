@@ -1,0 +1,114 @@
+"""Take a version of a training set out of a warehouse."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+
+from assay.runs.fault import Fault, known_fault
+from assay.training.code import SetInManifest
+from assay.training.content import content_of
+from assay.training.source import Source
+from assay.training.sql import quoted, text
+from assay.training.store import (
+    DATA,
+    Column,
+    InputFile,
+    Manifest,
+    Split,
+    Version,
+    version_named,
+    write_version,
+)
+
+_ROWS_A_GROUP = 122_880
+
+
+def take(name: str, source: Source, folder: Path) -> Version:
+    """Write rows, manifest and list of files to `folder`; the same rows give the same file, byte for byte.
+
+    Raises:
+        Fault: the training set is not there, is empty, or cannot be a version.
+    """
+    declared = SetInManifest(source.manifest, name)
+    try:
+        with duckdb.connect(str(source.warehouse), read_only=True) as connection:
+            connection.execute("set TimeZone = 'UTC'")
+            _write_rows(connection, declared, folder / DATA)
+            splits = _splits(connection, folder / DATA)
+            files = _files(connection)
+            as_of = source.as_of or _known_until(connection, declared)
+        content = content_of(folder / DATA)
+    except (duckdb.Error, OSError) as error:
+        raise known_fault(error) or error from error
+    if not content.rows:
+        raise Fault(f"{name} has no rows as of {as_of}: no outcome was known by then.")
+    manifest = Manifest(
+        version=version_named(name, content.hash),
+        name=name,
+        content_hash=content.hash,
+        rows=content.rows,
+        primary_key=declared.primary_key,
+        columns=[
+            Column(each.name, each.type, declared.descriptions.get(each.name, ""), each.sha256)
+            for each in content.columns
+        ],
+        splits=splits,
+        features=declared.features,
+        as_of=as_of,
+        is_as_of_given=source.as_of is not None,
+        code=declared.code,
+        code_version=source.code_version,
+        engine=f"duckdb {duckdb.__version__}, dbt {source.manifest['metadata']['dbt_version']}",
+        run_id=source.run_id,
+        input_files=len(files),
+        input_rows=sum(file.row_count for file in files),
+        input_hash=hashlib.sha256("\n".join(str(file.file_id) for file in files).encode()).hexdigest(),
+        created_at=datetime.now(UTC).replace(tzinfo=None),
+    )
+    return write_version(folder, manifest, files)
+
+
+def _write_rows(connection: duckdb.DuckDBPyConnection, declared: SetInManifest, file: Path) -> None:
+    try:
+        connection.execute(
+            f"copy (from {declared.relation} order by {quoted(*declared.primary_key)}) to {text(file)} "
+            f"(format parquet, compression zstd, row_group_size {_ROWS_A_GROUP})"
+        )
+    except duckdb.CatalogException as error:
+        raise Fault(f"{declared.name} is not built yet. To build it: assay build") from error
+
+
+def _splits(connection: duckdb.DuckDBPyConnection, file: Path) -> list[Split]:
+    columns = connection.from_parquet(str(file)).columns
+    if "split" not in columns:
+        return []
+    # Not every outcome is a number.
+    rate = "avg(try_cast(outcome as double))" if "outcome" in columns else "null"
+    found = connection.execute(
+        f"select split, count(*), {rate} from read_parquet(?) group by split order by split", [str(file)]
+    )
+    return [Split(*row) for row in found.fetchall()]
+
+
+def _files(connection: duckdb.DuckDBPyConnection) -> list[InputFile]:
+    found = connection.execute(
+        "select file_id, source_file, content_sha256, row_count from landing.files "
+        "where status = 'loaded' order by file_id"
+    )
+    return [InputFile(*row) for row in found.fetchall()]
+
+
+def _known_until(connection: duckdb.DuckDBPyConnection, declared: SetInManifest) -> datetime:
+    """Return when the last of what gold reads became available."""
+    moments: list[datetime] = [
+        moment
+        for each in declared.silver_seen
+        if "available_at" in connection.sql(f"from {each} limit 0").columns
+        for (moment,) in connection.sql(f"select max(available_at) from {each}").fetchall()
+        if moment is not None
+    ]
+    return max(moments)

@@ -1,0 +1,116 @@
+"""`assay training-set verify`: is a version what it says, rebuilt to the bit, and free of leaks?"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+import duckdb
+import pyarrow as pa
+
+from assay.leakage import Check, find_leaks
+from assay.runs.display import Display
+from assay.runs.fault import MISUSED, Fault, known_fault
+from assay.runs.places import Places
+from assay.training.content import content_of
+from assay.training.diff import Difference, diff
+from assay.training.source import rebuilt
+from assay.training.store import Store, Version, version_named
+from assay.training.take import take
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is not as it should be; `difference` says how rows differ, where they do."""
+
+    check: str
+    message: str
+    difference: Difference | None = None
+
+
+@dataclass
+class Verification:
+    """What was found wrong: no findings for a version that is rebuilt to the bit, and none in `leaks` either.
+
+    Leaks are looked for in the version as rebuilt, so `leaks` is empty where that differs, or where
+    `unchecked` says why nothing could be looked at.
+    """
+
+    findings: list[Finding] = field(default_factory=list)
+    leaks: list[Check] = field(default_factory=list)
+    unchecked: str | None = None
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether anything is wrong."""
+        return bool(self.findings) or any(check.findings for check in self.leaks)
+
+
+def verify(version: Version, places: Places, display: Display) -> Verification:
+    """Check what is stored, build the version again, of the same files and moment, and try to find a leak.
+
+    Raises:
+        Fault: the store or the warehouse cannot be held or read.
+    """
+    findings = _check_stored(version)
+    return Verification(findings) if findings else _check_rebuilt(version, places, display)
+
+
+def _check_stored(version: Version) -> list[Finding]:
+    manifest = version.manifest
+    try:
+        content = content_of(version.data)
+    except (Fault, duckdb.Error, pa.ArrowException, OSError) as error:
+        return [Finding("stored", f"{version.data} cannot be read: {known_fault(error) or error}")]
+    named = version_named(manifest.name, manifest.content_hash)
+    if not named == manifest.version == version.folder.name:
+        return [
+            Finding("stored", f"{version.folder} holds a manifest of {manifest.version}, content {named}.")
+        ]
+    if content.hash == manifest.content_hash:
+        return []
+    stored = {column.name: column.sha256 for column in content.columns}
+    others = [column.name for column in manifest.columns if stored.get(column.name) != column.sha256]
+    return [
+        Finding(
+            "stored",
+            f"{version.data} is not what the version was made with: it has {content.rows:,} rows of "
+            f"{manifest.rows:,}, and other values in {', '.join(others) or 'columns it should not have'}. "
+            "Remove the version's folder, and create it anew.",
+        )
+    ]
+
+
+def _check_rebuilt(version: Version, places: Places, display: Display) -> Verification:
+    manifest = version.manifest
+    command = f"assay training-set verify {manifest.version}"
+    with Store(places).workshop(command, display) as workshop, ExitStack() as stack:
+        (workshop / "rebuilt").mkdir()
+        (workshop / "version").mkdir()
+        try:
+            source = stack.enter_context(
+                rebuilt(
+                    manifest.name,
+                    places,
+                    workshop / "rebuilt",
+                    display,
+                    command=command,
+                    as_of=manifest.as_of if manifest.is_as_of_given else None,
+                    files=version.input_files,
+                )
+            )
+            again = take(manifest.name, source, workshop / "version")
+        except Fault as fault:
+            return Verification([Finding("rebuilt", f"It cannot be built again. {fault}")])
+        if again.manifest.content_hash != manifest.content_hash:
+            difference = diff(version, again)
+            why = "; ".join(difference.reasons) or "files, moment, code and engine are the same"
+            told = f"Built again, it is {again.manifest.version}. Why: {why}."
+            return Verification([Finding("rebuilt", told, difference)])
+        display.say("Building it once more, without what became available late in it: a leak would show")
+        try:
+            return Verification(leaks=find_leaks(manifest.name, warehouse=source.warehouse, watcher=display))
+        except Fault as fault:
+            if fault.exit_code != MISUSED:
+                raise
+            return Verification(unchecked=str(fault))

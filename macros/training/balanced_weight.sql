@@ -1,0 +1,7 @@
+{% macro balanced_weight(label, where='true') -%}
+    {%- set counted = 'case when ' ~ where ~ ' then ' ~ label ~ ' end' -%}
+count({{ counted }}) over ()
+/ nullif(
+    count(distinct {{ counted }}) over () * count({{ counted }}) over (partition by {{ label }}), 0
+)
+{%- endmacro %}

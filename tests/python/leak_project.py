@@ -1,0 +1,324 @@
+"""A copy of the project with leaks planted in it: real models, each with one small change."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import chdir, contextmanager
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import yaml
+
+from assay.leakage.declared import Manifest
+from assay.leakage.erased import Silent
+from assay.runs.dbt_run import run_dbt
+
+PROJECT = Path(__file__).parents[2]
+COPIED = ("macros", "models", "seeds", "snapshots")
+Change = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Leak:
+    """A leak, and what is expected to catch it.
+
+    `changes` are made to copies of models: for each model its changes as (before, after). The copies read one
+    another in place of the models they are of; the last is the training set.
+    """
+
+    name: str
+    changes: dict[str, list[Change]]
+    check: str
+    column: str
+
+    @property
+    def training_set(self) -> str:
+        return self.copy_of(list(self.changes)[-1])
+
+    def copy_of(self, model: str) -> str:
+        return f"{model}__{self.name}"
+
+
+def with_column(expression: str, join: str = "") -> list[Change]:
+    """A training set with one more column."""
+    return [
+        ("split_rows.*,", f"split_rows.*,\n        {expression},"),
+        ("from split_rows\n\n)", f"from split_rows\n    {join}\n\n)"),
+    ]
+
+
+FIXED = [
+    (
+        "[share_of_time('spine', 'prediction_at', 0.6), share_of_time('spine', 'prediction_at', 0.85)]",
+        "['2025-06-01', '2025-08-15']",
+    ),
+    (
+        "final as (",
+        "parameters as ({{ fit_preprocessing('split_rows', {'standard_scale': ['amount']}) }}),\n\n"
+        "final as (",
+    ),
+    *with_column("{{ standard_scale('amount', 'parameters') }} as scaled_amount"),
+]
+
+LEAKS = [
+    Leak(
+        "event_time_instead_of_knowledge_time",
+        {
+            "ftr_customer__purchases": [("available_at='available_at'", "available_at='ordered_at'")],
+            "trn_churn": [],
+        },
+        "knowledge time",
+        "ftr_customer__purchases__event_time_instead_of_knowledge_time.*",
+    ),
+    Leak(
+        "window_that_looks_ahead",
+        {
+            "trn_fraud": [
+                (
+                    "point_in_time_join('spine', 'prediction_at'",
+                    "point_in_time_join('spine', \"prediction_at + interval '1 hour'\"",
+                )
+            ]
+        },
+        "brute force",
+        "transaction_count_1h",
+    ),
+    Leak(
+        "self_included",
+        {
+            "ftr_card__velocity": [("available_at='available_at'", "available_at='transacted_at'")],
+            "trn_fraud": [],
+        },
+        "brute force",
+        "transaction_count_5m",
+    ),
+    Leak(
+        "statistics_of_all_rows",
+        {
+            "trn_fraud": [
+                *FIXED,
+                ("{'standard_scale': ['amount']})", "{'standard_scale': ['amount']}, where='true')"),
+            ]
+        },
+        "erasure",
+        "scaled_amount",
+    ),
+    Leak(
+        "label_as_a_feature",
+        {"trn_churn": with_column("case when split_rows.outcome then 0.2 else 0.7 end as loyalty")},
+        "outcome",
+        "loyalty",
+    ),
+    Leak(
+        "label_known_late_as_a_feature",
+        {"trn_fraud": with_column("split_rows.outcome and split_rows.amount > 50 as was_disputed")},
+        "erasure",
+        "was_disputed",
+    ),
+    Leak(
+        "current_state_of_a_dimension",
+        {
+            "trn_churn": with_column(
+                "customers.city",
+                "left join {{ ref('dim_customers') }} as customers "
+                "on split_rows.customer_id = customers.customer_id and customers.is_current",
+            )
+        },
+        "erasure",
+        "city",
+    ),
+    Leak(
+        "split_without_embargo",
+        {"trn_fraud": [("'45d'", "none")]},
+        "splits",
+        "split",
+    ),
+    Leak(
+        "late_data_backdated",
+        {
+            "fct_purchases": [
+                (
+                    "order_lines.available_at\n    from",
+                    "order_lines.ordered_at + interval '1 hour' as available_at\n    from",
+                )
+            ],
+            "ftr_customer__purchases": [],
+            "trn_churn": [],
+        },
+        "erasure",
+        "ftr_customer__purchases__late_data_backdated.purchase_count_7d",
+    ),
+    Leak(
+        "join_on_date",
+        {
+            "trn_fraud": [
+                (
+                    "point_in_time_join('spine', 'prediction_at'",
+                    "point_in_time_join('spine', \"date_trunc('day', prediction_at) + interval '1 day'\"",
+                )
+            ]
+        },
+        "brute force",
+        "transaction_count_24h",
+    ),
+    Leak(
+        "snapshot_read_at_its_end",
+        {
+            "trn_recommendation": with_column(
+                "prices.unit_price",
+                "left join {{ ref('snp_price_list') }} as prices "
+                "on split_rows.product_id = prices.product_id and prices.dbt_valid_to = {{ end_of_time() }}",
+            )
+        },
+        "erasure",
+        "unit_price",
+    ),
+    Leak(
+        "frauds_counted_before_they_are_confirmed",
+        {
+            "fct_merchant_activity": [
+                ("greatest(transacted_at + interval '45 days', available_at) as", "available_at as")
+            ],
+            "ftr_merchant__activity": [],
+            "trn_fraud": [],
+        },
+        "erasure",
+        "merchant_confirmed_fraud_rate_all",
+    ),
+    Leak(
+        "rows_left_out_for_what_came_later",
+        {
+            "trn_fraud": [
+                (
+                    "select * from {{ ref('lbl_fraud') }}",
+                    "select * from {{ ref('lbl_fraud') }}\n    where card_id not in "
+                    "(select card_id from {{ ref('fct_card_transactions') }} where is_fraud)",
+                )
+            ]
+        },
+        "knowledge time",
+        "(row)",
+    ),
+    Leak(
+        "age_counted_from_a_later_confirmation",
+        {
+            "trn_churn": [
+                (
+                    "'view': 'ftr_customer__sessions',",
+                    "'relation': ref('ftr_customer__sessions'), 'entity_keys': ['customer_id'], "
+                    "'max_age': '30d',",
+                )
+            ]
+        },
+        "knowledge time",
+        '"gold"."ftr_customer__sessions".updated_at',
+    ),
+    Leak(
+        "daily_total_joined_on_the_date",
+        {
+            "trn_fraud": with_column(
+                "days.transactions_that_day",
+                "left join (select transacted_date, count(*) as transactions_that_day from "
+                "{{ ref('fct_card_transactions') }} group by all) as days "
+                "on split_rows.prediction_at::date = days.transacted_date",
+            )
+        },
+        "erasure",
+        "transactions_that_day",
+    ),
+]
+
+# The same statistics as they should be fitted.
+FITTED_ON_TRAINING_ROWS = Leak("fitted_on_training_rows", {"trn_fraud": FIXED}, "", "")
+
+
+@dataclass(frozen=True)
+class LeakProject:
+    """The copy in `root`, and the warehouse it is built in."""
+
+    root: Path
+    landing: Path
+
+    @property
+    def warehouse(self) -> Path:
+        return self.root / "data" / "assay.duckdb"
+
+    @property
+    def manifest(self) -> Manifest:
+        return Manifest(self.root / "target" / "manifest.json")
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """Be in the project's folder, and in no other's environment."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("ASSAY_", "DBT_"))}
+        environment = {**kept, "ASSAY_LANDING": str(self.landing)}
+        with chdir(self.root), mock.patch.dict(os.environ, environment, clear=True):
+            yield
+
+    def build(self, training_sets: Sequence[str]) -> None:
+        self.warehouse.parent.mkdir(exist_ok=True)
+        with self.entered():
+            select = [f"+{name}" for name in training_sets]
+            tests = ["--exclude-resource-type", "test", "unit_test"]
+            outcome = run_dbt(
+                ["build", "--select", *select, *tests],
+                warehouse=self.warehouse,
+                on_start=lambda _: None,
+                watcher=Silent(),
+            )
+        failures = [each.message for each in outcome.results if str(each.status) == "error"]
+        assert outcome.succeeded, failures or outcome.exception
+
+    def change(self, file: str, before: str, after: str) -> None:
+        """Change a file of the copy; the text to change must be there."""
+        path = self.root / file
+        path.write_text(changed(path.read_text(), before, after))
+
+    def plant(self, leak: Leak) -> None:
+        """Add copies of the models that a leak changes."""
+        folder = self.root / "models" / "gold" / "planted"
+        folder.mkdir(exist_ok=True)
+        entries = []
+        for model, changes in leak.changes.items():
+            [path] = (PROJECT / "models" / "gold").glob(f"*/{model}.sql")
+            text = path.read_text()
+            for before, after in changes:
+                text = changed(text, before, after)
+            for other in leak.changes:
+                text = text.replace(f"'{other}'", f"'{leak.copy_of(other)}'")
+            (folder / f"{leak.copy_of(model)}.sql").write_text(text)
+            entries.append(_described(path, model, leak.copy_of(model)))
+        (folder / f"_{leak.name}__models.yml").write_text(json.dumps({"models": entries}))
+
+
+def changed(text: str, before: str, after: str) -> str:
+    assert text.count(before) == 1, f"{before!r} is there {text.count(before)} times"
+    return text.replace(before, after)
+
+
+def _described(path: Path, model: str, copy: str) -> dict[str, Any]:
+    """The model's own YAML under another name; what is planted may add columns to it."""
+    [file] = path.parent.glob("_*__models.yml")
+    [entry] = (each for each in yaml.safe_load(file.read_text())["models"] if each["name"] == model)
+    entry = deepcopy(entry) | {"name": copy, "data_tests": []}
+    entry["config"] = {**entry.get("config", {}), "contract": {"enforced": False}}
+    entry["columns"] = [{"name": column["name"]} for column in entry["columns"]]
+    entry.pop("constraints", None)
+    return entry
+
+
+def make_leak_project(root: Path, landing: Path) -> LeakProject:
+    """Copy the project, without its tests."""
+    for folder in COPIED:
+        shutil.copytree(PROJECT / folder, root / folder, ignore=shutil.ignore_patterns("*__unit_tests.yml"))
+    for name in ("dbt_project.yml", "profiles.yml", "packages.yml"):
+        shutil.copy(PROJECT / name, root / name)
+    stand_in = Path("dbt_expectations")
+    shutil.copytree(PROJECT / "assay" / "stand_ins" / stand_in, root / "dbt_packages" / stand_in)
+    return LeakProject(root, landing)

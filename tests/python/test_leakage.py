@@ -1,0 +1,395 @@
+"""Training sets hold nothing that was not known yet, and the checks that prove it catch what they should."""
+
+from __future__ import annotations
+
+import io
+import random
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import duckdb
+import pytest
+from leak_project import (
+    FITTED_ON_TRAINING_ROWS,
+    LEAKS,
+    Leak,
+    LeakProject,
+    make_leak_project,
+)
+from rich.console import Console
+
+from assay.demo import generate
+from assay.leakage import Check, check, find_leaks
+from assay.leakage.brute_force import check_by_brute_force
+from assay.leakage.calls import Ref, Unread, calls_of
+from assay.leakage.erased import Erased, Silent, build_erased
+from assay.leakage.moment import choose_moment
+from assay.leakage.report import print_checks
+from assay.runs.fault import Fault
+
+TRAINING_SETS = ("trn_fraud", "trn_churn", "trn_recommendation")
+CHECKS = ["erasure", "brute force", "knowledge time", "splits", "outcome"]
+SAMPLE = 100
+# A card is used, which nobody knows for two seconds, on a day when cards were used before, and while what a
+# customer bought is on its way.
+MOMENT = """
+    select max(event_at)
+    from silver.slv_card_transactions as used
+    where
+        event_at < timestamp '2025-10-01'
+        and exists (
+            from silver.slv_card_transactions as other
+            where other.event_at::date = used.event_at::date and other.event_at < used.event_at
+        )
+        and exists (
+            from gold.fct_purchases as purchases
+            where
+                purchases.customer_id is not null
+                and used.event_at > purchases.ordered_at + interval '1 hour'
+                and used.event_at < purchases.available_at
+        )
+"""
+
+
+@dataclass
+class Planted:
+    """The project with every leak in a training set of its own, built whole and erased."""
+
+    project: LeakProject
+    erased: Erased
+
+    def check(self, training_set: str, sample: int = SAMPLE) -> dict[str, Check]:
+        declared = self.erased.manifest.training_set(training_set)
+        checks = check(declared, warehouse=self.project.warehouse, erased=self.erased, sample=sample)
+        return {each.name: each for each in checks}
+
+    def query(self, sql: str, *, erased: bool = False) -> list[tuple[Any, ...]]:
+        with duckdb.connect(
+            self.erased.path if erased else self.project.warehouse, read_only=True
+        ) as connection:
+            return connection.sql(sql).fetchall()
+
+
+@pytest.fixture(scope="session")
+def year_landing(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A year of the demo company: outcomes take up to 97 days to be known."""
+    landing = tmp_path_factory.mktemp("year") / "landing"
+    generate(landing, customers=300, days=365, events=6000)
+    return landing
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory: pytest.TempPathFactory, year_landing: Path) -> Planted:
+    project = make_leak_project(tmp_path_factory.mktemp("leaks") / "project", year_landing)
+    for leak in (*LEAKS, FITTED_ON_TRAINING_ROWS):
+        project.plant(leak)
+    names = [*TRAINING_SETS, *(leak.training_set for leak in (*LEAKS, FITTED_ON_TRAINING_ROWS))]
+    project.build(names)
+    manifest = project.manifest
+    _, until = choose_moment(project.warehouse, [manifest.training_set(name) for name in TRAINING_SETS])
+    with duckdb.connect(project.warehouse, read_only=True) as connection:
+        [(at,)] = connection.sql(MOMENT).fetchall()
+    folder = tmp_path_factory.mktemp("erased")
+    with project.entered():
+        erased = build_erased(
+            manifest,
+            names,
+            warehouse=project.warehouse,
+            at=at,
+            labelled_until=until,
+            folder=folder,
+            scramble=manifest.training_set("trn_fraud").scramble or [],
+            watcher=Silent(),
+        )
+    return Planted(project, erased)
+
+
+def findings(checks: dict[str, Check]) -> list[str]:
+    return [str(finding) for each in checks.values() for finding in each.findings]
+
+
+@pytest.mark.parametrize("name", TRAINING_SETS)
+def test_no_training_set_leaks(planted: Planted, name: str) -> None:
+    checks = planted.check(name)
+    assert list(checks) == CHECKS
+    assert findings(checks) == []
+    assert all(each.rows > 50 for each in checks.values())
+
+
+def test_statistics_fitted_on_training_rows_are_no_leak(planted: Planted) -> None:
+    checks = planted.check(FITTED_ON_TRAINING_ROWS.training_set)
+    assert findings(checks) == []
+    assert (
+        len(planted.query(f"select distinct scaled_amount from gold.{FITTED_ON_TRAINING_ROWS.training_set}"))
+        > 50
+    )
+
+
+@pytest.mark.parametrize("leak", LEAKS, ids=lambda leak: leak.name)
+def test_planted_leak_is_caught(planted: Planted, leak: Leak) -> None:
+    checks = planted.check(leak.training_set)
+    columns = {finding.column: finding for finding in checks[leak.check].findings}
+    assert leak.column in columns, findings(checks)
+    finding = columns[leak.column]
+    assert finding.rows > 0
+    assert finding.value != finding.expected
+    assert finding.example
+    assert finding.remedy
+
+
+def test_at_least_ten_leaks_are_planted() -> None:
+    assert len({leak.name for leak in LEAKS}) == len(LEAKS) >= 10
+
+
+def test_what_is_erased_is_gone_and_rows_stay(planted: Planted) -> None:
+    """Otherwise there would be nothing to compare, or no difference to find."""
+    at = f"timestamp '{planted.erased.at}'"
+    for table in ("slv_card_transactions", "slv_order_lines", "slv_web_events"):
+        [(later,)] = planted.query(f"select count(*) from silver.{table} where available_at > {at}")
+        [(left,)] = planted.query(
+            f"select count(*) from silver.{table} where available_at > {at}", erased=True
+        )
+        assert (later > 0, left) == (True, 0)
+    # Predicted by then, and of an outcome that nobody knew yet.
+    unknown = (
+        f"from gold.trn_fraud where prediction_at < {at} - interval '2 seconds' and outcome_known_at > {at}"
+    )
+    whole = planted.query(f"select transaction_id, outcome {unknown} order by all")
+    erased = planted.query(f"select transaction_id, outcome {unknown} order by all", erased=True)
+    assert len(whole) > 20
+    assert erased == [(transaction_id, not outcome) for transaction_id, outcome in whole]
+
+
+def test_the_moment_chosen_has_something_on_its_way_and_rows_just_before(planted: Planted) -> None:
+    declared = planted.erased.manifest.training_set("trn_fraud")
+    at, until = choose_moment(planted.project.warehouse, [declared])
+    [(pending, before, last)] = planted.query(
+        "select count(*) filter (event_at <= moment and available_at > moment), "
+        "count(*) filter (event_at < moment and event_at::date = moment::date), "
+        "(select max(outcome_known_at) from gold.trn_fraud) "
+        f"from silver.slv_card_transactions, (select timestamp '{at}' as moment)"
+    )
+    assert pending > 0
+    assert before > 0
+    assert until == last
+    [(first,)] = planted.query("select min(prediction_at) from gold.trn_fraud")
+    assert 0.7 < (at - first) / (until - first) <= 0.75
+
+
+# Written out by hand, from silver: nothing here knows of marts, feature views or macros.
+
+Row = dict[str, Any]
+WINDOWS = {"5m": timedelta(minutes=5), "1h": timedelta(hours=1), "24h": timedelta(days=1)}
+WINDOWS |= {f"{days}d": timedelta(days=days) for days in (7, 30, 90)}
+
+
+def rows_of(connection: duckdb.DuckDBPyConnection, sql: str) -> list[Row]:
+    relation = connection.sql(sql)
+    return [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
+
+
+def grouped(rows: list[Row], *keys: str) -> dict[tuple[Any, ...], list[Row]]:
+    groups: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
+    for row in rows:
+        groups[tuple(row[key] for key in keys)].append(row)
+    return groups
+
+
+def within(events: list[Row], at: datetime, window: str) -> list[Row]:
+    return [
+        each
+        for each in events
+        if each["available_at"] <= at and at - WINDOWS[window] < each["event_at"] <= at
+    ]
+
+
+def total(events: list[Row], column: str) -> Decimal:
+    return sum((each[column] for each in events), Decimal(0))
+
+
+def share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
+
+
+def fraud_features(row: Row, of_card: list[Row], of_merchant: list[Row]) -> Row:
+    at = row["prediction_at"]
+    expected: Row = {}
+    for window in ("5m", "1h", "24h", "7d", "30d"):
+        expected[f"transaction_count_{window}"] = len(within(of_card, at, window))
+    for window in ("5m", "1h", "24h", "7d"):
+        expected[f"amount_sum_{window}"] = total(within(of_card, at, window), "amount")
+    for window in ("24h", "7d"):
+        recent = within(of_card, at, window)
+        expected[f"amount_max_{window}"] = max((each["amount"] for each in recent), default=None)
+        expected[f"merchant_distinct_count_{window}"] = len({each["merchant_id"] for each in recent})
+    known = [each for each in of_card if each["available_at"] <= at]
+    last = max((each["event_at"] for each in known), default=None)
+    expected["seconds_since_last"] = (at - last).total_seconds() if last else None
+    here = [each for each in known if each["merchant_id"] == row["merchant_id"]]
+    expected["pair_transaction_count_90d"] = len(within(here, at, "90d"))
+    expected["pair_is_new_merchant"] = not here
+    alike = [each for each in within(of_card, at, "90d") if each["category"] == row["category"]]
+    expected["habit_category_transaction_count_90d"] = len(alike)
+    expected["habit_category_amount_sum_90d"] = total(alike, "amount")
+    for window in ("1h", "24h", "7d"):
+        expected[f"merchant_transaction_count_{window}"] = len(within(of_merchant, at, window))
+    today = within(of_merchant, at, "24h")
+    expected["merchant_amount_sum_24h"] = total(today, "amount")
+    expected["merchant_card_distinct_count_24h"] = len({each["card_id"] for each in today})
+    confirmed = [each for each in of_merchant if each["event_at"] + timedelta(days=45) <= at]
+    frauds = sum(each["is_fraud"] for each in confirmed)
+    expected["merchant_confirmed_fraud_rate_all"] = share(frauds, len(confirmed))
+    return expected
+
+
+def churn_features(row: Row, lines: list[Row]) -> Row:
+    at = row["prediction_at"]
+    known = [each for each in lines if each["available_at"] <= at]
+    amount = total(known, "line_amount")
+    expected: Row = {
+        "purchase_count_all": len(known),
+        "order_distinct_count_all": len({each["order_id"] for each in known}),
+        "amount_sum_all": amount,
+        "amount_avg_all": float(amount) / len(known),
+        "days_since_last_purchase": (at - max(each["event_at"] for each in known)) / timedelta(days=1),
+    }
+    for window in ("7d", "30d", "90d"):
+        expected[f"purchase_count_{window}"] = len(within(known, at, window))
+    for window in ("30d", "90d"):
+        recent = within(known, at, window)
+        expected[f"order_distinct_count_{window}"] = len({each["order_id"] for each in recent})
+        expected[f"amount_sum_{window}"] = total(recent, "line_amount")
+    returned = any(
+        at <= each["event_at"] < at + timedelta(days=90) and each["available_at"] <= at + timedelta(days=97)
+        for each in lines
+    )
+    return expected | {"outcome": not returned}
+
+
+def by_hand(planted: Planted, training_set: str) -> list[tuple[str, Any, Any]]:
+    """Compute the features of some rows again; return the columns that differ, with both values."""
+    with duckdb.connect(planted.project.warehouse, read_only=True) as connection:
+        rows = rows_of(connection, f"from gold.{training_set} order by all")
+        sample = random.Random(5).sample(rows, 150)
+        if training_set.startswith("trn_fraud"):
+            events = rows_of(connection, "from silver.slv_card_transactions")
+            of_card, of_merchant = grouped(events, "card_id"), grouped(events, "merchant_id")
+            expected = [
+                fraud_features(row, of_card[row["card_id"],], of_merchant[row["merchant_id"],])
+                for row in sample
+            ]
+        else:
+            sold = "quantity >= 0 and order_id not like 'C%' and order_id not like 'A%'"
+            lines = grouped(rows_of(connection, f"from silver.slv_order_lines where {sold}"), "customer_id")
+            expected = [churn_features(row, lines[row["customer_id"],]) for row in sample]
+    return [
+        (column, row[column], value)
+        for row, values in zip(sample, expected, strict=True)
+        for column, value in values.items()
+        if (
+            row[column] != pytest.approx(value, rel=1e-12)
+            if isinstance(value, float)
+            else row[column] != value
+        )
+    ]
+
+
+@pytest.mark.parametrize("name", ["trn_fraud", "trn_churn"])
+def test_features_are_what_silver_gives_by_hand(planted: Planted, name: str) -> None:
+    assert by_hand(planted, name) == []
+
+
+@pytest.mark.parametrize(
+    ("leak", "column"),
+    [
+        ("self_included", "transaction_count_5m"),
+        ("join_on_date", "transaction_count_24h"),
+        ("frauds_counted_before_they_are_confirmed", "merchant_confirmed_fraud_rate_all"),
+        ("window_that_looks_ahead", "transaction_count_24h"),
+    ],
+)
+def test_leaks_differ_from_what_silver_gives_by_hand(planted: Planted, leak: str, column: str) -> None:
+    assert column in {found for found, _, _ in by_hand(planted, f"trn_fraud__{leak}")}
+
+
+def test_a_macro_that_counts_events_when_they_happen_is_caught(tmp_path: Path, year_landing: Path) -> None:
+    project = make_leak_project(tmp_path / "project", year_landing)
+    project.change(
+        "macros/history/windowed_history.sql",
+        "assay._with_times('_event_at', '_available_at', relation) }} as _at",
+        "assay._with_times('_event_at', '_event_at', relation) }} as _at",
+    )
+    project.build(["trn_fraud"])
+    with duckdb.connect(project.warehouse, read_only=True) as connection:
+        found = check_by_brute_force(
+            project.manifest.training_set("trn_fraud"), connection, sample=SAMPLE, seed=1
+        )
+    assert {"transaction_count_24h", "amount_sum_24h"} <= {each.column for each in found.findings}
+
+
+def test_find_leaks_only_reads_the_warehouse(planted: Planted) -> None:
+    project = planted.project
+    before = project.warehouse.read_bytes()
+    files = {path for path in project.root.rglob("*") if "__pycache__" not in path.parts}
+    with project.entered():
+        checks = find_leaks("trn_fraud__statistics_of_all_rows", warehouse=project.warehouse, sample=5)
+    assert [(each.check, each.column) for found in checks for each in found.findings] == [
+        ("erasure", "scaled_amount")
+    ]
+    assert checks[0].unchecked == []
+    assert project.warehouse.read_bytes() == before
+    assert {path for path in project.root.rglob("*") if "__pycache__" not in path.parts} == files
+
+
+def test_what_is_no_training_set_is_refused(planted: Planted) -> None:
+    with pytest.raises(Fault, match=r"lbl_fraud is no training set: .*outcome_known_at, and reads 0"):
+        planted.erased.manifest.training_set("lbl_fraud")
+    with pytest.raises(Fault, match="There is no model trn_frauds"):
+        planted.erased.manifest.training_set("trn_frauds")
+    with TemporaryDirectory() as folder:
+        empty = Path(folder) / "assay.duckdb"
+        duckdb.connect(empty).close()
+        with pytest.raises(Fault, match="trn_fraud is not built"):
+            choose_moment(empty, [planted.erased.manifest.training_set("trn_fraud")])
+
+
+def test_outcomes_that_could_not_be_scrambled_are_told(planted: Planted) -> None:
+    declared = replace(planted.erased.manifest.training_set("trn_fraud"), scramble=None)
+    found = check(declared, warehouse=planted.project.warehouse, erased=planted.erased, sample=1)
+    assert "meta.label.scramble" in found[0].unchecked[0]
+
+
+def test_arguments_of_macros_are_read_without_running_them() -> None:
+    code = """
+    {% set windows = ['1h', 'all'] %}
+    {{ assay.windowed_history(ref('events'), ['machine'], 'at', measures={'n': ['count']}, windows=windows,
+        where=var('which')) }}
+    """
+    assert calls_of("windowed_history", code) == [
+        {
+            "relation": Ref("events"),
+            "entity_keys": ["machine"],
+            "event_at": "at",
+            "measures": {"n": ["count"]},
+            "windows": ["1h", "all"],
+            "where": Unread(),
+        }
+    ]
+    assert calls_of("windowed_history", "select 1") == []
+
+
+def test_findings_are_told_in_full(planted: Planted) -> None:
+    console = Console(width=400, file=io.StringIO())
+    checks = planted.check("trn_fraud__split_without_embargo")
+    print_checks(list(checks.values()), console)
+    text = console.file.getvalue()
+    for finding in findings(checks):
+        assert finding in text
+    for name in CHECKS:
+        assert name in text
+    assert "Not looked at by outcome: fewer than 20 rows of one outcome" in text
