@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from assay.runs.display import Display
 from assay.runs.fault import MISUSED, Fault, known_fault
+from assay.training.card import CARD_FORMATS, card
 from assay.training.formats import FORMATS
 from assay.training.sql import quoted, text
 from assay.training.store import Version
@@ -21,6 +22,7 @@ from assay.training.store import Version
 _ROWS_A_CHUNK = 1 << 14
 # Of the names that Hugging Face does not take for data when it is given the folder.
 _MANIFEST = "dataset_info.json"
+_CARD = "README.md"
 _NULLS_AND_TIMES = {
     "parquet": "types as in the version",
     "arrow": "IPC stream; types as in the version",
@@ -45,7 +47,9 @@ class Shard:
 def export(
     version: Version, format_name: str, shards: int, out: Path, split: str | None, display: Display
 ) -> list[Shard]:
-    """Write a version to a new or empty folder, whole or not at all; dataset_info.json says what it is.
+    """Write a version to a new or empty folder, whole or not at all.
+
+    dataset_info.json says what it is, and README.md is the card from which Hugging Face `datasets` loads it.
 
     Rows come in the order of the MD5 of their key, and shards are runs of it that differ by one row at most.
     So each shard is a fair sample, and the same version always gives the same bytes.
@@ -133,6 +137,8 @@ def _write(
         "shards": [asdict(shard) for shard in written],
     }
     (out / _MANIFEST).write_text(json.dumps(described, indent=2, ensure_ascii=False) + "\n")
+    if format_name in CARD_FORMATS:
+        (out / _CARD).write_text(card(manifest, chunks.schema, format_name, split))
     return written
 
 

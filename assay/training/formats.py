@@ -72,7 +72,7 @@ def _json_texts(column: pa.ChunkedArray) -> list[str]:
     if pa.types.is_decimal(kind):
         return ["null" if text is None else text for text in column.cast(pa.string()).to_pylist()]
     if pa.types.is_timestamp(kind):
-        column = pc.strftime(column, format="%Y-%m-%dT%H:%M:%S")
+        column = pc.strftime(column, format="%Y-%m-%dT%H:%M:%S" + ("Z" if kind.tz else ""))
     return [_json_text(value) for value in column.to_pylist()]
 
 

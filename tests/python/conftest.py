@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from small_project import SmallProject, make_small_project
+from training_project import make_training_project
 from warehouse import Warehouse
 
 from assay.demo import generate
@@ -41,3 +42,15 @@ def built_project(tmp_path_factory: pytest.TempPathFactory) -> SmallProject:
 def project(built_project: SmallProject, tmp_path: Path) -> SmallProject:
     """A copy of the small project, built and published, for one test to do with as it likes."""
     return SmallProject(Path(shutil.copytree(built_project.root, tmp_path / "project")))
+
+
+@pytest.fixture(scope="session")
+def built_training(tmp_path_factory: pytest.TempPathFactory) -> SmallProject:
+    """The small project with two training sets, built and published, with a version of each; only to read."""
+    return make_training_project(tmp_path_factory.mktemp("training") / "project")
+
+
+@pytest.fixture
+def training(built_training: SmallProject, tmp_path: Path) -> SmallProject:
+    """A copy of it, for one test to do with as it likes."""
+    return SmallProject(Path(shutil.copytree(built_training.root, tmp_path / "project")))

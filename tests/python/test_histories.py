@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
+import re
 from collections import defaultdict
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -326,3 +328,61 @@ def test_an_event_without_a_time_is_an_error(tmp_path: Path) -> None:
     run = trial.dbt("run", "--select", "machine_peaks")
     assert run.returncode != 0
     assert "has no time" in run.stdout
+
+
+def test_a_history_whose_ranges_overlap_is_refused_before_anything_joins_to_it(tmp_path: Path) -> None:
+    cases = {
+        "overlapping": ([("a", 0, 4), ("a", 3, 5)], "the next range begins before this one ends"),
+        "empty": ([("a", 2, 2)], "the range is empty"),
+        "inverted": ([("a", 3, 1)], "the range is empty"),
+        "unbound": ([("a", 0, None)], "a bound is absent"),
+        "sound": ([("a", 0, 3), ("a", 3, 5), ("b", 1, 4)], None),
+    }
+    trial = make_package_project(tmp_path / "trial")
+    for path in (trial.root / "models").glob("*.sql"):
+        path.unlink()
+    columns = "history varchar, machine varchar, valid_from timestamp, valid_to timestamp"
+    rows = [
+        (name, machine, START + start * DAY, None if end is None else START + end * DAY)
+        for name, (ranges, _) in cases.items()
+        for machine, start, end in ranges
+    ]
+    trial.create("changes", columns, rows)
+    trial.create("questions", "machine varchar, asked_at timestamp", [("a", START + DAY)])
+    tested = []
+    for name in cases:
+        trial.write_model(
+            name, f"select * from {{{{ source('plant', 'changes') }}}} where history = '{name}'"
+        )
+        features = f"[{{'relation': ref('{name}'), 'entity_keys': ['machine'], 'columns': ['valid_to']}}]"
+        trial.write_model(
+            f"joined_to_{name}",
+            f"{{{{ assay.point_in_time_join(source('plant', 'questions'), 'asked_at', {features}) }}}}",
+        )
+        test = {"name": f"{name}_holds_one_at_a_time", "arguments": {"entity_keys": ["machine"]}}
+        tested.append({"name": name, "data_tests": [{"assay.ranges_do_not_overlap": test}]})
+    (trial.root / "models" / "models.yml").write_text(json.dumps({"models": tested}))
+    run = trial.dbt("build", "--store-failures")
+    for name, (_, fault) in cases.items():
+        if fault is None:
+            assert len(trial.rows(f"from joined_to_{name}")) == 1
+        else:
+            assert re.search(rf"SKIP relation \S+joined_to_{name} ", run.stdout), run.stdout
+            found = trial.rows(f"select fault from main_dbt_test__audit.{name}_holds_one_at_a_time")
+            assert {row["fault"] for row in found} == {fault}
+
+
+def test_sums_of_floating_point_numbers_are_refused(tmp_path: Path) -> None:
+    trial = make_package_project(tmp_path / "trial")
+    columns = "scenario int, machine varchar, ended_at timestamp, reported_at timestamp, amount double"
+    trial.create("runs", columns, [(1, "a", START, START + HOUR, 0.5)])
+    for model, aggregate in (("summed", "sum"), ("counted", "count")):
+        trial.write_model(
+            model,
+            "{{ assay.windowed_history(source('plant', 'runs'), ['machine'], 'ended_at', 'reported_at', "
+            f"{{'amount': ['{aggregate}']}}, ['1h']) }}}}",
+        )
+    assert trial.dbt("run", "--select", "counted").returncode == 0
+    run = trial.dbt("run", "--select", "summed")
+    assert run.returncode != 0
+    assert "amount is a floating-point number" in " ".join(run.stdout.split())

@@ -59,7 +59,8 @@ def finish(process: subprocess.Popen[str]) -> str:
 def manifest(tmp_path_factory: pytest.TempPathFactory) -> Thing:
     """The project as a strict parse sees it: every warning an error, and no deprecation."""
     parsed = Warehouse(tmp_path_factory.mktemp("parsed"), Path("nowhere"))
-    strict = ("--warn-error", "--show-all-deprecations", "--no-partial-parse")
+    errors = {"error": "all", "silence": ["UnsupportedConstraintMaterialization"]}
+    strict = ("--warn-error-options", json.dumps(errors), "--show-all-deprecations", "--no-partial-parse")
     output = finish(parsed.dbt(*strict, "parse"))
     assert "deprecat" not in output.lower(), output
     return json.loads((parsed.folder / "target" / "manifest.json").read_text())
@@ -216,7 +217,9 @@ def test_documented_columns_are_those_that_exist(manifest: Thing, built_demo: Wa
     }
     existing = built_demo.query(
         "select table_schema, table_name, column_name, replace(data_type, ' ', '') "
-        "from information_schema.columns where table_schema in ('bronze', 'silver', 'gold', 'snapshots')"
+        "from information_schema.columns where table_schema in ('bronze', 'silver', 'gold', 'snapshots') "
+        # What a history has seen of its input is for its next run alone.
+        "and not suffix(table_name, '__input')"
     )
     # Bronze is as the source has it: its types are not written down.
     assert documented == {(*row[:3], "" if row[0] == "bronze" else row[3]) for row in existing}
