@@ -60,7 +60,7 @@ def _print_columns(view: FeatureView, sample: dict[str, Any], console: Console) 
     table.add_column("description", ratio=1)
     defaults = view.declared.get("defaults") or {}
     for name, (data_type, description) in view.columns.items():
-        value = str(sample.get(name, ""))
+        value = "NULL" if sample.get(name, "") is None else str(sample.get(name, ""))
         table.add_row(
             name,
             data_type,

@@ -17,7 +17,16 @@ from assay.runs.failures import plain_message
 from assay.runs.fault import Fault, known_fault
 from assay.runs.places import require_project
 
-_QUIET = ["--log-level", "none", "--log-level-file", "debug", "--no-print", "--no-use-colors"]
+# What dbt has written of the last build stays as it is.
+_QUIET = [
+    "--no-write-json",
+    "--log-level",
+    "none",
+    "--log-level-file",
+    "debug",
+    "--no-print",
+    "--no-use-colors",
+]
 
 
 class Project:

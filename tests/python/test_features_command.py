@@ -252,6 +252,15 @@ unit_tests: []
     assert purchases["config"]["meta"]["feature_view"]["keys"] == ["customer_id"]
 
 
+def test_what_dbt_wrote_of_the_last_build_stays(checkout: Checkout) -> None:
+    manifest = checkout.root / "target" / "manifest.json"
+    manifest.parent.mkdir(exist_ok=True)
+    manifest.write_text("of the last build")
+    for command in (("list",), ("describe", "ftr_card__velocity"), ("yaml", "ftr_card__velocity")):
+        assert checkout.features(*command).exit_code == 0
+    assert manifest.read_text() == "of the last build"
+
+
 @pytest.mark.parametrize("name", WORDS)
 def test_columns_are_described_by_their_names(name: str) -> None:
     assert description_of(name) == WORDS[name]
