@@ -3,7 +3,7 @@
         'relation': relation | string, 'entity_keys': entity_keys, 'available_at': available_at, 'columns': columns,
         'is_deleted': is_deleted or 'false', 'where': none,
     } -%}
-    {%- do assay._register_history(assay._change_rows, rows, [available_at, rows.is_deleted] + columns) -%}
+    {%- do assay._register_history(assay._change_rows, rows, [available_at, rows.is_deleted] + columns, columns | length) -%}
     {{ assay._change_rows(**rows) }}
 {%- endmacro %}
 
@@ -59,11 +59,11 @@ instants as (
 
 ),
 {% if increment %}
-{{ assay._states_since(entity_keys, columns, increment) }}
+{{ assay._states_since(entity_keys, columns, increment, '_is_deleted') }}
 {% endif %}
 final as (
 
-    {{ assay.history_of_states('states', entity_keys, columns) }}
+    {{ assay.history_of_states('states', entity_keys, columns, '_is_deleted') }}
 
 )
 

@@ -29,9 +29,13 @@
             {{ assay._replacement(history, target, cut) if cut else 'select 0' }}
         {%- endcall -%}
     {%- else -%}
+        {%- set parts = assay._parts(history) -%}
         {%- call statement('main') -%}
-            {{ get_create_table_as_sql(False, rebuilt, sql) }}
+            {{ get_create_table_as_sql(False, rebuilt, assay._part(history, 0, parts)) }}
         {%- endcall -%}
+        {%- for number in range(1, parts) -%}
+            {%- do run_query('insert into ' ~ rebuilt ~ ' by name ' ~ assay._part(history, number, parts)) -%}
+        {%- endfor -%}
         {%- if existing -%}
             {%- do adapter.rename_relation(existing, backup) -%}
         {%- endif -%}
@@ -51,10 +55,11 @@
 
 
 {#- Tells the materialization how the history is made; `expressions` are all that its rows depend on. -#}
-{% macro _register_history(rows, arguments, expressions) -%}
+{% macro _register_history(rows, arguments, expressions, columns, instants=1) -%}
     {%- if execute and model.config.materialized == 'history' -%}
         {%- do graph.nodes[model.unique_id].update({'assay_history': {
             'rows': rows, 'arguments': arguments, 'expressions': expressions,
+            'bytes_an_event': 16 * instants * (columns + 8),
         }}) -%}
     {%- endif -%}
 {%- endmacro %}
@@ -85,6 +90,26 @@
     from {{ input.relation }}
     where {{ assay._is_event(input.entity_keys, input.where) }}
     group by all
+{%- endmacro %}
+
+
+{#- How many parts are computed one after the other, each with the entities of its own: DuckDB 1.5 cannot sort far more
+    than memory holds, so a part is of 4 GiB at most, or half of what DuckDB may have. -#}
+{% macro _parts(history) -%}
+    {%- set number, unit = run_query("select current_setting('memory_limit')").rows[0][0].split(' ') -%}
+    {%- set memory = number | float * 1024 ** ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'].index(unit) -%}
+    {%- set events = run_query('select coalesce(sum(events), 0) from temp.assay_input').rows[0][0] -%}
+    {{ return(1 + (events | int * history.bytes_an_event / [memory / 2, 4 * 1024 ** 3] | min) | int) }}
+{%- endmacro %}
+
+
+{% macro _part(history, number, parts) -%}
+    {%- set rows, input = history.rows, dict(history.arguments) -%}
+    {%- if parts > 1 -%}
+        {%- set part = 'hash(' ~ input.entity_keys | join(', ') ~ ') % ' ~ parts ~ ' = ' ~ number -%}
+        {%- do input.update({'where': '(' ~ input.where ~ ') and ' ~ part if input.where else part}) -%}
+    {%- endif -%}
+    {{ rows(**input) }}
 {%- endmacro %}
 
 
@@ -151,7 +176,7 @@ seeds as (
 
 
 {#- The states that were computed from the cut on, after the ones before it as they stand. -#}
-{% macro _states_since(entity_keys, columns, increment) -%}
+{% macro _states_since(entity_keys, columns, increment, is_deleted=none) -%}
 standing as (
 
     select
@@ -172,8 +197,10 @@ states as (
     select
         * exclude (_arrival),
         _arrival._at,
-        _arrival._updated_at,
-        false as _is_deleted
+        _arrival._updated_at
+        {%- if is_deleted %},
+        false as {{ is_deleted }}
+        {%- endif %}
     from standing
 
     union all by name

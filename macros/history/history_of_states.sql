@@ -1,11 +1,11 @@
-{% macro history_of_states(states, entity_keys, columns) -%}
+{% macro history_of_states(states, entity_keys, columns, is_deleted=none) -%}
     {%- set keys = entity_keys | join(', ') -%}
 with marked as (
 
     select
         *,
         {{ assay._differs('lag', entity_keys) }} as _is_new_entity,
-        {{ assay._differs('lag', ['_is_deleted'] + columns) }} as _is_new_state
+        {{ assay._differs('lag', ([is_deleted] if is_deleted else []) + columns) }} as _is_new_state
     from {{ states }}
 
 ),
@@ -14,7 +14,7 @@ with marked as (
 numbered as materialized (
 
     select
-        *,
+        * exclude (_is_new_entity, _is_new_state),
         _is_new_entity or _is_new_state as _opens_row,
         count(*) filter (where _is_new_entity or _is_new_state) over (
             rows between unbounded preceding and current row
@@ -50,7 +50,7 @@ final as (
         _updated_at as updated_at,
         null::timestamp[] as confirmed_at
     from followed
-    where _opens_row and _is_last_of_state and not _is_deleted
+    where _opens_row and _is_last_of_state{{ ' and not ' ~ is_deleted if is_deleted }}
 
     union all
 
@@ -64,7 +64,7 @@ final as (
         max(_updated_at) as updated_at,
         list(_updated_at order by _at) as confirmed_at
     from followed
-    where not (_opens_row and _is_last_of_state) and not _is_deleted
+    where not (_opens_row and _is_last_of_state){{ ' and not ' ~ is_deleted if is_deleted }}
     group by _state_number, {{ keys }}
 
 )

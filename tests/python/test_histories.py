@@ -330,6 +330,43 @@ def test_an_event_without_a_time_is_an_error(tmp_path: Path) -> None:
     assert "has no time" in run.stdout
 
 
+def test_a_history_made_in_parts_is_the_same(tmp_path: Path) -> None:
+    """Where memory is short, entities are computed some after others."""
+    trial = make_package_project(tmp_path / "trial")
+    for path in (trial.root / "models").glob("*.sql"):
+        path.unlink()
+    trial.create("questions", "nothing int", [])
+    with duckdb.connect(trial.path) as connection:
+        connection.execute(
+            """
+            create table runs as
+            select
+                'm' || hash(number) % 700 as machine,
+                timestamp '2025-01-01' + to_seconds((hash(number, 1) % 1_000_000)::int) as ended_at,
+                (hash(number, 2) % 1000)::decimal(18, 2) as amount
+            from range(100_000) as numbers (number)
+            """
+        )
+    call = (
+        "assay.windowed_history(source('plant', 'runs'), ['machine'], 'ended_at', "
+        "'ended_at + interval 1 second', {'amount': ['count', 'sum', 'max']}, ['1h', '1d'], "
+        "where=\"amount < 900 or machine = 'm1'\")"
+    )
+    trial.write_model("whole", f"{{{{ config(materialized='table') }}}} {{{{ {call} }}}}")
+    trial.write_model("parted", f"{{{{ config(materialized='history') }}}} {{{{ {call} }}}}")
+    trial.build("--select", "whole")
+    profile = trial.root / "profiles.yml"
+    profile.write_text(profile.read_text().replace("threads: 2}", "threads: 2, memory_limit: 100MB}"))
+    trial.build("--select", "parted")
+    run_parts = re.findall(r"hash\(machine\) % (\d) = (\d)", (trial.root / "logs" / "dbt.log").read_text())
+    assert {number for _, number in run_parts} == {str(number) for number in range(int(run_parts[0][0]))}
+    assert len(set(run_parts)) > 1
+    assert (
+        trial.rows("(from whole except all from parted) union all (from parted except all from whole)") == []
+    )
+    assert trial.rows("select count(*) as rows from parted")[0]["rows"] > 100_000
+
+
 def test_a_history_whose_ranges_overlap_is_refused_before_anything_joins_to_it(tmp_path: Path) -> None:
     cases = {
         "overlapping": ([("a", 0, 4), ("a", 3, 5)], "the next range begins before this one ends"),
