@@ -94,12 +94,6 @@ class Workshop:
             {"first": first, "count": count, "from_day": 365, "days": days, "heaviest": 0.01},
         )
 
-    def drop_transactions_after_the_year(self) -> None:
-        self._execute("delete from transactions where happened_at >= timestamp '2026-01-01'")
-
-    def forget_histories(self) -> None:
-        self._execute("drop table if exists velocity; drop table if exists velocity__input")
-
     def run(self, *models: str) -> dict[str, NodeCost]:
         """Run models, one after the other, and tell what each costs."""
         cost = run_module("benchmarks.nodes", str(self.folder), *models)
