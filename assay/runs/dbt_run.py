@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import Any, Protocol
 
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
@@ -67,7 +70,8 @@ def run_dbt(
     before = os.environ.get(_WAREHOUSE)
     os.environ[_WAREHOUSE] = str(warehouse)
     try:
-        result = dbtRunner(callbacks=[events]).invoke([*_QUIET, *arguments])
+        with _interrupts_noted() as interrupts:
+            result = dbtRunner(callbacks=[events]).invoke([*_QUIET, *arguments])
     finally:
         del os.environ[_WAREHOUSE]
         if before is not None:
@@ -76,10 +80,33 @@ def run_dbt(
     return DbtOutcome(
         succeeded=result.success,
         results=list(getattr(result.result, "results", [])),
-        exception=result.exception,
+        exception=result.exception or (interrupts[0] if interrupts else None),
         seconds=time.monotonic() - started,
         duckdb_seconds=events.duckdb_seconds,
     )
+
+
+@contextmanager
+def _interrupts_noted() -> Iterator[list[KeyboardInterrupt]]:
+    """Note each interrupt that is raised.
+
+    Python drops one that comes where nothing can be raised, as while an object is finalised, and libraries
+    may take it for an error of theirs. Then all would go on as if nothing had been said.
+    """
+    noted: list[KeyboardInterrupt] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        noted.append(KeyboardInterrupt())
+        raise noted[-1]
+
+    if threading.current_thread() is not threading.main_thread():
+        yield noted
+        return
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield noted
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class _Events:

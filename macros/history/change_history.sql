@@ -8,7 +8,7 @@
 {%- endmacro %}
 
 
-{% macro _change_rows(relation, entity_keys, available_at, columns, is_deleted, where, increment=none) -%}
+{% macro _change_rows(relation, entity_keys, available_at, columns, is_deleted, where, increment=none, since=none) -%}
     {%- set keys = entity_keys | join(', ') -%}
 with changes as (
 
@@ -63,7 +63,7 @@ instants as (
 {% endif %}
 final as (
 
-    {{ assay.history_of_states('states', entity_keys, columns, '_is_deleted') }}
+    {{ assay.history_of_states('states', entity_keys, columns, '_is_deleted', since) }}
 
 )
 

@@ -1,4 +1,4 @@
-{% macro history_of_states(states, entity_keys, columns, is_deleted=none) -%}
+{% macro history_of_states(states, entity_keys, columns, is_deleted=none, since=none) -%}
     {%- set keys = entity_keys | join(', ') -%}
 with marked as (
 
@@ -39,7 +39,7 @@ followed as not materialized (
 
 -- Values that arrive again open no row; when they did is kept, so that their age is known at every instant.
 final as (
-
+    {% for end in (['_next_at < ' ~ since, '_next_at >= ' ~ since] if since else [none]) %}
     select
         {{ keys }},
         {%- for column in columns %}
@@ -50,10 +50,10 @@ final as (
         _updated_at as updated_at,
         null::timestamp[] as confirmed_at
     from followed
-    where _opens_row and _is_last_of_state{{ ' and not ' ~ is_deleted if is_deleted }}
+    where _opens_row and _is_last_of_state{{ ' and not ' ~ is_deleted if is_deleted }}{{ ' and ' ~ end if end }}
 
     union all
-
+    {% endfor %}
     select
         {{ keys }},
         {%- for column in columns %}

@@ -15,7 +15,7 @@
 {%- endmacro %}
 
 
-{% macro _windowed_rows(relation, entity_keys, event_at, available_at, measures, windows, where, increment=none) -%}
+{% macro _windowed_rows(relation, entity_keys, event_at, available_at, measures, windows, where, increment=none, since=none) -%}
     {%- set keys = entity_keys | join(', ') -%}
     {%- set lengths = assay._window_lengths(windows) -%}
     {%- set bounded = assay._shortest_first(lengths) -%}
@@ -179,7 +179,7 @@ points as (
 {% endif %}
 final as (
 
-    {{ assay.history_of_states('states', entity_keys, columns | map(attribute='name') | list) }}
+    {{ assay.history_of_states('states', entity_keys, columns | map(attribute='name') | list, since=since) }}
 
 )
 

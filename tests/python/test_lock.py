@@ -7,12 +7,16 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import duckdb
 import pytest
+from dbt.cli.main import dbtRunnerResult
 from small_project import SmallProject
 
+from assay.leakage.erased import Silent
+from assay.runs import dbt_run
 from assay.runs.fault import LOCKED, Fault
 from assay.runs.lock import Holder, current_holder, lock_file, locked
 
@@ -159,6 +163,24 @@ def test_an_interrupted_build_says_so_and_publishes_nothing(project: SmallProjec
     assert errors.strip() == "Error: Interrupted: nothing is published. Build again to go on."
     assert project.runs()[-1][0] == "failed"
     assert project.published.read_bytes() == before
+
+
+def test_an_interrupt_that_gets_lost_on_the_way_still_counts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    class Swallows:
+        def __init__(self, callbacks: object) -> None: ...
+
+        def invoke(self, arguments: list[str]) -> dbtRunnerResult:
+            with suppress(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+            return dbtRunnerResult(success=True)
+
+    monkeypatch.setattr(dbt_run, "dbtRunner", Swallows)
+    before = signal.getsignal(signal.SIGINT)
+    outcome = dbt_run.run_dbt([], warehouse=tmp_path / "x", on_start=lambda _: None, watcher=Silent())
+    assert isinstance(outcome.exception, KeyboardInterrupt)
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def wait_until_running(project: SmallProject) -> None:

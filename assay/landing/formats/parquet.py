@@ -35,9 +35,24 @@ def read_parquet(
             tally.row_lines += len(records)
             yield build(list(range(first, first + len(records))), records, [])
         else:
-            documents = b"\n".join(json.dumps(row, default=str).encode() for row in batch.to_pylist())
+            rows = _without_nanoseconds(batch).to_pylist()
+            documents = b"\n".join(json.dumps(row, default=str).encode() for row in rows)
             tally.lines = first - 1
             yield from jsonl_batch(documents, arrow_schema(table), file_id, tally)
+
+
+def _without_nanoseconds(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Make texts of times that Python's own cannot hold: whether pandas is there must make no difference."""
+    return pa.RecordBatch.from_arrays(
+        [
+            column.cast(pa.string())
+            if (pa.types.is_timestamp(column.type) or pa.types.is_time64(column.type))
+            and column.type.unit == "ns"
+            else column
+            for column in batch.columns
+        ],
+        batch.schema.names,
+    )
 
 
 def _as_text(batch: pa.RecordBatch) -> list[list[str | None]]:
