@@ -9,8 +9,9 @@ import duckdb
 from rich.console import Console
 
 from assay.features.views import FeatureView
-from assay.features.warehouse import opened, quoted
+from assay.features.warehouse import opened
 from assay.runs.report import line, table_titled
+from assay.sql import quoted
 
 _SAMPLE_WIDTH = 26
 

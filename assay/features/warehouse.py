@@ -10,6 +10,7 @@ import duckdb
 
 from assay.runs.fault import LOCKED, Fault, known_fault
 from assay.runs.places import Places, landing_folder
+from assay.sql import quoted, text
 
 
 @contextmanager
@@ -35,10 +36,4 @@ def opened(warehouse: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def _attach(connection: duckdb.DuckDBPyConnection, file: Path, name: str) -> None:
-    path = str(file).replace("'", "''")
-    connection.execute(f"attach '{path}' as {quoted(name)} (read_only)")
-
-
-def quoted(name: str) -> str:
-    """Return a name as SQL has it."""
-    return '"' + name.replace('"', '""') + '"'
+    connection.execute(f"attach {text(file)} as {quoted(name)} (read_only)")

@@ -19,7 +19,8 @@ import duckdb
 
 from assay.leakage.declared import AVAILABLE_AT, SPLIT, WEIGHT, Features, TrainingSet, Windows
 from assay.leakage.findings import Check
-from assay.leakage.tables import columns_of, quoted
+from assay.leakage.tables import columns_of
+from assay.sql import quoted
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _TOLERANCE = 1e-9
@@ -49,7 +50,7 @@ def check_by_brute_force(
 ) -> Check:
     """Compute the features of some rows again, drawn by a hash of their keys and the seed."""
     check = Check("brute force", unchecked=list(training_set.unread))
-    keys = quoted(training_set.keys)
+    keys = quoted(*training_set.keys)
     cursor = connection.execute(
         f"select * from {training_set.relation} where prediction_at is not null "
         f"order by md5(concat_ws('|', {seed}, {keys})), {keys} limit {sample}"
@@ -153,7 +154,7 @@ def _expected(
         if name in used:
             query = f"select *, ({expression}) as {name} from ({query})"
     wanted = [*features.columns, *features.derived]
-    found = connection.execute(f"select {quoted(wanted)} from ({query}) order by _row").fetchall()
+    found = connection.execute(f"select {quoted(*wanted)} from ({query}) order by _row").fetchall()
     return {features.prefix + name: [row[position] for row in found] for position, name in enumerate(wanted)}
 
 
@@ -211,8 +212,8 @@ def _events(
     expressions = ", ".join(f"({expression})" for expression in inputs.values())
     found: dict[tuple[Any, ...], list[Event]] = defaultdict(list)
     for row in connection.execute(
-        f"select {quoted(keys)}, ({windows.event_at}), ({available_at}), {expressions} "
-        f"from {windows.relation} semi join _entities using ({quoted(keys)}) where {windows.where or 'true'}"
+        f"select {quoted(*keys)}, ({windows.event_at}), ({available_at}), {expressions} "
+        f"from {windows.relation} semi join _entities using ({quoted(*keys)}) where {windows.where or 'true'}"
     ).fetchall():
         entity, (event_at, known_at, *values) = row[: len(keys)], row[len(keys) :]
         found[entity].append(Event(event_at, known_at, dict(zip(inputs, values, strict=True))))

@@ -11,7 +11,8 @@ import duckdb
 
 from assay.leakage.declared import SPLIT, WEIGHT, History, TrainingSet
 from assay.leakage.findings import Check
-from assay.leakage.tables import columns_of, literal, number, one_row, quoted, same
+from assay.leakage.tables import columns_of, literal, number, one_row, same
+from assay.sql import quoted, text
 
 _WHOLE, _ERASED = "whole", "erased"
 # What later arrivals change by right; `updated_at` is compared as it stood at each instant.
@@ -50,8 +51,7 @@ def check_erasure(training_set: TrainingSet, whole: Path, erased: Path, at: date
 def _both(whole: Path, erased: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect() as connection:
         for name, path in ((_WHOLE, whole), (_ERASED, erased)):
-            file = str(path).replace("'", "''")
-            connection.execute(f"attach '{file}' as {name} (read_only)")
+            connection.execute(f"attach {text(path)} as {name} (read_only)")
         yield connection
 
 
@@ -66,14 +66,14 @@ def _compare_rows(
         )
     for name, other in ((_WHOLE, _ERASED), (_ERASED, _WHOLE)):
         lost = (
-            f"from {name}_rows anti join {other}_rows using ({quoted(keys)}) "
+            f"from {name}_rows anti join {other}_rows using ({quoted(*keys)}) "
             f"where outcome_known_at <= {literal(at)}"
         )
         if rows := number(connection, f"select count(*) {lost}"):
             check.found(
                 "(row)",
                 rows,
-                one_row(connection, f"select {quoted(keys)} {lost} order by all limit 1"),
+                one_row(connection, f"select {quoted(*keys)} {lost} order by all limit 1"),
                 "there" if name == _WHOLE else "not there",
                 f"{'not ' * (name == _WHOLE)}there, as without what came later",
                 "What was to be known only later decides which rows there are: leave it out of the spine.",
@@ -118,10 +118,10 @@ def _compare_history(
     for name in (_WHOLE, _ERASED):
         connection.execute(
             f"create or replace temp table {name}_states as "
-            f"select {quoted(keys)}, {start} as _from, "
+            f"select {quoted(*keys)}, {start} as _from, "
             f"case when {end} <= {literal(at)} then {end} end as _to, "
             f"list_filter({arrivals}, lambda arrival: arrival <= {literal(at)}) as _arrivals, "
-            f"true as _holds, {quoted(columns)} "
+            f"true as _holds, {quoted(*columns)} "
             f"from {name}.{history.relation} where {start} <= {literal(at)}"
         )
     rows = number(connection, "select count(*) from whole_states")
@@ -131,7 +131,7 @@ def _compare_history(
     connection.execute(
         "create or replace temp table instants as "
         + " union ".join(
-            f"select {quoted(keys)}, unnest([_from, _to] || coalesce(_arrivals, [])) as _at "
+            f"select {quoted(*keys)}, unnest([_from, _to] || coalesce(_arrivals, [])) as _at "
             f"from {name}_states"
             for name in (_WHOLE, _ERASED)
         )
@@ -141,7 +141,7 @@ def _compare_history(
         values = ", ".join(f'case when _stands then s."{column}" end as "{column}"' for column in columns)
         connection.execute(
             f"create or replace temp table {name}_at_instants as "
-            f"select {quoted(keys, 'i')}, i._at, "
+            f"select {quoted(*keys, of='i')}, i._at, "
             "coalesce(s._holds and coalesce(i._at < s._to, true), false) as _stands, "
             f"case when _stands then {until_now} end as updated_at, "
             f"{values} from instants as i asof left join {name}_states as s "
@@ -171,8 +171,8 @@ def _differences(
         if rows:
             first = one_row(
                 connection,
-                f'select {quoted(keys, "w")}, w."{column}" as _value, e."{column}" as _expected {pairs} '
-                f"where {differing[column]} order by {quoted(keys, 'w')} limit 1",
+                f'select {quoted(*keys, of="w")}, w."{column}" as _value, e."{column}" as _expected {pairs} '
+                f"where {differing[column]} order by {quoted(*keys, of='w')} limit 1",
             )
             value, expected = first.pop("_value"), first.pop("_expected")
             found[column] = (rows, (first, value, expected))

@@ -6,7 +6,8 @@ import duckdb
 
 from assay.leakage.declared import AVAILABLE_AT, TrainingSet, Windows
 from assay.leakage.findings import Check
-from assay.leakage.tables import columns_of, number, one_row, quoted, same
+from assay.leakage.tables import columns_of, number, one_row, same
+from assay.sql import quoted
 
 _BY_AVAILABILITY = (
     "Give windowed_history the column available_at: it says when the event could first be used."
@@ -31,14 +32,14 @@ def check_knowledge(training_set: TrainingSet, connection: duckdb.DuckDBPyConnec
 
 def _check_rows(check: Check, training_set: TrainingSet, connection: duckdb.DuckDBPyConnection) -> None:
     """Each label is one row, as it stands there, and is predicted before its outcome is known."""
-    rows, labels, keys = training_set.relation, training_set.label, quoted(training_set.keys)
+    rows, labels, keys = training_set.relation, training_set.label, quoted(*training_set.keys)
     check.rows += number(connection, f"select count(*) from {rows}")
     shared = [column for column in columns_of(connection, labels) if column in columns_of(connection, rows)]
     for there, here, meaning in ((labels, rows, "missing"), (rows, labels, "not among the labels")):
-        other = f"from {there} except all select {quoted(shared)} from {here}"
-        if count := number(connection, f"select count(*) from (select {quoted(shared)} {other})"):
+        other = f"from {there} except all select {quoted(*shared)} from {here}"
+        if count := number(connection, f"select count(*) from (select {quoted(*shared)} {other})"):
             example = one_row(
-                connection, f"select {keys} from (select {quoted(shared)} {other}) order by all limit 1"
+                connection, f"select {keys} from (select {quoted(*shared)} {other}) order by all limit 1"
             )
             check.found(
                 "(row)", count, example, meaning, "each label once, as it is",
@@ -80,7 +81,7 @@ def _check_events(check: Check, view: str, windows: Windows, connection: duckdb.
         if count := number(connection, f"select count(*) {early}"):
             example = one_row(
                 connection,
-                f"select {quoted(windows.entity_keys)}, {used_at} as _value, ({bound}) as _bound "
+                f"select {quoted(*windows.entity_keys)}, {used_at} as _value, ({bound}) as _bound "
                 f"{early} order by all limit 1",
             )
             value, limit = example.pop("_value"), example.pop("_bound")
@@ -101,14 +102,14 @@ def _check_own_events(
     if not set(keys) <= columns_of(connection, windows.relation).keys():
         return
     own = (
-        f"from (select {quoted(keys)}, prediction_at as _asked_at from {training_set.relation}) as asked "
+        f"from (select {quoted(*keys)}, prediction_at as _asked_at from {training_set.relation}) as asked "
         f"inner join (select *, ({windows.available_at}) as _known_at from {windows.relation} "
         f"where {windows.where or 'true'}) as events "
         f"on {same(keys, 'asked', 'events')} and _known_at <= _asked_at"
     )
     if count := number(connection, f"select count(*) {own}"):
         example = one_row(
-            connection, f"select {quoted(keys, 'asked')}, _known_at, _asked_at {own} order by all limit 1"
+            connection, f"select {quoted(*keys, of='asked')}, _known_at, _asked_at {own} order by all limit 1"
         )
         known_at, asked_at = example.pop("_known_at"), example.pop("_asked_at")
         check.found(

@@ -6,7 +6,8 @@ import duckdb
 
 from assay.leakage.declared import LABEL_COLUMNS, SPLIT, WEIGHT, TrainingSet
 from assay.leakage.findings import Check
-from assay.leakage.tables import columns_of, one_row, quoted
+from assay.leakage.tables import columns_of, one_row
+from assay.sql import quoted
 
 # Of each outcome so many rows at least: few are told apart by chance.
 _ENOUGH = 20
@@ -43,8 +44,8 @@ def check_outcome(training_set: TrainingSet, connection: duckdb.DuckDBPyConnecti
         if telling >= _TELLING:
             example = one_row(
                 connection,
-                f'select {quoted(training_set.keys)}, "{column}" as _value from {labelled} and outcome '
-                f"order by {quoted(training_set.keys)} limit 1",
+                f'select {quoted(*training_set.keys)}, "{column}" as _value from {labelled} and outcome '
+                f"order by {quoted(*training_set.keys)} limit 1",
             )
             value = example.pop("_value")
             check.found(

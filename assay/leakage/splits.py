@@ -6,7 +6,8 @@ import duckdb
 
 from assay.leakage.declared import SPLIT, TrainingSet
 from assay.leakage.findings import Check
-from assay.leakage.tables import columns_of, number, one_row, quoted
+from assay.leakage.tables import columns_of, number, one_row
+from assay.sql import quoted
 
 _PARTS = ("train", "validation", "test")
 _NEEDED = ("train", "test")
@@ -31,9 +32,9 @@ def check_splits(training_set: TrainingSet, connection: duckdb.DuckDBPyConnectio
             if rows:
                 first = one_row(
                     connection,
-                    f"select {quoted(training_set.keys)}, outcome_known_at as _value, "
+                    f"select {quoted(*training_set.keys)}, outcome_known_at as _value, "
                     f"{starts_at} as _starts_at {overlap} "
-                    f"order by outcome_known_at desc, {quoted(training_set.keys)} limit 1",
+                    f"order by outcome_known_at desc, {quoted(*training_set.keys)} limit 1",
                 )
                 value, start = first.pop("_value"), first.pop("_starts_at")
                 check.found(

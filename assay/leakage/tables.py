@@ -15,11 +15,6 @@ def columns_of(connection: duckdb.DuckDBPyConnection, relation: str) -> dict[str
     return {name: type_ for name, type_, *_ in rows}
 
 
-def quoted(names: Iterable[str], table: str = "") -> str:
-    """Write names as a list, of a table if it is given."""
-    return ", ".join(f'{table}."{name}"' if table else f'"{name}"' for name in names)
-
-
 def same(names: Iterable[str], left: str, right: str) -> str:
     """Write the condition that two tables have the same keys."""
     return " and ".join(f'{left}."{name}" = {right}."{name}"' for name in names)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import duckdb
 
+from assay.sql import text
+
 
 def has_landing(warehouse: Path) -> bool:
     """Whether files were ever landed in `warehouse`, or copied into it.
@@ -37,8 +39,7 @@ def copy_landing(main_warehouse: Path, warehouse: Path) -> int:
     if not main_warehouse.exists():
         return 0
     with duckdb.connect(str(warehouse)) as connection:
-        path = str(main_warehouse).replace("'", "''")
-        connection.execute(f"attach '{path}' as main_warehouse (read_only)")
+        connection.execute(f"attach {text(main_warehouse)} as main_warehouse (read_only)")
         # landing.warehouse says which moment a warehouse is of.
         tables = connection.execute(
             "select table_name, sql from duckdb_tables() where database_name = 'main_warehouse' "

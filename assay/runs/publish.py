@@ -11,6 +11,7 @@ from pathlib import Path
 import duckdb
 
 from assay.runs.fault import Fault, known_fault
+from assay.sql import quoted, text
 
 GOLD = "gold"
 # What is published as CSV too, and under what name.
@@ -83,17 +84,17 @@ def _write(warehouse: Path, file: Path, wanted: set[str]) -> tuple[int, int]:
             """,
             [GOLD, sorted(wanted)],
         ).fetchall()
-        connection.execute(f"attach {_text(str(file))} as published (read_write)")
+        connection.execute(f"attach {text(file)} as published (read_write)")
         connection.execute(f"create schema published.{GOLD}")
         for relation, comment in relations:
-            copy = f"published.{GOLD}.{_name(relation)}"
-            source = f"{GOLD}.{_name(relation)}"
+            copy = f"published.{GOLD}.{quoted(relation)}"
+            source = f"{GOLD}.{quoted(relation)}"
             try:
                 rows += connection.execute(f"create table {copy} as from {source}").fetchall()[0][0]
             except duckdb.Error as error:
                 raise known_fault(error) or Fault(f"{source} cannot be published: {error}") from error
             if comment:
-                connection.execute(f"comment on table {copy} is {_text(comment)}")
+                connection.execute(f"comment on table {copy} is {text(comment)}")
             for column, column_comment in connection.execute(
                 """
                 select column_name, comment from duckdb_columns()
@@ -104,7 +105,7 @@ def _write(warehouse: Path, file: Path, wanted: set[str]) -> tuple[int, int]:
                 """,
                 [GOLD, relation],
             ).fetchall():
-                connection.execute(f"comment on column {copy}.{_name(column)} is {_text(column_comment)}")
+                connection.execute(f"comment on column {copy}.{quoted(column)} is {text(column_comment)}")
         # Closing would do it too, but keep silent if it failed, and the rest of the file would be in a log.
         connection.execute("checkpoint published")
     return len(relations), rows
@@ -113,10 +114,10 @@ def _write(warehouse: Path, file: Path, wanted: set[str]) -> tuple[int, int]:
 def _write_csv(published: Path, files: dict[str, Path]) -> None:
     """Write published tables as CSV: with a header, in UTF-8, ordered by their columns."""
     with duckdb.connect() as connection:
-        connection.execute(f"attach {_text(str(published))} as published (read_only)")
+        connection.execute(f"attach {text(published)} as published (read_only)")
         for relation, file in files.items():
-            rows = f"from published.{GOLD}.{_name(relation)} order by all"
-            connection.execute(f"copy ({rows}) to {_text(str(file))} (format csv, header)")
+            rows = f"from published.{GOLD}.{quoted(relation)} order by all"
+            connection.execute(f"copy ({rows}) to {text(file)} (format csv, header)")
 
 
 def _temporary(target: Path) -> Path:
@@ -136,11 +137,3 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _name(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _text(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

@@ -15,7 +15,7 @@ import jinja2
 import yaml
 
 from assay.runs.fault import MISUSED, Fault
-from assay.training.sql import quoted
+from assay.sql import quoted
 
 PREFIX = "trn_"
 

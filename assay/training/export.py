@@ -14,9 +14,9 @@ import pyarrow as pa
 
 from assay.runs.display import Display
 from assay.runs.fault import MISUSED, Fault, known_fault
+from assay.sql import quoted, text
 from assay.training.card import CARD_FORMATS, card
 from assay.training.formats import FORMATS
-from assay.training.sql import quoted, text
 from assay.training.store import Version
 
 _ROWS_A_CHUNK = 1 << 14

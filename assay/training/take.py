@@ -9,10 +9,10 @@ from pathlib import Path
 import duckdb
 
 from assay.runs.fault import Fault, known_fault
+from assay.sql import quoted, text
 from assay.training.code import SetInManifest
 from assay.training.content import content_of
 from assay.training.source import Source
-from assay.training.sql import quoted, text
 from assay.training.store import (
     DATA,
     Column,
