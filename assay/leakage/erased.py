@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 import duckdb
 
-from assay.leakage.declared import Manifest
+from assay.manifest.graph import Manifest
 from assay.runs.dbt_run import Watcher, run_dbt
 from assay.runs.failures import plain_message
 from assay.runs.fault import Fault
@@ -52,7 +50,7 @@ def parse(folder: Path, watcher: Watcher) -> Manifest:
         Fault: it cannot be parsed.
     """
     _dbt(["parse"], folder, None, watcher)
-    return Manifest(folder / "target" / "manifest.json")
+    return Manifest.read(folder / "target" / "manifest.json")
 
 
 def build_erased(
@@ -112,29 +110,17 @@ def _build(arguments: list[str], folder: Path, warehouse: Path, at: datetime, wa
 
 def _dbt(arguments: list[str], folder: Path, warehouse: Path | None, watcher: Watcher) -> None:
     paths = ["--target-path", str(folder / "target"), "--log-path", str(folder / "logs")]
-    with _no_landing(folder):
-        outcome = run_dbt(
-            [*arguments, *paths],
-            warehouse=warehouse or folder / "none.duckdb",
-            on_start=lambda _: None,
-            watcher=watcher,
-        )
+    # Files that have landed since the warehouse was built would be in one of the two alone.
+    empty = folder / "landing"
+    empty.mkdir(parents=True, exist_ok=True)
+    outcome = run_dbt(
+        [*arguments, *paths],
+        warehouse=warehouse or folder / "none.duckdb",
+        landing=empty,
+        on_start=lambda _: None,
+        watcher=watcher,
+    )
     if not outcome.succeeded:
         messages = [each.message for each in outcome.results if str(each.status) == "error"]
         reason = messages[0] if messages else str(outcome.exception)
         raise Fault(f"The warehouse for the check could not be built: {plain_message(reason)}")
-
-
-@contextmanager
-def _no_landing(folder: Path) -> Iterator[None]:
-    """Files that have landed since the warehouse was built would be in one of the two alone."""
-    empty = folder / "landing"
-    empty.mkdir(parents=True, exist_ok=True)
-    before = os.environ.get("ASSAY_LANDING")
-    os.environ["ASSAY_LANDING"] = str(empty)
-    try:
-        yield
-    finally:
-        del os.environ["ASSAY_LANDING"]
-        if before is not None:
-            os.environ["ASSAY_LANDING"] = before

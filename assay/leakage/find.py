@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 import duckdb
 
 from assay.leakage.brute_force import check_by_brute_force
-from assay.leakage.declared import TrainingSet
+from assay.leakage.declared import TrainingSet, read_training_set
 from assay.leakage.erased import Erased, Silent, build_erased, parse
 from assay.leakage.erasure import check_erasure
 from assay.leakage.findings import Check
@@ -51,7 +51,7 @@ def find_leaks(
     with TemporaryDirectory(prefix="assay_leakage_") as temporary:
         folder = Path(temporary)
         manifest = parse(folder, watcher)
-        declared = manifest.training_set(training_set)
+        declared = read_training_set(manifest, training_set)
         moment, until = choose_moment(warehouse, [declared])
         at = at or moment
         erased = build_erased(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import subprocess
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -18,6 +16,7 @@ from assay.landing.discover import LandingFolderMissing, discover
 from assay.landing.progress import listening
 from assay.runs import ledger
 from assay.runs.account import Account, read_account
+from assay.runs.code_version import code_version
 from assay.runs.dbt_run import DbtOutcome, run_dbt
 from assay.runs.display import Display
 from assay.runs.failures import Verdict, judge, plain_message
@@ -127,7 +126,7 @@ def _recorded_build(options: Options, places: Places, display: Display) -> Repor
         command=options.command,
         options=asdict(options) | {"as_of": options.as_of.isoformat() if options.as_of else None},
         as_of=options.as_of,
-        code_version=_code_version(),
+        code_version=code_version(),
     )
 
     def begin(run_id: str) -> None:
@@ -251,13 +250,3 @@ def _end(run: Run, status: ledger.Status) -> None:
 
 def _now() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None)
-
-
-def _code_version() -> str | None:
-    """Return the git commit of the project, with `-dirty` where files differ from it; None without git."""
-    git = shutil.which("git")
-    if git is None:
-        return None
-    command = [git, "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    return result.stdout.strip() or None

@@ -18,8 +18,8 @@ from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.adapters.factory import reset_adapters
 from dbt.cli.main import dbtRunner
 
-# Where the profile looks for the warehouse.
-_WAREHOUSE = "ASSAY_WAREHOUSE"
+# Where the project looks for the warehouse and for the landing folder.
+_WAREHOUSE, _LANDING = "ASSAY_WAREHOUSE", "ASSAY_LANDING"
 # Nothing on the console; all of it in logs/dbt.log.
 _QUIET = ["--log-level", "none", "--log-level-file", "debug", "--no-print", "--no-use-colors"]
 
@@ -53,7 +53,12 @@ class DbtOutcome:
 
 
 def run_dbt(
-    arguments: list[str], *, warehouse: Path, on_start: Callable[[str], None], watcher: Watcher
+    arguments: list[str],
+    *,
+    warehouse: Path,
+    on_start: Callable[[str], None],
+    watcher: Watcher,
+    landing: Path | None = None,
 ) -> DbtOutcome:
     """Run a dbt command in the project of the current folder, without a word on the console.
 
@@ -64,19 +69,17 @@ def run_dbt(
         warehouse: the file the profile is to open.
         on_start: told dbt's invocation id before anything else happens; what it raises stops the run.
         watcher: told of every node.
+        landing: the folder that files are loaded from, None for the project's own.
     """
     events = _Events(on_start, watcher)
     started = time.monotonic()
-    before = os.environ.get(_WAREHOUSE)
-    os.environ[_WAREHOUSE] = str(warehouse)
-    try:
-        with _interrupts_noted() as interrupts:
-            result = dbtRunner(callbacks=[events]).invoke([*_QUIET, *arguments])
-    finally:
-        del os.environ[_WAREHOUSE]
-        if before is not None:
-            os.environ[_WAREHOUSE] = before
-        _release_warehouse()
+    places = {_WAREHOUSE: str(warehouse)} | ({_LANDING: str(landing)} if landing else {})
+    with _environment(places):
+        try:
+            with _interrupts_noted() as interrupts:
+                result = dbtRunner(callbacks=[events]).invoke([*_QUIET, *arguments])
+        finally:
+            _release_warehouse()
     return DbtOutcome(
         succeeded=result.success,
         results=list(getattr(result.result, "results", [])),
@@ -84,6 +87,20 @@ def run_dbt(
         seconds=time.monotonic() - started,
         duckdb_seconds=events.duckdb_seconds,
     )
+
+
+@contextmanager
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 @contextmanager

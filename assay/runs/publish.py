@@ -10,6 +10,7 @@ from pathlib import Path
 
 import duckdb
 
+from assay.disk import sync
 from assay.runs.fault import Fault, known_fault
 from assay.sql import quoted, text
 
@@ -59,10 +60,10 @@ def publish(warehouse: Path, target: Path, relations: set[str]) -> Publication |
             return None
         _write_csv(_temporary(target), {name: _temporary(file) for name, file in csv_files.items()})
         for file in targets:
-            _sync(_temporary(file))
+            sync(_temporary(file))
         for file in targets:
             _temporary(file).replace(file)
-        _sync(target.parent)
+        sync(target.parent)
     finally:
         _remove_leftovers(targets)
     return Publication(target, tables, rows)
@@ -129,11 +130,3 @@ def _remove_leftovers(targets: Iterable[Path]) -> None:
     for target in targets:
         for leftover in target.parent.glob(f".{glob.escape(target.name)}.*"):
             leftover.unlink()
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -11,15 +11,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import yaml
 
+from assay.manifest.calls import calls_of
+from assay.manifest.graph import Manifest, relation_of
 from assay.runs.fault import MISUSED, Fault
-from assay.sql import quoted
 
 PREFIX = "trn_"
 
-_JOIN = "point_in_time_join"
 # Looks, not rows; and what tells engines and people apart.
 _OF_NO_EFFECT = ("docs", "tags", "grants", "persist_docs", "group", "access")
 _OWN_PACKAGE = "assay"
@@ -42,11 +41,11 @@ class SetInManifest:
     """
 
     def __init__(self, manifest: dict[str, Any], name: str) -> None:
-        self._manifest = manifest
+        self._manifest = Manifest(manifest)
         self.name = name
         sets = {
             node["name"]: node
-            for node in manifest["nodes"].values()
+            for node in self._manifest.nodes.values()
             if node["resource_type"] == "model" and node["name"].startswith(PREFIX)
         }
         if name not in sets:
@@ -62,7 +61,7 @@ class SetInManifest:
     @property
     def relation(self) -> str:
         """The table, as SQL names it."""
-        return _relation(self._node)
+        return relation_of(self._node)
 
     @property
     def descriptions(self) -> dict[str, str]:
@@ -75,16 +74,12 @@ class SetInManifest:
 
         A list that other Jinja makes cannot be read without running it, and is left out.
         """
-        environment = jinja2.Environment(extensions=["jinja2.ext.do"], autoescape=False)
         found = []
-        for call in environment.parse(self._node["raw_code"]).find_all(jinja2.nodes.Call):
-            called = getattr(call.node, "name", getattr(call.node, "attr", None))
-            if called == _JOIN and len(call.args) > 2:
-                try:
-                    requests = call.args[2].as_const()
-                except jinja2.nodes.Impossible:
-                    continue
-                found += [feature for request in requests for feature in _features(request)]
+        for join in calls_of("point_in_time_join", self._node["raw_code"]):
+            requests = join.get("features")
+            for request in requests if isinstance(requests, list) else []:
+                if isinstance(request, dict):
+                    found += _features(request)
         return found
 
     @property
@@ -95,9 +90,9 @@ class SetInManifest:
             for node in self._upstream
             if node["schema"] != "silver"
             for parent in node["depends_on"].get("nodes", [])
-            if parent in self._manifest["nodes"] and self._manifest["nodes"][parent]["schema"] == "silver"
+            if parent in self._manifest.nodes and self._manifest.nodes[parent]["schema"] == "silver"
         }
-        return [_relation(self._manifest["nodes"][unique_id]) for unique_id in sorted(seen)]
+        return [relation_of(self._manifest.nodes[unique_id]) for unique_id in sorted(seen)]
 
     @cached_property
     def code(self) -> dict[str, str]:
@@ -106,37 +101,17 @@ class SetInManifest:
         Of the code as written, not as compiled: that names the warehouse's file and the moment it is of.
         """
         parts = {node["name"]: _hash_of_node(node) for node in self._upstream}
-        for unique_id in self._macros():
-            macro = self._manifest["macros"][unique_id]
-            parts[f"macro {macro['name']}"] = _sha256(macro["macro_sql"])
+        for macro in self._manifest.macros_of(self._upstream).values():
+            # Dbt's own are as old as dbt, which the version names.
+            if not macro["package_name"].startswith("dbt"):
+                parts[f"macro {macro['name']}"] = _sha256(macro["macro_sql"])
         variables = yaml.safe_load(Path("dbt_project.yml").read_text()).get("vars") or {}
         parts["vars in dbt_project.yml"] = _sha256(json.dumps(variables, sort_keys=True, default=str))
         return dict(sorted(parts.items()))
 
     @cached_property
     def _upstream(self) -> list[dict[str, Any]]:
-        nodes = self._manifest["nodes"]
-        found: dict[str, dict[str, Any]] = {}
-        todo = [self._node["unique_id"]]
-        while todo:
-            unique_id = todo.pop()
-            if unique_id in nodes and unique_id not in found:
-                found[unique_id] = nodes[unique_id]
-                todo += found[unique_id]["depends_on"].get("nodes", [])
-        return list(found.values())
-
-    def _macros(self) -> set[str]:
-        """The macros used, however deep; dbt's own are as old as dbt, which the version names."""
-        macros = self._manifest["macros"]
-        found: set[str] = set()
-        todo = [macro for node in self._upstream for macro in node["depends_on"].get("macros", [])]
-        while todo:
-            unique_id = todo.pop()
-            package = unique_id.split(".")[1]
-            if unique_id in macros and unique_id not in found and not package.startswith("dbt"):
-                found.add(unique_id)
-                todo += macros[unique_id]["depends_on"]["macros"]
-        return found
+        return list(self._manifest.ancestors([self.name]).values())
 
 
 def unknown_set(name: str, known: list[str]) -> str:
@@ -151,12 +126,10 @@ def hash_of_code(parts: dict[str, str]) -> str:
     return _sha256("\n".join(f"{name}\t{sha256}" for name, sha256 in sorted(parts.items())))
 
 
-def _relation(node: dict[str, Any]) -> str:
-    return f"{quoted(node['schema'])}.{quoted(node['alias'])}"
-
-
 def _features(request: dict[str, Any]) -> list[Feature]:
-    names = [*request.get("columns", []), *request.get("derived", [])]
+    names = [
+        name for part in ("columns", "derived") for name in request.get(part) or [] if isinstance(name, str)
+    ]
     view, prefix = request.get("view", ""), request.get("prefix", "")
     return [Feature(view, name, prefix + name) for name in names]
 

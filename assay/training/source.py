@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import duckdb
 
-from assay.runs.build import _code_version as code_version
+from assay.runs.code_version import code_version
 from assay.runs.dbt_run import run_dbt
 from assay.runs.display import Display
 from assay.runs.failures import judge, plain_message
@@ -146,8 +145,9 @@ def _build(name: str, warehouse: Path, folder: Path, display: Display, as_of: da
     arguments += ["--exclude-resource-type", "unit_test", "--target-path", str(folder / "target")]
     if as_of:
         arguments += ["--vars", json.dumps({"as_of": as_variable(as_of)})]
-    with mock.patch.dict(os.environ, ASSAY_LANDING=str(landing)):
-        return run_dbt(arguments, warehouse=warehouse, on_start=lambda run_id: None, watcher=display)
+    return run_dbt(
+        arguments, warehouse=warehouse, landing=landing, on_start=lambda run_id: None, watcher=display
+    )
 
 
 def _keep_files(warehouse: Path, files: Collection[int]) -> None:

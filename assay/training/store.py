@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import difflib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
+from assay.disk import sync
 from assay.runs.display import Display
 from assay.runs.fault import MISUSED, Fault
 from assay.runs.lock import Holder, locked
@@ -226,16 +226,8 @@ class Store:
     def keep(self, version: Version) -> Version:
         """Put a version in place in one step; the store must be held."""
         for file in version.folder.iterdir():
-            _sync(file)
+            sync(file)
         target = self.folder / version.manifest.version
         version.folder.rename(target)
-        _sync(self.folder)
+        sync(self.folder)
         return Version(version.manifest, target)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

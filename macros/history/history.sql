@@ -29,12 +29,12 @@
             {{ assay._replacement(history, target, cut) if cut else 'select 0' }}
         {%- endcall -%}
     {%- else -%}
-        {%- set parts = assay._parts(history) -%}
+        {%- set parts, since = assay._parts(history), assay._since() -%}
         {%- call statement('main') -%}
-            {{ get_create_table_as_sql(False, rebuilt, assay._part(history, 0, parts)) }}
+            {{ get_create_table_as_sql(False, rebuilt, assay._part(history, 0, parts, since)) }}
         {%- endcall -%}
         {%- for number in range(1, parts) -%}
-            {%- do run_query('insert into ' ~ rebuilt ~ ' by name ' ~ assay._part(history, number, parts)) -%}
+            {%- do run_query('insert into ' ~ rebuilt ~ ' by name ' ~ assay._part(history, number, parts, since)) -%}
         {%- endfor -%}
         {%- if existing -%}
             {%- do adapter.rename_relation(existing, backup) -%}
@@ -103,16 +103,21 @@
 {%- endmacro %}
 
 
-{% macro _part(history, number, parts) -%}
+{#- The next run looks for rows that had not ended when its news came. Written last, they are found without reading all;
+    two days are for what comes late. None where there is no input. -#}
+{% macro _since() -%}
+    {%- set since = run_query("select (max(hour_at) - interval '2 days')::varchar from temp.assay_input").rows[0][0] -%}
+    {{ return("timestamp '" ~ since ~ "'" if since else none) }}
+{%- endmacro %}
+
+
+{% macro _part(history, number, parts, since) -%}
     {%- set rows, input = history.rows, dict(history.arguments) -%}
     {%- if parts > 1 -%}
         {%- set part = 'hash(' ~ input.entity_keys | join(', ') ~ ') % ' ~ parts ~ ' = ' ~ number -%}
         {%- do input.update({'where': '(' ~ input.where ~ ') and ' ~ part if input.where else part}) -%}
     {%- endif -%}
-    {#- The next run looks for rows that had not ended when its news came. Written last, they are found without reading all;
-        two days are for what comes late. -#}
-    {%- set since = run_query("select (max(hour_at) - interval '2 days')::varchar from temp.assay_input").rows[0][0] -%}
-    {{ rows(since="timestamp '" ~ since ~ "'" if since, **input) }}
+    {{ rows(since=since, **input) }}
 {%- endmacro %}
 
 

@@ -15,8 +15,8 @@ from unittest import mock
 
 import yaml
 
-from assay.leakage.declared import Manifest
 from assay.leakage.erased import Silent
+from assay.manifest.graph import Manifest
 from assay.runs.dbt_run import run_dbt
 
 PROJECT = Path(__file__).parents[2]
@@ -251,7 +251,7 @@ class LeakProject:
 
     @property
     def manifest(self) -> Manifest:
-        return Manifest(self.root / "target" / "manifest.json")
+        return Manifest.read(self.root / "target" / "manifest.json")
 
     @contextmanager
     def entered(self) -> Iterator[None]:

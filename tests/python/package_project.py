@@ -56,9 +56,15 @@ class PackageProject:
             return [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
 
 
-def make_package_project(root: Path) -> PackageProject:
-    """Lay out the project as `dbt deps` would: Assay, and the package it needs, under `dbt_packages`."""
-    shutil.copytree(HERE / "package_project", root)
+def make_package_project(root: Path, *, models: bool = True) -> PackageProject:
+    """Lay out the project as `dbt deps` would: Assay, and the package it needs, under `dbt_packages`.
+
+    Args:
+        root: the folder to make.
+        models: whether the project's own models are in it, or its sources alone.
+    """
+    left_out = shutil.ignore_patterns(*([] if models else ["*.sql"]))
+    shutil.copytree(HERE / "package_project", root, ignore=left_out)
     installed = root / "dbt_packages" / "assay"
     for name in OF_THE_PACKAGE:
         source, target = PROJECT / name, installed / name

@@ -211,10 +211,7 @@ def test_features_joined_are_those_known_then(project: PackageProject, runs: lis
 
 def test_long_runs_of_the_same_values_are_one_row_each(tmp_path: Path) -> None:
     """Runs of all lengths, over many of the chunks that DuckDB works in."""
-    trial = make_package_project(tmp_path / "trial")
-    for path in (trial.root / "models").glob("*.sql"):
-        path.unlink()
-    trial.create("questions", "nothing int", [])
+    trial = make_package_project(tmp_path / "trial", models=False)
     with duckdb.connect(trial.path) as connection:
         connection.execute(
             """
@@ -332,10 +329,7 @@ def test_an_event_without_a_time_is_an_error(tmp_path: Path) -> None:
 
 def test_a_history_made_in_parts_is_the_same(tmp_path: Path) -> None:
     """Where memory is short, entities are computed some after others."""
-    trial = make_package_project(tmp_path / "trial")
-    for path in (trial.root / "models").glob("*.sql"):
-        path.unlink()
-    trial.create("questions", "nothing int", [])
+    trial = make_package_project(tmp_path / "trial", models=False)
     with duckdb.connect(trial.path) as connection:
         connection.execute(
             """
@@ -375,9 +369,7 @@ def test_a_history_whose_ranges_overlap_is_refused_before_anything_joins_to_it(t
         "unbound": ([("a", 0, None)], "a bound is absent"),
         "sound": ([("a", 0, 3), ("a", 3, 5), ("b", 1, 4)], None),
     }
-    trial = make_package_project(tmp_path / "trial")
-    for path in (trial.root / "models").glob("*.sql"):
-        path.unlink()
+    trial = make_package_project(tmp_path / "trial", models=False)
     columns = "history varchar, machine varchar, valid_from timestamp, valid_to timestamp"
     rows = [
         (name, machine, START + start * DAY, None if end is None else START + end * DAY)

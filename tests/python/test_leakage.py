@@ -26,10 +26,11 @@ from rich.console import Console
 from assay.demo import generate
 from assay.leakage import Check, check, find_leaks
 from assay.leakage.brute_force import check_by_brute_force
-from assay.leakage.calls import Ref, Unread, calls_of
+from assay.leakage.declared import read_training_set
 from assay.leakage.erased import Erased, Silent, build_erased
 from assay.leakage.moment import choose_moment
 from assay.leakage.report import print_checks
+from assay.manifest.calls import Ref, Unread, calls_of
 from assay.runs.fault import Fault
 
 TRAINING_SETS = ("trn_fraud", "trn_churn", "trn_recommendation")
@@ -64,7 +65,7 @@ class Planted:
     erased: Erased
 
     def check(self, training_set: str, sample: int = SAMPLE) -> dict[str, Check]:
-        declared = self.erased.manifest.training_set(training_set)
+        declared = read_training_set(self.erased.manifest, training_set)
         checks = check(declared, warehouse=self.project.warehouse, erased=self.erased, sample=sample)
         return {each.name: each for each in checks}
 
@@ -91,7 +92,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory, year_landing: Path) -> Pla
     names = [*TRAINING_SETS, *(leak.training_set for leak in (*LEAKS, FITTED_ON_TRAINING_ROWS))]
     project.build(names)
     manifest = project.manifest
-    _, until = choose_moment(project.warehouse, [manifest.training_set(name) for name in TRAINING_SETS])
+    _, until = choose_moment(project.warehouse, [read_training_set(manifest, name) for name in TRAINING_SETS])
     with duckdb.connect(project.warehouse, read_only=True) as connection:
         [(at,)] = connection.sql(MOMENT).fetchall()
     folder = tmp_path_factory.mktemp("erased")
@@ -103,7 +104,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory, year_landing: Path) -> Pla
             at=at,
             labelled_until=until,
             folder=folder,
-            scramble=manifest.training_set("trn_fraud").scramble or [],
+            scramble=read_training_set(manifest, "trn_fraud").scramble or [],
             watcher=Silent(),
         )
     return Planted(project, erased)
@@ -166,7 +167,7 @@ def test_what_is_erased_is_gone_and_rows_stay(planted: Planted) -> None:
 
 
 def test_the_moment_chosen_has_something_on_its_way_and_rows_just_before(planted: Planted) -> None:
-    declared = planted.erased.manifest.training_set("trn_fraud")
+    declared = read_training_set(planted.erased.manifest, "trn_fraud")
     at, until = choose_moment(planted.project.warehouse, [declared])
     [(pending, before, last)] = planted.query(
         "select count(*) filter (event_at <= moment and available_at > moment), "
@@ -327,7 +328,7 @@ def test_a_macro_that_counts_events_when_they_happen_is_caught(tmp_path: Path, y
     project.build(["trn_fraud"])
     with duckdb.connect(project.warehouse, read_only=True) as connection:
         found = check_by_brute_force(
-            project.manifest.training_set("trn_fraud"), connection, sample=SAMPLE, seed=1
+            read_training_set(project.manifest, "trn_fraud"), connection, sample=SAMPLE, seed=1
         )
     assert {"transaction_count_24h", "amount_sum_24h"} <= {each.column for each in found.findings}
 
@@ -348,18 +349,18 @@ def test_find_leaks_only_reads_the_warehouse(planted: Planted) -> None:
 
 def test_what_is_no_training_set_is_refused(planted: Planted) -> None:
     with pytest.raises(Fault, match=r"lbl_fraud is no training set: .*outcome_known_at, and reads 0"):
-        planted.erased.manifest.training_set("lbl_fraud")
+        read_training_set(planted.erased.manifest, "lbl_fraud")
     with pytest.raises(Fault, match="There is no model trn_frauds"):
-        planted.erased.manifest.training_set("trn_frauds")
+        read_training_set(planted.erased.manifest, "trn_frauds")
     with TemporaryDirectory() as folder:
         empty = Path(folder) / "assay.duckdb"
         duckdb.connect(empty).close()
         with pytest.raises(Fault, match="trn_fraud is not built"):
-            choose_moment(empty, [planted.erased.manifest.training_set("trn_fraud")])
+            choose_moment(empty, [read_training_set(planted.erased.manifest, "trn_fraud")])
 
 
 def test_outcomes_that_could_not_be_scrambled_are_told(planted: Planted) -> None:
-    declared = replace(planted.erased.manifest.training_set("trn_fraud"), scramble=None)
+    declared = replace(read_training_set(planted.erased.manifest, "trn_fraud"), scramble=None)
     found = check(declared, warehouse=planted.project.warehouse, erased=planted.erased, sample=1)
     assert "meta.label.scramble" in found[0].unchecked[0]
 

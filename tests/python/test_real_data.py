@@ -13,7 +13,9 @@ ORDER_LINES = (
 CARD_TRANSACTIONS = f"read_csv('{LANDING}/payments/card_transactions/*.csv.gz', all_varchar = true)"
 
 pytestmark = pytest.mark.skipif(
-    not LANDING.is_dir(), reason="the data is not part of the repository, and does not lie beside it"
+    not LANDING.is_dir(),
+    reason=f"{LANDING} is absent: what is tested here of published data sets, which are not part of the "
+    "repository, the other tests hold of demo data",
 )
 
 

@@ -49,7 +49,6 @@ final as (
 
     select
         split_rows.*,
-        -- What comes after training must not show in a weight.
         {{ balanced_weight('outcome', "split = 'train'") }} as weight
     from split_rows
 

@@ -1,0 +1,1 @@
+"""What dbt wrote down of the project when it last parsed it."""
