@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 
 from assay.features.commands import app as features
+from assay.online.commands import StoreUrl
+from assay.online.commands import app as online
 from assay.runs.messages import faults_as_messages
 from assay.training.commands import app as training_set
 
@@ -19,6 +21,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 app.add_typer(features, name="features")
+app.add_typer(online, name="online")
 app.add_typer(training_set, name="training-set")
 
 
@@ -105,3 +108,48 @@ def status() -> None:
         from assay.runs.status import print_status
 
         print_status(find_places(), console_for_people())
+
+
+@app.command()
+def parity(
+    view: Annotated[str | None, typer.Option(help="Look at this view, and no other.")] = None,
+    samples: Annotated[int, typer.Option(min=1, help="How many questions each view is asked.")] = 200,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME", help="The instant of all questions (ISO 8601, UTC).", show_default="many"
+        ),
+    ] = None,
+    store: StoreUrl = None,
+    seed: Annotated[int, typer.Option(help="The same seed asks the same questions.")] = 1,
+) -> None:
+    """Compare what is online with the offline point-in-time join, value for value."""
+    with faults_as_messages():
+        from assay.online.request import instant_given
+        from assay.online.stores.open import open_store
+        from assay.runs.places import find_places
+
+        places = find_places()
+        opened = open_store(store, places)
+        moment = instant_given(at) if at else None
+        from assay.features.project import Project
+        from assay.parity.check import check_parity
+        from assay.parity.display import print_parity
+        from assay.runs.display import display_on
+        from assay.runs.report import console_for_people
+
+        console = console_for_people()
+        with display_on(console) as display:
+            found = check_parity(
+                opened,
+                Project(),
+                places.published,
+                view=view,
+                samples=samples,
+                at=moment,
+                seed=seed,
+                tell=lambda name: display.say(f"Asking {name}"),
+            )
+        print_parity(found, console)
+    if any(each.differs for each in found):
+        raise typer.Exit(1)

@@ -69,8 +69,18 @@ class Project:
         Raises:
             Fault: dbt cannot compile it.
         """
-        options = ["--full-refresh", "--no-populate-cache", "--select", model]
-        result = _dbt("compile", *options, manifest=self._manifest)
+        return self._compiled("--full-refresh", "--select", model)
+
+    def compiled_inline(self, sql: str) -> str:
+        """Return SQL with its Jinja carried out, as if it were a model.
+
+        Raises:
+            Fault: dbt cannot compile it.
+        """
+        return self._compiled("--inline", sql)
+
+    def _compiled(self, *what: str) -> str:
+        result = _dbt("compile", "--no-populate-cache", *what, manifest=self._manifest)
         return str(result.results[0].node.compiled_code)
 
 

@@ -25,15 +25,16 @@ def opened(warehouse: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect() as connection:
         connection.execute("set TimeZone = 'UTC'")
         try:
-            _attach(connection, warehouse, warehouse.stem)
+            attach(connection, warehouse, warehouse.stem)
         except duckdb.Error as error:
             fault = known_fault(error)
             published = Places(landing_folder(), warehouse).published
             if fault is None or fault.exit_code != LOCKED or not published.is_file():
                 raise fault or error from error
-            _attach(connection, published, warehouse.stem)
+            attach(connection, published, warehouse.stem)
         yield connection
 
 
-def _attach(connection: duckdb.DuckDBPyConnection, file: Path, name: str) -> None:
+def attach(connection: duckdb.DuckDBPyConnection, file: Path, name: str) -> None:
+    """Attach a file read-only under a name, which SQL that dbt has compiled may know it by."""
     connection.execute(f"attach {text(file)} as {quoted(name)} (read_only)")

@@ -14,6 +14,9 @@ from dbt.exceptions import UninstalledPackagesFoundError
 
 from assay.landing.discover import LandingFolderMissing, discover
 from assay.landing.progress import listening
+from assay.online.published import CATALOG
+from assay.online.stores.open import open_store
+from assay.online.sync import Synced, sync
 from assay.runs import ledger
 from assay.runs.account import Account, read_account
 from assay.runs.code_version import code_version
@@ -61,6 +64,7 @@ class Report:
     verdict: Verdict
     account: Account
     publication: Publication | None = None
+    online: list[Synced] | None = None
     withheld: str | None = None
     failed: bool = False
     warnings: list[str] = field(default_factory=list)
@@ -191,9 +195,12 @@ def _conclude(options: Options, places: Places, run: Run, outcome: DbtOutcome) -
             "--select builds a part, which may leave gold half-checked; build without it to publish"
         )
     else:
-        report.publication = publish(places.warehouse, places.published, _built_in_gold(outcome))
+        built = _built_in_gold(outcome)
+        report.publication = publish(places.warehouse, places.published, built)
         if report.publication is None:
             report.withheld = "no model is in schema gold"
+        elif CATALOG in built and not options.as_of:
+            _put_online(places, report)
     if report.publication:
         run.published_path = str(report.publication.path)
         run.published_at = _now()
@@ -201,6 +208,16 @@ def _conclude(options: Options, places: Places, run: Run, outcome: DbtOutcome) -
         run.published_rows = report.publication.rows
     run.message = report.withheld
     return report
+
+
+def _put_online(places: Places, report: Report) -> None:
+    """Bring the online store to what is published; where it is away, the build is no worse for it."""
+    try:
+        report.online = sync(places.published, open_store(None, places))
+    except Fault as fault:
+        report.warnings.append(
+            f"{fault}\nWhat is online stays as it was. To bring it up to date: assay online sync"
+        )
 
 
 def _built_in_gold(outcome: DbtOutcome) -> set[str]:

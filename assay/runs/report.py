@@ -60,6 +60,14 @@ def print_report(report: Report, console: Console) -> None:
     else:
         kept = f"; {report.places.published} stays as it was" if report.places.published.exists() else ""
         line(console, f"Published  nothing: {report.withheld}{kept}")
+    if report.online is not None:
+        entities, written = (
+            sum(getattr(view, what) for view in report.online) for what in ("entities", "written")
+        )
+        line(
+            console,
+            f"Online     {len(report.online)} feature views, {entities:,} entities: {written:,} written",
+        )
     console.print()
     line(console, "Next")
     for command in _next_commands(report):

@@ -11,16 +11,29 @@
         {%- do assay._refuse(name ~ ' is no feature view: there are ' ~ (known | sort | join(', ') or 'none')) -%}
     {%- endif -%}
     {%- set declared = found[0].config.meta.feature_view -%}
-    {%- set columns = [] -%}
-    {%- for column in found[0].columns if column not in declared['keys'] + ['valid_from', 'valid_to', 'updated_at', 'confirmed_at'] -%}
-        {%- do columns.append(column) -%}
+    {%- set columns, described, pii = [], [], [] -%}
+    {%- for column in found[0].columns.values() if column.name not in ['valid_from', 'valid_to', 'updated_at', 'confirmed_at'] -%}
+        {%- do described.append({'name': column.name, 'type': column.data_type, 'description': column.description}) -%}
+        {%- if column.name not in declared['keys'] -%}
+            {%- do columns.append(column.name) -%}
+        {%- endif -%}
+        {%- if 'pii' in column.tags -%}
+            {%- do pii.append(column.name) -%}
+        {%- endif -%}
     {%- endfor -%}
     {{ return({
         'name': name,
+        'unique_id': found[0].unique_id,
+        'description': found[0].description | trim,
+        'owner': declared.get('owner'),
         'entity': declared.entity,
         'entity_keys': declared['keys'],
         'columns': columns,
-        'max_age': declared.max_age,
+        'described': described,
+        'pii': pii,
+        'online': declared.get('online', false),
+        'online_pii': declared.get('online_pii', false),
+        'max_age': declared.get('max_age'),
         'defaults': declared.defaults or {},
         'derived': declared.derived or [],
         'inputs': declared.inputs or [],

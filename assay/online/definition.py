@@ -1,0 +1,120 @@
+"""What a feature view that is online declares, as `srv_catalog` writes it down."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any
+
+from assay.online.types import kind_of
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True)
+class Column:
+    """A key, a column, a derived feature or a request input; `default` is SQL, None where there is none."""
+
+    name: str
+    type: str
+    description: str = ""
+    default: str | None = None
+    expression: str | None = None
+
+    @cached_property
+    def kind(self) -> str:
+        """How its values travel."""
+        return kind_of(self.type)
+
+
+@dataclass(frozen=True)
+class Build:
+    """What a view's rows are of: the dbt run, and when something last arrived for the view (UTC)."""
+
+    run_id: str
+    known_until: datetime | None
+    synced_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class OnlineView:
+    """A feature view as it is served."""
+
+    name: str
+    text: str
+    build: Build
+    declared: dict[str, Any] = field(repr=False)
+
+    @classmethod
+    def of(cls, definition: str, build: Build) -> OnlineView:
+        """Read a definition."""
+        declared = json.loads(definition)
+        return cls(declared["name"], definition, build, declared)
+
+    @cached_property
+    def keys(self) -> list[Column]:
+        """The columns that name the entity, in the order of the view's declaration."""
+        return _columns(self.declared["keys"])
+
+    @cached_property
+    def columns(self) -> dict[str, Column]:
+        """What is stored, by name, in the order in which it is stored."""
+        return {column.name: column for column in _columns(self.declared["columns"])}
+
+    @cached_property
+    def derived(self) -> dict[str, Column]:
+        """The derived features, by name; each may use those before it."""
+        return {column.name: column for column in _columns(self.declared["derived"])}
+
+    @cached_property
+    def inputs(self) -> dict[str, Column]:
+        """What requests bring along, by name."""
+        return {column.name: column for column in _columns(self.declared["inputs"])}
+
+    @cached_property
+    def max_age(self) -> timedelta | None:
+        """How old values may be; None without limit."""
+        declared = self.declared["max_age"]
+        if declared is None:
+            return None
+        return timedelta(**{_UNITS[declared[-1]]: int(declared[:-1])})
+
+    @property
+    def features(self) -> list[str]:
+        """All that can be asked for."""
+        return [*self.columns, *self.derived]
+
+    def derivation_of(self, names: list[str]) -> list[Column]:
+        """Return the derived features that computing `names` takes, in their order."""
+        wanted = set(names)
+        for column in reversed(self.derived.values()):
+            if column.name in wanted:
+                wanted |= self.derived.keys() & words_in(column)
+        return [column for column in self.derived.values() if column.name in wanted]
+
+    def inputs_of(self, names: list[str]) -> list[Column]:
+        """Return the request inputs that computing `names` takes."""
+        used = {word for column in self.derivation_of(names) for word in words_in(column)}
+        return [column for column in self.inputs.values() if column.name in used]
+
+
+def words_in(column: Column) -> set[str]:
+    """Return the names that a derived feature's expression may use."""
+    return set(_WORD.findall(column.expression or ""))
+
+
+def _columns(declared: list[dict[str, Any]]) -> list[Column]:
+    return [
+        Column(
+            each["name"],
+            each["type"],
+            each.get("description") or "",
+            None if each.get("default") is None else str(each["default"]),
+            each.get("expression"),
+        )
+        for each in declared
+    ]

@@ -1,0 +1,93 @@
+"""Show people what a store holds, what a sync did to it, and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from assay.online.answer import ViewAnswer
+from assay.online.stores.store import Store
+from assay.online.sync import Progress as Told
+from assay.online.sync import Synced
+from assay.online.types import now, shown
+from assay.runs.fault import Fault
+from assay.runs.report import table_titled
+
+
+@contextmanager
+def shown_progress(console: Console) -> Iterator[Told]:
+    """Show a bar for each view while it is written; on a terminal only."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
+        tasks = {}
+
+        def told(view: str, total: int, done: int) -> None:
+            if view not in tasks:
+                tasks[view] = bars.add_task(view, total=total)
+            bars.update(tasks[view], completed=done)
+
+        yield told
+
+
+def print_synced(url: str, done: Sequence[Synced], console: Console) -> None:
+    """Show what a sync did."""
+    table = table_titled(f"Online in {url}")
+    table.add_column("feature view")
+    for name in ("entities", "written", "removed"):
+        table.add_column(name, justify="right")
+    for each in done:
+        table.add_row(each.view, f"{each.entities:,}", f"{each.written:,}", f"{each.removed:,}")
+    console.print(table)
+
+
+def print_status(store: Store, console: Console) -> None:
+    """Show what a store holds.
+
+    Raises:
+        Fault: it holds nothing, or cannot be read.
+    """
+    catalog = store.catalog()
+    if not catalog:
+        raise Fault(f"{store.url} holds no feature views. To fill it: assay online sync")
+    table = table_titled(f"Online in {store.url}")
+    table.add_column("feature view")
+    table.add_column("entities", justify="right")
+    for name in ("known until (UTC)", "synced at (UTC)", "run"):
+        table.add_column(name)
+    for view in catalog.values():
+        table.add_row(
+            view.name,
+            f"{store.entities(view.name):,}",
+            str(view.build.known_until or "-"),
+            f"{view.build.synced_at:%Y-%m-%d %H:%M:%S}" if view.build.synced_at else "-",
+            view.build.run_id[:8],
+        )
+    console.print(table)
+    known = [view.build.known_until for view in catalog.values() if view.build.known_until]
+    if known:
+        age = timedelta(seconds=int((now() - max(known)).total_seconds()))
+        console.print(f"What is known is {age} old." if age > timedelta() else "What is known is of now.")
+
+
+def print_answer(answer: ViewAnswer, key: Sequence[str], console: Console) -> None:
+    """Show the features of one entity, and how each came about."""
+    updated_at = answer.updated_at[0]
+    when = f", last confirmed {updated_at}" if updated_at else ""
+    table = table_titled(f"{answer.view.name} of {', '.join(key)}{when}")
+    table.add_column("feature")
+    table.add_column("value", justify="right")
+    table.add_column("status")
+    rows = zip(answer.features, answer.values[0], answer.statuses[0], answer.is_default[0], strict=True)
+    for name, value, status, is_default in rows:
+        said = "-" if value is None else str(shown(value))
+        table.add_row(name, said, f"{status}, default" if is_default else str(status))
+    console.print(table)

@@ -1,0 +1,126 @@
+"""What the last build published to go online: `srv_catalog`, and a table `srv_<view>` for each view in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from assay.online.definition import Build, OnlineView
+from assay.online.stores.store import Entity
+from assay.online.stretch import key_sql, stretch_sql
+from assay.online.types import now
+from assay.runs.fault import Fault, known_fault
+from assay.sql import quoted, text
+
+CATALOG = "srv_catalog"
+_ENTITIES_AT_A_TIME = 2000
+_VERSIONS = pa.schema([("key", pa.string()), ("version", pa.int64())])
+
+
+@dataclass(frozen=True)
+class Published:
+    """The published file, opened."""
+
+    connection: duckdb.DuckDBPyConnection
+
+    def views(self) -> dict[str, OnlineView]:
+        """Return the views that are to be online, by name."""
+        rows = self.connection.execute(
+            f"select definition, run_id, known_until from gold.{CATALOG} order by feature_view"
+        ).fetchall()
+        views = [
+            OnlineView.of(definition, Build(run_id, known_until)) for definition, run_id, known_until in rows
+        ]
+        return {view.name: view for view in views}
+
+    def compare(self, view: OnlineView, stored: Iterator[tuple[str, int]]) -> Changes:
+        """Find what differs from what a store has.
+
+        Args:
+            view: one that is published.
+            stored: key and version of each entity in the store.
+        """
+        keys, versions = [], []
+        for key, version in stored:
+            keys.append(key)
+            versions.append(version)
+        table = pa.table([pa.array(keys, pa.string()), pa.array(versions, pa.int64())], schema=_VERSIONS)
+        self.connection.register("stored", table)
+        self.connection.execute(
+            f"create or replace temp table wanted as "
+            f"select {key_sql(view.keys)} as key, any_value(version) as version "
+            f"from {_table(view)} group by all"
+        )
+        self.connection.execute(
+            "create or replace temp table changed as from wanted anti join stored using (key, version)"
+        )
+        removed = self.connection.execute("select key from stored anti join wanted using (key)").fetchall()
+        self.connection.unregister("stored")
+        return Changes(
+            self.connection,
+            replace(view, build=replace(view.build, synced_at=now())),
+            _count(self.connection, "wanted"),
+            _count(self.connection, "changed"),
+            [key for (key,) in removed],
+        )
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What must be written to a store so that it holds a view; `entities` are all that it holds then."""
+
+    connection: duckdb.DuckDBPyConnection
+    view: OnlineView
+    entities: int
+    changed: int
+    removed: list[str]
+
+    def batches(self) -> Iterator[list[Entity]]:
+        """Yield the changed entities."""
+        relation = self.connection.execute(
+            f"select key, any_value(changed.version), {stretch_sql(self.view)} "
+            f"from (select *, {key_sql(self.view.keys)} as key from {_table(self.view)}) as rows "
+            "inner join changed using (key) group by key order by key"
+        )
+        while rows := relation.fetchmany(_ENTITIES_AT_A_TIME):
+            yield [Entity(*row) for row in rows]
+
+
+@contextmanager
+def open_published(file: Path) -> Iterator[Published]:
+    """Open the published file.
+
+    Raises:
+        Fault: nothing is published, or nothing of it is to go online.
+    """
+    if not file.is_file():
+        raise Fault(f"Nothing is published yet in {file.parent}. To build: assay build")
+    with duckdb.connect() as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        try:
+            connection.execute(f"attach {text(file)} as published (read_only)")
+            connection.execute("use published")
+            connection.execute(f"describe gold.{CATALOG}")
+        except duckdb.CatalogException as error:
+            raise Fault(
+                f"{file} has no table gold.{CATALOG}: no feature view of the project is online. "
+                "Declare online: true in one, and build again."
+            ) from error
+        except duckdb.Error as error:
+            raise known_fault(error) or error from error
+        yield Published(connection)
+
+
+def _table(view: OnlineView) -> str:
+    return f"gold.{quoted(f'srv_{view.name}')}"
+
+
+def _count(connection: duckdb.DuckDBPyConnection, table: str) -> int:
+    row = connection.execute(f"select count(*) from {table}").fetchone()
+    assert row is not None
+    return int(row[0])

@@ -1,0 +1,167 @@
+"""What is asked of views that are online, checked against what they declare."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from assay.online.definition import Column, OnlineView
+from assay.online.stores.store import Catalog
+from assay.online.stretch import key_text
+from assay.online.types import instant
+from assay.runs.fault import MISUSED, Fault
+
+
+class Refused(Fault):
+    """A request that cannot be answered as it stands; the message says what is allowed."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, MISUSED)
+
+
+@dataclass(frozen=True)
+class ViewRequest:
+    """What is asked of a view: features, entities by the text of their key, and inputs for each of them."""
+
+    view: OnlineView
+    features: list[str]
+    keys: list[str]
+    inputs: dict[str, list[str | None]]
+    at: datetime
+
+
+def view_request(
+    catalog: Catalog,
+    name: str,
+    features: Sequence[str] | None,
+    entities: Mapping[str, Sequence[Any]],
+    at: datetime,
+) -> ViewRequest:
+    """Check what is asked of a view.
+
+    Args:
+        catalog: what the store holds.
+        name: of the view.
+        features: names of columns and derived features; None for all that can be computed.
+        entities: for each key of the view, and for request inputs, a value for each entity.
+        at: the instant (UTC, without zone).
+
+    Raises:
+        Refused: something is unknown, missing, of another type, or before what the store knows.
+    """
+    view = view_named(catalog, name)
+    if features is None:
+        features = [each for each in view.features if all(i.name in entities for i in view.inputs_of([each]))]
+    for feature in features:
+        if feature not in view.features:
+            raise Refused(unknown(f"{name} has no feature {feature}", feature, view.features))
+    if missing := [key.name for key in view.keys if key.name not in entities]:
+        raise Refused(
+            f"{name} needs {_listed(key.name for key in view.keys)}: {_listed(missing)} "
+            f"{'is' if len(missing) == 1 else 'are'} missing."
+        )
+    inputs = view.inputs_of(list(features))
+    if missing := [each.name for each in inputs if each.name not in entities]:
+        raise Refused(
+            f"The features asked of {name} need {_listed(each.name for each in inputs)} with the request: "
+            f"{_listed(missing)} {'is' if len(missing) == 1 else 'are'} missing."
+        )
+    used = [*view.keys, *inputs]
+    lengths = {len(entities[each.name]) for each in used}
+    if len(lengths) > 1:
+        raise Refused(f"{_listed(each.name for each in used)} must have as many values as each other.")
+    texts = [[_key_value(key, value) for value in entities[key.name]] for key in view.keys]
+    known_until = view.build.known_until
+    if known_until is not None and at < known_until:
+        raise Refused(
+            f"{name} is online from {known_until.isoformat()}Z on, when its build last learnt anything; "
+            f"{at.isoformat()}Z lies before. For the past: dbt's point_in_time_join."
+        )
+    return ViewRequest(
+        view,
+        list(features),
+        [key_text(list(values)) for values in zip(*texts, strict=True)],
+        {each.name: [_input_value(each, value) for value in entities[each.name]] for each in inputs},
+        at,
+    )
+
+
+def instant_given(text: str) -> datetime:
+    """Read a time in ISO 8601, in UTC where no offset is given.
+
+    Raises:
+        Refused: it is none.
+    """
+    moment = instant(text)
+    if moment is None:
+        raise Refused(f"{text} is not a time: write it as 2025-06-30 or 2025-06-30T12:00:00+02:00.")
+    return moment
+
+
+def view_named(catalog: Catalog, name: str) -> OnlineView:
+    """Return the view of a name.
+
+    Raises:
+        Refused: the store holds none.
+    """
+    if name not in catalog:
+        raise Refused(unknown(f"There is no feature view {name} online", name, catalog))
+    return catalog[name]
+
+
+def unknown(said: str, name: str, known: Iterable[str]) -> str:
+    """Say that something is unknown, and what is known; the nearest first where there is much."""
+    names = list(known)
+    near = difflib.get_close_matches(name, names, 3)
+    if near and len(names) > 8:
+        return f"{said}: did you mean {_listed(near)}?"
+    return f"{said}: there are {_listed(names) or 'none'}."
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names)
+
+
+def _key_value(key: Column, value: Any) -> str:
+    """Return a key's value as it is stored."""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise Refused(f"{key.name} must be a text or a whole number, not {_said(value)}.")
+    text = str(value)
+    if key.kind in ("whole", "hugeint", "uhugeint"):
+        try:
+            return str(int(text))
+        except ValueError:
+            raise Refused(f"{key.name} must be a whole number, not {_said(value)}.") from None
+    return text
+
+
+def _input_value(column: Column, value: Any) -> str | None:
+    """Return an input's value as text, which SQL casts as it would a column of a spine."""
+    if value is None:
+        return None
+    numbers = column.kind in ("whole", "floating", "decimal", "hugeint", "uhugeint")
+    if column.kind == "boolean":
+        fits = isinstance(value, bool)
+    elif isinstance(value, bool):
+        fits = False
+    elif numbers:
+        fits = isinstance(value, int | float | Decimal | str)
+    else:
+        fits = isinstance(value, str)
+    if not fits:
+        raise wrong_type(column, value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def wrong_type(column: Column, value: Any) -> Refused:
+    """Say that an input is of another type than declared."""
+    return Refused(f"{column.name} must be of type {column.type}, which {_said(value)} is not.")
+
+
+def _said(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."

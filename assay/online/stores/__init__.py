@@ -1,0 +1,1 @@
+"""Where features are online: SQLite within a file, Redis for several machines."""

@@ -1,0 +1,36 @@
+"""Find the online store that is meant."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from assay.online.stores.store import Store
+from assay.runs.fault import MISUSED, Fault
+from assay.runs.places import Places
+
+VARIABLE = "ASSAY_ONLINE_STORE"
+
+
+def open_store(url: str | None, places: Places) -> Store:
+    """Open an online store; it is looked at when it is first used.
+
+    Args:
+        url: `sqlite:PATH` or `redis://HOST:PORT/DATABASE`; None for that of the environment
+            (ASSAY_ONLINE_STORE), or else SQLite beside the warehouse.
+        places: of the project.
+
+    Raises:
+        Fault: the URL is of no kind that is known, or what it needs is not installed.
+    """
+    url = url or os.environ.get(VARIABLE) or f"sqlite:{places.main_warehouse.parent / 'online.sqlite'}"
+    scheme, _, rest = url.partition(":")
+    if scheme == "sqlite" and rest:
+        from assay.online.stores.sqlite import SqliteStore
+
+        return SqliteStore(Path(rest.removeprefix("//") if rest.startswith("///") else rest))
+    if scheme in ("redis", "rediss", "unix"):
+        from assay.online.stores.redis import RedisStore
+
+        return RedisStore(url)
+    raise Fault(f"{url} is no online store: write sqlite:PATH or redis://HOST:PORT/DATABASE.", MISUSED)

@@ -1,0 +1,201 @@
+"""An online store in a SQLite file: readers go on while one writer writes."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from uuid import uuid4
+
+from assay.online.definition import Build, OnlineView
+from assay.online.stores.store import Catalog, Entity, Reading, StoreUnavailable, Wanted, overtaken
+
+_SCHEMA = """
+create table if not exists stamp (value text not null) strict;
+create table if not exists catalog (
+    feature_view text primary key, definition text not null, run_id text not null, known_until text,
+    synced_at text not null
+) strict;
+create table if not exists entities (
+    feature_view text not null, key text not null, version integer not null, stretch text not null,
+    primary key (feature_view, key)
+) strict, without rowid;
+"""
+_SECONDS_TO_WAIT_FOR_A_WRITER = 60.0
+_KEYS_AT_A_TIME = 500
+
+
+class SqliteStore:
+    """The store in a file, which writing creates."""
+
+    def __init__(self, path: Path) -> None:
+        self.url = f"sqlite:{path}"
+        self._path = path
+        self._connection: sqlite3.Connection | None = None
+        self._opened: tuple[int, int] | None = None
+        self._stamp: str | None = None
+        self._catalog: Catalog = {}
+
+    async def read(self, wanted: Sequence[Wanted]) -> Reading:
+        """Read stretches; see `Store`."""
+        with self._reading() as connection:
+            catalog = self._current_catalog(connection)
+            return Reading(catalog, [_read_view(connection, view, keys) for view, keys in wanted])
+
+    def catalog(self) -> Catalog:
+        """Return what the store holds; see `Store`."""
+        if not self._path.exists():
+            return {}
+        with self._reading() as connection:
+            return self._current_catalog(connection)
+
+    def versions(self, view: str) -> Iterator[tuple[str, int]]:
+        """Yield keys and versions; see `Store`."""
+        if self._path.exists():
+            with self._reading() as connection:
+                yield from connection.execute(
+                    "select key, version from entities where feature_view = ?", [view]
+                )
+
+    def entities(self, view: str) -> int:
+        """Count the entities of a view; see `Store`."""
+        with self._reading() as connection:
+            found = connection.execute("select count(*) from entities where feature_view = ?", [view])
+            return int(found.fetchone()[0])
+
+    def write(
+        self,
+        view: OnlineView,
+        changed: Iterable[Sequence[Entity]],
+        removed: Iterable[str],
+        *,
+        instead_of: OnlineView | None,
+    ) -> None:
+        """Bring a view to another build in one transaction; see `Store`."""
+        build = view.build
+        with self._writing() as connection:
+            held = connection.execute(
+                "select run_id, synced_at from catalog where feature_view = ?", [view.name]
+            ).fetchone()
+            expected = (instead_of.build.run_id, _text(instead_of.build.synced_at)) if instead_of else None
+            if held != expected:
+                raise overtaken(view)
+            for batch in changed:
+                connection.executemany(
+                    "insert or replace into entities values (?, ?, ?, ?)",
+                    [(view.name, each.key, each.version, each.stretch) for each in batch],
+                )
+            connection.executemany(
+                "delete from entities where feature_view = ? and key = ?",
+                [(view.name, key) for key in removed],
+            )
+            connection.execute(
+                "insert or replace into catalog values (?, ?, ?, ?, ?)",
+                [view.name, view.text, build.run_id, _text(build.known_until), _text(build.synced_at)],
+            )
+
+    def remove(self, view: str) -> None:
+        """Take a view out; see `Store`."""
+        with self._writing() as connection:
+            connection.execute("delete from entities where feature_view = ?", [view])
+            connection.execute("delete from catalog where feature_view = ?", [view])
+
+    async def close(self) -> None:
+        """Close the file."""
+        if self._connection:
+            self._connection.close()
+            self._connection = None
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        try:
+            connection = self._connected()
+            connection.execute("begin")
+            try:
+                yield connection
+            finally:
+                connection.execute("rollback")
+        except (sqlite3.Error, OSError) as error:
+            self._forget()
+            raise StoreUnavailable(
+                f"The online store {self._path} cannot be read ({error}). To write it: assay online sync. "
+                "If the file is broken, remove it first."
+            ) from error
+
+    def _connected(self) -> sqlite3.Connection:
+        """Return a connection to the file that now has the path: it may have been replaced."""
+        status = self._path.stat()
+        if self._connection is None or self._opened != (status.st_dev, status.st_ino):
+            self._forget()
+            self._connection = sqlite3.connect(
+                self._path, timeout=1.0, isolation_level=None, check_same_thread=False
+            )
+            self._opened = (status.st_dev, status.st_ino)
+        return self._connection
+
+    def _forget(self) -> None:
+        if self._connection:
+            self._connection.close()
+        self._connection, self._stamp = None, None
+
+    def _current_catalog(self, connection: sqlite3.Connection) -> Catalog:
+        (stamp,) = connection.execute("select value from stamp").fetchone()
+        if stamp != self._stamp:
+            rows = connection.execute(
+                "select definition, run_id, known_until, synced_at from catalog order by feature_view"
+            ).fetchall()
+            views = [
+                OnlineView.of(definition, Build(run_id, _moment(known_until), _moment(synced_at)))
+                for definition, run_id, known_until, synced_at in rows
+            ]
+            self._catalog, self._stamp = {view.name: view for view in views}, stamp
+        return self._catalog
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            connection = sqlite3.connect(
+                self._path, timeout=_SECONDS_TO_WAIT_FOR_A_WRITER, isolation_level=None
+            )
+            try:
+                # Readers see the last commit, and wait for nobody.
+                connection.execute("pragma journal_mode = wal")
+                connection.execute("begin immediate")
+                for statement in _SCHEMA.split(";"):
+                    connection.execute(statement)
+                yield connection
+                connection.execute("delete from stamp")
+                connection.execute("insert into stamp values (?)", [uuid4().hex])
+                connection.execute("commit")
+            finally:
+                connection.close()
+        except sqlite3.Error as error:
+            raise StoreUnavailable(
+                f"The online store {self._path} cannot be written ({error}): it holds what it did before. "
+                "If another sync is under way, try again when it is done; if the file is broken, remove it."
+            ) from error
+
+
+def _read_view(connection: sqlite3.Connection, view: str, keys: Sequence[str]) -> list[bytes | str | None]:
+    found: dict[str, str] = {}
+    for start in range(0, len(keys), _KEYS_AT_A_TIME):
+        some = keys[start : start + _KEYS_AT_A_TIME]
+        places = ", ".join("?" * len(some))
+        found.update(
+            connection.execute(
+                f"select key, stretch from entities where feature_view = ? and key in ({places})",
+                [view, *some],
+            ).fetchall()
+        )
+    return [found.get(key) for key in keys]
+
+
+def _text(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None

@@ -1,0 +1,95 @@
+"""What every online store can do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from assay.online.definition import OnlineView
+from assay.runs.fault import Fault
+
+Catalog = dict[str, OnlineView]
+# A view, and the texts of its entities' keys.
+Wanted = tuple[str, Sequence[str]]
+
+
+class StoreUnavailable(Fault):
+    """The store cannot be read now: it is away, locked, broken, or holds nothing."""
+
+
+@dataclass(frozen=True)
+class Entity:
+    """What a store holds of an entity, by the text of its key."""
+
+    key: str
+    version: int
+    stretch: str
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Stretches, in the order asked for, all of one moment; and the catalog of that moment.
+
+    The catalog is the same object as long as the store has not been written to.
+    """
+
+    catalog: Catalog
+    stretches: list[list[bytes | str | None]]
+
+
+class Store(Protocol):
+    """An online store. Reading is done by servers, writing by `assay online sync`, at the same time."""
+
+    url: str
+
+    async def read(self, wanted: Sequence[Wanted]) -> Reading:
+        """Read stretches in one round trip; views the store does not have are read as empty.
+
+        Raises:
+            StoreUnavailable: it cannot be read now.
+        """
+
+    def catalog(self) -> Catalog:
+        """Return what the store holds; empty where nothing has been written yet.
+
+        Raises:
+            StoreUnavailable: it cannot be read now.
+        """
+
+    def versions(self, view: str) -> Iterator[tuple[str, int]]:
+        """Yield the key and the version of each entity of a view."""
+
+    def entities(self, view: str) -> int:
+        """Count the entities of a view."""
+
+    def write(
+        self,
+        view: OnlineView,
+        changed: Iterable[Sequence[Entity]],
+        removed: Iterable[str],
+        *,
+        instead_of: OnlineView | None,
+    ) -> None:
+        """Bring a view to another build in one step: readers see the old one until all of it is there.
+
+        Args:
+            view: what it declares, and what it is of.
+            changed: batches of the entities to put in place.
+            removed: keys of the entities to take out.
+            instead_of: what the store held of the view when the changes were found; None for nothing.
+
+        Raises:
+            StoreUnavailable: it cannot be written now, or another sync was quicker; it holds what it did.
+        """
+
+    def remove(self, view: str) -> None:
+        """Take a view out."""
+
+    async def close(self) -> None:
+        """Let go of files and connections."""
+
+
+def overtaken(view: OnlineView) -> StoreUnavailable:
+    """Say that a view has changed in the store since it was compared."""
+    return StoreUnavailable(f"Another sync wrote {view.name} meanwhile; nothing of it is changed. Try again.")

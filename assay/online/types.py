@@ -1,0 +1,121 @@
+"""How values of SQL types travel: into a store's JSON, out of it, and back into SQL.
+
+Whole numbers, booleans, texts and finite floating-point numbers are JSON's own. Decimals travel as text,
+since readers of JSON take numbers for floating-point; times as microseconds since 1970 (UTC).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+_EPOCH = datetime(1970, 1, 1)
+_WHOLE = ("tinyint", "smallint", "integer", "bigint", "utinyint", "usmallint", "uinteger", "ubigint")
+_FLOATING = ("float", "real", "double")
+_NESTED = ("[]", "struct", "map", "list")
+
+
+def kind_of(data_type: str) -> str:
+    """Tell which of the ways of travelling a type takes.
+
+    Args:
+        data_type: as DuckDB names it, in lower case, such as `decimal(18, 2)`.
+    """
+    name = data_type.lower().strip()
+    if any(word in name for word in _NESTED):
+        return "nested"
+    if name.startswith("decimal") or name.startswith("numeric"):
+        return "decimal"
+    if name.startswith("timestamp"):
+        return "timestamp"
+    if name in _FLOATING:
+        return "floating"
+    if name in (*_WHOLE, "int"):
+        return "whole"
+    return name if name in ("boolean", "date", "hugeint", "uhugeint") else "text"
+
+
+def to_json_sql(expression: str, data_type: str) -> str:
+    """Return SQL that makes what JSON holds of a value."""
+    match kind_of(data_type):
+        case "timestamp":
+            return f"epoch_us({expression})"
+        case "floating":
+            # JSON knows no infinity, and no NaN.
+            return f"if(isfinite({expression}), to_json({expression}), to_json({expression}::varchar))"
+        case "nested":
+            return f"to_json({expression})"
+        case "whole" | "boolean":
+            return expression
+    return f"{expression}::varchar"
+
+
+def from_json(value: Any, kind: str) -> Any:
+    """Return what JSON holds of a value as Python has it; times are UTC, without zone."""
+    if value is None:
+        return None
+    match kind:
+        case "timestamp":
+            return moment_of(value)
+        case "decimal":
+            return Decimal(value)
+        case "floating":
+            return float(value)
+        case "date":
+            return date.fromisoformat(value)
+        case "hugeint" | "uhugeint":
+            return int(value)
+    return value
+
+
+def parameter_sql(parameter: str, data_type: str) -> str:
+    """Return SQL for a list of values, as JSON holds them, as a list of their type."""
+    match kind_of(data_type):
+        case "timestamp":
+            return f"list_transform({parameter}::bigint[], lambda moment: make_timestamp(moment))"
+        case "nested":
+            return f"{parameter}::json[]::{data_type}[]"
+    return f"{parameter}::{data_type}[]"
+
+
+def parameter_value(value: Any, kind: str) -> Any:
+    """Return what a parameter takes for a value as JSON holds it."""
+    return json.dumps(value) if kind == "nested" and value is not None else value
+
+
+def shown(value: Any) -> Any:
+    """Return a value as an answer shows it: times as ISO 8601 in UTC, what JSON cannot hold as text."""
+    if isinstance(value, datetime):
+        return f"{value.isoformat()}Z"
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value
+
+
+def microseconds(moment: datetime) -> int:
+    """Return microseconds since 1970 of a time in UTC, without zone."""
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def moment_of(microseconds_since: int) -> datetime:
+    """Return the time in UTC, without zone, so many microseconds after the beginning of 1970."""
+    return _EPOCH + timedelta(microseconds=microseconds_since)
+
+
+def now() -> datetime:
+    """Return the time in UTC, without zone."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+def instant(text: str) -> datetime | None:
+    """Read a time in ISO 8601 as UTC, without zone: an offset is applied. None where it is none."""
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        return None
+    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment

@@ -1,0 +1,128 @@
+"""Ask the same questions online and offline."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from assay.features.project import Project
+from assay.features.warehouse import attach
+from assay.online.answer import Answerer
+from assay.online.definition import OnlineView
+from assay.online.published import open_published
+from assay.online.request import view_named, view_request
+from assay.online.stores.store import Catalog, Store, StoreUnavailable
+from assay.parity.compare import FeatureParity, compare
+from assay.parity.sample import ASKED_AT, SPINE, draw_spine
+from assay.runs.fault import Fault
+from assay.sql import quoted
+
+SAMPLES = 200
+
+
+def check_parity(
+    store: Store,
+    project: Project,
+    published: Path,
+    *,
+    view: str | None = None,
+    samples: int = SAMPLES,
+    at: datetime | None = None,
+    seed: int = 1,
+    tell: Callable[[str], None] = lambda _: None,
+) -> list[FeatureParity]:
+    """Compare a store's answers with `point_in_time_join` on what is published, value for value.
+
+    Args:
+        store: the online store, which must hold the published build.
+        project: compiles the join.
+        published: the file a build published.
+        view: the one view to look at; None for all.
+        samples: how many questions a view is asked.
+        at: the instant of all questions (UTC, without zone), not before the view's last knowledge; None for
+            many instants.
+        seed: the same seed asks the same questions.
+        tell: told which view is looked at.
+
+    Raises:
+        Fault: the store holds another build, or none; there is no such view; or `at` lies before it.
+    """
+    catalog = store.catalog()
+    if not catalog:
+        raise StoreUnavailable(f"{store.url} holds no feature views. To fill it: assay online sync")
+    views = [view_named(catalog, view)] if view else list(catalog.values())
+    with open_published(published) as source:
+        wanted = source.views()
+    found = []
+    with duckdb.connect() as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        attach(connection, published, project.warehouse.stem)
+        for each in views:
+            tell(each.name)
+            if each.name not in wanted or each.build.run_id != wanted[each.name].build.run_id:
+                raise Fault(
+                    f"{store.url} holds {each.name} of another build than {published}: run assay online sync."
+                )
+            history = f"{quoted(project.warehouse.stem)}.gold.{quoted(each.name)}"
+            rows = draw_spine(connection, each, history, samples=samples, at=at, seed=seed)
+            offline = connection.execute(_joined(project, each)).to_arrow_table().to_pylist()
+            online = asyncio.run(_answers(store, each, rows))
+            found += _compared(each, rows, online, offline)
+    return found
+
+
+def _joined(project: Project, view: OnlineView) -> str:
+    """Return the SQL of the join that a training set would make."""
+    request = {"view": view.name, "columns": list(view.columns), "derived": list(view.derived)}
+    call = f"point_in_time_join('{SPINE}', '{ASKED_AT}', {json.dumps([request])})"
+    sql = project.compiled_inline(f"{{{{ assay.{call} }}}}")
+    return f"select * from ({sql}) order by number"
+
+
+async def _answers(store: Store, view: OnlineView, rows: Sequence[dict[str, Any]]) -> list[list[Any]]:
+    answerer = Answerer(store)
+    words = [*(key.name for key in view.keys), *view.inputs]
+
+    async def ask(row: dict[str, Any]) -> list[Any]:
+        entity = {word: [_as_given(row[word])] for word in words}
+
+        def plan(catalog: Catalog) -> list[Any]:
+            return [view_request(catalog, view.name, view.features, entity, row[ASKED_AT])]
+
+        [answer] = await answerer.answer(plan)
+        return answer.values[0]
+
+    try:
+        return [await ask(row) for row in rows]
+    finally:
+        await store.close()
+
+
+def _as_given(value: Any) -> Any:
+    """Return an input as a client would send it."""
+    return value if isinstance(value, bool | int | float | str) or value is None else str(value)
+
+
+def _compared(
+    view: OnlineView, rows: Sequence[dict[str, Any]], online: list[list[Any]], offline: list[dict[str, Any]]
+) -> list[FeatureParity]:
+    questions = [
+        f"{', '.join(str(row[key.name]) for key in view.keys)} at {row[ASKED_AT].isoformat()}Z"
+        for row in rows
+    ]
+    return [
+        compare(
+            view.name,
+            feature,
+            questions,
+            [values[position] for values in online],
+            [row[feature] for row in offline],
+        )
+        for position, feature in enumerate(view.features)
+    ]

@@ -1,0 +1,42 @@
+"""Show people whether online and offline agree."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from assay.parity.compare import FeatureParity
+from assay.runs.report import table_titled
+
+
+def print_parity(found: Sequence[FeatureParity], console: Console) -> None:
+    """Show a line for each view, and each feature that differs with examples."""
+    table = table_titled("Online against the offline point-in-time join")
+    table.add_column("feature view, feature")
+    for name in ("values", "mismatch", "missing", "extra", "SMAPE"):
+        table.add_column(name, justify="right")
+    for view in dict.fromkeys(each.view for each in found):
+        of_view = [each for each in found if each.view == view]
+        table.add_row(view, *_figures(of_view))
+        for each in of_view:
+            if each.differs:
+                table.add_row(f"  {each.feature}", *_figures([each]), style="red")
+    console.print(table)
+    for each in found:
+        for example in each.examples:
+            console.print(f"{each.view}.{each.feature} of {example}", style="red", soft_wrap=True)
+    if not any(each.differs for each in found):
+        console.print(f"All {sum(each.compared for each in found):,} values are equal.")
+
+
+def _figures(features: Sequence[FeatureParity]) -> list[str]:
+    compared = sum(each.compared for each in features)
+    rates = [
+        sum(each.mismatched for each in features),
+        sum(each.missing for each in features),
+        sum(each.extra for each in features),
+    ]
+    errors = [each.smape for each in features if each.smape is not None]
+    smape = f"{sum(errors) / len(errors):.6f}" if errors else "-"
+    return [f"{compared:,}", *(f"{rate / compared:.2%}" if compared else "-" for rate in rates), smape]

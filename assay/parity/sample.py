@@ -1,0 +1,96 @@
+"""Questions about a view: entities, instants and inputs, drawn the same way each time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any
+
+import duckdb
+
+from assay.online.definition import Column, OnlineView
+from assay.sql import quoted
+
+SPINE = "parity_spine"
+ASKED_AT = "asked_at"
+# How far after the last knowledge is asked: further than most windows reach.
+_HORIZON = timedelta(days=100)
+_UNKNOWN = 0.05
+
+Question = dict[str, Any]
+
+
+def draw_spine(
+    connection: duckdb.DuckDBPyConnection,
+    view: OnlineView,
+    history: str,
+    *,
+    samples: int,
+    at: datetime | None,
+    seed: int,
+) -> list[Question]:
+    """Make the table `parity_spine` of questions, numbered, and return its rows.
+
+    One in twenty entities is unknown to the history. Half of the instants are those at which a value changes,
+    or the microsecond before; the others lie anywhere in the hundred days after the last knowledge.
+
+    Args:
+        connection: has the history attached.
+        view: declares the keys, the inputs, and up to when it knows.
+        history: the feature view's table, as SQL.
+        samples: how many questions.
+        at: the instant of all questions; None for many.
+        seed: the same seed draws the same questions.
+    """
+    asked = [*view.keys, Column(ASKED_AT, "timestamp"), *view.inputs.values()]
+    columns = ", ".join(f"{quoted(column.name)} {column.type}" for column in asked)
+    connection.execute(f"create or replace temp table {SPINE} (number integer, {columns})")
+    rows = list(_questions(connection, view, history, samples, at, Random(seed)))
+    if rows:
+        places = ", ".join("?" * (1 + len(asked)))
+        connection.executemany(f"insert into {SPINE} values ({places})", rows)
+    found = connection.execute(f"from {SPINE} order by number")
+    names = [column[0] for column in found.description or []]
+    return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+
+def _questions(
+    connection: duckdb.DuckDBPyConnection,
+    view: OnlineView,
+    history: str,
+    samples: int,
+    at: datetime | None,
+    random: Random,
+) -> Iterator[list[Any]]:
+    keys = ", ".join(quoted(key.name) for key in view.keys)
+    known_until = view.build.known_until
+    if known_until is None:
+        return
+    entities = connection.execute(
+        f"select {keys}, list(valid_from order by valid_from) from {history} where valid_to > $known_until "
+        f"group by {keys} order by hash({keys}, $seed), {keys} limit $samples",
+        {"known_until": known_until, "seed": random.randrange(1 << 30), "samples": samples},
+    ).fetchall()
+    for number in range(samples if entities else 0):
+        *key, changes = entities[number % len(entities)]
+        if random.random() < _UNKNOWN:
+            key[-1] = -1 - number if view.keys[-1].kind == "whole" else f"unknown {number}"
+        if number % 2:
+            instant = known_until + random.random() * _HORIZON
+        else:
+            instant = random.choice(changes) - timedelta(microseconds=random.randrange(2))
+        inputs = [_input(each, random) for each in view.inputs.values()]
+        yield [number, *key, at or max(instant, known_until), *inputs]
+
+
+def _input(column: Column, random: Random) -> Any:
+    """Draw a value of a type; numbers are small enough for degrees, amounts and counts alike."""
+    match column.kind:
+        case "boolean":
+            return random.random() < 0.5
+        case "timestamp" | "date":
+            return datetime(2020, 1, 1) + timedelta(days=random.randrange(3000))
+        case "text":
+            return f"text {random.randrange(100)}"
+    return f"{random.uniform(-89, 89):.2f}"

@@ -1,0 +1,1 @@
+{{ online_rows('ftr_card__categories') }}

@@ -1,0 +1,1 @@
+{{ online_rows('ftr_card_merchant__pairs') }}

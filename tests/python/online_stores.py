@@ -1,0 +1,56 @@
+"""What was published of a warehouse, and the stores it goes to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from warehouse import Warehouse
+
+from assay.online.answer import Answerer, ViewAnswer
+from assay.online.request import view_request
+from assay.online.stores.store import Store
+from assay.runs.publish import publish
+
+
+def publish_all(warehouse: Warehouse, target: Path) -> Path:
+    """Publish all of gold, as a build does that has passed."""
+    names = warehouse.query("select table_name from duckdb_tables() where schema_name = 'gold'")
+    publish(warehouse.path, target, {name for (name,) in names if not name.endswith("__input")})
+    return target
+
+
+def query(file: Path, sql: str, parameters: Any = None) -> list[tuple]:  # type: ignore[type-arg]
+    """Run SQL on a DuckDB file, which it may change."""
+    with duckdb.connect() as connection:
+        # Under another name than its schema.
+        connection.execute(f"attach '{file}' as opened; use opened")
+        return connection.execute(sql, parameters).fetchall()
+
+
+def ask(
+    store: Store, view: str, features: list[str] | None, at: datetime, **entities: list[Any]
+) -> ViewAnswer:
+    """Ask a store as a server would."""
+
+    async def answered() -> ViewAnswer:
+        try:
+            [answer] = await Answerer(store).answer(
+                lambda catalog: [view_request(catalog, view, features, entities, at)]
+            )
+            return answer
+        finally:
+            await store.close()
+
+    return asyncio.run(answered())
+
+
+def contents(store: Store) -> Iterator[tuple[str, str, int]]:
+    """Yield view, key and version of all that a store holds."""
+    for view in store.catalog():
+        for key, version in sorted(store.versions(view)):
+            yield view, key, version
