@@ -32,6 +32,7 @@ from assay.runs.places import Places, find_places
 from assay.runs.publish import GOLD, Publication, publish
 
 _TARGET_PATH = "target"
+_FILES_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -207,6 +208,10 @@ def _conclude(options: Options, places: Places, run: Run, outcome: DbtOutcome) -
         run.published_tables = report.publication.tables
         run.published_rows = report.publication.rows
     run.message = report.withheld
+    if run.message is None and account.troubled:
+        run.message = f"{len(account.troubled)} landed files could not be loaded: " + ", ".join(
+            file.source_file for file in account.troubled[:_FILES_NAMED]
+        )
     return report
 
 

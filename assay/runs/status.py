@@ -73,7 +73,7 @@ def _print_latest(run: Run, console: Console) -> None:
     line(console, f"Latest build that ended: {_time(run.started_at)} UTC, {run.status}, run {run.run_id}")
     line(console, timing(run.dbt_seconds, run.duckdb_seconds))
     if run.message:
-        line(console, f"Not published: {run.message}")
+        line(console, run.message if run.published_at else f"Not published: {run.message}")
     if run.tables:
         landed = [LandedTable(**{k: v for k, v in table.items() if k != "checked"}) for table in run.tables]
         checked = [CheckedTable(**part) for table in run.tables for part in table["checked"]]

@@ -13,6 +13,9 @@ from assay.training.store import Manifest
 # Those that `datasets` reads.
 CARD_FORMATS = ("parquet", "csv", "jsonl", "arrow")
 
+# The column that says what a row is for.
+_SPLIT = "split"
+
 _NAMES = {"float": "float32", "double": "float64", "date32[day]": "date32"}
 
 
@@ -28,8 +31,9 @@ def card(manifest: Manifest, schema: pa.Schema, format_name: str, split: str | N
         format_name: one of `CARD_FORMATS`, and the ending of the shards' names.
         split: the split that was exported, None for all rows.
     """
-    # Without other word, `datasets` calls all rows train.
-    name = re.sub(r"\W", "_", split or "train")
+    # Without other word, `datasets` calls all rows train, those to test with as well.
+    every = "all_splits" if _SPLIT in schema.names else "train"
+    name = re.sub(r"\W", "_", split or every)
     config: dict[str, Any] = {
         "config_name": "default",
         "data_files": [{"split": name, "path": f"*.{format_name}"}],

@@ -40,7 +40,9 @@ def create(name: str, as_of: datetime | None, display: Display) -> tuple[Version
             source = stack.enter_context(as_built(places, command, display))
             if source is None:
                 stack.close()
-                display.say("The last build was not published, or dbt has run since.")
+                display.say(
+                    "Since dbt last built here, something else has run, or the build was not published."
+                )
         if source is None:
             (workshop / "rebuilt").mkdir()
             source = stack.enter_context(

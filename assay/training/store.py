@@ -186,10 +186,9 @@ class Store:
             return versions[matching[0]]
         if matching:
             raise Fault(f"{text} is not one version: {', '.join(matching)} begin so.", MISUSED)
-        near = difflib.get_close_matches(text, versions, n=1, cutoff=0)
-        raise Fault(
-            f"There is no version {text}. The nearest is {near[0]}; all: assay training-set list", MISUSED
-        )
+        near = difflib.get_close_matches(text, versions, n=1)
+        nearest = f" The nearest is {near[0]}." if near else ""
+        raise Fault(f"There is no version {text}.{nearest} All: assay training-set list", MISUSED)
 
     def newest(self, name: str, known: list[str]) -> Version:
         """Return the newest version of a training set.

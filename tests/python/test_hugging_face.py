@@ -12,6 +12,8 @@ import pytest
 from small_project import SmallProject
 from training_project import ROWS, comparable, create, edit, exported, rows_of, succeed
 
+# A folder that holds rows to test with is not named train.
+WHOLE = "all_splits"
 FORMATS = ("parquet", "arrow", "csv", "jsonl")
 SHARDS = 4
 READERS = 2
@@ -65,14 +67,14 @@ def test_a_folder_loads_whole_with_types_and_values(
     name: str, datasets: Any, folders: dict[str, Path], built_training: SmallProject
 ) -> None:
     loaded = datasets.load_dataset(str(folders[name]))
-    assert list(loaded) == ["train"]
+    assert list(loaded) == [WHOLE]
     rows = rows_of(built_training)
-    assert loaded["train"].column_names == list(rows[0])
+    assert loaded[WHOLE].column_names == list(rows[0])
     assert (
-        loaded["train"].features.arrow_schema.types
+        loaded[WHOLE].features.arrow_schema.types
         == pq.read_schema(next(folders["parquet"].glob("*00000-of*"))).types
     )
-    assert sorted(comparable(list(loaded["train"]))) == sorted(
+    assert sorted(comparable(list(loaded[WHOLE]))) == sorted(
         comparable([as_loaded(name, row) for row in rows])
     )
 
@@ -81,7 +83,7 @@ def test_a_folder_loads_whole_with_types_and_values(
 def test_rows_are_read_by_their_number(
     name: str, datasets: Any, folders: dict[str, Path], files: list[list[dict[str, Any]]]
 ) -> None:
-    loaded = datasets.load_dataset(str(folders[name]), split="train")
+    loaded = datasets.load_dataset(str(folders[name]), split=WHOLE)
     assert len(loaded) == ROWS
     rows = [as_loaded(name, row) for file in files for row in file]
     assert comparable([loaded[number] for number in range(ROWS)]) == comparable(rows)
@@ -96,7 +98,7 @@ def test_readers_side_by_side_read_files_of_their_own(
     folders: dict[str, Path],
     files: list[list[dict[str, Any]]],
 ) -> None:
-    streamed = datasets.load_dataset(str(folders[name]), split="train", streaming=True)
+    streamed = datasets.load_dataset(str(folders[name]), split=WHOLE, streaming=True)
     assert streamed.num_shards == SHARDS
     shards = [comparable([as_loaded(name, row) for row in file]) for file in files]
 
