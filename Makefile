@@ -13,7 +13,7 @@ PACKAGES := dbt_packages/dbt_expectations
 DEMO := data/landing
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test lint docs bench clean
+.PHONY: help setup build serve test lint docs bench clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 10
@@ -36,6 +36,9 @@ ifeq ($(ASSAY_LANDING),)
 	@if [ -z "$$(ls -A $(DEMO) 2>/dev/null)" ]; then $(BIN)/assay demo --out $(DEMO); fi
 endif
 	$(BIN)/assay build
+
+serve: setup ## Serve the features that are online at http://127.0.0.1:6566
+	$(BIN)/assay serve
 
 test: setup ## Run the tests
 	$(BIN)/pytest -n 2 --dist loadfile

@@ -12,6 +12,7 @@ from assay.features.commands import app as features
 from assay.online.commands import StoreUrl
 from assay.online.commands import app as online
 from assay.runs.messages import faults_as_messages
+from assay.server.commands import app as keys
 from assay.training.commands import app as training_set
 
 app = typer.Typer(
@@ -22,6 +23,7 @@ app = typer.Typer(
 )
 app.add_typer(features, name="features")
 app.add_typer(online, name="online")
+app.add_typer(keys, name="keys")
 app.add_typer(training_set, name="training-set")
 
 
@@ -126,11 +128,11 @@ def parity(
     """Compare what is online with the offline point-in-time join, value for value."""
     with faults_as_messages():
         from assay.online.request import instant_given
-        from assay.online.stores.open import open_store
+        from assay.online.stores.open import open_store, store_url
         from assay.runs.places import find_places
 
         places = find_places()
-        opened = open_store(store, places)
+        opened = open_store(store_url(store, places))
         moment = instant_given(at) if at else None
         from assay.features.project import Project
         from assay.parity.check import check_parity
@@ -153,3 +155,36 @@ def parity(
         print_parity(found, console)
     if any(each.differs for each in found):
         raise typer.Exit(1)
+
+
+@app.command()
+def serve(
+    host: Annotated[
+        str, typer.Option(help="Address; at any but this machine's own, API keys are asked for.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="TCP port.")] = 6566,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that answer.")] = 1,
+    store: StoreUrl = None,
+    with_keys: Annotated[
+        bool, typer.Option("--with-keys", help="Ask for API keys at this machine's address too.")
+    ] = False,
+) -> None:
+    """Serve what is online over HTTP."""
+    with faults_as_messages():
+        from assay.runs.display import display_on
+        from assay.runs.fault import MISUSED, Fault
+        from assay.runs.places import find_places
+        from assay.runs.report import console_for_people
+
+        places = find_places()
+        try:
+            from assay.server.serve import serve as run_server
+        except ModuleNotFoundError as missing:
+            raise Fault(
+                f"Serving needs {missing.name}, which is not installed: pip install 'assay[serve]'.", MISUSED
+            ) from missing
+
+        display = display_on(console_for_people())
+        run_server(
+            places, host=host, port=port, workers=workers, store=store, with_keys=with_keys, display=display
+        )

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from assay.online.definition import OnlineView
-from assay.online.derive import Deriver, needed_columns
+from assay.online.derive import Deriver
 from assay.online.request import ViewRequest
 from assay.online.stores.store import Catalog, Store, StoreUnavailable
 from assay.online.stretch import UPDATED_AT, VALUES, row_in_force
@@ -18,28 +17,44 @@ from assay.online.types import from_json, microseconds, moment_of
 _ATTEMPTS = 3
 
 
-class Status(StrEnum):
-    """How a value came about; the names are Feast's."""
+PRESENT: Final = "PRESENT"
+NULL_VALUE: Final = "NULL_VALUE"
+NOT_FOUND: Final = "NOT_FOUND"
+OUTSIDE_MAX_AGE: Final = "OUTSIDE_MAX_AGE"
 
-    PRESENT = "PRESENT"
-    NULL_VALUE = "NULL_VALUE"
-    NOT_FOUND = "NOT_FOUND"
-    OUTSIDE_MAX_AGE = "OUTSIDE_MAX_AGE"
+# How the values of derived features travel: they do not, they are Python's own.
+COMPUTED: Final = "computed"
+
+
+@dataclass(frozen=True)
+class FeatureAnswer:
+    """What is answered of a feature, a value for each entity.
+
+    `raw` are the values as JSON holds them, by their `kind` (see `types`); Python's own where `computed`.
+    `statuses` tell how each came about, in Feast's words; `is_default` where it is the declared default.
+    """
+
+    name: str
+    kind: str
+    raw: list[Any]
+    statuses: list[str]
+    is_default: list[bool]
+
+    @property
+    def values(self) -> list[Any]:
+        """The values as Python has them."""
+        return self.raw if self.kind == COMPUTED else [from_json(value, self.kind) for value in self.raw]
 
 
 @dataclass(frozen=True)
 class ViewAnswer:
-    """What a view answers: a row for each entity, a column for each feature asked for.
+    """What a view answers: a column for each feature asked for.
 
-    `is_default` tells where a value is the view's declared default; `updated_at` is when something last
-    arrived of each entity (UTC), None where nothing is found.
+    `updated_at` is when something last arrived of each entity (UTC), None where nothing is found.
     """
 
     view: OnlineView
-    features: list[str]
-    values: list[list[Any]]
-    statuses: list[list[Status]]
-    is_default: list[list[bool]]
+    features: list[FeatureAnswer]
     updated_at: list[datetime | None]
 
 
@@ -52,8 +67,8 @@ class Answerer:
 
     async def answer(
         self, plan: Callable[[Catalog], Sequence[ViewRequest]], catalog: Catalog | None = None
-    ) -> list[ViewAnswer]:
-        """Answer what a plan asks for.
+    ) -> tuple[Catalog, list[ViewAnswer]]:
+        """Answer what a plan asks for; the catalog that it was planned with comes with it.
 
         Args:
             plan: makes the requests from what the store holds, and raises Refused where it cannot. If the
@@ -74,7 +89,7 @@ class Answerer:
             requests = plan(catalog)
             reading = await self.store.read([(each.view.name, each.keys) for each in requests])
             if reading.catalog is catalog:
-                return [
+                return catalog, [
                     self._answer(request, stretches)
                     for request, stretches in zip(requests, reading.stretches, strict=True)
                 ]
@@ -83,61 +98,44 @@ class Answerer:
 
     def _answer(self, request: ViewRequest, stretches: Sequence[bytes | str | None]) -> ViewAnswer:
         view, at = request.view, microseconds(request.at)
+        selection = view.selection(request.features)
         rows = [row_in_force(stretch, at) for stretch in stretches]
+        found = [_status_of(view, row, at) for row in rows]
+        all_present = found.count(PRESENT) == len(found)
+        none = [None] * (VALUES + len(view.columns))
+        held_rows = [
+            row if row is not None and status is PRESENT else none
+            for row, status in zip(rows, found, strict=True)
+        ]
         defaults = self._deriver.defaults(view)
-        found = [_status_of_row(view, row, at) for row in rows]
-        positions = {name: VALUES + position for position, name in enumerate(view.columns)}
-        needed = {name for name in request.features if name in positions}
-        needed |= set(needed_columns(view, request.features))
-        held = {
-            name: [
-                row[positions[name]] if row is not None and status is Status.PRESENT else None
-                for row, status in zip(rows, found, strict=True)
-            ]
-            for name in needed
-        }
-        filled = {
-            name: [defaults.get(name) if value is None else value for value in values]
-            for name, values in held.items()
-        }
-        derived = self._deriver.derive(request, filled)
-        values, statuses, is_default = [], [], []
+        held, filled = {}, {}
+        for name, position in selection.positions.items():
+            held[name] = filled[name] = [row[VALUES + position] for row in held_rows]
+            if (default := defaults.get(name)) is not None and None in held[name]:
+                filled[name] = [default if value is None else value for value in held[name]]
+        derived = self._deriver.derive(request, selection, filled)
+        answers = []
         for name in request.features:
-            if name in derived:
-                shown = derived[name]
-                status = [_status_of_value(value, row) for value, row in zip(shown, found, strict=True)]
-                default = [False] * len(shown)
-            else:
-                kind = view.columns[name].kind
-                shown = [from_json(value, kind) for value in filled[name]]
-                status = [_status_of_value(value, row) for value, row in zip(held[name], found, strict=True)]
-                default = [
-                    old is None and new is not None for old, new in zip(held[name], shown, strict=True)
+            is_computed = name in derived
+            raw = derived[name] if is_computed else filled[name]
+            before = raw if is_computed else held[name]
+            statuses = found
+            if not all_present or None in before:
+                statuses = [
+                    NULL_VALUE if status is PRESENT and value is None else status
+                    for status, value in zip(found, before, strict=True)
                 ]
-            values.append(shown)
-            statuses.append(status)
-            is_default.append(default)
+            is_default = [old is None and new is not None for old, new in zip(before, raw, strict=True)]
+            kind = COMPUTED if is_computed else view.columns[name].kind
+            answers.append(FeatureAnswer(name, kind, raw, statuses, is_default))
         return ViewAnswer(
-            view,
-            request.features,
-            _by_entity(values, len(rows)),
-            _by_entity(statuses, len(rows)),
-            _by_entity(is_default, len(rows)),
-            [None if row is None else moment_of(row[UPDATED_AT]) for row in rows],
+            view, answers, [None if row is None else moment_of(row[UPDATED_AT]) for row in rows]
         )
 
 
-def _status_of_row(view: OnlineView, row: list[Any] | None, at: int) -> Status:
+def _status_of(view: OnlineView, row: list[Any] | None, at: int) -> str:
     if row is None:
-        return Status.NOT_FOUND
+        return NOT_FOUND
     if view.max_age is not None and at > row[UPDATED_AT] + view.max_age // timedelta(microseconds=1):
-        return Status.OUTSIDE_MAX_AGE
-    return Status.PRESENT
-
-
-def _status_of_value(value: Any, row: Status) -> Status:
-    return Status.NULL_VALUE if row is Status.PRESENT and value is None else row
-
-
-def _by_entity(columns: list[list[Any]], entities: int) -> list[list[Any]]:
-    return [list(row) for row in zip(*columns, strict=True)] if columns else [[] for _ in range(entities)]
+        return OUTSIDE_MAX_AGE
+    return PRESENT

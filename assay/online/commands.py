@@ -29,13 +29,13 @@ def sync(
     """Bring a store to what the last build published; only what differs is written."""
     with faults_as_messages():
         from assay.online.display import print_synced, shown_progress
-        from assay.online.stores.open import open_store
+        from assay.online.stores.open import open_store, store_url
         from assay.online.sync import sync as sync_store
         from assay.runs.places import find_places
         from assay.runs.report import console_for_people
 
         places = find_places()
-        opened = open_store(store, places)
+        opened = open_store(store_url(store, places))
         console = console_for_people()
         with shown_progress(console) as progress:
             done = sync_store(places.published, opened, progress, view)
@@ -47,11 +47,11 @@ def status(store: StoreUrl = None) -> None:
     """Tell what a store holds, of which build, and how old it is."""
     with faults_as_messages():
         from assay.online.display import print_status
-        from assay.online.stores.open import open_store
+        from assay.online.stores.open import open_store, store_url
         from assay.runs.places import find_places
         from assay.runs.report import console_for_people
 
-        print_status(open_store(store, find_places()), console_for_people())
+        print_status(open_store(store_url(store, find_places())), console_for_people())
 
 
 @app.command()
@@ -71,9 +71,9 @@ def get(
     with faults_as_messages():
         from assay.online.display import print_answer
         from assay.online.get import get_one
-        from assay.online.stores.open import open_store
+        from assay.online.stores.open import open_store, store_url
         from assay.runs.places import find_places
         from assay.runs.report import console_for_people
 
-        answer = get_one(open_store(store, find_places()), view, key, at, given or [])
+        answer = get_one(open_store(store_url(store, find_places())), view, key, at, given or [])
         print_answer(answer, key, console_for_people())

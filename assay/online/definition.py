@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -12,6 +13,8 @@ from typing import Any
 from assay.online.types import kind_of
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+# What clients ask for is of few kinds; who asks for all kinds must not fill the memory.
+_SELECTIONS_KEPT = 1000
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -48,6 +51,7 @@ class OnlineView:
     text: str
     build: Build
     declared: dict[str, Any] = field(repr=False)
+    _selections: dict[tuple[str, ...], Selection] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(cls, definition: str, build: Build) -> OnlineView:
@@ -83,23 +87,47 @@ class OnlineView:
             return None
         return timedelta(**{_UNITS[declared[-1]]: int(declared[:-1])})
 
-    @property
+    @cached_property
     def features(self) -> list[str]:
         """All that can be asked for."""
         return [*self.columns, *self.derived]
 
-    def derivation_of(self, names: list[str]) -> list[Column]:
-        """Return the derived features that computing `names` takes, in their order."""
-        wanted = set(names)
-        for column in reversed(self.derived.values()):
-            if column.name in wanted:
-                wanted |= self.derived.keys() & words_in(column)
-        return [column for column in self.derived.values() if column.name in wanted]
+    def selection(self, names: Sequence[str]) -> Selection:
+        """Return what answering features takes; it is kept for the next request of the same."""
+        wanted = tuple(names)
+        if wanted not in self._selections:
+            if len(self._selections) >= _SELECTIONS_KEPT:
+                self._selections.clear()
+            self._selections[wanted] = self._select(wanted)
+        return self._selections[wanted]
 
-    def inputs_of(self, names: list[str]) -> list[Column]:
-        """Return the request inputs that computing `names` takes."""
-        used = {word for column in self.derivation_of(names) for word in words_in(column)}
-        return [column for column in self.inputs.values() if column.name in used]
+    def _select(self, names: tuple[str, ...]) -> Selection:
+        derivation = set(names) & self.derived.keys()
+        for column in reversed(self.derived.values()):
+            if column.name in derivation:
+                derivation |= self.derived.keys() & words_in(column)
+        derived = [column for column in self.derived.values() if column.name in derivation]
+        used = {word for column in derived for word in words_in(column)}
+        return Selection(
+            {name: position for position, name in enumerate(self.columns) if name in used or name in names},
+            derived,
+            [column for column in self.columns.values() if column.name in used],
+            [column for column in self.inputs.values() if column.name in used],
+        )
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What answering some features takes.
+
+    `positions` tells where the values of each column lie in a row; `derived` are the derived features to
+    compute, in their order, from the columns `needed` and the request's `inputs`.
+    """
+
+    positions: dict[str, int]
+    derived: list[Column]
+    needed: list[Column]
+    inputs: list[Column]
 
 
 def words_in(column: Column) -> set[str]:

@@ -86,8 +86,8 @@ def print_answer(answer: ViewAnswer, key: Sequence[str], console: Console) -> No
     table.add_column("feature")
     table.add_column("value", justify="right")
     table.add_column("status")
-    rows = zip(answer.features, answer.values[0], answer.statuses[0], answer.is_default[0], strict=True)
-    for name, value, status, is_default in rows:
+    for feature in answer.features:
+        [value], [status], [is_default] = feature.values, feature.statuses, feature.is_default
         said = "-" if value is None else str(shown(value))
-        table.add_row(name, said, f"{status}, default" if is_default else str(status))
+        table.add_row(feature.name, said, f"{status}, default" if is_default else status)
     console.print(table)

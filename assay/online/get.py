@@ -40,7 +40,7 @@ def get_one(store: Store, name: str, key: Sequence[str], at: str | None, inputs:
 
     async def ask() -> ViewAnswer:
         try:
-            [answer] = await Answerer(store).answer(plan)
+            _, [answer] = await Answerer(store).answer(plan)
             return answer
         finally:
             await store.close()

@@ -55,7 +55,11 @@ def view_request(
     """
     view = view_named(catalog, name)
     if features is None:
-        features = [each for each in view.features if all(i.name in entities for i in view.inputs_of([each]))]
+        features = [
+            each
+            for each in view.features
+            if all(input_.name in entities for input_ in view.selection([each]).inputs)
+        ]
     for feature in features:
         if feature not in view.features:
             raise Refused(unknown(f"{name} has no feature {feature}", feature, view.features))
@@ -64,7 +68,7 @@ def view_request(
             f"{name} needs {_listed(key.name for key in view.keys)}: {_listed(missing)} "
             f"{'is' if len(missing) == 1 else 'are'} missing."
         )
-    inputs = view.inputs_of(list(features))
+    inputs = view.selection(features).inputs
     if missing := [each.name for each in inputs if each.name not in entities]:
         raise Refused(
             f"The features asked of {name} need {_listed(each.name for each in inputs)} with the request: "

@@ -1,6 +1,8 @@
-"""A stretch of an entity's history, as stores hold it: rows of valid_from, valid_to, updated_at and values.
+"""A stretch of an entity's history, as stores hold it: lines of JSON.
 
-It is a JSON array of arrays, in the order of time; times are microseconds since 1970.
+The first is the list of the instants from which rows hold, in the order of time; then comes a line for each
+row: valid_to, updated_at and the values. So one row is read without the others. Times are microseconds since
+1970.
 """
 
 from __future__ import annotations
@@ -14,27 +16,29 @@ from assay.online.definition import Column, OnlineView
 from assay.online.types import to_json_sql
 from assay.sql import quoted
 
-VALID_FROM, VALID_TO, UPDATED_AT, VALUES = 0, 1, 2, 3
-_TIMES = ("valid_from", "valid_to", "updated_at")
+VALID_TO, UPDATED_AT, VALUES = 0, 1, 2
 
 
 def row_in_force(stretch: bytes | str | None, at: int) -> list[Any] | None:
     """Return the row that holds at an instant (microseconds since 1970); None where none does."""
     if stretch is None:
         return None
-    rows = orjson.loads(stretch)
-    position = bisect_right(rows, at, key=lambda row: row[VALID_FROM]) - 1
-    if position < 0 or rows[position][VALID_TO] <= at:
+    text = stretch if isinstance(stretch, str) else stretch.decode()
+    instants, _, rows = text.partition("\n")
+    position = bisect_right(orjson.loads(instants), at) - 1
+    if position < 0:
         return None
-    found: list[Any] = rows[position]
-    return found
+    row: list[Any] = orjson.loads(rows.split("\n", position + 1)[position])
+    return row if at < row[VALID_TO] else None
 
 
 def stretch_sql(view: OnlineView) -> str:
     """Return SQL that aggregates an entity's rows to its stretch."""
-    elements = [f"epoch_us({name})" for name in _TIMES]
+    elements = ["epoch_us(valid_to)", "epoch_us(updated_at)"]
     elements += [to_json_sql(quoted(column.name), column.type) for column in view.columns.values()]
-    return f"'[' || string_agg(json_array({', '.join(elements)})::varchar, ',' order by valid_from) || ']'"
+    instants = "to_json(list(epoch_us(valid_from) order by valid_from))::varchar"
+    rows = f"string_agg(json_array({', '.join(elements)})::varchar, chr(10) order by valid_from)"
+    return f"{instants} || chr(10) || {rows}"
 
 
 def key_sql(keys: list[Column]) -> str:
@@ -46,3 +50,8 @@ def key_sql(keys: list[Column]) -> str:
 def key_text(values: list[str]) -> str:
     """Return the text that an entity is stored under."""
     return values[0] if len(values) == 1 else orjson.dumps(values).decode()
+
+
+def key_values(text: str, keys: list[Column]) -> list[str]:
+    """Return the keys of an entity from the text that it is stored under."""
+    return [text] if len(keys) == 1 else list(orjson.loads(text))

@@ -71,14 +71,14 @@ def from_json(value: Any, kind: str) -> Any:
     return value
 
 
-def parameter_sql(parameter: str, data_type: str) -> str:
-    """Return SQL for a list of values, as JSON holds them, as a list of their type."""
+def unnested_sql(data_type: str) -> str:
+    """Return SQL that makes rows of a type from one parameter: a list of values as JSON holds them."""
     match kind_of(data_type):
         case "timestamp":
-            return f"list_transform({parameter}::bigint[], lambda moment: make_timestamp(moment))"
+            return "make_timestamp(unnest(?::bigint[]))"
         case "nested":
-            return f"{parameter}::json[]::{data_type}[]"
-    return f"{parameter}::{data_type}[]"
+            return f"unnest(?::json[])::{data_type}"
+    return f"unnest(?::{data_type}[])"
 
 
 def parameter_value(value: Any, kind: str) -> Any:

@@ -95,8 +95,8 @@ async def _answers(store: Store, view: OnlineView, rows: Sequence[dict[str, Any]
         def plan(catalog: Catalog) -> list[Any]:
             return [view_request(catalog, view.name, view.features, entity, row[ASKED_AT])]
 
-        [answer] = await answerer.answer(plan)
-        return answer.values[0]
+        _, [answer] = await answerer.answer(plan)
+        return [feature.values[0] for feature in answer.features]
 
     try:
         return [await ask(row) for row in rows]

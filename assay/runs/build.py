@@ -15,7 +15,7 @@ from dbt.exceptions import UninstalledPackagesFoundError
 from assay.landing.discover import LandingFolderMissing, discover
 from assay.landing.progress import listening
 from assay.online.published import CATALOG
-from assay.online.stores.open import open_store
+from assay.online.stores.open import open_store, store_url
 from assay.online.sync import Synced, sync
 from assay.runs import ledger
 from assay.runs.account import Account, read_account
@@ -218,7 +218,7 @@ def _conclude(options: Options, places: Places, run: Run, outcome: DbtOutcome) -
 def _put_online(places: Places, report: Report) -> None:
     """Bring the online store to what is published; where it is away, the build is no worse for it."""
     try:
-        report.online = sync(places.published, open_store(None, places))
+        report.online = sync(places.published, open_store(store_url(None, places)))
     except Fault as fault:
         report.warnings.append(
             f"{fault}\nWhat is online stays as it was. To bring it up to date: assay online sync"

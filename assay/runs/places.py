@@ -38,6 +38,16 @@ class Places:
         return self.main_warehouse.parent / "published" / f"gold{self._suffix}.duckdb"
 
     @property
+    def serving(self) -> Path:
+        """The folder of what the feature server keeps: API keys, and who read what."""
+        return self.main_warehouse.parent / "serving"
+
+    @property
+    def docs(self) -> Path:
+        """The page of dbt's documentation, one file."""
+        return Path(os.environ.get("DBT_TARGET_PATH") or "target", "assay_docs.html")
+
+    @property
     def ledger(self) -> Path:
         """The record of all runs, of this moment and others."""
         return self.main_warehouse.parent / "ops.duckdb"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -32,21 +33,37 @@ def query(file: Path, sql: str, parameters: Any = None) -> list[tuple]:  # type:
         return connection.execute(sql, parameters).fetchall()
 
 
-def ask(
-    store: Store, view: str, features: list[str] | None, at: datetime, **entities: list[Any]
-) -> ViewAnswer:
+@dataclass(frozen=True)
+class Asked:
+    """An answer, by entity: a list for each, of a value for each feature."""
+
+    features: list[str]
+    values: list[list[Any]]
+    statuses: list[list[str]]
+    is_default: list[list[bool]]
+    updated_at: list[datetime | None]
+
+
+def ask(store: Store, view: str, features: list[str] | None, at: datetime, **entities: list[Any]) -> Asked:
     """Ask a store as a server would."""
 
     async def answered() -> ViewAnswer:
         try:
-            [answer] = await Answerer(store).answer(
+            _, [answer] = await Answerer(store).answer(
                 lambda catalog: [view_request(catalog, view, features, entities, at)]
             )
             return answer
         finally:
             await store.close()
 
-    return asyncio.run(answered())
+    answer = asyncio.run(answered())
+
+    def by_entity(part: str) -> list[list[Any]]:
+        return [list(row) for row in zip(*(getattr(each, part) for each in answer.features), strict=True)]
+
+    names = [each.name for each in answer.features]
+    parts = (by_entity(part) for part in ("values", "statuses", "is_default"))
+    return Asked(names, *parts, updated_at=answer.updated_at)
 
 
 def contents(store: Store) -> Iterator[tuple[str, str, int]]:

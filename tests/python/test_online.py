@@ -24,7 +24,7 @@ from redis_server import RedisServer
 from warehouse import PROJECT, Warehouse
 
 from assay.features.project import Project
-from assay.online.answer import Status
+from assay.online.answer import NOT_FOUND, NULL_VALUE, OUTSIDE_MAX_AGE, PRESENT
 from assay.online.definition import Build, OnlineView
 from assay.online.published import open_published
 from assay.online.request import Refused
@@ -35,7 +35,6 @@ from assay.online.sync import sync
 from assay.parity.check import check_parity
 from assay.parity.compare import compare
 from assay.runs.fault import Fault
-from assay.runs.places import Places
 
 VELOCITY = "ftr_card__velocity"
 
@@ -71,7 +70,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def store(url: str) -> Store:
-    return open_store(url, Places(Path("nowhere"), Path("nowhere")))
+    return open_store(url)
 
 
 @pytest.fixture
@@ -138,7 +137,7 @@ def test_sync_writes_what_changed_and_takes_out_what_is_gone(store: Store, chang
     assert set(done.values()) == {(0, 0)}
     answer = ask(store, VELOCITY, ["transaction_count_all"], known_until(changeable), card_id=[changed, gone])
     assert answer.values == [[77], [0]]
-    assert answer.statuses == [[Status.PRESENT], [Status.NOT_FOUND]]
+    assert answer.statuses == [[PRESENT], [NOT_FOUND]]
 
 
 def test_what_passes_with_time_is_not_written_again(store: Store, changeable: Path) -> None:
@@ -195,7 +194,7 @@ def told(view, total, done):
         print("writing", flush=True)
         time.sleep(60)
 
-sync(Path(sys.argv[1]), open_store(sys.argv[2], None), told)
+sync(Path(sys.argv[1]), open_store(sys.argv[2]), told)
 """
 
 
@@ -264,7 +263,7 @@ def test_statuses_tell_how_a_value_came_about(filled: Store, published: Path) ->
     features = ["transaction_count_5m", "amount_max_5m"]
     answer = ask(filled, VELOCITY, features, at, card_id=[card, "nobody"])
     assert answer.values == [[0, None], [0, None]]
-    assert answer.statuses == [[Status.PRESENT, Status.NULL_VALUE], [Status.NOT_FOUND, Status.NOT_FOUND]]
+    assert answer.statuses == [[PRESENT, NULL_VALUE], [NOT_FOUND, NOT_FOUND]]
     assert answer.is_default == [[False, False], [True, False]]
     assert answer.updated_at[0] is not None
     assert answer.updated_at[0] <= at
@@ -279,7 +278,7 @@ def test_values_older_than_they_may_be_are_not_given(filled: Store, published: P
         "where valid_to > updated_at + interval '366 days' limit 1",
     )
     features = ["transaction_count_1h", "outcome_count_all"]
-    for late, status in ((0, Status.PRESENT), (1, Status.OUTSIDE_MAX_AGE)):
+    for late, status in ((0, PRESENT), (1, OUTSIDE_MAX_AGE)):
         at = updated_at + timedelta(days=365, microseconds=late)
         answer = ask(filled, view, features, at, merchant_id=[merchant])
         assert answer.statuses == [[status, status]]
@@ -356,11 +355,12 @@ def test_parity_finds_a_value_that_differs(published: Path, project: Project, tm
         for key, stretch in connection.execute(
             "select key, stretch from entities where feature_view = ?", [VELOCITY]
         ).fetchall():
-            rows = json.loads(stretch)
-            position = 3 + list(SqliteStore(path).catalog()[VELOCITY].columns).index("transaction_count_all")
+            instants, *rows = map(json.loads, stretch.split("\n"))
+            position = 2 + list(SqliteStore(path).catalog()[VELOCITY].columns).index("transaction_count_all")
             for row in rows:
                 row[position] += 1
-            connection.execute("update entities set stretch = ? where key = ?", [json.dumps(rows), key])
+            wrong = "\n".join(map(json.dumps, [instants, *rows]))
+            connection.execute("update entities set stretch = ? where key = ?", [wrong, key])
     found = check_parity(SqliteStore(path), project, published, view=VELOCITY, samples=60)
     [differing] = [each for each in found if each.differs]
     assert differing.feature == "transaction_count_all"
@@ -404,7 +404,7 @@ def test_redis_may_go_and_come_back_empty(published: Path, tmp_path: Path) -> No
     server = RedisServer(tmp_path)
     server.start()
     try:
-        store = open_store(server.url, Places(Path("nowhere"), Path("nowhere")))
+        store = open_store(server.url)
         sync(published, store, view=VELOCITY)
         at, features = known_until(published), ["transaction_count_all"]
         before = ask(store, VELOCITY, features, at, card_id=["nobody"])
@@ -430,9 +430,7 @@ def test_a_broken_file_is_no_store_until_it_is_replaced(published: Path, tmp_pat
         sync(published, store, view=VELOCITY)
     path.unlink()
     sync(published, store, view=VELOCITY)
-    assert (
-        ask(store, VELOCITY, None, known_until(published), card_id=["1"]).statuses[0][0] is Status.NOT_FOUND
-    )
+    assert ask(store, VELOCITY, None, known_until(published), card_id=["1"]).statuses[0][0] == NOT_FOUND
 
 
 def test_a_store_that_is_written_to_is_read_meanwhile(published: Path, tmp_path: Path) -> None:
@@ -445,7 +443,7 @@ def test_a_store_that_is_written_to_is_read_meanwhile(published: Path, tmp_path:
         answer = ask(
             SqliteStore(path), VELOCITY, ["transaction_count_all"], known_until(published), card_id=["1"]
         )
-        assert answer.statuses == [[Status.NOT_FOUND]]
+        assert answer.statuses == [[NOT_FOUND]]
         assert SqliteStore(path).entities(VELOCITY) > 0
         assert time.monotonic() - started < 5
         writer.execute("rollback")
@@ -453,7 +451,7 @@ def test_a_store_that_is_written_to_is_read_meanwhile(published: Path, tmp_path:
 
 def test_a_url_that_is_no_store_is_refused() -> None:
     with pytest.raises(Fault, match="sqlite:PATH or redis"):
-        open_store("mysql://somewhere", Places(Path("nowhere"), Path("nowhere")))
+        open_store("mysql://somewhere")
 
 
 def test_types_of_all_kinds_travel_there_and_back(tmp_path: Path) -> None:

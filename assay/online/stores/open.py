@@ -12,18 +12,26 @@ from assay.runs.places import Places
 VARIABLE = "ASSAY_ONLINE_STORE"
 
 
-def open_store(url: str | None, places: Places) -> Store:
+def store_url(url: str | None, places: Places) -> str:
+    """Return the URL of the store that is meant.
+
+    Args:
+        url: as given; None for that of the environment (ASSAY_ONLINE_STORE), or else SQLite beside the
+            warehouse.
+        places: of the project.
+    """
+    return url or os.environ.get(VARIABLE) or f"sqlite:{places.main_warehouse.parent / 'online.sqlite'}"
+
+
+def open_store(url: str) -> Store:
     """Open an online store; it is looked at when it is first used.
 
     Args:
-        url: `sqlite:PATH` or `redis://HOST:PORT/DATABASE`; None for that of the environment
-            (ASSAY_ONLINE_STORE), or else SQLite beside the warehouse.
-        places: of the project.
+        url: `sqlite:PATH` or `redis://HOST:PORT/DATABASE`.
 
     Raises:
         Fault: the URL is of no kind that is known, or what it needs is not installed.
     """
-    url = url or os.environ.get(VARIABLE) or f"sqlite:{places.main_warehouse.parent / 'online.sqlite'}"
     scheme, _, rest = url.partition(":")
     if scheme == "sqlite" and rest:
         from assay.online.stores.sqlite import SqliteStore

@@ -102,6 +102,12 @@ class RedisStore:
         stretches = iter(found)
         return Reading(self._catalog, [next(stretches) if keys else [] for _, keys in wanted])
 
+    async def sample(self, view: str) -> str | None:
+        """Return some key; see `Store`."""
+        with self._errors("read"):
+            found: Any = await self._reader.hrandfield(_versions(view))
+            return found.decode() if found else None
+
     def catalog(self) -> Catalog:
         """Return what the store holds; see `Store`."""
         with self._errors("read"):

@@ -44,6 +44,13 @@ class SqliteStore:
             catalog = self._current_catalog(connection)
             return Reading(catalog, [_read_view(connection, view, keys) for view, keys in wanted])
 
+    async def sample(self, view: str) -> str | None:
+        """Return some key; see `Store`."""
+        with self._reading() as connection:
+            found = connection.execute("select min(key) from entities where feature_view = ?", [view])
+            key: str | None = found.fetchone()[0]
+            return key
+
     def catalog(self) -> Catalog:
         """Return what the store holds; see `Store`."""
         if not self._path.exists():

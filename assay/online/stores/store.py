@@ -50,6 +50,13 @@ class Store(Protocol):
             StoreUnavailable: it cannot be read now.
         """
 
+    async def sample(self, view: str) -> str | None:
+        """Return the key of some entity of a view; None where there is none.
+
+        Raises:
+            StoreUnavailable: it cannot be read now.
+        """
+
     def catalog(self) -> Catalog:
         """Return what the store holds; empty where nothing has been written yet.
 

@@ -1,0 +1,1 @@
+"""The feature server: an online store over HTTP."""

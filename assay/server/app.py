@@ -1,0 +1,57 @@
+"""The application: one for each worker."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI
+
+from assay.online.request import Refused
+from assay.online.stores.store import StoreUnavailable
+from assay.server.catalog import catalog_router
+from assay.server.errors import on_refused, on_rejected, on_unavailable
+from assay.server.features import features_router
+from assay.server.health import health_router
+from assay.server.middleware import Requests
+from assay.server.page import page_router
+from assay.server.rejected import Rejected
+from assay.server.service import Service
+from assay.server.settings import Settings
+
+
+def make_app(settings: Settings) -> FastAPI:
+    """Make the application of a worker."""
+    service = Service(settings)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await service.close()
+
+    app = FastAPI(
+        title="Assay",
+        summary="Features online, equal to what training sets join.",
+        version=version("assay"),
+        lifespan=lifespan,
+    )
+    routers = [
+        features_router(service),
+        catalog_router(service),
+        health_router(service),
+        page_router(settings.docs),
+    ]
+    for router in routers:
+        app.include_router(router)
+    app.add_exception_handler(Rejected, on_rejected)
+    app.add_exception_handler(Refused, on_refused)
+    app.add_exception_handler(StoreUnavailable, on_unavailable)
+    paths = {route.path for router in routers for route in router.routes}  # type: ignore[attr-defined]
+    app.add_middleware(Requests, body_bytes=settings.body_bytes, seconds=settings.seconds, paths=paths)
+    return app
+
+
+def app_from_environment() -> FastAPI:
+    """Make the application of a worker that `assay serve` has started."""
+    return make_app(Settings.from_environment())

@@ -1,0 +1,76 @@
+"""Routes that tell what is served."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from assay.online.definition import Column, OnlineView
+from assay.server.answers import json_response, timestamp
+from assay.server.errors import answered, problems
+from assay.server.rejected import Rejected
+from assay.server.service import Service
+
+
+def catalog_router(service: Service) -> APIRouter:
+    """Return the routes."""
+    router = APIRouter(tags=["catalog"])
+
+    @router.get(
+        "/feature-views",
+        summary="The feature views that are online",
+        response_class=Response,
+        responses=answered("array") | problems(401, 503),
+    )
+    async def list_views(request: Request) -> Response:
+        """Return the feature views that the API key may read."""
+        reader = service.reader(request)
+        catalog = await service.catalog()
+        return json_response([described(view) for view in catalog.values() if reader.may_read(view.name)])
+
+    @router.get(
+        "/feature-views/{name}",
+        summary="A feature view",
+        response_class=Response,
+        responses=answered("object") | problems(401, 403, 404, 422, 503),
+    )
+    async def show_view(request: Request, name: str) -> Response:
+        """Return what a feature view declares, and what the store holds of it."""
+        reader = service.reader(request)
+        reader.require([name])
+        catalog = await service.catalog()
+        if name not in catalog:
+            raise Rejected(404, f"There is no feature view {name} online: there are {', '.join(catalog)}.")
+        return json_response(described(catalog[name]) | {"sample": await service.sample(catalog[name])})
+
+    return router
+
+
+def described(view: OnlineView) -> dict[str, Any]:
+    """Return what a view declares, as JSON has it."""
+    return {
+        "name": view.name,
+        "description": view.declared["description"],
+        "entity": view.declared["entity"],
+        "owner": view.declared["owner"],
+        "max_age": view.declared["max_age"],
+        "keys": [_column(column) for column in view.keys],
+        "columns": [_column(column) for column in view.columns.values()],
+        "derived": [_column(column) for column in view.derived.values()],
+        "inputs": [_column(column) for column in view.inputs.values()],
+        "unique_id": view.declared["unique_id"],
+        "run_id": view.build.run_id,
+        "known_until": timestamp(view.build.known_until),
+        "synced_at": timestamp(view.build.synced_at),
+    }
+
+
+def _column(column: Column) -> dict[str, Any]:
+    found = {"name": column.name, "type": column.type, "description": column.description}
+    if column.default is not None:
+        found["default"] = column.default
+    if column.expression is not None:
+        found["expression"] = column.expression
+    return found

@@ -1,0 +1,55 @@
+"""What a server counts, in Prometheus' terms; all workers of a server together."""
+
+from __future__ import annotations
+
+from collections import Counter as Count
+from collections.abc import Iterable, Sequence
+
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest, multiprocess
+from prometheus_client.core import GaugeMetricFamily, Metric
+
+from assay.online.answer import ViewAnswer
+from assay.online.stores.store import Catalog
+from assay.online.types import now
+
+_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
+
+REQUESTS = Counter("assay_requests", "Requests answered.", ["path", "status"])
+DURATION = Histogram("assay_request_seconds", "Time to answer a request.", ["path"], buckets=_SECONDS)
+VALUES = Counter("assay_feature_values", "Feature values served, by how they came about.", ["view", "status"])
+UNAVAILABLE = Counter("assay_store_unavailable", "Times that the online store could not be read.")
+
+
+def count_values(answers: Sequence[ViewAnswer]) -> None:
+    """Count what was served."""
+    for answer in answers:
+        counted: Count[str] = Count()
+        for feature in answer.features:
+            counted.update(feature.statuses)
+        for status, number in counted.items():
+            VALUES.labels(answer.view.name, status).inc(number)
+
+
+def exposition(catalog: Catalog, *, of_all_workers: bool) -> bytes:
+    """Return all figures as text, with the age of what the store knows."""
+    registry = REGISTRY
+    if of_all_workers:
+        registry = CollectorRegistry()
+        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    ages = CollectorRegistry()
+    ages.register(_Ages(catalog))
+    return generate_latest(registry) + generate_latest(ages)
+
+
+class _Ages:
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    def collect(self) -> Iterable[Metric]:
+        ages = GaugeMetricFamily(
+            "assay_store_age_seconds", "Time since something last arrived for a view.", labels=["view"]
+        )
+        for view in self._catalog.values():
+            if view.build.known_until:
+                ages.add_metric([view.name], (now() - view.build.known_until).total_seconds())
+        yield ages

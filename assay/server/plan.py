@@ -1,0 +1,110 @@
+"""From what a request says to what is asked of views."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from assay.online.request import Refused, ViewRequest, instant_given, view_request
+from assay.online.stores.store import Catalog
+from assay.online.types import now
+from assay.server.keys import Reader
+from assay.server.shapes import FeaturesRequest, OnlineFeaturesRequest
+
+
+def instant_of(text: str | None) -> datetime:
+    """Return the instant asked for; now where none is."""
+    return now() if text is None else instant_given(text)
+
+
+def features_by_view(references: Sequence[str]) -> dict[str, list[str] | None]:
+    """Group references, `view:feature` or `view` for all of it, by view.
+
+    Raises:
+        Refused: a feature stands twice.
+    """
+    found: dict[str, list[str] | None] = {}
+    for reference in references:
+        view, colon, feature = reference.partition(":")
+        features = found.setdefault(view, [] if colon else None)
+        if features is None or not colon:
+            if colon or references.count(reference) > 1 or features is not None:
+                raise Refused(f"{view} is asked for twice: name it once, or each of its features once.")
+        elif feature in features:
+            raise Refused(f"{reference} is asked for twice.")
+        else:
+            features.append(feature)
+    return found
+
+
+def plan_features(
+    asked: FeaturesRequest, catalog: Catalog, reader: Reader, at: datetime
+) -> list[ViewRequest]:
+    """Plan the views of one entity.
+
+    Raises:
+        Refused: something is unknown, missing or of another type.
+        Rejected: the reader may not read a view.
+    """
+    wanted = features_by_view(asked.feature_groups)
+    reader.require(wanted)
+    if (asked.user_id is None) == (asked.keys is None):
+        raise Refused("Name the entity either by user_id or by keys.")
+    inputs = {name: [value] for name, value in asked.inputs.items()}
+    if asked.keys is not None:
+        entities = {name: [value] for name, value in asked.keys.items()} | inputs
+        _refuse_strange(entities, catalog, wanted)
+        return [view_request(catalog, view, features, entities, at) for view, features in wanted.items()]
+    _refuse_strange(inputs, catalog, wanted)
+    requests = []
+    for view, features in wanted.items():
+        keys = [key.name for key in catalog[view].keys] if view in catalog else []
+        if len(keys) > 1:
+            raise Refused(f"{view} has the keys {', '.join(keys)}: name the entity by keys.")
+        entities = {key: [asked.user_id] for key in keys} | inputs
+        requests.append(view_request(catalog, view, features, entities, at))
+    return requests
+
+
+def plan_online_features(
+    asked: OnlineFeaturesRequest, catalog: Catalog, reader: Reader, at: datetime, most: int
+) -> list[ViewRequest]:
+    """Plan the views of many entities.
+
+    Raises:
+        Refused: something is unknown, missing or of another type, or there are too many entities.
+        Rejected: the reader may not read a view.
+    """
+    if (not asked.features) == (asked.feature_service is None):
+        raise Refused("Name what is wanted either by features or by feature_service.")
+    references = asked.features or [str(asked.feature_service)]
+    wanted = features_by_view(references)
+    if asked.features and (whole := [view for view, features in wanted.items() if features is None]):
+        raise Refused(f"{whole[0]} is no reference to a feature: write view:feature.")
+    reader.require(wanted)
+    sizes = {len(values) for values in asked.entities.values()}
+    if len(sizes) > 1:
+        raise Refused("All of entities must have as many values as each other.")
+    if not sizes or not max(sizes):
+        raise Refused("entities holds none: give for each key a list of values.")
+    if max(sizes) > most:
+        raise Refused(f"{max(sizes)} entities are too many for one request: at most {most}.")
+    _refuse_strange(asked.entities, catalog, wanted)
+    return [view_request(catalog, view, features, asked.entities, at) for view, features in wanted.items()]
+
+
+def _refuse_strange(
+    entities: Mapping[str, Sequence[Any]], catalog: Catalog, wanted: Mapping[str, list[str] | None]
+) -> None:
+    known = {
+        column.name
+        for view in wanted
+        if view in catalog
+        for column in (*catalog[view].keys, *catalog[view].inputs.values())
+    }
+    strange = sorted(entities.keys() - known)
+    if strange and all(view in catalog for view in wanted):
+        raise Refused(
+            f"{', '.join(strange)} is no key or input of what is asked: there are {', '.join(sorted(known))}."
+        )

@@ -1,0 +1,97 @@
+"""`assay serve`: start the workers."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+import tempfile
+
+import uvicorn
+
+from assay.online.stores.open import open_store, store_url
+from assay.runs.display import Display
+from assay.runs.fault import FAILED, MISUSED, Fault
+from assay.runs.places import Places
+from assay.server.keys import KeyRing
+from assay.server.settings import MULTIPROCESS, Settings
+
+_SECONDS_TO_FINISH = 10
+
+
+def serve(
+    places: Places,
+    *,
+    host: str,
+    port: int,
+    workers: int,
+    store: str | None,
+    with_keys: bool,
+    display: Display,
+) -> None:
+    """Serve until the process is told to stop; what is under way then is finished.
+
+    Args:
+        places: of the project.
+        host: the address to listen at. At any but this machine's own, API keys are needed.
+        port: TCP port; 0 for any that is free.
+        workers: processes.
+        store: its URL, None for the default.
+        with_keys: whether API keys are needed at this machine's own address too.
+        display: shown what people should know.
+
+    Raises:
+        Fault: the address cannot be listened at, or keys are needed and there are none.
+    """
+    url = store_url(store, places)
+    open_store(url)
+    folder = places.serving
+    with_keys = with_keys or not _is_loopback(host)
+    if with_keys and not any(key.state == "valid" for key in KeyRing(folder).keys):
+        raise Fault(
+            f"At {host} an API key is asked for, and there is none: assay keys create NAME --views VIEW,...",
+            MISUSED,
+        )
+    if not with_keys:
+        display.say(
+            f"Warning: no API key is asked for at {host}: every program of this machine can read all."
+        )
+    Settings(url, folder, places.docs, with_keys).to_environment()
+    _check_address(host, port)
+    display.say(f"Serving {url} at http://{host}:{port}, workers: {workers}; the API is described at /docs")
+    with tempfile.TemporaryDirectory(prefix="assay-metrics-") as figures:
+        if workers > 1:
+            os.environ[MULTIPROCESS] = figures
+        uvicorn.run(
+            "assay.server.app:app_from_environment",
+            factory=True,
+            host=host,
+            port=port,
+            workers=workers,
+            access_log=False,
+            log_level="warning",
+            server_header=False,
+            timeout_graceful_shutdown=_SECONDS_TO_FINISH,
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _check_address(host: str, port: int) -> None:
+    """Try the address first: what workers say of it reaches nobody."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind((host, port))
+        except OSError as error:
+            raise Fault(
+                f"{host}:{port} cannot be listened at ({error.strerror}): choose another with --port.", FAILED
+            ) from error

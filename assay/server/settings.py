@@ -1,0 +1,47 @@
+"""What a server is started with; its workers read it from their environment."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+_PREFIX = "ASSAY_SERVE_"
+# The folder in which workers put their figures together; the name is prometheus_client's.
+MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to serve.
+
+    `folder` holds the API keys and the audit log, `docs` is dbt's documentation. `body_bytes` and
+    `entities` bound a request, `seconds` how long it may take.
+    """
+
+    store: str
+    folder: Path
+    docs: Path
+    with_keys: bool = False
+    body_bytes: int = 1 << 20
+    entities: int = 1000
+    seconds: float = 5.0
+
+    def to_environment(self) -> None:
+        """Put the settings where workers find them."""
+        for name, value in asdict(self).items():
+            os.environ[_PREFIX + name.upper()] = str(value)
+
+    @classmethod
+    def from_environment(cls) -> Settings:
+        """Read what `to_environment` wrote."""
+        found = {name: os.environ[_PREFIX + name.upper()] for name in cls.__dataclass_fields__}
+        return cls(
+            store=found["store"],
+            folder=Path(found["folder"]),
+            docs=Path(found["docs"]),
+            with_keys=found["with_keys"] == "True",
+            body_bytes=int(found["body_bytes"]),
+            entities=int(found["entities"]),
+            seconds=float(found["seconds"]),
+        )

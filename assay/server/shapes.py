@@ -1,0 +1,46 @@
+"""The shapes of requests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+KeyValue = str | int
+
+
+_AS_OF = "The instant in ISO 8601, UTC where no offset is given; now without it."
+
+
+class FeaturesRequest(BaseModel):
+    """One entity, and the feature views wanted of it."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    user_id: KeyValue | None = Field(
+        None, description="The entity's key, where each view asked for has one key alone."
+    )
+    keys: dict[str, KeyValue] | None = Field(
+        None, description="The entity's keys by name, in place of user_id."
+    )
+    feature_groups: list[str] = Field(
+        min_length=1,
+        max_length=100,
+        description="Names of feature views, `view:feature` for one feature alone.",
+    )
+    inputs: dict[str, Any] = Field({}, description="What derived features need with the request, by name.")
+    as_of: str | None = Field(None, description=_AS_OF)
+
+
+class OnlineFeaturesRequest(BaseModel):
+    """Entities by column, and the features wanted of each, as Feast's clients ask; other words are let be."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    entities: dict[str, list[Any]] = Field(
+        description="For each key, and request input, a value for each entity."
+    )
+    features: list[str] | None = Field(None, max_length=1000, description="Features, as `view:feature`.")
+    feature_service: str | None = Field(None, description="A feature view, for all its features.")
+    full_feature_names: bool = Field(False, description="Whether names are `view__feature`.")
+    as_of: str | None = Field(None, description=_AS_OF)
