@@ -17,6 +17,8 @@ from assay.server.keys import KeyRing
 from assay.server.settings import MULTIPROCESS, Settings
 
 _SECONDS_TO_FINISH = 10
+# On the list of "bad ports" of the Fetch standard; programs other than browsers do not mind.
+_REFUSED_BY_BROWSERS = (6566,)
 
 
 def serve(
@@ -58,6 +60,8 @@ def serve(
         )
     Settings(url, folder, places.docs, with_keys).to_environment()
     _check_address(host, port)
+    if port in _REFUSED_BY_BROWSERS:
+        display.say(f"Browsers refuse to open port {port}: for the page, choose another, such as --port 8566.")
     display.say(f"Serving {url} at http://{host}:{port}, workers: {workers}; the API is described at /docs")
     with tempfile.TemporaryDirectory(prefix="assay-metrics-") as figures:
         if workers > 1:
