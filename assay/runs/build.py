@@ -220,9 +220,7 @@ def _put_online(places: Places, report: Report) -> None:
     try:
         report.online = sync(places.published, open_store(store_url(None, places)))
     except Fault as fault:
-        report.warnings.append(
-            f"{fault}\nWhat is online stays as it was. To bring it up to date: assay online sync"
-        )
+        report.warnings.append(f"{fault}\nWhat is online stays as it was. To mend it: assay online sync")
 
 
 def _built_in_gold(outcome: DbtOutcome) -> set[str]:

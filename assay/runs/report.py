@@ -61,13 +61,10 @@ def print_report(report: Report, console: Console) -> None:
         kept = f"; {report.places.published} stays as it was" if report.places.published.exists() else ""
         line(console, f"Published  nothing: {report.withheld}{kept}")
     if report.online is not None:
-        entities, written = (
-            sum(getattr(view, what) for view in report.online) for what in ("entities", "written")
-        )
-        line(
-            console,
-            f"Online     {len(report.online)} feature views, {entities:,} entities: {written:,} written",
-        )
+        entities = sum(view.entities for view in report.online)
+        written = sum(view.written for view in report.online)
+        views = len(report.online)
+        line(console, f"Online     {entities:,} entities, {written:,} new or changed; feature views: {views}")
     console.print()
     line(console, "Next")
     for command in _next_commands(report):

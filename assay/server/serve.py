@@ -61,7 +61,7 @@ def serve(
     Settings(url, folder, places.docs, with_keys).to_environment()
     _check_address(host, port)
     if port in _REFUSED_BY_BROWSERS:
-        display.say(f"Browsers refuse to open port {port}: for the page, choose another, such as --port 8566.")
+        display.say(f"Browsers refuse port {port}: for the page, choose another, such as --port 8566.")
     display.say(f"Serving {url} at http://{host}:{port}, workers: {workers}; the API is described at /docs")
     with tempfile.TemporaryDirectory(prefix="assay-metrics-") as figures:
         if workers > 1:
