@@ -124,6 +124,9 @@ def parity(
     ] = None,
     store: StoreUrl = None,
     seed: Annotated[int, typer.Option(help="The same seed asks the same questions.")] = 1,
+    logged: Annotated[
+        bool, typer.Option("--logged", help="Compare features that were logged with predictions instead.")
+    ] = False,
 ) -> None:
     """Compare what is online with the offline point-in-time join, value for value."""
     with faults_as_messages():
@@ -137,21 +140,25 @@ def parity(
         from assay.features.project import Project
         from assay.parity.check import check_parity
         from assay.parity.display import print_parity
+        from assay.parity.logged import check_logged
         from assay.runs.display import display_on
         from assay.runs.report import console_for_people
 
         console = console_for_people()
         with display_on(console) as display:
-            found = check_parity(
-                opened,
-                Project(),
-                places.published,
-                view=view,
-                samples=samples,
-                at=moment,
-                seed=seed,
-                tell=lambda name: display.say(f"Asking {name}"),
-            )
+            if logged:
+                found = check_logged(Project(), places.published, view=view, samples=samples)
+            else:
+                found = check_parity(
+                    opened,
+                    Project(),
+                    places.published,
+                    view=view,
+                    samples=samples,
+                    at=moment,
+                    seed=seed,
+                    tell=lambda name: display.say(f"Asking {name}"),
+                )
         print_parity(found, console)
     if any(each.differs for each in found):
         raise typer.Exit(1)

@@ -71,13 +71,13 @@ def check_parity(
                 )
             history = f"{quoted(project.warehouse.stem)}.gold.{quoted(each.name)}"
             rows = draw_spine(connection, each, history, samples=samples, at=at, seed=seed)
-            offline = connection.execute(_joined(project, each)).to_arrow_table().to_pylist()
+            offline = connection.execute(joined_sql(project, each)).to_arrow_table().to_pylist()
             online = asyncio.run(_answers(store, each, rows))
             found += _compared(each, rows, online, offline)
     return found
 
 
-def _joined(project: Project, view: OnlineView) -> str:
+def joined_sql(project: Project, view: OnlineView) -> str:
     """Return the SQL of the join that a training set would make."""
     request = {"view": view.name, "columns": list(view.columns), "derived": list(view.derived)}
     call = f"point_in_time_join('{SPINE}', '{ASKED_AT}', {json.dumps([request])})"

@@ -43,16 +43,20 @@ def draw_spine(
         at: the instant of all questions; None for many.
         seed: the same seed draws the same questions.
     """
-    asked = [*view.keys, Column(ASKED_AT, "timestamp"), *view.inputs.values()]
-    columns = ", ".join(f"{quoted(column.name)} {column.type}" for column in asked)
-    connection.execute(f"create or replace temp table {SPINE} (number integer, {columns})")
-    rows = list(_questions(connection, view, history, samples, at, Random(seed)))
-    if rows:
-        places = ", ".join("?" * (1 + len(asked)))
-        connection.executemany(f"insert into {SPINE} values ({places})", rows)
+    make_spine(connection, view, list(_questions(connection, view, history, samples, at, Random(seed))))
     found = connection.execute(f"from {SPINE} order by number")
     names = [column[0] for column in found.description or []]
     return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+
+def make_spine(connection: duckdb.DuckDBPyConnection, view: OnlineView, rows: list[list[Any]]) -> None:
+    """Make the table `parity_spine`: each row its number, the keys, when it is asked, and the inputs."""
+    asked = [*view.keys, Column(ASKED_AT, "timestamp"), *view.inputs.values()]
+    columns = ", ".join(f"{quoted(column.name)} {column.type}" for column in asked)
+    connection.execute(f"create or replace temp table {SPINE} (number integer, {columns})")
+    if rows:
+        places = ", ".join("?" * (1 + len(asked)))
+        connection.executemany(f"insert into {SPINE} values ({places})", rows)
 
 
 def _questions(

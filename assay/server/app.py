@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -16,9 +17,13 @@ from assay.server.features import features_router
 from assay.server.health import health_router
 from assay.server.middleware import Requests
 from assay.server.page import page_router
+from assay.server.predictions import predictions_router
 from assay.server.rejected import Rejected
 from assay.server.service import Service
 from assay.server.settings import Settings
+
+# How often it is looked whether logged predictions are due to land.
+_SECONDS_BETWEEN_LOOKS = 5.0
 
 
 def make_app(settings: Settings) -> FastAPI:
@@ -27,7 +32,10 @@ def make_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        service.predictions.hand_over_leftovers()
+        handing_over = asyncio.create_task(_hand_over(service))
         yield
+        handing_over.cancel()
         await service.close()
 
     app = FastAPI(
@@ -39,6 +47,7 @@ def make_app(settings: Settings) -> FastAPI:
     routers = [
         features_router(service),
         catalog_router(service),
+        predictions_router(service),
         health_router(service),
         page_router(settings.docs),
     ]
@@ -50,6 +59,12 @@ def make_app(settings: Settings) -> FastAPI:
     paths = {route.path for router in routers for route in router.routes}  # type: ignore[attr-defined]
     app.add_middleware(Requests, body_bytes=settings.body_bytes, seconds=settings.seconds, paths=paths)
     return app
+
+
+async def _hand_over(service: Service) -> None:
+    while True:
+        await asyncio.sleep(_SECONDS_BETWEEN_LOOKS)
+        service.predictions.hand_over_if_due()
 
 
 def app_from_environment() -> FastAPI:

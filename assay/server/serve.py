@@ -58,7 +58,7 @@ def serve(
         display.say(
             f"Warning: no API key is asked for at {host}: every program of this machine can read all."
         )
-    Settings(url, folder, places.docs, with_keys).to_environment()
+    Settings(url, folder, places.docs, places.landing, with_keys).to_environment()
     _check_address(host, port)
     if port in _REFUSED_BY_BROWSERS:
         display.say(f"Browsers refuse port {port}: for the page, choose another, such as --port 8566.")

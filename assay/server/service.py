@@ -16,6 +16,7 @@ from assay.online.stretch import key_values
 from assay.server.audit import Audit
 from assay.server.keys import KeyRing, Reader
 from assay.server.metrics import UNAVAILABLE, count_values
+from assay.server.prediction_log import PredictionLog
 from assay.server.settings import Settings
 
 
@@ -28,6 +29,7 @@ class Service:
         self._keys = KeyRing(settings.folder)
         self._audit = Audit(settings.folder)
         self._catalog: Catalog = {}
+        self.predictions = PredictionLog(settings.landing)
 
     def reader(self, request: Request) -> Reader:
         """Return who sends a request.
@@ -87,6 +89,7 @@ class Service:
         return answers
 
     async def close(self) -> None:
-        """Let go of the store and the log."""
+        """Let go of the store and the logs."""
+        self.predictions.hand_over()
         await self._answerer.store.close()
         self._audit.close()

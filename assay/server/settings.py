@@ -15,13 +15,15 @@ MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
 class Settings:
     """How to serve.
 
-    `folder` holds the API keys and the audit log, `docs` is dbt's documentation. `body_bytes` and
+    `folder` holds the API keys and the audit log, `docs` is dbt's documentation, `landing` where
+    logged predictions land. `body_bytes` and
     `entities` bound a request, `seconds` how long it may take.
     """
 
     store: str
     folder: Path
     docs: Path
+    landing: Path
     with_keys: bool = False
     body_bytes: int = 1 << 20
     entities: int = 1000
@@ -40,6 +42,7 @@ class Settings:
             store=found["store"],
             folder=Path(found["folder"]),
             docs=Path(found["docs"]),
+            landing=Path(found["landing"]),
             with_keys=found["with_keys"] == "True",
             body_bytes=int(found["body_bytes"]),
             entities=int(found["entities"]),

@@ -32,6 +32,41 @@ class FeaturesRequest(BaseModel):
     as_of: str | None = Field(None, description=_AS_OF)
 
 
+class Served(BaseModel):
+    """Features that were served for a prediction."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    feature_view: str
+    keys: dict[str, KeyValue]
+    as_of: str = Field(description="The instant they were of: `timestamp` of the answer.")
+    features: dict[str, Any]
+    inputs: dict[str, Any] = {}
+
+
+class Prediction(BaseModel):
+    """What a model predicted, and by what."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    model: str = Field(
+        min_length=1, max_length=200, description="The model's name; another version, another name."
+    )
+    label: str = Field(min_length=1, max_length=200, description="The label's model, such as `lbl_fraud`.")
+    label_id: str = Field(min_length=1, max_length=500, description="Its id in the label's model.")
+    score: float = Field(ge=0, le=1, allow_inf_nan=False, description="Probability that the outcome is true.")
+    threshold: float = Field(0.5, ge=0, le=1, description="Score from which on it is taken for true.")
+    prediction_id: str | None = Field(
+        None,
+        min_length=1,
+        max_length=200,
+        description="So that it can be sent twice; made up without it.",
+    )
+    predicted_at: str | None = Field(None, description=_AS_OF)
+    request_id: str | None = Field(None, max_length=200, description="X-Request-ID of the features' answer.")
+    served: list[Served] | None = Field(None, max_length=100, description="Features that were served for it.")
+
+
 class OnlineFeaturesRequest(BaseModel):
     """Entities by column, and the features wanted of each, as Feast's clients ask; other words are let be."""
 

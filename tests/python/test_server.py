@@ -52,7 +52,7 @@ def store_url(published: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def settings(store_url: str, tmp_path: Path) -> Settings:
-    return Settings(store_url, tmp_path / "serving", tmp_path / "assay_docs.html")
+    return Settings(store_url, tmp_path / "serving", tmp_path / "assay_docs.html", tmp_path / "landing")
 
 
 @pytest.fixture
@@ -496,3 +496,51 @@ def test_the_clock_set_back_before_the_last_knowledge_gives_no_value(
     answer = client.post(GET, json={"user_id": "1", "feature_groups": [VELOCITY]})
     assert answer.status_code == 422
     assert "lies before" in answer.json()["detail"]
+
+
+# --- predictions --------------------------------------------------------------------------------------------
+
+
+def predict(client: TestClient, **changed: Any) -> httpx.Response:
+    body = {"model": "m", "label": "lbl_fraud", "label_id": "t", "score": 0.7}
+    return client.post("/predictions", json=body | changed)
+
+
+def test_predictions_land_as_they_were_told(settings: Settings) -> None:
+    with TestClient(make_app(settings)) as client:
+        assert predict(
+            client, prediction_id="p1", score=1, predicted_at="2025-06-01T02:00:00+02:00"
+        ).json() == {"prediction_id": "p1"}
+        made_up = predict(client).json()["prediction_id"]
+        for wrong in ({"score": 1.1}, {"score": "0.5"}, {"label_id": ""}, {"predicted_at": "soon"}, {"x": 1}):
+            assert predict(client, **wrong).status_code == 422
+        folder = settings.landing / "serving" / "predictions"
+        # What a build would load while the file is open: nothing.
+        assert [path.name[0] for path in folder.iterdir()] == ["_"]
+    [file] = folder.glob("predictions-*.jsonl")
+    first, second = map(json.loads, file.read_text().splitlines())
+    assert (first["prediction_id"], first["score"], first["threshold"]) == ("p1", 1.0, 0.5)
+    assert first["predicted_at"] == "2025-06-01T00:00:00Z"
+    assert second["prediction_id"] == made_up
+
+
+def test_what_a_dead_server_left_open_is_handed_over(settings: Settings) -> None:
+    folder = settings.landing / "serving" / "predictions"
+    folder.mkdir(parents=True)
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    (folder / f"_open-{dead.pid}.jsonl").write_text("{}\n")
+    (folder / f"_open-{os.getppid()}.jsonl").write_text("{}\n")
+    with TestClient(make_app(settings)):
+        pass
+    assert sorted(path.name.partition("-")[0] for path in folder.iterdir()) == ["_open", "predictions"]
+
+
+def test_served_features_need_a_key_that_is_for_them(guarded: TestClient, settings: Settings) -> None:
+    key = KeyRing(settings.folder).create("shop", [VELOCITY], None)
+    served = {"keys": {"card_id": "1"}, "as_of": "2025-01-01", "features": {}}
+    body = {"model": "m", "label": "lbl_fraud", "label_id": "t", "score": 0.7}
+    for view, status in ((VELOCITY, 200), (PAIRS, 403)):
+        told = body | {"served": [served | {"feature_view": view}]}
+        assert guarded.post("/predictions", json=told, headers={"X-API-Key": key}).status_code == status
+    assert guarded.post("/predictions", json=body).status_code == 401

@@ -1,0 +1,112 @@
+"""Compare features that were served, and logged with predictions, with what training sets join now."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from assay.features.project import Project
+from assay.features.warehouse import attach
+from assay.online.definition import OnlineView
+from assay.online.published import open_published
+from assay.online.types import shown
+from assay.parity.check import joined_sql
+from assay.parity.compare import FeatureParity, compare
+from assay.parity.sample import make_spine
+from assay.runs.fault import Fault
+
+_SERVED = "gold.mon_served_features"
+
+Logged = dict[str, Any]
+
+
+def check_logged(
+    project: Project, published: Path, *, view: str | None = None, samples: int | None = None
+) -> list[FeatureParity]:
+    """Compare each logged value with `point_in_time_join` at its instant.
+
+    What had arrived by then and was not online yet shows as a difference: that is skew, too.
+
+    Args:
+        project: compiles the join.
+        published: the file a build published, with `mon_served_features`.
+        view: the one view to look at; None for all.
+        samples: how many of each view are compared, the latest; None for all.
+
+    Raises:
+        Fault: nothing is published, or no served features were logged.
+    """
+    found = []
+    with open_published(published) as source:
+        views = source.views()
+        logged = {
+            name: list(_logged(source.connection, name, samples)) for name in views if view in (None, name)
+        }
+    if not any(logged.values()):
+        raise Fault("No served features have been logged: send them as served with POST /predictions.")
+    with duckdb.connect() as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        attach(connection, published, project.warehouse.stem)
+        for name, rows in logged.items():
+            if rows:
+                found += _compared(connection, project, views[name], rows)
+    return found
+
+
+def _logged(connection: duckdb.DuckDBPyConnection, view: str, samples: int | None) -> Iterator[Logged]:
+    rows = connection.execute(
+        f"select prediction_id, entity_keys, as_of, inputs, features from {_SERVED} "
+        "where feature_view = ? and as_of is not null order by available_at desc, prediction_id limit ?",
+        [view, samples or (1 << 62)],
+    ).fetchall()
+    for prediction_id, keys, as_of, inputs, features in rows:
+        yield {
+            "prediction_id": prediction_id,
+            "entity": json.loads(keys) | json.loads(inputs or "{}"),
+            "as_of": as_of,
+            "features": json.loads(features),
+        }
+
+
+def _compared(
+    connection: duckdb.DuckDBPyConnection, project: Project, view: OnlineView, rows: list[Logged]
+) -> list[FeatureParity]:
+    words = [*(key.name for key in view.keys), *view.inputs]
+    make_spine(
+        connection,
+        view,
+        [
+            [number, *(row["entity"].get(word) for word in words[: len(view.keys)]), row["as_of"]]
+            + [row["entity"].get(word) for word in view.inputs]
+            for number, row in enumerate(rows)
+        ],
+    )
+    joined = connection.execute(joined_sql(project, view)).to_arrow_table().to_pylist()
+    compared = []
+    for feature in view.features:
+        pairs = [
+            (row, offline) for row, offline in zip(rows, joined, strict=True) if feature in row["features"]
+        ]
+        if pairs:
+            compared.append(
+                compare(
+                    view.name,
+                    feature,
+                    [f"prediction {row['prediction_id']} at {row['as_of'].isoformat()}Z" for row, _ in pairs],
+                    [row["features"][feature] for row, _ in pairs],
+                    [_as_served(offline[feature]) for _, offline in pairs],
+                )
+            )
+    return compared
+
+
+def _as_served(value: Any) -> Any:
+    """Return a value as a client has it that reads JSON's numbers as floating-point ones."""
+    value = shown(value)
+    return (
+        value if value is None or isinstance(value, bool | int | float | str | list | dict) else float(value)
+    )
