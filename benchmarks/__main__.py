@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import demo, events, histories, increment, latest, publish
+from benchmarks import demo, events, histories, increment, latest, online, publish
 from benchmarks.measure import CommandFailed
 from benchmarks.settings import Settings
 from benchmarks.table import Report, machine, print_machine, print_report, write_json
@@ -20,6 +20,7 @@ BENCHMARKS: dict[str, Callable[[Settings], Report]] = {
     "increment": increment.run,
     "histories": histories.run,
     "latest": latest.run,
+    "online": online.run,
     "demo": demo.run,
     "publish": publish.run,
 }

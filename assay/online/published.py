@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from assay.online.definition import Build, OnlineView
 from assay.online.stores.store import Entity
-from assay.online.stretch import key_sql, stretch_sql
+from assay.online.stretch import STRETCH_SQL, key_sql, states_sql
 from assay.online.types import now
 from assay.runs.fault import Fault, known_fault
 from assay.sql import quoted, text
@@ -83,9 +83,10 @@ class Changes:
     def batches(self) -> Iterator[list[Entity]]:
         """Yield the changed entities."""
         relation = self.connection.execute(
-            f"select key, any_value(changed.version), {stretch_sql(self.view)} "
+            f"select key, version, {STRETCH_SQL} from ("
+            f"select key, any_value(changed.version) as version, {states_sql(self.view)} as states "
             f"from (select *, {key_sql(self.view.keys)} as key from {_table(self.view)}) as rows "
-            "inner join changed using (key) group by key order by key"
+            "inner join changed using (key) group by key) as entities"
         )
         while rows := relation.fetchmany(_ENTITIES_AT_A_TIME):
             yield [Entity(*row) for row in rows]

@@ -32,13 +32,22 @@ def row_in_force(stretch: bytes | str | None, at: int) -> list[Any] | None:
     return row if at < row[VALID_TO] else None
 
 
-def stretch_sql(view: OnlineView) -> str:
-    """Return SQL that aggregates an entity's rows to its stretch."""
+# SQL for a stretch, from the `states` of an entity.
+STRETCH_SQL = (
+    "to_json(list_transform(states, lambda state: state.valid_from))::varchar || chr(10) || "
+    "array_to_string(list_transform(states, lambda state: state.line), chr(10))"
+)
+
+
+def states_sql(view: OnlineView) -> str:
+    """Return SQL that aggregates an entity's rows to its states, in the order of time.
+
+    They are sorted as lists: DuckDB 1.5 takes seven times as long to aggregate in an order.
+    """
     elements = ["epoch_us(valid_to)", "epoch_us(updated_at)"]
     elements += [to_json_sql(quoted(column.name), column.type) for column in view.columns.values()]
-    instants = "to_json(list(epoch_us(valid_from) order by valid_from))::varchar"
-    rows = f"string_agg(json_array({', '.join(elements)})::varchar, chr(10) order by valid_from)"
-    return f"{instants} || chr(10) || {rows}"
+    line = f"json_array({', '.join(elements)})::varchar"
+    return f"list_sort(list(struct_pack(valid_from := epoch_us(valid_from), line := {line})))"
 
 
 def key_sql(keys: list[Column]) -> str:

@@ -30,14 +30,16 @@ except ModuleNotFoundError as missing:
     ) from missing
 
 _PREFIX = "assay:"
-_STAMP, _CATALOG = f"{_PREFIX}stamp", f"{_PREFIX}catalog"
+_CATALOG = f"{_PREFIX}catalog"
+# The field, beside the entities, that tells what a view's stretches are of; no key begins so.
+_STAMP = "\0stamp"
 _SECONDS_TO_WAIT = 2.0
 _FIELDS_AT_A_TIME = 5000
 
 _SECONDS_STAGED = 3600
 
-# KEYS: staged stretches and versions, those in place, removed keys, catalog, stamp.
-# ARGV: view, its entry, the entry that must be there ('' for none), stamp.
+# KEYS: staged stretches and versions, those in place, removed keys, catalog.
+# ARGV: view, its entry, the entry that must be there ('' for none), the field of the stamp, stamp.
 _APPLY = """
 if (redis.call('HGET', KEYS[6], ARGV[1]) or '') ~= ARGV[3] then
     return 0
@@ -62,7 +64,7 @@ redis.call('UNLINK', KEYS[5])
 move(KEYS[1], KEYS[3])
 move(KEYS[2], KEYS[4])
 redis.call('HSET', KEYS[6], ARGV[1], ARGV[2])
-redis.call('SET', KEYS[7], ARGV[4])
+redis.call('HSET', KEYS[3], ARGV[4], ARGV[5])
 return 1
 """
 
@@ -84,23 +86,34 @@ class RedisStore:
             raise Fault(
                 f"{url} is no URL of Redis ({error}): write redis://HOST:PORT/DATABASE.", MISUSED
             ) from error
-        self._stamp: bytes | None = None
+        self._stamps: dict[str, bytes] = {}
         self._catalog: Catalog = {}
 
     async def read(self, wanted: Sequence[Wanted]) -> Reading:
-        """Read stretches in one transaction; see `Store`."""
+        """Read stretches, each view's in one command, with the stamp of what they are of; see `Store`."""
         with self._errors("read"):
-            async with self._reader.pipeline(transaction=True) as pipeline:
-                pipeline.get(_STAMP)
-                for view, keys in wanted:
-                    if keys:
-                        pipeline.hmget(_stretches(view), list(keys))
-                stamp, *found = await pipeline.execute()
-            if stamp != self._stamp or stamp is None:
-                self._catalog = _catalog(await self._reader.hgetall(_CATALOG)) if stamp else {}
-                self._stamp = stamp
-        stretches = iter(found)
-        return Reading(self._catalog, [next(stretches) if keys else [] for _, keys in wanted])
+            if not wanted:
+                await self._refresh()
+                return Reading(self._catalog, [])
+            if len(wanted) == 1:
+                [(view, keys)] = wanted
+                found: list[Any] = [await self._reader.hmget(_stretches(view), [_STAMP, *keys])]
+            else:
+                async with self._reader.pipeline(transaction=False) as pipeline:
+                    for view, keys in wanted:
+                        pipeline.hmget(_stretches(view), [_STAMP, *keys])
+                    found = await pipeline.execute()
+            held = {view: stretches[0] for (view, _), stretches in zip(wanted, found, strict=True)}
+            if any(stamp != self._stamps.get(view) for view, stamp in held.items()):
+                await self._refresh()
+        return Reading(self._catalog, [stretches[1:] for stretches in found])
+
+    async def _refresh(self) -> None:
+        """Read the catalog; where it has not changed, it stays the same object."""
+        catalog = _catalog(await self._reader.hgetall(_CATALOG))
+        stamps = {view.name: _stamp(view) for view in catalog.values()}
+        if stamps != self._stamps:
+            self._catalog, self._stamps = catalog, stamps
 
     async def sample(self, view: str) -> str | None:
         """Return some key; see `Store`."""
@@ -122,7 +135,7 @@ class RedisStore:
     def entities(self, view: str) -> int:
         """Count the entities of a view; see `Store`."""
         with self._errors("read"):
-            return int(self._writer.hlen(_stretches(view)))
+            return int(self._writer.hlen(_versions(view)))
 
     def write(
         self,
@@ -137,7 +150,7 @@ class RedisStore:
         stretches, versions, gone = (
             f"{_PREFIX}staged:{token}:{part}" for part in ("stretches", "versions", "removed")
         )
-        places = [stretches, versions, _stretches(view.name), _versions(view.name), gone, _CATALOG, _STAMP]
+        places = [stretches, versions, _stretches(view.name), _versions(view.name), gone, _CATALOG]
         entries = [_entry(view), _entry(instead_of) if instead_of else ""]
         with self._errors("written"):
             for batch in changed:
@@ -150,7 +163,7 @@ class RedisStore:
             for batch_of_keys in _batches(removed):
                 self._writer.rpush(gone, *batch_of_keys)
                 self._writer.expire(gone, _SECONDS_STAGED)
-            if not self._writer.eval(_APPLY, len(places), *places, view.name, *entries, token):
+            if not self._writer.eval(_APPLY, len(places), *places, view.name, *entries, _STAMP, _stamp(view)):
                 raise overtaken(view)
 
     def remove(self, view: str) -> None:
@@ -158,7 +171,6 @@ class RedisStore:
         with self._errors("written"), self._writer.pipeline(transaction=True) as pipeline:
             pipeline.unlink(_stretches(view), _versions(view))
             pipeline.hdel(_CATALOG, view)
-            pipeline.set(_STAMP, uuid4().hex)
             pipeline.execute()
 
     async def close(self) -> None:
@@ -196,6 +208,10 @@ def _stretches(view: str) -> str:
 
 def _versions(view: str) -> str:
     return f"{_PREFIX}versions:{view}"
+
+
+def _stamp(view: OnlineView) -> bytes:
+    return f"{view.build.run_id} {view.build.synced_at}".encode()
 
 
 def _entry(view: OnlineView) -> str:
