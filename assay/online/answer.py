@@ -114,6 +114,7 @@ class Answerer:
             if (default := defaults.get(name)) is not None and None in held[name]:
                 filled[name] = [default if value is None else value for value in held[name]]
         derived = self._deriver.derive(request, selection, filled)
+        stored_only = [False] * len(rows)
         answers = []
         for name in request.features:
             is_computed = name in derived
@@ -125,7 +126,9 @@ class Answerer:
                     NULL_VALUE if status is PRESENT and value is None else status
                     for status, value in zip(found, before, strict=True)
                 ]
-            is_default = [old is None and new is not None for old, new in zip(before, raw, strict=True)]
+            is_default = stored_only
+            if raw is not before:
+                is_default = [old is None and new is not None for old, new in zip(before, raw, strict=True)]
             kind = COMPUTED if is_computed else view.columns[name].kind
             answers.append(FeatureAnswer(name, kind, raw, statuses, is_default))
         return ViewAnswer(

@@ -88,9 +88,9 @@ class OnlineView:
         return timedelta(**{_UNITS[declared[-1]]: int(declared[:-1])})
 
     @cached_property
-    def features(self) -> list[str]:
-        """All that can be asked for."""
-        return [*self.columns, *self.derived]
+    def features(self) -> dict[str, Column]:
+        """All that can be asked for, by name."""
+        return self.columns | self.derived
 
     def selection(self, names: Sequence[str]) -> Selection:
         """Return what answering features takes; it is kept for the next request of the same."""

@@ -93,7 +93,7 @@ async def _answers(store: Store, view: OnlineView, rows: Sequence[dict[str, Any]
         entity = {word: [_as_given(row[word])] for word in words}
 
         def plan(catalog: Catalog) -> list[Any]:
-            return [view_request(catalog, view.name, view.features, entity, row[ASKED_AT])]
+            return [view_request(catalog, view.name, list(view.features), entity, row[ASKED_AT])]
 
         _, [answer] = await answerer.answer(plan)
         return [feature.values[0] for feature in answer.features]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter as Count
 from collections.abc import Iterable, Sequence
+from functools import cache
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest, multiprocess
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -23,11 +23,17 @@ UNAVAILABLE = Counter("assay_store_unavailable", "Times that the online store co
 def count_values(answers: Sequence[ViewAnswer]) -> None:
     """Count what was served."""
     for answer in answers:
-        counted: Count[str] = Count()
+        counted: dict[str, int] = {}
         for feature in answer.features:
-            counted.update(feature.statuses)
+            for status in set(feature.statuses):
+                counted[status] = counted.get(status, 0) + feature.statuses.count(status)
         for status, number in counted.items():
-            VALUES.labels(answer.view.name, status).inc(number)
+            _values(answer.view.name, status).inc(number)
+
+
+@cache
+def _values(view: str, status: str) -> Counter:
+    return VALUES.labels(view, status)
 
 
 def exposition(catalog: Catalog, *, of_all_workers: bool) -> bytes:

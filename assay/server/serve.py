@@ -46,7 +46,7 @@ def serve(
         Fault: the address cannot be listened at, or keys are needed and there are none.
     """
     url = store_url(store, places)
-    open_store(url)
+    shown_url = open_store(url).url
     folder = places.serving
     with_keys = with_keys or not _is_loopback(host)
     if with_keys and not any(key.state == "valid" for key in KeyRing(folder).keys):
@@ -62,7 +62,9 @@ def serve(
     _check_address(host, port)
     if port in _REFUSED_BY_BROWSERS:
         display.say(f"Browsers refuse port {port}: for the page, choose another, such as --port 8566.")
-    display.say(f"Serving {url} at http://{host}:{port}, workers: {workers}; the API is described at /docs")
+    display.say(
+        f"Serving {shown_url} at http://{host}:{port}, workers: {workers}; the API is described at /docs"
+    )
     with tempfile.TemporaryDirectory(prefix="assay-metrics-") as figures:
         if workers > 1:
             os.environ[MULTIPROCESS] = figures
@@ -75,6 +77,7 @@ def serve(
             access_log=False,
             log_level="warning",
             server_header=False,
+            date_header=False,
             timeout_graceful_shutdown=_SECONDS_TO_FINISH,
         )
 

@@ -85,7 +85,7 @@ class Service:
         count_values(answers)
         entities = max((len(answer.updated_at) for answer in answers), default=0)
         views = [answer.view.name for answer in answers]
-        self._audit.note(reader, request.state.request_id, request.url.path, views, entities, at)
+        self._audit.note(reader, request.state.request_id, request.scope["path"], views, entities, at)
         return answers
 
     async def close(self) -> None:

@@ -420,6 +420,17 @@ def test_redis_may_go_and_come_back_empty(published: Path, tmp_path: Path) -> No
         server.stop()
 
 
+def test_a_password_is_told_to_nobody() -> None:
+    store = open_store("redis://user:secret@127.0.0.1:1/0")
+    assert store.url == "redis://127.0.0.1:1/0"
+    with pytest.raises(StoreUnavailable) as unavailable:
+        ask(store, VELOCITY, None, datetime(2030, 1, 1), card_id=["1"])
+    assert "secret" not in str(unavailable.value)
+    with pytest.raises(Fault) as refused:
+        open_store("redis://user:secret@127.0.0.1:port/0")
+    assert "secret" not in str(refused.value)
+
+
 def test_a_broken_file_is_no_store_until_it_is_replaced(published: Path, tmp_path: Path) -> None:
     path = tmp_path / "online.sqlite"
     store = SqliteStore(path)

@@ -73,7 +73,9 @@ class RedisStore:
     """The store in a database of Redis; its keys begin with `assay:`."""
 
     def __init__(self, url: str) -> None:
-        self.url = url
+        scheme, _, rest = url.partition("://")
+        # As people may see it: without the password.
+        self.url = f"{scheme}://{rest.rpartition('@')[2]}"
         options: dict[str, Any] = {
             "socket_timeout": _SECONDS_TO_WAIT,
             "socket_connect_timeout": _SECONDS_TO_WAIT,
@@ -84,7 +86,7 @@ class RedisStore:
             self._writer = redis.Redis.from_url(url, **options | {"socket_timeout": 60.0})
         except ValueError as error:
             raise Fault(
-                f"{url} is no URL of Redis ({error}): write redis://HOST:PORT/DATABASE.", MISUSED
+                f"{self.url} is no URL of Redis ({error}): write redis://HOST:PORT/DATABASE.", MISUSED
             ) from error
         self._stamps: dict[str, bytes] = {}
         self._catalog: Catalog = {}
@@ -183,13 +185,7 @@ class RedisStore:
         try:
             yield
         except (redis.RedisError, OSError) as error:
-            raise StoreUnavailable(f"The online store {self._named} cannot be {done}: {error}") from error
-
-    @property
-    def _named(self) -> str:
-        """The URL without its password."""
-        scheme, _, rest = self.url.partition("://")
-        return f"{scheme}://{rest.rpartition('@')[2]}"
+            raise StoreUnavailable(f"The online store {self.url} cannot be {done}: {error}") from error
 
 
 def _alternating(pairs: Iterable[tuple[str, str | int]]) -> list[str | int]:

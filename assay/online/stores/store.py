@@ -41,6 +41,7 @@ class Reading:
 class Store(Protocol):
     """An online store. Reading is done by servers, writing by `assay online sync`, at the same time."""
 
+    # As people may see it: without a password.
     url: str
 
     async def read(self, wanted: Sequence[Wanted]) -> Reading:
