@@ -21,6 +21,7 @@ from assay.server.predictions import predictions_router
 from assay.server.rejected import Rejected
 from assay.server.service import Service
 from assay.server.settings import Settings
+from assay.server.tracing import trace
 
 # How often it is looked whether logged predictions are due to land.
 _SECONDS_BETWEEN_LOOKS = 5.0
@@ -58,6 +59,7 @@ def make_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(StoreUnavailable, on_unavailable)
     paths = {route.path for router in routers for route in router.routes}  # type: ignore[attr-defined]
     app.add_middleware(Requests, body_bytes=settings.body_bytes, seconds=settings.seconds, paths=paths)
+    trace(app)
     return app
 
 

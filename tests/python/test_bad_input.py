@@ -19,6 +19,7 @@ TABLES = {
     "brz_erp__order_lines": ("slv_order_lines", "slv_order_lines__rejected"),
     "brz_payments__card_transactions": ("slv_card_transactions", "slv_card_transactions__rejected"),
     "brz_web__events": ("slv_web_events", "slv_web_events__rejected"),
+    "brz_serving__predictions": ("slv_predictions", "slv_predictions__rejected"),
     "brz_crm__customers": ("slv_customers__changes", "slv_customers__rejected"),
     "brz_catalog__products": ("slv_products__changes", "slv_products__rejected"),
     "brz_catalog__price_list": ("slv_price_list", "slv_price_list__rejected"),
@@ -235,6 +236,46 @@ EARLIER_CALLS: list[tuple[str | bytes, list[str] | None]] = [
     (call("m16", receivedAt="2025-03-01T11:00:00Z"), None),
 ]
 
+# Predictions
+
+
+def prediction(prediction_id: str, **values: Any) -> str:
+    told = {
+        "prediction_id": prediction_id,
+        "model": "fraud-1",
+        "label": "lbl_fraud",
+        "label_id": "t1",
+        "score": 0.5,
+        "threshold": 0.5,
+        "predicted_at": "2025-03-01T10:00:00Z",
+        "received_at": "2025-03-01T10:00:01Z",
+    }
+    return json.dumps(told | values)
+
+
+PREDICTIONS: list[tuple[str | bytes, list[str] | None]] = [
+    (prediction("p1"), None),
+    (prediction("p2", score=1e-300, served=[]), None),
+    (prediction("p3", served=[{"feature_view": "v", "keys": {}, "features": {"a": [1, None]}}]), None),
+    (prediction("p10", served=None, request_id=7), None),
+    (prediction("p11", served="no list"), ["invalid_served"]),
+    (prediction("p12", served={"feature_view": "v", "keys": {}, "features": {}}), ["invalid_served"]),
+    (prediction("p13", served=[{"keys": {}, "features": {}}]), ["invalid_served"]),
+    (prediction("p14", served=[{"feature_view": "v", "keys": [], "features": {}}]), ["invalid_served"]),
+    (prediction("p15", served=[None]), ["invalid_served"]),
+    (prediction("p4", score=1.0000001), ["invalid_score"]),
+    (prediction("p5", score=float("nan")), ["invalid_score"]),
+    (prediction("p6", score="nan", threshold=None), ["invalid_score", "invalid_threshold"]),
+    (prediction("p7", label_id=""), ["missing_label"]),
+    (prediction("p8", model=None), ["missing_model"]),
+    (prediction("p9", predicted_at="2525-01-01T00:00:00Z"), ["invalid_predicted_at"]),
+    (prediction("", received_at="later"), ["missing_prediction_id", "invalid_received_at"]),
+    (prediction("p1"), ["exact_duplicate"]),
+    (prediction("p2", received_at="2025-03-01T10:00:09Z"), ["duplicate_prediction"]),
+    ("[]", ["not_an_object"]),
+    ("{", ["malformed_json"]),
+]
+
 # Change events
 
 COMMITTED_MS = 1_740_823_200_000
@@ -368,6 +409,7 @@ class Delivery:
         self._csv(f"erp/order_lines/{EARLY}/lines.csv", ORDER_LINES)
         self._csv(f"payments/card_transactions/{EARLY}/cards.csv", TRANSACTIONS)
         self._lines(f"web/events/{LATE}/events.jsonl", CALLS)
+        self._lines(f"serving/predictions/{EARLY}/predictions.jsonl", PREDICTIONS)
         self._lines(f"crm/customers/{EARLY}/customers.jsonl", CUSTOMERS)
         self._lines(f"catalog/products/{EARLY}/products.jsonl", PRODUCTS)
         self._csv(f"catalog/price_list/{EARLY}/prices.csv", PRICES)
@@ -662,5 +704,6 @@ def test_the_demos_dirt_is_rejected_to_the_row(built_demo: Warehouse) -> None:
         rules = built_demo.query(f"select rule_ids from silver.{rejected}")
         assert all(len(row[0]) == 1 for row in rules), "each is planted with one thing wrong"
         found[table] = dict(Counter(rule for (row,) in rules for rule in row))
+    assert found.pop("serving/predictions") == {}, "the demo serves nobody"
     assert found == {table: {k: n for k, n in kinds.items() if n} for table, kinds in planted.items()}
     assert sum(sum(kinds.values()) for kinds in found.values()) > 30

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import os
+import re
 import signal
 import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -544,3 +548,55 @@ def test_served_features_need_a_key_that_is_for_them(guarded: TestClient, settin
         told = body | {"served": [served | {"feature_view": view}]}
         assert guarded.post("/predictions", json=told, headers={"X-API-Key": key}).status_code == status
     assert guarded.post("/predictions", json=body).status_code == 401
+
+
+# --- those who watch it -------------------------------------------------------------------------------------
+
+
+def test_the_dashboard_shows_figures_that_there_are(client: TestClient) -> None:
+    client.post(GET, json={"user_id": "nobody", "feature_groups": [VELOCITY]})
+    known = set(re.findall(r"^(assay_\w+)\b", client.get("/metrics").text, re.MULTILINE))
+    dashboard = json.loads((PROJECT / "docs" / "grafana" / "assay.json").read_text())
+    shown = {
+        name
+        for panel in dashboard["panels"]
+        for target in panel["targets"]
+        for name in re.findall(r"assay_\w+", target["expr"])
+    }
+    assert shown <= known
+    assert {"assay_requests_total", "assay_store_age_seconds", "assay_feature_values_total"} <= shown
+
+
+def test_requests_are_traced_where_a_collector_is_named(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    received: list[bytes] = []
+
+    class Collector(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            received.append(gzip_or_plain(self))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Collector) as collector:
+        threading.Thread(target=collector.serve_forever, daemon=True).start()
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{collector.server_port}")
+        monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "50")
+        with TestClient(make_app(settings)) as client:
+            client.post(GET, json={"user_id": "nobody", "feature_groups": [VELOCITY]})
+            client.get("/health")
+            deadline = time.monotonic() + 20
+            while not received and time.monotonic() < deadline:
+                time.sleep(0.05)
+        collector.shutdown()
+    spans = b"".join(received)
+    assert b"POST /features/get" in spans
+    assert b"/health" not in spans
+
+
+def gzip_or_plain(request: BaseHTTPRequestHandler) -> bytes:
+    body = request.rfile.read(int(request.headers["content-length"]))
+    return gzip.decompress(body) if request.headers.get("content-encoding") == "gzip" else body

@@ -36,6 +36,7 @@ typed as (
         {{ filled('document.model') }} as model_name,
         {{ filled('document.label') }} as label_name,
         {{ filled('document.label_id') }} as label_id,
+        case json_type(document.served) when 'NULL' then null else document.served end as served,
         try_cast(document.score as double) as score,
         try_cast(document.threshold as double) as threshold,
         {{ utc_timestamp('document.predicted_at') }} as written_at,
@@ -44,9 +45,18 @@ typed as (
 
 ),
 
+described as (
+
+    select
+        *,
+        json_transform(served, '[{"feature_view": "VARCHAR", "keys": "JSON", "features": "JSON"}]') as answers
+    from typed
+
+),
+
 timed as (
 
-    {{ with_times('typed', 'serving', 'predictions', received_at='received_at') }}
+    {{ with_times('described', 'serving', 'predictions', received_at='received_at') }}
 
 ),
 
@@ -60,7 +70,7 @@ final as (
         score,
         threshold,
         {{ filled('document.request_id') }} as request_id,
-        document.served::varchar as served,
+        served::varchar as served,
         event_at,
         claimed_at,
         available_at,
@@ -76,6 +86,7 @@ final as (
                 'missing_label': 'label_name is null or label_id is null',
                 'invalid_score': 'not coalesce(score between 0 and 1, false)',
                 'invalid_threshold': 'not coalesce(threshold between 0 and 1, false)',
+                'invalid_served': "not json_type(served) = 'ARRAY' or len(list_filter(answers, lambda answer: answer.feature_view is null or json_type(answer.keys) is distinct from 'OBJECT' or json_type(answer.features) is distinct from 'OBJECT')) > 0",
                 'invalid_predicted_at': 'not coalesce(' ~ within_event_range('written_at') ~ ', false)',
                 'invalid_received_at': 'not coalesce(' ~ within_event_range('received_at') ~ ', false)',
             }

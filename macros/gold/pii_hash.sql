@@ -1,0 +1,3 @@
+{% macro pii_hash(column, salt) -%}
+    case when {{ column }} is not null then sha256({{ salt }} || {{ column }}::varchar) end
+{%- endmacro %}
