@@ -8,7 +8,6 @@ import json
 import os
 import re
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -28,13 +27,14 @@ from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from online_stores import publish_all, query
+from redis_server import free_port
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 from warehouse import PROJECT, Warehouse
 
 from assay.online.stores.open import open_store
 from assay.online.sync import sync
-from assay.online.types import now
 from assay.runs.fault import Fault
+from assay.runs.moment import now
 from assay.server.app import make_app
 from assay.server.keys import FILE, KeyRing
 from assay.server.settings import Settings
@@ -401,12 +401,6 @@ def test_who_read_what_is_written_down(guarded: TestClient, settings: Settings) 
 
 
 # --- the process --------------------------------------------------------------------------------------------
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
 
 
 def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
