@@ -20,9 +20,9 @@ import duckdb
 from assay.leakage.declared import AVAILABLE_AT, SPLIT, WEIGHT, Features, TrainingSet, Windows
 from assay.leakage.findings import Check
 from assay.leakage.tables import columns_of
+from assay.runs.moment import length_of
 from assay.sql import quoted
 
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _TOLERANCE = 1e-9
 _REMEDY = "The events known at prediction_at give something else: see how it is joined, and its history made."
 
@@ -117,7 +117,7 @@ def _expected(
     needed = [name for name in measures if name in used or name in features.columns]
     entities = [tuple(row[key] for key in view.entity_keys) for row in rows]
     events = _events(connection, windows, set(entities))
-    max_age = _length(features.max_age) if features.max_age else None
+    max_age = length_of(features.max_age) if features.max_age else None
     values = [
         _features_at(
             events.get(entity, []), row["prediction_at"], max_age, [measures[name] for name in needed]
@@ -173,10 +173,6 @@ def _words(expression: str) -> list[str]:
     return re.findall(r"[A-Za-z_]\w*", expression)
 
 
-def _length(window: str) -> timedelta:
-    return timedelta(**{_UNITS[window[-1]]: int(window[:-1])})
-
-
 def _declared_measures(windows: Windows) -> Iterable[tuple[str, list[str], str | None, list[str]]]:
     """Yield each input with its aggregates, its expression and its windows."""
     for name, measure in windows.measures.items():
@@ -189,7 +185,9 @@ def _declared_measures(windows: Windows) -> Iterable[tuple[str, list[str], str |
 
 def _measures(windows: Windows) -> dict[str, Measure]:
     return {
-        f"{name}_{aggregate}_{window}": Measure(name, aggregate, None if window == "all" else _length(window))
+        f"{name}_{aggregate}_{window}": Measure(
+            name, aggregate, None if window == "all" else length_of(window)
+        )
         for name, aggregates, _, lengths in _declared_measures(windows)
         for aggregate in aggregates
         for window in lengths

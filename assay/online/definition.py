@@ -11,8 +11,8 @@ from functools import cached_property
 from typing import Any
 
 from assay.online.types import kind_of
+from assay.runs.moment import length_of
 
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 # What clients ask for is of few kinds; who asks for all kinds must not fill the memory.
 _SELECTIONS_KEPT = 1000
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -85,7 +85,7 @@ class OnlineView:
         declared = self.declared["max_age"]
         if declared is None:
             return None
-        return timedelta(**{_UNITS[declared[-1]]: int(declared[:-1])})
+        return length_of(declared)
 
     @cached_property
     def features(self) -> dict[str, Column]:

@@ -13,8 +13,9 @@ from assay.online.answer import ViewAnswer
 from assay.online.stores.store import Store
 from assay.online.sync import Progress as Told
 from assay.online.sync import Synced
-from assay.online.types import now, shown
+from assay.online.types import shown
 from assay.runs.fault import Fault
+from assay.runs.moment import now
 from assay.runs.report import table_titled
 
 

@@ -13,8 +13,8 @@ import pyarrow as pa
 from assay.online.definition import Build, OnlineView
 from assay.online.stores.store import Entity
 from assay.online.stretch import STRETCH_SQL, key_sql, states_sql
-from assay.online.types import now
 from assay.runs.fault import Fault, known_fault
+from assay.runs.moment import now
 from assay.sql import quoted, text
 
 CATALOG = "srv_catalog"

@@ -12,8 +12,8 @@ from typing import Any
 from assay.online.definition import Column, OnlineView
 from assay.online.stores.store import Catalog
 from assay.online.stretch import key_text
-from assay.online.types import instant
 from assay.runs.fault import MISUSED, Fault
+from assay.runs.moment import instant
 
 
 class Refused(Fault):

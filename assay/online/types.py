@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -105,17 +105,3 @@ def microseconds(moment: datetime) -> int:
 def moment_of(microseconds_since: int) -> datetime:
     """Return the time in UTC, without zone, so many microseconds after the beginning of 1970."""
     return _EPOCH + timedelta(microseconds=microseconds_since)
-
-
-def now() -> datetime:
-    """Return the time in UTC, without zone."""
-    return datetime.now(UTC).replace(tzinfo=None)
-
-
-def instant(text: str) -> datetime | None:
-    """Read a time in ISO 8601 as UTC, without zone: an offset is applied. None where it is none."""
-    try:
-        moment = datetime.fromisoformat(text.strip())
-    except ValueError:
-        return None
-    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment

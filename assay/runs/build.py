@@ -6,7 +6,7 @@ import json
 import os
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import duckdb
@@ -26,7 +26,7 @@ from assay.runs.failures import Verdict, judge, plain_message
 from assay.runs.fault import FAILED, INTERRUPTED, MISUSED, Fault, known_fault
 from assay.runs.ledger import Run
 from assay.runs.lock import Holder, locked
-from assay.runs.moment import as_variable, in_file_name
+from assay.runs.moment import as_variable, in_file_name, now
 from assay.runs.past import copy_landing, has_landing
 from assay.runs.places import Places, find_places
 from assay.runs.publish import GOLD, Publication, publish
@@ -127,7 +127,7 @@ def _recorded_build(options: Options, places: Places, display: Display) -> Repor
     run = Run(
         run_id="",
         warehouse=str(places.warehouse),
-        started_at=_now(),
+        started_at=now(),
         command=options.command,
         options=asdict(options) | {"as_of": options.as_of.isoformat() if options.as_of else None},
         as_of=options.as_of,
@@ -204,7 +204,7 @@ def _conclude(options: Options, places: Places, run: Run, outcome: DbtOutcome) -
             _put_online(places, report)
     if report.publication:
         run.published_path = str(report.publication.path)
-        run.published_at = _now()
+        run.published_at = now()
         run.published_tables = report.publication.tables
         run.published_rows = report.publication.rows
     run.message = report.withheld
@@ -265,8 +265,4 @@ def _dbt_arguments(options: Options) -> list[str]:
 
 
 def _end(run: Run, status: ledger.Status) -> None:
-    run.status, run.ended_at = status, _now()
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(tzinfo=None)
+    run.status, run.ended_at = status, now()

@@ -1,28 +1,47 @@
-"""A past moment, as given on the command line and as it is written in names and variables."""
+"""Moments and lengths of time, as people, files and YAML write them. Moments are UTC, without zone."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from assay.runs.fault import MISUSED, Fault
 
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
-def parse_moment(text: str) -> datetime:
-    """Read a time in ISO 8601 as UTC (naive): an offset is applied, a date alone is its midnight.
 
-    Raises:
-        Fault: the text is no such time, or a time to come.
-    """
+def now() -> datetime:
+    """Return the time."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+def instant(text: str) -> datetime | None:
+    """Read a time in ISO 8601: an offset is applied, a date alone is its midnight. None where it is none."""
     try:
         moment = datetime.fromisoformat(text.strip())
     except ValueError:
+        return None
+    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+
+
+def length_of(text: str) -> timedelta:
+    """Read a length of time such as 5m, 24h or 365d: a whole number, and s, m, h or d."""
+    return timedelta(**{_UNITS[text[-1]]: int(text[:-1])})
+
+
+def parse_moment(text: str) -> datetime:
+    """Read what --as-of was given.
+
+    Raises:
+        Fault: the text is no time in ISO 8601, or a time to come.
+    """
+    moment = instant(text)
+    if moment is None:
         raise Fault(
             f"--as-of {text} is not a time: write it as 2025-06-30 or 2025-06-30T12:00:00+02:00 "
             "(UTC where no offset is given).",
             MISUSED,
-        ) from None
-    moment = moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
-    if moment > datetime.now(UTC).replace(tzinfo=None):
+        )
+    if moment > now():
         raise Fault(f"--as-of {text} lies in the future, of which nothing is known yet.", MISUSED)
     return moment
 

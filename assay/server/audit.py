@@ -9,7 +9,7 @@ from pathlib import Path
 
 import orjson
 
-from assay.online.types import now
+from assay.runs.moment import now
 from assay.server.keys import Reader
 
 FILE = "audit.jsonl"

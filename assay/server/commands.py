@@ -25,8 +25,8 @@ def create(
     """Make a key, and print it: it is shown this once, and kept as a hash."""
     with faults_as_messages():
         from assay.online.request import instant_given
-        from assay.online.types import now
         from assay.runs.fault import MISUSED, Fault
+        from assay.runs.moment import now
         from assay.runs.places import find_places
         from assay.server.keys import KeyRing
 

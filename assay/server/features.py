@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from assay.online.answer import PRESENT, ViewAnswer
-from assay.online.types import now
+from assay.runs.moment import now
 from assay.server.answers import json_response, json_values, timestamp
 from assay.server.bodies import body_of, read_body
 from assay.server.errors import answered, problems

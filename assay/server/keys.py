@@ -13,8 +13,8 @@ from datetime import datetime
 from pathlib import Path
 
 from assay.disk import sync
-from assay.online.types import now
 from assay.runs.fault import MISUSED, Fault
+from assay.runs.moment import now
 from assay.server.rejected import Rejected
 
 FILE = "api_keys.json"

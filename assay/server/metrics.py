@@ -10,7 +10,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 
 from assay.online.answer import ViewAnswer
 from assay.online.stores.store import Catalog
-from assay.online.types import now
+from assay.runs.moment import now
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 

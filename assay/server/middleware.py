@@ -12,7 +12,7 @@ from uuid import uuid4
 import orjson
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from assay.online.types import now
+from assay.runs.moment import now
 from assay.server.errors import problem
 from assay.server.metrics import DURATION, REQUESTS
 

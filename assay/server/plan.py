@@ -8,7 +8,7 @@ from typing import Any
 
 from assay.online.request import Refused, ViewRequest, instant_given, view_request
 from assay.online.stores.store import Catalog
-from assay.online.types import now
+from assay.runs.moment import now
 from assay.server.keys import Reader
 from assay.server.shapes import FeaturesRequest, OnlineFeaturesRequest
 

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from assay.disk import sync
-from assay.online.types import now
+from assay.runs.moment import now
 
 _SECONDS_OPEN = 60.0
 _BYTES_OPEN = 8 << 20

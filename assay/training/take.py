@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import duckdb
 
 from assay.runs.fault import Fault, known_fault
+from assay.runs.moment import now
 from assay.sql import quoted, text
 from assay.training.code import SetInManifest
 from assay.training.content import content_of
@@ -67,7 +68,7 @@ def take(name: str, source: Source, folder: Path) -> Version:
         input_files=len(files),
         input_rows=sum(file.row_count for file in files),
         input_hash=hashlib.sha256("\n".join(str(file.file_id) for file in files).encode()).hexdigest(),
-        created_at=datetime.now(UTC).replace(tzinfo=None),
+        created_at=now(),
     )
     return write_version(folder, manifest, files)
 
