@@ -15,10 +15,7 @@ numbered as materialized (
 
     select
         * exclude (_is_new_entity, _is_new_state),
-        _is_new_entity or _is_new_state as _opens_row,
-        count(*) filter (where _is_new_entity or _is_new_state) over (
-            rows between unbounded preceding and current row
-        ) as _state_number
+        _is_new_entity or _is_new_state as _opens_row
     from marked
     where _is_new_entity or _is_new_state or _updated_at = _at
 
@@ -28,7 +25,7 @@ followed as not materialized (
 
     select
         *,
-        lead(_opens_row, 1, true) over () as _is_last_of_state,
+        _opens_row and lead(_opens_row, 1, true) over () as _is_whole_row,
         case
             when {{ assay._differs('lead', entity_keys) }} then {{ assay.end_of_time() }}
             else lead(_at) over ()
@@ -37,9 +34,20 @@ followed as not materialized (
 
 ),
 
+-- What is gathered into rows, or is to be written last.
+rest as materialized (
+
+    select
+        *,
+        count(*) filter (where _opens_row) over (rows between unbounded preceding and current row) as _state_number
+    from followed
+    where not _is_whole_row{{ ' or _next_at >= ' ~ since if since }}
+
+),
+
 -- Values that arrive again open no row; when they did is kept, so that their age is known at every instant.
 final as (
-    {% for end in (['_next_at < ' ~ since, '_next_at >= ' ~ since] if since else [none]) %}
+    {% for table in ['followed', 'rest'] if since or table == 'followed' %}
     select
         {{ keys }},
         {%- for column in columns %}
@@ -49,8 +57,8 @@ final as (
         _next_at as valid_to,
         _updated_at as updated_at,
         null::timestamp[] as confirmed_at
-    from followed
-    where _opens_row and _is_last_of_state{{ ' and not ' ~ is_deleted if is_deleted }}{{ ' and ' ~ end if end }}
+    from {{ table }}
+    where _is_whole_row{{ ' and not ' ~ is_deleted if is_deleted }}{{ ' and _next_at < ' ~ since if since and table == 'followed' }}
 
     union all
     {% endfor %}
@@ -63,8 +71,8 @@ final as (
         max(_next_at) as valid_to,
         max(_updated_at) as updated_at,
         list(_updated_at order by _at) as confirmed_at
-    from followed
-    where not (_opens_row and _is_last_of_state){{ ' and not ' ~ is_deleted if is_deleted }}
+    from rest
+    where not _is_whole_row{{ ' and not ' ~ is_deleted if is_deleted }}
     group by _state_number, {{ keys }}
 
 )

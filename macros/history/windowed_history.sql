@@ -42,7 +42,7 @@ with events as materialized (
     where
         {{ assay._is_event(entity_keys, where) }}
         {%- if increment and 'all' not in windows %}
-        and ({{ available_at }} >= {{ increment.cut }} or {{ event_at }} + {{ lengths[bounded[-1]] }} >= {{ increment.cut }})
+        and ({{ available_at }} >= {{ increment.cut }} or {{ event_at }} >= {{ increment.cut }} - {{ lengths[bounded[-1]] }})
         {%- endif %}
     order by {{ keys }}, _event_at
 

@@ -11,7 +11,8 @@ import duckdb
 import pytest
 from package_project import PackageProject, make_package_project
 
-START = datetime(2025, 1, 1)
+# Times before and after 1970, where they change their sign.
+START = datetime(1969, 12, 31)
 COLUMNS = (
     "run int, machine varchar, line varchar, ended_at timestamp, reported_at timestamp, "
     "amount decimal(18, 2), tool varchar, is_gone boolean"
@@ -173,3 +174,13 @@ def test_more_than_one_call_is_refused(project: PackageProject) -> None:
     failed = project.dbt("build", "--select", "bounded_grown")
     assert failed.returncode == 1
     assert "bounded_grown: materialized as history, it must be one call of" in failed.stdout
+
+
+@pytest.mark.parametrize("reported_at", ["null", "'infinity'"])
+def test_a_row_that_never_becomes_available_is_refused(project: PackageProject, reported_at: str) -> None:
+    project.create("runs", COLUMNS, [(1, "a", "north", START, START, "5", "saw", False)])
+    change(project, f"update runs set reported_at = {reported_at}")
+    run = project.dbt("run", "--select", "changes_grown")
+    assert run.returncode != 0
+    assert "changes_grown: a row of " in run.stdout
+    assert "has no available_at, or one without end" in run.stdout
