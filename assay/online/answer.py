@@ -57,6 +57,17 @@ class ViewAnswer:
     features: list[FeatureAnswer]
     updated_at: list[datetime | None]
 
+    @property
+    def left_out(self) -> dict[str, list[str]]:
+        """The derived features that were not answered and need request inputs, and which."""
+        answered = {feature.name for feature in self.features}
+        inputs = {
+            name: [each.name for each in self.view.selection([name]).inputs]
+            for name in self.view.derived
+            if name not in answered
+        }
+        return {name: needed for name, needed in inputs.items() if needed}
+
 
 class Answerer:
     """Answers from a store, one round trip to it for each request."""

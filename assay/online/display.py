@@ -92,3 +92,6 @@ def print_answer(answer: ViewAnswer, key: Sequence[str], console: Console) -> No
         said = "-" if value is None else str(shown(value))
         table.add_row(feature.name, said, f"{status}, default" if is_default else status)
     console.print(table)
+    for name, inputs in answer.left_out.items():
+        given = " ".join(f"--input {each}=..." for each in inputs)
+        console.print(f"{name} is left out: it needs {given}", soft_wrap=True)

@@ -26,12 +26,14 @@ def get_one(store: Store, name: str, key: Sequence[str], at: str | None, inputs:
         StoreUnavailable: the store cannot be read, or holds nothing.
     """
     moment = now() if at is None else instant_given(at)
+    if unnamed := [each for each in inputs if "=" not in each]:
+        raise Refused(f"--input {unnamed[0]}: write NAME=VALUE.")
     given = dict(each.partition("=")[::2] for each in inputs)
 
     def plan(catalog: Catalog) -> list[ViewRequest]:
         keys = [each.name for each in view_named(catalog, name).keys]
         if len(keys) != len(key):
-            raise Refused(f"{name} has {len(keys)} keys, {', '.join(keys)}: give --key once for each.")
+            raise Refused(f"{name} has the keys {', '.join(keys)}: give --key once for each.")
         if strange := given.keys() - catalog[name].inputs.keys():
             known = ", ".join(catalog[name].inputs) or "none"
             raise Refused(f"{name} has no input {', '.join(sorted(strange))}: there are {known}.")

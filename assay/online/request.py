@@ -102,7 +102,7 @@ def instant_given(text: str) -> datetime:
     """
     moment = instant(text)
     if moment is None:
-        raise Refused(f"{text} is not a time: write it as 2025-06-30 or 2025-06-30T12:00:00+02:00.")
+        raise Refused(f"{_said(text)} is not a time: write it as 2025-06-30 or 2025-06-30T12:00:00+02:00.")
     return moment
 
 

@@ -47,7 +47,10 @@ def check_logged(
             name: list(_logged(source.connection, name, samples)) for name in views if view in (None, name)
         }
     if not any(logged.values()):
-        raise Fault("No served features have been logged: send them as served with POST /predictions.")
+        raise Fault(
+            "No served features are in the warehouse: send them as served with POST /predictions; within a "
+            "minute they land, and the next build loads them."
+        )
     with duckdb.connect() as connection:
         connection.execute("set TimeZone = 'UTC'")
         attach(connection, published, project.warehouse.stem)

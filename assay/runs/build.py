@@ -30,6 +30,7 @@ from assay.runs.moment import as_variable, in_file_name, now
 from assay.runs.past import copy_landing, has_landing
 from assay.runs.places import Places, find_places
 from assay.runs.publish import GOLD, Publication, publish
+from assay.server.prediction_log import SECONDS_OPEN, hand_over_leftovers
 
 _TARGET_PATH = "target"
 _FILES_NAMED = 3
@@ -78,6 +79,10 @@ def build(options: Options, display: Display) -> Report:
         Fault: the build could not be done, or was interrupted; a run that had begun is recorded as failed.
     """
     places = find_places(options.as_of)
+    if hand_over_leftovers(places.landing):
+        display.say(
+            f"The next build loads the predictions of the last {SECONDS_OPEN:g} s: a server writes them"
+        )
     warnings = _check_landing(places.landing)
     for warning in warnings:
         display.say(f"Warning: {warning}")

@@ -18,9 +18,9 @@ def instant(text: str) -> datetime | None:
     """Read a time in ISO 8601: an offset is applied, a date alone is its midnight. None where it is none."""
     try:
         moment = datetime.fromisoformat(text.strip())
-    except ValueError:
+        return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+    except (ValueError, OverflowError):
         return None
-    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
 
 
 def length_of(text: str) -> timedelta:

@@ -8,15 +8,18 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
 
 from assay.online.request import Refused
 from assay.online.stores.store import StoreUnavailable
 from assay.server.catalog import catalog_router
-from assay.server.errors import on_refused, on_rejected, on_unavailable
+from assay.server.document import document
+from assay.server.errors import on_refused, on_unavailable
 from assay.server.features import features_router
 from assay.server.health import health_router
 from assay.server.middleware import Requests
 from assay.server.page import page_router
+from assay.server.prediction_log import hand_over_leftovers
 from assay.server.predictions import predictions_router
 from assay.server.rejected import Rejected
 from assay.server.service import Service
@@ -33,13 +36,15 @@ def make_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        service.predictions.hand_over_leftovers()
+        hand_over_leftovers(settings.landing)
         handing_over = asyncio.create_task(_hand_over(service))
         yield
         handing_over.cancel()
         await service.close()
 
-    app = FastAPI(
+    # Its documentation loads nothing from elsewhere.
+    app = FastAPIOffline(
+        redoc_url=None,
         title="Assay",
         summary="Features online, equal to what training sets join.",
         version=version("assay"),
@@ -54,9 +59,10 @@ def make_app(settings: Settings) -> FastAPI:
     ]
     for router in routers:
         app.include_router(router)
-    app.add_exception_handler(Rejected, on_rejected)
+    app.add_exception_handler(Rejected, service.turn_away)
     app.add_exception_handler(Refused, on_refused)
     app.add_exception_handler(StoreUnavailable, on_unavailable)
+    app.openapi = document(app, with_keys=settings.with_keys)  # type: ignore[method-assign]
     paths = {route.path for router in routers for route in router.routes}  # type: ignore[attr-defined]
     app.add_middleware(Requests, body_bytes=settings.body_bytes, seconds=settings.seconds, paths=paths)
     trace(app)

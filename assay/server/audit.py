@@ -1,4 +1,4 @@
-"""Who read which view: a line for each answer, appended and never changed."""
+"""Who read which view, and who was turned away: a line each, appended and never changed."""
 
 from __future__ import annotations
 
@@ -34,6 +34,18 @@ class Audit:
             "views": list(views),
             "entities": entities,
             "as_of": f"{at.isoformat()}Z",
+        }
+        os.write(self._file, orjson.dumps(line) + b"\n")
+
+    def note_refused(self, reader: str | None, request_id: str, path: str, status: int, why: str) -> None:
+        """Append that a request was turned away: by 401 nobody knows whose, by 403 of a reader."""
+        line = {
+            "refused_at": f"{now().isoformat()}Z",
+            "reader": reader,
+            "request_id": request_id,
+            "path": path,
+            "status": status,
+            "why": why,
         }
         os.write(self._file, orjson.dumps(line) + b"\n")
 

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from assay.online.definition import Column, OnlineView
+from assay.server.answer_shapes import FeatureViewAnswer, OneFeatureViewAnswer
 from assay.server.answers import json_response, timestamp
 from assay.server.errors import answered, problems
 from assay.server.rejected import Rejected
@@ -22,7 +23,7 @@ def catalog_router(service: Service) -> APIRouter:
         "/feature-views",
         summary="The feature views that are online",
         response_class=Response,
-        responses=answered("array") | problems(401, 503),
+        responses=answered(list[FeatureViewAnswer]) | problems(401, 503),
     )
     async def list_views(request: Request) -> Response:
         """Return the feature views that the API key may read."""
@@ -34,7 +35,7 @@ def catalog_router(service: Service) -> APIRouter:
         "/feature-views/{name}",
         summary="A feature view",
         response_class=Response,
-        responses=answered("object") | problems(401, 403, 404, 422, 503),
+        responses=answered(OneFeatureViewAnswer) | problems(401, 403, 404, 422, 503),
     )
     async def show_view(request: Request, name: str) -> Response:
         """Return what a feature view declares, and what the store holds of it."""

@@ -19,7 +19,9 @@ def create(
     views: Annotated[str, typer.Option(metavar="VIEW,...", help="The feature views it is for; * for all.")],
     expires: Annotated[
         str | None,
-        typer.Option(metavar="DATE", help="When it expires (ISO 8601, UTC).", show_default="never"),
+        typer.Option(
+            metavar="DATE", help="From when on it is invalid (ISO 8601, UTC).", show_default="never"
+        ),
     ] = None,
 ) -> None:
     """Make a key, and print it: it is shown this once, and kept as a hash."""
@@ -29,14 +31,20 @@ def create(
         from assay.runs.moment import now
         from assay.runs.places import find_places
         from assay.server.keys import KeyRing
+        from assay.server.readable import require_known
 
+        if not name.strip():
+            raise Fault("NAME is empty: say whose key it is.", MISUSED)
         wanted = [view.strip() for view in views.split(",") if view.strip()]
         if not wanted:
             raise Fault("--views names none: write those the key is for, or *.", MISUSED)
         expires_at = instant_given(expires) if expires else None
         if expires_at and expires_at <= now():
             raise Fault(f"--expires {expires} has passed.", MISUSED)
-        typer.echo(KeyRing(find_places().serving).create(name, wanted, expires_at))
+        places = find_places()
+        require_known(wanted, places)
+        typer.echo(KeyRing(places.serving).create(name, wanted, expires_at))
+        typer.echo("It is shown this once. To use it, send the header Authorization: Bearer KEY.", err=True)
 
 
 @app.command("list")

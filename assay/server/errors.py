@@ -11,7 +11,6 @@ from starlette.responses import Response
 from assay.online.request import Refused
 from assay.online.stores.store import StoreUnavailable
 from assay.server.answers import json_response
-from assay.server.rejected import Rejected
 
 
 class Problem(BaseModel):
@@ -20,9 +19,9 @@ class Problem(BaseModel):
     detail: str = Field(description="What is wrong, and what to do.")
 
 
-def answered(kind: str) -> dict[int | str, dict[str, Any]]:
-    """Declare the good answer of a route: JSON of a kind, `object` or `array`."""
-    return {200: {"content": {"application/json": {"schema": {"type": kind}}}}}
+def answered(shape: Any) -> dict[int | str, dict[str, Any]]:
+    """Declare the good answer of a route."""
+    return {200: {"model": shape, "description": "The answer."}}
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -46,12 +45,6 @@ def problem(status: int, detail: str) -> Response:
     if status == 503:
         headers["Retry-After"] = "1"
     return json_response({"detail": detail}, status, headers)
-
-
-async def on_rejected(request: Request, error: Exception) -> Response:
-    """Answer what was turned down."""
-    assert isinstance(error, Rejected)
-    return problem(error.status, str(error))
 
 
 async def on_refused(request: Request, error: Exception) -> Response:

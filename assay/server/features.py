@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from assay.online.answer import PRESENT, ViewAnswer
 from assay.runs.moment import now
+from assay.server.answer_shapes import FeaturesAnswer, OnlineFeaturesAnswer
 from assay.server.answers import json_response, json_values, timestamp
 from assay.server.bodies import body_of, read_body
 from assay.server.errors import answered, problems
@@ -30,7 +31,7 @@ def features_router(service: Service) -> APIRouter:
         "/features/get",
         summary="Features of one entity",
         response_class=Response,
-        responses=answered("object") | _PROBLEMS,
+        responses=answered(FeaturesAnswer) | _PROBLEMS,
         openapi_extra=body_of(FeaturesRequest),
     )
     async def get_features(request: Request) -> Response:
@@ -41,13 +42,13 @@ def features_router(service: Service) -> APIRouter:
         answers = await service.answer(
             request, reader, at, lambda catalog: plan_features(asked, catalog, reader, at)
         )
-        return json_response(_of_one(answers, at))
+        return json_response(_of_one(asked, answers, at))
 
     @router.post(
         "/get-online-features",
         summary="Features of many entities, as Feast answers",
         response_class=Response,
-        responses=answered("object") | _PROBLEMS,
+        responses=answered(OnlineFeaturesAnswer) | _PROBLEMS,
         openapi_extra=body_of(OnlineFeaturesRequest),
     )
     async def get_online_features(request: Request) -> Response:
@@ -64,7 +65,7 @@ def features_router(service: Service) -> APIRouter:
     return router
 
 
-def _of_one(answers: list[ViewAnswer], at: datetime) -> dict[str, Any]:
+def _of_one(asked: FeaturesRequest, answers: list[ViewAnswer], at: datetime) -> dict[str, Any]:
     shared = Counter(feature.name for answer in answers for feature in answer.features)
     features: dict[str, Any] = {}
     statuses: dict[str, str] = {}
@@ -81,6 +82,11 @@ def _of_one(answers: list[ViewAnswer], at: datetime) -> dict[str, Any]:
         "cache_hit": all(answer.updated_at[0] is not None for answer in answers),
         "statuses": statuses,
         "defaults": defaults,
+        "left_out": {
+            answer.view.name: left_out
+            for answer in answers
+            if answer.view.name in asked.feature_groups and (left_out := answer.left_out)
+        },
         "event_timestamps": {answer.view.name: timestamp(answer.updated_at[0]) for answer in answers},
         "store": _store(answers),
     }

@@ -8,6 +8,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from assay.online.stores.store import StoreUnavailable
+from assay.server.answer_shapes import HealthAnswer, ReadyAnswer
 from assay.server.answers import json_response, timestamp
 from assay.server.errors import answered, problems
 from assay.server.metrics import exposition
@@ -20,7 +21,10 @@ def health_router(service: Service) -> APIRouter:
     router = APIRouter(tags=["operation"])
 
     @router.get(
-        "/health", summary="Whether the server runs", response_class=Response, responses=answered("object")
+        "/health",
+        summary="Whether the server runs",
+        response_class=Response,
+        responses=answered(HealthAnswer),
     )
     async def health() -> Response:
         """Answer, whatever the state of the store."""
@@ -30,7 +34,7 @@ def health_router(service: Service) -> APIRouter:
         "/ready",
         summary="Whether features can be served",
         response_class=Response,
-        responses=answered("object") | problems(503),
+        responses=answered(ReadyAnswer) | problems(503),
     )
     async def ready() -> Response:
         """Read the store, and tell how many feature views it holds and up to when it knows."""

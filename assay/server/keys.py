@@ -62,8 +62,9 @@ class Reader:
         Raises:
             Rejected: they may not read one of them.
         """
-        if not all(self.may_read(view) for view in views):
-            raise Rejected(403, "This API key is not for what is asked.")
+        strange = [view for view in views if not self.may_read(view)]
+        if strange:
+            raise Rejected(403, f"This API key is not for {', '.join(strange)}.")
 
 
 class KeyRing:

@@ -32,6 +32,7 @@ def page_router(docs: Path) -> APIRouter:
         """Return the page; what it shows it asks of the other routes."""
         return Response(page, media_type="text/html", headers={"Content-Security-Policy": _POLICY})
 
+    @router.head("/lineage")
     @router.get("/lineage", responses=problems(404))
     async def show_lineage() -> Response:
         """Return dbt's documentation of the project."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from assay.online.request import Refused, ViewRequest, instant_given, view_request
+from assay.online.request import Refused, ViewRequest, instant_given, unknown, view_named, view_request
 from assay.online.stores.store import Catalog
 from assay.runs.moment import now
 from assay.server.keys import Reader
@@ -33,6 +34,8 @@ def features_by_view(references: Sequence[str]) -> dict[str, list[str] | None]:
                 raise Refused(f"{view} is asked for twice: name it once, or each of its features once.")
         elif feature in features:
             raise Refused(f"{reference} is asked for twice.")
+        elif not feature:
+            raise Refused(f"{reference} names no feature after its colon.")
         else:
             features.append(feature)
     return found
@@ -57,14 +60,11 @@ def plan_features(
         _refuse_strange(entities, catalog, wanted)
         return [view_request(catalog, view, features, entities, at) for view, features in wanted.items()]
     _refuse_strange(inputs, catalog, wanted)
-    requests = []
-    for view, features in wanted.items():
-        keys = [key.name for key in catalog[view].keys] if view in catalog else []
-        if len(keys) > 1:
-            raise Refused(f"{view} has the keys {', '.join(keys)}: name the entity by keys.")
-        entities = {key: [asked.user_id] for key in keys} | inputs
-        requests.append(view_request(catalog, view, features, entities, at))
-    return requests
+    keys = list(dict.fromkeys(key.name for view in wanted for key in view_named(catalog, view).keys))
+    if len(keys) > 1:
+        raise Refused(f"What is asked has the keys {', '.join(keys)}: name the entity by keys.")
+    entities = {key: [asked.user_id] for key in keys} | inputs
+    return [view_request(catalog, view, features, entities, at) for view, features in wanted.items()]
 
 
 def plan_online_features(
@@ -81,8 +81,13 @@ def plan_online_features(
     references = asked.features or [str(asked.feature_service)]
     wanted = features_by_view(references)
     if asked.features and (whole := [view for view, features in wanted.items() if features is None]):
-        raise Refused(f"{whole[0]} is no reference to a feature: write view:feature.")
+        raise Refused(
+            f"{whole[0]} is no reference to a feature: write view:feature, or the view as feature_service."
+        )
     reader.require(wanted)
+    if asked.feature_service is not None and asked.feature_service not in catalog:
+        said = f"There is no feature service {asked.feature_service}, which here is a feature view's name"
+        raise Refused(unknown(said, asked.feature_service, catalog))
     sizes = {len(values) for values in asked.entities.values()}
     if len(sizes) > 1:
         raise Refused("All of entities must have as many values as each other.")
@@ -91,7 +96,13 @@ def plan_online_features(
     if max(sizes) > most:
         raise Refused(f"{max(sizes)} entities are too many for one request: at most {most}.")
     _refuse_strange(asked.entities, catalog, wanted)
-    return [view_request(catalog, view, features, asked.entities, at) for view, features in wanted.items()]
+    requests = [
+        view_request(catalog, view, features, asked.entities, at) for view, features in wanted.items()
+    ]
+    names = Counter(name for request in requests for name in request.features)
+    if not asked.full_feature_names and (shared := [name for name, times in names.items() if times > 1]):
+        raise Refused(f"{', '.join(shared)} would stand for several views: ask with full_feature_names.")
+    return requests
 
 
 def _refuse_strange(

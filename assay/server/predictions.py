@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from uuid import uuid4
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from assay.online.request import Refused, unknown, view_named
+from assay.online.stores.store import StoreUnavailable
 from assay.runs.moment import now
+from assay.server.answer_shapes import PredictionAnswer
 from assay.server.answers import json_response, timestamp
 from assay.server.bodies import body_of, read_body
 from assay.server.errors import answered, problems
 from assay.server.plan import instant_of
 from assay.server.rejected import Rejected
 from assay.server.service import Service
-from assay.server.shapes import Prediction
+from assay.server.shapes import Prediction, Served
+
+# What a caller's clock may be ahead.
+_CLOCKS_APART = timedelta(minutes=5)
 
 
 def predictions_router(service: Service) -> APIRouter:
@@ -25,7 +32,7 @@ def predictions_router(service: Service) -> APIRouter:
         "/predictions",
         summary="Log a prediction",
         response_class=Response,
-        responses=answered("object") | problems(400, 401, 403, 413, 415, 422, 503),
+        responses=answered(PredictionAnswer) | problems(400, 401, 403, 413, 415, 422, 503),
         openapi_extra=body_of(Prediction),
     )
     async def log_prediction(request: Request) -> Response:
@@ -34,11 +41,13 @@ def predictions_router(service: Service) -> APIRouter:
         told = await read_body(request, Prediction)
         served = told.served or []
         reader.require(each.feature_view for each in served)
-        for each in served:
-            instant_of(each.as_of)
+        predicted_at = instant_of(told.predicted_at)
+        if predicted_at > now() + _CLOCKS_APART:
+            raise Refused(f"predicted_at {told.predicted_at} lies in the future.")
+        await _check(served, service)
         line = told.model_dump(exclude={"served"}) | {
             "prediction_id": told.prediction_id or uuid4().hex,
-            "predicted_at": timestamp(instant_of(told.predicted_at)),
+            "predicted_at": timestamp(predicted_at),
             "received_at": timestamp(now()),
         }
         if told.served is not None:
@@ -52,3 +61,27 @@ def predictions_router(service: Service) -> APIRouter:
         return json_response({"prediction_id": line["prediction_id"]})
 
     return router
+
+
+async def _check(served: list[Served], service: Service) -> None:
+    """Check that there are such features; where the store is away, what was told is kept as it is.
+
+    Raises:
+        Refused: a view, key or feature is unknown, or `as_of` is no time.
+    """
+    for each in served:
+        instant_of(each.as_of)
+    try:
+        catalog = await service.catalog() if served else {}
+    except StoreUnavailable:
+        return
+    for each in served:
+        view = view_named(catalog, each.feature_view)
+        keys = [key.name for key in view.keys]
+        if sorted(keys) != sorted(each.keys):
+            raise Refused(
+                f"{view.name} has the keys {', '.join(keys)}, not {', '.join(each.keys) or 'none'}."
+            )
+        for name in each.features:
+            if name not in view.features:
+                raise Refused(unknown(f"{view.name} has no feature {name}", name, view.features))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import os
 import socket
@@ -10,6 +11,7 @@ import tempfile
 import uvicorn
 
 from assay.online.stores.open import open_store, store_url
+from assay.online.stores.store import StoreUnavailable
 from assay.runs.display import Display
 from assay.runs.fault import FAILED, MISUSED, Fault
 from assay.runs.places import Places
@@ -46,7 +48,7 @@ def serve(
         Fault: the address cannot be listened at, or keys are needed and there are none.
     """
     url = store_url(store, places)
-    shown_url = open_store(url).url
+    opened = open_store(url)
     folder = places.serving
     with_keys = with_keys or not _is_loopback(host)
     if with_keys and not any(key.state == "valid" for key in KeyRing(folder).keys):
@@ -54,6 +56,8 @@ def serve(
             f"At {host} an API key is asked for, and there is none: assay keys create NAME --views VIEW,...",
             MISUSED,
         )
+    if not _is_loopback(host):
+        display.say("Warning: keys and features travel in clear: put a proxy that speaks HTTPS in front.")
     if not with_keys:
         display.say(
             f"Warning: no API key is asked for at {host}: every program of this machine can read all."
@@ -62,8 +66,13 @@ def serve(
     _check_address(host, port)
     if port in _REFUSED_BY_BROWSERS:
         display.say(f"Browsers refuse port {port}: for the page, choose another, such as --port 8566.")
+    try:
+        if not opened.catalog():
+            display.say(f"Warning: {opened.url} holds no feature views yet. To fill it: assay build")
+    except StoreUnavailable as error:
+        display.say(f"Warning: {error}")
     display.say(
-        f"Serving {shown_url} at http://{host}:{port}, workers: {workers}; the API is described at /docs"
+        f"Serving {opened.url} at http://{host}:{port}, workers: {workers}; the API is described at /docs"
     )
     with tempfile.TemporaryDirectory(prefix="assay-metrics-") as figures:
         if workers > 1:
@@ -99,6 +108,8 @@ def _check_address(host: str, port: int) -> None:
         try:
             trial.bind((host, port))
         except OSError as error:
+            option = "--port" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "--host"
             raise Fault(
-                f"{host}:{port} cannot be listened at ({error.strerror}): choose another with --port.", FAILED
+                f"{host}:{port} cannot be listened at ({error.strerror}): choose another with {option}.",
+                FAILED,
             ) from error

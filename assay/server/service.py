@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from fastapi import Request
+from starlette.responses import Response
 
 from assay.online.answer import Answerer, ViewAnswer
 from assay.online.definition import OnlineView
@@ -14,9 +15,11 @@ from assay.online.stores.open import open_store
 from assay.online.stores.store import Catalog, StoreUnavailable
 from assay.online.stretch import key_values
 from assay.server.audit import Audit
+from assay.server.errors import problem
 from assay.server.keys import KeyRing, Reader
 from assay.server.metrics import UNAVAILABLE, count_values
 from assay.server.prediction_log import PredictionLog
+from assay.server.rejected import Rejected
 from assay.server.settings import Settings
 
 
@@ -39,7 +42,18 @@ class Service:
         """
         if not self.settings.with_keys:
             return Reader()
-        return self._keys.reader(request.headers.get("authorization"), request.headers.get("x-api-key"))
+        reader = self._keys.reader(request.headers.get("authorization"), request.headers.get("x-api-key"))
+        request.state.reader = reader.name
+        return reader
+
+    async def turn_away(self, request: Request, error: Exception) -> Response:
+        """Answer what was rejected, and write down who was turned away."""
+        assert isinstance(error, Rejected)
+        if error.status in (401, 403):
+            reader = getattr(request.state, "reader", None)
+            path = request.scope["path"]
+            self._audit.note_refused(reader, request.state.request_id, path, error.status, str(error))
+        return problem(error.status, str(error))
 
     async def catalog(self) -> Catalog:
         """Return what the store holds.

@@ -420,6 +420,27 @@ def test_redis_may_go_and_come_back_empty(published: Path, tmp_path: Path) -> No
         server.stop()
 
 
+def test_a_redis_that_is_slow_gives_no_value_and_comes_back(published: Path, tmp_path: Path) -> None:
+    server = RedisServer(tmp_path)
+    server.start()
+    try:
+        store = open_store(server.url)
+        sync(published, store, view=VELOCITY)
+        at, features = known_until(published), ["transaction_count_all"]
+        before = ask(store, VELOCITY, features, at, card_id=["nobody"])
+        with redis.Redis.from_url(server.url) as other:
+            other.client_pause(4000, all=True)
+            started = time.monotonic()
+            with pytest.raises(StoreUnavailable, match="cannot be read"):
+                ask(store, VELOCITY, features, at, card_id=["nobody"])
+            # Nobody waits until it is quick again.
+            assert time.monotonic() - started < 3.5
+            other.ping()
+        assert ask(store, VELOCITY, features, at, card_id=["nobody"]).values == before.values
+    finally:
+        server.stop()
+
+
 def test_a_password_is_told_to_nobody() -> None:
     store = open_store("redis://user:secret@127.0.0.1:1/0")
     assert store.url == "redis://127.0.0.1:1/0"

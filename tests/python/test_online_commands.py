@@ -190,12 +190,18 @@ def test_sync_mends_a_store(project: SmallProject) -> None:
             "ftr_x is no feature view that is online: there are ftr",
         ),
         (("online", "get", "--view", "ftr_x", "--key", "1"), "There is no feature view ftr_x online"),
-        (("online", "get", "--view", VIEW, "--key", "1", "--key", "2"), "has 1 keys, product_id"),
-        (("online", "get", "--view", VIEW, "--key", "1", "--at", "soon"), "soon is not a time"),
+        (
+            ("online", "get", "--view", VIEW, "--key", "1", "--key", "2"),
+            "has the keys product_id: give --key once for each",
+        ),
+        (("online", "get", "--view", VIEW, "--key", "1", "--at", "soon"), "'soon' is not a time"),
         (("online", "get", "--view", VIEW, "--key", "1", "--at", "2020-01-01"), "lies before"),
         (("online", "get", "--view", VIEW, "--key", "1", "--input", "x=1"), "has no input x: there are none"),
         (("online", "sync", "--store", "file:x"), "is no online store: write sqlite:PATH or redis"),
+        (("online", "get", "--view", VIEW, "--key", "1", "--input", "x"), "--input x: write NAME=VALUE"),
         (("keys", "create", "shop", "--views", " , "), "--views names none"),
+        (("keys", "create", "", "--views", "*"), "NAME is empty"),
+        (("keys", "create", "shop", "--views", "ftr_x"), "There is no feature view ftr_x online: there are"),
         (("keys", "create", "shop", "--views", "*", "--expires", "2020-01-01"), "has passed"),
         (("keys", "revoke", "shop"), "shop has no valid key: there are none"),
     ],
@@ -207,13 +213,14 @@ def test_misuse_is_told(built: SmallProject, arguments: tuple[str, ...], message
 
 
 def test_keys_are_made_listed_and_revoked(project: SmallProject) -> None:
-    made = project.assay("keys", "create", "shop", "--views", f"{VIEW}, other", "--expires", "2099-01-01")
+    made = project.assay("keys", "create", "shop", "--views", f"{VIEW}, *", "--expires", "2099-01-01")
     key = made.stdout.strip()
     assert made.exit_code == 0
     assert key.startswith("assay_")
+    assert "Authorization: Bearer KEY" in made.stderr
     listed = project.assay("keys", "list").stdout
     assert key not in listed
-    assert f"{VIEW}, other" in listed
+    assert f"{VIEW}, *" in listed
     assert "valid" in listed
     assert project.assay("keys", "revoke", "shop").exit_code == 0
     assert "revoked" in project.assay("keys", "list").stdout

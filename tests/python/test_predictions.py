@@ -161,5 +161,5 @@ def test_without_logged_features_there_is_nothing_to_compare(
 ) -> None:
     published = publish_all(told[0], tmp_path / "gold.duckdb")
     query(published, "delete from gold.mon_served_features")
-    with pytest.raises(Fault, match="No served features have been logged"):
+    with pytest.raises(Fault, match="No served features are in the warehouse"):
         check_logged(project, published)

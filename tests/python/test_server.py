@@ -5,12 +5,9 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
-import os
 import re
 import signal
 import sqlite3
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -24,6 +21,7 @@ import httpx
 import pytest
 import schemathesis
 from fastapi.testclient import TestClient
+from feature_server import serving, start, until_ready
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from online_stores import publish_all, query
@@ -32,11 +30,13 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from warehouse import PROJECT, Warehouse
 
 from assay.online.stores.open import open_store
+from assay.online.stores.store import Entity
 from assay.online.sync import sync
 from assay.runs.fault import Fault
 from assay.runs.moment import now
 from assay.server.app import make_app
 from assay.server.keys import FILE, KeyRing
+from assay.server.prediction_log import PredictionLog, hand_over_leftovers
 from assay.server.settings import Settings
 
 VELOCITY, PAIRS = "ftr_card__velocity", "ftr_card_merchant__pairs"
@@ -93,8 +93,9 @@ def test_one_entity_is_answered_by_name(client: TestClient, card: tuple[str, str
     found = answer.json()
     assert {name: found["features"][name] for name in expected} == expected
     assert found["features"]["amount_to_average_30d"] > 0
-    # What needs an input that is not given is left out.
+    # What needs an input that is not given is left out, and named.
     assert "kilometres_from_last" not in found["features"]
+    assert found["left_out"][VELOCITY]["kilometres_from_last"] == ["merchant_latitude", "merchant_longitude"]
     assert found["timestamp"] == f"{at}Z"
     assert found["cache_hit"] is True
     assert set(found["statuses"]) == set(found["features"])
@@ -144,6 +145,24 @@ def test_many_entities_are_answered_as_feast_does(
     assert named["metadata"]["feature_names"] == ["card_id", *expected]
 
 
+def test_feasts_own_clients_are_answered(client: TestClient) -> None:
+    """What the Python client of Feast 0.67 with the online store `remote` sends, and all that it reads."""
+    entities = {"entities": {"card_id": ["nobody", "1"]}, "include_feature_view_version_metadata": False}
+    asked = {"features": [f"{VELOCITY}:transaction_count_all"], "full_feature_names": False}
+    service = {"feature_service": VELOCITY, "full_feature_names": True}
+    for body, name in ((asked, "transaction_count_all"), (service, f"{VELOCITY}__transaction_count_all")):
+        found = client.post(FEAST, json=entities | body).json()
+        position = found["metadata"]["feature_names"].index(name)
+        result = found["results"][position]
+        assert {len(result[part]) for part in ("values", "statuses", "event_timestamps")} == {2}
+        for each in found["results"]:
+            assert set(each["statuses"]) <= {"PRESENT", "NULL_VALUE", "NOT_FOUND", "OUTSIDE_MAX_AGE"}
+            for moment in each["event_timestamps"]:
+                assert datetime.fromisoformat(moment.replace("Z", "+00:00")).tzinfo
+    # As Feast's documentation shows it, without a type.
+    assert client.post(FEAST, content=json.dumps(entities | asked)).status_code == 200
+
+
 def test_a_feature_service_is_a_whole_view(client: TestClient) -> None:
     body = {"feature_service": PAIRS, "entities": {"card_id": ["1"], "merchant_id": ["2"]}, "features": None}
     found = client.post("/get-online-features", json=body).json()
@@ -167,13 +186,26 @@ GET, FEAST = "/features/get", "/get-online-features"
         (GET, {"user_id": "1", "feature_groups": []}, 422, "feature_groups"),
         (GET, {"user_id": "1"}, 422, "A request holds user_id, keys, feature_groups"),
         (GET, {"user_id": "1", "feature_groups": [VELOCITY], "groups": 1}, 422, "groups"),
-        (GET, {"user_id": True, "feature_groups": [VELOCITY]}, 422, "user_id"),
+        (
+            GET,
+            {"user_id": True, "feature_groups": [VELOCITY]},
+            422,
+            "user_id: it should be a text or a whole",
+        ),
+        (GET, {"user_id": "1", "feature_groups": [f"{VELOCITY}:"]}, 422, "names no feature after its colon"),
+        (GET, {"user_id": "1", "feature_groups": [VELOCITY, "ftr_customer__purchases"]}, 422, "by keys"),
+        (
+            GET,
+            {"user_id": "1", "feature_groups": [VELOCITY], "as_of": "9999-12-31T23:59:59-12:00"},
+            422,
+            "is not a time",
+        ),
         (GET, {"feature_groups": [VELOCITY]}, 422, "either by user_id or by keys"),
         (GET, {"user_id": "1", "feature_groups": [PAIRS]}, 422, "name the entity by keys"),
         (GET, {"keys": {"card": "1"}, "feature_groups": [VELOCITY]}, 422, "card is no key or input"),
         (GET, {"keys": {}, "feature_groups": [VELOCITY]}, 422, "card_id is missing"),
         (GET, {"user_id": "1", "feature_groups": [VELOCITY, VELOCITY]}, 422, "is asked for twice"),
-        (GET, {"user_id": "1", "feature_groups": [VELOCITY], "as_of": "soon"}, 422, "soon is not a time"),
+        (GET, {"user_id": "1", "feature_groups": [VELOCITY], "as_of": "soon"}, 422, "'soon' is not a time"),
         (GET, {"user_id": "1", "feature_groups": [VELOCITY], "as_of": "2001-01-01"}, 422, "lies before"),
         (GET, {"user_id": "1", "feature_groups": [VELOCITY], "inputs": {"amount": "x"}}, 422, "decimal"),
         (GET, {"user_id": "1", "feature_groups": [VELOCITY], "inputs": {"amount": [1]}}, 422, "decimal"),
@@ -184,7 +216,22 @@ GET, FEAST = "/features/get", "/get-online-features"
         (FEAST, {"features": ["a:b"], "entities": {"a": ["1"], "b": []}}, 422, "as many values"),
         (FEAST, {"features": ["a:b"], "entities": {"a": "1"}}, 422, "entities.a"),
         (FEAST, {"features": ["a:b"], "entities": {"a": ["1"] * 1001}}, 422, "at most 1000"),
-        (FEAST, [], 422, "A request holds entities"),
+        (FEAST, [], 422, "The body: it should be an object. A request holds entities"),
+        (
+            FEAST,
+            {"feature_service": "fraud", "entities": {"card_id": ["1"]}},
+            422,
+            "There is no feature service fraud, which here is a feature view's name",
+        ),
+        (
+            FEAST,
+            {
+                "features": [f"{PAIRS}:transaction_count_90d", "ftr_card__categories:transaction_count_90d"],
+                "entities": {"card_id": ["1"], "merchant_id": ["2"], "category": ["c"]},
+            },
+            422,
+            "transaction_count_90d would stand for several views",
+        ),
     ],
 )
 def test_what_cannot_be_answered_is_told(
@@ -346,11 +393,13 @@ def test_a_key_opens_the_views_it_is_for(guarded: TestClient, settings: Settings
     assert guarded.get("/feature-views", headers={"X-API-Key": key}).json()[0]["name"] == VELOCITY
     assert len(guarded.get("/feature-views", headers={"X-API-Key": key}).json()) == 1
     # Whether there is such a view is not told.
-    refused = [ask_with(guarded, key, view) for view in (PAIRS, "ftr_nothing")]
-    assert [answer.status_code for answer in refused] == [403, 403]
-    assert refused[0].json() == refused[1].json()
-    shown = [guarded.get(f"/feature-views/{view}", headers={"X-API-Key": key}) for view in (PAIRS, "nothing")]
-    assert [(answer.status_code, answer.json()) for answer in shown] == [(403, refused[0].json())] * 2
+    for view in (PAIRS, "ftr_nothing"):
+        shown = guarded.get(f"/feature-views/{view}", headers={"X-API-Key": key})
+        for answer in (ask_with(guarded, key, view), shown):
+            assert (answer.status_code, answer.json()) == (
+                403,
+                {"detail": f"This API key is not for {view}."},
+            )
     everything = KeyRing(settings.folder).create("admin", ["*"], None)
     assert ask_with(guarded, everything, PAIRS).status_code == 422
     assert ask_with(guarded, everything).status_code == 200
@@ -389,42 +438,22 @@ def test_who_read_what_is_written_down(guarded: TestClient, settings: Settings) 
     key = KeyRing(settings.folder).create("shop", ["*"], None)
     ask_with(guarded, key)
     ask_with(guarded, None)
+    ask_with(guarded, KeyRing(settings.folder).create("clerk", [PAIRS], None))
     body = {"features": [f"{VELOCITY}:amount_sum_1h"], "entities": {"card_id": ["1", "2", "3"]}}
     headers = {"X-API-Key": key, "X-Request-ID": "mine"}
     guarded.post(FEAST, json=body, headers=headers)
     lines = [json.loads(line) for line in (settings.folder / "audit.jsonl").read_text().splitlines()]
-    assert [(line["reader"], line["views"], line["entities"]) for line in lines] == [
+    refused = [line for line in lines if "refused_at" in line]
+    assert [(line["reader"], line["status"]) for line in refused] == [(None, 401), ("clerk", 403)]
+    read = [line for line in lines if "read_at" in line]
+    assert [(line["reader"], line["views"], line["entities"]) for line in read] == [
         ("shop", [VELOCITY], 1),
         ("shop", [VELOCITY], 3),
     ]
-    assert lines[1]["request_id"] == "mine"
+    assert read[1]["request_id"] == "mine"
 
 
 # --- the process --------------------------------------------------------------------------------------------
-
-
-def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    (folder / "dbt_project.yml").touch()
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("ASSAY_")}
-    return subprocess.Popen(
-        [sys.executable, "-c", "from assay.cli import app; app()", "serve", *arguments],
-        cwd=folder,
-        env=environment | {"PYTHONPATH": str(PROJECT)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def until_ready(port: int) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        try:
-            if httpx.get(f"http://127.0.0.1:{port}/ready").status_code == 200:
-                return
-        except httpx.TransportError:
-            time.sleep(0.1)
-    raise TimeoutError("the server has not started")
 
 
 def test_workers_serve_until_they_are_told_to_stop(store_url: str, tmp_path: Path) -> None:
@@ -449,6 +478,38 @@ def test_workers_serve_until_they_are_told_to_stop(store_url: str, tmp_path: Pat
     assert server.returncode in (0, -signal.SIGTERM)
     assert "Warning: no API key is asked for" in output
     assert all(json.loads(line) for line in error.splitlines() if line.startswith("{"))
+
+
+def resident_bytes(process: int) -> int:
+    [line] = [line for line in Path(f"/proc/{process}/status").read_text().splitlines() if "VmRSS" in line]
+    return int(line.split()[1]) * 1024
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/status").exists(), reason="only Linux tells what memory a process has"
+)
+def test_memory_does_not_grow_with_the_entities(store_url: str, tmp_path: Path) -> None:
+    view = open_store(store_url).catalog()[PAIRS]
+    [(stretch,)] = sqlite3.connect(store_url.removeprefix("sqlite:")).execute(
+        "select stretch from entities where feature_view = ? limit 1", [PAIRS]
+    )
+    resident = {}
+    for entities in (100, 200_000):
+        folder = tmp_path / str(entities)
+        folder.mkdir()
+        store = open_store(f"sqlite:{folder / 'online.sqlite'}")
+        keys = [f'["{number}","m"]' for number in range(entities)]
+        store.write(view, [[Entity(key, 1, stretch) for key in keys]], [], instead_of=None)
+        with serving(folder, store.url) as (address, process):
+            for start_at in range(0, 20_000, 1000):
+                cards = [str(number % entities) for number in range(start_at, start_at + 1000)]
+                body = {"feature_service": PAIRS, "entities": {"card_id": cards, "merchant_id": ["m"] * 1000}}
+                answer = httpx.post(f"{address}{FEAST}", json=body)
+                assert answer.json()["results"][2]["statuses"] == ["PRESENT"] * 1000
+            resident[entities] = resident_bytes(process)
+    held = (tmp_path / "200000" / "online.sqlite").stat().st_size
+    assert held > 30 << 20
+    assert resident[200_000] - resident[100] < held / 3
 
 
 def test_beyond_this_machine_keys_are_asked_for(store_url: str, tmp_path: Path) -> None:
@@ -504,19 +565,40 @@ def predict(client: TestClient, **changed: Any) -> httpx.Response:
     return client.post("/predictions", json=body | changed)
 
 
+SERVED = {
+    "feature_view": VELOCITY,
+    "keys": {"card_id": "1"},
+    "as_of": "2025-01-01",
+    "features": {"transaction_count_1h": 0},
+}
+
+
 def test_predictions_land_as_they_were_told(settings: Settings) -> None:
     with TestClient(make_app(settings)) as client:
         assert predict(
             client, prediction_id="p1", score=1, predicted_at="2025-06-01T02:00:00+02:00"
         ).json() == {"prediction_id": "p1"}
         made_up = predict(client).json()["prediction_id"]
-        for wrong in ({"score": 1.1}, {"score": "0.5"}, {"label_id": ""}, {"predicted_at": "soon"}, {"x": 1}):
-            assert predict(client, **wrong).status_code == 422
+        for wrong in (
+            {"score": 1.1},
+            {"score": "0.5"},
+            {"label_id": ""},
+            {"predicted_at": "soon"},
+            {"predicted_at": "2999-01-01"},
+            {"x": 1},
+            {"served": [SERVED | {"feature_view": "ftr_nothing"}]},
+            {"served": [SERVED | {"keys": {"card": "1"}}]},
+            {"served": [SERVED | {"features": {"nothing": 1}}]},
+            {"served": [SERVED | {"as_of": "soon"}]},
+        ):
+            assert predict(client, **wrong).status_code == 422, wrong
+        assert predict(client, served=[SERVED]).status_code == 200
         folder = settings.landing / "serving" / "predictions"
         # What a build would load while the file is open: nothing.
         assert [path.name[0] for path in folder.iterdir()] == ["_"]
     [file] = folder.glob("predictions-*.jsonl")
-    first, second = map(json.loads, file.read_text().splitlines())
+    first, second, with_served = map(json.loads, file.read_text().splitlines())
+    assert with_served["served"] == [SERVED | {"inputs": {}}]
     assert (first["prediction_id"], first["score"], first["threshold"]) == ("p1", 1.0, 0.5)
     assert first["predicted_at"] == "2025-06-01T00:00:00Z"
     assert second["prediction_id"] == made_up
@@ -525,21 +607,23 @@ def test_predictions_land_as_they_were_told(settings: Settings) -> None:
 def test_what_a_dead_server_left_open_is_handed_over(settings: Settings) -> None:
     folder = settings.landing / "serving" / "predictions"
     folder.mkdir(parents=True)
-    dead = subprocess.Popen([sys.executable, "-c", ""])
-    dead.wait()
-    (folder / f"_open-{dead.pid}.jsonl").write_text("{}\n")
-    (folder / f"_open-{os.getppid()}.jsonl").write_text("{}\n")
-    with TestClient(make_app(settings)):
-        pass
+    (folder / "_open-dead.jsonl").write_text("{}\n")
+    living = PredictionLog(settings.landing)
+    living.note({"prediction_id": "p"})
+    assert hand_over_leftovers(settings.landing) == 1
     assert sorted(path.name.partition("-")[0] for path in folder.iterdir()) == ["_open", "predictions"]
+    # What was open is still written to.
+    living.note({"prediction_id": "q"})
+    living.hand_over()
+    assert hand_over_leftovers(settings.landing) == 0
+    assert sorted(path.read_text().count("\n") for path in folder.iterdir()) == [1, 2]
 
 
 def test_served_features_need_a_key_that_is_for_them(guarded: TestClient, settings: Settings) -> None:
     key = KeyRing(settings.folder).create("shop", [VELOCITY], None)
-    served = {"keys": {"card_id": "1"}, "as_of": "2025-01-01", "features": {}}
     body = {"model": "m", "label": "lbl_fraud", "label_id": "t", "score": 0.7}
     for view, status in ((VELOCITY, 200), (PAIRS, 403)):
-        told = body | {"served": [served | {"feature_view": view}]}
+        told = body | {"served": [SERVED | {"feature_view": view}]}
         assert guarded.post("/predictions", json=told, headers={"X-API-Key": key}).status_code == status
     assert guarded.post("/predictions", json=body).status_code == 401
 

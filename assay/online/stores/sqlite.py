@@ -126,9 +126,10 @@ class SqliteStore:
                 connection.execute("rollback")
         except (sqlite3.Error, OSError) as error:
             self._forget()
+            remedy = "If it is broken, remove it" if self._path.exists() else "There is none yet"
             raise StoreUnavailable(
-                f"The online store {self._path} cannot be read ({error}). To write it: assay online sync. "
-                "If the file is broken, remove it first."
+                f"The online store {self._path} cannot be read ({error}). "
+                f"{remedy}; to write it: assay online sync"
             ) from error
 
     def _connected(self) -> sqlite3.Connection:

@@ -1,0 +1,31 @@
+"""Which feature views an API key can be for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from assay.online.request import unknown
+from assay.online.stores.open import open_store, store_url
+from assay.online.stores.store import StoreUnavailable
+from assay.runs.fault import MISUSED, Fault
+from assay.runs.places import Places
+from assay.server.keys import EVERY_VIEW
+
+
+def require_known(views: Iterable[str], places: Places) -> None:
+    """Check that views are online, where the project's store can tell.
+
+    Args:
+        views: their names, or `*`.
+        places: of the project.
+
+    Raises:
+        Fault: the store holds feature views, and one of these is none of them.
+    """
+    try:
+        catalog = open_store(store_url(None, places)).catalog()
+    except StoreUnavailable:
+        return
+    for view in views:
+        if catalog and view != EVERY_VIEW and view not in catalog:
+            raise Fault(unknown(f"There is no feature view {view} online", view, catalog), MISUSED)

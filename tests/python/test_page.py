@@ -1,0 +1,148 @@
+"""The server's pages in a real browser: people see what is served, and nothing comes from elsewhere."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from feature_server import serving
+from online_stores import publish_all, query
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from warehouse import Warehouse
+
+from assay.online.stores.open import open_store
+from assay.online.sync import sync
+from assay.server.keys import KeyRing
+
+VELOCITY = "ftr_card__velocity"
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None)
+
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="there is no Chromium, in which the server's pages are tried"
+)
+
+
+@pytest.fixture(scope="module")
+def published(built_demo: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return publish_all(built_demo, tmp_path_factory.mktemp("published") / "gold.duckdb")
+
+
+@pytest.fixture(scope="module")
+def store(published: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    url = f"sqlite:{tmp_path_factory.mktemp('store') / 'online.sqlite'}"
+    sync(published, open_store(url))
+    return url
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        # As root, Chromium starts without its sandbox alone.
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page that may ask its own server, and nobody else; an error of its script fails the test."""
+    page = browser.new_page()
+    hosts: set[str | None] = set()
+    errors: list[str] = []
+    page.on("request", lambda request: hosts.add(urlsplit(request.url).hostname))
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    yield page
+    page.close()
+    assert hosts - {"127.0.0.1", None} == set()
+    assert errors == []
+
+
+def facts(page: Page) -> dict[str, str]:
+    terms, said = page.locator("dt").all_inner_texts(), page.locator("dd").all_inner_texts()
+    return dict(zip(terms, said, strict=True))
+
+
+def value_shown(page: Page, feature: str) -> tuple[str, str]:
+    cells = page.locator("tr", has=page.locator(f"td:text-is('{feature}')")).locator("td").all_inner_texts()
+    return cells[1], cells[2]
+
+
+def test_an_entity_is_looked_up_at_an_instant(
+    page: Page, published: Path, store: str, tmp_path: Path
+) -> None:
+    views = [name for (name,) in query(published, "select feature_view from gold.srv_catalog order by all")]
+    [(card_id, at, count)] = query(
+        published,
+        f"select card_id, valid_from, transaction_count_24h from gold.srv_{VELOCITY} "
+        "where transaction_count_24h > 0 order by valid_from desc, card_id limit 1",
+    )
+    with serving(tmp_path, store) as (address, _):
+        page.goto(address)
+        expect(page.locator("nav button")).to_have_count(len(views))
+        assert [text.split("\n")[0] for text in page.locator("nav button").all_inner_texts()] == views
+        expect(page.locator("#freshness")).to_contain_text(f"{len(views)} feature views online")
+        page.locator(f"nav button[data-view={VELOCITY}]").click()
+        expect(page.locator("h2").first).to_have_text(VELOCITY)
+        found = facts(page)
+        assert (found["Entity"], found["Owner"]) == ("card (card_id)", "risk")
+        assert found["Lineage"] == "in the dbt docs, once make docs has written them"
+        # The form comes filled in with an entity that there is.
+        assert page.locator("input[name=card_id]").input_value() != ""
+        expect(page.locator("table")).to_contain_text("PRESENT")
+
+        page.locator("input[name=card_id]").fill(card_id)
+        page.locator("input[name=as_of]").fill(at.isoformat())
+        page.locator("form button").click()
+        expect(page.locator("section p.soft")).to_contain_text(f"At {at.isoformat()}Z")
+        assert value_shown(page, "transaction_count_24h") == (str(count), "PRESENT")
+        assert value_shown(page, "kilometres_from_last") == ("\u2013", "needs a request input")
+
+        page.locator("input[name=card_id]").fill("nobody")
+        page.locator("form button").click()
+        expect(page.locator("section p.soft")).to_contain_text("nothing is known of the entity")
+        assert value_shown(page, "transaction_count_24h") == ("0", "NOT_FOUND, default")
+
+        page.locator("input[name=as_of]").fill("soon")
+        page.locator("form button").click()
+        expect(page.locator("[role=alert]")).to_contain_text("'soon' is not a time")
+
+
+def test_a_key_is_asked_for_and_shows_its_views(page: Page, store: str, tmp_path: Path) -> None:
+    key = KeyRing(tmp_path / "data" / "serving").create("shop", [VELOCITY], None)
+    with serving(tmp_path, store, "--with-keys") as (address, _):
+        page.goto(address)
+        expect(page.locator("[role=alert]")).to_contain_text("asks for an API key: enter it at the top")
+        page.locator("#key").fill("wrong")
+        page.locator("#key").press("Enter")
+        expect(page.locator("[role=alert]")).to_contain_text("this one is not valid")
+        page.locator("#key").fill(key)
+        page.locator("#key").press("Enter")
+        expect(page.locator("nav button")).to_have_count(1)
+        expect(page.locator("table")).to_contain_text("transaction_count_24h")
+
+
+def test_lineage_leads_into_the_documentation(page: Page, store: str, tmp_path: Path) -> None:
+    docs = tmp_path / "target" / "assay_docs.html"
+    docs.parent.mkdir()
+    docs.write_text("<!doctype html><title>dbt Docs</title>")
+    with serving(tmp_path, store) as (address, _):
+        page.goto(address)
+        page.locator(f"nav button[data-view={VELOCITY}]").click()
+        expect(page.locator("h2").first).to_have_text(VELOCITY)
+        with page.context.expect_page() as opened:
+            page.get_by_role("link", name="in the dbt docs").click()
+        assert opened.value.title() == "dbt Docs"
+        assert opened.value.url == f"{address}/lineage#!/model/model.assay.{VELOCITY}?g_v=1"
+
+
+def test_the_api_is_described_without_the_network(page: Page, store: str, tmp_path: Path) -> None:
+    with serving(tmp_path, store) as (address, _):
+        page.goto(f"{address}/docs")
+        expect(page.locator(".opblock")).to_have_count(8)
+        page.locator("#operations-features-get_features_features_get_post").click()
+        expect(page.locator(".opblock-body").first).to_contain_text("feature_groups")
+        assert httpx.get(f"{address}/openapi.json").json()["info"]["title"] == "Assay"
