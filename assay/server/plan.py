@@ -99,9 +99,10 @@ def plan_online_features(
     requests = [
         view_request(catalog, view, features, asked.entities, at) for view, features in wanted.items()
     ]
-    names = Counter(name for request in requests for name in request.features)
-    if not asked.full_feature_names and (shared := [name for name, times in names.items() if times > 1]):
-        raise Refused(f"{', '.join(shared)} would stand for several views: ask with full_feature_names.")
+    if len(requests) > 1 and not asked.full_feature_names:
+        names = Counter(name for request in requests for name in request.features)
+        if shared := [name for name, times in names.items() if times > 1]:
+            raise Refused(f"{', '.join(shared)} would stand for several views: ask with full_feature_names.")
     return requests
 
 

@@ -21,7 +21,7 @@ create table if not exists catalog (
 create table if not exists entities (
     feature_view text not null, key text not null, version integer not null, stretch text not null,
     primary key (feature_view, key)
-) strict, without rowid;
+) strict;
 """
 _SECONDS_TO_WAIT_FOR_A_WRITER = 60.0
 _KEYS_AT_A_TIME = 500
