@@ -165,6 +165,44 @@ def parity(
 
 
 @app.command()
+def drift(
+    view: Annotated[
+        list[str] | None, typer.Option(help="Look at this feature view; all of them without.")
+    ] = None,
+    table: Annotated[
+        list[str] | None, typer.Option(help="Look at this table of gold, or a CSV or Parquet file.")
+    ] = None,
+    reference: Annotated[
+        str | None,
+        typer.Option(metavar="SPEC", help="Rows to compare with.", show_default="the 90 days before"),
+    ] = None,
+    current: Annotated[
+        str | None, typer.Option(metavar="SPEC", help="Rows in question.", show_default="the last 30 days")
+    ] = None,
+) -> None:
+    """Compare what is now with what was; exit code 1 where a feature drifts.
+
+    SPEC is 2025, 2025-03, 2025-03-01..2025-03-31, a length of time such as 30d, or split=train.
+    """
+    with faults_as_messages():
+        from assay.drift.compare import compare
+        from assay.drift.display import print_comparisons
+        from assay.features.project import Project
+        from assay.features.views import feature_views, view_named
+        from assay.runs.places import find_places
+        from assay.runs.report import console_for_people
+
+        project = Project()
+        views = feature_views(project)
+        names = [view_named(each, views).name for each in view or []] + (table or [])
+        names = names or [each.name for each in views]
+        found = compare(project, find_places().published, names, reference=reference, current=current)
+        print_comparisons(found, console_for_people())
+    if any(feature.verdict == "drift" for each in found for feature in each.features):
+        raise typer.Exit(1)
+
+
+@app.command()
 def serve(
     host: Annotated[
         str, typer.Option(help="Address; at any but this machine's own, API keys are asked for.")

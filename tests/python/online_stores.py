@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterator
+from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import duckdb
-from warehouse import Warehouse
+from warehouse import PROJECT, Warehouse
 
+from assay.features.project import Project
 from assay.online.answer import Answerer, ViewAnswer
 from assay.online.request import view_request
 from assay.online.stores.store import Store
@@ -23,6 +27,18 @@ def publish_all(warehouse: Warehouse, target: Path) -> Path:
     names = warehouse.query("select table_name from duckdb_tables() where schema_name = 'gold'")
     publish(warehouse.path, target, {name for (name,) in names if not name.endswith("__input")})
     return target
+
+
+@contextmanager
+def parsed(warehouse: Warehouse, target: Path) -> Iterator[Project]:
+    """This project as dbt parses it for a warehouse, while the block runs; dbt writes to `target`."""
+    environment = {
+        "ASSAY_WAREHOUSE": str(warehouse.path),
+        "DBT_TARGET_PATH": str(target),
+        "DBT_LOG_PATH": str(target),
+    }
+    with chdir(PROJECT), mock.patch.dict(os.environ, environment):
+        yield Project()
 
 
 def query(file: Path, sql: str, parameters: Any = None) -> list[tuple]:  # type: ignore[type-arg]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import sqlite3
@@ -11,15 +10,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import chdir
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from unittest import mock
 
 import pytest
 import redis
-from online_stores import ask, contents, publish_all, query
+from online_stores import ask, contents, parsed, publish_all, query
 from redis_server import RedisServer
 from warehouse import PROJECT, Warehouse
 
@@ -328,14 +325,8 @@ def test_an_instant_before_the_last_knowledge_is_refused(filled: Store, publishe
 
 @pytest.fixture(scope="module")
 def project(built_demo: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    target = tmp_path_factory.mktemp("parity")
-    environment = {
-        "ASSAY_WAREHOUSE": str(built_demo.path),
-        "DBT_TARGET_PATH": str(target),
-        "DBT_LOG_PATH": str(target),
-    }
-    with chdir(PROJECT), mock.patch.dict(os.environ, environment):
-        yield Project()
+    with parsed(built_demo, tmp_path_factory.mktemp("parity")) as project:
+        yield project
 
 
 def test_online_equals_offline_in_every_value(filled: Store, project: Project, published: Path) -> None:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
-from contextlib import chdir
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import pytest
 from fastapi.testclient import TestClient
-from online_stores import publish_all, query
-from warehouse import PROJECT, Warehouse
+from online_stores import parsed, publish_all, query
+from warehouse import Warehouse
 
 from assay.demo import generate
 from assay.features.project import Project
@@ -129,13 +126,8 @@ def test_a_prediction_that_was_sent_twice_counts_once(told: Told) -> None:
 
 @pytest.fixture
 def project(told: Told, tmp_path: Path) -> Iterator[Project]:
-    environment = {
-        "ASSAY_WAREHOUSE": str(told[0].path),
-        "DBT_TARGET_PATH": str(tmp_path),
-        "DBT_LOG_PATH": str(tmp_path),
-    }
-    with chdir(PROJECT), mock.patch.dict(os.environ, environment):
-        yield Project()
+    with parsed(told[0], tmp_path) as project:
+        yield project
 
 
 def test_what_was_served_is_what_a_training_set_joins(told: Told, project: Project, tmp_path: Path) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import duckdb
 import pytest
+from online_stores import parsed, publish_all
 from warehouse import PROJECT, Warehouse
+
+from assay.drift.compare import compare
 
 LANDING = PROJECT.parent / "shared" / "data" / "landing"
 ORDER_LINES = (
@@ -83,3 +86,17 @@ def test_all_card_transactions_are_kept(real: Warehouse) -> None:
 def test_sources_that_are_not_there_are_empty_tables(real: Warehouse) -> None:
     empty = ("silver.slv_web_events", "gold.dim_customers", "gold.dim_products", "snapshots.snp_price_list")
     assert [real.query(f"select count(*) from {relation}") for relation in empty] == [[(0,)]] * 4
+
+
+def test_two_years_of_bike_sharing_drift_in_rentals_and_not_in_the_calendar(real: Warehouse) -> None:
+    hours = LANDING.parent / "bike_sharing" / "hour.csv"
+    published = publish_all(real, real.path.with_name("published.duckdb"))
+    with parsed(real, real.folder / "target") as project:
+        [found] = compare(project, published, [str(hours)], reference="2011", current="2012")
+    verdicts = {each.feature: each.verdict for each in found.features}
+    assert {name for name, verdict in verdicts.items() if verdict == "drift"} == {
+        *("instant", "yr", "registered", "cnt")
+    }
+    calendar = ("season", "mnth", "hr", "holiday", "weekday", "workingday")
+    assert {verdicts[name] for name in calendar} == {"stable"}
+    assert found.features[0].reference_rows + found.features[0].current_rows == 17_379

@@ -1,0 +1,88 @@
+"""Compare what is now with what was, for feature views and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from assay.drift.judge import judged
+from assay.drift.measure import FeatureDrift, measure
+from assay.drift.source import Source, find_source
+from assay.drift.spec import Rows, rows_of
+from assay.features.project import Project
+from assay.features.views import feature_views
+from assay.features.warehouse import attach
+from assay.runs.fault import Fault
+
+CURRENT, REFERENCE = "30d", "90d"
+_PUBLISHED = "assay_published"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A table, the rows compared, and what was found; worst first."""
+
+    source: Source
+    reference: Rows
+    current: Rows
+    features: list[FeatureDrift]
+
+
+def compare(
+    project: Project,
+    published: Path,
+    names: Sequence[str],
+    *,
+    reference: str | None = None,
+    current: str | None = None,
+) -> list[Comparison]:
+    """Compare rows of tables.
+
+    Args:
+        project: compiles the macros, and knows the keys of feature views.
+        published: the file a build published.
+        names: of feature views, of tables of gold, or paths of CSV and Parquet files.
+        reference: rows to compare with (see `rows_of`); the 90 days before the current ones if left out, or
+            `split=train` of a table that has splits.
+        current: rows in question; the last 30 days if left out, or `split=test`.
+
+    Raises:
+        Fault: nothing is published, there is no such table, or a specification says no rows.
+    """
+    if not published.is_file():
+        raise Fault(f"Nothing is published yet in {published}. To publish: assay build")
+    views = {view.name: view for view in feature_views(project)}
+    with duckdb.connect() as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        attach(connection, published, _PUBLISHED)
+        found = []
+        for name in names:
+            source = find_source(connection, _PUBLISHED, name, views.get(name))
+            now = rows_of(current or ("split=test" if source.has_split else CURRENT), until=source.until)
+            before = rows_of(
+                reference or ("split=train" if source.has_split else REFERENCE),
+                until=now.start or source.until,
+            )
+            measured = measure(
+                connection,
+                project,
+                reference=source.rows(before),
+                current=source.rows(now),
+                numeric=source.numeric,
+                categorical=source.categorical,
+            )
+            found.append((source, before, now, measured))
+    # Judged together: the more is compared, the more differs by chance.
+    verdicts = iter(judged([each for *_, measured in found for each in measured]))
+    return [
+        Comparison(source, before, now, _worst_first([next(verdicts) for _ in measured]))
+        for source, before, now, measured in found
+    ]
+
+
+def _worst_first(features: list[FeatureDrift]) -> list[FeatureDrift]:
+    order = ("drift", "watch", "too few rows", "stable")
+    return sorted(features, key=lambda each: (order.index(each.verdict), -(each.psi or 0.0), each.feature))

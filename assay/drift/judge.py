@@ -1,0 +1,113 @@
+"""Whether a difference is more than chance, and large enough to matter.
+
+With many rows every difference is significant, with few large ones come by chance: a feature drifts where
+both hold. P-values are those of scipy. Over the features compared together they are adjusted by Benjamini and
+Hochberg (1995), so that of what is said to drift at most a share of `FALSE_DISCOVERIES` is expected to be
+chance. That supposes independent rows, which those of one entity are not: hence the sizes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
+
+import numpy
+from scipy import stats
+
+from assay.drift.measure import FeatureDrift
+
+Verdict = Literal["drift", "watch", "stable", "too few rows"]
+
+FALSE_DISCOVERIES = 0.01
+FEWEST_ROWS = 30
+# The field's customary bounds of PSI.
+PSI_DRIFT, PSI_WATCH = 0.2, 0.1
+KS_DRIFT, KS_WATCH = 0.2, 0.1
+NULL_DRIFT, NULL_WATCH = 0.1, 0.05
+# scipy's own bound, up to which it counts out the distribution of the two-sample statistic.
+_COUNTED_OUT = 10_000
+
+
+def judged(found: Sequence[FeatureDrift]) -> list[FeatureDrift]:
+    """Return what was measured with p-values, adjusted over all features, and verdicts."""
+    with_p = [replace(each, p_value=_p_value(each), null_p_value=_null_p_value(each)) for each in found]
+    given = [
+        (number, name, getattr(each, name))
+        for number, each in enumerate(with_p)
+        for name in ("p_value", "null_p_value")
+        if getattr(each, name) is not None
+    ]
+    adjusted: dict[tuple[int, str], float] = {}
+    if given:
+        corrected = stats.false_discovery_control([p for _, _, p in given])
+        adjusted = {(number, name): float(p) for (number, name, _), p in zip(given, corrected, strict=True)}
+    return [
+        replace(
+            each,
+            adjusted_p_value=adjusted.get((number, "p_value")),
+            verdict=_verdict(each, adjusted.get((number, "p_value")), adjusted.get((number, "null_p_value"))),
+        )
+        for number, each in enumerate(with_p)
+    ]
+
+
+def ks_p_value(statistic: float, n: int, m: int) -> float:
+    """Return the p-value of the two-sided two-sample Kolmogorov-Smirnov test, as scipy's `ks_2samp` does.
+
+    Args:
+        statistic: greatest difference of the distribution functions.
+        n: rows of one sample.
+        m: rows of the other.
+    """
+    if max(n, m) <= _COUNTED_OUT:
+        # scipy takes samples, so it is given the simplest two that differ by as much.
+        r = numpy.arange(n + 1)
+        c = numpy.clip(numpy.rint((r / n - statistic) * m), 0, m)
+        place = int(numpy.argmin(numpy.abs(r / n - c / m - statistic)))
+        zeros = place, int(c[place])
+        samples = [numpy.repeat([0, 1], [few, of - few]) for few, of in zip(zeros, (n, m), strict=True)]
+        return float(stats.ks_2samp(*samples).pvalue)
+    return float(stats.distributions.kstwo.sf(statistic, numpy.round(n * m / (n + m))))
+
+
+def _p_value(each: FeatureDrift) -> float | None:
+    if min(each.reference_present, each.current_present) == 0:
+        return None
+    if each.ks is not None:
+        return ks_p_value(each.ks, each.reference_present, each.current_present)
+    if not each.degrees_of_freedom:
+        # Of one category alone there is nothing that could differ.
+        return 1.0
+    return float(stats.chi2.sf(each.chi2, each.degrees_of_freedom))
+
+
+def _null_p_value(each: FeatureDrift) -> float | None:
+    """Of Fisher's exact test: is the share of NULLs another?"""
+    if min(each.reference_rows, each.current_rows) == 0:
+        return None
+    table = [
+        [each.reference_nulls, each.reference_present],
+        [each.current_nulls, each.current_present],
+    ]
+    return float(stats.fisher_exact(table).pvalue)
+
+
+def _verdict(each: FeatureDrift, p_value: float | None, null_p_value: float | None) -> Verdict:
+    def is_real(p: float | None) -> bool:
+        return p is not None and p < FALSE_DISCOVERIES
+
+    if min(each.reference_rows, each.current_rows) < FEWEST_ROWS:
+        return "too few rows"
+    null_shift = abs(each.null_shift or 0.0)
+    if is_real(null_p_value) and null_shift >= NULL_DRIFT:
+        return "drift"
+    if min(each.reference_present, each.current_present) >= FEWEST_ROWS and is_real(p_value):
+        psi, ks = each.psi or 0.0, each.ks or 0.0
+        if psi >= PSI_DRIFT or ks >= KS_DRIFT:
+            return "drift"
+        if psi >= PSI_WATCH or ks >= KS_WATCH:
+            return "watch"
+    if is_real(null_p_value) and null_shift >= NULL_WATCH:
+        return "watch"
+    return "stable"

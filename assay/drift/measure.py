@@ -1,0 +1,109 @@
+"""Measure how two sets of rows differ, feature by feature; dbt's macros do it in SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+
+from assay.features.project import Project
+
+_REFERENCE, _CURRENT = "assay_reference", "assay_current"
+
+
+@dataclass(frozen=True)
+class FeatureDrift:
+    """How a feature of the current rows differs from the reference.
+
+    `kind` is numeric or categorical. NULLs, NaN among them, are counted apart from the rest. `psi` is the
+    population stability index, `js` the Jensen-Shannon distance (square root, nats), `ks` the greatest
+    difference of the distribution functions, `mean_shift` in standard deviations of the reference,
+    `unseen_share` that of current values in categories which the reference has not. None where undefined.
+    """
+
+    feature: str
+    kind: str
+    reference_rows: int
+    current_rows: int
+    reference_nulls: int
+    current_nulls: int
+    psi: float | None
+    js: float | None
+    ks: float | None = None
+    reference_mean: float | None = None
+    current_mean: float | None = None
+    mean_shift: float | None = None
+    chi2: float | None = None
+    degrees_of_freedom: int | None = None
+    unseen_share: float | None = None
+    p_value: float | None = None
+    null_p_value: float | None = None
+    adjusted_p_value: float | None = None
+    verdict: str = ""
+
+    @property
+    def reference_present(self) -> int:
+        """Rows of the reference that have a value."""
+        return self.reference_rows - self.reference_nulls
+
+    @property
+    def current_present(self) -> int:
+        """Current rows that have a value."""
+        return self.current_rows - self.current_nulls
+
+    @property
+    def null_shift(self) -> float | None:
+        """By how much the share of NULLs has grown; None where there are no rows."""
+        if min(self.reference_rows, self.current_rows) == 0:
+            return None
+        return self.current_nulls / self.current_rows - self.reference_nulls / self.reference_rows
+
+
+def measure(
+    connection: duckdb.DuckDBPyConnection,
+    project: Project,
+    *,
+    reference: str,
+    current: str,
+    numeric: Sequence[str],
+    categorical: Sequence[str],
+) -> list[FeatureDrift]:
+    """Compare two queries, column by column.
+
+    Args:
+        connection: where both can be run.
+        project: compiles the macros.
+        reference: SQL of the rows to compare with.
+        current: SQL of the rows in question.
+        numeric: names of their columns that are numbers.
+        categorical: names of their columns that are categories.
+
+    Raises:
+        Fault: dbt cannot compile the macros.
+    """
+    connection.execute(f"create or replace temp view {_REFERENCE} as {reference}")
+    connection.execute(f"create or replace temp view {_CURRENT} as {current}")
+    found = []
+    for kind, columns in (("numeric", numeric), ("categorical", categorical)):
+        if columns:
+            call = f"assay.{kind}_drift('{_REFERENCE}', '{_CURRENT}', {list(columns)!r})"
+            found += [
+                _drift(kind, row) for row in _rows(connection, project.compiled_inline("{{ " + call + " }}"))
+            ]
+    return found
+
+
+def _rows(connection: duckdb.DuckDBPyConnection, sql: str) -> Iterator[dict[str, Any]]:
+    cursor = connection.execute(sql)
+    names = [column[0] for column in cursor.description or []]
+    for row in cursor.fetchall():
+        yield dict(zip(names, row, strict=True))
+
+
+def _drift(kind: str, row: dict[str, Any]) -> FeatureDrift:
+    stddev = row.pop("reference_stddev", None)
+    before, now = row.get("reference_mean"), row.get("current_mean")
+    shift = (now - before) / stddev if before is not None and now is not None and stddev else None
+    return FeatureDrift(kind=kind, mean_shift=shift, **row)

@@ -1,0 +1,130 @@
+"""The tables whose rows are compared: feature views, tables of gold, and files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+
+from assay.drift.spec import Rows
+from assay.features.views import VALIDITY, FeatureView
+from assay.online.request import unknown
+from assay.runs.fault import MISUSED, Fault
+from assay.sql import quoted, text
+
+_GOLD = "gold"
+# When a row became known; the first that a table has.
+_TIMES = ("available_at", "valid_from", "prediction_at", "landed_at", "event_at")
+_SPLIT = "split"
+_NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL", "UBIGINT")
+_CATEGORIES = ("VARCHAR", "BOOLEAN", "ENUM")
+# A column of more texts than this tells rows apart, rather than kinds of rows.
+_MOST_CATEGORIES = 100
+
+
+@dataclass(frozen=True)
+class Source:
+    """A table, the time of its rows, and the columns to compare; `left_out` says why others are not.
+
+    `until` is just after its last row.
+    """
+
+    name: str
+    relation: str
+    time: str | None
+    numeric: list[str]
+    categorical: list[str]
+    left_out: dict[str, str]
+    is_history: bool
+    has_split: bool
+    until: datetime | None
+
+    def rows(self, wanted: Rows) -> str:
+        """Return SQL of the rows that are wanted.
+
+        Raises:
+            Fault: the table has no time, or no split.
+        """
+        conditions = []
+        if wanted.split is not None:
+            if not self.has_split:
+                raise Fault(f"{self.name} has no column split: write a period for {wanted.said}.", MISUSED)
+            conditions.append(f"{_SPLIT} = {text(wanted.split)}")
+        elif self.time is None:
+            raise Fault(f"{self.name} has no column that tells the time of rows.", MISUSED)
+        for bound, operator in ((wanted.start, ">="), (wanted.end, "<")):
+            if bound is not None:
+                conditions.append(f"{quoted(self.time or '')} {operator} timestamp {text(bound)}")
+        if self.is_history:
+            # As of each arrival: what expires, expires of itself.
+            conditions.append("updated_at = valid_from")
+        columns = quoted(*self.numeric, *self.categorical)
+        return f"select {columns} from {self.relation} where {' and '.join(conditions) or 'true'}"
+
+
+def find_source(
+    connection: duckdb.DuckDBPyConnection, published: str, name: str, view: FeatureView | None
+) -> Source:
+    """Find a table by its name, or a file by its path.
+
+    Args:
+        connection: where `published` is attached.
+        published: the name under which it is.
+        name: of a table of gold, or the path of a CSV or Parquet file.
+        view: the feature view of that name, if it is one.
+
+    Raises:
+        Fault: there is no such table or file.
+    """
+    if Path(name).is_file():
+        relation = f"read_{'parquet' if name.endswith('.parquet') else 'csv'}({text(name)})"
+    else:
+        tables = [
+            found
+            for (found,) in connection.execute(
+                "select table_name from duckdb_tables() "
+                "where database_name = ? and schema_name = ? order by all",
+                [published, _GOLD],
+            ).fetchall()
+        ]
+        if name not in tables:
+            raise Fault(unknown(f"There is no table {name} in gold", name, tables), MISUSED)
+        relation = quoted(published) + "." + quoted(_GOLD) + "." + quoted(name)
+    columns = {
+        column: kind.partition("(")[0]
+        for column, kind, *_ in connection.execute(f"describe select * from {relation}").fetchall()
+    }
+    time = next((column for column in _TIMES if column in columns), None) or next(
+        (column for column, kind in columns.items() if kind.startswith(("TIMESTAMP", "DATE"))), None
+    )
+    numeric, categorical, left_out = [], [], {}
+    for column, kind in columns.items():
+        if (view and column in view.keys) or column.endswith("_id"):
+            left_out[column] = "names an entity"
+        elif column in VALIDITY or column in (time, _SPLIT):
+            continue
+        elif kind in _NUMBERS:
+            numeric.append(column)
+        elif kind not in _CATEGORIES:
+            left_out[column] = f"is of type {kind.lower()}"
+        elif _categories(connection, relation, column) > _MOST_CATEGORIES:
+            left_out[column] = f"has more than {_MOST_CATEGORIES} values"
+        else:
+            categorical.append(column)
+    until = None
+    if time:
+        # What will expire is in a history already.
+        last = "updated_at" if view else quoted(time)
+        [(until,)] = connection.execute(
+            f"select max({last})::timestamp + interval 1 microsecond from {relation}"
+        ).fetchall()
+    return Source(
+        name, relation, time, numeric, categorical, left_out, view is not None, _SPLIT in columns, until
+    )
+
+
+def _categories(connection: duckdb.DuckDBPyConnection, relation: str, column: str) -> int:
+    distinct = f"select distinct {quoted(column)} from {relation} limit {_MOST_CATEGORIES + 1}"
+    return len(connection.execute(distinct).fetchall())

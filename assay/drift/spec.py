@@ -1,0 +1,77 @@
+"""Which rows are compared, as people write it: a period, a length of time, or a training set's split."""
+
+from __future__ import annotations
+
+import re
+from calendar import monthrange
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from assay.runs.fault import MISUSED, Fault
+from assay.runs.moment import instant, length_of
+
+_LENGTH = re.compile(r"[1-9][0-9]{0,4}[smhd]")
+_PERIOD = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?")
+_SPLIT = re.compile(r"split=(\w+)")
+_ALLOWED = "write 2025, 2025-03, 2025-03-01..2025-03-31, 30d, or split=train"
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows from a time (inclusive) to another (exclusive), or of a split; `said` is how people wrote it."""
+
+    said: str
+    start: datetime | None = None
+    end: datetime | None = None
+    split: str | None = None
+
+
+def rows_of(spec: str, *, until: datetime | None) -> Rows:
+    """Read a specification.
+
+    Args:
+        spec: `2025`, `2025-03` or `2025-03-01` (UTC), two of them or two times as `FROM..TO` (days, months
+            and years to their end, times exclusive, either may be left out), a length of time such as
+            `30d`, or `split=NAME`.
+        until: where a length of time ends (exclusive); None where there are no times.
+
+    Raises:
+        Fault: it is none of these, or it is a length of time and there are no times.
+    """
+    spec = spec.strip()
+    if split := _SPLIT.fullmatch(spec):
+        return Rows(spec, split=split[1])
+    if _LENGTH.fullmatch(spec):
+        if until is None:
+            raise Fault(f"{spec} needs a column that tells the time of rows, and there is none.", MISUSED)
+        return Rows(spec, until - length_of(spec), until)
+    if ".." in spec:
+        first, _, last = spec.partition("..")
+        rows = Rows(
+            spec, (first and _bounds(first, spec)[0]) or None, (last and _bounds(last, spec)[1]) or None
+        )
+        if rows.start and rows.end and rows.start >= rows.end:
+            raise Fault(f"{spec} ends before it begins.", MISUSED)
+        return rows
+    return Rows(spec, *_bounds(spec, spec))
+
+
+def _bounds(text: str, spec: str) -> tuple[datetime, datetime]:
+    found = _PERIOD.fullmatch(text.strip())
+    try:
+        if found:
+            year, month, day = (int(part) if part else None for part in found.groups())
+            assert year is not None
+            start = datetime(year, month or 1, day or 1)
+            days = 1 if day else monthrange(year, month)[1] if month else 366 if _is_leap(year) else 365
+            return start, start + timedelta(days=days)
+    except (ValueError, OverflowError):
+        pass
+    moment = instant(text)
+    if moment is None:
+        raise Fault(f"{spec} says no rows: {_ALLOWED}.", MISUSED)
+    return moment, moment
+
+
+def _is_leap(year: int) -> bool:
+    return monthrange(year, 2)[1] == 29

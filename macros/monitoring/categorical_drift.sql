@@ -1,0 +1,79 @@
+{% macro categorical_drift(reference, current, columns, epsilon=0.0001) -%}
+with
+{% for column in columns %}
+{%- set c = 'c' ~ loop.index %}
+{{ c }}_counts as (
+
+    select
+        value,
+        count(*) filter (is_reference) as r,
+        count(*) filter (not is_reference) as c
+    from (
+        select
+            {{ column }}::varchar as value,
+            true as is_reference
+        from {{ reference }} as reference_rows
+        union all
+        select
+            {{ column }}::varchar as value,
+            false as is_reference
+        from {{ current }} as current_rows
+    ) as both_rows
+    group by value
+
+),
+
+{{ c }}_shares as (
+
+    select
+        r,
+        c,
+        n,
+        m,
+        r / nullif(n, 0)::double as p,
+        c / nullif(m, 0)::double as q
+    from {{ c }}_counts
+    cross join (
+        select
+            sum(r) as n,
+            sum(c) as m
+        from {{ c }}_counts
+        where value is not null
+    ) as sizes
+    where value is not null
+
+),
+
+{{ c }} as (
+
+    select
+        '{{ column }}' as feature,
+        coalesce(sum(r), 0)::bigint as reference_rows,
+        coalesce(sum(c), 0)::bigint as current_rows,
+        coalesce(sum(r) filter (value is null), 0)::bigint as reference_nulls,
+        coalesce(sum(c) filter (value is null), 0)::bigint as current_nulls,
+        (
+            select
+                sum((r - e) * (r - e) / e + (c - f) * (c - f) / f)
+            from (
+                select
+                    r,
+                    c,
+                    (r + c) * n / (n + m)::double as e,
+                    (r + c) * m / (n + m)::double as f
+                from {{ c }}_shares
+                where n > 0 and m > 0
+            ) as expected
+        ) as chi2,
+        (select count(*) - 1 from {{ c }}_shares) as degrees_of_freedom,
+        (select sum(q) from {{ c }}_shares where r = 0) as unseen_share,
+        {{ assay._divergences(c ~ '_shares', epsilon) }}
+    from {{ c }}_counts
+
+){{ ',' if not loop.last }}
+{% endfor %}
+{% for column in columns -%}
+select * from c{{ loop.index }}
+{{ 'union all' if not loop.last }}
+{% endfor %}
+{%- endmacro %}

@@ -1,0 +1,132 @@
+{% macro numeric_drift(reference, current, columns, bins=10, epsilon=0.0001) -%}
+    {%- set running = 'over (rows between unbounded preceding and current row)' -%}
+with
+{% for column in columns %}
+{%- set c = 'c' ~ loop.index %}
+{{ c }}_values as (
+
+    select
+        {{ column }}::double as x,
+        true as is_reference
+    from {{ reference }} as reference_rows
+    union all
+    select
+        {{ column }}::double as x,
+        false as is_reference
+    from {{ current }} as current_rows
+
+),
+
+{{ c }}_counted as (
+
+    select
+        x,
+        x is distinct from lead(x) over () as is_last,
+        count(*) filter (is_reference) {{ running }} as r,
+        count(*) filter (not is_reference) {{ running }} as c
+    from (select * from {{ c }}_values where x is not null and not isnan(x) order by x) as present
+
+),
+
+-- Both distribution functions, in steps: how many rows are at most x.
+{{ c }}_steps as materialized (
+
+    select x, r, c from {{ c }}_counted where is_last
+
+),
+
+{{ c }}_sizes as (
+
+    select
+        max(r)::hugeint as n,
+        max(c)::hugeint as m
+    from {{ c }}_steps
+
+),
+
+-- How many of the reference's quantiles each step is; one that is several is a value of its own.
+{{ c }}_quantiles as (
+
+    select
+        steps.*,
+        least({{ bins - 1 }}, r * {{ bins }} // n) - least({{ bins - 1 }}, r_before * {{ bins }} // n) as times
+    from (
+        select
+            *,
+            lag(r, 1, 0) over () as r_before,
+            lag(c, 1, 0) over () as c_before
+        from {{ c }}_steps
+    ) as steps
+    cross join {{ c }}_sizes
+    where n > 0
+
+),
+
+{{ c }}_cuts as (
+
+    select r, c from {{ c }}_quantiles where times >= 1
+    union
+    select r_before as r, c_before as c from {{ c }}_quantiles where times >= 2
+    union
+    select n as r, m as c from {{ c }}_sizes
+
+),
+
+{{ c }}_shares as (
+
+    select
+        (r - lag(r, 1, 0) over (order by r, c)) / nullif(n, 0)::double as p,
+        (c - lag(c, 1, 0) over (order by r, c)) / nullif(m, 0)::double as q
+    from {{ c }}_cuts
+    cross join {{ c }}_sizes
+
+),
+
+{{ c }} as (
+
+    select
+        '{{ column }}' as feature,
+        rows_of.*,
+        (select max(abs(r / nullif(n, 0)::double - c / nullif(m, 0)::double)) from {{ c }}_steps cross join {{ c }}_sizes) as ks,
+        {{ assay._divergences(c ~ '_shares', epsilon) }}
+    from (
+        select
+            count(*) filter (is_reference) as reference_rows,
+            count(*) filter (not is_reference) as current_rows,
+            count(*) filter (is_reference and (x is null or isnan(x))) as reference_nulls,
+            count(*) filter (not is_reference and (x is null or isnan(x))) as current_nulls,
+            avg(x) filter (is_reference and isfinite(x)) as reference_mean,
+            avg(x) filter (not is_reference and isfinite(x)) as current_mean,
+            stddev_samp(x) filter (is_reference and isfinite(x)) as reference_stddev
+        from {{ c }}_values
+    ) as rows_of
+
+){{ ',' if not loop.last }}
+{% endfor %}
+{% for column in columns -%}
+select * from c{{ loop.index }}
+{{ 'union all' if not loop.last }}
+{% endfor %}
+{%- endmacro %}
+
+
+{#- Population stability index and Jensen-Shannon distance of the shares p (reference) and q (current). -#}
+{% macro _divergences(shares, epsilon) -%}
+    (
+            select sum((greatest(q, {{ epsilon }}) - greatest(p, {{ epsilon }})) * ln(greatest(q, {{ epsilon }}) / greatest(p, {{ epsilon }})))
+            from {{ shares }}
+            where p is not null and q is not null
+        ) as psi,
+        (
+            select sqrt(if(divergence < 0, 0, divergence))
+            from (
+                select
+                    sum(
+                        case when p > 0 then p * ln(2 * p / (p + q)) else 0 end
+                        + case when q > 0 then q * ln(2 * q / (p + q)) else 0 end
+                    ) / 2 as divergence
+                from {{ shares }}
+                where p is not null and q is not null
+            ) as divergences
+        ) as js
+{%- endmacro %}

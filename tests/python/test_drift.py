@@ -1,0 +1,287 @@
+"""Drift is measured as scipy measures it, and judged so that chance is not taken for it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import duckdb
+import numpy
+import pytest
+from numpy.typing import NDArray
+from package_project import PackageProject, make_package_project
+from scipy import stats
+from scipy.spatial.distance import jensenshannon
+
+from assay.drift.judge import judged, ks_p_value
+from assay.drift.measure import FeatureDrift
+from assay.drift.spec import rows_of
+from assay.runs.fault import Fault
+
+EPSILON, BINS = 1e-4, 10
+Sample = NDArray[numpy.float64]
+
+
+def numeric_cases() -> dict[str, tuple[Sample, Sample]]:
+    draw = numpy.random.default_rng(7)
+    normal = draw.normal(size=1000)
+    return {
+        "same": (normal, draw.normal(size=700)),
+        "shifted": (normal, draw.normal(0.5, size=700)),
+        "wider": (normal, draw.normal(0, 3, size=500)),
+        "constant": (numpy.full(500, 3.0), numpy.concatenate([numpy.full(200, 3.0), numpy.full(300, 4.0)])),
+        "constant_below": (numpy.full(500, 3.0), numpy.full(400, 2.5)),
+        "both_constant": (numpy.full(50, 3.0), numpy.full(70, 3.0)),
+        "many_zeros": (
+            numpy.where(draw.random(2000) < 0.7, 0.0, draw.exponential(size=2000)),
+            numpy.where(draw.random(1500) < 0.5, 0.0, draw.exponential(size=1500)),
+        ),
+        "few_values": (draw.integers(0, 4, 900).astype(float), draw.integers(0, 5, 800).astype(float)),
+        "infinite": (numpy.append(normal, [math.inf, -math.inf]), numpy.append(normal[:400], [math.inf] * 9)),
+        "one_row": (numpy.array([1.0]), numpy.array([2.0])),
+        "many": (draw.normal(size=12_000), draw.normal(0.03, size=11_000)),
+        "tenths": (draw.integers(0, 30, 1000) / 10, draw.integers(3, 33, 900) / 10),
+    }
+
+
+def expected_shares(reference: Sample, current: Sample) -> tuple[Sample, Sample]:
+    """Shares of bins between the reference's quantiles; one that stands more than once is a bin itself."""
+    quantiles = [sorted(reference)[math.ceil(len(reference) * i / BINS) - 1] for i in range(1, BINS)]
+    shares = []
+    for sample in (reference, current):
+        below = [numpy.sum(sample <= q) for q in quantiles]
+        below += [numpy.sum(sample < q) for q in quantiles if quantiles.count(q) > 1]
+        shares.append([*below, len(sample)])
+    cuts = sorted(set(zip(*shares, strict=True)))
+    steps = [
+        numpy.diff([0, *side]) / size
+        for side, size in zip(zip(*cuts, strict=True), (len(reference), len(current)), strict=True)
+    ]
+    return steps[0], steps[1]
+
+
+def expected_psi(p: Sample, q: Sample) -> float:
+    p, q = numpy.maximum(p, EPSILON), numpy.maximum(q, EPSILON)
+    return float(numpy.sum((q - p) * numpy.log(q / p)))
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> PackageProject:
+    return make_package_project(tmp_path_factory.mktemp("drift") / "project", models=False)
+
+
+@pytest.fixture(scope="module")
+def drifts(project: PackageProject) -> Callable[[str, dict[str, Any]], dict[str, dict[str, Any]]]:
+    """Runs a macro on pairs of samples, each a column of its own."""
+
+    def run(kind: str, cases: dict[str, Any]) -> dict[str, dict[str, Any]]:
+        with duckdb.connect(project.path) as connection:
+            for side, name in enumerate(("reference", "current")):
+                columns = []
+                for case, pair in cases.items():
+                    values = [None if value is None else str(value) for value in pair[side]]
+                    connection.execute(
+                        f"create or replace table {name}_{case} as "
+                        "select unnest(range(len($1))) as number, unnest($1::varchar[]) as text",
+                        [values],
+                    )
+                    cast = "text::double" if kind == "numeric" else "text"
+                    columns.append(f"select number, '{case}' as name, {cast} as value from {name}_{case}")
+                connection.execute(
+                    f"create or replace table {name}_{kind} as "
+                    f"pivot ({' union all '.join(columns)}) on name in {(*cases, '')} "
+                    "using any_value(value) group by number"
+                )
+        project.write_model(
+            f"{kind}_found",
+            "{{ config(materialized='table') }} {{ assay."
+            f"{kind}_drift('reference_{kind}', 'current_{kind}', {list(cases)!r})" + " }}",
+        )
+        ran = project.dbt("run", "--select", f"{kind}_found")
+        assert ran.returncode == 0, ran.stdout
+        return {row["feature"]: row for row in project.rows(f"select * from {kind}_found")}
+
+    return run
+
+
+def test_numbers_are_compared_as_scipy_does(drifts: Any) -> None:
+    cases = numeric_cases()
+    found = drifts("numeric", cases)
+    for name, (reference, current) in cases.items():
+        row = found[name]
+        ks = stats.ks_2samp(reference, current)
+        p, q = expected_shares(reference, current)
+        assert row["ks"] == pytest.approx(ks.statistic, abs=1e-9), name
+        assert row["psi"] == pytest.approx(expected_psi(p, q), abs=1e-9), name
+        assert row["js"] == pytest.approx(jensenshannon(p, q), abs=1e-9), name
+        assert ks_p_value(row["ks"], len(reference), len(current)) == pytest.approx(ks.pvalue, abs=1e-9), name
+        finite = [sample[numpy.isfinite(sample)] for sample in (reference, current)]
+        assert row["reference_mean"] == pytest.approx(finite[0].mean(), abs=1e-9)
+        assert row["current_mean"] == pytest.approx(finite[1].mean(), abs=1e-9)
+    # What quantile bins alone would hide.
+    assert found["constant"]["ks"] == pytest.approx(0.6)
+    assert found["constant"]["psi"] > 1
+    assert found["constant_below"]["psi"] > 1
+    assert found["both_constant"]["psi"] == 0
+
+
+def test_what_is_missing_is_counted_apart(drifts: Any) -> None:
+    nan = float("nan")
+    cases = {
+        "holes": ([1.0, None, nan, 2.0], [None, 1.0, 3.0]),
+        "all_null": ([None, None], [1.0, 2.0]),
+        "empty": ([], [1.0, 2.0]),
+        "only_nan": ([1.0, 2.0], [nan]),
+    }
+    found = drifts("numeric", cases)
+    counts = ("reference_rows", "reference_nulls", "current_rows", "current_nulls")
+    # The pivot fills shorter samples with NULL: 4 and 3 rows each.
+    assert [found["holes"][name] for name in counts] == [4, 2, 3, 1]
+    assert [found["only_nan"][name] for name in counts] == [4, 2, 3, 3]
+    assert found["holes"]["ks"] == pytest.approx(0.5)
+    for name in ("all_null", "empty", "only_nan"):
+        assert [found[name][figure] for figure in ("ks", "psi", "js")] == [None] * 3, name
+
+
+def test_a_reference_without_rows_tells_nothing(project: PackageProject) -> None:
+    for kind in ("numeric", "categorical"):
+        call = f"assay.{kind}_drift('(select 1 as x where false)', '(select 2 as x)', ['x'])"
+        project.write_model(f"{kind}_empty", "{{ config(materialized='table') }} {{ " + call + " }}")
+    ran = project.dbt("run", "--select", "numeric_empty categorical_empty")
+    assert ran.returncode == 0, ran.stdout
+    for kind in ("numeric", "categorical"):
+        [row] = project.rows(f"select * from {kind}_empty")
+        assert (row["reference_rows"], row["current_rows"], row["psi"], row["js"]) == (0, 1, None, None)
+
+
+def test_categories_are_compared_as_scipy_does(drifts: Any) -> None:
+    draw = numpy.random.default_rng(3)
+    cases = {
+        "same": (draw.choice(list("abc"), 900), draw.choice(list("abc"), 700)),
+        "shifted": (draw.choice(list("abc"), 900, p=[0.5, 0.3, 0.2]), draw.choice(list("abc"), 700)),
+        "unseen": (draw.choice(list("ab"), 300), draw.choice(list("abcd"), 200)),
+        "gone": (draw.choice(list("abcd"), 300), draw.choice(list("ab"), 200)),
+        "one": (["a"] * 30, ["a"] * 40),
+    }
+    found = drifts("categorical", cases)
+    for name, (reference, current) in cases.items():
+        words = sorted({*reference, *current})
+        table = [[list(side).count(word) for word in words] for side in (reference, current)]
+        p, q = (numpy.array(row) / sum(row) for row in table)
+        row = found[name]
+        assert row["psi"] == pytest.approx(expected_psi(p, q), abs=1e-9), name
+        assert row["js"] == pytest.approx(jensenshannon(p, q), abs=1e-9), name
+        expected = stats.chi2_contingency(table, correction=False)
+        assert row["chi2"] == pytest.approx(expected.statistic, abs=1e-9), name
+        assert row["degrees_of_freedom"] == expected.dof
+        unseen = sum(1 for word in current if word not in set(reference)) / len(current)
+        assert row["unseen_share"] or pytest.approx(unseen) == 0
+    assert found["unseen"]["unseen_share"] > 0.3
+
+
+# --- verdicts -----------------------------------------------------------------------------------------------
+
+
+def measured(reference: Sample, current: Sample, name: str = "x") -> FeatureDrift:
+    ks = stats.ks_2samp(reference, current).statistic
+    p, q = expected_shares(reference, current)
+    return FeatureDrift(
+        name, "numeric", len(reference), len(current), 0, 0, expected_psi(p, q), None, ks=float(ks)
+    )
+
+
+def test_of_samples_that_are_alike_none_drifts() -> None:
+    draw = numpy.random.default_rng(1)
+    found = judged([measured(draw.normal(size=400), draw.normal(size=300), f"x{n}") for n in range(200)])
+    assert {each.verdict for each in found} == {"stable"}
+    # Were p-values not adjusted, some would be called real.
+    assert any(each.p_value is not None and each.p_value < 0.01 for each in found)
+    assert all(each.adjusted_p_value >= each.p_value for each in found if each.p_value is not None)
+
+
+def test_what_shifted_drifts_among_many_that_did_not() -> None:
+    draw = numpy.random.default_rng(2)
+    alike = [measured(draw.normal(size=400), draw.normal(size=300), f"x{n}") for n in range(50)]
+    shifted = measured(draw.normal(size=400), draw.normal(1, size=300), "shifted")
+    watched = measured(draw.normal(size=4000), draw.normal(0.35, size=3000), "watched")
+    verdicts = {each.feature: each.verdict for each in judged([*alike, shifted, watched])}
+    assert (verdicts.pop("shifted"), verdicts.pop("watched")) == ("drift", "watch")
+    assert set(verdicts.values()) == {"stable"}
+
+
+def test_a_difference_that_is_real_and_small_is_stable() -> None:
+    draw = numpy.random.default_rng(4)
+    [found] = judged([measured(draw.normal(size=200_000), draw.normal(0.05, size=200_000))])
+    assert found.p_value is not None
+    assert found.p_value < 1e-6
+    assert found.verdict == "stable"
+
+
+@pytest.mark.parametrize(
+    ("rows", "nulls", "verdict"),
+    [
+        ((500, 500), (0, 0), "stable"),
+        ((500, 500), (0, 40), "watch"),
+        ((500, 500), (10, 300), "drift"),
+        ((500, 500), (500, 500), "stable"),
+        ((500, 500), (500, 0), "drift"),
+        ((500, 29), (0, 29), "too few rows"),
+        ((0, 500), (0, 0), "too few rows"),
+        ((0, 0), (0, 0), "too few rows"),
+    ],
+)
+def test_what_goes_missing_drifts(rows: tuple[int, int], nulls: tuple[int, int], verdict: str) -> None:
+    is_present = all(size > missing for size, missing in zip(rows, nulls, strict=True))
+    [found] = judged(
+        [
+            FeatureDrift(
+                "x",
+                "numeric",
+                *rows,
+                *nulls,
+                0.0 if is_present else None,
+                None,
+                ks=0.0 if is_present else None,
+            )
+        ]
+    )
+    assert found.verdict == verdict
+
+
+# --- what people write --------------------------------------------------------------------------------------
+
+
+UNTIL = datetime(2025, 4, 10, 12)
+
+
+@pytest.mark.parametrize(
+    ("spec", "start", "end"),
+    [
+        ("2024", datetime(2024, 1, 1), datetime(2025, 1, 1)),
+        ("2024-02", datetime(2024, 2, 1), datetime(2024, 3, 1)),
+        ("2024-02-29", datetime(2024, 2, 29), datetime(2024, 3, 1)),
+        ("2024-02..2024-03", datetime(2024, 2, 1), datetime(2024, 4, 1)),
+        ("2024-02-01T06:00..", datetime(2024, 2, 1, 6), None),
+        ("..2024-02-01T06:00:00+02:00", None, datetime(2024, 2, 1, 4)),
+        ("30d", UNTIL - timedelta(days=30), UNTIL),
+        ("12h", UNTIL - timedelta(hours=12), UNTIL),
+    ],
+)
+def test_periods(spec: str, start: datetime | None, end: datetime | None) -> None:
+    rows = rows_of(spec, until=UNTIL)
+    assert (rows.start, rows.end) == (start, end)
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ("soon", "says no rows: write 2025"),
+        ("2024-13", "says no rows"),
+        ("2025..2024", "ends before it begins"),
+    ],
+)
+def test_what_says_no_rows_is_refused(spec: str, said: str) -> None:
+    with pytest.raises(Fault, match=said):
+        rows_of(spec, until=UNTIL)

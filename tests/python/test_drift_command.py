@@ -1,0 +1,110 @@
+"""`assay drift` compares feature views, tables and files, and tells what it compared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from small_project import SmallProject, make_small_project
+
+VIEW = "ftr_product__lines"
+_FTR = """
+{{ windowed_history(
+    ref('fct_lines'), ['product_id'], 'event_at', 'available_at', {'quantity': ['last', 'max']}, ['24h']
+) }}
+"""
+_MODELS = """
+models:
+  - name: ftr_product__lines
+    config:
+      contract: {enforced: false}
+      meta: {feature_view: {entity: product, keys: [product_id]}}
+"""
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> SmallProject:
+    """Sixty products sell a few pieces a day, until on the eighth they sell twice as many."""
+    project = make_small_project(tmp_path_factory.mktemp("drift") / "project")
+    gold = project.root / "models" / "gold"
+    (gold / f"{VIEW}.sql").write_text(_FTR)
+    (gold / "_features__models.yml").write_text(_MODELS)
+    for day in range(4, 9):
+        project.land(day, *(1 + (number * 7 + day) % 5 + 5 * (day == 8) for number in range(60)))
+    build = project.assay("build")
+    assert build.exit_code == 0, build.stdout + build.stderr
+    return project
+
+
+def said(stdout: str) -> str:
+    return " ".join(stdout.split())
+
+
+def test_a_view_that_shifted_drifts(built: SmallProject) -> None:
+    ended = built.assay(
+        "drift", "--view", VIEW, "--reference", "2025-01-04..2025-01-07", "--current", "2025-01-08"
+    )
+    assert ended.exit_code == 1, ended.stdout + ended.stderr
+    assert f"{VIEW}: 2025-01-08..2025-01-09 against 2025-01-04..2025-01-08" in ended.stdout
+    assert "240 rows of the reference, 60 current ones." in ended.stdout
+    assert "Left out: product_id (names an entity)." in ended.stdout
+    assert f"2 of 2 features drift: {VIEW}.quantity" in ended.stdout
+
+
+def test_a_view_that_did_not_shift_is_stable(built: SmallProject) -> None:
+    ended = built.assay(
+        "drift", "--view", VIEW, "--reference", "2025-01-04..2025-01-05", "--current", "2025-01-07"
+    )
+    assert ended.exit_code == 0, ended.stdout + ended.stderr
+    assert "0 of 2 features drift." in ended.stdout
+
+
+def test_lengths_of_time_end_with_what_last_arrived(built: SmallProject) -> None:
+    ended = built.assay("drift", "--current", "24h", "--reference", "72h")
+    assert ended.exit_code == 1
+    # Files land at two; the last on the eighth.
+    compared = f"{VIEW}: 2025-01-07 02:00..2025-01-08 02:00 against 2025-01-04 02:00..2025-01-07 02:00"
+    assert compared in said(ended.stdout)
+
+
+def test_tables_of_gold_and_files_are_compared(built: SmallProject, tmp_path: Path) -> None:
+    table = built.assay(
+        "drift", "--table", "fct_lines", "--reference", "..2025-01-07", "--current", "2025-01-08"
+    )
+    assert table.exit_code == 1
+    assert "fct_lines.quantity" in table.stdout
+    file = tmp_path / "days.csv"
+    rows = [
+        f"2025-01-{day:02},{number % 3},{'rain' if day == 2 else 'sun'}"
+        for day in (1, 2)
+        for number in range(50)
+    ]
+    file.write_text("\n".join(["day,number,weather", *rows]))
+    of_file = built.assay(
+        "drift", "--table", str(file), "--reference", "2025-01-01", "--current", "2025-01-02"
+    )
+    assert of_file.exit_code == 1
+    assert ".weather" in of_file.stdout
+    assert "100.0%" in of_file.stdout
+    assert "1 of 2 features drift" in said(of_file.stdout)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--view", "ftr_x"), "ftr_x is no feature view: there are ftr_product__lines"),
+        (("--table", "fct_x"), "There is no table fct_x in gold: there are fct_days, fct_lines"),
+        (("--view", VIEW, "--current", "soon"), "soon says no rows: write 2025"),
+        (("--view", VIEW, "--current", "split=test"), "has no column split"),
+    ],
+)
+def test_misuse_is_told(built: SmallProject, arguments: tuple[str, ...], message: str) -> None:
+    ended = built.assay("drift", *arguments)
+    assert ended.exit_code == 2
+    assert message in said(ended.stderr)
+
+
+def test_without_a_build_there_is_nothing_to_compare(tmp_path: Path) -> None:
+    ended = make_small_project(tmp_path / "project").assay("drift", "--table", "fct_lines")
+    assert ended.exit_code == 1
+    assert "To publish: assay build" in ended.stderr
