@@ -11,6 +11,7 @@ import typer
 from assay.features.commands import app as features
 from assay.online.commands import StoreUrl
 from assay.online.commands import app as online
+from assay.runs.commands import app as runs
 from assay.runs.messages import faults_as_messages
 from assay.server.commands import app as keys
 from assay.training.commands import app as training_set
@@ -24,6 +25,7 @@ app = typer.Typer(
 app.add_typer(features, name="features")
 app.add_typer(online, name="online")
 app.add_typer(keys, name="keys")
+app.add_typer(runs, name="runs")
 app.add_typer(training_set, name="training-set")
 
 

@@ -27,6 +27,8 @@ from assay.runs.fault import FAILED, INTERRUPTED, MISUSED, Fault, known_fault
 from assay.runs.ledger import Run
 from assay.runs.lock import Holder, locked
 from assay.runs.moment import as_variable, in_file_name, now
+from assay.runs.node_ledger import record_nodes
+from assay.runs.node_results import NodeResult, node_results
 from assay.runs.past import copy_landing, has_landing
 from assay.runs.places import Places, find_places
 from assay.runs.publish import GOLD, Publication, publish
@@ -143,11 +145,14 @@ def _recorded_build(options: Options, places: Places, display: Display) -> Repor
         run.run_id = run_id
         ledger.record(places.ledger, run)
 
+    nodes: list[NodeResult] = []
     try:
         with listening(display.loaded):
             outcome = run_dbt(
                 _dbt_arguments(options), warehouse=places.warehouse, on_start=begin, watcher=display
             )
+        if outcome.results:
+            nodes = node_results(outcome.results, places.warehouse)
         report = _conclude(options, places, run, outcome)
     except BaseException as error:
         fault = known_fault(error)
@@ -157,12 +162,14 @@ def _recorded_build(options: Options, places: Places, display: Display) -> Repor
             # What went wrong first is what must be told.
             with suppress(Fault, duckdb.Error, OSError):
                 ledger.record(places.ledger, run)
+                record_nodes(places.ledger, run.run_id, nodes)
         if isinstance(error, KeyboardInterrupt):
             raise Fault("Interrupted: nothing is published. Build again to go on.", INTERRUPTED) from error
         raise fault or error from error
     _end(run, "failed" if report.failed else "succeeded")
     try:
         ledger.record(places.ledger, run)
+        record_nodes(places.ledger, run.run_id, nodes)
     except (Fault, duckdb.Error, OSError) as error:
         report.warnings.append(
             f"The run could not be recorded in {places.ledger}: {known_fault(error) or error}"

@@ -94,14 +94,15 @@ def _failure(result: Any, nodes: dict[str, Any], above_skipped: list[set[str]]) 
     return Failure(
         name=node.name if is_test else _relation(node.unique_id, nodes),
         kind=str(node.resource_type).replace("_", " "),
-        guards=_guarded(node, nodes) if is_test else "",
+        guards=guarded(node, nodes) if is_test else "",
         failing_rows=result.failures if node.resource_type == "test" else None,
         message=plain_message(result.message or ""),
         skipped=sum(bool(blocked & above) for above in above_skipped),
     )
 
 
-def _guarded(test: Any, nodes: dict[str, Any]) -> str:
+def guarded(test: Any, nodes: dict[str, Any]) -> str:
+    """Return the relation, and the column, that a test is about."""
     attached = getattr(test, "attached_node", None) or getattr(test, "tested_node_unique_id", None)
     column = getattr(test, "column_name", None)
     guarded = [attached] if attached else sorted(_parents(test))

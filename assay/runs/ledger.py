@@ -90,7 +90,7 @@ def record(ledger: Path, run: Run) -> None:
     for name in _JSON:
         values[name] = json.dumps(values[name])
     names = ", ".join(_COLUMNS)
-    with _opened(ledger, read_only=False) as connection:
+    with opened(ledger, read_only=False) as connection:
         connection.execute(_SCHEMA)
         connection.execute(
             f"insert or replace into runs ({names}) values ({', '.join('?' for _ in _COLUMNS)})",
@@ -106,7 +106,7 @@ def all_runs(ledger: Path) -> list[Run]:
     """
     if not ledger.exists():
         return []
-    with _opened(ledger, read_only=True) as connection:
+    with opened(ledger, read_only=True) as connection:
         rows = connection.execute(
             f"select {', '.join(_COLUMNS)} from runs order by started_at desc"
         ).fetchall()
@@ -121,7 +121,7 @@ def _run(values: dict[str, Any]) -> Run:
 
 
 @contextmanager
-def _opened(ledger: Path, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
+def opened(ledger: Path, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open the ledger, which others hold for instants only: runs of other moments, and `assay status`."""
     give_up_at = time.monotonic() + _SECONDS_TO_WAIT
     while True:

@@ -24,23 +24,34 @@ def print_status(places: Places, console: Console) -> None:
         Fault: another program keeps the ledger open.
     """
     history = all_runs(places.ledger)
-    warehouses = {str(places.warehouse), *(run.warehouse for run in history)}
-    holders = {name: holder for name in sorted(warehouses) if (holder := current_holder(Path(name)))}
+    holders = builds_under_way(history, places)
     for name, holder in holders.items():
         line(console, f"A build of {name} is under way: {holder}")
     if not history:
         if not holders:
             line(console, f"Nothing is built yet in {places.warehouse.parent}. To build: assay build")
         return
-    console.print(_runs_table(history[:_RUNS_SHOWN], holders))
+    title = "Latest builds (UTC), and the files and rows each landed"
+    console.print(runs_table(title, history[:_RUNS_SHOWN], holders))
     ended = next((run for run in history if run.warehouse == str(places.warehouse) and run.ended_at), None)
     if ended:
         _print_latest(ended, console)
     _print_published(places, history, console)
 
 
-def _runs_table(history: list[Run], holders: dict[str, Holder]) -> Table:
-    table = table_titled("Latest builds (UTC), and the files and rows each landed")
+def builds_under_way(history: list[Run], places: Places) -> dict[str, Holder]:
+    """Return who holds the lock of each warehouse that runs were of, by its path."""
+    warehouses = {str(places.warehouse), *(run.warehouse for run in history)}
+    return {name: holder for name in sorted(warehouses) if (holder := current_holder(Path(name)))}
+
+
+def runs_table(
+    title: str, history: list[Run], holders: dict[str, Holder], *, with_ids: bool = False
+) -> Table:
+    """Return a table of runs, newest first."""
+    table = table_titled(title)
+    if with_ids:
+        table.add_column("run", no_wrap=True)
     table.add_column("started", no_wrap=True)
     table.add_column("status", no_wrap=True)
     for name in ("took", "files", "rows", "passed", "failed"):
@@ -48,8 +59,9 @@ def _runs_table(history: list[Run], holders: dict[str, Holder]) -> Table:
     table.add_column("command", overflow="fold", ratio=1)
     for run in history:
         table.add_row(
+            *([run.run_id[:8]] if with_ids else []),
             _time(run.started_at),
-            _status(run, holders.get(run.warehouse)),
+            status_of(run, holders.get(run.warehouse)),
             f"{(run.ended_at - run.started_at).total_seconds():.0f} s" if run.ended_at else "",
             f"{run.files_loaded:,}",
             f"{run.rows_landed:,}",
@@ -60,7 +72,7 @@ def _runs_table(history: list[Run], holders: dict[str, Holder]) -> Table:
     return table
 
 
-def _status(run: Run, holder: Holder | None) -> str:
+def status_of(run: Run, holder: Holder | None) -> str:
     """A run that says it is running but does not hold the lock was killed."""
     if run.status != "running":
         return "published" if run.published_at else run.status

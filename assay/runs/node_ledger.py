@@ -1,0 +1,69 @@
+"""The nodes of each run, in the run ledger."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+
+from assay.runs.ledger import opened
+from assay.runs.node_results import NodeResult
+
+_SCHEMA = """
+create table if not exists nodes (
+    run_id varchar not null,
+    unique_id varchar not null,
+    name varchar not null,
+    kind varchar not null,
+    relation varchar not null,
+    status varchar not null,
+    severity varchar,
+    started_at timestamp,
+    seconds double not null,
+    table_rows bigint,
+    failing_rows bigint,
+    owner varchar,
+    message varchar,
+    sample json not null,
+    primary key (run_id, unique_id)
+)
+"""
+_COLUMNS = [column.name for column in fields(NodeResult)]
+
+
+def record_nodes(ledger: Path, run_id: str, nodes: Sequence[NodeResult]) -> None:
+    """Write what became of the nodes of a run.
+
+    Raises:
+        Fault: another program keeps the ledger open, or the disk is full.
+        duckdb.Error: the ledger cannot be written for any other reason.
+    """
+    if not nodes:
+        return
+    rows = [list((asdict(node) | {"sample": json.dumps(node.sample)}).values()) for node in nodes]
+    places = ", ".join("?" for _ in ["run_id", *_COLUMNS])
+    with opened(ledger, read_only=False) as connection:
+        connection.execute(_SCHEMA)
+        connection.executemany(
+            f"insert or replace into nodes (run_id, {', '.join(_COLUMNS)}) values ({places})",
+            [[run_id, *row] for row in rows],
+        )
+
+
+def nodes_of(ledger: Path, run_id: str) -> list[NodeResult]:
+    """Return the nodes of a run, in the order in which they began; none of runs before nodes were kept.
+
+    Raises:
+        Fault: another program keeps the ledger open.
+    """
+    with opened(ledger, read_only=True) as connection:
+        if not connection.execute("select 1 from duckdb_tables() where table_name = 'nodes'").fetchall():
+            return []
+        rows = connection.execute(
+            f"select {', '.join(_COLUMNS)} from nodes where run_id = ? "
+            "order by started_at nulls last, unique_id",
+            [run_id],
+        ).fetchall()
+    found = [dict(zip(_COLUMNS, row, strict=True)) for row in rows]
+    return [NodeResult(**each | {"sample": json.loads(each["sample"])}) for each in found]

@@ -1,0 +1,119 @@
+"""What became of each node of a dbt run: models with their rows, tests with what they found."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from assay.runs.failures import guarded, plain_message
+from assay.sql import quoted
+
+_TABLES = ("model", "seed", "snapshot")
+_TESTS = ("test", "unit_test")
+_FAILED_TESTS = ("fail", "warn")
+_ROWS_KEPT = 20
+
+
+@dataclass(frozen=True)
+class NodeResult:
+    """A node of a run; times are UTC.
+
+    `relation` is the model's own, or what a test is about; `table_rows` how many rows a model has now, None
+    of a view; `failing_rows` how many rows failed a test, and `sample` some of them by column, as the test
+    returns them.
+    """
+
+    unique_id: str
+    name: str
+    kind: str
+    relation: str
+    status: str
+    severity: str | None
+    started_at: datetime | None
+    seconds: float
+    table_rows: int | None
+    failing_rows: int | None
+    owner: str | None
+    message: str | None
+    sample: list[dict[str, Any]]
+
+
+def node_results(results: Iterable[Any], warehouse: Path) -> list[NodeResult]:
+    """Return what became of the nodes, in the order in which they began.
+
+    Args:
+        results: of dbt's run, which has ended.
+        warehouse: the file it wrote, which must be closed.
+    """
+    by_id = {result.node.unique_id: result for result in results}
+    nodes = {unique_id: result.node for unique_id, result in by_id.items()}
+    found = []
+    with duckdb.connect(warehouse, read_only=True) as connection:
+        rows = _table_rows(connection, [node for node in nodes.values() if node.resource_type in _TABLES])
+        for unique_id, result in by_id.items():
+            node, status = result.node, str(result.status)
+            is_test = node.resource_type in _TESTS
+            failed_rows = node.resource_type == "test" and status in _FAILED_TESTS
+            found.append(
+                NodeResult(
+                    unique_id=unique_id,
+                    name=node.name,
+                    kind=str(node.resource_type).replace("_", " "),
+                    relation=guarded(node, nodes) if is_test else f"{node.schema}.{node.alias}",
+                    status=status,
+                    severity=str(node.config.severity).lower() if node.resource_type == "test" else None,
+                    started_at=_started_at(result),
+                    seconds=result.execution_time,
+                    table_rows=rows.get(unique_id),
+                    failing_rows=result.failures if failed_rows else None,
+                    owner=_owner(node, nodes),
+                    message=plain_message(result.message) if result.message and status != "success" else None,
+                    sample=_failing(connection, node) if failed_rows else [],
+                )
+            )
+    return sorted(found, key=lambda each: (each.started_at is None, each.started_at, each.unique_id))
+
+
+def _table_rows(connection: duckdb.DuckDBPyConnection, nodes: list[Any]) -> dict[str, int]:
+    tables = set(connection.execute("select schema_name, table_name from duckdb_tables()").fetchall())
+    built = [node for node in nodes if (node.schema, node.alias) in tables]
+    if not built:
+        return {}
+    counts = " union all ".join(
+        f"select {number} as number, count(*) as table_rows from {quoted(node.schema)}.{quoted(node.alias)}"
+        for number, node in enumerate(built)
+    )
+    return {built[number].unique_id: rows for number, rows in connection.execute(counts).fetchall()}
+
+
+def _failing(connection: duckdb.DuckDBPyConnection, test: Any) -> list[dict[str, Any]]:
+    """Return some rows that fail a test; none where they can no longer be told."""
+    with suppress(duckdb.Error):
+        cursor = connection.execute(f"select * from ({test.compiled_code}) as failing limit {_ROWS_KEPT}")
+        names = [column[0] for column in cursor.description or []]
+        return [
+            json.loads(json.dumps(dict(zip(names, row, strict=True)), default=str))
+            for row in cursor.fetchall()
+        ]
+    return []
+
+
+def _started_at(result: Any) -> datetime | None:
+    moments = [timing.started_at for timing in result.timing if timing.started_at]
+    first = min(moments, default=None)
+    return first.astimezone(UTC).replace(tzinfo=None) if first and first.tzinfo else first
+
+
+def _owner(node: Any, nodes: dict[str, Any]) -> str | None:
+    """Return the owner that a model declares, or that of the model a test is about."""
+    about = nodes.get(getattr(node, "attached_node", None) or "", node)
+    meta = about.config.meta or {}
+    owner = meta.get("owner") or (meta.get("feature_view") or {}).get("owner")
+    return str(owner) if owner else None

@@ -1,0 +1,139 @@
+"""Show people the run ledger: all runs, or one with its nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from assay.runs.fault import MISUSED, Fault
+from assay.runs.ledger import Run, all_runs
+from assay.runs.node_ledger import nodes_of
+from assay.runs.node_results import NodeResult
+from assay.runs.places import Places
+from assay.runs.report import line, table_titled, timing
+from assay.runs.status import builds_under_way, runs_table, status_of
+
+_NODES_SHOWN = 10
+_ROWS_SHOWN = 5
+_FAILED = ("error", "fail", "warn", "runtime error", "partial success")
+
+
+def print_runs(places: Places, console: Console) -> None:
+    """Show every run, newest first.
+
+    Raises:
+        Fault: another program keeps the ledger open.
+    """
+    history = all_runs(places.ledger)
+    if not history:
+        line(console, f"No run is recorded in {places.ledger} yet. To build: assay build")
+        return
+    holders = builds_under_way(history, places)
+    console.print(
+        runs_table("Runs (UTC), and the files and rows each landed", history, holders, with_ids=True)
+    )
+
+
+def print_run(places: Places, run_id: str, console: Console) -> None:
+    """Show one run: how it ended, what failed with some of the rows, what took long, and what grew or shrank.
+
+    Args:
+        places: of the project.
+        run_id: its id, or as much of the beginning as tells it from others.
+        console: where to.
+
+    Raises:
+        Fault: no run has that id, several do, or another program keeps the ledger open.
+    """
+    history = all_runs(places.ledger)
+    run = _named(history, run_id)
+    nodes = nodes_of(places.ledger, run.run_id)
+    status = status_of(run, builds_under_way(history, places).get(run.warehouse))
+    line(console, f"Run {run.run_id}: {status}, {run.command}")
+    ended = f", ended {run.ended_at:%Y-%m-%d %H:%M:%S}" if run.ended_at else ""
+    line(
+        console,
+        f"Started {run.started_at:%Y-%m-%d %H:%M:%S}{ended} UTC, code {run.code_version or 'unknown'}",
+    )
+    line(console, f"Landed {run.files_loaded:,} files, {run.rows_landed:,} rows")
+    line(console, f"Tests {run.tests_passed:,} passed, {run.tests_failed:,} failed")
+    line(console, timing(run.dbt_seconds, run.duckdb_seconds))
+    if run.message:
+        line(console, run.message)
+    for node in nodes:
+        if node.status in _FAILED:
+            _print_failed(node, console)
+    if nodes:
+        _print_slowest(nodes, console)
+        _print_changes(nodes, _nodes_before(history, run, places), console)
+
+
+def _named(history: Sequence[Run], run_id: str) -> Run:
+    found = [run for run in history if run.run_id.startswith(run_id)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise Fault(f"Several runs begin with {run_id}: {', '.join(run.run_id for run in found)}.", MISUSED)
+    raise Fault(f"No run begins with {run_id}. To see them all: assay runs list", MISUSED)
+
+
+def _nodes_before(history: Sequence[Run], run: Run, places: Places) -> list[NodeResult]:
+    """Return the nodes of the last run before that succeeded, of the same warehouse."""
+    for other in history:
+        if (
+            other.started_at < run.started_at
+            and other.warehouse == run.warehouse
+            and other.status == "succeeded"
+        ):
+            return nodes_of(places.ledger, other.run_id)
+    return []
+
+
+def _print_failed(node: NodeResult, console: Console) -> None:
+    console.print()
+    about = f" of {node.relation}" if node.relation else ""
+    owner = f", owner {node.owner}" if node.owner else ""
+    rows = f": {node.failing_rows:,} failing rows" if node.failing_rows else ""
+    line(console, f"{node.status.upper()} {node.kind} {node.name}{about}{owner}{rows}")
+    if node.message:
+        line(console, node.message)
+    if node.sample:
+        table = table_titled(f"{min(len(node.sample), _ROWS_SHOWN)} of them")
+        for column in node.sample[0]:
+            table.add_column(column, overflow="fold")
+        for row in node.sample[:_ROWS_SHOWN]:
+            table.add_row(*("" if value is None else str(value) for value in row.values()))
+        console.print(table)
+
+
+def _print_slowest(nodes: Sequence[NodeResult], console: Console) -> None:
+    console.print()
+    table = table_titled("What took longest")
+    table.add_column("node")
+    for name in ("seconds", "rows"):
+        table.add_column(name, justify="right")
+    for node in sorted(nodes, key=lambda each: -each.seconds)[:_NODES_SHOWN]:
+        name = node.name if node.kind.endswith("test") else node.relation
+        rows = "" if node.table_rows is None else f"{node.table_rows:,}"
+        table.add_row(f"{node.kind} {name}", f"{node.seconds:.2f}", rows)
+    console.print(table)
+
+
+def _print_changes(nodes: Sequence[NodeResult], before: Sequence[NodeResult], console: Console) -> None:
+    had = {node.unique_id: node.table_rows for node in before}
+    changed = [
+        (node, had[node.unique_id])
+        for node in nodes
+        if had.get(node.unique_id) is not None and node.table_rows not in (None, had[node.unique_id])
+    ]
+    if not changed:
+        return
+    console.print()
+    table = table_titled("Rows, and since the last run that succeeded")
+    table.add_column("table")
+    for name in ("rows", "change"):
+        table.add_column(name, justify="right")
+    for node, rows in changed:
+        table.add_row(node.relation, f"{node.table_rows:,}", f"{(node.table_rows or 0) - (rows or 0):+,}")
+    console.print(table)

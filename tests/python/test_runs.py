@@ -1,0 +1,103 @@
+"""The run ledger tells of each build what its nodes did, and shows the rows that failed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import duckdb
+import pytest
+from small_project import MOST_PIECES, SmallProject, make_small_project
+
+from assay.runs.ledger import all_runs
+from assay.runs.node_ledger import nodes_of
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> SmallProject:
+    """Built, built again with more lines, and then with lines that fail a test."""
+    project = make_small_project(tmp_path_factory.mktemp("runs") / "project")
+    models = project.root / "models" / "gold" / "_gold__models.yml"
+    models.write_text(
+        models.read_text().replace("    config:\n", "    config:\n      meta: {owner: sales}\n", 1)
+    )
+    assert project.assay("build").exit_code == 0
+    project.land(4, 5, 6)
+    assert project.assay("build").exit_code == 0
+    project.land(5, *(MOST_PIECES + number for number in range(1, 31)))
+    assert project.assay("build").exit_code == 1
+    return project
+
+
+def ledger(project: SmallProject) -> Path:
+    return project.root / "data" / "ops.duckdb"
+
+
+def test_every_node_is_kept(built: SmallProject) -> None:
+    failed, second, first = all_runs(ledger(built))
+    nodes = {node.name: node for node in nodes_of(ledger(built), first.run_id)}
+    lines = nodes["fct_lines"]
+    assert (lines.kind, lines.relation, lines.status, lines.table_rows) == (
+        "model",
+        "gold.fct_lines",
+        "success",
+        4,
+    )
+    assert lines.owner == "sales"
+    assert lines.started_at is not None
+    assert first.started_at < lines.started_at < first.ended_at
+    assert nodes["fct_days"].table_rows is None
+    tests = [node for node in nodes.values() if node.kind == "test"]
+    assert len(tests) == first.tests_passed
+    assert {node.status for node in tests} == {"pass"}
+    rows = {node.name: node.table_rows for node in nodes_of(ledger(built), second.run_id)}
+    assert rows["fct_lines"] == 6
+    assert nodes_of(ledger(built), failed.run_id)
+
+
+def test_a_test_that_failed_keeps_what_it_found(built: SmallProject) -> None:
+    nodes = {node.name: node for node in nodes_of(ledger(built), all_runs(ledger(built))[0].run_id)}
+    test = nodes["quantities_are_plausible"]
+    assert (test.status, test.severity, test.failing_rows) == ("fail", "error", 30)
+    assert (test.relation, test.owner) == ("gold.fct_lines.quantity", "sales")
+    assert len(test.sample) == 20
+    assert {json.dumps(row) for row in test.sample} == {'{"expression": false}'}
+
+
+def test_runs_are_listed_and_shown(built: SmallProject) -> None:
+    history = all_runs(ledger(built))
+    listed = built.assay("runs", "list").stdout
+    assert all(run.run_id[:8] in listed for run in history)
+    assert listed.count("published") == 2
+    shown = built.assay("runs", "show", history[0].run_id[:8]).stdout
+    assert f"Run {history[0].run_id}: failed, assay build" in shown
+    assert (
+        "FAIL test quantities_are_plausible of gold.fct_lines.quantity, owner sales: 30 failing rows" in shown
+    )
+    assert "5 of them" in shown
+    second = built.assay("runs", "show", history[1].run_id).stdout
+    assert "What took longest" in second
+    [change] = [text.split() for text in second.splitlines() if text.strip().startswith("gold.fct_lines")]
+    assert change == ["gold.fct_lines", "6", "+2"]
+
+
+def test_an_id_that_is_none_or_several_is_told(built: SmallProject) -> None:
+    for run_id, said in (("nothing", "No run begins with nothing"), ("", "Several runs begin with")):
+        ended = built.assay("runs", "show", run_id)
+        assert ended.exit_code == 2
+        assert said in ended.stderr
+
+
+def test_a_ledger_from_before_nodes_were_kept_is_shown(built: SmallProject, tmp_path: Path) -> None:
+    with duckdb.connect() as connection:
+        connection.execute(f"attach '{ledger(built)}' as old (read_only)")
+        connection.execute(f"attach '{tmp_path / 'ops.duckdb'}' as new")
+        connection.execute("create table new.runs as from old.runs")
+    [*_, first] = all_runs(tmp_path / "ops.duckdb")
+    assert nodes_of(tmp_path / "ops.duckdb", first.run_id) == []
+
+
+def test_before_the_first_build_there_is_nothing_to_list(tmp_path: Path) -> None:
+    ended = make_small_project(tmp_path / "project").assay("runs", "list")
+    assert ended.exit_code == 0
+    assert "To build: assay build" in ended.stdout
