@@ -67,7 +67,7 @@ def facts(page: Page) -> dict[str, str]:
 
 
 def value_shown(page: Page, feature: str) -> tuple[str, str]:
-    cells = page.locator("tr", has=page.locator(f"td:text-is('{feature}')")).locator("td").all_inner_texts()
+    cells = page.locator(f"tr[data-feature={feature}] td").all_inner_texts()
     return cells[1], cells[2]
 
 
