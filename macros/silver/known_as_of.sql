@@ -1,5 +1,5 @@
 {% macro known_as_of(available_at='available_at') -%}
-    {%- if var('as_of') -%}
+    {%- if var('as_of', none) -%}
         {{ available_at }} <= timestamp '{{ var("as_of") }}'
     {%- else -%}
         true

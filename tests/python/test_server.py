@@ -310,6 +310,27 @@ def test_the_document_holds_for_whatever_is_asked(settings: Settings) -> None:
     assert {GET, FEAST, "/feature-views/{name}", "/health", "/ready", "/metrics"} <= tried
 
 
+def references(part: Any) -> Iterator[str]:
+    if isinstance(part, dict):
+        yield from [part["$ref"]] if "$ref" in part else []
+        part = list(part.values())
+    if isinstance(part, list):
+        for each in part:
+            yield from references(each)
+
+
+def test_the_document_is_whole(guarded: TestClient, client: TestClient) -> None:
+    found = guarded.get("/openapi.json").json()
+    assert {reference.rpartition("/")[2] for reference in references(found)} <= found["components"][
+        "schemas"
+    ].keys()
+    # Clients that are made of it know how to send a key, where one is asked for.
+    assert set(found["components"]["securitySchemes"]) == {"bearer", "header"}
+    assert found["paths"][GET]["post"]["security"]
+    assert "security" not in found["paths"]["/health"]["get"]
+    assert "securitySchemes" not in client.get("/openapi.json").json()["components"]
+
+
 def test_figures_count_requests_and_values(client: TestClient) -> None:
     def figure(line: str) -> float:
         text = client.get("/metrics").text
