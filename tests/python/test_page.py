@@ -11,7 +11,7 @@ import httpx
 import pytest
 from feature_server import serving
 from online_stores import publish_all, query
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 from warehouse import Warehouse
 
 from assay.online.stores.open import open_store
@@ -109,6 +109,19 @@ def test_an_entity_is_looked_up_at_an_instant(
         page.locator("input[name=as_of]").fill("soon")
         page.locator("form button").click()
         expect(page.locator("[role=alert]")).to_contain_text("'soon' is not a time")
+
+
+def test_of_views_asked_for_in_haste_the_last_is_shown(page: Page, store: str, tmp_path: Path) -> None:
+    late: list[Route] = []
+    with serving(tmp_path, store) as (address, _):
+        page.route("**/feature-views/ftr_card__categories", lambda route: late.append(route))
+        page.goto(address)
+        page.locator(f"nav button[data-view={VELOCITY}]").click()
+        expect(page.locator("h2").first).to_have_text(VELOCITY)
+        with page.expect_response("**/feature-views/ftr_card__categories"):
+            late[0].continue_()
+        page.evaluate("() => new Promise(done => setTimeout(done, 100))")
+        expect(page.locator("h2").first).to_have_text(VELOCITY)
 
 
 def test_a_key_is_asked_for_and_shows_its_views(page: Page, store: str, tmp_path: Path) -> None:
