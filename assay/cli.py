@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from assay.alerts.commands import app as alerts
 from assay.features.commands import app as features
 from assay.online.commands import StoreUrl
 from assay.online.commands import app as online
@@ -22,6 +23,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_show_locals=False,
 )
+app.add_typer(alerts, name="alerts")
 app.add_typer(features, name="features")
 app.add_typer(online, name="online")
 app.add_typer(keys, name="keys")

@@ -12,6 +12,7 @@ from pathlib import Path
 import duckdb
 from dbt.exceptions import UninstalledPackagesFoundError
 
+from assay.alerts.notify import notify
 from assay.landing.discover import LandingFolderMissing, discover
 from assay.landing.progress import listening
 from assay.online.published import CATALOG
@@ -163,6 +164,10 @@ def _recorded_build(options: Options, places: Places, display: Display) -> Repor
             with suppress(Fault, duckdb.Error, OSError):
                 ledger.record(places.ledger, run)
                 record_nodes(places.ledger, run.run_id, nodes)
+                # Who has interrupted it knows.
+                told = [] if isinstance(error, KeyboardInterrupt) else notify(places.ledger, run.run_id)
+                for warning in told:
+                    display.say(f"Warning: {warning}")
         if isinstance(error, KeyboardInterrupt):
             raise Fault("Interrupted: nothing is published. Build again to go on.", INTERRUPTED) from error
         raise fault or error from error
@@ -170,6 +175,7 @@ def _recorded_build(options: Options, places: Places, display: Display) -> Repor
     try:
         ledger.record(places.ledger, run)
         record_nodes(places.ledger, run.run_id, nodes)
+        report.warnings += notify(places.ledger, run.run_id)
     except (Fault, duckdb.Error, OSError) as error:
         report.warnings.append(
             f"The run could not be recorded in {places.ledger}: {known_fault(error) or error}"

@@ -1,0 +1,1 @@
+"""Alerts: people are told when something breaks, stays broken or recovers, and not otherwise."""

@@ -1,0 +1,79 @@
+"""Where alerts go: `alerts.yml` in the project's folder."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from assay.alerts.channels import CHANNELS, Channel
+from assay.runs.fault import MISUSED, Fault
+
+FILE = Path("alerts.yml")
+_REMIND_AFTER = 10
+_VARIABLE = re.compile(r"\$\{(\w+)\}")
+
+
+@dataclass(frozen=True)
+class Config:
+    """The channels, and after how many runs it is said again that something is broken."""
+
+    channels: list[Channel]
+    remind_after: int = _REMIND_AFTER
+
+
+def read_config(path: Path = FILE) -> Config:
+    """Read the file; without it there are no channels.
+
+    Raises:
+        Fault: it says something that is not known, or names a variable of the environment that is not set.
+    """
+    if not path.is_file():
+        return Config([])
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise Fault(f"{path} is no YAML: {error}", MISUSED) from error
+    if found is None:
+        return Config([])
+    if not isinstance(found, dict) or (strange := set(found) - {"channels", "remind_after"}):
+        said = f" has {', '.join(sorted(strange))}" if isinstance(found, dict) else " is no mapping"
+        raise Fault(f"{path}{said}: allowed are channels and remind_after.", MISUSED)
+    remind_after = found.get("remind_after", _REMIND_AFTER)
+    if isinstance(remind_after, bool) or not isinstance(remind_after, int) or remind_after < 1:
+        raise Fault(f"{path}: remind_after must be a whole number of runs, 1 or more.", MISUSED)
+    return Config([_channel(path, each) for each in found.get("channels") or []], remind_after)
+
+
+def _channel(path: Path, declared: Any) -> Channel:
+    kinds = ", ".join(CHANNELS)
+    if not isinstance(declared, dict) or declared.get("type") not in CHANNELS:
+        raise Fault(f"{path}: a channel needs a type, one of {kinds}; {declared} has none.", MISUSED)
+    kind = CHANNELS[declared["type"]]
+    given = {name: _filled(path, value) for name, value in declared.items() if name != "type"}
+    known = kind.__dataclass_fields__
+    if strange := sorted(given.keys() - known.keys()):
+        raise Fault(
+            f"{path}: {declared['type']} has {', '.join(strange)}; allowed are {', '.join(known) or 'none'}.",
+            MISUSED,
+        )
+    try:
+        return kind(**given)
+    except TypeError as error:
+        raise Fault(f"{path}: {declared['type']} needs {', '.join(known)}.", MISUSED) from error
+
+
+def _filled(path: Path, value: Any) -> Any:
+    """Put variables of the environment, as `${NAME}`, in place: secrets are not for files."""
+    if isinstance(value, list):
+        return [_filled(path, each) for each in value]
+    if not isinstance(value, str):
+        return value
+    for name in _VARIABLE.findall(value):
+        if name not in os.environ:
+            raise Fault(f"{path} needs the environment variable {name}, which is not set.", MISUSED)
+    return _VARIABLE.sub(lambda found: os.environ[found[1]], value)

@@ -1,0 +1,117 @@
+"""What changed its state in a run, by what the run ledger remembers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import Path
+from typing import Literal
+
+from assay.runs.ledger import Run, all_runs
+from assay.runs.node_ledger import nodes_of
+from assay.runs.node_results import NodeResult
+
+Change = Literal["broken", "still broken", "recovered"]
+
+_BAD = ("error", "fail", "runtime error", "partial success", "warn")
+_NOT_RUN = ("skipped", "no-op")
+# A build that ended before dbt could judge its nodes.
+_BUILD = "assay build"
+# How far back it is looked; what has been broken for longer is said to be so for that many runs.
+_RUNS_REMEMBERED = 100
+
+
+@dataclass(frozen=True)
+class Alert:
+    """Something whose state changed: a model or a test, or the build itself.
+
+    `runs` counts the runs for which it was broken, `about` is the relation concerned.
+    """
+
+    change: Change
+    name: str
+    kind: str
+    about: str
+    owner: str | None
+    severity: str
+    runs: int
+    message: str
+    run_id: str
+
+    def __str__(self) -> str:
+        of = f" of {self.about}" if self.about and self.about != self.name else ""
+        owner = f" (owner {self.owner})" if self.owner else ""
+        since = f" for {self.runs} runs" if self.change == "still broken" else ""
+        said = f": {self.message}" if self.message and self.change != "recovered" else ""
+        return f"{self.change.capitalize()}{since}, {self.severity}: {self.kind} {self.name}{of}{owner}{said}"
+
+
+@dataclass(frozen=True)
+class _State:
+    is_bad: bool
+    node: NodeResult | None
+    message: str
+
+
+def find_alerts(ledger: Path, run_id: str, *, remind_after: int) -> list[Alert]:
+    """Return what a run changed, the worst first.
+
+    Args:
+        ledger: the run ledger, which has the run.
+        run_id: the run, which has ended.
+        remind_after: after how many runs it is said again that something is broken.
+
+    Raises:
+        Fault: another program keeps the ledger open.
+    """
+    history = all_runs(ledger)
+    run = next(each for each in history if each.run_id == run_id)
+    before = [
+        other
+        for other in history
+        if other.warehouse == run.warehouse and other.ended_at and other.started_at < run.started_at
+    ][:_RUNS_REMEMBERED]
+    now = _states(ledger, run)
+    earlier = [_states(ledger, other) for other in before]
+    found = []
+    for subject, state in now.items():
+        past = [states[subject].is_bad for states in earlier if subject in states]
+        broken_before = len(list(takewhile(bool, past)))
+        if state.is_bad:
+            runs = broken_before + 1
+            if runs == 1 or (runs - 1) % remind_after == 0:
+                found.append(_alert("still broken" if broken_before else "broken", subject, state, runs, run))
+        elif broken_before:
+            found.append(_alert("recovered", subject, state, broken_before, run))
+    order: Sequence[Change] = ("broken", "still broken", "recovered")
+    return sorted(found, key=lambda each: (order.index(each.change), each.severity != "error", each.name))
+
+
+def _states(ledger: Path, run: Run) -> dict[str, _State]:
+    nodes = [node for node in nodes_of(ledger, run.run_id) if node.status not in _NOT_RUN]
+    # dbt's id of a test changes with its arguments, and so would what was broken be another test.
+    states = {
+        f"{node.kind} {node.name} {node.relation}": _State(node.status in _BAD, node, node.message or "")
+        for node in nodes
+    }
+    is_judged = any(state.is_bad for state in states.values()) or run.status == "succeeded"
+    return states | {_BUILD: _State(not is_judged, None, run.message or "")}
+
+
+def _alert(change: Change, subject: str, state: _State, runs: int, run: Run) -> Alert:
+    node = state.node
+    if node is None:
+        return Alert(change, subject, "command", "", None, "error", runs, state.message, run.run_id)
+    rows = f"{node.failing_rows:,} failing rows" if node.failing_rows else ""
+    return Alert(
+        change,
+        node.name,
+        node.kind,
+        node.relation,
+        node.owner,
+        "warn" if node.status == "warn" or (change == "recovered" and node.severity == "warn") else "error",
+        runs,
+        rows or state.message,
+        run.run_id,
+    )

@@ -1,0 +1,192 @@
+"""People are told when something breaks, stays broken or recovers; a dead channel fails nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import socketserver
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+from redis_server import free_port
+from small_project import MOST_PIECES, SmallProject
+
+from assay.alerts.channels import Email, send_all
+from assay.alerts.config import read_config
+from assay.alerts.states import Alert
+from assay.runs.fault import Fault
+
+ALERT = Alert("broken", "t", "test", "gold.x", "sales", "error", 1, "3 failing rows", "r")
+
+
+@contextmanager
+def receiver(status: int = 200) -> Iterator[tuple[str, list[Any]]]:
+    """A webhook's receiver, and what it was sent."""
+    received: list[Any] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, format: str, *arguments: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/services/secret", received
+    server.shutdown()
+    server.server_close()
+
+
+@contextmanager
+def mail_server() -> Iterator[tuple[int, list[str]]]:
+    """As much of a mail server as one message takes, and what it was sent."""
+    received: list[str] = []
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            self.wfile.write(b"220 hello\r\n")
+            while line := self.rfile.readline().decode().strip():
+                if line.upper() == "DATA":
+                    self.wfile.write(b"354 go on\r\n")
+                    lines = iter(lambda: self.rfile.readline().decode().rstrip("\r\n"), ".")
+                    received.append("\n".join(lines))
+                self.wfile.write(b"221 bye\r\n" if line.upper() == "QUIT" else b"250 good\r\n")
+
+    server = socketserver.TCPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server.server_address[1], received
+    server.shutdown()
+    server.server_close()
+
+
+def configure(project: SmallProject, text: str) -> None:
+    (project.root / "alerts.yml").write_text(text)
+
+
+def limit(project: SmallProject, most: int) -> None:
+    models = project.root / "models" / "gold" / "_gold__models.yml"
+    models.write_text(models.read_text().replace(f"max_value: {MOST_PIECES}", f"max_value: {most}"))
+
+
+def test_only_what_changes_is_told(project: SmallProject) -> None:
+    with receiver() as (url, received), mock.patch.dict(os.environ, {"HOOK": url}):
+        configure(project, "remind_after: 2\nchannels: [{type: webhook, url: '${HOOK}'}]\n")
+        assert project.assay("build").exit_code == 0
+        assert received == []
+        project.land(5, MOST_PIECES + 1)
+        told = []
+        for _ in range(4):
+            assert project.assay("build").exit_code == 1
+            told.append(len(received))
+        assert told == [1, 1, 2, 2]
+        assert received[0]["text"] == (
+            "Broken, error: test quantities_are_plausible of gold.fct_lines.quantity: 1 failing rows"
+        )
+        assert received[1]["text"].startswith("Still broken for 3 runs, error: test quantities_are_plausible")
+        limit(project, MOST_PIECES + 1)
+        assert project.assay("build").exit_code == 0
+        assert received[2]["text"].startswith("Recovered, error: test quantities_are_plausible")
+        assert project.assay("build").exit_code == 0
+        assert len(received) == 3
+
+
+def test_a_build_that_dbt_cannot_begin_is_told(project: SmallProject) -> None:
+    configure(project, "channels: [{type: file, path: data/alerts.jsonl}]\n")
+    broken = project.root / "models" / "gold" / "_broken__models.yml"
+    broken.write_text("models: [")
+    assert project.assay("build").exit_code == 1
+    broken.unlink()
+    assert project.assay("build").exit_code == 0
+    lines = [json.loads(line) for line in (project.root / "data" / "alerts.jsonl").read_text().splitlines()]
+    assert [(line["change"], line["name"]) for line in lines] == [
+        ("broken", "assay build"),
+        ("recovered", "assay build"),
+    ]
+    assert "_broken__models.yml" in lines[0]["message"]
+
+
+def test_a_dead_channel_fails_no_build_and_silences_no_other(project: SmallProject) -> None:
+    port = free_port()
+    configure(
+        project,
+        f"channels: [{{type: webhook, url: 'http://127.0.0.1:{port}/secret'}}, "
+        "{type: file, path: /proc/none/alerts.jsonl}, {type: stdout}]\n",
+    )
+    project.land(5, MOST_PIECES + 1)
+    ended = project.assay("build")
+    assert ended.exit_code == 1
+    output = " ".join(ended.stdout.split())
+    assert "Alert: Broken, error: test quantities_are_plausible" in output
+    assert "The alert channel webhook at 127.0.0.1 could not be told" in output
+    assert "The alert channel file /proc/none/alerts.jsonl could not be told" in output
+    assert "secret" not in output
+    assert [status for status, _ in project.runs()][-1] == "failed"
+
+
+def test_a_receiver_that_refuses_is_told_of() -> None:
+    from assay.alerts.channels import Webhook
+
+    with receiver(status=500) as (url, _):
+        [problem] = send_all([ALERT], [Webhook(url)])
+    assert problem == "The alert channel webhook at 127.0.0.1 could not be told (HTTPError)."
+
+
+def test_mail_is_sent() -> None:
+    with mail_server() as (port, received):
+        channel = Email("127.0.0.1", "assay@shop.example", ["data@shop.example"], port, starttls=False)
+        assert send_all([ALERT, ALERT], [channel]) == []
+    [message] = received
+    assert "Subject: Assay: broken: t, and 1 more" in message
+    assert "To: data@shop.example" in message
+    assert message.count("Broken, error: test t of gold.x (owner sales): 3 failing rows") == 2
+
+
+def test_every_channel_can_be_tried(project: SmallProject) -> None:
+    with receiver() as (url, received):
+        configure(project, f"channels: [{{type: stdout}}, {{type: webhook, url: '{url}'}}]\n")
+        ended = project.assay("alerts", "test")
+        assert ended.exit_code == 0, ended.stderr
+        assert "Alert: Broken, warn: alert a test: This is a test." in ended.stdout
+        assert "Told webhook at 127.0.0.1." in ended.stdout
+        assert len(received) == 1
+    ended = project.assay("alerts", "test")
+    assert ended.exit_code == 1
+    assert "could not be told" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("channels: [{type: pigeon}]", "a channel needs a type, one of stdout, file, webhook, email"),
+        ("channels: [stdout]", "a channel needs a type"),
+        ("channels: [{type: file}]", "file needs path"),
+        ("channels: [{type: file, path: x, colour: red}]", "file has colour; allowed are path"),
+        ("channels: [{type: webhook, url: '${NOT_THERE}'}]", "the environment variable NOT_THERE"),
+        ("remind_after: 0", "remind_after must be a whole number of runs"),
+        ("receivers: []", "has receivers: allowed are channels and remind_after"),
+        ("[]", "is no mapping"),
+        ("a: [", "is no YAML"),
+    ],
+)
+def test_a_file_that_says_something_else_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "alerts.yml"
+    file.write_text(text)
+    with pytest.raises(Fault, match=r"alerts\.yml") as refused:
+        read_config(file)
+    assert message in str(refused.value)
+
+
+def test_a_broken_file_fails_no_build(project: SmallProject) -> None:
+    configure(project, "channels: [{type: pigeon}]")
+    ended = project.assay("build")
+    assert ended.exit_code == 0
+    assert "No alerts could be sent: alerts.yml: a channel needs a type" in " ".join(ended.stdout.split())
