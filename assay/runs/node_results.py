@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,13 +10,13 @@ from typing import Any
 
 import duckdb
 
+from assay.runs.failing_rows import failing_rows
 from assay.runs.failures import guarded, plain_message
 from assay.sql import quoted
 
 _TABLES = ("model", "seed", "snapshot")
 _TESTS = ("test", "unit_test")
 _FAILED_TESTS = ("fail", "warn")
-_ROWS_KEPT = 20
 
 
 @dataclass(frozen=True)
@@ -26,8 +24,7 @@ class NodeResult:
     """A node of a run; times are UTC.
 
     `relation` is the model's own, or what a test is about; `table_rows` how many rows a model has now, None
-    of a view; `failing_rows` how many rows failed a test, and `sample` some of them by column, as the test
-    returns them.
+    of a view; `failing_rows` how many rows failed a test, and `sample` some of them by column.
     """
 
     unique_id: str
@@ -75,7 +72,7 @@ def node_results(results: Iterable[Any], warehouse: Path) -> list[NodeResult]:
                     failing_rows=result.failures if failed_rows else None,
                     owner=_owner(node, nodes),
                     message=plain_message(result.message) if result.message and status != "success" else None,
-                    sample=_failing(connection, node) if failed_rows else [],
+                    sample=failing_rows(connection, node.compiled_code) if failed_rows else [],
                 )
             )
     return sorted(found, key=lambda each: (each.started_at is None, each.started_at, each.unique_id))
@@ -91,18 +88,6 @@ def _table_rows(connection: duckdb.DuckDBPyConnection, nodes: list[Any]) -> dict
         for number, node in enumerate(built)
     )
     return {built[number].unique_id: rows for number, rows in connection.execute(counts).fetchall()}
-
-
-def _failing(connection: duckdb.DuckDBPyConnection, test: Any) -> list[dict[str, Any]]:
-    """Return some rows that fail a test; none where they can no longer be told."""
-    with suppress(duckdb.Error):
-        cursor = connection.execute(f"select * from ({test.compiled_code}) as failing limit {_ROWS_KEPT}")
-        names = [column[0] for column in cursor.description or []]
-        return [
-            json.loads(json.dumps(dict(zip(names, row, strict=True)), default=str))
-            for row in cursor.fetchall()
-        ]
-    return []
 
 
 def _started_at(result: Any) -> datetime | None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import duckdb
 import pytest
 from small_project import MOST_PIECES, SmallProject, make_small_project
 
+from assay.runs.failing_rows import failing_rows
 from assay.runs.ledger import all_runs
 from assay.runs.node_ledger import nodes_of
 
@@ -55,13 +55,14 @@ def test_every_node_is_kept(built: SmallProject) -> None:
     assert nodes_of(ledger(built), failed.run_id)
 
 
-def test_a_test_that_failed_keeps_what_it_found(built: SmallProject) -> None:
+def test_a_test_that_failed_keeps_rows_whole(built: SmallProject) -> None:
     nodes = {node.name: node for node in nodes_of(ledger(built), all_runs(ledger(built))[0].run_id)}
     test = nodes["quantities_are_plausible"]
     assert (test.status, test.severity, test.failing_rows) == ("fail", "error", 30)
     assert (test.relation, test.owner) == ("gold.fct_lines.quantity", "sales")
     assert len(test.sample) == 20
-    assert {json.dumps(row) for row in test.sample} == {'{"expression": false}'}
+    assert all(row["quantity"] > MOST_PIECES and row["order_line_id"] for row in test.sample)
+    assert "expression" not in test.sample[0]
 
 
 def test_runs_are_listed_and_shown(built: SmallProject) -> None:
@@ -101,3 +102,28 @@ def test_before_the_first_build_there_is_nothing_to_list(tmp_path: Path) -> None
     ended = make_small_project(tmp_path / "project").assay("runs", "list")
     assert ended.exit_code == 0
     assert "To build: assay build" in ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("sql", "rows"),
+    [
+        # As dbt-expectations and dbt itself write tests.
+        (
+            "with g as (select (quantity < 2) as expression from t) select * from g where not expression",
+            [{"id": "b", "quantity": 2}, {"id": "c", "quantity": 3}],
+        ),
+        ("select quantity from t where quantity > 2", [{"id": "c", "quantity": 3}]),
+        (
+            "select quantity as n, count(*) as times from t group by 1 having n > 2",
+            [{"n": 3, "times": 1}],
+        ),
+        ("select sum(quantity) as total from t", [{"total": 6}]),
+        ("select quantity from nowhere", []),
+    ],
+)
+def test_rows_that_fail_are_whole(sql: str, rows: list[dict[str, object]]) -> None:
+    with duckdb.connect() as connection:
+        connection.execute(
+            "create table t as from (values ('a', 1), ('b', 2), ('c', 3)) as things (id, quantity)"
+        )
+        assert failing_rows(connection, sql) == rows
