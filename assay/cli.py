@@ -207,6 +207,18 @@ def drift(
 
 
 @app.command()
+def explain(test: Annotated[str, typer.Argument(metavar="TEST", help="Name of the test.")]) -> None:
+    """Explain a test: what it claims, what it found, where the rows came from, and what to do."""
+    with faults_as_messages():
+        from assay.runs.explain import explain
+        from assay.runs.places import find_places
+        from assay.runs.report import console_for_people
+        from assay.runs.show import print_explanation
+
+        print_explanation(explain(find_places(), test), console_for_people())
+
+
+@app.command()
 def serve(
     host: Annotated[
         str, typer.Option(help="Address; at any but this machine's own, API keys are asked for.")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from assay.runs.explain import Explanation
 from assay.runs.fault import MISUSED, Fault
 from assay.runs.ledger import Run, all_runs
 from assay.runs.node_ledger import nodes_of
@@ -98,13 +99,19 @@ def _print_failed(node: NodeResult, console: Console) -> None:
     line(console, f"{node.status.upper()} {node.kind} {node.name}{about}{owner}{rows}")
     if node.message:
         line(console, node.message)
-    if node.sample:
-        table = table_titled(f"{min(len(node.sample), _ROWS_SHOWN)} of them")
-        for column in node.sample[0]:
-            table.add_column(column, overflow="fold")
-        for row in node.sample[:_ROWS_SHOWN]:
-            table.add_row(*("" if value is None else str(value) for value in row.values()))
-        console.print(table)
+    print_sample(node, console)
+
+
+def print_sample(node: NodeResult, console: Console) -> None:
+    """Show some of the rows that failed a test."""
+    if not node.sample:
+        return
+    table = table_titled(f"{min(len(node.sample), _ROWS_SHOWN)} of them")
+    for column in node.sample[0]:
+        table.add_column(column, overflow="fold")
+    for row in node.sample[:_ROWS_SHOWN]:
+        table.add_row(*("" if value is None else str(value) for value in row.values()))
+    console.print(table)
 
 
 def _print_slowest(nodes: Sequence[NodeResult], console: Console) -> None:
@@ -137,3 +144,28 @@ def _print_changes(nodes: Sequence[NodeResult], before: Sequence[NodeResult], co
     for node, rows in changed:
         table.add_row(node.relation, f"{node.table_rows:,}", f"{(node.table_rows or 0) - (rows or 0):+,}")
     console.print(table)
+
+
+def print_explanation(found: Explanation, console: Console) -> None:
+    """Show what is known of a test."""
+    test = found.test
+    line(console, f"{test.kind.capitalize()} {test.name} claims of {test.relation}: {found.claim}.")
+    if found.description:
+        line(console, found.description)
+    rows = f", {test.failing_rows:,} rows" if test.failing_rows else ""
+    when = f"{found.run.started_at:%Y-%m-%d %H:%M:%S} UTC"
+    line(console, f"In run {found.run.run_id[:8]} of {when}: {test.status}{rows}.")
+    if test.status == "pass":
+        return
+    if test.message:
+        line(console, test.message)
+    print_sample(test, console)
+    if found.origins:
+        line(console, "They came from:")
+        for origin in found.origins[:_NODES_SHOWN]:
+            line(console, f"  {origin.source_file}, row {origin.row_number:,}")
+    line(console, f"What to do: {found.remedy}")
+    owner = f" Its owner is {test.owner}." if test.owner else ""
+    declared = f"The test is declared in {found.declared_in}." if found.declared_in else ""
+    if declared or owner:
+        line(console, f"{declared}{owner}".strip())

@@ -82,6 +82,21 @@ def test_runs_are_listed_and_shown(built: SmallProject) -> None:
     assert change == ["gold.fct_lines", "6", "+2"]
 
 
+def test_a_test_that_failed_is_explained(built: SmallProject) -> None:
+    explained = built.assay("explain", "quantities_are_plausible")
+    assert explained.exit_code == 0, explained.stderr
+    said = " ".join(explained.stdout.split())
+    assert "claims of gold.fct_lines.quantity: quantities are plausible." in said
+    assert "fail, 30 rows." in said
+    assert "erp/order_lines/landed_at=2025-01-05T02-00-00/lines.csv, row 1" in said
+    assert "landed_at=2025-01-04" not in said
+    assert "What to do: Have the rows mended at their source" in said
+    assert "The test is declared in models/gold/_gold__models.yml. Its owner is sales." in said
+    refused = built.assay("explain", "quantities_are_plausibel")
+    assert refused.exit_code == 2
+    assert "did you mean quantities_are_plausible?" in refused.stderr
+
+
 def test_an_id_that_is_none_or_several_is_told(built: SmallProject) -> None:
     for run_id, said in (("nothing", "No run begins with nothing"), ("", "Several runs begin with")):
         ended = built.assay("runs", "show", run_id)

@@ -1,0 +1,159 @@
+"""Say in words what a test claims, what it found, where the rows came from and what to do."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from assay.features.warehouse import opened
+from assay.manifest.graph import Manifest, relation_of
+from assay.runs.fault import MISUSED, Fault
+from assay.runs.ledger import Run, all_runs
+from assay.runs.node_ledger import nodes_of
+from assay.runs.node_results import NodeResult
+from assay.runs.places import Places
+
+_CHECKED = "__checked"
+_ROWS_TRACED = 20
+_REMEDIES = {
+    "unique": "Find out which of the rows with one key is right, and why the other came: of a file that landed "
+    "twice under another name, or of a key that is none.",
+    "not_null": "Ask the source for the value and land the file again; or declare what stands for it.",
+    "relationships": "Land what the rows refer to; it may only be late.",
+    "ranges_do_not_overlap": "Look for two states of one entity at one instant: of a change log that came in "
+    "another order than it was written.",
+    "holds_rows_if_landed": "Look at what silver rejected: a rule may reject all that landed.",
+}
+# How names of tests of dbt-expectations end that claim the same.
+_ALIASES = {
+    "compound_columns_to_be_unique": "unique",
+    "values_to_be_unique": "unique",
+    "to_not_be_null": "not_null",
+}
+_REMEDY = (
+    "Have the rows mended at their source and land the file again; if they are right, mend the model or the "
+    "test."
+)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A line of a landed file from which a row came."""
+
+    source_file: str
+    row_number: int
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What is known of a test: its last result, whose run that was, where its rows came from, what to do.
+
+    `declared_in` is the YAML or SQL file that has the test.
+    """
+
+    test: NodeResult
+    run: Run
+    claim: str
+    description: str
+    declared_in: str | None
+    origins: list[Origin]
+    remedy: str
+
+
+def explain(places: Places, name: str) -> Explanation:
+    """Explain a test by its last run.
+
+    Args:
+        places: of the project.
+        name: of the test.
+
+    Raises:
+        Fault: no run had such a test, or another program keeps the ledger open.
+    """
+    run, test = _last_result(places, name)
+    declared = _declared(name)
+    kind = (declared.get("test_metadata") or {}).get("name", "")
+    origins = _origins(places, test) if test.sample and run.warehouse == str(places.warehouse) else []
+    return Explanation(
+        test,
+        run,
+        name.replace("_", " "),
+        str(declared.get("description") or ""),
+        declared.get("original_file_path"),
+        origins,
+        _remedy(kind),
+    )
+
+
+def _last_result(places: Places, name: str) -> tuple[Run, NodeResult]:
+    known: set[str] = set()
+    for run in all_runs(places.ledger):
+        tests = [node for node in nodes_of(places.ledger, run.run_id) if node.kind in ("test", "unit test")]
+        for test in tests:
+            if test.name == name and test.status != "skipped":
+                return run, test
+        known |= {test.name for test in tests}
+    near = difflib.get_close_matches(name, known, 3)
+    raise Fault(
+        f"No build has run a test {name}" + (f": did you mean {', '.join(near)}?" if near else "."), MISUSED
+    )
+
+
+def _manifest() -> Manifest | None:
+    path = Path(os.environ.get("DBT_TARGET_PATH") or "target", "manifest.json")
+    return Manifest.read(path) if path.is_file() else None
+
+
+def _declared(name: str) -> dict[str, Any]:
+    manifest = _manifest()
+    nodes = manifest.nodes.values() if manifest else []
+    return next((node for node in nodes if node["name"] == name and node["resource_type"] == "test"), {})
+
+
+def _remedy(kind: str) -> str:
+    for ending, known in _ALIASES.items():
+        if kind.endswith(ending):
+            return _REMEDIES[known]
+    return _REMEDIES.get(kind, _REMEDY)
+
+
+def _origins(places: Places, test: NodeResult) -> list[Origin]:
+    """Look rows up by their ids in the checked rows of silver, which know the lines they came from."""
+    manifest = _manifest()
+    tested = (
+        test.relation.rpartition(".")[2] if test.relation.count(".") == 1 else test.relation.split(".")[1]
+    )
+    if manifest is None:
+        return []
+    found: dict[Origin, None] = {}
+    with opened(places.warehouse) as connection:
+        connection.execute(f"use {places.warehouse.stem}")
+        for node in manifest.ancestors([tested]).values():
+            if node["name"].endswith(_CHECKED):
+                for origin in _lines(connection, relation_of(node), test.sample[:_ROWS_TRACED]):
+                    found[origin] = None
+    return sorted(found, key=lambda each: (each.source_file, each.row_number))
+
+
+def _lines(
+    connection: duckdb.DuckDBPyConnection, checked: str, rows: Sequence[dict[str, Any]]
+) -> list[Origin]:
+    columns = {name for name, *_ in connection.execute(f"describe {checked}").fetchall()}
+    ids = [name for name in rows[0] if name.endswith("_id") and name in columns]
+    if not ids:
+        return []
+    conditions = " and ".join(f"{name}::varchar is not distinct from ?" for name in ids)
+    found = []
+    for row in rows:
+        values = [None if row[name] is None else str(row[name]) for name in ids]
+        lines = connection.execute(
+            f"select source_file, row_number from {checked} where {conditions} limit 5", values
+        ).fetchall()
+        found += [Origin(*line) for line in lines]
+    return found
