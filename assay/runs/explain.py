@@ -22,8 +22,8 @@ from assay.runs.places import Places
 _CHECKED = "__checked"
 _ROWS_TRACED = 20
 _REMEDIES = {
-    "unique": "Find out which of the rows with one key is right, and why the other came: of a file that landed "
-    "twice under another name, or of a key that is none.",
+    "unique": "Find out which of the rows with one key is right, and why the other came: of a file that "
+    "landed twice under another name, or of a key that is none.",
     "not_null": "Ask the source for the value and land the file again; or declare what stands for it.",
     "relationships": "Land what the rows refer to; it may only be late.",
     "ranges_do_not_overlap": "Look for two states of one entity at one instant: of a change log that came in "
