@@ -61,5 +61,5 @@ bench: setup ## Measure how long builds take; SCALE=full takes half an hour and 
 
 clean: ## Remove what builds have made here: warehouses, demo data, logs; nothing outside this folder
 	rm -rf target logs dbt_packages package-lock.yml
-	rm -rf data/*.duckdb data/*.duckdb.wal data/*.duckdb.lock data/published data/online.sqlite* data/serving
+	rm -rf data/*.duckdb data/*.duckdb.wal data/*.duckdb.lock data/*.prom data/published data/online.sqlite* data/serving
 	if [ -e $(DEMO)/_demo.json ]; then rm -rf $(DEMO); fi

@@ -27,6 +27,7 @@ from assay.runs.failures import Verdict, judge, plain_message
 from assay.runs.fault import FAILED, INTERRUPTED, MISUSED, Fault, known_fault
 from assay.runs.ledger import Run
 from assay.runs.lock import Holder, locked
+from assay.runs.metrics_file import write_metrics
 from assay.runs.moment import as_variable, in_file_name, now
 from assay.runs.node_ledger import record_nodes
 from assay.runs.node_results import NodeResult, node_results
@@ -164,6 +165,8 @@ def _recorded_build(options: Options, places: Places, display: Display) -> Repor
             with suppress(Fault, duckdb.Error, OSError):
                 ledger.record(places.ledger, run)
                 record_nodes(places.ledger, run.run_id, nodes)
+                if not options.as_of:
+                    write_metrics(places.ledger.parent, run, nodes)
                 # Who has interrupted it knows.
                 told = [] if isinstance(error, KeyboardInterrupt) else notify(places.ledger, run.run_id)
                 for warning in told:
@@ -175,6 +178,8 @@ def _recorded_build(options: Options, places: Places, display: Display) -> Repor
     try:
         ledger.record(places.ledger, run)
         record_nodes(places.ledger, run.run_id, nodes)
+        if not options.as_of:
+            write_metrics(places.ledger.parent, run, nodes)
         report.warnings += notify(places.ledger, run.run_id)
     except (Fault, duckdb.Error, OSError) as error:
         report.warnings.append(

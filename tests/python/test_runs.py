@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from pathlib import Path
 
 import duckdb
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 from small_project import MOST_PIECES, SmallProject, make_small_project
 
 from assay.runs.failing_rows import failing_rows
@@ -95,6 +97,25 @@ def test_a_test_that_failed_is_explained(built: SmallProject) -> None:
     refused = built.assay("explain", "quantities_are_plausibel")
     assert refused.exit_code == 2
     assert "did you mean quantities_are_plausible?" in refused.stderr
+
+
+def test_prometheus_is_told_of_the_last_build(built: SmallProject) -> None:
+    families = text_string_to_metric_families((built.root / "data" / "assay.prom").read_text())
+    found = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in families
+        for sample in family.samples
+    }
+    assert found["assay_build_succeeded",] == found["assay_build_published",] == 0
+    assert found["assay_build_rows_landed",] == 30
+    assert found["assay_table_rows", "gold.fct_lines"] == 36
+    assert found["assay_build_nodes", "test", "fail"] == 1
+    assert [value for name, value in found.items() if name[0] == "assay_rejected_rows"] == [1]
+    last = all_runs(ledger(built))[0]
+    assert last.ended_at is not None
+    assert found["assay_build_ended_timestamp_seconds",] == pytest.approx(
+        last.ended_at.replace(tzinfo=UTC).timestamp()
+    )
 
 
 def test_an_id_that_is_none_or_several_is_told(built: SmallProject) -> None:

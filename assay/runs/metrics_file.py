@@ -1,0 +1,56 @@
+"""What the last build did, as Prometheus reads it from a file (node_exporter's textfile collector)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
+
+from assay.runs.ledger import Run
+from assay.runs.node_results import NodeResult
+
+FILE = "assay.prom"
+
+
+def write_metrics(folder: Path, run: Run, nodes: Sequence[NodeResult]) -> None:
+    """Write the file, in one step.
+
+    Args:
+        folder: where it goes.
+        run: the build, which has ended.
+        nodes: what became of its nodes.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    registry = CollectorRegistry()
+
+    def gauge(name: str, said: str, labels: Sequence[str] = ()) -> Gauge:
+        return Gauge(f"assay_{name}", said, labels, registry=registry)
+
+    gauge("build_succeeded", "Whether the last build succeeded.").set(run.status == "succeeded")
+    gauge("build_published", "Whether the last build published gold.").set(run.published_at is not None)
+    started, ended = run.started_at, run.ended_at or run.started_at
+    gauge("build_ended_timestamp_seconds", "When the last build ended.").set(_seconds(ended))
+    gauge("build_duration_seconds", "How long the last build took.").set(_seconds(ended) - _seconds(started))
+    gauge("build_files_loaded", "Files that the last build loaded.").set(run.files_loaded)
+    gauge("build_rows_landed", "Rows that the last build loaded.").set(run.rows_landed)
+    statuses = gauge("build_nodes", "Nodes of the last build, by how they ended.", ["kind", "status"])
+    for (kind, status), number in Counter((node.kind, node.status) for node in nodes).items():
+        statuses.labels(kind, status).set(number)
+    rows = gauge("table_rows", "Rows of a table after the last build.", ["relation"])
+    for node in nodes:
+        if node.table_rows is not None:
+            rows.labels(node.relation).set(node.table_rows)
+    rejected = gauge("rejected_rows", "Rows that break a rule, over all builds.", ["table", "rule_id"])
+    for reject in run.rejects:
+        rejected.labels(reject["table"], reject["rule_id"]).set(reject["rows"])
+    folder.mkdir(parents=True, exist_ok=True)
+    write_to_textfile(str(folder / FILE), registry)
+
+
+def _seconds(moment: datetime) -> float:
+    return moment.replace(tzinfo=UTC).timestamp()
