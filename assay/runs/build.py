@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -161,31 +160,27 @@ def _recorded_build(options: Options, places: Places, display: Display) -> Repor
         run.message = str(fault or error) or type(error).__name__
         if run.run_id:
             _end(run, "failed")
-            # What went wrong first is what must be told.
-            with suppress(Fault, duckdb.Error, OSError):
-                ledger.record(places.ledger, run)
-                record_nodes(places.ledger, run.run_id, nodes)
-                if not options.as_of:
-                    write_metrics(places.ledger.parent, run, nodes)
-                # Who has interrupted it knows.
-                told = [] if isinstance(error, KeyboardInterrupt) else notify(places.ledger, run.run_id)
-                for warning in told:
-                    display.say(f"Warning: {warning}")
+            # Who has interrupted it knows.
+            for warning in _record(places, run, nodes, alert=not isinstance(error, KeyboardInterrupt)):
+                display.say(f"Warning: {warning}")
         if isinstance(error, KeyboardInterrupt):
             raise Fault("Interrupted: nothing is published. Build again to go on.", INTERRUPTED) from error
         raise fault or error from error
     _end(run, "failed" if report.failed else "succeeded")
+    report.warnings += _record(places, run, nodes)
+    return report
+
+
+def _record(places: Places, run: Run, nodes: list[NodeResult], *, alert: bool = True) -> list[str]:
+    """Write down a run that has ended and tell people what it changed; return what went wrong with that."""
     try:
         ledger.record(places.ledger, run)
         record_nodes(places.ledger, run.run_id, nodes)
-        if not options.as_of:
+        if not run.as_of:
             write_metrics(places.ledger.parent, run, nodes)
-        report.warnings += notify(places.ledger, run.run_id)
     except (Fault, duckdb.Error, OSError) as error:
-        report.warnings.append(
-            f"The run could not be recorded in {places.ledger}: {known_fault(error) or error}"
-        )
-    return report
+        return [f"The run could not be recorded in {places.ledger}: {known_fault(error) or error}"]
+    return notify(places.ledger, run.run_id) if alert else []
 
 
 def _conclude(options: Options, places: Places, run: Run, outcome: DbtOutcome) -> Report:
