@@ -16,6 +16,8 @@ from assay.sql import quoted
 
 _TABLES = ("model", "seed", "snapshot")
 _TESTS = ("test", "unit_test")
+# Of exposures, which dbt tells of as well, there is nothing to run.
+_RUN = (*_TABLES, *_TESTS, "operation")
 _FAILED_TESTS = ("fail", "warn")
 
 
@@ -49,7 +51,7 @@ def node_results(results: Iterable[Any], warehouse: Path) -> list[NodeResult]:
         results: of dbt's run, which has ended.
         warehouse: the file it wrote, which must be closed.
     """
-    by_id = {result.node.unique_id: result for result in results}
+    by_id = {result.node.unique_id: result for result in results if result.node.resource_type in _RUN}
     nodes = {unique_id: result.node for unique_id, result in by_id.items()}
     found = []
     with duckdb.connect(warehouse, read_only=True) as connection:

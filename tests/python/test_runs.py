@@ -20,9 +20,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> SmallProject:
     """Built, built again with more lines, and then with lines that fail a test."""
     project = make_small_project(tmp_path_factory.mktemp("runs") / "project")
     models = project.root / "models" / "gold" / "_gold__models.yml"
-    models.write_text(
-        models.read_text().replace("    config:\n", "    config:\n      meta: {owner: sales}\n", 1)
-    )
+    owned = models.read_text().replace("    config:\n", "    config:\n      meta: {owner: sales}\n", 1)
+    exposure = "{name: report, type: dashboard, owner: {name: us}, depends_on: [ref('fct_lines')]}"
+    models.write_text(f"{owned}\nexposures:\n  - {exposure}\n")
     assert project.assay("build").exit_code == 0
     project.land(4, 5, 6)
     assert project.assay("build").exit_code == 0
@@ -49,6 +49,7 @@ def test_every_node_is_kept(built: SmallProject) -> None:
     assert lines.started_at is not None
     assert first.started_at < lines.started_at < first.ended_at
     assert nodes["fct_days"].table_rows is None
+    assert {node.kind for node in nodes.values()} == {"model", "seed", "test", "operation"}
     tests = [node for node in nodes.values() if node.kind == "test"]
     assert len(tests) == first.tests_passed
     assert {node.status for node in tests} == {"pass"}
