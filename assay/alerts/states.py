@@ -14,7 +14,6 @@ from assay.runs.node_results import NodeResult
 
 Change = Literal["broken", "still broken", "recovered"]
 
-_BAD = ("error", "fail", "runtime error", "partial success", "warn")
 _NOT_RUN = ("skipped", "no-op")
 # A build that ended before dbt could judge its nodes.
 _BUILD = "assay build"
@@ -92,7 +91,7 @@ def _states(ledger: Path, run: Run) -> dict[str, _State]:
     nodes = [node for node in nodes_of(ledger, run.run_id) if node.status not in _NOT_RUN]
     # dbt's id of a test changes with its arguments, and so would what was broken be another test.
     states = {
-        f"{node.kind} {node.name} {node.relation}": _State(node.status in _BAD, node, node.message or "")
+        f"{node.kind} {node.name} {node.relation}": _State(node.is_bad, node, node.message or "")
         for node in nodes
     }
     is_judged = any(state.is_bad for state in states.values()) or run.status == "succeeded"

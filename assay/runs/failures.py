@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-_FAILED = ("error", "fail", "runtime error", "partial success")
-_TESTS = ("test", "unit_test")
+FAILED = ("error", "fail", "runtime error", "partial success")
+TESTS = ("test", "unit_test")
 _LINES_OF_MESSAGE = 15
 _NOT_TOLD = ("compiled code at ", "> in macro ", "> called by ")
 _OUT_OF_SYNC = "target schemas on this incremental model are out of sync"
@@ -54,7 +54,7 @@ def judge(results: Iterable[Any]) -> Verdict:
     for result in results:
         by_status.setdefault(str(result.status), []).append(result)
         nodes[result.node.unique_id] = result.node
-    failed = [result for status in _FAILED for result in by_status.get(status, [])]
+    failed = [result for status in FAILED for result in by_status.get(status, [])]
     warned = by_status.get("warn", [])
     skipped = by_status.get("skipped", [])
     passed = by_status.get("pass", [])
@@ -65,7 +65,7 @@ def judge(results: Iterable[Any]) -> Verdict:
         nodes_run=len(nodes) - len(skipped),
         nodes_skipped=len(skipped),
         tests_passed=len(passed) + len(warned),
-        tests_failed=sum(result.node.resource_type in _TESTS for result in failed),
+        tests_failed=sum(result.node.resource_type in TESTS for result in failed),
     )
 
 
@@ -88,7 +88,7 @@ def plain_message(message: str) -> str:
 
 def _failure(result: Any, nodes: dict[str, Any], above_skipped: list[set[str]]) -> Failure:
     node = result.node
-    is_test = node.resource_type in _TESTS
+    is_test = node.resource_type in TESTS
     # A failed test keeps others from what it guards.
     blocked = _parents(node) if is_test else {node.unique_id}
     return Failure(

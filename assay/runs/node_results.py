@@ -11,13 +11,12 @@ from typing import Any
 import duckdb
 
 from assay.runs.failing_rows import failing_rows
-from assay.runs.failures import guarded, plain_message
+from assay.runs.failures import FAILED, TESTS, guarded, plain_message
 from assay.sql import quoted
 
 _TABLES = ("model", "seed", "snapshot")
-_TESTS = ("test", "unit_test")
 # Of exposures, which dbt tells of as well, there is nothing to run.
-_RUN = (*_TABLES, *_TESTS, "operation")
+_RUN = (*_TABLES, *TESTS, "operation")
 _FAILED_TESTS = ("fail", "warn")
 
 
@@ -43,6 +42,11 @@ class NodeResult:
     message: str | None
     sample: list[dict[str, Any]]
 
+    @property
+    def is_bad(self) -> bool:
+        """Whether it failed or warned."""
+        return self.status in (*FAILED, "warn")
+
 
 def node_results(results: Iterable[Any], warehouse: Path) -> list[NodeResult]:
     """Return what became of the nodes, in the order in which they began.
@@ -58,7 +62,7 @@ def node_results(results: Iterable[Any], warehouse: Path) -> list[NodeResult]:
         rows = _table_rows(connection, [node for node in nodes.values() if node.resource_type in _TABLES])
         for unique_id, result in by_id.items():
             node, status = result.node, str(result.status)
-            is_test = node.resource_type in _TESTS
+            is_test = node.resource_type in TESTS
             failed_rows = node.resource_type == "test" and status in _FAILED_TESTS
             found.append(
                 NodeResult(

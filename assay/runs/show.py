@@ -17,7 +17,6 @@ from assay.runs.status import builds_under_way, runs_table, status_of
 
 _NODES_SHOWN = 10
 _ROWS_SHOWN = 5
-_FAILED = ("error", "fail", "warn", "runtime error", "partial success")
 
 
 def print_runs(places: Places, console: Console) -> None:
@@ -63,7 +62,7 @@ def print_run(places: Places, run_id: str, console: Console) -> None:
     if run.message:
         line(console, run.message)
     for node in nodes:
-        if node.status in _FAILED:
+        if node.is_bad:
             _print_failed(node, console)
     if nodes:
         _print_slowest(nodes, console)
