@@ -10,11 +10,10 @@ import duckdb
 
 from assay.drift.spec import Rows
 from assay.features.views import VALIDITY, FeatureView
-from assay.online.request import unknown
-from assay.runs.fault import MISUSED, Fault
+from assay.runs.fault import MISUSED, Fault, unknown
+from assay.runs.publish import GOLD
 from assay.sql import quoted, text
 
-_GOLD = "gold"
 # When a row became known; the first that a table has.
 _TIMES = ("available_at", "valid_from", "prediction_at", "landed_at", "event_at")
 _SPLIT = "split"
@@ -86,12 +85,12 @@ def find_source(
             for (found,) in connection.execute(
                 "select table_name from duckdb_tables() "
                 "where database_name = ? and schema_name = ? order by all",
-                [published, _GOLD],
+                [published, GOLD],
             ).fetchall()
         ]
         if name not in tables:
             raise Fault(unknown(f"There is no table {name} in gold", name, tables), MISUSED)
-        relation = quoted(published) + "." + quoted(_GOLD) + "." + quoted(name)
+        relation = quoted(published) + "." + quoted(GOLD) + "." + quoted(name)
     columns = {
         column: kind.partition("(")[0]
         for column, kind, *_ in connection.execute(f"describe select * from {relation}").fetchall()

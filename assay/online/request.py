@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +11,7 @@ from typing import Any
 from assay.online.definition import Column, OnlineView
 from assay.online.stores.store import Catalog
 from assay.online.stretch import key_text
-from assay.runs.fault import MISUSED, Fault
+from assay.runs.fault import MISUSED, Fault, unknown
 from assay.runs.moment import instant
 
 
@@ -115,15 +114,6 @@ def view_named(catalog: Catalog, name: str) -> OnlineView:
     if name not in catalog:
         raise Refused(unknown(f"There is no feature view {name} online", name, catalog))
     return catalog[name]
-
-
-def unknown(said: str, name: str, known: Iterable[str]) -> str:
-    """Say that something is unknown, and what is known; the nearest first where there is much."""
-    names = list(known)
-    near = difflib.get_close_matches(name, names, 3)
-    if near and len(names) > 8:
-        return f"{said}: did you mean {_listed(near)}?"
-    return f"{said}: there are {_listed(names) or 'none'}."
 
 
 def _listed(names: Iterable[str]) -> str:

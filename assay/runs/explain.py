@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import duckdb
 
 from assay.features.warehouse import opened
 from assay.manifest.graph import Manifest, relation_of
-from assay.runs.fault import MISUSED, Fault
+from assay.runs.fault import MISUSED, Fault, unknown
 from assay.runs.ledger import Run, all_runs
 from assay.runs.node_ledger import nodes_of
 from assay.runs.node_results import NodeResult
@@ -99,10 +98,7 @@ def _last_result(places: Places, name: str) -> tuple[Run, NodeResult]:
             if test.name == name and test.status != "skipped":
                 return run, test
         known |= {test.name for test in tests}
-    near = difflib.get_close_matches(name, known, 3)
-    raise Fault(
-        f"No build has run a test {name}" + (f": did you mean {', '.join(near)}?" if near else "."), MISUSED
-    )
+    raise Fault(unknown(f"No build has run a test {name}", name, sorted(known)), MISUSED)
 
 
 def _manifest() -> Manifest | None:

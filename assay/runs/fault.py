@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import errno
 import re
+from collections.abc import Iterable
 
 FAILED = 1
 MISUSED = 2
@@ -22,6 +24,8 @@ _NO_ROOM_MESSAGES = (
     "Could not write all bytes",
 )
 _NO_SPILL_MESSAGES = ("max_temp_directory_size", "failed to offload data block")
+# So many names are all told.
+_FEW = 8
 _NOT_DUCKDB = "not a valid DuckDB database file"
 
 
@@ -58,6 +62,15 @@ def known_fault(error: BaseException | str) -> Fault | None:
             "move it away, or name another file in ASSAY_WAREHOUSE."
         )
     return None
+
+
+def unknown(said: str, name: str, known: Iterable[str]) -> str:
+    """Say that something is unknown, and what is known; the nearest first where there is much."""
+    names = list(known)
+    near = difflib.get_close_matches(name, names, 3)
+    if near and len(names) > _FEW:
+        return f"{said}: did you mean {', '.join(near)}?"
+    return f"{said}: there are {', '.join(names) or 'none'}."
 
 
 def _open_elsewhere(found: re.Match[str]) -> Fault:

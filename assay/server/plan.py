@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from assay.online.request import Refused, ViewRequest, instant_given, unknown, view_named, view_request
+from assay.online.request import Refused, ViewRequest, instant_given, view_named, view_request
 from assay.online.stores.store import Catalog
+from assay.runs.fault import unknown
 from assay.runs.moment import now
 from assay.server.keys import Reader
 from assay.server.shapes import FeaturesRequest, OnlineFeaturesRequest

@@ -8,8 +8,9 @@ from uuid import uuid4
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from assay.online.request import Refused, unknown, view_named
+from assay.online.request import Refused, view_named
 from assay.online.stores.store import StoreUnavailable
+from assay.runs.fault import unknown
 from assay.runs.moment import now
 from assay.server.answer_shapes import PredictionAnswer
 from assay.server.answers import json_response, timestamp
