@@ -97,7 +97,11 @@ def test_a_test_that_failed_is_explained(built: SmallProject) -> None:
     assert "The test is declared in models/gold/_gold__models.yml. Its owner is sales." in said
     refused = built.assay("explain", "quantities_are_plausibel")
     assert refused.exit_code == 2
-    assert "did you mean quantities_are_plausible?" in refused.stderr
+    assert refused.stderr == (
+        "Error: No build has run a test quantities_are_plausibel: there are "
+        "every_line_of_every_file_is_header_blank_or_row, order_lines_are_kept_or_rejected, "
+        "quantities_are_plausible.\n"
+    )
 
 
 def test_prometheus_is_told_of_the_last_build(built: SmallProject) -> None:
