@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 import redis
-from online_stores import ask, contents, parsed, publish_all, query
+from online_stores import ask, contents, parsed, query
 from redis_server import RedisServer
 from warehouse import PROJECT, Warehouse
 
@@ -34,12 +34,6 @@ from assay.parity.compare import compare
 from assay.runs.fault import Fault
 
 VELOCITY = "ftr_card__velocity"
-
-
-@pytest.fixture(scope="module")
-def published(built_demo: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a build of the demo published; to copy, not to change."""
-    return publish_all(built_demo, tmp_path_factory.mktemp("published") / "gold.duckdb")
 
 
 @pytest.fixture
@@ -391,45 +385,44 @@ def test_an_empty_store_says_how_to_fill_it(store: Store) -> None:
         ask(store, VELOCITY, None, datetime(2030, 1, 1), card_id=["1"])
 
 
-def test_redis_may_go_and_come_back_empty(published: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """A server of the test's own, to stop and to slow down."""
     server = RedisServer(tmp_path)
     server.start()
-    try:
-        store = open_store(server.url)
-        sync(published, store, view=VELOCITY)
-        at, features = known_until(published), ["transaction_count_all"]
-        before = ask(store, VELOCITY, features, at, card_id=["nobody"])
-        server.stop()
+    yield server
+    server.stop()
+
+
+def test_redis_may_go_and_come_back_empty(published: Path, own_redis: RedisServer) -> None:
+    store = open_store(own_redis.url)
+    sync(published, store, view=VELOCITY)
+    at, features = known_until(published), ["transaction_count_all"]
+    before = ask(store, VELOCITY, features, at, card_id=["nobody"])
+    own_redis.stop()
+    with pytest.raises(StoreUnavailable, match="cannot be read"):
+        ask(store, VELOCITY, features, at, card_id=["nobody"])
+    own_redis.start()
+    with pytest.raises(StoreUnavailable, match="assay online sync"):
+        ask(store, VELOCITY, features, at, card_id=["nobody"])
+    sync(published, store, view=VELOCITY)
+    assert ask(store, VELOCITY, features, at, card_id=["nobody"]).values == before.values
+
+
+def test_a_redis_that_is_slow_gives_no_value_and_comes_back(published: Path, own_redis: RedisServer) -> None:
+    store = open_store(own_redis.url)
+    sync(published, store, view=VELOCITY)
+    at, features = known_until(published), ["transaction_count_all"]
+    before = ask(store, VELOCITY, features, at, card_id=["nobody"])
+    with redis.Redis.from_url(own_redis.url) as other:
+        other.client_pause(4000, all=True)
+        started = time.monotonic()
         with pytest.raises(StoreUnavailable, match="cannot be read"):
             ask(store, VELOCITY, features, at, card_id=["nobody"])
-        server.start()
-        with pytest.raises(StoreUnavailable, match="assay online sync"):
-            ask(store, VELOCITY, features, at, card_id=["nobody"])
-        sync(published, store, view=VELOCITY)
-        assert ask(store, VELOCITY, features, at, card_id=["nobody"]).values == before.values
-    finally:
-        server.stop()
-
-
-def test_a_redis_that_is_slow_gives_no_value_and_comes_back(published: Path, tmp_path: Path) -> None:
-    server = RedisServer(tmp_path)
-    server.start()
-    try:
-        store = open_store(server.url)
-        sync(published, store, view=VELOCITY)
-        at, features = known_until(published), ["transaction_count_all"]
-        before = ask(store, VELOCITY, features, at, card_id=["nobody"])
-        with redis.Redis.from_url(server.url) as other:
-            other.client_pause(4000, all=True)
-            started = time.monotonic()
-            with pytest.raises(StoreUnavailable, match="cannot be read"):
-                ask(store, VELOCITY, features, at, card_id=["nobody"])
-            # Nobody waits until it is quick again.
-            assert time.monotonic() - started < 3.5
-            other.ping()
-        assert ask(store, VELOCITY, features, at, card_id=["nobody"]).values == before.values
-    finally:
-        server.stop()
+        # Nobody waits until it is quick again.
+        assert time.monotonic() - started < 3.5
+        other.ping()
+    assert ask(store, VELOCITY, features, at, card_id=["nobody"]).values == before.values
 
 
 def test_a_password_is_told_to_nobody() -> None:
