@@ -6,11 +6,14 @@ import shutil
 from pathlib import Path
 
 import pytest
+from online_stores import publish_all
 from small_project import SmallProject, make_small_project
 from training_project import make_training_project
 from warehouse import Warehouse
 
 from assay.demo import generate
+from assay.online.stores.open import open_store
+from assay.online.sync import sync
 
 
 @pytest.fixture(scope="session")
@@ -27,6 +30,20 @@ def built_demo(tmp_path_factory: pytest.TempPathFactory, demo_landing: Path) -> 
     warehouse = Warehouse(tmp_path_factory.mktemp("built_demo"), demo_landing)
     warehouse.build()
     return warehouse
+
+
+@pytest.fixture(scope="session")
+def published(built_demo: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a build of the demo published; to copy, not to change."""
+    return publish_all(built_demo, tmp_path_factory.mktemp("published") / "gold.duckdb")
+
+
+@pytest.fixture(scope="session")
+def store_url(published: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The URL of a store in SQLite that holds it; only to read."""
+    url = f"sqlite:{tmp_path_factory.mktemp('store') / 'online.sqlite'}"
+    sync(published, open_store(url))
+    return url
 
 
 @pytest.fixture(scope="session")

@@ -18,16 +18,17 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 import schemathesis
 from fastapi.testclient import TestClient
 from feature_server import serving, start, until_ready
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
-from online_stores import publish_all, query
+from online_stores import query
 from redis_server import free_port
 from schemathesis.specs.openapi.checks import positive_data_acceptance
-from warehouse import PROJECT, Warehouse
+from warehouse import PROJECT
 
 from assay.online.stores.open import open_store
 from assay.online.stores.store import Entity
@@ -40,18 +41,6 @@ from assay.server.prediction_log import PredictionLog, hand_over_leftovers
 from assay.server.settings import Settings
 
 VELOCITY, PAIRS = "ftr_card__velocity", "ftr_card_merchant__pairs"
-
-
-@pytest.fixture(scope="module")
-def published(built_demo: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return publish_all(built_demo, tmp_path_factory.mktemp("published") / "gold.duckdb")
-
-
-@pytest.fixture(scope="module")
-def store_url(published: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    url = f"sqlite:{tmp_path_factory.mktemp('store') / 'online.sqlite'}"
-    sync(published, open_store(url))
-    return url
 
 
 @pytest.fixture
@@ -501,14 +490,6 @@ def test_workers_serve_until_they_are_told_to_stop(store_url: str, tmp_path: Pat
     assert all(json.loads(line) for line in error.splitlines() if line.startswith("{"))
 
 
-def resident_bytes(process: int) -> int:
-    [line] = [line for line in Path(f"/proc/{process}/status").read_text().splitlines() if "VmRSS" in line]
-    return int(line.split()[1]) * 1024
-
-
-@pytest.mark.skipif(
-    not Path("/proc/self/status").exists(), reason="only Linux tells what memory a process has"
-)
 def test_memory_does_not_grow_with_the_entities(store_url: str, tmp_path: Path) -> None:
     view = open_store(store_url).catalog()[PAIRS]
     [(stretch,)] = sqlite3.connect(store_url.removeprefix("sqlite:")).execute(
@@ -527,7 +508,7 @@ def test_memory_does_not_grow_with_the_entities(store_url: str, tmp_path: Path) 
                 body = {"feature_service": PAIRS, "entities": {"card_id": cards, "merchant_id": ["m"] * 1000}}
                 answer = httpx.post(f"{address}{FEAST}", json=body)
                 assert answer.json()["results"][2]["statuses"] == ["PRESENT"] * 1000
-            resident[entities] = resident_bytes(process)
+            resident[entities] = psutil.Process(process).memory_info().rss
     held = (tmp_path / "200000" / "online.sqlite").stat().st_size
     assert held > 30 << 20
     assert resident[200_000] - resident[100] < held / 3
