@@ -5,21 +5,13 @@ with
 {{ c }}_counts as (
 
     select
-        value,
+        x as value,
         count(*) filter (is_reference) as r,
         count(*) filter (not is_reference) as c
     from (
-        select
-            {{ column }}::varchar as value,
-            true as is_reference
-        from {{ reference }} as reference_rows
-        union all
-        select
-            {{ column }}::varchar as value,
-            false as is_reference
-        from {{ current }} as current_rows
-    ) as both_rows
-    group by value
+    {{ assay._both_sides(reference, current, column ~ '::varchar') }}
+    ) as both_sides
+    group by x
 
 ),
 

@@ -5,15 +5,7 @@ with
 {%- set c = 'c' ~ loop.index %}
 {{ c }}_values as (
 
-    select
-        {{ column }}::double as x,
-        true as is_reference
-    from {{ reference }} as reference_rows
-    union all
-    select
-        {{ column }}::double as x,
-        false as is_reference
-    from {{ current }} as current_rows
+    {{ assay._both_sides(reference, current, column ~ '::double') }}
 
 ),
 
@@ -107,6 +99,20 @@ with
 select * from c{{ loop.index }}
 {{ 'union all' if not loop.last }}
 {% endfor %}
+{%- endmacro %}
+
+
+{#- The values of both sides, named x, and whose they are. -#}
+{% macro _both_sides(reference, current, expression) -%}
+    select
+        {{ expression }} as x,
+        true as is_reference
+    from {{ reference }} as reference_rows
+    union all
+    select
+        {{ expression }} as x,
+        false as is_reference
+    from {{ current }} as current_rows
 {%- endmacro %}
 
 
