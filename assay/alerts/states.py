@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from assay.runs.ledger import Run, all_runs
-from assay.runs.node_ledger import nodes_of
+from assay.runs.node_ledger import nodes_by_run
 from assay.runs.node_results import NodeResult
 
 Change = Literal["broken", "still broken", "recovered"]
@@ -71,8 +71,9 @@ def find_alerts(ledger: Path, run_id: str, *, remind_after: int) -> list[Alert]:
         for other in history
         if other.warehouse == run.warehouse and other.ended_at and other.started_at < run.started_at
     ][:_RUNS_REMEMBERED]
-    now = _states(ledger, run)
-    earlier = [_states(ledger, other) for other in before]
+    nodes = nodes_by_run(ledger, [run.run_id, *(other.run_id for other in before)])
+    now = _states(run, nodes[run.run_id])
+    earlier = [_states(other, nodes[other.run_id]) for other in before]
     found = []
     for subject, state in now.items():
         past = [states[subject].is_bad for states in earlier if subject in states]
@@ -87,12 +88,12 @@ def find_alerts(ledger: Path, run_id: str, *, remind_after: int) -> list[Alert]:
     return sorted(found, key=lambda each: (order.index(each.change), each.severity != "error", each.name))
 
 
-def _states(ledger: Path, run: Run) -> dict[str, _State]:
-    nodes = [node for node in nodes_of(ledger, run.run_id) if node.status not in _NOT_RUN]
+def _states(run: Run, nodes: Sequence[NodeResult]) -> dict[str, _State]:
     # dbt's id of a test changes with its arguments, and so would what was broken be another test.
     states = {
         f"{node.kind} {node.name} {node.relation}": _State(node.is_bad, node, node.message or "")
         for node in nodes
+        if node.status not in _NOT_RUN
     }
     is_judged = any(state.is_bad for state in states.values()) or run.status == "succeeded"
     return states | {_BUILD: _State(not is_judged, None, run.message or "")}

@@ -57,13 +57,25 @@ def nodes_of(ledger: Path, run_id: str) -> list[NodeResult]:
     Raises:
         Fault: another program keeps the ledger open.
     """
+    return nodes_by_run(ledger, [run_id])[run_id]
+
+
+def nodes_by_run(ledger: Path, run_ids: Sequence[str]) -> dict[str, list[NodeResult]]:
+    """Return the same for several runs, by their ids.
+
+    Raises:
+        Fault: another program keeps the ledger open.
+    """
+    found: dict[str, list[NodeResult]] = {run_id: [] for run_id in run_ids}
     with opened(ledger, read_only=True) as connection:
         if not connection.execute("select 1 from duckdb_tables() where table_name = 'nodes'").fetchall():
-            return []
+            return found
         rows = connection.execute(
-            f"select {', '.join(_COLUMNS)} from nodes where run_id = ? "
+            f"select run_id, {', '.join(_COLUMNS)} from nodes where list_contains($1, run_id) "
             "order by started_at nulls last, unique_id",
-            [run_id],
+            [list(run_ids)],
         ).fetchall()
-    found = [dict(zip(_COLUMNS, row, strict=True)) for row in rows]
-    return [NodeResult(**each | {"sample": json.loads(each["sample"])}) for each in found]
+    for run_id, *row in rows:
+        values = dict(zip(_COLUMNS, row, strict=True))
+        found[run_id].append(NodeResult(**values | {"sample": json.loads(values["sample"])}))
+    return found
