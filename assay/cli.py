@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from assay.alerts.commands import app as alerts
+from assay.contracts.commands import app as contracts
 from assay.features.commands import app as features
 from assay.online.commands import StoreUrl
 from assay.online.commands import app as online
@@ -24,6 +25,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 app.add_typer(alerts, name="alerts")
+app.add_typer(contracts, name="contracts")
 app.add_typer(features, name="features")
 app.add_typer(online, name="online")
 app.add_typer(keys, name="keys")

@@ -11,7 +11,7 @@ import duckdb
 from assay.drift.spec import Rows
 from assay.features.views import VALIDITY, FeatureView
 from assay.runs.fault import MISUSED, Fault, unknown
-from assay.runs.publish import GOLD
+from assay.runs.products import GOLD
 from assay.sql import quoted, text
 
 # When a row became known; the first that a table has.

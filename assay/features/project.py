@@ -59,6 +59,37 @@ class Project:
         return sorted(nodes, key=lambda node: str(node.name))
 
     @property
+    def sources(self) -> list[Any]:
+        """All tables of sources, by source and name."""
+        return sorted(self._manifest.sources.values(), key=lambda node: (node.source_name, node.name))
+
+    def readers(self, unique_id: str) -> list[Any]:
+        """Return the models that read a node directly."""
+        return [node for node in self.models if unique_id in node.depends_on.nodes]
+
+    def checked_models(self, source: str) -> list[Any]:
+        """Return the models that check the rows of a landing table, behind its bronze."""
+        bronze = self.readers(source)
+        found = [node for each in bronze for node in self.readers(each.unique_id)]
+        return [node for node in found if node.name.endswith("__checked")]
+
+    def code_behind(self, source: str) -> str:
+        """Return the code, macros included, of the models that check the rows of a landing table."""
+        code = []
+        waiting = []
+        for node in self.checked_models(source):
+            code.append(node.raw_code)
+            waiting += node.depends_on.macros
+        seen = set()
+        while waiting:
+            macro = self._manifest.macros.get(waiting.pop())
+            if macro and macro.unique_id not in seen:
+                seen.add(macro.unique_id)
+                code.append(macro.macro_sql)
+                waiting += macro.depends_on.macros
+        return "\n".join(code)
+
+    @property
     def doc_blocks(self) -> set[str]:
         """Names of the doc blocks that a description may refer to."""
         return {doc.name for doc in self._manifest.docs.values()}

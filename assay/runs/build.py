@@ -30,9 +30,11 @@ from assay.runs.metrics_file import write_metrics
 from assay.runs.moment import as_variable, in_file_name, now
 from assay.runs.node_ledger import record_nodes
 from assay.runs.node_results import NodeResult, node_results
+from assay.runs.owners import owners
 from assay.runs.past import copy_landing, has_landing
 from assay.runs.places import Places, find_places
-from assay.runs.publish import GOLD, Publication, publish
+from assay.runs.products import Products, judge_products
+from assay.runs.publish import Provenance, Publication, publish
 from assay.server.prediction_log import SECONDS_OPEN, hand_over_leftovers
 
 _TARGET_PATH = "target"
@@ -62,12 +64,13 @@ class Options:
 
 @dataclass
 class Report:
-    """What a build did. `withheld` says why nothing is published; it is a failure where `failed` is set."""
+    """What a build did. `withheld` says why nothing is published; `products` which are stopped."""
 
     places: Places
     run: Run
     verdict: Verdict
     account: Account
+    products: Products = field(default_factory=Products)
     publication: Publication | None = None
     online: list[Synced] | None = None
     withheld: str | None = None
@@ -153,7 +156,8 @@ def _recorded_build(options: Options, places: Places, display: Display) -> Repor
                 _dbt_arguments(options), warehouse=places.warehouse, on_start=begin, watcher=display
             )
         if outcome.results:
-            nodes = node_results(outcome.results, places.warehouse)
+            manifest = _target_path(options) / "manifest.json"
+            nodes = node_results(outcome.results, places.warehouse, owners(manifest))
         report = _conclude(options, places, run, outcome)
     except BaseException as error:
         fault = known_fault(error)
@@ -203,10 +207,8 @@ def _conclude(options: Options, places: Places, run: Run, outcome: DbtOutcome) -
     run.rejects = [asdict(rejects) for rejects in account.rejects]
     run.tests_passed, run.tests_failed = verdict.tests_passed, verdict.tests_failed
     report = Report(places, run, verdict, account)
-    if verdict.failures:
-        report.failed = True
-        report.withheld = f"{len(verdict.failures)} of {verdict.nodes_run} nodes failed"
-    elif options.strict and account.troubled:
+    report.failed = bool(verdict.failures)
+    if options.strict and account.troubled:
         report.failed = True
         report.withheld = f"{len(account.troubled)} files are not loaded, and --strict was given"
     elif options.select:
@@ -214,11 +216,8 @@ def _conclude(options: Options, places: Places, run: Run, outcome: DbtOutcome) -
             "--select builds a part, which may leave gold half-checked; build without it to publish"
         )
     else:
-        built = _built_in_gold(outcome)
-        report.publication = publish(places.warehouse, places.published, built)
-        if report.publication is None:
-            report.withheld = "no model is in schema gold"
-        elif CATALOG in built and not options.as_of:
+        _publish(places, run, outcome, report)
+        if report.publication and CATALOG in report.products.passed and not options.as_of:
             _put_online(places, report)
     if report.publication:
         run.published_path = str(report.publication.path)
@@ -226,7 +225,12 @@ def _conclude(options: Options, places: Places, run: Run, outcome: DbtOutcome) -
         run.published_tables = report.publication.tables
         run.published_rows = report.publication.rows
     run.message = report.withheld
-    if run.message is None and account.troubled:
+    if run.message is None and verdict.failures:
+        stopped = report.products.stopped
+        run.message = f"{len(verdict.failures)} of {verdict.nodes_run} nodes failed; not published: " + (
+            ", ".join(sorted(stopped)) if stopped else "nothing of gold"
+        )
+    elif run.message is None and account.troubled:
         run.message = f"{len(account.troubled)} landed files could not be loaded: " + ", ".join(
             file.source_file for file in account.troubled[:_FILES_NAMED]
         )
@@ -241,9 +245,18 @@ def _put_online(places: Places, report: Report) -> None:
         report.warnings.append(f"{fault}\nWhat is online stays as it was. To mend it: assay online sync")
 
 
-def _built_in_gold(outcome: DbtOutcome) -> set[str]:
-    nodes = [result.node for result in outcome.results]
-    return {node.alias for node in nodes if node.resource_type == "model" and node.schema == GOLD}
+def _publish(places: Places, run: Run, outcome: DbtOutcome, report: Report) -> None:
+    """Publish the products that nothing failed of; readers keep the others as they were."""
+    report.products = judge_products(outcome.results)
+    provenance = Provenance(run.run_id, run.started_at, report.products)
+    report.publication = publish(places.warehouse, places.published, report.products.passed, provenance)
+    if report.publication is None:
+        failures = len(report.verdict.failures)
+        report.withheld = (
+            f"{failures} of {report.verdict.nodes_run} nodes failed"
+            if failures
+            else "no model is in schema gold"
+        )
 
 
 def _raise_if_impossible(outcome: DbtOutcome) -> None:
@@ -270,16 +283,20 @@ def _dbt_arguments(options: Options) -> list[str]:
         arguments += ["--select", options.select]
     if options.as_of:
         # Other variables mean another parse: each keeps its own, and neither disturbs a build of the other.
-        target = Path(os.environ.get("DBT_TARGET_PATH") or _TARGET_PATH, "as_of", in_file_name(options.as_of))
         arguments += [
             "--vars",
             json.dumps({"as_of": as_variable(options.as_of)}),
             "--target-path",
-            str(target),
+            str(_target_path(options)),
         ]
         # Their rows are of times of their own: they test the code, which is the same at any moment.
         arguments += ["--exclude-resource-type", "unit_test"]
     return arguments
+
+
+def _target_path(options: Options) -> Path:
+    target = Path(os.environ.get("DBT_TARGET_PATH") or _TARGET_PATH)
+    return target / "as_of" / in_file_name(options.as_of) if options.as_of else target
 
 
 def _end(run: Run, status: ledger.Status) -> None:

@@ -58,7 +58,7 @@ def judge(results: Iterable[Any]) -> Verdict:
     warned = by_status.get("warn", [])
     skipped = by_status.get("skipped", [])
     passed = by_status.get("pass", [])
-    above_skipped = [_ancestors(result.node.unique_id, nodes) for result in skipped]
+    above_skipped = [ancestors(result.node.unique_id, nodes) for result in skipped]
     return Verdict(
         failures=[_failure(result, nodes, above_skipped) for result in failed],
         warnings=[_failure(result, nodes, []) for result in warned],
@@ -90,9 +90,9 @@ def _failure(result: Any, nodes: dict[str, Any], above_skipped: list[set[str]]) 
     node = result.node
     is_test = node.resource_type in TESTS
     # A failed test keeps others from what it guards.
-    blocked = _parents(node) if is_test else {node.unique_id}
+    blocked = parents(node) if is_test else {node.unique_id}
     return Failure(
-        name=node.name if is_test else _relation(node.unique_id, nodes),
+        name=node.name if is_test else relation(node.unique_id, nodes),
         kind=str(node.resource_type).replace("_", " "),
         guards=guarded(node, nodes) if is_test else "",
         failing_rows=result.failures if node.resource_type == "test" else None,
@@ -103,29 +103,36 @@ def _failure(result: Any, nodes: dict[str, Any], above_skipped: list[set[str]]) 
 
 def guarded(test: Any, nodes: dict[str, Any]) -> str:
     """Return the relation, and the column, that a test is about."""
-    attached = getattr(test, "attached_node", None) or getattr(test, "tested_node_unique_id", None)
     column = getattr(test, "column_name", None)
-    guarded = [attached] if attached else sorted(_parents(test))
-    return ", ".join(_relation(unique_id, nodes) for unique_id in guarded) + (f".{column}" if column else "")
+    relations = ", ".join(relation(unique_id, nodes) for unique_id in sorted(guarded_ids(test)))
+    return relations + (f".{column}" if column else "")
 
 
-def _relation(unique_id: str, nodes: dict[str, Any]) -> str:
+def guarded_ids(test: Any) -> set[str]:
+    """Return the ids of what a test is about."""
+    attached = getattr(test, "attached_node", None) or getattr(test, "tested_node_unique_id", None)
+    return {attached} if attached else parents(test)
+
+
+def relation(unique_id: str, nodes: dict[str, Any]) -> str:
     """Return `schema.name`, or of what was not part of the run what its id says."""
     if unique_id in nodes:
         return f"{nodes[unique_id].schema}.{nodes[unique_id].alias}"
     return ".".join(unique_id.split(".")[2:])
 
 
-def _parents(node: Any) -> set[str]:
+def parents(node: Any) -> set[str]:
+    """Return what a node reads directly."""
     return set(getattr(node.depends_on, "nodes", []))
 
 
-def _ancestors(unique_id: str, nodes: dict[str, Any]) -> set[str]:
+def ancestors(unique_id: str, nodes: dict[str, Any]) -> set[str]:
+    """Return all that a node rests on."""
     found: set[str] = set()
     ahead = [unique_id]
     while ahead:
         node = nodes.get(ahead.pop())
-        new = _parents(node) - found if node else set()
+        new = parents(node) - found if node else set()
         found |= new
         ahead.extend(new)
     return found

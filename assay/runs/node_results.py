@@ -48,12 +48,13 @@ class NodeResult:
         return self.status in (*FAILED, "warn")
 
 
-def node_results(results: Iterable[Any], warehouse: Path) -> list[NodeResult]:
+def node_results(results: Iterable[Any], warehouse: Path, owner_of: dict[str, str]) -> list[NodeResult]:
     """Return what became of the nodes, in the order in which they began.
 
     Args:
         results: of dbt's run, which has ended.
         warehouse: the file it wrote, which must be closed.
+        owner_of: who answers for a node, by id.
     """
     by_id = {result.node.unique_id: result for result in results if result.node.resource_type in _RUN}
     nodes = {unique_id: result.node for unique_id, result in by_id.items()}
@@ -76,7 +77,7 @@ def node_results(results: Iterable[Any], warehouse: Path) -> list[NodeResult]:
                     seconds=result.execution_time,
                     table_rows=rows.get(unique_id),
                     failing_rows=result.failures if failed_rows else None,
-                    owner=_owner(node, nodes),
+                    owner=owner_of.get(getattr(node, "attached_node", None) or "", owner_of.get(unique_id)),
                     message=plain_message(result.message) if result.message and status != "success" else None,
                     sample=failing_rows(connection, node.compiled_code) if failed_rows else [],
                 )
@@ -100,11 +101,3 @@ def _started_at(result: Any) -> datetime | None:
     moments = [timing.started_at for timing in result.timing if timing.started_at]
     first = min(moments, default=None)
     return first.astimezone(UTC).replace(tzinfo=None) if first and first.tzinfo else first
-
-
-def _owner(node: Any, nodes: dict[str, Any]) -> str | None:
-    """Return the owner that a model declares, or that of the model a test is about."""
-    about = nodes.get(getattr(node, "attached_node", None) or "", node)
-    meta = about.config.meta or {}
-    owner = meta.get("owner") or (meta.get("feature_view") or {}).get("owner")
-    return str(owner) if owner else None

@@ -57,6 +57,8 @@ def print_report(report: Report, console: Console) -> None:
     if report.publication:
         tables, rows = report.publication.tables, report.publication.rows
         line(console, f"Published  {report.publication.path}: {tables} tables, {rows:,} rows")
+        for product, why in sorted(report.products.stopped.items()):
+            line(console, f"Held back  {product}: {why}; readers keep its tables as they were")
     else:
         kept = f"; {report.places.published} stays as it was" if report.places.published.exists() else ""
         line(console, f"Published  nothing: {report.withheld}{kept}")
@@ -184,4 +186,4 @@ def _next_commands(report: Report) -> list[str]:
 
 def line(console: Console, text: str) -> None:
     """Print text as it is, however wide."""
-    console.print(text, soft_wrap=True, markup=False)
+    console.print(text, soft_wrap=True, markup=False, emoji=False)

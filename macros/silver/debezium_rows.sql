@@ -5,6 +5,7 @@
     select
         {{ assay.as_landed() }},
         malformed_reason,
+        contract_rule_ids,
         envelope = 'null' as is_tombstone,
         left(ltrim(envelope), 1) = '{' as is_object,
         document is not null as is_json,

@@ -11,5 +11,5 @@
         'invalid_ts_ms': 'claimed_at is null or not coalesce(' ~ assay.within_event_range('received_at') ~ ', false)',
     } -%}
     {%- do common.update(content) -%}
-    {{ assay.broken_rules(structure, common) }}
+    {{ assay.broken_rules(structure, common, contract='contract_rule_ids') }}
 {%- endmacro %}

@@ -1,5 +1,8 @@
 {% macro rows_to_check(bronze) -%}
-    select * from {{ bronze }}
+    select
+        *,
+        {{ assay.contract_rules(bronze) }} as contract_rule_ids
+    from {{ bronze }}
     {%- if is_incremental() %}
     {#- Where no file is new, this reads no line: the landed rows are looked up by the files to check, not the other
         way about. -#}

@@ -19,6 +19,7 @@ typed as (
     select
         {{ as_landed() }},
         malformed_reason,
+        contract_rule_ids,
         {{ filled('product_id') }} as product_id,
         {{ strict_number('unit_price', 'decimal(18, 4)') }} as unit_price,
         {{ filled('currency') }} as currency,
@@ -50,7 +51,8 @@ final as (
                 'negative_unit_price': 'unit_price < 0',
                 'invalid_currency': "not coalesce(regexp_full_match(currency, '[A-Z]{3}'), false)",
                 'invalid_exported_at': 'claimed_at is null',
-            }
+            },
+            contract='contract_rule_ids'
         ) }} as rule_ids,
         {{ as_landed() }}
     from timed

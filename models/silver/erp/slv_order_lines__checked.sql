@@ -20,6 +20,7 @@ typed as (
         {{ as_landed() }},
         content_hash,
         malformed_reason,
+        contract_rule_ids,
         {{ filled('InvoiceNo') }} as order_id,
         {{ filled('StockCode') }} as product_id,
         {{ filled('Description') }} as product_description,
@@ -72,7 +73,8 @@ final as (
                 'amount_out_of_range': 'quantity is not null and unit_price is not null and line_amount is null',
                 'invalid_invoice_date': 'written_at is null',
                 'invoice_date_out_of_range': 'written_at is not null and claimed_at is null',
-            }
+            },
+            contract='contract_rule_ids'
         ) }} as rule_ids,
         {{ as_landed() }}
     from timed

@@ -19,6 +19,7 @@ typed as (
     select
         {{ as_landed() }},
         malformed_reason,
+        contract_rule_ids,
         {{ filled('cc_num') }} as card_id,
         {{ filled('trans_num') }} as transaction_number,
         -- The generator marks every merchant so; the mark says nothing about fraud.
@@ -97,7 +98,8 @@ final as (
                 'invalid_city_population': 'home_city_population is null and has_city_population',
                 'invalid_transaction_time': 'written_at is null',
                 'transaction_time_out_of_range': 'written_at is not null and claimed_at is null',
-            }
+            },
+            contract='contract_rule_ids'
         ) }} as rule_ids,
         {{ as_landed() }}
     from timed

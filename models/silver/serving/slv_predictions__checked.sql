@@ -89,7 +89,8 @@ final as (
                 'invalid_served': "not json_type(served) = 'ARRAY' or len(list_filter(answers, lambda answer: answer.feature_view is null or json_type(answer.keys) is distinct from 'OBJECT' or json_type(answer.features) is distinct from 'OBJECT')) > 0",
                 'invalid_predicted_at': 'not coalesce(' ~ within_event_range('written_at') ~ ', false)',
                 'invalid_received_at': 'not coalesce(' ~ within_event_range('received_at') ~ ', false)',
-            }
+            },
+            contract='contract_rule_ids'
         ) }} as rule_ids,
         file_id,
         row_number,

@@ -94,7 +94,8 @@ final as (
                 'invalid_price': 'timed.document.properties.price is not null and timed.price is null',
                 'invalid_quantity': 'timed.document.properties.quantity is not null and timed.quantity is null',
                 'invalid_order_amount': 'timed.document.properties.total is not null and timed.order_amount is null',
-            }
+            },
+            contract='timed.contract_rule_ids'
         ) }} as rule_ids,
         timed.file_id,
         timed.row_number,

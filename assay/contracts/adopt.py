@@ -1,0 +1,126 @@
+"""Write the first contract of a model from what its YAML says: a start, for its owner to go on from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+
+from assay.contracts.contract import FOLDER
+from assay.contracts.dbt_side import GOLD
+from assay.contracts.dbt_tests import rule_of
+from assay.contracts.document import SUFFIX
+from assay.contracts.gold_side import declared_tests, words
+from assay.contracts.types import logical
+from assay.contracts.yaml_file import YamlFile, one_line
+from assay.features.project import Project
+from assay.runs.fault import MISUSED, Fault
+
+API_VERSION = "v3.1.0"
+
+
+def adopt(project: Project, model: str, product: str, owner: str | None) -> Path:
+    """Add a model of gold to the contract of a product, which is begun where there is none.
+
+    Args:
+        project: as dbt has parsed it.
+        model: name of the model.
+        product: id of the product.
+        owner: who answers for a product that is new.
+
+    Returns:
+        The contract's file.
+
+    Raises:
+        Fault: there is no such model in gold, it is in the contract already, or a new product has no owner.
+    """
+    node = next((each for each in project.models if each.name == model and each.schema == GOLD), None)
+    if node is None:
+        raise Fault(f"There is no model {model} in schema {GOLD}.", MISUSED)
+    file = YamlFile(FOLDER / f"{product}{SUFFIX}")
+    if not file.content:
+        if not owner:
+            raise Fault(f"{file.path} is new: say who answers for it (--owner).", MISUSED)
+        file.content = _new(product, owner)
+    tables = file.content.setdefault("schema", CommentedSeq())
+    if any(table.get("physicalName") == f"{GOLD}.{node.alias}" for table in tables):
+        raise Fault(f"{GOLD}.{node.alias} is in {file.path} already.", MISUSED)
+    tables.append(_table(node, _types(project.warehouse, node.alias)))
+    file.write()
+    return file.path
+
+
+def _new(product: str, owner: str) -> CommentedMap:
+    return CommentedMap(
+        {
+            "apiVersion": API_VERSION,
+            "kind": "DataContract",
+            "id": product,
+            "name": product.replace("_", " ").capitalize(),
+            "version": "1.0.0",
+            "status": "active",
+            "team": CommentedMap({"name": owner}),
+        }
+    )
+
+
+def _types(warehouse: Path, table: str) -> dict[str, str]:
+    """Return the columns that a table of gold has as it is built, and their types; none where it is not."""
+    if not warehouse.is_file():
+        return {}
+    with duckdb.connect(str(warehouse), read_only=True) as connection:
+        rows = connection.execute(
+            "select column_name, lower(data_type) from duckdb_columns() "
+            "where database_name = current_database() and schema_name = $1 and table_name = $2 "
+            "order by column_index",
+            [GOLD, table],
+        ).fetchall()
+    return dict(rows)
+
+
+def _table(node: Any, built: dict[str, str]) -> CommentedMap:
+    entry = _entry(node)
+    tests = declared_tests(entry)
+    keys = next(
+        (list(each["columns"]) for each in entry.get("constraints") or [] if each["type"] == "primary_key"),
+        [],
+    )
+    table = CommentedMap(
+        {"name": node.alias, "physicalName": f"{GOLD}.{node.alias}", "physicalType": "table"}
+    )
+    table["description"] = words(node.description)
+    table["properties"] = CommentedSeq()
+    for name in node.columns or built:
+        column = node.columns.get(name)
+        data_type = (column and column.data_type) or built.get(name)
+        written: dict[str, Any] = {"name": name}
+        if data_type:
+            written |= {"logicalType": logical(data_type) or "string", "physicalType": data_type}
+        if column and any(each.type == "not_null" for each in column.constraints):
+            written["required"] = True
+        if name in keys:
+            written |= {"primaryKey": True, "primaryKeyPosition": keys.index(name) + 1}
+        if column and column.description:
+            written["description"] = words(column.description)
+        rules = [rule_of(test) for test in tests if test.column == name]
+        table["properties"].append(_block(written, rules) if rules else one_line(written))
+    if rules := [_rule(rule_of(test)) for test in tests if test.column is None]:
+        table["quality"] = CommentedSeq(rules)
+    return table
+
+
+def _block(column: dict[str, Any], rules: list[dict[str, Any]]) -> CommentedMap:
+    return CommentedMap({**column, "quality": CommentedSeq(_rule(rule) for rule in rules)})
+
+
+def _rule(rule: dict[str, Any]) -> CommentedMap:
+    return CommentedMap((key, one_line(value)) for key, value in rule.items())
+
+
+def _entry(node: Any) -> dict[str, Any]:
+    if not node.patch_path:
+        return {}
+    content = YamlFile(Path(node.patch_path.partition("://")[2])).content
+    return next((dict(entry) for entry in content.get("models") or [] if entry["name"] == node.name), {})

@@ -1,0 +1,215 @@
+"""The dbt side of all contracts of a project: what differs from them, and how it is written."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any, cast
+
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+
+from assay.contracts import gold_side, source_side
+from assay.contracts.contract import Contract, Table
+from assay.contracts.dbt_tests import Unenforceable
+from assay.contracts.document import Finding
+from assay.contracts.landing_rules import LandingRule, landing_rules
+from assay.contracts.yaml_file import YamlFile, one_line
+from assay.features.project import Project
+
+GOLD = "gold"
+LANDING = "landing"
+_GROUPS = Path("models/gold/_gold__groups.yml")
+_SOURCES = Path("models/bronze/_bronze__sources.yml")
+_RULES = Path("seeds/slv_rules.csv")
+_PROJECT = Path("dbt_project.yml")
+_SYNC = "To write it: assay contracts sync"
+
+
+class DbtSide:
+    """YAML, seed and variables of a project, brought to its contracts; nothing is written until `write`.
+
+    Args:
+        contracts: all of the project.
+        project: as dbt has parsed it.
+    """
+
+    def __init__(self, contracts: list[Contract], project: Project) -> None:
+        self._contracts = contracts
+        self._project = project
+        self._models = {node.alias: node for node in project.models if node.schema == GOLD}
+        self._sources = {
+            (node.source_name, node.name): node for node in project.sources if node.schema == LANDING
+        }
+        self._files: dict[Path, YamlFile] = {}
+        self._rules_text: str | None = None
+        self.findings = list(self._bring_about())
+
+    @property
+    def rules_change(self) -> bool:
+        """Whether rows may be kept or rejected otherwise than before."""
+        return self._rules_text is not None
+
+    def write(self) -> list[Path]:
+        """Write the files that change, and return them."""
+        written = [file.path for file in self._files.values() if file.write()]
+        if self._rules_text is not None:
+            _RULES.write_text(self._rules_text, encoding="utf-8")
+            written.append(_RULES)
+        return sorted(written)
+
+    def uncovered(self) -> Iterator[Finding]:
+        """Yield tables of gold and of the landing zone that no contract is about."""
+        covered = {table.relation for contract in self._contracts for table in contract.tables}
+        for alias, node in sorted(self._models.items()):
+            if f"{GOLD}.{alias}" not in covered:
+                yield Finding(
+                    node.original_file_path,
+                    f"{GOLD}.{alias} is published, and no contract is about it.",
+                    f"To write one from its YAML: assay contracts adopt {alias} --product <product>",
+                )
+        for (source, name), node in sorted(self._sources.items()):
+            if f"{LANDING}.{node.identifier}" not in covered:
+                yield Finding(
+                    node.original_file_path,
+                    f"{source}.{name} lands, and no contract is about it.",
+                    f"Write contracts/{source}.odcs.yaml.",
+                )
+
+    def _bring_about(self) -> Iterator[Finding]:
+        for contract in self._contracts:
+            for table in contract.tables:
+                try:
+                    yield from self._table(contract, table)
+                except Unenforceable as error:
+                    yield Finding(contract.where(table.place), f"{table.relation}: {error}")
+        yield from self._groups()
+        yield from self._rules()
+        yield from self._variables()
+
+    def _table(self, contract: Contract, table: Table) -> Iterator[Finding]:
+        where = contract.where(table.place)
+        if contract.is_of_source:
+            node = self._sources.get((contract.id, table.name))
+            file, entry = self._source_entry(contract, table, node)
+            changes: Iterator[str] = chain(
+                source_side.bring_about(contract, table, node, entry), self._promises(contract, table, node)
+            )
+        else:
+            node = self._models.get(table.relation.removeprefix(f"{GOLD}."))
+            if node is None:
+                yield Finding(
+                    where,
+                    f"{table.relation} is no model of schema {GOLD}.",
+                    "Correct physicalName, or take the table out of the contract.",
+                )
+                return
+            file, entry = self._model_entry(node)
+            changes = gold_side.bring_about(contract, table, node, entry)
+        for change in changes:
+            yield Finding(where, f"{table.relation} differs in {file.path}: {change}.", _SYNC)
+
+    def _promises(self, contract: Contract, table: Table, node: Any) -> Iterator[str]:
+        """Put the test of a source's promises on the models that check its rows."""
+        wanted = source_side.promise_test(contract, table)
+        for model in self._project.checked_models(node.unique_id) if node else []:
+            _, entry = self._model_entry(model)
+            known = [test for test in gold_side.declared_tests(entry) if test.macro == source_side.PROMISES]
+            yield from gold_side.bring_tests([wanted] if wanted else [], known, entry)
+
+    def _file(self, path: Path) -> YamlFile:
+        if path not in self._files:
+            self._files[path] = YamlFile(path)
+        return self._files[path]
+
+    def _model_entry(self, node: Any) -> tuple[YamlFile, CommentedMap]:
+        folder = Path(node.original_file_path).parent
+        patch = node.patch_path.partition("://")[2] if node.patch_path else None
+        file = self._file(Path(patch) if patch else folder / f"_{folder.name}__models.yml")
+        return file, _named(file.content, "models", node.name)
+
+    def _source_entry(self, contract: Contract, table: Table, node: Any) -> tuple[YamlFile, CommentedMap]:
+        file = self._file(Path(node.original_file_path) if node else _SOURCES)
+        source = _named(file.content, "sources", contract.id)
+        source.setdefault("schema", LANDING)
+        entry = _named(source, "tables", table.name)
+        entry.setdefault("identifier", f"{contract.id}__{table.name}")
+        return file, entry
+
+    def _groups(self) -> Iterator[Finding]:
+        """Each product is a dbt group with an owner; the file holds nothing else."""
+        products = [contract for contract in self._contracts if contract.tables and not contract.is_of_source]
+        if not products:
+            return
+        file = self._file(_GROUPS)
+        wanted = [
+            {"name": contract.id, "owner": {"name": contract.owner or contract.id}} for contract in products
+        ]
+        if gold_side.plain(file.content.get("groups") or []) != wanted:
+            yield Finding(str(_GROUPS), "differs from the contracts' products and owners.", _SYNC)
+            file.content = CommentedMap({"groups": CommentedSeq(one_line(each) for each in wanted)})
+            file.content.yaml_set_start_comment("Products and their owners, as their contracts have them.")
+
+    def _rules(self) -> Iterator[Finding]:
+        """The seed of rules lists, once each, what the contracts of sources reject rows for."""
+        found: dict[str, tuple[Contract, LandingRule]] = {}
+        for contract in self._contracts:
+            for table in contract.tables if contract.is_of_source else []:
+                try:
+                    rules = list(landing_rules(table))
+                except Unenforceable:
+                    continue
+                for rule in rules:
+                    first, known = found.setdefault(rule.rule_id, (contract, rule))
+                    if (rule.reason, rule.remedy) != (known.reason, known.remedy):
+                        yield Finding(
+                            contract.where(table.place),
+                            f"the rule {rule.rule_id} of {table.relation} means something else in "
+                            f"{first.document.name}.",
+                            "Give one reason and remedy to both, or two names.",
+                        )
+        if not found:
+            return
+        stream = io.StringIO()
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(["rule_id", "reason", "remedy"])
+        writer.writerows([rule_id, rule.reason, rule.remedy] for rule_id, (_, rule) in sorted(found.items()))
+        if not _RULES.exists() or _RULES.read_text(encoding="utf-8") != stream.getvalue():
+            self._rules_text = stream.getvalue()
+            yield Finding(str(_RULES), "differs from the rules of the sources' contracts.", _SYNC)
+
+    def _variables(self) -> Iterator[Finding]:
+        wanted = {}
+        for contract in self._contracts:
+            for table in contract.tables if contract.is_of_source else []:
+                try:
+                    if limit := source_side.fresh_for(contract, table):
+                        wanted[f"{contract.id}.{table.name}"] = limit
+                except Unenforceable as error:
+                    yield Finding(contract.where(("slaProperties",)), f"{table.relation}: {error}")
+        if not wanted:
+            return
+        file = self._file(_PROJECT)
+        variables = file.content.setdefault("vars", CommentedMap())
+        declared = variables.setdefault("fresh_for", CommentedMap())
+        for name in [*wanted, *(name for name in list(declared) if name not in wanted)]:
+            if declared.get(name) == wanted.get(name):
+                continue
+            yield Finding(
+                str(_PROJECT), f"fresh_for of {name} is not {wanted.get(name, 'agreed on')}.", _SYNC
+            )
+            if name in wanted:
+                declared[name] = wanted[name]
+            else:
+                del declared[name]
+
+
+def _named(holder: Any, key: str, name: str) -> CommentedMap:
+    """Return the entry of that name in a list of entries; a new one, at its end, where there is none."""
+    entries = holder.setdefault(key, CommentedSeq())
+    found = next((entry for entry in entries if entry.get("name") == name), None)
+    if found is None:
+        entries.append(found := CommentedMap({"name": name}))
+    return cast(CommentedMap, found)

@@ -1,0 +1,218 @@
+"""What a change of a contract means to those who rely on it."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from assay.contracts.contract import Column, Contract, Rule, Table
+from assay.contracts.document import parse, read
+from assay.contracts.types import is_wider
+from assay.runs.fault import MISUSED, Fault
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change: `rule` names the kind, `where` the table or column."""
+
+    is_breaking: bool
+    rule: str
+    where: str
+    what: str
+
+
+def load(name: str) -> Contract:
+    """Read a contract from a file, or from a revision of git as `REVISION:PATH`.
+
+    Raises:
+        Fault: there is none, or it does not keep to the standard.
+    """
+    if not Path(name).exists() and ":" in name:
+        shown = subprocess.run(["git", "show", name], capture_output=True, text=True, check=False)
+        if shown.returncode:
+            raise Fault(f"{name}: {shown.stderr.strip()}", MISUSED)
+        document, findings = parse(name, shown.stdout)
+    else:
+        document, findings = read(Path(name))
+    if document is None or findings:
+        raise Fault("\n".join(str(finding) for finding in findings), MISUSED)
+    return Contract(document)
+
+
+def compare(old: Contract, new: Contract) -> list[Change]:
+    """Return what differs between two versions of a contract.
+
+    A change is breaking where a reader who relied on the old version may be let down by the new one:
+    something is gone, of another type, or promised to a lesser degree.
+    """
+    changes = [*_of_contract(old, new), *_of_tables(old, new)]
+    is_breaking = any(change.is_breaking for change in changes)
+    if is_breaking and _major(old) == _major(new):
+        what = f"breaking changes need a new major version; it is {new.raw.get('version')}"
+        changes.append(Change(True, "version-not-raised", new.id, what))
+    return changes
+
+
+def _of_contract(old: Contract, new: Contract) -> Iterator[Change]:
+    if old.id != new.id:
+        yield Change(True, "id-changed", old.id, f"is {new.id} now")
+    if old.owner != new.owner:
+        yield Change(False, "owner-changed", old.id, f"{old.owner} to {new.owner}")
+    if old.raw.get("status") != new.raw.get("status"):
+        yield Change(False, "status-changed", old.id, f"{old.raw.get('status')} to {new.raw.get('status')}")
+    for consumer in sorted(set(old.consumers) ^ set(new.consumers)):
+        word = "added" if consumer in new.consumers else "removed"
+        yield Change(False, f"consumer-{word}", old.id, consumer)
+
+
+def _of_tables(old: Contract, new: Contract) -> Iterator[Change]:
+    before, after = ({table.relation: table for table in each.tables} for each in (old, new))
+    for name in before.keys() - after.keys():
+        yield Change(True, "table-removed", name, "is gone")
+    for name in after.keys() - before.keys():
+        yield Change(False, "table-added", name, "is new")
+    for name in sorted(before.keys() & after.keys()):
+        yield from _of_columns(before[name], after[name])
+        yield from _of_rules(name, dict(_named_rules(before[name])), dict(_named_rules(after[name])))
+        yield from _of_levels(name, _levels(old, before[name]), _levels(new, after[name]))
+
+
+def _of_columns(old: Table, new: Table) -> Iterator[Change]:
+    before, after = (
+        {".".join(column.path): column for top in table.columns for column in top.walk()}
+        for table in (old, new)
+    )
+    for name in sorted(before.keys() - after.keys()):
+        likely = [
+            other
+            for other in after.keys() - before.keys()
+            if before[name].raw.get("description")
+            and before[name].raw.get("description") == after[other].raw.get("description")
+        ]
+        what = f"seems to be renamed to {likely[0]}" if len(likely) == 1 else "is gone"
+        yield Change(True, "column-removed", f"{old.relation}.{name}", what)
+    for name in sorted(after.keys() - before.keys()):
+        yield Change(False, "column-added", f"{old.relation}.{name}", "is new")
+    if old.key != new.key:
+        where = old.relation
+        yield Change(bool(old.key), "key-changed", where, f"({', '.join(old.key)}) to ({', '.join(new.key)})")
+    for name in sorted(before.keys() & after.keys()):
+        yield from _of_column(f"{old.relation}.{name}", before[name], after[name])
+
+
+def _of_column(where: str, old: Column, new: Column) -> Iterator[Change]:
+    types = [str(each.raw.get("physicalType") or each.raw.get("logicalType")) for each in (old, new)]
+    if types[0].lower() != types[1].lower():
+        wider = is_wider(*types)
+        yield Change(not wider, "type-widened" if wider else "type-changed", where, " to ".join(types))
+    for key, word in (("required", "required"), ("unique", "unique")):
+        had, has = bool(old.raw.get(key)), bool(new.raw.get(key))
+        if had != has:
+            yield Change(had, f"{word}-{'dropped' if had else 'added'}", where, f"{key}: {str(has).lower()}")
+    for option in sorted(old.options.keys() | new.options.keys()):
+        had_value, has_value = old.options.get(option), new.options.get(option)
+        if had_value != has_value:
+            yield Change(
+                _is_looser(option, had_value, has_value),
+                "bounds-changed",
+                where,
+                f"{option}: {had_value} to {has_value}",
+            )
+    if old.valid_values != new.valid_values:
+        looser = bool(old.valid_values) and (
+            not new.valid_values or bool(set(map(str, new.valid_values)) - set(map(str, old.valid_values)))
+        )
+        yield Change(looser, "values-changed", where, f"{old.valid_values} to {new.valid_values}")
+    if not old.raw.get("deprecated") and new.raw.get("deprecated"):
+        yield Change(False, "column-deprecated", where, "is going to go")
+
+
+def _is_looser(option: str, old: Any, new: Any) -> bool:
+    """Whether values pass that did not pass before."""
+    if old is None:
+        return False
+    if new is None or not isinstance(old, int | float) or not isinstance(new, int | float):
+        return True
+    return bool(new < old if option.lower().endswith(("minimum", "minlength")) else new > old)
+
+
+def _named_rules(table: Table) -> Iterator[tuple[str, Rule]]:
+    for column, rule in table.all_rules():
+        place = ".".join(column.path) if column else ""
+        yield rule.name or f"{rule.raw.get('metric')} of {place or 'the table'}", rule
+
+
+def _of_rules(where: str, old: dict[str, Rule], new: dict[str, Rule]) -> Iterator[Change]:
+    for name in sorted(old.keys() - new.keys()):
+        yield Change(True, "rule-removed", where, f"{name} is promised no more")
+    for name in sorted(new.keys() - old.keys()):
+        yield Change(False, "rule-added", where, f"{name} is promised, too")
+    for name in sorted(old.keys() & new.keys()):
+        before, after = (_essence(rule) for rule in (old[name], new[name]))
+        if before != after:
+            looser = _is_looser_rule(before, after)
+            word = "loosened or changed" if looser else "tightened"
+            yield Change(looser, "rule-changed", where, f"{name} is {word}")
+
+
+_SAID = ("description", "businessImpact", "tags", "authoritativeDefinitions", "customProperties", "id")
+
+
+def _essence(rule: Rule) -> dict[str, Any]:
+    return {key: value for key, value in rule.raw.items() if key not in _SAID}
+
+
+def _is_looser_rule(old: dict[str, Any], new: dict[str, Any]) -> bool:
+    """Whether a changed rule may let pass what it did not; only values taken out are known not to."""
+    values = [(each.get("arguments") or {}).get("validValues") for each in (old, new)]
+    others = [{key: value for key, value in each.items() if key != "arguments"} for each in (old, new)]
+    if values[0] and values[1] and others[0] == others[1]:
+        return not set(map(str, values[1])) <= set(map(str, values[0]))
+    if old.get("mustBeBetween") and new.get("mustBeBetween"):
+        (low, high), (new_low, new_high) = old["mustBeBetween"], new["mustBeBetween"]
+        return bool(new_low < low or new_high > high)
+    return True
+
+
+_LESS_IS_MORE = ("latency", "frequency", "timeToDetect", "timeToNotify", "timeToRepair")
+
+
+def _levels(contract: Contract, table: Table) -> dict[str, dict[str, Any]]:
+    return {level["property"]: level for _, level in contract.service_levels(table)}
+
+
+def _of_levels(where: str, old: dict[str, Any], new: dict[str, Any]) -> Iterator[Change]:
+    for name in sorted(old.keys() | new.keys()):
+        before, after = (
+            (each.get(name, {}).get("value"), each.get(name, {}).get("unit")) for each in (old, new)
+        )
+        if before == after:
+            continue
+        said = [
+            " ".join(str(part) for part in each if part is not None) or "nothing" for each in (before, after)
+        ]
+        if name in ("endOfSupport", "endOfLife"):
+            yield Change(False, "end-announced", where, f"{name}: {said[0]} to {said[1]}")
+            continue
+        yield Change(
+            _is_worse(name, before, after), "service-level-changed", where, f"{name}: {said[0]} to {said[1]}"
+        )
+
+
+def _is_worse(name: str, old: tuple[Any, Any], new: tuple[Any, Any]) -> bool:
+    if old[0] is None:
+        return False
+    if new[0] is None or old[1] != new[1]:
+        return True
+    try:
+        before, after = float(old[0]), float(new[0])
+    except (TypeError, ValueError):
+        return True
+    return after > before if name in _LESS_IS_MORE else after < before
+
+
+def _major(contract: Contract) -> str:
+    return str(contract.raw.get("version", "")).lstrip("v").partition(".")[0]

@@ -1,0 +1,114 @@
+"""A contract's file: read, checked against the standard's JSON schema, with the line of everything in it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jsonschema.protocols import Validator
+from jsonschema.validators import validator_for
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+SUFFIX = ".odcs.yaml"
+_Place = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, order=True)
+class Finding:
+    """Something that is not as a contract has it: where, what, and what to do about it."""
+
+    where: str
+    what: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}" + f" {self.remedy}" * bool(self.remedy)
+
+
+class Document:
+    """The YAML of a contract, whole, with comments and lines."""
+
+    def __init__(self, name: str, content: Any) -> None:
+        self.name = name
+        self.content = content
+
+    def where(self, place: Iterable[str | int] = ()) -> str:
+        """Return `file:line` of the deepest part of `place` that the file has."""
+        node: Any = self.content
+        line = 0
+        for key in place:
+            try:
+                marks = node.lc.data[key]
+                line = marks[0]
+                node = node[key]
+            except (KeyError, IndexError, AttributeError, TypeError):
+                break
+        return f"{self.name}:{line + 1}"
+
+
+def parse(name: str, text: str) -> tuple[Document | None, list[Finding]]:
+    """Parse a contract and check it against the standard.
+
+    Args:
+        name: the file, as messages are to name it.
+        text: what it holds.
+
+    Returns:
+        The document, None where it is no YAML mapping; and what is wrong with it.
+    """
+    try:
+        content = YAML().load(text)
+    except YAMLError as error:
+        mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
+        problem = (isinstance(error, MarkedYAMLError) and error.problem) or str(error)
+        where = f"{name}:{mark.line + 1}" if mark else name
+        return None, [Finding(where, f"is no YAML: {problem.splitlines()[0]}.")]
+    if not isinstance(content, dict):
+        return None, [
+            Finding(name, "is no data contract: a mapping with apiVersion, kind and id is expected.")
+        ]
+    document = Document(name, content)
+    return document, sorted(set(_broken_schema(document)))
+
+
+def read(path: Path) -> tuple[Document | None, list[Finding]]:
+    """Read and parse a contract's file."""
+    try:
+        return parse(str(path), path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        return None, [Finding(str(path), f"cannot be read: {error}.")]
+
+
+@cache
+def _validator() -> Validator:
+    # The standard's own schema, as its maintainers package it.
+    schema = json.loads((files("open_data_contract_standard") / "schema.json").read_text(encoding="utf-8"))
+    return validator_for(schema)(schema)
+
+
+def _broken_schema(document: Document) -> Iterator[Finding]:
+    for error in _validator().iter_errors(json.loads(json.dumps(document.content, default=str))):
+        yield from _findings(document, error)
+
+
+def _findings(document: Document, error: Any) -> Iterator[Finding]:
+    place: _Place = tuple(error.absolute_path)
+    if error.validator in ("additionalProperties", "unevaluatedProperties"):
+        known = error.schema.get("properties", {})
+        unknown = [key for key in error.instance if f"'{key}'" in error.message and key not in known]
+        for key in unknown:
+            yield Finding(
+                document.where((*place, key)),
+                f"the standard knows no field {key!r} here.",
+                "Correct its name, or put it under customProperties.",
+            )
+        if unknown:
+            return
+    at = ".".join(str(key) for key in place) or "the contract"
+    yield Finding(document.where(place), f"{at}: {error.message}")

@@ -1,0 +1,141 @@
+"""The dbt side of a source: what its contract asks of the YAML of a landing table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+
+from assay.contracts.contract import Contract, Table, snake
+from assay.contracts.dbt_tests import DbtTest, Unenforceable, bounds
+from assay.contracts.gold_side import plain, put, words
+from assay.contracts.landing_rules import landing_rules
+from assay.contracts.yaml_file import one_line
+
+PROMISES = "source_keeps_its_promises"
+_UNITS = {"d": "d", "day": "d", "days": "d", "h": "h", "hour": "h", "hours": "h", "m": "m", "minutes": "m"}
+_SECONDS = {"s": 1, "sec": 1, "seconds": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def bring_about(contract: Contract, table: Table, node: Any, entry: CommentedMap) -> Iterator[str]:
+    """Change the YAML entry of a landing table to what its contract says, and yield each change in words.
+
+    Args:
+        contract: the source's.
+        table: of the contract.
+        node: the table, as dbt has parsed it; None where it is new.
+        entry: of the table in its YAML file; changed in place.
+    """
+    if words(table.raw.get("description")) != words(node.description if node else ""):
+        yield "description"
+        put(entry, "description", words(table.raw.get("description")))
+    for path, value in _meta(contract, table).items():
+        yield from _settle(entry, path, value)
+    yield from _columns(table, node, entry)
+
+
+def fresh_for(contract: Contract, table: Table) -> str | None:
+    """Return how long the source may be silent, as `fresh_for` in dbt_project.yml has it: `4d`.
+
+    Raises:
+        Unenforceable: its unit is unknown.
+    """
+    for _, level in contract.service_levels(table):
+        if level["property"] == "frequency":
+            unit = _UNITS.get(str(level.get("unit")).lower())
+            if unit is None:
+                raise Unenforceable(f"frequency has the unit {level.get('unit')!r}: write m, h or d.")
+            return f"{level['value']}{unit}"
+    return None
+
+
+def promise_test(contract: Contract, table: Table) -> DbtTest | None:
+    """Return the test of the completeness, latency and volume promised; None where none is.
+
+    Raises:
+        Unenforceable: a promise cannot be understood.
+    """
+    arguments: dict[str, Any] = {}
+    for _, level in contract.service_levels(table):
+        if level["property"] == "completeness":
+            arguments["completeness"] = round(float(level["value"]) / 100, 12)
+            copies = [rule.rule_id for rule in landing_rules(table) if rule.dimension == "uniqueness"]
+            if copies:
+                arguments["forgiven"] = copies
+        elif level["property"] == "latency":
+            arguments["latency"] = float(level["value"]) * _seconds(level)
+    for rule in table.rules:
+        if rule.raw.get("metric") == "rowCount":
+            arguments["rows_a_day"] = list(bounds(rule.raw))
+    if not arguments:
+        return None
+    return DbtTest(
+        f"{snake(contract.id)}_{snake(table.name)}_keep_their_promises", PROMISES, arguments, warns=True
+    )
+
+
+def _seconds(level: dict[str, Any]) -> int:
+    unit = _UNITS.get(str(level.get("unit")).lower(), str(level.get("unit")).lower())
+    if unit not in _SECONDS:
+        raise Unenforceable(f"latency has the unit {level.get('unit')!r}: write s, m, h or d.")
+    return _SECONDS[unit]
+
+
+def _meta(contract: Contract, table: Table) -> dict[tuple[str, ...], Any]:
+    rules = [rule.test for rule in landing_rules(table) if rule.test]
+    return {
+        ("config", "meta", "landing", "format"): table.custom("format") or "csv",
+        ("config", "meta", "owner"): contract.owner,
+        ("config", "meta", "contract_rules"): rules or None,
+    }
+
+
+def _settle(entry: CommentedMap, path: tuple[str, ...], value: Any) -> Iterator[str]:
+    holder: Any = entry
+    for key in path[:-1]:
+        if not isinstance(holder.get(key), dict):
+            if value is None:
+                return
+            if holder is entry:
+                put(holder, key, CommentedMap())
+            else:
+                holder[key] = CommentedMap()
+        holder = holder[key]
+    if plain(holder.get(path[-1])) == value:
+        return
+    yield f"{path[-1]}"
+    if value is None:
+        del holder[path[-1]]
+    elif isinstance(value, list):
+        holder[path[-1]] = CommentedSeq(one_line(each) for each in value)
+    else:
+        holder[path[-1]] = value
+
+
+def _columns(table: Table, node: Any, entry: CommentedMap) -> Iterator[str]:
+    if table.custom("format") == "jsonl":
+        if not entry.get("columns"):
+            yield "columns"
+            entry["columns"] = CommentedSeq(
+                [one_line({"name": "line", "description": "{{ doc('landing_line') }}"})]
+            )
+        return
+    declared = {column["name"]: column for column in entry.get("columns") or []}
+    wanted = [column.name for column in table.columns]
+    if list(declared) != wanted:
+        changes = [f"+{name}" for name in wanted if name not in declared]
+        changes += [f"-{name}" for name in declared if name not in wanted]
+        yield f"columns: {', '.join(changes) or 'order'}"
+    columns = []
+    for column in table.columns:
+        written = declared.get(column.name, one_line({"name": column.name}))
+        described = node.columns.get(column.name) if node else None
+        description = words(column.raw.get("description"))
+        if description != words(described.description if described else ""):
+            if column.name in declared:
+                yield f"column {column.name}: description"
+            written["description"] = description
+        columns.append(written)
+    if columns != list(entry.get("columns") or []):
+        entry["columns"] = CommentedSeq(columns)

@@ -1,0 +1,84 @@
+"""The standard's logical types, and which types of DuckDB hold them."""
+
+from __future__ import annotations
+
+import re
+
+_WHOLE = {
+    "tinyint",
+    "smallint",
+    "integer",
+    "bigint",
+    "hugeint",
+    "utinyint",
+    "usmallint",
+    "uinteger",
+    "ubigint",
+    "uhugeint",
+}
+_NUMBERS = {"double", "float", "decimal"}
+_OTHERS = {
+    "varchar": "string",
+    "uuid": "string",
+    "json": "object",
+    "boolean": "boolean",
+    "date": "date",
+    "time": "time",
+    "timestamp": "timestamp",
+    "timestamp with time zone": "timestamp",
+    "interval": "string",
+    "blob": "string",
+    "struct": "object",
+    "map": "object",
+}
+_ALIASES = {
+    "int": "integer",
+    "int4": "integer",
+    "int8": "bigint",
+    "long": "bigint",
+    "text": "varchar",
+    "string": "varchar",
+    "bool": "boolean",
+    "real": "float",
+    "numeric": "decimal",
+    "timestamptz": "timestamp with time zone",
+}
+
+
+def normal(physical: str) -> str:
+    """Return a type of DuckDB as it is compared: lower case, without blanks, under its usual name."""
+    name, _, rest = re.sub(r"\s+", " ", physical.strip().lower()).partition("(")
+    return _ALIASES.get(name.strip(), name.strip()) + (f"({rest.replace(' ', '')}" if rest else "")
+
+
+def logical(physical: str) -> str | None:
+    """Return the logical type of what a type of DuckDB holds; None where it is unknown."""
+    if physical.rstrip().endswith("]"):
+        return "array"
+    name = normal(physical).partition("(")[0]
+    if name in _WHOLE:
+        return "integer"
+    return "number" if name in _NUMBERS else _OTHERS.get(name)
+
+
+def contradict(logical_type: str, physical: str) -> bool:
+    """Whether no value could be of both types. Whole numbers are numbers, and text may hold anything."""
+    held = logical(physical)
+    if held is None or held == logical_type or physical.strip().lower() in ("varchar", "text", "string"):
+        return False
+    return {held, logical_type} != {"integer", "number"}
+
+
+def is_wider(old: str, new: str) -> bool:
+    """Whether every value of the old type of DuckDB is one of the new, too."""
+    old, new = normal(old), normal(new)
+    order = ["tinyint", "smallint", "integer", "bigint", "hugeint"]
+    if old in order and new in order:
+        return order.index(old) <= order.index(new)
+    decimals = [re.fullmatch(r"decimal\((\d+),(\d+)\)", each) for each in (old, new)]
+    if all(decimals):
+        (old_digits, old_scale), (new_digits, new_scale) = (
+            [int(each) for each in found.groups()] for found in decimals if found
+        )
+        return new_scale >= old_scale and new_digits - new_scale >= old_digits - old_scale
+    return (old, new) in {("float", "double"), ("date", "timestamp")}

@@ -1,0 +1,64 @@
+"""YAML that people keep: changed where it must be, and left to the letter elsewhere."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+
+_NO_WRAPPING = 1 << 20
+
+
+class YamlFile:
+    """A YAML file with its comments, quotes and anchors.
+
+    Raises:
+        ruamel.yaml.YAMLError: it is no YAML.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._yaml = YAML()
+        self._yaml.indent(mapping=2, sequence=4, offset=2)
+        self._yaml.width = _NO_WRAPPING
+        self._yaml.preserve_quotes = True
+        self._yaml.brace_single_entry_mapping_in_flow_sequence = True
+        self._yaml.representer.add_representer(type(None), _null)
+        self._before = path.read_text(encoding="utf-8") if path.exists() else ""
+        self.content: Any = self._yaml.load(self._before) or CommentedMap()
+
+    @property
+    def text(self) -> str:
+        """What the file is to hold."""
+        stream = io.StringIO()
+        self._yaml.dump(self.content, stream)
+        return stream.getvalue()
+
+    def write(self) -> bool:
+        """Write the file if it holds something else; return whether it was written."""
+        text = self.text
+        if text == self._before:
+            return False
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.write_text(text, encoding="utf-8")
+        return True
+
+
+def one_line(value: Any) -> Any:
+    """Return a mapping or list that is written on one line, whatever lies within."""
+    if isinstance(value, dict):
+        mapping = CommentedMap((key, one_line(each)) for key, each in value.items())
+        mapping.fa.set_flow_style()
+        return mapping
+    if isinstance(value, list):
+        sequence = CommentedSeq(one_line(each) for each in value)
+        sequence.fa.set_flow_style()
+        return sequence
+    return value
+
+
+def _null(representer: Any, _: None) -> Any:
+    return representer.represent_scalar("tag:yaml.org,2002:null", "null")
