@@ -10,8 +10,8 @@ from typing import Any
 def owners(manifest: Path) -> dict[str, str]:
     """Return the owners of nodes, by id, as far as anybody answers for them.
 
-    A model is its own YAML's (`meta.owner`) or its product's, which is its dbt group; what rests on one source
-    alone is that source's.
+    A model is its own YAML's (`meta.owner`) or its product's, which is its dbt group; what rests on one
+    source alone is that source's.
 
     Args:
         manifest: the file that dbt wrote of its last run; nobody answers for anything where there is none.
