@@ -34,7 +34,8 @@ def adopt(project: Project, model: str, product: str, owner: str | None) -> Path
         The contract's file.
 
     Raises:
-        Fault: there is no such model in gold, it is in the contract already, or a new product has no owner.
+        Fault: there is no such model in gold, it is in the contract already, a column is of no known type, or
+            a new product has no owner.
     """
     node = next((each for each in project.models if each.name == model and each.schema == GOLD), None)
     if node is None:
@@ -95,9 +96,13 @@ def _table(node: Any, built: dict[str, str]) -> CommentedMap:
     for name in node.columns or built:
         column = node.columns.get(name)
         data_type = (column and column.data_type) or built.get(name)
-        written: dict[str, Any] = {"name": name}
-        if data_type:
-            written |= {"logicalType": logical(data_type) or "string", "physicalType": data_type}
+        if not data_type:
+            raise Fault(f"Nobody knows the type of {node.name}.{name}: build, or write its data_type.")
+        written: dict[str, Any] = {
+            "name": name,
+            "logicalType": logical(data_type) or "string",
+            "physicalType": data_type,
+        }
         if column and any(each.type == "not_null" for each in column.constraints):
             written["required"] = True
         if name in keys:

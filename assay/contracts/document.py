@@ -16,6 +16,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 SUFFIX = ".odcs.yaml"
+_UNKNOWN = ("additionalProperties", "unevaluatedProperties")
 _Place = tuple[str | int, ...]
 
 
@@ -93,22 +94,31 @@ def _validator() -> Validator:
 
 
 def _broken_schema(document: Document) -> Iterator[Finding]:
-    for error in _validator().iter_errors(json.loads(json.dumps(document.content, default=str))):
-        yield from _findings(document, error)
+    errors = list(_validator().iter_errors(json.loads(json.dumps(document.content, default=str))))
+    known = [error for error in errors if error.validator not in _UNKNOWN]
+    for error in errors:
+        place = list(error.absolute_path)
+        # What is wrong within keeps the validator from knowing fields that are right.
+        if error in known or not any(list(each.absolute_path)[: len(place)] == place for each in known):
+            yield from _findings(document, error)
 
 
 def _findings(document: Document, error: Any) -> Iterator[Finding]:
     place: _Place = tuple(error.absolute_path)
-    if error.validator in ("additionalProperties", "unevaluatedProperties"):
-        known = error.schema.get("properties", {})
-        unknown = [key for key in error.instance if f"'{key}'" in error.message and key not in known]
-        for key in unknown:
+    at = ".".join(str(key) for key in place) or "the contract"
+    if error.validator in _UNKNOWN:
+        fields = error.schema.get("properties", {})
+        for key in (key for key in error.instance if f"'{key}'" in error.message and key not in fields):
             yield Finding(
                 document.where((*place, key)),
                 f"the standard knows no field {key!r} here.",
                 "Correct its name, or put it under customProperties.",
             )
-        if unknown:
-            return
-    at = ".".join(str(key) for key in place) or "the contract"
-    yield Finding(document.where(place), f"{at}: {error.message}")
+    elif error.validator == "oneOf" and any(each.get("required") for each in error.validator_value):
+        choices = ", ".join(key for each in error.validator_value for key in each.get("required", []))
+        yield Finding(document.where(place), f"{at} needs exactly one of {choices}.")
+    elif "properties" in place[-2:-1] and "logicalType" not in error.instance:
+        # Without it, the options of every type would be asked for.
+        yield Finding(document.where(place), f"{at} lacks its logicalType.")
+    else:
+        yield Finding(document.where(place), f"{at}: {error.message}")

@@ -6,12 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+from assay.runs.products import GOLD
+
 
 def owners(manifest: Path) -> dict[str, str]:
     """Return the owners of nodes, by id, as far as anybody answers for them.
 
-    A model is its own YAML's (`meta.owner`) or its product's, which is its dbt group; what rests on one
-    source alone is that source's.
+    A model is its own YAML's (`meta.owner`) or its product's, which is its dbt group; what is
+    read from one source alone, before gold, is that source's.
 
     Args:
         manifest: the file that dbt wrote of its last run; nobody answers for anything where there is none.
@@ -28,11 +30,10 @@ def owners(manifest: Path) -> dict[str, str]:
     def owner(unique_id: str) -> str | None:
         if unique_id not in known and unique_id in nodes:
             known[unique_id] = None
-            above = [owner(each) for each in nodes[unique_id]["depends_on"].get("nodes", [])]
-            sources = {each for each in above if each}
-            known[unique_id] = _declared(nodes[unique_id], groups) or (
-                sources.pop() if len(sources) == 1 else None
-            )
+            node = nodes[unique_id]
+            above = [owner(each) for each in node["depends_on"].get("nodes", [])]
+            sources = {each for each in above if each} if node.get("schema") != GOLD else set()
+            known[unique_id] = _declared(node, groups) or (sources.pop() if len(sources) == 1 else None)
         return known.get(unique_id)
 
     return {unique_id: found for unique_id in nodes if (found := owner(unique_id))}

@@ -1,0 +1,559 @@
+"""Contracts are the truth at both edges: dbt's side follows them, and what breaks them is stopped."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+import yaml
+from contract_project import change_contract, column, contract_file, make_contract_project
+from datacontract.data_contract import DataContract
+from small_project import MOST_PIECES, PROJECT, SmallProject
+
+from assay.contracts.consistency import inconsistencies
+from assay.contracts.contract import read_contracts
+from assay.contracts.document import parse
+from assay.features.project import Project
+from assay.runs.ledger import all_runs
+from assay.runs.node_ledger import nodes_of
+
+CONTRACTS = PROJECT / "contracts"
+
+
+@pytest.fixture(scope="module")
+def built_contracts(built_project: SmallProject, tmp_path_factory: pytest.TempPathFactory) -> SmallProject:
+    """Built and published once, to copy."""
+    root = tmp_path_factory.mktemp("contracts") / "project"
+    return make_contract_project(SmallProject(Path(shutil.copytree(built_project.root, root))))
+
+
+@pytest.fixture
+def project(built_contracts: SmallProject, tmp_path: Path) -> SmallProject:
+    return SmallProject(Path(shutil.copytree(built_contracts.root, tmp_path / "project")))
+
+
+def model_entry(project: SmallProject, model: str) -> dict[str, Any]:
+    models = yaml.safe_load((project.root / "models" / "gold" / "_gold__models.yml").read_text())["models"]
+    found: dict[str, Any] = next(each for each in models if each["name"] == model)
+    return found
+
+
+def files(project: SmallProject) -> dict[Path, str]:
+    kept = ("models", "seeds", "contracts")
+    texts = {path: path.read_text() for folder in kept for path in (project.root / folder).rglob("*.*")}
+    return texts | {Path("dbt_project.yml"): (project.root / "dbt_project.yml").read_text()}
+
+
+def test_every_source_and_every_table_of_gold_is_under_contract() -> None:
+    contracts, findings = read_contracts(CONTRACTS)
+    assert not findings
+    assert not list(inconsistencies(contracts))
+    relations = {table.relation for contract in contracts for table in contract.tables}
+    models = {f"gold.{path.stem}" for path in (PROJECT / "models" / "gold").rglob("*.[sp][qy]*")}
+    assert {each for each in relations if each.startswith("gold.")} == models
+    sources = yaml.safe_load((PROJECT / "models" / "bronze" / "_bronze__sources.yml").read_text())["sources"]
+    landing = {f"landing.{table['identifier']}" for source in sources for table in source["tables"]}
+    assert {each for each in relations if each.startswith("landing.")} == landing
+
+
+@pytest.mark.parametrize("path", sorted(CONTRACTS.glob("*.odcs.yaml")), ids=lambda path: path.stem)
+def test_other_tools_read_our_contracts(path: Path) -> None:
+    run = DataContract(data_contract_file=str(path)).lint()
+    assert [check.result for check in run.checks] == ["passed"], run.pretty()
+
+
+def test_the_projects_own_yaml_is_as_its_contracts_have_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("ASSAY_WAREHOUSE", str(tmp_path / "none.duckdb"))
+    monkeypatch.setenv("DBT_TARGET_PATH", str(tmp_path / "target"))
+    monkeypatch.chdir(PROJECT)
+    from assay.contracts.check import check_project
+
+    assert [str(finding) for finding in check_project().findings] == []
+
+
+def test_a_second_sync_changes_nothing(project: SmallProject) -> None:
+    before = files(project)
+    synced = project.assay("contracts", "sync")
+    assert (synced.exit_code, synced.stdout.strip()) == (
+        0,
+        "Nothing to write: dbt's side is as the contracts have it.",
+    )
+    assert files(project) == before
+    checked = project.assay("contracts", "check")
+    assert checked.exit_code == 0, checked.stdout
+    assert "No differences between contracts, dbt's YAML and the warehouse." in checked.stdout
+
+
+def test_what_a_product_promises_is_written_into_dbts_yaml(project: SmallProject) -> None:
+    def promise(contract: dict[str, Any]) -> None:
+        contract["team"]["name"] = "stock"
+        contract["slaProperties"] = [{"property": "endOfSupport", "value": "2099-12-31"}]
+        table = contract["schema"][0]
+        table["description"] = "Lines, whole."
+        table["quality"] = [{"name": "lines_are_not_few", "metric": "rowCount", "mustBeGreaterThan": 1}]
+        line_id, quantity = column(contract, "order_line_id"), column(contract, "quantity")
+        line_id |= {"required": True, "primaryKey": True, "description": "The line."}
+        quantity["logicalTypeOptions"] = {"minimum": 0}
+        quantity["quality"] += [
+            {"name": "quantities_are_there", "metric": "nullValues", "mustBeLessThan": 0.1, "unit": "percent"}
+        ]
+        column(contract, "product_id")["quality"] = [
+            {"metric": "invalidValues", "arguments": {"pattern": "^P"}, "mustBe": 0, "severity": "warning"}
+        ]
+
+    change_contract(project, "lines", promise)
+    differing = project.assay("contracts", "check")
+    assert differing.exit_code == 1
+    assert "gold.fct_lines differs in models/gold/_gold__models.yml: description." in differing.stdout
+    assert "test lines_are_not_few is added" in differing.stdout
+    assert project.assay("contracts", "sync").exit_code == 0
+    entry = model_entry(project, "fct_lines")
+    columns = {each["name"]: each for each in entry["columns"]}
+    assert (entry["description"], str(entry["deprecation_date"])) == ("Lines, whole.", "2099-12-31")
+    assert entry["constraints"] == [{"type": "primary_key", "columns": ["order_line_id"]}]
+    assert columns["order_line_id"]["constraints"] == [{"type": "not_null"}]
+    assert [list(test) for test in entry["data_tests"]] == [
+        ["dbt_expectations.expect_table_row_count_to_be_between"]
+    ]
+    assert [next(iter(test.values()))["name"] for test in columns["quantity"]["data_tests"]] == [
+        "quantities_are_plausible",
+        "quantities_are_there",
+        "fct_lines_quantity_is_in_range",
+    ]
+    groups = yaml.safe_load((project.root / "models" / "gold" / "_gold__groups.yml").read_text())["groups"]
+    assert {"name": "lines", "owner": {"name": "stock"}} in groups
+    build = project.assay("build", "--full-refresh")
+    assert build.exit_code == 0, build.stdout
+    assert project.assay("contracts", "check").exit_code == 0
+
+
+def test_what_a_contract_no_longer_asks_for_goes(project: SmallProject) -> None:
+    change_contract(project, "lines", lambda contract: column(contract, "quantity").pop("quality"))
+    assert project.assay("contracts", "sync").exit_code == 0
+    columns = {each["name"]: each for each in model_entry(project, "fct_lines")["columns"]}
+    assert "data_tests" not in columns["quantity"]
+
+
+def test_a_broken_contract_stops_its_product_and_what_rests_on_it_alone(project: SmallProject) -> None:
+    project.land(4, MOST_PIECES + 1)
+    build = project.assay("build")
+    assert build.exit_code == 1
+    assert "Held back  lines: test quantities_are_plausible of gold.fct_lines.quantity failed" in build.stdout
+    assert "Held back  days: test quantities_are_plausible" in build.stdout
+    lines = project.query("select count(*) from gold.fct_lines", file=project.published)
+    ordered = project.query("select sum(line_count) from gold.fct_products", file=project.published)
+    assert (lines, ordered) == ([(4,)], [(5,)])
+    told = project.query(
+        "select table_name, product, is_current, run_id = max(run_id) filter (is_current) over (), why "
+        "from published.tables order by 1",
+        file=project.published,
+    )
+    why = "test quantities_are_plausible of gold.fct_lines.quantity failed"
+    assert told == [
+        ("fct_days", "days", False, False, why),
+        ("fct_lines", "lines", False, False, why),
+        ("fct_products", "products", True, True, None),
+    ]
+    assert re.fullmatch(r"1 of \d+ nodes failed; not published: days, lines", project.runs()[-1][1])
+    project.land(4, 7)
+    assert project.assay("build", "--full-refresh").exit_code == 1, "bronze forgets nothing"
+    change_contract(project, "lines", lambda contract: column(contract, "quantity").pop("quality"))
+    project.assay("contracts", "sync")
+    assert project.assay("build").exit_code == 0
+    assert project.query("select bool_and(is_current) from published.tables", file=project.published) == [
+        (True,)
+    ]
+
+
+def test_a_product_that_was_never_published_is_only_missing(project: SmallProject) -> None:
+    project.published.unlink()
+    project.land(4, MOST_PIECES + 1)
+    assert project.assay("build").exit_code == 1
+    tables = project.query(
+        "select table_name from duckdb_tables() where schema_name = 'gold'", file=project.published
+    )
+    assert tables == [("fct_products",)]
+
+
+LANDED = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "says", "rule_id", "broken", "kept"),
+    [
+        ("Country", {"enum": [{"value": "France"}]}, "unknown_country", "Spain", "France"),
+        ("Country", {"required": True}, "missing_country", " ", "France"),
+        ("Country", {"logicalTypeOptions": {"maxLength": 6}}, "mis_sized_country", "Germany", "France"),
+        ("Country", {"logicalTypeOptions": {"pattern": "^[A-Z]"}}, "misshapen_country", "france", "France"),
+        ("Country", {"logicalType": "integer"}, "mistyped_country", "4.5", "44"),
+        (
+            "Country",
+            {"logicalType": "number", "logicalTypeOptions": {"exclusiveMinimum": 0}},
+            "out_of_range_country",
+            "0",
+            "0.1",
+        ),
+        (
+            "Country",
+            {
+                "quality": [
+                    {
+                        "name": "odd_land",
+                        "metric": "invalidValues",
+                        "arguments": {"validValues": ["O'Land"]},
+                        "mustBe": 0,
+                    }
+                ]
+            },
+            "odd_land",
+            "Oland",
+            "O'Land",
+        ),
+    ],
+)
+def test_landed_rows_that_break_a_producers_contract_go_to_quarantine(
+    project: SmallProject, name: str, says: dict[str, Any], rule_id: str, broken: str, kept: str
+) -> None:
+    change_contract(project, "erp", lambda contract: column(contract, name).update(says))
+    synced = project.assay("contracts", "sync")
+    assert "assay build --full-refresh" in synced.stdout
+    path = project.landing / "erp" / "order_lines" / "landed_at=2025-02-01T02-00-00" / "lines.csv"
+    path.parent.mkdir(parents=True)
+    rows = [
+        f"9{number},P,a thing,1,2025-01-31 08:00:00,1.50,7,{each}\n"
+        for number, each in enumerate((broken, kept))
+    ]
+    path.write_text(LANDED + "".join(rows))
+    build = project.assay("build")
+    assert build.exit_code == 0, build.stdout
+    with duckdb.connect(project.warehouse, read_only=True) as connection:
+        rejected = connection.sql(
+            "select InvoiceNo, rule_ids, Country from silver.slv_order_lines__rejected where InvoiceNo > '9'"
+        ).fetchall()
+        kept_rows = connection.sql(
+            "select order_id from silver.slv_order_lines where order_id like '9%'"
+        ).fetchall()
+    assert (rejected, kept_rows) == ([("90", [rule_id], broken)], [("91",)])
+    assert project.query(f"select count(*) from silver.slv_rules where rule_id = '{rule_id}'") == [(1,)]
+    assert rule_id in build.stdout
+
+
+def test_a_source_that_breaks_its_promises_is_told_and_goes_on(project: SmallProject) -> None:
+    def promise(contract: dict[str, Any]) -> None:
+        contract["slaProperties"] = [
+            {"property": "completeness", "value": 99.9, "unit": "percent"},
+            {"property": "latency", "value": 1, "unit": "h"},
+            {"property": "frequency", "value": 3, "unit": "d"},
+        ]
+        (volume,) = (rule for rule in contract["schema"][0]["quality"] if rule.get("metric") == "rowCount")
+        volume["mustBeBetween"] = [10, 20]
+
+    change_contract(project, "erp", promise)
+    assert project.assay("contracts", "sync").exit_code == 0
+    assert yaml.safe_load((project.root / "dbt_project.yml").read_text())["vars"]["fresh_for"] == {
+        "erp.order_lines": "3d"
+    }
+    build = project.assay("build")
+    assert build.exit_code == 0, build.stdout
+    ledger = project.root / "data" / "ops.duckdb"
+    (test,) = (
+        node
+        for node in nodes_of(ledger, all_runs(ledger)[0].run_id)
+        if node.name == "erp_order_lines_keep_their_promises"
+    )
+    assert (test.status, test.owner) == ("warn", "order management")
+    assert {row["promise"]: (row["promised"], row["observed"]) for row in test.sample} == {
+        "completeness": (0.999, 0.8),
+        "latency in seconds": (3600, 18 * 3600),
+        "least rows a day": (10, 3),
+    }
+
+
+def test_fields_of_json_documents_are_held_to_their_contract(
+    project: SmallProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Paths are read under Debezium's payload, too."""
+    monkeypatch.chdir(project.root)
+    for name in [name for name in os.environ if name.startswith(("ASSAY_", "DBT_"))]:
+        monkeypatch.delenv(name)
+    rules: dict[str, dict[str, Any]] = {
+        "unknown_segment": {"field": ["after", "segment"], "kind": "values", "values": ["vip"]},
+        "missing_op": {"field": ["op"], "kind": "required"},
+    }
+    dbt = Project()
+    conditions = {
+        rule_id: dbt.compiled_inline(
+            f"{{{{ assay._breaks({rule | {'rule_id': rule_id}}, assay._landed_value({rule['field']})) }}}}"
+        )
+        for rule_id, rule in rules.items()
+    }
+    lines = [
+        '{"op": "c", "after": {"segment": "vip"}}',
+        '{"payload": {"op": "c", "after": {"segment": "poor"}}}',
+        '{"after": {"segment": " "}}',
+        "{no json",
+    ]
+    with duckdb.connect() as connection:
+        connection.execute("create table landed as select unnest($1) as line", [lines])
+        found = {
+            rule_id: [value for (value,) in connection.execute(f"select {condition} from landed").fetchall()]
+            for rule_id, condition in conditions.items()
+        }
+    assert found["unknown_segment"] == [False, True, None, None]
+    assert found["missing_op"] == [False, False, True, True]
+
+
+HEAD = "apiVersion: v3.1.0\nkind: DataContract\nid: x\nversion: 1.0.0\nstatus: active\nteam: {name: us}\n"
+TABLE = "schema:\n  - name: t\n    physicalName: gold.t\n    properties:\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "finding"),
+    [
+        ("", "x: is no data contract"),
+        ("a: [", "x:1: is no YAML"),
+        (HEAD + "id: y\n", "x:7: is no YAML: found duplicate key"),
+        (HEAD + "ownr: me\n", "x:7: the standard knows no field 'ownr' here."),
+        (HEAD.replace("v3.1.0", "v9"), "apiVersion: 'v9' is not one of"),
+        (
+            HEAD + TABLE + "      - {name: a, logicalType: string, nullable: true}\n",
+            "x:11: the standard knows no field 'nullable' here.",
+        ),
+        (HEAD + TABLE + "      - {logicalType: string}\n", "'name' is a required property"),
+        (HEAD + TABLE + "      - {name: a}\n", "x:11: schema.0.properties.0 lacks its logicalType."),
+        (
+            HEAD + TABLE + "      - {name: a, logicalType: string, quality: [{metric: nullValues}]}\n",
+            "x:11: schema.0.properties.0.quality.0 needs exactly one of mustBe, mustNotBe,",
+        ),
+        (HEAD + TABLE + "      - {name: a, logicalType: text}\n", "'text' is not one of"),
+    ],
+)
+def test_what_does_not_keep_to_the_standard_is_told_with_its_line(text: str, finding: str) -> None:
+    _, findings = parse("x", text)
+    assert any(finding in str(each) for each in findings), findings
+
+
+def consistent(tmp_path: Path, *texts: str) -> list[str]:
+    for number, text in enumerate(texts):
+        (tmp_path / f"c{number}.odcs.yaml").write_text(text)
+    contracts, findings = read_contracts(tmp_path)
+    assert not findings
+    return [str(finding) for finding in inconsistencies(contracts)]
+
+
+LISTS_TEXT = "{name: r, metric: invalidValues, mustBe: 0, arguments: {validValues: [b]}}"
+COLUMN = "      - {{name: a, logicalType: {}}}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "finding"),
+    [
+        (
+            HEAD + TABLE + COLUMN.format("integer, physicalType: timestamp"),
+            "gold.t.a is integer by logicalType",
+        ),
+        (HEAD + TABLE + COLUMN.format("string") * 2, "gold.t has a twice"),
+        (
+            HEAD + TABLE + COLUMN.format("string, primaryKey: true"),
+            "part of the primary key, and may be NULL",
+        ),
+        (
+            HEAD + TABLE + COLUMN.format("number, logicalTypeOptions: {minimum: 2, maximum: 1}"),
+            "no value is between minimum and maximum",
+        ),
+        (
+            HEAD + TABLE + COLUMN.format(f"integer, quality: [{LISTS_TEXT}]"),
+            "gold.t.a is integer, and 'b', which r lists, is none.",
+        ),
+        (
+            HEAD + TABLE + COLUMN.format("string, quality: [{name: r, type: text, description: be good}]"),
+            "a rule of type 'text' is tested by nobody",
+        ),
+        (
+            HEAD
+            + TABLE
+            + COLUMN.format("string, quality: [{name: r, type: custom, engine: soda, implementation: x}]"),
+            "engine 'soda' is not run here",
+        ),
+        (
+            HEAD.replace("{name: us}", "{members: [{username: a, role: owner}, {username: b, role: Owner}]}"),
+            "x has 2 owners: a, b.",
+        ),
+        (HEAD.replace("team: {name: us}\n", ""), "x has no owner."),
+        (
+            HEAD
+            + TABLE.replace("gold.t", "landing.t")
+            + COLUMN.format("string")
+            + "slaProperties: [{property: latency, value: 1, unit: moons}]\n",
+            "latency has the unit 'moons'",
+        ),
+    ],
+)
+def test_what_contradicts_itself_is_told(tmp_path: Path, text: str, finding: str) -> None:
+    assert any(finding in each for each in consistent(tmp_path, text)), consistent(tmp_path, text)
+
+
+def test_a_table_has_one_owner(tmp_path: Path) -> None:
+    first = HEAD + TABLE + COLUMN.format("string")
+    second = first.replace("id: x", "id: y").replace("name: us", "name: them")
+    (finding,) = consistent(tmp_path, first, second)
+    assert "gold.t has two owners" in finding
+    assert "c1.odcs.yaml:8" in finding
+
+
+def test_nothing_is_written_while_a_contract_is_wrong(project: SmallProject) -> None:
+    change_contract(
+        project,
+        "lines",
+        lambda contract: contract["schema"].append({"name": "no", "physicalName": "gold.no"}),
+    )
+    before = files(project)
+    synced = project.assay("contracts", "sync")
+    assert synced.exit_code == 1
+    assert "gold.no is no model of schema gold. Correct physicalName" in synced.stdout
+    assert files(project) == before
+
+
+def test_a_rule_left_to_silver_must_be_there(project: SmallProject) -> None:
+    rule = {
+        "name": "invented",
+        "type": "text",
+        "description": "Never",
+        "customProperties": [{"property": "checkedBy", "value": "silver"}],
+    }
+    change_contract(project, "erp", lambda contract: contract["schema"][0]["quality"].append(rule))
+    checked = project.assay("contracts", "check")
+    assert "leaves the rule invented to silver, where no SQL names it" in checked.stdout
+
+
+def test_data_that_is_not_as_its_contract_says_is_found(project: SmallProject) -> None:
+    path = project.landing / "erp" / "order_lines" / "landed_at=2025-02-01T02-00-00" / "lines.csv"
+    path.parent.mkdir(parents=True)
+    path.write_text(
+        LANDED.replace("Country", "Country,Mood") + "91,P,a thing,1,2025-01-31 08:00:00,1.50,7,France,good\n"
+    )
+    assert project.assay("build").exit_code == 0
+    with duckdb.connect(project.warehouse) as connection:
+        connection.execute("alter table gold.fct_products alter line_count type integer")
+    checked = project.assay("contracts", "check")
+    assert checked.exit_code == 1
+    assert (
+        "landing.erp__order_lines has landed with a column Mood that the contract does not name"
+        in checked.stdout
+    )
+    assert "gold.fct_products.line_count is bigint; in the warehouse it is integer." in checked.stdout
+
+
+def test_tables_without_a_contract_are_named(project: SmallProject) -> None:
+    contract_file(project, "products").unlink()
+    checked = project.assay("contracts", "check")
+    assert checked.exit_code == 1
+    assert "assay contracts adopt fct_products --product <product>" in checked.stdout
+
+
+def test_a_project_without_contracts_says_how_to_begin(project: SmallProject) -> None:
+    shutil.rmtree(project.root / "contracts")
+    checked = project.assay("contracts", "check")
+    assert checked.exit_code == 2
+    assert "assay contracts adopt" in checked.stderr
+
+
+Change = Callable[[dict[str, Any]], Any]
+NEW = {"name": "n", "logicalType": "string"}
+RULE = {"name": "r", "metric": "invalidValues", "arguments": {"validValues": ["a", "b"]}, "mustBe": 0}
+
+
+def with_column(**says: Any) -> Change:
+    return lambda contract: column(contract, "quantity").update(says)
+
+
+def with_level(name: str, value: Any) -> Change:
+    return lambda contract: contract.update(slaProperties=[{"property": name, "value": value, "unit": "d"}])
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "rule", "is_breaking"),
+    [
+        (None, lambda contract: contract["schema"].pop(), "table-removed", True),
+        (None, lambda contract: contract["schema"].append({"name": "n"}), "table-added", False),
+        (None, lambda contract: contract["schema"][0]["properties"].pop(), "column-removed", True),
+        (
+            None,
+            lambda contract: contract["schema"][0]["properties"].append(NEW),
+            "column-added",
+            False,
+        ),
+        (None, with_column(physicalType="varchar"), "type-changed", True),
+        (None, with_column(physicalType="bigint"), "type-widened", False),
+        (None, with_column(required=True), "required-added", False),
+        (with_column(required=True), with_column(required=False), "required-dropped", True),
+        (None, with_column(quality=[]), "rule-removed", True),
+        (with_column(quality=[]), with_column(quality=[RULE]), "rule-added", False),
+        (
+            with_column(quality=[RULE]),
+            with_column(quality=[RULE | {"arguments": {"validValues": ["a"]}}]),
+            "rule-changed",
+            False,
+        ),
+        (
+            with_column(quality=[RULE]),
+            with_column(quality=[RULE | {"arguments": {"validValues": ["a", "c"]}}]),
+            "rule-changed",
+            True,
+        ),
+        (
+            with_column(logicalTypeOptions={"minimum": 1}),
+            with_column(logicalTypeOptions={"minimum": 0}),
+            "bounds-changed",
+            True,
+        ),
+        (
+            with_column(logicalTypeOptions={"maximum": 9}),
+            with_column(logicalTypeOptions={"maximum": 8}),
+            "bounds-changed",
+            False,
+        ),
+        (with_level("frequency", 1), with_level("frequency", 2), "service-level-changed", True),
+        (with_level("completeness", 99), with_level("completeness", 99.9), "service-level-changed", False),
+        (None, with_level("endOfSupport", "2099-01-01"), "end-announced", False),
+        (None, lambda contract: contract.update(team={"name": "others"}), "owner-changed", False),
+        (None, with_column(description="Pieces."), None, False),
+    ],
+)
+def test_changes_are_breaking_where_less_is_promised(
+    project: SmallProject, before: Change | None, after: Change, rule: str | None, is_breaking: bool
+) -> None:
+    if before:
+        change_contract(project, "lines", before)
+    old = project.root / "old.odcs.yaml"
+    shutil.copy(contract_file(project, "lines"), old)
+    change_contract(project, "lines", after)
+    result = project.assay("contracts", "diff", str(old), str(contract_file(project, "lines")))
+    assert result.exit_code == int(is_breaking), result.output
+    if rule:
+        assert f"{'BREAKING' if is_breaking else 'fine    '}  {rule}" in result.stdout
+    else:
+        assert result.stdout.strip() == "No changes."
+    assert ("version-not-raised" in result.stdout) == is_breaking
+
+
+def test_a_breaking_change_under_a_new_major_version_is_told_all_the_same(project: SmallProject) -> None:
+    old = project.root / "old.odcs.yaml"
+    shutil.copy(contract_file(project, "lines"), old)
+
+    def change(contract: dict[str, Any]) -> None:
+        contract["version"] = "2.0.0"
+        contract["schema"][0]["properties"].pop()
+
+    change_contract(project, "lines", change)
+    result = project.assay("contracts", "diff", str(old), str(contract_file(project, "lines")))
+    assert result.exit_code == 1
+    assert "1 breaking of 1 changes." in result.stdout
