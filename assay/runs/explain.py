@@ -27,10 +27,10 @@ _REMEDIES = {
     "relationships": "Land what the rows refer to; it may only be late.",
     "ranges_do_not_overlap": "Look for two states of one entity at one instant: of a change log that came in "
     "another order than it was written.",
-    "source_keeps_its_promises": "Ask the source's owner to keep the contract, or agree on another: its file in "
-    "contracts/ says what is promised.",
-    "values_are_complete": "Look in the rows' source for what became of the values; the contract says how many "
-    "may be absent.",
+    "source_keeps_its_promises": "Ask the source's owner to keep the contract, or agree on another: its "
+    "file in contracts/ says what is promised.",
+    "values_are_complete": "Look in the rows' source for what became of the values; the contract says how "
+    "many may be absent.",
     "holds_rows_if_landed": "Look at what silver rejected: a rule may reject all that landed.",
 }
 # How names of tests of dbt-expectations end that claim the same.
