@@ -25,13 +25,17 @@ class Unenforceable(Exception):
 
 @dataclass(frozen=True)
 class DbtTest:
-    """A generic test as a model's YAML has it; `column` is None where it is about the table."""
+    """A generic test as a model's YAML has it; `column` is None where it is about the table.
+
+    `contract` names the contract of a source whose promises it tests.
+    """
 
     name: str
     macro: str
     arguments: dict[str, Any] = field(default_factory=dict)
     column: str | None = None
     warns: bool = False
+    contract: str | None = None
 
     @property
     def entry(self) -> dict[str, Any]:
@@ -39,8 +43,11 @@ class DbtTest:
         body: dict[str, Any] = {"name": self.name}
         if self.arguments:
             body["arguments"] = self.arguments
-        if self.warns:
-            body["config"] = {"severity": "warn"}
+        config: dict[str, Any] = {"severity": "warn"} if self.warns else {}
+        if self.contract:
+            config["meta"] = {"contract": self.contract}
+        if config:
+            body["config"] = config
         return {self.macro: body}
 
 

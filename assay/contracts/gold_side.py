@@ -62,12 +62,14 @@ def _declared(test: Any, column: str | None) -> DbtTest:
         return DbtTest(test, test, {}, column)
     ((macro, body),) = test.items()
     body = body or {}
+    config = body.get("config") or {}
     return DbtTest(
         name=str(body.get("name") or macro),
         macro=str(macro),
         arguments=plain(body.get("arguments") or {}),
         column=column,
-        warns=str((body.get("config") or {}).get("severity", "error")).lower() == "warn",
+        warns=str(config.get("severity", "error")).lower() == "warn",
+        contract=(config.get("meta") or {}).get("contract"),
     )
 
 

@@ -71,7 +71,11 @@ def promise_test(contract: Contract, table: Table) -> DbtTest | None:
     if not arguments:
         return None
     return DbtTest(
-        f"{snake(contract.id)}_{snake(table.name)}_keep_their_promises", PROMISES, arguments, warns=True
+        f"{snake(contract.id)}_{snake(table.name)}_keep_their_promises",
+        PROMISES,
+        arguments,
+        warns=True,
+        contract=contract.id,
     )
 
 

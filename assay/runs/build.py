@@ -20,6 +20,7 @@ from assay.online.sync import Synced, sync
 from assay.runs import ledger
 from assay.runs.account import Account, read_account
 from assay.runs.code_version import code_version
+from assay.runs.contract_ledger import ContractState, contract_states, record_contracts
 from assay.runs.dbt_run import DbtOutcome, run_dbt
 from assay.runs.display import Display
 from assay.runs.failures import Verdict, judge, plain_message
@@ -150,36 +151,42 @@ def _recorded_build(options: Options, places: Places, display: Display) -> Repor
         ledger.record(places.ledger, run)
 
     nodes: list[NodeResult] = []
+    kept: list[ContractState] = []
     try:
         with listening(display.loaded):
             outcome = run_dbt(
                 _dbt_arguments(options), warehouse=places.warehouse, on_start=begin, watcher=display
             )
         if outcome.results:
-            manifest = _target_path(options) / "manifest.json"
-            nodes = node_results(outcome.results, places.warehouse, owners(manifest))
+            owner_of = owners(_target_path(options) / "manifest.json")
+            nodes = node_results(outcome.results, places.warehouse, owner_of)
         report = _conclude(options, places, run, outcome)
+        if report.products.product_of:
+            kept = contract_states(outcome.results, report.products, owner_of)
     except BaseException as error:
         fault = known_fault(error)
         run.message = str(fault or error) or type(error).__name__
         if run.run_id:
             _end(run, "failed")
             # Who has interrupted it knows.
-            for warning in _record(places, run, nodes, alert=not isinstance(error, KeyboardInterrupt)):
+            for warning in _record(places, run, nodes, kept, alert=not isinstance(error, KeyboardInterrupt)):
                 display.say(f"Warning: {warning}")
         if isinstance(error, KeyboardInterrupt):
             raise Fault("Interrupted: nothing is published. Build again to go on.", INTERRUPTED) from error
         raise fault or error from error
     _end(run, "failed" if report.failed else "succeeded")
-    report.warnings += _record(places, run, nodes)
+    report.warnings += _record(places, run, nodes, kept)
     return report
 
 
-def _record(places: Places, run: Run, nodes: list[NodeResult], *, alert: bool = True) -> list[str]:
+def _record(
+    places: Places, run: Run, nodes: list[NodeResult], kept: list[ContractState], *, alert: bool = True
+) -> list[str]:
     """Write down a run that has ended and tell people what it changed; return what went wrong with that."""
     try:
         ledger.record(places.ledger, run)
         record_nodes(places.ledger, run.run_id, nodes)
+        record_contracts(places.ledger, run.run_id, kept)
         if not run.as_of:
             write_metrics(places.ledger.parent, run, nodes)
     except (Fault, duckdb.Error, OSError) as error:

@@ -20,6 +20,7 @@ from assay.contracts.consistency import inconsistencies
 from assay.contracts.contract import read_contracts
 from assay.contracts.document import parse
 from assay.features.project import Project
+from assay.runs.contract_ledger import ContractState, contracts_now
 from assay.runs.ledger import all_runs
 from assay.runs.node_ledger import nodes_of
 
@@ -151,6 +152,14 @@ def test_a_broken_contract_stops_its_product_and_what_rests_on_it_alone(project:
     lines = project.query("select count(*) from gold.fct_lines", file=project.published)
     ordered = project.query("select sum(line_count) from gold.fct_products", file=project.published)
     assert (lines, ordered) == ([(4,)], [(5,)])
+    states = {state.contract: state for state, _ in contracts_now(project.root / "data" / "ops.duckdb")}
+    assert {name: state.status for name, state in states.items()} == {
+        "days": "broken",
+        "erp": "kept",
+        "lines": "broken",
+        "products": "kept",
+    }
+    assert states["lines"].owner == "lines team"
     told = project.query(
         "select table_name, product, is_current, run_id = max(run_id) filter (is_current) over (), why "
         "from published.tables order by 1",
@@ -264,6 +273,10 @@ def test_a_source_that_breaks_its_promises_is_told_and_goes_on(project: SmallPro
     build = project.assay("build")
     assert build.exit_code == 0, build.stdout
     ledger = project.root / "data" / "ops.duckdb"
+    (erp,) = (each for each in contracts_now(ledger) if each[0].side == "source")
+    why = "erp_order_lines_keep_their_promises: 3 promises broken"
+    assert erp[0] == ContractState("erp", "source", "order management", "broken", why)
+    assert erp[1] == all_runs(ledger)[0].started_at
     (test,) = (
         node
         for node in nodes_of(ledger, all_runs(ledger)[0].run_id)
