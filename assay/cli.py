@@ -86,7 +86,7 @@ def build(
         float, typer.Option(min=0, metavar="SECONDS", help="How long to wait for another build to end.")
     ] = 600,
 ) -> None:
-    """Load new files, build and test the warehouse, and publish gold if everything passes."""
+    """Load new files, build and test the warehouse, and publish the products of gold that pass."""
     with faults_as_messages():
         from assay.runs.places import require_project
 
