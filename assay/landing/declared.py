@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import yaml
 
+from assay.landing.schema.logical_types import LOGICAL_TYPES, LogicalType
+
 Format = Literal["csv", "jsonl"]
+Mode = Literal["evolve", "freeze", "discard_value", "discard_row"]
+MODES: tuple[Mode, ...] = get_args(Mode)
+Difference = Literal["new", "lost", "type"]
+DIFFERENCES: tuple[Difference, ...] = get_args(Difference)
+_SETTINGS = {"format", "optional", "schema_mode", "types", "keys", "aliases"}
 
 
 class DeclarationError(Exception):
@@ -20,7 +28,10 @@ class LandingTable:
     """One folder `<source>/<name>/` of the landing zone, and how its files are read.
 
     `columns` are the columns of a CSV file, in the order of the YAML; JSON lines have none, since the
-    document is kept whole. Files may lack the columns named in `optional`.
+    document is kept whole. `types` says what values read as: those of columns, or of a document's keys by
+    their paths, such as `properties.price`. Files may lack what `optional` names, and may call columns by the
+    names that are keys of `aliases`. `modes` says what becomes of files that differ from all this, by the
+    kind of the difference.
     """
 
     source: str
@@ -28,6 +39,22 @@ class LandingTable:
     format: Format
     columns: tuple[str, ...] = ()
     optional: frozenset[str] = frozenset()
+    modes: Mapping[Difference, Mode] = field(default_factory=dict, hash=False)
+    types: Mapping[str, LogicalType] = field(default_factory=dict, hash=False)
+    aliases: Mapping[str, str] = field(default_factory=dict, hash=False)
+    owner: str | None = None
+    #: The YAML file that declares it.
+    declared_in: Path | None = field(default=None, compare=False)
+
+    def mode_of(self, difference: Difference) -> Mode:
+        """What becomes of files that differ so; by default they evolve, unless a CSV file lacks columns."""
+        default: Mode = "freeze" if self.format == "csv" and difference == "lost" else "evolve"
+        return self.modes.get(difference, default)
+
+    @property
+    def expected(self) -> tuple[str, ...]:
+        """Columns, or keys by their paths, that are declared; none of JSON lines whose keys are not."""
+        return self.columns if self.format == "csv" else tuple(self.types)
 
     @property
     def relation(self) -> str:
@@ -42,30 +69,92 @@ def declared_tables(models: Path) -> dict[tuple[str, str], LandingTable]:
         (source, table) -> LandingTable.
 
     Raises:
-        DeclarationError: a `landing` entry with an unknown format, or a CSV table without columns.
+        DeclarationError: a `landing` entry with an unknown setting, format, mode or type, or a CSV table
+            without columns.
     """
     tables = {}
     for path in sorted([*models.rglob("*.yml"), *models.rglob("*.yaml")]):
-        for source in (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("sources") or []:
+        text = path.read_text(encoding="utf-8")
+        # Most declare none, and reading YAML takes longer than landing a small file.
+        for source in yaml.safe_load(text).get("sources") or [] if "sources:" in text else []:
             for table in source.get("tables") or []:
                 landing = table.get("config", {}).get("meta", {}).get("landing")
                 if landing:
-                    declared = _landing_table(path, source["name"], table, landing)
+                    declared = _landing_table(path, source, table, landing)
                     tables[declared.source, declared.name] = declared
     return tables
 
 
-def _landing_table(path: Path, source: str, table: dict[str, Any], landing: dict[str, Any]) -> LandingTable:
-    where = f"{path}: {source}.{table['name']}"
+def _landing_table(
+    path: Path, source: dict[str, Any], table: dict[str, Any], landing: dict[str, Any]
+) -> LandingTable:
+    where = f"{path}: {source['name']}.{table['name']}"
     if landing.get("format") not in ("csv", "jsonl"):
         raise DeclarationError(
             f"{where}: landing.format is {landing.get('format')!r}; it must be csv or jsonl."
         )
-    columns: tuple[str, ...] = ()
-    if landing["format"] == "csv":
-        columns = tuple(column["name"] for column in table.get("columns") or [])
-        if not columns:
-            raise DeclarationError(f"{where}: a CSV landing table needs its columns listed.")
+    is_csv = landing["format"] == "csv"
+    _refuse(where, "landing", set(landing) - _SETTINGS, _SETTINGS)
+    columns = tuple(column["name"] for column in table.get("columns") or []) if is_csv else ()
+    if is_csv and not columns:
+        raise DeclarationError(f"{where}: a CSV landing table needs its columns listed.")
+    modes = _modes(where, landing.get("schema_mode", {}))
+    word, other = ("types", "keys") if is_csv else ("keys", "types")
+    if other in landing:
+        raise DeclarationError(f"{where}: {landing['format']} has landing.{word}, not landing.{other}.")
+    types, aliases = landing.get(word) or {}, landing.get("aliases") or {}
+    for name, logical_type in types.items():
+        if logical_type not in LOGICAL_TYPES:
+            raise DeclarationError(
+                f"{where}: landing.{word} says {name} is {logical_type!r}; "
+                f"it must be {_one_of(LOGICAL_TYPES)}."
+            )
+    if is_csv:
+        _refuse(where, "landing.types", set(types) - set(columns), columns)
+        _refuse(
+            where,
+            "landing.aliases, as names to read others as,",
+            set(aliases.values()) - set(columns),
+            columns,
+        )
+    elif aliases:
+        raise DeclarationError(f"{where}: landing.aliases is for CSV; name the other key under landing.keys.")
     return LandingTable(
-        source, table["name"], landing["format"], columns, frozenset(landing.get("optional", []))
+        source["name"],
+        table["name"],
+        landing["format"],
+        columns,
+        frozenset(landing.get("optional") or []),
+        modes,
+        types,
+        aliases,
+        _owner(table) or _owner(source),
+        path,
     )
+
+
+def _modes(where: str, declared: Any) -> dict[Difference, Mode]:
+    """Read a mode for all differences, or one for each kind of them."""
+    modes = declared if isinstance(declared, dict) else dict.fromkeys(DIFFERENCES, declared)
+    _refuse(where, "landing.schema_mode", set(modes) - set(DIFFERENCES), DIFFERENCES)
+    for mode in modes.values():
+        if mode not in MODES:
+            raise DeclarationError(f"{where}: landing.schema_mode is {mode!r}; it must be {_one_of(MODES)}.")
+    return modes
+
+
+def _refuse(where: str, what: str, strange: set[str], known: Iterable[str]) -> None:
+    if strange:
+        raise DeclarationError(
+            f"{where}: {what} has {', '.join(sorted(strange))}; it may have {_one_of(known)}."
+        )
+
+
+def _one_of(words: Iterable[str]) -> str:
+    *others, last = words if isinstance(words, tuple) else sorted(words)
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def _owner(declared: dict[str, Any]) -> str | None:
+    owner = ((declared.get("config") or {}).get("meta") or {}).get("owner")
+    return str(owner) if owner else None

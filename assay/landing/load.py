@@ -17,10 +17,18 @@ import pyarrow as pa
 
 from assay.landing.declared import LandingTable, declared_tables
 from assay.landing.discover import LandingFile, discover
-from assay.landing.formats.rows import Tally, UnreadableFile, arrow_schema
+from assay.landing.formats.rows import Tally, UnreadableFile, arrow_schema, verdict_columns
 from assay.landing.read import read_file
+from assay.landing.schema import expected, sightings
+from assay.landing.schema.acceptance import take_accepted
+from assay.landing.schema.changes import Change
+from assay.landing.schema.expected import Expected
+from assay.landing.schema.find import find_changes, landed_rows, needs_all_rows
+from assay.landing.schema.sightings import keep_sightings
+from assay.landing.schema.treat import set_aside
 
 _BYTES_A_TRANSACTION = 256 << 20
+_ROWS_LOOKED_AT_OF_A_BATCH = 50
 
 # Files are told apart by path and content: the same path with other content is a new version.
 # landing.signatures spares reading a file again only to find that nothing changed.
@@ -64,6 +72,10 @@ class _Version:
     status: str = "loaded"
     tally: Tally = field(default_factory=Tally)
 
+    def fail(self, error: str) -> None:
+        """Say why it cannot be loaded; none of its lines counts."""
+        self.status, self.error, self.tally = "failed", error, Tally()
+
     @property
     def outcome(self) -> tuple[int, str, str | None]:
         return self.number, self.status, self.error
@@ -96,10 +108,11 @@ def load_new_files(
         LandingFolderMissing: there is no such folder.
         DeclarationError: a landing table is declared wrongly.
     """
-    connection.execute(_SCHEMA)
+    connection.execute(_SCHEMA + expected.SCHEMA + sightings.SCHEMA)
     tables = declared_tables(models)
     for table in tables.values():
         _create_table(connection, table)
+    take_accepted(connection, tables, loaded_at)
     loader = _Loader(connection, tables, run_id, loaded_at)
     pending = [version for file in discover(landing) if (version := loader.version_to_load(file))]
     loader.remember_touched()
@@ -135,13 +148,19 @@ def _by_size(versions: Iterator[_Version]) -> Iterator[list[_Version]]:
 def _create_table(connection: duckdb.DuckDBPyConnection, table: LandingTable) -> None:
     """Create the table of rows; a column declared since then is added, and filled from `other_values`."""
     wanted = arrow_schema(table)
+    verdicts = verdict_columns(table)
     types = {pa.int64(): "bigint", pa.string(): "varchar"}
     packed = {"line": " using compression zstd"} if _can_pack(connection) else {}
     columns = ", ".join(
-        f'"{column.name}" {types[column.type]}{packed.get(column.name, "")}' for column in wanted
+        [f'"{column.name}" {types[column.type]}{packed.get(column.name, "")}' for column in wanted]
+        + [f'"{name}" varchar' for name in verdicts]
     )
     connection.execute(f'create table if not exists landing."{table.relation}" ({columns})')
     present = {row[0] for row in connection.execute(f'describe landing."{table.relation}"').fetchall()}
+    for name in verdicts:
+        connection.execute(
+            f'alter table landing."{table.relation}" add column if not exists "{name}" varchar'
+        )
     for name in [name for name in wanted.names if name not in present]:
         connection.begin()
         connection.execute(f'alter table landing."{table.relation}" add column "{name}" varchar')
@@ -179,6 +198,7 @@ class _Loader:
         self._tables = tables
         self._run_id = run_id
         self._loaded_at = loaded_at
+        self._expected: dict[str, Expected] = {}
         self.touched: list[LandingFile] = []
         self._signatures = dict(connection.execute("from landing.signatures").fetchall())
         self._known: dict[str, dict[str | None, tuple[int, str, str | None]]] = {}
@@ -232,12 +252,16 @@ class _Loader:
                 for version in versions:
                     version.status, version.error = "unknown_table", _unknown_table(version.file)
             else:
-                batches = pa.RecordBatchReader.from_batches(arrow_schema(table), _rows(table, versions))
+                sample: list[pa.RecordBatch] = []
+                batches = pa.RecordBatchReader.from_batches(
+                    arrow_schema(table), _rows(table, versions, sample)
+                )
                 self._connection.register("landed_batches", batches)
                 self._connection.execute(
                     f'insert into landing."{table.relation}" by name select * from landed_batches'
                 )
                 self._connection.unregister("landed_batches")
+                self._look_at_schema(table, versions, sample)
                 failed = [version.file_id for version in versions if version.status == "failed"]
                 if failed:
                     self._connection.execute(
@@ -248,6 +272,37 @@ class _Loader:
         except BaseException:
             self._connection.rollback()
             raise
+
+    def _look_at_schema(
+        self, table: LandingTable, versions: list[_Version], sample: list[pa.RecordBatch]
+    ) -> None:
+        """Find, deal with and write down how files differ from what is declared."""
+        files = {version.file_id: version for version in versions if version.status == "loaded"}
+        if table.relation not in self._expected:
+            self._expected[table.relation] = Expected(self._connection, table)
+        expectation = self._expected[table.relation]
+        if needs_all_rows(table):
+            rows = landed_rows(table, files)
+        else:
+            rows = "looked_at"
+            looked_at = pa.Table.from_batches(sample, arrow_schema(table)).combine_chunks()
+            self._connection.register(rows, looked_at)
+        tallies = {file_id: version.tally for file_id, version in files.items()}
+        changes = find_changes(self._connection, table, expectation, tallies, rows)
+        for file_id, found in changes.items():
+            if any(change.mode(table) == "freeze" for change in found):
+                files[file_id].fail(_refusal(table, found))
+        set_aside(
+            self._connection,
+            table,
+            {
+                file_id: [(change, change.mode(table)) for change in found]
+                for file_id, found in changes.items()
+                if files[file_id].status == "loaded"
+            },
+        )
+        keep_sightings(self._connection, table, changes)
+        expectation.keep()
 
     def _record(self, versions: list[_Version]) -> None:
         self._remember([version.file for version in versions if version.status == "loaded"])
@@ -307,17 +362,37 @@ class _Loader:
         self._connection.unregister("replacement_rows")
 
 
-def _rows(table: LandingTable, versions: list[_Version]) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of all files; the caller takes out again those of one that turns out unreadable."""
+def _rows(
+    table: LandingTable, versions: list[_Version], sample: list[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of all files, and note some of them in `sample`.
+
+    The caller takes out again those of a file that turns out unreadable.
+    """
     for version in versions:
         try:
             if version.error:
                 raise UnreadableFile(version.error)
-            yield from read_file(version.file, table, version.file_id, version.tally)
+            for batch in read_file(version.file, table, version.file_id, version.tally):
+                sample.append(_some_rows(batch))
+                yield batch
             if version.file.has_changed():
                 raise UnreadableFile("The file changed while it was being read: the next run loads it.")
         except UnreadableFile as error:
-            version.status, version.error, version.tally = "failed", str(error), Tally()
+            version.fail(str(error))
+
+
+def _some_rows(batch: pa.RecordBatch) -> pa.RecordBatch:
+    every = -(-batch.num_rows // _ROWS_LOOKED_AT_OF_A_BATCH)
+    return batch if every <= 1 else batch.take(pa.array(range(0, batch.num_rows, every)))
+
+
+def _refusal(table: LandingTable, changes: Iterable[Change]) -> str:
+    name = f"{table.source}.{table.name}"
+    return (
+        f"The file {'; '.join(map(str, changes))}: send it as {name} is declared, "
+        f"or accept the change: assay schema accept {name}"
+    )
 
 
 def _unknown_table(file: LandingFile) -> str:

@@ -5,6 +5,7 @@
     select
         {{ assay.as_landed() }},
         malformed_reason,
+        schema_conflict,
         contract_rule_ids,
         envelope = 'null' as is_tombstone,
         left(ltrim(envelope), 1) = '{' as is_object,
@@ -37,7 +38,7 @@
         from (
             -- With schemas enabled, the converter puts the change under `payload`.
             select *, trim(coalesce(case when json_valid(line) then json_extract(line, '$.payload') end::varchar, line)) as envelope
-            from ({{ assay.rows_to_check(bronze) }}) as landed
+            from ({{ assay.documents_to_check(bronze) }}) as landed
         ) as landed
     ) as landed
 {%- endmacro %}

@@ -1,6 +1,7 @@
 {% macro debezium_rules(key, content={}) -%}
     {%- set structure = {
         'malformed_row': 'malformed_reason is not null',
+        'schema_changed': 'schema_conflict is not null',
         'tombstone': 'is_tombstone',
         'malformed_json': 'not is_json',
         'not_an_object': 'not is_object',

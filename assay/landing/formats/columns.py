@@ -17,17 +17,20 @@ ROWS_A_BATCH = 50_000
 _DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
-def check_header(header: list[str], line: str, file: LandingFile, table: LandingTable) -> None:
-    """Refuse a file whose columns, or Hive-style folders, are not those its table needs.
+def check_header(
+    header: list[str], line: str, file: LandingFile, table: LandingTable, tally: Tally
+) -> list[str]:
+    """Return the names by which a file's columns are read, and note what differs from what is declared.
 
     Args:
         header: the file's column names.
         line: the header's line as it stands in the file, to tell a wrong delimiter by.
-        file: the file, whose folders may give columns.
+        file: the file, whose Hive-style folders may give columns.
         table: what is declared.
+        tally: is told which columns nobody declared, and which are lost.
 
     Raises:
-        UnreadableFile: a column is named twice or missing, or the delimiter is no comma.
+        UnreadableFile: a column is named twice, the delimiter is no comma, or no column is one declared.
     """
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:
@@ -35,18 +38,32 @@ def check_header(header: list[str], line: str, file: LandingFile, table: Landing
             f"The header names {', '.join(name or 'an empty name' for name in twice)} twice: "
             "send the file with each column once."
         )
-    missing = [
+    names = _as_declared(header, table)
+    tally.lost_columns = [
         name
         for name in table.columns
-        if name not in header and name not in table.optional and name not in file.folders
+        if name not in names and name not in table.optional and name not in file.folders
     ]
-    if not missing:
-        return
-    check_delimiter(header, line, table)
-    raise UnreadableFile(
-        f"The header lacks {', '.join(missing)} (it has {', '.join(header)}): "
-        "send the file with these columns, or name them under landing.optional where the source is declared."
-    )
+    tally.unexpected_columns = [name for name in names if name not in table.columns]
+    if tally.lost_columns:
+        check_delimiter(header, line, table)
+        if not set(names) & set(table.columns):
+            raise UnreadableFile(
+                f"The header has none of the columns declared (it has {', '.join(header)}): "
+                f"send the file with {', '.join(tally.lost_columns)}."
+            )
+    return names
+
+
+def _as_declared(header: list[str], table: LandingTable) -> list[str]:
+    """Put declared names in place of their aliases, unless the file has the declared name as well."""
+    taken = set(header)
+    names = []
+    for name in header:
+        declared = table.aliases.get(name, name)
+        names.append(name if declared in taken else declared)
+        taken.add(names[-1])
+    return names
 
 
 def check_delimiter(header: list[str], line: str, table: LandingTable) -> None:
@@ -65,8 +82,7 @@ def batch_builder(
     """Return what turns parsed records into a batch; malformed lines stand after the well-formed ones."""
     schema = arrow_schema(table)
     position = {name: index for index, name in enumerate(header)}
-    unexpected = [name for name in header if name not in table.columns]
-    tally.unexpected_columns = unexpected
+    unexpected = tally.unexpected_columns
 
     def build(
         numbers: list[int], records: list[list[str]], malformed: list[tuple[int, str, str]]

@@ -68,7 +68,7 @@ def read_csv(
     header = _read_header(lines, table, tally)
     if not header:
         return
-    check_header(header, lines.taken[0][0], file, table)
+    header = check_header(header, lines.taken[0][0], file, table, tally)
     build = batch_builder(header, file, table, file_id, tally)
 
     reader = csv.reader(lines, strict=True)

@@ -25,7 +25,7 @@ def read_parquet(
     parquet = pq.ParquetFile(source)
     header = parquet.schema_arrow.names
     if table.format == "csv":
-        check_header(header, "", file, table)
+        header = check_header(header, "", file, table, tally)
     build = batch_builder(header, file, table, file_id, tally) if table.format == "csv" else None
     for batch in parquet.iter_batches(ROWS_A_BATCH):
         first = tally.lines + 1

@@ -30,6 +30,7 @@ class Tally:
     rows: int = 0
     malformed_rows: int = 0
     unexpected_columns: list[str] = field(default_factory=list)
+    lost_columns: list[str] = field(default_factory=list)
 
 
 def arrow_schema(table: LandingTable) -> pa.Schema:
@@ -46,6 +47,11 @@ def arrow_schema(table: LandingTable) -> pa.Schema:
             pa.field("malformed_reason", pa.string()),
         ]
     )
+
+
+def verdict_columns(table: LandingTable) -> list[str]:
+    """Columns of a landing table that say what its schema's mode made of a row; NULL in most."""
+    return ["schema_conflict"] if table.format == "csv" else ["line_as_declared", "schema_conflict"]
 
 
 def decode(raw: bytes) -> tuple[str, str | None]:

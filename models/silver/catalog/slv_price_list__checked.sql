@@ -19,6 +19,7 @@ typed as (
     select
         {{ as_landed() }},
         malformed_reason,
+        schema_conflict,
         contract_rule_ids,
         {{ filled('product_id') }} as product_id,
         {{ strict_number('unit_price', 'decimal(18, 4)') }} as unit_price,
@@ -44,7 +45,10 @@ final as (
         claimed_at,
         available_at,
         {{ broken_rules(
-            structure={'malformed_row': 'malformed_reason is not null'},
+            structure={
+                'malformed_row': 'malformed_reason is not null',
+                'schema_changed': 'schema_conflict is not null',
+            },
             content={
                 'missing_product_id': 'product_id is null',
                 'invalid_unit_price': 'unit_price is null',

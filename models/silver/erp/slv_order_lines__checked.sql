@@ -20,6 +20,7 @@ typed as (
         {{ as_landed() }},
         content_hash,
         malformed_reason,
+        schema_conflict,
         contract_rule_ids,
         {{ filled('InvoiceNo') }} as order_id,
         {{ filled('StockCode') }} as product_id,
@@ -64,7 +65,10 @@ final as (
         claimed_at,
         available_at,
         {{ broken_rules(
-            structure={'malformed_row': 'malformed_reason is not null'},
+            structure={
+                'malformed_row': 'malformed_reason is not null',
+                'schema_changed': 'schema_conflict is not null',
+            },
             content={
                 'missing_invoice_no': 'order_id is null',
                 'missing_stock_code': 'product_id is null',

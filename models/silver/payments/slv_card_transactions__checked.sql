@@ -19,6 +19,7 @@ typed as (
     select
         {{ as_landed() }},
         malformed_reason,
+        schema_conflict,
         contract_rule_ids,
         {{ filled('cc_num') }} as card_id,
         {{ filled('trans_num') }} as transaction_number,
@@ -81,7 +82,10 @@ final as (
         claimed_at,
         available_at,
         {{ broken_rules(
-            structure={'malformed_row': 'malformed_reason is not null'},
+            structure={
+                'malformed_row': 'malformed_reason is not null',
+                'schema_changed': 'schema_conflict is not null',
+            },
             content={
                 'missing_card': 'card_id is null',
                 'invalid_card_number': "not regexp_full_match(card_id, '[0-9]{8,19}')",

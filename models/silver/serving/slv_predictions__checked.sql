@@ -10,7 +10,7 @@
 
 with landed as (
 
-    {{ rows_to_check(ref('brz_serving__predictions')) }}
+    {{ documents_to_check(ref('brz_serving__predictions')) }}
 
 ),
 
@@ -77,6 +77,7 @@ final as (
         {{ broken_rules(
             structure={
                 'malformed_row': 'malformed_reason is not null',
+                'schema_changed': 'schema_conflict is not null',
                 'malformed_json': 'not is_json',
                 'not_an_object': "prediction_id is null and left(ltrim(line), 1) <> '{'",
             },

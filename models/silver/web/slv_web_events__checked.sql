@@ -10,7 +10,7 @@
 
 with landed as (
 
-    {{ rows_to_check(ref('brz_web__events')) }}
+    {{ documents_to_check(ref('brz_web__events')) }}
 
 ),
 
@@ -81,6 +81,7 @@ final as (
         {{ broken_rules(
             structure={
                 'malformed_row': 'timed.malformed_reason is not null',
+                'schema_changed': 'timed.schema_conflict is not null',
                 'malformed_json': 'not timed.is_json',
                 'not_an_object': "timed.message_id is null and left(ltrim(timed.line), 1) <> '{'",
             },

@@ -1,0 +1,167 @@
+"""Find how the columns or keys of files differ from those expected."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+import duckdb
+
+from assay.landing.declared import DIFFERENCES, Difference, LandingTable
+from assay.landing.formats.rows import Tally
+from assay.landing.schema.changes import Change, Kind
+from assay.landing.schema.expected import Expected
+from assay.landing.schema.logical_types import LOGICAL_TYPES, NARROW_TO_WIDE, LogicalType
+from assay.landing.schema.measure import Counts, Keys, count_values, find_keys
+from assay.landing.schema.renames import suggest_renames
+
+# Fewer values are no sign of anything.
+_FEWEST_VALUES = 3
+# Of dirt there is less: most values of a column read as its type.
+_SHARE_OF_A_CHANGE = 0.5
+_SHARE_OF_A_TYPE = 0.95
+
+
+def find_changes(
+    connection: duckdb.DuckDBPyConnection,
+    table: LandingTable,
+    expected: Expected,
+    files: Mapping[int, Tally],
+    sample: str,
+) -> dict[int, list[Change]]:
+    """Find what differs in files whose rows have been put into their landing table.
+
+    A look at `sample` tells which files may differ, and in what; of these all rows are counted. What is not
+    declared is learnt from the first files, in their order.
+
+    Args:
+        connection: to the warehouse, in the transaction that put the rows there.
+        table: what is declared.
+        expected: what is expected of the table; learns on the way.
+        files: what reading each of the files told, by file_id, in the order in which they landed.
+        sample: a relation of landed rows of these files, all or some of each.
+
+    Returns:
+        file_id -> changes; files that do not differ are not there.
+    """
+    counted = count_values(connection, table, sample, expected.types_to_try(LOGICAL_TYPES))
+    documents = find_keys(connection, table, sample, expected.names) if table.format == "jsonl" else {}
+    if table.format == "jsonl" and not expected.names and documents:
+        _learn_keys(
+            connection, table, expected, next(file for file in files if file in documents), sample, documents
+        )
+        counted = count_values(connection, table, sample, expected.types_to_try(LOGICAL_TYPES))
+        documents = find_keys(connection, table, sample, expected.names)
+    suspects: dict[int, dict[str, Kind]] = {}
+    names, required = set(expected.names), expected.required
+    for file_id, tally in files.items():
+        if table.format == "csv":
+            found = _suspect_columns(tally)
+        else:
+            found = _suspect_keys(names, required, documents.get(file_id, Keys()))
+        for name, counts in counted.get(file_id, {}).items():
+            if name in found:
+                continue
+            if (known := expected.types.get(name)) is None:
+                if counts.filled >= _FEWEST_VALUES:
+                    expected.learn(name, _type_of(counts))
+            elif _is_change(counts, known):
+                found[name] = "type"
+        if found:
+            suspects[file_id] = found
+    return _confirmed(connection, table, expected, suspects, files, sample)
+
+
+def needs_all_rows(table: LandingTable) -> bool:
+    """Whether a look at some rows of a file is not enough: what it misses would go where it must not."""
+    differences: tuple[Difference, ...] = ("new", "type") if table.format == "csv" else DIFFERENCES
+    return any(table.mode_of(each) != "evolve" for each in differences)
+
+
+def _suspect_columns(tally: Tally) -> dict[str, Kind]:
+    found: dict[str, Kind] = dict.fromkeys(tally.unexpected_columns, "new")
+    return found | dict.fromkeys(tally.lost_columns, "lost")
+
+
+def _suspect_keys(names: Collection[str], required: Collection[str], keys: Keys) -> dict[str, Kind]:
+    found: dict[str, Kind] = {}
+    for inside in keys.found.values():
+        found |= dict.fromkeys((name for name in inside if name not in names), "new")
+    for name in required:
+        container = name.partition(".")[0] if "." in name else ""
+        if name not in keys.found.get(container, {name}):
+            found[name] = "lost"
+    return found
+
+
+def _learn_keys(
+    connection: duckdb.DuckDBPyConnection,
+    table: LandingTable,
+    expected: Expected,
+    file_id: int,
+    sample: str,
+    documents: Mapping[int, Keys],
+) -> None:
+    """Expect what the first file's documents have, and one level into the objects in them."""
+    of_file = f"(select * from {sample} where file_id = {file_id})"
+    top = list(documents[file_id].found.get("", {}))
+    counts = count_values(connection, table, of_file, dict.fromkeys(top, LOGICAL_TYPES)).get(file_id, {})
+    objects = [name for name in top if "." not in name and _type_of(counts[name]) == "object"]
+    inside = find_keys(connection, table, of_file, [f"{name}." for name in objects])[file_id]
+    for container, names in inside.found.items():
+        for name, number in names.items():
+            expected.learn_key(name, is_required=number >= inside.documents[container])
+
+
+def _confirmed(
+    connection: duckdb.DuckDBPyConnection,
+    table: LandingTable,
+    expected: Expected,
+    suspects: Mapping[int, Mapping[str, Kind]],
+    files: Mapping[int, Tally],
+    sample: str,
+) -> dict[int, list[Change]]:
+    """Count all rows of files that may differ; what type new values are of, the sample tells."""
+    if not suspects:
+        return {}
+    kinds = {name: kind for found in suspects.values() for name, kind in found.items()}
+    is_retyped = {name for found in suspects.values() for name, kind in found.items() if kind == "type"}
+    types = {name: LOGICAL_TYPES if name in is_retyped else () for name in sorted(kinds)}
+    counted = count_values(connection, table, landed_rows(table, suspects), types)
+    news = [name for name, kind in kinds.items() if kind == "new"]
+    sampled = count_values(connection, table, sample, dict.fromkeys(news, LOGICAL_TYPES))
+    nothing = Counts(0, 0, 0, {})
+    earlier: list[tuple[int, list[Change]]] = []
+    for file_id in files:
+        of_file, of_sample = counted.get(file_id, {}), sampled.get(file_id, {})
+        changes = []
+        for name, kind in suspects.get(file_id, {}).items():
+            counts, known = of_file.get(name, nothing), expected.types.get(name)
+            if kind == "new":
+                changes.append(
+                    Change(name, kind, counts.filled, found_type=_type_of(of_sample.get(name, nothing)))
+                )
+            elif kind == "lost" and not counts.present:
+                changes.append(Change(name, kind, counts.rows, known))
+            elif kind == "type" and known and _is_change(counts, known):
+                wrong = counts.filled - counts.reads[known]
+                changes.append(Change(name, kind, wrong, known, _type_of(counts)))
+        earlier.append((file_id, suggest_renames(connection, table, file_id, changes, earlier)))
+    return {file_id: changes for file_id, changes in earlier if changes}
+
+
+def _is_change(counts: Counts, known: LogicalType) -> bool:
+    return counts.filled >= _FEWEST_VALUES and counts.reads[known] < _SHARE_OF_A_CHANGE * counts.filled
+
+
+def _type_of(counts: Counts) -> LogicalType:
+    """Return the narrowest type that nearly all values read as; of no values, that they are texts."""
+    fitting = (
+        each for each in NARROW_TO_WIDE if counts.reads.get(each, 0) >= _SHARE_OF_A_TYPE * counts.filled
+    )
+    return next(fitting, "string") if counts.filled else "string"
+
+
+def landed_rows(table: LandingTable, file_ids: Collection[int]) -> str:
+    """Return a relation of the landed rows of files."""
+    ids = ", ".join(str(file_id) for file_id in sorted(file_ids))
+    return f'(select * from landing."{table.relation}" where file_id in ({ids or "null"}))'

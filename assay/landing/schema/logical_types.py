@@ -1,0 +1,67 @@
+"""Logical types of columns and keys, as the Open Data Contract Standard names them, and what reads as one."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+LogicalType = Literal[
+    "string", "number", "integer", "boolean", "date", "timestamp", "time", "object", "array"
+]
+LOGICAL_TYPES: tuple[LogicalType, ...] = get_args(LogicalType)
+#: The types that JSON writes in brackets; all others are texts.
+NESTED: dict[LogicalType, str] = {"object": "OBJECT", "array": "ARRAY"}
+#: From narrow to wide, the order in which it is told what values are.
+NARROW_TO_WIDE: tuple[LogicalType, ...] = (
+    "object",
+    "array",
+    "integer",
+    "number",
+    "boolean",
+    "date",
+    "timestamp",
+    "time",
+)
+_FORMATS = (
+    "%m/%d/%Y %H:%M",
+    "%m/%d/%Y %H:%M:%S",
+    "%m/%d/%Y",
+    "%d.%m.%Y %H:%M",
+    "%d.%m.%Y %H:%M:%S",
+    "%d.%m.%Y",
+)
+_WIDER = {("integer", "number"), ("date", "timestamp")}
+
+
+def covers(declared: LogicalType, found: LogicalType) -> bool:
+    """Whether values of the type `found` read as the type `declared`."""
+    is_text = declared == "string" and found not in NESTED
+    return declared == found or is_text or (found, declared) in _WIDER
+
+
+def reads(text: str, logical_type: LogicalType) -> str:
+    """Return a SQL condition: true where a text reads as a type, else false or NULL.
+
+    Args:
+        text: a SQL expression of type text.
+        logical_type: any but those in NESTED. Times may be written as DuckDB casts them, month or day
+            first as in 12/31/2025 and 31.12.2025, or as a count since 1970 of nine digits or more.
+    """
+    match logical_type:
+        case "string":
+            return f"{text} is not null"
+        case "integer":
+            # A cast to an integer would round.
+            return f"try_cast({text} as double) % 1 = 0"
+        case "number" | "boolean" | "time":
+            return f"try_cast({text} as {'double' if logical_type == 'number' else logical_type}) is not null"
+        case "date" | "timestamp":
+            formats = ", ".join(f"'{each}'" for each in _FORMATS)
+            counted = (
+                f"regexp_full_match({text}, '-?\\d{{9,19}}')" if logical_type == "timestamp" else "false"
+            )
+            # DuckDB would evaluate all parts of an `or`.
+            return (
+                f"case when try_cast({text} as {logical_type}) is not null then true "
+                f"when try_strptime({text}, [{formats}]) is not null then true else {counted} end"
+            )
+    raise ValueError(f"{logical_type} is no type of texts")

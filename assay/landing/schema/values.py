@@ -1,0 +1,175 @@
+"""SQL for the values of landed rows, by the names of columns or the paths of a document's keys."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+
+from assay.landing.declared import LandingTable
+from assay.landing.schema.logical_types import NESTED, LogicalType, reads
+from assay.sql import quoted, text
+
+#: Debezium has a row as it was and as it is: both have the same columns, which go by the names of the latter.
+_STATES = ("after", "before")
+
+
+class CsvValues:
+    """Values of a CSV table: each is a text, of its own column or among `other_values`."""
+
+    is_row = "malformed_reason is null"
+
+    def __init__(self, table: LandingTable, names: Collection[str]) -> None:
+        self._columns = frozenset(table.columns)
+
+    def relation(self, landed: str) -> str:
+        """Return a query of landed rows, with what the expressions need."""
+        return f"select * from {landed}"
+
+    def text(self, name: str) -> str:
+        """Return the value as text; NULL where there is none."""
+        return quoted(name) if name in self._columns else self.kept(name)
+
+    def kept(self, name: str) -> str:
+        """Return the value among `other_values`, as text; NULL where it is not there."""
+        return f"json_extract_string(other_values, {text(_pointer((name,)))})"
+
+    def is_present(self, name: str) -> str:
+        """Return the condition that a row has the column."""
+        return f"{self.text(name)} is not null"
+
+    def is_filled(self, name: str) -> str:
+        """Return the condition that a row has a value: an empty text is none."""
+        return f"{self.text(name)} <> ''"
+
+    def reads(self, name: str, logical_type: LogicalType) -> str:
+        """Return the condition that a value reads as a type."""
+        return reads(self.text(name), logical_type) if logical_type not in NESTED else "false"
+
+
+class JsonValues:
+    """Values of JSON lines: each stands in the document, which is parsed once for all of them."""
+
+    is_row = "document is not null"
+
+    def __init__(self, table: LandingTable, names: Collection[str]) -> None:
+        self._is_change_log = is_change_log(table)
+        self._places: dict[str, list[int]] = {}
+        self._pointers: list[str] = []
+        for name in names:
+            pointers = [_pointer(path) for path in self._paths(name)]
+            first = len(self._pointers) + 1
+            self._places[name] = list(range(first, first + len(pointers)))
+            self._pointers += pointers
+
+    def relation(self, landed: str) -> str:
+        """Return a query of landed rows, with what the expressions need."""
+        pointers = f"[{', '.join(text(pointer) for pointer in self._pointers) or text('/')}]"
+        document = document_of(self._is_change_log)
+        return (
+            f"select *, json_extract_string(document, {pointers}) as texts, "
+            f"json_type(document, {pointers}) as types from (select *, {document} as document from {landed})"
+        )
+
+    def text(self, name: str) -> str:
+        """Return the value as text, JSON where it is nested; NULL where there is none."""
+        return self._first("texts", name)
+
+    def is_present(self, name: str) -> str:
+        """Return the condition that a document has the key."""
+        return f"{self._first('types', name)} is not null"
+
+    def is_filled(self, name: str) -> str:
+        """Return the condition that a document has a value: null is none."""
+        return f"{self._first('types', name)} <> 'NULL'"
+
+    def reads(self, name: str, logical_type: LogicalType) -> str:
+        """Return the condition that a value reads as a type."""
+        found = self._first("types", name)
+        if logical_type in NESTED:
+            return f"{found} = '{NESTED[logical_type]}'"
+        nested = ", ".join(text(each) for each in NESTED.values())
+        return f"{found} not in ({nested}) and {reads(self.text(name), logical_type)}"
+
+    def without(self, name: str) -> list[str]:
+        """Return SQL for the line without a value: one expression for each place it may stand in."""
+        line = "coalesce(line_as_declared, line)"
+        found = []
+        for path in self._paths(name):
+            for place in [path, ("payload", *path)] if self._is_change_log else [path]:
+                patch: dict[str, object] | None = None
+                for part in reversed(place):
+                    patch = {part: patch}
+                is_there = f"json_exists({line}, {text(_pointer(place))})"
+                found.append(
+                    f"case when {is_there} then json_merge_patch({line}, {text(json.dumps(patch))})::varchar "
+                    "else line_as_declared end"
+                )
+        return found
+
+    def _first(self, values: str, name: str) -> str:
+        places = ", ".join(f"{values}[{place}]" for place in self._places[name])
+        return f"coalesce({places})" if len(self._places[name]) > 1 else places
+
+    def _paths(self, name: str) -> list[tuple[str, ...]]:
+        path = path_of(name)
+        if self._is_change_log and len(path) > 1 and path[0] in _STATES:
+            return [(state, *path[1:]) for state in _STATES]
+        return [path]
+
+
+Values = CsvValues | JsonValues
+
+
+def values_of(table: LandingTable, names: Collection[str]) -> Values:
+    """Return how the values of these columns or keys are had."""
+    return CsvValues(table, names) if table.format == "csv" else JsonValues(table, names)
+
+
+def is_change_log(table: LandingTable) -> bool:
+    """Whether the keys declared are those of Debezium's change events."""
+    return table.format == "jsonl" and {"op", *_STATES} <= set(table.types)
+
+
+def document_of(in_envelope: bool) -> str:
+    """Return SQL for a line's document, NULL where it is no JSON object.
+
+    Args:
+        in_envelope: whether a converter may have put it under `payload`, beside its schema.
+    """
+    line = "case when left(ltrim(line), 1) = '{' and json_valid(line) then line end"
+    if not in_envelope:
+        return line
+    return (
+        f"case coalesce(json_type({line}, '/payload'), '') when '' then {line} "
+        f"when 'OBJECT' then json_extract({line}, '/payload')::varchar end"
+    )
+
+
+def path_of(name: str) -> tuple[str, ...]:
+    """Return the parts of a key's name: its own, or its container's and its own."""
+    container, dot, key = name.partition(".")
+    return (container, key) if dot else (name,)
+
+
+def containers_of(table: LandingTable, names: Collection[str]) -> list[str]:
+    """Return the objects in which keys are expected, in their order."""
+    parents = dict.fromkeys(name.partition(".")[0] for name in names if "." in name)
+    if is_change_log(table):
+        parents |= dict.fromkeys(_STATES)
+    return list(parents)
+
+
+def name_within(table: LandingTable, container: str, key: str) -> str:
+    """Return the name of a key within an object."""
+    if is_change_log(table) and container in _STATES:
+        container = _STATES[0]
+    return f"{container}.{key}"
+
+
+def pointers(containers: Sequence[str]) -> str:
+    """Return a SQL list of the whole document and of objects in it, as json_keys takes it."""
+    return f"[{', '.join([text('$'), *(text(_pointer((each,))) for each in containers)])}]"
+
+
+def _pointer(path: Sequence[str]) -> str:
+    return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in path)
