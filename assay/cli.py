@@ -15,6 +15,7 @@ from assay.online.commands import StoreUrl
 from assay.online.commands import app as online
 from assay.runs.commands import app as runs
 from assay.runs.messages import faults_as_messages
+from assay.schema.commands import app as schema
 from assay.server.commands import app as keys
 from assay.training.commands import app as training_set
 
@@ -30,6 +31,7 @@ app.add_typer(features, name="features")
 app.add_typer(online, name="online")
 app.add_typer(keys, name="keys")
 app.add_typer(runs, name="runs")
+app.add_typer(schema, name="schema")
 app.add_typer(training_set, name="training-set")
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import duckdb
 
+from assay.landing.schema.recorded import SchemaChange, recorded_changes
+
 _CHECKED = "__checked"
 
 
@@ -52,15 +54,6 @@ class TroubledFile:
 
 
 @dataclass(frozen=True)
-class UnexpectedColumns:
-    """Columns nobody declared, in files loaded in this run."""
-
-    source: str
-    columns: tuple[str, ...]
-    files: int
-
-
-@dataclass(frozen=True)
 class Account:
     """Everything landed and checked so far, and what of it this run brought."""
 
@@ -69,7 +62,7 @@ class Account:
     rejects: list[Rejects] = field(default_factory=list)
     troubled: list[TroubledFile] = field(default_factory=list)
     changed_files: list[str] = field(default_factory=list)
-    unexpected: list[UnexpectedColumns] = field(default_factory=list)
+    schema_changes: list[SchemaChange] = field(default_factory=list)
 
 
 def read_account(warehouse: Path, run_id: str) -> Account:
@@ -99,7 +92,7 @@ def read_account(warehouse: Path, run_id: str) -> Account:
             ),
             troubled=_troubled(connection),
             changed_files=_changed(connection, run_id),
-            unexpected=_unexpected(connection, run_id),
+            schema_changes=recorded_changes(connection),
         )
 
 
@@ -193,17 +186,3 @@ def _changed(connection: duckdb.DuckDBPyConnection, run_id: str) -> list[str]:
         [run_id],
     ).fetchall()
     return [name for (name,) in rows]
-
-
-def _unexpected(connection: duckdb.DuckDBPyConnection, run_id: str) -> list[UnexpectedColumns]:
-    rows = connection.execute(
-        """
-        select source_name || '/' || table_name as source, list_sort(unexpected_columns) as columns, count(*)
-        from landing.files
-        where run_id = ? and status = 'loaded' and len(unexpected_columns) > 0
-        group by all
-        order by all
-        """,
-        [run_id],
-    ).fetchall()
-    return [UnexpectedColumns(source, tuple(columns), files) for source, columns, files in rows]

@@ -36,6 +36,7 @@ from assay.runs.past import copy_landing, has_landing
 from assay.runs.places import Places, find_places
 from assay.runs.products import Products, judge_products
 from assay.runs.publish import Provenance, Publication, publish
+from assay.runs.schema_results import schema_results
 from assay.server.prediction_log import SECONDS_OPEN, hand_over_leftovers
 
 _TARGET_PATH = "target"
@@ -163,6 +164,8 @@ def _recorded_build(options: Options, places: Places, display: Display) -> Repor
         report = _conclude(options, places, run, outcome)
         if report.products.product_of:
             kept = contract_states(outcome.results, report.products, owner_of)
+        if report.account.schema_changes:
+            nodes += schema_results(report.account.schema_changes)
     except BaseException as error:
         fault = known_fault(error)
         run.message = str(fault or error) or type(error).__name__

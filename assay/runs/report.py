@@ -135,11 +135,13 @@ def _print_files(account: Account, console: Console) -> None:
         for name in account.changed_files[:_FILES_LISTED]:
             line(console, f"  {name}")
         _more(console, len(account.changed_files))
-    if account.unexpected:
+    changes = [change for change in account.schema_changes if change.state == "open"]
+    if changes:
         console.print()
-        line(console, "Columns nobody declared (kept in other_values):")
-        for found in account.unexpected:
-            line(console, f"  {found.source}: {', '.join(found.columns)} (in {found.files:,} files)")
+        line(console, "Files that differ from what is declared (to take that: assay schema accept TABLE):")
+        for each in changes:
+            files = f"in {each.file_count:,} files, since {each.first_landed_at:%Y-%m-%d}"
+            line(console, f"  {each.table} {each.change} ({each.handled}; {files})")
 
 
 def _more(console: Console, count: int) -> None:

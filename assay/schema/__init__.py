@@ -1,0 +1,1 @@
+"""How what lands has changed, shown to people, and accepted by them."""

@@ -1,0 +1,130 @@
+"""Accept changes: have the declaration say what has come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from assay.landing.declared import DeclarationError, LandingTable, declared_tables
+from assay.landing.schema.expected import Expected
+from assay.landing.schema.recorded import SchemaChange, recorded_changes
+from assay.runs.fault import MISUSED, Fault, known_fault, unknown
+from assay.runs.places import Places
+from assay.schema.declaration import Additions, declare
+
+_MODELS = Path("models")
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """What was accepted, and the table as it was declared before."""
+
+    table: LandingTable
+    changes: Sequence[SchemaChange]
+
+
+def tables_by_name() -> dict[str, LandingTable]:
+    """Return the landing tables that the project in the current folder declares, by `source.table`.
+
+    Raises:
+        Fault: one is declared wrongly.
+    """
+    try:
+        return {f"{table.source}.{table.name}": table for table in declared_tables(_MODELS).values()}
+    except DeclarationError as error:
+        raise Fault(str(error), MISUSED) from error
+
+
+def changes_on_record(places: Places) -> list[SchemaChange]:
+    """Return all changes that the warehouse has on record.
+
+    Raises:
+        Fault: there is no warehouse yet, or another program keeps it open.
+    """
+    with _opened(places.warehouse) as connection:
+        return recorded_changes(connection)
+
+
+def accept(places: Places, name: str, column: str | None = None) -> Accepted:
+    """Declare what has changed of a landing table: new columns or keys, lost ones as optional, other types.
+
+    A renamed column of a CSV file becomes an alias; of JSON lines the new key is declared, and the lost one
+    becomes optional.
+
+    Args:
+        places: of the project in the current folder.
+        name: of the table, `source.table`.
+        column: to accept the changes of this one alone, also those that are over.
+
+    Raises:
+        Fault: there is no such table, or nothing to accept of it.
+    """
+    tables = tables_by_name()
+    if name not in tables:
+        raise Fault(unknown(f"No landing table {name} is declared", name, tables), MISUSED)
+    table = tables[name]
+    with _opened(places.warehouse) as connection:
+        changes = [each for each in recorded_changes(connection) if each.table == name]
+        additions = _learnt(connection, table)
+    changes = [each for each in changes if not each.is_accepted(table)]
+    found = [each for each in changes if (each.column_name == column if column else each.state == "open")]
+    if not found and column:
+        names = dict.fromkeys(each.column_name for each in changes)
+        raise Fault(unknown(f"{name} has no change of {column} to accept", column, names), MISUSED)
+    if not found:
+        raise Fault(f"{name} has no change to accept. To see all there are: assay schema list", MISUSED)
+    _add(additions, table, found)
+    declare(table, additions)
+    return Accepted(table, found)
+
+
+@contextmanager
+def _opened(warehouse: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    if not warehouse.is_file():
+        raise Fault(f"Nothing is built yet in {warehouse.parent}. To build: assay build")
+    try:
+        connection = duckdb.connect(str(warehouse), read_only=True)
+    except duckdb.Error as error:
+        raise known_fault(error) or error from error
+    with connection:
+        yield connection
+
+
+def _learnt(connection: duckdb.DuckDBPyConnection, table: LandingTable) -> Additions:
+    """Declare what is expected without being declared: else all keys but the accepted one would be new."""
+    if table.format == "csv" or table.expected:
+        return Additions()
+    expected = Expected(connection, table)
+    types = expected.types
+    return Additions(
+        types={name: types.get(name, "string") for name in expected.names},
+        optional=[name for name in expected.names if name not in {*expected.required, *table.optional}],
+    )
+
+
+def _add(additions: Additions, table: LandingTable, changes: Sequence[SchemaChange]) -> None:
+    is_csv = table.format == "csv"
+    new_names = {each.suggested_name for each in changes if each.kind == "renamed"}
+    for each in changes:
+        name, found_type = each.column_name, each.found_type or "string"
+        match each.kind:
+            case "new" if is_csv and name not in new_names:
+                additions.types[name] = found_type
+                additions.columns[name] = (
+                    f"In files since {each.first_landed_at:%Y-%m-%d}; what it means is to be written here."
+                )
+            case "new" if not is_csv:
+                additions.types[name] = found_type
+            case "type":
+                additions.types[name] = found_type
+            case "renamed" if is_csv and each.suggested_name:
+                additions.aliases[each.suggested_name] = name
+            case "renamed" if each.suggested_name:
+                additions.types.setdefault(each.suggested_name, each.expected_type or "string")
+                additions.optional.append(name)
+            case "lost":
+                additions.optional.append(name)

@@ -1,0 +1,69 @@
+"""Write into the YAML that declares a landing table, whose comments and layout stay."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
+
+from assay.landing.declared import LandingTable
+from assay.landing.schema.logical_types import LogicalType
+
+
+@dataclass
+class Additions:
+    """What a declaration is to say besides: columns of CSV with descriptions, types by name, and so on.
+
+    `aliases` has the names in files as keys, and declared columns as values.
+    """
+
+    columns: dict[str, str] = field(default_factory=dict)
+    types: dict[str, LogicalType] = field(default_factory=dict)
+    optional: list[str] = field(default_factory=list)
+    aliases: dict[str, str] = field(default_factory=dict)
+
+
+def declare(table: LandingTable, additions: Additions) -> None:
+    """Add to the declaration of a landing table, in the file that has it.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    assert table.declared_in
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 4096
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    document = yaml.load(table.declared_in)
+    declared = _declared(document, table)
+    for name, description in additions.columns.items():
+        column = CommentedMap(name=name, description=DoubleQuotedScalarString(description))
+        column.fa.set_flow_style()
+        declared["columns"].append(column)
+    landing = _in_blocks(declared, "config", "meta", "landing")
+    if additions.optional:
+        landing["optional"] = [*landing.get("optional", []), *additions.optional]
+    for word, entries in {
+        "types" if table.format == "csv" else "keys": additions.types,
+        "aliases": additions.aliases,
+    }.items():
+        if entries:
+            landing.setdefault(word, CommentedMap())
+            _in_blocks(landing, word).update(entries)
+    yaml.dump(document, table.declared_in)
+
+
+def _declared(document: Any, table: LandingTable) -> Any:
+    source = next(each for each in document["sources"] if each["name"] == table.source)
+    return next(each for each in source["tables"] if each["name"] == table.name)
+
+
+def _in_blocks(mapping: Any, *path: str) -> Any:
+    """Return a mapping within others, all of them on lines of their own: what is added may be long."""
+    for name in path:
+        mapping = mapping[name]
+        mapping.fa.set_block_style()
+    return mapping

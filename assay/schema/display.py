@@ -1,0 +1,59 @@
+"""Print changes of schema for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rich.console import Console
+
+from assay.landing.declared import LandingTable
+from assay.landing.schema.recorded import SchemaChange
+from assay.runs.report import line, table_titled
+from assay.schema.accept import Accepted
+
+
+def print_changes(
+    changes: Sequence[SchemaChange], tables: Mapping[str, LandingTable], console: Console
+) -> None:
+    """Print a table of changes, with what became of them."""
+    if not changes:
+        line(console, "All files are as they are declared.")
+        return
+    shown = table_titled("How files differ from what their sources declare")
+    shown.add_column("table", no_wrap=True)
+    shown.add_column("file", overflow="fold")
+    for name in ("files", "rows"):
+        shown.add_column(name, justify="right", no_wrap=True)
+    shown.add_column("first and last landed (UTC)", no_wrap=True)
+    shown.add_column("handled")
+    shown.add_column("state")
+    for change in changes:
+        shown.add_row(
+            change.table,
+            str(change.change),
+            f"{change.file_count:,}",
+            f"{change.row_count:,}",
+            f"{change.first_landed_at:%Y-%m-%d %H:%M:%S}\n{change.last_landed_at:%Y-%m-%d %H:%M:%S}",
+            change.handled,
+            _state(change, tables),
+        )
+    console.print(shown)
+    if any(change.state == "open" and not change.is_accepted(tables.get(change.table)) for change in changes):
+        line(console, "To declare what has come: assay schema accept TABLE [COLUMN]")
+
+
+def print_accepted(accepted: Accepted, console: Console) -> None:
+    """Print what was accepted, and what is to be done now."""
+    table = accepted.table
+    line(console, f"{table.declared_in} now takes of {table.source}.{table.name} that a file")
+    for change in accepted.changes:
+        line(console, f"  {change.change}")
+    line(console, "The next build goes on with that: assay build")
+    if any(change.kind == "new" for change in accepted.changes):
+        line(console, "Silver reads a new column once its model names it; then: assay build --full-refresh")
+
+
+def _state(change: SchemaChange, tables: Mapping[str, LandingTable]) -> str:
+    if change.accepted_at:
+        return f"accepted {change.accepted_at:%Y-%m-%d}"
+    return "accepted by the next build" if change.is_accepted(tables.get(change.table)) else change.state
