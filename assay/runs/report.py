@@ -140,8 +140,8 @@ def _print_files(account: Account, console: Console) -> None:
         console.print()
         line(console, "Files that differ from what is declared (to take that: assay schema accept TABLE):")
         for each in changes:
-            files = f"in {each.file_count:,} files, since {each.first_landed_at:%Y-%m-%d}"
-            line(console, f"  {each.table} {each.change} ({each.handled}; {files})")
+            since = f"in {each.file_count:,} files since {each.first_landed_at:%Y-%m-%d}"
+            line(console, f"  {each.table}: a file {each.change} ({since}; {each.handled})")
 
 
 def _more(console: Console, count: int) -> None:

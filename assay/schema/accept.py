@@ -112,19 +112,20 @@ def _add(additions: Additions, table: LandingTable, changes: Sequence[SchemaChan
     for each in changes:
         name, found_type = each.column_name, each.found_type or "string"
         match each.kind:
-            case "new" if is_csv and name not in new_names:
-                additions.types[name] = found_type
-                additions.columns[name] = (
-                    f"In files since {each.first_landed_at:%Y-%m-%d}; what it means is to be written here."
-                )
-            case "new" if not is_csv:
-                additions.types[name] = found_type
             case "type":
                 additions.types[name] = found_type
+            case "new" if not is_csv or name not in new_names:
+                additions.types[name] = found_type
+                # Files that were without it may come again.
+                additions.optional.append(name)
+                if is_csv:
+                    additions.columns[name] = (
+                        f"In files since {each.first_landed_at:%Y-%m-%d}; what it means is to be described."
+                    )
             case "renamed" if is_csv and each.suggested_name:
                 additions.aliases[each.suggested_name] = name
             case "renamed" if each.suggested_name:
                 additions.types.setdefault(each.suggested_name, each.expected_type or "string")
-                additions.optional.append(name)
+                additions.optional += [name, each.suggested_name]
             case "lost":
                 additions.optional.append(name)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from assay.landing.declared import LandingTable
@@ -45,7 +45,13 @@ def declare(table: LandingTable, additions: Additions) -> None:
         declared["columns"].append(column)
     landing = _in_blocks(declared, "config", "meta", "landing")
     if additions.optional:
-        landing["optional"] = [*landing.get("optional", []), *additions.optional]
+        names = dict.fromkeys([*landing.get("optional", []), *additions.optional])
+        optional = CommentedSeq(names)
+        optional.fa.set_flow_style()
+        if "optional" in landing:
+            landing["optional"] = optional
+        else:
+            landing.insert(list(landing).index("format") + 1, "optional", optional)
     for word, entries in {
         "types" if table.format == "csv" else "keys": additions.types,
         "aliases": additions.aliases,

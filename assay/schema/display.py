@@ -21,20 +21,18 @@ def print_changes(
         return
     shown = table_titled("How files differ from what their sources declare")
     shown.add_column("table", no_wrap=True)
-    shown.add_column("file", overflow="fold")
+    shown.add_column("a file", ratio=1)
     for name in ("files", "rows"):
         shown.add_column(name, justify="right", no_wrap=True)
-    shown.add_column("first and last landed (UTC)", no_wrap=True)
-    shown.add_column("handled")
-    shown.add_column("state")
+    shown.add_column("landed", no_wrap=True)
+    shown.add_column("state", no_wrap=True)
     for change in changes:
         shown.add_row(
             change.table,
-            str(change.change),
+            f"{change.change}; {change.handled}",
             f"{change.file_count:,}",
             f"{change.row_count:,}",
-            f"{change.first_landed_at:%Y-%m-%d %H:%M:%S}\n{change.last_landed_at:%Y-%m-%d %H:%M:%S}",
-            change.handled,
+            f"{change.first_landed_at:%Y-%m-%d}\n{change.last_landed_at:%Y-%m-%d}",
             _state(change, tables),
         )
     console.print(shown)
@@ -56,4 +54,4 @@ def print_accepted(accepted: Accepted, console: Console) -> None:
 def _state(change: SchemaChange, tables: Mapping[str, LandingTable]) -> str:
     if change.accepted_at:
         return f"accepted {change.accepted_at:%Y-%m-%d}"
-    return "accepted by the next build" if change.is_accepted(tables.get(change.table)) else change.state
+    return "accepted, not built" if change.is_accepted(tables.get(change.table)) else change.state

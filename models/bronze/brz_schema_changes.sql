@@ -21,6 +21,7 @@ final as (
         last_landed_at,
         last_file,
         file_count,
+        loaded_file_count,
         row_count,
         state,
         accepted_at

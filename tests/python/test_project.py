@@ -26,7 +26,7 @@ READS = {
     "exposures": {"gold"},
 }
 PREFIXES = {
-    "bronze": r"brz_(files|[a-z]+__\w+)",
+    "bronze": r"brz_(files|schema_changes|[a-z]+__\w+)",
     "silver": r"slv_",
     "snapshots": r"snp_",
     "gold/marts": r"(dim|fct)_",

@@ -15,10 +15,8 @@ from assay.landing.schema.logical_types import LogicalType
 State = Literal["open", "accepted", "over"]
 
 _HANDLED: dict[Mode, str] = {
-    "evolve": "loaded",
-    "freeze": "not loaded",
-    "discard_value": "loaded without the value",
-    "discard_row": "rejected as schema_changed",
+    "discard_value": "loaded without these values",
+    "discard_row": "loaded, and the rows rejected",
 }
 
 
@@ -39,6 +37,7 @@ class SchemaChange:
     last_landed_at: datetime
     last_file: str
     file_count: int
+    loaded_file_count: int
     row_count: int
     state: State
     accepted_at: datetime | None
@@ -62,10 +61,12 @@ class SchemaChange:
 
     @property
     def handled(self) -> str:
-        """What became of the rows concerned."""
-        if self.mode == "discard_value" and self.kind != "type":
-            return _HANDLED["evolve"]
-        return _HANDLED[self.mode]
+        """What became of the files and rows concerned."""
+        if not self.loaded_file_count:
+            return "not loaded"
+        some = "" if self.loaded_file_count == self.file_count else f"{self.loaded_file_count:,} of them "
+        is_loaded_whole = self.mode == "discard_value" and self.kind != "type"
+        return some + ("loaded" if is_loaded_whole else _HANDLED.get(self.mode, "loaded"))
 
     def is_accepted(self, table: LandingTable | None) -> bool:
         """Whether it is accepted, be it that only the next run will find it so."""

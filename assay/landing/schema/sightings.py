@@ -67,6 +67,7 @@ select
     max(seen.landed_at) as last_landed_at,
     arg_max(seen.source_file, seen.place) as last_file,
     count(*) as file_count,
+    count(*) filter (where seen.status = 'loaded') as loaded_file_count,
     sum(seen.row_count)::bigint as row_count,
     case
         when count(*) = count(seen.accepted_at) then 'accepted'
