@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.scalarstring import DoubleQuotedScalarString
+from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString as quoted
 
+from assay.contracts.yaml_file import YamlFile, one_line
 from assay.landing.declared import LandingTable
 from assay.landing.schema.logical_types import LogicalType
 
@@ -33,21 +33,14 @@ def declare(table: LandingTable, additions: Additions) -> None:
         OSError: the file cannot be written.
     """
     assert table.declared_in
-    yaml = YAML()
-    yaml.preserve_quotes = True
-    yaml.width = 4096
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    document = yaml.load(table.declared_in)
-    declared = _declared(document, table)
+    file = YamlFile(table.declared_in)
+    declared = _declared(file.content, table)
     for name, description in additions.columns.items():
-        column = CommentedMap(name=name, description=DoubleQuotedScalarString(description))
-        column.fa.set_flow_style()
-        declared["columns"].append(column)
+        declared["columns"].append(one_line({"name": name, "description": quoted(description)}))
     landing = _in_blocks(declared, "config", "meta", "landing")
     if additions.optional:
         names = dict.fromkeys([*landing.get("optional", []), *additions.optional])
-        optional = CommentedSeq(names)
-        optional.fa.set_flow_style()
+        optional = one_line(list(names))
         if "optional" in landing:
             landing["optional"] = optional
         else:
@@ -59,7 +52,7 @@ def declare(table: LandingTable, additions: Additions) -> None:
         if entries:
             landing.setdefault(word, CommentedMap())
             _in_blocks(landing, word).update(entries)
-    yaml.dump(document, table.declared_in)
+    file.write()
 
 
 def _declared(document: Any, table: LandingTable) -> Any:

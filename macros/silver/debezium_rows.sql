@@ -38,7 +38,7 @@
         from (
             -- With schemas enabled, the converter puts the change under `payload`.
             select *, trim(coalesce(case when json_valid(line) then json_extract(line, '$.payload') end::varchar, line)) as envelope
-            from ({{ assay.documents_to_check(bronze) }}) as landed
+            from ({{ assay.rows_to_check(bronze, documents=true) }}) as landed
         ) as landed
     ) as landed
 {%- endmacro %}

@@ -10,7 +10,7 @@
 
 with landed as (
 
-    {{ documents_to_check(ref('brz_serving__predictions')) }}
+    {{ rows_to_check(ref('brz_serving__predictions'), documents=true) }}
 
 ),
 

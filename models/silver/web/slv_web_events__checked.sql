@@ -10,7 +10,7 @@
 
 with landed as (
 
-    {{ documents_to_check(ref('brz_web__events')) }}
+    {{ rows_to_check(ref('brz_web__events'), documents=true) }}
 
 ),
 
