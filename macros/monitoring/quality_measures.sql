@@ -1,0 +1,202 @@
+{% macro quality_measures(models, references={}, period='month') -%}
+    {%- for name in models -%}
+        {%- do ref(name) -%}
+    {%- endfor -%}
+    {%- for dimension in references.values() -%}
+        {%- do ref(dimension) -%}
+    {%- endfor -%}
+    {%- if execute -%}
+        {%- if period not in ['day', 'week', 'month'] -%}
+            {%- do assay._refuse('the period ' ~ period ~ ' is unknown: allowed are day, week and month') -%}
+        {%- endif -%}
+        {%- for name in models %}
+        {{ assay._table_measures(assay._measured_table(name, references), period) }}
+        {{ 'union all' if not loop.last }}
+        {%- endfor -%}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{#- One pass over a table: for each period its rows, and what is counted of them. -#}
+{% macro _table_measures(table, period) -%}
+select
+    '{{ table.name }}' as table_name,
+    date_trunc('{{ period }}', t.{{ adapter.quote(table.time) }})::date as period,
+    count(*) as row_count,
+    [
+        {%- for measure in table.measures %}
+        row(
+            {{- "'" ~ measure.column ~ "'" if measure.column else 'null' }}, '{{ measure.rule_id }}', {{ measure.bad or 'null' }},
+            {{- ' ' ~ (assay._spread(measure.spread) if measure.spread else 'null') -}}
+        ){{ ',' if not loop.last }}
+        {%- endfor %}
+    ]::struct(column_name varchar, rule_id varchar, bad_count bigint, spread map(integer, ubigint))[] as measures,
+    {% if table.rule_ids -%}
+    list_aggregate(flatten(list(t.rule_ids) filter (where t.rule_ids is not null)), 'histogram')
+    {%- else -%}
+    null
+    {%- endif %}::map(varchar, ubigint) as broken_rules
+from {{ table.relation }} as t
+{%- for reference in table.references %}
+left join {{ reference.relation }} as d{{ loop.index }}
+    on
+        t.{{ adapter.quote(reference.column) }} = d{{ loop.index }}.{{ adapter.quote(reference.column) }}
+        and t.available_at >= d{{ loop.index }}.valid_from
+        and t.available_at < d{{ loop.index }}.valid_to
+{%- endfor %}
+where {{ table.where }}
+group by period
+{%- endmacro %}
+
+
+{#- What a model's YAML says of it, as far as it matters here. -#}
+{% macro _measured_table(name, references) -%}
+    {%- set node = assay._node_named(name) -%}
+    {%- if not node.columns -%}
+        {%- do assay._refuse(name ~ ' has no columns in its YAML, so that nothing can be counted: list them, with their data_type') -%}
+    {%- endif -%}
+    {%- set types = {} -%}
+    {%- for column in node.columns.values() -%}
+        {%- do types.update({column.name: (column.data_type or '') | lower}) -%}
+    {%- endfor -%}
+    {%- set time = assay._time_of(node, types) -%}
+    {%- set ignored = assay._not_measured() + [time] + (node.config.meta.quality or {}).get('ignore', []) -%}
+    {%- set table = {
+        'name': name, 'relation': ref(name), 'time': time, 'rule_ids': 'rule_ids' in types, 'references': [], 'measures': [],
+        'where': 'true',
+    } -%}
+    {%- if table.rule_ids -%}
+        {%- do table.update({'where': assay.known_as_of('t.available_at')}) -%}
+        {{ return(table) }}
+    {%- endif -%}
+    {%- if 'valid_from' in types and 'updated_at' in types -%}
+        {#- States that something opened; what expires, expires of itself. -#}
+        {%- do table.update({'where': 't.updated_at >= t.valid_from'}) -%}
+    {%- endif -%}
+    {%- set proven = assay._proven(node) -%}
+    {%- set has_spreads = not assay._is_of_features(node) and ('available_at' in types or 'valid_from' in types) -%}
+    {%- for column, type in types.items() if column not in ignored -%}
+        {%- set quoted = 't.' ~ adapter.quote(column) -%}
+        {%- set present = 'case when not isnan(' ~ quoted ~ ') then 1 end' if type in ['float', 'double'] else quoted -%}
+        {%- if column == 'claimed_at' -%}
+            {%- do table.measures.append({'column': column, 'rule_id': 'clock_ahead', 'bad': 'count(*) filter (where ' ~ quoted ~ ' >= t.available_at)'}) -%}
+        {%- elif column not in proven.filled or type in ['float', 'double'] -%}
+            {%- do table.measures.append({'column': column, 'rule_id': 'more_nulls', 'bad': 'count(*) - count(' ~ present ~ ')'}) -%}
+        {%- endif -%}
+        {%- if has_spreads and type.split('(')[0] in assay._numbers() and not column.endswith('_id') -%}
+            {%- do table.measures.append({'column': column, 'rule_id': 'values', 'spread': quoted ~ '::double'}) -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {%- if 'available_at' in types and time != 'available_at' and types[time] == types.available_at -%}
+        {%- set lateness = 'epoch_us(t.available_at) - epoch_us(t.' ~ adapter.quote(time) ~ ')' -%}
+        {%- do table.measures.append({'rule_id': 'late_rows', 'spread': '((' ~ lateness ~ ') / 1e6)::double'}) -%}
+    {%- endif -%}
+    {%- for keys in proven.unproven_keys -%}
+        {%- set quoted = 't.' ~ (keys | map('string') | join(', t.')) -%}
+        {%- do table.measures.append({'rule_id': 'duplicate_rows', 'bad': 'count(*) - count(distinct row(' ~ quoted ~ '))'}) -%}
+    {%- endfor -%}
+    {%- for column, dimension in references.items() if column in types and column not in ignored and 'available_at' in types -%}
+        {%- set owner = assay._node_named(dimension) -%}
+        {%- if node.unique_id not in assay._upstream_of(owner) -%}
+            {%- do table.references.append({'column': column, 'relation': ref(dimension)}) -%}
+            {%- set unknown = 't.' ~ adapter.quote(column) ~ ' is not null and d' ~ (table.references | length) ~ '.valid_from is null' -%}
+            {#- A source that one does not have is an empty table, which says so itself. -#}
+            {%- set bad = 'case when exists (select 1 from ' ~ ref(dimension) ~ ') then count(*) filter (where ' ~ unknown ~ ') end' -%}
+            {%- do table.measures.append({'column': column, 'rule_id': 'unknown_key', 'bad': bad}) -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {{ return(table) }}
+{%- endmacro %}
+
+
+{% macro _not_measured() -%}
+    {#- Of the warehouse itself; or bounds and confirmations of states. -#}
+    {{ return([
+        'file_id', 'source_file', 'file_version', 'row_number', 'landed_at', 'loaded_at', 'run_id',
+        'available_at', 'valid_from', 'valid_to', 'updated_at', 'confirmed_at', 'is_current',
+    ]) }}
+{%- endmacro %}
+
+
+{% macro _numbers() -%}
+    {{ return([
+        'tinyint', 'smallint', 'integer', 'int', 'bigint', 'hugeint', 'utinyint', 'usmallint', 'uinteger', 'ubigint',
+        'decimal', 'numeric', 'float', 'real', 'double',
+    ]) }}
+{%- endmacro %}
+
+
+{#- When rows happened: declared, or the first of the customary columns, or the first time there is. -#}
+{% macro _time_of(node, types) -%}
+    {%- set declared = (node.config.meta.quality or {}).time -%}
+    {%- set times = ['landed_at'] if 'rule_ids' in types else ['event_at', 'valid_from', 'prediction_at'] -%}
+    {%- for column, type in types.items() if type in ['timestamp', 'date'] and column not in assay._not_measured() -%}
+        {%- do times.append(column) -%}
+    {%- endfor -%}
+    {%- set known = ([declared] if declared else times + ['available_at']) | select('in', types) | list -%}
+    {%- if not known -%}
+        {%- do assay._refuse(node.name ~ ' has no column that tells the time of its rows: name one of its columns as config.meta.quality.time in its YAML') -%}
+    {%- endif -%}
+    {{ return(known[0]) }}
+{%- endmacro %}
+
+
+{#- Features are numbers of a window: mon_feature_drift judges them. -#}
+{% macro _is_of_features(node) -%}
+    {{ return(true if node.config.meta.feature_view or 'prediction_at' in node.columns else false) }}
+{%- endmacro %}
+
+
+{#- Columns that the engine keeps from NULL, and keys that are declared without the engine seeing to them. -#}
+{% macro _proven(node) -%}
+    {%- set filled, unproven = [], [] -%}
+    {%- set enforced = node.config.contract.enforced -%}
+    {%- set constraints = node.constraints | list -%}
+    {%- for column in node.columns.values() -%}
+        {%- for constraint in column.constraints -%}
+            {%- do constraints.append({'type': constraint.type, 'columns': [column.name]}) -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    {%- for constraint in constraints -%}
+        {%- if enforced and constraint.type in ['not_null', 'primary_key'] -%}
+            {%- do filled.extend(constraint.columns) -%}
+        {%- elif not enforced and constraint.type in ['primary_key', 'unique'] -%}
+            {%- do unproven.append(constraint.columns) -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {{ return({'filled': filled, 'unproven_keys': unproven}) }}
+{%- endmacro %}
+
+
+{#- Counts of numbers by magnitude: bounds grow by 4 %, so that a value is known to 2 % (DDSketch). -#}
+{% macro _spread(x) -%}
+    histogram(case
+                when isnan({{ x }}) then null
+                when isinf({{ x }}) then sign({{ x }}) * 100000
+                when abs({{ x }}) < 1e-9 then 0
+                else sign({{ x }}) * greatest(1, ceil((ln(abs({{ x }})) - ln(1e-9)) / ln(1.04)))
+            end::integer)
+{%- endmacro %}
+
+
+{#- The model of a name; the calling package's own before others. -#}
+{% macro _node_named(name) -%}
+    {%- set found = [] -%}
+    {%- for node in graph.nodes.values() if node.name == name and node.resource_type in ['model', 'snapshot', 'seed'] -%}
+        {%- do found.insert(0 if node.package_name == model.package_name else found | length, node) -%}
+    {%- endfor -%}
+    {{ return(found[0]) }}
+{%- endmacro %}
+
+
+{#- The ids of all that a model is made of. -#}
+{% macro _upstream_of(node) -%}
+    {%- set found = node.depends_on.nodes | list -%}
+    {#- A list that grows while it is walked. -#}
+    {%- for unique_id in found if unique_id in graph.nodes -%}
+        {%- for parent in graph.nodes[unique_id].depends_on.nodes if parent not in found -%}
+            {%- do found.append(parent) -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    {{ return(found) }}
+{%- endmacro %}
