@@ -211,6 +211,36 @@ def drift(
 
 
 @app.command()
+def retraining(
+    create: Annotated[
+        bool, typer.Option("--create", help="Take a version of each training set that calls for it.")
+    ] = False,
+) -> None:
+    """Tell which training sets call for training anew, and why; exit code 1 where one does."""
+    with faults_as_messages():
+        from assay.features.project import Project
+        from assay.retraining.display import print_verdicts
+        from assay.retraining.due import verdicts
+        from assay.retraining.record import all_retrainings
+        from assay.retraining.take import take_versions
+        from assay.runs.display import display_on
+        from assay.runs.places import find_places
+        from assay.runs.report import console_for_people
+        from assay.training.store import Store
+
+        places = find_places()
+        recorded = all_retrainings(places.ledger)
+        found = verdicts(Project(), places.published, Store(places).versions(), recorded)
+        console = console_for_people()
+        if create:
+            with display_on(console) as display:
+                found = take_versions(found, places.ledger, display)
+        print_verdicts(found, console)
+    if any(each.is_due for each in found):
+        raise typer.Exit(1)
+
+
+@app.command()
 def explain(test: Annotated[str, typer.Argument(metavar="TEST", help="Name of the test.")]) -> None:
     """Explain a test: what it claims, what it found, where the rows came from, and what to do."""
     with faults_as_messages():

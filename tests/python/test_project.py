@@ -21,7 +21,7 @@ READS = {
     "bronze": {"sources", "brz_files"},
     "silver": {"bronze", "silver", "seeds"},
     "snapshots": {"silver"},
-    "gold": {"silver", "snapshots", "gold"},
+    "gold": {"silver", "snapshots", "gold", "seeds"},
     "analyses": {"gold"},
     "exposures": {"gold"},
 }

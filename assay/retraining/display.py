@@ -1,0 +1,41 @@
+"""Tell people what to train anew, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from assay.retraining.due import Verdict
+from assay.runs.report import line, table_titled
+
+
+def print_verdicts(found: Sequence[Verdict], console: Console) -> None:
+    """Print a table of all training sets, then the reasons, and what to do next."""
+    if not found:
+        line(console, "There are no training sets: models whose names begin with trn_ are.")
+        return
+    table = table_titled("Training sets")
+    table.add_column("training set", no_wrap=True)
+    table.add_column("retrain", no_wrap=True)
+    table.add_column("last version", no_wrap=True)
+    for name in ("days old", "new rows", "drifting"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for each in found:
+        has_version = each.version is not None
+        table.add_row(
+            each.training_set,
+            "yes" if each.is_due else "taken" if each.taken else "no",
+            each.version or "-",
+            f"{each.age_days:.0f}" if has_version and each.age_days is not None else "-",
+            f"{each.new_rows:,}" if has_version else "-",
+            "-" if each.feature_count is None else f"{each.drifting_count} of {each.feature_count}",
+        )
+    console.print(table)
+    for each in found:
+        taken = f" (taken for it: {each.taken})" if each.taken else ""
+        line(console, f"{each.training_set}: {each.reason}{taken}")
+    if any(each.is_due for each in found):
+        console.print()
+        line(console, "Next")
+        line(console, "  assay retraining --create")

@@ -1,0 +1,133 @@
+"""What calls for training anew, counted from the versions that were taken; dbt's macros judge it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+
+from assay.features.project import Project
+from assay.features.warehouse import attach
+from assay.retraining.record import Retraining
+from assay.runs.fault import Fault
+from assay.runs.publish import GOLD
+from assay.sql import quoted
+from assay.training.store import Version
+
+_MODEL = "mon_retraining"
+_EVIDENCE, _PUBLISHED = "assay_evidence", "assay_published"
+_VERDICTS = "retrain, reason, is_drifting, has_lost_precision, has_lost_recall, is_old, has_new_rows"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a training set calls for training anew, and why.
+
+    `version` is the one that age and new rows are counted from, `taken` the one that was taken for what is
+    known now; None where there is none. `known_until` is the warehouse's own clock (UTC, naive).
+    """
+
+    training_set: str
+    retrain: bool
+    reason: str
+    version: str | None
+    known_until: datetime | None
+    age_days: float | None
+    new_rows: int
+    drifting_count: int | None
+    feature_count: int | None
+    taken: str | None
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it calls for training anew, and no version was taken for that."""
+        return self.retrain and self.taken is None
+
+
+_COLUMNS = [column.name for column in fields(Verdict) if column.name != "taken"]
+
+
+def verdicts(
+    project: Project, published: Path, versions: Sequence[Version], recorded: Sequence[Retraining]
+) -> list[Verdict]:
+    """Judge each training set by what was published, from the newest of its versions on.
+
+    Args:
+        project: compiles the macros.
+        published: the file a build published.
+        versions: all versions that were taken.
+        recorded: what was taken because of earlier verdicts.
+
+    Raises:
+        Fault: nothing is published, or not the evidence.
+    """
+    if not published.is_file():
+        raise Fault(f"Nothing is published yet in {published}. To publish: assay build")
+    newest = {
+        version.manifest.name: version
+        for version in sorted(versions, key=lambda each: (each.manifest.as_of, each.manifest.created_at))
+    }
+    with duckdb.connect() as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        attach(connection, published, _PUBLISHED)
+        names = _copy_evidence(connection, published)
+        for name in names:
+            if name in newest:
+                _count_from(connection, newest[name])
+        if not names:
+            return []
+        judged = project.compiled_inline(f"{{{{ assay.retraining_verdicts('{_EVIDENCE}', {names!r}) }}}}")
+        rows = connection.execute(
+            f"select {', '.join(_COLUMNS)} from ({judged}) as judged order by training_set"
+        ).fetchall()
+    taken = {(each.training_set, each.known_until): each.version for each in recorded}
+    found = [dict(zip(_COLUMNS, row, strict=True)) for row in rows]
+    return [Verdict(**each, taken=taken.get((each["training_set"], each["known_until"]))) for each in found]
+
+
+def _copy_evidence(connection: duckdb.DuckDBPyConnection, published: Path) -> list[str]:
+    """Copy what dbt found, without its verdicts; return the names of the training sets."""
+    relation = _published(_MODEL)
+    try:
+        connection.execute(f"create temp table {_EVIDENCE} as select * exclude ({_VERDICTS}) from {relation}")
+    except duckdb.CatalogException as error:
+        raise Fault(
+            f"There is no {GOLD}.{_MODEL} in {published}: a build of the whole project publishes it."
+        ) from error
+    rows = connection.execute(f"select training_set from {_EVIDENCE} order by training_set").fetchall()
+    return [name for (name,) in rows]
+
+
+def _count_from(connection: duckdb.DuckDBPyConnection, version: Version) -> None:
+    """Count age and new rows from a version, unless what was trained is declared to reach further."""
+    manifest = version.manifest
+    relation = _published(manifest.name)
+    columns = connection.sql(f"from {relation} limit 0").columns
+    known_at = quoted("outcome_known_at" if "outcome_known_at" in columns else "prediction_at")
+    trained = [split.rows for split in manifest.splits if split.split == "train"]
+    connection.execute(
+        f"""
+        update {_EVIDENCE} set
+            version = $version,
+            counted_from = 'version',
+            trained_until = $as_of,
+            age_days = epoch(known_until - $as_of) / 86400,
+            trained_rows = $trained_rows,
+            new_rows = (select count(*) from {relation} where {known_at} > $as_of),
+            new_rows_share = (select count(*) from {relation} where {known_at} > $as_of) / $trained_rows
+        where training_set = $name and (counted_from <> 'declared' or trained_until <= $as_of)
+        """,
+        {
+            "name": manifest.name,
+            "version": manifest.version,
+            "as_of": manifest.as_of,
+            "trained_rows": sum(trained) if trained else manifest.rows,
+        },
+    )
+
+
+def _published(table: str) -> str:
+    return f"{quoted(_PUBLISHED)}.{quoted(GOLD)}.{quoted(table)}"

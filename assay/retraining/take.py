@@ -1,0 +1,34 @@
+"""`assay retraining --create`: take a version of each training set that calls for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from assay.retraining.due import Verdict
+from assay.retraining.record import Retraining, record_retraining
+from assay.runs.display import Display
+from assay.runs.moment import now
+from assay.training.create import create
+
+
+def take_versions(found: Sequence[Verdict], ledger: Path, display: Display) -> list[Verdict]:
+    """Take a version of each training set that is due, and write down why.
+
+    Killed in between, the next run finds the version that was taken: the same content is the same version.
+
+    Raises:
+        Fault: a training set cannot be built; those before it are taken.
+    """
+    return [_taken(verdict, ledger, display) if verdict.is_due else verdict for verdict in found]
+
+
+def _taken(verdict: Verdict, ledger: Path, display: Display) -> Verdict:
+    version, _ = create(verdict.training_set, None, display)
+    name = version.manifest.version
+    if verdict.known_until is not None:
+        record_retraining(
+            ledger, Retraining(verdict.training_set, verdict.known_until, name, verdict.reason, now())
+        )
+    return replace(verdict, taken=name)

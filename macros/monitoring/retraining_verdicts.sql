@@ -1,0 +1,101 @@
+{% macro retraining_verdicts(evidence, training_sets) -%}
+    {%- set features_told = 5 -%}
+with limits (
+    training_set, drifting_share, precision_lost, recall_lost, fewest_outcomes, age, age_days, new_rows_share
+) as (
+
+    values
+    {%- for name in training_sets %}
+    {%- set limits = assay._retrain_when(name) %}
+    {%- set age = assay._window_lengths([limits.age])[limits.age] if limits.age else 'null::interval' %}
+    (
+        '{{ name }}',
+        {{- assay._limit(limits.drifting_share) }}, {{ assay._limit(limits.precision_lost) }}, {{ assay._limit(limits.recall_lost) -}}
+        , {{ assay._limit(limits.fewest_outcomes) }}, '{{ limits.age }}', epoch({{ age }}) / 86400, {{ assay._limit(limits.new_rows_share) -}}
+    ){{ ',' if not loop.last }}
+    {%- endfor %}
+
+),
+
+triggered as (
+
+    select
+        evidence.*,
+        coalesce(evidence.drifting_share >= limits.drifting_share, false) as is_drifting,
+        coalesce(
+            evidence.precision_lost >= limits.precision_lost
+            and evidence.precision_lost > evidence.precision_chance
+            and evidence.outcome_count >= limits.fewest_outcomes, false
+        ) as has_lost_precision,
+        coalesce(
+            evidence.recall_lost >= limits.recall_lost
+            and evidence.recall_lost > evidence.recall_chance
+            and evidence.outcome_count >= limits.fewest_outcomes, false
+        ) as has_lost_recall,
+        -- The split moves with time: of rows that train always the same share lies behind.
+        coalesce(evidence.counted_from <> 'training rows' and evidence.age_days > limits.age_days, false) as is_old,
+        coalesce(evidence.counted_from <> 'training rows' and evidence.new_rows_share >= limits.new_rows_share, false) as has_new_rows
+    from {{ evidence }} as evidence
+    inner join limits on evidence.training_set = limits.training_set
+
+)
+
+select
+    training_set,
+    is_drifting or has_lost_precision or has_lost_recall or is_old or has_new_rows as retrain,
+    case
+        when retrain then concat_ws(
+            '; ',
+            case
+                when is_drifting then format(
+                    '{} of {} features ({:.0f} %) have drifted in {}: {}{}',
+                    drifting_count, feature_count, 100 * drifting_share, drift_window,
+                    array_to_string(drifting_features[:{{ features_told }}], ', '),
+                    if(drifting_count > {{ features_told }}, ' and others', '')
+                )
+            end,
+            case
+                when has_lost_precision then format(
+                    'precision of {} fell from {:.1f} % to {:.1f} %', model_name, 100 * precision_before, 100 * precision_now
+                )
+            end,
+            case
+                when has_lost_recall then format(
+                    'recall of {} fell from {:.1f} % to {:.1f} %', model_name, 100 * recall_before, 100 * recall_now
+                )
+            end,
+            case when is_old then format('{} is {:.0f} days old', coalesce(version, 'what was trained'), age_days) end,
+            case
+                when has_new_rows then format(
+                    '{:,} labelled rows are new, {:.0f} % of the {:,} trained on', new_rows, 100 * new_rows_share, trained_rows
+                )
+            end
+        )
+        when counted_from = 'training rows' then 'nothing calls for it; age and new rows count from a version, and none is known here'
+        else 'nothing calls for it'
+    end as reason,
+    * exclude (training_set)
+from triggered
+{%- endmacro %}
+
+
+{#- The limits of a training set: the variable's own, and what it says of this set alone. -#}
+{% macro _retrain_when(training_set) -%}
+    {%- set known = ['drifting_share', 'precision_lost', 'recall_lost', 'fewest_outcomes', 'age', 'new_rows_share'] -%}
+    {%- set declared = var('retrain_when', {}) -%}
+    {%- set own = (declared.training_sets or {}).get(training_set) or {} -%}
+    {%- set limits = {} -%}
+    {%- for name, limit in declared.items() if name != 'training_sets' -%}
+        {%- do limits.update({name: limit}) -%}
+    {%- endfor -%}
+    {%- do limits.update(own) -%}
+    {%- for name in limits if name not in known and not (name == 'trained_until' and name in own) -%}
+        {%- do assay._refuse('retrain_when has ' ~ name ~ ' for ' ~ training_set ~ ': allowed are ' ~ known | join(', ') ~ '; and of a training set alone trained_until') -%}
+    {%- endfor -%}
+    {{ return(limits) }}
+{%- endmacro %}
+
+
+{% macro _limit(limit) -%}
+    {{ 'null' if limit is none or limit is undefined else limit }}::double
+{%- endmacro %}

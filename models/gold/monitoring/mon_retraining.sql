@@ -1,0 +1,19 @@
+{%- set training_sets = ['trn_churn', 'trn_fraud', 'trn_recommendation'] -%}
+
+with evidence as (
+
+    {{ retraining_evidence(
+        training_sets,
+        clock='select max(known_until) from ' ~ ref('mon_freshness'),
+        predictions=ref('mon_predictions'),
+    ) }}
+
+),
+
+final as (
+
+    {{ retraining_verdicts('evidence', training_sets) }}
+
+)
+
+select * from final
