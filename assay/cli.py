@@ -190,21 +190,26 @@ def drift(
 ) -> None:
     """Compare what is now with what was; exit code 1 where a feature drifts.
 
-    SPEC is 2025, 2025-03, 2025-03-01..2025-03-31, a length of time such as 30d, or split=train.
+    SPEC is 2025, 2025-03, 2025-03-01..2025-03-31, a length of time such as 30d, or split=train; of the
+    reference also a version of a training set, for the rows that it trains on.
     """
     with faults_as_messages():
         from assay.drift.compare import compare
         from assay.drift.display import print_comparisons
+        from assay.drift.trained import Trained
         from assay.features.project import Project
         from assay.features.views import feature_views, view_named
         from assay.runs.places import find_places
         from assay.runs.report import console_for_people
+        from assay.training.store import Store
 
-        project = Project()
+        project, places = Project(), find_places()
+        is_version = reference is not None and "@" in reference
+        trained = Trained(Store(places).find(reference or "")) if is_version else None
         views = feature_views(project)
         names = [view_named(each, views).name for each in view or []] + (table or [])
-        names = names or [each.name for each in views]
-        found = compare(project, find_places().published, names, reference=reference, current=current)
+        names = names or (trained.views if trained else [each.name for each in views])
+        found = compare(project, places.published, names, reference=trained or reference, current=current)
         print_comparisons(found, console_for_people())
     if any(feature.verdict == "drift" for each in found for feature in each.features):
         raise typer.Exit(1)

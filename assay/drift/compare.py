@@ -12,6 +12,7 @@ from assay.drift.judge import judged
 from assay.drift.measure import FeatureDrift, measure
 from assay.drift.source import Source, find_source
 from assay.drift.spec import Rows, rows_of
+from assay.drift.trained import Trained
 from assay.features.project import Project
 from assay.features.views import feature_views
 from assay.features.warehouse import attach
@@ -36,7 +37,7 @@ def compare(
     published: Path,
     names: Sequence[str],
     *,
-    reference: str | None = None,
+    reference: str | Trained | None = None,
     current: str | None = None,
 ) -> list[Comparison]:
     """Compare rows of tables.
@@ -45,12 +46,13 @@ def compare(
         project: compiles the macros, and knows the keys of feature views.
         published: the file a build published.
         names: of feature views, of tables of gold, or paths of CSV and Parquet files.
-        reference: rows to compare with (see `rows_of`); the 90 days before the current ones if left out, or
-            `split=train` of a table that has splits.
+        reference: rows to compare with (see `rows_of`), or a version of a training set; the 90 days before
+            the current ones if left out, or `split=train` of a table that has splits.
         current: rows in question; the last 30 days if left out, or `split=test`.
 
     Raises:
-        Fault: nothing is published, there is no such table, or a specification says no rows.
+        Fault: nothing is published, there is no such table, a specification says no rows, or the version has
+            nothing of a table.
     """
     if not published.is_file():
         raise Fault(f"Nothing is published yet in {published}. To publish: assay build")
@@ -62,14 +64,19 @@ def compare(
         for name in names:
             source = find_source(connection, _PUBLISHED, name, views.get(name))
             now = rows_of(current or ("split=test" if source.has_split else CURRENT), until=source.until)
-            before = rows_of(
-                reference or ("split=train" if source.has_split else REFERENCE),
-                until=now.start or source.until,
-            )
+            if isinstance(reference, Trained):
+                source, before = reference.shared(source), reference.rows
+                wanted = reference.select(source)
+            else:
+                before = rows_of(
+                    reference or ("split=train" if source.has_split else REFERENCE),
+                    until=now.start or source.until,
+                )
+                wanted = source.rows(before)
             measured = measure(
                 connection,
                 project,
-                reference=source.rows(before),
+                reference=wanted,
                 current=source.rows(now),
                 numeric=source.numeric,
                 categorical=source.categorical,

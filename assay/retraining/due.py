@@ -13,7 +13,7 @@ from assay.features.project import Project
 from assay.features.warehouse import attach
 from assay.retraining.record import Retraining
 from assay.runs.fault import Fault
-from assay.runs.publish import GOLD
+from assay.runs.products import GOLD
 from assay.sql import quoted
 from assay.training.store import Version
 
