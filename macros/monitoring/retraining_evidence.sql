@@ -80,7 +80,7 @@ drift as (
         count(*) filter (where verdict = 'drift') as drifting_count,
         list("view" || '.' || feature order by psi desc nulls last, "view", feature) filter (where verdict = 'drift') as drifting_features
     from {{ drift }}
-    where verdict in ('stable', 'watch', 'drift')
+    where verdict in ('stable', 'watch', 'volume', 'drift')
     group by reference, "window", window_to
     qualify row_number() over (partition by reference order by window_to desc) = 1
     {% endif %}

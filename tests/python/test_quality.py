@@ -490,7 +490,7 @@ def test_all_that_was_rejected_is_under_its_rule(built_demo: Warehouse) -> None:
     assert len(tables) == 7
     for (table,) in tables:
         rejected = built_demo.query(
-            f"select rule_id, count(*) from (select unnest(rule_ids) as rule_id from silver.{table}) as rules "
+            f"select rule_id, count(*) from (select unnest(rule_ids) as rule_id from silver.{table}) as rule "
             "group by all order by all"
         )
         told = built_demo.query(
