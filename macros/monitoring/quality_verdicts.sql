@@ -236,6 +236,17 @@ outside as (
 
 ),
 
+outlier_shares as (
+
+    select
+        *,
+        current_outside / current_rows as observed,
+        reference_outside / nullif(reference_rows, 0) as expected,
+        list(abs(observed - expected)) over ({{ before }}) as misses_before
+    from outside
+
+),
+
 judged_outliers as (
 
     select
@@ -245,12 +256,14 @@ judged_outliers as (
         period,
         current_rows as row_count,
         current_outside as bad_count,
-        current_outside / current_rows as observed,
-        reference_outside / nullif(reference_rows, 0) as expected,
-        {{ assay._allowed_share('expected', '0', 'current_rows', limit, least_change) }} as allowed,
+        observed,
+        expected,
+        {{ assay._allowed_share(
+            'expected', "coalesce(list_aggregate(misses_before, 'median'), 0)", 'current_rows', limit, least_change
+        ) }} as allowed,
         {{ assay._spread_verdict(fewest_before, 30) }} as verdict,
         format('{:,} of {:,} values outside {:.4g} to {:.4g}', current_outside, current_rows, lowest, highest) as detail
-    from outside
+    from outlier_shares
 
 ),
 

@@ -71,7 +71,7 @@ select
                 )
             end
         )
-        when counted_from = 'training rows' then 'nothing calls for it; age and new rows count from a version, and none is known here'
+        when counted_from = 'training rows' then 'nothing calls for it; age and new rows are counted from a version, and none is known'
         else 'nothing calls for it'
     end as reason,
     * exclude (training_set)

@@ -255,6 +255,7 @@ def test_the_command_counts_from_the_version_taken_last(project: SmallProject) -
     assert "old; 50 labelled rows are new, 125 % of the 40 trained on" in said
     assert f"is {age:.0f} days old" in said
     assert "trn_bare: nothing calls for it" in said
+    assert "No version yet: trn_bare, trn_chance, trn_drifting, trn_worse." in said
 
 
 def test_what_is_due_is_taken_once_and_written_down(project: SmallProject) -> None:
