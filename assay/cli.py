@@ -42,6 +42,9 @@ def demo(
     events: Annotated[int, typer.Option(help="Web events, before any are repeated.")] = 100_000,
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 42,
     start: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="First day.")] = datetime(2025, 1, 1),
+    drift: Annotated[
+        bool, typer.Option(help="Whether some columns change in the course of time, to be found.")
+    ] = True,
     out: Annotated[
         Path | None, typer.Option(help="A new or empty folder.", show_default="the landing folder")
     ] = None,
@@ -63,6 +66,7 @@ def demo(
             events=events,
             seed=seed,
             start=start.date(),
+            drift=drift,
         )
 
 

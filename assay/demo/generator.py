@@ -11,6 +11,7 @@ from assay.demo.catalog import Catalog
 from assay.demo.chance import stream
 from assay.demo.crm import Crm
 from assay.demo.dirt import Dirt
+from assay.demo.drift import PLANTED, Drift
 from assay.demo.landing import Landing
 from assay.demo.people import Customers
 from assay.demo.period import Period
@@ -28,13 +29,15 @@ def generate(
     events: int = 100_000,
     seed: int = 42,
     start: date = date(2025, 1, 1),
+    drift: bool = True,
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
     """Land the files of an invented retailer under `out`, the same bytes for the same arguments.
 
     `customers` is how many have signed up by the end, `events` the number of web tracking calls before any
-    are repeated. `progress` is told how many days were done since it was last told. Returns the manifest,
-    also written to `out/_demo.json`: parameters, rows and dirt of each table, and the files with a flaw.
+    are repeated, `drift` whether what is in `assay.demo.drift.PLANTED` comes about. `progress` is told how many days were done since it was last told. Returns the manifest,
+    also written to `out/_demo.json`: parameters, rows and dirt of each table, what drifts when, and the files
+    with a flaw.
 
     Raises ValueError for numbers that make no sense, FileExistsError if `out` is not an empty folder.
     """
@@ -43,14 +46,15 @@ def generate(
     period = Period(start, days)
     people = Customers(stream(seed, "people"), period, customers)
     products = make_products(stream(seed, "products"), period, customers)
+    planted = Drift(period, PLANTED if drift else ())
 
     prices = price_list.PriceList(stream(seed, "prices"), landing, period, products)
-    shop = web.WebShop(stream(seed, "web"), landing, period, people, events)
+    shop = web.WebShop(stream(seed, "web"), landing, period, people, planted, events)
     books = erp.Erp(stream(seed, "erp"), landing, period, people, events)
     crm = Crm(stream(seed, "crm"), landing, period, people)
     catalog = Catalog(stream(seed, "catalog"), landing, period, products)
     cards = payments.Payments(
-        stream(seed, "payments"), landing, period, customers, events // EVENTS_PER_TRANSACTION
+        stream(seed, "payments"), landing, period, planted, customers, events // EVENTS_PER_TRANSACTION
     )
     for day in range(days):
         prices.set_prices(day)
@@ -73,7 +77,7 @@ def generate(
         price_list.TABLE: prices.dirt,
         web.TABLE: shop.dirt,
     }
-    manifest = _manifest(parameters, landing, dirt)
+    manifest = _manifest(parameters, landing, dirt, planted.told())
     (out / MANIFEST).write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     return manifest
 
@@ -84,11 +88,14 @@ def _check(customers: int, days: int, events: int) -> None:
             raise ValueError(f"{name} must be at least {least}, not {value}")
 
 
-def _manifest(parameters: Mapping[str, Any], landing: Landing, dirt: Mapping[str, Dirt]) -> dict[str, Any]:
+def _manifest(
+    parameters: Mapping[str, Any], landing: Landing, dirt: Mapping[str, Dirt], drift: list[dict[str, str]]
+) -> dict[str, Any]:
     return {
         "parameters": dict(parameters),
         "rows": {table: landing.rows.get(table, 0) for table in dirt},
         "planted": {table: spread.rejected for table, spread in dirt.items()},
         "kept_dirt": {table: spread.kept for table, spread in dirt.items() if spread.kept},
+        "drift": drift,
         "files": landing.files,
     }

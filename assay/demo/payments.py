@@ -8,6 +8,7 @@ from typing import TypeAlias
 from assay.demo.cards import CATEGORIES, Card, make_cards, make_merchants
 from assay.demo.chance import Weighted, share_out
 from assay.demo.dirt import Dirt, anything_fits
+from assay.demo.drift import MERCHANTS_EVERY, Drift
 from assay.demo.landing import Landing
 from assay.demo.period import DAY_MS, Period, clock
 from assay.demo.seasons import CARD_WEEK, day_weights
@@ -40,12 +41,17 @@ LONGEST_RETRY = 9
 class Payments:
     """Lands each month's transactions, sorted by card and then by time."""
 
-    def __init__(self, rng: Random, landing: Landing, period: Period, customers: int, rows: int) -> None:
+    def __init__(
+        self, rng: Random, landing: Landing, period: Period, drift: Drift, customers: int, rows: int
+    ) -> None:
         self._rng = rng
         self._landing = landing
         self._period = period
         self._cards = make_cards(rng, max(5, customers // 10))
         self._merchants = make_merchants(rng)
+        everybody = [name for group in self._merchants.values() for name in group]
+        self._foreign = set(everybody[::MERCHANTS_EVERY])
+        self._drift = drift
         self._day_weights = day_weights(period, CARD_WEEK)
         self._bursts = self._plan_bursts(rows)
         honest = rows - sum(size for _, _, size in self._bursts)
@@ -114,12 +120,14 @@ class Payments:
         else:
             category, reach = card.categories.draw(rng), 0.8
             usual = CATEGORIES[category][1] * card.spending
+        merchant = rng.choice(self._merchants[category])
+        rate = self._drift.exchange_rate(day) if merchant in self._foreign else 1.0
         return [
             f"{self._period.date(day)} {clock()[second]}",
             card.cc_num,
-            rng.choice(self._merchants[category]),
+            merchant,
             category,
-            f"{max(1.0, usual * rng.lognormvariate(0, 0.6)):.2f}",
+            f"{rate * max(1.0, usual * rng.lognormvariate(0, 0.6)):.2f}",
             *card.holder,
             f"{rng.getrandbits(128):032x}",
             str(self._period.epoch_ms(day) // 1000 + second),

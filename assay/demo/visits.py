@@ -1,9 +1,11 @@
 """What visitors of the web shop do: look around, search, fill a cart, and sometimes order."""
 
+import re
 from dataclasses import dataclass
 from random import Random
 from typing import TypeAlias
 
+from assay.demo.drift import CAMPAIGN_CATEGORY, CAMPAIGN_SHARE, Drift
 from assay.demo.money import pounds
 from assay.demo.orders import Line, Order
 from assay.demo.people import Customer, Customers, draw_favourites
@@ -32,9 +34,10 @@ class Visit:
 class Visits:
     """Makes up visits for the day it was last opened for."""
 
-    def __init__(self, rng: Random, customers: Customers) -> None:
+    def __init__(self, rng: Random, customers: Customers, drift: Drift) -> None:
         self._rng = rng
         self._customers = customers
+        self._drift = drift
         self._hours = hours_of_day()
         self._orders = 5_000_000
 
@@ -42,6 +45,8 @@ class Visits:
         """Start a day with the products and prices on the shelf."""
         self._day = day
         self._shelf = shelf
+        self._length = self._drift.visit_length(day)
+        self._has_campaign = self._drift.has_campaign(day)
         self._facts = {
             product: f'"product_id":"{product.product_id}","category":"{product.category}"'
             f',"price":{pounds(product.price)}'
@@ -53,31 +58,35 @@ class Visits:
         rng = self._rng
         if rng.random() < 0.3:
             device = f"{rng.getrandbits(64):016x}"
-            actions, _, _ = self._browse("null", draw_favourites(rng), 0.5)
+            actions, _, _ = self._browse(device, "null", draw_favourites(rng), 0.5)
             return Visit(device, actions, None)
         customer = self._customers.draw(rng, self._day)
         user = f'"{customer.customer_id}"'
         # Some log in only to check out: until then only the device tells who it is.
         browsing_as = user if rng.random() < 0.8 else "null"
-        actions, cart, at_ms = self._browse(browsing_as, customer.favourites, customer.thrift)
+        actions, cart, at_ms = self._browse(
+            customer.device, browsing_as, customer.favourites, customer.thrift
+        )
         order = self._check_out(actions, customer, cart, at_ms) if cart and rng.random() < 0.55 else None
         return Visit(customer.device, actions, order)
 
     def _browse(
-        self, user: str, favourites: tuple[str, str], thrift: float
+        self, device: str, user: str, favourites: tuple[str, str], thrift: float
     ) -> tuple[list[Action], dict[Product, int], int]:
         rng = self._rng
         at_ms = int((self._hours.draw(rng) + rng.random()) / 24 * LAST_CALL_MS)
         actions: list[Action] = []
         cart: dict[Product, int] = {}
-        for _ in range(1 + min(int(rng.expovariate(0.2)), 40)):
+        loses_products = self._drift.loses_products(self._day, device)
+        for _ in range(1 + min(int(rng.expovariate(0.2) * self._length), 40)):
             category = self._interest(favourites)
             if rng.random() < 0.1:
                 actions.append(("Products Searched", user, self._query(category), at_ms))
             else:
                 product = self._shelf.draw(rng, category)
                 facts = self._facts[product]
-                actions.append(("Product Viewed", user, f"{{{facts}}}", at_ms))
+                viewed = re.sub('(?<="product_id":)"[^"]*"', "null", facts) if loses_products else facts
+                actions.append(("Product Viewed", user, f"{{{viewed}}}", at_ms))
                 if len(cart) < MOST_IN_CART and rng.random() < _appeal(product, thrift):
                     quantity = 1 + int(rng.expovariate(1.1))
                     cart[product] = cart.get(product, 0) + quantity
@@ -107,7 +116,12 @@ class Visits:
         return order
 
     def _interest(self, favourites: tuple[str, str]) -> str | None:
-        """A favourite three times in four, the first one more often; None to look at anything."""
+        """A favourite three times in four, the first one more often; None to look at anything.
+
+        Unless a campaign gets between.
+        """
+        if self._has_campaign and self._rng.random() < CAMPAIGN_SHARE:
+            return CAMPAIGN_CATEGORY
         luck = self._rng.random()
         return favourites[0] if luck < 0.5 else favourites[1] if luck < 0.75 else None
 

@@ -6,6 +6,7 @@ from random import Random
 from assay.demo.calls import ADDED, SPOILT, Call, encode, spoil, unreadable
 from assay.demo.chance import share_out
 from assay.demo.dirt import Dirt
+from assay.demo.drift import Drift
 from assay.demo.landing import Landing
 from assay.demo.orders import Order
 from assay.demo.people import Customers
@@ -21,12 +22,12 @@ class WebShop:
     """Tracks the visits of each day, exactly `events` calls over the period before any are repeated."""
 
     def __init__(
-        self, rng: Random, landing: Landing, period: Period, customers: Customers, events: int
+        self, rng: Random, landing: Landing, period: Period, customers: Customers, drift: Drift, events: int
     ) -> None:
         self._rng = rng
         self._landing = landing
         self._period = period
-        self._visits = Visits(rng, customers)
+        self._visits = Visits(rng, customers, drift)
         self._quotas = share_out(events, day_weights(period, WEB_WEEK))
         self._clock = clock()
         self._tracked = 0

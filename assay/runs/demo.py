@@ -15,7 +15,15 @@ from assay.runs.report import table_titled
 
 
 def land_demo(
-    out: Path, console: Console, *, customers: int, days: int, events: int, seed: int, start: date
+    out: Path,
+    console: Console,
+    *,
+    customers: int,
+    days: int,
+    events: int,
+    seed: int,
+    start: date,
+    drift: bool,
 ) -> None:
     """Land demo data under `out`, which is new or empty, and print how much of it there is.
 
@@ -32,6 +40,7 @@ def land_demo(
                 events=events,
                 seed=seed,
                 start=start,
+                drift=drift,
                 progress=lambda done: progress.advance(task, done),
             )
     except (FileExistsError, ValueError) as error:
@@ -50,4 +59,6 @@ def land_demo(
     for name, rows in manifest["rows"].items():
         table.add_row(name, f"{rows:,}", f"{sum(manifest['planted'][name].values()):,}")
     console.print(table)
+    for each in manifest["drift"]:
+        console.print(f"Planted in {each['column']}, {each['from']} to {each['to']}: {each['name']}")
     console.print("Next: assay build")

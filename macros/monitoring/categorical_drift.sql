@@ -59,8 +59,10 @@ with
         ) as chi2,
         (select count(*) - 1 from {{ c }}_shares) as degrees_of_freedom,
         (select sum(q) from {{ c }}_shares where r = 0) as unseen_share,
-        {{ assay._divergences(c ~ '_shares', epsilon) }}
+        any_value(divergences.psi) as psi,
+        any_value(divergences.js) as js
     from {{ c }}_counts
+    cross join ({{ assay._divergences(c ~ '_shares', epsilon) }}) as divergences
 
 ){{ ',' if not loop.last }}
 {% endfor %}

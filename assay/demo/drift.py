@@ -1,0 +1,110 @@
+"""What changes in the course of the demo, as things do in practice: to be found, and what finding it is tested on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from assay.demo.period import Period
+
+#: Pesos to the dollar.
+EXCHANGE_RATE = 18.5
+#: One merchant in so many has its cards charged through the new acquirer.
+MERCHANTS_EVERY = 4
+#: How much of what people look at is what the campaign shows them, and what that is.
+CAMPAIGN_SHARE, CAMPAIGN_CATEGORY = 0.5, "Lighting"
+#: How much longer visits have become by the end.
+LONGEST_VISITS = 3.0
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A change of a column, from a twelfth of the period to the end of another.
+
+    `features` are those that it shows in first; others follow.
+    """
+
+    name: str
+    column: str
+    why: str
+    first: int
+    last: int
+    features: tuple[str, ...]
+
+    def days(self, period: Period) -> range:
+        """The days on which it is in force."""
+        return range(period.days * (self.first - 1) // 12, period.days * self.last // 12)
+
+
+LONGER_VISITS = Planted(
+    "longer_visits",
+    "web/events",
+    "Visits become longer from month to month, up to three times as long.",
+    *(7, 12),
+    ("ftr_customer__sessions.view_count_1h", "ftr_customer__sessions.product_distinct_count_1h"),
+)
+FOREIGN_AMOUNTS = Planted(
+    "foreign_amounts",
+    "payments/card_transactions.amt",
+    "A new acquirer sends the amounts of a quarter of the merchants in pesos, until somebody notices.",
+    *(8, 9),
+    ("ftr_card__velocity.amount_sum_24h", "ftr_card_merchant__pairs.amount_max_90d"),
+)
+CAMPAIGN = Planted(
+    "campaign",
+    "web/events.properties.category",
+    f"The shop shows everybody {CAMPAIGN_CATEGORY.lower()}: half of all looks go there.",
+    *(9, 12),
+    ("ftr_product__demand.view_count_24h",),
+)
+LOST_PRODUCTS = Planted(
+    "lost_products",
+    "web/events.properties.product_id",
+    "A release of the app leaves product_id NULL where products are viewed: on every other device, for a month.",
+    *(10, 10),
+    ("ftr_customer__sessions.product_distinct_count_1h",),
+)
+PLANTED = (LONGER_VISITS, FOREIGN_AMOUNTS, CAMPAIGN, LOST_PRODUCTS)
+
+
+class Drift:
+    """Tells what is in force on a day; nothing, where nothing is planted."""
+
+    def __init__(self, period: Period, planted: Sequence[Planted] = PLANTED) -> None:
+        self._period = period
+        self._days = {each: each.days(period) for each in planted}
+
+    def told(self) -> list[dict[str, str]]:
+        """Return what is planted, with its first and last day, for the manifest."""
+        return [
+            {
+                "name": each.name,
+                "column": each.column,
+                "from": f"{self._period.date(days.start)}",
+                "to": f"{self._period.date(days.stop - 1)}",
+            }
+            for each, days in self._days.items()
+            if days
+        ]
+
+    def visit_length(self, day: int) -> float:
+        """Return how many times as long as at first visits are."""
+        days = self._days.get(LONGER_VISITS, range(0))
+        if day not in days:
+            return 1.0
+        return 1.0 + (LONGEST_VISITS - 1.0) * (day - days.start + 1) / len(days)
+
+    def exchange_rate(self, day: int) -> float:
+        """Return what the amounts of the new acquirer are multiplied by."""
+        return EXCHANGE_RATE if self._is_on(FOREIGN_AMOUNTS, day) else 1.0
+
+    def has_campaign(self, day: int) -> bool:
+        """Tell whether the campaign runs."""
+        return self._is_on(CAMPAIGN, day)
+
+    def loses_products(self, day: int, device: str) -> bool:
+        """Tell whether a device does not say which products are viewed."""
+        return self._is_on(LOST_PRODUCTS, day) and int(device[-1], 16) % 2 == 0
+
+    def _is_on(self, planted: Planted, day: int) -> bool:
+        return day in self._days.get(planted, range(0))
