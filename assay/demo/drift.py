@@ -1,4 +1,4 @@
-"""What changes in the course of the demo, as things do in practice: to be found, and what finding it is tested on."""
+"""What changes in the course of the demo, as things do in practice: finding it is tested on it."""
 
 from __future__ import annotations
 
@@ -41,28 +41,28 @@ LONGER_VISITS = Planted(
     "web/events",
     "Visits become longer from month to month, up to three times as long.",
     *(7, 12),
-    ("ftr_customer__sessions.view_count_1h", "ftr_customer__sessions.product_distinct_count_1h"),
+    ("ftr_customer__sessions.view_count_24h",),
 )
 FOREIGN_AMOUNTS = Planted(
     "foreign_amounts",
     "payments/card_transactions.amt",
     "A new acquirer sends the amounts of a quarter of the merchants in pesos, until somebody notices.",
     *(8, 9),
-    ("ftr_card__velocity.amount_sum_24h", "ftr_card_merchant__pairs.amount_max_90d"),
+    ("ftr_card__velocity.amount_max_30d", "ftr_card_merchant__pairs.amount_max_90d"),
 )
 CAMPAIGN = Planted(
     "campaign",
     "web/events.properties.category",
     f"The shop shows everybody {CAMPAIGN_CATEGORY.lower()}: half of all looks go there.",
     *(9, 12),
-    ("ftr_product__demand.view_count_24h",),
+    ("ftr_product__demand.price_min_28d", "ftr_product__demand.price_max_28d"),
 )
 LOST_PRODUCTS = Planted(
     "lost_products",
     "web/events.properties.product_id",
-    "A release of the app leaves product_id NULL where products are viewed: on every other device, for a month.",
+    "For a month, the app does not say which products are viewed: product_id is NULL.",
     *(10, 10),
-    ("ftr_customer__sessions.product_distinct_count_1h",),
+    ("ftr_customer__sessions.product_distinct_count_24h",),
 )
 PLANTED = (LONGER_VISITS, FOREIGN_AMOUNTS, CAMPAIGN, LOST_PRODUCTS)
 
@@ -103,8 +103,8 @@ class Drift:
         return self._is_on(CAMPAIGN, day)
 
     def loses_products(self, day: int, device: str) -> bool:
-        """Tell whether a device does not say which products are viewed."""
-        return self._is_on(LOST_PRODUCTS, day) and int(device[-1], 16) % 2 == 0
+        """Tell whether a device does not say which products are viewed: the app's, three in four."""
+        return self._is_on(LOST_PRODUCTS, day) and int(device[-1], 16) % 4 != 0
 
     def _is_on(self, planted: Planted, day: int) -> bool:
         return day in self._days.get(planted, range(0))

@@ -35,9 +35,9 @@ def generate(
     """Land the files of an invented retailer under `out`, the same bytes for the same arguments.
 
     `customers` is how many have signed up by the end, `events` the number of web tracking calls before any
-    are repeated, `drift` whether what is in `assay.demo.drift.PLANTED` comes about. `progress` is told how many days were done since it was last told. Returns the manifest,
-    also written to `out/_demo.json`: parameters, rows and dirt of each table, what drifts when, and the files
-    with a flaw.
+    are repeated, `drift` whether what `assay.demo.drift` plants comes about. `progress` is told how many days
+    were done since it was last told. Returns the manifest, also written to `out/_demo.json`: parameters, rows
+    and dirt of each table, what drifts when, and the files with a flaw.
 
     Raises ValueError for numbers that make no sense, FileExistsError if `out` is not an empty folder.
     """

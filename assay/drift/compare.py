@@ -9,6 +9,7 @@ from pathlib import Path
 import duckdb
 
 from assay.drift.judge import judged
+from assay.drift.limits import drift_limits
 from assay.drift.measure import FeatureDrift, measure
 from assay.drift.source import Source, find_source
 from assay.drift.spec import Rows, rows_of
@@ -57,12 +58,13 @@ def compare(
     if not published.is_file():
         raise Fault(f"Nothing is published yet in {published}. To publish: assay build")
     views = {view.name: view for view in feature_views(project)}
+    limits = drift_limits(project)
     with duckdb.connect() as connection:
         connection.execute("set TimeZone = 'UTC'")
         attach(connection, published, _PUBLISHED)
         found = []
         for name in names:
-            source = find_source(connection, _PUBLISHED, name, views.get(name))
+            source = find_source(connection, _PUBLISHED, name, views.get(name), limits)
             now = rows_of(current or ("split=test" if source.has_split else CURRENT), until=source.until)
             if isinstance(reference, Trained):
                 source, before = reference.shared(source), reference.rows
@@ -83,7 +85,7 @@ def compare(
             )
             found.append((source, before, now, measured))
     # Judged together: the more is compared, the more differs by chance.
-    verdicts = iter(judged([each for *_, measured in found for each in measured]))
+    verdicts = iter(judged([each for *_, measured in found for each in measured], limits))
     return [
         Comparison(source, before, now, _worst_first([next(verdicts) for _ in measured]))
         for source, before, now, measured in found

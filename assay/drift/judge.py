@@ -2,7 +2,7 @@
 
 With many rows every difference is significant, with few large ones come by chance: a feature drifts where
 both hold. P-values are those of scipy. Over the features compared together they are adjusted by Benjamini and
-Hochberg (1995), so that of what is said to drift at most a share of `FALSE_DISCOVERIES` is expected to be
+Hochberg (1995), so that of what is said to drift at most a share of `false_discoveries` is expected to be
 chance. That supposes independent rows, which those of one entity are not: hence the sizes.
 """
 
@@ -15,21 +15,16 @@ from typing import Literal
 import numpy
 from scipy import stats
 
+from assay.drift.limits import Limits
 from assay.drift.measure import FeatureDrift
 
 Verdict = Literal["drift", "watch", "stable", "too few rows"]
 
-FALSE_DISCOVERIES = 0.01
-FEWEST_ROWS = 30
-# The field's customary bounds of PSI.
-PSI_DRIFT, PSI_WATCH = 0.2, 0.1
-KS_DRIFT, KS_WATCH = 0.2, 0.1
-NULL_DRIFT, NULL_WATCH = 0.1, 0.05
 # scipy's own bound, up to which it counts out the distribution of the two-sample statistic.
 _COUNTED_OUT = 10_000
 
 
-def judged(found: Sequence[FeatureDrift]) -> list[FeatureDrift]:
+def judged(found: Sequence[FeatureDrift], limits: Limits) -> list[FeatureDrift]:
     """Return what was measured with p-values, adjusted over all features, and verdicts."""
     with_p = [replace(each, p_value=_p_value(each), null_p_value=_null_p_value(each)) for each in found]
     given = [
@@ -46,7 +41,9 @@ def judged(found: Sequence[FeatureDrift]) -> list[FeatureDrift]:
         replace(
             each,
             adjusted_p_value=adjusted.get((number, "p_value")),
-            verdict=_verdict(each, adjusted.get((number, "p_value")), adjusted.get((number, "null_p_value"))),
+            verdict=_verdict(
+                each, limits, adjusted.get((number, "p_value")), adjusted.get((number, "null_p_value"))
+            ),
         )
         for number, each in enumerate(with_p)
     ]
@@ -93,21 +90,23 @@ def _null_p_value(each: FeatureDrift) -> float | None:
     return float(stats.fisher_exact(table).pvalue)
 
 
-def _verdict(each: FeatureDrift, p_value: float | None, null_p_value: float | None) -> Verdict:
+def _verdict(
+    each: FeatureDrift, limits: Limits, p_value: float | None, null_p_value: float | None
+) -> Verdict:
     def is_real(p: float | None) -> bool:
-        return p is not None and p < FALSE_DISCOVERIES
+        return p is not None and p < limits.false_discoveries
 
-    if min(each.reference_rows, each.current_rows) < FEWEST_ROWS:
+    if min(each.reference_rows, each.current_rows) < limits.fewest_rows:
         return "too few rows"
     null_shift = abs(each.null_shift or 0.0)
-    if is_real(null_p_value) and null_shift >= NULL_DRIFT:
+    if is_real(null_p_value) and null_shift >= limits.null_drift:
         return "drift"
-    if min(each.reference_present, each.current_present) >= FEWEST_ROWS and is_real(p_value):
+    if min(each.reference_present, each.current_present) >= limits.fewest_rows and is_real(p_value):
         psi, ks = each.psi or 0.0, each.ks or 0.0
-        if psi >= PSI_DRIFT or ks >= KS_DRIFT:
+        if psi >= limits.psi_drift or ks >= limits.ks_drift:
             return "drift"
-        if psi >= PSI_WATCH or ks >= KS_WATCH:
+        if psi >= limits.psi_watch or ks >= limits.ks_watch:
             return "watch"
-    if is_real(null_p_value) and null_shift >= NULL_WATCH:
+    if is_real(null_p_value) and null_shift >= limits.null_watch:
         return "watch"
     return "stable"

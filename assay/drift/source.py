@@ -8,6 +8,7 @@ from pathlib import Path
 
 import duckdb
 
+from assay.drift.limits import Limits
 from assay.drift.spec import Rows
 from assay.features.views import VALIDITY, FeatureView
 from assay.runs.fault import MISUSED, Fault, unknown
@@ -19,8 +20,6 @@ _TIMES = ("available_at", "valid_from", "prediction_at", "landed_at", "event_at"
 _SPLIT = "split"
 _NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL", "UBIGINT")
 _CATEGORIES = ("VARCHAR", "BOOLEAN", "ENUM")
-# A column of more texts than this tells rows apart, rather than kinds of rows.
-_MOST_CATEGORIES = 100
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,11 @@ class Source:
 
 
 def find_source(
-    connection: duckdb.DuckDBPyConnection, published: str, name: str, view: FeatureView | None
+    connection: duckdb.DuckDBPyConnection,
+    published: str,
+    name: str,
+    view: FeatureView | None,
+    limits: Limits,
 ) -> Source:
     """Find a table by its name, or a file by its path.
 
@@ -73,6 +76,7 @@ def find_source(
         published: the name under which it is.
         name: of a table of gold, or the path of a CSV or Parquet file.
         view: the feature view of that name, if it is one.
+        limits: how many categories a column may have.
 
     Raises:
         Fault: there is no such table or file.
@@ -108,8 +112,8 @@ def find_source(
             numeric.append(column)
         elif kind not in _CATEGORIES:
             left_out[column] = f"is of type {kind.lower()}"
-        elif _categories(connection, relation, column) > _MOST_CATEGORIES:
-            left_out[column] = f"has more than {_MOST_CATEGORIES} values"
+        elif _has_more(connection, relation, column, limits.most_categories):
+            left_out[column] = f"has more than {limits.most_categories} values"
         else:
             categorical.append(column)
     until = None
@@ -124,6 +128,6 @@ def find_source(
     )
 
 
-def _categories(connection: duckdb.DuckDBPyConnection, relation: str, column: str) -> int:
-    distinct = f"select distinct {quoted(column)} from {relation} limit {_MOST_CATEGORIES + 1}"
-    return len(connection.execute(distinct).fetchall())
+def _has_more(connection: duckdb.DuckDBPyConnection, relation: str, column: str, values: int) -> bool:
+    distinct = f"select distinct {quoted(column)} from {relation} limit {values + 1}"
+    return len(connection.execute(distinct).fetchall()) > values

@@ -181,7 +181,7 @@ features as (
         {feature_number: {{ feature.number }}, view_number: {{ feature.view_number }}, view: '{{ feature.view }}', feature: '{{ feature.name }}', is_category: {{ feature.is_category | lower }}, trained_on: {{ feature.trained_on }}::integer[]}
         {{- ',' if not loop.last }}
         {%- endfor %}
-    ], recursive := true)
+    ], max_depth := 2)
 
 ),
 
@@ -190,7 +190,7 @@ months as (
     select
         view_number,
         min(period) as first_month,
-        unnest(generate_series(min(period), any_value(clock.this_month) - 1)) as month_number
+        unnest(generate_series(min(period), least(max(period), any_value(clock.this_month) - 1))) as month_number
     from periods
     cross join clock
     where period >= 0
@@ -205,8 +205,7 @@ comparisons as (
         row_number() over (order by feature_number, reference_number, month_number)::integer as comparison
     from (
         select
-            features.feature_number,
-            features.view_number,
+            features.* exclude (trained_on),
             0 as reference_number,
             months.month_number,
             months.month_number - {{ months }} as from_month,
@@ -217,8 +216,7 @@ comparisons as (
         inner join months on features.view_number = months.view_number
         union all
         select
-            features.feature_number,
-            features.view_number,
+            features.* exclude (trained_on),
             trained.reference_number,
             months.month_number,
             {{ assay._month_of('trained.starts_at') }} as from_month,
@@ -269,19 +267,43 @@ sides as (
 
 {% macro _drift_measures(views, bins, epsilon) -%}
     {%- set running = 'over (rows between unbounded preceding and current row)' -%}
-numbers_merged as materialized (
+numbers_sided as (
 
-    {{ assay._merged('numbers') }}
+    {{ assay._sided('numbers') }}
 
 ),
 
-numbers_totals as (
+-- One order for all comparisons: running totals need no partition, only to begin at what came before.
+numbers_counted as (
 
     select
         comparison,
-        sum(r)::bigint as n,
-        sum(c)::bigint as m
-    from numbers_merged
+        comparison is distinct from lead(comparison) over () or x is distinct from lead(x) over () as is_last,
+        sum(r) {{ running }} as r,
+        sum(c) {{ running }} as c
+    from (select * from numbers_sided order by comparison, x) as ordered
+
+),
+
+-- Both distribution functions, in steps: how many rows are at most x.
+numbers_steps as materialized (
+
+    select
+        comparison,
+        r::bigint as r,
+        c::bigint as c
+    from numbers_counted
+    where is_last
+
+),
+
+numbers_ends as (
+
+    select
+        comparison,
+        max(r) as r,
+        max(c) as c
+    from numbers_steps
     group by comparison
 
 ),
@@ -289,40 +311,33 @@ numbers_totals as (
 numbers_sizes as (
 
     select
-        *,
-        coalesce(sum(n) over before, 0)::bigint as r_of_others,
-        coalesce(sum(m) over before, 0)::bigint as c_of_others
-    from numbers_totals
-    window before as (order by comparison rows between unbounded preceding and 1 preceding)
-
-),
-
--- One order for all comparisons: running totals need no partition, only to begin at what came before.
-numbers_running as (
-
-    select
         comparison,
-        r as r_at,
-        c as c_at,
-        sum(r) {{ running }} as r,
-        sum(c) {{ running }} as c
-    from (select * from numbers_merged order by comparison, x) as ordered
+        lag(r, 1, 0) over (order by comparison) as r_of_others,
+        lag(c, 1, 0) over (order by comparison) as c_of_others,
+        r - r_of_others as n,
+        c - c_of_others as m
+    from numbers_ends
 
 ),
 
--- Both distribution functions, in steps: how many rows are at most x, and how many below.
 numbers_rises as materialized (
 
     select
-        running.comparison,
-        (running.r - sizes.r_of_others)::bigint as r,
-        (running.c - sizes.c_of_others)::bigint as c,
-        (running.r - running.r_at - sizes.r_of_others)::bigint as r_before,
-        (running.c - running.c_at - sizes.c_of_others)::bigint as c_before,
+        steps.comparison,
+        steps.r - sizes.r_of_others as r,
+        steps.c - sizes.c_of_others as c,
+        steps.r_before - sizes.r_of_others as r_before,
+        steps.c_before - sizes.c_of_others as c_before,
         sizes.n,
         sizes.m
-    from numbers_running as running
-    inner join numbers_sizes as sizes on running.comparison = sizes.comparison
+    from (
+        select
+            *,
+            lag(r, 1, 0) over () as r_before,
+            lag(c, 1, 0) over () as c_before
+        from numbers_steps
+    ) as steps
+    inner join numbers_sizes as sizes on steps.comparison = sizes.comparison
 
 ),
 
@@ -330,7 +345,13 @@ numbers_rises as materialized (
 
 categories_merged as (
 
-    {{ assay._merged('categories') }}
+    select
+        comparison,
+        x,
+        sum(r) as r,
+        sum(c) as c
+    from ({{ assay._sided('categories') }}) as sided
+    group by comparison, x
 
 ),
 
@@ -507,16 +528,15 @@ compared as (
 {%- endmacro %}
 
 
-{#- How often each value stands on either side of each comparison. -#}
-{% macro _merged(counts) -%}
+{#- How often each value of a period stands on either side of the comparisons that it takes part in. -#}
+{% macro _sided(counts) -%}
     select
         sides.comparison,
         counts.x,
-        coalesce(sum(counts.occurrences) filter (sides.is_reference), 0)::bigint as r,
-        coalesce(sum(counts.occurrences) filter (not sides.is_reference), 0)::bigint as c
+        if(sides.is_reference, counts.occurrences, 0)::integer as r,
+        if(sides.is_reference, 0, counts.occurrences)::integer as c
     from {{ counts }} as counts
     inner join sides on counts.feature_number = sides.feature_number and counts.period = sides.period
-    group by sides.comparison, counts.x
 {%- endmacro %}
 
 
@@ -565,13 +585,10 @@ chances as (
         false as is_of_nulls,
         case
             when least(reference_present, window_present) = 0 then null
-            when is_category and chi2_scaled <= category_count - 1 then 1
-            when is_category
-                then exp((category_count - 1) / 2 * (ln(chi2_scaled / (category_count - 1)) + 1) - chi2_scaled / 2)
+            when is_category then {{ assay._chernoff('chi2_scaled', '(category_count - 1)') }}
             else {{ assay._kolmogorov('ks_scaled') }}
         end as p
     from scaled
-    inner join features using (feature_number)
     union all
     select
         comparison,
@@ -619,13 +636,12 @@ remembered as (
     select
         *,
         count(*) filter (not is_incomplete) over before as windows_before,
-        {%- for figure in ['psi', 'ks', 'abs(null_shift)'] %}
-        list({{ figure }}) filter (not is_incomplete) over before as {{ ['psis', 'kss', 'null_shifts'][loop.index0] }}_before,
-        {%- endfor %}
+        list(psi) filter (not is_incomplete) over before as psi_before,
+        list(ks) filter (not is_incomplete) over before as ks_before,
+        list(abs(null_shift)) filter (not is_incomplete) over before as null_shift_before,
         (window_mean - least) / nullif(reference_mean - least, 0) as excess_ratio,
         window_arrivals / nullif(arrivals, 0) as volume_ratio
     from known
-    inner join features using (feature_number)
     window before as (
         partition by feature_number, reference_number
         order by month_number
@@ -643,21 +659,22 @@ sized as (
             p_value < {{ limits.false_discoveries }}
             and least(reference_present, window_present) >= {{ limits.fewest_rows }}
             and (
-                psi >= greatest({{ limits['psi_' ~ verdict] }}, {{ assay._usual('psis_before') }})
-                or ks >= greatest({{ limits['ks_' ~ verdict] }}, {{ assay._usual('kss_before') }})
+                psi >= greatest({{ limits['psi_' ~ verdict] }}, {{ assay._usual('psi_before') }})
+                or ks >= greatest({{ limits['ks_' ~ verdict] }}, {{ assay._usual('ks_before') }})
             ),
             false
         ) as is_{{ verdict }},
         coalesce(
             null_p_value < {{ limits.false_discoveries }}
-            and abs(null_shift) >= greatest({{ limits['null_' ~ verdict] }}, {{ assay._usual('null_shifts_before') }}),
+            and abs(null_shift) >= greatest({{ limits['null_' ~ verdict] }}, {{ assay._usual('null_shift_before') }}),
             false
         ) as is_null_{{ verdict }},
         {%- endfor %}
-        -- A busier month moves counts and sums, and a window without bound grows by itself.
+        -- A busier month moves counts and sums over days; one without bound grows by itself.
         coalesce(
             regexp_matches(feature, '_(count|sum)_all$')
-            or least >= 0 and excess_ratio between least(sqrt(volume_ratio), pow(volume_ratio, 2))
+            or regexp_matches(feature, '_(count|sum)_[0-9]+d$')
+            and excess_ratio between least(sqrt(volume_ratio), pow(volume_ratio, 2))
             and greatest(sqrt(volume_ratio), pow(volume_ratio, 2)),
             false
         ) as is_volume
@@ -668,14 +685,14 @@ sized as (
 final as (
 
     select
-        features.view,
-        features.feature,
+        view,
+        feature,
         strftime({{ assay._first_of('month_number') }}, '%Y-%m') as "window",
         case sized.reference_number
+            when 0 then 'rolling'
             {%- for name in training_sets %}
             when {{ loop.index }} then '{{ name }}'
             {%- endfor %}
-            else 'rolling'
         end as reference,
         {{ assay._first_of('month_number') }} as window_from,
         {{ assay._first_of('month_number + 1') }} as window_to,
@@ -696,7 +713,7 @@ final as (
             when is_trained_on then 'trained on'
             when is_early then 'too early'
             when least(reference_rows, window_rows) < {{ limits.fewest_rows }} then 'too few rows'
-            when windows_before < 3 then 'too early'
+            when windows_before < {{ limits.fewest_windows }} then 'too early'
             when category_count > {{ limits.most_categories }} then 'too many categories'
             when is_null_drift then 'drift'
             when is_drift and not is_volume then 'drift'
@@ -705,7 +722,6 @@ final as (
             else 'stable'
         end as verdict
     from sized
-    inner join features on sized.feature_number = features.feature_number
     left join trained on sized.reference_number = trained.reference_number
 
 )
@@ -722,6 +738,14 @@ final as (
     case
         when {{ x }} < 0.3 then 1
         else least(1, 2 * (exp(-2 * {{ x }} * {{ x }}) - exp(-8 * {{ x }} * {{ x }}) + exp(-18 * {{ x }} * {{ x }}) - exp(-32 * {{ x }} * {{ x }})))
+    end
+{%- endmacro %}
+
+
+{% macro _chernoff(chi2, degrees) -%}
+    case
+        when {{ chi2 }} <= {{ degrees }} then 1
+        else exp({{ degrees }} / 2 * (ln({{ chi2 }} / {{ degrees }}) + 1) - {{ chi2 }} / 2)
     end
 {%- endmacro %}
 

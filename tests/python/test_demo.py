@@ -439,8 +439,10 @@ def test_calls_stand_in_the_file_of_the_day_they_are_received(demo: Demo) -> Non
 
 def test_customers_look_mostly_at_their_favourite_categories(year: Demo) -> None:
     viewed: dict[str, Counter[str]] = defaultdict(Counter)
+    campaign = next(each for each in year.manifest["drift"] if each["name"] == "campaign")
     for call in calls(year):
-        if call["event"] == "Product Viewed" and call["userId"]:
+        is_before = call["receivedAt"] < campaign["from"]
+        if call["event"] == "Product Viewed" and call["userId"] and is_before:
             viewed[call["userId"]][call["properties"]["category"]] += 1
     shares = [
         sum(count for _, count in counter.most_common(2)) / counter.total()

@@ -10,18 +10,29 @@ from typing import Any
 import duckdb
 import numpy
 import pytest
-from numpy.typing import NDArray
+from drift_reference import Sample, expected_psi, expected_shares
 from package_project import PackageProject, make_package_project
 from scipy import stats
 from scipy.spatial.distance import jensenshannon
 
 from assay.drift.judge import judged, ks_p_value
+from assay.drift.limits import Limits
 from assay.drift.measure import FeatureDrift
 from assay.drift.spec import rows_of
 from assay.runs.fault import Fault
 
-EPSILON, BINS = 1e-4, 10
-Sample = NDArray[numpy.float64]
+LIMITS = Limits(
+    psi_drift=0.2,
+    psi_watch=0.1,
+    ks_drift=0.2,
+    ks_watch=0.1,
+    null_drift=0.1,
+    null_watch=0.05,
+    false_discoveries=0.01,
+    fewest_rows=30,
+    fewest_windows=3,
+    most_categories=100,
+)
 
 
 def numeric_cases() -> dict[str, tuple[Sample, Sample]]:
@@ -44,27 +55,6 @@ def numeric_cases() -> dict[str, tuple[Sample, Sample]]:
         "many": (draw.normal(size=12_000), draw.normal(0.03, size=11_000)),
         "tenths": (draw.integers(0, 30, 1000) / 10, draw.integers(3, 33, 900) / 10),
     }
-
-
-def expected_shares(reference: Sample, current: Sample) -> tuple[Sample, Sample]:
-    """Shares of bins between the reference's quantiles; one that stands more than once is a bin itself."""
-    quantiles = [sorted(reference)[math.ceil(len(reference) * i / BINS) - 1] for i in range(1, BINS)]
-    shares = []
-    for sample in (reference, current):
-        below = [numpy.sum(sample <= q) for q in quantiles]
-        below += [numpy.sum(sample < q) for q in quantiles if quantiles.count(q) > 1]
-        shares.append([*below, len(sample)])
-    cuts = sorted(set(zip(*shares, strict=True)))
-    steps = [
-        numpy.diff([0, *side]) / size
-        for side, size in zip(zip(*cuts, strict=True), (len(reference), len(current)), strict=True)
-    ]
-    return steps[0], steps[1]
-
-
-def expected_psi(p: Sample, q: Sample) -> float:
-    p, q = numpy.maximum(p, EPSILON), numpy.maximum(q, EPSILON)
-    return float(numpy.sum((q - p) * numpy.log(q / p)))
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +184,9 @@ def measured(reference: Sample, current: Sample, name: str = "x") -> FeatureDrif
 
 def test_of_samples_that_are_alike_none_drifts() -> None:
     draw = numpy.random.default_rng(1)
-    found = judged([measured(draw.normal(size=400), draw.normal(size=300), f"x{n}") for n in range(200)])
+    found = judged(
+        [measured(draw.normal(size=400), draw.normal(size=300), f"x{n}") for n in range(200)], LIMITS
+    )
     assert {each.verdict for each in found} == {"stable"}
     # Were p-values not adjusted, some would be called real.
     assert any(each.p_value is not None and each.p_value < 0.01 for each in found)
@@ -206,14 +198,14 @@ def test_what_shifted_drifts_among_many_that_did_not() -> None:
     alike = [measured(draw.normal(size=400), draw.normal(size=300), f"x{n}") for n in range(50)]
     shifted = measured(draw.normal(size=400), draw.normal(1, size=300), "shifted")
     watched = measured(draw.normal(size=4000), draw.normal(0.35, size=3000), "watched")
-    verdicts = {each.feature: each.verdict for each in judged([*alike, shifted, watched])}
+    verdicts = {each.feature: each.verdict for each in judged([*alike, shifted, watched], LIMITS)}
     assert (verdicts.pop("shifted"), verdicts.pop("watched")) == ("drift", "watch")
     assert set(verdicts.values()) == {"stable"}
 
 
 def test_a_difference_that_is_real_and_small_is_stable() -> None:
     draw = numpy.random.default_rng(4)
-    [found] = judged([measured(draw.normal(size=200_000), draw.normal(0.05, size=200_000))])
+    [found] = judged([measured(draw.normal(size=200_000), draw.normal(0.05, size=200_000))], LIMITS)
     assert found.p_value is not None
     assert found.p_value < 1e-6
     assert found.verdict == "stable"
@@ -245,7 +237,8 @@ def test_what_goes_missing_drifts(rows: tuple[int, int], nulls: tuple[int, int],
                 None,
                 ks=0.0 if is_present else None,
             )
-        ]
+        ],
+        LIMITS,
     )
     assert found.verdict == verdict
 

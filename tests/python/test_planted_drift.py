@@ -1,0 +1,104 @@
+"""What is planted in the demo is found, where and when it is planted, and nothing in a demo without."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from warehouse import Warehouse
+
+from assay.demo import generate
+from assay.demo.drift import PLANTED, Planted
+
+#: Of verdicts on a demo in which nothing is planted, how many may be `drift`.
+FALSE_ALARMS = 0.005
+Verdicts = dict[tuple[str, str, str], str]
+
+
+def built(folder: Path, *, drift: bool) -> tuple[Warehouse, dict[str, Any]]:
+    """Build the features of a year, and what monitors them."""
+    manifest = generate(folder / "landing", customers=600, days=365, events=30_000, seed=1, drift=drift)
+    warehouse = Warehouse(folder, folder / "landing")
+    kinds = ("--resource-type", "model", "snapshot", "seed")
+    warehouse.build("--select", "+mon_feature_drift", *kinds)
+    return warehouse, manifest
+
+
+def verdicts(warehouse: Warehouse) -> Verdicts:
+    """Verdicts by feature, month and reference; those alone that say something."""
+    rows = warehouse.query(
+        """select view || '.' || feature, "window", reference, verdict from gold.mon_feature_drift """
+        "where verdict in ('drift', 'watch', 'volume', 'stable')"
+    )
+    return {(feature, month, reference): verdict for feature, month, reference, verdict in rows}
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Warehouse, dict[str, Any]]:
+    return built(tmp_path_factory.mktemp("planted"), drift=True)
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> tuple[Warehouse, dict[str, Any]]:
+    return built(tmp_path_factory.mktemp("plain"), drift=False)
+
+
+def months(manifest: dict[str, Any], name: str) -> tuple[str, str]:
+    """The first and the last month in which a change is in force for the most part."""
+    [told] = [each for each in manifest["drift"] if each["name"] == name]
+    return told["from"][:7], told["to"][:7]
+
+
+@pytest.mark.parametrize("change", PLANTED, ids=lambda each: each.name)
+def test_what_is_planted_is_found(change: Planted, planted: tuple[Warehouse, dict[str, Any]]) -> None:
+    warehouse, manifest = planted
+    first, last = months(manifest, change.name)
+    for feature in change.features:
+        drifting = {
+            month
+            for (found, month, _), verdict in verdicts(warehouse).items()
+            if found == feature and verdict == "drift"
+        }
+        assert {month for month in drifting if first <= month <= last}, (feature, drifting)
+        assert {month for month in drifting if month < first} == set(), feature
+
+
+def test_where_nothing_is_planted_nothing_is_found(
+    planted: tuple[Warehouse, dict[str, Any]], plain: tuple[Warehouse, dict[str, Any]]
+) -> None:
+    said = verdicts(plain[0])
+    assert plain[1]["drift"] == []
+    assert len(said) > 700
+    assert list(said.values()).count("drift") <= FALSE_ALARMS * len(said)
+    # Nor in the other before it begins.
+    begins = min(months(planted[1], change.name)[0] for change in PLANTED)
+    before = [verdict for (_, month, _), verdict in verdicts(planted[0]).items() if month < begins]
+    assert "drift" not in before
+
+
+def test_a_demo_is_the_same_until_something_is_planted(tmp_path: Path) -> None:
+    landings = {is_planted: tmp_path / str(is_planted) for is_planted in (True, False)}
+    manifests = {
+        is_planted: generate(landing, customers=50, days=60, events=3000, drift=is_planted)
+        for is_planted, landing in landings.items()
+    }
+    begins = min(each["from"] for each in manifests[True]["drift"])
+    files = sorted(path.relative_to(landings[True]) for path in landings[True].glob("*/*/*/*.*"))
+    differing = [
+        path
+        for path in files
+        if (landings[True] / path).read_bytes() != (landings[False] / path).read_bytes()
+    ]
+    # A file holds what happened before the day it landed on.
+    assert differing
+    assert {path.parent.name.removeprefix("landed_at=")[:10] > begins for path in differing} == {True}
+
+
+def test_the_manifest_says_what_is_planted_and_when(planted: tuple[Warehouse, dict[str, Any]]) -> None:
+    told = {each["name"]: (each["column"], each["from"], each["to"]) for each in planted[1]["drift"]}
+    assert set(told) == {change.name for change in PLANTED}
+    assert told["foreign_amounts"] == ("payments/card_transactions.amt", "2025-08-01", "2025-09-30")
+    assert {change.column: told[change.name][0] for change in PLANTED} == {
+        each: each for each, *_ in told.values()
+    }
