@@ -19,17 +19,23 @@ LONGEST_VISITS = 3.0
 
 @dataclass(frozen=True)
 class Planted:
-    """A change of a column, from a twelfth of the period to the end of another.
+    """A change of a field, from the beginning of a twelfth of the period to the end of another.
 
     `features` are those that it shows in first; others follow.
     """
 
     name: str
-    column: str
+    table: str
+    field: str
     why: str
     first: int
     last: int
     features: tuple[str, ...]
+
+    @property
+    def column(self) -> str:
+        """The field of the table that changes."""
+        return f"{self.table}.{self.field}"
 
     def days(self, period: Period) -> range:
         """The days on which it is in force."""
@@ -37,32 +43,40 @@ class Planted:
 
 
 LONGER_VISITS = Planted(
-    "longer_visits",
-    "web/events",
-    "Visits become longer from month to month, up to three times as long.",
-    *(7, 12),
-    ("ftr_customer__sessions.view_count_24h",),
+    name="longer_visits",
+    table="web/events",
+    field="timestamp",
+    why="Visits become longer from month to month, up to three times as long.",
+    first=7,
+    last=12,
+    features=("ftr_customer__sessions.view_count_24h",),
 )
 FOREIGN_AMOUNTS = Planted(
-    "foreign_amounts",
-    "payments/card_transactions.amt",
-    "A new acquirer sends the amounts of a quarter of the merchants in pesos, until somebody notices.",
-    *(8, 9),
-    ("ftr_card__velocity.amount_max_30d", "ftr_card_merchant__pairs.amount_max_90d"),
+    name="foreign_amounts",
+    table="payments/card_transactions",
+    field="amt",
+    why="A new acquirer sends the amounts of a quarter of the merchants in pesos, until somebody notices.",
+    first=8,
+    last=9,
+    features=("ftr_card__velocity.amount_max_30d", "ftr_card_merchant__pairs.amount_max_90d"),
 )
 CAMPAIGN = Planted(
-    "campaign",
-    "web/events.properties.category",
-    f"The shop shows everybody {CAMPAIGN_CATEGORY.lower()}: half of all looks go there.",
-    *(9, 12),
-    ("ftr_product__demand.price_min_28d", "ftr_product__demand.price_max_28d"),
+    name="campaign",
+    table="web/events",
+    field="properties.category",
+    why=f"A campaign: half of all looks go to {CAMPAIGN_CATEGORY.lower()}.",
+    first=9,
+    last=12,
+    features=("ftr_product__demand.price_min_28d", "ftr_product__demand.price_max_28d"),
 )
 LOST_PRODUCTS = Planted(
-    "lost_products",
-    "web/events.properties.product_id",
-    "For a month, the app does not say which products are viewed: product_id is NULL.",
-    *(10, 10),
-    ("ftr_customer__sessions.product_distinct_count_24h",),
+    name="lost_products",
+    table="web/events",
+    field="properties.product_id",
+    why="The app does not say which products are viewed: product_id is NULL.",
+    first=10,
+    last=10,
+    features=("ftr_customer__sessions.product_distinct_count_24h",),
 )
 PLANTED = (LONGER_VISITS, FOREIGN_AMOUNTS, CAMPAIGN, LOST_PRODUCTS)
 
@@ -80,6 +94,7 @@ class Drift:
             {
                 "name": each.name,
                 "column": each.column,
+                "why": each.why,
                 "from": f"{self._period.date(days.start)}",
                 "to": f"{self._period.date(days.stop - 1)}",
             }

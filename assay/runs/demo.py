@@ -60,5 +60,5 @@ def land_demo(
         table.add_row(name, f"{rows:,}", f"{sum(manifest['planted'][name].values()):,}")
     console.print(table)
     for each in manifest["drift"]:
-        console.print(f"Planted in {each['column']}, {each['from']} to {each['to']}: {each['name']}")
+        console.print(f"To be found in {each['column']}, {each['from']} to {each['to']}: {each['why']}")
     console.print("Next: assay build")

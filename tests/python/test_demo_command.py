@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -16,6 +17,18 @@ def test_demo_data_lands_where_it_is_told_and_is_counted(tmp_path: Path) -> None
     assert demo.exit_code == 0, demo.stderr
     assert re.search(r"web/events +\d+ +\d+", demo.stdout), demo.stdout
     assert list((tmp_path / "new/landing/catalog/price_list").glob("landed_at=2024-*"))
+
+
+def test_what_drifts_is_told_or_left_out(tmp_path: Path) -> None:
+    year = ("--customers", "5", "--days", "365", "--events", "400")
+    demo = SmallProject(tmp_path).assay("demo", *year, "--out", "drifting")
+    assert demo.exit_code == 0, demo.stderr
+    told = " ".join(demo.stdout.split())
+    assert "To be found in payments/card_transactions.amt, 2025-08-01 to 2025-09-30: A new acquirer" in told
+    plain = SmallProject(tmp_path).assay("demo", *year, "--no-drift", "--out", "plain")
+    assert plain.exit_code == 0, plain.stderr
+    assert "To be found" not in plain.stdout
+    assert json.loads((tmp_path / "plain" / "_demo.json").read_text())["drift"] == []
 
 
 def test_demo_data_goes_to_the_landing_folder_of_the_project(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from warehouse import Warehouse
 
 from assay.demo import generate
-from assay.demo.drift import PLANTED, Planted
+from assay.demo.drift import LONGER_VISITS, PLANTED, Planted
 
 #: Of verdicts on a demo in which nothing is planted, how many may be `drift`.
 FALSE_ALARMS = 0.005
@@ -44,24 +44,28 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> tuple[Warehouse, dict[str
     return built(tmp_path_factory.mktemp("plain"), drift=False)
 
 
-def months(manifest: dict[str, Any], name: str) -> tuple[str, str]:
-    """The first and the last month in which a change is in force for the most part."""
-    [told] = [each for each in manifest["drift"] if each["name"] == name]
-    return told["from"][:7], told["to"][:7]
+def begins(manifest: dict[str, Any], *changes: Planted) -> str:
+    """The month in which the first of some changes begins."""
+    return min(
+        each["from"][:7] for each in manifest["drift"] if each["name"] in {one.name for one in changes}
+    )
 
 
 @pytest.mark.parametrize("change", PLANTED, ids=lambda each: each.name)
 def test_what_is_planted_is_found(change: Planted, planted: tuple[Warehouse, dict[str, Any]]) -> None:
     warehouse, manifest = planted
-    first, last = months(manifest, change.name)
+    [last] = [each["to"][:7] for each in manifest["drift"] if each["name"] == change.name]
+    of_same_table = [each for each in PLANTED if each.table == change.table]
     for feature in change.features:
         drifting = {
             month
             for (found, month, _), verdict in verdicts(warehouse).items()
             if found == feature and verdict == "drift"
         }
-        assert {month for month in drifting if first <= month <= last}, (feature, drifting)
-        assert {month for month in drifting if month < first} == set(), feature
+        assert {month for month in drifting if begins(manifest, change) <= month <= last}, feature
+        assert {month for month in drifting if month < begins(manifest, *of_same_table)} == set(), feature
+        # What comes slowly is seen once it is large.
+        assert begins(manifest, change) in drifting or change is LONGER_VISITS
 
 
 def test_where_nothing_is_planted_nothing_is_found(
@@ -72,8 +76,9 @@ def test_where_nothing_is_planted_nothing_is_found(
     assert len(said) > 700
     assert list(said.values()).count("drift") <= FALSE_ALARMS * len(said)
     # Nor in the other before it begins.
-    begins = min(months(planted[1], change.name)[0] for change in PLANTED)
-    before = [verdict for (_, month, _), verdict in verdicts(planted[0]).items() if month < begins]
+    first = begins(planted[1], *PLANTED)
+    before = [verdict for (_, month, _), verdict in verdicts(planted[0]).items() if month < first]
+    assert before
     assert "drift" not in before
 
 
@@ -83,22 +88,22 @@ def test_a_demo_is_the_same_until_something_is_planted(tmp_path: Path) -> None:
         is_planted: generate(landing, customers=50, days=60, events=3000, drift=is_planted)
         for is_planted, landing in landings.items()
     }
-    begins = min(each["from"] for each in manifests[True]["drift"])
-    files = sorted(path.relative_to(landings[True]) for path in landings[True].glob("*/*/*/*.*"))
-    differing = [
-        path
-        for path in files
-        if (landings[True] / path).read_bytes() != (landings[False] / path).read_bytes()
-    ]
-    # A file holds what happened before the day it landed on.
-    assert differing
-    assert {path.parent.name.removeprefix("landed_at=")[:10] > begins for path in differing} == {True}
+    first = min(each["from"] for each in manifests[True]["drift"])
+    for table in ("web/events", "payments/card_transactions"):
+        files = {
+            is_planted: {
+                path.relative_to(landing): path.read_bytes() for path in landing.glob(f"{table}/*/*")
+            }
+            for is_planted, landing in landings.items()
+        }
+        differing = [path for path, content in files[True].items() if content != files[False].get(path)]
+        # A file holds what happened before the day it landed on.
+        assert differing
+        assert min(path.parent.name.removeprefix("landed_at=") for path in differing) > first
 
 
 def test_the_manifest_says_what_is_planted_and_when(planted: tuple[Warehouse, dict[str, Any]]) -> None:
     told = {each["name"]: (each["column"], each["from"], each["to"]) for each in planted[1]["drift"]}
-    assert set(told) == {change.name for change in PLANTED}
-    assert told["foreign_amounts"] == ("payments/card_transactions.amt", "2025-08-01", "2025-09-30")
-    assert {change.column: told[change.name][0] for change in PLANTED} == {
-        each: each for each, *_ in told.values()
-    }
+    assert {change.name: change.column for change in PLANTED} == {name: told[name][0] for name in told}
+    assert told["foreign_amounts"][1:] == ("2025-08-01", "2025-09-30")
+    assert told["lost_products"][1:] == ("2025-10-01", "2025-10-31")
