@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +15,7 @@ from assay.features.commands import app as features
 from assay.online.commands import StoreUrl
 from assay.online.commands import app as online
 from assay.runs.commands import app as runs
+from assay.runs.json_log import JsonLog, LogFormat
 from assay.runs.messages import faults_as_messages
 from assay.schema.commands import app as schema
 from assay.server.commands import app as keys
@@ -91,9 +93,16 @@ def build(
     wait: Annotated[
         float, typer.Option(min=0, metavar="SECONDS", help="How long to wait for another build to end.")
     ] = 600,
+    log_format: Annotated[
+        LogFormat,
+        typer.Option(
+            envvar="ASSAY_LOG_FORMAT", help="json: a JSON object a line on standard error, nothing else."
+        ),
+    ] = LogFormat.text,
 ) -> None:
     """Load new files, build and test the warehouse, and publish the products of gold that pass."""
-    with faults_as_messages():
+    log = JsonLog(sys.stderr.buffer) if log_format is LogFormat.json else None
+    with faults_as_messages(log.fault if log else None):
         from assay.runs.places import require_project
 
         require_project()
@@ -106,9 +115,12 @@ def build(
         from assay.runs.report import console_for_people, print_report
 
         console = console_for_people()
-        with display_on(console) as display:
+        with log or display_on(console) as display:
             report = run_build(Options(full_refresh, select, moment, strict, wait), display)
-        print_report(report, console)
+        if log:
+            log.report(report)
+        else:
+            print_report(report, console)
     if report.failed:
         raise typer.Exit(1)
 

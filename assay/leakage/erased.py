@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -40,6 +41,9 @@ class Silent:
         """Nobody is told."""
 
     def ended(self, node: str) -> None:
+        """Nobody is told."""
+
+    def heard(self, event: Any) -> None:
         """Nobody is told."""
 
 

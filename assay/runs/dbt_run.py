@@ -36,6 +36,9 @@ class Watcher(Protocol):
     def ended(self, node: str) -> None:
         """A node has ended, well or not, or is skipped."""
 
+    def heard(self, event: Any) -> None:
+        """Dbt has said something, of these and of everything else."""
+
 
 @dataclass
 class DbtOutcome:
@@ -141,6 +144,7 @@ class _Events:
             if self._on_start:
                 on_start, self._on_start = self._on_start, None
                 on_start(event.info.invocation_id)
+            self._watcher.heard(event)
             match event.info.name:
                 case "SQLQueryStatus":
                     self.duckdb_seconds += event.data.elapsed

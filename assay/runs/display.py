@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 from rich.console import Console
 from rich.progress import (
@@ -43,6 +43,9 @@ class Display(Protocol):
 
     def ended(self, node: str) -> None:
         """A node has ended or is skipped."""
+
+    def heard(self, event: Any) -> None:
+        """Dbt has said something, of these and of everything else."""
 
 
 def display_on(console: Console) -> Display:
@@ -93,6 +96,9 @@ class _Bar:
         self._progress.advance(self._task)
         self._show()
 
+    def heard(self, event: Any) -> None:
+        pass
+
     def _show(self) -> None:
         self._progress.update(self._task, detail=", ".join(self._running[:_NAMES_SHOWN]))
 
@@ -131,3 +137,6 @@ class _Lines:
         if time.monotonic() >= self._next_line_at:
             self._next_line_at = time.monotonic() + _SECONDS_BETWEEN_LINES
             self.say(f"{self._done} of {self._nodes} nodes done, last {node}")
+
+    def heard(self, event: Any) -> None:
+        pass

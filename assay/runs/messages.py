@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import typer
@@ -12,10 +12,13 @@ from assay.runs.fault import Fault
 
 
 @contextmanager
-def faults_as_messages() -> Iterator[None]:
-    """Print a fault that ends the block, and exit."""
+def faults_as_messages(tell: Callable[[Fault], None] | None = None) -> Iterator[None]:
+    """Print a fault that ends the block, or `tell` of it, and exit."""
     try:
         yield
     except Fault as fault:
-        print(f"Error: {fault}", file=sys.stderr)
+        if tell:
+            tell(fault)
+        else:
+            print(f"Error: {fault}", file=sys.stderr)
         raise typer.Exit(fault.exit_code) from None
