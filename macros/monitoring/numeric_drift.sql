@@ -1,38 +1,110 @@
 {% macro numeric_drift(reference, current, columns, bins=10, epsilon=0.0001) -%}
-    {%- set running = 'over (rows between unbounded preceding and current row)' -%}
-with
-{% for column in columns %}
-{%- set c = 'c' ~ loop.index %}
-{{ c }}_values as (
-
-    {{ assay._both_sides(reference, current, column ~ '::double') }}
-
-),
-
-{{ c }}_counted as (
+    {%- set buckets = 16384 -%}
+with {% for side, relation in {'reference': reference, 'current': current}.items() -%}
+{{ side }}_values as materialized (
 
     select
-        x,
-        x is distinct from lead(x) over () as is_last,
-        count(*) filter (is_reference) {{ running }} as r,
-        count(*) filter (not is_reference) {{ running }} as c
-    from (select * from {{ c }}_values where x is not null and not isnan(x) order by x) as present
+        {%- for column in columns %}
+        nullif({{ column }}::double, 'nan'::double) as c{{ loop.index }}{{ ',' if not loop.last }}
+        {%- endfor %}
+    from {{ relation }} as {{ side }}_rows
 
 ),
 
--- Both distribution functions, in steps: how many rows are at most x.
-{{ c }}_steps as materialized (
+{{ side }}_figures as materialized (
 
-    select x, r, c from {{ c }}_counted where is_last
+    select
+        count(*) as row_count
+        {%- for column in columns %}
+        {%- set c = 'c' ~ loop.index %}
+        {%- set finite = 'if(isfinite(' ~ c ~ '), ' ~ c ~ ', null)' %},
+        count({{ c }}) as {{ c }}_count,
+        avg({{ finite }}) as {{ c }}_mean,
+        stddev_samp({{ finite }}) as {{ c }}_stddev,
+        reservoir_quantile({{ finite }}, [0.001, 0.999]) as {{ c }}_ends
+        {%- endfor %}
+    from {{ side }}_values
 
 ),
 
+{% endfor %}
+
+{%- for column in columns %}
+{%- set c = 'c' ~ loop.index %}
 {{ c }}_sizes as (
 
     select
-        max(r)::hugeint as n,
-        max(c)::hugeint as m
-    from {{ c }}_steps
+        reference.{{ c }}_count as n,
+        current.{{ c }}_count as m
+    from reference_figures as reference
+    cross join current_figures as current
+
+),
+
+-- Sorting all values would take most of the time, and few of them matter. So they are counted in buckets of equal
+-- width, of a size that a sample suggests: another size makes other buckets, and the same answer.
+{{ c }}_scale as materialized (
+
+    select
+        lo,
+        if(hi > lo and isfinite({{ buckets }} / (hi - lo)), {{ buckets }} / (hi - lo), 1) as buckets_a_unit
+    from (
+        select
+            coalesce(least(reference.{{ c }}_ends[1], current.{{ c }}_ends[1]), 0) as lo,
+            coalesce(greatest(reference.{{ c }}_ends[2], current.{{ c }}_ends[2]), 0) as hi
+        from reference_figures as reference
+        cross join current_figures as current
+    ) as ends
+
+),
+
+{{ c }}_buckets as materialized (
+
+    select
+        *,
+        (sum(r_in) over in_order)::bigint as r,
+        (sum(c_in) over in_order)::bigint as c
+    from ({{ assay._counted_by(c, 'bucket') }}) as counted
+    window in_order as (order by bucket rows unbounded preceding)
+
+),
+
+-- Within these lies a quantile, or the distribution functions may come to be farther apart than at any end.
+{{ c }}_open as materialized (
+
+    select bucket
+    from {{ c }}_buckets
+    cross join {{ c }}_sizes
+    cross join (
+        select max(abs(r / nullif(n, 0)::double - c / nullif(m, 0)::double)) as distance
+        from {{ c }}_buckets
+        cross join {{ c }}_sizes
+    ) as apart
+    where
+        r * {{ bins }} // nullif(n, 0) > (r - r_in) * {{ bins }} // nullif(n, 0)
+        or r / nullif(n, 0)::double - (c - c_in) / nullif(m, 0)::double > distance
+        or c / nullif(m, 0)::double - (r - r_in) / nullif(n, 0)::double > distance
+
+),
+
+-- Both distribution functions, in steps: how many rows are at most so much. Each value is a step where it matters.
+{{ c }}_steps as materialized (
+
+    select
+        (sum(r_in) over in_order)::bigint as r,
+        (sum(c_in) over in_order)::bigint as c
+    from (
+        select
+            bucket,
+            null as x,
+            r_in,
+            c_in
+        from {{ c }}_buckets
+        where bucket not in (select bucket from {{ c }}_open)
+        union all
+        {{ assay._counted_by(c, 'bucket, x', 'bucket in (select bucket from ' ~ c ~ '_open)') }}
+    ) as counted
+    window in_order as (order by bucket, x rows unbounded preceding)
 
 ),
 
@@ -42,8 +114,8 @@ with
     from (
         select
             *,
-            lag(r, 1, 0) over () as r_before,
-            lag(c, 1, 0) over () as c_before
+            lag(r, 1, 0) over (order by r, c) as r_before,
+            lag(c, 1, 0) over (order by r, c) as c_before
         from {{ c }}_steps
     ) as steps
     cross join {{ c }}_sizes
@@ -61,14 +133,15 @@ with
         divergences.*
     from (
         select
-            count(*) filter (is_reference) as reference_rows,
-            count(*) filter (not is_reference) as current_rows,
-            count(*) filter (is_reference and (x is null or isnan(x))) as reference_nulls,
-            count(*) filter (not is_reference and (x is null or isnan(x))) as current_nulls,
-            avg(x) filter (is_reference and isfinite(x)) as reference_mean,
-            avg(x) filter (not is_reference and isfinite(x)) as current_mean,
-            stddev_samp(x) filter (is_reference and isfinite(x)) as reference_stddev
-        from {{ c }}_values
+            reference.row_count as reference_rows,
+            current.row_count as current_rows,
+            reference.row_count - reference.{{ c }}_count as reference_nulls,
+            current.row_count - current.{{ c }}_count as current_nulls,
+            reference.{{ c }}_mean as reference_mean,
+            current.{{ c }}_mean as current_mean,
+            reference.{{ c }}_stddev as reference_stddev
+        from reference_figures as reference
+        cross join current_figures as current
     ) as rows_of
     cross join ({{ assay._divergences(c ~ '_bins', epsilon) }}) as divergences
 
@@ -78,6 +151,36 @@ with
 select * from c{{ loop.index }}
 {{ 'union all' if not loop.last }}
 {% endfor %}
+{%- endmacro %}
+
+
+{#- How many values of the reference (r_in) and of the current rows (c_in) there are by bucket, or by value within it. -#}
+{% macro _counted_by(c, by, condition='true') -%}
+    select
+        {{ by }},
+        sum(r_in)::bigint as r_in,
+        sum(c_in)::bigint as c_in
+    from (
+        {%- for side, counts in {'reference': ['count(*)', 0], 'current': [0, 'count(*)']}.items() %}
+        select
+            {{ by }},
+            {{ counts[0] }} as r_in,
+            {{ counts[1] }} as c_in
+        from (
+            select
+                -- Each operation keeps the order of values, whatever is rounded.
+                floor(({{ c }} - lo) * buckets_a_unit) as bucket,
+                {{ c }} as x
+            from {{ side }}_values
+            cross join {{ c }}_scale
+            where {{ c }} is not null
+        ) as placed
+        where {{ condition }}
+        group by {{ by }}
+        {{- ' union all' if not loop.last }}
+        {%- endfor %}
+    ) as sides
+    group by {{ by }}
 {%- endmacro %}
 
 
