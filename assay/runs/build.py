@@ -14,6 +14,7 @@ from dbt.exceptions import UninstalledPackagesFoundError
 from assay.alerts.notify import notify
 from assay.landing.discover import LandingFolderMissing, discover
 from assay.landing.progress import listening
+from assay.lineage.tell import tell_lineage
 from assay.online.published import CATALOG
 from assay.online.stores.open import open_store, store_url
 from assay.online.sync import Synced, sync
@@ -25,6 +26,7 @@ from assay.runs.dbt_run import DbtOutcome, run_dbt
 from assay.runs.display import Display
 from assay.runs.failures import Verdict, judge, plain_message
 from assay.runs.fault import FAILED, INTERRUPTED, MISUSED, Fault, known_fault
+from assay.runs.freshness import read_freshness
 from assay.runs.ledger import Run
 from assay.runs.lock import Holder, locked
 from assay.runs.metrics_file import write_metrics
@@ -179,6 +181,7 @@ def _recorded_build(options: Options, places: Places, display: Display) -> Repor
         raise fault or error from error
     _end(run, "failed" if report.failed else "succeeded")
     report.warnings += _record(places, run, nodes, kept)
+    report.warnings += tell_lineage(run, nodes, outcome.results, places.warehouse)
     return report
 
 
@@ -191,7 +194,13 @@ def _record(
         record_nodes(places.ledger, run.run_id, nodes)
         record_contracts(places.ledger, run.run_id, kept)
         if not run.as_of:
-            write_metrics(places.ledger.parent, run, nodes)
+            write_metrics(
+                places.ledger.parent,
+                run,
+                nodes,
+                succeeded_at=ledger.last_success(places.ledger, run.warehouse),
+                freshness=read_freshness(places.warehouse),
+            )
     except (Fault, duckdb.Error, OSError) as error:
         return [f"The run could not be recorded in {places.ledger}: {known_fault(error) or error}"]
     return notify(places.ledger, run.run_id) if alert else []

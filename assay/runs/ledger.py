@@ -113,6 +113,19 @@ def all_runs(ledger: Path) -> list[Run]:
     return [_run(dict(zip(_COLUMNS, row, strict=True))) for row in rows]
 
 
+def last_success(ledger: Path, warehouse: str) -> datetime | None:
+    """Return when the last build of a warehouse that succeeded ended (UTC), None where none has.
+
+    Raises:
+        Fault: another program keeps the ledger open.
+    """
+    with opened(ledger, read_only=True) as connection:
+        found: tuple[datetime | None] | None = connection.execute(
+            "select max(ended_at) from runs where status = 'succeeded' and warehouse = ?", [warehouse]
+        ).fetchone()
+    return found[0] if found else None
+
+
 _COLUMNS = [column.name for column in fields(Run)]
 
 

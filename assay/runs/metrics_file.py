@@ -9,19 +9,29 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 
+from assay.runs.freshness import Freshness
 from assay.runs.ledger import Run
 from assay.runs.node_results import NodeResult
 
 FILE = "assay.prom"
 
 
-def write_metrics(folder: Path, run: Run, nodes: Sequence[NodeResult]) -> None:
+def write_metrics(
+    folder: Path,
+    run: Run,
+    nodes: Sequence[NodeResult],
+    *,
+    succeeded_at: datetime | None,
+    freshness: Sequence[Freshness],
+) -> None:
     """Write the file, in one step.
 
     Args:
         folder: where it goes.
         run: the build, which has ended.
         nodes: what became of its nodes.
+        succeeded_at: when the last build that succeeded ended (UTC), this one or one before.
+        freshness: of the sources.
 
     Raises:
         OSError: it cannot be written.
@@ -36,11 +46,32 @@ def write_metrics(folder: Path, run: Run, nodes: Sequence[NodeResult]) -> None:
     started, ended = run.started_at, run.ended_at or run.started_at
     gauge("build_ended_timestamp_seconds", "When the last build ended.").set(_seconds(ended))
     gauge("build_duration_seconds", "How long the last build took.").set(_seconds(ended) - _seconds(started))
+    if succeeded_at:
+        gauge("build_last_success_timestamp_seconds", "When the last build that succeeded ended.").set(
+            _seconds(succeeded_at)
+        )
     gauge("build_files_loaded", "Files that the last build loaded.").set(run.files_loaded)
     gauge("build_rows_landed", "Rows that the last build loaded.").set(run.rows_landed)
     statuses = gauge("build_nodes", "Nodes of the last build, by how they ended.", ["kind", "status"])
     for (kind, status), number in Counter((node.kind, node.status) for node in nodes).items():
         statuses.labels(kind, status).set(number)
+    failed = gauge("build_tests_failed", "Tests of the last build that failed or warned.", ["severity"])
+    failed.labels("error").set(run.tests_failed)
+    failed.labels("warn").set(sum(node.status == "warn" for node in nodes))
+    landed = gauge("build_source_rows_landed", "Rows of a source that the last build loaded.", ["source"])
+    for source in run.tables:
+        landed.labels(source["source"]).set(source["landed_in_run"])
+    available = gauge(
+        "source_available_timestamp_seconds", "When a source's last row was usable.", ["source"]
+    )
+    limits = gauge("source_fresh_for_seconds", "How long a source may be silent.", ["source"])
+    stale = gauge("source_stale", "Whether a source has been silent for longer.", ["source"])
+    for each in freshness:
+        if each.last_available_at:
+            available.labels(each.source).set(_seconds(each.last_available_at))
+        if each.limit_seconds is not None:
+            limits.labels(each.source).set(each.limit_seconds)
+            stale.labels(each.source).set(each.is_stale)
     rows = gauge("table_rows", "Rows of a table after the last build.", ["relation"])
     for node in nodes:
         if node.table_rows is not None:
