@@ -13,7 +13,7 @@ PACKAGES := dbt_packages/dbt_expectations
 DEMO := data/landing
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build serve test lint docs bench clean
+.PHONY: help setup build serve test lint docs lineage bench clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 10
@@ -53,6 +53,9 @@ docs: setup ## Write the documentation of the warehouse to target/assay_docs.htm
 	$(BIN)/dbt --quiet docs generate --static
 	cp target/static_index.html target/assay_docs.html
 	@echo 'Open target/assay_docs.html in a browser.'
+
+lineage: setup ## Write a page of what is made of what, column by column, to target/assay_lineage.html
+	$(BIN)/assay lineage
 
 SCALE ?= small
 bench: setup ## Measure how long builds take; SCALE=full takes half an hour and 12 GB

@@ -274,6 +274,36 @@ def explain(test: Annotated[str, typer.Argument(metavar="TEST", help="Name of th
 
 
 @app.command()
+def lineage(
+    out: Annotated[
+        Path | None, typer.Option(help="The HTML file.", show_default="target/assay_lineage.html")
+    ] = None,
+) -> None:
+    """Write a page that shows, column by column, what is made of what; it needs no network."""
+    with faults_as_messages():
+        from assay.runs.display import display_on
+        from assay.runs.fault import MISUSED, Fault
+        from assay.runs.places import find_places
+        from assay.runs.report import console_for_people, line
+
+        places = find_places()
+        try:
+            from assay.lineage.page import write_page
+        except ModuleNotFoundError as missing:
+            raise Fault(
+                f"The page needs {missing.name}, which is not installed: pip install 'assay[lineage]'.",
+                MISUSED,
+            ) from missing
+
+        console = console_for_people()
+        with display_on(console) as display:
+            page = write_page(places, display, out)
+        for model, why in page.not_followed.items():
+            line(console, f"Warning: the columns of {model} are not followed: {why}")
+        line(console, f"{page.models} models in {page.path}: open it in a browser.")
+
+
+@app.command()
 def serve(
     host: Annotated[
         str, typer.Option(help="Address; at any but this machine's own, API keys are asked for.")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import demo, drift, events, histories, increment, latest, online, publish
+from benchmarks import demo, drift, events, histories, increment, latest, online, publish, watching
 from benchmarks.measure import CommandFailed
 from benchmarks.settings import Settings
 from benchmarks.table import Report, machine, print_machine, print_report, write_json
@@ -24,6 +24,7 @@ BENCHMARKS: dict[str, Callable[[Settings], Report]] = {
     "demo": demo.run,
     "publish": publish.run,
     "drift": drift.run,
+    "watching": watching.run,
 }
 
 

@@ -6,6 +6,7 @@ import json
 import resource
 import shutil
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,13 +25,15 @@ class Build:
     """What a build cost.
 
     `start_up` is the CPU dbt takes before the first node runs, `nodes` how many ran, `statements` the seconds
-    that statements took, added up over dbt's threads, and `loading` the wall seconds of `brz_files`.
+    that statements took, added up over dbt's threads, `of_nodes` the same by node, and `loading` the wall
+    seconds of `brz_files`.
     """
 
     cost: Cost
     start_up: float
     nodes: int
     statements: float
+    of_nodes: dict[str, float]
     loading: float
 
 
@@ -101,6 +104,7 @@ class _Events:
         self.start_up = 0.0
         self.nodes = 0
         self.statements = 0.0
+        self.of_nodes: Counter[str] = Counter()
 
     def __call__(self, event: Any) -> None:
         match event.info.name:
@@ -110,6 +114,7 @@ class _Events:
                 self.nodes = event.data.node_count
             case "SQLQueryStatus":
                 self.statements += event.data.elapsed
+                self.of_nodes[event.data.node_info.node_name] += event.data.elapsed
 
 
 def _main(arguments: list[str]) -> int:
@@ -124,6 +129,7 @@ def _main(arguments: list[str]) -> int:
         "start_up": events.start_up,
         "nodes": events.nodes,
         "statements": events.statements,
+        "of_nodes": events.of_nodes,
         "loading": loading,
     }
     print(_FOUND + json.dumps(found))

@@ -13,10 +13,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import duckdb
+
+from assay.sql import quoted
 
 Operator = dict[str, Any]
 Expression = dict[str, Any]
@@ -58,11 +62,37 @@ class Untraceable(Exception):
     """DuckDB plans the query in a way that is not known here."""
 
 
+@contextmanager
+def tables_of(warehouse: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open empty tables in the place of a warehouse's tables and views, under the same names.
+
+    DuckDB looks through views, so that what is made of a view would seem to be made of what lies below it.
+
+    Raises:
+        duckdb.Error: the warehouse cannot be opened.
+    """
+    with duckdb.connect(warehouse, read_only=True) as connection:
+        columns = connection.execute(
+            "select schema_name, table_name, column_name, data_type from duckdb_columns() "
+            "where database_name = current_database() and not internal order by table_oid, column_index"
+        ).fetchall()
+    tables: dict[str, list[str]] = {}
+    for schema, table, column, data_type in columns:
+        tables.setdefault(f"{quoted(schema)}.{quoted(table)}", []).append(f"{quoted(column)} {data_type}")
+    with duckdb.connect() as connection:
+        connection.execute(f"attach ':memory:' as {quoted(warehouse.stem)}; use {quoted(warehouse.stem)}")
+        for schema in sorted({schema for schema, *_ in columns}):
+            connection.execute(f"create schema if not exists {quoted(schema)}")
+        for table, of_table in tables.items():
+            connection.execute(f"create table {table} ({', '.join(of_table)})")
+        yield connection
+
+
 def lineage_of(connection: duckdb.DuckDBPyConnection, query: str) -> QueryLineage:
     """Return what a query reads, and the columns that each of its columns is made of.
 
     Args:
-        connection: to the database whose tables the query reads; nothing is run.
+        connection: to the database whose tables the query reads, such as `tables_of`; nothing is run.
         query: one select statement.
 
     Raises:

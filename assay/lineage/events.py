@@ -32,7 +32,7 @@ from openlineage.client.facet_v2 import (
     sql_job,
 )
 
-from assay.lineage.columns import QueryLineage, Untraceable, lineage_of
+from assay.lineage.columns import QueryLineage, Untraceable, lineage_of, tables_of
 from assay.runs import ledger
 from assay.runs.failures import FAILED
 from assay.runs.node_results import NodeResult
@@ -63,7 +63,7 @@ def events_of(
         duckdb.Error: the warehouse cannot be opened.
     """
     of_dbt = {result.node.unique_id: result.node for result in results}
-    with duckdb.connect(warehouse, read_only=True) as connection:
+    with tables_of(warehouse) as connection:
         return list(_Events(run, warehouse, connection, of_dbt).of_build(nodes))
 
 

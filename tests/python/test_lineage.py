@@ -17,7 +17,7 @@ import pytest
 from openlineage.client.generated import base
 from small_project import MOST_PIECES, SmallProject, make_small_project
 
-from assay.lineage.columns import Untraceable, lineage_of
+from assay.lineage.columns import Untraceable, lineage_of, tables_of
 from assay.runs.ledger import all_runs
 
 Event = dict[str, Any]
@@ -92,6 +92,17 @@ def test_all_that_is_read_is_told_though_no_column_comes_of_it(tables: duckdb.Du
     found = lineage_of(tables, 'select amount from o semi join c on o."Who" = c.who')
     assert found.relations == {"memory.main.o", "memory.main.c"}
     assert list(found.columns["amount"]) == [("memory.main.o", "amount")]
+
+
+def test_views_are_not_looked_through(tmp_path: Path) -> None:
+    with duckdb.connect(tmp_path / "shop.duckdb") as warehouse:
+        warehouse.execute("create schema gold; create table gold.lines (\"Id\" int, kind enum ('a', 'b'))")
+        warehouse.execute('create view gold.some_lines as select "Id" as line_id, kind from gold.lines')
+    with tables_of(tmp_path / "shop.duckdb") as tables:
+        found = lineage_of(tables, "select line_id as n from shop.gold.some_lines")
+        assert found.relations == {"shop.gold.some_lines"}
+        assert found.columns == {"n": {("shop.gold.some_lines", "line_id"): True}}
+        assert lineage_of(tables, "from gold.lines").columns["Id"] == {("shop.gold.lines", "Id"): True}
 
 
 def test_what_cannot_be_followed_is_refused(tables: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
@@ -177,6 +188,8 @@ def test_a_table_is_told_with_its_columns_rows_owner_and_sql(told: tuple[SmallPr
     assert output["facets"]["ownership"]["owners"] == [{"name": "sales"}]
     assert output["facets"]["documentation"]["description"] == "Order lines."
     assert "slv_order_lines" in event["job"]["facets"]["sql"]["query"]
+    [above] = event["inputs"]
+    assert above["name"] == "assay.silver.slv_order_lines"
     # Python models have no SQL; what they depend on is known all the same.
     assert of(events, "assay.bronze.brz_files")["outputs"][0]["facets"]["schema"]["fields"]
 
