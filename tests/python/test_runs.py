@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC
+from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
@@ -11,7 +11,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from small_project import MOST_PIECES, SmallProject, make_small_project
 
 from assay.runs.failing_rows import failing_rows
+from assay.runs.freshness import read_freshness
 from assay.runs.ledger import all_runs
+from assay.runs.metrics_file import write_metrics
 from assay.runs.node_ledger import nodes_of
 
 
@@ -115,12 +117,52 @@ def test_prometheus_is_told_of_the_last_build(built: SmallProject) -> None:
     assert found["assay_build_rows_landed",] == 30
     assert found["assay_table_rows", "gold.fct_lines"] == 36
     assert found["assay_build_nodes", "test", "fail"] == 1
+    assert found["assay_build_tests_failed", "error"] == 1
+    assert found["assay_build_tests_failed", "warn"] == 0
+    assert found["assay_build_source_rows_landed", "erp/order_lines"] == 30
     assert [value for name, value in found.items() if name[0] == "assay_rejected_rows"] == [1]
-    last = all_runs(ledger(built))[0]
+    last, succeeded, _ = all_runs(ledger(built))
     assert last.ended_at is not None
+    assert succeeded.ended_at is not None
+    assert found["assay_build_last_success_timestamp_seconds",] == pytest.approx(
+        succeeded.ended_at.replace(tzinfo=UTC).timestamp()
+    )
     assert found["assay_build_ended_timestamp_seconds",] == pytest.approx(
         last.ended_at.replace(tzinfo=UTC).timestamp()
     )
+
+
+def test_prometheus_is_told_since_when_a_source_is_silent(built: SmallProject, tmp_path: Path) -> None:
+    with duckdb.connect(tmp_path / "assay.duckdb") as warehouse:
+        warehouse.execute(
+            """
+            create schema gold;
+            create table gold.mon_freshness as
+            from (values
+                ('crm.customers', timestamp '2025-01-01 12:00:00', 3600.0, 'stale'),
+                ('erp.order_lines', timestamp '2025-01-02', null, 'no limit'),
+                ('web.events', null, 60.0, 'empty')
+            ) as sources (source_table, last_available_at, limit_seconds, verdict)
+            """
+        )
+    freshness = read_freshness(tmp_path / "assay.duckdb")
+    write_metrics(tmp_path, all_runs(ledger(built))[0], [], succeeded_at=None, freshness=freshness)
+    families = text_string_to_metric_families((tmp_path / "assay.prom").read_text())
+    found = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in families
+        for sample in family.samples
+        if "_source_" in sample.name and not sample.name.endswith("landed")
+    }
+    noon = datetime(2025, 1, 1, 12, tzinfo=UTC).timestamp()
+    assert found == {
+        ("assay_source_available_timestamp_seconds", "crm/customers"): noon,
+        ("assay_source_available_timestamp_seconds", "erp/order_lines"): noon + 12 * 3600,
+        ("assay_source_fresh_for_seconds", "crm/customers"): 3600,
+        ("assay_source_fresh_for_seconds", "web/events"): 60,
+        ("assay_source_stale", "crm/customers"): 1,
+        ("assay_source_stale", "web/events"): 0,
+    }
 
 
 def test_an_id_that_is_none_or_several_is_told(built: SmallProject) -> None:
