@@ -205,7 +205,8 @@ def _joined(operator: Operator, left: list[_Traced], right: list[_Traced]) -> li
             return left
         case "MARK":
             # Whether a row of the right matches.
-            return [*left, _merged(right)]
+            compared = [_traced(each["left"], left) for each in operator.get("conditions", [])]
+            return [*left, _merged([*compared, *right])]
         case _:
             return left + right
 

@@ -64,6 +64,8 @@ def tables() -> Iterator[duckdb.DuckDBPyConnection]:
         ('select "Who" as k from o union select who from c', {"k": "Who who"}),
         ("select amount from o except select 1", {"amount": "amount"}),
         ('select id from o where "Who" in (select who from c)', {"id": "id"}),
+        ('select "Who" in (select who from c) as is_known from o', {"is_known": "~Who ~who"}),
+        ("select id + 1 as n from o union all select id from o", {"n": "~id"}),
         ('select (select max(name) from c where who = o."Who") as name from o', {"name": "~name"}),
         ('select (select o.amount + count(*) from c where who = o."Who") as n from o', {"n": "~amount"}),
         ("select unnest([amount, id]) as each from o", {"each": "~amount ~id"}),
