@@ -39,7 +39,7 @@ from assay.runs.node_results import NodeResult
 
 # OpenLineage's own variable: the namespace of jobs.
 NAMESPACE = "OPENLINEAGE_NAMESPACE"
-PRODUCER = "https://pypi.org/project/assay"
+PRODUCER = "urn:assay"
 _BUILD = "assay build"
 _TABLES = ("model", "seed", "snapshot")
 

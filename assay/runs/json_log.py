@@ -110,6 +110,8 @@ class JsonLog:
         for level, failures in (("warning", verdict.warnings), ("error", verdict.failures)):
             for failure in failures:
                 self._write("broken", level, **asdict(failure))
+        for product, why in report.products.stopped.items():
+            self._write("stopped", "error", product=product, why=why)
         if report.publication:
             published = report.publication
             self._write("published", path=str(published.path), tables=published.tables, rows=published.rows)

@@ -155,7 +155,7 @@ def test_events_of_a_build_are_children_of_its_run(told: tuple[SmallProject, lis
     children = events[1:-1]
     assert {each["run"]["facets"]["parent"]["run"]["runId"] for each in children} == {run.run_id}
     assert all(UUID(each["run"]["runId"]) != UUID(run.run_id) for each in children)
-    assert {each["producer"] for each in events} == {"https://pypi.org/project/assay"}
+    assert {each["producer"] for each in events} == {"urn:assay"}
     states: dict[str, list[str]] = {}
     for each in children:
         states.setdefault(each["run"]["runId"], []).append(each["eventType"])

@@ -89,6 +89,7 @@ def test_what_breaks_is_told_with_what_it_was_and_what_was_skipped(project: Smal
     assert ("quantities_are_plausible" in ended["node"], ended["failing_rows"]) == (True, 1)
     skipped = [line["node"] for line in named(lines, "node_ended") if line["status"] == "skipped"]
     assert len(skipped) == broken["skipped"] == 1
+    assert {line["product"] for line in named(lines, "stopped")} == {"fct_lines", "fct_days"}
     run = all_runs(project.root / "data" / "ops.duckdb")[0]
     [withheld] = named(lines, "withheld")
     assert (withheld["level"], withheld["message"]) == ("error", run.message)
