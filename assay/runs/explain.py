@@ -17,6 +17,7 @@ from assay.runs.ledger import Run, all_runs
 from assay.runs.node_ledger import nodes_of
 from assay.runs.node_results import NodeResult
 from assay.runs.places import Places
+from assay.sql import quoted
 
 _CHECKED = "__checked"
 _ROWS_TRACED = 20
@@ -80,13 +81,26 @@ def explain(places: Places, name: str) -> Explanation:
         Fault: no run had such a test, or another program keeps the ledger open.
     """
     run, test = _last_result(places, name)
-    declared = _declared(name)
+    return explain_result(places, run, test, read_manifest())
+
+
+def explain_result(places: Places, run: Run, test: NodeResult, manifest: Manifest | None) -> Explanation:
+    """Explain what a run found with a test.
+
+    Args:
+        places: of the project.
+        run: the run.
+        test: what it found.
+        manifest: of dbt, which says how the test was declared; None where it is not known.
+    """
+    declared = _declared(test.name, manifest)
     kind = (declared.get("test_metadata") or {}).get("name", "")
-    origins = _origins(places, test) if test.sample and run.warehouse == str(places.warehouse) else []
+    is_there = test.sample and run.warehouse == str(places.warehouse)
+    origins = _origins(places, test, manifest) if manifest and is_there else []
     return Explanation(
         test,
         run,
-        name.replace("_", " "),
+        test.name.replace("_", " "),
         str(declared.get("description") or ""),
         declared.get("original_file_path"),
         origins,
@@ -105,13 +119,13 @@ def _last_result(places: Places, name: str) -> tuple[Run, NodeResult]:
     raise Fault(unknown(f"No build has run a test {name}", name, sorted(known)), MISUSED)
 
 
-def _manifest() -> Manifest | None:
+def read_manifest() -> Manifest | None:
+    """Return the manifest that dbt wrote last, if there is one."""
     path = Path(os.environ.get("DBT_TARGET_PATH") or "target", "manifest.json")
     return Manifest.read(path) if path.is_file() else None
 
 
-def _declared(name: str) -> dict[str, Any]:
-    manifest = _manifest()
+def _declared(name: str, manifest: Manifest | None) -> dict[str, Any]:
     nodes = manifest.nodes.values() if manifest else []
     return next((node for node in nodes if node["name"] == name and node["resource_type"] == "test"), {})
 
@@ -123,21 +137,22 @@ def _remedy(kind: str) -> str:
     return _REMEDIES.get(kind, _REMEDY)
 
 
-def _origins(places: Places, test: NodeResult) -> list[Origin]:
+def _origins(places: Places, test: NodeResult, manifest: Manifest) -> list[Origin]:
     """Look rows up by their ids in the checked rows of silver, which know the lines they came from."""
-    manifest = _manifest()
     tested = (
         test.relation.rpartition(".")[2] if test.relation.count(".") == 1 else test.relation.split(".")[1]
     )
-    if manifest is None:
-        return []
     found: dict[Origin, None] = {}
-    with opened(places.warehouse) as connection:
-        connection.execute(f"use {places.warehouse.stem}")
-        for node in manifest.ancestors([tested]).values():
-            if node["name"].endswith(_CHECKED):
-                for origin in _lines(connection, relation_of(node), test.sample[:_ROWS_TRACED]):
-                    found[origin] = None
+    try:
+        with opened(places.warehouse) as connection:
+            connection.execute(f"use {quoted(places.warehouse.stem)}")
+            for node in manifest.ancestors([tested]).values():
+                if node["name"].endswith(_CHECKED):
+                    for origin in _lines(connection, relation_of(node), test.sample[:_ROWS_TRACED]):
+                        found[origin] = None
+    except (Fault, duckdb.CatalogException):
+        # The warehouse is gone, or a build has it and what is published knows no files.
+        return []
     return sorted(found, key=lambda each: (each.source_file, each.row_number))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from datetime import datetime
@@ -124,6 +124,20 @@ def last_success(ledger: Path, warehouse: str) -> datetime | None:
             "select max(ended_at) from runs where status = 'succeeded' and warehouse = ?", [warehouse]
         ).fetchone()
     return found[0] if found else None
+
+
+def success_before(history: Sequence[Run], run: Run) -> Run | None:
+    """Return the last run before `run` that succeeded, of the same warehouse; `history` is newest first."""
+    return next(
+        (
+            other
+            for other in history
+            if other.started_at < run.started_at
+            and other.warehouse == run.warehouse
+            and other.status == "succeeded"
+        ),
+        None,
+    )
 
 
 _COLUMNS = [column.name for column in fields(Run)]

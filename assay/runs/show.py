@@ -8,7 +8,7 @@ from rich.console import Console
 
 from assay.runs.explain import Explanation
 from assay.runs.fault import MISUSED, Fault
-from assay.runs.ledger import Run, all_runs
+from assay.runs.ledger import Run, all_runs, success_before
 from assay.runs.node_ledger import nodes_of
 from assay.runs.node_results import NodeResult
 from assay.runs.places import Places
@@ -66,7 +66,8 @@ def print_run(places: Places, run_id: str, console: Console) -> None:
             _print_failed(node, console)
     if nodes:
         _print_slowest(nodes, console)
-        _print_changes(nodes, _nodes_before(history, run, places), console)
+        if before := success_before(history, run):
+            _print_changes(nodes, nodes_of(places.ledger, before.run_id), console)
 
 
 def _named(history: Sequence[Run], run_id: str) -> Run:
@@ -76,18 +77,6 @@ def _named(history: Sequence[Run], run_id: str) -> Run:
     if found:
         raise Fault(f"Several runs begin with {run_id}: {', '.join(run.run_id for run in found)}.", MISUSED)
     raise Fault(f"No run begins with {run_id}. To see them all: assay runs list", MISUSED)
-
-
-def _nodes_before(history: Sequence[Run], run: Run, places: Places) -> list[NodeResult]:
-    """Return the nodes of the last run before that succeeded, of the same warehouse."""
-    for other in history:
-        if (
-            other.started_at < run.started_at
-            and other.warehouse == run.warehouse
-            and other.status == "succeeded"
-        ):
-            return nodes_of(places.ledger, other.run_id)
-    return []
 
 
 def _print_failed(node: NodeResult, console: Console) -> None:
