@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from chromium import CHROMIUM
 from online_stores import publish_all
+from playwright.sync_api import Browser, sync_playwright
 from small_project import SmallProject, make_small_project
 from training_project import make_training_project
 from warehouse import Warehouse
@@ -71,3 +74,13 @@ def built_training(tmp_path_factory: pytest.TempPathFactory) -> SmallProject:
 def training(built_training: SmallProject, tmp_path: Path) -> SmallProject:
     """A copy of it, for one test to do with as it likes."""
     return SmallProject(Path(shutil.copytree(built_training.root, tmp_path / "project")))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium; with the mark `needs_chromium` alone."""
+    with sync_playwright() as playwright:
+        # As root, Chromium starts without its sandbox alone.
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()

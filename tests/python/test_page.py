@@ -2,37 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from chromium import needs_chromium
 from feature_server import serving
 from online_stores import query
-from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect
 
 from assay.server.keys import KeyRing
 
 VELOCITY = "ftr_card__velocity"
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None)
-
-# A browser is no Python package, and playwright's own download is of 150 MB from elsewhere: who has none can
-# still run all other tests. What the pages ask for and are answered is tested without one, in test_server.py.
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None,
-    reason="neither chromium nor google-chrome is installed: the server's pages are tried in no browser",
-)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        # As root, Chromium starts without its sandbox alone.
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
+pytestmark = needs_chromium
 
 
 @pytest.fixture
