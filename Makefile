@@ -14,6 +14,7 @@ DEMO := data/landing
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build serve test lint docs lineage bench clean
+.PHONY: help setup build report serve test lint docs bench clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 10
@@ -36,6 +37,9 @@ ifeq ($(ASSAY_LANDING),)
 	@if [ -z "$$(ls -A $(DEMO) 2>/dev/null)" ]; then $(BIN)/assay demo --out $(DEMO); fi
 endif
 	$(BIN)/assay build
+
+report: setup ## Write the report on the last build to report/index.html
+	$(BIN)/assay report
 
 serve: setup ## Serve the features that are online at http://127.0.0.1:6566
 	$(BIN)/assay serve
@@ -63,6 +67,6 @@ bench: setup ## Measure how long builds take; SCALE=full takes half an hour and 
 	$(BIN)/python -m benchmarks --scale $(SCALE)
 
 clean: ## Remove what builds have made here: warehouses, demo data, logs; nothing outside this folder
-	rm -rf target logs dbt_packages package-lock.yml
+	rm -rf target logs dbt_packages package-lock.yml report
 	rm -rf data/*.duckdb data/*.duckdb.wal data/*.duckdb.lock data/*.prom data/published data/online.sqlite* data/serving
 	if [ -e $(DEMO)/_demo.json ]; then rm -rf $(DEMO); fi

@@ -301,6 +301,27 @@ def lineage(
         for model, why in page.not_followed.items():
             line(console, f"Warning: the columns of {model} are not followed: {why}")
         line(console, f"{page.models} models in {page.path}: open it in a browser.")
+def report(
+    out: Annotated[Path, typer.Option(help="The folder it goes to.")] = Path("report"),
+    without_rows: Annotated[
+        bool, typer.Option("--without-rows", help="Leave out rows that failed or were rejected.")
+    ] = False,
+) -> None:
+    """Write what ran, what broke and how the data is, as one HTML file."""
+    with faults_as_messages():
+        from assay.runs.fault import MISUSED, Fault
+        from assay.runs.places import find_places
+
+        places = find_places()
+        try:
+            from assay.report.write import write_report
+        except ModuleNotFoundError as missing:
+            raise Fault(
+                f"The report needs {missing.name}, which is not installed: pip install 'assay[report]'.",
+                MISUSED,
+            ) from missing
+
+        print(f"Open {write_report(places, out, with_rows=not without_rows)} in a browser.")
 
 
 @app.command()

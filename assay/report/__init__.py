@@ -1,0 +1,1 @@
+"""`assay report`: what ran, what broke and how the data is, as one HTML file that needs no network."""

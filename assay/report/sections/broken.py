@@ -1,0 +1,129 @@
+"""What broke: models and tests that failed or warned, in the words of `assay explain`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from assay.alerts.states import Alert
+from assay.report.blocks import Block, Column, Details, Facts, Group, Need, Paragraph, Section, Table, Text
+from assay.report.docs import Docs
+from assay.report.words import counted, listed, value
+from assay.runs.explain import Explanation, Origin
+from assay.runs.node_results import NodeResult
+
+_ROWS_SHOWN = 3
+_ROWS_NAMED = 10
+
+
+def broken_section(
+    nodes: Sequence[NodeResult],
+    alerts: Sequence[Alert],
+    explanations: Mapping[str, Explanation],
+    docs: Docs,
+    *,
+    with_rows: bool,
+) -> Section:
+    """Tell what failed or warned in a run, the worst first.
+
+    Args:
+        nodes: of the run.
+        alerts: what its state says of them, and of what has recovered.
+        explanations: of tests, by the ids of their nodes.
+        docs: of dbt.
+        with_rows: whether rows that failed are shown.
+    """
+    bad = sorted((node for node in nodes if node.is_bad), key=lambda node: (node.status == "warn", node.name))
+    runs = {
+        (alert.kind, alert.name, alert.about): alert.runs for alert in alerts if alert.change != "recovered"
+    }
+    recovered = sorted(alert.name for alert in alerts if alert.change == "recovered")
+    blocks = [
+        _told(
+            node,
+            runs.get((node.kind, node.name, node.relation), 1),
+            explanations.get(node.unique_id),
+            docs,
+            with_rows,
+        )
+        for node in bad
+    ]
+    if recovered:
+        blocks.append(Paragraph(f"Recovered since the build before: {listed(recovered, most=10)}."))
+    return Section(_lead(nodes, bad), blocks, [_need(node) for node in bad])
+
+
+def _lead(nodes: Sequence[NodeResult], bad: Sequence[NodeResult]) -> str:
+    failed = sum(node.status != "warn" for node in bad)
+    warned = len(bad) - failed
+    skipped = sum(node.status == "skipped" for node in nodes)
+    tests = sum(node.kind.endswith("test") and node.status != "skipped" for node in nodes)
+    said = listed([f"{count:,} {verb}" for count, verb in ((failed, "failed"), (warned, "warned")) if count])
+    if not nodes:
+        return "The ledger does not have the nodes of this run."
+    left = f"; {counted(skipped, 'node')} could not run because of that" if skipped else ""
+    return (
+        f"Of what ran, {said}{left}."
+        if said
+        else f"Nothing: no model failed, and all {counted(tests, 'test')} passed."
+    )
+
+
+def _need(node: NodeResult) -> Need:
+    rows = f", {counted(node.failing_rows, 'row')}" if node.failing_rows else ""
+    about = f" of {node.relation}" if node.relation and node.relation != node.name else ""
+    verb = "warns" if node.status == "warn" else "failed"
+    return Need(
+        "watch" if node.status == "warn" else "bad",
+        f"{node.kind.capitalize()} {node.name}{about} {verb}{rows}.",
+        node.owner,
+    )
+
+
+def _told(node: NodeResult, runs: int, found: Explanation | None, docs: Docs, with_rows: bool) -> Block:
+    """Tell all that is known of a node; of one that warns on demand."""
+    is_warning = node.status == "warn"
+    facts = [
+        ("Kind", Text(f"{node.kind}, {'a warning' if is_warning else 'an error'}")),
+        ("About", docs.text(node.relation, None if node.kind.endswith("test") else node.unique_id)),
+        ("Owner", Text(node.owner or "nobody is named")),
+        ("Since", Text("this build" if runs == 1 else f"{runs:,} builds")),
+    ]
+    if node.failing_rows:
+        facts.append(("Failing rows", Text(f"{node.failing_rows:,}")))
+    if found:
+        facts.append(("It claims", Text(f"{found.claim}.", note=found.description)))
+        facts.append(("What to do", Text(found.remedy)))
+        if found.declared_in:
+            facts.append(("Declared in", Text(found.declared_in)))
+    elif node.kind.endswith("test"):
+        facts.append(("What to do", Text(f"assay explain {node.name}")))
+    blocks: list[Block] = [Facts(facts)]
+    # Of rows that fail dbt says no more than how many they are.
+    if node.message and not node.failing_rows:
+        blocks.append(Paragraph(node.message, is_code=True))
+    if node.sample and with_rows:
+        rows = sample_table(node.sample[:_ROWS_SHOWN], node.failing_rows or len(node.sample))
+        blocks.append(Details("Rows that fail", [rows]))
+    if found and found.origins:
+        blocks.append(Details("Where they came from", [_origins(found.origins)]))
+    return Details(f"Warning: {node.name}", blocks) if is_warning else Group(node.name, blocks)
+
+
+def _origins(origins: Sequence[Origin]) -> Table:
+    files = {
+        file: [f"{origin.row_number:,}" for origin in rows]
+        for file, rows in groupby(origins, key=lambda origin: origin.source_file)
+    }
+    rows = [[Text(file), Text(listed(numbers, _ROWS_NAMED))] for file, numbers in files.items()]
+    return Table("Of the rows that the ledger keeps", [Column("file"), Column("rows")], rows)
+
+
+def sample_table(rows: Sequence[Mapping[str, Any]], of: int) -> Table:
+    """Return whole rows, some of many, side by side: rows have more columns than a page has room."""
+    caption = f"{len(rows):,} of {counted(of, 'row')}" if of > len(rows) else counted(of, "row")
+    columns = [Column("column"), *(Column(f"row {position}") for position in range(1, len(rows) + 1))]
+    return Table(
+        caption, columns, [[Text(name), *(Text(value(row.get(name))) for row in rows)] for name in rows[0]]
+    )

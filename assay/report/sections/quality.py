@@ -1,0 +1,101 @@
+"""What breaks the rules of quality, and where it begins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+from assay.report.blocks import Block, Column, Details, Need, Section, Table, Text
+from assay.report.docs import Docs
+from assay.report.tables import Row, Tables
+from assay.report.words import counted, listed, month
+
+_COLUMNS = (
+    "table_name",
+    "column_name",
+    "dimension",
+    "rule_id",
+    "period",
+    "verdict",
+    "detail",
+    "begins_in",
+    "reason",
+    "remedy",
+)
+
+
+def quality_section(tables: Tables, docs: Docs) -> Section:
+    """Tell what is broken now; what broke before, or follows from what broke further up, is folded.
+
+    Raises:
+        Absent: mon_quality is not there.
+    """
+    rows = tables.rows("gold.mon_quality", *_COLUMNS)
+    broken = sorted((row for row in rows if row["verdict"] == "broken"), key=_order)
+    last = max((row["period"] for row in rows if row["period"]), default=None)
+    origins = [row for row in broken if not row["begins_in"]]
+    now = [row for row in origins if row["period"] in (None, last)]
+    earlier = [row for row in origins if row not in now]
+    follow = [row for row in broken if row["begins_in"]]
+    blocks: list[Block] = [_findings("Now", now, docs)] if now else []
+    if earlier:
+        table = _findings("Before, newest first", earlier, docs)
+        blocks.append(Details(f"{counted(len(earlier), 'finding')} of months before", [table]))
+    if follow:
+        table = _findings("Newest first", follow, docs)
+        summary = f"{counted(len(follow), 'finding')} further down, which this explains"
+        blocks.append(Details(summary, [table]))
+    if broken:
+        blocks.append(Details("What the rules mean, and what to do", [_rules(broken)]))
+    return Section(_lead(rows, now, last), blocks, [_need(row) for row in now])
+
+
+def _order(row: Row) -> tuple[int, str, str, str]:
+    return (
+        -(row["period"] or date.max).toordinal(),
+        row["table_name"],
+        row["column_name"] or "",
+        row["rule_id"],
+    )
+
+
+def _name(row: Row) -> str:
+    return f"{row['table_name']}.{row['column_name']}" if row["column_name"] else row["table_name"]
+
+
+def _lead(rows: Sequence[Row], now: Sequence[Row], last: date | None) -> str:
+    checks = f"{counted(len(rows), 'check')} of {counted(len({row['table_name'] for row in rows}), 'table')}"
+    when = f" in {month(last)}" if last else ""
+    if not now:
+        return f"{checks}; nothing broke{when}."
+    names = listed(sorted({row["table_name"] for row in now}))
+    return f"{checks}; {counted(len(now), 'thing')} broke{when}, in {names}."
+
+
+def _need(row: Row) -> Need:
+    said = row["detail"] or row["reason"]
+    return Need("watch", f"{_name(row)} breaks {row['rule_id']}: {said}.")
+
+
+def _findings(caption: str, rows: Sequence[Row], docs: Docs) -> Table:
+    columns = [Column(name) for name in ("column or table", "month", "rule", "what was found")]
+    cells = [
+        [
+            docs.text(_name(row)),
+            Text(month(row["period"]) if row["period"] else "all time"),
+            Text(row["rule_id"], note=row["dimension"]),
+            Text(
+                row["detail"] or "\N{EN DASH}",
+                note=f"begins in {row['begins_in']}" if row["begins_in"] else "",
+            ),
+        ]
+        for row in rows
+    ]
+    return Table(caption, columns, cells)
+
+
+def _rules(broken: Sequence[Row]) -> Table:
+    rules = {row["rule_id"]: row for row in sorted(broken, key=lambda row: str(row["rule_id"]))}
+    columns = [Column("rule"), Column("it is broken where"), Column("what to do")]
+    cells = [[Text(name), Text(row["reason"]), Text(row["remedy"])] for name, row in rules.items()]
+    return Table("Rules that are broken", columns, cells)
