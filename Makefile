@@ -13,8 +13,7 @@ PACKAGES := dbt_packages/dbt_expectations
 DEMO := data/landing
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build serve test lint docs lineage bench clean
-.PHONY: help setup build report serve test lint docs bench clean
+.PHONY: help setup build report serve test lint docs lineage bench clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 10

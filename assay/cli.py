@@ -301,6 +301,9 @@ def lineage(
         for model, why in page.not_followed.items():
             line(console, f"Warning: the columns of {model} are not followed: {why}")
         line(console, f"{page.models} models in {page.path}: open it in a browser.")
+
+
+@app.command()
 def report(
     out: Annotated[Path, typer.Option(help="The folder it goes to.")] = Path("report"),
     without_rows: Annotated[

@@ -40,9 +40,7 @@ class DbtSide:
         self._contracts = contracts
         self._project = project
         self._models = {node.alias: node for node in project.models if node.schema == GOLD}
-        self._sources = {
-            (node.source_name, node.name): node for node in project.sources if node.schema == LANDING
-        }
+        self._sources = project.landing_tables
         self._files: dict[Path, YamlFile] = {}
         self._rules_text: str | None = None
         self.findings = list(self._bring_about())

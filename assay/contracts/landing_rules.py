@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from assay.contracts.contract import Column, Rule, Table, snake
+from assay.contracts.contract import Column, Rule, Table, custom, snake
 from assay.contracts.dbt_tests import Unenforceable
 
 CHECKED_BY = "checkedBy"
-SILVER = "silver"
+# Of a rule or a column: silver's own SQL judges rows by it; or files are compared with it, and no row is.
+SILVER, LANDING = "silver", "landing"
 _TYPES = ("integer", "number", "boolean", "date", "timestamp")
 _BOUNDS = {"minimum": "least", "maximum": "most", "exclusiveMinimum": "least", "exclusiveMaximum": "most"}
 
@@ -85,16 +86,18 @@ def _implied(column: Column, is_csv: bool) -> Iterator[LandingRule]:
     """Yield what type, options and `required` of a column ask for, unless silver checks the column itself."""
     name, where = column.name, _field(column, is_csv)
     metrics = {rule.raw.get("metric") for rule in column.rules}
-    by_silver = any(rule.custom(CHECKED_BY) == SILVER for rule in column.rules)
+    by_others = custom(column.raw, CHECKED_BY) == LANDING or any(
+        rule.custom(CHECKED_BY) == SILVER for rule in column.rules
+    )
     kind = column.raw.get("logicalType")
 
     def rule(prefix: str, reason: str, remedy: str, dimension: str, **test: Any) -> LandingRule:
         rule_id = f"{prefix}_{snake(name)}"
         return LandingRule(rule_id, reason, remedy, dimension, {"rule_id": rule_id, "field": where, **test})
 
-    if column.is_required and not by_silver and not metrics & {"nullValues", "missingValues"}:
+    if column.is_required and not by_others and not metrics & {"nullValues", "missingValues"}:
         yield rule("missing", f"{name} is absent", f"send {name}", "completeness", kind="required")
-    if kind in _TYPES and not by_silver:
+    if kind in _TYPES and not by_others:
         reason = f"{name} is no {kind}"
         yield rule("mistyped", reason, f"send {name} as {kind}", "conformity", kind="type", type=kind)
     options = column.options

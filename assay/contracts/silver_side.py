@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from assay.contracts.contract import Contract
-from assay.contracts.dbt_side import LANDING
 from assay.contracts.document import Finding
 from assay.contracts.landing_rules import CHECKED_BY, SILVER, landing_rules
 from assay.features.project import Project
@@ -13,13 +12,11 @@ from assay.features.project import Project
 
 def rules_nobody_checks(contracts: Iterable[Contract], project: Project) -> Iterator[Finding]:
     """Yield rules that silver is said to check, and that no SQL behind the landing table names."""
-    sources = {
-        (node.source_name, node.name): node.unique_id for node in project.sources if node.schema == LANDING
-    }
+    tables = project.landing_tables
     for contract in contracts:
         for table in contract.tables if contract.is_of_source else []:
-            unique_id = sources.get((contract.id, table.name))
-            code = project.code_behind(unique_id) if unique_id else ""
+            node = tables.get((contract.id, table.name))
+            code = project.code_behind(node.unique_id) if node else ""
             for rule in landing_rules(table):
                 if not rule.test and f"'{rule.rule_id}'" not in code:
                     yield Finding(

@@ -7,13 +7,16 @@ from typing import Any
 
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
-from assay.contracts.contract import Contract, Table, snake
+from assay.contracts.contract import Column, Contract, Table, custom, snake
 from assay.contracts.dbt_tests import DbtTest, Unenforceable, bounds
 from assay.contracts.gold_side import plain, put, words
 from assay.contracts.landing_rules import landing_rules
 from assay.contracts.yaml_file import one_line
 
 PROMISES = "source_keeps_its_promises"
+# Custom properties: of a column, that files may lack it, and other names that it may have in them; of a table,
+# what becomes of files that differ.
+OPTIONAL, ALIASES, SCHEMA_MODE = "optional", "aliases", "schemaMode"
 _UNITS = {"d": "d", "day": "d", "days": "d", "h": "h", "hour": "h", "hours": "h", "m": "m", "minutes": "m"}
 _SECONDS = {"s": 1, "sec": 1, "seconds": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -88,11 +91,28 @@ def _seconds(level: dict[str, Any]) -> int:
 
 def _meta(contract: Contract, table: Table) -> dict[tuple[str, ...], Any]:
     rules = [rule.test for rule in landing_rules(table) if rule.test]
+    fields = [column for top in table.columns for column in _one_level(top)]
+    is_csv = table.custom("format") != "jsonl"
+    aliases = {alias: column.name for column in fields for alias in custom(column.raw, ALIASES) or []}
+    settings = {
+        "format": table.custom("format") or "csv",
+        OPTIONAL: [".".join(column.path) for column in fields if custom(column.raw, OPTIONAL)] or None,
+        "types" if is_csv else "keys": {
+            ".".join(column.path): column.raw.get("logicalType") or "string" for column in fields
+        },
+        ALIASES: aliases or None,
+        "schema_mode": table.custom(SCHEMA_MODE),
+    }
     return {
-        ("config", "meta", "landing", "format"): table.custom("format") or "csv",
+        **{("config", "meta", "landing", name): value for name, value in settings.items()},
         ("config", "meta", "owner"): contract.owner,
         ("config", "meta", "contract_rules"): rules or None,
     }
+
+
+def _one_level(column: Column) -> list[Column]:
+    """Return a column with the fields right within it, which is as deep as the loader looks."""
+    return [column, *column.columns]
 
 
 def _settle(entry: CommentedMap, path: tuple[str, ...], value: Any) -> Iterator[str]:
@@ -106,11 +126,18 @@ def _settle(entry: CommentedMap, path: tuple[str, ...], value: Any) -> Iterator[
             else:
                 holder[key] = CommentedMap()
         holder = holder[key]
-    if plain(holder.get(path[-1])) == value:
+    found = plain(holder.get(path[-1]))
+    if found == value or (path[-1] == OPTIONAL and set(found or []) == set(value or [])):
         return
     yield f"{path[-1]}"
     if value is None:
         del holder[path[-1]]
+    elif path[-1] == OPTIONAL:
+        holder.pop(OPTIONAL, None)
+        holder.insert(list(holder).index("format") + 1, OPTIONAL, one_line(value))
+    elif isinstance(value, dict):
+        holder[path[-1]] = CommentedMap(value)
+        holder.fa.set_block_style()
     elif isinstance(value, list):
         holder[path[-1]] = CommentedSeq(one_line(each) for each in value)
     else:

@@ -59,9 +59,10 @@ class Project:
         return sorted(nodes, key=lambda node: str(node.name))
 
     @property
-    def sources(self) -> list[Any]:
-        """All tables of sources, by source and name."""
-        return sorted(self._manifest.sources.values(), key=lambda node: (node.source_name, node.name))
+    def landing_tables(self) -> dict[tuple[str, str], Any]:
+        """The sources' tables that files land in, by source and name."""
+        nodes = [node for node in self._manifest.sources.values() if "landing" in node.config.meta]
+        return {(node.source_name, node.name): node for node in nodes}
 
     def readers(self, unique_id: str) -> list[Any]:
         """Return the models that read a node directly."""

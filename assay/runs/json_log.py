@@ -103,8 +103,9 @@ class JsonLog:
             self._write("rejected", **asdict(reject))
         for file in account.troubled:
             self._write("file_not_loaded", "warning", **asdict(file))
-        for found in account.unexpected:
-            self._write("unexpected_columns", "warning", **asdict(found))
+        for change in account.schema_changes:
+            if change.state == "open":
+                self._write("schema_change", "warning", **asdict(change))
         for warning in report.warnings:
             self._write("warning", "warning", message=warning)
         for level, failures in (("warning", verdict.warnings), ("error", verdict.failures)):

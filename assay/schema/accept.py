@@ -9,6 +9,7 @@ from pathlib import Path
 
 import duckdb
 
+from assay.contracts.learn import learn
 from assay.landing.declared import DeclarationError, LandingTable, declared_tables
 from assay.landing.schema.expected import Expected
 from assay.landing.schema.recorded import SchemaChange, recorded_changes
@@ -21,10 +22,11 @@ _MODELS = Path("models")
 
 @dataclass(frozen=True)
 class Accepted:
-    """What was accepted, and the table as it was declared before."""
+    """What was accepted, the table as it was declared before, and the contract that says so, too."""
 
     table: LandingTable
     changes: Sequence[SchemaChange]
+    contract: Path | None
 
 
 def tables_by_name() -> dict[str, LandingTable]:
@@ -79,7 +81,7 @@ def accept(places: Places, name: str, column: str | None = None) -> Accepted:
         raise Fault(f"{name} has no change to accept. To see all there are: assay schema list", MISUSED)
     _add(additions, table, found)
     declare(table, additions)
-    return Accepted(table, found)
+    return Accepted(table, found, learn(table, additions))
 
 
 @contextmanager

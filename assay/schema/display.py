@@ -43,7 +43,8 @@ def print_changes(
 def print_accepted(accepted: Accepted, console: Console) -> None:
     """Print what was accepted, and what is to be done now."""
     table = accepted.table
-    line(console, f"{table.declared_in} now takes of {table.source}.{table.name} that a file")
+    files = " and ".join(str(file) for file in (accepted.contract, table.declared_in) if file)
+    line(console, f"In {files}, {table.source}.{table.name} now takes that a file")
     for change in accepted.changes:
         line(console, f"  {change.change}")
     line(console, "The next build goes on with that: assay build")

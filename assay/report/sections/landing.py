@@ -9,7 +9,7 @@ from assay.report.blocks import Block, Column, Details, Need, Paragraph, Section
 from assay.report.docs import Docs
 from assay.report.sections.broken import sample_table
 from assay.report.tables import Absent, Row, Tables
-from assay.report.words import change, counted, listed, number
+from assay.report.words import change, counted, number
 from assay.runs.account import Account, Rejects
 from assay.runs.ledger import Run
 
@@ -50,13 +50,21 @@ def landing_section(
             else ""
         )
         blocks.append(Table(f"Files not loaded{more}", columns, files[:_FILES_LISTED]))
-    for found in account.unexpected:
-        blocks.append(
-            Paragraph(
-                f"{counted(found.files, 'file')} of {found.source} brought columns that nobody declared: "
-                f"{listed(found.columns, most=10)}. They are kept in other_values."
-            )
-        )
+    changes = [change for change in account.schema_changes if change.state == "open"]
+    if changes:
+        rows = [
+            [
+                Text(each.table),
+                Text(f"a file {each.change}"),
+                Text(counted(each.file_count, "file")),
+                Text(f"{each.first_landed_at:%Y-%m-%d} to {each.last_landed_at:%Y-%m-%d}"),
+                Text(each.handled),
+            ]
+            for each in changes
+        ]
+        names = ("table", "what differs", "files", "landed", "what became of it")
+        caption = "Files that differ from what is declared; to take that: assay schema accept TABLE"
+        blocks.append(Table(caption, [Column(name) for name in names], rows))
     if account.rejects:
         rejected = (
             {(each["table"], each["rule_id"]): each["rows"] for each in before.rejects} if before else None

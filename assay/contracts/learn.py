@@ -1,0 +1,73 @@
+"""Take into a source's contract what was accepted of its files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+
+from assay.contracts.contract import FOLDER
+from assay.contracts.document import SUFFIX
+from assay.contracts.source_side import ALIASES, OPTIONAL
+from assay.contracts.yaml_file import YamlFile, one_line
+from assay.landing.declared import LandingTable
+from assay.schema.declaration import Additions
+
+
+def learn(table: LandingTable, additions: Additions) -> Path | None:
+    """Add to the contract of a landing table what its declaration says besides.
+
+    Args:
+        table: as it was declared before.
+        additions: what was accepted.
+
+    Returns:
+        The contract's file; None where the table is under no contract.
+    """
+    path = FOLDER / f"{table.source}{SUFFIX}"
+    if not path.is_file():
+        return None
+    file = YamlFile(path)
+    found = next((each for each in file.content.get("schema") or [] if each["name"] == table.name), None)
+    if found is None:
+        return None
+    for name, logical_type in additions.types.items():
+        _column(found, name)["logicalType"] = logical_type
+    for name, description in additions.columns.items():
+        _column(found, name)["description"] = description
+    for name in additions.optional:
+        _customize(_column(found, name), OPTIONAL, True)
+    for alias, name in additions.aliases.items():
+        column = _column(found, name)
+        known: list[str] = next(
+            (each["value"] for each in column.get("customProperties") or [] if each["property"] == ALIASES),
+            [],
+        )
+        _customize(column, ALIASES, [*known, alias])
+    file.write()
+    return path
+
+
+def _column(table: Any, path: str) -> Any:
+    """Return a column, or a field by its path; a new one, at the end of its object, where there is none."""
+    holder, name = table, path
+    while True:
+        columns = holder.setdefault("properties", CommentedSeq())
+        for number, column in enumerate(columns):
+            if column["name"] == name:
+                # What is added may be long.
+                columns[number] = column = CommentedMap(column)
+                return column
+        parent, _, rest = name.partition(".")
+        within = next((column for column in columns if rest and column["name"] == parent), None)
+        if within is None:
+            columns.append(column := CommentedMap({"name": name, "logicalType": "string"}))
+            return column
+        within.fa.set_block_style()
+        holder, name = within, rest
+
+
+def _customize(column: Any, name: str, value: Any) -> None:
+    others = [each for each in column.get("customProperties") or [] if each["property"] != name]
+    column["customProperties"] = CommentedSeq([*others, one_line({"property": name, "value": value})])
