@@ -14,8 +14,8 @@ from assay.contracts.landing_rules import landing_rules
 from assay.contracts.yaml_file import one_line
 
 PROMISES = "source_keeps_its_promises"
-# Custom properties: of a column, that files may lack it, and other names it may have in them; of a table, what
-# becomes of files that differ.
+# Custom properties: of a column, that files may lack it, and other names it may have in them; of a table,
+# what becomes of files that differ.
 OPTIONAL, ALIASES, SCHEMA_MODE = "optional", "aliases", "schemaMode"
 _UNITS = {"d": "d", "day": "d", "days": "d", "h": "h", "hour": "h", "hours": "h", "m": "m", "minutes": "m"}
 _SECONDS = {"s": 1, "sec": 1, "seconds": 1, "m": 60, "h": 3600, "d": 86400}
