@@ -399,6 +399,7 @@ def test_nothing_is_too_odd_to_be_judged(shop: Shop) -> None:
         "constant": priced(lambda k: 5.0),
         "zero": priced(lambda k: 0.0),
         "infinite": priced(lambda k: math.inf if k % 2 else -math.inf),
+        "endless": priced(lambda k: math.inf),
         "not_numbers": priced(lambda k: math.nan),
         "tiny": priced(lambda k: 1e-300 * k),
         "huge": priced(lambda k: (-1) ** k * 1.7e308),
@@ -426,6 +427,7 @@ def test_nothing_is_too_odd_to_be_judged(shop: Shop) -> None:
     assert {name for name in oddities if last in of(found, name, "shifted_values", "price")} == {
         name for name, share in missing.items() if share == 0
     }
+    assert {row["bad_count"] for row in found if row["rule_id"] == "more_outliers"} == {0}
 
 
 def test_yaml_says_what_is_not_looked_at_and_when_rows_are_of(shop: Shop) -> None:
