@@ -327,6 +327,55 @@ def test_chance_among_categories_is_not_estimated_too_low(chances: NDArray[numpy
     assert numpy.all(bound <= 1)
 
 
+def kolmogorov(statistic: float, n: int, m: int) -> float:
+    root = math.sqrt(n * m / (n + m))
+    x = statistic * (root + 0.12 + 0.11 / root)
+    terms = [(-1) ** (k - 1) * math.exp(-2 * k * k * x * x) for k in range(1, 5)]
+    return 1.0 if x < 0.3 else min(1.0, 2 * sum(terms))
+
+
+def test_chances_are_of_entities_and_adjusted_over_the_month(project: PackageProject) -> None:
+    def machines(rows: list[Row]) -> int:
+        return len({row["machine"] for row in rows})
+
+    month = 8
+    before = [
+        states(project, first_of(each), first_of(each + 1) - timedelta(microseconds=1)) for each in (5, 6, 7)
+    ]
+    sides = {
+        "rolling": ([row for rows in before for row in rows], max(machines(rows) for rows in before)),
+        "trn_breakdowns": (trained := states(project, TRAINED_FROM, TRAINED_TO), machines(trained)),
+    }
+    current = states(project, first_of(month), first_of(month + 1) - timedelta(microseconds=1))
+    found = [row for row in project.rows("select * from drift") if row["window_from"].month == month]
+    chances, adjusted = [], []
+    for row in found:
+        feature = row["feature"]
+        reference, entities = sides[row["reference"]]
+        chances.append(kolmogorov(abs(row["null_shift"]), entities, machines(current)))
+        adjusted.append(None)
+        if row["ks"] is not None:
+            sizes = [len(present(rows, feature)) for rows in (reference, current)]
+            n, m = min(sizes[0], entities), min(sizes[1], machines(current))
+            chances.append(kolmogorov(row["ks"], n, m))
+            adjusted.append(row["p_value"])
+        elif feature in CATEGORIES:
+            kept = [[each[feature] for each in rows] for rows in (reference, current)]
+            table = [[side.count(word) for word in sorted({*kept[0], *kept[1]})] for side in kept]
+            chi2, _, degrees, _ = stats.chi2_contingency(table, correction=False)
+            sizes = [len(reference), len(current)]
+            n, m = min(sizes[0], entities), min(sizes[1], machines(current))
+            chi2 *= (n * m / (n + m)) / (sizes[0] * sizes[1] / sum(sizes))
+            bound = math.exp(degrees / 2 * (math.log(chi2 / degrees) + 1) - chi2 / 2)
+            chances.append(1.0 if chi2 <= degrees else bound)
+            adjusted.append(row["p_value"])
+    expected = stats.false_discovery_control(chances)
+    compared = [(p, q) for p, q in zip(adjusted, expected, strict=True) if p is not None]
+    assert len(compared) == len(found) - 1
+    for p, q in compared:
+        assert p == pytest.approx(q, rel=1e-4, abs=1e-12)
+
+
 # --- misuse -------------------------------------------------------------------------------------------------
 
 
