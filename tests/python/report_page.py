@@ -39,7 +39,8 @@ def make_broken_project(root: Path) -> SmallProject:
     assert project.assay("build").exit_code == 0
     project.land(4, *(MOST_PIECES + number for number in range(1, 31)))
     hostile = project.land(5, name="hostile.csv")
-    hostile.write_text(f"{HEADER}0501,{HOSTILE},a thing,none,2025-01-04 08:00:00,1.50,7,France\n")
+    lines = [f"05{n},{HOSTILE},a thing,none,2025-01-04 08:00:00,1.50,7,France\n" for n in range(5)]
+    hostile.write_text(HEADER + "".join(lines))
     assert project.assay("build").exit_code == 1
     return project
 

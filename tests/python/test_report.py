@@ -16,7 +16,7 @@ import pytest
 from report_page import HOSTILE, VERSION, ReportPage, fill_monitors, make_broken_project, take_version
 from small_project import MOST_PIECES, SmallProject, make_small_project
 
-from assay.runs.contract_ledger import contracts_now
+from assay.runs.contract_ledger import ContractState, contracts_now, record_contracts
 from assay.runs.ledger import Run, all_runs, record
 
 HOLD = "import duckdb, sys; held = duckdb.connect(sys.argv[1]); print('held', flush=True); input()"
@@ -92,12 +92,13 @@ def test_what_broke_is_told_in_the_words_of_explain(built_broken: SmallProject) 
 
 def test_quarantine_is_told_by_rule_with_whole_rows(built_broken: SmallProject) -> None:
     told = report(built_broken).sections["landing"]
-    assert "erp/order_lines 4 2 36 31 34 2" in told
-    assert "slv_order_lines: 2 of 36 rows rejected (5.6%)" in told
-    assert "invalid_quantity 2 +1 The quantity is absent or not a whole number send whole pieces" in told
-    # The newest row first, with what landed and the line that it came from.
-    assert "Quantity none many" in told
-    assert f"StockCode {HOSTILE} P1" in told
+    assert "erp/order_lines 4 2 40 35 34 6" in told
+    assert "slv_order_lines: 6 of 40 rows rejected (15.0%)" in told
+    assert "invalid_quantity 6 +5 The quantity is absent or not a whole number send whole pieces" in told
+    # The newest rows, with what landed and the lines that they came from.
+    assert "Rows that break invalid_quantity 3 of 6 rows column row 1 row 2 row 3" in told
+    assert "row_number 2 3 4 InvoiceNo 050 051 052" in told
+    assert f"StockCode {HOSTILE} {HOSTILE} {HOSTILE}" in told
     assert "hostile.csv" in told
 
 
@@ -179,6 +180,15 @@ def test_contracts_are_told_by_owner_with_why_they_are_broken(built_broken: Smal
         assert f"{state.contract} {state.side} {state.status} {since.day} {since:%b %Y, %H:%M}" in told
     assert f"Of {len(contracts)} contracts, those of " in told
     assert "published in part" in page.sections["runs"]
+
+
+def test_a_source_that_breaks_its_contract_holds_nothing_back(project: SmallProject) -> None:
+    [run] = all_runs(ledger(project))
+    broken = ContractState("erp", "source", "erp team", "broken", "one promise broken")
+    record_contracts(ledger(project), run.run_id, [broken])
+    page = report(project)
+    assert "erp source broken" in page.sections["contracts"]
+    assert "published but for" not in page.sections["page"]
 
 
 def test_where_all_of_gold_is_broken_it_is_said_to_stay(project: SmallProject) -> None:
