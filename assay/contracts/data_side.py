@@ -98,5 +98,5 @@ def _of_source(
             yield Finding(
                 contract.where(table.place),
                 f"{table.relation} has landed with a column {name} that the contract does not name.",
-                "Its values are kept in other_values. Agree on it with the source's owner.",
+                f"Its values are kept. To agree on it: assay schema accept {contract.id}.{table.name} {name}",
             )

@@ -1,7 +1,8 @@
+{%- set landed_changes = api.Relation.create(target.database, 'landing', 'schema_changes') -%}
 -- depends_on: {{ ref('brz_files') }}
 with changes as (
 
-    select * from {{ source('landing', 'schema_changes') }}
+    select * from {{ landed_changes }}
 
 ),
 

@@ -226,7 +226,7 @@ def test_changes_are_told_of_once_and_recover_when_accepted(project: SmallProjec
         ("broken", "warn", "schema change", "new Channel"),
         ("recovered", "warn", "schema change", "new Channel"),
     ]
-    assert (told[0]["about"], told[0]["owner"]) == (ORDER_LINES, "shop")
+    assert (told[0]["about"], told[0]["owner"]) == (ORDER_LINES, "order management")
     assert "has Channel, which nobody declared" in told[0]["message"]
     assert project.runs()[-1][0] == "succeeded"
 
