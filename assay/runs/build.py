@@ -165,7 +165,7 @@ def _recorded_build(options: Options, places: Places, display: Display) -> Repor
             nodes = node_results(outcome.results, places.warehouse, owner_of)
         report = _conclude(options, places, run, outcome)
         if report.products.product_of:
-            kept = contract_states(outcome.results, report.products, owner_of)
+            kept = contract_states(outcome.results, report.products, owner_of, nodes)
         if report.account.schema_changes:
             nodes += schema_results(report.account.schema_changes)
     except BaseException as error:

@@ -10,10 +10,13 @@ from typing import Any, Literal
 
 from assay.runs.failures import FAILED
 from assay.runs.ledger import opened
+from assay.runs.node_results import NodeResult
 from assay.runs.products import GOLD, Products
 
 Side = Literal["source", "product"]
 Status = Literal["kept", "broken"]
+
+_PROMISES_TOLD = 3
 
 _SCHEMA = """
 create table if not exists contracts (
@@ -43,7 +46,7 @@ _COLUMNS = [column.name for column in fields(ContractState)]
 
 
 def contract_states(
-    results: Iterable[Any], products: Products, owner_of: dict[str, str]
+    results: Iterable[Any], products: Products, owner_of: dict[str, str], nodes: Iterable[NodeResult]
 ) -> list[ContractState]:
     """Return how each source and product of a whole run kept its contract.
 
@@ -54,7 +57,9 @@ def contract_states(
         results: of dbt's run.
         products: as judged by the same run.
         owner_of: who answers for a node, by id.
+        nodes: what became of the nodes, with rows of failed tests.
     """
+    broken_promises = {node.unique_id: [_promise(row) for row in node.sample] for node in nodes}
     states: dict[str, ContractState] = {}
     owners: dict[str, str | None] = {}
     for result in results:
@@ -64,7 +69,11 @@ def contract_states(
         source = (node.config.meta or {}).get("contract") if node.resource_type == "test" else None
         if source and status != "skipped":
             is_broken = status == "warn" or status in FAILED
-            why = f"{node.name}: {result.failures or 0} promises broken" if is_broken else None
+            why = (
+                "; ".join(broken_promises[node.unique_id][:_PROMISES_TOLD]) or node.name
+                if is_broken
+                else None
+            )
             if is_broken or source not in states:
                 owner = owner_of.get(node.attached_node or "")
                 states[source] = ContractState(
@@ -76,6 +85,15 @@ def contract_states(
             product, "product", owners.get(product), "broken" if why else "kept", why
         )
     return list(states.values())
+
+
+def _promise(row: dict[str, Any]) -> str:
+    """Say which promise a row of the test of promises is about, and how it was broken."""
+    day = f" on {row['arrived_on']}" if row.get("arrived_on") else ""
+    promised, observed = (row.get(name) for name in ("promised", "observed"))
+    if row.get("promise") == "completeness" and isinstance(promised, float) and isinstance(observed, float):
+        return f"completeness is {observed:.2%}, promised is {promised:.2%}"
+    return f"{row.get('promise')}{day}: {observed:,.10g}, promised is {promised:,.10g}"
 
 
 def record_contracts(ledger: Path, run_id: str, states: Iterable[ContractState]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from itertools import groupby
 
 from assay.report.blocks import Column, Section, Table, Text
 from assay.report.docs import Docs
@@ -28,25 +27,20 @@ def contracts_section(contracts: Sequence[tuple[ContractState, datetime]], docs:
     if not contracts:
         raise Absent("No build has judged contracts yet.")
     ordered = sorted(contracts, key=_order)
-    columns = [Column("contract"), Column("of a"), Column("status"), Column("since (UTC)"), Column("why")]
-    tables = [
-        Table(
-            f"Contracts of {owner}",
-            columns,
-            [
-                [
-                    docs.text(state.contract),
-                    Text(state.side),
-                    Text(state.status, "good" if state.status == "kept" else "bad"),
-                    Text(moment(since)),
-                    Text(state.why or ""),
-                ]
-                for state, since in of_owner
-            ],
-        )
-        for owner, of_owner in groupby(ordered, key=lambda each: each[0].owner or _NO_OWNER)
+    names = ("owner", "contract", "of a", "status", "since (UTC)", "why")
+    rows = [
+        [
+            Text(state.owner or _NO_OWNER),
+            docs.text(state.contract),
+            Text(state.side),
+            Text(state.status, "good" if state.status == "kept" else "bad"),
+            Text(moment(since)),
+            Text(state.why or ""),
+        ]
+        for state, since in ordered
     ]
-    return Section(_lead([state for state, _ in ordered]), tables)
+    table = Table("Contracts by owner", [Column(name) for name in names], rows)
+    return Section(_lead([state for state, _ in ordered]), [table])
 
 
 def _order(each: tuple[ContractState, datetime]) -> tuple[str, bool, str]:
