@@ -59,7 +59,7 @@ def contract_states(
         owner_of: who answers for a node, by id.
         nodes: what became of the nodes, with rows of failed tests.
     """
-    broken_promises = {node.unique_id: [_promise(row) for row in node.sample] for node in nodes}
+    samples = {node.unique_id: node.sample for node in nodes}
     states: dict[str, ContractState] = {}
     owners: dict[str, str | None] = {}
     for result in results:
@@ -69,11 +69,8 @@ def contract_states(
         source = (node.config.meta or {}).get("contract") if node.resource_type == "test" else None
         if source and status != "skipped":
             is_broken = status == "warn" or status in FAILED
-            why = (
-                "; ".join(broken_promises[node.unique_id][:_PROMISES_TOLD]) or node.name
-                if is_broken
-                else None
-            )
+            told = "; ".join(_promise(row) for row in samples.get(node.unique_id, [])[:_PROMISES_TOLD])
+            why = (told or node.name) if is_broken else None
             if is_broken or source not in states:
                 owner = owner_of.get(node.attached_node or "")
                 states[source] = ContractState(
