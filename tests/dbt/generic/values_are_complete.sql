@@ -16,7 +16,7 @@ final as (
         absent_count / row_count as absent_share,
         {{ tolerated_share }} as tolerated_share
     from counted
-    where absent_count / row_count > {{ tolerated_share }}
+    where absent_count > {{ tolerated_share }} * row_count
 
 )
 
