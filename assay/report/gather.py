@@ -104,7 +104,7 @@ def gather(places: Places, *, with_rows: bool) -> Page:
     with opened_tables(places) as tables:
         makers: list[tuple[str, str, Callable[[], Section]]] = [
             ("broken", "What broke", broken),
-            ("contracts", "Contracts", lambda: contracts_section(contracts, docs)),
+            ("contracts", "Contracts", lambda: contracts_section(contracts)),
             ("freshness", "Freshness and lateness", lambda: freshness_section(tables)),
             (
                 "landing",

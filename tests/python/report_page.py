@@ -91,8 +91,8 @@ def fill_monitors(project: SmallProject) -> None:
             [
                 ("slv_order_lines", "country", date(2025, 3, 1), "broken", "9 of 10 rows", None),
                 ("fct_lines", "country", date(2025, 3, 1), "broken", "9 of 10 rows", "slv_order_lines"),
-                ("slv_order_lines", "country", date(2025, 2, 1), "broken", "7 of 10 rows", None),
-                ("slv_order_lines", "country", date(2025, 1, 1), "ok", None, None),
+                ("slv_order_lines", "country", date(2025, 1, 1), "broken", "7 of 10 rows", None),
+                ("slv_order_lines", "country", date(2024, 12, 1), "ok", None, None),
             ],
         )
 

@@ -71,12 +71,14 @@ def _lead(nodes: Sequence[NodeResult], bad: Sequence[NodeResult]) -> str:
 
 
 def _need(node: NodeResult) -> Need:
-    rows = f", {counted(node.failing_rows, 'row')}" if node.failing_rows else ""
+    said = f", {counted(node.failing_rows, 'row')}" if node.failing_rows else ""
+    if node.message and not said:
+        said = f": {node.message.splitlines()[0].rstrip('.')}"
     about = f" of {node.relation}" if node.relation and node.relation != node.name else ""
     verb = "warns" if node.status == "warn" else "failed"
     return Need(
         "watch" if node.status == "warn" else "bad",
-        f"{node.kind.capitalize()} {node.name}{about} {verb}{rows}.",
+        f"{node.kind.capitalize()} {node.name}{about} {verb}{said}.",
         node.owner,
     )
 

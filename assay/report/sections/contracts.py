@@ -1,54 +1,54 @@
-"""Which sources and products keep their contracts, by owner."""
+"""Which sources and products keep their contracts, and whose they are."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
 
-from assay.report.blocks import Column, Section, Table, Text
-from assay.report.docs import Docs
+from assay.report.blocks import Block, Column, Details, Section, Table, Text
 from assay.report.tables import Absent
 from assay.report.words import counted, listed, moment
 from assay.runs.contract_ledger import ContractState
 
-_NO_OWNER = "nobody"
+Contract = tuple[ContractState, datetime]
 
 
-def contracts_section(contracts: Sequence[tuple[ContractState, datetime]], docs: Docs) -> Section:
+def contracts_section(contracts: Sequence[Contract]) -> Section:
     """Tell of every contract whether it is kept; the tests that broke it are told of as what broke.
 
     Args:
         contracts: each with when (UTC) it began to be as it is.
-        docs: of dbt.
 
     Raises:
         Absent: there are none.
     """
     if not contracts:
         raise Absent("No build has judged contracts yet.")
-    ordered = sorted(contracts, key=_order)
-    names = ("owner", "contract", "of a", "status", "since (UTC)", "why")
+    ordered = sorted(contracts, key=lambda each: (each[0].owner or "", each[0].contract))
+    broken = [each for each in ordered if each[0].status != "kept"]
+    kept = [each for each in ordered if each[0].status == "kept"]
+    of = counted(len(ordered), "contract")
+    if not broken:
+        return Section(f"All {of} are kept.", [_table("Contracts that are kept", kept)])
+    blocks: list[Block] = [_table("Contracts that are broken", broken)]
+    if kept:
+        summary = f"{counted(len(kept), 'contract')} kept"
+        blocks.append(Details(summary, [_table("Contracts that are kept", kept)]))
+    verb = "is" if len(broken) == 1 else "are"
+    return Section(f"Of {of}, {listed([state.contract for state, _ in broken])} {verb} broken.", blocks)
+
+
+def _table(caption: str, contracts: Sequence[Contract]) -> Table:
+    columns = [Column(name) for name in ("contract", "owner", "of a", "status", "since (UTC)", "why")]
     rows = [
         [
-            Text(state.owner or _NO_OWNER),
-            docs.text(state.contract),
+            Text(state.contract),
+            Text(state.owner or "nobody"),
             Text(state.side),
             Text(state.status, "good" if state.status == "kept" else "bad"),
             Text(moment(since)),
-            Text(state.why or ""),
+            Text(state.why or "\N{EN DASH}"),
         ]
-        for state, since in ordered
+        for state, since in contracts
     ]
-    table = Table("Contracts by owner", [Column(name) for name in names], rows)
-    return Section(_lead([state for state, _ in ordered]), [table])
-
-
-def _order(each: tuple[ContractState, datetime]) -> tuple[str, bool, str]:
-    state, _ = each
-    return state.owner or _NO_OWNER, state.status == "kept", state.contract
-
-
-def _lead(states: Sequence[ContractState]) -> str:
-    broken = [state.contract for state in states if state.status != "kept"]
-    of = counted(len(states), "contract")
-    return f"Of {of}, those of {listed(broken)} are broken." if broken else f"All {of} are kept."
+    return Table(f"{caption}, by owner", columns, rows)

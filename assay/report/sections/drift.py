@@ -26,6 +26,8 @@ from assay.report.words import counted, listed, number
 
 _FIGURES = ("psi", "ks", "js", "mean_shift", "null_shift")
 _COLUMNS = ("view", "feature", "reference", "window", *_FIGURES, "verdict")
+# What a window is compared with that is no training set.
+_ROLLING = "rolling"
 _WINDOWS_SHOWN = 12
 _FEATURES_DRAWN = 12
 _FEATURES_NAMED = 5
@@ -82,6 +84,10 @@ def _name(row: Row) -> str:
     return f"{row['view']}.{row['feature']}"
 
 
+def _said(reference: str) -> str:
+    return "the months before" if reference == _ROLLING else reference
+
+
 def _lead(last: str, latest: Sequence[Row], drifting: Sequence[Row], watched: Sequence[Row]) -> str:
     if not last:
         return "No window is complete yet, so nothing could be compared."
@@ -127,11 +133,12 @@ def _chart(key: Key, windows: Sequence[Row]) -> Chart:
         for position, row in enumerate(windows)
     ]
     drifted = [row["window"] for row in windows if row["verdict"] == "drift"]
+    period = f"{rows[0]['window']} to {rows[-1]['window']}"
     words = (
-        f"PSI of {feature} of {view} against {reference}, {rows[0]['window']} to {rows[-1]['window']}; "
+        f"PSI of {feature} of {view} against {_said(reference)}, {period}; "
         f"drift in {listed(drifted, most=_WINDOWS_SHOWN)}."
     )
-    return Chart(f"{view}.{feature}, against {reference}", words, drawn(_spec(), height=80, rows=rows))
+    return Chart(f"{view}.{feature}, against {_said(reference)}", words, drawn(_spec(), height=80, rows=rows))
 
 
 def _spec() -> Spec:
@@ -172,7 +179,7 @@ def _matrix(view: str, features: Sequence[Sequence[Row]], docs: Docs) -> Table:
         found = {row["window"]: row["verdict"] for row in rows}
         verdicts = [found.get(window, "\N{EN DASH}") for window in windows]
         cells.append(
-            [Text(rows[-1]["feature"]), Text(rows[-1]["reference"])]
+            [Text(rows[-1]["feature"]), Text(_said(rows[-1]["reference"]))]
             + [Text(verdict, _TONES.get(verdict, "none")) for verdict in verdicts]
         )
     return Table(f"Verdicts on {view} by window", columns, cells)
@@ -183,7 +190,7 @@ def _figures(features: Sequence[Sequence[Row]]) -> Table:
     columns += [Column(name, True) for name in ("PSI", "KS", "JS", "mean", "NULLs")]
     forms = (".3f", ".3f", ".3f", "+.2f", "+.1%")
     rows = [
-        [Text(last["feature"]), Text(last["reference"]), Text(last["window"])]
+        [Text(last["feature"]), Text(_said(last["reference"])), Text(last["window"])]
         + [Text(number(last[name], form)) for name, form in zip(_FIGURES, forms, strict=True)]
         for last in (windows[-1] for windows in features)
     ]

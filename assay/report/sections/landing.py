@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 
+from assay.landing.schema.recorded import SchemaChange
 from assay.report.blocks import Block, Column, Details, Need, Paragraph, Section, Table, Text
 from assay.report.docs import Docs
 from assay.report.sections.broken import sample_table
 from assay.report.tables import Absent, Row, Tables
-from assay.report.words import change, counted, number
+from assay.report.words import change, counted, day, number
 from assay.runs.account import Account, Rejects
 from assay.runs.ledger import Run
 
@@ -50,21 +51,9 @@ def landing_section(
             else ""
         )
         blocks.append(Table(f"Files not loaded{more}", columns, files[:_FILES_LISTED]))
-    changes = [change for change in account.schema_changes if change.state == "open"]
+    changes = [each for each in account.schema_changes if each.state == "open"]
     if changes:
-        rows = [
-            [
-                Text(each.table),
-                Text(f"a file {each.change}"),
-                Text(counted(each.file_count, "file")),
-                Text(f"{each.first_landed_at:%Y-%m-%d} to {each.last_landed_at:%Y-%m-%d}"),
-                Text(each.handled),
-            ]
-            for each in changes
-        ]
-        names = ("table", "what differs", "files", "landed", "what became of it")
-        caption = "Files that differ from what is declared; to take that: assay schema accept TABLE"
-        blocks.append(Table(caption, [Column(name) for name in names], rows))
+        blocks.append(_changes(changes))
     if account.rejects:
         rejected = (
             {(each["table"], each["rule_id"]): each["rows"] for each in before.rejects} if before else None
@@ -111,6 +100,24 @@ def _landed(account: Account) -> Table:
             [Text(source.source), *(Text(number(count)) for count in counts), Text(kept), Text(rejected)]
         )
     return Table("What landed, in all and in the latest build, and what became of it", columns, rows)
+
+
+def _changes(changes: Sequence[SchemaChange]) -> Table:
+    rows = [
+        [
+            Text(each.table),
+            Text(f"a file {each.change}"),
+            Text(number(each.file_count)),
+            Text(day(each.first_landed_at)),
+            Text(day(each.last_landed_at)),
+            Text(each.handled),
+        ]
+        for each in changes
+    ]
+    columns = [Column("table"), Column("what differs"), Column("files", True), Column("first landed")]
+    columns += [Column("last landed"), Column("what became of them")]
+    caption = "Files that differ from what is declared; to take that: assay schema accept TABLE"
+    return Table(caption, columns, rows)
 
 
 def _rules(rules: Sequence[Rejects], before: Mapping[tuple[str, str], int] | None) -> Table:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 
 from assay.report.blocks import Block, Column, Details, Need, Section, Table, Text
 from assay.report.docs import Docs
@@ -32,9 +32,11 @@ def quality_section(tables: Tables, docs: Docs) -> Section:
     """
     rows = tables.rows("gold.mon_quality", *_COLUMNS)
     broken = sorted((row for row in rows if row["verdict"] == "broken"), key=_order)
-    last = max((row["period"] for row in rows if row["period"]), default=None)
+    last: date | None = max((row["period"] for row in rows if row["period"]), default=None)
+    # The month that is not over yet seldom has rows enough to be judged.
+    since = (last - timedelta(days=1)).replace(day=1) if last else date.max
     origins = [row for row in broken if not row["begins_in"]]
-    now = [row for row in origins if row["period"] in (None, last)]
+    now = [row for row in origins if (row["period"] or since) >= since]
     earlier = [row for row in origins if row not in now]
     follow = [row for row in broken if row["begins_in"]]
     blocks: list[Block] = [_findings("Now", now, docs)] if now else []
@@ -47,7 +49,7 @@ def quality_section(tables: Tables, docs: Docs) -> Section:
         blocks.append(Details(summary, [table]))
     if broken:
         blocks.append(Details("What the rules mean, and what to do", [_rules(broken)]))
-    return Section(_lead(rows, now, last), blocks, [_need(row) for row in now])
+    return Section(_lead(rows, now, since), blocks, [_need(row) for row in now])
 
 
 def _order(row: Row) -> tuple[int, str, str, str]:
@@ -63,13 +65,14 @@ def _name(row: Row) -> str:
     return f"{row['table_name']}.{row['column_name']}" if row["column_name"] else row["table_name"]
 
 
-def _lead(rows: Sequence[Row], now: Sequence[Row], last: date | None) -> str:
+def _lead(rows: Sequence[Row], now: Sequence[Row], since: date) -> str:
     checks = f"{counted(len(rows), 'check')} of {counted(len({row['table_name'] for row in rows}), 'table')}"
-    when = f" in {month(last)}" if last else ""
+    when = f" since {month(since)}" if since < date.max else ""
     if not now:
-        return f"{checks}; nothing broke{when}."
+        return f"{checks}; nothing has been broken{when}."
     names = listed(sorted({row["table_name"] for row in now}))
-    return f"{checks}; {counted(len(now), 'thing')} broke{when}, in {names}."
+    verb = "has" if len(now) == 1 else "have"
+    return f"{checks}; {counted(len(now), 'rule')} {verb} been broken{when}, in {names}."
 
 
 def _need(row: Row) -> Need:
