@@ -142,7 +142,8 @@ def test_new_columns_are_reported(project: SmallProject) -> None:
     path = project.land(4, 7)
     header, line = path.read_text().splitlines()
     path.write_text(f"{header},Channel\n{line},web\n")
-    assert "erp/order_lines: Channel (in 1 files)" in project.assay("build").stdout
+    told = "erp.order_lines: a file has Channel, which nobody declared (in 1 files since 2025-01-04; loaded)"
+    assert told in project.assay("build").stdout
 
 
 def test_full_refresh_rebuilds_from_bronze_alone(project: SmallProject) -> None:

@@ -117,7 +117,7 @@ def test_rows_with_a_new_column_wait_in_quarantine_until_it_is_accepted(project:
     before = (project.root / SOURCES).read_text()
 
     said = accept(project, ORDER_LINES, "Channel")
-    assert "_bronze__sources.yml now takes of erp.order_lines that a file has Channel" in said
+    assert "_bronze__sources.yml, erp.order_lines now takes that a file has Channel" in said
     assert "accepted, not built" in shown(project)
     after = (project.root / SOURCES).read_text()
     differences = [each for each in difflib.ndiff(before.splitlines(), after.splitlines()) if each[0] in "+-"]

@@ -111,7 +111,7 @@ def make_zone(tmp_path: Path) -> Callable[..., Zone]:
     return make
 
 
-@pytest.mark.parametrize(("mode", "kind", "format_"), product(MODES, KINDS, FORMATS))
+@pytest.mark.parametrize(("mode", "kind", "format_"), list(product(MODES, KINDS, FORMATS)))
 def test_a_change_is_recorded_and_dealt_with_by_mode(
     make_zone: Callable[..., Zone], mode: str, kind: str, format_: str
 ) -> None:
@@ -176,7 +176,7 @@ def test_a_change_is_recorded_and_dealt_with_by_mode(
         assert found["5"]["amount"] == "5.5"
 
 
-@pytest.mark.parametrize(("mode", "format_"), product(MODES, FORMATS))
+@pytest.mark.parametrize(("mode", "format_"), list(product(MODES, FORMATS)))
 def test_ten_loads_equal_one(make_zone: Callable[..., Zone], mode: str, format_: str) -> None:
     def hold(zone: Zone) -> list[list[tuple[Any, ...]]]:
         table = "shop__sales" if format_ == "csv" else "shop__clicks"
