@@ -11,7 +11,7 @@ numbers_counted as (
 
     select
         comparison,
-        comparison is distinct from lead(comparison) over () or x is distinct from lead(x) over () as is_last,
+        (comparison is distinct from lead(comparison) over ()) or (x is distinct from lead(x) over ()) as is_last,
         sum(r) {{ running }} as r,
         sum(c) {{ running }} as c
     from (select * from numbers_sided order by comparison, x) as ordered
@@ -66,8 +66,8 @@ numbers_rises as materialized (
     from (
         select
             *,
-            lag(r, 1, 0) over () as r_before,
-            lag(c, 1, 0) over () as c_before
+            lag(r, 1, 0) over (order by r, c) as r_before,
+            lag(c, 1, 0) over (order by r, c) as c_before
         from numbers_steps
     ) as steps
     inner join numbers_sizes as sizes on steps.comparison = sizes.comparison
