@@ -468,6 +468,44 @@ def test_data_that_is_not_as_its_contract_says_is_found(project: SmallProject) -
     assert "gold.fct_products.line_count is bigint; in the warehouse it is integer." in checked.stdout
 
 
+def test_what_is_accepted_of_files_goes_into_the_contract(project: SmallProject) -> None:
+    def land(name: str, header: str, value: str) -> None:
+        path = project.landing / "erp" / "order_lines" / "landed_at=2025-02-01T02-00-00" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{header}\n9{name[0]},P,a thing,1,2025-01-31 08:00:00,1.50,7,{value}\n")
+
+    land("1.csv", LANDED.strip() + ",Mood", "France,good")
+    land("2.csv", LANDED.replace("Country", "Land").strip(), "France")
+    assert project.assay("build").exit_code == 0
+    accepted = project.assay("schema", "accept", "erp.order_lines")
+    assert "In contracts/erp.odcs.yaml and models/bronze/_bronze__sources.yml" in accepted.stdout
+    contract = yaml.safe_load(contract_file(project, "erp").read_text())
+    assert column(contract, "Mood")["customProperties"] == [{"property": "optional", "value": True}]
+    assert {"property": "aliases", "value": ["Land"]} in column(contract, "Country")["customProperties"]
+    assert "Nothing to write" in project.assay("contracts", "sync").stdout
+    assert project.assay("build").exit_code == 0
+    assert project.assay("contracts", "check").exit_code == 0
+    with duckdb.connect(project.warehouse, read_only=True) as connection:
+        kept = connection.sql(
+            "select order_id from silver.slv_order_lines where order_id > '9' order by 1"
+        ).fetchall()
+    assert kept == [("91",), ("92",)]
+
+
+def test_a_contract_says_what_becomes_of_files_that_differ(project: SmallProject) -> None:
+    mode = {"property": "schemaMode", "value": {"new": "freeze"}}
+    change_contract(project, "erp", lambda contract: contract["schema"][0]["customProperties"].append(mode))
+    assert project.assay("contracts", "sync").exit_code == 0
+    path = project.landing / "erp" / "order_lines" / "landed_at=2025-02-01T02-00-00" / "lines.csv"
+    path.parent.mkdir(parents=True)
+    path.write_text(
+        LANDED.replace("Country", "Country,Mood") + "91,P,a,1,2025-01-31 08:00:00,1,7,France,good\n"
+    )
+    assert project.assay("build").exit_code == 0
+    (error,) = project.query("select error from landing.files where status = 'failed'")
+    assert "Mood" in error[0]
+
+
 def test_tables_without_a_contract_are_named(project: SmallProject) -> None:
     contract_file(project, "products").unlink()
     checked = project.assay("contracts", "check")
