@@ -9,6 +9,7 @@ from typing import Any
 from assay.features.project import Project
 from assay.runs.fault import MISUSED, Fault
 
+MONITORING = "mon_"
 VALIDITY = ("valid_from", "valid_to", "updated_at", "confirmed_at")
 
 
@@ -48,7 +49,8 @@ def feature_views(project: Project) -> list[FeatureView]:
     """Return the feature views of a project and its packages, by name."""
     readers: dict[str, list[str]] = {}
     for model in project.models:
-        for read in model.depends_on.nodes:
+        # What watches reads everything, and uses nothing.
+        for read in model.depends_on.nodes if not model.name.startswith(MONITORING) else []:
             readers.setdefault(read, []).append(model.name)
     return [
         FeatureView(

@@ -19,7 +19,7 @@ def test_every_training_set_of_the_project_is_rebuilt_to_the_bit_and_leaks_nothi
         shutil.copytree(PROJECT / name, project.root / name)
     for name in ("dbt_project.yml", "profiles.yml", "packages.yml"):
         shutil.copy(PROJECT / name, project.root / name)
-    generate(project.landing, customers=60, days=150, events=1500)
+    generate(project.landing, customers=60, days=150, events=1500, drift=False)
     succeed(project, "build")
     names = [
         name
