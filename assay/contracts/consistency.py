@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
 from typing import Any
 
 from assay.contracts.contract import Column, Contract, Table
 from assay.contracts.dbt_tests import Unenforceable, bounds, tests_of
 from assay.contracts.document import Finding
-from assay.contracts.landing_rules import landing_rules
-from assay.contracts.source_side import fresh_for, promise_test
+from assay.contracts.landing_rules import CHECKED_BY, landing_rules
+from assay.contracts.source_side import ALIASES, OPTIONAL, SCHEMA_MODE, fresh_for, promise_test
 from assay.contracts.types import contradict
+from assay.landing.declared import DIFFERENCES, MODES
 
+_OURS = ("format", "remedy", "consumers", CHECKED_BY, OPTIONAL, ALIASES, SCHEMA_MODE)
+_SERVICE_LEVELS = ("completeness", "latency", "frequency", "endOfSupport", "endOfLife")
 _PAIRS = (
     ("minimum", "maximum"),
     ("exclusiveMinimum", "exclusiveMaximum"),
@@ -32,6 +36,7 @@ def inconsistencies(contracts: Iterable[Contract]) -> Iterator[Finding]:
         ids[contract.id] = contract
         yield from _owner(contract)
         yield from _sides(contract)
+        yield from _promises(contract)
         for table in contract.tables:
             where = contract.where(table.place)
             if table.relation in claimed:
@@ -81,6 +86,7 @@ def _table(contract: Contract, table: Table) -> Iterator[Finding]:
         for each in column.walk():
             yield from _column(contract, table, each)
     yield from _service_levels(contract, table)
+    yield from _custom_properties(contract, table)
     try:
         if contract.is_of_source:
             list(landing_rules(table))
@@ -118,6 +124,58 @@ def _column(contract: Contract, table: Table, column: Column) -> Iterator[Findin
                     f"{named} is {kind}, and {value!r}, which {rule.name or 'a rule'} lists, is none.",
                     "Correct validValues or logicalType.",
                 )
+
+
+def _custom_properties(contract: Contract, table: Table) -> Iterator[Finding]:
+    """Other tools have properties of their own; one that is nearly ours is ours, misspelt."""
+    holders = [(table.raw, table.place)]
+    holders += [(column.raw, column.place) for top in table.columns for column in top.walk()]
+    holders += [(rule.raw, rule.place) for _, rule in table.all_rules()]
+    for raw, place in holders:
+        for each in raw.get("customProperties") or []:
+            name = str(each["property"])
+            if name not in _OURS and (near := get_close_matches(name, _OURS, n=1, cutoff=0.8)):
+                yield Finding(
+                    contract.where(place), f"{table.relation}: {name} is no property.", f"Write {near[0]}."
+                )
+    mode = table.custom(SCHEMA_MODE)
+    modes = mode if isinstance(mode, dict) else {"new": mode} if mode is not None else {}
+    for difference, value in modes.items():
+        if difference not in DIFFERENCES or value not in MODES:
+            yield Finding(
+                contract.where(table.place),
+                f"{table.relation}: {SCHEMA_MODE} is {mode!r}.",
+                f"Write one of {', '.join(MODES)}, or one for each of {', '.join(DIFFERENCES)}.",
+            )
+
+
+def _promises(contract: Contract) -> Iterator[Finding]:
+    """Yield service levels that nobody would be held to."""
+    names = {table.name for table in contract.tables}
+    for number, level in enumerate(contract.raw.get("slaProperties") or []):
+        where = contract.where(("slaProperties", number))
+        element, name = str(level.get("element") or "").split(".")[0], str(level["property"])
+        if element and element not in names:
+            known = ", ".join(sorted(names))
+            yield Finding(
+                where, f"{name} is promised of {element}, which is no table here.", f"There is {known}."
+            )
+        if name not in _SERVICE_LEVELS and (
+            near := get_close_matches(name, _SERVICE_LEVELS, n=1, cutoff=0.8)
+        ):
+            yield Finding(where, f"{name} is no service level.", f"Write {near[0]}.")
+        if name == "completeness" and not _is_percentage(level):
+            yield Finding(
+                where,
+                f"completeness is {level['value']} {level.get('unit', '')}.",
+                "Write 0 to 100, percent.",
+            )
+
+
+def _is_percentage(level: dict[str, Any]) -> bool:
+    value = level["value"]
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and 0 <= value <= 100 and str(level.get("unit", "percent")).lower() in ("percent", "%")
 
 
 def _service_levels(contract: Contract, table: Table) -> Iterator[Finding]:

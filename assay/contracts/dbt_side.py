@@ -198,8 +198,11 @@ class DbtSide:
             yield Finding(
                 str(_PROJECT), f"fresh_for of {name} is not {wanted.get(name, 'agreed on')}.", _SYNC
             )
-            if name in wanted:
+            if name in declared and name in wanted:
                 declared[name] = wanted[name]
+            elif name in wanted:
+                # Not behind the last one, whose comment is the next variable's.
+                declared.insert(list(wanted).index(name), name, wanted[name])
             else:
                 del declared[name]
 

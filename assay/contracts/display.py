@@ -73,4 +73,4 @@ def _print_findings(findings: Sequence[Finding], console: Console) -> None:
     for finding in findings:
         line(console, str(finding))
     if findings:
-        line(console, f"{len(findings)} findings.")
+        line(console, "1 finding." if len(findings) == 1 else f"{len(findings)} findings.")

@@ -51,13 +51,10 @@ def _written(column: Column | None, rule: Rule, is_csv: bool) -> LandingRule:
     named = rule.name
     if not named:
         raise Unenforceable("a rule of a source needs a name: rows go to quarantine under it.")
-    reason = str(rule.raw.get("description") or f"The contract's rule {named} is broken")
-    common = (
-        named,
-        " ".join(reason.split()),
-        str(rule.custom("remedy") or ""),
-        str(rule.raw.get("dimension") or ""),
-    )
+    of = f" of {column.name}" if column else ""
+    reason = str(rule.raw.get("description") or f"The rule {named}{of} in the source's contract is broken")
+    remedy = str(rule.custom("remedy") or f"correct {column.name if column else 'the row'} in the source")
+    common = (named, " ".join(reason.split()), remedy, str(rule.raw.get("dimension") or ""))
     if rule.custom(CHECKED_BY) == SILVER:
         return LandingRule(*common)
     if rule.kind != "library" or column is None:

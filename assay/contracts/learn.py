@@ -9,6 +9,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from assay.contracts.contract import FOLDER
 from assay.contracts.document import SUFFIX
+from assay.contracts.landing_rules import CHECKED_BY, LANDING
 from assay.contracts.source_side import ALIASES, OPTIONAL
 from assay.contracts.yaml_file import YamlFile, one_line
 from assay.landing.declared import LandingTable
@@ -33,7 +34,11 @@ def learn(table: LandingTable, additions: Additions) -> Path | None:
     if found is None:
         return None
     for name, logical_type in additions.types.items():
-        _column(found, name)["logicalType"] = logical_type
+        column = _column(found, name)
+        column["logicalType"] = logical_type
+        if not column.get("quality"):
+            # That one file reads so is no reason to reject the rows of others.
+            _customize(column, CHECKED_BY, LANDING)
     for name, description in additions.columns.items():
         _column(found, name)["description"] = description
     for name in additions.optional:

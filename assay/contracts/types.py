@@ -62,9 +62,9 @@ def logical(physical: str) -> str | None:
 
 
 def contradict(logical_type: str, physical: str) -> bool:
-    """Whether no value could be of both types. Whole numbers are numbers, and text may hold anything."""
+    """Whether no value could be of both types; whole numbers are numbers."""
     held = logical(physical)
-    if held is None or held == logical_type or physical.strip().lower() in ("varchar", "text", "string"):
+    if held is None or held == logical_type:
         return False
     return {held, logical_type} != {"integer", "number"}
 

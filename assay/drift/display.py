@@ -15,7 +15,7 @@ def print_comparisons(found: Sequence[Comparison], console: Console) -> None:
     """Show a table for each comparison, worst first, what was left out, and in the end what drifts."""
     for each in found:
         table = table_titled(f"{each.source.name}: {_said(each.current)} against {_said(each.reference)}")
-        table.add_column("feature", no_wrap=True)
+        table.add_column("feature", overflow="fold", ratio=1)
         table.add_column("verdict", no_wrap=True)
         has_categories = any(feature.kind == "categorical" for feature in each.features)
         names = ["PSI", "KS", "JS", "mean", "NULLs", "p", *(["unseen"] if has_categories else [])]

@@ -43,7 +43,9 @@ def rows_of(spec: str, *, until: datetime | None) -> Rows:
         return Rows(spec, split=split[1])
     if _LENGTH.fullmatch(spec):
         if until is None:
-            raise Fault(f"{spec} needs a column that tells the time of rows, and there is none.", MISUSED)
+            raise Fault(
+                f"{spec} counts back from the newest row, and there is no row, or none with a time.", MISUSED
+            )
         return Rows(spec, until - length_of(spec), until)
     if ".." in spec:
         first, _, last = spec.partition("..")

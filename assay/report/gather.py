@@ -125,9 +125,9 @@ def gather(places: Places, *, with_rows: bool) -> Page:
             except (Absent, Fault) as error:
                 absent.append((title, str(error)))
         needs = [need for part in parts for need in part.section.needs]
-        held_back = [
-            state.contract for state, _ in contracts if state.side == "product" and state.status == "broken"
-        ]
+        stopped = [state for state, _ in contracts if state.side == "product" and state.status != "kept"]
+        # What is broken itself is the cause of the rest.
+        held_back = [state.contract for state in sorted(stopped, key=lambda each: each.status)]
         summary = summarize(run, status, history, places.published, account, needs, held_back)
         return Page(places.warehouse, run, summary, parts, absent, docs.page, tables.note)
 

@@ -14,7 +14,7 @@ from assay.runs.node_results import NodeResult
 from assay.runs.products import GOLD, Products
 
 Side = Literal["source", "product"]
-Status = Literal["kept", "broken"]
+Status = Literal["kept", "broken", "held back"]
 
 _PROMISES_TOLD = 3
 
@@ -33,7 +33,10 @@ create table if not exists contracts (
 
 @dataclass(frozen=True)
 class ContractState:
-    """How a source or product kept its contract in a run; `why` says what is broken."""
+    """How a source or product kept its contract in a run; `why` says what is broken.
+
+    A product that is held back is not broken itself: it rests on what is.
+    """
 
     contract: str
     side: Side
@@ -78,9 +81,8 @@ def contract_states(
                 )
     for product in sorted(set(products.product_of.values())):
         why = products.stopped.get(product)
-        states[product] = ContractState(
-            product, "product", owners.get(product), "broken" if why else "kept", why
-        )
+        state: Status = "broken" if product in products.broken else "held back" if why else "kept"
+        states[product] = ContractState(product, "product", owners.get(product), state, why)
     return list(states.values())
 
 

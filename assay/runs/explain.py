@@ -32,6 +32,8 @@ _REMEDIES = {
     "file in contracts/ says what is promised.",
     "values_are_complete": "Look in the rows' source for what became of the values; the contract says how "
     "many may be absent.",
+    "broken_rules_are_explained": "Rows were rejected by a rule that no contract has any more, or that has "
+    "no reason. assay build --full-refresh judges all rows anew; reason and remedy stand in contracts/.",
     "holds_rows_if_landed": "Look at what silver rejected: a rule may reject all that landed.",
 }
 # How names of tests of dbt-expectations end that claim the same.

@@ -15,11 +15,13 @@ GOLD = "gold"
 class Products:
     """Tables that may be published, and products that are stopped.
 
-    `product_of` gives the product of each table, `stopped` why a product is not published, by product.
+    `product_of` gives the product of each table, `stopped` why a product is not published, by product, and
+    `broken` those of them that failed themselves: the others rest on what failed.
     """
 
     product_of: dict[str, str] = field(default_factory=dict)
     stopped: dict[str, str] = field(default_factory=dict)
+    broken: frozenset[str] = frozenset()
 
     @property
     def passed(self) -> set[str]:
@@ -51,6 +53,7 @@ def judge_products(results: Iterable[Any]) -> Products:
     }
     above = {unique_id: ancestors(unique_id, nodes) for unique_id in product_of}
     stopped: dict[str, str] = {}
+    broken_products: set[str] = set()
     for failed in (unique_id for unique_id in nodes if status[unique_id] in FAILED):
         is_test = nodes[failed].resource_type in TESTS
         broken = guarded_ids(nodes[failed]) if is_test else {failed}
@@ -63,6 +66,8 @@ def judge_products(results: Iterable[Any]) -> Products:
             # What rests on a broken model was not built anew, or not built at all.
             if broken & {unique_id, *(above[unique_id] if status[unique_id] == "skipped" else ())}:
                 stopped.setdefault(product, f"{why} failed")
+            if unique_id in broken:
+                broken_products.add(product)
     while True:
         resting = {
             product: f"it rests on {product_of[source]}"
@@ -73,4 +78,8 @@ def judge_products(results: Iterable[Any]) -> Products:
         if not resting:
             break
         stopped |= resting
-    return Products({nodes[unique_id].alias: product for unique_id, product in product_of.items()}, stopped)
+    return Products(
+        {nodes[unique_id].alias: product for unique_id, product in product_of.items()},
+        stopped,
+        frozenset(broken_products),
+    )

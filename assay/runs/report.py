@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections.abc import Iterable, Sequence
@@ -24,9 +25,11 @@ _WIDTH_WITHOUT_TERMINAL = 100
 
 
 def console_for_people() -> Console:
-    """Return a console on standard output; without a terminal it is 100 columns wide."""
+    """Return a console on standard output; without a terminal it is 100 columns wide, or as COLUMNS says."""
     console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=_WIDTH_WITHOUT_TERMINAL)
+    if console.is_terminal or os.environ.get("COLUMNS"):
+        return console
+    return Console(highlight=False, width=_WIDTH_WITHOUT_TERMINAL)
 
 
 def table_titled(title: str) -> Table:
@@ -175,7 +178,7 @@ def _next_commands(report: Report) -> list[str]:
     commands = [f"{named}{folder}assay status"]
     failed_tests = [failure.name for failure in report.verdict.failures if "test" in failure.kind]
     if failed_tests:
-        commands.append(f"{named}{folder}dbt show --select {failed_tests[0]}")
+        commands.append(f"{named}{folder}assay explain {failed_tests[0]}")
     else:
         commands.append(f"{named}make docs")
     if report.publication:

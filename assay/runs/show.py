@@ -17,6 +17,8 @@ from assay.runs.status import builds_under_way, runs_table, status_of
 
 _NODES_SHOWN = 10
 _ROWS_SHOWN = 5
+# Of more columns, each row is a table of its own.
+_COLUMNS_SIDE_BY_SIDE = 8
 
 
 def print_runs(places: Places, console: Console) -> None:
@@ -94,10 +96,20 @@ def print_sample(node: NodeResult, console: Console) -> None:
     """Show some of the rows that failed a test."""
     if not node.sample:
         return
-    table = table_titled(f"{min(len(node.sample), _ROWS_SHOWN)} of them")
+    shown = node.sample[:_ROWS_SHOWN]
+    if len(node.sample[0]) > _COLUMNS_SIDE_BY_SIDE:
+        for number, row in enumerate(shown, start=1):
+            table = table_titled(f"Row {number} of {node.failing_rows or len(node.sample):,}")
+            table.add_column("column", no_wrap=True)
+            table.add_column("value", overflow="fold")
+            for column, value in row.items():
+                table.add_row(column, "" if value is None else str(value))
+            console.print(table)
+        return
+    table = table_titled(f"{len(shown)} of them")
     for column in node.sample[0]:
         table.add_column(column, overflow="fold")
-    for row in node.sample[:_ROWS_SHOWN]:
+    for row in shown:
         table.add_row(*("" if value is None else str(value) for value in row.values()))
     console.print(table)
 

@@ -154,7 +154,7 @@ def test_a_broken_contract_stops_its_product_and_what_rests_on_it_alone(project:
     assert (lines, ordered) == ([(4,)], [(5,)])
     states = {state.contract: state for state, _ in contracts_now(project.root / "data" / "ops.duckdb")}
     assert {name: state.status for name, state in states.items()} == {
-        "days": "broken",
+        "days": "held back",
         "erp": "kept",
         "lines": "broken",
         "products": "kept",
@@ -365,6 +365,8 @@ def consistent(tmp_path: Path, *texts: str) -> list[str]:
     return [str(finding) for finding in inconsistencies(contracts)]
 
 
+SOURCE = HEAD + TABLE.replace("gold.t", "landing.t") + "      - {name: a, logicalType: string}\n"
+SLA = "slaProperties: [{{property: {}}}]\n"
 LISTS_TEXT = "{name: r, metric: invalidValues, mustBe: 0, arguments: {validValues: [b]}}"
 COLUMN = "      - {{name: a, logicalType: {}}}\n"
 
@@ -404,6 +406,15 @@ COLUMN = "      - {{name: a, logicalType: {}}}\n"
             "x has 2 owners: a, b.",
         ),
         (HEAD.replace("team: {name: us}\n", ""), "x has no owner."),
+        (HEAD + TABLE + COLUMN.format("number, physicalType: varchar"), "gold.t.a is number by logicalType"),
+        (SOURCE + "    customProperties: [{property: shemaMode, value: freeze}]\n", "Write schemaMode."),
+        (SOURCE + "    customProperties: [{property: schemaMode, value: freez}]\n", "schemaMode is 'freez'"),
+        (
+            SOURCE + SLA.format("completness, value: 99"),
+            "completness is no service level. Write completeness.",
+        ),
+        (SOURCE + SLA.format("completeness, value: 999"), "completeness is 999"),
+        (SOURCE + SLA.format("latency, value: 1, unit: h, element: tt"), "latency is promised of tt"),
         (
             HEAD
             + TABLE.replace("gold.t", "landing.t")
@@ -474,13 +485,18 @@ def test_what_is_accepted_of_files_goes_into_the_contract(project: SmallProject)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"{header}\n9{name[0]},P,a thing,1,2025-01-31 08:00:00,1.50,7,{value}\n")
 
-    land("1.csv", LANDED.strip() + ",Mood", "France,good")
+    land("1.csv", LANDED.strip() + ",Mood", "France,4")
     land("2.csv", LANDED.replace("Country", "Land").strip(), "France")
     assert project.assay("build").exit_code == 0
     accepted = project.assay("schema", "accept", "erp.order_lines")
     assert "In contracts/erp.odcs.yaml and models/bronze/_bronze__sources.yml" in accepted.stdout
     contract = yaml.safe_load(contract_file(project, "erp").read_text())
-    assert column(contract, "Mood")["customProperties"] == [{"property": "optional", "value": True}]
+    mood = column(contract, "Mood")
+    assert mood["logicalType"] == "integer"
+    assert {each["property"]: each["value"] for each in mood["customProperties"]} == {
+        "checkedBy": "landing",
+        "optional": True,
+    }
     assert {"property": "aliases", "value": ["Land"]} in column(contract, "Country")["customProperties"]
     assert "Nothing to write" in project.assay("contracts", "sync").stdout
     assert project.assay("build").exit_code == 0

@@ -25,17 +25,20 @@ def contracts_section(contracts: Sequence[Contract]) -> Section:
     if not contracts:
         raise Absent("No build has judged contracts yet.")
     ordered = sorted(contracts, key=lambda each: (each[0].owner or "", each[0].contract))
-    broken = [each for each in ordered if each[0].status != "kept"]
+    broken = [each for each in ordered if each[0].status == "broken"]
+    held_back = [each for each in ordered if each[0].status == "held back"]
     kept = [each for each in ordered if each[0].status == "kept"]
     of = counted(len(ordered), "contract")
-    if not broken:
+    if not broken and not held_back:
         return Section(f"All {of} are kept.", [_table("Contracts that are kept", kept)])
-    blocks: list[Block] = [_table("Contracts that are broken", broken)]
+    blocks: list[Block] = [_table("Contracts that are broken, and products held back", [*broken, *held_back])]
     if kept:
         summary = f"{counted(len(kept), 'contract')} kept"
         blocks.append(Details(summary, [_table("Contracts that are kept", kept)]))
     verb = "is" if len(broken) == 1 else "are"
-    return Section(f"Of {of}, {listed([state.contract for state, _ in broken])} {verb} broken.", blocks)
+    said = f"Of {of}, {listed([state.contract for state, _ in broken]) or 'none'} {verb} broken"
+    rest = f"; {listed([state.contract for state, _ in held_back])} rest on what is" if held_back else ""
+    return Section(f"{said}{rest}.", blocks)
 
 
 def _table(caption: str, contracts: Sequence[Contract]) -> Table:
