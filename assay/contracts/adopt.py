@@ -8,11 +8,11 @@ from typing import Any
 import duckdb
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
-from assay.contracts.contract import FOLDER
+from assay.contracts.contract import FOLDER, words
 from assay.contracts.dbt_side import GOLD
 from assay.contracts.dbt_tests import rule_of
 from assay.contracts.document import SUFFIX
-from assay.contracts.gold_side import declared_tests, words
+from assay.contracts.gold_side import declared_tests
 from assay.contracts.types import logical
 from assay.contracts.yaml_file import YamlFile, one_line
 from assay.features.project import Project

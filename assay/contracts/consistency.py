@@ -94,6 +94,13 @@ def _table(contract: Contract, table: Table) -> Iterator[Finding]:
             fresh_for(contract, table)
         else:
             tests = tests_of(table)
+            for test in tests:
+                if test.warns and not test.description:
+                    yield Finding(
+                        contract.where(table.place),
+                        f"{table.relation}: {test.name} only warns.",
+                        "Say why it stops nobody, in its description.",
+                    )
             for name in sorted(
                 {test.name for test in tests if [each.name for each in tests].count(test.name) > 1}
             ):

@@ -220,6 +220,11 @@ def snake(name: str) -> str:
     return words.lower().strip("_")
 
 
+def words(text: Any) -> str:
+    """Return a description as it is compared: without the breaks of its lines."""
+    return " ".join(str(text or "").split())
+
+
 def _columns(raw: dict[str, Any], place: tuple[str | int, ...], path: tuple[str, ...]) -> list[Column]:
     columns = []
     for number, each in enumerate(raw.get("properties") or []):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from assay.contracts.contract import Column, Rule, Table, snake
+from assay.contracts.contract import Column, Rule, Table, snake, words
 
 EXPECTATIONS = "dbt_expectations"
 _IN_SET = f"{EXPECTATIONS}.expect_column_values_to_be_in_set"
@@ -27,7 +27,8 @@ class Unenforceable(Exception):
 class DbtTest:
     """A generic test as a model's YAML has it; `column` is None where it is about the table.
 
-    `contract` names the contract of a source whose promises it tests.
+    `description` says what its name does not, such as why it only warns; `contract` names the contract
+    of a source whose promises it tests.
     """
 
     name: str
@@ -36,11 +37,14 @@ class DbtTest:
     column: str | None = None
     warns: bool = False
     contract: str | None = None
+    description: str | None = None
 
     @property
     def entry(self) -> dict[str, Any]:
         """The entry under `data_tests:`."""
         body: dict[str, Any] = {"name": self.name}
+        if self.description:
+            body["description"] = self.description
         if self.arguments:
             body["arguments"] = self.arguments
         config: dict[str, Any] = {"severity": "warn"} if self.warns else {}
@@ -77,12 +81,15 @@ def test_of(table: Table, column: Column | None, rule: Rule) -> DbtTest:
         arguments,
         column.name if column else None,
         str(rule.raw.get("severity")).lower() in _WARNINGS,
+        description=words(rule.raw.get("description")) or None,
     )
 
 
 def rule_of(test: DbtTest) -> dict[str, Any]:
     """Return a test as a rule of a contract."""
     rule: dict[str, Any] = {"name": test.name}
+    if test.description:
+        rule["description"] = test.description
     if test.macro == _IN_SET and set(test.arguments) == {"value_set"}:
         values = {"validValues": test.arguments["value_set"]}
         rule |= {"type": "library", "metric": "invalidValues", "arguments": values, "mustBe": 0}

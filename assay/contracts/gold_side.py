@@ -7,7 +7,7 @@ from typing import Any
 
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
-from assay.contracts.contract import Column, Contract, Table
+from assay.contracts.contract import Column, Contract, Table, words
 from assay.contracts.dbt_tests import DbtTest, tests_of
 from assay.contracts.types import normal
 from assay.contracts.yaml_file import one_line
@@ -70,6 +70,7 @@ def _declared(test: Any, column: str | None) -> DbtTest:
         column=column,
         warns=str(config.get("severity", "error")).lower() == "warn",
         contract=(config.get("meta") or {}).get("contract"),
+        description=words(body.get("description")) or None,
     )
 
 
@@ -196,8 +197,3 @@ def put(entry: CommentedMap, key: str, value: Any) -> None:
     later = _ORDER[_ORDER.index(key) + 1 :] if key in _ORDER else ()
     place = next((number for number, each in enumerate(entry) if each in later), len(entry))
     entry.insert(place, key, value)
-
-
-def words(text: Any) -> str:
-    """Return a description as it is compared: without the breaks of its lines."""
-    return " ".join(str(text or "").split())

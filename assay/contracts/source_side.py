@@ -7,13 +7,17 @@ from typing import Any
 
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
-from assay.contracts.contract import Column, Contract, Table, custom, snake
+from assay.contracts.contract import Column, Contract, Table, custom, snake, words
 from assay.contracts.dbt_tests import DbtTest, Unenforceable, bounds
-from assay.contracts.gold_side import plain, put, words
+from assay.contracts.gold_side import plain, put
 from assay.contracts.landing_rules import landing_rules
 from assay.contracts.yaml_file import one_line
 
 PROMISES = "source_keeps_its_promises"
+_WHY_IT_WARNS = (
+    "Warns its owner and stops nobody: rows that break a rule are in quarantine already, "
+    "the others are right."
+)
 # Custom properties: of a column, that files may lack it, and other names it may have in them; of a table,
 # what becomes of files that differ.
 OPTIONAL, ALIASES, SCHEMA_MODE = "optional", "aliases", "schemaMode"
@@ -79,6 +83,7 @@ def promise_test(contract: Contract, table: Table) -> DbtTest | None:
         arguments,
         warns=True,
         contract=contract.id,
+        description=_WHY_IT_WARNS,
     )
 
 

@@ -107,7 +107,13 @@ def test_what_a_product_promises_is_written_into_dbts_yaml(project: SmallProject
             {"name": "quantities_are_there", "metric": "nullValues", "mustBeLessThan": 0.1, "unit": "percent"}
         ]
         column(contract, "product_id")["quality"] = [
-            {"metric": "invalidValues", "arguments": {"pattern": "^P"}, "mustBe": 0, "severity": "warning"}
+            {
+                "metric": "invalidValues",
+                "arguments": {"pattern": "^P"},
+                "mustBe": 0,
+                "severity": "warning",
+                "description": "Old codes come, too.",
+            }
         ]
 
     change_contract(project, "lines", promise)
@@ -406,6 +412,12 @@ COLUMN = "      - {{name: a, logicalType: {}}}\n"
             "x has 2 owners: a, b.",
         ),
         (HEAD.replace("team: {name: us}\n", ""), "x has no owner."),
+        (
+            HEAD
+            + TABLE
+            + COLUMN.format("string, quality: [{name: r, metric: nullValues, mustBe: 0, severity: warning}]"),
+            "gold.t: r only warns. Say why it stops nobody",
+        ),
         (HEAD + TABLE + COLUMN.format("number, physicalType: varchar"), "gold.t.a is number by logicalType"),
         (SOURCE + "    customProperties: [{property: shemaMode, value: freeze}]\n", "Write schemaMode."),
         (SOURCE + "    customProperties: [{property: schemaMode, value: freez}]\n", "schemaMode is 'freez'"),
