@@ -282,18 +282,13 @@ def lineage(
     """Write a page that shows, column by column, what is made of what; it needs no network."""
     with faults_as_messages():
         from assay.runs.display import display_on
-        from assay.runs.fault import MISUSED, Fault
+        from assay.runs.fault import extra_needed
         from assay.runs.places import find_places
         from assay.runs.report import console_for_people, line
 
         places = find_places()
-        try:
+        with extra_needed("lineage", by="The page"):
             from assay.lineage.page import write_page
-        except ModuleNotFoundError as missing:
-            raise Fault(
-                f"The page needs {missing.name}, which is not installed: pip install 'assay[lineage]'.",
-                MISUSED,
-            ) from missing
 
         console = console_for_people()
         with display_on(console) as display:
@@ -312,17 +307,12 @@ def report(
 ) -> None:
     """Write what ran, what broke and how the data is, as one HTML file."""
     with faults_as_messages():
-        from assay.runs.fault import MISUSED, Fault
+        from assay.runs.fault import extra_needed
         from assay.runs.places import find_places
 
         places = find_places()
-        try:
+        with extra_needed("report", by="The report"):
             from assay.report.write import write_report
-        except ModuleNotFoundError as missing:
-            raise Fault(
-                f"The report needs {missing.name}, which is not installed: pip install 'assay[report]'.",
-                MISUSED,
-            ) from missing
 
         print(f"Open {write_report(places, out, with_rows=not without_rows)} in a browser.")
 
@@ -342,17 +332,13 @@ def serve(
     """Serve what is online over HTTP."""
     with faults_as_messages():
         from assay.runs.display import display_on
-        from assay.runs.fault import MISUSED, Fault
+        from assay.runs.fault import extra_needed
         from assay.runs.places import find_places
         from assay.runs.report import console_for_people
 
         places = find_places()
-        try:
+        with extra_needed("serve", by="Serving"):
             from assay.server.serve import serve as run_server
-        except ModuleNotFoundError as missing:
-            raise Fault(
-                f"Serving needs {missing.name}, which is not installed: pip install 'assay[serve]'.", MISUSED
-            ) from missing
 
         display = display_on(console_for_people())
         run_server(

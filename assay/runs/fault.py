@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import errno
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 FAILED = 1
 MISUSED = 2
@@ -35,6 +36,25 @@ class Fault(Exception):
     def __init__(self, message: str, exit_code: int = FAILED) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+@contextmanager
+def extra_needed(extra: str, by: str) -> Iterator[None]:
+    """Say which extra to install, where the block imports what only that brings.
+
+    Args:
+        extra: its name.
+        by: what needs it, as a message begins.
+
+    Raises:
+        Fault: a package is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as missing:
+        raise Fault(
+            f"{by} needs {missing.name}, which is not installed: pip install 'assay[{extra}]'.", MISUSED
+        ) from missing
 
 
 def known_fault(error: BaseException | str) -> Fault | None:

@@ -17,17 +17,11 @@ from uuid import uuid4
 
 from assay.online.definition import Build, OnlineView
 from assay.online.stores.store import Catalog, Entity, Reading, StoreUnavailable, Wanted, overtaken
-from assay.runs.fault import MISUSED, Fault
+from assay.runs.fault import MISUSED, Fault, extra_needed
 
-try:
+with extra_needed("redis", by="The online store in Redis"):
     import redis
     import redis.asyncio
-except ModuleNotFoundError as missing:
-    raise Fault(
-        "The online store in Redis needs the package redis, which is not installed: "
-        "pip install 'assay[redis]'.",
-        MISUSED,
-    ) from missing
 
 _PREFIX = "assay:"
 _CATALOG = f"{_PREFIX}catalog"
