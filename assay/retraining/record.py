@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from pathlib import Path
 
-from assay.runs.ledger import opened
+from assay.runs.ledger_file import LedgerTable
 
-_SCHEMA = """
-create table if not exists retraining (
+_RETRAINING = LedgerTable(
+    "retraining",
+    """
     training_set varchar not null,
     known_until timestamp not null,
     version varchar not null,
     reason varchar not null,
     decided_at timestamp not null,
     primary key (training_set, known_until)
+""",
 )
-"""
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,7 @@ def record_retraining(ledger: Path, retraining: Retraining) -> None:
     Raises:
         Fault: another program keeps the ledger open, or the disk is full.
     """
-    with opened(ledger, read_only=False) as connection:
-        connection.execute(_SCHEMA)
-        places = ", ".join("?" for _ in _COLUMNS)
-        connection.execute(
-            f"insert or ignore into retraining ({', '.join(_COLUMNS)}) values ({places})", astuple(retraining)
-        )
+    _RETRAINING.write(ledger, [asdict(retraining)], over=False)
 
 
 def all_retrainings(ledger: Path) -> list[Retraining]:
@@ -54,12 +50,7 @@ def all_retrainings(ledger: Path) -> list[Retraining]:
     Raises:
         Fault: another program keeps the ledger open.
     """
-    if not ledger.exists():
-        return []
-    with opened(ledger, read_only=True) as connection:
-        if not connection.execute("select 1 from duckdb_tables() where table_name = 'retraining'").fetchall():
-            return []
-        rows = connection.execute(
-            f"select {', '.join(_COLUMNS)} from retraining order by decided_at, training_set"
-        ).fetchall()
+    rows = _RETRAINING.read(
+        ledger, f"select {', '.join(_COLUMNS)} from retraining order by decided_at, training_set"
+    )
     return [Retraining(*row) for row in rows]

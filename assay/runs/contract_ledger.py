@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from assay.runs.failures import FAILED
-from assay.runs.ledger import opened
+from assay.runs.ledger_file import LedgerTable
 from assay.runs.node_results import NodeResult
 from assay.runs.products import GOLD, Products
 
@@ -18,8 +18,9 @@ Status = Literal["kept", "broken", "held back"]
 
 _PROMISES_TOLD = 3
 
-_SCHEMA = """
-create table if not exists contracts (
+_CONTRACTS = LedgerTable(
+    "contracts",
+    """
     run_id varchar not null,
     contract varchar not null,
     side varchar not null,
@@ -27,8 +28,8 @@ create table if not exists contracts (
     status varchar not null,
     why varchar,
     primary key (run_id, contract)
+""",
 )
-"""
 
 
 @dataclass(frozen=True)
@@ -102,15 +103,7 @@ def record_contracts(ledger: Path, run_id: str, states: Iterable[ContractState])
         Fault: another program keeps the ledger open, or the disk is full.
         duckdb.Error: the ledger cannot be written for any other reason.
     """
-    rows = [[run_id, *asdict(state).values()] for state in states]
-    if not rows:
-        return
-    places = ", ".join("?" for _ in ["run_id", *_COLUMNS])
-    with opened(ledger, read_only=False) as connection:
-        connection.execute(_SCHEMA)
-        connection.executemany(
-            f"insert or replace into contracts (run_id, {', '.join(_COLUMNS)}) values ({places})", rows
-        )
+    _CONTRACTS.write(ledger, [{"run_id": run_id, **asdict(state)} for state in states])
 
 
 def contracts_now(ledger: Path) -> list[tuple[ContractState, datetime]]:
@@ -121,13 +114,9 @@ def contracts_now(ledger: Path) -> list[tuple[ContractState, datetime]]:
     Raises:
         Fault: another program keeps the ledger open.
     """
-    if not ledger.exists():
-        return []
-    with opened(ledger, read_only=True) as connection:
-        if not connection.execute("select 1 from duckdb_tables() where table_name = 'contracts'").fetchall():
-            return []
-        rows = connection.execute(
-            f"""
+    rows = _CONTRACTS.read(
+        ledger,
+        f"""
             with judged as (
 
                 select contracts.*, runs.started_at
@@ -154,6 +143,6 @@ def contracts_now(ledger: Path) -> list[tuple[ContractState, datetime]]:
             from changes
             qualify is_last
             order by side desc, contract
-            """
-        ).fetchall()
+            """,
+    )
     return [(ContractState(*row[:-1]), row[-1]) for row in rows]

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-import duckdb
-
-from assay.runs.fault import known_fault
+from assay.runs.ledger_file import LedgerTable
 
 Status = Literal["running", "succeeded", "failed"]
 
-_SECONDS_TO_WAIT = 10.0
-_SCHEMA = """
-create table if not exists runs (
+_RUNS = LedgerTable(
+    "runs",
+    """
     run_id varchar primary key,
     warehouse varchar not null,
     started_at timestamp not null,
@@ -42,8 +38,8 @@ create table if not exists runs (
     dbt_seconds double,
     duckdb_seconds double,
     message varchar
+""",
 )
-"""
 _JSON = ("options", "tables", "rejects")
 
 
@@ -89,13 +85,7 @@ def record(ledger: Path, run: Run) -> None:
     values = {name: getattr(run, name) for name in _COLUMNS}
     for name in _JSON:
         values[name] = json.dumps(values[name])
-    names = ", ".join(_COLUMNS)
-    with opened(ledger, read_only=False) as connection:
-        connection.execute(_SCHEMA)
-        connection.execute(
-            f"insert or replace into runs ({names}) values ({', '.join('?' for _ in _COLUMNS)})",
-            list(values.values()),
-        )
+    _RUNS.write(ledger, [values])
 
 
 def all_runs(ledger: Path) -> list[Run]:
@@ -104,12 +94,7 @@ def all_runs(ledger: Path) -> list[Run]:
     Raises:
         Fault: another program keeps the ledger open.
     """
-    if not ledger.exists():
-        return []
-    with opened(ledger, read_only=True) as connection:
-        rows = connection.execute(
-            f"select {', '.join(_COLUMNS)} from runs order by started_at desc"
-        ).fetchall()
+    rows = _RUNS.read(ledger, f"select {', '.join(_COLUMNS)} from runs order by started_at desc")
     return [_run(dict(zip(_COLUMNS, row, strict=True))) for row in rows]
 
 
@@ -119,11 +104,8 @@ def last_success(ledger: Path, warehouse: str) -> datetime | None:
     Raises:
         Fault: another program keeps the ledger open.
     """
-    with opened(ledger, read_only=True) as connection:
-        found: tuple[datetime | None] | None = connection.execute(
-            "select max(ended_at) from runs where status = 'succeeded' and warehouse = ?", [warehouse]
-        ).fetchone()
-    return found[0] if found else None
+    sql = "select max(ended_at) from runs where status = 'succeeded' and warehouse = ?"
+    return next((ended_at for (ended_at,) in _RUNS.read(ledger, sql, [warehouse])), None)
 
 
 def success_before(history: Sequence[Run], run: Run) -> Run | None:
@@ -145,19 +127,3 @@ _COLUMNS = [column.name for column in fields(Run)]
 
 def _run(values: dict[str, Any]) -> Run:
     return Run(**values | {name: json.loads(values[name]) for name in _JSON})
-
-
-@contextmanager
-def opened(ledger: Path, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open the ledger, which others hold for instants only: runs of other moments, and `assay status`."""
-    give_up_at = time.monotonic() + _SECONDS_TO_WAIT
-    while True:
-        try:
-            connection = duckdb.connect(str(ledger), read_only=read_only)
-            break
-        except duckdb.Error as error:
-            if "Could not set lock" not in str(error) or time.monotonic() > give_up_at:
-                raise known_fault(error) or error from error
-            time.sleep(0.05)
-    with connection:
-        yield connection

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 
-from assay.runs.ledger import opened
+from assay.runs.ledger_file import LedgerTable
 from assay.runs.node_results import NodeResult
 
-_SCHEMA = """
-create table if not exists nodes (
+_NODES = LedgerTable(
+    "nodes",
+    """
     run_id varchar not null,
     unique_id varchar not null,
     name varchar not null,
@@ -27,8 +28,8 @@ create table if not exists nodes (
     message varchar,
     sample json not null,
     primary key (run_id, unique_id)
+""",
 )
-"""
 _COLUMNS = [column.name for column in fields(NodeResult)]
 
 
@@ -39,16 +40,10 @@ def record_nodes(ledger: Path, run_id: str, nodes: Sequence[NodeResult]) -> None
         Fault: another program keeps the ledger open, or the disk is full.
         duckdb.Error: the ledger cannot be written for any other reason.
     """
-    if not nodes:
-        return
-    rows = [list((asdict(node) | {"sample": json.dumps(node.sample)}).values()) for node in nodes]
-    places = ", ".join("?" for _ in ["run_id", *_COLUMNS])
-    with opened(ledger, read_only=False) as connection:
-        connection.execute(_SCHEMA)
-        connection.executemany(
-            f"insert or replace into nodes (run_id, {', '.join(_COLUMNS)}) values ({places})",
-            [[run_id, *row] for row in rows],
-        )
+    _NODES.write(
+        ledger,
+        [{"run_id": run_id, **asdict(node), "sample": json.dumps(node.sample)} for node in nodes],
+    )
 
 
 def nodes_of(ledger: Path, run_id: str) -> list[NodeResult]:
@@ -67,14 +62,12 @@ def nodes_by_run(ledger: Path, run_ids: Sequence[str]) -> dict[str, list[NodeRes
         Fault: another program keeps the ledger open.
     """
     found: dict[str, list[NodeResult]] = {run_id: [] for run_id in run_ids}
-    with opened(ledger, read_only=True) as connection:
-        if not connection.execute("select 1 from duckdb_tables() where table_name = 'nodes'").fetchall():
-            return found
-        rows = connection.execute(
-            f"select run_id, {', '.join(_COLUMNS)} from nodes where list_contains($1, run_id) "
-            "order by started_at nulls last, unique_id",
-            [list(run_ids)],
-        ).fetchall()
+    rows = _NODES.read(
+        ledger,
+        f"select run_id, {', '.join(_COLUMNS)} from nodes where list_contains($1, run_id) "
+        "order by started_at nulls last, unique_id",
+        [list(run_ids)],
+    )
     for run_id, *row in rows:
         values = dict(zip(_COLUMNS, row, strict=True))
         found[run_id].append(NodeResult(**values | {"sample": json.loads(values["sample"])}))
