@@ -425,7 +425,7 @@ select * from final
 
     select
         points._position,
-        sum(steps._step) over (partition by {{ assay._each(entity_keys, 'points') }} order by points._position) as _value
+        sum(steps._step) over (partition by {{ assay.quoted(entity_keys, 'points') }} order by points._position) as _value
     from points
     left join {{ name }}_steps as steps
         on points._at = steps._at{{ assay._same_entity(entity_keys, 'points', 'steps') }}
@@ -453,7 +453,7 @@ select * from final
     select
         points._position,
         ({{ best }}(spans._rank) over (
-            partition by {{ assay._each(entity_keys, 'points') }} order by points._position
+            partition by {{ assay.quoted(entity_keys, 'points') }} order by points._position
         )){{ value.removeprefix('_rank') }} as _value
     from points
     left join (select {{ keys }}, _from, {{ best }}(_rank) as _rank from {{ name }}_spans group by all) as spans
@@ -521,14 +521,4 @@ select * from final
 ),
     {%- endif %}
     {%- endif %}
-{%- endmacro %}
-
-
-{% macro _each(columns, table) -%}
-    {%- for column in columns %}{{ table }}.{{ column }}{{ ', ' if not loop.last }}{% endfor -%}
-{%- endmacro %}
-
-
-{% macro _same_entity(entity_keys, left, right) -%}
-    {%- for key in entity_keys %} and {{ left }}.{{ key }} = {{ right }}.{{ key }}{% endfor -%}
 {%- endmacro %}
