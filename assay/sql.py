@@ -11,4 +11,8 @@ def quoted(*names: str, of: str = "") -> str:
 
 def text(value: object) -> str:
     """Return a text constant."""
-    return "'" + str(value).replace("'", "''") + "'"
+    quoted_value = "'" + str(value).replace("'", "''") + "'"
+    # DuckDB reads the text of a query up to the first NUL.
+    return (
+        "(" + quoted_value.replace("\0", "' || chr(0) || '") + ")" if "\0" in quoted_value else quoted_value
+    )

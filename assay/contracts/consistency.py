@@ -6,13 +6,14 @@ from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from typing import Any
 
-from assay.contracts.contract import Column, Contract, Table
+from assay.contracts.contract import Column, Contract, Table, custom
 from assay.contracts.dbt_tests import Unenforceable, bounds, tests_of
 from assay.contracts.document import Finding
 from assay.contracts.landing_rules import CHECKED_BY, landing_rules
 from assay.contracts.source_side import ALIASES, OPTIONAL, SCHEMA_MODE, fresh_for, promise_test
 from assay.contracts.types import contradict
 from assay.landing.declared import DIFFERENCES, MODES
+from assay.landing.names import folded, wrong_names
 
 _OURS = ("format", "remedy", "consumers", CHECKED_BY, OPTIONAL, ALIASES, SCHEMA_MODE)
 _SERVICE_LEVELS = ("completeness", "latency", "frequency", "endOfSupport", "endOfLife")
@@ -28,25 +29,25 @@ def inconsistencies(contracts: Iterable[Contract]) -> Iterator[Finding]:
     claimed: dict[str, Contract] = {}
     ids: dict[str, Contract] = {}
     for contract in contracts:
-        if contract.id in ids:
+        other = ids.setdefault(folded(contract.id), contract)
+        if other is not contract:
             yield Finding(
-                contract.where(("id",)),
-                f"the id {contract.id} is that of {ids[contract.id].document.name}, too.",
+                contract.where(("id",)), f"the id {contract.id} is that of {other.document.name}, too."
             )
-        ids[contract.id] = contract
         yield from _owner(contract)
         yield from _sides(contract)
         yield from _promises(contract)
         for table in contract.tables:
             where = contract.where(table.place)
-            if table.relation in claimed:
-                other = claimed[table.relation].document.name
+            relation = folded(table.relation)
+            if relation in claimed:
+                owner = claimed[relation].document.name
                 yield Finding(
                     where,
-                    f"{table.relation} has two owners: it is in {other}, too.",
+                    f"{table.relation} has two owners: it is in {owner}, too.",
                     "Leave it in one of the two.",
                 )
-            claimed[table.relation] = contract
+            claimed[relation] = contract
             yield from _table(contract, table)
 
 
@@ -72,11 +73,8 @@ def _sides(contract: Contract) -> Iterator[Finding]:
 
 
 def _table(contract: Contract, table: Table) -> Iterator[Finding]:
-    names: set[str] = set()
+    yield from _names(contract, table)
     for column in table.columns:
-        if column.name in names:
-            yield Finding(contract.where(column.place), f"{table.relation} has {column.name} twice.")
-        names.add(column.name)
         if column.raw.get("primaryKey") and not column.is_required:
             yield Finding(
                 contract.where(column.place),
@@ -107,6 +105,30 @@ def _table(contract: Contract, table: Table) -> Iterator[Finding]:
                 yield Finding(contract.where(table.place), f"{table.relation} has two rules named {name}.")
     except Unenforceable as error:
         yield Finding(contract.where(table.place), f"{table.relation}: {error}")
+
+
+def _names(contract: Contract, table: Table) -> Iterator[Finding]:
+    is_landed_csv = contract.is_of_source and table.custom("format") != "jsonl"
+    fields = [each for top in table.columns for each in top.walk()]
+    for columns in [table.columns, *(each.columns for each in fields)]:
+        problems = wrong_names(
+            [each.name for each in columns], is_column=is_landed_csv and columns is table.columns
+        )
+        for problem in problems:
+            yield Finding(
+                contract.where(columns[0].place),
+                f"{table.relation}: {problem}.",
+                f"Give the column another name, and the file's as one of its {ALIASES}." * is_landed_csv,
+            )
+    known = {column.name: column for column in table.columns}
+    for column in table.columns:
+        for alias in custom(column.raw, ALIASES) or []:
+            if known.setdefault(alias, column) is not column:
+                yield Finding(
+                    contract.where(column.place),
+                    f"{table.relation}: {alias!r}, an alias of {column.name}, means {known[alias].name}.",
+                    "Leave it in one place.",
+                )
 
 
 def _column(contract: Contract, table: Table, column: Column) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ from assay.contracts.landing_rules import CHECKED_BY, LANDING
 from assay.contracts.source_side import ALIASES, OPTIONAL
 from assay.contracts.yaml_file import YamlFile, one_line
 from assay.landing.declared import LandingTable
+from assay.landing.names import path_of
 from assay.schema.declaration import Additions
 
 
@@ -33,18 +34,22 @@ def learn(table: LandingTable, additions: Additions) -> Path | None:
     found = next((each for each in file.content.get("schema") or [] if each["name"] == table.name), None)
     if found is None:
         return None
+
+    def column_of(name: str) -> Any:
+        return _column(found, (name,) if table.format == "csv" else path_of(name))
+
     for name, logical_type in additions.types.items():
-        column = _column(found, name)
+        column = column_of(name)
         column["logicalType"] = logical_type
         if not column.get("quality"):
             # That one file reads so is no reason to reject the rows of others.
             _customize(column, CHECKED_BY, LANDING)
     for name, description in additions.columns.items():
-        _column(found, name)["description"] = description
+        column_of(name)["description"] = description
     for name in additions.optional:
-        _customize(_column(found, name), OPTIONAL, True)
+        _customize(column_of(name), OPTIONAL, True)
     for alias, name in additions.aliases.items():
-        column = _column(found, name)
+        column = column_of(name)
         known: list[str] = next(
             (each["value"] for each in column.get("customProperties") or [] if each["property"] == ALIASES),
             [],
@@ -54,23 +59,27 @@ def learn(table: LandingTable, additions: Additions) -> Path | None:
     return path
 
 
-def _column(table: Any, path: str) -> Any:
+def _column(holder: Any, path: tuple[str, ...]) -> Any:
     """Return a column, or a field by its path; a new one, at the end of its object, where there is none."""
-    holder, name = table, path
-    while True:
-        columns = holder.setdefault("properties", CommentedSeq())
-        for number, column in enumerate(columns):
-            if column["name"] == name:
-                # What is added may be long.
-                columns[number] = column = CommentedMap(column)
-                return column
-        parent, _, rest = name.partition(".")
-        within = next((column for column in columns if rest and column["name"] == parent), None)
-        if within is None:
-            columns.append(column := CommentedMap({"name": name, "logicalType": "string"}))
-            return column
-        within.fa.set_block_style()
-        holder, name = within, rest
+    columns = holder.setdefault("properties", CommentedSeq())
+    number = next(
+        (
+            number
+            for number, each in enumerate(columns)
+            if (each.get("physicalName") or each["name"]) == path[0]
+        ),
+        None,
+    )
+    if number is None:
+        kind = "object" if path[1:] else "string"
+        columns.append(column := CommentedMap({"name": path[0], "logicalType": kind}))
+    elif path[1:]:
+        column = columns[number]
+        column.fa.set_block_style()
+    else:
+        # What is added may be long.
+        columns[number] = column = CommentedMap(columns[number])
+    return _column(column, path[1:]) if path[1:] else column
 
 
 def _customize(column: Any, name: str, value: Any) -> None:

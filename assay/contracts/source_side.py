@@ -12,6 +12,7 @@ from assay.contracts.dbt_tests import DbtTest, Unenforceable, bounds
 from assay.contracts.gold_side import plain, put
 from assay.contracts.landing_rules import landing_rules
 from assay.contracts.yaml_file import one_line
+from assay.landing.names import name_of
 
 PROMISES = "source_keeps_its_promises"
 _WHY_IT_WARNS = (
@@ -101,9 +102,9 @@ def _meta(contract: Contract, table: Table) -> dict[tuple[str, ...], Any]:
     aliases = {alias: column.name for column in fields for alias in custom(column.raw, ALIASES) or []}
     settings = {
         "format": table.custom("format") or "csv",
-        OPTIONAL: [".".join(column.path) for column in fields if custom(column.raw, OPTIONAL)] or None,
+        OPTIONAL: [_key(column, is_csv) for column in fields if custom(column.raw, OPTIONAL)] or None,
         "types" if is_csv else "keys": {
-            ".".join(column.path): column.raw.get("logicalType") or "string" for column in fields
+            _key(column, is_csv): column.raw.get("logicalType") or "string" for column in fields
         },
         ALIASES: aliases or None,
         "schema_mode": table.custom(SCHEMA_MODE),
@@ -113,6 +114,10 @@ def _meta(contract: Contract, table: Table) -> dict[tuple[str, ...], Any]:
         ("config", "meta", "owner"): contract.owner,
         ("config", "meta", "contract_rules"): rules or None,
     }
+
+
+def _key(column: Column, is_csv: bool) -> str:
+    return column.name if is_csv else name_of(column.path)
 
 
 def _one_level(column: Column) -> list[Column]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import yaml
 
+from assay.landing.names import folded, path_of, wrong_names
 from assay.landing.schema.logical_types import LOGICAL_TYPES, LogicalType
 
 Format = Literal["csv", "jsonl"]
@@ -82,7 +83,19 @@ def declared_tables(models: Path) -> dict[tuple[str, str], LandingTable]:
                 if landing:
                     declared = _landing_table(path, source, table, landing)
                     tables[declared.source, declared.name] = declared
+    _refuse_shared_relations(tables.values())
     return tables
+
+
+def _refuse_shared_relations(tables: Iterable[LandingTable]) -> None:
+    known: dict[str, LandingTable] = {}
+    for table in tables:
+        other = known.setdefault(folded(table.relation), table)
+        if other is not table:
+            raise DeclarationError(
+                f"{table.declared_in}: {table.source}.{table.name} would share the table "
+                f"landing.{table.relation} with {other.source}.{other.name}: give one another name."
+            )
 
 
 def _landing_table(
@@ -98,6 +111,7 @@ def _landing_table(
     columns = tuple(column["name"] for column in table.get("columns") or []) if is_csv else ()
     if is_csv and not columns:
         raise DeclarationError(f"{where}: a CSV landing table needs its columns listed.")
+    _refuse_names(where, columns, is_column=True)
     modes = _modes(where, landing.get("schema_mode", {}))
     word, other = ("types", "keys") if is_csv else ("keys", "types")
     if other in landing:
@@ -117,7 +131,13 @@ def _landing_table(
             set(aliases.values()) - set(columns),
             columns,
         )
-    elif aliases:
+        if taken := [alias for alias in aliases if alias in columns]:
+            raise DeclarationError(f"{where}: landing.aliases has {taken[0]!r}, which is a column itself.")
+        strange = {name for name in landing.get("optional") or [] if name not in columns}
+        _refuse(where, "landing.optional", strange, columns)
+    else:
+        _refuse_keys(where, types)
+    if aliases and not is_csv:
         raise DeclarationError(f"{where}: landing.aliases is for CSV; name the other key under landing.keys.")
     return LandingTable(
         source["name"],
@@ -131,6 +151,22 @@ def _landing_table(
         _owner(table) or _owner(source),
         path,
     )
+
+
+def _refuse_keys(where: str, names: Iterable[Any]) -> None:
+    """Keys are compared within the object they stand in."""
+    inside: dict[tuple[str, ...], list[Any]] = {}
+    for name in names:
+        *objects, key = path_of(name) if isinstance(name, str) else (name,)
+        inside.setdefault(tuple(objects), []).append(key)
+    for keys in inside.values():
+        _refuse_names(where, keys, is_column=False)
+
+
+def _refuse_names(where: str, names: Sequence[Any], *, is_column: bool) -> None:
+    for problem in wrong_names(names, is_column=is_column):
+        remedy = "declare it under another, and the file's name as one of landing.aliases"
+        raise DeclarationError(f"{where}: {problem}" + f": {remedy}." * is_column + "." * (not is_column))
 
 
 def _modes(where: str, declared: Any) -> dict[Difference, Mode]:

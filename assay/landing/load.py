@@ -18,6 +18,7 @@ import pyarrow as pa
 from assay.landing.declared import LandingTable, declared_tables
 from assay.landing.discover import LandingFile, discover
 from assay.landing.formats.rows import Tally, UnreadableFile, arrow_schema, verdict_columns
+from assay.landing.names import folded
 from assay.landing.read import read_file
 from assay.landing.schema import expected, sightings
 from assay.landing.schema.acceptance import take_accepted
@@ -26,6 +27,8 @@ from assay.landing.schema.expected import Expected
 from assay.landing.schema.find import find_changes, landed_rows, needs_all_rows
 from assay.landing.schema.sightings import keep_sightings
 from assay.landing.schema.treat import set_aside
+from assay.landing.schema.values import pointer
+from assay.sql import quoted
 
 _BYTES_A_TRANSACTION = 256 << 20
 _ROWS_LOOKED_AT_OF_A_BATCH = 50
@@ -152,22 +155,21 @@ def _create_table(connection: duckdb.DuckDBPyConnection, table: LandingTable) ->
     types = {pa.int64(): "bigint", pa.string(): "varchar"}
     packed = {"line": " using compression zstd"} if _can_pack(connection) else {}
     columns = ", ".join(
-        [f'"{column.name}" {types[column.type]}{packed.get(column.name, "")}' for column in wanted]
-        + [f'"{name}" varchar' for name in verdicts]
+        [f"{quoted(column.name)} {types[column.type]}{packed.get(column.name, '')}" for column in wanted]
+        + [f"{quoted(name)} varchar" for name in verdicts]
     )
-    connection.execute(f'create table if not exists landing."{table.relation}" ({columns})')
-    present = {row[0] for row in connection.execute(f'describe landing."{table.relation}"').fetchall()}
+    landed = f"landing.{quoted(table.relation)}"
+    connection.execute(f"create table if not exists {landed} ({columns})")
+    present = {folded(row[0]) for row in connection.execute(f"describe {landed}").fetchall()}
     for name in verdicts:
-        connection.execute(
-            f'alter table landing."{table.relation}" add column if not exists "{name}" varchar'
-        )
-    for name in [name for name in wanted.names if name not in present]:
+        connection.execute(f"alter table {landed} add column if not exists {quoted(name)} varchar")
+    for name in [name for name in wanted.names if folded(name) not in present]:
         connection.begin()
-        connection.execute(f'alter table landing."{table.relation}" add column "{name}" varchar')
+        connection.execute(f"alter table {landed} add column {quoted(name)} varchar")
         connection.execute(
-            f'update landing."{table.relation}" set "{name}" = json_extract_string(other_values, ?) '
+            f"update {landed} set {quoted(name)} = json_extract_string(other_values, ?) "
             "where other_values is not null",
-            [f'$."{name}"'],
+            [pointer((name,))],
         )
         connection.commit()
 
@@ -258,14 +260,15 @@ class _Loader:
                 )
                 self._connection.register("landed_batches", batches)
                 self._connection.execute(
-                    f'insert into landing."{table.relation}" by name select * from landed_batches'
+                    f"insert into landing.{quoted(table.relation)} by name select * from landed_batches"
                 )
                 self._connection.unregister("landed_batches")
                 self._look_at_schema(table, versions, sample)
                 failed = [version.file_id for version in versions if version.status == "failed"]
                 if failed:
                     self._connection.execute(
-                        f'delete from landing."{table.relation}" where list_contains(?, file_id)', [failed]
+                        f"delete from landing.{quoted(table.relation)} where list_contains(?, file_id)",
+                        [failed],
                     )
             self._record(versions)
             self._connection.commit()

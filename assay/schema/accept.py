@@ -11,6 +11,7 @@ import duckdb
 
 from assay.contracts.learn import learn
 from assay.landing.declared import DeclarationError, LandingTable, declared_tables
+from assay.landing.names import path_of, what_is_wrong
 from assay.landing.schema.expected import Expected
 from assay.landing.schema.recorded import SchemaChange, recorded_changes
 from assay.runs.fault import MISUSED, Fault, known_fault, unknown
@@ -18,15 +19,23 @@ from assay.runs.places import Places
 from assay.schema.declaration import Additions, declare
 
 _MODELS = Path("models")
+_REMEDIES = {
+    "csv": "Declare it under another name, with the file's name as an alias (aliases, in contract and YAML).",
+    "jsonl": "Have the source call it otherwise; until then silver may read it from the whole document.",
+}
 
 
 @dataclass(frozen=True)
 class Accepted:
-    """What was accepted, the table as it was declared before, and the contract that says so, too."""
+    """What was accepted, the table as it was declared before, and the contract that says so, too.
+
+    `refused` says of changes that were to be accepted, too, why they cannot be.
+    """
 
     table: LandingTable
     changes: Sequence[SchemaChange]
     contract: Path | None
+    refused: Sequence[str] = ()
 
 
 def tables_by_name() -> dict[str, LandingTable]:
@@ -63,7 +72,7 @@ def accept(places: Places, name: str, column: str | None = None) -> Accepted:
         column: to accept the changes of this one alone, also those that are over.
 
     Raises:
-        Fault: there is no such table, or nothing to accept of it.
+        Fault: there is no such table, or nothing that can be accepted of it.
     """
     tables = tables_by_name()
     if name not in tables:
@@ -73,15 +82,51 @@ def accept(places: Places, name: str, column: str | None = None) -> Accepted:
         changes = [each for each in recorded_changes(connection) if each.table == name]
         additions = _learnt(connection, table)
     changes = [each for each in changes if not each.is_accepted(table)]
-    found = [each for each in changes if (each.column_name == column if column else each.state == "open")]
-    if not found and column:
+    found = [
+        each for each in changes if (each.state == "open" if column is None else each.column_name == column)
+    ]
+    if not found and column is not None:
         names = dict.fromkeys(each.column_name for each in changes)
         raise Fault(unknown(f"{name} has no change of {column} to accept", column, names), MISUSED)
     if not found:
         raise Fault(f"{name} has no change to accept. To see all there are: assay schema list", MISUSED)
+    found, refused = _declarable(additions, table, found)
+    if not found:
+        raise Fault("\n".join(refused), MISUSED)
     _add(additions, table, found)
     declare(table, additions)
-    return Accepted(table, found, learn(table, additions))
+    return Accepted(table, found, learn(table, additions), refused)
+
+
+def _declarable(
+    additions: Additions, table: LandingTable, changes: Sequence[SchemaChange]
+) -> tuple[list[SchemaChange], list[str]]:
+    """Tell changes whose new names can be declared from the others, and say of these why not."""
+    names = [*table.expected, *additions.types]
+    renamed = {each.suggested_name for each in changes if each.kind == "renamed"}
+    found, refused = [], []
+    for each in changes:
+        name: str | None
+        match each.kind:
+            case "new" if table.format == "jsonl" or each.column_name not in renamed:
+                name = each.column_name
+            case "renamed" if table.format == "jsonl" and each.suggested_name not in names:
+                name = each.suggested_name
+            case _:
+                name = None
+        if name is not None and (problem := _wrong(name, names, is_csv=table.format == "csv")):
+            refused.append(f"{table.source}.{table.name}: {problem}. {_REMEDIES[table.format]}")
+            continue
+        found.append(each)
+        names += [name] if name is not None else []
+    return found, refused
+
+
+def _wrong(name: str, names: Sequence[str], *, is_csv: bool) -> str | None:
+    if is_csv:
+        return what_is_wrong(name, names, is_column=True)
+    beside = [path_of(each)[-1] for each in names if path_of(each)[:-1] == path_of(name)[:-1]]
+    return what_is_wrong(path_of(name)[-1], beside, is_column=False)
 
 
 @contextmanager
@@ -101,10 +146,14 @@ def _learnt(connection: duckdb.DuckDBPyConnection, table: LandingTable) -> Addit
     if table.format == "csv" or table.expected:
         return Additions()
     expected = Expected(connection, table)
-    types = expected.types
+    types, names = expected.types, list[str]()
+    for name in expected.names:
+        # What cannot be declared comes up as new.
+        if not _wrong(name, names, is_csv=False):
+            names.append(name)
     return Additions(
-        types={name: types.get(name, "string") for name in expected.names},
-        optional=[name for name in expected.names if name not in {*expected.required, *table.optional}],
+        types={name: types.get(name, "string") for name in names},
+        optional=[name for name in names if name not in {*expected.required, *table.optional}],
     )
 
 

@@ -37,4 +37,6 @@ def accept(
         from assay.schema.accept import accept as accept_changes
         from assay.schema.display import print_accepted
 
-        print_accepted(accept_changes(find_places(), table, column), console_for_people())
+        accepted = accept_changes(find_places(), table, column)
+        print_accepted(accepted, console_for_people())
+        raise typer.Exit(1 if accepted.refused else 0)

@@ -47,6 +47,8 @@ def print_accepted(accepted: Accepted, console: Console) -> None:
     line(console, f"In {files}, {table.source}.{table.name} now takes that a file")
     for change in accepted.changes:
         line(console, f"  {change.change}")
+    for refused in accepted.refused:
+        line(console, f"Not accepted: {refused}")
     line(console, "The next build goes on with that: assay build")
     if any(change.kind == "new" for change in accepted.changes):
         line(console, "Silver reads a new column once its model names it; then: assay build --full-refresh")

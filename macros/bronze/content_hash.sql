@@ -10,7 +10,7 @@
     {%- if landing.columns -%}
         {%- set declared -%}
             to_json(
-                struct_pack({% for column in landing.columns | sort(case_sensitive=true) %}"{{ column }}" := landed."{{ column }}"{{ ', ' if not loop.last }}{% endfor %})
+                struct_pack({% for column in landing.columns | sort(case_sensitive=true) %}{{ assay.quoted(column) }} := {{ assay.quoted(column, 'landed') }}{{ ', ' if not loop.last }}{% endfor %})
             )
         {%- endset -%}
         {#- The merge drops absent values, and all stand in the order of their names, so that a column has the same

@@ -384,7 +384,17 @@ COLUMN = "      - {{name: a, logicalType: {}}}\n"
             HEAD + TABLE + COLUMN.format("integer, physicalType: timestamp"),
             "gold.t.a is integer by logicalType",
         ),
-        (HEAD + TABLE + COLUMN.format("string") * 2, "gold.t has a twice"),
+        (HEAD + TABLE + COLUMN.format("string") * 2, "gold.t: 'a' is declared twice."),
+        (
+            HEAD + TABLE + COLUMN.format("string") + COLUMN.format("string").replace("a,", "A,"),
+            "differ by case",
+        ),
+        (SOURCE.replace("name: a,", "name: landed_at,"), "is the name of a column that Assay adds"),
+        (
+            SOURCE.replace("string}", "string, customProperties: [{property: aliases, value: [b]}]}")
+            + "      - {name: c, logicalType: string, customProperties: [{property: aliases, value: [b]}]}\n",
+            "'b', an alias of c, means a",
+        ),
         (
             HEAD + TABLE + COLUMN.format("string, primaryKey: true"),
             "part of the primary key, and may be NULL",

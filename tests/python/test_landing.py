@@ -568,7 +568,8 @@ def _content_hashes(zone: Zone, tmp_path: Path) -> dict[tuple[str, int], str]:
     project = tmp_path / "hashes"
     (project / "models").mkdir(parents=True, exist_ok=True)
     (project / "macros").mkdir(exist_ok=True)
-    shutil.copy(PROJECT / "macros" / "bronze" / "content_hash.sql", project / "macros")
+    for macro in ("bronze/content_hash.sql", "shared/quoted.sql"):
+        shutil.copy(PROJECT / "macros" / macro, project / "macros")
     shutil.copy(zone.models / "sources.yml", project / "models")
     (project / "dbt_project.yml").write_text("{name: assay, version: 0.1.0, profile: test}")
     target = {"type": "duckdb", "path": str(zone.warehouse)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import repeat
 
@@ -12,6 +13,7 @@ import pyarrow as pa
 from assay.landing.declared import LandingTable
 from assay.landing.discover import LandingFile
 from assay.landing.formats.rows import Tally, UnreadableFile, arrow_schema
+from assay.landing.names import folded
 
 ROWS_A_BATCH = 50_000
 _DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "bars"}
@@ -32,7 +34,7 @@ def check_header(
     Raises:
         UnreadableFile: a column is named twice, the delimiter is no comma, or no column is one declared.
     """
-    twice = sorted({name for name in header if header.count(name) > 1})
+    twice = sorted(name for name, count in Counter(header).items() if count > 1)
     if twice:
         raise UnreadableFile(
             f"The header names {', '.join(name or 'an empty name' for name in twice)} twice: "
@@ -56,11 +58,19 @@ def check_header(
 
 
 def _as_declared(header: list[str], table: LandingTable) -> list[str]:
-    """Put declared names in place of their aliases, unless the file has the declared name as well."""
+    """Put declared names in place of aliases, and of what differs from either by case alone.
+
+    A name stays where the file has the declared one as well, or two that would be it but for their case.
+    """
+    by_case = {folded(alias): column for alias, column in table.aliases.items()}
+    by_case |= {folded(column): column for column in table.columns}
+    spellings = Counter(map(folded, header))
     taken = set(header)
     names = []
     for name in header:
         declared = table.aliases.get(name, name)
+        if declared == name and name not in table.columns and spellings[folded(name)] == 1:
+            declared = by_case.get(folded(name), name)
         names.append(name if declared in taken else declared)
         taken.add(names[-1])
     return names

@@ -8,6 +8,7 @@ import duckdb
 import pyarrow as pa
 
 from assay.landing.declared import LandingTable
+from assay.landing.names import container_of
 from assay.landing.schema.logical_types import LogicalType
 
 SCHEMA = """
@@ -54,7 +55,7 @@ class Expected:
         names = self._table.expected or [
             name for name, (_, is_required) in self._learnt.items() if is_required
         ]
-        return [name for name in names if not {name, name.partition(".")[0]} & optional]
+        return [name for name in names if not {name, container_of(name)} & optional]
 
     @property
     def types(self) -> dict[str, LogicalType]:

@@ -8,11 +8,13 @@ import duckdb
 
 from assay.landing.declared import DIFFERENCES, Difference, LandingTable
 from assay.landing.formats.rows import Tally
+from assay.landing.names import container_of
 from assay.landing.schema.changes import Change, Kind
 from assay.landing.schema.expected import Expected
 from assay.landing.schema.logical_types import LOGICAL_TYPES, NARROW_TO_WIDE, LogicalType
 from assay.landing.schema.measure import Counts, Keys, count_values, find_keys
 from assay.landing.schema.renames import suggest_renames
+from assay.sql import quoted
 
 # Fewer values are no sign of anything.
 _FEWEST_VALUES = 3
@@ -87,8 +89,7 @@ def _suspect_keys(names: Collection[str], required: Collection[str], keys: Keys)
     for inside in keys.found.values():
         found |= dict.fromkeys((name for name in inside if name not in names), "new")
     for name in required:
-        container = name.partition(".")[0] if "." in name else ""
-        if name not in keys.found.get(container, {name}):
+        if name not in keys.found.get(container_of(name), {name}):
             found[name] = "lost"
     return found
 
@@ -105,7 +106,7 @@ def _learn_keys(
     of_file = f"(select * from {sample} where file_id = {file_id})"
     top = list(documents[file_id].found.get("", {}))
     counts = count_values(connection, table, of_file, dict.fromkeys(top, LOGICAL_TYPES)).get(file_id, {})
-    objects = [name for name in top if "." not in name and _type_of(counts[name]) == "object"]
+    objects = [name for name in top if name and _type_of(counts[name]) == "object"]
     inside = find_keys(connection, table, of_file, [f"{name}." for name in objects])[file_id]
     for container, names in inside.found.items():
         for name, number in names.items():
@@ -164,4 +165,4 @@ def _type_of(counts: Counts) -> LogicalType:
 def landed_rows(table: LandingTable, file_ids: Collection[int]) -> str:
     """Return a relation of the landed rows of files."""
     ids = ", ".join(str(file_id) for file_id in sorted(file_ids))
-    return f'(select * from landing."{table.relation}" where file_id in ({ids or "null"}))'
+    return f"(select * from landing.{quoted(table.relation)} where file_id in ({ids or 'null'}))"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import duckdb
 
 from assay.landing.declared import LandingTable
+from assay.landing.names import name_of
 from assay.landing.schema.logical_types import LogicalType
 from assay.landing.schema.values import (
     containers_of,
@@ -106,6 +107,6 @@ def find_keys(
             keys.documents[container] = keys.documents.get(container, 0) + documents
             seen = keys.found.setdefault(container, {})
             for key in inside:
-                name = name_within(table, container, key) if container else key
+                name = name_within(table, container, key) if container else name_of((key,))
                 seen[name] = seen.get(name, 0) + documents
     return found

@@ -11,8 +11,10 @@ from difflib import SequenceMatcher
 import duckdb
 
 from assay.landing.declared import LandingTable
+from assay.landing.names import path_of
 from assay.landing.schema.changes import Change
-from assay.landing.schema.values import path_of, values_of
+from assay.landing.schema.values import values_of
+from assay.sql import quoted
 
 _VALUES_COMPARED = 1000
 # Likeness is from 0 to 1. Of it, so much is that of the names; the rest is that of the values.
@@ -90,7 +92,7 @@ def _values(
     if file_id is None:
         return []
     values = values_of(table, [name])
-    landed = f'(select * from landing."{table.relation}" where file_id = {file_id})'
+    landed = f"(select * from landing.{quoted(table.relation)} where file_id = {file_id})"
     rows = connection.execute(
         f"select {values.text(name)} from ({values.relation(landed)}) "
         f"where {values.is_row} and {values.is_filled(name)} order by row_number limit {_VALUES_COMPARED}"

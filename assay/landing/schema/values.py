@@ -6,6 +6,7 @@ import json
 from collections.abc import Collection, Sequence
 
 from assay.landing.declared import LandingTable
+from assay.landing.names import container_of, name_of, path_of
 from assay.landing.schema.logical_types import NESTED, LogicalType, reads
 from assay.sql import quoted, text
 
@@ -31,7 +32,7 @@ class CsvValues:
 
     def kept(self, name: str) -> str:
         """Return the value among `other_values`, as text; NULL where it is not there."""
-        return f"json_extract_string(other_values, {text(_pointer((name,)))})"
+        return f"json_extract_string(other_values, {text(pointer((name,)))})"
 
     def is_present(self, name: str) -> str:
         """Return the condition that a row has the column."""
@@ -56,7 +57,7 @@ class JsonValues:
         self._places: dict[str, list[int]] = {}
         self._pointers: list[str] = []
         for name in names:
-            pointers = [_pointer(path) for path in self._paths(name)]
+            pointers = [pointer(path) for path in self._paths(name)]
             first = len(self._pointers) + 1
             self._places[name] = list(range(first, first + len(pointers)))
             self._pointers += pointers
@@ -99,7 +100,7 @@ class JsonValues:
                 patch: dict[str, object] | None = None
                 for part in reversed(place):
                     patch = {part: patch}
-                is_there = f"json_exists({line}, {text(_pointer(place))})"
+                is_there = f"json_exists({line}, {text(pointer(place))})"
                 found.append(
                     f"case when {is_there} then json_merge_patch({line}, {text(json.dumps(patch))})::varchar "
                     "else line_as_declared end"
@@ -145,15 +146,9 @@ def document_of(in_envelope: bool) -> str:
     )
 
 
-def path_of(name: str) -> tuple[str, ...]:
-    """Return the parts of a key's name: its own, or its container's and its own."""
-    container, dot, key = name.partition(".")
-    return (container, key) if dot else (name,)
-
-
 def containers_of(table: LandingTable, names: Collection[str]) -> list[str]:
     """Return the objects in which keys are expected, in their order."""
-    parents = dict.fromkeys(name.partition(".")[0] for name in names if "." in name)
+    parents = dict.fromkeys(parent for name in names if (parent := container_of(name)))
     if is_change_log(table):
         parents |= dict.fromkeys(_STATES)
     return list(parents)
@@ -163,13 +158,14 @@ def name_within(table: LandingTable, container: str, key: str) -> str:
     """Return the name of a key within an object."""
     if is_change_log(table) and container in _STATES:
         container = _STATES[0]
-    return f"{container}.{key}"
+    return name_of((*path_of(container), key))
 
 
 def pointers(containers: Sequence[str]) -> str:
     """Return a SQL list of the whole document and of objects in it, as json_keys takes it."""
-    return f"[{', '.join([text('$'), *(text(_pointer((each,))) for each in containers)])}]"
+    return f"[{', '.join([text('$'), *(text(pointer(path_of(each))) for each in containers)])}]"
 
 
-def _pointer(path: Sequence[str]) -> str:
+def pointer(path: Sequence[str]) -> str:
+    """Return the JSON pointer to a key."""
     return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in path)
