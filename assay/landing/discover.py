@@ -1,19 +1,33 @@
-"""Find the files of a landing zone, and say for each what its place and name tell."""
+"""Find the files of a landing zone, say for each what its place and name tell, and open it."""
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from io import BufferedReader
 from pathlib import Path
 
 _LANDED_AT = "landed_at"
 _LANDED_AT_FORMAT = "%Y-%m-%dT%H-%M-%S"
+# A folder may be named in the sender's own time zone, and clocks differ.
+_AHEAD = timedelta(days=1)
+FILE_CHANGED = "The file changed while it was being read: the next run loads it."
+_LEADS_OUT = (
+    "A link that leads out of the landing folder, which is not followed: put the file itself there, "
+    "or allow such links with ASSAY_LANDING_LINKS=follow."
+)
 
 
 class LandingFolderMissing(Exception):
     """The landing zone is not there."""
+
+
+class UnreadableFile(Exception):
+    """A file that cannot be read whole, so none of it is loaded; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -21,8 +35,9 @@ class LandingFile:
     """A file under `<source>/<table>/`, before it is opened.
 
     `name` is the path within the landing zone; `folders` the Hive-style `key=value` folders on the way.
-    `signature` changes whenever the file is written or replaced; while it stays, so does the content.
-    `source` and `table` are empty for a file that lies outside any table's folder.
+    `modified` is in seconds since 1970. `signature` changes whenever the file is written or replaced; while
+    it stays, so does the content. `source` and `table` are empty for a file that lies outside any table's
+    folder. `fault` says why it is not to be opened.
     """
 
     path: Path
@@ -31,19 +46,56 @@ class LandingFile:
     table: str
     folders: dict[str, str]
     size: int
-    modified_at: datetime
+    modified: float
     signature: str
+    fault: str | None
 
     @property
     def landed_at(self) -> datetime:
         """When the file landed (UTC, naive): its `landed_at=` folder, else its modification time.
 
         Raises:
-            ValueError: the folder's value is not a time.
+            UnreadableFile: that is no time at which a file can have landed.
         """
-        if _LANDED_AT in self.folders:
-            return datetime.strptime(self.folders[_LANDED_AT], _LANDED_AT_FORMAT)
-        return self.modified_at
+        named = self.folders.get(_LANDED_AT)
+        try:
+            if named is None:
+                landed_at = datetime.fromtimestamp(self.modified, UTC).replace(tzinfo=None)
+            else:
+                landed_at = datetime.strptime(named, _LANDED_AT_FORMAT)
+        except (ValueError, OverflowError, OSError) as error:
+            if named is None:
+                raise UnreadableFile(
+                    "The time of its last change is not in the years 1 to 9999: touch the file."
+                ) from error
+            raise UnreadableFile(
+                "The folder's landed_at is no time: name it landed_at=YYYY-MM-DDTHH-MM-SS."
+            ) from error
+        if landed_at > datetime.now(UTC).replace(tzinfo=None) + _AHEAD:
+            raise UnreadableFile(
+                f"It says that it landed at {landed_at:%Y-%m-%d %H:%M:%S}, which is yet to come: "
+                + ("touch the file." if named is None else "correct the name of its landed_at folder.")
+            )
+        return landed_at
+
+    def open(self) -> BufferedReader:
+        """Open the file that was found, and no other that has been put in its place.
+
+        Raises:
+            UnreadableFile: it is not to be opened, or has been written or replaced since.
+            OSError: it cannot be opened.
+        """
+        if self.fault:
+            raise UnreadableFile(self.fault)
+        # Opening a pipe would wait for its writer.
+        descriptor = os.open(
+            self.path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+        )
+        stream = os.fdopen(descriptor, "rb")
+        if _signature(os.fstat(descriptor)) != self.signature:
+            stream.close()
+            raise UnreadableFile(FILE_CHANGED)
+        return stream
 
     def has_changed(self) -> bool:
         """Whether the file was written, replaced or removed since it was found."""
@@ -53,15 +105,24 @@ class LandingFile:
             return True
 
 
-def discover(landing: Path) -> Iterator[LandingFile]:
-    """Yield the files under `landing`, in the order of their paths.
+def cannot_be_read(error: OSError) -> str:
+    """Say why the system does not let a file or folder be read."""
+    return f"Cannot be read ({error.strerror or type(error).__name__}): check its permissions and the disk."
 
-    Names that start with a dot or an underscore are markers of other tools, and passed over. Links are
-    followed, unless they lead back to a folder they lie in.
+
+def discover(landing: Path, *, follow_links: bool = False) -> Iterator[LandingFile]:
+    """Yield the files under `landing`, those of a folder before those of the folders in it.
+
+    Names that start with a dot or an underscore are markers of other tools, and passed over. A link that
+    leads out of the landing zone, and a folder that cannot be listed, are yielded with their fault, as files.
+
+    Args:
+        landing: the landing zone's folder.
+        follow_links: whether links may lead out of it.
 
     Raises:
         LandingFolderMissing: there is no such folder.
-        OSError: a folder cannot be listed.
+        OSError: the landing zone's own folder cannot be listed.
     """
     if not landing.is_dir():
         raise LandingFolderMissing(
@@ -69,41 +130,66 @@ def discover(landing: Path) -> Iterator[LandingFile]:
             "Set ASSAY_LANDING to the folder your sources write to, "
             f"or make demo data there: assay demo --out {landing}"
         )
-    for folder, subfolders, names in os.walk(landing, onerror=_raise, followlinks=True):
-        subfolders[:] = sorted(
-            name for name in subfolders if not _is_marker(name) and not _leads_back(Path(folder, name))
-        )
-        for name in sorted(names):
-            if not _is_marker(name) and (file := _describe(landing, Path(folder, name))):
-                yield file
+    root = landing.resolve()
+    # With each folder, where the links lead that were followed on the way to it.
+    pending: list[tuple[Path, tuple[Path, ...]]] = [(landing, ())]
+    while pending:
+        folder, links = pending.pop()
+        subfolders = []
+        try:
+            names = sorted(entry.name for entry in os.scandir(folder))
+        except OSError as error:
+            if folder == landing:
+                raise
+            if not isinstance(error, FileNotFoundError):
+                yield _describe(landing, folder, cannot_be_read(error))
+            continue
+        for path in (folder / name for name in names if not name.startswith((".", "_"))):
+            try:
+                target = path.resolve() if path.is_symlink() else None
+                if target and not follow_links and not target.is_relative_to(root):
+                    yield _describe(landing, path, _LEADS_OUT)
+                elif not stat.S_ISDIR(path.stat().st_mode):
+                    yield _describe(landing, path)
+                elif target is None:
+                    subfolders.append((path, links))
+                elif not _is_found_otherwise(target, folder, links, root):
+                    subfolders.append((path, (*links, target)))
+            except RuntimeError:
+                # Until Python 3.12, of links in a circle.
+                yield _describe(landing, path, cannot_be_read(OSError(errno.ELOOP, os.strerror(errno.ELOOP))))
+            except OSError as error:
+                # What has been removed meanwhile is no file; a link without target is one.
+                if os.path.lexists(path) or not isinstance(error, FileNotFoundError):
+                    yield _describe(landing, path, cannot_be_read(error))
+        pending.extend(reversed(subfolders))
 
 
-def _raise(error: OSError) -> None:
-    raise error
+def _is_found_otherwise(target: Path, folder: Path, links: tuple[Path, ...], root: Path) -> bool:
+    """Whether a link to a folder leads back, or from folder to folder where each is found by its own path."""
+    leads_back = target in links or folder.resolve().is_relative_to(target)
+    return leads_back or (bool(links) and target.is_relative_to(root))
 
 
-def _is_marker(name: str) -> bool:
-    return name.startswith((".", "_"))
-
-
-def _leads_back(folder: Path) -> bool:
-    return folder.is_symlink() and folder.parent.resolve().is_relative_to(folder.resolve())
-
-
-def _describe(landing: Path, path: Path) -> LandingFile | None:
-    """Return the file at `path`, or None where it has been removed meanwhile."""
+def _describe(landing: Path, path: Path, fault: str | None = None) -> LandingFile:
+    """Return the file at `path`; with a fault, what can be told of it unopened."""
     try:
-        stat = path.stat() if path.exists() else path.lstat()
-    except FileNotFoundError:
-        return None
+        status = path.lstat() if fault else path.stat()
+    except OSError:
+        if fault is None:
+            raise
+        status = os.stat_result([0] * 10)
+    if not fault and not stat.S_ISREG(status.st_mode):
+        fault = cannot_be_read(OSError(errno.EINVAL, "not a regular file"))
     # A name need not be UTF-8; what the warehouse keeps must be.
     name = os.fsencode(path.relative_to(landing).as_posix()).decode(errors="backslashreplace")
     parts = name.split("/")
     source, table = (parts[0], parts[1]) if len(parts) > 2 else ("", "")
     folders = dict(part.split("=", 1) for part in parts[2:-1] if "=" in part)
-    modified_at = datetime.fromtimestamp(stat.st_mtime, UTC).replace(tzinfo=None)
-    return LandingFile(path, name, source, table, folders, stat.st_size, modified_at, _signature(stat))
+    return LandingFile(
+        path, name, source, table, folders, status.st_size, status.st_mtime, _signature(status), fault
+    )
 
 
-def _signature(stat: os.stat_result) -> str:
-    return f"{stat.st_size}:{stat.st_mtime_ns}:{stat.st_ctime_ns}:{stat.st_dev}:{stat.st_ino}"
+def _signature(status: os.stat_result) -> str:
+    return f"{status.st_size}:{status.st_mtime_ns}:{status.st_ctime_ns}:{status.st_dev}:{status.st_ino}"

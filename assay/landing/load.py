@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
+import os
 import re
-import stat
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,9 +14,9 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from assay.landing.declared import LandingTable, declared_tables
-from assay.landing.discover import LandingFile, discover
-from assay.landing.formats.rows import Tally, UnreadableFile, arrow_schema, verdict_columns
+from assay.landing.declared import DeclarationError, LandingTable, declared_tables
+from assay.landing.discover import FILE_CHANGED, LandingFile, UnreadableFile, cannot_be_read, discover
+from assay.landing.formats.rows import Tally, arrow_schema, line_limit, verdict_columns
 from assay.landing.names import folded
 from assay.landing.read import read_file
 from assay.landing.schema import expected, sightings
@@ -32,6 +31,8 @@ from assay.sql import quoted
 
 _BYTES_A_TRANSACTION = 256 << 20
 _ROWS_LOOKED_AT_OF_A_BATCH = 50
+_BYTES_LOOKED_AT = 128 << 20
+_CHARACTERS_OF_AN_ERROR = 1000
 
 # Files are told apart by path and content: the same path with other content is a new version.
 # landing.signatures spares reading a file again only to find that nothing changed.
@@ -64,20 +65,27 @@ create table if not exists landing.signatures (source_file varchar not null, sig
 
 @dataclass
 class _Version:
-    """A file as it is now: content, and what becomes of it."""
+    """A file as it is now: content, and what becomes of it; `fault` is why it is not to be read."""
 
     file: LandingFile
     content_sha256: str | None
     file_id: int
     number: int
     landed_at: datetime
+    fault: str | None = None
     error: str | None = None
     status: str = "loaded"
     tally: Tally = field(default_factory=Tally)
 
-    def fail(self, error: str) -> None:
+    def fail(self, error: str, status: str = "failed") -> None:
         """Say why it cannot be loaded; none of its lines counts."""
-        self.status, self.error, self.tally = "failed", error, Tally()
+        if len(error) > _CHARACTERS_OF_AN_ERROR:
+            error = f"{error[:_CHARACTERS_OF_AN_ERROR]}..."
+        self.status, self.error, self.tally = status, error, Tally()
+
+    def begin_anew(self) -> None:
+        """Forget what became of it in a transaction that came to nothing."""
+        self.status, self.error, self.tally = "loaded", None, Tally()
 
     @property
     def outcome(self) -> tuple[int, str, str | None]:
@@ -95,9 +103,9 @@ def load_new_files(
 ) -> None:
     """Bring `landing.files` and the tables of rows up to date with the files under `landing`.
 
-    A file is loaded whole or not at all. One that cannot be read is recorded with its error and tried again
-    on every run, since the remedy may lie outside the file. Rows and record are committed together, so a run
-    killed at any moment leaves files either loaded or yet to load.
+    A file is loaded whole or not at all. One that cannot be read, whatever the fault, stops no other: it is
+    recorded with its error and tried again on every run, since the remedy may lie outside the file. Rows and
+    record are committed together, so a run killed at any moment leaves files either loaded or yet to load.
 
     Args:
         connection: to the warehouse, with no transaction under way.
@@ -109,15 +117,18 @@ def load_new_files(
 
     Raises:
         LandingFolderMissing: there is no such folder.
-        DeclarationError: a landing table is declared wrongly.
+        DeclarationError: a landing table is declared wrongly, or a setting of the environment is.
     """
+    line_limit()
+    follow_links = _follow_links()
     connection.execute(_SCHEMA + expected.SCHEMA + sightings.SCHEMA)
     tables = declared_tables(models)
     for table in tables.values():
         _create_table(connection, table)
     take_accepted(connection, tables, loaded_at)
     loader = _Loader(connection, tables, run_id, loaded_at)
-    pending = [version for file in discover(landing) if (version := loader.version_to_load(file))]
+    files = discover(landing, follow_links=follow_links)
+    pending = [version for file in files if (version := loader.version_to_load(file))]
     loader.remember_touched()
     pending.sort(
         key=lambda version: (version.file.source, version.file.table, version.landed_at, version.file.name)
@@ -127,6 +138,13 @@ def load_new_files(
             loader.load(tables.get(place), batch)
             progress(f"{'/'.join(place) if all(place) else 'elsewhere'}: {_in_words(batch)}")
     loader.withdraw_others([version.file_id for version in pending if version.status != "loaded"])
+
+
+def _follow_links() -> bool:
+    setting = os.environ.get("ASSAY_LANDING_LINKS") or "refuse"
+    if setting not in ("follow", "refuse"):
+        raise DeclarationError(f"ASSAY_LANDING_LINKS is {setting!r}; it must be follow or refuse.")
+    return setting == "follow"
 
 
 def _in_words(versions: list[_Version]) -> str:
@@ -214,22 +232,23 @@ class _Loader:
         if self._signatures.get(file.name) == file.signature:
             return None
         known = self._known.get(file.name, {})
-        error = None
+        content = fault = None
         try:
-            content = _sha256(file.path)
-        except OSError as os_error:
-            content = None
-            error = f"Cannot be read ({os_error.strerror}): check its permissions and the disk."
+            content = _sha256(file)
+        except UnreadableFile as error:
+            fault = str(error)
+        except OSError as error:
+            fault = cannot_be_read(error)
         number, status, _ = known.get(content, (len(known.keys() - {None}) + 1, "new", None))
         if status == "loaded":
             self.touched.append(file)
             return None
+        landed_at = self._loaded_at
         try:
             landed_at = file.landed_at
-        except ValueError:
-            landed_at = file.modified_at
-            error = error or "The folder's landed_at is no time: name it landed_at=YYYY-MM-DDTHH-MM-SS."
-        return _Version(file, content, _file_id(file.name, content), number, landed_at, error)
+        except UnreadableFile as error:
+            fault = fault or str(error)
+        return _Version(file, content, _file_id(file.name, content), number, landed_at, fault)
 
     def remember_touched(self) -> None:
         """Note the signatures of files whose content is in the warehouse, whatever their time stamp."""
@@ -247,44 +266,76 @@ class _Loader:
         )
 
     def load(self, table: LandingTable | None, versions: list[_Version]) -> None:
-        """Load the files of one landing table (None: of a folder nobody declared) in one transaction."""
+        """Load the files of one landing table (None: of a folder nobody declared).
+
+        In one transaction; where that comes to nothing, in one for each half, so that in the end the file at
+        fault is alone.
+        """
+        try:
+            self._load_together(table, versions)
+        except duckdb.InterruptException:
+            raise
+        except Exception as error:
+            for version in versions:
+                version.begin_anew()
+            if table:
+                self._expected.pop(table.relation, None)
+            if len(versions) > 1:
+                half = len(versions) // 2
+                self.load(table, versions[:half])
+                self.load(table, versions[half:])
+            elif versions[0].fault:
+                raise
+            else:
+                # The error itself may quote the file.
+                versions[0].fault = f"Cannot be loaded ({type(error).__name__}): send the file again."
+                self.load(table, versions)
+
+    def _load_together(self, table: LandingTable | None, versions: list[_Version]) -> None:
         self._connection.begin()
         try:
-            if table is None:
-                for version in versions:
-                    version.status, version.error = "unknown_table", _unknown_table(version.file)
-            else:
-                sample: list[pa.RecordBatch] = []
-                batches = pa.RecordBatchReader.from_batches(
-                    arrow_schema(table), _rows(table, versions, sample)
-                )
-                self._connection.register("landed_batches", batches)
-                self._connection.execute(
-                    f"insert into landing.{quoted(table.relation)} by name select * from landed_batches"
-                )
-                self._connection.unregister("landed_batches")
-                self._look_at_schema(table, versions, sample)
-                failed = [version.file_id for version in versions if version.status == "failed"]
-                if failed:
-                    self._connection.execute(
-                        f"delete from landing.{quoted(table.relation)} where list_contains(?, file_id)",
-                        [failed],
-                    )
+            for version in versions:
+                if version.fault:
+                    version.fail(version.fault)
+                elif table is None:
+                    version.fail(_unknown_table(version.file), "unknown_table")
+            if table and (readable := [version for version in versions if not version.fault]):
+                self._insert(table, readable)
             self._record(versions)
             self._connection.commit()
         except BaseException:
             self._connection.rollback()
             raise
 
+    def _insert(self, table: LandingTable, versions: list[_Version]) -> None:
+        rows = _Rows(table, versions)
+        self._connection.register(
+            "landed_batches", pa.RecordBatchReader.from_batches(arrow_schema(table), rows.batches())
+        )
+        try:
+            self._connection.execute(
+                f"insert into landing.{quoted(table.relation)} by name select * from landed_batches"
+            )
+        finally:
+            self._connection.unregister("landed_batches")
+            if rows.ended_by:
+                raise rows.ended_by
+        self._look_at_schema(table, versions, rows.sample)
+        failed = [version.file_id for version in versions if version.status == "failed"]
+        if failed:
+            self._connection.execute(
+                f"delete from landing.{quoted(table.relation)} where list_contains(?, file_id)", [failed]
+            )
+
     def _look_at_schema(
-        self, table: LandingTable, versions: list[_Version], sample: list[pa.RecordBatch]
+        self, table: LandingTable, versions: list[_Version], sample: list[pa.RecordBatch] | None
     ) -> None:
         """Find, deal with and write down how files differ from what is declared."""
         files = {version.file_id: version for version in versions if version.status == "loaded"}
         if table.relation not in self._expected:
             self._expected[table.relation] = Expected(self._connection, table)
         expectation = self._expected[table.relation]
-        if needs_all_rows(table):
+        if sample is None or needs_all_rows(table):
             rows = landed_rows(table, files)
         else:
             rows = "looked_at"
@@ -365,29 +416,44 @@ class _Loader:
         self._connection.unregister("replacement_rows")
 
 
-def _rows(
-    table: LandingTable, versions: list[_Version], sample: list[pa.RecordBatch]
-) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of all files, and note some of them in `sample`.
+class _Rows:
+    """The rows of files, one file after the other, of which some are noted in `sample`.
 
-    The caller takes out again those of a file that turns out unreadable.
+    `sample` is None where it would grow too large. `ended_by` is what ended the process while rows were read,
+    which DuckDB would pass on as an error of its own.
     """
-    for version in versions:
-        try:
-            if version.error:
-                raise UnreadableFile(version.error)
-            for batch in read_file(version.file, table, version.file_id, version.tally):
-                sample.append(_some_rows(batch))
-                yield batch
-            if version.file.has_changed():
-                raise UnreadableFile("The file changed while it was being read: the next run loads it.")
-        except UnreadableFile as error:
-            version.fail(str(error))
 
+    def __init__(self, table: LandingTable, versions: list[_Version]) -> None:
+        self._table = table
+        self._versions = versions
+        self.sample: list[pa.RecordBatch] | None = []
+        self._sampled = 0
+        self.ended_by: BaseException | None = None
 
-def _some_rows(batch: pa.RecordBatch) -> pa.RecordBatch:
-    every = -(-batch.num_rows // _ROWS_LOOKED_AT_OF_A_BATCH)
-    return batch if every <= 1 else batch.take(pa.array(range(0, batch.num_rows, every)))
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Yield the rows. The caller takes out again those of a file that turns out unreadable."""
+        for version in self._versions:
+            try:
+                for batch in read_file(version.file, self._table, version.file_id, version.tally):
+                    self._note(batch)
+                    yield batch
+                if version.file.has_changed():
+                    raise UnreadableFile(FILE_CHANGED)
+            except UnreadableFile as error:
+                version.fail(str(error))
+            except (KeyboardInterrupt, SystemExit) as end:
+                self.ended_by = end
+                raise
+
+    def _note(self, batch: pa.RecordBatch) -> None:
+        if self.sample is None:
+            return
+        every = max(1, -(-batch.num_rows // _ROWS_LOOKED_AT_OF_A_BATCH))
+        some = batch.take(pa.array(range(0, batch.num_rows, every))) if every > 1 else batch
+        self.sample.append(some)
+        self._sampled += some.nbytes
+        if self._sampled > _BYTES_LOOKED_AT:
+            self.sample = None
 
 
 def _refusal(table: LandingTable, changes: Iterable[Change]) -> str:
@@ -407,11 +473,8 @@ def _unknown_table(file: LandingFile) -> str:
     )
 
 
-def _sha256(path: Path) -> str:
-    # Opening a pipe would wait for its writer.
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise OSError(errno.EINVAL, "not a regular file")
-    with path.open("rb") as stream:
+def _sha256(file: LandingFile) -> str:
+    with file.open() as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 

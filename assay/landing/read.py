@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import gzip
+import shutil
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BufferedReader
+from tempfile import TemporaryFile
+from typing import cast
 
-import duckdb
 import pyarrow as pa
 
 from assay.landing.declared import LandingTable
-from assay.landing.discover import LandingFile
+from assay.landing.discover import LandingFile, UnreadableFile, cannot_be_read
 from assay.landing.formats.delimited import read_csv
 from assay.landing.formats.json_lines import read_jsonl
 from assay.landing.formats.parquet import read_parquet
-from assay.landing.formats.rows import Tally, UnreadableFile
+from assay.landing.formats.rows import Tally
 
 _READERS = {
     ("csv", ".csv"): read_csv,
@@ -30,7 +34,8 @@ def read_file(file: LandingFile, table: LandingTable, file_id: int, tally: Tally
     """Yield the rows of `file` in the shape of `arrow_schema(table)`, filling in `tally` on the way.
 
     Raises:
-        UnreadableFile: missing columns, a wrong delimiter or ending, a broken archive, no permission.
+        UnreadableFile: whatever the fault: missing columns, a wrong delimiter or ending, a broken archive, no
+            permission, too little memory.
     """
     suffixes = [suffix.lower() for suffix in file.path.suffixes]
     is_gzip = bool(suffixes) and suffixes[-1] == ".gz"
@@ -43,15 +48,39 @@ def read_file(file: LandingFile, table: LandingTable, file_id: int, tally: Tally
             f"{', '.join(wanted)} (or the same with .gz): rename the file or send it in one of these."
         )
     try:
-        with gzip.open(file.path) if is_gzip else file.path.open("rb") as stream:
-            yield from reader(stream, file, table, file_id, tally)
+        with file.open() as stream, _unpacked(stream, is_gzip, ending) as plain:
+            yield from reader(plain, file, table, file_id, tally)
     except EOFError as error:
         raise UnreadableFile("The .gz ends before its data does: send the file again, whole.") from error
     except (gzip.BadGzipFile, zlib.error) as error:
-        raise UnreadableFile(f"The .gz is damaged ({error}): send the file again.") from error
-    except (pa.ArrowException, duckdb.Error, ValueError) as error:
-        raise UnreadableFile(f"Not Parquet that can be read ({error}): send the file again.") from error
-    except OSError as error:
-        raise UnreadableFile(
-            f"Cannot be read ({error.strerror or error}): check its permissions and the disk."
-        ) from error
+        # What stands behind the colon or in brackets may be a part of the file.
+        what = str(error).partition(" (")[0]
+        raise UnreadableFile(f"The .gz is damaged ({what}): send the file again.") from error
+    except UnreadableFile:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise UnreadableFile(cannot_be_read(error)) from error
+        # The error itself may quote the file.
+        name = type(error).__name__
+        if reader is read_parquet:
+            message = f"Not Parquet that can be read ({name}): send the file again, or in another format."
+        else:
+            message = f"Cannot be read ({name}): send the file again."
+        raise UnreadableFile(message) from error
+
+
+@contextmanager
+def _unpacked(stream: BufferedReader, is_gzip: bool, ending: str) -> Iterator[BufferedReader]:
+    """Unpack a file as it is read; Parquet, which is read from its end, into a file without a name."""
+    if not is_gzip:
+        yield stream
+        return
+    with gzip.open(stream) as unpacked, cast(BufferedReader, BufferedReader(unpacked)) as plain:
+        if ending != ".parquet":
+            yield plain
+            return
+        with TemporaryFile() as whole:
+            shutil.copyfileobj(plain, whole)
+            whole.seek(0)
+            yield cast(BufferedReader, whole)

@@ -11,8 +11,8 @@ from itertools import repeat
 import pyarrow as pa
 
 from assay.landing.declared import LandingTable
-from assay.landing.discover import LandingFile
-from assay.landing.formats.rows import Tally, UnreadableFile, arrow_schema
+from assay.landing.discover import LandingFile, UnreadableFile
+from assay.landing.formats.rows import Tally, arrow_schema
 from assay.landing.names import folded
 
 ROWS_A_BATCH = 50_000
@@ -34,12 +34,7 @@ def check_header(
     Raises:
         UnreadableFile: a column is named twice, the delimiter is no comma, or no column is one declared.
     """
-    twice = sorted(name for name, count in Counter(header).items() if count > 1)
-    if twice:
-        raise UnreadableFile(
-            f"The header names {', '.join(name or 'an empty name' for name in twice)} twice: "
-            "send the file with each column once."
-        )
+    check_names(header)
     names = _as_declared(header, table)
     tally.lost_columns = [
         name
@@ -50,11 +45,26 @@ def check_header(
     if tally.lost_columns:
         check_delimiter(header, line, table)
         if not set(names) & set(table.columns):
+            # What it has instead may be a row of data, which no message is to quote.
             raise UnreadableFile(
-                f"The header has none of the columns declared (it has {', '.join(header)}): "
+                "The header has none of the columns declared: "
                 f"send the file with {', '.join(tally.lost_columns)}."
             )
     return names
+
+
+def check_names(header: Sequence[str]) -> None:
+    """Check that columns have names of their own.
+
+    Raises:
+        UnreadableFile: a column is named twice.
+    """
+    twice = sorted(name for name, times in Counter(header).items() if times > 1)
+    if twice:
+        raise UnreadableFile(
+            f"The header names {', '.join(name or 'an empty name' for name in twice)} twice: "
+            "send the file with each column once."
+        )
 
 
 def _as_declared(header: list[str], table: LandingTable) -> list[str]:
@@ -79,7 +89,10 @@ def _as_declared(header: list[str], table: LandingTable) -> list[str]:
 def check_delimiter(header: list[str], line: str, table: LandingTable) -> None:
     """Say so where another delimiter than the comma would make more of the header's line."""
     for delimiter, plural in _DELIMITERS.items():
-        names = [name.strip() for name in next(csv.reader([line], delimiter=delimiter), [])]
+        try:
+            names = [name.strip() for name in next(csv.reader([line], delimiter=delimiter), [])]
+        except csv.Error:
+            continue
         if len(set(names) & set(table.columns)) > len(set(header) & set(table.columns)) or (
             len(header) == 1 and len(names) > 1
         ):

@@ -5,16 +5,20 @@ from __future__ import annotations
 import csv
 from collections import deque
 from collections.abc import Iterator
+from io import BufferedReader
 
 import pyarrow as pa
 
 from assay.landing.declared import LandingTable
-from assay.landing.discover import LandingFile
+from assay.landing.discover import LandingFile, UnreadableFile
 from assay.landing.formats.columns import ROWS_A_BATCH, batch_builder, check_delimiter, check_header
-from assay.landing.formats.rows import Stream, Tally, UnreadableFile, decode, skip_byte_order_mark
+from assay.landing.formats.rows import Tally, decode, line_limit, skip_byte_order_mark, too_long
 
-_CHARACTERS_A_BATCH = 64 << 20
+_CHARACTERS_A_BATCH = 16 << 20
 _CHARACTERS_IN_QUOTES = 1 << 20
+# Lines may be made so that each opens quotes anew: what is read again must stay in proportion to the file.
+_CHARACTERS_AGAIN = 256 << 20
+_TIMES_AGAIN = 4
 
 # The limit is the whole process's, and others set it: _Lines has one of its own.
 csv.field_size_limit((1 << 31) - 1)
@@ -23,11 +27,14 @@ csv.field_size_limit((1 << 31) - 1)
 class _Lines:
     """Lines for csv.reader, which remember those the present record took, and can be given back."""
 
-    def __init__(self, stream: Stream) -> None:
+    def __init__(self, stream: BufferedReader) -> None:
         #: Characters read of the file so far.
         self.characters = 0
         self._swallowed = 0
         self._stream = stream
+        self._limit = line_limit()
+        self._read = 0
+        self._given_back = 0
         self._pending: deque[tuple[str, str | None]] = deque()
         self.taken: list[tuple[str, str | None]] = []
 
@@ -45,23 +52,32 @@ class _Lines:
         if self._pending:
             line = self._pending.popleft()
         else:
-            line = decode(next(self._stream))
+            raw = self._stream.readline(self._limit + 2)
+            if not raw:
+                raise StopIteration
+            self._read += 1
+            if len(raw) - raw.endswith(b"\n") > self._limit:
+                raise too_long(self._read)
+            line = decode(raw)
             self.characters += len(line[0])
         self.taken.append(line)
         return line[0]
 
     def give_back_all_but_first(self) -> None:
+        self._given_back += sum(len(line) for line, _ in self.taken[1:])
+        if self._given_back > _CHARACTERS_AGAIN + _TIMES_AGAIN * self.characters:
+            raise UnreadableFile("Too many lines have a quote that is not closed: send the file again.")
         self._pending.extendleft(reversed(self.taken[1:]))
         del self.taken[1:]
 
 
 def read_csv(
-    stream: Stream, file: LandingFile, table: LandingTable, file_id: int, tally: Tally
+    stream: BufferedReader, file: LandingFile, table: LandingTable, file_id: int, tally: Tally
 ) -> Iterator[pa.RecordBatch]:
     """Yield the rows of a CSV file; a line that is not of its shape is kept whole, with the reason.
 
     Raises:
-        UnreadableFile: the header does not fit the table.
+        UnreadableFile: the header does not fit the table, or a line is too long.
     """
     skip_byte_order_mark(stream)
     lines = _Lines(stream)
@@ -121,8 +137,19 @@ def _read_header(lines: _Lines, table: LandingTable, tally: Tally) -> list[str]:
         else:
             return []
     except csv.Error as error:
-        check_delimiter([], lines.taken[0][0], table)
+        _check_encoding(lines)
+        first = lines.taken[0][0]
+        if "\r" in first.removesuffix("\n").removesuffix("\r"):
+            raise UnreadableFile(
+                "The header is not CSV (it has a carriage return in it): "
+                "send the file again with lines that end in LF or CRLF."
+            ) from error
+        check_delimiter([], first, table)
         raise UnreadableFile(f"The header is not CSV ({error}): send the file again.") from error
+    _check_encoding(lines)
+    return [name.strip() for name in header]
+
+
+def _check_encoding(lines: _Lines) -> None:
     if undecodable := next((reason for _, reason in lines.taken if reason), None):
         raise UnreadableFile(f"The header is {undecodable}.")
-    return [name.strip() for name in header]

@@ -2,68 +2,133 @@
 
 from __future__ import annotations
 
-import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from io import BufferedReader
+from math import isfinite
+from typing import Any
 
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
+from duckdb.sqltypes import DuckDBPyType
 
 from assay.landing.declared import LandingTable
 from assay.landing.discover import LandingFile
-from assay.landing.formats.columns import ROWS_A_BATCH, batch_builder, check_header
+from assay.landing.formats.columns import ROWS_A_BATCH, batch_builder, check_header, check_names
 from assay.landing.formats.json_lines import jsonl_batch
-from assay.landing.formats.rows import Stream, Tally, arrow_schema
+from assay.landing.formats.rows import Tally, arrow_schema, line_limit, too_long
+from assay.sql import quoted
+
+_BYTES_A_BATCH = 64 << 20
+_MEMORY = "1GB"
+# What JSON holds as it is; all else becomes text.
+_INTEGERS = ("tinyint", "smallint", "integer", "bigint", "utinyint", "usmallint", "uinteger", "ubigint")
+_PLAIN = {*_INTEGERS, "boolean", "varchar", "float", "double"}
+_NESTED = {"struct", "map", "list", "array"}
 
 
 def read_parquet(
-    stream: Stream, file: LandingFile, table: LandingTable, file_id: int, tally: Tally
+    stream: BufferedReader, file: LandingFile, table: LandingTable, file_id: int, tally: Tally
 ) -> Iterator[pa.RecordBatch]:
-    """Parquet has no lines: each row counts as one. Values become text as DuckDB would write them."""
-    source = stream if file.path.suffix.lower() != ".gz" else io.BytesIO(stream.read())
-    parquet = pq.ParquetFile(source)
-    header = parquet.schema_arrow.names
-    if table.format == "csv":
+    """Yield the rows of a Parquet file, each of which counts as a line.
+
+    Raises:
+        UnreadableFile: the columns do not fit the table, or a row is too long.
+    """
+    parquet = pq.ParquetFile(stream)
+    header, limit = parquet.schema_arrow.names, line_limit()
+    is_csv = table.format == "csv"
+    if is_csv:
         header = check_header(header, "", file, table, tally)
-    build = batch_builder(header, file, table, file_id, tally) if table.format == "csv" else None
-    for batch in parquet.iter_batches(ROWS_A_BATCH):
+    else:
+        check_names(header)
+    build = batch_builder(header, file, table, file_id, tally)
+    for batch in parquet.iter_batches(_rows_a_batch(parquet.metadata)):
         first = tally.lines + 1
-        tally.lines += batch.num_rows
-        if build:
-            records = [list(record) for record in zip(*_as_text(batch), strict=True)]
+        texts = _as_text(batch, all_text=is_csv)
+        if is_csv:
+            records = [list(record) for record in zip(*(column.to_pylist() for column in texts), strict=True)]
+            _check_lengths(first, (sum(map(len, filter(None, record))) for record in records), limit)
+            tally.lines += len(records)
             tally.row_lines += len(records)
             yield build(list(range(first, first + len(records))), records, [])
         else:
-            rows = _without_nanoseconds(batch).to_pylist()
-            documents = b"\n".join(json.dumps(row, default=str).encode() for row in rows)
-            tally.lines = first - 1
-            yield from jsonl_batch(documents, arrow_schema(table), file_id, tally)
+            documents = [
+                _document(row) for row in texts.rename_columns(header).to_pylist(maps_as_pydicts="strict")
+            ]
+            _check_lengths(first, map(len, documents), limit)
+            yield from jsonl_batch(b"\n".join(documents), arrow_schema(table), file_id, tally)
 
 
-def _without_nanoseconds(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Make texts of times that Python's own cannot hold: whether pandas is there must make no difference."""
-    return pa.RecordBatch.from_arrays(
-        [
-            column.cast(pa.string())
-            if (pa.types.is_timestamp(column.type) or pa.types.is_time64(column.type))
-            and column.type.unit == "ns"
-            else column
-            for column in batch.columns
-        ],
-        batch.schema.names,
-    )
+def _rows_a_batch(metadata: pq.FileMetaData) -> int:
+    """Return how many rows are held at a time: fewer where they are longer."""
+    groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
+    longest = max((group.total_byte_size // max(group.num_rows, 1) for group in groups), default=0)
+    return max(1, min(ROWS_A_BATCH, _BYTES_A_BATCH // max(longest, 1)))
 
 
-def _as_text(batch: pa.RecordBatch) -> list[list[str | None]]:
-    """Return the columns of a batch as text; lists and structs become JSON."""
+def _check_lengths(first: int, lengths: Iterable[int], limit: int) -> None:
+    for number, length in enumerate(lengths, first):
+        if length > limit:
+            raise too_long(number)
+
+
+def _as_text(batch: pa.RecordBatch, *, all_text: bool) -> pa.Table:
+    """Return the columns of a batch with text in place of what JSON cannot hold exactly.
+
+    Args:
+        batch: of any columns; those of the result are called column_0, column_1, ....
+        all_text: whether all columns are to be text, nested ones as JSON.
+    """
     names = [f"column_{index}" for index in range(batch.num_columns)]
-    values = ", ".join(
-        f"to_json({name})::varchar" if pa.types.is_nested(column.type) else f"{name}::varchar"
-        for name, column in zip(names, batch.columns, strict=True)
-    )
-    with duckdb.connect() as connection:
+    with duckdb.connect(config={"memory_limit": _MEMORY}) as connection:
         connection.execute("set TimeZone = 'UTC'")
-        connection.register("batch", pa.Table.from_arrays(batch.columns, names))
-        text = connection.sql(f"select {values} from batch").to_arrow_table()
-    return [column.to_pylist() for column in text.columns]
+        connection.register(
+            "batch", pa.Table.from_arrays(list(map(_without_nanoseconds, batch.columns)), names)
+        )
+        values = []
+        for name, each in zip(names, connection.sql("from batch").types, strict=True):
+            value = (
+                f"{name}::{_exact_type(each)}" if each.id in _NESTED or not all_text else f"{name}::varchar"
+            )
+            values.append(f"to_json({value})::varchar" if each.id in _NESTED and all_text else value)
+        listed = ", ".join(f"{value} as {name}" for name, value in zip(names, values, strict=True))
+        return connection.sql(f"select {listed} from batch").to_arrow_table()
+
+
+def _exact_type(found: DuckDBPyType) -> str:
+    """Return the type with text in place of all that JSON would round or has not."""
+    if found.id not in _NESTED:
+        return found.id if found.id in _PLAIN else "varchar"
+    inner = {name: each for name, each in found.children if isinstance(each, DuckDBPyType)}
+    if found.id == "struct":
+        return f"struct({', '.join(f'{quoted(name)} {_exact_type(each)}' for name, each in inner.items())})"
+    if found.id == "map":
+        return f"map(varchar, {_exact_type(inner['value'])})"
+    return f"{_exact_type(inner['child'])}[]"
+
+
+def _without_nanoseconds(column: pa.Array) -> pa.Array:
+    """Return durations as DuckDB has them.
+
+    Raises:
+        pyarrow.ArrowInvalid: one would lose nanoseconds.
+    """
+    return column.cast(pa.duration("us")) if pa.types.is_duration(column.type) else column
+
+
+def _document(row: dict[str, Any]) -> bytes:
+    try:
+        return json.dumps(row, allow_nan=False).encode()
+    except ValueError:
+        return json.dumps(_finite(row)).encode()
+
+
+def _finite(value: Any) -> Any:
+    """Return a value with text in place of the numbers that JSON has not."""
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_finite(each) for each in value]
+    return str(value) if isinstance(value, float) and not isfinite(value) else value

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import codecs
-import gzip
-import io
+import os
 from dataclasses import dataclass, field
+from io import BufferedReader
 
 import pyarrow as pa
 
-from assay.landing.declared import LandingTable
+from assay.landing.declared import DeclarationError, LandingTable
+from assay.landing.discover import UnreadableFile
 
-Stream = io.BufferedReader | gzip.GzipFile
 NOT_UTF8 = "not UTF-8: send the file again in UTF-8"
-
-
-class UnreadableFile(Exception):
-    """A file that cannot be read whole, so none of it is loaded; the message says what to do."""
+_LINE_MB = "ASSAY_LANDING_LINE_MB"
 
 
 @dataclass
@@ -62,7 +59,29 @@ def decode(raw: bytes) -> tuple[str, str | None]:
         return raw.decode(errors="backslashreplace"), NOT_UTF8
 
 
-def skip_byte_order_mark(stream: Stream) -> None:
+def line_limit() -> int:
+    """Return how many bytes a line may have, or a row of Parquet as text.
+
+    Raises:
+        DeclarationError: the environment says something else than a number of megabytes.
+    """
+    megabytes = os.environ.get(_LINE_MB) or "64"
+    if not megabytes.isascii() or not megabytes.isdigit() or not int(megabytes):
+        raise DeclarationError(
+            f"{_LINE_MB} is {megabytes!r}; it must be a whole number of megabytes, from 1."
+        )
+    return int(megabytes) << 20
+
+
+def too_long(number: int) -> UnreadableFile:
+    """Say that a line, by its number, is longer than lines may be."""
+    return UnreadableFile(
+        f"Line {number} is longer than {line_limit() >> 20} MB: send the file in shorter lines, "
+        f"or allow longer ones with {_LINE_MB}."
+    )
+
+
+def skip_byte_order_mark(stream: BufferedReader) -> None:
     """Move a stream at its start past the mark that some editors write there."""
     if stream.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
         stream.seek(0)
