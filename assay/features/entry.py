@@ -47,9 +47,9 @@ def find_entry(text: str, model: str) -> Entry:
     """Find a model's entry in a YAML file; an empty one, behind the others, where it has none."""
     lines = text.splitlines(keepends=True)
     entries = _value(yaml.compose(text, Loader=yaml.SafeLoader), "models")
-    items = entries.value if entries else []
+    items = entries.value if isinstance(entries, yaml.SequenceNode) else []
     starts = [item.start_mark.line for item in items]
-    end = entries.end_mark.line if entries else len(lines)
+    end = entries.end_mark.line if items else len(lines)
     for item, first, next_start in zip(items, starts, [*starts, end][1:], strict=True):
         name = _value(item, "name")
         if name is None or name.value != model:
@@ -62,7 +62,7 @@ def find_entry(text: str, model: str) -> Entry:
         }
         return Entry(first, last, items[0].start_mark.column - _INDENT, parts)
     indent = items[0].start_mark.column - _INDENT if items else _INDENT
-    last = _without_tail(lines, 0, end)
+    last = _without_tail(lines, 0, end) if items else end
     return Entry(last, last, indent, {})
 
 

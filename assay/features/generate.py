@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,8 @@ class Generated:
 
     def save(self) -> Path:
         """Put the entry into its file, in place of the old one or behind the others, and return the file."""
-        lines = _read(self.file).splitlines(keepends=True) or ["models:\n"]
-        place = slice(max(self.place.first, 1), max(self.place.last, 1))
+        lines = _read(self.file).splitlines(keepends=True)
+        place = slice(self.place.first, self.place.last)
         stands_alone = self.place.parts or lines[place.start - 1 :] == ["models:\n"]
         lines[place] = [self.entry] if stands_alone else ["\n", self.entry]
         self.file.write_text("".join(lines))
@@ -77,8 +78,10 @@ def _yaml_file(model: Any) -> Path:
 
 
 def _read(file: Path) -> str:
+    """Return what the file says, with a key for models at its end where it has none."""
     text = file.read_text() if file.exists() else ""
-    return text if text.endswith("\n") or not text else f"{text}\n"
+    text = text if text.endswith("\n") or not text else f"{text}\n"
+    return text if re.search("^models:", text, re.MULTILINE) else f"{text}models:\n"
 
 
 def _description(column: str, model: Any, project: Project) -> str:

@@ -75,11 +75,9 @@ def declared_tables(models: Path) -> dict[tuple[str, str], LandingTable]:
     """
     tables = {}
     for path in sorted([*models.rglob("*.yml"), *models.rglob("*.yaml")]):
-        text = path.read_text(encoding="utf-8")
-        # Most declare none, and reading YAML takes longer than landing a small file.
-        for source in yaml.safe_load(text).get("sources") or [] if "sources:" in text else []:
-            for table in source.get("tables") or []:
-                landing = table.get("config", {}).get("meta", {}).get("landing")
+        for source in _mappings(_sources(path)):
+            for table in _mappings(source.get("tables")):
+                landing = _inner(table, "config", "meta", "landing")
                 if landing:
                     declared = _landing_table(path, source, table, landing)
                     tables[declared.source, declared.name] = declared
@@ -98,10 +96,40 @@ def _refuse_shared_relations(tables: Iterable[LandingTable]) -> None:
             )
 
 
-def _landing_table(
-    path: Path, source: dict[str, Any], table: dict[str, Any], landing: dict[str, Any]
-) -> LandingTable:
-    where = f"{path}: {source['name']}.{table['name']}"
+def _sources(path: Path) -> Any:
+    """Return what a YAML file says under `sources`, whatever it is.
+
+    Raises:
+        DeclarationError: it cannot be read, or is no YAML.
+    """
+    # A folder may be called so, and editors put links there that lead nowhere.
+    if not path.is_file():
+        return None
+    try:
+        text = path.read_text(encoding="utf-8")
+        # Most declare none, and reading YAML takes longer than landing a small file.
+        content = yaml.safe_load(text) if "sources" in text else None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise DeclarationError(f"{path} cannot be read as YAML: {error}") from error
+    return content.get("sources") if isinstance(content, dict) else None
+
+
+def _mappings(declared: Any) -> list[dict[str, Any]]:
+    """Return the mappings of a list; what else stands there is for dbt to refuse."""
+    return [each for each in declared if isinstance(each, dict)] if isinstance(declared, list) else []
+
+
+def _inner(declared: Any, *keys: str) -> Any:
+    """Return what stands under keys in one another, None where one is not there or holds nothing."""
+    for key in keys:
+        declared = declared.get(key) if isinstance(declared, dict) else None
+    return declared
+
+
+def _landing_table(path: Path, source: dict[str, Any], table: dict[str, Any], landing: Any) -> LandingTable:
+    where = f"{path}: {source.get('name')}.{table.get('name')}"
+    if not isinstance(landing, dict):
+        raise DeclarationError(f"{where}: landing is {landing!r}; it must be a mapping with a format.")
     if landing.get("format") not in ("csv", "jsonl"):
         raise DeclarationError(
             f"{where}: landing.format is {landing.get('format')!r}; it must be csv or jsonl."
@@ -192,5 +220,5 @@ def _one_of(words: Iterable[str]) -> str:
 
 
 def _owner(declared: dict[str, Any]) -> str | None:
-    owner = ((declared.get("config") or {}).get("meta") or {}).get("owner")
+    owner = _inner(declared, "config", "meta", "owner")
     return str(owner) if owner else None

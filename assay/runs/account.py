@@ -45,12 +45,18 @@ class Rejects:
 
 
 @dataclass(frozen=True)
-class TroubledFile:
-    """A file in the landing zone that is not loaded, and why."""
+class TroubledFiles:
+    """Files of one table in the landing zone that are not loaded for one reason; the first is named."""
 
     source_file: str
     status: str
     error: str
+    files: int
+
+    @property
+    def named(self) -> str:
+        """The first file, and how many there are beside it."""
+        return f"{self.source_file} and {self.files - 1:,} more" if self.files > 1 else self.source_file
 
 
 @dataclass(frozen=True)
@@ -60,9 +66,14 @@ class Account:
     landed: list[LandedTable] = field(default_factory=list)
     checked: list[CheckedTable] = field(default_factory=list)
     rejects: list[Rejects] = field(default_factory=list)
-    troubled: list[TroubledFile] = field(default_factory=list)
+    troubled: list[TroubledFiles] = field(default_factory=list)
     changed_files: list[str] = field(default_factory=list)
     schema_changes: list[SchemaChange] = field(default_factory=list)
+
+    @property
+    def files_not_loaded(self) -> int:
+        """How many files are not loaded, for whatever reason."""
+        return sum(each.files for each in self.troubled)
 
 
 def read_account(warehouse: Path, run_id: str) -> Account:
@@ -163,16 +174,17 @@ def _rejects(connection: duckdb.DuckDBPyConnection, name: str) -> list[Rejects]:
     return [Rejects(name.removesuffix(_CHECKED), *row) for row in rows]
 
 
-def _troubled(connection: duckdb.DuckDBPyConnection) -> list[TroubledFile]:
+def _troubled(connection: duckdb.DuckDBPyConnection) -> list[TroubledFiles]:
     rows = connection.execute(
         """
-        select source_file, status, error
+        select min(source_file), status, error, count(*)
         from landing.files
         where status in ('failed', 'unknown_table')
-        order by source_file
+        group by source_name, table_name, status, error
+        order by min(source_file)
         """
     ).fetchall()
-    return [TroubledFile(*row) for row in rows]
+    return [TroubledFiles(*row) for row in rows]
 
 
 def _changed(connection: duckdb.DuckDBPyConnection, run_id: str) -> list[str]:

@@ -229,7 +229,7 @@ def _conclude(options: Options, places: Places, run: Run, outcome: DbtOutcome) -
     report.failed = bool(verdict.failures)
     if options.strict and account.troubled:
         report.failed = True
-        report.withheld = f"{len(account.troubled)} files are not loaded, and --strict was given"
+        report.withheld = f"{account.files_not_loaded} files are not loaded, and --strict was given"
     elif options.select:
         report.withheld = (
             "--select builds a part, which may leave gold half-checked; build without it to publish"
@@ -250,8 +250,8 @@ def _conclude(options: Options, places: Places, run: Run, outcome: DbtOutcome) -
             ", ".join(sorted(stopped)) if stopped else "nothing of gold"
         )
     elif run.message is None and account.troubled:
-        run.message = f"{len(account.troubled)} landed files could not be loaded: " + ", ".join(
-            file.source_file for file in account.troubled[:_FILES_NAMED]
+        run.message = f"{account.files_not_loaded} landed files could not be loaded: " + ", ".join(
+            each.named for each in account.troubled[:_FILES_NAMED]
         )
     return report
 

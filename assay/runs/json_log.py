@@ -101,8 +101,8 @@ class JsonLog:
             self._write("landed", **asdict(source))
         for reject in account.rejects:
             self._write("rejected", **asdict(reject))
-        for file in account.troubled:
-            self._write("file_not_loaded", "warning", **asdict(file))
+        for files in account.troubled:
+            self._write("file_not_loaded", "warning", **asdict(files))
         for change in account.schema_changes:
             if change.state == "open":
                 self._write("schema_change", "warning", **asdict(change))

@@ -128,9 +128,9 @@ def _rejects_table(rejects: Iterable[Rejects]) -> Table:
 def _print_files(account: Account, console: Console) -> None:
     if account.troubled:
         console.print()
-        line(console, f"Files not loaded: {len(account.troubled)}")
-        for file in account.troubled[:_FILES_LISTED]:
-            line(console, f"  {file.source_file} ({file.status}): {file.error}")
+        line(console, f"Files not loaded: {account.files_not_loaded}")
+        for files in account.troubled[:_FILES_LISTED]:
+            line(console, f"  {files.named} ({files.status}): {files.error}")
         _more(console, len(account.troubled))
     if account.changed_files:
         console.print()

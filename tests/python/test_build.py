@@ -122,8 +122,9 @@ def test_files_that_cannot_be_loaded_are_listed_and_stop_a_strict_build(project:
     lax = project.assay("build")
     assert lax.exit_code == 0
     assert "Files not loaded: 22" in lax.stdout
-    assert "erp/invoices/00.csv (unknown_table): No landing table erp/invoices is declared" in lax.stdout
-    assert "and 2 more" in lax.stdout
+    told = "erp/invoices/00.csv and 21 more (unknown_table): No landing table erp/invoices is declared"
+    assert told in lax.stdout
+    assert lax.stdout.count("erp/invoices/") == 1
     assert gold(project) == [(17, 5)]
 
 

@@ -23,7 +23,8 @@ from warehouse import Warehouse
 
 from assay.cli import app
 from assay.features.columns import description_of
-from assay.features.generate import generate
+from assay.features.entry import find_entry
+from assay.features.generate import Generated, _read, generate
 from assay.features.project import Project
 from assay.runs.publish import publish
 
@@ -174,6 +175,17 @@ def test_a_view_without_any_yaml_gets_all_of_it(checkout: Checkout) -> None:
         "product_id",
     ]
     assert list(entries(checkout.yaml.read_text())) == ["ftr_customer__affinity"]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "# models to come\n", "version: 2", "models:\n", "# models:\nmodels:\n"]
+)
+def test_a_file_that_names_no_model_gets_the_entry_all_the_same(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "_features__models.yml"
+    file.write_text(text)
+    Generated("  - name: a\n", 0, file, find_entry(_read(file), "a")).save()
+    assert file.read_text().startswith(text)
+    assert yaml.safe_load(file.read_text())["models"] == [{"name": "a"}]
 
 
 def test_what_a_person_wrote_stays_and_what_changed_is_mended(checkout: Checkout) -> None:

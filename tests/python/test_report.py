@@ -215,12 +215,17 @@ def test_where_all_of_gold_is_broken_it_is_said_to_stay(project: SmallProject) -
 def test_files_that_are_not_loaded_need_a_person(project: SmallProject) -> None:
     for number in range(10):
         project.land(6, name=f"lines{number}.csv.gz").write_bytes(b"\x1f\x8bno gzip")
+        undeclared = project.landing / "erp" / f"table{number}" / "lines.csv"
+        undeclared.parent.mkdir()
+        undeclared.write_text("a\n")
     assert project.assay("build").exit_code == 0
     page = report(project)
     assert re.search(r"Gold is published, and 1\d things need a person\.", page.sections["page"])
-    assert page.sections["needs"].count(".csv.gz is not loaded:") == 8
-    assert "broken 2 more. Landing and quarantine" in page.sections["needs"]
-    assert page.sections["landing"].count(".csv.gz failed") == 10
+    assert "lines0.csv.gz and 9 more are not loaded: The .gz " in page.sections["needs"]
+    assert page.sections["needs"].count("lines.csv is not loaded:") == 7
+    assert "broken 3 more. Landing and quarantine" in page.sections["needs"]
+    assert page.sections["landing"].count(".csv.gz and 9 more failed") == 1
+    assert page.sections["landing"].count("lines.csv unknown_table") == 10
 
 
 def test_a_build_that_was_killed_needs_a_person(project: SmallProject) -> None:

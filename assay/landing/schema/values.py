@@ -138,9 +138,8 @@ def document_of(in_envelope: bool) -> str:
         in_envelope: whether a converter may have put it under `payload`, beside its schema.
     """
     # What is malformed may be JSON that is nested too deep for what is done with documents.
-    line = (
-        "case when malformed_reason is null and left(ltrim(line), 1) = '{' and json_valid(line) then line end"
-    )
+    is_document = "malformed_reason is null and left(ltrim(line), 1) = '{' and json_valid(line)"
+    line = f"case when {is_document} then line end"
     if not in_envelope:
         return line
     return (

@@ -41,9 +41,7 @@ def landing_section(
         raise Absent(f"Nothing has landed, or it cannot be told. {tables.note}".strip())
     blocks: list[Block] = [_landed(account)]
     if account.troubled:
-        files = [
-            [Text(file.source_file), Text(file.status, "bad"), Text(file.error)] for file in account.troubled
-        ]
+        files = [[Text(each.named), Text(each.status, "bad"), Text(each.error)] for each in account.troubled]
         columns = [Column("file"), Column("status"), Column("what is wrong, and what to do")]
         more = (
             f"; {len(files) - _FILES_LISTED:,} more are in bronze.brz_files"
@@ -68,7 +66,10 @@ def landing_section(
             if with_rows:
                 shown += _rejected_rows(name, of_table, tables)
             blocks.append(Details(summary, shown))
-    needs = [Need("bad", f"{file.source_file} is not loaded: {file.error}") for file in account.troubled]
+    needs = [
+        Need("bad", f"{each.named} {'are' if each.files > 1 else 'is'} not loaded: {each.error}")
+        for each in account.troubled
+    ]
     return Section(_lead(account), blocks, needs)
 
 
