@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from typing import Any
 
-from assay.contracts.contract import Column, Contract, Table, custom
+from assay.contracts.contract import PII, SHIELDS, Column, Contract, Table, custom
 from assay.contracts.dbt_tests import Unenforceable, bounds, tests_of
 from assay.contracts.document import Finding
 from assay.contracts.landing_rules import CHECKED_BY, landing_rules
@@ -15,7 +15,7 @@ from assay.contracts.types import contradict
 from assay.landing.declared import DIFFERENCES, MODES
 from assay.landing.names import folded, wrong_names
 
-_OURS = ("format", "remedy", "consumers", CHECKED_BY, OPTIONAL, ALIASES, SCHEMA_MODE)
+_OURS = ("format", "remedy", "consumers", CHECKED_BY, OPTIONAL, ALIASES, SCHEMA_MODE, PII)
 _SERVICE_LEVELS = ("completeness", "latency", "frequency", "endOfSupport", "endOfLife")
 _PAIRS = (
     ("minimum", "maximum"),
@@ -139,6 +139,8 @@ def _column(contract: Contract, table: Table, column: Column) -> Iterator[Findin
         yield Finding(
             where, f"{named} is {kind} by logicalType, and {physical} by physicalType.", "Correct one."
         )
+    if PII in {each["property"] for each in raw.get("customProperties") or []}:
+        yield from _pii(named, where, column)
     for low, high in _PAIRS:
         if low in column.options and high in column.options and column.options[low] > column.options[high]:
             yield Finding(where, f"{named}: no value is between {low} and {high}.", "Correct one.")
@@ -153,6 +155,17 @@ def _column(contract: Contract, table: Table, column: Column) -> Iterator[Findin
                     f"{named} is {kind}, and {value!r}, which {rule.name or 'a rule'} lists, is none.",
                     "Correct validValues or logicalType.",
                 )
+
+
+def _pii(named: str, where: str, column: Column) -> Iterator[Finding]:
+    if column.pii not in SHIELDS:
+        yield Finding(where, f"{named}: {PII} is {column.pii!r}.", f"Write {' or '.join(SHIELDS)}.")
+    if column.columns or (column.raw.get("logicalType") or "string") != "string":
+        yield Finding(
+            where,
+            f"{named} is declared {PII}, and is no text: a hash or a mask is one.",
+            "Declare logicalType: string, or the fields within it; or leave it out of silver.",
+        )
 
 
 def _custom_properties(contract: Contract, table: Table) -> Iterator[Finding]:

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from assay.contracts.document import SUFFIX, Document, Finding, read
 
 FOLDER = Path("contracts")
+# A custom property of columns with personal data, and what silver makes of a value.
+PII, SHIELDS = "pii", ("hash", "mask")
 _LANDING = "landing."
 
 
@@ -73,6 +75,11 @@ class Column:
     def valid_values(self) -> list[Any]:
         """The values it may have, where they are listed as `enum`."""
         return [each["value"] for each in self.raw.get("enum") or []]
+
+    @property
+    def pii(self) -> str | None:
+        """What silver makes of its values, `hash` or `mask`, where they are personal data."""
+        return cast(str | None, custom(self.raw, PII))
 
     def walk(self) -> Iterator[Column]:
         """Yield it and the fields within it."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
-from assay.contracts.contract import Column, Contract, Table, words
+from assay.contracts.contract import PII, Column, Contract, Table, words
 from assay.contracts.dbt_tests import DbtTest, tests_of
 from assay.contracts.types import normal
 from assay.contracts.yaml_file import one_line
@@ -131,6 +131,7 @@ def _column(column: Column, written: CommentedMap, described: str) -> Iterator[s
     if description != words(described):
         yield f"column {column.name}: description"
         written["description"] = description
+    yield from _pii(column, written)
     constraints = written.get("constraints") or []
     others = [each for each in constraints if each["type"] != "not_null"]
     if (len(others) < len(constraints)) != column.is_required:
@@ -139,6 +140,19 @@ def _column(column: Column, written: CommentedMap, described: str) -> Iterator[s
         wanted = [{"type": "not_null"}] * column.is_required + others
         if wanted:
             written["constraints"] = one_line(wanted)
+
+
+def _pii(column: Column, written: CommentedMap) -> Iterator[str]:
+    config = plain(written.get("config") or {})
+    meta = dict(config.get("meta") or {})
+    if meta.get(PII) == column.pii:
+        return
+    yield f"column {column.name}: {'no personal data' if column.pii is None else f'{PII} {column.pii}'}"
+    meta = {key: value for key, value in meta.items() if key != PII} | ({PII: column.pii} if column.pii else {})
+    config = {key: value for key, value in config.items() if key != "meta"} | ({"meta": meta} if meta else {})
+    written.pop("config", None)
+    if config:
+        written["config"] = one_line(config)
 
 
 def bring_tests(wanted: list[DbtTest], known: list[DbtTest], entry: CommentedMap) -> Iterator[str]:

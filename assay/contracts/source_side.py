@@ -7,7 +7,7 @@ from typing import Any
 
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
-from assay.contracts.contract import Column, Contract, Table, custom, snake, words
+from assay.contracts.contract import PII, Column, Contract, Table, custom, snake, words
 from assay.contracts.dbt_tests import DbtTest, Unenforceable, bounds
 from assay.contracts.gold_side import plain, put
 from assay.contracts.landing_rules import landing_rules
@@ -98,6 +98,7 @@ def _seconds(level: dict[str, Any]) -> int:
 def _meta(contract: Contract, table: Table) -> dict[tuple[str, ...], Any]:
     rules = [rule.test for rule in landing_rules(table) if rule.test]
     fields = [column for top in table.columns for column in _one_level(top)]
+    personal = [column for top in table.columns for column in top.walk() if column.pii]
     is_csv = table.custom("format") != "jsonl"
     aliases = {alias: column.name for column in fields for alias in custom(column.raw, ALIASES) or []}
     settings = {
@@ -113,6 +114,7 @@ def _meta(contract: Contract, table: Table) -> dict[tuple[str, ...], Any]:
         **{("config", "meta", "landing", name): value for name, value in settings.items()},
         ("config", "meta", "owner"): contract.owner,
         ("config", "meta", "contract_rules"): rules or None,
+        ("config", "meta", PII): {".".join(each.path): each.pii for each in personal} or None,
     }
 
 

@@ -64,4 +64,4 @@ final as (
 
 )
 
-select * from final
+{{ shielded_rows('final') }}

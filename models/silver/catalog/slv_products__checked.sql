@@ -58,4 +58,4 @@ final as (
 
 )
 
-select * from final
+{{ shielded_rows('final') }}

@@ -56,4 +56,4 @@ final as (
 
 )
 
-select * from final
+{{ shielded_rows('final') }}

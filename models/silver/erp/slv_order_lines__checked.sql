@@ -86,4 +86,4 @@ final as (
 
 )
 
-select * from final
+{{ shielded_rows('final') }}

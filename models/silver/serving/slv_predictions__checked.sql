@@ -105,4 +105,4 @@ final as (
 
 )
 
-select * from final
+{{ shielded_rows('final') }}

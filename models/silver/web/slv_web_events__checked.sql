@@ -111,4 +111,4 @@ final as (
 
 )
 
-select * from final
+{{ shielded_rows('final') }}

@@ -1,0 +1,24 @@
+"""A plugin of dbt-duckdb that gives the key for personal data to each session of DuckDB.
+
+The key must not stand in SQL: dbt writes SQL to its logs and its target folder.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dbt.adapters.duckdb.plugins import BasePlugin
+
+from assay.pii.key import find_pii_key
+
+
+class Plugin(BasePlugin):  # type: ignore[misc]
+    """Sets the session's variables `pii_inner`, `pii_outer` and `pii_fingerprint`, if there is a key."""
+
+    def configure_cursor(self, cursor: Any) -> None:
+        """Set the variables."""
+        if key := find_pii_key():
+            inner, outer = key.pads
+            cursor.execute(f"set variable pii_inner = unhex('{inner.hex()}')")
+            cursor.execute(f"set variable pii_outer = unhex('{outer.hex()}')")
+            cursor.execute(f"set variable pii_fingerprint = '{key.fingerprint}'")

@@ -1,0 +1,56 @@
+"""The key by which personal data is hashed: HMAC-SHA-256 (RFC 2104), in Python and in DuckDB alike."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+from dataclasses import dataclass
+
+from assay.runs.fault import MISUSED, Fault
+
+VARIABLE = "ASSAY_PII_KEY"
+_LEAST_LENGTH = 32
+_BLOCK = hashlib.sha256().block_size
+_FINGERPRINT_OF = b"assay: which key is this?"
+
+
+@dataclass(frozen=True, repr=False)
+class PiiKey:
+    """A key. It prints as nothing, and is never written anywhere."""
+
+    secret: bytes
+
+    def hashed(self, value: str) -> str:
+        """Return the hash of a value, as 64 hexadecimal digits."""
+        return hmac.digest(self.secret, value.encode(), hashlib.sha256).hex()
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells this key from others, and does not give it away."""
+        return hmac.digest(self.secret, _FINGERPRINT_OF, hashlib.sha256).hex()[:16]
+
+    @property
+    def pads(self) -> tuple[bytes, bytes]:
+        """The inner and outer block that HMAC puts before what it hashes."""
+        secret = self.secret if len(self.secret) <= _BLOCK else hashlib.sha256(self.secret).digest()
+        padded = secret.ljust(_BLOCK, b"\0")
+        return bytes(byte ^ 0x36 for byte in padded), bytes(byte ^ 0x5C for byte in padded)
+
+
+def find_pii_key() -> PiiKey | None:
+    """Return the key in the environment, None where there is none.
+
+    Raises:
+        Fault: it is too short to keep anybody from trying all card numbers.
+    """
+    secret = os.environ.get(VARIABLE, "")
+    if not secret:
+        return None
+    if len(secret) < _LEAST_LENGTH:
+        raise Fault(
+            f"{VARIABLE} has {len(secret)} characters: it takes {_LEAST_LENGTH} or more, such as those of "
+            "python3 -c 'import secrets; print(secrets.token_hex(32))'.",
+            MISUSED,
+        )
+    return PiiKey(secret.encode())
