@@ -19,6 +19,7 @@ class Manifest:
 
     def __init__(self, manifest: dict[str, Any]) -> None:
         self.nodes: dict[str, Node] = manifest["nodes"]
+        self.sources: dict[str, Node] = manifest.get("sources", {})
         self.macros: dict[str, Node] = manifest["macros"]
 
     @classmethod

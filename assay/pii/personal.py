@@ -1,0 +1,97 @@
+"""Which columns hold personal data, and rows as people may be shown them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from assay.manifest.graph import Manifest
+
+_PII, _LANDED_AS = "pii", "landed_as"
+# Landed text, which may hold any field of its row; of JSON lines there is `line`.
+_LANDED = ("line", "line_as_declared", "malformed_line", "other_values")
+_DOCUMENT = "line"
+# What dbt's own tests call the column that they are about.
+_TESTED = ("unique_field", "value_field", "from_field")
+_SHOWN, _LEAST_LENGTH = 4, 12
+_WITHHELD = "(withheld: it may hold personal data, and cannot be read)"
+
+
+@dataclass(frozen=True)
+class Personal:
+    """The names of columns and JSON fields that hold personal data, in lower case."""
+
+    names: frozenset[str]
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> Personal:
+        """Return what a project's contracts and models declare so.
+
+        A name that is personal in one table counts as personal in all: rows that are shown may come from any.
+        """
+        names: set[str] = set()
+        landed: set[str] = set()
+        for source in manifest.sources.values():
+            landed |= {field.lower() for field in (_meta(source).get(_PII) or {})}
+        landed |= {field.rpartition(".")[2] for field in landed}
+        for node in manifest.nodes.values():
+            for column in (node.get("columns") or {}).values():
+                is_tagged = _PII in (column.get("tags") or [])
+                carries = str(_meta(column).get(_LANDED_AS, "")).lower() in landed
+                if is_tagged or carries or _meta(column).get(_PII):
+                    names.add(str(column["name"]).lower())
+        return cls(frozenset(names | landed))
+
+    def shown(self, row: Mapping[str, Any], about: str = "") -> dict[str, Any]:
+        """Return a row without personal data.
+
+        Args:
+            row: values by column.
+            about: the relation and column that a test is about, whose rows may call that column otherwise.
+        """
+        tested = _TESTED if about.rpartition(".")[2].lower() in self.names else ()
+        has_personal = any(name.lower() in self.names for name in row) or _DOCUMENT in row
+        return {
+            name: masked(value)
+            if name.lower() in self.names or name in tested
+            else self._landed(value, has_personal)
+            if name in _LANDED
+            else value
+            for name, value in row.items()
+        }
+
+    def rows(self, rows: Sequence[Mapping[str, Any]], about: str = "") -> list[dict[str, Any]]:
+        """Return rows without personal data."""
+        return [self.shown(row, about) for row in rows]
+
+    def _landed(self, value: Any, has_personal: bool) -> Any:
+        if not self.names or not value:
+            return value
+        try:
+            return json.dumps(self._within(json.loads(value)), ensure_ascii=False)
+        except (TypeError, ValueError, RecursionError):
+            return _WITHHELD if has_personal else value
+
+    def _within(self, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {
+                name: masked(each)
+                if name.lower() in self.names and not isinstance(each, dict | list)
+                else self._within(each)
+                for name, each in value.items()
+            }
+        return [self._within(each) for each in value] if isinstance(value, list) else value
+
+
+def masked(value: Any) -> str | None:
+    """Return the last characters of a long value, which tell it from others; of a short one nothing."""
+    if value is None:
+        return None
+    text = str(value)
+    return f"****{text[-_SHOWN:]}" if len(text) >= _LEAST_LENGTH else "****"
+
+
+def _meta(holder: Mapping[str, Any]) -> Mapping[str, Any]:
+    return (holder.get("config") or {}).get("meta") or holder.get("meta") or {}
