@@ -148,7 +148,9 @@ def _pii(column: Column, written: CommentedMap) -> Iterator[str]:
     if meta.get(PII) == column.pii:
         return
     yield f"column {column.name}: {'no personal data' if column.pii is None else f'{PII} {column.pii}'}"
-    meta = {key: value for key, value in meta.items() if key != PII} | ({PII: column.pii} if column.pii else {})
+    meta = {key: value for key, value in meta.items() if key != PII} | (
+        {PII: column.pii} if column.pii else {}
+    )
     config = {key: value for key, value in config.items() if key != "meta"} | ({"meta": meta} if meta else {})
     written.pop("config", None)
     if config:

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from assay.features.views import FeatureView
 from assay.features.warehouse import opened
+from assay.pii.personal import masked
 from assay.runs.report import line, table_titled
 from assay.sql import quoted
 
@@ -61,7 +62,8 @@ def _print_columns(view: FeatureView, sample: dict[str, Any], console: Console) 
     table.add_column("description", ratio=1)
     defaults = view.declared.get("defaults") or {}
     for name, (data_type, description) in view.columns.items():
-        value = "NULL" if sample.get(name, "") is None else str(sample.get(name, ""))
+        newest = masked(sample.get(name)) if name in view.personal and sample else sample.get(name, "")
+        value = "NULL" if newest is None else str(newest)
         table.add_row(
             name,
             data_type,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from assay.features.project import Project
+from assay.pii.personal import is_personal
 from assay.runs.fault import MISUSED, Fault
 
 MONITORING = "mon_"
@@ -17,7 +18,8 @@ VALIDITY = ("valid_from", "valid_to", "updated_at", "confirmed_at")
 class FeatureView:
     """A feature view as its YAML declares it, and who reads it.
 
-    `columns` maps each column to its data type and description; `relation` is its name in SQL.
+    `columns` maps each column to its data type and description; `relation` is its name in SQL; `personal` are
+    the columns with personal data.
     """
 
     name: str
@@ -26,6 +28,7 @@ class FeatureView:
     columns: dict[str, tuple[str, str]]
     relation: str
     used_by: list[str]
+    personal: frozenset[str] = frozenset()
 
     @property
     def keys(self) -> list[str]:
@@ -62,6 +65,9 @@ def feature_views(project: Project) -> list[FeatureView]:
             },
             relation=model.relation_name,
             used_by=readers.get(model.unique_id, []),
+            personal=frozenset(
+                column.name for column in model.columns.values() if is_personal(column.to_dict())
+            ),
         )
         for model in project.models
         if model.config.meta.get("feature_view")

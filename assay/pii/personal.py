@@ -38,9 +38,8 @@ class Personal:
         landed |= {field.rpartition(".")[2] for field in landed}
         for node in manifest.nodes.values():
             for column in (node.get("columns") or {}).values():
-                is_tagged = _PII in (column.get("tags") or [])
                 carries = str(_meta(column).get(_LANDED_AS, "")).lower() in landed
-                if is_tagged or carries or _meta(column).get(_PII):
+                if carries or is_personal(column):
                     names.add(str(column["name"]).lower())
         return cls(frozenset(names | landed))
 
@@ -83,6 +82,12 @@ class Personal:
                 for name, each in value.items()
             }
         return [self._within(each) for each in value] if isinstance(value, list) else value
+
+
+def is_personal(column: Mapping[str, Any]) -> bool:
+    """Return whether the YAML of a column says that it holds personal data."""
+    config = column.get("config") or {}
+    return _PII in (column.get("tags") or config.get("tags") or []) or bool(_meta(column).get(_PII))
 
 
 def masked(value: Any) -> str | None:

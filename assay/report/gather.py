@@ -9,6 +9,8 @@ from pathlib import Path
 import duckdb
 
 from assay.alerts.states import find_alerts
+from assay.manifest.graph import Manifest
+from assay.pii.personal import Personal
 from assay.report.blocks import Need, Section
 from assay.report.docs import Docs
 from assay.report.sections.broken import broken_section
@@ -36,6 +38,7 @@ from assay.training.store import Store
 # Explaining looks rows up in the warehouse; of more tests `assay explain` tells.
 _EXPLAINED = 20
 _NEEDS_A_SECTION = 8
+_NO_MANIFEST = "Rows are left out, since dbt has no manifest here that tells which columns are personal."
 
 
 @dataclass(frozen=True)
@@ -92,10 +95,13 @@ def gather(places: Places, *, with_rows: bool) -> Page:
     docs = Docs(places.docs, nodes)
     account = _account(places, run)
     contracts = contracts_now(places.ledger)
+    manifest = read_manifest()
+    personal = Personal.of(manifest) if with_rows and manifest else None
+    withheld = _NO_MANIFEST if with_rows and not manifest else ""
 
     def broken() -> Section:
         alerts = find_alerts(places.ledger, run.run_id, remind_after=1) if run.ended_at else []
-        return broken_section(nodes, alerts, _explained(places, run, nodes), docs, with_rows=with_rows)
+        return broken_section(nodes, alerts, _explained(places, run, nodes, manifest), docs, personal)
 
     def ran() -> Section:
         nodes_before = nodes_of(places.ledger, before.run_id) if before else []
@@ -109,7 +115,7 @@ def gather(places: Places, *, with_rows: bool) -> Page:
             (
                 "landing",
                 "Landing and quarantine",
-                lambda: landing_section(account, before, tables, docs, with_rows=with_rows),
+                lambda: landing_section(account, before, tables, docs, personal),
             ),
             ("volume", "Volume", lambda: volume_section(tables, docs)),
             ("quality", "Quality", lambda: quality_section(tables, docs)),
@@ -129,7 +135,8 @@ def gather(places: Places, *, with_rows: bool) -> Page:
         # What is broken itself is the cause of the rest.
         held_back = [state.contract for state in sorted(stopped, key=lambda each: each.status)]
         summary = summarize(run, status, history, places.published, account, needs, held_back)
-        return Page(places.warehouse, run, summary, parts, absent, docs.page, tables.note)
+        note = f"{tables.note} {withheld}".strip()
+        return Page(places.warehouse, run, summary, parts, absent, docs.page, note)
 
 
 def _first(needs: Sequence[Need]) -> list[Need]:
@@ -151,8 +158,9 @@ def _account(places: Places, run: Run) -> Account:
         return Account()
 
 
-def _explained(places: Places, run: Run, nodes: Sequence[NodeResult]) -> dict[str, Explanation]:
+def _explained(
+    places: Places, run: Run, nodes: Sequence[NodeResult], manifest: Manifest | None
+) -> dict[str, Explanation]:
     tests = [node for node in nodes if node.is_bad and node.kind.endswith("test")]
     worst = sorted(tests, key=lambda node: node.status == "warn")[:_EXPLAINED]
-    manifest = read_manifest() if worst else None
     return {node.unique_id: explain_result(places, run, node, manifest) for node in worst}

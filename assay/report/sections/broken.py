@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from assay.alerts.states import Alert
+from assay.pii.personal import Personal
 from assay.report.blocks import Block, Column, Details, Facts, Group, Need, Paragraph, Section, Table, Text
 from assay.report.docs import Docs
 from assay.report.words import counted, listed, value
@@ -22,8 +23,7 @@ def broken_section(
     alerts: Sequence[Alert],
     explanations: Mapping[str, Explanation],
     docs: Docs,
-    *,
-    with_rows: bool,
+    personal: Personal | None,
 ) -> Section:
     """Tell what failed or warned in a run, the worst first.
 
@@ -32,7 +32,7 @@ def broken_section(
         alerts: what its state says of them, and of what has recovered.
         explanations: of tests, by the ids of their nodes.
         docs: of dbt.
-        with_rows: whether rows that failed are shown.
+        personal: what is personal in the failed rows that are shown; None to show none.
     """
     bad = sorted((node for node in nodes if node.is_bad), key=lambda node: (node.status == "warn", node.name))
     runs = {
@@ -45,7 +45,7 @@ def broken_section(
             runs.get((node.kind, node.name, node.relation), 1),
             explanations.get(node.unique_id),
             docs,
-            with_rows,
+            personal,
         )
         for node in bad
     ]
@@ -83,7 +83,9 @@ def _need(node: NodeResult) -> Need:
     )
 
 
-def _told(node: NodeResult, runs: int, found: Explanation | None, docs: Docs, with_rows: bool) -> Block:
+def _told(
+    node: NodeResult, runs: int, found: Explanation | None, docs: Docs, personal: Personal | None
+) -> Block:
     """Tell all that is known of a node; of one that warns on demand."""
     is_warning = node.status == "warn"
     facts = [
@@ -105,8 +107,9 @@ def _told(node: NodeResult, runs: int, found: Explanation | None, docs: Docs, wi
     # Of rows that fail dbt says no more than how many they are.
     if node.message and not node.failing_rows:
         blocks.append(Paragraph(node.message, is_code=True))
-    if node.sample and with_rows:
-        rows = sample_table(node.sample[:_ROWS_SHOWN], node.failing_rows or len(node.sample))
+    if node.sample and personal:
+        sample = personal.rows(node.sample[:_ROWS_SHOWN], node.relation)
+        rows = sample_table(sample, node.failing_rows or len(node.sample))
         blocks.append(Details("Rows that fail", [rows]))
     if found and found.origins:
         blocks.append(Details("Where they came from", [_origins(found.origins)]))

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 from assay.landing.schema.recorded import SchemaChange
+from assay.pii.personal import Personal
 from assay.report.blocks import Block, Column, Details, Need, Paragraph, Section, Table, Text
 from assay.report.docs import Docs
 from assay.report.sections.broken import sample_table
@@ -23,7 +24,7 @@ _PLACE = ("source_file", "row_number")
 
 
 def landing_section(
-    account: Account, before: Run | None, tables: Tables, docs: Docs, *, with_rows: bool
+    account: Account, before: Run | None, tables: Tables, docs: Docs, personal: Personal | None
 ) -> Section:
     """Tell what landed, what was kept and rejected, and why.
 
@@ -32,7 +33,7 @@ def landing_section(
         before: the run whose counts are compared; the last that succeeded before the latest.
         tables: of the warehouse.
         docs: of dbt.
-        with_rows: whether rejected rows are shown.
+        personal: what is personal in the rejected rows that are shown; None to show none.
 
     Raises:
         Absent: nothing is known of what landed.
@@ -63,8 +64,8 @@ def landing_section(
             summary = f"{name}: {checked[name].rejected:,} of {counted(of, 'row')} rejected ({share:.1%})"
             of_table = list(rules)
             shown: list[Block] = [_rules(of_table, rejected)]
-            if with_rows:
-                shown += _rejected_rows(name, of_table, tables)
+            if personal:
+                shown += _rejected_rows(name, of_table, tables, personal)
             blocks.append(Details(summary, shown))
     needs = [
         Need("bad", f"{each.named} {'are' if each.files > 1 else 'is'} not loaded: {each.error}")
@@ -137,13 +138,15 @@ def _rules(rules: Sequence[Rejects], before: Mapping[tuple[str, str], int] | Non
     return Table(caption, [*columns, Column("what to do")], rows)
 
 
-def _rejected_rows(name: str, rules: Sequence[Rejects], tables: Tables) -> list[Block]:
+def _rejected_rows(name: str, rules: Sequence[Rejects], tables: Tables, personal: Personal) -> list[Block]:
     try:
         samples = _samples(name, tables)
     except Absent as absent:
         return [Paragraph(f"Rows cannot be shown. {absent}")]
     return [
-        Details(f"Rows that break {each.rule_id}", [sample_table(samples[each.rule_id], each.rows)])
+        Details(
+            f"Rows that break {each.rule_id}", [sample_table(personal.rows(samples[each.rule_id]), each.rows)]
+        )
         for each in rules
         if each.rule_id in samples
     ]
