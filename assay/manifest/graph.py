@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
@@ -80,6 +81,12 @@ class Manifest:
                 if id_ in node["depends_on"].get("nodes", []) and other not in users
             ]
         return sorted(among[id_]["name"] for id_ in users)
+
+
+def read_manifest() -> Manifest | None:
+    """Return the manifest that dbt wrote last, if there is one."""
+    path = Path(os.environ.get("DBT_TARGET_PATH") or "target", "manifest.json")
+    return Manifest.read(path) if path.is_file() else None
 
 
 def relation_of(node: Node) -> str:

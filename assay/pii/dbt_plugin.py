@@ -12,7 +12,7 @@ from dbt.adapters.duckdb.plugins import BasePlugin
 from assay.pii.key import find_pii_key
 
 
-class Plugin(BasePlugin):  # type: ignore[misc]
+class Plugin(BasePlugin):
     """Sets the session's variables `pii_inner`, `pii_outer` and `pii_fingerprint`, if there is a key."""
 
     def configure_cursor(self, cursor: Any) -> None:

@@ -1,13 +1,13 @@
-"""Which columns hold personal data, and rows as people may be shown them."""
+"""Which columns hold personal data, and values as people may be shown them."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from assay.manifest.graph import Manifest
+from assay.manifest.graph import Manifest, read_manifest
 
 _PII, _LANDED_AS = "pii", "landed_as"
 # Landed text, which may hold any field of its row; of JSON lines there is `line`.
@@ -21,16 +21,18 @@ _WITHHELD = "(withheld: it may hold personal data, and cannot be read)"
 
 @dataclass(frozen=True)
 class Personal:
-    """The names of columns and JSON fields that hold personal data, in lower case."""
+    """The names of columns and JSON fields that hold personal data, in lower case.
+
+    A name that is personal in one table counts as personal in all: rows that are shown may come from any.
+    Where `is_known` is false, nothing tells what is personal, and all is taken to be.
+    """
 
     names: frozenset[str]
+    is_known: bool = True
 
     @classmethod
     def of(cls, manifest: Manifest) -> Personal:
-        """Return what a project's contracts and models declare so.
-
-        A name that is personal in one table counts as personal in all: rows that are shown may come from any.
-        """
+        """Return what a project's contracts and models declare so."""
         names: set[str] = set()
         landed: set[str] = set()
         for source in manifest.sources.values():
@@ -43,6 +45,14 @@ class Personal:
                     names.add(str(column["name"]).lower())
         return cls(frozenset(names | landed))
 
+    def holds(self, *columns: str) -> bool:
+        """Return whether one of these columns holds personal data."""
+        return not self.is_known or any(column.lower() in self.names for column in columns)
+
+    def example(self, value: Any, columns: Iterable[str]) -> Any:
+        """Return a value made of these columns, masked where one of them is personal."""
+        return masked(value) if self.holds(*columns) else value
+
     def shown(self, row: Mapping[str, Any], about: str = "") -> dict[str, Any]:
         """Return a row without personal data.
 
@@ -50,12 +60,11 @@ class Personal:
             row: values by column.
             about: the relation and column that a test is about, whose rows may call that column otherwise.
         """
-        tested = _TESTED if about.rpartition(".")[2].lower() in self.names else ()
-        has_personal = any(name.lower() in self.names for name in row) or _DOCUMENT in row
+        tested = _TESTED if self.holds(about.rpartition(".")[2]) else ()
         return {
             name: masked(value)
-            if name.lower() in self.names or name in tested
-            else self._landed(value, has_personal)
+            if self.holds(name) or name in tested
+            else self._landed(value, row)
             if name in _LANDED
             else value
             for name, value in row.items()
@@ -65,23 +74,28 @@ class Personal:
         """Return rows without personal data."""
         return [self.shown(row, about) for row in rows]
 
-    def _landed(self, value: Any, has_personal: bool) -> Any:
+    def _landed(self, value: Any, row: Mapping[str, Any]) -> Any:
         if not self.names or not value:
             return value
         try:
             return json.dumps(self._within(json.loads(value)), ensure_ascii=False)
         except (TypeError, ValueError, RecursionError):
-            return _WITHHELD if has_personal else value
+            return _WITHHELD if self.holds(*row) or _DOCUMENT in row else value
 
     def _within(self, value: Any) -> Any:
         if isinstance(value, dict):
-            return {
-                name: masked(each)
-                if name.lower() in self.names and not isinstance(each, dict | list)
-                else self._within(each)
-                for name, each in value.items()
-            }
+            return {name: self._field(name, each) for name, each in value.items()}
         return [self._within(each) for each in value] if isinstance(value, list) else value
+
+    def _field(self, name: str, value: Any) -> Any:
+        is_leaf = not isinstance(value, dict | list)
+        return masked(value) if is_leaf and self.holds(name) else self._within(value)
+
+
+def read_personal() -> Personal:
+    """Return what the project in the current folder declares personal, as dbt parsed it last."""
+    manifest = read_manifest()
+    return Personal.of(manifest) if manifest else Personal(frozenset(), is_known=False)
 
 
 def is_personal(column: Mapping[str, Any]) -> bool:

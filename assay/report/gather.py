@@ -9,8 +9,8 @@ from pathlib import Path
 import duckdb
 
 from assay.alerts.states import find_alerts
-from assay.manifest.graph import Manifest
-from assay.pii.personal import Personal
+from assay.manifest.graph import read_manifest
+from assay.pii.personal import read_personal
 from assay.report.blocks import Need, Section
 from assay.report.docs import Docs
 from assay.report.sections.broken import broken_section
@@ -26,7 +26,7 @@ from assay.report.summary import Summary, summarize
 from assay.report.tables import Absent, opened_tables
 from assay.runs.account import Account, read_account
 from assay.runs.contract_ledger import contracts_now
-from assay.runs.explain import Explanation, explain_result, read_manifest
+from assay.runs.explain import Explanation, explain_result
 from assay.runs.fault import Fault
 from assay.runs.ledger import Run, all_runs, success_before
 from assay.runs.node_ledger import nodes_of
@@ -38,7 +38,6 @@ from assay.training.store import Store
 # Explaining looks rows up in the warehouse; of more tests `assay explain` tells.
 _EXPLAINED = 20
 _NEEDS_A_SECTION = 8
-_NO_MANIFEST = "Rows are left out, since dbt has no manifest here that tells which columns are personal."
 
 
 @dataclass(frozen=True)
@@ -95,13 +94,11 @@ def gather(places: Places, *, with_rows: bool) -> Page:
     docs = Docs(places.docs, nodes)
     account = _account(places, run)
     contracts = contracts_now(places.ledger)
-    manifest = read_manifest()
-    personal = Personal.of(manifest) if with_rows and manifest else None
-    withheld = _NO_MANIFEST if with_rows and not manifest else ""
+    personal = read_personal() if with_rows else None
 
     def broken() -> Section:
         alerts = find_alerts(places.ledger, run.run_id, remind_after=1) if run.ended_at else []
-        return broken_section(nodes, alerts, _explained(places, run, nodes, manifest), docs, personal)
+        return broken_section(nodes, alerts, _explained(places, run, nodes), docs, personal)
 
     def ran() -> Section:
         nodes_before = nodes_of(places.ledger, before.run_id) if before else []
@@ -135,8 +132,7 @@ def gather(places: Places, *, with_rows: bool) -> Page:
         # What is broken itself is the cause of the rest.
         held_back = [state.contract for state in sorted(stopped, key=lambda each: each.status)]
         summary = summarize(run, status, history, places.published, account, needs, held_back)
-        note = f"{tables.note} {withheld}".strip()
-        return Page(places.warehouse, run, summary, parts, absent, docs.page, note)
+        return Page(places.warehouse, run, summary, parts, absent, docs.page, tables.note)
 
 
 def _first(needs: Sequence[Need]) -> list[Need]:
@@ -158,9 +154,8 @@ def _account(places: Places, run: Run) -> Account:
         return Account()
 
 
-def _explained(
-    places: Places, run: Run, nodes: Sequence[NodeResult], manifest: Manifest | None
-) -> dict[str, Explanation]:
+def _explained(places: Places, run: Run, nodes: Sequence[NodeResult]) -> dict[str, Explanation]:
     tests = [node for node in nodes if node.is_bad and node.kind.endswith("test")]
     worst = sorted(tests, key=lambda node: node.status == "warn")[:_EXPLAINED]
+    manifest = read_manifest() if worst else None
     return {node.unique_id: explain_result(places, run, node, manifest) for node in worst}

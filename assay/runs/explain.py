@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from assay.features.warehouse import opened
-from assay.manifest.graph import Manifest, relation_of
+from assay.manifest.graph import Manifest, read_manifest, relation_of
 from assay.runs.fault import MISUSED, Fault, unknown
 from assay.runs.ledger import Run, all_runs
 from assay.runs.node_ledger import nodes_of
@@ -119,12 +117,6 @@ def _last_result(places: Places, name: str) -> tuple[Run, NodeResult]:
                 return run, test
         known |= {test.name for test in tests}
     raise Fault(unknown(f"No build has run a test {name}", name, sorted(known)), MISUSED)
-
-
-def read_manifest() -> Manifest | None:
-    """Return the manifest that dbt wrote last, if there is one."""
-    path = Path(os.environ.get("DBT_TARGET_PATH") or "target", "manifest.json")
-    return Manifest.read(path) if path.is_file() else None
 
 
 def _declared(name: str, manifest: Manifest | None) -> dict[str, Any]:

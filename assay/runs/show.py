@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from assay.pii.personal import Personal
-from assay.runs.explain import Explanation, read_manifest
+from assay.pii.personal import read_personal
+from assay.runs.explain import Explanation
 from assay.runs.fault import MISUSED, Fault
 from assay.runs.ledger import Run, all_runs, success_before
 from assay.runs.node_ledger import nodes_of
@@ -97,14 +97,7 @@ def print_sample(node: NodeResult, console: Console) -> None:
     """Show some of the rows that failed a test."""
     if not node.sample:
         return
-    manifest = read_manifest()
-    if not manifest:
-        line(
-            console,
-            "Its rows are not shown: dbt has no manifest here, which tells what columns are personal.",
-        )
-        return
-    shown = Personal.of(manifest).rows(node.sample[:_ROWS_SHOWN], node.relation)
+    shown = read_personal().rows(node.sample[:_ROWS_SHOWN], node.relation)
     if len(node.sample[0]) > _COLUMNS_SIDE_BY_SIDE:
         for number, row in enumerate(shown, start=1):
             table = table_titled(f"Row {number} of {node.failing_rows or len(node.sample):,}")

@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from assay.leakage.report import print_checks
+from assay.pii.personal import read_personal
 from assay.runs.report import line, table_titled
 from assay.training.diff import Difference
 from assay.training.export import Shard
@@ -113,7 +114,7 @@ def print_verified(version: Version, verification: Verification, console: Consol
     for finding in verification.findings:
         line(console, f"FAILED {finding.check}: {finding.message}")
         if finding.difference:
-            _print_difference(finding.difference, console)
+            _print_difference(finding.difference, manifest.primary_key, console)
     if verification.findings:
         return
     line(
@@ -129,19 +130,23 @@ def print_verified(version: Version, verification: Verification, console: Consol
 def print_diff(before: Version, after: Version, difference: Difference, console: Console) -> None:
     """Print how the second version differs from the first, and why."""
     line(console, f"From {before.manifest.version} to {after.manifest.version}")
-    _print_difference(difference, console)
+    _print_difference(difference, before.manifest.primary_key, console)
     for reason in difference.reasons:
         line(console, f"Why: {reason}")
 
 
-def _print_difference(difference: Difference, console: Console) -> None:
+def _print_difference(difference: Difference, keys: Sequence[str], console: Console) -> None:
+    personal = read_personal()
     for change in difference.schema:
         line(console, f"Schema: {change}")
     for count, what, example in (
         (difference.added, "added", difference.first_added),
         (difference.removed, "removed", difference.first_removed),
     ):
-        line(console, f"Rows {what}: {count:,}{f', such as {example}' if count else ''}")
+        line(
+            console,
+            f"Rows {what}: {count:,}{f', such as {personal.example(example, keys)}' if count else ''}",
+        )
     line(console, f"Rows changed: {difference.changed:,}")
     if difference.columns:
         table = table_titled("Changed values")
@@ -150,9 +155,9 @@ def _print_difference(difference: Difference, console: Console) -> None:
         for name in ("such as", "before", "after"):
             table.add_column(name, overflow="fold")
         for column in difference.columns:
-            table.add_row(
-                column.name, f"{column.rows:,}", column.key, _value(column.before), _value(column.after)
-            )
+            values = (personal.example(value, [column.name]) for value in (column.before, column.after))
+            key = personal.example(column.key, keys)
+            table.add_row(column.name, f"{column.rows:,}", key, *map(_value, values))
         console.print(table)
 
 
