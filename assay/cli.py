@@ -11,6 +11,7 @@ import typer
 
 from assay.alerts.commands import app as alerts
 from assay.contracts.commands import app as contracts
+from assay.disk import keep_new_files_private
 from assay.features.commands import app as features
 from assay.online.commands import StoreUrl
 from assay.online.commands import app as online
@@ -35,6 +36,12 @@ app.add_typer(keys, name="keys")
 app.add_typer(runs, name="runs")
 app.add_typer(schema, name="schema")
 app.add_typer(training_set, name="training-set")
+
+
+@app.callback()
+def begin() -> None:
+    """Set what holds for every command."""
+    keep_new_files_private()
 
 
 @app.command()

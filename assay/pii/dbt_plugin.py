@@ -9,11 +9,16 @@ from typing import Any
 
 from dbt.adapters.duckdb.plugins import BasePlugin
 
+from assay.disk import keep_new_files_private
 from assay.pii.key import find_pii_key
 
 
 class Plugin(BasePlugin):
     """Sets the session's variables `pii_inner`, `pii_outer` and `pii_fingerprint`, if there is a key."""
+
+    def initialize(self, plugin_config: dict[str, Any]) -> None:
+        """Keep what dbt writes private, the warehouse above all."""
+        keep_new_files_private()
 
     def configure_cursor(self, cursor: Any) -> None:
         """Set the variables."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from assay.disk import put_in_place
 from assay.report.docs import FILE
 from assay.report.gather import Page, gather
 from assay.report.words import counted, moment
@@ -65,4 +66,4 @@ def _replaced(path: Path, text: str) -> Path:
     """Write a file in one step: who has it open sees the old one or the new one."""
     new = path.with_name(f".{path.name}.{os.getpid()}")
     new.write_text(text, encoding="utf-8")
-    return new.replace(path)
+    return put_in_place(new, path)

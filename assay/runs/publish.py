@@ -11,7 +11,7 @@ from pathlib import Path
 
 import duckdb
 
-from assay.disk import sync
+from assay.disk import put_in_place, sync
 from assay.runs.fault import Fault, known_fault
 from assay.runs.products import GOLD, Products
 from assay.sql import quoted, text
@@ -91,7 +91,7 @@ def publish(
         for file in targets:
             sync(_temporary(file))
         for file in targets:
-            _temporary(file).replace(file)
+            put_in_place(_temporary(file), file)
         sync(target.parent)
     finally:
         _remove_leftovers(targets)

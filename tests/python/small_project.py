@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 from contextlib import chdir
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from unittest import mock
 
@@ -56,9 +56,13 @@ models:
 
 @dataclass(frozen=True)
 class SmallProject:
-    """The root of the project; landing zone and warehouse are where they are by default."""
+    """The root of the project; landing zone and warehouse are where they are by default.
+
+    `settings` are environment variables of its commands.
+    """
 
     root: Path
+    settings: dict[str, str] = field(default_factory=dict)
 
     @property
     def landing(self) -> Path:
@@ -78,7 +82,7 @@ class SmallProject:
         theirs = ("ASSAY_", "DBT_")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(theirs)}
         # The package under test, also where another checkout is installed.
-        return {**kept, "PYTHONPATH": str(PROJECT), "COLUMNS": "100"}
+        return {**kept, "PYTHONPATH": str(PROJECT), "COLUMNS": "100", **self.settings}
 
     def assay(self, *arguments: str) -> Result:
         """Run `assay` to its end within this process, which spares it the second that importing dbt takes."""

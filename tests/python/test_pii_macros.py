@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import pytest
 from package_project import PackageProject, make_package_project
+
+from assay.pii.key import PiiKey
+
+KEY = "an invented key of 32 characters"
 
 
 @pytest.fixture(scope="module")
@@ -13,14 +15,15 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> PackageProject:
     return make_package_project(tmp_path_factory.mktemp("pii") / "project", models=False)
 
 
-def test_hashes_and_masks(project: PackageProject) -> None:
+def test_hashes_and_masks(project: PackageProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ASSAY_PII_KEY", KEY)
     project.create("runs", "value varchar", [("4000661710000181",), ("ab",), ("",), (None,)])
     project.write_model(
         "shielded",
         """
         select
             value,
-            {{ assay.pii_hash('value', "'a salt'") }} as hashed,
+            {{ assay.pii_hash('value') }} as hashed,
             {{ assay.pii_mask('value') }} as masked,
             {{ assay.pii_mask('value', 4) }} as last_four
         from {{ source('plant', 'runs') }}
@@ -30,7 +33,7 @@ def test_hashes_and_masks(project: PackageProject) -> None:
     found = {row.pop("value"): row for row in project.rows("from shielded")}
     assert found == {
         value: {
-            "hashed": hashlib.sha256(f"a salt{value}".encode()).hexdigest(),
+            "hashed": PiiKey(KEY.encode()).hashed(value),
             "masked": "*" * len(value),
             "last_four": "*" * (len(value) - 4) + value[-4:],
         }
@@ -38,6 +41,13 @@ def test_hashes_and_masks(project: PackageProject) -> None:
         else {"hashed": None, "masked": None, "last_four": None}
         for value in ("4000661710000181", "ab", "", None)
     }
+
+
+def test_without_a_key_nothing_is_hashed(project: PackageProject) -> None:
+    project.write_model("shielded", "select {{ assay.pii_hash('1') }} as hashed")
+    run = project.dbt("build", "--select", "shielded")
+    assert run.returncode != 0
+    assert "pii_hash has no key: set ASSAY_PII_KEY" in " ".join(run.stdout.split())
 
 
 @pytest.mark.parametrize("shown", ["-1", "'two'", "1.5"])

@@ -1,0 +1,250 @@
+"""Personal data: hashed and masked in silver where contracts declare it, and never shown to people whole."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import shutil
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from small_project import SmallProject
+from typer.testing import Result
+
+from assay.contracts.consistency import inconsistencies
+from assay.contracts.contract import read_contracts
+from assay.manifest.graph import Manifest
+from assay.pii.key import PiiKey, find_pii_key
+from assay.pii.personal import Personal, masked
+from assay.runs.fault import Fault
+
+KEY = "an invented key of 32 characters"
+OTHER_KEY = "another invented key, much longer than the 64 bytes of a block of SHA-256, on purpose"
+CARD = "4000661710000181"
+
+
+def hashed(value: str, key: str = KEY) -> str:
+    return hmac.new(key.encode(), value.encode(), hashlib.sha256).hexdigest()
+
+
+# --- the key ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key", [KEY, OTHER_KEY])
+def test_hashes_are_those_of_hmac(key: str) -> None:
+    assert PiiKey(key.encode()).hashed(CARD) == hashed(CARD, key)
+
+
+def test_a_key_that_can_be_guessed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ASSAY_PII_KEY", "x" * 31)
+    with pytest.raises(Fault, match="ASSAY_PII_KEY has 31 characters: it takes 32 or more"):
+        find_pii_key()
+
+
+def test_a_key_prints_as_nothing() -> None:
+    assert KEY not in repr(PiiKey(KEY.encode()))
+
+
+# --- silver -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def hashing(built_project: SmallProject, tmp_path_factory: pytest.TempPathFactory) -> SmallProject:
+    """The small project, built as its rows landed; since then its contract declares two columns personal."""
+    root = tmp_path_factory.mktemp("pii") / "project"
+    project = SmallProject(Path(shutil.copytree(built_project.root, root)), {"ASSAY_PII_KEY": KEY})
+    change_yaml(
+        project.root / "models" / "bronze" / "_bronze__sources.yml",
+        lambda file: named(named(file["sources"], "erp")["tables"], "order_lines")["config"]["meta"].update(
+            pii={"CustomerID": "hash", "Description": "mask"}
+        ),
+    )
+    change_yaml(project.root / "dbt_project.yml", lambda file: file["vars"].update(hash_pii=True))
+    return project
+
+
+def change_yaml(path: Path, change: Callable[[Any], None]) -> None:
+    content = yaml.safe_load(path.read_text())
+    change(content)
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+
+
+def named(entries: list[dict[str, Any]], name: str) -> dict[str, Any]:
+    return next(entry for entry in entries if entry["name"] == name)
+
+
+def said(result: Result) -> str:
+    return " ".join((result.stdout + result.stderr).split())
+
+
+def test_silver_shields_what_the_contract_declares(hashing: SmallProject) -> None:
+    without = SmallProject(hashing.root).assay("build")
+    assert without.exit_code == 1
+    assert (
+        "erp.order_lines, payments.card_transactions declare personal data (pii), and there is no key"
+        in said(without)
+    )
+
+    mixed = hashing.assay("build")
+    assert mixed.exit_code == 1
+    assert "build silver anew (--full-refresh, without --select)" in said(mixed)
+
+    lost = hashing.assay("build", "--full-refresh")
+    assert lost.exit_code == 1
+    assert "slv_order_lines__checked: the contract declares CustomerID personal" in said(lost)
+    # A full refresh that failed may have left a part of silver as it landed.
+    assert "build silver anew" in said(hashing.assay("build"))
+
+    def carry(file: Any) -> None:
+        for model in file["models"]:
+            for column in model["columns"]:
+                landed_as = {"customer_id": "CustomerID", "product_description": "Description"}.get(
+                    column["name"]
+                )
+                if landed_as:
+                    column["config"] = {"meta": {"landed_as": landed_as}}
+
+    change_yaml(hashing.root / "models" / "silver" / "erp" / "_erp__models.yml", carry)
+    whole = hashing.assay("build", "--full-refresh")
+    assert whole.exit_code == 0, whole.stdout
+    shielded = hashing.query(
+        "select distinct customer_id, product_description from silver.slv_order_lines__checked"
+    )
+    assert shielded == [(hashed("7"), "*******")]
+    assert hashing.query("select distinct CustomerID from landing.erp__order_lines") == [("7",)]
+
+    hashing.land(4, 5)
+    assert hashing.assay("build").exit_code == 0
+    assert hashing.query("select distinct customer_id from silver.slv_order_lines__checked") == [
+        (hashed("7"),)
+    ]
+
+    other = SmallProject(hashing.root, {"ASSAY_PII_KEY": OTHER_KEY}).assay("build")
+    assert other.exit_code == 1
+    assert "ASSAY_PII_KEY is not what it was when silver was built" in said(other)
+
+    written = [path for path in hashing.root.rglob("*") if path.is_file()]
+    assert [path for path in written if KEY.encode() in path.read_bytes()] == []
+    for name in ("assay.duckdb", "ops.duckdb", "published/gold.duckdb", "published/customer_features.csv"):
+        path = hashing.root / "data" / name
+        assert not path.exists() or stat.S_IMODE(path.stat().st_mode) == 0o600, name
+
+
+def test_who_may_read_a_published_file_stays_as_a_person_has_set_it(project: SmallProject) -> None:
+    project.published.chmod(0o640)
+    project.land(4, 5)
+    assert project.assay("build").exit_code == 0
+    assert stat.S_IMODE(project.published.stat().st_mode) == 0o640
+
+
+# --- contracts ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("logical_type", "name", "value", "finding"),
+    [
+        ("string", "pii", True, "landing.s__t.a: pii is True."),
+        ("string", "pii", "Hash", "landing.s__t.a: pii is 'Hash'."),
+        ("date", "pii", "mask", "landing.s__t.a is declared pii, and is no text"),
+        ("string", "pi", "hash", "pi is no property. Write pii."),
+        ("string", "pii", "hash", ""),
+    ],
+)
+def test_a_declaration_that_says_nothing_is_told(
+    tmp_path: Path, logical_type: str, name: str, value: Any, finding: str
+) -> None:
+    declared = {
+        "name": "a",
+        "logicalType": logical_type,
+        "customProperties": [{"property": name, "value": value}],
+    }
+    contract = {
+        "apiVersion": "v3.1.0",
+        "kind": "DataContract",
+        "id": "s",
+        "version": "1.0.0",
+        "status": "active",
+    }
+    contract |= {"team": {"name": "us"}}
+    contract |= {"schema": [{"name": "t", "physicalName": "landing.s__t", "properties": [declared]}]}
+    (tmp_path / "s.odcs.yaml").write_text(yaml.safe_dump(contract))
+    found, wrong = read_contracts(tmp_path)
+    assert not wrong
+    told = " ".join(f"{each.what} {each.remedy}" for each in inconsistencies(found))
+    assert finding in told
+    assert bool(finding) == bool(told)
+
+
+# --- what people are shown ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def personal() -> Personal:
+    def columns(**metas: Any) -> dict[str, Any]:
+        return {name: {"name": name, "config": {"meta": meta}} for name, meta in metas.items()}
+
+    return Personal.of(
+        Manifest(
+            {
+                "macros": {},
+                "sources": {"s": {"config": {"meta": {"pii": {"cc_num": "hash", "after.email": "mask"}}}}},
+                "nodes": {
+                    "m": {
+                        "columns": columns(
+                            card_id={"landed_as": "cc_num"}, transaction_id={"pii": "mask"}, amount={}
+                        )
+                        | {"name": {"name": "name", "tags": ["pii"]}}
+                    }
+                },
+            }
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("row", "shown"),
+    [
+        ({"card_id": CARD, "amount": "4000.25"}, {"card_id": "****0181", "amount": "4000.25"}),
+        (
+            {"CC_NUM": int(CARD), "name": "Ann", "email": None},
+            {"CC_NUM": "****0181", "name": "****", "email": None},
+        ),
+        (
+            {"line": json.dumps({"op": "u", "after": {"email": "ann@shop.example", "city": "Rome"}})},
+            {"line": json.dumps({"op": "u", "after": {"email": "****mple", "city": "Rome"}})},
+        ),
+        (
+            {"line": '{"after": {"email": "ann@sh'},
+            {"line": "(withheld: it may hold personal data, and cannot be read)"},
+        ),
+        (
+            {"cc_num": None, "malformed_line": f"{CARD},x"},
+            {"cc_num": None, "malformed_line": "(withheld: it may hold personal data, and cannot be read)"},
+        ),
+        ({"StockCode": None, "malformed_line": "1,x"}, {"StockCode": None, "malformed_line": "1,x"}),
+    ],
+)
+def test_rows_are_shown_without_personal_data(personal: Personal, row: Any, shown: Any) -> None:
+    assert personal.shown(row) == shown
+
+
+def test_what_a_test_calls_otherwise_is_personal_too(personal: Personal) -> None:
+    found = {"unique_field": CARD, "n_records": 2}
+    assert personal.shown(found, "gold.fct_cards.card_id")["unique_field"] == "****0181"
+    assert personal.shown(found, "gold.fct_cards.amount") == found
+
+
+def test_where_nothing_tells_what_is_personal_nothing_is_shown() -> None:
+    assert Personal(frozenset(), is_known=False).shown({"amount": "4000.25"}) == {"amount": "****"}
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(CARD, "****0181"), ("12345678901", "****"), ("", "****"), (None, None)]
+)
+def test_of_a_long_value_its_end_is_shown(value: Any, shown: Any) -> None:
+    assert masked(value) == shown
