@@ -38,16 +38,3 @@
     {%- set next = 'null::varchar' if is_settled else "'" ~ wanted ~ "'" -%}
     {%- do run_query("create or replace table landing.pii_key as select '" ~ held ~ "' as held, " ~ next ~ ' as next') -%}
 {%- endmacro %}
-
-
-{% macro settle_pii_key(results) -%}
-    {%- if execute and project_name == 'assay' and flags.FULL_REFRESH and flags.WHICH in ('build', 'run') -%}
-        {%- set failed = [] -%}
-        {%- for result in results if result.node.name.endswith('__checked') and result.status not in ('success', 'pass') -%}
-            {%- do failed.append(result.node.name) -%}
-        {%- endfor -%}
-        {%- if not failed -%}
-            update landing.pii_key set held = next, next = null where next is not null
-        {%- endif -%}
-    {%- endif -%}
-{%- endmacro %}
