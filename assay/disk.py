@@ -6,12 +6,11 @@ import os
 import stat
 from pathlib import Path
 
-
 _ONLY_THE_OWNER = 0o077
 
 
 def keep_new_files_private() -> None:
-    """Have all files that this process makes readable and writable by their owner alone: they hold people's data."""
+    """Let the owner alone read and write the files that this process makes: they hold people's data."""
     os.umask(os.umask(_ONLY_THE_OWNER) | _ONLY_THE_OWNER)
 
 

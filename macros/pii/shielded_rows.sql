@@ -11,8 +11,8 @@
     {%- if var('hash_pii', true) and found.columns %}
     replace (
         {%- for column in found.columns %}
-        {{ assay.pii_hash(adapter.quote(column.name)) if column.pii == 'hash' else assay.pii_mask(adapter.quote(column.name)) }}
-        as {{ adapter.quote(column.name) }}{{ ',' if not loop.last }}
+        {{ assay.pii_hash(assay.quoted(column.name)) if column.pii == 'hash' else assay.pii_mask(assay.quoted(column.name)) }}
+        as {{ assay.quoted(column.name) }}{{ ',' if not loop.last }}
         {%- endfor %}
     )
     {%- endif %}
