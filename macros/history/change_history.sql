@@ -55,7 +55,13 @@ instants as (
         _last._state.{{ column }} as {{ column }}
         {%- endfor %}
     from instants
-    order by {{ keys }}, _at
+
+    -- A row behind all others, of no entity: what comes last is seen from there.
+    union all by name
+
+    select timestamp 'infinity' as _at
+
+    order by {{ keys }} nulls last, _at
 
 ),
 {% if increment %}

@@ -234,7 +234,7 @@ states as (
     select * from computed
     where _at >= {{ increment.cut }}
 
-    order by {{ entity_keys | join(', ') }}, _at
+    order by {{ entity_keys | join(', ') }} nulls last, _at
 
 ),
 {%- endmacro %}

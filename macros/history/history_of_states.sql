@@ -1,17 +1,17 @@
 {% macro history_of_states(states, entity_keys, columns, is_deleted=none, since=none) -%}
     {%- set keys = entity_keys | join(', ') -%}
+    {%- set is_gone = ' and not ' ~ is_deleted if is_deleted -%}
 with marked as (
 
     select
         *,
-        {{ assay._differs('lag', entity_keys) }} as _is_new_entity,
-        {{ assay._differs('lag', ([is_deleted] if is_deleted else []) + columns) }} as _is_new_state
+        {{ assay._differs(entity_keys) }} as _is_new_entity,
+        {{ assay._differs(([is_deleted] if is_deleted else []) + columns) }} as _is_new_state
     from {{ states }}
 
 ),
 
--- In a pipeline of its own: DuckDB 1.5 repeats rows where one window that looks ahead streams into another.
-numbered as materialized (
+numbered as (
 
     select
         * exclude (_is_new_entity, _is_new_state),
@@ -21,21 +21,22 @@ numbered as materialized (
 
 ),
 
+-- The row before each, now that it is known what follows: DuckDB 1.5 repeats rows where windows look ahead.
 followed as not materialized (
 
     select
-        *,
-        _opens_row and lead(_opens_row, 1, true) over () as _is_whole_row,
-        case
-            when {{ assay._differs('lead', entity_keys) }} then {{ assay.end_of_time() }}
-            else lead(_at) over ()
-        end as _next_at
+        {%- for column in entity_keys + ['_at', '_updated_at'] + columns + ([is_deleted] if is_deleted else []) %}
+        lag({{ column }}) over () as {{ column }},
+        {%- endfor %}
+        lag(_opens_row) over () as _opens_row,
+        lag(_opens_row) over () and _opens_row as _is_whole_row,
+        case when {{ assay._differs(entity_keys) }} then {{ assay.end_of_time() }} else _at end as _next_at
     from numbered
 
 ),
 
 -- What is gathered into rows, or is to be written last.
-rest as materialized (
+rest as (
 
     select
         *,
@@ -58,7 +59,7 @@ final as (
         _updated_at as updated_at,
         null::timestamp[] as confirmed_at
     from {{ table }}
-    where _is_whole_row{{ ' and not ' ~ is_deleted if is_deleted }}{{ ' and _next_at < ' ~ since if since and table == 'followed' }}
+    where _is_whole_row{{ is_gone }}{{ ' and _next_at < ' ~ since if since and table == 'followed' }}
 
     union all
     {% endfor %}
@@ -72,7 +73,7 @@ final as (
         max(_updated_at) as updated_at,
         list(_updated_at order by _at) as confirmed_at
     from rest
-    where not _is_whole_row{{ ' and not ' ~ is_deleted if is_deleted }}
+    where not _is_whole_row{{ is_gone }}
     group by _state_number, {{ keys }}
 
 )
@@ -81,12 +82,12 @@ select * from final
 {%- endmacro %}
 
 
-{#- Column by column: where whole rows are compared in a filter, DuckDB 1.5 does not keep the order of what it lets
-    through, on which everything here rests. -#}
-{% macro _differs(neighbour, columns) -%}
+{#- Whether a row differs from the one before. Column by column: where whole rows are compared in a filter, DuckDB 1.5
+    does not keep the order of what it lets through, on which everything here rests. -#}
+{% macro _differs(columns) -%}
     (
         {%- for column in columns -%}
-            ({{ column }} is distinct from ({{ neighbour }}({{ column }}) over ()))
+            ({{ column }} is distinct from (lag({{ column }}) over ()))
             {{- ' or ' if not loop.last }}
         {%- endfor -%}
     )

@@ -96,6 +96,12 @@ moves as (
         {%- endfor %}
     from seeds
     {% endif %}
+
+    -- Two rows behind all others, of no entity: what comes last is seen from there.
+    union all by name
+
+    select unnest([timestamp 'infinity', null]) as _at
+
 ),
 
 -- Sorted once, and read once: what entities have in bounded windows they lose again, so no total needs a partition.
@@ -110,12 +116,11 @@ running as (
         {%- endfor %}
         {%- for total in unbounded %},
         case when _move = 0 then {{ total.addend }} end as {{ total.name }}_own
-        {%- endfor %},
-        {%- if unbounded %}
-        {{ assay._differs('lag', entity_keys) }} as _is_new_entity,
+        {%- endfor %}
+        {%- if unbounded %},
+        {{ assay._differs(entity_keys) }} as _is_new_entity
         {%- endif %}
-        {{ assay._differs('lead', entity_keys + ['_at']) }} as _is_last
-    from (select * from moves order by {{ keys }}, _at) as sorted
+    from (select * from moves order by {{ keys }} nulls last, _at nulls last) as sorted
 
 ),
 {% if unbounded %}
@@ -135,20 +140,27 @@ own as (
 
 ),
 {% endif %}
+-- The row before each, now that it is known whether its instant is over.
+before as (
+
+    select
+        {%- for column in entity_keys + ['_at', '_updated_at'] + (totals | map(attribute='name') | list) %}
+        lag({{ column }}) over () as {{ column }},
+        {%- endfor %}
+        {{ assay._differs(entity_keys + ['_at']) }} as _is_last
+    from {{ 'own' if unbounded else 'running' }}
+
+),
+
 points as (
 
     select
-        {{ keys }},
-        _at,
-        _updated_at
-        {%- for total in totals %},
-        {{ total.name }}
-        {%- endfor %}
+        * exclude (_is_last)
         {%- if extremes %},
         row_number() over () as _position
         {%- endif %}
-    from {{ 'own' if unbounded else 'running' }}
-    where _is_last
+    from before
+    where _is_last and _at is not null
 
 ),
 {% for extreme in extremes %}
