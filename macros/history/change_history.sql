@@ -1,23 +1,32 @@
-{% macro change_history(relation, entity_keys, available_at, columns, is_deleted=none) -%}
+{% macro change_history(relation, entity_keys, available_at, columns, is_deleted=none, change_order=none) -%}
+    {%- do assay._check_names(entity_keys, columns) -%}
     {%- set rows = {
-        'relation': relation | string, 'entity_keys': entity_keys, 'available_at': available_at, 'columns': columns,
-        'is_deleted': is_deleted or 'false', 'where': none,
+        'relation': relation | string, 'entity_keys': entity_keys, 'available_at': assay.as_utc(available_at),
+        'columns': columns, 'is_deleted': '(' ~ is_deleted ~ ') is true' if is_deleted else 'false',
+        'change_order': change_order, 'where': none,
     } -%}
-    {%- do assay._register_history(assay._change_rows, rows, [available_at, rows.is_deleted] + columns, columns | length) -%}
+    {%- set expressions = [rows.is_deleted, assay.quoted(columns)] + ([change_order] if change_order else []) -%}
+    {%- do assay._register_history(assay._change_rows, rows, expressions, columns | length) -%}
     {{ assay._change_rows(**rows) }}
 {%- endmacro %}
 
 
-{% macro _change_rows(relation, entity_keys, available_at, columns, is_deleted, where, increment=none, since=none) -%}
-    {%- set keys = entity_keys | join(', ') -%}
+{% macro _change_rows(relation, entity_keys, available_at, columns, is_deleted, change_order, where, increment=none, since=none) -%}
+    {%- set keys = assay.quoted(entity_keys) -%}
 with changes as (
 
     select
         {{ keys }},
-        {{ available_at }} as _at,
+        {{ assay._with_end(available_at, 'available_at', relation) }} as _at,
+        {%- if change_order %}
+        ({{ change_order }}) is not null as _has_order,
+        {{ change_order }} as _order,
+        {%- endif %}
         {{ is_deleted }} as _is_deleted,
         -- What a deleted entity last looked like is no part of its state.
-        case when not {{ is_deleted }} then struct_pack({% for column in columns %}{{ column }} := {{ column }}{{ ', ' if not loop.last }}{% endfor %}) end as _state
+        case when not ({{ is_deleted }}) then struct_pack(
+            {%- for column in columns %}{{ assay.quoted(column) }} := {{ assay.quoted(column) }}{{ ', ' if not loop.last }}{% endfor -%}
+        ) end as _state
     from {{ relation }}
     {%- if increment %}
     semi join {{ increment.touched }} using ({{ keys }})
@@ -32,13 +41,13 @@ with changes as (
 {% if increment %}
 {{ assay._seeds(entity_keys, increment) }}
 {% endif %}
--- Of changes at one instant the greatest stands, whatever their order; a deletion is greater than any.
+-- Of changes at one instant the last in their order stands, else the greatest; a deletion is greater than any.
 instants as (
 
     select
         {{ keys }},
         _at,
-        max(struct_pack(_is_deleted, _state)) as _last
+        max(struct_pack({{ '_has_order, _order, ' if change_order }}_is_deleted, _state)) as _last
     from changes
     group by {{ keys }}, _at
 
@@ -52,16 +61,9 @@ instants as (
         _at as _updated_at,
         _last._is_deleted
         {%- for column in columns %},
-        _last._state.{{ column }} as {{ column }}
+        _last._state.{{ assay.quoted(column) }} as {{ assay.quoted(column) }}
         {%- endfor %}
     from instants
-
-    -- A row behind all others, of no entity: what comes last is seen from there.
-    union all by name
-
-    select timestamp 'infinity' as _at
-
-    order by {{ keys }} nulls last, _at
 
 ),
 {% if increment %}

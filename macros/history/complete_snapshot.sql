@@ -1,4 +1,5 @@
 {% macro complete_snapshot(snapshot, changes, unique_key, changed_at, columns) -%}
+    {%- set unique_key, changed_at = assay.quoted(unique_key), assay.quoted(changed_at) -%}
     {#- A snapshot sees the newest state alone. What changed between two runs is put in from the changes themselves,
         what a dump that came late disproves is taken out, and every range is made to end where the next begins. -#}
     delete from {{ snapshot }}
@@ -7,7 +8,7 @@
     insert into {{ snapshot }} by name
     select
         {{ unique_key }},
-        {{ columns | join(', ') }},
+        {{ assay.quoted(columns) }},
         {{ changed_at }},
         {{ changed_at }} as dbt_valid_from,
         {{ changed_at }} as dbt_updated_at,

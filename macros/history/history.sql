@@ -4,14 +4,15 @@
 
     {%- set history = graph.nodes[model.unique_id].assay_history -%}
     {%- if not history or sql | trim != history.rows(**history.arguments) | trim -%}
-        {%- do assay._refuse('materialized as history, it must be one call of windowed_history or change_history, and nothing else') -%}
+        {%- do assay._refuse('materialized as history, it must be one call of windowed_history, change_history or snapshot_history, and nothing else') -%}
     {%- endif -%}
     {%- set existing = load_cached_relation(this) -%}
     {%- set target = this.incorporate(type='table') -%}
     {%- set rebuilt = make_intermediate_relation(target) -%}
     {%- set backup = make_backup_relation(target, existing.type if existing else 'table') -%}
     {%- set seen = assay._seen(target) -%}
-    {%- set types = model.columns.values() | map(attribute='data_type') | join(',') -%}
+    {%- set types = model.columns.values() | map(attribute='data_type') | join(',')
+        ~ run_query('describe ' ~ sql).columns['column_type'].values() | join(',') -%}
     {%- set definition = local_md5(sql ~ types ~ assay._fingerprints(history, none)) -%}
     {{ drop_relation_if_exists(load_cached_relation(rebuilt)) }}
     {{ drop_relation_if_exists(load_cached_relation(backup)) }}
@@ -74,8 +75,8 @@
 {% macro _is_of(seen, definition) -%}
     {%- set found = adapter.get_relation(seen.database, seen.schema, seen.identifier) -%}
     {{ return(found is not none and run_query(
-        "select count(*) from " ~ seen ~ " where definition <> '" ~ definition ~ "'"
-    ).rows[0][0] == 0) }}
+        "select count(*) from " ~ seen ~ " where definition = '" ~ definition ~ "'"
+    ).rows[0][0] > 0) }}
 {%- endmacro %}
 
 
@@ -91,19 +92,15 @@
     create or replace temp table assay_input as
     select
         _span,
-        case
-            when _span is null
-                then error('{{ model.name }}: a row of {{ input.relation | replace("'", "''") }} has no available_at, or one without end')::timestamp
-            else make_timestamp(_span * 4294967296)
-        end as span_from,
+        make_timestamp(_span * 4294967296) as span_from,
         events,
         fingerprint,
         '{{ definition }}' as definition
     from (
         select
-            {{ assay._span(input.available_at) }} as _span,
+            {{ assay._span(assay._with_end(input.available_at, 'available_at', input.relation)) }} as _span,
             count(*) as events,
-            sum(hash({{ (input.entity_keys + history.expressions) | join(', ') }})::hugeint) as fingerprint
+            sum(hash({{ ([assay.quoted(input.entity_keys), input.available_at] + history.expressions) | join(', ') }})::hugeint) as fingerprint
         from {{ input.relation }}
         where {{ assay._is_event(input.entity_keys, input.where) }}
         group by all
@@ -132,7 +129,7 @@
 {% macro _part(history, number, parts, since) -%}
     {%- set rows, input = history.rows, dict(history.arguments) -%}
     {%- if parts > 1 -%}
-        {%- set part = 'hash(' ~ input.entity_keys | join(', ') ~ ') % ' ~ parts ~ ' = ' ~ number -%}
+        {%- set part = 'hash(' ~ assay.quoted(input.entity_keys) ~ ') % ' ~ parts ~ ' = ' ~ number -%}
         {%- do input.update({'where': '(' ~ input.where ~ ') and ' ~ part if input.where else part}) -%}
     {%- endif -%}
     {{ rows(since=since, **input) }}
@@ -141,31 +138,52 @@
 
 {#- Finds the spans that changed and the entities they concern, and returns from when on these are computed anew. -#}
 {% macro _first_change(history, target, seen) -%}
-    {%- set input = history.arguments -%}
-    {%- set keys = input.entity_keys | join(', ') -%}
-    {%- do run_query(
-        'create or replace temp table assay_changed as
-        select _span, coalesce(input.span_from, seen.span_from) as span_from, seen.span_from is not null as was_seen
-        from temp.assay_input as input
-        full join ' ~ seen ~ ' as seen using (_span)
-        where (input.events, input.fingerprint) is distinct from (seen.events, seen.fingerprint)'
-    ) -%}
+    {%- do run_query(assay._changed_spans(seen)) -%}
     {%- set first, was_seen = run_query('select min(span_from)::varchar, bool_or(was_seen) from temp.assay_changed').rows[0].values() -%}
     {%- if first is none -%}
         {{ return(none) }}
     {%- endif -%}
     {%- set cut = "timestamp '" ~ first ~ "'" -%}
-    {%- do run_query(
-        'create or replace temp table assay_touched as
-        select ' ~ keys ~ ' from ' ~ input.relation ~ '
-        where ' ~ assay._is_event(input.entity_keys, input.where) ~ '
-            and (' ~ input.available_at ~ ') >= ' ~ cut ~ '
-            and ' ~ assay._span(input.available_at) ~ ' in (select _span from temp.assay_changed)
-        union'
-        ~ (' select ' ~ keys ~ ' from ' ~ target ~ ' where updated_at >= ' ~ cut if was_seen
-            else ' select ' ~ keys ~ ' from ' ~ target ~ ' where false')
-    ) -%}
+    {%- do run_query(assay._touched(history, target, cut, was_seen)) -%}
     {{ return(cut) }}
+{%- endmacro %}
+
+
+{% macro _changed_spans(seen) -%}
+    create or replace temp table assay_changed as
+    select
+        _span,
+        coalesce(input.span_from, seen.span_from) as span_from,
+        seen.span_from is not null as was_seen
+    from temp.assay_input as input
+    full join {{ seen }} as seen using (_span)
+    where (input.events, input.fingerprint) is distinct from (seen.events, seen.fingerprint)
+{%- endmacro %}
+
+
+{#- Whose rows came, changed or went: those that went show in the history, deletions in the end of a state alone. -#}
+{% macro _touched(history, target, cut, was_seen) -%}
+    {%- set input = history.arguments -%}
+    {%- set keys = assay.quoted(input.entity_keys) -%}
+    create or replace temp table assay_touched as
+    select distinct {{ keys }}
+    from {{ input.relation }}
+    where
+        {{ assay._is_event(input.entity_keys, input.where) }}
+        and {{ input.available_at }} >= {{ cut }}
+        and {{ assay._span(input.available_at) }} in (select _span from temp.assay_changed)
+    {%- if was_seen %}
+
+    union
+
+    select {{ keys }}
+    from {{ target }}
+    where
+        updated_at >= {{ cut }}
+        {%- if input.is_deleted %}
+        or (valid_to >= {{ cut }} and valid_to < {{ assay.end_of_time() }})
+        {%- endif %}
+    {%- endif %}
 {%- endmacro %}
 
 
@@ -194,7 +212,7 @@ seeds as (
         *,
         list_filter(coalesce(confirmed_at, [updated_at]), lambda arrival: arrival < {{ increment.cut }}) as _arrivals
     from {{ increment.target }}
-    semi join {{ increment.touched }} using ({{ entity_keys | join(', ') }})
+    semi join {{ increment.touched }} using ({{ assay.quoted(entity_keys) }})
     where valid_from < {{ increment.cut }} and valid_to >= {{ increment.cut }}
 
 ),
@@ -206,14 +224,14 @@ seeds as (
 standing as (
 
     select
-        {{ entity_keys | join(', ') }},
+        {{ assay.quoted(entity_keys) }},
         unnest(
             [struct_pack(_at := valid_from, _updated_at := _arrivals[1])]
             || list_transform(_arrivals[2:], lambda arrival: struct_pack(_at := arrival, _updated_at := arrival))
         ) as _arrival
-        {%- for column in columns %},
-        {{ column }}
-        {%- endfor %}
+        {%- if columns %},
+        {{ assay.quoted(columns) }}
+        {%- endif %}
     from seeds
 
 ),
@@ -233,8 +251,6 @@ states as (
 
     select * from computed
     where _at >= {{ increment.cut }}
-
-    order by {{ entity_keys | join(', ') }} nulls last, _at
 
 ),
 {%- endmacro %}

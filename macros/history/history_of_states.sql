@@ -1,13 +1,30 @@
-{% macro history_of_states(states, entity_keys, columns, is_deleted=none, since=none) -%}
-    {%- set keys = entity_keys | join(', ') -%}
-    {%- set is_gone = ' and not ' ~ is_deleted if is_deleted -%}
+{% macro history_of_states(states, entity_keys, columns, is_deleted=none, since=none, are_sorted=false) -%}
+    {%- set keys = assay.quoted(entity_keys) -%}
+    {%- set is_gone = ' and not ' ~ assay.quoted(is_deleted) if is_deleted -%}
+{% if are_sorted -%}
 with marked as (
+{%- else -%}
+-- What comes last is seen from a row behind it, of no entity.
+with in_order as (
+
+    select * from {{ states }}
+
+    union all by name
+
+    select timestamp 'infinity' as _at
+
+    order by {{ keys }} nulls last, _at
+
+),
+
+marked as (
+{%- endif %}
 
     select
         *,
         {{ assay._differs(entity_keys) }} as _is_new_entity,
         {{ assay._differs(([is_deleted] if is_deleted else []) + columns) }} as _is_new_state
-    from {{ states }}
+    from {{ states if are_sorted else 'in_order' }}
 
 ),
 
@@ -26,10 +43,10 @@ followed as not materialized (
 
     select
         {%- for column in entity_keys + ['_at', '_updated_at'] + columns + ([is_deleted] if is_deleted else []) %}
-        lag({{ column }}) over () as {{ column }},
+        {{ assay._before(column) }} as {{ assay.quoted(column) }},
         {%- endfor %}
-        lag(_opens_row) over () as _opens_row,
-        lag(_opens_row) over () and _opens_row as _is_whole_row,
+        {{ assay._before('_opens_row') }} as _opens_row,
+        {{ assay._before('_opens_row') }} and _opens_row as _is_whole_row,
         case when {{ assay._differs(entity_keys) }} then {{ assay.end_of_time() }} else _at end as _next_at
     from numbered
 
@@ -52,7 +69,7 @@ final as (
     select
         {{ keys }},
         {%- for column in columns %}
-        {{ column }},
+        {{ assay.quoted(column) }},
         {%- endfor %}
         _at as valid_from,
         _next_at as valid_to,
@@ -66,7 +83,7 @@ final as (
     select
         {{ keys }},
         {%- for column in columns %}
-        any_value({{ column }}) as {{ column }},
+        any_value({{ assay.quoted(column) }}) as {{ assay.quoted(column) }},
         {%- endfor %}
         min(_at) as valid_from,
         max(_next_at) as valid_to,
@@ -87,8 +104,35 @@ select * from final
 {% macro _differs(columns) -%}
     (
         {%- for column in columns -%}
-            ({{ column }} is distinct from (lag({{ column }}) over ()))
+            ({{ assay.quoted(column) }} is distinct from ({{ assay._before(column) }}))
             {{- ' or ' if not loop.last }}
         {%- endfor -%}
     )
+{%- endmacro %}
+
+
+{#- The value that the row before has, in the order of the rows as they come. -#}
+{% macro _before(column) -%}
+    lag({{ assay.quoted(column) }}) over ()
+{%- endmacro %}
+
+
+{#- Columns are called each by a name of its own, and by none that a history, or the query that makes it, gives. -#}
+{% macro _check_names(entity_keys, columns) -%}
+    {%- set own = [
+        'valid_from', 'valid_to', 'updated_at', 'confirmed_at', '_arrival', '_arrivals', '_at', '_available_at', '_block',
+        '_change', '_count', '_count_before', '_end', '_event_at', '_first', '_from', '_is_deleted', '_is_last',
+        '_is_new_entity', '_is_new_state', '_is_whole_row', '_last', '_left', '_level', '_missed', '_move', '_next_at',
+        '_opens_row', '_position', '_rank', '_right', '_state', '_state_number', '_step', '_to', '_updated_at', '_value',
+    ] -%}
+    {%- set found = {} -%}
+    {%- for name in entity_keys + columns -%}
+        {%- set folded = assay._folded(name) -%}
+        {%- if folded in found -%}
+            {%- do assay._refuse('two columns of the history would have one name: ' ~ found[folded] ~ ' and ' ~ name) -%}
+        {%- elif folded in own or folded.startswith('_input_') -%}
+            {%- do assay._refuse('a history has a column ' ~ name ~ ' of its own: give yours another name') -%}
+        {%- endif -%}
+        {%- do found.update({folded: name}) -%}
+    {%- endfor -%}
 {%- endmacro %}

@@ -1,22 +1,24 @@
 {% macro windowed_history(relation, entity_keys, event_at, available_at, measures, windows, where=none) -%}
     {%- set rows = {
-        'relation': relation | string, 'entity_keys': entity_keys, 'event_at': event_at, 'available_at': available_at,
-        'measures': measures, 'windows': windows, 'where': where,
+        'relation': relation | string, 'entity_keys': entity_keys, 'event_at': assay.as_utc(event_at),
+        'available_at': assay.as_utc(available_at), 'measures': measures, 'windows': windows, 'where': where,
     } -%}
+    {%- set bounded = assay._shortest_first(assay._window_lengths(windows)) -%}
     {%- set inputs = assay._inputs_of(measures, windows) -%}
+    {%- set columns = assay._columns_of(inputs) | map(attribute='name') | list -%}
+    {%- do assay._check_names(entity_keys, columns) -%}
     {%- do assay._register_history(
         assay._windowed_rows, rows,
-        [assay._with_times(event_at, available_at, rows.relation), event_at]
-        + (inputs.values() | map(attribute='expression') | list),
-        assay._columns_of(inputs) | length,
-        1 + windows | reject('equalto', 'all') | list | length,
+        [rows.event_at] + (inputs.values() | map(attribute='expression') | list),
+        columns | length,
+        1 + bounded | length,
     ) -%}
     {{ assay._windowed_rows(**rows) }}
 {%- endmacro %}
 
 
 {% macro _windowed_rows(relation, entity_keys, event_at, available_at, measures, windows, where, increment=none, since=none) -%}
-    {%- set keys = entity_keys | join(', ') -%}
+    {%- set keys = assay.quoted(entity_keys) -%}
     {%- set lengths = assay._window_lengths(windows) -%}
     {%- set bounded = assay._shortest_first(lengths) -%}
     {%- set inputs = assay._inputs_of(measures, windows) -%}
@@ -24,16 +26,17 @@
     {%- set unbounded = totals | selectattr('window', 'equalto', 'all') | list -%}
     {%- set extremes = assay._extremes_of(inputs) -%}
     {%- set columns = assay._columns_of(inputs) -%}
+    {%- set are_sorted = not extremes and not increment -%}
     {%- set running = 'over (rows between unbounded preceding and current row)' -%}
 -- In order, so that each window's exits are as well: runs are merged in half the time that sorting takes.
 with events as materialized (
 
     select
         {{ keys }},
-        {{ event_at }} as _event_at,
-        {{ available_at }} as _available_at
-        {%- for name, input in inputs.items() if not input.counts_rows %},
-        {{ input.expression }} as _{{ name }}
+        {{ assay._with_end(event_at, 'event_at', relation, lengths[bounded[-1]] if bounded) }} as _event_at,
+        {{ assay._with_end(available_at, 'available_at', relation) }} as _available_at
+        {%- for input in inputs.values() if not input.counts_rows %},
+        {{ input.expression }} as {{ input.column }}
         {%- endfor %}
     from {{ relation }}
     {%- if increment %}
@@ -55,7 +58,7 @@ moves as (
 
     select
         {{ keys }},
-        {{ assay._with_times('_event_at', '_available_at', relation) }} as _at,
+        _available_at as _at,
         0::tinyint as _move,
         {% if bounded %}case
             {%- for window in bounded %}
@@ -64,7 +67,7 @@ moves as (
             else {{ bounded | length }}
         end{% else %}0{% endif %}::tinyint as _missed
         {%- for name, input in inputs.items() if input.is_moved %},
-        {{ assay._addend('_' ~ name, name, input) }} as _{{ name }}
+        {{ assay._addend(name, input) }} as {{ input.column }}
         {%- endfor %}
     from events
 
@@ -76,8 +79,8 @@ moves as (
         _event_at + {{ lengths[window] }} as _at,
         {{ loop.index }}::tinyint as _move,
         0::tinyint as _missed
-        {%- for name, input in inputs.items() if input.is_moved %},
-        _{{ name }}
+        {%- for input in inputs.values() if input.is_moved %},
+        {{ input.column }}
         {%- endfor %}
     from events
     where _event_at + {{ lengths[window] }} > _available_at
@@ -91,16 +94,16 @@ moves as (
         _arrivals[-1] as _at,
         -1::tinyint as _move,
         0::tinyint as _missed
-        {%- for name, input in inputs.items() if input.is_moved %},
-        null as _{{ name }}
+        {%- for input in inputs.values() if input.is_moved %},
+        null as {{ input.column }}
         {%- endfor %}
     from seeds
     {% endif %}
 
-    -- Two rows behind all others, of no entity: what comes last is seen from there.
+    -- What comes last is seen from a row behind it, of no entity: one for each time that rows look back.
     union all by name
 
-    select unnest([timestamp 'infinity', null]) as _at
+    select unnest([timestamp 'infinity'{{ ', null' if are_sorted }}]) as _at
 
 ),
 
@@ -145,7 +148,7 @@ before as (
 
     select
         {%- for column in entity_keys + ['_at', '_updated_at'] + (totals | map(attribute='name') | list) %}
-        lag({{ column }}) over () as {{ column }},
+        {{ assay._before(column) }} as {{ assay.quoted(column) }},
         {%- endfor %}
         {{ assay._differs(entity_keys + ['_at']) }} as _is_last
     from {{ 'own' if unbounded else 'running' }}
@@ -169,21 +172,16 @@ points as (
 {{ 'computed' if increment else 'states' }} as (
 
     select
-        {%- for key in entity_keys %}
-        points.{{ key }},
-        {%- endfor %}
+        {{ assay.quoted(entity_keys, 'points') }},
         points._at,
         points._updated_at
         {%- for column in columns %},
-        {{ column.expression }} as {{ column.name }}
+        {{ column.expression }} as {{ assay.quoted(column.name) }}
         {%- endfor %}
     from points
     {%- for extreme in extremes %}
     left join {{ extreme.name }} on points._position = {{ extreme.name }}._position
     {%- endfor %}
-    {%- if extremes %}
-    order by points._position
-    {%- endif %}
 
 ),
 {% if increment %}
@@ -191,7 +189,9 @@ points as (
 {% endif %}
 final as (
 
-    {{ assay.history_of_states('states', entity_keys, columns | map(attribute='name') | list, since=since) }}
+    {{ assay.history_of_states(
+        'states', entity_keys, columns | map(attribute='name') | list, since=since, are_sorted=are_sorted
+    ) }}
 
 )
 
@@ -200,26 +200,27 @@ select * from final
 
 
 {% macro _is_event(entity_keys, where) -%}
-    {%- for key in entity_keys %}{{ ' and ' if not loop.first }}{{ key }} is not null{% endfor %}
+    {%- for key in entity_keys %}{{ ' and ' if not loop.first }}{{ assay.quoted(key) }} is not null{% endfor %}
     {%- if where %} and ({{ where }}){% endif %}
 {%- endmacro %}
 
 
-{% macro _with_times(event_at, available_at, relation) -%}
+{#- A time as given, or an error: of what has none, or none that a range could begin or end at. -#}
+{% macro _with_end(at, name, relation, length=none) -%}
+    {%- set of = ' of ' ~ relation | replace("'", "''") if '\n' not in relation -%}
     case
-            when ({{ event_at }}) is null or ({{ available_at }}) is null
-                then error('windowed_history: an event of {{ relation | replace("'", "''") }} has no time')::timestamp
-            else {{ available_at }}
+            when isfinite({{ at }}) and {{ at }}{{ ' + ' ~ length if length }} < {{ assay.end_of_time() }} then {{ at }}
+            else error('{{ model.name }}: a row{{ of }} has no {{ name }}, or one without end')::timestamp
         end
 {%- endmacro %}
 
 
 {#- What an event adds to the totals of an input: its value if that is summed up, else whether it has one. -#}
-{% macro _addend(value, name, input) -%}
+{% macro _addend(name, input) -%}
     {%- if input.is_summed -%}
-        case when typeof({{ value }}) in ('DOUBLE', 'FLOAT') then error('windowed_history: {{ name }} is a floating-point number, whose sums depend on their order: make it DECIMAL') else {{ value }} end
+        case when typeof({{ input.column }}) in ('DOUBLE', 'FLOAT') then error('windowed_history: {{ name | replace("'", "''") }} is a floating-point number, whose sums depend on their order: make it DECIMAL') else {{ input.column }} end
     {%- else -%}
-        case when {{ value }} is not null then true end
+        case when {{ input.column }} is not null then true end
     {%- endif -%}
 {%- endmacro %}
 
@@ -227,16 +228,16 @@ select * from final
 {#- The totals that columns are made of: number (n), sum (s) and sum of squares (q) of an input over a window. -#}
 {% macro _totals_of(inputs) -%}
     {%- set totals = [] -%}
-    {%- for name, input in inputs.items() -%}
+    {%- for input in inputs.values() -%}
         {%- for kind in input.totals -%}
             {%- for window in input.windows -%}
                 {%- do totals.append({
-                    'name': '_' ~ kind ~ '_' ~ name ~ '_' ~ window, 'kind': kind, 'window': window, 'type': input.type,
-                    'has_value': '' if input.counts_rows else ' and _' ~ name ~ ' is not null',
+                    'name': input.column ~ '_' ~ window ~ '_' ~ kind, 'kind': kind, 'window': window, 'type': input.type,
+                    'has_value': '' if input.counts_rows else ' and ' ~ input.column ~ ' is not null',
                     'addend': {
-                        'n': '1' if input.counts_rows else '(_' ~ name ~ ' is not null)::int',
-                        's': '_' ~ name,
-                        'q': '_' ~ name ~ ' * _' ~ name,
+                        'n': '1' if input.counts_rows else '(' ~ input.column ~ ' is not null)::int',
+                        's': input.column,
+                        'q': input.column ~ ' * ' ~ input.column,
                     }[kind],
                 }) -%}
             {%- endfor -%}
@@ -321,8 +322,9 @@ select * from final
                 {%- do totals.append(kind) -%}
             {%- endif -%}
         {%- endfor -%}
-        {%- set expression = measure.get('expression') or ('true' if aggregates == ['count'] else name) -%}
+        {%- set expression = measure.get('expression') or ('true' if aggregates == ['count'] else assay.quoted(name)) -%}
         {%- do inputs.update({name: {
+            'column': '_input_' ~ loop.index,
             'windows': measure.get('windows') or windows,
             'expression': expression,
             'counts_rows': expression == 'true',
@@ -342,15 +344,16 @@ select * from final
     {%- for name, input in inputs.items() -%}
         {%- for aggregate in input.aggregates -%}
             {%- for window in input.windows -%}
-                {%- set n, s, q = '_n_' ~ name ~ '_' ~ window, '_s_' ~ name ~ '_' ~ window, '_q_' ~ name ~ '_' ~ window -%}
-                {%- set column = name ~ '_' ~ aggregate ~ '_' ~ window -%}
-                {%- do columns.append({'name': column, 'expression': {
+                {%- set of_window = input.column ~ '_' ~ window -%}
+                {%- set n, s, q = of_window ~ '_n', of_window ~ '_s', of_window ~ '_q' -%}
+                {%- set extreme = of_window ~ '_' ~ aggregate ~ '._value' -%}
+                {%- do columns.append({'name': name ~ '_' ~ aggregate ~ '_' ~ window, 'expression': {
                     'count': 'coalesce(' ~ n ~ ', 0)::bigint',
                     'sum': 'coalesce(' ~ s ~ ', 0)' ~ ('::' ~ input.type if input.type else ''),
                     'avg': s ~ '::double / nullif(' ~ n ~ ', 0)',
                     'stddev': 'case when ' ~ n ~ ' > 1 then sqrt((' ~ n ~ '::decimal(38, 0) * ' ~ q ~ ' - ' ~ s ~ ' * ' ~ s ~ ')::double / (' ~ n ~ '::double * (' ~ n ~ ' - 1))) end',
-                    'distinct_count': 'coalesce(_' ~ column ~ '._value, 0)::bigint',
-                }.get(aggregate, '_' ~ column ~ '._value')}) -%}
+                    'distinct_count': 'coalesce(' ~ extreme ~ ', 0)::bigint',
+                }.get(aggregate, extreme)}) -%}
             {%- endfor -%}
         {%- endfor -%}
     {%- endfor -%}
@@ -361,11 +364,11 @@ select * from final
 {#- The aggregates that cannot be subtracted, each with its window. -#}
 {% macro _extremes_of(inputs) -%}
     {%- set extremes = [] -%}
-    {%- for name, input in inputs.items() -%}
+    {%- for input in inputs.values() -%}
         {%- for aggregate in input.aggregates if aggregate in ('min', 'max', 'first', 'last', 'mode', 'distinct_count') -%}
             {%- for window in input.windows -%}
                 {%- do extremes.append({
-                    'name': '_' ~ name ~ '_' ~ aggregate ~ '_' ~ window, 'input': '_' ~ name, 'aggregate': aggregate, 'window': window,
+                    'name': input.column ~ '_' ~ window ~ '_' ~ aggregate, 'input': input.column, 'aggregate': aggregate, 'window': window,
                 }) -%}
             {%- endfor -%}
         {%- endfor -%}

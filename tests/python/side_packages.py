@@ -1,0 +1,32 @@
+"""Other versions of DuckDB than the one in use, beside it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pytest
+
+# The newest of each series that `pyproject.toml` allows, beside the one that is pinned.
+OTHER_DUCKDBS = ("1.5.6", "2.0.1")
+
+
+def environment_with_duckdb(version: str) -> dict[str, str]:
+    """The environment of a Python that imports this DuckDB; it is installed once, in the virtual environment's folder.
+
+    Skips the test where the package index cannot be reached.
+    """
+    if version == duckdb.__version__:
+        return dict(os.environ)
+    folder = Path(sys.prefix) / "side" / f"duckdb-{version}"
+    if not folder.exists():
+        unready = folder.with_name(f"{folder.name}.{os.getpid()}")
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(unready)]
+        run = subprocess.run([*command, f"duckdb=={version}"], capture_output=True, text=True, check=False)
+        if run.returncode != 0:
+            pytest.skip(f"DuckDB {version} cannot be installed here: {run.stderr.strip().splitlines()[-1:]}")
+        unready.rename(folder)
+    return {**os.environ, "PYTHONPATH": str(folder)}
