@@ -33,8 +33,7 @@ _STATEMENTS = """
 class RenderedHistory:
     """What the materialization `history` runs for a model, with the tables `grown` and `seen` as its memory.
 
-    `rows` is the model's query; the others are the steps of an increment, `cut` standing for the time of the first
-    change in all but the first two.
+    `rows` is the model's query; the others are the steps of an increment.
     """
 
     rows: str
@@ -80,9 +79,8 @@ def render_histories(root: Path, calls: dict[str, str]) -> dict[str, RenderedHis
     run = project.dbt("compile")
     assert run.returncode == 0, run.stdout + run.stderr
     compiled = root / "target" / "compiled" / "workshop" / "models"
-    return {
-        name: RenderedHistory(
-            *(text.replace('"workshop"."main".', "") for text in json.loads((compiled / f"{name}.sql").read_text()))
-        )
-        for name in calls
-    }
+    found = {}
+    for name in calls:
+        statements = json.loads((compiled / f"{name}.sql").read_text())
+        found[name] = RenderedHistory(*(text.replace('"workshop"."main".', "") for text in statements))
+    return found

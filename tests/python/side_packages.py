@@ -15,7 +15,7 @@ OTHER_DUCKDBS = ("1.5.6", "2.0.1")
 
 
 def environment_with_duckdb(version: str) -> dict[str, str]:
-    """The environment of a Python that imports this DuckDB; it is installed once, in the virtual environment's folder.
+    """The environment of a Python that imports this DuckDB, which is installed once, under `sys.prefix`.
 
     Skips the test where the package index cannot be reached.
     """

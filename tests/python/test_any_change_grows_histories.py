@@ -1,4 +1,4 @@
-"""Whatever comes into the input of a history, changes in it or leaves it, an increment ends in a full refresh's rows."""
+"""Whatever comes, changes or goes in the input of a history, increments end in a full refresh's rows."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from rendered_histories import RenderedHistory, render_histories
 
 EVENTS = "source('plant', 'events'), ['machine', 'order']"
+WINDOWED = f"windowed_history({EVENTS}, 'ended_at', 'reported_at', "
 MEASURES = "{'run': ['count'], 'amount': ['sum', 'max'], 'tool': ['distinct_count']}"
 CALLS = {
-    "bounded": f"windowed_history({EVENTS}, 'ended_at', 'reported_at', {MEASURES}, ['1h', '3h'], 'not is_test')",
-    "unbounded": f"windowed_history({EVENTS}, 'ended_at', 'reported_at', {MEASURES}, ['1h', 'all'])",
+    "bounded": WINDOWED + f"{MEASURES}, ['1h', '3h'], 'not is_test')",
+    "unbounded": WINDOWED + f"{MEASURES}, ['1h', 'all'])",
     "changes": f"change_history({EVENTS}, 'reported_at', ['tool', 'amount'], \"op = 'd' and not is_test\")",
     "ordered_changes": f"change_history({EVENTS}, 'reported_at', ['tool'], \"op = 'd'\", change_order='lsn')",
     "versions": "snapshot_history(source('plant', 'versions'), ['machine', 'order'], ['tool'])",
@@ -48,10 +49,13 @@ def land(connection: duckdb.DuckDBPyConnection, rows: list[Row]) -> None:
         connection.execute(
             f"""
             insert into events
-            select machine, number, instant, instant + late * interval '30 minutes', amount, tool, op, is_test, lsn
+            select
+                machine, number, instant, instant + late * interval '30 minutes',
+                amount, tool, op, is_test, lsn
             from (
                 select *, timestamp '1970-01-01' + half_hour * interval '30 minutes' as instant
-                from (values {values}) as rows (machine, number, half_hour, late, amount, tool, op, is_test, lsn)
+                from (values {values})
+                    as rows (machine, number, half_hour, late, amount, tool, op, is_test, lsn)
             )
             """
         )

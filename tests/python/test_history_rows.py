@@ -17,7 +17,7 @@ CALLS = {
     "windows": EVENTS + ", {'amount': ['count', 'sum']}, ['1h', '24h', '7d'])",
     "unbounded": EVENTS + ", {'amount': ['sum', 'max']}, ['24h', 'all'])",
     "extremes": EVENTS + ", {'amount': ['max', 'last', 'distinct_count']}, ['7d'])",
-    "changes": "change_history(source('plant', 'events'), ['card_id'], 'available_at', ['amount'], 'is_gone')",
+    "changes": "change_history(source('plant', 'events'), ['card_id'], 'event_at', ['amount'], 'is_gone')",
     "versions_of_cards": "snapshot_history(source('plant', 'versions'), ['card_id'], ['amount'])",
 }
 
@@ -35,7 +35,7 @@ def queries(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_streams_views_and_tables_of_a_history_have_the_same_rows(
     queries: Path, tmp_path: Path, version: str
 ) -> None:
-    """`over ()` takes rows as the sort before it leaves them, which SQL does not promise: this test sees to it."""
+    """`over ()` takes rows as a sort leaves them, which SQL does not promise: this test sees to it."""
     script = Path(__file__).with_name("read_histories.py")
     run = subprocess.run(
         [sys.executable, str(script), str(queries), str(tmp_path)],
