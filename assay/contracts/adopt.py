@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,8 @@ def adopt(project: Project, model: str, product: str, owner: str | None) -> Path
     node = next((each for each in project.models if each.name == model and each.schema == GOLD), None)
     if node is None:
         raise Fault(f"There is no model {model} in schema {GOLD}.", MISUSED)
+    if not re.fullmatch(r"\w[\w-]*", product):
+        raise Fault(f"{product!r} cannot name a product: write letters, digits and underscores.", MISUSED)
     file = YamlFile(FOLDER / f"{product}{SUFFIX}")
     if not file.content:
         if not owner:

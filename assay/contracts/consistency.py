@@ -7,9 +7,11 @@ from difflib import get_close_matches
 from typing import Any
 
 from assay.contracts.contract import PII, SHIELDS, Column, Contract, Table, custom
-from assay.contracts.dbt_tests import Unenforceable, bounds, tests_of
+from assay.contracts.dbt_tests import tests_of
 from assay.contracts.document import Finding
 from assay.contracts.landing_rules import CHECKED_BY, landing_rules
+from assay.contracts.options import literal, text_problem, what_is_refused
+from assay.contracts.rules import Unenforceable, bounds, what_is_refused_of
 from assay.contracts.source_side import ALIASES, OPTIONAL, SCHEMA_MODE, fresh_for, promise_test
 from assay.contracts.types import contradict
 from assay.landing.declared import DIFFERENCES, MODES
@@ -17,11 +19,6 @@ from assay.landing.names import folded, wrong_names
 
 _OURS = ("format", "remedy", "consumers", CHECKED_BY, OPTIONAL, ALIASES, SCHEMA_MODE, PII)
 _SERVICE_LEVELS = ("completeness", "latency", "frequency", "endOfSupport", "endOfLife")
-_PAIRS = (
-    ("minimum", "maximum"),
-    ("exclusiveMinimum", "exclusiveMaximum"),
-    ("minLength", "maxLength"),
-)
 
 
 def inconsistencies(contracts: Iterable[Contract]) -> Iterator[Finding]:
@@ -73,7 +70,15 @@ def _sides(contract: Contract) -> Iterator[Finding]:
 
 
 def _table(contract: Contract, table: Table) -> Iterator[Finding]:
-    yield from _names(contract, table)
+    yield from _service_levels(contract, table)
+    yield from _custom_properties(contract, table)
+    said = [*_names(contract, table), *_columns(contract, table), *_rules(contract, table)]
+    yield from said
+    # Of what is wrong by itself, no rules can be made.
+    yield from _enforced(contract, table) if not said else ()
+
+
+def _columns(contract: Contract, table: Table) -> Iterator[Finding]:
     for column in table.columns:
         if column.raw.get("primaryKey") and not column.is_required:
             yield Finding(
@@ -83,8 +88,21 @@ def _table(contract: Contract, table: Table) -> Iterator[Finding]:
             )
         for each in column.walk():
             yield from _column(contract, table, each)
-    yield from _service_levels(contract, table)
-    yield from _custom_properties(contract, table)
+
+
+def _rules(contract: Contract, table: Table) -> Iterator[Finding]:
+    if table.raw.get("relationships"):
+        yield Finding(
+            contract.where(table.place),
+            f"{table.relation}: relationships are not checked here.",
+            "Write a rule of type: custom with engine: dbt and the test relationships.",
+        )
+    for under, rule in table.all_rules():
+        for refused in what_is_refused_of(under, rule):
+            yield Finding(contract.where(rule.place), f"{table.relation}: {rule.name or 'a rule'}: {refused}")
+
+
+def _enforced(contract: Contract, table: Table) -> Iterator[Finding]:
     try:
         if contract.is_of_source:
             list(landing_rules(table))
@@ -133,22 +151,22 @@ def _names(contract: Contract, table: Table) -> Iterator[Finding]:
 
 def _column(contract: Contract, table: Table, column: Column) -> Iterator[Finding]:
     where, raw = contract.where(column.place), column.raw
-    named = f"{table.relation}.{'.'.join(column.path)}"
-    kind, physical = raw.get("logicalType"), raw.get("physicalType")
-    if kind and physical and contradict(kind, physical):
+    named = f"{table.relation}.{column.label}"
+    kind, physical = column.kind, raw.get("physicalType")
+    if raw.get("logicalType") and physical and contradict(kind, physical):
         yield Finding(
             where, f"{named} is {kind} by logicalType, and {physical} by physicalType.", "Correct one."
         )
     if PII in {each["property"] for each in raw.get("customProperties") or []}:
         yield from _pii(named, where, column)
-    for low, high in _PAIRS:
-        if low in column.options and high in column.options and column.options[low] > column.options[high]:
-            yield Finding(where, f"{named}: no value is between {low} and {high}.", "Correct one.")
+    for refused in what_is_refused(column, is_landed=contract.is_of_source):
+        yield Finding(where, f"{named}: {refused}")
     for value in column.valid_values:
         if not _fits(kind, value):
             yield Finding(where, f"{named} is {kind}, and {value!r} is none.", "Correct enum or logicalType.")
     for rule in column.rules:
-        for value in (rule.raw.get("arguments") or {}).get("validValues") or []:
+        values = (rule.raw.get("arguments") or {}).get("validValues")
+        for value in values if isinstance(values, list) else []:
             if not _fits(kind, value):
                 yield Finding(
                     contract.where(rule.place),
@@ -234,14 +252,20 @@ def _service_levels(contract: Contract, table: Table) -> Iterator[Finding]:
                 )
 
 
-def _fits(kind: Any, value: Any) -> bool:
+def _fits(kind: str, value: Any) -> bool:
+    """Whether a value that is listed is one of the type, and one that dbt's YAML can hold."""
     match kind:
         case "string":
-            return isinstance(value, str)
+            return isinstance(value, str) and not text_problem(value)
         case "integer":
             return isinstance(value, int) and not isinstance(value, bool)
         case "number":
             return isinstance(value, int | float) and not isinstance(value, bool)
         case "boolean":
             return isinstance(value, bool)
+        case "date" | "timestamp" | "time":
+            try:
+                literal(kind, value)
+            except ValueError:
+                return False
     return True

@@ -15,6 +15,8 @@ FOLDER = Path("contracts")
 # A custom property of columns with personal data, and what silver makes of a value.
 PII, SHIELDS = "pii", ("hash", "mask")
 _LANDING = "landing."
+#: The step of a path from an array to each of its items; no key may hold this character.
+EACH = "\0"
 
 
 @dataclass(frozen=True)
@@ -44,17 +46,33 @@ class Rule:
 
 @dataclass(frozen=True)
 class Column:
-    """A column; of JSON documents a field, `path` telling where it lies."""
+    """A column; of JSON documents a field, and of arrays what their items are; `path` tells where it lies."""
 
     raw: dict[str, Any]
     place: tuple[str | int, ...]
     path: tuple[str, ...]
     columns: list[Column] = field(default_factory=list)
+    item: Column | None = None
 
     @property
     def name(self) -> str:
-        """Its name in the relation."""
-        return str(self.raw.get("physicalName") or self.raw["name"])
+        """Its name in the relation, or in its object."""
+        return self.path[-1] if self.path[-1] != EACH else f"{Column({}, (), self.path[:-1]).name} item"
+
+    @property
+    def label(self) -> str:
+        """Its path, as people read it: `lines[].price`."""
+        return ".".join(self.path).replace(f".{EACH}", "[]")
+
+    @property
+    def is_nested(self) -> bool:
+        """Whether it lies within a column."""
+        return len(self.path) > 1
+
+    @property
+    def kind(self) -> str:
+        """Its logical type."""
+        return str(self.raw.get("logicalType") or "string")
 
     @property
     def is_required(self) -> bool:
@@ -82,9 +100,9 @@ class Column:
         return cast(str | None, custom(self.raw, PII))
 
     def walk(self) -> Iterator[Column]:
-        """Yield it and the fields within it."""
+        """Yield it, the fields within it, and what its items are."""
         yield self
-        for column in self.columns:
+        for column in [*self.columns, *([self.item] if self.item else [])]:
             yield from column.walk()
 
 
@@ -235,9 +253,15 @@ def words(text: Any) -> str:
 def _columns(raw: dict[str, Any], place: tuple[str | int, ...], path: tuple[str, ...]) -> list[Column]:
     columns = []
     for number, each in enumerate(raw.get("properties") or []):
-        here, name = (*place, "properties", number), str(each.get("physicalName") or each["name"])
-        columns.append(Column(each, here, (*path, name), _columns(each, here, (*path, name))))
+        name = str(each.get("physicalName") or each["name"])
+        columns.append(_column(each, (*place, "properties", number), (*path, name)))
     return columns
+
+
+def _column(raw: dict[str, Any], place: tuple[str | int, ...], path: tuple[str, ...]) -> Column:
+    items = raw.get("items")
+    item = _column(items, (*place, "items"), (*path, EACH)) if isinstance(items, dict) else None
+    return Column(raw, place, path, _columns(raw, place, path), item)
 
 
 def _rules(raw: dict[str, Any], place: tuple[str | int, ...]) -> list[Rule]:

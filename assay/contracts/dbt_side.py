@@ -13,9 +13,9 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from assay.contracts import gold_side, source_side
 from assay.contracts.contract import Contract, Table
-from assay.contracts.dbt_tests import Unenforceable
 from assay.contracts.document import Finding
 from assay.contracts.landing_rules import LandingRule, landing_rules
+from assay.contracts.rules import Unenforceable
 from assay.contracts.yaml_file import YamlFile, one_line
 from assay.features.project import Project
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
-from assay.contracts.contract import Column, Rule, Table, snake, words
+from assay.contracts.contract import EACH, Column, Rule, Table, snake, words
+from assay.contracts.options import literal, value_rules
+from assay.contracts.rules import WARNINGS, Unenforceable, bounds, test_of_values
+from assay.contracts.types import normal
 
 EXPECTATIONS = "dbt_expectations"
 _IN_SET = f"{EXPECTATIONS}.expect_column_values_to_be_in_set"
@@ -16,11 +20,7 @@ _UNIQUE = f"{EXPECTATIONS}.expect_column_values_to_be_unique"
 _BETWEEN = f"{EXPECTATIONS}.expect_column_values_to_be_between"
 _LENGTHS = f"{EXPECTATIONS}.expect_column_value_lengths_to_be_between"
 _ROW_COUNT = f"{EXPECTATIONS}.expect_table_row_count_to_be_between"
-_WARNINGS = ("warn", "warning", "info")
-
-
-class Unenforceable(Exception):
-    """A rule that no test can be made of; the text says why and what to do."""
+_KEEPS = "values_keep_to"
 
 
 @dataclass(frozen=True)
@@ -74,13 +74,21 @@ def test_of(table: Table, column: Column | None, rule: Rule) -> DbtTest:
         Unenforceable: it asks for nothing that dbt could test.
     """
     name = rule.name or _name(table, column, rule.raw.get("metric") or rule.kind)
-    macro, arguments = _test(column, rule)
+    if column and (column.is_nested or (rule.raw.get("arguments") or {}).get("missingValues")):
+        if rule.kind == "custom":
+            raise Unenforceable(
+                f"{column.label} is no column of its own: write a rule of type custom under {column.path[0]}."
+            )
+        own = _own(name, column, test_of_values(column, rule))
+        macro, arguments = own.macro, own.arguments
+    else:
+        macro, arguments = _test(column, rule)
     return DbtTest(
         name,
         macro,
         arguments,
-        column.name if column else None,
-        str(rule.raw.get("severity")).lower() in _WARNINGS,
+        column.path[0] if column else None,
+        str(rule.raw.get("severity")).lower() in WARNINGS,
         description=words(rule.raw.get("description")) or None,
     )
 
@@ -91,10 +99,11 @@ def rule_of(test: DbtTest) -> dict[str, Any]:
     if test.description:
         rule["description"] = test.description
     if test.macro == _IN_SET and set(test.arguments) == {"value_set"}:
-        values = {"validValues": test.arguments["value_set"]}
+        listed = test.arguments["value_set"]
+        values = {"validValues": [_unescaped(each) if isinstance(each, str) else each for each in listed]}
         rule |= {"type": "library", "metric": "invalidValues", "arguments": values, "mustBe": 0}
     elif test.macro == _REGEX and set(test.arguments) == {"regex"}:
-        pattern = {"pattern": test.arguments["regex"]}
+        pattern = {"pattern": _unescaped(test.arguments["regex"])}
         rule |= {"type": "library", "metric": "invalidValues", "arguments": pattern, "mustBe": 0}
     else:
         implementation: dict[str, Any] = {"test": test.macro}
@@ -132,12 +141,12 @@ def _row_count(column: Column | None, rule: Rule) -> tuple[str, dict[str, Any]]:
 
 
 def _invalid_values(column: Column | None, rule: Rule) -> tuple[str, dict[str, Any]]:
-    _must_be_none(column, rule)
+    column = _must_be_none(column, rule)
     arguments = rule.raw.get("arguments") or {}
     if "validValues" in arguments:
-        return _IN_SET, {"value_set": list(arguments["validValues"])}
+        return _IN_SET, {"value_set": _value_set(column, arguments["validValues"])}
     if "pattern" in arguments:
-        return _REGEX, {"regex": arguments["pattern"]}
+        return _REGEX, {"regex": _escaped(arguments["pattern"])}
     raise Unenforceable("invalidValues needs arguments: validValues or pattern.")
 
 
@@ -163,11 +172,13 @@ _LIBRARY: dict[str, Callable[[Column | None, Rule], tuple[str, dict[str, Any]]]]
 }
 
 
-def _must_be_none(column: Column | None, rule: Rule) -> None:
+def _must_be_none(column: Column | None, rule: Rule) -> Column:
     if column is None:
         raise Unenforceable(f"{rule.raw['metric']} is about a column: write the rule under one.")
-    if rule.raw.get("mustBe") != 0:
+    must_be = rule.raw.get("mustBe")
+    if must_be != 0 or isinstance(must_be, bool):
         raise Unenforceable(f"{rule.raw['metric']} can be held to mustBe: 0 only.")
+    return column
 
 
 def _tolerated_share(rule: Rule) -> float | None:
@@ -177,56 +188,73 @@ def _tolerated_share(rule: Rule) -> float | None:
     return None if most is None else round(float(most) / 100, 12)
 
 
-def bounds(rule: dict[str, Any]) -> tuple[float | None, float | None]:
-    """Return the least and the greatest whole number that a rule's operator lets pass.
-
-    Raises:
-        Unenforceable: the operator leaves no range.
-    """
-    if "mustBeBetween" in rule:
-        low, high = rule["mustBeBetween"]
-        return low, high
-    if isinstance(rule.get("mustBe"), int):
-        return rule["mustBe"], rule["mustBe"]
-    if "mustBeGreaterThan" in rule:
-        return rule["mustBeGreaterThan"] + 1, None
-    if "mustBeGreaterOrEqualTo" in rule:
-        return rule["mustBeGreaterOrEqualTo"], None
-    if "mustBeLessThan" in rule:
-        return None, rule["mustBeLessThan"] - 1
-    if "mustBeLessOrEqualTo" in rule:
-        return None, rule["mustBeLessOrEqualTo"]
-    raise Unenforceable("its operator leaves no range: write mustBeBetween, or one bound.")
-
-
-def _of_values(table: Table, column: Column) -> list[DbtTest]:
-    """Return the tests of what a column says of its values beyond rules."""
-    tests = []
-    options = column.options
-    low = options.get("minimum", options.get("exclusiveMinimum"))
-    high = options.get("maximum", options.get("exclusiveMaximum"))
-    if low is not None or high is not None:
-        limits = {"min_value": low, "max_value": high}
-        arguments = {key: value for key, value in limits.items() if value is not None}
-        strict = {"exclusiveMinimum", "exclusiveMaximum"} & set(options)
-        if strict and {"minimum", "maximum"} & set(options):
-            raise Unenforceable("bounds of a column are all exclusive or none.")
-        if strict:
-            arguments["strictly"] = True
-        tests.append(DbtTest(_name(table, column, "is_in_range"), _BETWEEN, arguments, column.name))
-    lengths = {"minLength": "min_value", "maxLength": "max_value"}
-    if arguments := {word: options[key] for key, word in lengths.items() if key in options}:
-        tests.append(DbtTest(_name(table, column, "is_of_length"), _LENGTHS, arguments, column.name))
-    if "pattern" in options:
-        regex = {"regex": options["pattern"]}
-        tests.append(DbtTest(_name(table, column, "fits_its_pattern"), _REGEX, regex, column.name))
-    if column.valid_values:
-        values = {"value_set": column.valid_values}
-        tests.append(DbtTest(_name(table, column, "is_of_known_values"), _IN_SET, values, column.name))
+def _of_values(table: Table, column: Column) -> Iterator[DbtTest]:
+    """Yield the tests of what a column says of its values beyond rules."""
+    for part in column.walk():
+        for rule in value_rules(part):
+            name = _name(table, part, rule.claim)
+            found = [] if part.is_nested else list(_expectations(part, rule.test))
+            for macro, arguments in found:
+                is_second = bool(arguments.get("strictly")) and len(found) > 1
+                yield DbtTest(name + "_strictly" * is_second, macro, arguments, part.name)
+            if not found:
+                yield _own(name, part, rule.test)
+        needed = [part] if part.is_nested and part.is_required else []
+        required = {each.name for each in part.columns if each.is_required}
+        for key in part.options.get("required") or []:
+            needed += [Column({}, (), (*part.path, str(key)))] if key not in required else []
+        for each in needed:
+            yield _own(_name(table, each, "is_there"), each, {"kind": "required"})
     if column.raw.get("unique"):
-        tests.append(DbtTest(_name(table, column, "is_unique"), _UNIQUE, {}, column.name))
-    return tests
+        yield DbtTest(_name(table, column, "is_unique"), _UNIQUE, {}, column.name)
+
+
+def _expectations(column: Column, test: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield tests of dbt-expectations that say the same, where it has some."""
+    match test["kind"]:
+        case "bounds":
+            for low, high in (("minimum", "maximum"), ("exclusiveMinimum", "exclusiveMaximum")):
+                limits = {"min_value": test.get(low), "max_value": test.get(high)}
+                arguments = {key: _constant(column, text) for key, text in limits.items() if text is not None}
+                if arguments:
+                    yield _BETWEEN, arguments | ({"strictly": True} if low.startswith("exclusive") else {})
+        case "length":
+            limits = {"min_value": test.get("least"), "max_value": test.get("most")}
+            yield _LENGTHS, {key: value for key, value in limits.items() if value is not None}
+        case "pattern":
+            yield _REGEX, {"regex": _escaped(test["pattern"])}
+        case "values":
+            yield _IN_SET, {"value_set": _value_set(column, column.valid_values)}
+
+
+def _value_set(column: Column, values: list[Any]) -> list[Any]:
+    return [each if isinstance(each, bool | int) else _escaped(literal(column.kind, each)) for each in values]
+
+
+def _constant(column: Column, text: str) -> Any:
+    """Return a bound as YAML and SQL have it."""
+    if column.kind in ("integer", "number"):
+        number = Decimal(text)
+        as_float = int(number) if number == number.to_integral_value() else float(number)
+        return as_float if Decimal(str(as_float)) == number else text
+    is_zoned = normal(str(column.raw.get("physicalType") or "")) == "timestamp with time zone"
+    return f"timestamptz '{text}+00'" if is_zoned else f"{column.kind} '{text}'"
+
+
+def _escaped(text: str) -> str:
+    # dbt-expectations puts texts into SQL as they are.
+    return text.replace("'", "''")
+
+
+def _unescaped(text: str) -> str:
+    return text.replace("''", "'")
+
+
+def _own(name: str, column: Column, test: dict[str, Any]) -> DbtTest:
+    path = [[] if step == EACH else step for step in column.path[1:]]
+    rule = test | ({"path": path} if path else {})
+    return DbtTest(name, _KEEPS, {"rule": rule}, column.path[0])
 
 
 def _name(table: Table, column: Column | None, claim: str) -> str:
-    return "_".join([table.name, *([snake(column.name)] if column else []), snake(claim)])
+    return "_".join([table.name, *([snake(column.label)] if column else []), snake(claim)])

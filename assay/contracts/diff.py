@@ -10,6 +10,7 @@ from typing import Any
 
 from assay.contracts.contract import Column, Contract, Rule, Table
 from assay.contracts.document import parse, read
+from assay.contracts.options import bound_of, comparable
 from assay.contracts.types import is_wider
 from assay.runs.fault import MISUSED, Fault
 
@@ -31,15 +32,28 @@ def load(name: str) -> Contract:
         Fault: there is none, or it does not keep to the standard.
     """
     if not Path(name).exists() and ":" in name:
-        shown = subprocess.run(["git", "show", name], capture_output=True, text=True, check=False)
-        if shown.returncode:
-            raise Fault(f"{name}: {shown.stderr.strip()}", MISUSED)
-        document, findings = parse(name, shown.stdout)
+        document, findings = parse(name, _shown(name))
     else:
         document, findings = read(Path(name))
     if document is None or findings:
         raise Fault("\n".join(str(finding) for finding in findings), MISUSED)
     return Contract(document)
+
+
+def _shown(name: str) -> str:
+    """Return a file as a revision of git has it."""
+    # Whatever begins with a dash would be an option of git.
+    command = ["git", "cat-file", "--end-of-options", "blob", name]
+    try:
+        shown = subprocess.run(command, capture_output=True, check=False)
+    except OSError as error:
+        raise Fault(f"{name}: git cannot be run ({error.strerror}): install it, or name a file.") from error
+    if shown.returncode:
+        raise Fault(f"{name}: {shown.stderr.decode(errors='replace').strip()}", MISUSED)
+    try:
+        return shown.stdout.decode()
+    except UnicodeDecodeError as error:
+        raise Fault(f"{name} is not UTF-8.", MISUSED) from error
 
 
 def compare(old: Contract, new: Contract) -> list[Change]:
@@ -82,8 +96,7 @@ def _of_tables(old: Contract, new: Contract) -> Iterator[Change]:
 
 def _of_columns(old: Table, new: Table) -> Iterator[Change]:
     before, after = (
-        {".".join(column.path): column for top in table.columns for column in top.walk()}
-        for table in (old, new)
+        {column.label: column for top in table.columns for column in top.walk()} for table in (old, new)
     )
     for name in sorted(before.keys() - after.keys()):
         likely = [
@@ -104,22 +117,21 @@ def _of_columns(old: Table, new: Table) -> Iterator[Change]:
 
 
 def _of_column(where: str, old: Column, new: Column) -> Iterator[Change]:
-    types = [str(each.raw.get("physicalType") or each.raw.get("logicalType")) for each in (old, new)]
+    types = [str(each.raw.get("physicalType") or each.kind) for each in (old, new)]
+    if types[0].lower() == types[1].lower():
+        types = [old.kind, new.kind]
     if types[0].lower() != types[1].lower():
         wider = is_wider(*types)
         yield Change(not wider, "type-widened" if wider else "type-changed", where, " to ".join(types))
-    for key, word in (("required", "required"), ("unique", "unique")):
+    for key in ("required", "unique"):
         had, has = bool(old.raw.get(key)), bool(new.raw.get(key))
         if had != has:
-            yield Change(had, f"{word}-{'dropped' if had else 'added'}", where, f"{key}: {str(has).lower()}")
+            yield Change(had, f"{key}-{'dropped' if had else 'added'}", where, f"{key}: {str(has).lower()}")
     for option in sorted(old.options.keys() | new.options.keys()):
         had_value, has_value = old.options.get(option), new.options.get(option)
         if had_value != has_value:
             yield Change(
-                _is_looser(option, had_value, has_value),
-                "bounds-changed",
-                where,
-                f"{option}: {had_value} to {has_value}",
+                _is_looser(option, old, new), "bounds-changed", where, f"{option}: {had_value} to {has_value}"
             )
     if old.valid_values != new.valid_values:
         looser = bool(old.valid_values) and (
@@ -130,18 +142,42 @@ def _of_column(where: str, old: Column, new: Column) -> Iterator[Change]:
         yield Change(False, "column-deprecated", where, "is going to go")
 
 
-def _is_looser(option: str, old: Any, new: Any) -> bool:
-    """Whether values pass that did not pass before."""
-    if old is None:
-        return False
-    if new is None or not isinstance(old, int | float) or not isinstance(new, int | float):
+def _is_looser(option: str, old: Column, new: Column) -> bool:
+    """Whether an option of a column lets values pass that did not pass before."""
+    before, after = old.options.get(option), new.options.get(option)
+    match option:
+        case "minimum" | "exclusiveMinimum" | "maximum" | "exclusiveMaximum":
+            return _is_looser_bound(old, new, is_least=option.endswith("inimum"))
+        case "minLength" | "minItems" | "minProperties":
+            return bool((after or 0) < (before or 0))
+        case "maxLength" | "maxItems" | "maxProperties":
+            return before is not None and (after is None or bool(after > before))
+        case "uniqueItems":
+            return bool(before) and not after
+        case "required":
+            return bool(set(before or []) - set(after or []))
+        case "multipleOf" if before is not None and after is not None:
+            return bool(comparable("number", after) % comparable("number", before))
+    # Whatever else it is, only what was not there before is known to let less pass.
+    return before is not None
+
+
+def _is_looser_bound(old: Column, new: Column, *, is_least: bool) -> bool:
+    """An exclusive bound may have taken the place of the other: what counts is what passes."""
+    try:
+        before, after = (bound_of(each.kind, each.options, is_least=is_least) for each in (old, new))
+        if before is None or after is None:
+            return before is not None
+        if before[0] == after[0]:
+            return before[1] and not after[1]
+        return bool(after[0] < before[0] if is_least else after[0] > before[0])
+    except (ValueError, ArithmeticError, TypeError):
         return True
-    return bool(new < old if option.lower().endswith(("minimum", "minlength")) else new > old)
 
 
 def _named_rules(table: Table) -> Iterator[tuple[str, Rule]]:
     for column, rule in table.all_rules():
-        place = ".".join(column.path) if column else ""
+        place = column.label if column else ""
         yield rule.name or f"{rule.raw.get('metric')} of {place or 'the table'}", rule
 
 

@@ -13,7 +13,9 @@ from typing import Any
 from jsonschema.protocols import Validator
 from jsonschema.validators import validator_for
 from ruamel.yaml import YAML
+from ruamel.yaml.constructor import RoundTripConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.scalarfloat import ScalarFloat
 
 SUFFIX = ".odcs.yaml"
 _UNKNOWN = ("additionalProperties", "unevaluatedProperties")
@@ -64,7 +66,7 @@ def parse(name: str, text: str) -> tuple[Document | None, list[Finding]]:
         The document, None where it is no YAML mapping; and what is wrong with it.
     """
     try:
-        content = YAML().load(text)
+        content = _yaml().load(text)
     except YAMLError as error:
         mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
         problem = (isinstance(error, MarkedYAMLError) and error.problem) or str(error)
@@ -76,6 +78,25 @@ def parse(name: str, text: str) -> tuple[Document | None, list[Finding]]:
         ]
     document = Document(name, content)
     return document, sorted(set(_broken_schema(document)))
+
+
+class _Constructor(RoundTripConstructor):
+    """Keeps beside each float what the file says: 99999999999999.99 has no float of its own."""
+
+    def construct_yaml_float(self, node: Any) -> Any:
+        number = super().construct_yaml_float(node)
+        if isinstance(number, ScalarFloat):
+            vars(number)["text"] = node.value
+        return number
+
+
+_Constructor.add_constructor("tag:yaml.org,2002:float", _Constructor.construct_yaml_float)
+
+
+def _yaml() -> YAML:
+    yaml = YAML()
+    yaml.Constructor = _Constructor
+    return yaml
 
 
 def read(path: Path) -> tuple[Document | None, list[Finding]]:

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from assay.contracts.contract import Column, Rule, Table, custom, snake
-from assay.contracts.dbt_tests import Unenforceable
+from assay.contracts.contract import EACH, Column, Rule, Table, custom, snake
+from assay.contracts.options import value_rules
+from assay.contracts.rules import WARNINGS, Unenforceable, test_of_values
 
 CHECKED_BY = "checkedBy"
 # Of a rule or a column: silver's own SQL judges rows by it; or files are compared with it, and no row is.
 SILVER, LANDING = "silver", "landing"
-_TYPES = ("integer", "number", "boolean", "date", "timestamp")
-_BOUNDS = {"minimum": "least", "maximum": "most", "exclusiveMinimum": "least", "exclusiveMaximum": "most"}
+_TYPES = ("integer", "number", "boolean", "date", "timestamp", "time", "object", "array")
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,19 @@ def landing_rules(table: Table) -> Iterator[LandingRule]:
     Raises:
         Unenforceable: a rule is none that rows could be held to.
     """
+    has_no_copies = any(rule.raw.get("dimension") == "uniqueness" for _, rule in table.all_rules())
     for column, rule in table.all_rules():
-        if rule.raw.get("metric") != "rowCount":
+        if column or rule.raw.get("metric") != "rowCount":
             yield _written(column, rule, _is_csv(table))
     for top in table.columns:
+        for key in ("unique", "primaryKey"):
+            if top.raw.get(key) and not has_no_copies:
+                raise Unenforceable(
+                    f"{key} of {top.name} is not checked: rows are judged one by one. Find copies in silver, "
+                    f"by a rule with dimension: uniqueness and customProperties {CHECKED_BY}: {SILVER}."
+                )
         for column in top.walk():
-            if not column.columns:
-                yield from _implied(column, _is_csv(table))
+            yield from _implied(column, _is_csv(table))
 
 
 def _written(column: Column | None, rule: Rule, is_csv: bool) -> LandingRule:
@@ -55,6 +61,8 @@ def _written(column: Column | None, rule: Rule, is_csv: bool) -> LandingRule:
     reason = str(rule.raw.get("description") or f"The rule {named}{of} in the source's contract is broken")
     remedy = str(rule.custom("remedy") or f"correct {column.name if column else 'the row'} in the source")
     common = (named, " ".join(reason.split()), remedy, str(rule.raw.get("dimension") or ""))
+    if str(rule.raw.get("severity")).lower() in WARNINGS:
+        raise Unenforceable(f"{named} cannot only warn: a row that breaks a rule goes to quarantine.")
     if rule.custom(CHECKED_BY) == SILVER:
         return LandingRule(*common)
     if rule.kind != "library" or column is None:
@@ -62,63 +70,48 @@ def _written(column: Column | None, rule: Rule, is_csv: bool) -> LandingRule:
             "landed rows can be held to rules of type library under a column. "
             f"For others write the rule into silver's SQL, and here customProperties {CHECKED_BY}: {SILVER}."
         )
-    return LandingRule(*common, {"rule_id": named, "field": _field(column, is_csv), **_test(rule)})
-
-
-def _test(rule: Rule) -> dict[str, Any]:
-    if rule.raw.get("mustBe") != 0:
-        raise Unenforceable("each landed row is checked by itself: mustBe: 0 is all it can be held to.")
-    arguments = rule.raw.get("arguments") or {}
-    match rule.raw["metric"]:
-        case "nullValues" | "missingValues":
-            return {"kind": "required"}
-        case "invalidValues" if "validValues" in arguments:
-            return {"kind": "values", "values": list(arguments["validValues"])}
-        case "invalidValues" if "pattern" in arguments:
-            return {"kind": "pattern", "pattern": arguments["pattern"]}
-    raise Unenforceable(f"landed rows cannot be held to the metric {rule.raw['metric']} as it is written.")
+    return LandingRule(*common, {"rule_id": named, **_place(column, is_csv), **test_of_values(column, rule)})
 
 
 def _implied(column: Column, is_csv: bool) -> Iterator[LandingRule]:
     """Yield what type, options and `required` of a column ask for, unless silver checks the column itself."""
-    name, where = column.name, _field(column, is_csv)
+    name, place = column.name, _place(column, is_csv)
     metrics = {rule.raw.get("metric") for rule in column.rules}
     by_others = custom(column.raw, CHECKED_BY) == LANDING or any(
         rule.custom(CHECKED_BY) == SILVER for rule in column.rules
     )
-    kind = column.raw.get("logicalType")
+    kind = column.kind
 
-    def rule(prefix: str, reason: str, remedy: str, dimension: str, **test: Any) -> LandingRule:
+    def rule(prefix: str, reason: str, remedy: str, dimension: str, test: dict[str, Any]) -> LandingRule:
         rule_id = f"{prefix}_{snake(name)}"
-        return LandingRule(rule_id, reason, remedy, dimension, {"rule_id": rule_id, "field": where, **test})
+        return LandingRule(rule_id, reason, remedy, dimension, {"rule_id": rule_id, **place, **test})
 
     if column.is_required and not by_others and not metrics & {"nullValues", "missingValues"}:
-        yield rule("missing", f"{name} is absent", f"send {name}", "completeness", kind="required")
+        yield rule("missing", f"{name} is absent", f"send {name}", "completeness", {"kind": "required"})
     if kind in _TYPES and not by_others:
         reason = f"{name} is no {kind}"
-        yield rule("mistyped", reason, f"send {name} as {kind}", "conformity", kind="type", type=kind)
-    options = column.options
-    if bounds := {word: options[key] for key, word in _BOUNDS.items() if key in options}:
-        strictly = bool({"exclusiveMinimum", "exclusiveMaximum"} & set(options))
-        reason, remedy = f"{name} lies outside its range", f"correct {name} in the source"
-        yield rule("out_of_range", reason, remedy, "conformity", kind="range", strictly=strictly, **bounds)
-    if lengths := {
-        word: options[key]
-        for key, word in {"minLength": "least", "maxLength": "most"}.items()
-        if key in options
-    }:
-        reason, remedy = f"{name} is too short or too long", f"correct {name} in the source"
-        yield rule("mis_sized", reason, remedy, "conformity", kind="length", **lengths)
-    if "pattern" in options:
-        reason, remedy = f"{name} does not fit its pattern", f"correct {name} in the source"
-        yield rule("misshapen", reason, remedy, "conformity", kind="pattern", pattern=options["pattern"])
-    if column.valid_values:
-        reason, remedy = f"{name} is none of the values agreed on", f"agree on the value or correct {name}"
-        yield rule("unknown", reason, remedy, "conformity", kind="values", values=column.valid_values)
+        yield rule("mistyped", reason, f"send {name} as {kind}", "conformity", {"kind": "type", "type": kind})
+    for each in value_rules(column):
+        remedy = each.remedy or f"correct {name} in the source"
+        yield rule(each.word, f"{name} {each.reason}", remedy, "conformity", each.test)
+    required = {each.name for each in column.columns if each.is_required}
+    for key in [str(each) for each in column.options.get("required") or [] if each not in required]:
+        within = _place(Column({}, (), (*column.path, key)), is_csv)
+        rule_id = f"missing_{snake(key)}"
+        test = {"rule_id": rule_id, **within, "kind": "required"}
+        yield LandingRule(rule_id, f"{key} is absent", f"send {key}", "completeness", test)
 
 
-def _field(column: Column, is_csv: bool) -> str | list[str]:
-    return column.name if is_csv else list(column.path)
+def _place(column: Column, is_csv: bool) -> dict[str, Any]:
+    """Return where a value lies: the column of a CSV file, or a path into a JSON document.
+
+    A column may hold JSON itself, `path` telling where in it.
+    """
+    steps = [[] if step == EACH else step for step in column.path]
+    if not is_csv:
+        return {"field": steps}
+    is_json = column.is_nested or column.kind in ("object", "array")
+    return {"field": column.path[0]} | ({"path": steps[1:]} if is_json else {})
 
 
 def _is_csv(table: Table) -> bool:

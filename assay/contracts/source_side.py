@@ -8,9 +8,10 @@ from typing import Any
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from assay.contracts.contract import PII, Column, Contract, Table, custom, snake, words
-from assay.contracts.dbt_tests import DbtTest, Unenforceable, bounds
+from assay.contracts.dbt_tests import DbtTest
 from assay.contracts.gold_side import plain, put
 from assay.contracts.landing_rules import landing_rules
+from assay.contracts.rules import Unenforceable, bounds
 from assay.contracts.yaml_file import one_line
 from assay.landing.names import name_of
 

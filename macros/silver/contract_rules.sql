@@ -11,7 +11,7 @@
     {%- if found.rules -%}
         [
             {%- for rule in found.rules %}
-            case when {{ assay._breaks(rule, assay._landed_value(rule.field)) }} then '{{ rule.rule_id }}' end
+            case when {{ assay._landed_breaks(rule) }} then {{ assay._constant(rule.rule_id) }} end
             {{- ',' if not loop.last }}
             {%- endfor %}
         ]
@@ -21,62 +21,14 @@
 {%- endmacro %}
 
 
-{#- The text of a field: a column of a CSV file, or a path into a JSON document, which a Debezium connector may have
-    put under `payload`. -#}
-{% macro _landed_value(field) -%}
-    {%- if field is string -%}
-        {{ assay.filled('"' ~ field ~ '"') }}
+{#- A column of a CSV file, which may hold JSON itself, or a path into a JSON document. -#}
+{% macro _landed_breaks(rule) -%}
+    {%- if rule.field is not string -%}
+        {{ assay.breaks_rule(rule, {'holds': 'line'}, rule.field) }}
+    {%- elif 'path' in rule -%}
+        {%- set column = assay.filled(assay.quoted(rule.field)) -%}
+        {{ assay.breaks_rule(rule, {'holds': 'json', 'sql': 'case when json_valid(' ~ column ~ ') then (' ~ column ~ ')::json end', 'text': column}, rule.path) }}
     {%- else -%}
-        {%- set path = [] -%}
-        {%- for key in field -%}
-            {%- do path.append('."' ~ (key | replace("'", "''")) ~ '"') -%}
-        {%- endfor -%}
-        {%- set path = path | join('') -%}
-        (case when json_valid(line) then nullif(trim(coalesce(
-            json_extract_string(line, '${{ path }}'), json_extract_string(line, '$."payload"{{ path }}')
-        )), '') end)
-    {%- endif -%}
-{%- endmacro %}
-
-
-{#- Whether a text breaks a rule; but for `required`, what is absent breaks none. -#}
-{% macro _breaks(rule, value) -%}
-    {%- if rule.kind == 'required' -%}
-        {{ value }} is null
-    {%- elif rule.kind == 'type' -%}
-        {{ value }} is not null and {{ assay._as_type(rule.type, value) }} is null
-    {%- elif rule.kind == 'values' -%}
-        {%- set values = [] -%}
-        {%- for each in rule['values'] -%}
-            {%- do values.append("'" ~ (each | string | replace("'", "''")) ~ "'") -%}
-        {%- endfor -%}
-        {{ value }} not in ({{ values | join(', ') }})
-    {%- elif rule.kind == 'pattern' -%}
-        not regexp_matches({{ value }}, '{{ rule.pattern | replace("'", "''") }}')
-    {%- elif rule.kind == 'length' -%}
-        length({{ value }}) not between {{ rule.get('least', 0) }} and {{ rule.get('most', 'length(' ~ value ~ ')') }}
-    {%- elif rule.kind == 'range' -%}
-        {%- set number = 'try_cast(' ~ value ~ ' as double)' -%}
-        {%- set limits = [] -%}
-        {%- if 'least' in rule -%}{%- do limits.append(number ~ (' <= ' if rule.strictly else ' < ') ~ rule.least) -%}{%- endif -%}
-        {%- if 'most' in rule -%}{%- do limits.append(number ~ (' >= ' if rule.strictly else ' > ') ~ rule.most) -%}{%- endif -%}
-        ({{ limits | join(' or ') }})
-    {%- else -%}
-        {{ exceptions.raise_compiler_error('The contract rule ' ~ rule.rule_id ~ ' is of unknown kind ' ~ rule.kind ~ '.') }}
-    {%- endif -%}
-{%- endmacro %}
-
-
-{% macro _as_type(type, value) -%}
-    {%- if type == 'integer' -%}
-        {{ assay.strict_number(value, 'decimal(38, 0)') }}
-    {%- elif type == 'number' -%}
-        try_cast({{ value }} as double)
-    {%- elif type == 'boolean' -%}
-        try_cast({{ value }} as boolean)
-    {%- elif type == 'date' -%}
-        try_cast({{ value }} as date)
-    {%- else -%}
-        {{ assay.utc_timestamp(value) }}
+        {{ assay.breaks_rule(rule, {'holds': 'text', 'sql': assay.filled(assay.quoted(rule.field))}, []) }}
     {%- endif -%}
 {%- endmacro %}

@@ -1,0 +1,152 @@
+{#- What an array holds is judged item by item, at any depth. -#}
+{% macro breaks_rule(rule, root, path, depth=1) -%}
+    {%- set array = namespace(at=none) -%}
+    {%- for step in path if step is not string and array.at is none -%}{%- set array.at = path.index(step) -%}{%- endfor -%}
+    {%- if array.at is none -%}
+        {{ assay._breaks(rule, root, path) }}
+    {%- else -%}
+        {%- set items = assay._value_at(root, path[:array.at]) -%}
+        {%- set item = {'holds': 'typed' if root.holds == 'typed' else 'json', 'sql': 'item' ~ depth} -%}
+        len(list_filter(
+            {{ items if root.holds == 'typed' else "json_extract(" ~ items ~ ", '$[*]')" }},
+            lambda item{{ depth }}: {{ assay.breaks_rule(rule, item, path[array.at + 1:], depth + 1) }}
+        )) > 0
+    {%- endif -%}
+{%- endmacro %}
+
+
+{#- Whether a value breaks a rule; but for `required`, what is absent breaks none, nor does what is no value of its type,
+    for which there is a rule of its own. -#}
+{% macro _breaks(rule, root, path) -%}
+    {%- set text = assay._text_at(root, path) -%}
+    {%- set whole = assay._value_at(root, path) -%}
+    {%- set limits = [] -%}
+    {%- if rule.kind == 'required' -%}
+        ({{ text }} is null
+        {%- for word in rule.get('besides', []) %} or {{ text }} = {{ assay._constant(word) }}{% endfor %})
+        {%- if path and (path | length > 1 or root.holds != 'line') %}
+        and {{ assay._is_object(root, path[:-1]) }}
+        {%- endif -%}
+    {%- elif rule.kind == 'type' and rule.type in ['object', 'array'] -%}
+        {{ root.text | default(text) if not path else text }} is not null and coalesce(json_type({{ whole }}), '') <> '{{ rule.type | upper }}'
+    {%- elif rule.kind == 'type' -%}
+        {{ text }} is not null and {{ assay._as_type(rule.type, text) }} is null
+    {%- elif rule.kind == 'values' and rule.get('type', 'string') == 'string' -%}
+        {{ text }} not in ({% for word in rule['values'] %}{{ assay._constant(word) }}{{ ', ' if not loop.last }}{% endfor %})
+    {%- elif rule.kind == 'values' -%}
+        {{ text }} is not null and not ({% for word in rule['values'] %}coalesce({{ assay._compared(rule.type, text, '=', word) }}, false){{ ' or ' if not loop.last }}{% endfor %})
+    {%- elif rule.kind == 'pattern' -%}
+        not regexp_matches({{ text }}, {{ assay._constant(rule.pattern) }})
+    {%- elif rule.kind == 'length' -%}
+        {{ assay._outside('length(' ~ text ~ ')', rule) }}
+    {%- elif rule.kind == 'bounds' -%}
+        {%- for bound, breaks in {'minimum': '<', 'exclusiveMinimum': '<=', 'maximum': '>', 'exclusiveMaximum': '>='}.items() if bound in rule -%}
+            {%- do limits.append(assay._compared(rule.type, text, breaks, rule[bound])) -%}
+        {%- endfor -%}
+        ({{ limits | join(' or ') }})
+    {%- elif rule.kind == 'multiple' -%}
+        {%- set exact = 'try_cast(' ~ text ~ ' as decimal(38, 18))' -%}
+        {%- set rough = 'try_cast(' ~ text ~ ' as double)' -%}
+        ({{ exact }} % {{ assay._constant(rule.of) }}::decimal(38, 18) <> 0 or ({{ rough }} <> 0 and coalesce({{ exact }} = 0, true)))
+    {%- elif rule.kind == 'items' -%}
+        {%- if root.holds == 'typed' -%}
+            {{ assay._outside('len(' ~ whole ~ ')', rule) }}
+        {%- else -%}
+            json_type({{ whole }}) = 'ARRAY' and {{ assay._outside('json_array_length(' ~ whole ~ ')', rule) }}
+        {%- endif -%}
+    {%- elif rule.kind == 'distinct' and root.holds == 'typed' -%}
+        len({{ whole }}) > len(list_distinct({{ whole }})) + (len(list_filter({{ whole }}, lambda item: item is null)) > 0)::bigint
+    {%- elif rule.kind == 'distinct' -%}
+        {%- set items = "json_extract(" ~ whole ~ ", '$[*]')" -%}
+        {%- set item = "json_extract_string(item, '$')" -%}
+        {%- set told = 'coalesce(try_cast(' ~ item ~ ' as double)::varchar, item::varchar)' if rule.type in ['number', 'integer'] else 'item::varchar' -%}
+        len({{ items }}) > len(list_distinct(list_transform({{ items }}, lambda item: {{ told }})))
+    {%- elif rule.kind == 'properties' -%}
+        json_type({{ whole }}) = 'OBJECT' and {{ assay._outside('len(json_keys(' ~ whole ~ '))', rule) }}
+    {%- else -%}
+        {{ exceptions.raise_compiler_error('The contract rule ' ~ rule.rule_id ~ ' is of unknown kind ' ~ rule.kind ~ ': run assay contracts sync.') }}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{#- A value as it is: JSON of a document, or of the type of its column. A Debezium connector may have put the document
+    under `payload`. -#}
+{% macro _value_at(root, path, extract='json_extract') -%}
+    {%- set pointer = [] -%}
+    {%- for key in path -%}
+        {%- do pointer.append('/' ~ key | replace('~', '~0') | replace('/', '~1')) -%}
+    {%- endfor -%}
+    {%- set pointer = pointer | join('') -%}
+    {%- if root.holds == 'line' -%}
+        (case when json_valid(line) then coalesce({{ extract }}(line, {{ assay._constant(pointer) }}), {{ extract }}(line, {{ assay._constant('/payload' ~ pointer) }})) end)
+    {%- elif root.holds == 'typed' -%}
+        {{ root.sql }}{% for key in path %}.{{ assay.quoted(key) }}{% endfor %}
+    {%- elif root.holds == 'text' or (not path and extract == 'json_extract') -%}
+        {{ root.sql }}
+    {%- else -%}
+        {{ extract }}({{ root.sql }}, {{ assay._constant(pointer or '$') }})
+    {%- endif -%}
+{%- endmacro %}
+
+
+{#- A value as text, without the blanks around it; an empty text is none. -#}
+{% macro _text_at(root, path) -%}
+    {%- if root.holds == 'typed' -%}
+        {{ assay._value_at(root, path) }}::varchar
+    {%- elif root.holds == 'text' -%}
+        {{ root.sql }}
+    {%- else -%}
+        nullif(trim({{ assay._value_at(root, path, 'json_extract_string') }}), '')
+    {%- endif -%}
+{%- endmacro %}
+
+
+{% macro _is_object(root, path) -%}
+    {%- set whole = assay._value_at(root, path) -%}
+    {%- if root.holds == 'typed' -%}
+        {{ whole }} is not null
+    {%- else -%}
+        coalesce(json_type({{ whole }}), '') = 'OBJECT'
+    {%- endif -%}
+{%- endmacro %}
+
+
+{#- Numbers are compared exactly where a decimal holds them: doubles would not tell cents of great sums apart. -#}
+{% macro _compared(type, text, operator, constant) -%}
+    {%- set constant = assay._constant(constant) -%}
+    {%- if type in ['integer', 'number'] -%}
+        coalesce(
+            case
+                when abs(try_cast({{ text }} as double)) >= 1e-6
+                    then try_cast({{ text }} as decimal(38, 18)) {{ operator }} try_cast({{ constant }} as decimal(38, 18))
+            end,
+            try_cast({{ text }} as double) {{ operator }} {{ constant }}::double
+        )
+    {%- else -%}
+        {{ assay._as_type(type, text) }} {{ operator }} {{ constant }}::{{ type }}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{% macro _outside(number, rule) -%}
+    {{ number }} not between {{ rule.get('least', 0) }} and {{ rule.get('most', number) }}
+{%- endmacro %}
+
+
+{% macro _constant(text) -%}
+    '{{ text | string | replace("'", "''") }}'
+{%- endmacro %}
+
+
+{% macro _as_type(type, value) -%}
+    {%- if type == 'integer' -%}
+        {{ assay.strict_number(value, 'decimal(38, 0)') }}
+    {%- elif type == 'number' -%}
+        {#- NaN and infinity are none. -#}
+        case when isfinite(try_cast({{ value }} as double)) then try_cast({{ value }} as double) end
+    {%- elif type in ['boolean', 'date', 'time'] -%}
+        try_cast({{ value }} as {{ type }})
+    {%- else -%}
+        {{ assay.utc_timestamp(value) }}
+    {%- endif -%}
+{%- endmacro %}

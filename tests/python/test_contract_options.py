@@ -1,0 +1,535 @@
+"""An option of a contract is enforced or refused by name, on landed rows and on gold."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from importlib.resources import files
+from typing import Any
+
+import duckdb
+import pytest
+from rendered_macros import Macros
+
+from assay.contracts import dbt_tests
+from assay.contracts.consistency import inconsistencies
+from assay.contracts.contract import Contract
+from assay.contracts.document import parse
+from assay.contracts.landing_rules import landing_rules
+from assay.contracts.options import ENFORCED, REFUSED, REFUSED_TYPES
+
+MACRO = Macros()
+HEAD = {
+    "apiVersion": "v3.1.0",
+    "kind": "DataContract",
+    "id": "x",
+    "version": "1.0.0",
+    "status": "active",
+    "team": {"name": "us"},
+}
+
+
+def contract_of(column: dict[str, Any], relation: str, format_: str = "csv", **table: Any) -> Contract:
+    """Return a contract of one table with the column `v`."""
+    says = {
+        "name": "t",
+        "physicalName": relation,
+        "customProperties": [{"property": "format", "value": format_}],
+        "properties": [{"name": "v", **column}],
+        **table,
+    }
+    document, findings = parse("x", json.dumps({**HEAD, "schema": [says]}, default=str))
+    assert document
+    assert not findings
+    return Contract(document)
+
+
+def findings_of(column: dict[str, Any], relation: str = "landing.t", **table: Any) -> list[str]:
+    return [str(each) for each in inconsistencies([contract_of(column, relation, "jsonl", **table)])]
+
+
+def column_of(kind: str, **options: Any) -> dict[str, Any]:
+    return {"logicalType": kind} | ({"logicalTypeOptions": options} if options else {})
+
+
+def broken_lines(column: dict[str, Any], lines: list[str]) -> list[list[str]]:
+    """Return which rules of a JSON-lines table each line breaks."""
+    (table,) = contract_of(column, "landing.t", "jsonl").tables
+    return _broken([MACRO._landed_breaks(rule.test) for rule in landing_rules(table)], table, "line", lines)
+
+
+def broken_texts(column: dict[str, Any], texts: list[str]) -> list[list[str]]:
+    """Return which rules of a CSV table each value of its column breaks."""
+    (table,) = contract_of(column, "landing.t").tables
+    return _broken([MACRO._landed_breaks(rule.test) for rule in landing_rules(table)], table, "v", texts)
+
+
+def _broken(conditions: list[str], table: Any, name: str, values: list[str]) -> list[list[str]]:
+    ids = [rule.rule_id for rule in landing_rules(table)]
+    with duckdb.connect() as connection:
+        connection.execute("set TimeZone = 'America/New_York'")
+        connection.execute(f"create table landed as select unnest($1::varchar[]) as {name}", [values])
+        if not conditions:
+            return [[] for _ in values]
+        rows = connection.execute(f"select {', '.join(conditions)} from landed").fetchall()
+    return [[rule for rule, is_broken in zip(ids, row, strict=True) if is_broken] for row in rows]
+
+
+# Of each option: values that keep to it, and values that do not, as JSON has them
+NUMBERS: list[tuple[dict[str, Any], list[Any], list[Any]]] = [
+    (column_of("number", minimum=0, exclusiveMaximum=1), [0, 0.0, "0", 0.999, 1e-20], [-1e-20, 1, 1.0, 2]),
+    (column_of("number", exclusiveMinimum=0, maximum=1), [1, 1e-20, 0.5], [0, -0.0, 1.0000001]),
+    (column_of("integer", minimum=-3, maximum=3), [-3, 0, 3], [-4, 4]),
+    (column_of("integer", minimum=9007199254740993), [9007199254740993], [9007199254740992]),
+    (column_of("number", maximum=0.3), [0.3, "0.3"], ["0.30000000000000004"]),
+    (column_of("number", multipleOf=0.01), [0, 0.01, 19.99, -0.07, 1e3, "0.1"], [0.001, 19.999, 1e-20]),
+    (column_of("number", multipleOf=0.1), [0.3, 0.7, 1.1], [0.35, 0.05]),
+    (column_of("integer", multipleOf=5), [0, 5, 10, -5], [1, -4]),
+    (column_of("integer", format="i8"), [-128, 127], [-129, 128]),
+    (column_of("integer", format="u8"), [0, 255], [-1, 256]),
+    (column_of("integer", format="i64"), [9223372036854775807], [9223372036854775808]),
+    (column_of("number", format="f32"), [3.4e38, 0], [3.5e38]),
+    (column_of("number", format="f64"), [1e308], []),
+    ({**column_of("integer"), "enum": [{"value": 1}, {"value": 2}]}, [1, 2, "1"], [3]),
+    ({**column_of("number"), "enum": [{"value": 0.1}]}, [0.1, "0.10"], [0.2]),
+]
+TEXTS: list[tuple[dict[str, Any], list[Any], list[Any]]] = [
+    (column_of("string", minLength=2, maxLength=3), ["ab", "äöü"], ["a", "abcd"]),
+    (column_of("string", minLength=2), ["ab"], ["a"]),
+    (column_of("string", maxLength=2), ["ab", "a"], ["abc"]),
+    # As JSON schema has it, a pattern may lie anywhere.
+    (column_of("string", pattern="b+"), ["abc", "b"], ["ac"]),
+    (column_of("string", pattern="^[A-Z]'$"), ["A'"], ["A", "xA'"]),
+    (column_of("string", format="uuid"), ["123e4567-e89b-12d3-a456-426614174000"], ["123e4567", "x"]),
+    (column_of("string", format="email"), ["a.b+c@example.org"], ["a@", "a b@example.org", "a@b@c"]),
+    (column_of("string", format="uri"), ["https://a.example/b?c#d", "urn:x:y"], ["a.example", "http://a b"]),
+    (column_of("string", format="hostname"), ["a-b.example"], ["-a.example", "a..b", "a_b"]),
+    (column_of("string", format="ipv4"), ["10.0.0.255"], ["10.0.0.256", "10.0.0", "1.2.3.4.5"]),
+    (column_of("string", format="byte"), ["YWJj", "YQ=="], ["YQ=", "Y", "*"]),
+    ({**column_of("string"), "enum": [{"value": "it's"}, {"value": "b"}]}, ["it's", "b"], ["c", "B"]),
+]
+TIMES: list[tuple[dict[str, Any], list[Any], list[Any]]] = [
+    (
+        column_of("date", minimum="2020-01-01", exclusiveMaximum="2021-01-01"),
+        ["2020-01-01"],
+        ["2019-12-31", "2021-01-01"],
+    ),
+    (
+        column_of("date", exclusiveMinimum="2020-01-01", maximum="2021-01-01"),
+        ["2020-01-02", "2021-01-01"],
+        ["2020-01-01", "2021-01-02"],
+    ),
+    (
+        column_of("timestamp", minimum="2025-01-01T00:00:00+02:00", defaultTimezone="Etc/UTC"),
+        ["2024-12-31T22:00:00Z", "2025-01-01T00:00:00+02:00", "2024-12-31 22:00:00"],
+        ["2024-12-31T21:59:59Z", "2025-01-01T00:00:00+03:00"],
+    ),
+    (
+        column_of("time", minimum="08:00", exclusiveMaximum="17:00"),
+        ["08:00:00", "16:59"],
+        ["07:59:59", "17:00"],
+    ),
+    ({**column_of("date"), "enum": [{"value": "2025-01-01"}]}, ["2025-01-01"], ["2025-01-02"]),
+    ({**column_of("boolean"), "enum": [{"value": True}]}, [True, "true"], [False]),
+]
+NESTED: list[tuple[dict[str, Any], list[Any], list[Any]]] = [
+    (column_of("array", minItems=1, maxItems=2), [[1], [1, 2]], [[], [1, 2, 3]]),
+    (
+        column_of("array", uniqueItems=True),
+        [[], ["a", "b"], [None]],
+        [["a", "a"], [None, None], [{"a": 1}, {"a": 1}]],
+    ),
+    ({**column_of("array", uniqueItems=True), "items": column_of("number")}, [[1, 2]], [[1, 1.0]]),
+    (column_of("object", minProperties=1, maxProperties=2), [{"a": 1}], [{}, {"a": 1, "b": 2, "c": 3}]),
+    (column_of("object", required=["a"]), [{"a": 1}], [{}, {"a": None}, {"b": 1}]),
+    (
+        {**column_of("array"), "items": column_of("integer", minimum=0)},
+        [[], [0, 1], [None]],
+        [[-1], [0, -1], [1.5]],
+    ),
+    (
+        {**column_of("array"), "items": {**column_of("string"), "required": True}},
+        [[], ["a"]],
+        [[None], ["a", None]],
+    ),
+    (
+        {**column_of("array"), "items": {**column_of("string"), "enum": [{"value": "a"}]}},
+        [["a"]],
+        [["a", "b"]],
+    ),
+    (
+        {**column_of("array"), "items": {"logicalType": "array", "items": column_of("integer", maximum=2)}},
+        [[[1, 2], []], []],
+        [[[1], [2, 3]]],
+    ),
+    (
+        {
+            **column_of("array"),
+            "items": {
+                "logicalType": "object",
+                "properties": [
+                    {
+                        "name": "price",
+                        "logicalType": "number",
+                        "required": True,
+                        "logicalTypeOptions": {"minimum": 0},
+                    },
+                    {"name": "tags", "logicalType": "array", "items": column_of("string", maxLength=1)},
+                ],
+            },
+        },
+        [[{"price": 1}], [{"price": 0, "tags": ["a"]}], [None]],
+        [[{}], [{"price": 1}, {"price": -1}], [{"price": None}], [{"price": 1, "tags": ["a", "bc"]}]],
+    ),
+    (
+        {
+            **column_of("object"),
+            "properties": [{"name": 'it\'s "a.b"', "logicalType": "integer", "required": True}],
+        },
+        [{'it\'s "a.b"': 1}],
+        [{}, {'it\'s "a.b"': "x"}],
+    ),
+    (column_of("object"), [{}], ["x", 1, [1]]),
+    (column_of("array"), [[]], ["x", {"a": 1}]),
+]
+
+
+@pytest.mark.parametrize(("column", "valid", "invalid"), [*NUMBERS, *TEXTS, *TIMES, *NESTED])
+def test_fields_of_documents_keep_to_their_options(
+    column: dict[str, Any], valid: list[Any], invalid: list[Any]
+) -> None:
+    """Also within arrays and objects, and under Debezium's payload; what is absent breaks nothing."""
+    absent = ["{}", '{"v": null}', '{"v": " "}', "[1]"]
+    whole: dict[str, Any] = {"name": "o", "logicalType": "object", "properties": [{"name": "v", **column}]}
+    items: dict[str, Any] = {**column_of("array"), "items": column}
+    for says, shape in (
+        (column, lambda value: {"v": value}),
+        (column, lambda value: {"payload": {"v": value}}),
+        (items, lambda value: {"v": [value]}),
+        ({**column_of("object"), "properties": [whole]}, lambda value: {"v": {"o": {"v": value}}}),
+    ):
+        assert findings_of(says) == []
+        found = broken_lines(says, [json.dumps(shape(each)) for each in [*valid, *invalid]])
+        assert [bool(each) for each in found] == [False] * len(valid) + [True] * len(invalid), found
+    no_text = column.get("logicalType") not in ("object", "array")
+    assert broken_lines(column, absent[: 4 if no_text else 2]) == [[]] * (4 if no_text else 2)
+
+
+@pytest.mark.parametrize(("column", "valid", "invalid"), [*NUMBERS, *TEXTS, *TIMES, *NESTED])
+def test_columns_of_csv_keep_to_their_options(
+    column: dict[str, Any], valid: list[Any], invalid: list[Any]
+) -> None:
+    texts = [each if isinstance(each, str) else json.dumps(each) for each in [*valid, *invalid]]
+    found = broken_texts(column, texts)
+    assert [bool(each) for each in found] == [False] * len(valid) + [True] * len(invalid), found
+    assert broken_texts(column, ["", " "]) == [[], []]
+
+
+def test_money_is_compared_to_the_cent() -> None:
+    text = '{"v": 99999999999999.98}'
+    column = json.dumps({"logicalType": "number", "logicalTypeOptions": {"maximum": 0.5}})
+    column = json.loads(column)
+    document, _ = parse(
+        "x",
+        json.dumps(
+            {
+                **HEAD,
+                "schema": [
+                    {"name": "t", "physicalName": "landing.t", "properties": [{"name": "v", **column}]}
+                ],
+            }
+        ).replace("0.5", "99999999999999.98"),
+    )
+    assert document
+    (table,) = Contract(document).tables
+    (_, rule) = landing_rules(table)
+    assert rule.test["maximum"] == "99999999999999.98"
+    conditions = MACRO._landed_breaks(rule.test)
+    rows = duckdb.sql(
+        f"select {conditions} from (values ('99999999999999.98'), ('99999999999999.99')) as t(v)"
+    ).fetchall()
+    assert rows == [(False,), (True,)], text
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-Infinity", "1e999"])
+def test_what_is_no_finite_number_is_no_number(value: str) -> None:
+    assert broken_texts(column_of("number"), [value]) == [["mistyped_v"]]
+
+
+def test_a_required_object_must_be_there_and_what_it_requires_within_it_alone() -> None:
+    city = {"name": "city", "logicalType": "string", "required": True}
+    lines = ['{"v": {"city": "a"}}', "{}", '{"v": null}', '{"v": {}}', '{"v": "x"}']
+    optional = {**column_of("object"), "properties": [city]}
+    assert broken_lines(optional, lines) == [[], [], [], ["missing_city"], ["mistyped_v"]]
+    found = broken_lines({**optional, "required": True}, lines)
+    assert found == [[], ["missing_v"], ["missing_v"], ["missing_city"], ["mistyped_v"]]
+
+
+# Gold
+
+
+TYPED: list[tuple[dict[str, Any], str, list[Any], list[Any]]] = [
+    (column_of("number", multipleOf=0.01), "decimal(18, 4)", ["19.99", None], ["19.999"]),
+    (column_of("number", multipleOf=0.1), "double", [0.3, None], [0.35]),
+    (
+        column_of("array", minItems=1, uniqueItems=True),
+        "varchar[]",
+        [["a"], ["a", "b"], None],
+        [[], ["a", "a"], [None, None]],
+    ),
+    (
+        {**column_of("array"), "items": column_of("number", maximum=1)},
+        "decimal(18, 2)[]",
+        [["1.00"], [], None],
+        [["1.01"]],
+    ),
+    (
+        {**column_of("array"), "items": {**column_of("string"), "required": True}},
+        "varchar[]",
+        [["a"]],
+        [[None]],
+    ),
+    (
+        {**column_of("array"), "items": column_of("timestamp", minimum="2025-01-01T00:00:00Z")},
+        "timestamptz[]",
+        [["2025-01-01 00:00:00+00"]],
+        [["2025-01-01 00:00:00+01"]],
+    ),
+    (
+        {**column_of("object"), "properties": [{"name": "a b", "logicalType": "integer", "required": True}]},
+        'struct("a b" integer)',
+        [{"a b": 1}, None],
+        [{"a b": None}],
+    ),
+    (
+        {**column_of("array"), "items": {"logicalType": "array", "items": column_of("integer", maximum=2)}},
+        "integer[][]",
+        [[[1, 2]]],
+        [[[1], [3]]],
+    ),
+]
+
+
+@pytest.mark.parametrize(("column", "physical", "valid", "invalid"), TYPED)
+def test_columns_of_gold_keep_to_what_dbt_expectations_has_no_test_for(
+    column: dict[str, Any], physical: str, valid: list[Any], invalid: list[Any]
+) -> None:
+    (table,) = contract_of({**column, "physicalType": physical}, "gold.t").tables
+    tests = dbt_tests.tests_of(table)
+    assert {test.macro for test in tests} == {"values_keep_to"}
+    assert findings_of({**column, "physicalType": physical}, "gold.t") == []
+    with duckdb.connect() as connection:
+        connection.execute("set TimeZone = 'America/New_York'")
+        connection.execute(f"create table t (v {physical})")
+        connection.executemany("insert into t values ($1)", [[each] for each in [*valid, *invalid]])
+        typed = {"holds": "typed", "sql": "v"}
+        rules = [test.arguments["rule"] for test in tests]
+        fails = " or ".join(
+            f"coalesce({MACRO.breaks_rule(rule, typed, rule.get('path', []))}, false)" for rule in rules
+        )
+        found = [each for (each,) in connection.execute(f"select {fails} from t").fetchall()]
+    assert found == [False] * len(valid) + [True] * len(invalid)
+
+
+@pytest.mark.parametrize(
+    ("column", "arguments"),
+    [
+        (
+            column_of("number", minimum=0, exclusiveMaximum=1),
+            [{"min_value": 0}, {"max_value": 1, "strictly": True}],
+        ),
+        (column_of("number", minimum=0, maximum=0.5), [{"min_value": 0, "max_value": 0.5}]),
+        (column_of("date", minimum="2025-01-01"), [{"min_value": "date '2025-01-01'"}]),
+        (
+            {**column_of("timestamp", maximum="2025-01-01T02:00:00+02:00"), "physicalType": "timestamptz"},
+            [{"max_value": "timestamptz '2025-01-01 00:00:00+00'"}],
+        ),
+        (column_of("integer", format="u8"), [{"min_value": 0, "max_value": 255}]),
+        (column_of("string", pattern="it's"), [{"regex": "it''s"}]),
+        ({**column_of("string"), "enum": [{"value": "it's"}]}, [{"value_set": ["it''s"]}]),
+    ],
+)
+def test_columns_of_gold_are_tested_by_dbt_expectations_where_it_can(
+    column: dict[str, Any], arguments: list[dict[str, Any]]
+) -> None:
+    (table,) = contract_of(column, "gold.t").tables
+    tests = dbt_tests.tests_of(table)
+    assert [test.arguments for test in tests] == arguments
+    assert len({test.name for test in tests}) == len(tests)
+
+
+# Refused
+
+
+PATTERNS = [
+    "^[A-Z",
+    "(?=x)y",
+    r"(a)\1",
+    "a++",
+    "(?>a)",
+    "a{1001}",
+    "(?<n>a)",
+    r"\Z",
+    "[[:alpha:]]",
+    r"a\z",
+    "a{,5}",
+    "{{ a }}",
+]
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.parametrize("relation", ["landing.t", "gold.t"])
+def test_a_pattern_that_duckdb_cannot_keep_to_is_refused(pattern: str, relation: str) -> None:
+    rule = {"name": "r", "metric": "invalidValues", "mustBe": 0, "arguments": {"pattern": pattern}}
+    for column in (
+        column_of("string", pattern=pattern),
+        {**column_of("array"), "items": column_of("string", pattern=pattern)},
+        {**column_of("string"), "quality": [rule]},
+    ):
+        (finding,) = findings_of(column, relation)
+        assert f"attern is {pattern!r}: " in finding
+
+
+@pytest.mark.parametrize("relation", ["landing.t", "gold.t"])
+@pytest.mark.parametrize(
+    ("column", "why"),
+    [
+        (column_of("date", format="yyyy-MM-dd"), "format is not checked here"),
+        (column_of("timestamp", timezone=True), "timezone is not checked here"),
+        (column_of("timestamp", defaultTimezone="Europe/Berlin"), "without an offset are read as UTC"),
+        (column_of("string", format="password"), "format is 'password': it is not checked here"),
+        (column_of("date", minimum="yesterday"), "minimum is 'yesterday': it is no date"),
+        (column_of("number", multipleOf=1e-30), "more than 18 decimals"),
+        (
+            column_of("number", minimum=1, exclusiveMaximum=1),
+            "no value is between minimum and exclusiveMaximum",
+        ),
+        (
+            column_of("date", minimum="2025-01-02", maximum="2025-01-01"),
+            "no value is between minimum and maximum",
+        ),
+        (column_of("array", minItems=2, maxItems=1), "no value is between minItems and maxItems"),
+        ({**column_of("array"), "items": column_of("date", format="x")}, "v[]: format is not checked here"),
+        (
+            {"logicalType": "map", "map": {"key": column_of("string"), "value": column_of("string")}},
+            "logicalType map",
+        ),
+        (column_of("vector", dimensions=3), "logicalType vector is not checked here"),
+        ({**column_of("string"), "semanticType": "measure"}, "semanticType measure"),
+        ({**column_of("string"), "relationships": [{"to": "a.b"}]}, "relationships are not checked here"),
+        (
+            {**column_of("array"), "items": {**column_of("string"), "unique": True}},
+            "unique is of columns of the table",
+        ),
+        ({**column_of("string"), "enum": [{"value": "{{ a }}"}]}, "which dbt"),
+    ],
+)
+def test_what_cannot_be_enforced_is_refused_by_name(column: dict[str, Any], why: str, relation: str) -> None:
+    found = findings_of(column, relation)
+    assert any(why in each for each in found) or why == "which dbt", found
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize(
+    ("column", "why"),
+    [
+        ({**column_of("string"), "unique": True}, "unique of v is not checked"),
+        ({**column_of("string"), "required": True, "primaryKey": True}, "primaryKey of v is not checked"),
+    ],
+)
+def test_copies_among_landed_rows_are_for_silver_to_find(column: dict[str, Any], why: str) -> None:
+    (finding,) = findings_of(column)
+    assert why in finding
+    rule = {
+        "name": "copied",
+        "type": "text",
+        "dimension": "uniqueness",
+        "customProperties": [{"property": "checkedBy", "value": "silver"}],
+    }
+    assert findings_of(column, quality=[rule]) == []
+
+
+def written(**says: Any) -> dict[str, Any]:
+    return {**column_of("string"), "quality": [{"name": "r", "mustBe": 0, **says}]}
+
+
+@pytest.mark.parametrize("relation", ["landing.t", "gold.t"])
+@pytest.mark.parametrize(
+    ("column", "why"),
+    [
+        (written(metric="invalidValues", arguments={"validValues": ["a"], "pattern": "a"}), "not both"),
+        (written(metric="invalidValues", arguments={"validValue": ["a"]}), "takes no argument validValue"),
+        (
+            written(metric="nullValues", arguments={"missingValues": [""]}),
+            "nullValues takes no argument missingValues",
+        ),
+        (written(metric="invalidValues", arguments={"validValues": "a"}), "validValues is a list"),
+        (written(metric="nullValues", schedule="0 0 * * *"), "schedule is not followed"),
+        (written(metric="rowCount"), "rowCount is about a table"),
+        (
+            written(metric="nullValues")
+            | {"quality": [{"name": "r", "metric": "nullValues", "mustBe": False}]},
+            "mustBe: 0",
+        ),
+        (
+            written(metric="nullValues")
+            | {"quality": [{"name": "r", "metric": "nullValues", "mustNotBe": 0}]},
+            "mustBe: 0",
+        ),
+        (written(metric="invalidValues"), "invalidValues"),
+    ],
+)
+def test_a_rule_says_nothing_that_is_passed_over(column: dict[str, Any], why: str, relation: str) -> None:
+    assert any(why in each for each in findings_of(column, relation)), findings_of(column, relation)
+
+
+def test_a_landed_row_cannot_only_be_warned_of() -> None:
+    (finding,) = findings_of(written(metric="nullValues", severity="warning"))
+    assert "r cannot only warn" in finding
+
+
+def test_texts_that_stand_for_a_missing_value_are_missing() -> None:
+    column = written(metric="missingValues", arguments={"missingValues": ["N/A", "it's", None]})
+    assert broken_texts(column, ["a", "N/A", "", "it's"]) == [[], ["r"], ["r"], ["r"]]
+    (table,) = contract_of(column, "gold.t").tables
+    (test,) = dbt_tests.tests_of(table)
+    assert (test.macro, test.arguments) == (
+        "values_keep_to",
+        {"rule": {"kind": "required", "besides": ["N/A", "it's"]}},
+    )
+
+
+def test_rules_written_under_items_are_kept_to() -> None:
+    rule = {"name": "odd", "metric": "invalidValues", "mustBe": 0, "arguments": {"validValues": ["a"]}}
+    column = {**column_of("array"), "items": {**column_of("string"), "quality": [rule]}}
+    assert broken_lines(column, ['{"v": ["a"]}', '{"v": ["a", "b"]}']) == [[], ["odd"]]
+    (table,) = contract_of(column, "gold.t").tables
+    (test,) = dbt_tests.tests_of(table)
+    assert test.arguments == {"rule": {"kind": "values", "values": ["a"], "path": [[]]}}
+
+
+# The standard
+
+
+def options_of_the_standard() -> Iterator[tuple[str, str]]:
+    schema = json.loads((files("open_data_contract_standard") / "schema.json").read_text(encoding="utf-8"))
+    for each in schema["$defs"]["SchemaBaseProperty"]["allOf"]:
+        condition = each.get("if", {})
+        for part in condition.get("anyOf", [condition] if condition else []):
+            kind = part["properties"]["logicalType"]["const"]
+            options = each["then"]["properties"].get("logicalTypeOptions", {}).get("properties", {})
+            yield from ((kind, option) for option in options)
+
+
+def test_every_option_of_the_standard_is_enforced_or_refused() -> None:
+    known = {(kind, option) for kind, options in ENFORCED.items() for option in options}
+    known |= {(kind, option) for kind, options in REFUSED.items() for option in options}
+    standard = {(kind, option) for kind, option in options_of_the_standard() if kind not in REFUSED_TYPES}
+    assert standard == known
+    assert len(known) > 30
+
+
+def test_every_logical_type_of_the_standard_is_known() -> None:
+    schema = json.loads((files("open_data_contract_standard") / "schema.json").read_text(encoding="utf-8"))
+    kinds = schema["$defs"]["SchemaBaseProperty"]["properties"]["logicalType"]["enum"]
+    assert set(kinds) == set(ENFORCED) | set(REFUSED_TYPES)
