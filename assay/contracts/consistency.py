@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from typing import Any
 
-from assay.contracts.contract import PII, SHIELDS, Column, Contract, Table, custom
+from assay.contracts.contract import EACH, PII, SHIELDS, Column, Contract, Table, custom
 from assay.contracts.dbt_tests import tests_of
 from assay.contracts.document import Finding
 from assay.contracts.landing_rules import CHECKED_BY, landing_rules
@@ -178,6 +178,8 @@ def _column(contract: Contract, table: Table, column: Column) -> Iterator[Findin
 def _pii(named: str, where: str, column: Column) -> Iterator[Finding]:
     if column.pii not in SHIELDS:
         yield Finding(where, f"{named}: {PII} is {column.pii!r}.", f"Write {' or '.join(SHIELDS)}.")
+    if EACH in column.path:
+        yield Finding(where, f"{named} lies within an array, where {PII} is not followed.", "Take it out.")
     if column.columns or (column.raw.get("logicalType") or "string") != "string":
         yield Finding(
             where,
