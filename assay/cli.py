@@ -335,6 +335,12 @@ def serve(
     with_keys: Annotated[
         bool, typer.Option("--with-keys", help="Ask for API keys at this machine's address too.")
     ] = False,
+    requests_per_second: Annotated[
+        float, typer.Option(min=0.01, help="How many a worker takes of one API key.")
+    ] = 100.0,
+    megabytes_per_hour: Annotated[
+        float, typer.Option(min=0.01, help="Of predictions, how many a worker keeps of one API key.")
+    ] = 64.0,
 ) -> None:
     """Serve what is online over HTTP."""
     with faults_as_messages():
@@ -349,5 +355,13 @@ def serve(
 
         display = display_on(console_for_people())
         run_server(
-            places, host=host, port=port, workers=workers, store=store, with_keys=with_keys, display=display
+            places,
+            host=host,
+            port=port,
+            workers=workers,
+            store=store,
+            with_keys=with_keys,
+            requests_per_second=requests_per_second,
+            megabytes_per_hour=megabytes_per_hour,
+            display=display,
         )

@@ -10,7 +10,7 @@ from typing import Any, Final
 from assay.online.definition import OnlineView
 from assay.online.derive import Deriver
 from assay.online.request import ViewRequest
-from assay.online.stores.store import Catalog, Store, StoreUnavailable
+from assay.online.stores.store import Catalog, Store, StoreUnavailable, empty
 from assay.online.stretch import UPDATED_AT, VALUES, row_in_force
 from assay.online.types import from_json, microseconds, moment_of
 
@@ -22,21 +22,20 @@ NULL_VALUE: Final = "NULL_VALUE"
 NOT_FOUND: Final = "NOT_FOUND"
 OUTSIDE_MAX_AGE: Final = "OUTSIDE_MAX_AGE"
 
-# How the values of derived features travel: they do not, they are Python's own.
-COMPUTED: Final = "computed"
-
 
 # Not frozen, which would take three times as long to make, for each feature of each request.
 @dataclass(slots=True)
 class FeatureAnswer:
     """What is answered of a feature, a value for each entity.
 
-    `raw` are the values as JSON holds them, by their `kind` (see `types`); Python's own where `computed`.
-    `statuses` tell how each came about, in Feast's words; `is_default` where it is the declared default.
+    `raw` are the values as JSON holds them, by their SQL `type` (see `types`); Python's own where
+    `is_computed`. `statuses` tell how each came about, in Feast's words; `is_default` where it is the
+    declared default.
     """
 
     name: str
-    kind: str
+    type: str
+    is_computed: bool
     raw: list[Any]
     statuses: list[str]
     is_default: list[bool]
@@ -44,7 +43,7 @@ class FeatureAnswer:
     @property
     def values(self) -> list[Any]:
         """The values as Python has them."""
-        return self.raw if self.kind == COMPUTED else [from_json(value, self.kind) for value in self.raw]
+        return self.raw if self.is_computed else [from_json(value, self.type) for value in self.raw]
 
 
 @dataclass(slots=True)
@@ -95,9 +94,7 @@ class Answerer:
             catalog = (await self.store.read([])).catalog
         for _ in range(_ATTEMPTS):
             if not catalog:
-                raise StoreUnavailable(
-                    f"{self.store.url} holds no feature views. To fill it: assay online sync"
-                )
+                raise empty(self.store.url)
             requests = plan(catalog)
             reading = await self.store.read([(each.view.name, each.keys) for each in requests])
             if reading.catalog is catalog:
@@ -106,7 +103,8 @@ class Answerer:
                     for request, stretches in zip(requests, reading.stretches, strict=True)
                 ]
             catalog = reading.catalog
-        raise StoreUnavailable(f"{self.store.url} changes faster than it can be read.")
+        said = "changes faster than it can be read: try again."
+        raise StoreUnavailable(f"{self.store.url} {said}", f"The online store {said}")
 
     def _answer(self, request: ViewRequest, stretches: Sequence[bytes | str | None]) -> ViewAnswer:
         view, at = request.view, microseconds(request.at)
@@ -141,8 +139,8 @@ class Answerer:
             is_default = stored_only
             if raw is not before:
                 is_default = [old is None and new is not None for old, new in zip(before, raw, strict=True)]
-            kind = COMPUTED if is_computed else view.columns[name].kind
-            answers.append(FeatureAnswer(name, kind, raw, statuses, is_default))
+            type_name = view.features[name].type
+            answers.append(FeatureAnswer(name, type_name, is_computed, raw, statuses, is_default))
         return ViewAnswer(
             view, answers, [None if row is None else moment_of(row[UPDATED_AT]) for row in rows]
         )

@@ -36,11 +36,15 @@ class Column:
 
 @dataclass(frozen=True)
 class Build:
-    """What a view's rows are of: the dbt run, and when something last arrived for the view (UTC)."""
+    """What a view's rows are of: the dbt run, and when something last arrived for the view (UTC).
+
+    `entities` is how many a store has been given, None where that is not known.
+    """
 
     run_id: str
     known_until: datetime | None
     synced_at: datetime | None = None
+    entities: int | None = None
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 import duckdb
 
 from assay.online.definition import OnlineView, Selection
-from assay.online.request import ViewRequest, wrong_type
+from assay.online.request import Refused, ViewRequest, wrong_type
 from assay.online.types import microseconds, parameter_value, to_json_sql, unnested_sql
 from assay.sql import quoted
 
@@ -50,7 +50,7 @@ class Deriver:
             A list for each feature that is computed, one value for each entity.
 
         Raises:
-            Refused: an input is not of its declared type.
+            Refused: an input is not of its declared type, or a result does not fit its own.
         """
         if not selection.derived:
             return {}
@@ -64,7 +64,14 @@ class Deriver:
         for column in selection.needed:
             parameters.append([parameter_value(value, column.kind) for value in values[column.name]])
         parameters += [request.inputs[each.name] for each in selection.inputs]
-        rows = self._connection.execute(sql, parameters).fetchall()
+        try:
+            rows = self._connection.execute(sql, parameters).fetchall()
+        except duckdb.Error as error:
+            derived = ", ".join(column.name for column in selection.derived)
+            said = str(error).splitlines()[0]
+            raise Refused(
+                f"{derived} of {request.view.name} cannot be computed of these values: {said}"
+            ) from error
         columns = [list(column) for column in zip(*rows, strict=True)]
         for each, casts in zip(selection.inputs, columns, strict=False):
             for given, cast in zip(request.inputs[each.name], casts, strict=True):

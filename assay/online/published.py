@@ -61,10 +61,11 @@ class Published:
         )
         removed = self.connection.execute("select key from stored anti join wanted using (key)").fetchall()
         self.connection.unregister("stored")
+        entities = _count(self.connection, "wanted")
         return Changes(
             self.connection,
-            replace(view, build=replace(view.build, synced_at=now())),
-            _count(self.connection, "wanted"),
+            replace(view, build=replace(view.build, synced_at=now(), entities=entities)),
+            entities,
             _count(self.connection, "changed"),
             [key for (key,) in removed],
         )

@@ -17,6 +17,11 @@ from assay.online.types import to_json_sql
 from assay.sql import quoted
 
 VALID_TO, UPDATED_AT, VALUES = 0, 1, 2
+# As DuckDB writes texts in JSON: others write control characters otherwise, and would find no such key.
+_IN_JSON = str.maketrans(
+    {chr(code): f"\\u{code:04X}" for code in range(0x20)}
+    | {"\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r", '"': '\\"', "\\": "\\\\"}
+)
 
 
 def row_in_force(stretch: bytes | str | None, at: int) -> list[Any] | None:
@@ -58,7 +63,9 @@ def key_sql(keys: list[Column]) -> str:
 
 def key_text(values: list[str]) -> str:
     """Return the text that an entity is stored under."""
-    return values[0] if len(values) == 1 else orjson.dumps(values).decode()
+    if len(values) == 1:
+        return values[0]
+    return "[" + ",".join(f'"{value.translate(_IN_JSON)}"' for value in values) + "]"
 
 
 def key_values(text: str, keys: list[Column]) -> list[str]:

@@ -48,7 +48,7 @@ def sync(
             raise Fault(f"{view} is no feature view that is online: there are {', '.join(views)}.", MISUSED)
         stored = store.catalog()
         if view is None:
-            for gone in stored.keys() - views.keys():
+            for gone in store.names() - views.keys():
                 store.remove(gone)
         wanted = [view] if view else list(views)
         return [_sync_view(source, views[name], stored.get(name), store, progress) for name in wanted]

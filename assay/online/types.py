@@ -12,10 +12,12 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from assay.online.nested import EXACT, FLOATING, mapped, nested_to_json_sql
+
 _EPOCH = datetime(1970, 1, 1)
 _WHOLE = ("tinyint", "smallint", "integer", "bigint", "utinyint", "usmallint", "uinteger", "ubigint")
 _FLOATING = ("float", "real", "double")
-_NESTED = ("[]", "struct", "map", "list")
+_NESTED = ("[", "struct", "map", "list")
 
 
 def kind_of(data_type: str) -> str:
@@ -47,17 +49,19 @@ def to_json_sql(expression: str, data_type: str) -> str:
             # JSON knows no infinity, and no NaN.
             return f"if(isfinite({expression}), to_json({expression}), to_json({expression}::varchar))"
         case "nested":
-            return f"to_json({expression})"
+            return nested_to_json_sql(expression, data_type)
         case "whole" | "boolean":
             return expression
     return f"{expression}::varchar"
 
 
-def from_json(value: Any, kind: str) -> Any:
+def from_json(value: Any, data_type: str) -> Any:
     """Return what JSON holds of a value as Python has it; times are UTC, without zone."""
     if value is None:
         return None
-    match kind:
+    match kind_of(data_type):
+        case "nested":
+            return mapped(value, data_type, _python_value)
         case "timestamp":
             return moment_of(value)
         case "decimal":
@@ -83,11 +87,28 @@ def unnested_sql(data_type: str) -> str:
 
 def parameter_value(value: Any, kind: str) -> Any:
     """Return what a parameter takes for a value as JSON holds it."""
-    return json.dumps(value) if kind == "nested" and value is not None else value
+    if value is None:
+        return None
+    if kind == "floating":
+        # As a number, DuckDB's client would take NaN for NULL; and a list must be of one type.
+        return str(value)
+    return json.dumps(value) if kind == "nested" else value
+
+
+def _python_value(value: Any, type_name: str) -> Any:
+    if type_name in FLOATING:
+        return float(value)
+    if type_name in EXACT:
+        return Decimal(value) if type_name == "decimal" else int(value)
+    return value
 
 
 def shown(value: Any) -> Any:
     """Return a value as an answer shows it: times as ISO 8601 in UTC, what JSON cannot hold as text."""
+    if isinstance(value, list | tuple):
+        return [shown(each) for each in value]
+    if isinstance(value, dict):
+        return {str(key): shown(each) for key, each in value.items()}
     if isinstance(value, datetime):
         return f"{value.isoformat()}Z"
     if isinstance(value, date):

@@ -17,7 +17,7 @@ from assay.online.answer import Answerer
 from assay.online.definition import OnlineView
 from assay.online.published import open_published
 from assay.online.request import view_named, view_request
-from assay.online.stores.store import Catalog, Store, StoreUnavailable
+from assay.online.stores.store import Catalog, Store, empty
 from assay.parity.compare import FeatureParity, compare
 from assay.parity.sample import ASKED_AT, SPINE, draw_spine
 from assay.runs.fault import Fault
@@ -55,7 +55,7 @@ def check_parity(
     """
     catalog = store.catalog()
     if not catalog:
-        raise StoreUnavailable(f"{store.url} holds no feature views. To fill it: assay online sync")
+        raise empty(store.url)
     views = [view_named(catalog, view)] if view else list(catalog.values())
     with open_published(published) as source:
         wanted = source.views()

@@ -1,9 +1,9 @@
-"""Answers as JSON: decimals as numbers with all their digits, times in ISO 8601."""
+"""Answers as JSON: numbers with all their digits, times in ISO 8601."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -11,26 +11,48 @@ import orjson
 from starlette.responses import Response
 
 from assay.online.answer import FeatureAnswer
-from assay.online.types import moment_of, shown
+from assay.online.nested import EXACT, mapped
+from assay.online.types import kind_of, moment_of, shown
+
+_LEAST, _GREATEST = -(1 << 63), (1 << 64) - 1
 
 
 def json_response(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """Answer with JSON."""
-    body = orjson.dumps(content, default=str)
-    return Response(body, status, headers, "application/json")
+    return Response(to_json(content), status, headers, "application/json")
+
+
+def to_json(content: Any) -> bytes:
+    """Return JSON; decimals and integers of any size are numbers with all their digits."""
+    try:
+        return orjson.dumps(content, default=_number)
+    except TypeError:
+        # Somewhere is an integer beyond 64 bits.
+        return orjson.dumps(_spelt_out(content), default=_number)
 
 
 def json_values(feature: FeatureAnswer) -> list[Any]:
     """Return a feature's values as JSON has them."""
-    match feature.kind:
+    if feature.is_computed:
+        return [shown(value) for value in feature.raw]
+    match kind_of(feature.type):
         case "decimal" | "hugeint" | "uhugeint":
             # They travel as text, with all their digits.
             return [None if value is None else orjson.Fragment(value) for value in feature.raw]
         case "timestamp":
             return [None if value is None else timestamp(moment_of(value)) for value in feature.raw]
-        case "computed":
-            return [_json_value(value) for value in feature.raw]
+        case "nested":
+            return [mapped(value, feature.type, _within) for value in feature.raw]
     return feature.raw
+
+
+def feast_values(feature: FeatureAnswer) -> list[Any]:
+    """Return a feature's values as Feast's server does, where times and days are whole seconds since 1970."""
+    if feature.is_computed or kind_of(feature.type) in ("timestamp", "date"):
+        return [_in_seconds(value) for value in feature.values]
+    if kind_of(feature.type) == "nested":
+        return [mapped(value, feature.type, _within_in_seconds) for value in feature.raw]
+    return json_values(feature)
 
 
 def timestamp(moment: datetime | None) -> str | None:
@@ -38,9 +60,36 @@ def timestamp(moment: datetime | None) -> str | None:
     return f"{moment.isoformat()}Z" if moment else None
 
 
-def _json_value(value: Any) -> Any:
-    if isinstance(value, Decimal):
-        return orjson.Fragment(f"{value:f}")
-    if isinstance(value, int) and not isinstance(value, bool) and not -(1 << 63) <= value < 1 << 64:
-        return orjson.Fragment(str(value))
+def _in_seconds(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_in_seconds(each) for each in value]
+    if isinstance(value, date):
+        moment = value if isinstance(value, datetime) else datetime(value.year, value.month, value.day)
+        return int(moment.replace(tzinfo=UTC).timestamp())
     return shown(value)
+
+
+def _within(value: Any, type_name: str) -> Any:
+    return orjson.Fragment(value) if type_name in EXACT else value
+
+
+def _within_in_seconds(value: Any, type_name: str) -> Any:
+    if type_name in ("timestamp", "date"):
+        return _in_seconds(datetime.fromisoformat(value))
+    return _within(value, type_name)
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return orjson.Fragment(str(value) if value.is_finite() else f'"{value}"')
+    return str(value)
+
+
+def _spelt_out(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _spelt_out(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_spelt_out(each) for each in value]
+    if isinstance(value, int) and not _LEAST <= value <= _GREATEST:
+        return orjson.Fragment(str(value))
+    return value

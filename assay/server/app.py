@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from importlib.metadata import version
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
+from starlette.exceptions import HTTPException
 
 from assay.online.request import Refused
 from assay.online.stores.store import StoreUnavailable
+from assay.runs.fault import Fault
 from assay.server.catalog import catalog_router
 from assay.server.document import document
-from assay.server.errors import on_refused, on_unavailable
+from assay.server.errors import on_fault, on_http_error, on_refused, on_rejected, on_unavailable
 from assay.server.features import features_router
 from assay.server.health import health_router
-from assay.server.middleware import Requests
+from assay.server.middleware import Requests, log
 from assay.server.page import page_router
 from assay.server.prediction_log import hand_over_leftovers
 from assay.server.predictions import predictions_router
@@ -26,8 +28,8 @@ from assay.server.service import Service
 from assay.server.settings import Settings
 from assay.server.tracing import trace
 
-# How often it is looked whether logged predictions are due to land.
-_SECONDS_BETWEEN_LOOKS = 5.0
+# How often the audit log is brought to the disk, and it is looked whether predictions are due to land.
+_SECONDS_BETWEEN_LOOKS = 1.0
 
 
 def make_app(settings: Settings) -> FastAPI:
@@ -36,10 +38,11 @@ def make_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        hand_over_leftovers(settings.landing)
-        handing_over = asyncio.create_task(_hand_over(service))
+        with _told():
+            hand_over_leftovers(settings.landing)
+        keeping = asyncio.create_task(_keep(service))
         yield
-        handing_over.cancel()
+        keeping.cancel()
         await service.close()
 
     # Its documentation loads nothing from elsewhere.
@@ -55,24 +58,46 @@ def make_app(settings: Settings) -> FastAPI:
         catalog_router(service),
         predictions_router(service),
         health_router(service),
-        page_router(settings.docs),
+        page_router(service),
     ]
     for router in routers:
         app.include_router(router)
-    app.add_exception_handler(Rejected, service.turn_away)
+    app.add_exception_handler(Rejected, on_rejected)
     app.add_exception_handler(Refused, on_refused)
     app.add_exception_handler(StoreUnavailable, on_unavailable)
+    app.add_exception_handler(Fault, on_fault)
+    app.add_exception_handler(HTTPException, on_http_error)
     app.openapi = document(app, with_keys=settings.with_keys)  # type: ignore[method-assign]
     paths = {route.path for router in routers for route in router.routes}  # type: ignore[attr-defined]
-    app.add_middleware(Requests, body_bytes=settings.body_bytes, seconds=settings.seconds, paths=paths)
+    app.add_middleware(
+        Requests,
+        body_bytes=settings.body_bytes,
+        seconds=settings.seconds,
+        paths=paths,
+        audit=service.audit,
+        with_keys=settings.with_keys,
+    )
     trace(app)
     return app
 
 
-async def _hand_over(service: Service) -> None:
+async def _keep(service: Service) -> None:
+    """Bring the audit log to the disk, and predictions to where they land."""
     while True:
         await asyncio.sleep(_SECONDS_BETWEEN_LOOKS)
-        service.predictions.hand_over_if_due()
+        with _told():
+            service.audit.sync()
+        with _told():
+            service.predictions.hand_over_if_due()
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Log what the disk refuses; it is tried again."""
+    try:
+        yield
+    except OSError as error:
+        log("error", error=str(error))
 
 
 def app_from_environment() -> FastAPI:

@@ -1,8 +1,10 @@
-"""Read the body of a request: JSON of a declared shape, nothing twice, nothing unknown."""
+"""Read the body of a request: JSON of a declared shape, nothing twice or unknown, every number exact."""
 
 from __future__ import annotations
 
 import json
+from collections import Counter
+from decimal import Decimal
 from typing import Any, TypeVar
 
 from fastapi import Request
@@ -14,10 +16,11 @@ Shape = TypeVar("Shape", bound=BaseModel)
 # Where the document has its shapes.
 REFERENCE = "#/components/schemas/{model}"
 
-
 _JSON = "application/json"
 # How pydantic names the types of a key's value.
 _TYPES = ("str", "int")
+# What writes JSON again goes no deeper than 254.
+_DEEPEST = 64
 
 
 class _Twice(ValueError):
@@ -25,22 +28,30 @@ class _Twice(ValueError):
 
 
 async def read_body(request: Request, shape: type[Shape]) -> Shape:
-    """Read and check a body.
+    """Read and check a body; numbers with a point or an exponent are Decimal.
 
     Raises:
-        Rejected: its type is named and is not application/json; or it is no JSON, has a key twice, or is of
-            another shape.
+        Rejected: its type is named and is not application/json; or it is no JSON, has a key twice, is nested
+            too deeply, holds half of a character, or is of another shape.
     """
     # Feast's documentation has clients that name no type.
     kind = request.headers.get("content-type", _JSON).partition(";")[0].strip().lower()
     if kind != _JSON:
-        raise Rejected(415, f"Send the body as {_JSON}, not as {kind or 'nothing named'}.")
+        raise Rejected(415, f"Send the body as {_JSON}, not as {kind[:80] or 'nothing named'}.")
+    body = await request.body()
     try:
-        content = json.loads(await request.body(), object_pairs_hook=_without_repeats, parse_constant=_refuse)
+        text = body.decode()
+        content = json.loads(
+            text, object_pairs_hook=_without_repeats, parse_constant=_refuse, parse_float=Decimal
+        )
     except _Twice as error:
         raise Rejected(400, str(error)) from error
-    except (ValueError, RecursionError) as error:
+    except (ValueError, ArithmeticError, RecursionError) as error:
         raise Rejected(400, f"The body is no JSON: {error}") from error
+    if _depth_exceeds(content, _DEEPEST):
+        raise Rejected(400, f"The body is nested more than {_DEEPEST} deep.")
+    if not _is_text(content, text):
+        raise Rejected(400, "The body holds half of a character (a lone surrogate), which is no text.")
     try:
         return shape.model_validate(content)
     except ValidationError as error:
@@ -56,7 +67,7 @@ def body_of(shape: type[BaseModel]) -> dict[str, Any]:
 def _said(error: ValidationError, shape: type[BaseModel]) -> str:
     found = error.errors(include_url=False, include_input=False)
     # Of a union each type complains, at a place that ends in its name.
-    where = [str(part) for part in found[0]["loc"]]
+    where = [str(part)[:80] for part in found[0]["loc"]]
     said = found[0]["msg"]
     if not where:
         said = "it should be an object"
@@ -69,10 +80,28 @@ def _said(error: ValidationError, shape: type[BaseModel]) -> str:
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise _Twice(f"{twice} stands twice in one object: which of them is meant?")
+        [(twice, _)] = Counter(name for name, _ in pairs).most_common(1)
+        raise _Twice(f"{twice[:80]} stands twice in one object: which of them is meant?")
     return found
+
+
+def _depth_exceeds(value: Any, most: int) -> bool:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if not isinstance(value, list):
+        return False
+    return most == 0 or any(_depth_exceeds(each, most - 1) for each in value)
+
+
+def _is_text(content: Any, text: str) -> bool:
+    """Tell whether all texts can be written: halves of characters come as escapes alone."""
+    if "\\ud" not in text.lower():
+        return True
+    try:
+        json.dumps(content, ensure_ascii=False, default=str).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _refuse(word: str) -> Any:

@@ -12,7 +12,7 @@ from assay.server.answer_shapes import FeatureViewAnswer, OneFeatureViewAnswer
 from assay.server.answers import json_response, timestamp
 from assay.server.errors import answered, problems
 from assay.server.rejected import Rejected
-from assay.server.service import Service
+from assay.server.service import Service, note
 
 
 def catalog_router(service: Service) -> APIRouter:
@@ -23,19 +23,20 @@ def catalog_router(service: Service) -> APIRouter:
         "/feature-views",
         summary="The feature views that are online",
         response_class=Response,
-        responses=answered(list[FeatureViewAnswer]) | problems(401, 503),
+        responses=answered(list[FeatureViewAnswer]) | problems(401, 429, 503, 507),
     )
     async def list_views(request: Request) -> Response:
         """Return the feature views that the API key may read."""
         reader = service.reader(request)
-        catalog = await service.catalog()
-        return json_response([described(view) for view in catalog.values() if reader.may_read(view.name)])
+        views = [view for view in (await service.catalog()).values() if reader.may_read(view.name)]
+        note(request, "read", views=[view.name for view in views], entities=0)
+        return json_response([described(view) for view in views])
 
     @router.get(
         "/feature-views/{name}",
         summary="A feature view",
         response_class=Response,
-        responses=answered(OneFeatureViewAnswer) | problems(401, 403, 404, 422, 503),
+        responses=answered(OneFeatureViewAnswer) | problems(401, 403, 404, 422, 429, 503, 507),
     )
     async def show_view(request: Request, name: str) -> Response:
         """Return what a feature view declares, and what the store holds of it."""
@@ -44,7 +45,9 @@ def catalog_router(service: Service) -> APIRouter:
         catalog = await service.catalog()
         if name not in catalog:
             raise Rejected(404, f"There is no feature view {name} online: there are {', '.join(catalog)}.")
-        return json_response(described(catalog[name]) | {"sample": await service.sample(catalog[name])})
+        sample = await service.sample(catalog[name])
+        note(request, "read", views=[name], entities=int(sample is not None))
+        return json_response(described(catalog[name]) | {"sample": sample})
 
     return router
 

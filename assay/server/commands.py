@@ -16,7 +16,13 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="Whose key it is.")]
 @app.command()
 def create(
     name: Name,
-    views: Annotated[str, typer.Option(metavar="VIEW,...", help="The feature views it is for; * for all.")],
+    views: Annotated[
+        str | None, typer.Option(metavar="VIEW,...", help="The feature views it may read; * for all.")
+    ] = None,
+    predictions: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL,...", help="The models whose predictions it may log; * for all."),
+    ] = None,
     expires: Annotated[
         str | None,
         typer.Option(
@@ -35,15 +41,22 @@ def create(
 
         if not name.strip():
             raise Fault("NAME is empty: say whose key it is.", MISUSED)
-        wanted = [view.strip() for view in views.split(",") if view.strip()]
-        if not wanted:
+        wanted, models = (
+            [each.strip() for each in (given or "").split(",") if each.strip()]
+            for given in (views, predictions)
+        )
+        if views is not None and not wanted:
             raise Fault("--views names none: write those the key is for, or *.", MISUSED)
+        if predictions is not None and not models:
+            raise Fault("--predictions names no model: write those the key is for, or *.", MISUSED)
+        if not wanted and not models:
+            raise Fault("Say what the key is for: --views VIEW,... or --predictions MODEL,...", MISUSED)
         expires_at = instant_given(expires) if expires else None
         if expires_at and expires_at <= now():
             raise Fault(f"--expires {expires} has passed.", MISUSED)
         places = find_places()
         require_known(wanted, places)
-        typer.echo(KeyRing(places.serving).create(name, wanted, expires_at))
+        typer.echo(KeyRing(places.serving).create(name, wanted, expires_at, models))
         typer.echo("It is shown this once. To use it, send the header Authorization: Bearer KEY.", err=True)
 
 
@@ -56,11 +69,12 @@ def list_keys() -> None:
         from assay.server.keys import KeyRing
 
         table = table_titled("API keys (UTC)")
-        for column in ("name", "state", "feature views", "created", "expires"):
+        for column in ("name", "state", "feature views", "predictions of", "created", "expires"):
             table.add_column(column)
         for key in KeyRing(find_places().serving).keys:
             expires = key.expires_at[:19] if key.expires_at else "never"
-            table.add_row(key.name, key.state, ", ".join(key.views), key.created_at[:19], expires)
+            scopes = [", ".join(scope) or "-" for scope in (key.views, key.predictions)]
+            table.add_row(key.name, key.state, *scopes, key.created_at[:19], expires)
         console_for_people().print(table)
 
 

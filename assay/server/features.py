@@ -12,14 +12,14 @@ from starlette.responses import Response
 from assay.online.answer import PRESENT, ViewAnswer
 from assay.runs.moment import now
 from assay.server.answer_shapes import FeaturesAnswer, OnlineFeaturesAnswer
-from assay.server.answers import json_response, json_values, timestamp
+from assay.server.answers import feast_values, json_response, json_values, timestamp
 from assay.server.bodies import body_of, read_body
 from assay.server.errors import answered, problems
 from assay.server.plan import instant_of, plan_features, plan_online_features
 from assay.server.service import Service
 from assay.server.shapes import FeaturesRequest, OnlineFeaturesRequest
 
-_PROBLEMS = problems(400, 401, 403, 413, 415, 422, 503)
+_PROBLEMS = problems(400, 401, 403, 404, 413, 415, 422, 429, 503, 507)
 _NEVER = "1970-01-01T00:00:00Z"
 
 
@@ -39,9 +39,7 @@ def features_router(service: Service) -> APIRouter:
         reader = service.reader(request)
         asked = await read_body(request, FeaturesRequest)
         at = instant_of(asked.as_of)
-        answers = await service.answer(
-            request, reader, at, lambda catalog: plan_features(asked, catalog, reader, at)
-        )
+        answers = await service.answer(request, at, lambda catalog: plan_features(asked, catalog, reader, at))
         return json_response(_of_one(asked, answers, at))
 
     @router.post(
@@ -58,7 +56,7 @@ def features_router(service: Service) -> APIRouter:
         at = instant_of(asked.as_of)
         most = service.settings.entities
         answers = await service.answer(
-            request, reader, at, lambda catalog: plan_online_features(asked, catalog, reader, at, most)
+            request, at, lambda catalog: plan_online_features(asked, catalog, reader, at, most)
         )
         return json_response(_as_feast(asked, answers, at))
 
@@ -111,7 +109,7 @@ def _as_feast(asked: OnlineFeaturesRequest, answers: list[ViewAnswer], at: datet
             names.append(prefix + feature.name)
             results.append(
                 {
-                    "values": json_values(feature),
+                    "values": feast_values(feature),
                     "statuses": feature.statuses,
                     "event_timestamps": moments,
                     "defaults": feature.is_default,

@@ -37,8 +37,8 @@ def health_router(service: Service) -> APIRouter:
         responses=answered(ReadyAnswer) | problems(503),
     )
     async def ready() -> Response:
-        """Read the store, and tell how many feature views it holds and up to when it knows."""
-        catalog = await service.catalog()
+        """Read the store, and tell how many feature views it holds whole and up to when it knows."""
+        catalog = await service.require_whole()
         known = [view.build.known_until for view in catalog.values() if view.build.known_until]
         return json_response(
             {

@@ -1,24 +1,26 @@
-"""API keys: kept as hashes, for some feature views, until they expire or are revoked."""
+"""API keys: kept as hashes, for some feature views and models, until they expire or are revoked."""
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import hmac
 import json
 import os
 import secrets
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
-from assay.disk import sync
+from assay.disk import make_private_folder, open_private, replace_private
 from assay.runs.fault import MISUSED, Fault
 from assay.runs.moment import now
 from assay.server.rejected import Rejected
 
 FILE = "api_keys.json"
-EVERY_VIEW = "*"
+EVERY = "*"
 # Compared with where there is no key of the id, so that both take as long.
 _NOBODY = hashlib.sha256(b"").hexdigest()
 _REFUSED = "An API key is needed that is valid: send it as Authorization: Bearer KEY."
@@ -26,7 +28,10 @@ _REFUSED = "An API key is needed that is valid: send it as Authorization: Bearer
 
 @dataclass(frozen=True)
 class Key:
-    """A key as it is kept: `hash` is SHA-256 of its secret, which is 256 bits of chance. Times are UTC."""
+    """A key as it is kept: `hash` is SHA-256 of its secret, which is 256 bits of chance. Times are UTC.
+
+    It is for reading `views`, and for logging predictions of the models `predictions`.
+    """
 
     id: str
     name: str
@@ -35,6 +40,7 @@ class Key:
     created_at: str
     expires_at: str | None = None
     revoked_at: str | None = None
+    predictions: list[str] = field(default_factory=list)
 
     @property
     def state(self) -> str:
@@ -51,10 +57,16 @@ class Reader:
 
     name: str | None = None
     views: frozenset[str] | None = None
+    predictions: frozenset[str] | None = None
+
+    @property
+    def may_read_all(self) -> bool:
+        """Whether they may read every view."""
+        return self.views is None or EVERY in self.views
 
     def may_read(self, view: str) -> bool:
         """Tell whether they may read a view."""
-        return self.views is None or view in self.views or EVERY_VIEW in self.views
+        return self.may_read_all or view in (self.views or ())
 
     def require(self, views: Iterable[str]) -> None:
         """Check that they may read views, whether or not there are such.
@@ -66,13 +78,22 @@ class Reader:
         if strange:
             raise Rejected(403, f"This API key is not for {', '.join(strange)}.")
 
+    def require_model(self, model: str) -> None:
+        """Check that they may log predictions of a model.
+
+        Raises:
+            Rejected: they may not.
+        """
+        if self.predictions is not None and not self.predictions & {model, EVERY}:
+            raise Rejected(403, f"This API key is not for predictions of {model}.")
+
 
 class KeyRing:
     """The keys in a folder; another process may change them at any time."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / FILE
-        self._read: tuple[int, int] | None = None
+        self._read: tuple[int, ...] | None = None
         self._keys: dict[str, Key] = {}
 
     @property
@@ -80,45 +101,52 @@ class KeyRing:
         """All keys, the oldest first.
 
         Raises:
-            Fault: the file is broken.
+            Fault: the file is broken, or cannot be read.
         """
         self._refresh()
         return list(self._keys.values())
 
-    def create(self, name: str, views: list[str], expires_at: datetime | None) -> str:
+    def create(
+        self, name: str, views: list[str], expires_at: datetime | None, predictions: Iterable[str] = ()
+    ) -> str:
         """Make a key and return it; it is told this once, and kept nowhere.
 
         Args:
             name: whose it is; one valid key a name.
             views: the feature views it is for; `*` for all.
             expires_at: UTC, None for never.
+            predictions: the models whose predictions it may log; `*` for all.
 
         Raises:
-            Fault: the name has a valid key.
+            Fault: the name has a valid key, or the keys cannot be written.
         """
-        if any(key.name == name and key.state == "valid" for key in self.keys):
-            raise Fault(
-                f"{name} has a key that is valid: revoke it first (assay keys revoke {name}).", MISUSED
-            )
-        key_id, secret = secrets.token_hex(4), secrets.token_urlsafe(32)
+        key_id, secret = secrets.token_hex(8), secrets.token_urlsafe(32)
         expires = expires_at.isoformat() if expires_at else None
-        self._keys[key_id] = Key(key_id, name, _hash(secret), views, now().isoformat(), expires)
-        self._write()
+        key = Key(
+            key_id, name, _hash(secret), views, now().isoformat(), expires, predictions=list(predictions)
+        )
+        with self._changing() as keys:
+            if any(other.name == name and other.state == "valid" for other in keys.values()):
+                raise Fault(
+                    f"{name} has a key that is valid: revoke it first (assay keys revoke {name}).", MISUSED
+                )
+            keys[key_id] = key
         return f"assay_{key_id}_{secret}"
 
     def revoke(self, name: str) -> None:
         """Make the valid key of a name invalid, at once for every server that reads this folder.
 
         Raises:
-            Fault: the name has none.
+            Fault: the name has none, or the keys cannot be written.
         """
-        valid = [key for key in self.keys if key.name == name and key.state == "valid"]
-        if not valid:
-            known = ", ".join(sorted({key.name for key in self._keys.values() if key.state == "valid"}))
-            raise Fault(f"{name} has no valid key: there are {known or 'none'}.", MISUSED)
-        for key in valid:
-            self._keys[key.id] = replace(key, revoked_at=now().isoformat())
-        self._write()
+        with self._changing() as keys:
+            valid = [key for key in keys.values() if key.state == "valid"]
+            if not any(key.name == name for key in valid):
+                known = ", ".join(sorted({key.name for key in valid}))
+                raise Fault(f"{name} has no valid key: there are {known or 'none'}.", MISUSED)
+            for key in valid:
+                if key.name == name:
+                    keys[key.id] = replace(key, revoked_at=now().isoformat())
 
     def reader(self, authorization: str | None, api_key: str | None = None) -> Reader:
         """Return who holds the key that a request brings.
@@ -139,30 +167,42 @@ class KeyRing:
         matches = hmac.compare_digest(_hash(secret), key.hash if key else _NOBODY)
         if key is None or not matches or key.state != "valid":
             raise Rejected(401, _REFUSED)
-        return Reader(key.name, frozenset(key.views))
+        return Reader(key.name, frozenset(key.views), frozenset(key.predictions))
 
     def _refresh(self) -> None:
         try:
             status = self._path.stat()
+            state = (status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size)
+            if self._read != state:
+                found = [Key(**each) for each in json.loads(self._path.read_text())]
+                self._keys, self._read = {key.id: key for key in found}, state
         except FileNotFoundError:
             self._keys, self._read = {}, None
-            return
-        if self._read != (status.st_mtime_ns, status.st_ino):
-            try:
-                found = [Key(**each) for each in json.loads(self._path.read_text())]
-            except (ValueError, TypeError) as error:
-                raise Fault(f"{self._path} is no file of API keys: {error}") from error
-            self._keys = {key.id: key for key in found}
-            self._read = (status.st_mtime_ns, status.st_ino)
+        except OSError as error:
+            raise Fault(f"{self._path} cannot be read ({error.strerror}).") from error
+        except (ValueError, TypeError) as error:
+            raise Fault(f"{self._path} is no file of API keys: {error}") from error
 
-    def _write(self) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self._path.with_name(f".{FILE}.{os.getpid()}")
-        temporary.touch(mode=0o600)
-        temporary.write_text(json.dumps([asdict(key) for key in self._keys.values()], indent=1))
-        sync(temporary)
-        temporary.replace(self._path)
-        self._read = None
+    @contextmanager
+    def _changing(self) -> Iterator[dict[str, Key]]:
+        """Hold the lock of writers; the keys are read anew, and written where the block changes them."""
+        try:
+            make_private_folder(self._path.parent)
+            lock = open_private(self._path.with_name(f"{FILE}.lock"), os.O_RDWR)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                self._read = None
+                self._refresh()
+                yield self._keys
+                content = json.dumps([asdict(key) for key in self._keys.values()], indent=1)
+                replace_private(self._path, content.encode())
+            finally:
+                self._read = None
+                os.close(lock)
+        except OSError as error:
+            raise Fault(
+                f"{self._path} cannot be written ({error.strerror}): its keys are as they were."
+            ) from error
 
 
 def _hash(secret: str) -> str:

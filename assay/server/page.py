@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from starlette.responses import FileResponse, Response
 
 from assay.server.errors import problems
 from assay.server.rejected import Rejected
+from assay.server.service import Service, note
 
 _PAGE = Path(__file__).with_name("page.html")
 # Scripts and styles are the page's own, and it talks to this server alone.
@@ -18,12 +19,8 @@ _POLICY = (
 )
 
 
-def page_router(docs: Path) -> APIRouter:
-    """Return the routes.
-
-    Args:
-        docs: the file that `make docs` writes.
-    """
+def page_router(service: Service) -> APIRouter:
+    """Return the routes."""
     router = APIRouter(include_in_schema=False)
     page = _PAGE.read_bytes()
 
@@ -33,11 +30,17 @@ def page_router(docs: Path) -> APIRouter:
         return Response(page, media_type="text/html", headers={"Content-Security-Policy": _POLICY})
 
     @router.head("/lineage")
-    @router.get("/lineage", responses=problems(404))
-    async def show_lineage() -> Response:
-        """Return dbt's documentation of the project."""
+    @router.get("/lineage", responses=problems(401, 403, 404, 429, 507))
+    async def show_lineage(request: Request) -> Response:
+        """Return dbt's documentation of the project, which tells of all views: for keys of all alone."""
+        docs = service.settings.docs
+        if not service.reader(request).may_read_all:
+            raise Rejected(
+                403, "This API key is not for the documentation, which is for keys of all views (*)."
+            )
         if not docs.is_file():
-            raise Rejected(404, f"There is no documentation yet in {docs}. To write it: make docs")
+            raise Rejected(404, "There is no documentation yet. To write it: make docs")
+        note(request, "read", views=["*"], entities=0)
         return FileResponse(docs, media_type="text/html")
 
     return router

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 import time
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
-import orjson
-
-from assay.disk import sync
+from assay.disk import append_whole, cut_torn_line, make_private_folder, open_private, sync
 from assay.runs.moment import now
 
 SECONDS_OPEN = 60.0
@@ -32,17 +30,35 @@ class PredictionLog:
         self._file: int | None = None
         self._opened_at = 0.0
 
-    def note(self, prediction: dict[str, Any]) -> None:
-        """Append a prediction: one write, which the system keeps when the process dies.
+    def note(self, line: bytes) -> None:
+        """Append a prediction, whole: the system keeps it when the process dies.
+
+        Args:
+            line: JSON with an end of line.
+
+        Raises:
+            OSError: it cannot be written; nothing of it is kept.
+        """
+        if self._file is None:
+            make_private_folder(self._folder)
+            self._path, self._file = _opened(self._folder)
+            self._opened_at = time.monotonic()
+        append_whole(self._file, line)
+
+    async def sync(self) -> None:
+        """Wait until all that was noted is on the disk, while other requests are answered.
 
         Raises:
             OSError: it cannot be written.
         """
         if self._file is None:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._path, self._file = _opened(self._folder)
-            self._opened_at = time.monotonic()
-        os.write(self._file, orjson.dumps(prediction) + b"\n")
+            return
+        # Of its own, for the file may be handed over meanwhile.
+        file = os.dup(self._file)
+        try:
+            await asyncio.to_thread(os.fdatasync, file)
+        finally:
+            os.close(file)
 
     def hand_over_if_due(self) -> None:
         """Hand the file to the next build, once it is old or large enough."""
@@ -69,11 +85,12 @@ def hand_over_leftovers(landing: Path) -> int:
     still_open = 0
     for path in (landing / _FOLDER).glob("_open-*.jsonl"):
         try:
-            file = os.open(path, os.O_RDONLY)
+            file = os.open(path, os.O_RDWR)
         except FileNotFoundError:
             continue
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            cut_torn_line(file)
             _hand_over(path)
         except BlockingIOError:
             still_open += 1
@@ -89,7 +106,7 @@ def _opened(folder: Path) -> tuple[Path, int]:
     """Open a file and lock it, which a build may have taken for a leftover in between: then another."""
     while True:
         path = folder / f"_open-{uuid4().hex}.jsonl"
-        file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        file = open_private(path, os.O_WRONLY | os.O_APPEND)
         fcntl.flock(file, fcntl.LOCK_EX)
         if path.exists():
             return path, file

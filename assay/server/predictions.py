@@ -8,17 +8,18 @@ from uuid import uuid4
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from assay.disk import has_no_room
 from assay.online.request import Refused, view_named
 from assay.online.stores.store import StoreUnavailable
 from assay.runs.fault import unknown
 from assay.runs.moment import now
 from assay.server.answer_shapes import PredictionAnswer
-from assay.server.answers import json_response, timestamp
+from assay.server.answers import json_response, timestamp, to_json
 from assay.server.bodies import body_of, read_body
 from assay.server.errors import answered, problems
 from assay.server.plan import instant_of
 from assay.server.rejected import Rejected
-from assay.server.service import Service
+from assay.server.service import Service, note
 from assay.server.shapes import Prediction, Served
 
 # What a caller's clock may be ahead.
@@ -33,7 +34,7 @@ def predictions_router(service: Service) -> APIRouter:
         "/predictions",
         summary="Log a prediction",
         response_class=Response,
-        responses=answered(PredictionAnswer) | problems(400, 401, 403, 413, 415, 422, 503),
+        responses=answered(PredictionAnswer) | problems(400, 401, 403, 413, 415, 422, 429, 503, 507),
         openapi_extra=body_of(Prediction),
     )
     async def log_prediction(request: Request) -> Response:
@@ -41,6 +42,7 @@ def predictions_router(service: Service) -> APIRouter:
         reader = service.reader(request)
         told = await read_body(request, Prediction)
         served = told.served or []
+        reader.require_model(told.model)
         reader.require(each.feature_view for each in served)
         predicted_at = instant_of(told.predicted_at)
         if predicted_at > now() + _CLOCKS_APART:
@@ -53,12 +55,17 @@ def predictions_router(service: Service) -> APIRouter:
         }
         if told.served is not None:
             line["served"] = [each.model_dump() for each in told.served]
+        content = to_json(line) + b"\n"
+        service.require_room(reader, len(content))
         try:
-            service.predictions.note(line)
+            service.predictions.note(content)
+            await service.predictions.sync()
         except OSError as error:
+            status = 507 if has_no_room(error) else 503
             raise Rejected(
-                503, f"The prediction cannot be kept ({error.strerror}): send it again."
+                status, f"The prediction is not kept ({error.strerror}): send it again later."
             ) from error
+        note(request, "wrote", model=told.model, views=[each.feature_view for each in served])
         return json_response({"prediction_id": line["prediction_id"]})
 
     return router

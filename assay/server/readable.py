@@ -8,7 +8,7 @@ from assay.online.stores.open import open_store, store_url
 from assay.online.stores.store import StoreUnavailable
 from assay.runs.fault import MISUSED, Fault, unknown
 from assay.runs.places import Places
-from assay.server.keys import EVERY_VIEW
+from assay.server.keys import EVERY
 
 
 def require_known(views: Iterable[str], places: Places) -> None:
@@ -26,5 +26,5 @@ def require_known(views: Iterable[str], places: Places) -> None:
     except StoreUnavailable:
         return
     for view in views:
-        if catalog and view != EVERY_VIEW and view not in catalog:
+        if catalog and view != EVERY and view not in catalog:
             raise Fault(unknown(f"There is no feature view {view} online", view, catalog), MISUSED)

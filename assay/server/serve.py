@@ -7,6 +7,7 @@ import ipaddress
 import os
 import socket
 import tempfile
+from pathlib import Path
 
 import uvicorn
 
@@ -15,6 +16,7 @@ from assay.online.stores.store import StoreUnavailable
 from assay.runs.display import Display
 from assay.runs.fault import FAILED, MISUSED, Fault
 from assay.runs.places import Places
+from assay.server.audit import Audit
 from assay.server.keys import KeyRing
 from assay.server.settings import MULTIPROCESS, Settings
 
@@ -31,6 +33,8 @@ def serve(
     workers: int,
     store: str | None,
     with_keys: bool,
+    requests_per_second: float,
+    megabytes_per_hour: float,
     display: Display,
 ) -> None:
     """Serve until the process is told to stop; what is under way then is finished.
@@ -42,10 +46,13 @@ def serve(
         workers: processes.
         store: its URL, None for the default.
         with_keys: whether API keys are needed at this machine's own address too.
+        requests_per_second: how many each worker takes of one key.
+        megabytes_per_hour: of predictions, how many each worker keeps of one key.
         display: shown what people should know.
 
     Raises:
-        Fault: the address cannot be listened at, or keys are needed and there are none.
+        Fault: the address cannot be listened at, keys are needed and there are none, or the folder for the
+            audit log cannot be written.
     """
     url = store_url(store, places)
     opened = open_store(url)
@@ -62,7 +69,16 @@ def serve(
         display.say(
             f"Warning: no API key is asked for at {host}: every program of this machine can read all."
         )
-    Settings(url, folder, places.docs, places.landing, with_keys).to_environment()
+    Settings(
+        url,
+        folder,
+        places.docs,
+        places.landing,
+        with_keys,
+        requests_per_second=requests_per_second,
+        prediction_bytes_per_hour=int(megabytes_per_hour * (1 << 20)),
+    ).to_environment()
+    _check_folder(folder)
     _check_address(host, port)
     if port in _REFUSED_BY_BROWSERS:
         display.say(f"Browsers refuse port {port}: for the page, choose another, such as --port 8566.")
@@ -98,6 +114,17 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _check_folder(folder: Path) -> None:
+    """Try the audit log first: no worker starts without it."""
+    try:
+        Audit(folder).close()
+    except OSError as error:
+        raise Fault(
+            f"{folder} cannot be written ({error.strerror}), and the audit log is kept there: make it "
+            "writable, or name another place for the warehouse in ASSAY_WAREHOUSE."
+        ) from error
 
 
 def _check_address(host: str, port: int) -> None:

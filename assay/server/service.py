@@ -4,56 +4,65 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import Any
 
 from fastapi import Request
-from starlette.responses import Response
 
 from assay.online.answer import Answerer, ViewAnswer
 from assay.online.definition import OnlineView
 from assay.online.request import ViewRequest
 from assay.online.stores.open import open_store
-from assay.online.stores.store import Catalog, StoreUnavailable
+from assay.online.stores.store import Catalog, StoreUnavailable, empty
 from assay.online.stretch import key_values
+from assay.server.answers import timestamp
 from assay.server.audit import Audit
-from assay.server.errors import problem
 from assay.server.keys import KeyRing, Reader
+from assay.server.limits import Limit
 from assay.server.metrics import UNAVAILABLE, count_values
 from assay.server.prediction_log import PredictionLog
-from assay.server.rejected import Rejected
 from assay.server.settings import Settings
+
+_SECONDS_AT_ONCE = 2.0
+_HOUR = 3600.0
 
 
 class Service:
-    """A worker's own."""
+    """Serve one worker's requests."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._answerer = Answerer(open_store(settings.store))
         self._keys = KeyRing(settings.folder)
-        self._audit = Audit(settings.folder)
+        self.audit = Audit(settings.folder)
         self._catalog: Catalog = {}
         self.predictions = PredictionLog(settings.landing)
+        rate, hourly = settings.requests_per_second, settings.prediction_bytes_per_hour
+        self._requests = Limit(rate, max(rate * _SECONDS_AT_ONCE, 1))
+        self._bytes = Limit(hourly / _HOUR, hourly)
 
     def reader(self, request: Request) -> Reader:
         """Return who sends a request.
 
         Raises:
-            Rejected: a key is needed, and there is none that is valid.
+            Rejected: a key is needed, and there is none that is valid; or too much is asked with it.
         """
         if not self.settings.with_keys:
             return Reader()
         reader = self._keys.reader(request.headers.get("authorization"), request.headers.get("x-api-key"))
         request.state.reader = reader.name
+        rate = f"{self.settings.requests_per_second:g} requests a second"
+        self._requests.take(reader.name, 1, f"This API key may send {rate}: wait, and send it again.")
         return reader
 
-    async def turn_away(self, request: Request, error: Exception) -> Response:
-        """Answer what was rejected, and write down who was turned away."""
-        assert isinstance(error, Rejected)
-        if error.status in (401, 403):
-            reader = getattr(request.state, "reader", None)
-            path = request.scope["path"]
-            self._audit.note_refused(reader, request.state.request_id, path, error.status, str(error))
-        return problem(error.status, str(error))
+    def require_room(self, reader: Reader, written: int) -> None:
+        """Check that the holder of a key may write so many bytes.
+
+        Raises:
+            Rejected: it has written too much.
+        """
+        if reader.name is not None:
+            hourly = f"{self.settings.prediction_bytes_per_hour:,} bytes of predictions an hour"
+            self._bytes.take(reader.name, written, f"This API key may log {hourly}: wait, and send it again.")
 
     async def catalog(self) -> Catalog:
         """Return what the store holds.
@@ -64,13 +73,25 @@ class Service:
         try:
             self._catalog = (await self._answerer.store.read([])).catalog
             if not self._catalog:
-                raise StoreUnavailable(
-                    "The online store holds no feature views. To fill it: assay online sync"
-                )
+                raise empty(self._answerer.store.url)
         except StoreUnavailable:
             UNAVAILABLE.inc()
             raise
         return self._catalog
+
+    async def require_whole(self) -> Catalog:
+        """Return what the store holds, and see that it has lost nothing.
+
+        Raises:
+            StoreUnavailable: it cannot be read, holds nothing, or is not whole.
+        """
+        catalog = await self.catalog()
+        try:
+            await self._answerer.store.read([(name, []) for name in catalog])
+        except StoreUnavailable:
+            UNAVAILABLE.inc()
+            raise
+        return catalog
 
     async def sample(self, view: OnlineView) -> list[str] | None:
         """Return the keys of some entity of a view; None where there is none."""
@@ -78,13 +99,9 @@ class Service:
         return None if key is None else key_values(key, view.keys)
 
     async def answer(
-        self,
-        request: Request,
-        reader: Reader,
-        at: datetime,
-        plan: Callable[[Catalog], Sequence[ViewRequest]],
+        self, request: Request, at: datetime, plan: Callable[[Catalog], Sequence[ViewRequest]]
     ) -> list[ViewAnswer]:
-        """Answer a plan, and write down who read what.
+        """Answer a plan, and have it written down what was read.
 
         Raises:
             Refused: the plan, or the type of an input, is refused.
@@ -99,11 +116,24 @@ class Service:
         count_values(answers)
         entities = max((len(answer.updated_at) for answer in answers), default=0)
         views = [answer.view.name for answer in answers]
-        self._audit.note(reader, request.state.request_id, request.scope["path"], views, entities, at)
+        note(request, "read", views=views, entities=entities, as_of=timestamp(at))
         return answers
 
     async def close(self) -> None:
         """Let go of the store and the logs."""
-        self.predictions.hand_over()
-        await self._answerer.store.close()
-        self._audit.close()
+        try:
+            self.predictions.hand_over()
+        finally:
+            await self._answerer.store.close()
+            self.audit.close()
+
+
+def note(request: Request, what: str, **more: Any) -> None:
+    """Have it written down what a request does, before it is answered.
+
+    Args:
+        request: the request.
+        what: `read` or `wrote`.
+        more: what it reads or writes.
+    """
+    request.state.audited = what, more

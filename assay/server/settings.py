@@ -17,7 +17,8 @@ class Settings:
 
     `folder` holds the API keys and the audit log, `docs` is dbt's documentation, `landing` where
     logged predictions land. `body_bytes` and
-    `entities` bound a request, `seconds` how long it may take.
+    `entities` bound a request, `seconds` how long it may take. Of each API key, a worker takes
+    `requests_per_second`, and `prediction_bytes_per_hour` to keep.
     """
 
     store: str
@@ -28,6 +29,8 @@ class Settings:
     body_bytes: int = 1 << 20
     entities: int = 1000
     seconds: float = 5.0
+    requests_per_second: float = 100.0
+    prediction_bytes_per_hour: int = 64 << 20
 
     def to_environment(self) -> None:
         """Put the settings where workers find them."""
@@ -47,4 +50,6 @@ class Settings:
             body_bytes=int(found["body_bytes"]),
             entities=int(found["entities"]),
             seconds=float(found["seconds"]),
+            requests_per_second=float(found["requests_per_second"]),
+            prediction_bytes_per_hour=int(found["prediction_bytes_per_hour"]),
         )

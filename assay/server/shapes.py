@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 KeyValue = str | int
+Reference = Annotated[str, Field(max_length=300)]
 
 
 _AS_OF = "The instant in ISO 8601, UTC where no offset is given; now without it."
@@ -23,7 +24,7 @@ class FeaturesRequest(BaseModel):
     keys: dict[str, KeyValue] | None = Field(
         None, description="The entity's keys by name, in place of user_id."
     )
-    feature_groups: list[str] = Field(
+    feature_groups: list[Reference] = Field(
         min_length=1,
         max_length=100,
         description="Names of feature views, `view:feature` for one feature alone.",
@@ -75,7 +76,9 @@ class OnlineFeaturesRequest(BaseModel):
     entities: dict[str, list[Any]] = Field(
         description="For each key, and request input, a value for each entity."
     )
-    features: list[str] | None = Field(None, max_length=1000, description="Features, as `view:feature`.")
-    feature_service: str | None = Field(None, description="A feature view, for all its features.")
+    features: list[Reference] | None = Field(
+        None, max_length=1000, description="Features, as `view:feature`."
+    )
+    feature_service: Reference | None = Field(None, description="A feature view, for all its features.")
     full_feature_names: bool = Field(False, description="Whether names are `view__feature`.")
     as_of: str | None = Field(None, description=_AS_OF)

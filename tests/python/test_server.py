@@ -611,18 +611,18 @@ def test_what_a_dead_server_left_open_is_handed_over(settings: Settings) -> None
     folder.mkdir(parents=True)
     (folder / "_open-dead.jsonl").write_text("{}\n")
     living = PredictionLog(settings.landing)
-    living.note({"prediction_id": "p"})
+    living.note(b"{}\n")
     assert hand_over_leftovers(settings.landing) == 1
     assert sorted(path.name.partition("-")[0] for path in folder.iterdir()) == ["_open", "predictions"]
     # What was open is still written to.
-    living.note({"prediction_id": "q"})
+    living.note(b"{}\n")
     living.hand_over()
     assert hand_over_leftovers(settings.landing) == 0
     assert sorted(path.read_text().count("\n") for path in folder.iterdir()) == [1, 2]
 
 
 def test_served_features_need_a_key_that_is_for_them(guarded: TestClient, settings: Settings) -> None:
-    key = KeyRing(settings.folder).create("shop", [VELOCITY], None)
+    key = KeyRing(settings.folder).create("shop", [VELOCITY], None, ["m"])
     body = {"model": "m", "label": "lbl_fraud", "label_id": "t", "score": 0.7}
     for view, status in ((VELOCITY, 200), (PAIRS, 403)):
         told = body | {"served": [SERVED | {"feature_view": view}]}

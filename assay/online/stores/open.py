@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from assay.online.stores.shown_url import shown_url
 from assay.online.stores.store import Store
 from assay.runs.fault import MISUSED, Fault
 from assay.runs.places import Places
@@ -41,4 +42,6 @@ def open_store(url: str) -> Store:
         from assay.online.stores.redis import RedisStore
 
         return RedisStore(url)
-    raise Fault(f"{url} is no online store: write sqlite:PATH or redis://HOST:PORT/DATABASE.", MISUSED)
+    raise Fault(
+        f"{shown_url(url)} is no online store: write sqlite:PATH or redis://HOST:PORT/DATABASE.", MISUSED
+    )

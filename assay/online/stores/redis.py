@@ -3,20 +3,35 @@
 A view lies in two hashes, of stretches and of versions, by the text of the entity's key. What a sync writes
 is staged beside them and moved into place by one script, which Redis runs as one step: readers see a view
 before it or after it, never in between. What a killed sync has staged expires.
+
+Redis may lose a part: keys are evicted, flushed, deleted or restored by themselves. So both hashes have a
+stamp that tells what they are of, and the catalog has it too, with the number of entities. Each read looks at
+the stamp and at three lengths, which Redis has at hand, and where an entity is not found, whether the other
+hash knows it. What does not fit is no answer, and the next sync writes it anew.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from typing import Any
 from uuid import uuid4
 
 from assay.online.definition import Build, OnlineView
-from assay.online.stores.store import Catalog, Entity, Reading, StoreUnavailable, Wanted, overtaken
+from assay.online.stores.shown_url import shown_url
+from assay.online.stores.store import (
+    Catalog,
+    Entity,
+    Reading,
+    StoreUnavailable,
+    Wanted,
+    not_whole,
+    overtaken,
+)
 from assay.runs.fault import MISUSED, Fault, extra_needed
 
 with extra_needed("redis", by="The online store in Redis"):
@@ -25,17 +40,50 @@ with extra_needed("redis", by="The online store in Redis"):
 
 _PREFIX = "assay:"
 _CATALOG = f"{_PREFIX}catalog"
-# The field, beside the entities, that tells what a view's stretches are of; no key begins so.
-_STAMP = "\0stamp"
+# The field, beside the entities, that tells what a hash is of; no text that is a key has such a byte.
+_STAMP = b"\xffstamp"
+# The field, beside the entries of a catalog, that tells which there should be.
+_VIEWS = b"\xffviews"
 _SECONDS_TO_WAIT = 2.0
 _FIELDS_AT_A_TIME = 5000
 
 _SECONDS_STAGED = 3600
 
+_LISTED = """
+local function list(catalog, views, view, is_there)
+    local is_read, listed = pcall(cjson.decode, redis.call('HGET', catalog, views) or '{}')
+    if not is_read or type(listed) ~= 'table' then
+        listed = {}
+    end
+    listed[view] = is_there
+    redis.call('HSET', catalog, views, cjson.encode(listed))
+end
+"""
+
+# KEYS: stretches, versions, catalog. ARGV: view, the field of the list.
+_REMOVE = (
+    _LISTED
+    + """
+redis.call('UNLINK', KEYS[1], KEYS[2])
+redis.call('HDEL', KEYS[3], ARGV[1])
+list(KEYS[3], ARGV[2], ARGV[1], nil)
+"""
+)
+
 # KEYS: staged stretches and versions, those in place, removed keys, catalog.
-# ARGV: view, its entry, the entry that must be there ('' for none), the field of the stamp, stamp.
-_APPLY = """
-if (redis.call('HGET', KEYS[6], ARGV[1]) or '') ~= ARGV[3] then
+# ARGV: view, its entry, the stamp that must be there ('' for none), the field of the stamp, stamp, how many
+# entities are staged, removed and wanted, the field of the list of views. Returns 1 where all is in place, 0
+# where nothing is changed, -1 where entities lack afterwards. It takes the stamps out first: a view is not
+# whole where it ends early.
+_APPLY = (
+    _LISTED
+    + """
+local is_read, held = pcall(cjson.decode, redis.call('HGET', KEYS[6], ARGV[1]) or '')
+if ((is_read and type(held) == 'table' and held.stamp) or '') ~= ARGV[3] then
+    return 0
+end
+if redis.call('HLEN', KEYS[1]) ~= tonumber(ARGV[6]) or redis.call('HLEN', KEYS[2]) ~= tonumber(ARGV[6])
+        or redis.call('LLEN', KEYS[5]) ~= tonumber(ARGV[7]) then
     return 0
 end
 local function move(from, to)
@@ -49,6 +97,8 @@ local function move(from, to)
     until cursor == '0'
     redis.call('UNLINK', from)
 end
+redis.call('HDEL', KEYS[3], ARGV[4])
+redis.call('HDEL', KEYS[4], ARGV[4])
 local removed = redis.call('LRANGE', KEYS[5], 0, -1)
 for _, key in ipairs(removed) do
     redis.call('HDEL', KEYS[3], key)
@@ -58,18 +108,20 @@ redis.call('UNLINK', KEYS[5])
 move(KEYS[1], KEYS[3])
 move(KEYS[2], KEYS[4])
 redis.call('HSET', KEYS[6], ARGV[1], ARGV[2])
+list(KEYS[6], ARGV[9], ARGV[1], true)
+redis.call('HSET', KEYS[4], ARGV[4], ARGV[5])
 redis.call('HSET', KEYS[3], ARGV[4], ARGV[5])
-return 1
+local wanted = tonumber(ARGV[8]) + 1
+return redis.call('HLEN', KEYS[3]) == wanted and redis.call('HLEN', KEYS[4]) == wanted and 1 or -1
 """
+)
 
 
 class RedisStore:
     """The store in a database of Redis; its keys begin with `assay:`."""
 
     def __init__(self, url: str) -> None:
-        scheme, _, rest = url.partition("://")
-        # As people may see it: without the password.
-        self.url = f"{scheme}://{rest.rpartition('@')[2]}"
+        self.url = shown_url(url)
         options: dict[str, Any] = {
             "socket_timeout": _SECONDS_TO_WAIT,
             "socket_connect_timeout": _SECONDS_TO_WAIT,
@@ -78,60 +130,126 @@ class RedisStore:
             self._reader = redis.asyncio.Redis.from_url(url, **options)
             # A script may take longer than an answer may.
             self._writer = redis.Redis.from_url(url, **options | {"socket_timeout": 60.0})
-        except ValueError as error:
+        except (ValueError, TypeError):
+            # What the error says may have the password in it, and so may its cause.
             raise Fault(
-                f"{self.url} is no URL of Redis ({error}): write redis://HOST:PORT/DATABASE.", MISUSED
-            ) from error
-        self._stamps: dict[str, bytes] = {}
+                f"{self.url} is no URL of Redis: write redis://HOST:PORT/DATABASE.", MISUSED
+            ) from None
+        self._password = str(self._writer.connection_pool.connection_kwargs.get("password") or "")
+        self._known: dict[str, _Known] = {}
         self._catalog: Catalog = {}
 
     async def read(self, wanted: Sequence[Wanted]) -> Reading:
-        """Read stretches, each view's in one command, with the stamp of what they are of; see `Store`."""
+        """Read stretches, and what tells that they are of the catalog and whole; see `Store`."""
         with self._errors("read"):
             if not wanted:
                 await self._refresh()
                 return Reading(self._catalog, [])
-            if len(wanted) == 1:
-                [(view, keys)] = wanted
-                found: list[Any] = [await self._reader.hmget(_stretches(view), [_STAMP, *keys])]
-            else:
-                async with self._reader.pipeline(transaction=False) as pipeline:
-                    for view, keys in wanted:
-                        pipeline.hmget(_stretches(view), [_STAMP, *keys])
-                    found = await pipeline.execute()
-            held = {view: stretches[0] for (view, _), stretches in zip(wanted, found, strict=True)}
-            if any(stamp != self._stamps.get(view) for view, stamp in held.items()):
+            async with self._reader.pipeline(transaction=False) as pipeline:
+                for view, keys in wanted:
+                    pipeline.hmget(_stretches(view), [_STAMP, *keys])
+                    pipeline.hlen(_stretches(view))
+                    pipeline.hlen(_versions(view))
+                    pipeline.hstrlen(_CATALOG, view)
+                found: list[Any] = await pipeline.execute()
+            stretches = [stamped[1:] for stamped in found[::4]]
+            fits = [
+                self._known.get(view) == _Known(stamped[0], *lengths)
+                for (view, _), stamped, *lengths in zip(
+                    wanted, found[::4], found[1::4], found[2::4], found[3::4], strict=True
+                )
+            ]
+            damaged = [view for (view, _), fit in zip(wanted, fits, strict=True) if not fit]
+            damaged = damaged or await self._with_lost_entities(wanted, stretches)
+            if damaged:
+                before = self._catalog
                 await self._refresh()
-        return Reading(self._catalog, [stretches[1:] for stretches in found])
+                if self._catalog is before:
+                    # It was not written to meanwhile: then something of it is lost.
+                    raise not_whole(self.url, damaged[0])
+        return Reading(self._catalog, stretches)
+
+    async def _with_lost_entities(
+        self, wanted: Sequence[Wanted], stretches: Sequence[Sequence[bytes | None]]
+    ) -> list[str]:
+        """Return the views of which an entity has a version, and no stretch."""
+        async with self._reader.pipeline(transaction=False) as pipeline:
+            views = []
+            for (view, keys), held in zip(wanted, stretches, strict=True):
+                if missing := [key for key, stretch in zip(keys, held, strict=True) if stretch is None]:
+                    pipeline.hmget(_versions(view), missing)
+                    views.append(view)
+            found: list[Any] = await pipeline.execute() if views else []
+        return [view for view, versions in zip(views, found, strict=True) if any(versions)]
 
     async def _refresh(self) -> None:
         """Read the catalog; where it has not changed, it stays the same object."""
-        catalog = _catalog(await self._reader.hgetall(_CATALOG))
-        stamps = {view.name: _stamp(view) for view in catalog.values()}
-        if stamps != self._stamps:
-            self._catalog, self._stamps = catalog, stamps
+        entries: dict[Any, Any] = await self._reader.hgetall(_CATALOG)
+        listed = _listed(entries.pop(_VIEWS, b"{}"))
+        known = {view.decode(): _Known.of(entry) for view, entry in entries.items()}
+        catalog = self._catalog if known == self._known else _catalog(entries)
+        if damaged := sorted(listed ^ catalog.keys() | known.keys() ^ catalog.keys()):
+            raise not_whole(self.url, damaged[0])
+        self._catalog, self._known = catalog, known
 
     async def sample(self, view: str) -> str | None:
         """Return some key; see `Store`."""
         with self._errors("read"):
-            found: Any = await self._reader.hrandfield(_versions(view))
-            return found.decode() if found else None
+            found: Any = await self._reader.hrandfield(_versions(view), 2)
+            return next((key.decode() for key in found if key != _STAMP), None)
 
     def catalog(self) -> Catalog:
         """Return what the store holds; see `Store`."""
         with self._errors("read"):
-            return _catalog(self._writer.hgetall(_CATALOG))
+            return _catalog(self._entries())
+
+    def names(self) -> set[str]:
+        """Return the names of the views there are; see `Store`."""
+        with self._errors("read"):
+            entries = self._entries()
+            return _listed(entries.pop(_VIEWS, b"{}")) | {name.decode() for name in entries}
 
     def versions(self, view: str) -> Iterator[tuple[str, int]]:
         """Yield keys and versions; see `Store`."""
         with self._errors("read"):
+            whole = self._is_whole(view)
+            stretches = set(self._fields(_stretches(view)))
             for key, version in self._writer.hscan_iter(_versions(view), count=_FIELDS_AT_A_TIME):
-                yield key.decode(), int(version)
+                if key != _STAMP:
+                    yield key.decode(), int(version) if whole and key in stretches else -1
+                stretches.discard(key)
+            yield from ((key.decode(), -1) for key in stretches if key != _STAMP)
+
+    def _entries(self) -> dict[Any, Any]:
+        found: dict[Any, Any] = self._writer.hgetall(_CATALOG)
+        return found
+
+    def _fields(self, name: str) -> list[bytes]:
+        found: list[Any] = self._writer.hkeys(name)
+        return found
+
+    def _is_whole(self, view: str) -> bool:
+        """Tell whether the hashes of a view are what the catalog says."""
+        for part in (_stretches(view), _versions(view)):
+            if self._writer.type(part) not in (b"hash", b"none"):
+                self._writer.unlink(part)
+        with self._writer.pipeline(transaction=False) as pipeline:
+            pipeline.hget(_CATALOG, view)
+            pipeline.hget(_versions(view), _STAMP)
+            pipeline.hget(_stretches(view), _STAMP)
+            pipeline.hlen(_stretches(view))
+            pipeline.hlen(_versions(view))
+            entry, of_versions, stamp, stretches, versions = pipeline.execute()
+        if entry is None or of_versions != stamp:
+            return False
+        return _Known.of(entry) == _Known(stamp, stretches, versions, len(entry))
 
     def entities(self, view: str) -> int:
         """Count the entities of a view; see `Store`."""
         with self._errors("read"):
-            return int(self._writer.hlen(_versions(view)))
+            return int(self._writer.hlen(_versions(view))) - int(
+                self._writer.hexists(_versions(view), _STAMP)
+            )
 
     def write(
         self,
@@ -147,7 +265,8 @@ class RedisStore:
             f"{_PREFIX}staged:{token}:{part}" for part in ("stretches", "versions", "removed")
         )
         places = [stretches, versions, _stretches(view.name), _versions(view.name), gone, _CATALOG]
-        entries = [_entry(view), _entry(instead_of) if instead_of else ""]
+        stamps = [_stamp(instead_of) if instead_of else b"", _STAMP, _stamp(view)]
+        staged, taken_out = 0, 0
         with self._errors("written"):
             for batch in changed:
                 with self._writer.pipeline(transaction=False) as pipeline:
@@ -156,18 +275,23 @@ class RedisStore:
                     pipeline.expire(stretches, _SECONDS_STAGED)
                     pipeline.expire(versions, _SECONDS_STAGED)
                     pipeline.execute()
-            for batch_of_keys in _batches(removed):
-                self._writer.rpush(gone, *batch_of_keys)
+                staged += len(batch)
+            for keys in _batches(removed):
+                self._writer.rpush(gone, *keys)
                 self._writer.expire(gone, _SECONDS_STAGED)
-            if not self._writer.eval(_APPLY, len(places), *places, view.name, *entries, _STAMP, _stamp(view)):
-                raise overtaken(view)
+                taken_out += len(keys)
+            sizes = [staged, taken_out, view.build.entities]
+            arguments: list[Any] = [view.name, _entry(view), *stamps, *sizes, _VIEWS]
+            match self._writer.eval(_APPLY, len(places), *places, *arguments):
+                case 0:
+                    raise overtaken(view)
+                case -1:
+                    raise not_whole(self.url, view.name)
 
     def remove(self, view: str) -> None:
         """Take a view out; see `Store`."""
-        with self._errors("written"), self._writer.pipeline(transaction=True) as pipeline:
-            pipeline.unlink(_stretches(view), _versions(view))
-            pipeline.hdel(_CATALOG, view)
-            pipeline.execute()
+        with self._errors("written"):
+            self._writer.eval(_REMOVE, 3, _stretches(view), _versions(view), _CATALOG, view, _VIEWS)
 
     async def close(self) -> None:
         """Let go of connections."""
@@ -179,7 +303,9 @@ class RedisStore:
         try:
             yield
         except (redis.RedisError, OSError) as error:
-            raise StoreUnavailable(f"The online store {self.url} cannot be {done}: {error}") from error
+            # A server that knows no passwords repeats what it was sent.
+            said = str(error).replace(self._password, "...") if self._password else str(error)
+            raise StoreUnavailable(f"The online store {self.url} cannot be {done}: {said}") from error
 
 
 def _alternating(pairs: Iterable[tuple[str, str | int]]) -> list[str | int]:
@@ -201,26 +327,64 @@ def _versions(view: str) -> str:
 
 
 def _stamp(view: OnlineView) -> bytes:
-    return f"{view.build.run_id} {view.build.synced_at}".encode()
+    return f"{view.build.run_id} {_text(view.build.synced_at)}".encode()
 
 
 def _entry(view: OnlineView) -> str:
     build = view.build
-    times = {name: each and each.isoformat() for name, each in _times(build).items()}
-    return json.dumps({"definition": view.text, "run_id": build.run_id} | times)
+    return json.dumps(
+        {
+            "definition": view.text,
+            "run_id": build.run_id,
+            "known_until": _text(build.known_until),
+            "synced_at": _text(build.synced_at),
+            "entities": build.entities,
+            "stamp": _stamp(view).decode(),
+        }
+    )
 
 
-def _times(build: Build) -> dict[str, datetime | None]:
-    return {"known_until": build.known_until, "synced_at": build.synced_at}
+@dataclass(frozen=True)
+class _Known:
+    """What a view that is whole has: its stamp, fields of both hashes, and the length of its entry."""
+
+    stamp: bytes | None
+    stretches: int
+    versions: int
+    entry: int
+
+    @classmethod
+    def of(cls, entry: bytes) -> _Known:
+        """Read what an entry of the catalog says; one that cannot be read fits nothing."""
+        try:
+            found = json.loads(entry)
+            fields = found["entities"] + 1
+            return cls(found["stamp"].encode(), fields, fields, len(entry))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return cls(None, -1, -1, len(entry))
 
 
-def _catalog(entries: dict[Any, Any]) -> Catalog:
+def _catalog(entries: Mapping[Any, Any]) -> Catalog:
+    """Read the entries of a catalog; those that are damaged are left out, and written anew."""
     views = []
     for entry in entries.values():
-        found = json.loads(entry)
-        known_until, synced_at = (
-            datetime.fromisoformat(found[name]) if found[name] else None
-            for name in ("known_until", "synced_at")
-        )
-        views.append(OnlineView.of(found["definition"], Build(found["run_id"], known_until, synced_at)))
+        with suppress(ValueError, KeyError, TypeError, AttributeError):
+            found = json.loads(entry)
+            known_until, synced_at = (
+                datetime.fromisoformat(found[name]) if found[name] else None
+                for name in ("known_until", "synced_at")
+            )
+            build = Build(found["run_id"], known_until, synced_at, found["entities"])
+            views.append(OnlineView.of(found["definition"], build))
     return {view.name: view for view in sorted(views, key=lambda view: view.name)}
+
+
+def _listed(names: bytes) -> set[str]:
+    """Read which views a catalog should have; it is of no use where it is damaged."""
+    with suppress(ValueError, TypeError):
+        return set(json.loads(names))
+    return set()
+
+
+def _text(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -9,8 +10,17 @@ from datetime import datetime
 from pathlib import Path
 from uuid import uuid4
 
+from assay.disk import open_private
 from assay.online.definition import Build, OnlineView
-from assay.online.stores.store import Catalog, Entity, Reading, StoreUnavailable, Wanted, overtaken
+from assay.online.stores.store import (
+    Catalog,
+    Entity,
+    Reading,
+    StoreUnavailable,
+    Wanted,
+    empty,
+    overtaken,
+)
 
 _SCHEMA = """
 create table if not exists stamp (value text not null) strict;
@@ -28,7 +38,7 @@ _KEYS_AT_A_TIME = 500
 
 
 class SqliteStore:
-    """The store in a file, which writing creates."""
+    """The store in a file, which writing creates; a file that no sync has finished holds nothing."""
 
     def __init__(self, path: Path) -> None:
         self.url = f"sqlite:{path}"
@@ -53,15 +63,17 @@ class SqliteStore:
 
     def catalog(self) -> Catalog:
         """Return what the store holds; see `Store`."""
-        if not self._path.exists():
-            return {}
-        with self._reading() as connection:
-            return self._current_catalog(connection)
+        with self._reading_if_any() as connection:
+            return self._current_catalog(connection) if connection else {}
+
+    def names(self) -> set[str]:
+        """Return the names of the views there are; see `Store`."""
+        return set(self.catalog())
 
     def versions(self, view: str) -> Iterator[tuple[str, int]]:
         """Yield keys and versions; see `Store`."""
-        if self._path.exists():
-            with self._reading() as connection:
+        with self._reading_if_any() as connection:
+            if connection:
                 yield from connection.execute(
                     "select key, version from entities where feature_view = ?", [view]
                 )
@@ -117,19 +129,35 @@ class SqliteStore:
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
+        """Read what a sync has written.
+
+        Raises:
+            StoreUnavailable: it cannot be read, or there is nothing.
+        """
+        with self._reading_if_any() as connection:
+            if connection is None:
+                raise empty(self.url)
+            yield connection
+
+    @contextmanager
+    def _reading_if_any(self) -> Iterator[sqlite3.Connection | None]:
+        """Read what a sync has written; None where none has ended yet, whatever it has left behind."""
         try:
+            if not self._path.exists():
+                self._forget()
+                yield None
+                return
             connection = self._connected()
             connection.execute("begin")
             try:
-                yield connection
+                yield connection if self._stamp or _is_written(connection) else None
             finally:
                 connection.execute("rollback")
         except (sqlite3.Error, OSError) as error:
             self._forget()
-            remedy = "If it is broken, remove it" if self._path.exists() else "There is none yet"
             raise StoreUnavailable(
                 f"The online store {self._path} cannot be read ({error}). "
-                f"{remedy}; to write it: assay online sync"
+                "If it is broken, remove it; to write it: assay online sync"
             ) from error
 
     def _connected(self) -> sqlite3.Connection:
@@ -163,8 +191,9 @@ class SqliteStore:
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            os.close(open_private(self._path, os.O_RDWR))
             connection = sqlite3.connect(
                 self._path, timeout=_SECONDS_TO_WAIT_FOR_A_WRITER, isolation_level=None
             )
@@ -180,11 +209,17 @@ class SqliteStore:
                 connection.execute("commit")
             finally:
                 connection.close()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise StoreUnavailable(
                 f"The online store {self._path} cannot be written ({error}): it holds what it did before. "
                 "If another sync is under way, try again when it is done; if the file is broken, remove it."
             ) from error
+
+
+def _is_written(connection: sqlite3.Connection) -> bool:
+    """Tell whether a sync has ended: the tables come with the first that does."""
+    found = connection.execute("select count(*) from sqlite_master where name = 'stamp'").fetchone()
+    return bool(found[0])
 
 
 def _read_view(connection: sqlite3.Connection, view: str, keys: Sequence[str]) -> list[bytes | str | None]:

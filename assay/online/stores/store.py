@@ -15,7 +15,18 @@ Wanted = tuple[str, Sequence[str]]
 
 
 class StoreUnavailable(Fault):
-    """The store cannot be read now: it is away, locked, broken, or holds nothing."""
+    """The store cannot be read now: it is away, locked, broken, or holds nothing.
+
+    Args:
+        message: for those who run it; it may name files and hosts.
+        for_callers: for those who ask a server, whom these are no business of.
+    """
+
+    def __init__(
+        self, message: str, for_callers: str = "The online store cannot be read now: try again."
+    ) -> None:
+        super().__init__(message)
+        self.for_callers = for_callers
 
 
 @dataclass(frozen=True)
@@ -48,7 +59,7 @@ class Store(Protocol):
         """Read stretches in one round trip; views the store does not have are read as empty.
 
         Raises:
-            StoreUnavailable: it cannot be read now.
+            StoreUnavailable: it cannot be read now, or has lost part of a view.
         """
 
     async def sample(self, view: str) -> str | None:
@@ -65,8 +76,11 @@ class Store(Protocol):
             StoreUnavailable: it cannot be read now.
         """
 
+    def names(self) -> set[str]:
+        """Return the names of the views that a store has anything of, readable or not."""
+
     def versions(self, view: str) -> Iterator[tuple[str, int]]:
-        """Yield the key and the version of each entity of a view."""
+        """Yield the key and the version of each entity of a view; -1 where it may be another's."""
 
     def entities(self, view: str) -> int:
         """Count the entities of a view."""
@@ -88,7 +102,8 @@ class Store(Protocol):
             instead_of: what the store held of the view when the changes were found; None for nothing.
 
         Raises:
-            StoreUnavailable: it cannot be written now, or another sync was quicker; it holds what it did.
+            StoreUnavailable: it cannot be written now, or another sync was quicker; it holds what it did,
+                or says that it is not whole.
         """
 
     def remove(self, view: str) -> None:
@@ -96,6 +111,18 @@ class Store(Protocol):
 
     async def close(self) -> None:
         """Let go of files and connections."""
+
+
+def empty(url: str) -> StoreUnavailable:
+    """Say that a store holds nothing."""
+    said = "holds no feature views. To fill it: assay online sync"
+    return StoreUnavailable(f"{url} {said}", f"The online store {said}")
+
+
+def not_whole(url: str, view: str) -> StoreUnavailable:
+    """Say that a store has lost part of a view."""
+    said = f"has lost part of {view}. To mend it: assay online sync"
+    return StoreUnavailable(f"{url} {said}", f"The online store {said}")
 
 
 def overtaken(view: OnlineView) -> StoreUnavailable:

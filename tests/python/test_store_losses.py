@@ -1,0 +1,329 @@
+"""A store that has lost a part gives no answer, and the next sync mends it."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import sqlite3
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from online_stores import ask, contents
+from published_by_hand import KNOWN_UNTIL, ONE, PAIR, make_published
+from redis_server import RedisServer
+
+from assay.online.definition import OnlineView
+from assay.online.published import open_published
+from assay.online.stores.open import open_store
+from assay.online.stores.redis import RedisStore
+from assay.online.stores.shown_url import shown_url
+from assay.online.stores.sqlite import SqliteStore
+from assay.online.stores.store import Entity, Store, StoreUnavailable
+from assay.online.sync import sync
+from assay.runs.fault import Fault
+
+STRETCHES, VERSIONS, CATALOG = f"assay:stretches:{ONE}", f"assay:versions:{ONE}", "assay:catalog"
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_published(tmp_path_factory.mktemp("published") / "gold.duckdb")
+
+
+@pytest.fixture(scope="module")
+def newer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the next build published: other values, and an entity more."""
+    return make_published(tmp_path_factory.mktemp("newer") / "gold.duckdb", run_id="newer", entities=21)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def database(server: RedisServer) -> redis.Redis:
+    database = redis.Redis.from_url(server.url)
+    database.flushall()
+    return database
+
+
+@pytest.fixture
+def store(server: RedisServer, database: redis.Redis, published: Path) -> Store:
+    store = open_store(server.url)
+    sync(published, store)
+    return store
+
+
+def totals(store: Store, *things: str) -> list[Any]:
+    return [value for [value] in ask(store, ONE, ["total"], KNOWN_UNTIL, thing_id=list(things)).values]
+
+
+# --- Redis --------------------------------------------------------------------------------------------------
+
+
+def swapped(database: redis.Redis, name: str) -> None:
+    """One entity goes, and one that nobody knows comes."""
+    database.hdel(name, "t3")
+    database.hset(name, "nobody", b"[0]\n[1,1,1]")
+
+
+LOSSES: dict[str, Callable[[redis.Redis], Any]] = {
+    "stretches": lambda database: database.delete(STRETCHES),
+    "versions": lambda database: database.delete(VERSIONS),
+    "catalog": lambda database: database.delete(CATALOG),
+    "entry": lambda database: database.hdel(CATALOG, ONE),
+    "one stretch": lambda database: database.hdel(STRETCHES, "t3"),
+    "one version": lambda database: database.hdel(VERSIONS, "t3"),
+    "a stretch for another": lambda database: swapped(database, STRETCHES),
+    "a version for another": lambda database: swapped(database, VERSIONS),
+    "an entity of both": lambda database: [database.hdel(name, "t3") for name in (STRETCHES, VERSIONS)],
+    "all but a stranger": lambda database: [
+        database.delete(STRETCHES), database.hset(STRETCHES, "t3", b"[0]\n[1,1,1]")
+    ],
+    "stretches expire": lambda database: database.pexpire(STRETCHES, 0),
+    "stretches are a text": lambda database: database.set(STRETCHES, "text"),
+    "an entry is cut short": lambda database: database.hset(
+        CATALOG, ONE, database.hget(CATALOG, ONE)[:40]
+    ),
+    "the list of views": lambda database: database.hdel(CATALOG, b"\xffviews"),
+    "everything": lambda database: database.flushdb(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("lost", LOSSES)
+def test_a_redis_that_lost_a_part_gives_no_answer_and_sync_mends_it(
+    store: Store, server: RedisServer, database: redis.Redis, published: Path, lost: str
+) -> None:
+    before = list(contents(store))
+    assert totals(store, "t3", "nobody") == [6, 0]
+    LOSSES[lost](database)
+    # One that has read the list of views needs it no more, and has the right values.
+    asked = [open_store(server.url), *([store] if lost != "the list of views" else [])]
+    for each in asked:
+        with pytest.raises(StoreUnavailable, match=r"assay online sync|cannot be read"):
+            totals(each, "t3", "nobody")
+    sync(published, store)
+    assert totals(store, "t3", "nobody") == [6, 0]
+    assert list(contents(store)) == before
+    assert {each.written for each in sync(published, store)} == {0}
+    # What it wrote is all that there is.
+    assert sorted(database.hkeys(STRETCHES)) == sorted(database.hkeys(VERSIONS))
+
+
+@pytest.mark.parametrize("name", [STRETCHES, VERSIONS, CATALOG])
+def test_a_part_that_comes_from_an_older_dump_is_no_part(
+    store: Store, database: redis.Redis, newer: Path, name: str
+) -> None:
+    """Restored by itself, it is whole, and of another build than the rest."""
+    dump = database.dump(name)
+    sync(newer, store)
+    assert totals(store, "t3") == [8]
+    database.restore(name, 0, dump, replace=True)
+    with pytest.raises(StoreUnavailable, match="assay online sync"):
+        totals(store, "t3")
+    sync(newer, store)
+    assert totals(store, "t3", "t20") == [8, 25]
+
+
+def test_a_redis_that_is_restored_whole_is_the_older_build_until_the_next_sync(
+    store: Store, database: redis.Redis, newer: Path
+) -> None:
+    dumps = {name: database.dump(name) for name in database.scan_iter()}
+    sync(newer, store)
+    for name, dump in dumps.items():
+        database.restore(name, 0, dump, replace=True)
+    assert totals(store, "t3", "t20") == [6, 0]
+    assert store.catalog()[ONE].build.run_id == "run"
+    sync(newer, store)
+    assert totals(store, "t3", "t20") == [8, 25]
+
+
+@pytest.mark.parametrize("at", ["while it is staged", "before it is moved"])
+def test_a_redis_that_is_flushed_in_the_middle_of_a_sync_holds_nothing_wrong(
+    server: RedisServer, database: redis.Redis, published: Path, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    monkeypatch.setattr("assay.online.published._ENTITIES_AT_A_TIME", 5)
+    store = RedisStore(server.url)
+    flushed = []
+
+    def told(view: str, total: int, done: int) -> None:
+        if not flushed and done == (5 if at == "while it is staged" else total):
+            flushed.append(database.flushdb())
+
+    with pytest.raises(StoreUnavailable):
+        sync(published, store, told)
+    with pytest.raises(StoreUnavailable):
+        totals(store, "t3")
+    sync(published, store)
+    assert totals(store, "t3") == [6]
+
+
+def test_a_view_that_is_not_whole_stops_no_other(store: Store, database: redis.Redis) -> None:
+    database.delete(STRETCHES)
+    assert ask(store, PAIR, ["total"], KNOWN_UNTIL, a=["a1"], b=[1]).values == [[4]]
+
+
+def test_a_damaged_entry_of_a_view_that_is_gone_goes_too(
+    store: Store, database: redis.Redis, published: Path
+) -> None:
+    database.hset(CATALOG, "ftr_gone", "{")
+    sync(published, store)
+    assert totals(store, "t3") == [6]
+    assert not database.hexists(CATALOG, "ftr_gone")
+
+
+# --- SQLite -------------------------------------------------------------------------------------------------
+
+ENTITIES = [Entity(f"t{number}", 1, "[0]\n[99999999999999999,0,7]") for number in range(300)]
+
+
+def in_child(act: Callable[[], None]) -> int:
+    """Do something in a process of its own, and return how it ended."""
+    child = os.fork()
+    if child == 0:
+        try:
+            act()
+        except StoreUnavailable:
+            os._exit(3)
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+@pytest.fixture
+def view(published: Path) -> OnlineView:
+    """A view as a sync writes it."""
+    with open_published(published) as source:
+        return source.compare(source.views()[ONE], iter(())).view
+
+
+def write_to(path: Path, view: OnlineView) -> None:
+    SqliteStore(path).write(view, [ENTITIES], [], instead_of=None)
+
+
+class Ending(sqlite3.Connection):
+    """Ends the process, as if it were killed, at the statement whose number is `left`."""
+
+    left = 0
+
+    def execute(self, *arguments: Any) -> sqlite3.Cursor:
+        Ending.left -= 1
+        if Ending.left < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().execute(*arguments)
+
+
+def test_a_first_sync_that_is_killed_anywhere_is_done_by_the_next(
+    published: Path, view: OnlineView, tmp_path: Path
+) -> None:
+    plain = sqlite3.connect
+
+    def killed_at(statement: int, path: Path) -> None:
+        Ending.left = statement
+        sqlite3.connect = partial(plain, factory=Ending)  # type: ignore[assignment]
+        write_to(path, view)
+
+    for statement in range(40):
+        path = tmp_path / f"{statement}.sqlite"
+        ended = in_child(partial(killed_at, statement, path))
+        if ended == 0:
+            break
+        assert ended == -signal.SIGKILL
+        store = SqliteStore(path)
+        assert store.catalog() == {}
+        with pytest.raises(StoreUnavailable, match="holds no feature views"):
+            totals(store, "t3")
+        sync(published, store)
+        assert totals(store, "t3") == [6]
+    assert statement > 8
+
+
+def test_a_first_sync_that_meets_a_full_disk_is_done_by_the_next(
+    published: Path, view: OnlineView, tmp_path: Path
+) -> None:
+
+    def with_room_for(size: int, path: Path) -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+        write_to(path, view)
+
+    failed = 0
+    for size in (0, 100, 512, 4096, 5000, 8192, 12288, 20000, 32768, 40000, 1 << 24):
+        path = tmp_path / f"{size}.sqlite"
+        ended = in_child(partial(with_room_for, size, path))
+        assert ended in (0, 3), size
+        failed += ended == 3
+        store = SqliteStore(path)
+        if ended == 3:
+            assert store.catalog() == {}
+            sync(published, store)
+            assert totals(store, "t3") == [6]
+    assert failed > 5
+    assert ended == 0
+
+
+def test_a_store_in_sqlite_is_for_its_owner_alone(published: Path, tmp_path: Path) -> None:
+    path = tmp_path / "online.sqlite"
+    sync(published, SqliteStore(path))
+    with sqlite3.connect(path) as connection:
+        connection.execute("delete from stamp")
+        assert {file.stat().st_mode & 0o777 for file in tmp_path.iterdir()} == {0o600}
+
+
+def test_a_place_where_no_store_can_be_is_told(published: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    store = SqliteStore(tmp_path / "file" / "online.sqlite")
+    with pytest.raises(StoreUnavailable, match="cannot be written"):
+        sync(published, store)
+
+
+# --- how stores are called ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://h:1/0?password=s3cret", "redis://h:1/0"),
+        ("redis://h/0?db=1&password=s3cret#s3cret", "redis://h/0"),
+        ("redis://user:s3cret@h:1/0", "redis://h:1/0"),
+        ("rediss://:s3cret@h/0", "rediss://h/0"),
+        ("rediss://:s3/cret@h/0", "rediss://h/0"),
+        ("unix:///tmp/redis.sock?password=s3cret&db=0", "unix:///tmp/redis.sock"),
+        ("unix://user:s3cret@/tmp/redis.sock", "unix:///tmp/redis.sock"),
+        ("redis://user:s3?cret@h/0", "redis://..."),
+        ("redis://user:s3#cret@h/0", "redis://..."),
+        ("redis://h/0?password=a@s3cret", "redis://..."),
+        ("redis:user:s3cret@h", "redis:..."),
+        ("mysql://user:s3cret@h/db", "mysql://h/db"),
+        ("sqlite:data/online.sqlite", "sqlite:data/online.sqlite"),
+    ],
+)
+def test_a_url_is_shown_without_its_password(url: str, shown: str) -> None:
+    assert shown_url(url) == shown
+    said = ""
+    try:
+        store = open_store(url)
+        assert "s3cret" not in store.url
+        if not url.startswith("sqlite"):
+            store.catalog()
+    except Fault as fault:
+        said = str(fault)
+    assert "s3cret" not in said
+
+
+def test_what_a_server_repeats_of_a_password_is_not_told(server: RedisServer) -> None:
+    """One that knows no users refuses them with what it was sent."""
+    store = open_store(server.url.replace("//", "//someone:s3cret@"))
+    with pytest.raises(StoreUnavailable) as unavailable:
+        store.catalog()
+    assert "s3cret" not in str(unavailable.value)
