@@ -50,12 +50,14 @@ class FeatureAnswer:
 class ViewAnswer:
     """What a view answers: a column for each feature asked for.
 
-    `updated_at` is when something last arrived of each entity (UTC), None where nothing is found.
+    `updated_at` is when something last arrived of each entity (UTC), None where nothing is found; `prefix`
+    comes before the names of features.
     """
 
     view: OnlineView
     features: list[FeatureAnswer]
     updated_at: list[datetime | None]
+    prefix: str = ""
 
     @property
     def left_out(self) -> dict[str, list[str]]:
@@ -110,7 +112,7 @@ class Answerer:
         view, at = request.view, microseconds(request.at)
         selection = view.selection(request.features)
         rows = [row_in_force(stretch, at) for stretch in stretches]
-        found = [_status_of(view, row, at) for row in rows]
+        found = [_status_of(request.max_age, row, at) for row in rows]
         all_present = found.count(PRESENT) == len(found)
         none = [None] * (VALUES + len(view.columns))
         held_rows = [
@@ -141,14 +143,13 @@ class Answerer:
                 is_default = [old is None and new is not None for old, new in zip(before, raw, strict=True)]
             type_name = view.features[name].type
             answers.append(FeatureAnswer(name, type_name, is_computed, raw, statuses, is_default))
-        return ViewAnswer(
-            view, answers, [None if row is None else moment_of(row[UPDATED_AT]) for row in rows]
-        )
+        updated_at = [None if row is None else moment_of(row[UPDATED_AT]) for row in rows]
+        return ViewAnswer(view, answers, updated_at, request.prefix)
 
 
-def _status_of(view: OnlineView, row: list[Any] | None, at: int) -> str:
+def _status_of(max_age: timedelta | None, row: list[Any] | None, at: int) -> str:
     if row is None:
         return NOT_FOUND
-    if view.max_age is not None and at > row[UPDATED_AT] + view.max_age // timedelta(microseconds=1):
+    if max_age is not None and at > row[UPDATED_AT] + max_age // timedelta(microseconds=1):
         return OUTSIDE_MAX_AGE
     return PRESENT

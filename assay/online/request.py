@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -24,13 +24,18 @@ class Refused(Fault):
 
 @dataclass(frozen=True)
 class ViewRequest:
-    """What is asked of a view: features, entities by the text of their key, and inputs for each of them."""
+    """What is asked of a view: features, entities by the text of their key, and inputs for each of them.
+
+    `max_age` is how old values may be, None without limit; `prefix` comes before the names of features.
+    """
 
     view: OnlineView
     features: list[str]
     keys: list[str]
     inputs: dict[str, list[str | None]]
     at: datetime
+    max_age: timedelta | None
+    prefix: str = ""
 
 
 def view_request(
@@ -90,6 +95,7 @@ def view_request(
         [key_text(list(values)) for values in zip(*texts, strict=True)],
         {each.name: [_input_value(each, value) for value in entities[each.name]] for each in inputs},
         at,
+        view.max_age,
     )
 
 

@@ -105,7 +105,7 @@ def _as_feast(asked: OnlineFeaturesRequest, answers: list[ViewAnswer], at: datet
     for answer in answers:
         moments = [timestamp(moment) or _NEVER for moment in answer.updated_at]
         for feature in answer.features:
-            prefix = f"{answer.view.name}__" if asked.full_feature_names else ""
+            prefix = f"{answer.view.name}__" if asked.full_feature_names else answer.prefix
             names.append(prefix + feature.name)
             results.append(
                 {

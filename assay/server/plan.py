@@ -8,10 +8,12 @@ from datetime import datetime
 from typing import Any
 
 from assay.online.request import Refused, ViewRequest, instant_given, view_named, view_request
+from assay.online.services import Parts, service_requests, services_in
 from assay.online.stores.store import Catalog
 from assay.runs.fault import unknown
 from assay.runs.moment import now
 from assay.server.keys import Reader
+from assay.server.rejected import Rejected
 from assay.server.shapes import FeaturesRequest, OnlineFeaturesRequest
 
 
@@ -75,20 +77,25 @@ def plan_online_features(
 
     Raises:
         Refused: something is unknown, missing or of another type, or there are too many entities.
-        Rejected: the reader may not read a view.
+        Rejected: the reader may not read a view, or there is no such feature service.
     """
     if (not asked.features) == (asked.feature_service is None):
         raise Refused("Name what is wanted either by features or by feature_service.")
-    references = asked.features or [str(asked.feature_service)]
-    wanted = features_by_view(references)
-    if asked.features and (whole := [view for view, features in wanted.items() if features is None]):
+    wanted = features_by_view(asked.features or [])
+    if whole := [view for view, features in wanted.items() if features is None]:
         raise Refused(
             f"{whole[0]} is no reference to a feature: write view:feature, or the view as feature_service."
         )
+    parts: Parts = []
+    if asked.feature_service is not None:
+        parts = services_in(catalog).get(asked.feature_service, [])
+        views = {view for part in parts for view in part["views"] if view} or {asked.feature_service}
+        if not all(map(reader.may_read, views)):
+            raise Rejected(403, f"This API key is not for {asked.feature_service}.")
+        if not parts and asked.feature_service not in catalog:
+            _refuse_service(asked.feature_service, catalog)
+        wanted = dict.fromkeys(views)
     reader.require(wanted)
-    if asked.feature_service is not None and asked.feature_service not in catalog:
-        said = f"There is no feature service {asked.feature_service}, which here is a feature view's name"
-        raise Refused(unknown(said, asked.feature_service, catalog))
     sizes = {len(values) for values in asked.entities.values()}
     if len(sizes) > 1:
         raise Refused("All of entities must have as many values as each other.")
@@ -97,6 +104,8 @@ def plan_online_features(
     if max(sizes) > most:
         raise Refused(f"{max(sizes)} entities are too many for one request: at most {most}.")
     _refuse_strange(asked.entities, catalog, wanted)
+    if parts:
+        return service_requests(catalog, str(asked.feature_service), parts, asked.entities, at)
     requests = [
         view_request(catalog, view, features, asked.entities, at) for view, features in wanted.items()
     ]
@@ -105,6 +114,12 @@ def plan_online_features(
         if shared := [name for name, times in names.items() if times > 1]:
             raise Refused(f"{', '.join(shared)} would stand for several views: ask with full_feature_names.")
     return requests
+
+
+def _refuse_service(name: str, catalog: Catalog) -> None:
+    """Say which feature services there are; whoever is told may read all of them."""
+    said = f"There is no feature service {name}, which here is a training set's name or a feature view's"
+    raise Rejected(404, unknown(said, name, [*services_in(catalog), *catalog]))
 
 
 def _refuse_strange(

@@ -79,6 +79,8 @@ class OnlineFeaturesRequest(BaseModel):
     features: list[Reference] | None = Field(
         None, max_length=1000, description="Features, as `view:feature`."
     )
-    feature_service: Reference | None = Field(None, description="A feature view, for all its features.")
+    feature_service: Reference | None = Field(
+        None, description="A training set, for the features that it trains on; or a feature view, for all."
+    )
     full_feature_names: bool = Field(False, description="Whether names are `view__feature`.")
     as_of: str | None = Field(None, description=_AS_OF)

@@ -2,6 +2,7 @@
     {%- for feature in features if feature.view -%}
         {%- do ref(feature.view) -%}
     {%- endfor -%}
+    {%- do assay._keep_as_service(features) -%}
     {%- if execute -%}
         {{ assay._joined_as_of(spine, spine_at, assay._feature_requests(features)) }}
     {%- endif -%}
@@ -237,4 +238,22 @@ select * from final
         'prefix': feature.prefix or '',
         'confirmed_at': view.confirmed_at,
     }) }}
+{%- endmacro %}
+
+
+{#- What a training set joins is what its feature service serves, so the model carries it along as meta. -#}
+{% macro _keep_as_service(features) -%}
+    {%- if not execute -%}
+        {%- set kept = [] -%}
+        {%- for feature in features -%}
+            {%- do kept.append({
+                'view': feature.view or none,
+                'features': (feature.columns or []) + (feature.derived or []),
+                'prefix': feature.prefix or '',
+                'max_age': feature.max_age if 'max_age' in feature else 'of the view',
+            }) -%}
+        {%- endfor -%}
+        {#- A model may join twice. -#}
+        {%- do config(meta={'joined_features_' ~ local_md5(tojson(kept)): kept}) -%}
+    {%- endif -%}
 {%- endmacro %}

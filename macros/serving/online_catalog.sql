@@ -48,5 +48,24 @@
         'derived': view.derived,
         'inputs': view.inputs,
         'unique_id': view.unique_id,
+        'services': assay._services_of(name),
     }) }}
+{%- endmacro %}
+
+
+{#- The training sets that join a view, as feature services: each with the views it joins, and of this one what it joins
+    at which place. -#}
+{% macro _services_of(name) -%}
+    {%- set services = [] -%}
+    {%- for node in graph.nodes.values() | sort(attribute='unique_id')
+        if node.resource_type == 'model' and node.name.startswith('trn_') -%}
+        {%- set joined = [] -%}
+        {%- for key in node.config.meta | sort if key.startswith('joined_features_') -%}
+            {%- do joined.extend(node.config.meta[key]) -%}
+        {%- endfor -%}
+        {%- for each in joined if each.view == name -%}
+            {%- do services.append(dict(each, name=node.name, place=joined.index(each), views=joined | map(attribute='view') | list)) -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    {{ return(services) }}
 {%- endmacro %}

@@ -152,6 +152,24 @@ def test_feasts_own_clients_are_answered(client: TestClient) -> None:
     assert client.post(FEAST, content=json.dumps(entities | asked)).status_code == 200
 
 
+def test_a_training_set_is_served_as_it_trains(client: TestClient, published: Path) -> None:
+    """Each column that it has of features, derived ones too, by its name and in its order."""
+    spines = {"trn_fraud": "lbl_fraud", "trn_churn": "lbl_churn", "trn_recommendation": "lbl_next_purchase"}
+    columns = "select list(column_name order by column_index) from duckdb_columns() where table_name = ?"
+    given = {
+        "card_id": ["1"], "merchant_id": ["2"], "category": ["c"], "customer_id": ["4"], "product_id": ["p"],
+        "amount": [10], "merchant_latitude": [1], "merchant_longitude": [2],
+    }  # fmt: skip
+    for name, spine in spines.items():
+        [(trained,)], [(of_spine,)] = (query(published, columns, [table]) for table in (name, spine))
+        expected = [each for each in trained if each not in (*of_spine, "split", "weight")]
+        keys = {key: values for key, values in given.items() if key in of_spine}
+        answer = client.post(FEAST, json={"feature_service": name, "entities": keys})
+        assert answer.status_code == 200, answer.text
+        names = answer.json()["metadata"]["feature_names"]
+        assert [each for each in names if each not in keys] == expected
+
+
 def test_a_feature_service_is_a_whole_view(client: TestClient) -> None:
     body = {"feature_service": PAIRS, "entities": {"card_id": ["1"], "merchant_id": ["2"]}, "features": None}
     found = client.post("/get-online-features", json=body).json()
@@ -209,8 +227,8 @@ GET, FEAST = "/features/get", "/get-online-features"
         (
             FEAST,
             {"feature_service": "fraud", "entities": {"card_id": ["1"]}},
-            422,
-            "There is no feature service fraud, which here is a feature view's name",
+            404,
+            "There is no feature service fraud, which here is a training set's name or a feature view's",
         ),
         (
             FEAST,

@@ -22,7 +22,9 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from published_by_hand import ONE, PAIR, make_published, publish_view
+from typer.testing import CliRunner
 
+from assay.cli import app
 from assay.disk import append_whole, cut_torn_line
 from assay.online.stores.open import open_store
 from assay.online.stretch import key_text
@@ -316,8 +318,8 @@ def test_a_key_may_ask_so_often_and_others_as_before(settings: Settings) -> None
 
 
 def test_a_key_may_write_so_much(settings: Settings) -> None:
-    app = make_app(replace(settings, with_keys=True, prediction_bytes_per_hour=1000))
-    with TestClient(app) as client:
+    limited = replace(settings, with_keys=True, prediction_bytes_per_hour=1000)
+    with TestClient(make_app(limited)) as client:
         key = key_for(settings, "scorer", predictions=("*",))
         answers = [client.post(PREDICT, json=PREDICTION, headers=key) for _ in range(8)]
         statuses = [answer.status_code for answer in answers]
@@ -367,6 +369,30 @@ def test_keys_that_cannot_be_written_are_as_they_were(
     assert (tmp_path / KEYS).read_bytes() == before
     assert [key.state for key in ring.keys] == ["valid"]
     assert sorted(path.name for path in tmp_path.iterdir()) == [KEYS, f"{KEYS}.lock"]
+
+
+def test_a_disk_that_takes_nothing_is_told_and_not_traced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "dbt_project.yml").touch()
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "serving").write_text("a file where the folder should be")
+    monkeypatch.chdir(tmp_path)
+    for name in ("ASSAY_WAREHOUSE", "ASSAY_ONLINE_STORE"):
+        monkeypatch.delenv(name, raising=False)
+    commands = (
+        ("keys", "create", "shop", "--views", "*"),
+        ("keys", "create", "shop", "--predictions", "*"),
+        ("keys", "revoke", "shop"),
+        ("keys", "list"),
+        ("serve", "--port", "0"),
+        ("online", "status", "--store", "sqlite:data/serving/online.sqlite"),
+    )
+    for command in commands:
+        ended = CliRunner().invoke(app, command)
+        assert ended.exit_code in (1, 2)
+        assert isinstance(ended.exception, SystemExit), command
+        assert ended.stderr.startswith("Error: ") or "\nError: " in ended.stderr, command
 
 
 # --- the audit log ------------------------------------------------------------------------------------------
@@ -589,3 +615,108 @@ def test_what_nobody_foresaw_is_answered_logged_and_written_down(
     [line] = audited(settings)
     assert (line["status"], line["request_id"]) == (500, answer.headers["x-request-id"])
     assert "ZeroDivisionError" in capsys.readouterr().err
+
+
+# --- Feast's clients ----------------------------------------------------------------------------------------
+
+TIMED, SET = "ftr_thing__times", "trn_things"
+
+
+@pytest.fixture(scope="module")
+def served_sets(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A store with a training set of two views, one of them with times; and sets that cannot be served."""
+    folder = tmp_path_factory.mktemp("services")
+    file = folder / "gold.duckdb"
+
+    def part(name: str, place: int, features: list[str], *views: str | None, **more: Any) -> dict[str, Any]:
+        plain = {"prefix": "", "max_age": "of the view"}
+        return plain | {"name": name, "place": place, "features": features, "views": list(views)} | more
+
+    columns = {"seen_at": "timestamp", "born_on": "date", "visits": "timestamp[]", "total": "bigint"}
+    publish_view(
+        file,
+        TIMED,
+        {"thing_id": "varchar"},
+        columns,
+        "select 't1' as thing_id, '2025-01-02 03:04:05.678' as seen_at, '1969-12-31' as born_on, "
+        "['2025-01-02'] as visits, 3 as total",
+        derived=[{"name": "seen_again_at", "type": "timestamp", "expression": "seen_at"}],
+        services=[
+            part(SET, 1, ["total", "seen_again_at"], ONE, TIMED, prefix="timed_", max_age="1d", view=TIMED),
+            part("trn_offline", 0, ["total"], TIMED, "ftr_offline", view=TIMED),
+            part("trn_joins", 0, ["total"], TIMED, None, view=TIMED),
+        ],
+    )
+    publish_view(
+        file,
+        ONE,
+        {"thing_id": "varchar"},
+        {"total": "bigint", "other": "bigint"},
+        "select 't1' as thing_id, 7 as total, 8 as other",
+        derived=[{"name": "doubled", "type": "bigint", "expression": "total * factor"}],
+        inputs=[{"name": "factor", "type": "bigint"}],
+        services=[part(SET, 0, ["total", "doubled"], ONE, TIMED, view=ONE)],
+    )
+    url = f"sqlite:{folder / 'online.sqlite'}"
+    sync(file, open_store(url))
+    return url
+
+
+def serve(store: str, settings: Settings, **changed: Any) -> TestClient:
+    return TestClient(make_app(replace(settings, store=store, **changed)))
+
+
+def test_times_are_seconds_as_feast_sends_them(served_sets: str, settings: Settings) -> None:
+    names = ["seen_at", "seen_again_at", "born_on", "visits"]
+    body = {"features": [f"{TIMED}:{name}" for name in names], "entities": {"thing_id": ["t1", "nobody"]}}
+    with serve(served_sets, settings) as client:
+        results = client.post(FEAST, json=body).json()["results"][1:]
+        one = client.post(GET, json={"user_id": "t1", "feature_groups": [TIMED]}).json()["features"]
+    values = [result["values"] for result in results]
+    assert values == [[1735787045, None], [1735787045, None], [-86400, None], [[1735776000], None]]
+    assert one["seen_at"] == one["seen_again_at"] == "2025-01-02T03:04:05.678000Z"
+
+
+def test_a_training_set_serves_what_it_trains_on(served_sets: str, settings: Settings) -> None:
+    body = {"feature_service": SET, "entities": {"thing_id": ["t1"], "factor": [2]}, "as_of": "2025-01-02"}
+    with serve(served_sets, settings) as client:
+        found = client.post(FEAST, json=body).json()
+        assert found["metadata"]["feature_names"] == [
+            "thing_id", "total", "doubled", "timed_total", "timed_seen_again_at"
+        ]  # fmt: skip
+        assert [result["values"][0] for result in found["results"]] == ["t1", 7, 14, 3, 1735787045]
+        full = client.post(FEAST, json=body | {"full_feature_names": True}).json()
+        assert full["metadata"]["feature_names"][1:] == [
+            f"{ONE}__total", f"{ONE}__doubled", f"{TIMED}__total", f"{TIMED}__seen_again_at"
+        ]  # fmt: skip
+        # Its values may be a day old, whatever the view says.
+        late = client.post(FEAST, json=body | {"as_of": "2025-01-02T00:00:00.000001"}).json()
+        statuses = [result["statuses"][0] for result in late["results"]]
+        assert statuses == ["PRESENT"] * 3 + ["OUTSIDE_MAX_AGE"] * 2
+        without = client.post(FEAST, json=body | {"entities": {"thing_id": ["t1"]}})
+        assert (without.status_code, "factor is missing" in without.text) == (422, True)
+
+
+def test_a_training_set_that_cannot_be_served_says_why(served_sets: str, settings: Settings) -> None:
+    with serve(served_sets, settings) as client:
+        for name, status, message in (
+            ("trn_offline", 422, "trn_offline joins ftr_offline, which is not online"),
+            ("trn_joins", 422, "trn_joins joins a relation that is no feature view"),
+            ("trn_nothing", 404, "There is no feature service trn_nothing"),
+        ):
+            answer = client.post(FEAST, json={"feature_service": name, "entities": {"thing_id": ["t1"]}})
+            assert answer.status_code == status
+            assert message in answer.json()["detail"]
+
+
+def test_a_feature_service_takes_a_key_for_all_its_views(served_sets: str, settings: Settings) -> None:
+    body = {"feature_service": SET, "entities": {"thing_id": ["t1"], "factor": [2]}}
+    with serve(served_sets, settings, with_keys=True) as client:
+        for name, views, status in (("one", [ONE], 403), ("both", [ONE, TIMED], 200), ("all", ["*"], 200)):
+            key = key_for(settings, name, *views)
+            assert client.post(FEAST, json=body, headers=key).status_code == status
+        # Whether there is such a service is not told to who may not read it.
+        for name in (SET, "trn_nothing"):
+            key = key_for(settings, name, ONE)
+            answer = client.post(FEAST, json=body | {"feature_service": name}, headers=key)
+            assert answer.status_code == 403

@@ -7,16 +7,18 @@ import resource
 import signal
 import sqlite3
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
-from online_stores import ask, contents
-from published_by_hand import KNOWN_UNTIL, ONE, PAIR, make_published
+from online_stores import ask, contents, query
+from published_by_hand import KNOWN_UNTIL, ONE, PAIR, make_published, publish_view
 from redis_server import RedisServer
 
+from assay.online.answer import NOT_FOUND, PRESENT
 from assay.online.definition import OnlineView
 from assay.online.published import open_published
 from assay.online.stores.open import open_store
@@ -304,6 +306,8 @@ def test_a_place_where_no_store_can_be_is_told(published: Path, tmp_path: Path) 
         ("redis://user:s3#cret@h/0", "redis://..."),
         ("redis://h/0?password=a@s3cret", "redis://..."),
         ("redis:user:s3cret@h", "redis:..."),
+        ("redis://127.0.0.1:1/0?no_option=s3cret", "redis://127.0.0.1:1/0"),
+        ("redis://:s3cret@h:port/0", "redis://h:port/0"),
         ("mysql://user:s3cret@h/db", "mysql://h/db"),
         ("sqlite:data/online.sqlite", "sqlite:data/online.sqlite"),
     ],
@@ -327,3 +331,46 @@ def test_what_a_server_repeats_of_a_password_is_not_told(server: RedisServer) ->
     with pytest.raises(StoreUnavailable) as unavailable:
         store.catalog()
     assert "s3cret" not in str(unavailable.value)
+
+
+# --- the end of a range -------------------------------------------------------------------------------------
+
+BORN, ENDED = KNOWN_UNTIL, KNOWN_UNTIL + timedelta(days=1)
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+def ending(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    """A store with an entity that was deleted, and one whose rows follow one another."""
+    file = tmp_path / "gold.duckdb"
+    rows = "select 'gone' as thing_id, 5 as total"
+    publish_view(file, ONE, {"thing_id": "varchar"}, {"total": "bigint"}, rows)
+    query(file, f"update gold.srv_{ONE} set valid_to = '{ENDED}'")
+    query(
+        file,
+        f"insert into gold.srv_{ONE} select 'stays', total + position, "
+        f"if(position = 0, timestamp '{BORN}', '{ENDED}'), "
+        f"if(position = 0, '{ENDED}', timestamp '9999-12-31'), "
+        f"updated_at, 1 from gold.srv_{ONE}, range(2) as positions (position)",
+    )
+    if request.param == "redis":
+        request.getfixturevalue("database")
+        url = request.getfixturevalue("server").url
+    else:
+        url = f"sqlite:{tmp_path / 'online.sqlite'}"
+    store = open_store(url)
+    sync(file, store)
+    return store
+
+
+def test_a_range_ends_before_its_end(ending: Store) -> None:
+    """A deleted entity has no state that follows: at the instant of its end it is gone."""
+    instant = timedelta(microseconds=1)
+    for at, values, statuses in (
+        (BORN, [5, 5], [PRESENT, PRESENT]),
+        (ENDED - instant, [5, 5], [PRESENT, PRESENT]),
+        (ENDED, [None, 6], [NOT_FOUND, PRESENT]),
+        (ENDED + instant, [None, 6], [NOT_FOUND, PRESENT]),
+    ):
+        answer = ask(ending, ONE, ["total"], at, thing_id=["gone", "stays"])
+        assert [value for [value] in answer.values] == values
+        assert [status for [status] in answer.statuses] == statuses

@@ -130,6 +130,8 @@ class RedisStore:
             self._reader = redis.asyncio.Redis.from_url(url, **options)
             # A script may take longer than an answer may.
             self._writer = redis.Redis.from_url(url, **options | {"socket_timeout": 60.0})
+            # It knows all options, and connects to nothing yet.
+            self._writer.connection_pool.make_connection()
         except (ValueError, TypeError):
             # What the error says may have the password in it, and so may its cause.
             raise Fault(
