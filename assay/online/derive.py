@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import duckdb
+import orjson
 
 from assay.online.definition import OnlineView, Selection
 from assay.online.request import Refused, ViewRequest, wrong_type
-from assay.online.types import microseconds, parameter_value, to_json_sql, unnested_sql
+from assay.online.types import microseconds, parameter_value, time_in, to_json_sql, unnested_sql
 from assay.sql import quoted
 
 _STATEMENTS_KEPT = 1000
+_TIMES = ("timestamp", "date")
 
 
 class Deriver:
@@ -30,7 +32,7 @@ class Deriver:
         if view.text not in self._defaults:
             declared = {name: column for name, column in view.columns.items() if column.default is not None}
             values = [
-                self._one(f"select {to_json_sql(f'({column.default})::{column.type}', column.type)}")
+                self._one(to_json_sql(f"({column.default})::{column.type}", column.type))
                 for column in declared.values()
             ]
             self._defaults[view.text] = dict(zip(declared, values, strict=True))
@@ -78,12 +80,16 @@ class Deriver:
                 if given is not None and cast is None:
                     raise wrong_type(each, given)
         computed = columns[len(selection.inputs) :]
-        return {column.name: found for column, found in zip(selection.derived, computed, strict=True)}
+        return {
+            column.name: [each and time_in(each) for each in found] if column.kind in _TIMES else found
+            for column, found in zip(selection.derived, computed, strict=True)
+        }
 
-    def _one(self, sql: str) -> Any:
-        row = self._connection.execute(sql).fetchone()
+    def _one(self, expression: str) -> Any:
+        """Return what JSON holds of a value."""
+        row = self._connection.execute(f"select to_json({expression})::varchar").fetchone()
         assert row is not None
-        return row[0]
+        return None if row[0] is None else orjson.loads(row[0])
 
 
 def _sql(selection: Selection) -> str:
@@ -95,4 +101,10 @@ def _sql(selection: Selection) -> str:
         lists.append(f"try_cast(unnest(?::varchar[]) as {each.type}) as {quoted(each.name)}")
     outputs = [quoted(each.name) for each in selection.inputs]
     outputs += [f"({column.expression}) as {quoted(column.name)}" for column in selection.derived]
-    return f"select {', '.join(outputs)} from (select {', '.join(lists)}) as entities"
+    computed = f"select {', '.join(outputs)} from (select {', '.join(lists)}) as entities"
+    times = [quoted(column.name) for column in selection.derived if column.kind in _TIMES]
+    if not times:
+        return computed
+    # As texts: DuckDB's client takes infinity for the end of the year 9999.
+    texts = ", ".join(f"{name}::varchar as {name}" for name in times)
+    return f"select * replace ({texts}) from ({computed}) as computed"

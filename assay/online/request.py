@@ -163,5 +163,5 @@ def wrong_type(column: Column, value: Any) -> Refused:
 
 
 def _said(value: Any) -> str:
-    text = repr(value)
+    text = str(value) if isinstance(value, Decimal) else repr(value)
     return text if len(text) <= 40 else f"{text[:37]}..."

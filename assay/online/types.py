@@ -1,7 +1,8 @@
 """How values of SQL types travel: into a store's JSON, out of it, and back into SQL.
 
 Whole numbers, booleans, texts and finite floating-point numbers are JSON's own. Decimals travel as text,
-since readers of JSON take numbers for floating-point; times as microseconds since 1970 (UTC).
+since readers of JSON take numbers for floating-point; times as microseconds since 1970 (UTC), and as text
+where Python has no such time: before the year 1, after 9999, and infinity.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 from assay.online.nested import EXACT, FLOATING, mapped, nested_to_json_sql
 
 _EPOCH = datetime(1970, 1, 1)
+_EARLIEST, _LATEST = "timestamp '0001-01-01'", "timestamp '9999-12-31 23:59:59.999999'"
 _WHOLE = ("tinyint", "smallint", "integer", "bigint", "utinyint", "usmallint", "uinteger", "ubigint")
 _FLOATING = ("float", "real", "double")
 _NESTED = ("[", "struct", "map", "list")
@@ -44,7 +46,8 @@ def to_json_sql(expression: str, data_type: str) -> str:
     """Return SQL that makes what JSON holds of a value."""
     match kind_of(data_type):
         case "timestamp":
-            return f"epoch_us({expression})"
+            known = f"{expression} between {_EARLIEST} and {_LATEST}"
+            return f"if({known}, to_json(epoch_us({expression})), to_json({expression}::varchar))"
         case "floating":
             # JSON knows no infinity, and no NaN.
             return f"if(isfinite({expression}), to_json({expression}), to_json({expression}::varchar))"
@@ -63,13 +66,13 @@ def from_json(value: Any, data_type: str) -> Any:
         case "nested":
             return mapped(value, data_type, _python_value)
         case "timestamp":
-            return moment_of(value)
+            return value if isinstance(value, str) else moment_of(value)
         case "decimal":
             return Decimal(value)
         case "floating":
             return float(value)
         case "date":
-            return date.fromisoformat(value)
+            return time_in(value)
         case "hugeint" | "uhugeint":
             return int(value)
     return value
@@ -79,7 +82,7 @@ def unnested_sql(data_type: str) -> str:
     """Return SQL that makes rows of a type from one parameter: a list of values as JSON holds them."""
     match kind_of(data_type):
         case "timestamp":
-            return "make_timestamp(unnest(?::bigint[]))"
+            return "unnest(?::varchar[])::timestamp"
         case "nested":
             return f"unnest(?::json[])::{data_type}"
     return f"unnest(?::{data_type}[])"
@@ -92,7 +95,17 @@ def parameter_value(value: Any, kind: str) -> Any:
     if kind == "floating":
         # As a number, DuckDB's client would take NaN for NULL; and a list must be of one type.
         return str(value)
+    if kind == "timestamp" and not isinstance(value, str):
+        return str(moment_of(value))
     return json.dumps(value) if kind == "nested" else value
+
+
+def time_in(text: str) -> date | str:
+    """Return the day or moment that SQL writes as a text; the text itself where Python has no such time."""
+    try:
+        return date.fromisoformat(text) if len(text) == len("9999-12-31") else datetime.fromisoformat(text)
+    except ValueError:
+        return text
 
 
 def _python_value(value: Any, type_name: str) -> Any:

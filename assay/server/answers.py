@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from assay.online.answer import FeatureAnswer
 from assay.online.nested import EXACT, mapped
-from assay.online.types import kind_of, moment_of, shown
+from assay.online.types import kind_of, microseconds, shown, time_in
 
 _LEAST, _GREATEST = -(1 << 63), (1 << 64) - 1
 
@@ -40,7 +40,7 @@ def json_values(feature: FeatureAnswer) -> list[Any]:
             # They travel as text, with all their digits.
             return [None if value is None else orjson.Fragment(value) for value in feature.raw]
         case "timestamp":
-            return [None if value is None else timestamp(moment_of(value)) for value in feature.raw]
+            return [shown(value) for value in feature.values]
         case "nested":
             return [mapped(value, feature.type, _within) for value in feature.raw]
     return feature.raw
@@ -65,7 +65,7 @@ def _in_seconds(value: Any) -> Any:
         return [_in_seconds(each) for each in value]
     if isinstance(value, date):
         moment = value if isinstance(value, datetime) else datetime(value.year, value.month, value.day)
-        return int(moment.replace(tzinfo=UTC).timestamp())
+        return microseconds(moment) // 1_000_000
     return shown(value)
 
 
@@ -75,7 +75,7 @@ def _within(value: Any, type_name: str) -> Any:
 
 def _within_in_seconds(value: Any, type_name: str) -> Any:
     if type_name in ("timestamp", "date"):
-        return _in_seconds(datetime.fromisoformat(value))
+        return _in_seconds(time_in(value))
     return _within(value, type_name)
 
 
