@@ -2,6 +2,6 @@
     {%- if var('as_of', none) -%}
         timestamp '{{ var("as_of") }}'
     {%- else -%}
-        (select max({{ available_at }}) from {{ relation }})
+        (select {{ assay.as_utc('max(' ~ assay._sql(available_at) ~ ')') }} from {{ relation }})
     {%- endif -%}
 {%- endmacro %}

@@ -4,7 +4,9 @@
     {%- endfor -%}
     {%- do assay._keep_as_service(features) -%}
     {%- if execute -%}
-        {{ assay._joined_as_of(spine, spine_at, assay._feature_requests(features)) }}
+        {%- set requests = assay._feature_requests(features) -%}
+        {%- do assay._refuse_doubles(assay._names_of_spine(spine) + assay._names_of_features(requests)) -%}
+        {{ assay._joined_as_of(spine, spine_at, requests) }}
     {%- endif -%}
 {%- endmacro %}
 
@@ -15,7 +17,7 @@ with features_0 as (
 
     select
         spine_rows as _spine,
-        {{ spine_at }} as _spine_at
+        {{ assay.as_utc(spine_at) }} as _spine_at
     from (select * from {{ spine }}) as spine_rows
 
 ),
@@ -28,26 +30,40 @@ with features_0 as (
 
     select
         {%- for key in request.entity_keys %}
-        _spine.{{ key }} as {{ key }},
+        {{ assay.quoted(key, '_spine') }} as _key_{{ loop.index }},
         {%- endfor %}
         min(_spine_at) as _first_at,
         max(_spine_at) as _last_at
     from features_0
-    group by {% for key in request.entity_keys %}_spine.{{ key }}{{ ', ' if not loop.last }}{% endfor %}
+    group by {{ assay.quoted(request.entity_keys, '_spine') }}
 
 ),
 
 {{ view }}_history as (
 
     select
-        {%- for column in (request.entity_keys + request.needed + ['valid_from', 'valid_to']
-            + (['updated_at'] if request.max_age else []) + (['confirmed_at'] if request.max_age and request.confirmed_at else [])) | unique %}
-        history.{{ column }}{{ ',' if not loop.last }}
+        {%- for column in request.entity_keys %}
+        {{ assay.quoted(column, 'history') }} as _key_{{ loop.index }},
         {%- endfor %}
+        {%- for column in request.needed %}
+        {{ assay.quoted(column, 'history') }},
+        {%- endfor %}
+        {{ assay.as_utc('history.valid_from') }} as _valid_from,
+        {{ assay.as_utc('history.valid_to') }} as _valid_to
+        {%- if request.max_age %},
+        {{ assay.as_utc('history.updated_at') }} as _updated_at
+        {%- if request.confirmed_at %},
+        list_transform(history.confirmed_at, lambda instant: {{ assay.as_utc('instant') }}) as _confirmed_at
+        {%- endif %}
+        {%- endif %}
     from {{ request.relation }} as history
     inner join {{ view }}_asked as asked
-        on history.valid_from <= asked._last_at and history.valid_to > asked._first_at
-        {{- assay._same_entity(request.entity_keys, 'history', 'asked') }}
+        on
+            {{ assay.as_utc('history.valid_from') }} <= asked._last_at
+            and {{ assay.as_utc('history.valid_to') }} > asked._first_at
+            {%- for key in request.entity_keys %}
+            and {{ assay.quoted(key, 'history') }} = asked._key_{{ loop.index }}
+            {%- endfor %}
 
 ),
 
@@ -58,19 +74,19 @@ with features_0 as (
         spine_rows.{{ column }},
         {%- endfor %}
         {%- for name, expression in request.inputs.items() %}
-        spine_rows._spine.{{ expression }} as {{ name }},
+        {{ assay.quoted(expression, 'spine_rows._spine') }} as {{ assay.quoted(name) }},
         {%- endfor %}
         {%- for column in request.needed %}
-        history.{{ column }},
+        {{ assay.quoted(column, 'history') }},
         {%- endfor %}
         {{ assay._is_in_force(request, 'spine_rows._spine_at') }} as _is_in_force
     from {{ before }} as spine_rows
     asof left join {{ view }}_history as history
         on
             {%- for key in request.entity_keys %}
-            spine_rows._spine.{{ key }} = history.{{ key }} and
+            {{ assay.quoted(key, 'spine_rows._spine') }} = history._key_{{ loop.index }} and
             {%- endfor %}
-            spine_rows._spine_at >= history.valid_from
+            spine_rows._spine_at >= history._valid_from
 
 ),
 
@@ -82,13 +98,14 @@ with features_0 as (
         {%- endfor %}
         _spine_at as as_of
         {%- for name in request.inputs %},
-        {{ name }}
+        {{ assay.quoted(name) }}
         {%- endfor %}
         {%- for column in request.needed %},
+        {%- set value = 'case when _is_in_force then ' ~ assay.quoted(column) ~ ' end' %}
         {%- if column in request.defaults %}
-        coalesce(case when _is_in_force then {{ column }} end, {{ request.defaults[column] }}) as {{ column }}
+        coalesce({{ value }}, {{ request.defaults[column] }}) as {{ assay.quoted(column) }}
         {%- else %}
-        case when _is_in_force then {{ column }} end as {{ column }}
+        {{ value }} as {{ assay.quoted(column) }}
         {%- endif %}
         {%- endfor %}
     from {{ view }}_matched
@@ -100,7 +117,7 @@ with features_0 as (
     select
         *
         {%- for name, expression in request.derived.items() %},
-        ({{ expression }}) as {{ name }}
+        ({{ expression }}) as {{ assay.quoted(name) }}
         {%- endfor %}
     from {{ view }}_values
 
@@ -114,7 +131,7 @@ with features_0 as (
         {%- endfor %}
         struct_pack(
             {%- for name in request.outputs %}
-            {{ request.prefix }}{{ name }} := {{ name }}{{ ',' if not loop.last }}
+            {{ assay.quoted(request.prefix ~ name) }} := {{ assay.quoted(name) }}{{ ',' if not loop.last }}
             {%- endfor %}
         ) as {{ request.struct }}
     from {{ view }}_derived
@@ -129,6 +146,8 @@ final as (
         {{ request.struct }}.*
         {%- endfor %}
     from features_{{ requests | length }}
+    -- DuckDB refuses two columns of one name here, when it plans: a CTE's are not known before.
+    where typeof(struct_concat(_spine, {{ requests | map(attribute='struct') | join(', ') }})) <> ''
 
 )
 
@@ -140,12 +159,12 @@ select * from final
 {% macro _is_in_force(request, at) -%}
     {%- set updated_at -%}
         {%- if request.confirmed_at -%}
-            coalesce(list_last(list_filter(history.confirmed_at, lambda instant: instant <= {{ at }})), history.updated_at)
+            coalesce(list_last(list_filter(history._confirmed_at, lambda instant: instant <= {{ at }})), history._updated_at)
         {%- else -%}
-            history.updated_at
+            history._updated_at
         {%- endif -%}
     {%- endset -%}
-    coalesce({{ at }} < history.valid_to{% if request.max_age %} and {{ at }} <= {{ updated_at }} + {{ assay._window_lengths([request.max_age])[request.max_age] }}{% endif %}, false)
+    coalesce({{ at }} < history._valid_to{% if request.max_age %} and {{ at }} <= {{ updated_at }} + {{ assay._window_lengths([request.max_age])[request.max_age] }}{% endif %}, false)
 {%- endmacro %}
 
 
@@ -153,25 +172,55 @@ select * from final
 {% macro _feature_requests(features) -%}
     {%- set allowed = ['view', 'relation', 'entity_keys', 'columns', 'needed', 'max_age', 'defaults', 'derived', 'inputs', 'prefix', 'confirmed_at'] -%}
     {%- set requests = [] -%}
-    {%- set taken = [] -%}
     {%- for feature in features -%}
         {%- for word in feature if word not in allowed -%}
             {%- do assay._refuse('features[' ~ loop.index0 ~ '] has ' ~ word ~ ': allowed are ' ~ allowed | join(', ')) -%}
         {%- endfor -%}
         {%- set request = assay._request_of_view(feature) if feature.view else assay._request_of_relation(feature) -%}
-        {%- for name in request.outputs -%}
-            {%- if request.prefix ~ name in taken -%}
-                {%- do assay._refuse('two features would be called ' ~ request.prefix ~ name ~ ': give one of them a prefix') -%}
-            {%- endif -%}
-            {%- do taken.append(request.prefix ~ name) -%}
-        {%- endfor -%}
         {%- do request.update({'struct': '_features_' ~ loop.index}) -%}
         {%- do requests.append(request) -%}
+        {%- do assay._refuse_doubles(assay._names_within(requests)) -%}
     {%- endfor -%}
     {%- if not requests -%}
         {%- do assay._refuse('point_in_time_join was given no features') -%}
     {%- endif -%}
     {{ return(requests) }}
+{%- endmacro %}
+
+
+{#- What the columns of the result are called, each with words for where it comes from. Those of a CTE are not known. -#}
+{% macro _names_of_spine(spine) -%}
+    {%- set found = [] -%}
+    {%- for column in (adapter.get_columns_in_relation(spine) if spine.identifier else []) -%}
+        {%- do found.append((column.name, 'column of the spine')) -%}
+    {%- endfor -%}
+    {{ return(found) }}
+{%- endmacro %}
+
+
+{% macro _names_of_features(requests) -%}
+    {%- set found = [] -%}
+    {%- for request in requests -%}
+        {%- for name in request.outputs -%}
+            {%- do found.append((request.prefix ~ name, 'feature ' ~ name ~ ' of ' ~ request.name)) -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    {{ return(found) }}
+{%- endmacro %}
+
+
+{#- What stands side by side where the derived features of the last request are computed. -#}
+{% macro _names_within(requests) -%}
+    {%- set found, request = [], requests[-1] -%}
+    {%- for name in ['as_of', '_spine', '_spine_at', '_is_in_force'] + (requests | map(attribute='struct') | list) -%}
+        {%- do found.append((name, 'column of the join itself')) -%}
+    {%- endfor -%}
+    {%- for what, names in {'column': request.needed, 'request input': request.inputs, 'derived feature': request.derived}.items() -%}
+        {%- for name in names -%}
+            {%- do found.append((name, what ~ ' ' ~ name ~ ' of ' ~ request.name)) -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    {{ return(found) }}
 {%- endmacro %}
 
 
@@ -181,6 +230,7 @@ select * from final
     {%- endif -%}
     {%- set derived = feature.derived or {} -%}
     {{ return({
+        'name': feature.relation,
         'relation': feature.relation,
         'entity_keys': feature.entity_keys,
         'needed': ((feature.columns or []) + (feature.needed or [])) | unique | list,
@@ -212,21 +262,21 @@ select * from final
     {#- A derived feature may use those declared before it. -#}
     {%- set used = (feature.derived or [])[:] -%}
     {%- for name in declared | list | reverse if name in used -%}
-        {%- set words = modules.re.findall('[A-Za-z_][A-Za-z0-9_]*', declared[name]) -%}
-        {%- for other in declared if other in words and other not in used -%}
+        {%- for other in assay._mentioned(declared, declared[name]) if other not in used -%}
             {%- do used.append(other) -%}
         {%- endfor -%}
-        {%- for column in view.columns if column in words and column not in needed -%}
+        {%- for column in assay._mentioned(view.columns, declared[name]) if column not in needed -%}
             {%- do needed.append(column) -%}
         {%- endfor -%}
-        {%- for input in view.inputs if input.name in words -%}
-            {%- do inputs.update({input.name: (feature.inputs or {}).get(input.name, input.name)}) -%}
+        {%- for input in assay._mentioned(view.inputs | map(attribute='name'), declared[name]) -%}
+            {%- do inputs.update({input: (feature.inputs or {}).get(input, input)}) -%}
         {%- endfor -%}
     {%- endfor -%}
     {%- for name in declared if name in used -%}
         {%- do derived.update({name: declared[name]}) -%}
     {%- endfor -%}
     {{ return({
+        'name': feature.view,
         'relation': ref(feature.view),
         'entity_keys': view.entity_keys,
         'needed': needed,

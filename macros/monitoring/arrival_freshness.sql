@@ -4,7 +4,7 @@ with arrived as (
     {% for source, relation in tables.items() %}
     {%- set limit = limits.get(source) %}
     select
-        '{{ source }}' as source_table,
+        {{ assay._text(source) }} as source_table,
         count(*) as row_count,
         count(*) filter (where rule_ids is not null) as rejected_count,
         max(event_at) as last_event_at,
@@ -14,7 +14,14 @@ with arrived as (
         quantile_disc(available_at - event_at, 0.99) as lateness_p99,
         max(available_at - event_at) as lateness_max,
         {{ assay._window_lengths([limit])[limit] if limit else 'null::interval' }} as fresh_for
-    from {{ relation }}
+    from (
+        select
+            rule_ids,
+            {{ assay.as_utc('event_at') }} as event_at,
+            {{ assay.as_utc('available_at') }} as available_at,
+            {{ assay.as_utc('landed_at') }} as landed_at
+        from {{ relation }}
+    ) as received
     where {{ assay.known_as_of() }}
     {{- '\n\n    union all\n' if not loop.last }}
     {% endfor %}

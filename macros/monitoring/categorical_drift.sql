@@ -9,7 +9,7 @@ with
         count(*) filter (is_reference) as r,
         count(*) filter (not is_reference) as c
     from (
-    {{ assay._both_sides(reference, current, column ~ '::varchar') }}
+    {{ assay._both_sides(reference, current, assay.quoted(column) ~ '::varchar') }}
     ) as both_sides
     group by x
 
@@ -39,7 +39,7 @@ with
 {{ c }} as (
 
     select
-        '{{ column }}' as feature,
+        {{ assay._text(column) }} as feature,
         coalesce(sum(r), 0)::bigint as reference_rows,
         coalesce(sum(c), 0)::bigint as current_rows,
         coalesce(sum(r) filter (value is null), 0)::bigint as reference_nulls,

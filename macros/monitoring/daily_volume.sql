@@ -2,8 +2,8 @@
 with counted as (
     {% for name, relation in tables.items() %}
     select
-        '{{ name }}' as table_name,
-        event_at::date as event_on,
+        {{ assay._text(name) }} as table_name,
+        ({{ assay.as_utc('event_at') }})::date as event_on,
         count(*) as row_count
     from {{ relation }}
     group by all

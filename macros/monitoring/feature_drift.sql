@@ -25,7 +25,7 @@ clock as (
     select {{ assay._month_of('max(updated_at)') }} as this_month
     from (
         {%- for view in views %}
-        select max(updated_at) as updated_at from {{ view.relation }}
+        select {{ assay.as_utc('max(updated_at)') }} as updated_at from {{ view.relation }}
         {{- ' union all' if not loop.last }}
         {%- endfor %}
     ) as newest
@@ -37,8 +37,8 @@ trained as (
     {%- for name in training_sets %}
     select
         {{ loop.index }} as reference_number,
-        min(prediction_at) as starts_at,
-        max(prediction_at) as ends_at
+        {{ assay.as_utc('min(prediction_at)') }} as starts_at,
+        {{ assay.as_utc('max(prediction_at)') }} as ends_at
     from {{ ref(name) }}
     where split = 'train'
     {{- '\n    union all' if not loop.last }}
@@ -57,13 +57,13 @@ trained as (
 {{ v }}_arrived as (
 
     select
-        valid_from,
-        {{ assay._month_of('valid_from') }} as month_number,
-        hash({{ view.entity_keys | join(', ') }}) as entity,
+        {{ assay.as_utc('valid_from') }} as _opened_at,
+        {{ assay._month_of('_opened_at') }} as month_number,
+        hash({{ assay.quoted(view.entity_keys) }}) as entity,
         -- Its place in an order of chance, from 0 to 1.
-        hash({{ view.entity_keys | join(', ') }}, valid_from) / 18446744073709551615 as place
+        hash({{ assay.quoted(view.entity_keys) }}, _opened_at) / 18446744073709551615 as place
         {%- for feature in view.features %},
-        {{ feature.name }}::{{ 'varchar' if feature.is_category else 'double' }} as x{{ feature.number }}
+        {{ assay.quoted(feature.name) }}::{{ 'varchar' if feature.is_category else 'double' }} as x{{ feature.number }}
         {%- endfor %}
     from {{ view.relation }}
     where updated_at = valid_from
@@ -81,7 +81,7 @@ trained as (
         union all
         select -trained.reference_number as period
         from {{ v }}_arrived
-        inner join trained on valid_from between trained.starts_at and trained.ends_at
+        inner join trained on _opened_at between trained.starts_at and trained.ends_at
     ) as placed
     group by period
 
@@ -91,15 +91,15 @@ trained as (
 
     select
         periods.period,
-        arrived.* exclude (valid_from, month_number, place)
+        arrived.* exclude (_opened_at, month_number, place)
     from {{ v }}_arrived as arrived
     inner join {{ v }}_periods as periods on arrived.month_number = periods.period and arrived.place <= periods.share
     union all
     select
         periods.period,
-        arrived.* exclude (valid_from, month_number, place)
+        arrived.* exclude (_opened_at, month_number, place)
     from {{ v }}_arrived as arrived
-    inner join trained on arrived.valid_from between trained.starts_at and trained.ends_at
+    inner join trained on arrived._opened_at between trained.starts_at and trained.ends_at
     inner join {{ v }}_periods as periods on periods.period = -trained.reference_number and arrived.place <= periods.share
 
 ),
@@ -178,7 +178,7 @@ features as (
 
     select unnest([
         {%- for feature in assay._features_of(views) %}
-        {feature_number: {{ feature.number }}, view_number: {{ feature.view_number }}, view: '{{ feature.view }}', feature: '{{ feature.name }}', is_category: {{ feature.is_category | lower }}, trained_on: {{ feature.trained_on }}::integer[]}
+        {feature_number: {{ feature.number }}, view_number: {{ feature.view_number }}, view: '{{ feature.view }}', feature: {{ assay._text(feature.name) }}, is_category: {{ feature.is_category | lower }}, trained_on: {{ feature.trained_on }}::integer[]}
         {{- ',' if not loop.last }}
         {%- endfor %}
     ], max_depth := 2)
@@ -325,7 +325,7 @@ sides as (
     {%- set names = [] -%}
     {%- for node in graph.nodes.values() if node.name == training_set and view.unique_id in node.depends_on.nodes -%}
         {%- set asked = modules.re.findall("(?s)'view': *'" ~ view.name ~ "',\\s*'columns': *\\[(.*?)\\]", node.raw_code) -%}
-        {%- do names.extend(modules.re.findall("\\w+", asked | join(' ')) if asked else view.columns) -%}
+        {%- do names.extend(modules.re.findall("['\"](.*?)['\"]", asked | join(' ')) if asked else view.columns) -%}
     {%- endfor -%}
     {{ return(names) }}
 {%- endmacro %}

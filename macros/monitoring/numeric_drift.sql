@@ -5,7 +5,7 @@ with {% for side, relation in {'reference': reference, 'current': current}.items
 
     select
         {%- for column in columns %}
-        nullif({{ column }}::double, 'nan'::double) as c{{ loop.index }}{{ ',' if not loop.last }}
+        nullif({{ assay.quoted(column) }}::double, 'nan'::double) as c{{ loop.index }}{{ ',' if not loop.last }}
         {%- endfor %}
     from {{ relation }} as {{ side }}_rows
 
@@ -127,7 +127,7 @@ with {% for side, relation in {'reference': reference, 'current': current}.items
 {{ c }} as (
 
     select
-        '{{ column }}' as feature,
+        {{ assay._text(column) }} as feature,
         rows_of.*,
         (select {{ assay._ks() }} from {{ c }}_steps cross join {{ c }}_sizes) as ks,
         divergences.*

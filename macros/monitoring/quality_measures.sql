@@ -21,12 +21,12 @@
 {% macro _table_measures(table, period) -%}
 select
     '{{ table.name }}' as table_name,
-    date_trunc('{{ period }}', t.{{ adapter.quote(table.time) }})::date as period,
+    date_trunc('{{ period }}', {{ assay.as_utc(assay.quoted(table.time, 't')) }})::date as period,
     count(*) as row_count,
     [
         {%- for measure in table.measures %}
         row(
-            {{- "'" ~ measure.column ~ "'" if measure.column else 'null' }}, '{{ measure.rule_id }}', {{ measure.bad or 'null' }},
+            {{- assay._text(measure.column) if measure.column else 'null' }}, '{{ measure.rule_id }}', {{ measure.bad or 'null' }},
             {{- ' ' ~ (assay._spread(measure.spread) if measure.spread else 'null') -}}
         ){{ ',' if not loop.last }}
         {%- endfor %}
@@ -40,9 +40,9 @@ from {{ table.relation }} as t
 {%- for reference in table.references %}
 left join {{ reference.relation }} as d{{ loop.index }}
     on
-        t.{{ adapter.quote(reference.column) }} = d{{ loop.index }}.{{ adapter.quote(reference.column) }}
-        and t.available_at >= d{{ loop.index }}.valid_from
-        and t.available_at < d{{ loop.index }}.valid_to
+        {{ assay.quoted(reference.column, 't') }} = {{ assay.quoted(reference.column, 'd' ~ loop.index) }}
+        and {{ assay.as_utc('t.available_at') }} >= {{ assay.as_utc('d' ~ loop.index ~ '.valid_from') }}
+        and {{ assay.as_utc('t.available_at') }} < {{ assay.as_utc('d' ~ loop.index ~ '.valid_to') }}
 {%- endfor %}
 where {{ table.where }}
 group by period
@@ -76,10 +76,10 @@ group by period
     {%- set proven = assay._proven(node) -%}
     {%- set has_spreads = not assay._is_of_features(node) and ('available_at' in types or 'valid_from' in types) -%}
     {%- for column, type in types.items() if column not in ignored -%}
-        {%- set quoted = 't.' ~ adapter.quote(column) -%}
+        {%- set quoted = assay.quoted(column, 't') -%}
         {%- set present = 'case when not isnan(' ~ quoted ~ ') then 1 end' if type in ['float', 'double'] else quoted -%}
         {%- if column == 'claimed_at' -%}
-            {%- do table.measures.append({'column': column, 'rule_id': 'clock_ahead', 'bad': 'count(*) filter (where ' ~ quoted ~ ' >= t.available_at)'}) -%}
+            {%- do table.measures.append({'column': column, 'rule_id': 'clock_ahead', 'bad': 'count(*) filter (where ' ~ assay.as_utc(quoted) ~ ' >= ' ~ assay.as_utc('t.available_at') ~ ')'}) -%}
         {%- elif column not in proven.filled or type in ['float', 'double'] -%}
             {%- do table.measures.append({'column': column, 'rule_id': 'more_nulls', 'bad': 'count(*) - count(' ~ present ~ ')'}) -%}
         {%- endif -%}
@@ -88,18 +88,18 @@ group by period
         {%- endif -%}
     {%- endfor -%}
     {%- if 'available_at' in types and time != 'available_at' and types[time] == types.available_at -%}
-        {%- set lateness = 'epoch_us(t.available_at) - epoch_us(t.' ~ adapter.quote(time) ~ ')' -%}
+        {%- set lateness = 'epoch_us(t.available_at) - epoch_us(' ~ assay.quoted(time, 't') ~ ')' -%}
         {%- do table.measures.append({'rule_id': 'late_rows', 'spread': '((' ~ lateness ~ ') / 1e6)::double'}) -%}
     {%- endif -%}
     {%- for keys in proven.unproven_keys -%}
-        {%- set quoted = 't.' ~ (keys | map('string') | join(', t.')) -%}
-        {%- do table.measures.append({'rule_id': 'duplicate_rows', 'bad': 'count(*) - count(distinct row(' ~ quoted ~ '))'}) -%}
+        {%- set duplicates = 'count(*) - count(distinct row(' ~ assay.quoted(keys, 't') ~ '))' -%}
+        {%- do table.measures.append({'rule_id': 'duplicate_rows', 'bad': duplicates}) -%}
     {%- endfor -%}
     {%- for column, dimension in references.items() if column in types and column not in ignored and 'available_at' in types -%}
         {%- set owner = assay._node_named(dimension) -%}
         {%- if node.unique_id not in assay._upstream_of(owner) -%}
             {%- do table.references.append({'column': column, 'relation': ref(dimension)}) -%}
-            {%- set unknown = 't.' ~ adapter.quote(column) ~ ' is not null and d' ~ (table.references | length) ~ '.valid_from is null' -%}
+            {%- set unknown = assay.quoted(column, 't') ~ ' is not null and d' ~ (table.references | length) ~ '.valid_from is null' -%}
             {#- A source that one does not have is an empty table, which says so itself. -#}
             {%- set bad = 'case when exists (select 1 from ' ~ ref(dimension) ~ ') then count(*) filter (where ' ~ unknown ~ ') end' -%}
             {%- do table.measures.append({'column': column, 'rule_id': 'unknown_key', 'bad': bad}) -%}

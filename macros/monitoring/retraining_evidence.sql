@@ -14,10 +14,12 @@ with training_sets as (
         {% if trained_until -%}
         timestamp '{{ trained_until }}'
         {%- else -%}
-        max(prediction_at) filter (where split = 'train')
+        {{ assay.as_utc("max(prediction_at) filter (where split = 'train')") }}
         {%- endif %} as trained_until,
         count(*) filter (where split = 'train') as trained_rows,
-        count(*) filter (where {{ known_at }} > {{ "timestamp '" ~ trained_until ~ "'" if trained_until else "(select max(prediction_at) from " ~ ref(name) ~ " where split = 'train')" }}) as new_rows
+        count(*) filter (
+            where {{ assay.as_utc(known_at) }} > {{ "timestamp '" ~ trained_until ~ "'" if trained_until else assay.as_utc("(select max(prediction_at) from " ~ ref(name) ~ " where split = 'train')") }}
+        ) as new_rows
     from {{ ref(name) }}
     {{- '\n\n    union all\n' if not loop.last }}
     {%- endfor %}
@@ -54,7 +56,7 @@ select
     performance.recall_lost,
     performance.recall_chance
 from training_sets
-cross join (select ({{ clock }})::timestamp as known_until) as clock
+cross join (select {{ assay.as_utc(clock) }} as known_until) as clock
 left join drift on training_sets.training_set = drift.training_set
 left join performance on training_sets.training_set = performance.training_set
     {%- endif -%}

@@ -8,8 +8,8 @@
             {{ 'union all' if not loop.first }}
             select
                 '{{ view }}' as feature_view,
-                '{{ tojson(assay._definition(view), sort_keys=true) | replace("'", "''") }}' as definition,
-                (select max(updated_at) from {{ ref('srv_' ~ view) }}) as known_until,
+                {{ assay._text(tojson(assay._definition(view), sort_keys=true)) }} as definition,
+                (select {{ assay.as_utc('max(updated_at)') }} from {{ ref('srv_' ~ view) }}) as known_until,
                 '{{ invocation_id }}' as run_id
         {% endfor -%}
     {%- endif -%}

@@ -9,19 +9,26 @@
 {#- `version` is of all that an entity has shown since something last arrived, however much of it has passed by now: it
     changes when something new is known, and not by the clock. -#}
 {% macro _online_rows(view, relation) -%}
-    {%- set keys = view.entity_keys | join(', ') -%}
-    {%- set columns = assay._online_columns(view) -%}
+    {%- set keys = assay.quoted(view.entity_keys) -%}
+    {%- set columns, names = assay._online_columns(view), [] -%}
+    {%- for name in ['valid_from', 'valid_to', 'updated_at', 'version'] -%}
+        {%- do names.append((name, 'column of online rows themselves')) -%}
+    {%- endfor -%}
+    {%- for name in view.entity_keys + columns -%}
+        {%- do names.append((name, 'column ' ~ name ~ ' of ' ~ view.name)) -%}
+    {%- endfor -%}
+    {%- do assay._refuse_doubles(names) -%}
     {%- set arrived_at = 'coalesce(list_last(confirmed_at), updated_at)' if view.confirmed_at else 'updated_at' -%}
 with history as (
 
     select
         {{ keys }},
         {%- for column in columns %}
-        {{ column }},
+        {{ assay.quoted(column) }},
         {%- endfor %}
-        valid_from,
-        valid_to,
-        {{ arrived_at }} as updated_at
+        {{ assay.as_utc('valid_from') }} as valid_from,
+        {{ assay.as_utc('valid_to') }} as valid_to,
+        {{ assay.as_utc(arrived_at) }} as updated_at
     from {{ relation }}
 
 ),
@@ -81,7 +88,7 @@ select * from final
         {{ return(view.columns) }}
     {%- endif -%}
     {%- for derived in view.derived -%}
-        {%- for column in view.pii if column in modules.re.findall('[A-Za-z_][A-Za-z0-9_]*', derived.expression) -%}
+        {%- for column in assay._mentioned(view.pii, derived.expression) -%}
             {%- do assay._refuse('the derived feature ' ~ derived.name ~ ' of ' ~ view.name ~ ' uses ' ~ column
                 ~ ', which is tagged pii and so not online: declare online_pii: true in the feature_view, or leave it out') -%}
         {%- endfor -%}

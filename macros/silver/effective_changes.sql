@@ -21,12 +21,12 @@ final as (
         *,
         coalesce(
             row(claimed_at, log_position) < max(row(claimed_at, log_position)) over (
-                partition by {{ key }}
+                partition by {{ assay.quoted(key) }}
                 order by available_at
                 range between unbounded preceding and current row
             )
             or row_number() over (
-                partition by {{ key }}, available_at
+                partition by {{ assay.quoted(key) }}, available_at
                 order by claimed_at desc, log_position desc, source_file desc, file_version desc, row_number desc
             ) > 1,
             false

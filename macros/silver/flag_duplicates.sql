@@ -1,6 +1,6 @@
 {% macro flag_duplicates(relation, bronze, content_hash, key, rule_id=none) -%}
-    {%- set key_columns = key | join(', ') -%}
-    {%- set qualified_key = 'checked.' ~ key | join(', checked.') -%}
+    {%- set key_columns = assay.quoted(key) -%}
+    {%- set qualified_key = assay.quoted(key, 'checked') -%}
     {%- set arrival = 'available_at, landed_at, source_file, file_version, row_number' -%}
     {%- set verdicts = relation.identifier ~ '__verdicts' -%}
     {#- A table of its own tells DuckDB how few the verdicts are. It expects more of them than rows, and would hold the
@@ -11,7 +11,7 @@
             -- Two keys of one hash do no harm: they are told apart below.
             select hash({{ key_columns }}) as key_hash
             from {{ relation }}
-            where {{ key | join(' is not null and ') }} is not null
+            where true{% for column in key %} and {{ assay.quoted(column) }} is not null{% endfor %}
             group by key_hash
             having count(*) > 1
 

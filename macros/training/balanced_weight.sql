@@ -1,4 +1,5 @@
 {% macro balanced_weight(label, where='true') -%}
+    {%- set label = assay._sql(label) -%}
     {%- set counted = 'case when ' ~ where ~ ' then ' ~ label ~ ' end' -%}
 count({{ counted }}) over ()
 / nullif(

@@ -5,7 +5,7 @@
     {%- if ratio is not number or ratio <= 0 -%}
         {%- do assay._refuse('the ratio ' ~ ratio ~ ' of downsample must be a number above 0: so many negatives are kept for each positive') -%}
     {%- endif -%}
-    {%- set is_positive = '(' ~ label ~ ')::boolean' -%}
+    {%- set is_positive = '(' ~ assay._sql(label) ~ ')::boolean' -%}
     {%- set is_sampled = 'coalesce(' ~ where ~ ', false)' -%}
     {#- Not with `filter`: over a window without order, DuckDB 1.5 takes quadratic time for it. -#}
     {%- set positives = 'count(case when ' ~ is_sampled ~ ' and ' ~ is_positive ~ ' then 1 end) over ()' -%}
@@ -18,7 +18,7 @@ case
     when
         row_number() over (
             partition by {{ is_sampled }}, {{ is_positive }}
-            order by {{ assay._number_of_row(row_id, seed) }}, {{ row_id }}
+            order by {{ assay._number_of_row(row_id, seed) }}, {{ assay._sql(row_id) }}
         ) <= {{ kept }}
         then {{ negatives }} / {{ kept }}
 end::double
@@ -27,5 +27,5 @@ end::double
 
 {#- A number that depends on nothing but the row and the seed, on every machine and in every version of DuckDB. -#}
 {% macro _number_of_row(row_id, seed) -%}
-    md5_number_lower('{{ seed }}/' || coalesce(({{ row_id }})::varchar, error('{{ row_id | replace("'", "''") }} is NULL, so the row cannot be drawn')))
+    md5_number_lower('{{ seed }}/' || coalesce(({{ assay._sql(row_id) }})::varchar, error({{ assay._text(row_id ~ ' is NULL, so the row cannot be drawn') }})))
 {%- endmacro %}

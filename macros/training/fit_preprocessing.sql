@@ -35,7 +35,7 @@ fitted as (
     {% for fit in fits %}
     select
         '{{ fit.method }}' as method,
-        '{{ fit.column }}' as feature,
+        {{ assay._text(fit.column) }} as feature,
         *
     from (
 
@@ -73,7 +73,8 @@ select * from final
 
 {#- All values of a column in their order: what is computed from it does not depend on how threads shared the rows. -#}
 {% macro _sorted(column) -%}
-    (select list(({{ column }})::double order by ({{ column }})::double) as _values from training where {{ column }} is not null)
+    {%- set value = assay.quoted(column) ~ '::double' -%}
+    (select list({{ value }} order by {{ value }}) as _values from training where {{ assay.quoted(column) }} is not null)
 {%- endmacro %}
 
 
@@ -82,10 +83,10 @@ select * from final
     (
         select
             case
-                when count(*) = 0 then error('{{ (method ~ ': ' ~ parameters ~ ' has no parameters of ' ~ column) | replace("'", "''") }}')
+                when count(*) = 0 then error({{ assay._text(method ~ ': ' ~ parameters ~ ' has no parameters of ' ~ column) }})
                 else {{ aggregate }}
             end
         from {{ parameters }}
-        where method = '{{ method }}' and feature = '{{ column }}' and {{ condition }}
+        where method = '{{ method }}' and feature = {{ assay._text(column) }} and {{ condition }}
     )
 {%- endmacro %}

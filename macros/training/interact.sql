@@ -1,3 +1,3 @@
 {% macro interact(a, b) -%}
-    (({{ a }})::double * ({{ b }})::double)
+    (({{ assay._sql(a) }})::double * ({{ assay._sql(b) }})::double)
 {%- endmacro %}

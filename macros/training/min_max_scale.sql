@@ -1,13 +1,13 @@
 {% macro min_max_scale(column, parameters) -%}
     (
-        (({{ column }})::double - {{ assay._fitted(parameters, 'min_max_scale', column, 'max(value)', "parameter = 'min'") }})
+        ({{ assay.quoted(column) }}::double - {{ assay._fitted(parameters, 'min_max_scale', column, 'max(value)', "parameter = 'min'") }})
         / {{ assay._fitted(parameters, 'min_max_scale', column, 'max(value)', "parameter = 'range'") }}
     )
 {%- endmacro %}
 
 
 {% macro _fit_min_max_scale(column, options, where) -%}
-    {%- set x = '(' ~ column ~ ')::double' -%}
+    {%- set x = assay.quoted(column) ~ '::double' -%}
     select
         unnest(['min', 'range']) as parameter,
         null as key,

@@ -4,7 +4,7 @@
         {%- do assay._refuse('one_hot of ' ~ column ~ ' needs a list of categories') -%}
     {%- endif -%}
     {%- for category in categories -%}
-        {%- do literals.append("'" ~ category | replace("'", "''") ~ "'") -%}
+        {%- do literals.append(assay._text(category)) -%}
         {%- do names.append(modules.re.sub('[^a-z0-9]+', '_', category | lower)) -%}
     {%- endfor -%}
     {%- if (names + ['other']) | unique | list | length != names | length + 1 -%}
@@ -13,11 +13,11 @@
     {%- set known = assay._fitted(
         parameters, 'one_hot', column, 'coalesce(list(key) filter (where key in (' ~ literals | join(', ') ~ ')), [])'
     ) -%}
-    {%- set value = '(' ~ column ~ ')::varchar' -%}
+    {%- set value = assay.quoted(column) ~ '::varchar' -%}
     {%- for literal in literals -%}
-    coalesce({{ value }} = {{ literal }} and list_contains({{ known }}, {{ literal }}), false)::tinyint as {{ column }}_{{ names[loop.index0] }},
+    coalesce({{ value }} = {{ literal }} and list_contains({{ known }}, {{ literal }}), false)::tinyint as {{ assay.quoted(column ~ '_' ~ names[loop.index0]) }},
     {% endfor -%}
-    coalesce(not list_contains({{ known }}, {{ value }}), false)::tinyint as {{ column }}_other
+    coalesce(not list_contains({{ known }}, {{ value }}), false)::tinyint as {{ assay.quoted(column ~ '_other') }}
 {%- endmacro %}
 
 
@@ -36,11 +36,11 @@
     (
         select
             'rows' as parameter,
-            ({{ column }})::varchar as key,
+            {{ assay.quoted(column) }}::varchar as key,
             null as fold,
             count(*) as value
         from training
-        where {{ column }} is not null
+        where {{ assay.quoted(column) }} is not null
         group by all
         order by value desc, key
         limit {{ options.max_categories }}

@@ -3,8 +3,8 @@
         parameters, 'quantile_bin', column, "coalesce(list(value) filter (where parameter = 'edge'), [])"
     ) -%}
     case
-        when {{ column }} is not null
-            then len(list_filter({{ edges }}, lambda _edge: _edge <= ({{ column }})::double))::integer
+        when {{ assay.quoted(column) }} is not null
+            then len(list_filter({{ edges }}, lambda _edge: _edge <= {{ assay.quoted(column) }}::double))::integer
     end
 {%- endmacro %}
 

@@ -1,6 +1,6 @@
 {% macro standard_scale(column, parameters) -%}
     (
-        (({{ column }})::double - {{ assay._fitted(parameters, 'standard_scale', column, 'max(value)', "parameter = 'mean'") }})
+        ({{ assay.quoted(column) }}::double - {{ assay._fitted(parameters, 'standard_scale', column, 'max(value)', "parameter = 'mean'") }})
         / {{ assay._fitted(parameters, 'standard_scale', column, 'max(value)', "parameter = 'scale'") }}
     )
 {%- endmacro %}

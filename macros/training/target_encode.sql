@@ -5,7 +5,7 @@
     ) -%}
     {%- set encodings = 'list(value order by fold nulls first)' -%}
     case
-        when {{ column }} is not null
+        when {{ assay.quoted(column) }} is not null
             then coalesce(
                 (
                     select _encodings
@@ -14,10 +14,10 @@
                             key as _category,
                             {{ encodings }} as _encodings
                         from {{ parameters }}
-                        where method = 'target_encode' and feature = '{{ column }}' and parameter = 'encoding'
+                        where method = 'target_encode' and feature = {{ assay._text(column) }} and parameter = 'encoding'
                         group by key
                     )
-                    where _category = ({{ column }})::varchar
+                    where _category = {{ assay.quoted(column) }}::varchar
                 ),
                 {{ assay._fitted(parameters, 'target_encode', column, encodings, "parameter = 'prior'") }}
             )[1 + case when {{ where }} then {{ assay._fold(row_id, folds) }} else 0 end]
@@ -27,7 +27,7 @@
 
 {#- Encodings for all rows, where `fold` is NULL, and for the rows of each fold, whose own targets are left out. -#}
 {% macro _fit_target_encode(column, options, where) -%}
-    {%- set smoothing, folds = options.smoothing, options.folds -%}
+    {%- set smoothing, folds, target = options.smoothing, options.folds, assay._sql(options.target) -%}
     {%- if smoothing is not number or smoothing <= 0 -%}
         {%- do assay._refuse('the smoothing ' ~ smoothing ~ ' of target_encode must be a number above 0') -%}
     {%- endif -%}
@@ -37,12 +37,12 @@
     with parts as (
 
         select
-            ({{ column }})::varchar as category,
+            {{ assay.quoted(column) }}::varchar as category,
             {{ assay._fold(options.row_id, folds) }} as part,
             count(*) as row_count,
-            list_aggregate(list(({{ options.target }})::double order by ({{ options.target }})::double), 'fsum') as target_sum
+            list_aggregate(list(({{ target }})::double order by ({{ target }})::double), 'fsum') as target_sum
         from training
-        where ({{ options.target }}) is not null
+        where ({{ target }}) is not null
         group by all
 
     ),
@@ -119,5 +119,5 @@
 
 {#- How the training rows were split, kept beside the parameters: split otherwise, rows would see their own targets. -#}
 {% macro _split_into_folds(row_id, where) -%}
-    '{{ (row_id ~ ' where ' ~ where) | replace("'", "''") }}'
+    {{ assay._text(row_id ~ ' where ' ~ where) }}
 {%- endmacro %}

@@ -1,4 +1,5 @@
 {% macro temporal_split(at, boundaries, embargo) -%}
+    {%- set at = assay.as_utc(at) -%}
     {%- set boundaries = assay._ascending(boundaries) -%}
     {%- set embargo = assay._embargo_length(embargo) -%}
     {%- set parts = ['train', 'test'] if boundaries | length == 1 else ['train', 'validation', 'test'] -%}
@@ -28,7 +29,7 @@ end
             {%- do literals.append(text ~ '0000-00-00 00:00:00.000000'[text | length:]) -%}
             {%- do found.append("timestamp '" ~ literals[-1] ~ "'") -%}
         {%- else -%}
-            {%- do found.append('(' ~ boundary ~ ')') -%}
+            {%- do found.append(assay.as_utc(boundary)) -%}
         {%- endif -%}
     {%- endfor -%}
     {%- if literals | unique | sort | list != literals -%}
