@@ -56,7 +56,7 @@ select
     performance.recall_lost,
     performance.recall_chance
 from training_sets
-cross join (select {{ assay.as_utc(clock) }} as known_until) as clock
+cross join (select {{ assay.as_utc('(' ~ clock ~ ')') }} as known_until) as clock
 left join drift on training_sets.training_set = drift.training_set
 left join performance on training_sets.training_set = performance.training_set
     {%- endif -%}

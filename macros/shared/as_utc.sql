@@ -9,14 +9,12 @@
 
 
 {#- DuckDB settles `typeof` when it plans, so that one branch is left: for a TIMESTAMP the column itself, whose statistics
-    stay of use. The first pattern is of TIMESTAMP WITH TIME ZONE and TIMESTAMPTZ_NS: a cast to TIMESTAMP would take the
-    session's zone, and `timezone`, which does not, costs ten times as much and is left for infinity. -#}
+    stay of use. A cast of a TIMESTAMPTZ would take the session's zone; `timezone` does not, but costs ten times as much,
+    and is left for infinity. Of text there is no epoch_us: a cast would drop its offset. -#}
 {% macro _as_utc(at) -%}
 case
-        when typeof({{ at }}) like 'TIMESTAMP%Z%'
-            then coalesce(make_timestamp(epoch_us(({{ at }})::timestamptz)), timezone('UTC', ({{ at }})::timestamptz))
-        when typeof({{ at }}) = 'VARCHAR'
-            then error({{ assay._text('the time ' ~ at ~ ' is text: cast it to TIMESTAMP or TIMESTAMPTZ') }})::timestamp
+        when typeof({{ at }}) = 'TIMESTAMP WITH TIME ZONE'
+            then coalesce(make_timestamp(epoch_us({{ at }})), timezone('UTC', ({{ at }})::timestamptz))
         else ({{ at }})::timestamp
     end
 {%- endmacro %}
