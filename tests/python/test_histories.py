@@ -301,7 +301,7 @@ def test_long_runs_of_the_same_values_are_one_row_each(tmp_path: Path) -> None:
         ),
         (
             "point_in_time_join('q', 'at', 2 * [{'relation': 'x', 'entity_keys': ['k'], 'columns': ['c']}])",
-            "two columns would be called c: the feature c of x, and the feature c of x; give",
+            "two columns would be called c: the feature c of x, and the feature c of x; rename one",
         ),
     ],
 )

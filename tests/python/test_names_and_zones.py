@@ -332,3 +332,76 @@ def utc(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
         return value.replace(tzinfo=None) if isinstance(value, datetime) else value
 
     return [tuple(plain(value) for value in row) for row in rows]
+
+
+# --- names that meet ----------------------------------------------------------------------------------------
+
+FEATURES = "{'relation': source('plant', 'plain_history'), 'entity_keys': ['machine', 'scenario'], %s}"
+FROM_SPINE = "{{ assay.point_in_time_join(source('plant', 'plain_spine'), 'asked_at', [%s]) }}"
+FROM_CTE = """
+    with asked as (select * from {{ source('plant', 'plain_spine') }} where false),
+    joined as ({{ assay.point_in_time_join('asked', 'asked_at', [%s]) }})
+    select * from joined"""
+MEETINGS = {
+    "feature_of_the_spine": (
+        FROM_SPINE % FEATURES % "'columns': ['outcome']",
+        "would be called outcome: the column of the spine, and the feature outcome of",
+    ),
+    "feature_but_for_case": (
+        FROM_SPINE % FEATURES % "'columns': ['OUTCOME']",
+        "would be called OUTCOME: the column of the spine (outcome), and the feature OUTCOME of",
+    ),
+    "prefixed_feature": (
+        FROM_SPINE % FEATURES % "'columns': [], 'derived': {'Come': '1'}, 'prefix': 'out'",
+        "would be called outCome: the column of the spine (outcome), and the feature Come of",
+    ),
+    "features_of_two_views": (
+        FROM_SPINE
+        % (
+            FEATURES % "'columns': ['kind']"
+            + ", {'view': 'ftr_plain', 'columns': ['amount']}, "
+            + FEATURES % "'columns': ['Amount']"
+        ),
+        "would be called Amount: the feature amount of ftr_plain (amount), and the feature Amount of",
+    ),
+    "feature_of_a_spine_in_a_cte": (
+        FROM_CTE % FEATURES % "'columns': ['outcome']",
+        'Arguments contain duplicate STRUCT entry "outcome"',
+    ),
+    "feature_but_for_case_in_a_cte": (
+        FROM_CTE % FEATURES % "'columns': ['OUTCOME']",
+        'Arguments contain case-insensitive duplicate STRUCT entry "OUTCOME" and "outcome"',
+    ),
+    "feature_of_the_join": (
+        FROM_SPINE % FEATURES % "'columns': ['kind'], 'derived': {'as_Of': '1'}",
+        "would be called as_Of: the column of the join itself (as_of), and the derived feature as_Of of",
+    ),
+    "input_and_column": (
+        FROM_SPINE % FEATURES % "'columns': ['kind'], 'inputs': {'Kind': 'place'}",
+        "would be called Kind: the column kind of",
+    ),
+    "version_of_the_online_row": (
+        "{{ assay.online_rows('ftr_versioned') }}",
+        "would be called Version: the column of online rows themselves (version), and the column Version of",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def complaints(project: PackageProject) -> str:
+    project.write_model("ftr_versioned", 'select 1 as id, 2 as "Version"')
+    view = {"entity": "thing", "keys": ["id"], "online": True}
+    columns = [{"name": "id"}, {"name": "Version"}]
+    versioned = {"name": "ftr_versioned", "config": {"meta": {"feature_view": view}}, "columns": columns}
+    (project.root / "models" / "versioned.yml").write_text(json.dumps({"models": [versioned]}))
+    for name, (sql, _) in MEETINGS.items():
+        project.write_model(name, sql)
+    run = project.dbt("run", "--select", *MEETINGS)
+    assert run.returncode != 0
+    return " ".join(run.stdout.split())
+
+
+@pytest.mark.parametrize("name", MEETINGS)
+def test_two_columns_of_one_name_are_refused(complaints: str, name: str) -> None:
+    assert f"in model {name} " in complaints
+    assert MEETINGS[name][1] in complaints
