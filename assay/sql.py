@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from functools import cache
+
+import duckdb
+
 
 def quoted(*names: str, of: str = "") -> str:
     """Return names, parted by commas; `of` is the table, as it is called in the query."""
@@ -16,3 +21,17 @@ def text(value: object) -> str:
     return (
         "(" + quoted_value.replace("\0", "' || chr(0) || '") + ")" if "\0" in quoted_value else quoted_value
     )
+
+
+def needs_quotes(name: str) -> bool:
+    """Tell whether SQL takes a name for a column's only where it is quoted, as `order` and `Group By`."""
+    return re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name) is None or name.lower() in _keywords()
+
+
+@cache
+def _keywords() -> frozenset[str]:
+    with duckdb.connect() as connection:
+        found = connection.execute(
+            "select keyword_name from duckdb_keywords() where keyword_category <> 'unreserved'"
+        ).fetchall()
+    return frozenset(name for (name,) in found)

@@ -12,6 +12,7 @@ import yaml
 from assay.features.columns import Column, likely_keys
 from assay.features.views import VALIDITY
 from assay.runs.fault import Fault
+from assay.sql import needs_quotes
 
 _INDENT = 2
 _KNOWN_WHEN_WRITTEN = VALIDITY[:3]
@@ -126,6 +127,9 @@ def _columns(text: str, view: View, keys: list[str], indent: int) -> str:
                 word: value for word, value in old.items() if word not in ("name", "data_type", "description")
             },
         }
+        if needs_quotes(column.name):
+            # dbt makes SQL of the name as it is.
+            new["quote"] = True
         always = column.name in (*keys, *_KNOWN_WHEN_WRITTEN)
         if (always and not old.get("constraints")) or (not old and column.is_total):
             new["constraints"] = [{"type": "not_null"}]

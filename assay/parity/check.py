@@ -19,7 +19,7 @@ from assay.online.published import open_published
 from assay.online.request import view_named, view_request
 from assay.online.stores.store import Catalog, Store, empty
 from assay.parity.compare import FeatureParity, compare
-from assay.parity.sample import ASKED_AT, SPINE, draw_spine
+from assay.parity.sample import ASKED_AT, NUMBER, SPINE, draw_spine
 from assay.runs.fault import Fault
 from assay.sql import quoted
 
@@ -82,7 +82,7 @@ def joined_sql(project: Project, view: OnlineView) -> str:
     request = {"view": view.name, "columns": list(view.columns), "derived": list(view.derived)}
     call = f"point_in_time_join('{SPINE}', '{ASKED_AT}', {json.dumps([request])})"
     sql = project.compiled_inline(f"{{{{ assay.{call} }}}}")
-    return f"select * from ({sql}) order by number"
+    return f"select * from ({sql}) order by {NUMBER}"
 
 
 async def _answers(store: Store, view: OnlineView, rows: Sequence[dict[str, Any]]) -> list[list[Any]]:

@@ -13,7 +13,9 @@ from assay.online.definition import Column, OnlineView
 from assay.sql import quoted
 
 SPINE = "parity_spine"
-ASKED_AT = "asked_at"
+# Beside the names of a view, whatever they are.
+ASKED_AT = "_parity_asked_at"
+NUMBER = "_parity_number"
 # How far after the last knowledge is asked: further than most windows reach.
 _HORIZON = timedelta(days=100)
 _UNKNOWN = 0.05
@@ -44,7 +46,7 @@ def draw_spine(
         seed: the same seed draws the same questions.
     """
     make_spine(connection, view, list(_questions(connection, view, history, samples, at, Random(seed))))
-    found = connection.execute(f"from {SPINE} order by number")
+    found = connection.execute(f"from {SPINE} order by {NUMBER}")
     names = [column[0] for column in found.description or []]
     return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
@@ -53,7 +55,7 @@ def make_spine(connection: duckdb.DuckDBPyConnection, view: OnlineView, rows: li
     """Make the table `parity_spine`: each row its number, the keys, when it is asked, and the inputs."""
     asked = [*view.keys, Column(ASKED_AT, "timestamp"), *view.inputs.values()]
     columns = ", ".join(f"{quoted(column.name)} {column.type}" for column in asked)
-    connection.execute(f"create or replace temp table {SPINE} (number integer, {columns})")
+    connection.execute(f"create or replace temp table {SPINE} ({NUMBER} integer, {columns})")
     if rows:
         places = ", ".join("?" * (1 + len(asked)))
         connection.executemany(f"insert into {SPINE} values ({places})", rows)

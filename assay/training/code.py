@@ -51,7 +51,8 @@ class SetInManifest:
         if name not in sets:
             raise Fault(unknown_set(name, list(sets)), MISUSED)
         self._node = sets[name]
-        self.primary_key: list[str] = self._node["primary_key"]
+        # dbt makes SQL of these names as they are, so some stand in quotes.
+        self.primary_key = [name.strip('"') for name in self._node["primary_key"]]
         if not self.primary_key:
             raise Fault(
                 f"{name} declares no primary key, by which versions are ordered and compared: "

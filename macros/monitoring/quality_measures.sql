@@ -158,10 +158,12 @@ group by period
         {%- endfor -%}
     {%- endfor -%}
     {%- for constraint in constraints -%}
+        {#- dbt makes SQL of these names as they are, so some stand in quotes. -#}
+        {%- set columns = constraint.columns | map('trim', '"') | list -%}
         {%- if enforced and constraint.type in ['not_null', 'primary_key'] -%}
-            {%- do filled.extend(constraint.columns) -%}
+            {%- do filled.extend(columns) -%}
         {%- elif not enforced and constraint.type in ['primary_key', 'unique'] -%}
-            {%- do unproven.append(constraint.columns) -%}
+            {%- do unproven.append(columns) -%}
         {%- endif -%}
     {%- endfor -%}
     {{ return({'filled': filled, 'unproven_keys': unproven}) }}

@@ -200,7 +200,7 @@ def described(name: str, names: dict[str, str]) -> list[dict[str, Any]]:
             "config": {"meta": {"feature_view": declared}},
             "columns": [{"name": column, "data_type": kind} for column, kind in types.items()],
             # Not enforced, so that copies are counted.
-            "constraints": [{"type": "unique", "columns": declared["keys"]}],
+            "constraints": [{"type": "unique", "columns": [quoted(key) for key in declared["keys"]]}],
         },
         {
             "name": f"asked_{name}",
