@@ -1,4 +1,5 @@
 {% macro pii_hash(column) -%}
+    {%- set column = '(' ~ assay._sql(column) ~ ')' -%}
     {#- HMAC's two blocks are the session's: the key itself must not stand in SQL, which dbt writes down. -#}
     case
         when getvariable('pii_outer') is null
