@@ -52,16 +52,16 @@ trained as (
 
 ),
 {% for view in views %}
-{%- set v = 'v' ~ view.number %}
+{%- set v, opened_at = 'v' ~ view.number, assay.as_utc('valid_from') %}
 -- As of each arrival: what expires, expires of itself.
 {{ v }}_arrived as (
 
     select
-        {{ assay.as_utc('valid_from') }} as _opened_at,
-        {{ assay._month_of('_opened_at') }} as month_number,
+        {{ opened_at }} as _opened_at,
+        {{ assay._month_of(opened_at) }} as month_number,
         hash({{ assay.quoted(view.entity_keys) }}) as entity,
         -- Its place in an order of chance, from 0 to 1.
-        hash({{ assay.quoted(view.entity_keys) }}, _opened_at) / 18446744073709551615 as place
+        hash({{ assay.quoted(view.entity_keys) }}, {{ opened_at }}) / 18446744073709551615 as place
         {%- for feature in view.features %},
         {{ assay.quoted(feature.name) }}::{{ 'varchar' if feature.is_category else 'double' }} as x{{ feature.number }}
         {%- endfor %}

@@ -45,7 +45,8 @@ left join {{ reference.relation }} as d{{ loop.index }}
         and {{ assay.as_utc('t.available_at') }} < {{ assay.as_utc('d' ~ loop.index ~ '.valid_to') }}
 {%- endfor %}
 where {{ table.where }}
-group by period
+-- Not by the name: the table may have such a column.
+group by 2
 {%- endmacro %}
 
 

@@ -11,7 +11,7 @@
 {% macro _online_rows(view, relation) -%}
     {%- set keys = assay.quoted(view.entity_keys) -%}
     {%- set columns, names = assay._online_columns(view), [] -%}
-    {%- for name in ['valid_from', 'valid_to', 'updated_at', 'version'] -%}
+    {%- for name in ['valid_from', 'valid_to', 'updated_at', 'version', 'arrived_at', 'stretches'] -%}
         {%- do names.append((name, 'column of online rows themselves')) -%}
     {%- endfor -%}
     {%- for name in view.entity_keys + columns -%}

@@ -80,6 +80,9 @@ select * from final
 
 {#- An aggregate over the parameters that were fitted for the column; an error where there are none. -#}
 {% macro _fitted(parameters, method, column, aggregate, condition='true') -%}
+    {%- if assay._folded(column) in ['_category', '_encodings', '_edge'] -%}
+        {%- do assay._refuse(method ~ ' has a use of its own for the name ' ~ column ~ ': give the column another') -%}
+    {%- endif -%}
     (
         select
             case

@@ -34,12 +34,12 @@ ODD = {
     "key": "order",
     "other_key": "Group By",
     "label": "select",
-    "amount": "Total (EUR)",
+    "amount": "Total (EUR), " + "a very long name " * 4,
     "kind": 'kind "of" it\'s',
     "at": "from",
     "row": "_row",
     "doubled": "2x",
-    "load": "load of " + "a very long name " * 4,
+    "load": "period",
 }
 ZONES = ("America/New_York", "Europe/Berlin", "Asia/Kolkata")
 TABLES = ("spine", "history")
