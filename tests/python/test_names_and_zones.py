@@ -119,6 +119,15 @@ MODELS = {
     "srv": "{{{{ assay.online_rows('ftr_{name}') }}}}",
     "quality": """
         {{{{ assay.quality_verdicts(['ftr_{name}', 'asked_{name}'], {{{key}: 'ftr_{name}'}}, 'day') }}}}""",
+    "windowed": """
+        {{{{ config(materialized='history') }}}}
+        {{{{ assay.windowed_history(
+            {source_name:spine}, [{key}, {other_key}], {at}, {at},
+            {{{row}: ['sum', 'max'], {label}: ['count']}}, ['6h']
+        ) }}}}""",
+    "changes": """
+        {{{{ config(materialized='history') }}}}
+        {{{{ assay.change_history({source_name:spine}, [{key}, {other_key}], {at}, [{label}, {row}]) }}}}""",
     "volume": "{{{{ assay.daily_volume({{{kind}: ref('asked_{name}')}}, weeks=1) }}}}",
     "freshness": "{{{{ assay.arrival_freshness({{{kind}: ref('asked_{name}')}}) }}}}",
     "retraining": """
