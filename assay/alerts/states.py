@@ -8,6 +8,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Literal
 
+from assay.report.words import counted
 from assay.runs.ledger import Run, all_runs
 from assay.runs.node_ledger import nodes_by_run
 from assay.runs.node_results import NodeResult
@@ -103,7 +104,7 @@ def _alert(change: Change, subject: str, state: _State, runs: int, run: Run) -> 
     node = state.node
     if node is None:
         return Alert(change, subject, "command", "", None, "error", runs, state.message, run.run_id)
-    rows = f"{node.failing_rows:,} failing rows" if node.failing_rows else ""
+    rows = counted(node.failing_rows, "failing row") if node.failing_rows else ""
     return Alert(
         change,
         node.name,
@@ -112,6 +113,6 @@ def _alert(change: Change, subject: str, state: _State, runs: int, run: Run) -> 
         node.owner,
         "warn" if node.status == "warn" or (change == "recovered" and node.severity == "warn") else "error",
         runs,
-        rows or state.message,
+        ": ".join(filter(None, (rows, state.message))),
         run.run_id,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -39,6 +40,7 @@ from assay.runs.places import Places, find_places
 from assay.runs.products import Products, judge_products
 from assay.runs.publish import Provenance, Publication, publish
 from assay.runs.schema_results import schema_results
+from assay.runs.selection import find_selection
 from assay.server.prediction_log import SECONDS_OPEN, hand_over_leftovers
 
 _TARGET_PATH = "target"
@@ -158,12 +160,15 @@ def _recorded_build(options: Options, places: Places, display: Display) -> Repor
     try:
         with listening(display.loaded):
             outcome = run_dbt(
-                _dbt_arguments(options), warehouse=places.warehouse, on_start=begin, watcher=display
+                _dbt_arguments(options, _selected(options, places, display)),
+                warehouse=places.warehouse,
+                on_start=begin,
+                watcher=display,
             )
         if outcome.results:
             owner_of = owners(_target_path(options) / "manifest.json")
             nodes = node_results(outcome.results, places.warehouse, owner_of)
-        report = _conclude(options, places, run, outcome)
+        report = _conclude(options, places, run, outcome, nodes)
         if report.products.product_of:
             kept = contract_states(outcome.results, report.products, owner_of, nodes)
         if report.account.schema_changes:
@@ -206,13 +211,15 @@ def _record(
     return notify(places.ledger, run.run_id) if alert else []
 
 
-def _conclude(options: Options, places: Places, run: Run, outcome: DbtOutcome) -> Report:
+def _conclude(
+    options: Options, places: Places, run: Run, outcome: DbtOutcome, nodes: Sequence[NodeResult]
+) -> Report:
     """Decide what becomes of a finished dbt run."""
     run.dbt_seconds, run.duckdb_seconds = outcome.seconds, outcome.duckdb_seconds
     _raise_if_impossible(outcome)
     if options.select and not outcome.results:
         raise Fault(f"--select {options.select} matches nothing in this project.", MISUSED)
-    verdict = judge(outcome.results)
+    verdict = judge(outcome.results, {node.unique_id: node.message for node in nodes})
     for failure in verdict.failures:
         if fault := known_fault(failure.message):
             raise fault
@@ -294,23 +301,36 @@ def _raise_if_impossible(outcome: DbtOutcome) -> None:
     raise known_fault(error) or Fault(f"dbt could not run: {plain_message(str(error))}", FAILED) from error
 
 
-def _dbt_arguments(options: Options) -> list[str]:
-    arguments = ["build"]
+def _selected(options: Options, places: Places, display: Display) -> list[str]:
+    """Return what dbt is to select, and tell what of it nobody asked for."""
+    if not options.select:
+        return []
+    selection = find_selection(options.select, _project_arguments(options), places.warehouse)
+    if selection is None:
+        return [options.select]
+    for told in selection.told():
+        display.say(told)
+    return selection.select
+
+
+def _dbt_arguments(options: Options, select: list[str]) -> list[str]:
+    arguments = ["build", *_project_arguments(options)]
     if options.full_refresh:
         arguments.append("--full-refresh")
-    if options.select:
-        arguments += ["--select", options.select]
+    if select:
+        arguments += ["--select", *select, "--indirect-selection", "buildable"]
     if options.as_of:
-        # Other variables mean another parse: each keeps its own, and neither disturbs a build of the other.
-        arguments += [
-            "--vars",
-            json.dumps({"as_of": as_variable(options.as_of)}),
-            "--target-path",
-            str(_target_path(options)),
-        ]
         # Their rows are of times of their own: they test the code, which is the same at any moment.
         arguments += ["--exclude-resource-type", "unit_test"]
     return arguments
+
+
+def _project_arguments(options: Options) -> list[str]:
+    if not options.as_of:
+        return []
+    # Other variables mean another parse: each keeps its own, and neither disturbs a build of the other.
+    variables = json.dumps({"as_of": as_variable(options.as_of)})
+    return ["--vars", variables, "--target-path", str(_target_path(options))]
 
 
 def _target_path(options: Options) -> Path:

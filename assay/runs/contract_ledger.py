@@ -16,8 +16,6 @@ from assay.runs.products import GOLD, Products
 Side = Literal["source", "product"]
 Status = Literal["kept", "broken", "held back"]
 
-_PROMISES_TOLD = 3
-
 _CONTRACTS = LedgerTable(
     "contracts",
     """
@@ -61,9 +59,9 @@ def contract_states(
         results: of dbt's run.
         products: as judged by the same run.
         owner_of: who answers for a node, by id.
-        nodes: what became of the nodes, with rows of failed tests.
+        nodes: what became of the nodes, with what their tests found.
     """
-    samples = {node.unique_id: node.sample for node in nodes}
+    messages = {node.unique_id: node.message for node in nodes}
     states: dict[str, ContractState] = {}
     owners: dict[str, str | None] = {}
     for result in results:
@@ -73,8 +71,7 @@ def contract_states(
         source = (node.config.meta or {}).get("contract") if node.resource_type == "test" else None
         if source and status != "skipped":
             is_broken = status == "warn" or status in FAILED
-            told = "; ".join(_promise(row) for row in samples.get(node.unique_id, [])[:_PROMISES_TOLD])
-            why = (told or node.name) if is_broken else None
+            why = (messages.get(node.unique_id) or node.name) if is_broken else None
             if is_broken or source not in states:
                 owner = owner_of.get(node.attached_node or "")
                 states[source] = ContractState(
@@ -85,15 +82,6 @@ def contract_states(
         state: Status = "broken" if product in products.broken else "held back" if why else "kept"
         states[product] = ContractState(product, "product", owners.get(product), state, why)
     return list(states.values())
-
-
-def _promise(row: dict[str, Any]) -> str:
-    """Say which promise a row of the test of promises is about, and how it was broken."""
-    day = f" on {row['arrived_on']}" if row.get("arrived_on") else ""
-    promised, observed = (row.get(name) for name in ("promised", "observed"))
-    if row.get("promise") == "completeness" and isinstance(promised, float) and isinstance(observed, float):
-        return f"completeness is {observed:.2%}, promised is {promised:.2%}"
-    return f"{row.get('promise')}{day}: {observed:,.10g}, promised is {promised:,.10g}"
 
 
 def record_contracts(ledger: Path, run_id: str, states: Iterable[ContractState]) -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -74,7 +75,7 @@ def run_dbt(
         watcher: told of every node.
         landing: the folder that files are loaded from, None for the project's own.
     """
-    events = _Events(on_start, watcher)
+    events = DbtEvents(on_start, watcher)
     started = time.monotonic()
     places = {_WAREHOUSE: str(warehouse)} | ({_LANDING: str(landing)} if landing else {})
     with _environment(places):
@@ -90,6 +91,21 @@ def run_dbt(
         seconds=time.monotonic() - started,
         duckdb_seconds=events.duckdb_seconds,
     )
+
+
+def ask_dbt(arguments: list[str], warehouse: Path, manifest: Any = None) -> Any:
+    """Run a dbt command that builds nothing, and return dbt's own result; what it wrote of builds stays.
+
+    Args:
+        arguments: the command and its options, as on dbt's command line.
+        warehouse: the file the profile is to name.
+        manifest: of the project, where dbt has parsed it already.
+    """
+    with _environment({_WAREHOUSE: str(warehouse)}):
+        try:
+            return dbtRunner(manifest=manifest).invoke([*_QUIET, "--no-write-json", *arguments])
+        finally:
+            _release_warehouse()
 
 
 @contextmanager
@@ -129,7 +145,7 @@ def _interrupts_noted() -> Iterator[list[KeyboardInterrupt]]:
         signal.signal(signal.SIGINT, before)
 
 
-class _Events:
+class DbtEvents:
     """Listens to dbt's events, which come from all of its threads."""
 
     def __init__(self, on_start: Callable[[str], None], watcher: Watcher) -> None:
@@ -137,9 +153,11 @@ class _Events:
         self._on_start: Callable[[str], None] | None = on_start
         self._watcher = watcher
         self._lock = threading.Lock()
-        self._ended: set[str] = set()
+        # How often a node has begun and not ended: each batch of a model begins under the model's id.
+        self._open: Counter[str] = Counter()
 
     def __call__(self, event: Any) -> None:
+        """Follow an event of dbt."""
         with self._lock:
             if self._on_start:
                 on_start, self._on_start = self._on_start, None
@@ -150,15 +168,22 @@ class _Events:
                     self.duckdb_seconds += event.data.elapsed
                 case "ConcurrencyLine":
                     self._watcher.planned(event.data.node_count)
-                case "NodeStart":
-                    self._watcher.started(event.data.node_info.node_name)
-                case "NodeFinished" | "SkippingDetails" | "LogSkipBecauseError":
-                    self._end(event.data.node_info)
+                case "NodeStart" | "NodeFinished" | "SkippingDetails" as name:
+                    self._follow(name, event.data.node_info)
 
-    def _end(self, node: Any) -> None:
-        # Of a skipped node dbt tells more than once.
-        if node.unique_id not in self._ended:
-            self._ended.add(node.unique_id)
+    def _follow(self, name: str, node: Any) -> None:
+        if node.resource_type == "unit_test" or node.materialized == "ephemeral":
+            # They are not among the nodes that dbt says it is about to run.
+            return
+        if name == "NodeStart":
+            self._open[node.unique_id] += 1
+            if self._open[node.unique_id] == 1:
+                self._watcher.started(node.node_name)
+            return
+        if name == "NodeFinished":
+            self._open[node.unique_id] -= 1
+        # After a hook that failed, nodes are skipped that never began; others that are skipped end as well.
+        if not self._open[node.unique_id]:
             self._watcher.ended(node.node_name)
 
 

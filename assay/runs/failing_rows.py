@@ -3,66 +3,112 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import duckdb
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
+from sqlglot.optimizer.scope import Scope, traverse_scope
 
 _ROWS_KEPT = 20
 # What tests of dbt-expectations call the truth of what they claim.
 _CLAIM = "expression"
+# What tests of dbt and dbt-expectations call a column that they look at: whole rows have it by its own name.
+_COPIES = ("value_field", "from_field")
 
 
 def failing_rows(connection: duckdb.DuckDBPyConnection, sql: str) -> list[dict[str, Any]]:
     """Return some rows that fail a test, by column; none where that can no longer be told.
 
+    A test of many rows at once has no row that fails: its row has what it counted or summed up.
+
     Args:
         connection: to the warehouse.
         sql: the test as dbt compiled it.
     """
-    for query in (_with_whole_rows(sql), sql):
+    for query, copies in (_with_whole_rows(sql), (sql, [])):
         if query:
             try:
-                return _rows(connection, query)
+                return _rows(connection, query, copies)
             except duckdb.Error:
                 continue
     return []
 
 
-def _rows(connection: duckdb.DuckDBPyConnection, query: str) -> list[dict[str, Any]]:
+def _rows(connection: duckdb.DuckDBPyConnection, query: str, copies: Sequence[str]) -> list[dict[str, Any]]:
     cursor = connection.execute(f"select * from ({query}) as failing limit {_ROWS_KEPT}")
     names = [column[0] for column in cursor.description or []]
     rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
     if len(names) > 1:
         for row in rows:
-            row.pop(_CLAIM, None)
+            for name in copies:
+                row.pop(name, None)
+            if isinstance(row.get(_CLAIM), bool):
+                del row[_CLAIM]
     found: list[dict[str, Any]] = json.loads(json.dumps(rows, default=str))
     return found
 
 
-def _with_whole_rows(sql: str) -> str | None:
-    """Return a test's query with all columns wherever it reads rows of a table; None if it cannot be read."""
+def _with_whole_rows(sql: str) -> tuple[str | None, list[str]]:
+    """Return a test's query with all columns of the rows that fail, and which columns of it are there twice.
+
+    Where a test compares many rows with a limit, the query has what is compared as well. It is None where the
+    test cannot be read.
+    """
     try:
-        tree = sqlglot.parse_one(sql, dialect="duckdb")
+        scopes = traverse_scope(sqlglot.parse_one(sql, dialect="duckdb"))
     except SqlglotError:
-        return None
-    own = {each.alias_or_name for each in tree.find_all(exp.CTE)}
-    for select in tree.find_all(exp.Select):
-        if _reads_rows(select, own):
-            named = [each for each in select.expressions if not isinstance(each, exp.Column | exp.Star)]
-            select.set("expressions", [exp.Star(), *named])
-    return tree.sql(dialect="duckdb")
+        return None, []
+    if any(each.is_star for scope in scopes for each in scope.expression.find_all(exp.SetOperation)):
+        # Its queries must keep their columns.
+        return None, []
+    whole: list[Scope] = []
+    copies: list[str] = []
+    for scope in scopes:
+        select = scope.expression
+        if not isinstance(select, exp.Select) or isinstance(select.parent, exp.SetOperation):
+            continue
+        if rows := _rows_read(scope, whole):
+            copies += [each.alias for each in select.expressions if each.alias in _COPIES]
+            whole.append(scope)
+            select.set("expressions", [rows, *(each for each in select.expressions if _is_kept(each, rows))])
+        else:
+            select.set("expressions", [*select.expressions, *_figures(select)])
+    return scopes[-1].expression.sql(dialect="duckdb"), copies
 
 
-def _reads_rows(select: exp.Select, own: set[str]) -> bool:
-    """Whether a query reads one table, row by row."""
+def _rows_read(scope: Scope, whole: Sequence[Scope]) -> exp.Expression | None:
+    """Return what stands for all columns of the rows that a query reads one by one; None if it does not."""
+    select = scope.expression
     read = select.args.get("from_") or select.args.get("from")
-    is_summed = any(each.find(exp.AggFunc) for each in select.expressions)
-    is_table = read is not None and isinstance(read.this, exp.Table) and read.this.name not in own
-    return (
-        is_table
-        and not is_summed
-        and not any(select.args.get(part) for part in ("joins", "group", "distinct"))
-    )
+    if read is None or any(select.args.get(part) for part in ("group", "distinct", "having")):
+        return None
+    name = read.this.alias_or_name
+    source = scope.sources.get(name)
+    is_read = isinstance(source, exp.Table) or source in whole
+    is_summed = any(each.find(exp.AggFunc) and not each.find(exp.Window) for each in select.expressions)
+    joins = select.args.get("joins") or []
+    if not is_read or is_summed or not all(join.side == "LEFT" or join.kind == "ANTI" for join in joins):
+        return None
+    return exp.Column(this=exp.Star(), table=exp.to_identifier(name, quoted=True)) if joins else exp.Star()
+
+
+def _is_kept(expression: exp.Expression, rows: exp.Expression) -> bool:
+    """Whether a query has an expression beside all columns of its rows: it is of more than one of them."""
+    if isinstance(expression, exp.Star):
+        return False
+    return not isinstance(expression, exp.Column) or expression.table not in ("", rows.text("table"))
+
+
+def _figures(select: exp.Select) -> list[exp.Expr]:
+    """Return the counts and sums of a query that says whether they are within limits, by what they are."""
+    claims = [each.this.unnest() for each in select.expressions if each.alias == _CLAIM]
+    figures = {
+        figure.sql(dialect="duckdb", normalize_functions="lower"): figure.copy()
+        for claim in claims
+        if isinstance(claim, exp.Predicate | exp.Connector)
+        for figure in claim.find_all(exp.AggFunc)
+    }
+    return [exp.alias_(figure, name, quoted=True) for name, figure in figures.items()]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from assay.report.words import counted
+from assay.runs.findings import finding
 
 FAILED = ("error", "fail", "runtime error", "partial success")
 TESTS = ("test", "unit_test")
@@ -31,7 +34,7 @@ class Failure:
 
     def __str__(self) -> str:
         about = f" of {self.guards}" if self.guards else ""
-        rows = f": {self.failing_rows:,} failing rows" if self.failing_rows else ""
+        rows = f": {counted(self.failing_rows, 'failing row')}" if self.failing_rows else ""
         return f"{self.kind} {self.name}{about}{rows}"
 
 
@@ -47,8 +50,14 @@ class Verdict:
     tests_failed: int
 
 
-def judge(results: Iterable[Any]) -> Verdict:
-    """Sort the results of a dbt run by how they ended."""
+def judge(results: Iterable[Any], messages: Mapping[str, str | None] | None = None) -> Verdict:
+    """Sort the results of a dbt run by how they ended.
+
+    Args:
+        results: of dbt's run.
+        messages: what is said of nodes, by id, where their rows were looked at.
+    """
+    messages = messages or {}
     by_status: dict[str, list[Any]] = {}
     nodes: dict[str, Any] = {}
     for result in results:
@@ -60,8 +69,8 @@ def judge(results: Iterable[Any]) -> Verdict:
     passed = by_status.get("pass", [])
     above_skipped = [ancestors(result.node.unique_id, nodes) for result in skipped]
     return Verdict(
-        failures=[_failure(result, nodes, above_skipped) for result in failed],
-        warnings=[_failure(result, nodes, []) for result in warned],
+        failures=[_failure(result, nodes, above_skipped, messages) for result in failed],
+        warnings=[_failure(result, nodes, [], messages) for result in warned],
         nodes_run=len(nodes) - len(skipped),
         nodes_skipped=len(skipped),
         tests_passed=len(passed) + len(warned),
@@ -86,7 +95,22 @@ def plain_message(message: str) -> str:
     return "\n".join(lines)
 
 
-def _failure(result: Any, nodes: dict[str, Any], above_skipped: list[set[str]]) -> Failure:
+def message_of(result: Any, sample: Sequence[Mapping[str, Any]] = ()) -> str:
+    """Return what is to be said of a node of dbt's run beside how it ended.
+
+    Args:
+        result: of the node.
+        sample: rows that failed, where it is a data test and they were looked at.
+    """
+    if result.node.resource_type == "test" and str(result.status) in ("fail", "warn"):
+        # dbt says how many rows it got, which is told already.
+        return finding(result.node, sample)
+    return plain_message(result.message or "")
+
+
+def _failure(
+    result: Any, nodes: dict[str, Any], above_skipped: list[set[str]], messages: Mapping[str, str | None]
+) -> Failure:
     node = result.node
     is_test = node.resource_type in TESTS
     # A failed test keeps others from what it guards.
@@ -96,7 +120,7 @@ def _failure(result: Any, nodes: dict[str, Any], above_skipped: list[set[str]]) 
         kind=str(node.resource_type).replace("_", " "),
         guards=guarded(node, nodes) if is_test else "",
         failing_rows=result.failures if node.resource_type == "test" else None,
-        message=plain_message(result.message or ""),
+        message=messages.get(node.unique_id) or message_of(result),
         skipped=sum(bool(blocked & above) for above in above_skipped),
     )
 

@@ -83,7 +83,7 @@ class JsonLog:
                 ended = {"status": result.status, "seconds": result.execution_time}
                 if result.num_failures:
                     ended["failing_rows"] = result.num_failures
-                if result.message and level != "info":
+                elif result.message and level != "info":
                     ended["message"] = result.message
                 self._write("node_ended", level, **_node(event.data.node_info), **ended)
             case name if event.info.level != "debug" and name not in _NOT_TOLD:

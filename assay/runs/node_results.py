@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 
 from assay.runs.failing_rows import failing_rows
-from assay.runs.failures import FAILED, TESTS, guarded, plain_message
+from assay.runs.failures import FAILED, TESTS, guarded, message_of
 from assay.sql import quoted
 
 _TABLES = ("model", "seed", "snapshot")
@@ -65,6 +65,7 @@ def node_results(results: Iterable[Any], warehouse: Path, owner_of: dict[str, st
             node, status = result.node, str(result.status)
             is_test = node.resource_type in TESTS
             failed_rows = node.resource_type == "test" and status in _FAILED_TESTS
+            sample = failing_rows(connection, node.compiled_code) if failed_rows else []
             found.append(
                 NodeResult(
                     unique_id=unique_id,
@@ -78,8 +79,8 @@ def node_results(results: Iterable[Any], warehouse: Path, owner_of: dict[str, st
                     table_rows=rows.get(unique_id),
                     failing_rows=result.failures if failed_rows else None,
                     owner=owner_of.get(getattr(node, "attached_node", None) or "", owner_of.get(unique_id)),
-                    message=plain_message(result.message) if result.message and status != "success" else None,
-                    sample=failing_rows(connection, node.compiled_code) if failed_rows else [],
+                    message=message_of(result, sample) or None if status != "success" else None,
+                    sample=sample,
                 )
             )
     return sorted(found, key=lambda each: (each.started_at is None, each.started_at, each.unique_id))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from assay.pii.personal import read_personal
+from assay.report.words import counted
 from assay.runs.explain import Explanation
 from assay.runs.fault import MISUSED, Fault
 from assay.runs.ledger import Run, all_runs, success_before
@@ -86,7 +87,7 @@ def _print_failed(node: NodeResult, console: Console) -> None:
     console.print()
     about = f" of {node.relation}" if node.relation else ""
     owner = f", owner {node.owner}" if node.owner else ""
-    rows = f": {node.failing_rows:,} failing rows" if node.failing_rows else ""
+    rows = f": {counted(node.failing_rows, 'failing row')}" if node.failing_rows else ""
     line(console, f"{node.status.upper()} {node.kind} {node.name}{about}{owner}{rows}")
     if node.message:
         line(console, node.message)
@@ -153,7 +154,7 @@ def print_explanation(found: Explanation, console: Console) -> None:
     line(console, f"{test.kind.capitalize()} {test.name} claims of {test.relation}: {found.claim}.")
     if found.description:
         line(console, found.description)
-    rows = f", {test.failing_rows:,} rows" if test.failing_rows else ""
+    rows = f", {counted(test.failing_rows, 'failing row')}" if test.failing_rows else ""
     when = f"{found.run.started_at:%Y-%m-%d %H:%M:%S} UTC"
     line(console, f"In run {found.run.run_id[:8]} of {when}: {test.status}{rows}.")
     if test.status == "pass":

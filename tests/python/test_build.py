@@ -110,6 +110,23 @@ def test_a_part_is_not_published(project: SmallProject) -> None:
     assert gold(project) == [(10, 4)]
 
 
+@pytest.mark.parametrize("moment", [[], ["--as-of", "2025-06-01"]], ids=["now", "as of a moment"])
+def test_a_part_is_built_with_what_the_warehouse_lacks_and_without_tests_of_other_tables(
+    project: SmallProject, moment: list[str]
+) -> None:
+    if not moment:
+        project.warehouse.unlink()
+    build = project.assay("build", "--select", "fct_lines", *moment)
+    assert build.exit_code == 0, build.stdout + build.stderr
+    assert "Also building 4 nodes" in build.stdout
+    assert "brz_files" in build.stdout
+    assert "Leaving out 1 test that also read" in build.stdout
+    assert "every_broken_rule_has_one_reason_and_remedy" in build.stdout
+    assert gold(project) == [(10, 4)]
+    file = project.warehouse.with_name("assay@2025-06-01T00-00-00.duckdb") if moment else project.warehouse
+    assert project.query("select count(*) from gold.fct_lines", file=file) == [(4,)]
+
+
 def test_files_that_cannot_be_loaded_are_listed_and_stop_a_strict_build(project: SmallProject) -> None:
     for number in range(22):
         (project.landing / "erp" / "invoices").mkdir(exist_ok=True)

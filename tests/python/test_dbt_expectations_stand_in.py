@@ -12,10 +12,22 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 HERE = Path(__file__).parent
 PACKAGE = HERE.parents[1] / "assay" / "stand_ins" / "dbt_expectations"
+# What a failing case of the real package returns, by the test; all others return `expression`, behind groups.
+COLUMNS = {
+    "expect_column_values_to_be_in_set": {"value_field"},
+    "expect_table_columns_to_contain_set": {"input_column", "relation_column"},
+    "expect_table_row_count_to_equal_other_table": {
+        "expression",
+        "compare_expression",
+        "expression_difference",
+        "expression_difference_percent",
+    },
+}
 STATUSES = {"passes": "pass", "fails": "fail", "errors": "error"}
 
 Records = list[dict[str, Any]]
@@ -71,6 +83,23 @@ def test_failing_cases_return_as_many_rows_as_they_say(cases: Records) -> None:
     assert {case["name"]: case["failures"] for case in failing} == {
         case["name"]: case["meta"].get("failing_rows") for case in failing
     }
+
+
+def test_failing_cases_return_the_columns_of_the_real_package(target: Path, cases: Records) -> None:
+    with duckdb.connect(str(target.parent / "cases.duckdb"), read_only=True) as connection:
+        for case in cases:
+            if case["ending"] == "fails":
+                names = {column[0] for column in connection.execute(case["compiled_code"]).description or []}
+                names = {name for name in names if not name.startswith("col_")}
+                is_unique = case["test"].endswith("be_unique")
+                expected = COLUMNS.get(case["test"], {"expression"})
+                assert "n_records" in names if is_unique else names == expected, case["name"]
+
+
+def test_arguments_that_the_real_package_does_not_know_are_refused(macros: Records) -> None:
+    known = {macro["name"]: {argument["name"] for argument in macro["arguments"]} for macro in macros}
+    assert "quote_values" in known["test_expect_column_values_to_be_in_set"]
+    assert "quote_values" not in known["test_expect_column_distinct_count_to_be_greater_than"]
 
 
 def test_cases_that_error_say_why(cases: Records) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import duckdb
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from small_project import MOST_PIECES, SmallProject, make_small_project
 
+from assay.runs.dbt_run import DbtEvents
 from assay.runs.failing_rows import failing_rows
+from assay.runs.findings import finding
 from assay.runs.freshness import read_freshness
 from assay.runs.ledger import all_runs
 from assay.runs.metrics_file import write_metrics
@@ -92,7 +95,7 @@ def test_a_test_that_failed_is_explained(built: SmallProject) -> None:
     assert explained.exit_code == 0, explained.stderr
     said = " ".join(explained.stdout.split())
     assert "claims of gold.fct_lines.quantity: quantities are plausible." in said
-    assert "fail, 30 rows." in said
+    assert "fail, 30 failing rows." in said
     assert "erp/order_lines/landed_at=2025-01-05T02-00-00/lines.csv, row 1" in said
     assert "landed_at=2025-01-04" not in said
     assert "What to do: Have the rows mended at their source" in said
@@ -196,6 +199,29 @@ def test_before_the_first_build_there_is_nothing_to_list(tmp_path: Path) -> None
             [{"id": "b", "quantity": 2}, {"id": "c", "quantity": 3}],
         ),
         ("select quantity from t where quantity > 2", [{"id": "c", "quantity": 3}]),
+        # The set of values that are allowed, as both write it, with a condition put around the table.
+        (
+            "with v as (select id as value_field from (select * from t where quantity > 1) s), allowed as ("
+            "select cast('b' as text) as value_field union all select 'x'), errors as (select v.value_field "
+            "from v left join allowed a on v.value_field = a.value_field where a.value_field is null) "
+            "select * from errors",
+            [{"id": "c", "quantity": 3}],
+        ),
+        (
+            "with child as (select id as from_field from t), parent as (select n as to_field from u) "
+            "select from_field from child left join parent on from_field = to_field where to_field is null",
+            [{"id": "a", "quantity": 1}, {"id": "b", "quantity": 2}],
+        ),
+        # Of many rows at once there is the figure, of a column of that name its value.
+        (
+            "with g as (select (count(*) > 5 and sum(quantity) > 9) as expression from t) select * from g",
+            [{"count(*)": 3, "sum(quantity)": 6}],
+        ),
+        (
+            "select id, count(*) as expression from t where id = 'a' group by 1",
+            [{"id": "a", "expression": 1}],
+        ),
+        ("select * from (select id from t union all select n from u) limit 1", [{"id": "a"}]),
         (
             "select quantity as n, count(*) as times from t group by 1 having n > 2",
             [{"n": 3, "times": 1}],
@@ -207,6 +233,93 @@ def test_before_the_first_build_there_is_nothing_to_list(tmp_path: Path) -> None
 def test_rows_that_fail_are_whole(sql: str, rows: list[dict[str, object]]) -> None:
     with duckdb.connect() as connection:
         connection.execute(
-            "create table t as from (values ('a', 1), ('b', 2), ('c', 3)) as things (id, quantity)"
+            "create table t as from (values ('a', 1), ('b', 2), ('c', 3)) as things (id, quantity);"
+            "create table u as select 'c' as n"
         )
         assert failing_rows(connection, sql) == rows
+
+
+MISSED = {"promise": "completeness", "arrived_on": None, "promised": 0.999}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "row", "said"),
+    [
+        ({}, MISSED | {"observed": 0.9897}, "completeness is 98.97%, promised is 99.90%"),
+        ({}, MISSED | {"observed": 0.99896}, "completeness is 99.896%, promised is 99.900%"),
+        (
+            {"column_name": "x", "tolerated_share": 0.01},
+            {"row_count": 1000, "absent_count": 20, "absent_share": 0.02, "tolerated_share": 0.01},
+            "20 of 1,000 values are absent (2.00%), tolerated are 1.00%",
+        ),
+        (
+            {"column_name": "quantity", "max_value": 9, "strictly": True},
+            {"line_id": "a", "quantity": 10, "price": 1.5},
+            "line_id is a, quantity is 10; allowed is less than 9",
+        ),
+        (
+            {"min_value": 1, "group_by": ["day"]},
+            {"col_1": 3, "count(*)": 0},
+            "day is 3: count(*) is 0; allowed is at least 1",
+        ),
+        ({"value_set": ["a", "b"], "column_name": "x"}, {"x": None}, "x is NULL; allowed is one of a, b"),
+        ({"column_A": "a", "column_B": "b"}, {"a": 1, "b": 2}, "a is 1, b is 2; allowed is a > b"),
+        (
+            {"compare_model": "t"},
+            {"expression": 5, "compare_expression": None, "expression_difference": 5},
+            "5 rows, where the other table asks for 0",
+        ),
+    ],
+)
+def test_what_a_test_found_is_said_as_a_figure_and_its_limit(
+    arguments: dict[str, object], row: dict[str, object], said: str
+) -> None:
+    config = SimpleNamespace(severity="WARN", warn_if="!= 0", error_if="!= 0")
+    assert (
+        finding(SimpleNamespace(test_metadata=SimpleNamespace(kwargs=arguments), config=config), [row])
+        == said
+    )
+
+
+def test_a_test_that_lets_some_rows_fail_says_how_many() -> None:
+    config = SimpleNamespace(severity="ERROR", warn_if="> 5", error_if="> 10")
+    assert (
+        finding(SimpleNamespace(config=config), [])
+        == "it warns if rows that fail are > 5, it fails if they are > 10"
+    )
+
+
+def test_progress_counts_each_node_that_dbt_planned_once() -> None:
+    told: list[str] = []
+    watcher = SimpleNamespace(
+        planned=lambda nodes: told.append(f"planned {nodes}"),
+        started=lambda node: told.append(f"started {node}"),
+        ended=lambda node: told.append(f"ended {node}"),
+        heard=lambda event: None,
+    )
+    events = DbtEvents(lambda run_id: None, watcher)
+
+    def tell(name: str, node: str = "", kind: str = "model", materialized: str = "table") -> None:
+        info = SimpleNamespace(unique_id=node, node_name=node, resource_type=kind, materialized=materialized)
+        data = SimpleNamespace(node_info=info, node_count=3)
+        events(SimpleNamespace(info=SimpleNamespace(name=name, invocation_id="r"), data=data))
+
+    tell("ConcurrencyLine")
+    # A model that another's SQL holds, a unit test, and a model by batches are told of as dbt tells of them.
+    for name in ("NodeStart", "NodeFinished"):
+        tell(name, "held", materialized="ephemeral")
+        tell(name, "unit", "unit_test")
+    tell("SkippingDetails", "another unit", "unit_test")
+    for name in ("NodeStart", "NodeStart", "NodeFinished", "NodeStart", "NodeFinished", "NodeFinished"):
+        tell(name, "batches", materialized="incremental")
+    for name in ("NodeStart", "SkippingDetails", "NodeFinished"):
+        tell(name, "skipped", "test")
+    tell("SkippingDetails", "after a hook that failed")
+    assert told == [
+        "planned 3",
+        "started batches",
+        "ended batches",
+        "started skipped",
+        "ended skipped",
+        "ended after a hook that failed",
+    ]

@@ -72,8 +72,8 @@ def _lead(nodes: Sequence[NodeResult], bad: Sequence[NodeResult]) -> str:
 
 def _need(node: NodeResult) -> Need:
     said = f", {counted(node.failing_rows, 'row')}" if node.failing_rows else ""
-    if node.message and not said:
-        said = f": {node.message.splitlines()[0].rstrip('.')}"
+    if node.message:
+        said += f": {node.message.splitlines()[0].rstrip('.')}"
     about = f" of {node.relation}" if node.relation and node.relation != node.name else ""
     verb = "warns" if node.status == "warn" else "failed"
     return Need(
@@ -95,7 +95,7 @@ def _told(
         ("Since", Text("this build" if runs == 1 else f"{runs:,} builds")),
     ]
     if node.failing_rows:
-        facts.append(("Failing rows", Text(f"{node.failing_rows:,}")))
+        facts.append(("Failing rows", Text(f"{node.failing_rows:,}", note=node.message or "")))
     if found:
         facts.append(("It claims", Text(f"{found.claim}.", note=found.description)))
         facts.append(("What to do", Text(found.remedy)))
@@ -104,7 +104,6 @@ def _told(
     elif node.kind.endswith("test"):
         facts.append(("What to do", Text(f"assay explain {node.name}")))
     blocks: list[Block] = [Facts(facts)]
-    # Of rows that fail dbt says no more than how many they are.
     if node.message and not node.failing_rows:
         blocks.append(Paragraph(node.message, is_code=True))
     if node.sample and personal:

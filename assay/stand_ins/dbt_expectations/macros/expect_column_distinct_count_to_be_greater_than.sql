@@ -1,5 +1,5 @@
 {% test expect_column_distinct_count_to_be_greater_than(
-    model, column_name, value, quote_values=true, group_by=none, row_condition=none
+    model, column_name, value, group_by=none, row_condition=none
 ) %}
     {{ dbt_expectations.test_expression_is_true(
         model,

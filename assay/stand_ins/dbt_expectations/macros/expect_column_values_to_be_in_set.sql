@@ -1,11 +1,25 @@
 {% test expect_column_values_to_be_in_set(
     model, column_name, value_set, quote_values=true, row_condition=none
 ) %}
-    {%- set quote = "'" if quote_values else "" -%}
-    {%- set in_set -%}
-        {{ column_name }} in ({{ quote }}{{ value_set | join(quote ~ ", " ~ quote) }}{{ quote }})
-    {%- endset -%}
-    {{ dbt_expectations.test_expression_is_true(
-        model, "coalesce(" ~ in_set ~ ", false)", row_condition=row_condition
-    ) }}
+with found as (
+    select {{ column_name }} as value_field
+    from {{ model }}
+    {%- if row_condition %}
+    where {{ row_condition }}
+    {%- endif %}
+),
+
+allowed as (
+    {%- for value in value_set %}
+    select {% if quote_values %}'{{ value }}'::varchar{% else %}{{ value }}{% endif %} as value_field
+    {%- if not loop.last %}
+    union all
+    {%- endif %}
+    {%- endfor %}
+)
+
+select found.value_field
+from found
+left join allowed on found.value_field = allowed.value_field
+where allowed.value_field is null
 {% endtest %}

@@ -1,6 +1,9 @@
 {% test expect_compound_columns_to_be_unique(
     model, column_list, quote_columns=false, ignore_row_if="all_values_are_missing", row_condition=none
 ) %}
+    {%- if not column_list -%}
+        {%- do exceptions.raise_compiler_error("A test of compound columns needs column_list, a list of them.") -%}
+    {%- endif -%}
     {%- set operators = {"all_values_are_missing": " or ", "any_value_is_missing": " and "} -%}
     {%- if ignore_row_if not in operators -%}
         {%- do exceptions.raise_compiler_error(
@@ -14,15 +17,20 @@
         {%- do columns.append(column) -%}
         {%- do present.append(column ~ " is not null") -%}
     {%- endfor %}
-select
-    {{ columns | join(", ") }},
-    count(*) as n_records
-from {{ model }}
-where
-    ({{ present | join(operators[ignore_row_if]) }})
-    {%- if row_condition %}
-    and ({{ row_condition }})
-    {%- endif %}
-group by {{ columns | join(", ") }}
-having count(*) > 1
+with repeated as (
+    select
+        {{ columns | join(", ") }},
+        count(*) as n_records
+    from {{ model }}
+    where
+        {%- if row_condition %}
+        {{ row_condition }} and
+        {%- endif %}
+        ({{ present | join(operators[ignore_row_if]) }})
+    group by {{ columns | join(", ") }}
+    having count(*) > 1
+)
+
+select *
+from repeated
 {% endtest %}
