@@ -288,6 +288,7 @@ def lineage(
 ) -> None:
     """Write a page that shows, column by column, what is made of what; it needs no network."""
     with faults_as_messages():
+        from assay.report.words import counted
         from assay.runs.display import display_on
         from assay.runs.fault import extra_needed
         from assay.runs.places import find_places
@@ -302,7 +303,7 @@ def lineage(
             page = write_page(places, display, out)
         for model, why in page.not_followed.items():
             line(console, f"Warning: the columns of {model} are not followed: {why}")
-        line(console, f"{page.models} models in {page.path}: open it in a browser.")
+        line(console, f"{counted(page.models, 'model')} in {page.path}: open it in a browser.")
 
 
 @app.command()

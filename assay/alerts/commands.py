@@ -25,12 +25,14 @@ def test() -> None:
         from assay.runs.places import require_project
 
         require_project()
-        channels = read_config().channels
-        if not channels:
+        config = read_config()
+        if not config.channels and not config.problems:
             raise Fault(f"{FILE} names no channels: write them there, such as - type: stdout.", MISUSED)
         alert = Alert("broken", "a test", "alert", "", None, "warn", 1, "This is a test.", "")
-        problems = 0
-        for channel in channels:
+        for problem in config.problems:
+            typer.echo(problem, err=True)
+        problems = len(config.problems)
+        for channel in config.channels:
             said = send_all([alert], [channel])
             typer.echo(said[0] if said else f"Told {channel}.", err=bool(said))
             problems += len(said)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,39 +20,54 @@ _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 @dataclass(frozen=True)
 class Config:
-    """The channels, and after how many runs it is said again that something is broken."""
+    """The channels, and after how many runs it is said again that something is broken.
+
+    `problems` says what is wrong in the file: it keeps nobody else from being told.
+    """
 
     channels: list[Channel]
     remind_after: int = _REMIND_AFTER
+    problems: list[str] = field(default_factory=list)
 
 
 def read_config(path: Path = FILE) -> Config:
     """Read the file; without it there are no channels.
 
     Raises:
-        Fault: it says something that is not known, or names a variable of the environment that is not set.
+        Fault: it cannot be read as YAML, or holds no list of channels.
     """
     if not path.is_file():
         return Config([])
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise Fault(f"{path} is no YAML: {error}", MISUSED) from error
     if found is None:
         return Config([])
-    if not isinstance(found, dict) or (strange := set(found) - {"channels", "remind_after"}):
-        said = f" has {', '.join(sorted(strange))}" if isinstance(found, dict) else " is no mapping"
-        raise Fault(f"{path}{said}: allowed are channels and remind_after.", MISUSED)
+    declared = found.get("channels") or [] if isinstance(found, dict) else None
+    if not isinstance(declared, list):
+        raise Fault(f"{path} needs a list of channels, such as channels: [{{type: stdout}}].", MISUSED)
+    problems = []
+    if strange := sorted(str(name) for name in set(found) - {"channels", "remind_after"}):
+        problems.append(f"{path} has {', '.join(strange)}: allowed are channels and remind_after.")
     remind_after = found.get("remind_after", _REMIND_AFTER)
     if isinstance(remind_after, bool) or not isinstance(remind_after, int) or remind_after < 1:
-        raise Fault(f"{path}: remind_after must be a whole number of runs, 1 or more.", MISUSED)
-    return Config([_channel(path, each) for each in found.get("channels") or []], remind_after)
+        problems.append(f"{path}: remind_after must be a whole number of runs, 1 or more.")
+        remind_after = _REMIND_AFTER
+    channels = []
+    for number, each in enumerate(declared, start=1):
+        try:
+            channels.append(_channel(path, number, each))
+        except Fault as fault:
+            problems.append(str(fault))
+    return Config(channels, remind_after, problems)
 
 
-def _channel(path: Path, declared: Any) -> Channel:
+def _channel(path: Path, number: int, declared: Any) -> Channel:
     kinds = ", ".join(CHANNELS)
-    if not isinstance(declared, dict) or declared.get("type") not in CHANNELS:
-        raise Fault(f"{path}: a channel needs a type, one of {kinds}; {declared} has none.", MISUSED)
+    if not isinstance(declared, dict) or str(declared.get("type")) not in CHANNELS:
+        # Not what it holds instead, which may be a secret.
+        raise Fault(f"{path}: a channel needs a type, one of {kinds}; number {number} has none.", MISUSED)
     kind = CHANNELS[declared["type"]]
     given = {name: _filled(path, value) for name, value in declared.items() if name != "type"}
     known = kind.__dataclass_fields__

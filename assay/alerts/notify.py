@@ -22,8 +22,8 @@ def notify(ledger: Path, run_id: str) -> list[str]:
     try:
         config = read_config()
         if not config.channels:
-            return []
+            return config.problems
         alerts = find_alerts(ledger, run_id, remind_after=config.remind_after)
     except (Fault, duckdb.Error, OSError) as error:
         return [f"No alerts could be sent: {error}"]
-    return send_all(alerts, config.channels) if alerts else []
+    return config.problems + (send_all(alerts, config.channels) if alerts else [])

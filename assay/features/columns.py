@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import duckdb
 
+from assay.features.project import Project
 from assay.features.views import VALIDITY
 from assay.features.warehouse import opened
 from assay.runs.fault import Fault, known_fault
@@ -45,28 +47,38 @@ class Column:
     is_total: bool
 
 
-def columns_of(sql: str, warehouse: Path, model: str) -> list[Column]:
-    """Return the columns of a query, in their order.
+def columns_of(project: Project, model: str) -> list[Column]:
+    """Return the columns of a model, in their order.
+
+    Types are those of what it reads: as it is built or, where a part of it is not, as it is without a row.
 
     Raises:
-        Fault: the query cannot be understood, since what it reads is not built, or is no history.
+        Fault: the model cannot be compiled, or DuckDB does not understand it.
     """
-    with opened(warehouse) as connection:
-        try:
-            described = connection.execute(f"describe {sql}").fetchall()
-        except duckdb.Error as error:
-            raise known_fault(error) or Fault(
-                f"The columns of {model} cannot be told: {error}\n"
-                f"Build what it reads first: assay build --select +{model} --exclude {model} (or dbt build)."
-            ) from error
-    columns = [Column(name, _plain(kind), is_total(name)) for name, kind, *_ in described]
-    missing = {"valid_from", "valid_to", "updated_at"} - {column.name for column in columns}
-    if missing:
-        raise Fault(
-            f"{model} is no history: it has no column {', '.join(sorted(missing))}. Feature views are "
-            "made by windowed_history, change_history or snapshot_history."
-        )
-    return columns
+    sql = project.compiled(model)
+    described = _described(sql, project.warehouse)
+    if isinstance(described, Exception):
+        with TemporaryDirectory() as folder:
+            described = _described(sql, project.build_empty(model, Path(folder)))
+    if isinstance(described, Exception):
+        raise known_fault(described) or Fault(
+            f"The columns of {model} cannot be told: {described}"
+        ) from described
+    return [Column(name, _plain(kind), is_total(name)) for name, kind, *_ in described]
+
+
+def _described(sql: str, warehouse: Path) -> list[tuple[str, ...]] | Fault | duckdb.Error:
+    """Return the columns of a query and their types, or why they cannot be told."""
+    try:
+        with opened(warehouse) as connection:
+            return connection.execute(f"describe {sql}").fetchall()
+    except (Fault, duckdb.Error) as error:
+        return error
+
+
+def is_history(columns: Sequence[Column]) -> bool:
+    """Tell whether a model is a history, as feature views are."""
+    return set(VALIDITY[:3]) <= {column.name for column in columns}
 
 
 def _plain(data_type: str) -> str:

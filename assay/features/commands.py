@@ -41,22 +41,24 @@ def describe(view: View) -> None:
 
 @app.command("yaml")
 def print_yaml(
-    view: View,
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Name of the model.")],
     write: Annotated[
         bool, typer.Option("--write", help="Put it into the folder's YAML file, in place of what is there.")
     ] = False,
 ) -> None:
-    """Print the complete YAML entry of a feature view, written from its SQL.
+    """Print the complete YAML entry of a model, written from its SQL; nothing needs to be built for that.
 
-    Types are asked of the warehouse, descriptions made from the columns' names. What stands in the YAML
-    already, descriptions and `feature_view` included, stays as it is; columns that are gone go.
+    A history becomes a feature view; tables, labels and training sets are described as what they are. Types
+    are those of what it reads, descriptions made from the columns' names. What stands in the YAML already,
+    descriptions and `feature_view` included, stays as it is; columns that are gone go.
     """
     with faults_as_messages():
         from assay.features.generate import generate
         from assay.features.project import Project
+        from assay.report.words import counted
 
-        written = generate(Project(unfinished=True), view)
+        written = generate(Project(unfinished=True), model)
         if write:
-            typer.echo(f"{written.save()}: {written.columns} columns of {view}")
+            typer.echo(f"{written.save()}: {counted(written.columns, 'column')} of {model}")
         else:
             typer.echo(written.entry, nl=False)

@@ -1,4 +1,4 @@
-"""The YAML entry of a feature view: what a person wrote stays to the letter, the rest is filled in."""
+"""The YAML entry of a model: what a person wrote stays to the letter, the rest is filled in."""
 
 from __future__ import annotations
 
@@ -20,10 +20,14 @@ _KNOWN_WHEN_WRITTEN = VALIDITY[:3]
 
 @dataclass(frozen=True)
 class View:
-    """What is known of a view: `package` is the prefix that Assay's own tests need, empty within Assay."""
+    """What is known of a model: `package` is the prefix that Assay's own tests need, empty within Assay.
+
+    One that is no history is no feature view, but a table, a label or a training set.
+    """
 
     name: str
     columns: Sequence[Column]
+    is_history: bool
     package: str
     describe: Callable[[str], str]
 
@@ -68,13 +72,26 @@ def find_entry(text: str, model: str) -> Entry:
 
 
 def complete_entry(entry: Entry, view: View) -> str:
-    """Return the text of an entry with all its columns, keys, tests and constraints."""
+    """Return the text of an entry with all its columns and, of a history, keys, tests and constraints."""
     declared = entry.declared
     config = declared.get("config") or {}
-    feature_view = (config.get("meta") or {}).get("feature_view") or _proposed(view)
-    keys = feature_view["keys"]
     indent = entry.indent + _INDENT
     parts = dict(entry.parts) or {"name": f"{' ' * entry.indent}- name: {view.name}\n"}
+    keys = _complete_view(parts, declared, config, view, indent) if view.is_history else []
+    if "description" not in declared and not view.is_history:
+        words = view.name.partition("_")[2].replace("_", " ") or view.name
+        parts["description"] = f"{' ' * indent}description: {' '.join(words.split()).capitalize()}.\n"
+    columns = parts.pop("columns", "")
+    parts["columns"] = _columns(columns, view, keys, indent)
+    return "".join(parts.values())
+
+
+def _complete_view(
+    parts: dict[str, str], declared: dict[str, Any], config: dict[str, Any], view: View, indent: int
+) -> list[str]:
+    """Complete what the entry of a feature view has beside its columns, and return the view's keys."""
+    feature_view = (config.get("meta") or {}).get("feature_view") or _proposed(view)
+    keys: list[str] = feature_view["keys"]
     if "description" not in declared:
         features = f"Features of {' and '.join(feature_view['entity'].split('_'))}"
         parts["description"] = _dump({"description": f"{features}: {view.name.split('__')[-1]}."}, indent)
@@ -84,9 +101,7 @@ def complete_entry(entry: Entry, view: View) -> str:
     tests = declared.get("data_tests") or []
     if not any(str(name).endswith("ranges_do_not_overlap") for test in tests for name in test):
         parts["data_tests"] = _dump({"data_tests": [*tests, _ranges_test(view, keys)]}, indent)
-    columns = parts.pop("columns", "")
-    parts["columns"] = _columns(columns, view, keys, indent)
-    return "".join(parts.values())
+    return keys
 
 
 def _proposed(view: View) -> dict[str, Any]:
@@ -130,8 +145,9 @@ def _columns(text: str, view: View, keys: list[str], indent: int) -> str:
         if needs_quotes(column.name):
             # dbt makes SQL of the name as it is.
             new["quote"] = True
-        always = column.name in (*keys, *_KNOWN_WHEN_WRITTEN)
-        if (always and not old.get("constraints")) or (not old and column.is_total):
+        always = view.is_history and column.name in (*keys, *_KNOWN_WHEN_WRITTEN)
+        is_total = view.is_history and column.is_total
+        if (always and not old.get("constraints")) or (not old and is_total):
             new["constraints"] = [{"type": "not_null"}]
         is_as_written = {**old, "data_type": _type(old.get("data_type"))} == {
             **new,

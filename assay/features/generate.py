@@ -1,4 +1,4 @@
-"""Write the YAML entry of a feature view: from its SQL, the warehouse, and the entry there is."""
+"""Write the YAML entry of a model: from its SQL, the warehouse, and the entry there is."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assay.features.columns import columns_of, description_of
+from assay.features.columns import columns_of, description_of, is_history
 from assay.features.entry import Entry, View, complete_entry, find_entry
 from assay.features.project import Project
-from assay.features.views import feature_views
-from assay.runs.fault import MISUSED, Fault
+from assay.features.views import VALIDITY
+from assay.runs.fault import MISUSED, Fault, unknown
 
 _ASSAY = "assay"
 
@@ -39,15 +39,23 @@ def generate(project: Project, name: str) -> Generated:
     """Make the YAML entry of a model of the project in the current folder.
 
     Raises:
-        Fault: it is none, or no history, or what it reads is not built.
+        Fault: it is none, or its columns cannot be told.
     """
     model = _model(name, project)
     file = _yaml_file(model)
     place = find_entry(_read(file), name)
-    columns = columns_of(project.compiled(name), project.warehouse, name)
+    columns = columns_of(project, name)
+    has_history = is_history(columns)
+    if not has_history and (model.config.materialized == "history" or model.config.meta.get("feature_view")):
+        missing = ", ".join(sorted(set(VALIDITY[:3]) - {column.name for column in columns}))
+        raise Fault(
+            f"{name} is no history: it has no column {missing}. Feature views are "
+            "made by windowed_history, change_history or snapshot_history."
+        )
     view = View(
         name=name,
         columns=columns,
+        is_history=has_history,
         package="" if project.name == _ASSAY else f"{_ASSAY}.",
         describe=lambda column: _description(column, model, project),
     )
@@ -57,8 +65,7 @@ def generate(project: Project, name: str) -> Generated:
 def _model(name: str, project: Project) -> Any:
     models = {model.name: model for model in project.models}
     if name not in models:
-        views = ", ".join(view.name for view in feature_views(project)) or "none"
-        raise Fault(f"{name} is no model of this project; its feature views are {views}.", MISUSED)
+        raise Fault(unknown(f"There is no model {name} in this project", name, models), MISUSED)
     model = models[name]
     if model.package_name != project.name:
         raise Fault(

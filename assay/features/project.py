@@ -13,7 +13,8 @@ from dbt.adapters.factory import FACTORY, reset_adapters
 from dbt.cli.main import dbtRunner
 from dbt.parser.schemas import ModelPatchParser
 
-from assay.runs.failures import plain_message
+from assay.runs.dbt_run import Unwatched, run_dbt
+from assay.runs.failures import judge, plain_message
 from assay.runs.fault import Fault, known_fault
 from assay.runs.places import require_project
 
@@ -95,6 +96,50 @@ class Project:
         """Names of the doc blocks that a description may refer to."""
         return {doc.name for doc in self._manifest.docs.values()}
 
+    def build_empty(self, model: str, folder: Path) -> Path:
+        """Build all that a model reads, without a row, in a warehouse of its own; return its file.
+
+        Contracts are not enforced: models may be among them whose YAML is not written yet.
+
+        Args:
+            model: which is not built itself.
+            folder: a new one.
+
+        Raises:
+            Fault: dbt cannot build it.
+        """
+        for node in self.models:
+            node.config.contract.enforced = node.contract.enforced = False
+        warehouse, landing = folder / self.warehouse.name, folder / "landing"
+        landing.mkdir()
+        outcome = run_dbt(
+            [
+                *(
+                    "build",
+                    "--select",
+                    f"+{model}",
+                    "--exclude",
+                    model,
+                    "--target-path",
+                    str(folder / "target"),
+                ),
+                *("--exclude-resource-type", "test", "unit_test"),
+            ],
+            warehouse=warehouse,
+            on_start=lambda run_id: None,
+            watcher=Unwatched(),
+            landing=landing,
+            manifest=self._manifest,
+        )
+        failed = [str(failure) + f": {failure.message}" for failure in judge(outcome.results).failures]
+        if outcome.exception or failed:
+            error = outcome.exception or "\n".join(failed)
+            raise known_fault(error) or Fault(
+                f"The columns of {model} cannot be told, since what it reads cannot be built: "
+                f"{plain_message(str(error))}"
+            )
+        return warehouse
+
     def compiled(self, model: str) -> str:
         """Return the SQL that builds a model from nothing.
 
@@ -136,6 +181,6 @@ def _dbt(*arguments: str, manifest: Any = None) -> Any:
         failed = [each.message for each in getattr(result.result, "results", []) if each.message]
         error = result.exception or "\n".join(failed)
         raise known_fault(error) or Fault(
-            f"dbt could not {arguments[0]} the project: {plain_message(str(error))}"
+            f"dbt could not {arguments[0]} the project: {plain_message(str(error), with_place=True)}"
         )
     return result.result

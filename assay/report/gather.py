@@ -19,7 +19,7 @@ from assay.report.sections.drift import drift_section
 from assay.report.sections.freshness import freshness_section
 from assay.report.sections.landing import landing_section
 from assay.report.sections.quality import quality_section
-from assay.report.sections.runs import IN_PART, runs_section
+from assay.report.sections.runs import runs_section
 from assay.report.sections.training import retraining_section, versions_section
 from assay.report.sections.volume import volume_section
 from assay.report.summary import Summary, summarize
@@ -87,7 +87,7 @@ def gather(places: Places, *, with_rows: bool) -> Page:
     history = [run for run in everything if run.warehouse == str(places.warehouse)]
     if not history:
         raise Fault(f"No build of {places.warehouse} is recorded in {places.ledger}. To build: assay build")
-    statuses = [(run, _ended(run, status_of(run, holder))) for run in history]
+    statuses = [(run, status_of(run, holder)) for run in history]
     run, status = next((each for each in statuses if each[0].ended_at), statuses[0])
     nodes = nodes_of(places.ledger, run.run_id)
     before = success_before(history, run)
@@ -140,10 +140,6 @@ def _first(needs: Sequence[Need]) -> list[Need]:
     ordered = sorted(needs, key=lambda need: need.tone != "bad")
     shown, rest = ordered[:_NEEDS_A_SECTION], ordered[_NEEDS_A_SECTION:]
     return [*shown, Need(rest[0].tone, f"{len(rest):,} more.")] if rest else shown
-
-
-def _ended(run: Run, status: str) -> str:
-    return IN_PART if status == "published" and run.status == "failed" else status
 
 
 def _account(places: Places, run: Run) -> Account:

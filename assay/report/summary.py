@@ -44,6 +44,8 @@ def summarize(
     """
     last = next((other for other in history if other.published_path == str(published)), None)
     tone, headline, readers = _verdict(run, status, last, published, len(needs), held_back)
+    if tone == "good" and not account.landed:
+        tone, headline = "watch", "Gold is published and empty: no file has landed."
     return Summary(tone, headline, readers, _figures(run, last, account))
 
 

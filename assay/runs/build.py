@@ -16,9 +16,12 @@ from assay.alerts.notify import notify
 from assay.landing.discover import LandingFolderMissing, discover
 from assay.landing.progress import listening
 from assay.lineage.tell import tell_lineage
+from assay.manifest.graph import Manifest
 from assay.online.published import CATALOG
 from assay.online.stores.open import open_store, store_url
 from assay.online.sync import Synced, sync
+from assay.pii.personal import Personal
+from assay.report.words import counted
 from assay.runs import ledger
 from assay.runs.account import Account, read_account
 from assay.runs.code_version import code_version
@@ -90,6 +93,8 @@ def build(options: Options, display: Display) -> Report:
     Raises:
         Fault: the build could not be done, or was interrupted; a run that had begun is recorded as failed.
     """
+    if options.select is not None and not options.select.strip():
+        raise Fault("--select is empty: name what to build, or leave it out to build everything.", MISUSED)
     places = find_places(options.as_of)
     if hand_over_leftovers(places.landing):
         display.say(
@@ -166,8 +171,10 @@ def _recorded_build(options: Options, places: Places, display: Display) -> Repor
                 watcher=display,
             )
         if outcome.results:
-            owner_of = owners(_target_path(options) / "manifest.json")
-            nodes = node_results(outcome.results, places.warehouse, owner_of)
+            manifest = _target_path(options) / "manifest.json"
+            owner_of = owners(manifest)
+            personal = Personal.of(Manifest.read(manifest))
+            nodes = node_results(outcome.results, places.warehouse, owner_of, personal)
         report = _conclude(options, places, run, outcome, nodes)
         if report.products.product_of:
             kept = contract_states(outcome.results, report.products, owner_of, nodes)
@@ -236,7 +243,9 @@ def _conclude(
     report.failed = bool(verdict.failures)
     if options.strict and account.troubled:
         report.failed = True
-        report.withheld = f"{account.files_not_loaded} files are not loaded, and --strict was given"
+        verb = "is" if account.files_not_loaded == 1 else "are"
+        files = counted(account.files_not_loaded, "file")
+        report.withheld = f"{files} {verb} not loaded, and --strict was given"
     elif options.select:
         report.withheld = (
             "--select builds a part, which may leave gold half-checked; build without it to publish"
@@ -253,11 +262,13 @@ def _conclude(
     run.message = report.withheld
     if run.message is None and verdict.failures:
         stopped = report.products.stopped
-        run.message = f"{len(verdict.failures)} of {verdict.nodes_run} nodes failed; not published: " + (
-            ", ".join(sorted(stopped)) if stopped else "nothing of gold"
+        run.message = (
+            f"{len(verdict.failures)} of {counted(verdict.nodes_run, 'node')} failed; not published: "
+            + (", ".join(sorted(stopped)) if stopped else "nothing of gold")
         )
     elif run.message is None and account.troubled:
-        run.message = f"{account.files_not_loaded} landed files could not be loaded: " + ", ".join(
+        files = counted(account.files_not_loaded, "landed file")
+        run.message = f"{files} could not be loaded: " + ", ".join(
             each.named for each in account.troubled[:_FILES_NAMED]
         )
     return report
@@ -279,7 +290,7 @@ def _publish(places: Places, run: Run, outcome: DbtOutcome, report: Report) -> N
     if report.publication is None:
         failures = len(report.verdict.failures)
         report.withheld = (
-            f"{failures} of {report.verdict.nodes_run} nodes failed"
+            f"{failures} of {counted(report.verdict.nodes_run, 'node')} failed"
             if failures
             else "no model is in schema gold"
         )
@@ -298,7 +309,9 @@ def _raise_if_impossible(outcome: DbtOutcome) -> None:
             "run python -m assay.setup_packages (or dbt deps), then build again.",
             MISUSED,
         ) from error
-    raise known_fault(error) or Fault(f"dbt could not run: {plain_message(str(error))}", FAILED) from error
+    raise known_fault(error) or Fault(
+        f"dbt could not run: {plain_message(str(error), with_place=True)}", FAILED
+    ) from error
 
 
 def _selected(options: Options, places: Places, display: Display) -> list[str]:

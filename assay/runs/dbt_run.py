@@ -41,6 +41,22 @@ class Watcher(Protocol):
         """Dbt has said something, of these and of everything else."""
 
 
+class Unwatched:
+    """Tells nobody."""
+
+    def planned(self, nodes: int) -> None:
+        """Do nothing."""
+
+    def started(self, node: str) -> None:
+        """Do nothing."""
+
+    def ended(self, node: str) -> None:
+        """Do nothing."""
+
+    def heard(self, event: Any) -> None:
+        """Do nothing."""
+
+
 @dataclass
 class DbtOutcome:
     """How a dbt command ended.
@@ -63,6 +79,7 @@ def run_dbt(
     on_start: Callable[[str], None],
     watcher: Watcher,
     landing: Path | None = None,
+    manifest: Any = None,
 ) -> DbtOutcome:
     """Run a dbt command in the project of the current folder, without a word on the console.
 
@@ -74,6 +91,7 @@ def run_dbt(
         on_start: told dbt's invocation id before anything else happens; what it raises stops the run.
         watcher: told of every node.
         landing: the folder that files are loaded from, None for the project's own.
+        manifest: of the project, where it is not to be parsed anew.
     """
     events = DbtEvents(on_start, watcher)
     started = time.monotonic()
@@ -81,7 +99,7 @@ def run_dbt(
     with _environment(places):
         try:
             with _interrupts_noted() as interrupts:
-                result = dbtRunner(callbacks=[events]).invoke([*_QUIET, *arguments])
+                result = dbtRunner(manifest=manifest, callbacks=[events]).invoke([*_QUIET, *arguments])
         finally:
             _release_warehouse()
     return DbtOutcome(

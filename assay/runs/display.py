@@ -16,6 +16,8 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from assay.report.words import counted
+
 _SECONDS_BETWEEN_LINES = 15.0
 _NAMES_SHOWN = 2
 
@@ -127,7 +129,7 @@ class _Lines:
     def planned(self, nodes: int) -> None:
         self._nodes = nodes
         self._next_line_at = time.monotonic() + _SECONDS_BETWEEN_LINES
-        self.say(f"dbt runs {nodes} nodes")
+        self.say(f"dbt runs {counted(nodes, 'node')}")
 
     def started(self, node: str) -> None:
         pass
@@ -136,7 +138,7 @@ class _Lines:
         self._done += 1
         if time.monotonic() >= self._next_line_at:
             self._next_line_at = time.monotonic() + _SECONDS_BETWEEN_LINES
-            self.say(f"{self._done} of {self._nodes} nodes done, last {node}")
+            self.say(f"{self._done} of {counted(self._nodes, 'node')} done, last {node}")
 
     def heard(self, event: Any) -> None:
         pass

@@ -14,6 +14,11 @@ FAILED = ("error", "fail", "runtime error", "partial success")
 TESTS = ("test", "unit_test")
 _LINES_OF_MESSAGE = 15
 _NOT_TOLD = ("compiled code at ", "> in macro ", "> called by ")
+# What dbt says of a model under contract that its YAML does not describe.
+_UNDESCRIBED = re.compile(
+    r"Contract enforcement failed for: \(.*?(\w+)\.sql\)\s+Constraints must be defined in a `yml`"
+    r"|Error in model (\w+) .*\s+This model has an enforced contract, and its 'columns' specification"
+)
 _OUT_OF_SYNC = "target schemas on this incremental model are out of sync"
 
 
@@ -78,18 +83,27 @@ def judge(results: Iterable[Any], messages: Mapping[str, str | None] | None = No
     )
 
 
-def plain_message(message: str) -> str:
-    """Return what a message of dbt says, without the headings and tracebacks around it."""
+def plain_message(message: str, *, with_place: bool = False) -> str:
+    """Return what a message of dbt says, without the headings and tracebacks around it.
+
+    Args:
+        message: dbt's.
+        with_place: whether to say which node of which file it is about, where nothing else does.
+    """
     if _OUT_OF_SYNC in message:
         return "The model's columns are not those of its table: assay build --full-refresh builds it anew."
+    if found := _UNDESCRIBED.search(message):
+        name = found[1] or found[2]
+        return f"The YAML of {name} lacks its columns. To write them: assay features yaml {name} --write"
     if "Traceback (most recent call last)" in message:
         # A Python model's: the last line that is not indented is the exception.
         last = [line.strip() for line in message.splitlines() if line.strip()][-1]
         return re.sub(r"^[\w.]+(?:Error|Exception|Missing): ", "", last)
     lines = [line.strip() for line in message.splitlines() if line.strip()]
     lines = [line for line in lines if not line.startswith(_NOT_TOLD)]
-    if len(lines) > 1 and re.match(r"\w+ Error( in \w+ .*)?$", lines[0]):
-        lines = lines[1:]
+    if len(lines) > 1 and (heading := re.match(r"\w+ Error(?: in (\w+ .*))?$", lines[0])):
+        place = [f"{heading[1]}:"] if with_place and heading[1] else []
+        lines = [*place, *lines[1:]]
     if len(lines) > _LINES_OF_MESSAGE:
         lines = [*lines[:_LINES_OF_MESSAGE], "... (the rest is in logs/dbt.log)"]
     return "\n".join(lines)

@@ -27,6 +27,8 @@ _NO_ROOM_MESSAGES = (
 _NO_SPILL_MESSAGES = ("max_temp_directory_size", "failed to offload data block")
 # So many names are all told.
 _FEW = 8
+_DAMAGED = "Corrupt database file"
+_IS_A_FOLDER = "Is a directory"
 _NOT_DUCKDB = "not a valid DuckDB database file"
 
 
@@ -75,6 +77,13 @@ def known_fault(error: BaseException | str) -> Fault | None:
     if any(message in text for message in _NO_ROOM_MESSAGES):
         named = _FILE.search(text)
         return _no_room(named.group(1) if named else None)
+    if _DAMAGED in text:
+        return Fault(
+            "A file of DuckDB beside the warehouse, or the warehouse itself, is damaged: "
+            f"{text.splitlines()[0]}\nMove it away; the next build writes a new one from what has landed."
+        )
+    if _IS_A_FOLDER in text and (named := _FILE.search(text)):
+        return Fault(f"{named.group(1)} is a folder, not a file of DuckDB: move it away.")
     if _NOT_DUCKDB in text:
         named = _FILE.search(text)
         return Fault(

@@ -46,8 +46,8 @@ def _told(row: Row, arguments: Mapping[str, Any]) -> str:
         )
     of = "".join(f"{name} is {_value(row[column])}: " for column, name in _groups(row, arguments))
     if "compare_expression" in row:
-        expected = _value(row["compare_expression"] or 0)
-        return f"{of}{_value(row[_CLAIM] or 0)} rows, where the other table asks for {expected}"
+        found, expected = (row[name] or 0 for name in (_CLAIM, "compare_expression"))
+        return f"{of}{counted(found, 'row')}, where the other table asks for {_value(expected)}"
     return of + ", ".join(f"{name} is {_value(row[name])}" for name in _tested(row, arguments))
 
 

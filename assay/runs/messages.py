@@ -14,11 +14,14 @@ from assay.runs.fault import Fault, known_fault
 
 @contextmanager
 def faults_as_messages(tell: Callable[[Fault], None] | None = None) -> Iterator[None]:
-    """Print a fault that ends the block, or `tell` of it, and exit."""
+    """Print a fault that ends the block, or `tell` of it, and exit; so for other errors that are known."""
     try:
         with _refusals_of_the_disk():
             yield
-    except Fault as fault:
+    except Exception as error:
+        fault = known_fault(error)
+        if fault is None:
+            raise
         if tell:
             tell(fault)
         else:

@@ -10,6 +10,7 @@ from typing import Any
 
 import duckdb
 
+from assay.pii.personal import Personal
 from assay.runs.failing_rows import failing_rows
 from assay.runs.failures import FAILED, TESTS, guarded, message_of
 from assay.sql import quoted
@@ -48,13 +49,16 @@ class NodeResult:
         return self.status in (*FAILED, "warn")
 
 
-def node_results(results: Iterable[Any], warehouse: Path, owner_of: dict[str, str]) -> list[NodeResult]:
+def node_results(
+    results: Iterable[Any], warehouse: Path, owner_of: dict[str, str], personal: Personal
+) -> list[NodeResult]:
     """Return what became of the nodes, in the order in which they began.
 
     Args:
         results: of dbt's run, which has ended.
         warehouse: the file it wrote, which must be closed.
         owner_of: who answers for a node, by id.
+        personal: what no message may tell, for it may go to whom alerts go.
     """
     by_id = {result.node.unique_id: result for result in results if result.node.resource_type in _RUN}
     nodes = {unique_id: result.node for unique_id, result in by_id.items()}
@@ -66,12 +70,13 @@ def node_results(results: Iterable[Any], warehouse: Path, owner_of: dict[str, st
             is_test = node.resource_type in TESTS
             failed_rows = node.resource_type == "test" and status in _FAILED_TESTS
             sample = failing_rows(connection, node.compiled_code) if failed_rows else []
+            relation = guarded(node, nodes) if is_test else f"{node.schema}.{node.alias}"
             found.append(
                 NodeResult(
                     unique_id=unique_id,
                     name=node.name,
                     kind=str(node.resource_type).replace("_", " "),
-                    relation=guarded(node, nodes) if is_test else f"{node.schema}.{node.alias}",
+                    relation=relation,
                     status=status,
                     severity=str(node.config.severity).lower() if node.resource_type == "test" else None,
                     started_at=_started_at(result),
@@ -79,7 +84,9 @@ def node_results(results: Iterable[Any], warehouse: Path, owner_of: dict[str, st
                     table_rows=rows.get(unique_id),
                     failing_rows=result.failures if failed_rows else None,
                     owner=owner_of.get(getattr(node, "attached_node", None) or "", owner_of.get(unique_id)),
-                    message=message_of(result, sample) or None if status != "success" else None,
+                    message=message_of(result, personal.rows(sample, relation)) or None
+                    if status != "success"
+                    else None,
                     sample=sample,
                 )
             )

@@ -13,6 +13,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from assay.report.words import counted
 from assay.runs.account import Account, CheckedTable, LandedTable, Rejects
 from assay.runs.failures import Failure
 from assay.runs.places import DEFAULT_WAREHOUSE
@@ -54,22 +55,23 @@ def print_report(report: Report, console: Console) -> None:
     for failure in verdict.failures:
         _print_failure("FAILED", failure, console)
     console.print()
-    skipped = f", {verdict.nodes_skipped} nodes skipped" if verdict.nodes_skipped else ""
+    skipped = f", {counted(verdict.nodes_skipped, 'node')} skipped" if verdict.nodes_skipped else ""
     line(console, f"Tests      {verdict.tests_passed} passed, {verdict.tests_failed} failed{skipped}")
     line(console, f"Time       {timing(run.dbt_seconds, run.duckdb_seconds)}")
     if report.publication:
-        tables, rows = report.publication.tables, report.publication.rows
-        line(console, f"Published  {report.publication.path}: {tables} tables, {rows:,} rows")
+        tables = counted(report.publication.tables, "table")
+        rows = counted(report.publication.rows, "row")
+        line(console, f"Published  {report.publication.path}: {tables}, {rows}")
         for product, why in sorted(report.products.stopped.items()):
             line(console, f"Held back  {product}: {why}; readers keep its tables as they were")
     else:
         kept = f"; {report.places.published} stays as it was" if report.places.published.exists() else ""
         line(console, f"Published  nothing: {report.withheld}{kept}")
     if report.online is not None:
-        entities = sum(view.entities for view in report.online)
+        entities = counted(sum(view.entities for view in report.online), "entity", "entities")
         written = sum(view.written for view in report.online)
         views = len(report.online)
-        line(console, f"Online     {entities:,} entities, {written:,} new or changed; feature views: {views}")
+        line(console, f"Online     {entities}, {written:,} new or changed; feature views: {views}")
     console.print()
     line(console, "Next")
     for command in _next_commands(report):
@@ -143,7 +145,7 @@ def _print_files(account: Account, console: Console) -> None:
         console.print()
         line(console, "Files that differ from what is declared (to take that: assay schema accept TABLE):")
         for each in changes:
-            since = f"in {each.file_count:,} files since {each.first_landed_at:%Y-%m-%d}"
+            since = f"in {counted(each.file_count, 'file')} since {each.first_landed_at:%Y-%m-%d}"
             line(console, f"  {each.table}: a file {each.change} ({since}; {each.handled})")
 
 
@@ -158,7 +160,8 @@ def _print_failure(heading: str, failure: Failure, console: Console) -> None:
     for text in failure.message.splitlines():
         line(console, f"    {text}")
     if failure.skipped:
-        line(console, f"    {failure.skipped} nodes were skipped because of it")
+        verb = "was" if failure.skipped == 1 else "were"
+        line(console, f"    {counted(failure.skipped, 'node')} {verb} skipped because of it")
 
 
 def timing(dbt_seconds: float | None, duckdb_seconds: float | None) -> str:

@@ -13,6 +13,7 @@ import duckdb
 from assay.report.words import counted, listed
 from assay.runs.dbt_run import ask_dbt
 from assay.runs.failures import ancestors, parents
+from assay.runs.fault import MISUSED, Fault
 
 _BUILT = ("model", "seed", "snapshot")
 
@@ -55,16 +56,23 @@ def find_selection(select: str, options: Sequence[str], warehouse: Path) -> Sele
         select: in dbt's selection syntax.
         options: of dbt that say what the project is: variables and the target folder.
         warehouse: the file that is built, which may be missing.
+
+    Raises:
+        Fault: a part of the selection matches nothing.
     """
     parsed = ask_dbt(["parse", *options], warehouse)
     if not parsed.success:
         return None
     manifest = parsed.result
-    listing = ["ls", "--select", select, "--indirect-selection", "buildable", "--output", "json"]
-    found = ask_dbt([*listing, "--output-keys", "unique_id", *options], warehouse, manifest)
-    if not found.success:
-        return None
-    asked = {json.loads(line)["unique_id"] for line in found.result}
+    asked: set[str] = set()
+    for part in select.split():
+        listing = ["ls", "--select", part, "--indirect-selection", "buildable", "--output", "json"]
+        found = ask_dbt([*listing, "--output-keys", "unique_id", *options], warehouse, manifest)
+        if not found.success:
+            return None
+        if not found.result:
+            raise Fault(f"--select {part} matches nothing in this project.", MISUSED)
+        asked |= {json.loads(line)["unique_id"] for line in found.result}
     nodes: dict[str, Any] = manifest.nodes
     there = _relations(warehouse)
     added = [

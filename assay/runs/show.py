@@ -60,7 +60,7 @@ def print_run(places: Places, run_id: str, console: Console) -> None:
         console,
         f"Started {run.started_at:%Y-%m-%d %H:%M:%S}{ended} UTC, code {run.code_version or 'unknown'}",
     )
-    line(console, f"Landed {run.files_loaded:,} files, {run.rows_landed:,} rows")
+    line(console, f"Landed {counted(run.files_loaded, 'file')}, {counted(run.rows_landed, 'row')}")
     line(console, f"Tests {run.tests_passed:,} passed, {run.tests_failed:,} failed")
     line(console, timing(run.dbt_seconds, run.duckdb_seconds))
     if run.message:

@@ -8,11 +8,15 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from assay.report.words import counted
 from assay.runs.account import CheckedTable, LandedTable
 from assay.runs.ledger import Run, all_runs
 from assay.runs.lock import Holder, current_holder
 from assay.runs.places import Places
 from assay.runs.report import landed_table, line, table_titled, timing
+
+# How a build ended that published the products nothing failed of.
+IN_PART = "published in part"
 
 _RUNS_SHOWN = 10
 
@@ -75,7 +79,9 @@ def runs_table(
 def status_of(run: Run, holder: Holder | None) -> str:
     """A run that says it is running but does not hold the lock was killed."""
     if run.status != "running":
-        return "published" if run.published_at else run.status
+        if run.published_at is None:
+            return run.status
+        return "published" if run.status == "succeeded" else IN_PART
     is_its_own = holder is not None and holder.started_at.replace(tzinfo=None) <= run.started_at
     return "running" if is_its_own else "killed"
 
@@ -98,10 +104,10 @@ def _print_published(places: Places, history: list[Run], console: Console) -> No
     if run is None or run.published_at is None:
         line(console, "Nothing is published yet.")
         return
+    size = f"{counted(run.published_tables or 0, 'table')}, {counted(run.published_rows or 0, 'row')}"
     line(
         console,
-        f"Published  {run.published_path} at {_time(run.published_at)} UTC: {run.published_tables} tables, "
-        f"{run.published_rows or 0:,} rows, by run {run.run_id}",
+        f"Published  {run.published_path} at {_time(run.published_at)} UTC: {size}, by run {run.run_id}",
     )
     if not places.published.exists():
         line(console, "           That file is gone; the next build writes it anew.")

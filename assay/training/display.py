@@ -10,6 +10,7 @@ from rich.console import Console
 
 from assay.leakage.report import print_checks
 from assay.pii.personal import read_personal
+from assay.report.words import counted
 from assay.runs.report import line, table_titled
 from assay.training.diff import Difference
 from assay.training.export import Shard
@@ -47,7 +48,7 @@ def print_list(versions: Sequence[Version], known: Iterable[str], console: Conso
 def print_version(version: Version, console: Console) -> None:
     """Print everything a person should know of a version."""
     manifest = version.manifest
-    table = table_titled(f"{manifest.version}: {manifest.rows:,} rows")
+    table = table_titled(f"{manifest.version}: {counted(manifest.rows, 'row')}")
     views = {feature.column: feature.view for feature in manifest.features}
     for name in ("column", "type", "feature of", "description"):
         table.add_column(name, overflow="fold")
@@ -63,7 +64,7 @@ def print_version(version: Version, console: Console) -> None:
     )
     line(
         console,
-        f"Made from     {manifest.input_files:,} files, {manifest.input_rows:,} rows: "
+        f"Made from     {counted(manifest.input_files, 'file')}, {counted(manifest.input_rows, 'row')}: "
         f"{version.folder}/files.csv",
     )
     commit = manifest.code_version or "no git"

@@ -8,7 +8,10 @@
         {%- endif -%}
     {%- endfor -%}
     {%- if not found -%}
-        {%- do assay._refuse(name ~ ' is no feature view: there are ' ~ (known | sort | join(', ') or 'none')) -%}
+        {%- do assay._refuse(
+            name ~ ' is no feature view: there are ' ~ (known | sort | join(', ') or 'none')
+            ~ '. The YAML of a new one: assay features yaml ' ~ name ~ ' --write'
+        ) -%}
     {%- endif -%}
     {%- set declared = found[0].config.meta.feature_view -%}
     {%- set columns, described, pii = [], [], [] -%}

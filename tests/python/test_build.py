@@ -323,10 +323,18 @@ def test_an_unwritable_folder_is_told(project: SmallProject) -> None:
     assert "dbt_project.yml/warehouse.duckdb.lock cannot be written" in build.stderr
 
 
-def test_a_selection_of_nothing_is_refused(project: SmallProject) -> None:
-    build = project.assay("build", "--select", "nonsense")
+@pytest.mark.parametrize(
+    ("select", "message"),
+    [
+        ("nonsense", "--select nonsense matches nothing"),
+        ("fct_lines nonsense", "--select nonsense matches nothing"),
+        (" ", "--select is empty"),
+    ],
+)
+def test_a_selection_of_nothing_is_refused(project: SmallProject, select: str, message: str) -> None:
+    build = project.assay("build", "--select", select)
     assert build.exit_code == 2
-    assert "--select nonsense matches nothing" in build.stderr
+    assert message in build.stderr
 
 
 def test_a_landing_table_that_names_no_table_of_its_own_is_refused(project: SmallProject) -> None:

@@ -378,11 +378,7 @@ def test_during_a_build_what_is_published_is_told(checkout: Checkout, tmp_path: 
             ("describe", "ftr_card__speed"),
             "is no feature view: there are ftr_card__categories, ftr_card__velocity",
         ),
-        (("yaml", "ftr_card__speed"), "its feature views are ftr_card__categories, ftr_card__velocity"),
-        (
-            ("yaml", "fct_orders"),
-            "fct_orders is no history: it has no column updated_at, valid_from, valid_to",
-        ),
+        (("yaml", "ftr_card__speed"), "did you mean ftr_card__categories, ftr_card__velocity"),
         (("yaml", "ftr_customer__affinity_scores"), "is a python model"),
     ],
 )
@@ -393,9 +389,22 @@ def test_what_is_no_view_is_refused(checkout: Checkout, arguments: tuple[str, st
     assert message in result.stderr
 
 
-def test_inputs_that_are_not_built_are_named(checkout: Checkout, tmp_path: Path) -> None:
-    checkout.warehouse = tmp_path / "assay.duckdb"
-    duckdb.connect(checkout.warehouse).close()
-    result = checkout.features("yaml", "ftr_card__velocity")
-    assert result.exit_code == 1
-    assert "assay build --select +ftr_card__velocity --exclude ftr_card__velocity" in result.stderr
+def test_the_yaml_of_a_model_is_written_before_anything_is_built(checkout: Checkout, tmp_path: Path) -> None:
+    fresh = Checkout(checkout.root, tmp_path / "fresh.duckdb")
+    (checkout.root / "models/gold/marts/fct_sums.sql").write_text(
+        "select customer_id, sum(line_amount) as total, max(available_at) as known_at "
+        "from {{ ref('fct_purchases') }} group by customer_id"
+    )
+    (checkout.root / "models/gold/training/lbl_sums.sql").write_text(
+        "select customer_id, known_at as prediction_at, total > 10 as outcome from {{ ref('fct_sums') }}"
+    )
+    entry = yaml.safe_load(fresh.printed("lbl_sums"))[0]
+    assert {column["name"]: column["data_type"] for column in entry["columns"]} == {
+        "customer_id": "varchar",
+        "prediction_at": "timestamp",
+        "outcome": "boolean",
+    }
+    assert "feature_view" not in str(entry)
+    velocity = yaml.safe_load(fresh.printed("ftr_card__velocity"))
+    assert velocity == yaml.safe_load(checkout.printed("ftr_card__velocity"))
+    assert not fresh.warehouse.exists()

@@ -12,9 +12,7 @@ from assay.report.words import change, counted, duration, listed, moment, number
 from assay.runs.ledger import Run
 from assay.runs.node_results import NodeResult
 from assay.runs.report import timing
-
-# How a build ended that published the products nothing failed of.
-IN_PART = "published in part"
+from assay.runs.status import IN_PART
 
 _RUNS_DRAWN = 30
 _RUNS_LISTED = 100
