@@ -74,10 +74,12 @@ def test_gold_is_fine_where_nothing_needs_a_person(tmp_path: Path) -> None:
 
 def test_what_broke_is_told_in_the_words_of_explain(built_broken: SmallProject) -> None:
     page = report(built_broken)
-    need = "Test quantities_are_plausible of gold.fct_lines.quantity failed, 30 rows."
-    assert f"broken {need} Owner: {HOSTILE}." in page.sections["needs"]
+    need = "Test quantities_are_plausible of gold.fct_lines.quantity failed, 30 rows: order_line_id is "
+    assert f"broken {need}" in page.sections["needs"]
+    assert f"allowed is at most 1000. Owner: {HOSTILE}." in page.sections["needs"]
     told = page.sections["broken"]
-    assert "Since this build Failing rows 30 It claims quantities are plausible." in told
+    assert "Since this build Failing rows 30 order_line_id is " in told
+    assert "allowed is at most 1000 It claims quantities are plausible." in told
     assert "What to do Have the rows mended at their source" in told
     assert "Declared in models/gold/_gold__models.yml" in told
     assert "3 of 30 rows" in told

@@ -13,11 +13,14 @@ from small_project import MOST_PIECES, SmallProject, make_small_project
 
 from assay.runs.dbt_run import DbtEvents
 from assay.runs.failing_rows import failing_rows
+from assay.runs.failures import plain_message
+from assay.runs.fault import known_fault
 from assay.runs.findings import finding
 from assay.runs.freshness import read_freshness
-from assay.runs.ledger import all_runs
+from assay.runs.ledger import Run, all_runs
 from assay.runs.metrics_file import write_metrics
 from assay.runs.node_ledger import nodes_of
+from assay.runs.status import status_of
 
 
 @pytest.fixture(scope="module")
@@ -323,3 +326,43 @@ def test_progress_counts_each_node_that_dbt_planned_once() -> None:
         "ended skipped",
         "ended after a hook that failed",
     ]
+
+
+def test_a_run_of_which_products_were_held_back_is_published_in_part() -> None:
+    at = datetime(2025, 6, 1)
+    run = Run("a", "w", at, "assay build", {}, status="failed", published_at=at)
+    assert status_of(run, None) == "published in part"
+    run.status = "succeeded"
+    assert status_of(run, None) == "published"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        ("IO Error: Corrupt database file: checksum 1 does not match stored checksum 2", "is damaged"),
+        ('IO Error: Could not read from file "/a/b.duckdb": Is a directory', "/a/b.duckdb is a folder"),
+    ],
+)
+def test_a_file_that_is_none_of_duckdb_is_told(error: str, said: str) -> None:
+    fault = known_fault(error)
+    assert fault is not None
+    assert said in str(fault)
+
+
+def test_what_dbt_says_keeps_its_place_where_nothing_else_names_it() -> None:
+    message = "Compilation Error in model fct_x (models/gold/fct_x.sql)\n  unexpected '}', expected ')'"
+    assert plain_message(message) == "unexpected '}', expected ')'"
+    assert plain_message(message, with_place=True).startswith("model fct_x (models/gold/fct_x.sql):\n")
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Contract enforcement failed for: (models/gold/lbl_x.sql)\n"
+        "Constraints must be defined in a `yml` schema configuration file like `schema.yml`.",
+        "Compilation Error in model lbl_x (models/gold/lbl_x.sql)\n"
+        "  This model has an enforced contract, and its 'columns' specification is missing",
+    ],
+)
+def test_a_model_without_yaml_says_how_to_write_it(message: str) -> None:
+    assert "assay features yaml lbl_x --write" in plain_message(message)

@@ -51,7 +51,8 @@ def broken_section(
     ]
     if recovered:
         blocks.append(Paragraph(f"Recovered since the build before: {listed(recovered, most=10)}."))
-    return Section(_lead(nodes, bad), blocks, [_need(node) for node in bad])
+    needs = [_need(node, with_figures=personal is not None) for node in bad]
+    return Section(_lead(nodes, bad), blocks, needs)
 
 
 def _lead(nodes: Sequence[NodeResult], bad: Sequence[NodeResult]) -> str:
@@ -70,9 +71,10 @@ def _lead(nodes: Sequence[NodeResult], bad: Sequence[NodeResult]) -> str:
     )
 
 
-def _need(node: NodeResult) -> Need:
+def _need(node: NodeResult, *, with_figures: bool) -> Need:
     said = f", {counted(node.failing_rows, 'row')}" if node.failing_rows else ""
-    if node.message:
+    # Figures of rows are rows, too.
+    if node.message and (with_figures or not node.failing_rows):
         said += f": {node.message.splitlines()[0].rstrip('.')}"
     about = f" of {node.relation}" if node.relation and node.relation != node.name else ""
     verb = "warns" if node.status == "warn" else "failed"
@@ -95,7 +97,7 @@ def _told(
         ("Since", Text("this build" if runs == 1 else f"{runs:,} builds")),
     ]
     if node.failing_rows:
-        facts.append(("Failing rows", Text(f"{node.failing_rows:,}", note=node.message or "")))
+        facts.append(("Failing rows", Text(f"{node.failing_rows:,}", note=(personal and node.message) or "")))
     if found:
         facts.append(("It claims", Text(f"{found.claim}.", note=found.description)))
         facts.append(("What to do", Text(found.remedy)))
