@@ -18,7 +18,6 @@ _LOCKED = re.compile(
 )
 _FILE = re.compile(r'file "([^"]+)"')
 _NO_ROOM = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
-_NOT_ALLOWED = {errno.EROFS, errno.EACCES, errno.EPERM}
 _NO_ROOM_MESSAGES = (
     "No space left on device",
     "File too large",
@@ -75,8 +74,6 @@ def known_fault(error: BaseException | str) -> Fault | None:
         )
     if isinstance(error, OSError) and error.errno in _NO_ROOM:
         return _no_room(str(error.filename) if error.filename else None)
-    if isinstance(error, OSError) and error.errno in _NOT_ALLOWED:
-        return Fault(f"{error.filename or 'A file'} cannot be opened or written: {error.strerror}.", MISUSED)
     if any(message in text for message in _NO_ROOM_MESSAGES):
         named = _FILE.search(text)
         return _no_room(named.group(1) if named else None)
