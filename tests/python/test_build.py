@@ -94,7 +94,7 @@ def test_a_failing_contract_stops_publishing_and_is_named(project: SmallProject)
     build = project.assay("build")
     assert build.exit_code == 1
     assert "FAILED: test quantities_are_plausible of gold.fct_lines.quantity: 2 failing rows" in build.stdout
-    assert "1 nodes were skipped because of it" in build.stdout
+    assert "1 node was skipped because of it" in build.stdout
     assert "data/published/gold.duckdb stays as it was" in build.stdout
     assert gold(project) == [(10, 4)]
     status, message = project.runs()[-1]
@@ -160,7 +160,7 @@ def test_new_columns_are_reported(project: SmallProject) -> None:
     path = project.land(4, 7)
     header, line = path.read_text().splitlines()
     path.write_text(f"{header},Channel\n{line},web\n")
-    told = "erp.order_lines: a file has Channel, which nobody declared (in 1 files since 2025-01-04; loaded)"
+    told = "erp.order_lines: a file has Channel, which nobody declared (in 1 file since 2025-01-04; loaded)"
     assert told in project.assay("build").stdout
 
 

@@ -104,7 +104,7 @@ def test_rows_with_a_new_column_wait_in_quarantine_until_it_is_accepted(project:
     set_mode(project, "discard_row")
     land(project, 5, line() + ",web", line() + ",", line("many") + ",web", header=WITH_CHANNEL)
     said = build(project)
-    assert "erp.order_lines: a file has Channel, which nobody declared (in 1 files since 2025-01-05; " in said
+    assert "erp.order_lines: a file has Channel, which nobody declared (in 1 file since 2025-01-05; " in said
     assert rejected(project) == [("50", ["schema_changed"]), ("52", ["schema_changed"])]
     assert is_conserved(project)
     [reason] = query(
