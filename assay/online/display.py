@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from assay.online.answer import ViewAnswer
-from assay.online.stores.store import Store
+from assay.online.stores.store import Catalog, Store
 from assay.online.sync import Progress as Told
 from assay.online.sync import Synced
 from assay.online.types import shown
@@ -54,7 +56,7 @@ def print_status(store: Store, console: Console) -> None:
     """Show what a store holds.
 
     Raises:
-        Fault: it holds nothing, or cannot be read.
+        Fault: it holds nothing, cannot be read, or has lost part of a view.
     """
     catalog = store.catalog()
     if not catalog:
@@ -77,19 +79,28 @@ def print_status(store: Store, console: Console) -> None:
     if known:
         age = timedelta(seconds=int((now() - max(known)).total_seconds()))
         console.print(f"What is known is {age} old." if age > timedelta() else "What is known is of now.")
+    asyncio.run(_require_whole(store, catalog))
+
+
+async def _require_whole(store: Store, catalog: Catalog) -> None:
+    try:
+        await store.read([])
+        await store.read([(name, []) for name in catalog])
+    finally:
+        await store.close()
 
 
 def print_answer(answer: ViewAnswer, key: Sequence[str], console: Console) -> None:
     """Show the features of one entity, and how each came about."""
     updated_at = answer.updated_at[0]
     when = f", last confirmed {updated_at}" if updated_at else ""
-    table = table_titled(f"{answer.view.name} of {', '.join(key)}{when}")
+    table = table_titled(escape(f"{answer.view.name} of {', '.join(key)}{when}"))
     table.add_column("feature")
     table.add_column("value", justify="right")
     table.add_column("status")
     for feature in answer.features:
         [value], [status], [is_default] = feature.values, feature.statuses, feature.is_default
-        said = "-" if value is None else str(shown(value))
+        said = "-" if value is None else escape(str(shown(value)))
         table.add_row(feature.name, said, f"{status}, default" if is_default else status)
     console.print(table)
     for name, inputs in answer.left_out.items():

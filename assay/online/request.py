@@ -130,7 +130,7 @@ def _key_value(key: Column, value: Any) -> str:
     """Return a key's value as it is stored."""
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise Refused(f"{key.name} must be a text or a whole number, not {_said(value)}.")
-    text = str(value)
+    text = _whole_text(key, str(value))
     if key.kind in ("whole", "hugeint", "uhugeint"):
         try:
             return str(int(text))
@@ -154,7 +154,17 @@ def _input_value(column: Column, value: Any) -> str | None:
         fits = isinstance(value, str)
     if not fits:
         raise wrong_type(column, value)
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return str(value).lower() if isinstance(value, bool) else _whole_text(column, str(value))
+
+
+def _whole_text(column: Column, text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise Refused(
+            f"{column.name} holds half of a character (a lone surrogate), which is no text."
+        ) from None
+    return text
 
 
 def wrong_type(column: Column, value: Any) -> Refused:

@@ -136,6 +136,12 @@ def microseconds(moment: datetime) -> int:
     return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
+def in_seconds(moment: date) -> int:
+    """Return whole seconds since 1970 of a day or a time in UTC, as Feast has them."""
+    at = moment if isinstance(moment, datetime) else datetime(moment.year, moment.month, moment.day)
+    return microseconds(at) // 1_000_000
+
+
 def moment_of(microseconds_since: int) -> datetime:
     """Return the time in UTC, without zone, so many microseconds after the beginning of 1970."""
     return _EPOCH + timedelta(microseconds=microseconds_since)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
 from typing import Any
+
+from assay.online.types import time_in
 
 _EXAMPLES = 3
 
@@ -66,6 +69,15 @@ def compare(
 
 
 def _same(served: Any, joined: Any) -> bool:
+    if isinstance(served, dict):
+        # Arrow has a map as pairs.
+        others = joined if isinstance(joined, dict) else {str(key): value for key, value in joined or ()}
+        return served.keys() == others.keys() and all(_same(served[name], others[name]) for name in served)
+    if isinstance(served, list) and isinstance(joined, list):
+        return len(served) == len(joined) and all(map(_same, served, joined))
+    if isinstance(served, str) and isinstance(joined, date):
+        # Within lists, times are as SQL writes them.
+        served = time_in(served)
     if isinstance(served, float) and isinstance(joined, float) and math.isnan(served):
         return math.isnan(joined)
     return bool(served == joined) and isinstance(served, bool) == isinstance(joined, bool)

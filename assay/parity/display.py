@@ -25,7 +25,9 @@ def print_parity(found: Sequence[FeatureParity], console: Console) -> None:
     console.print(table)
     for each in found:
         for example in each.examples:
-            console.print(f"{each.view}.{each.feature} of {example}", style="red", soft_wrap=True)
+            console.print(
+                f"{each.view}.{each.feature} of {example}", style="red", soft_wrap=True, markup=False
+            )
     if not any(each.differs for each in found):
         console.print(f"All {sum(each.compared for each in found):,} values are equal.")
 

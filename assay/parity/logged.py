@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import date
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from assay.features.project import Project
 from assay.features.warehouse import attach
 from assay.online.definition import OnlineView
 from assay.online.published import open_published
-from assay.online.types import shown
+from assay.online.types import in_seconds, shown
 from assay.parity.check import joined_sql
 from assay.parity.compare import FeatureParity, compare
 from assay.parity.sample import make_spine
@@ -101,14 +103,21 @@ def _compared(
                     feature,
                     [f"prediction {row['prediction_id']} at {row['as_of'].isoformat()}Z" for row, _ in pairs],
                     [row["features"][feature] for row, _ in pairs],
-                    [_as_served(offline[feature]) for _, offline in pairs],
+                    [_as_served(offline[feature], row["features"][feature]) for row, offline in pairs],
                 )
             )
     return compared
 
 
-def _as_served(value: Any) -> Any:
-    """Return a value as a client has it that reads JSON's numbers as floating-point ones."""
+def _as_served(value: Any, served: Any) -> Any:
+    """Return a value as a client has it that reads JSON's numbers as floating-point ones.
+
+    Of Feast's form, it has times in seconds.
+    """
+    if isinstance(value, date) and isinstance(served, int):
+        return in_seconds(value)
+    if isinstance(value, list) and isinstance(served, list):
+        return [_as_served(*pair) for pair in zip_longest(value, served)]
     value = shown(value)
     return (
         value if value is None or isinstance(value, bool | int | float | str | list | dict) else float(value)

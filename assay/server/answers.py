@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from assay.online.answer import FeatureAnswer
 from assay.online.nested import EXACT, mapped
-from assay.online.types import kind_of, microseconds, shown, time_in
+from assay.online.types import in_seconds, kind_of, shown, time_in
 
 _LEAST, _GREATEST = -(1 << 63), (1 << 64) - 1
 
@@ -63,10 +63,7 @@ def timestamp(moment: datetime | None) -> str | None:
 def _in_seconds(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_in_seconds(each) for each in value]
-    if isinstance(value, date):
-        moment = value if isinstance(value, datetime) else datetime(value.year, value.month, value.day)
-        return microseconds(moment) // 1_000_000
-    return shown(value)
+    return in_seconds(value) if isinstance(value, date) else shown(value)
 
 
 def _within(value: Any, type_name: str) -> Any:

@@ -64,6 +64,8 @@ def create(
 def list_keys() -> None:
     """List the keys, what they are for, and whether they are valid."""
     with faults_as_messages():
+        from rich.markup import escape
+
         from assay.runs.places import find_places
         from assay.runs.report import console_for_people, table_titled
         from assay.server.keys import KeyRing
@@ -74,7 +76,8 @@ def list_keys() -> None:
         for key in KeyRing(find_places().serving).keys:
             expires = key.expires_at[:19] if key.expires_at else "never"
             scopes = [", ".join(scope) or "-" for scope in (key.views, key.predictions)]
-            table.add_row(key.name, key.state, *scopes, key.created_at[:19], expires)
+            told = (key.name, key.state, *scopes, key.created_at[:19], expires)
+            table.add_row(*map(escape, told))
         console_for_people().print(table)
 
 

@@ -377,6 +377,27 @@ def test_rates_of_parity() -> None:
     assert found.smape == pytest.approx((0 + 2 * 1 / 3) / 2)
 
 
+def test_what_lists_structs_and_maps_hold_is_compared_as_other_values_are() -> None:
+    nan = float("nan")
+    same = [
+        ([nan, None, 1.5], [nan, None, 1.5]),
+        ({"x": Decimal("1.10")}, {"x": Decimal("1.1")}),
+        ({"5": nan}, [(5, nan)]),
+        (["2025-01-02 03:04:05.5"], [datetime(2025, 1, 2, 3, 4, 5, 500_000)]),
+    ]
+    other = [
+        ([nan], [1.0]),
+        ([1], [1, 2]),
+        ({"x": 1}, {"y": 1}),
+        ([True], [1]),
+        (["2025"], [datetime(2025, 1, 1)]),
+    ]
+    served, joined = zip(*same, *other, strict=True)
+    found = compare("view", "feature", [str(number) for number in range(len(served))], served, joined)
+    assert found.mismatched == len(other)
+    assert [example.partition(":")[0] for example in found.examples] == ["4", "5", "6"]
+
+
 # --- faults -------------------------------------------------------------------------------------------------
 
 

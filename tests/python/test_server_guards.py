@@ -384,6 +384,16 @@ def test_keys_that_cannot_be_written_are_as_they_were(
     assert sorted(path.name for path in tmp_path.iterdir()) == [KEYS, f"{KEYS}.lock"]
 
 
+def test_a_name_is_shown_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "dbt_project.yml").touch()
+    KeyRing(tmp_path / "data" / "serving").create("[/x]", ["*"], None)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ASSAY_WAREHOUSE", raising=False)
+    monkeypatch.setattr("assay.cli.keep_new_files_private", lambda: None)
+    ended = CliRunner().invoke(app, ["keys", "list"])
+    assert (ended.exit_code, "[/x]" in ended.stdout) == (0, True)
+
+
 def test_a_disk_that_takes_nothing_is_told_and_not_traced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,13 @@ import redis
 from online_stores import ask, contents, query
 from published_by_hand import KNOWN_UNTIL, ONE, PAIR, make_published, publish_view
 from redis_server import RedisServer
+from rich.console import Console
 
 from assay.online.answer import NOT_FOUND, PRESENT
 from assay.online.definition import OnlineView
+from assay.online.display import print_status
 from assay.online.published import open_published
+from assay.online.request import Refused
 from assay.online.stores.open import open_store
 from assay.online.stores.redis import RedisStore
 from assay.online.stores.shown_url import shown_url
@@ -169,6 +173,13 @@ def test_a_redis_that_is_flushed_in_the_middle_of_a_sync_holds_nothing_wrong(
     assert totals(store, "t3") == [6]
 
 
+def test_status_tells_of_what_is_lost(store: Store, database: redis.Redis) -> None:
+    print_status(store, Console(file=StringIO()))
+    database.delete(STRETCHES)
+    with pytest.raises(StoreUnavailable, match=f"lost part of {ONE}. To mend it: assay online sync"):
+        print_status(store, Console(file=StringIO()))
+
+
 def test_a_view_that_is_not_whole_stops_no_other(store: Store, database: redis.Redis) -> None:
     database.delete(STRETCHES)
     assert ask(store, PAIR, ["total"], KNOWN_UNTIL, a=["a1"], b=[1]).values == [[4]]
@@ -181,6 +192,11 @@ def test_a_damaged_entry_of_a_view_that_is_gone_goes_too(
     sync(published, store)
     assert totals(store, "t3") == [6]
     assert not database.hexists(CATALOG, "ftr_gone")
+
+
+def test_half_of_a_character_is_no_key(store: Store) -> None:
+    with pytest.raises(Refused, match="thing_id holds half of a character"):
+        ask(store, ONE, ["total"], KNOWN_UNTIL, thing_id=["\ud800"])
 
 
 # --- SQLite -------------------------------------------------------------------------------------------------
