@@ -70,7 +70,7 @@
 
 
 {#- A value as it is: JSON of a document, or of the type of its column. A Debezium connector may have put the document
-    under `payload`. -#}
+    under `payload`, and a tool all of that under `value`, beside the message's key. -#}
 {% macro _value_at(root, path, extract='json_extract') -%}
     {%- set pointer = [] -%}
     {%- for key in path -%}
@@ -78,7 +78,10 @@
     {%- endfor -%}
     {%- set pointer = pointer | join('') -%}
     {%- if root.holds == 'line' -%}
-        (case when json_valid(line) then coalesce({{ extract }}(line, {{ assay._constant(pointer) }}), {{ extract }}(line, {{ assay._constant('/payload' ~ pointer) }})) end)
+        {%- set places = ['', '/payload'] + (['/value', '/value/payload'] if path and path[0] in ['op', 'before', 'after', 'source', 'ts_ms'] else []) -%}
+        (case when json_valid(line) then coalesce(
+            {%- for place in places %}{{ extract }}(line, {{ assay._constant(place ~ pointer) }}){{ ', ' if not loop.last }}{% endfor -%}
+        ) end)
     {%- elif root.holds == 'typed' -%}
         {{ root.sql }}{% for key in path %}.{{ assay.quoted(key) }}{% endfor %}
     {%- elif root.holds == 'text' or (not path and extract == 'json_extract') -%}

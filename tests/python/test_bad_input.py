@@ -222,7 +222,7 @@ CALLS: list[tuple[str | bytes, list[str] | None]] = [
             "invalid_order_amount",
         ],
     ),
-    (call("m13", properties=["none"]), None),
+    (call("m13", properties=["none"]), ["mistyped_properties"]),
     (call("m14", userId={"id": 1}, event="\u0000"), ["unknown_event"]),
     # Of the same message, the copy that lands first is the second to be loaded.
     (call("m15"), ["exact_duplicate"]),
