@@ -11,6 +11,8 @@ from functools import cached_property
 from typing import Any
 
 from assay.online.types import kind_of
+from assay.pii.key import VARIABLE, find_pii_key
+from assay.runs.fault import Fault
 from assay.runs.moment import length_of
 
 # What clients ask for is of few kinds; who asks for all kinds must not fill the memory.
@@ -20,13 +22,17 @@ _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 @dataclass(frozen=True)
 class Column:
-    """A key, a column, a derived feature or a request input; `default` is SQL, None where there is none."""
+    """A key, a column, a derived feature or a request input.
+
+    `default` is SQL, None where there is none; `pii` is `hash` or `mask` where values are personal data.
+    """
 
     name: str
     type: str
     description: str = ""
     default: str | None = None
     expression: str | None = None
+    pii: str | None = None
 
     @cached_property
     def kind(self) -> str:
@@ -67,6 +73,28 @@ class OnlineView:
     def keys(self) -> list[Column]:
         """The columns that name the entity, in the order of the view's declaration."""
         return _columns(self.declared["keys"])
+
+    @property
+    def pii_key(self) -> str | None:
+        """The fingerprint of the key that its personal keys are hashed with; None where they are not."""
+        return self.declared.get("pii_key")
+
+    def hashed_keys(self, values: Sequence[str]) -> list[str]:
+        """Return an entity's key as it is stored, of the values that a caller knows it by.
+
+        Raises:
+            Fault: what is hashed was hashed with another key than this process has.
+        """
+        if self.pii_key is None:
+            return list(values)
+        key = find_pii_key()
+        if key is None or key.fingerprint != self.pii_key:
+            raise Fault(
+                f"The keys of {self.name} are hashed, and {VARIABLE} is {'another' if key else 'not set'}: "
+                "set it to what it was in the build."
+            )
+        pairs = zip(self.keys, values, strict=True)
+        return [key.hashed(value) if column.pii == "hash" else value for column, value in pairs]
 
     @cached_property
     def columns(self) -> dict[str, Column]:
@@ -147,6 +175,7 @@ def _columns(declared: list[dict[str, Any]]) -> list[Column]:
             each.get("description") or "",
             None if each.get("default") is None else str(each["default"]),
             each.get("expression"),
+            each.get("pii"),
         )
         for each in declared
     ]

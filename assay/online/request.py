@@ -11,6 +11,7 @@ from typing import Any
 from assay.online.definition import Column, OnlineView
 from assay.online.stores.store import Catalog
 from assay.online.stretch import key_text
+from assay.pii.personal import masked
 from assay.runs.fault import MISUSED, Fault, unknown
 from assay.runs.moment import instant
 
@@ -44,6 +45,8 @@ def view_request(
     features: Sequence[str] | None,
     entities: Mapping[str, Sequence[Any]],
     at: datetime,
+    *,
+    are_stored: bool = False,
 ) -> ViewRequest:
     """Check what is asked of a view.
 
@@ -53,9 +56,11 @@ def view_request(
         features: names of columns and derived features; None for all that can be computed.
         entities: for each key of the view, and for request inputs, a value for each entity.
         at: the instant (UTC, without zone).
+        are_stored: whether keys are as the store has them, hashed where callers know them plain.
 
     Raises:
         Refused: something is unknown, missing, of another type, or before what the store knows.
+        Fault: keys are hashed, and this process has not the key to do so.
     """
     view = view_named(catalog, name)
     if features is None:
@@ -92,7 +97,10 @@ def view_request(
     return ViewRequest(
         view,
         list(features),
-        [key_text(list(values)) for values in zip(*texts, strict=True)],
+        [
+            key_text(list(values) if are_stored else view.hashed_keys(values))
+            for values in zip(*texts, strict=True)
+        ],
         {each.name: [_input_value(each, value) for value in entities[each.name]] for each in inputs},
         at,
         view.max_age,
@@ -129,13 +137,13 @@ def _listed(names: Iterable[str]) -> str:
 def _key_value(key: Column, value: Any) -> str:
     """Return a key's value as it is stored."""
     if isinstance(value, bool) or not isinstance(value, str | int):
-        raise Refused(f"{key.name} must be a text or a whole number, not {_said(value)}.")
+        raise Refused(f"{key.name} must be a text or a whole number, not {_said_of(key, value)}.")
     text = _whole_text(key, str(value))
     if key.kind in ("whole", "hugeint", "uhugeint"):
         try:
             return str(int(text))
         except ValueError:
-            raise Refused(f"{key.name} must be a whole number, not {_said(value)}.") from None
+            raise Refused(f"{key.name} must be a whole number, not {_said_of(key, value)}.") from None
     return text
 
 
@@ -170,6 +178,10 @@ def _whole_text(column: Column, text: str) -> str:
 def wrong_type(column: Column, value: Any) -> Refused:
     """Say that an input is of another type than declared."""
     return Refused(f"{column.name} must be of type {column.type}, which {_said(value)} is not.")
+
+
+def _said_of(column: Column, value: Any) -> str:
+    return _said(masked(value) if column.pii else value)
 
 
 def _said(value: Any) -> str:

@@ -14,12 +14,13 @@ import duckdb
 from assay.features.project import Project
 from assay.features.warehouse import attach
 from assay.online.answer import Answerer
-from assay.online.definition import OnlineView
+from assay.online.definition import Column, OnlineView
 from assay.online.published import open_published
 from assay.online.request import view_named, view_request
 from assay.online.stores.store import Catalog, Store, empty
 from assay.parity.compare import FeatureParity, compare
 from assay.parity.sample import ASKED_AT, NUMBER, SPINE, draw_spine
+from assay.pii.personal import masked
 from assay.runs.fault import Fault
 from assay.sql import quoted
 
@@ -93,7 +94,8 @@ async def _answers(store: Store, view: OnlineView, rows: Sequence[dict[str, Any]
         entity = {word: [_as_given(row[word])] for word in words}
 
         def plan(catalog: Catalog) -> list[Any]:
-            return [view_request(catalog, view.name, list(view.features), entity, row[ASKED_AT])]
+            features = list(view.features)
+            return [view_request(catalog, view.name, features, entity, row[ASKED_AT], are_stored=True)]
 
         _, [answer] = await answerer.answer(plan)
         return [feature.values[0] for feature in answer.features]
@@ -109,11 +111,15 @@ def _as_given(value: Any) -> Any:
     return value if isinstance(value, bool | int | float | str) or value is None else str(value)
 
 
+def _key_told(key: Column, row: dict[str, Any]) -> str:
+    return str(masked(row[key.name]) if key.pii else row[key.name])
+
+
 def _compared(
     view: OnlineView, rows: Sequence[dict[str, Any]], online: list[list[Any]], offline: list[dict[str, Any]]
 ) -> list[FeatureParity]:
     questions = [
-        f"{', '.join(str(row[key.name]) for key in view.keys)} at {row[ASKED_AT].isoformat()}Z"
+        f"{', '.join(_key_told(key, row) for key in view.keys)} at {row[ASKED_AT].isoformat()}Z"
         for row in rows
     ]
     return [

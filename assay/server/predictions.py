@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 from fastapi import APIRouter, Request
@@ -10,7 +11,8 @@ from starlette.responses import Response
 
 from assay.disk import has_no_room
 from assay.online.request import Refused, view_named
-from assay.online.stores.store import StoreUnavailable
+from assay.online.stores.store import Catalog, StoreUnavailable
+from assay.pii.key import find_pii_key
 from assay.runs.fault import unknown
 from assay.runs.moment import now
 from assay.server.answer_shapes import PredictionAnswer
@@ -47,14 +49,14 @@ def predictions_router(service: Service) -> APIRouter:
         predicted_at = instant_of(told.predicted_at)
         if predicted_at > now() + _CLOCKS_APART:
             raise Refused(f"predicted_at {told.predicted_at} lies in the future.")
-        await _check(served, service)
+        catalog = await _check(served, service)
         line = told.model_dump(exclude={"served"}) | {
             "prediction_id": told.prediction_id or uuid4().hex,
             "predicted_at": timestamp(predicted_at),
             "received_at": timestamp(now()),
         }
         if told.served is not None:
-            line["served"] = [each.model_dump() for each in told.served]
+            line["served"] = [each.model_dump() | {"keys": _stored_keys(each, catalog)} for each in served]
         content = to_json(line) + b"\n"
         service.require_room(reader, len(content))
         try:
@@ -71,18 +73,36 @@ def predictions_router(service: Service) -> APIRouter:
     return router
 
 
-async def _check(served: list[Served], service: Service) -> None:
+def _stored_keys(served: Served, catalog: Catalog) -> dict[str, Any]:
+    """Return the keys as gold has them: personal data hashed."""
+    view = catalog.get(served.feature_view)
+    if view is None or view.pii_key is None:
+        return dict(served.keys)
+    stored = view.hashed_keys([str(served.keys[key.name]) for key in view.keys])
+    return {
+        key.name: hashed if key.pii else served.keys[key.name]
+        for key, hashed in zip(view.keys, stored, strict=True)
+    }
+
+
+async def _check(served: list[Served], service: Service) -> Catalog:
     """Check that there are such features; where the store is away, what was told is kept as it is.
+
+    Returns:
+        What the store holds; nothing where it is away.
 
     Raises:
         Refused: a view, key or feature is unknown, or `as_of` is no time.
+        StoreUnavailable: the store is away, and keys may have to be hashed.
     """
     for each in served:
         instant_of(each.as_of)
     try:
         catalog = await service.catalog() if served else {}
     except StoreUnavailable:
-        return
+        if find_pii_key():
+            raise
+        return {}
     for each in served:
         view = view_named(catalog, each.feature_view)
         keys = [key.name for key in view.keys]
@@ -93,3 +113,4 @@ async def _check(served: list[Served], service: Service) -> None:
         for name in each.features:
             if name not in view.features:
                 raise Refused(unknown(f"{view.name} has no feature {name}", name, view.features))
+    return catalog

@@ -94,7 +94,9 @@ class Service:
         return catalog
 
     async def sample(self, view: OnlineView) -> list[str] | None:
-        """Return the keys of some entity of a view; None where there is none."""
+        """Return the keys of some entity of a view; None where there is none, or they are personal data."""
+        if any(column.pii for column in view.keys):
+            return None
         key = await self._answerer.store.sample(view.name)
         return None if key is None else key_values(key, view.keys)
 

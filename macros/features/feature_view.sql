@@ -16,11 +16,15 @@
     {%- set declared = found[0].config.meta.feature_view -%}
     {%- set columns, described, pii = [], [], [] -%}
     {%- for column in found[0].columns.values() if column.name not in ['valid_from', 'valid_to', 'updated_at', 'confirmed_at'] -%}
-        {%- do described.append({'name': column.name, 'type': column.data_type, 'description': column.description}) -%}
+        {%- set shield = column.config.meta.get('pii') -%}
+        {%- do described.append(
+            {'name': column.name, 'type': column.data_type, 'description': column.description, 'pii': shield}
+        ) -%}
         {%- if column.name not in declared['keys'] -%}
             {%- do columns.append(column.name) -%}
         {%- endif -%}
-        {%- if 'pii' in column.tags -%}
+        {#- A key is what callers ask by: where it is personal, silver hashes it. -#}
+        {%- if 'pii' in column.tags or (shield and column.name not in declared['keys']) -%}
             {%- do pii.append(column.name) -%}
         {%- endif -%}
     {%- endfor -%}

@@ -37,8 +37,11 @@
             {%- do described['columns'].append(dict(column, default=view.defaults.get(column.name))) -%}
         {%- endif -%}
     {%- endfor -%}
+    {%- set are_hashed = var('hash_pii', true) and described['keys'] | selectattr('pii', 'equalto', 'hash') | list -%}
+    {%- set key = run_query("select getvariable('pii_fingerprint')").columns[0].values()[0] if are_hashed -%}
     {{ return({
         'name': name,
+        'pii_key': key or none,
         'description': view.description,
         'entity': view.entity,
         'owner': view.owner,

@@ -48,12 +48,13 @@ def publish_view(
     defaults: dict[str, str] | None = None,
     derived: list[dict[str, str]] | None = None,
     inputs: list[dict[str, str]] | None = None,
+    pii: dict[str, str] | None = None,
     **declared: Any,
 ) -> None:
     """Add a view to a file; `rows` is SQL of its keys and columns, which hold from 2025 on for ever."""
     definition = {
         "name": name, "description": "", "entity": "thing", "owner": None, "max_age": None, "unique_id": "",
-        "keys": [{"name": key, "type": kind} for key, kind in keys.items()],
+        "keys": [{"name": key, "type": kind, "pii": (pii or {}).get(key)} for key, kind in keys.items()],
         "columns": [
             {"name": column, "type": kind, "default": (defaults or {}).get(column)}
             for column, kind in columns.items()

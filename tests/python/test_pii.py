@@ -7,21 +7,30 @@ import hmac
 import json
 import shutil
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
+from fastapi.testclient import TestClient
+from published_by_hand import publish_view
 from small_project import SmallProject
 from typer.testing import Result
 
 from assay.contracts.consistency import inconsistencies
 from assay.contracts.contract import read_contracts
 from assay.manifest.graph import Manifest
+from assay.online.definition import Column
+from assay.online.stores.open import open_store
+from assay.online.sync import sync
+from assay.parity.check import _key_told
 from assay.pii.key import PiiKey, find_pii_key
 from assay.pii.personal import Personal, masked
 from assay.runs.fault import Fault
+from assay.server.app import make_app
+from assay.server.settings import Settings
 
 KEY = "an invented key of 32 characters"
 OTHER_KEY = "another invented key, much longer than the 64 bytes of a block of SHA-256, on purpose"
@@ -248,3 +257,77 @@ def test_where_nothing_tells_what_is_personal_nothing_is_shown() -> None:
 )
 def test_of_a_long_value_its_end_is_shown(value: Any, shown: Any) -> None:
     assert masked(value) == shown
+
+
+# --- online -------------------------------------------------------------------------------------------------
+
+VIEW = "ftr_card__figures"
+
+
+@pytest.fixture
+def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
+    """A server of a view whose build hashed its key, with the key of that build."""
+    published, key = tmp_path / "gold.duckdb", PiiKey(KEY.encode())
+    publish_view(
+        published,
+        VIEW,
+        {"card_id": "varchar", "shop": "bigint"},
+        {"total": "bigint"},
+        f"select '{key.hashed(CARD)}' as card_id, 1 as shop, 7 as total",
+        pii={"card_id": "hash"},
+        pii_key=key.fingerprint,
+    )
+    url = f"sqlite:{tmp_path / 'online.sqlite'}"
+    sync(published, open_store(url))
+    monkeypatch.setenv("ASSAY_PII_KEY", KEY)
+    settings = Settings(url, tmp_path / "serving", tmp_path / "assay_docs.html", tmp_path / "landing")
+    with TestClient(make_app(settings), raise_server_exceptions=False) as client:
+        yield client
+
+
+def ask(client: TestClient, card: Any = CARD) -> httpx.Response:
+    return client.post("/features/get", json={"keys": {"card_id": card, "shop": 1}, "feature_groups": [VIEW]})
+
+
+@pytest.mark.parametrize("card", [CARD, int(CARD)])
+def test_callers_ask_by_the_number_that_silver_hashed(served: TestClient, card: str | int) -> None:
+    assert ask(served, card).json()["features"] == {"total": 7}
+    feast = {"features": [f"{VIEW}:total"], "entities": {"card_id": [card, "other"], "shop": [1, 1]}}
+    answer = served.post("/get-online-features", json=feast).json()
+    assert answer["results"][-1]["statuses"] == ["PRESENT", "NOT_FOUND"]
+
+
+@pytest.mark.parametrize("key", [None, OTHER_KEY])
+def test_with_another_key_than_the_build_nothing_is_answered(
+    served: TestClient, monkeypatch: pytest.MonkeyPatch, key: str | None
+) -> None:
+    monkeypatch.delenv("ASSAY_PII_KEY")
+    if key:
+        monkeypatch.setenv("ASSAY_PII_KEY", key)
+    assert ask(served).status_code == 503
+
+
+def test_no_file_and_no_page_of_the_server_has_a_whole_number(served: TestClient, tmp_path: Path) -> None:
+    said = {"feature_view": VIEW, "keys": {"card_id": CARD, "shop": 1}, "as_of": "2025-02-01", "features": {}}
+    told = {"model": "m", "label": "l", "label_id": "1", "score": 0.5, "served": [said]}
+    assert served.post("/predictions", json=told).status_code == 200
+    ask(served)
+    shown = served.get(f"/feature-views/{VIEW}").json()
+    assert shown["sample"] is None
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    logged = [path for path in written if tmp_path / "landing" in path.parents]
+    [prediction] = [json.loads(path.read_text()) for path in logged]
+    assert prediction["served"][0]["keys"] == {"card_id": hashed(CARD), "shop": 1}
+    assert [path for path in written if CARD.encode() in path.read_bytes()] == []
+
+
+@pytest.mark.parametrize("value", [True, 4000661710000181.0, [CARD]])
+def test_what_is_refused_names_no_personal_key(served: TestClient, value: Any) -> None:
+    answer = ask(served, value)
+    assert answer.status_code == 422
+    assert "4000661710000181" not in answer.text
+
+
+def test_parity_compares_hashes_with_hashes_and_tells_none(served: TestClient) -> None:
+    column = Column("card_id", "varchar", pii="hash")
+    assert _key_told(column, {"card_id": hashed(CARD)}) == f"****{hashed(CARD)[-4:]}"
