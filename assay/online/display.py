@@ -16,6 +16,7 @@ from assay.online.stores.store import Catalog, Store
 from assay.online.sync import Progress as Told
 from assay.online.sync import Synced
 from assay.online.types import shown
+from assay.pii.personal import masked
 from assay.runs.fault import Fault
 from assay.runs.moment import now
 from assay.runs.report import table_titled
@@ -94,7 +95,9 @@ def print_answer(answer: ViewAnswer, key: Sequence[str], console: Console) -> No
     """Show the features of one entity, and how each came about."""
     updated_at = answer.updated_at[0]
     when = f", last confirmed {updated_at}" if updated_at else ""
-    table = table_titled(escape(f"{answer.view.name} of {', '.join(key)}{when}"))
+    named = zip(answer.view.keys, key, strict=True)
+    told = ", ".join(str(masked(value) if column.pii else value) for column, value in named)
+    table = table_titled(escape(f"{answer.view.name} of {told}{when}"))
     table.add_column("feature")
     table.add_column("value", justify="right")
     table.add_column("status")
