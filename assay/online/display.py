@@ -97,8 +97,6 @@ def print_answer(answer: ViewAnswer, key: Sequence[str], console: Console) -> No
     when = f", last confirmed {updated_at}" if updated_at else ""
     named = zip(answer.view.keys, key, strict=True)
     told = ", ".join(str(masked(value) if column.pii else value) for column, value in named)
-    named = zip(answer.view.keys, key, strict=True)
-    told = ", ".join(str(masked(value) if column.pii else value) for column, value in named)
     table = table_titled(escape(f"{answer.view.name} of {told}{when}"))
     table.add_column("feature")
     table.add_column("value", justify="right")
