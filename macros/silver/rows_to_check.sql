@@ -1,9 +1,20 @@
 {% macro rows_to_check(bronze, documents=false) -%}
     select
+        {%- if documents %}
+        * exclude (document_rule_ids),
+        list_concat({{ assay.contract_rules(bronze) }}, document_rule_ids) as contract_rule_ids
+        {%- else %}
         *,
         {{ assay.contract_rules(bronze) }} as contract_rule_ids
+        {%- endif %}
     from
-        {%- if documents %} (select * replace (coalesce(line_as_declared, line) as line) from {{ bronze }}) as landed
+        {%- if documents %} (
+            select
+                * replace ({{ assay.exact_numbers('coalesce(line_as_declared, line)') }} as line),
+                coalesce(line_as_declared, line) as line_as_sent,
+                {{ assay.document_rules('line') }} as document_rule_ids
+            from {{ bronze }}
+        ) as landed
         {%- else %} {{ bronze }}
         {%- endif %}
     {%- if is_incremental() %}

@@ -213,7 +213,12 @@ CALLS: list[tuple[str | bytes, list[str] | None]] = [
     (call("m8", timestamp="2025-03-01T25:00:00Z"), ["invalid_timestamp"]),
     (call("m9", receivedAt="2525-01-01T00:00:00Z"), ["invalid_received_at"]),
     (call("m10", properties={"price": 1e20}), ["invalid_price"]),
-    (call("m11", properties={"price": float("nan")}), ["invalid_price"]),
+    (call("m11", properties={"price": float("nan")}), ["nan_or_infinity", "invalid_price"]),
+    (call("m17", context={"scale": float("-inf")}), ["nan_or_infinity"]),
+    (call("m18")[:-1] + ', "messageId": "m19"}', ["duplicate_key"]),
+    (call("m20", properties={}).replace("{}", '{"price": 1, "list": [{"a": 1, "a": 1}]}'), ["duplicate_key"]),
+    # DuckDB would read it as DOUBLE: a cent less.
+    (call("m21").replace("2.55", "99999999999999.99"), None),
     (
         call("m12", properties={"price": "free", "quantity": 1.5, "total": -1e17}),
         [
@@ -264,7 +269,12 @@ PREDICTIONS: list[tuple[str | bytes, list[str] | None]] = [
     (prediction("p14", served=[{"feature_view": "v", "keys": [], "features": {}}]), ["invalid_served"]),
     (prediction("p15", served=[None]), ["invalid_served"]),
     (prediction("p4", score=1.0000001), ["invalid_score"]),
-    (prediction("p5", score=float("nan")), ["invalid_score"]),
+    (prediction("p5", score=float("nan")), ["nan_or_infinity", "invalid_score"]),
+    (
+        prediction("p16", served=[{"feature_view": "v", "keys": {}, "features": {"a": 0.1234567890123456}}]),
+        None,
+    ),
+    (prediction("p17")[:-1] + ', "score": 0.4}', ["duplicate_key"]),
     (prediction("p6", score="nan", threshold=None), ["invalid_score", "invalid_threshold"]),
     (prediction("p7", label_id=""), ["missing_label"]),
     (prediction("p8", model=None), ["missing_model"]),
@@ -345,6 +355,11 @@ CUSTOMERS: list[tuple[str | bytes, list[str] | None]] = [
     ("{", ["malformed_json"]),
 ]
 PRODUCTS: list[tuple[str | bytes, list[str] | None]] = [
+    (
+        change({"product_id": "dear", "unit_cost": 0.5}, {"lsn": 9}).replace("0.5", "12345678901234.5679"),
+        None,
+    ),
+    (change({"product_id": "dear"}, {"lsn": 9})[:-1] + ', "op": "u"}', ["duplicate_key"]),
     (change({"product_id": "85123A", "unit_cost": "1.2345", "is_active": True}, {"lsn": 1}, op="c"), None),
     (change({"product_id": "1", "unit_cost": "1" + "0" * 20}, {"lsn": 2}), ["invalid_unit_cost"]),
     (change({"product_id": "1", "unit_cost": "AQ=="}, {"lsn": 3}), ["invalid_unit_cost"]),
@@ -613,8 +628,17 @@ def test_good_rows_reach_gold(bad: Warehouse) -> None:
         ("4000000000000001", "4.00", "t11"),
         ("4000000000000002", "2.86", "t1"),
     ]
-    assert bad.query("select web_date::varchar, view_count from gold.fct_daily_funnel") == [("2025-03-01", 4)]
-    assert bad.query("select product_id, unit_cost::varchar from gold.dim_products") == [("85123A", "1.2345")]
+    assert bad.query("select web_date::varchar, view_count from gold.fct_daily_funnel") == [("2025-03-01", 5)]
+    assert bad.query("select product_id, unit_cost::varchar from gold.dim_products order by all") == [
+        ("85123A", "1.2345"),
+        ("dear", "12345678901234.5679"),
+    ]
+    assert bad.query("select price::varchar from silver.slv_web_events where message_id = 'm21'") == [
+        ("99999999999999.99",)
+    ]
+    assert bad.query("select served from silver.slv_predictions where prediction_id = 'p16'") == [
+        ('[{"feature_view":"v","keys":{},"features":{"a":0.1234567890123456}}]',)
+    ]
     assert bad.query("select product_id, unit_price::varchar from gold.dim_product_prices order by all") == [
         ("5", "2.5500"),
         ("85123A", "2.5500"),

@@ -22,8 +22,10 @@ parsed as (
         case when json_valid(line) then json_transform(line, '{
             "prediction_id": "VARCHAR", "model": "VARCHAR", "label": "VARCHAR", "label_id": "VARCHAR",
             "score": "VARCHAR", "threshold": "VARCHAR", "predicted_at": "VARCHAR", "received_at": "VARCHAR",
-            "request_id": "VARCHAR", "served": "JSON"
-        }') end as document
+            "request_id": "VARCHAR"
+        }') end as document,
+        -- Numbers stay numbers: they were served as DOUBLE.
+        case when json_valid(line_as_sent) then json_transform(line_as_sent, '{"served": "JSON"}').served end as answered
     from landed
 
 ),
@@ -36,7 +38,7 @@ typed as (
         {{ filled('document.model') }} as model_name,
         {{ filled('document.label') }} as label_name,
         {{ filled('document.label_id') }} as label_id,
-        case json_type(document.served) when 'NULL' then null else document.served end as served,
+        case json_type(answered) when 'NULL' then null else answered end as served,
         try_cast(document.score as double) as score,
         try_cast(document.threshold as double) as threshold,
         {{ utc_timestamp('document.predicted_at') }} as written_at,
