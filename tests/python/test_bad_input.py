@@ -197,7 +197,8 @@ CALLS: list[tuple[str | bytes, list[str] | None]] = [
     ("   ", ["malformed_json"]),
     (b'{"messageId": "caf\xe9"}', ["malformed_row"]),
     (b'{"messageId": "a\x00b"}', ["malformed_json"]),
-    ("{" * 100_000, ["malformed_json"]),
+    # Nested too deep, though it closes nothing.
+    ("{" * 100_000, ["malformed_row"]),
     (
         "{}",
         [

@@ -25,7 +25,9 @@ parsed as (
             "request_id": "VARCHAR"
         }') end as document,
         -- Numbers stay numbers: they were served as DOUBLE.
-        case when json_valid(line_as_sent) then json_transform(line_as_sent, '{"served": "JSON"}').served end as answered
+        case
+            when json_valid(line_as_sent) then json_transform(line_as_sent, '{"served": "JSON"}').served
+        end as answered
     from landed
 
 ),
