@@ -571,9 +571,12 @@ def test_a_file_that_is_replaced_after_it_was_found_is_not_read(
         return found
 
     monkeypatch.setattr(load, "_sha256", replaced)
+    (found,) = (file for file in load.discover(zone.landing) if file.path == path)
     zone.load()
     assert zone.file("%a.csv")["error"] == "The file changed while it was being read: the next run loads it."
     assert zone.sales() == {}
+    with pytest.raises(UnreadableFile, match="changed"):
+        found.open()
 
 
 @pytest.mark.parametrize(
