@@ -1,0 +1,155 @@
+"""Histories of inputs that are not plain: names, zones, times without end, deletions and order."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import duckdb
+import pytest
+from rendered_histories import RenderedHistory, render_histories
+
+DAY = timedelta(days=1)
+START = datetime(2025, 1, 1)
+END_OF_TIME = datetime(9999, 12, 31)
+KEYS = "source('plant', 'events'), ['order', 'Group By']"
+CALLS = {
+    "windows": "windowed_history(source('plant', 'events'), ['order', 'Group By'], 'event_at', 'available_at', "
+    "{'select': ['count', 'sum', 'max', 'mode', 'avg', 'stddev', 'first']}, ['1h', 'all'])",
+    "changes": f"change_history({KEYS}, 'available_at', ['select', 'a \"b\"'], is_deleted=\"op = 'd' and not is_test\")",
+    "ordered": f"change_history({KEYS}, 'available_at', ['select'], \"op = 'd'\", change_order='lsn')",
+    "versions": "snapshot_history(source('plant', 'versions'), ['order'], ['select'])",
+}
+EVENTS = (
+    '"ORDER" int, "group by" int, "Select" decimal(18, 2), "a ""b""" int, event_at {type}, available_at {type}, '
+    "op varchar, is_test boolean, lsn int"
+)
+
+
+@pytest.fixture(scope="module")
+def histories(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RenderedHistory]:
+    return render_histories(tmp_path_factory.mktemp("rendered") / "project", CALLS)
+
+
+def make_events(rows: list[tuple[Any, ...]], type: str = "timestamp") -> duckdb.DuckDBPyConnection:
+    """Rows of (order, select, available_at, op, is_test, lsn); they happened a minute before they are available."""
+    connection = duckdb.connect()
+    connection.execute(f"create table events ({EVENTS.format(type=type)})")
+    for order, select, at, op, is_test, lsn in rows:
+        connection.execute(
+            "insert into events select $1, 7, $2, $2, $3::timestamp - interval '1 minute', $3::timestamp, $4, $5, $6",
+            [order, select, at, op, is_test, lsn],
+        )
+    return connection
+
+
+def rows_of(connection: duckdb.DuckDBPyConnection, history: RenderedHistory, columns: str) -> list[Any]:
+    return connection.execute(f"select {columns} from ({history.rows}) order by all").fetchall()
+
+
+def test_names_are_data(histories: dict[str, RenderedHistory]) -> None:
+    connection = make_events([(1, 2, START, None, False, 1), (1, 4, START + DAY, None, False, 1)])
+    columns = '"order", "group by", select_sum_all, select_max_1h, select_mode_all, select_first_all, valid_from'
+    assert rows_of(connection, histories["windows"], columns)[-1] == (1, 7, 6, None, 2, 2, START + DAY + 59 * DAY / 1440)
+    assert rows_of(connection, histories["changes"], '"select", "a ""b"""') == [(2, 2), (4, 4)]
+    for history in (histories["windows"], histories["changes"]):
+        history.build(connection)
+        connection.execute("delete from events where available_at > '2025-01-01'")
+        history.grow(connection)
+        assert len(connection.execute("from grown").fetchall()) in (1, 2)
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Europe/Berlin", "Asia/Kolkata"])
+def test_instants_with_a_zone_are_taken_in_utc(histories: dict[str, RenderedHistory], zone: str) -> None:
+    rows = [(1, 2, START, None, False, 1), (1, 3, START + DAY, "d", False, 2)]
+    plain, zoned = make_events(rows), make_events([], "timestamptz")
+    zoned.execute("set TimeZone = 'UTC'")
+    for table in ("events",):
+        zoned.register("plain", plain.execute(f"from {table}").to_arrow_table())
+        zoned.execute("insert into events from plain")
+    zoned.execute(f"set TimeZone = '{zone}'")
+    for connection in (plain, zoned):
+        connection.execute(
+            'create table versions as select "order", "select", available_at as dbt_valid_from, '
+            "case when lsn = 2 then available_at + interval '1 day' else '9999-12-31' end as dbt_valid_to from events"
+        )
+    for history in histories.values():
+        assert rows_of(zoned, history, "*") == rows_of(plain, history, "*") != []
+
+
+@pytest.mark.parametrize("time", ["infinity", "-infinity", "9999-12-31", "9999-12-31 23:00:00"])
+@pytest.mark.parametrize("name", ["windows", "changes"])
+def test_times_without_end_are_refused(histories: dict[str, RenderedHistory], name: str, time: str) -> None:
+    connection = make_events([(1, 2, START, None, False, 1)])
+    connection.execute(f"update events set available_at = '{time}'")
+    for run in (
+        lambda: connection.execute(histories[name].rows).fetchall(),
+        lambda: connection.execute(f"create table t as {histories[name].rows}"),
+        lambda: histories[name].build(connection),
+    ):
+        with pytest.raises(duckdb.Error, match=f"{name}: a row of .* has no available_at, or one without end"):
+            run()
+
+
+def test_an_event_whose_window_ends_after_the_end_of_time_is_refused(histories: dict[str, RenderedHistory]) -> None:
+    connection = make_events([(1, 2, START, None, False, 1)])
+    connection.execute("update events set event_at = '9999-12-30 23:30:00'")
+    with pytest.raises(duckdb.Error, match="has no event_at, or one without end"):
+        connection.execute(histories["windows"].rows).fetchall()
+
+
+def test_only_what_is_true_deletes(histories: dict[str, RenderedHistory]) -> None:
+    connection = make_events(
+        [(1, 1, START, None, False, 1), (2, 2, START, "d", None, 1), (3, 3, START, "d", True, 1)]
+        + [(4, 4, START, "u", False, 1), (5, 5, START, "d", False, 1)]
+    )
+    assert rows_of(connection, histories["changes"], '"select"') == [(1,), (2,), (3,), (4,)]
+
+
+def test_of_changes_at_one_instant_the_last_in_their_order_stands(histories: dict[str, RenderedHistory]) -> None:
+    connection = make_events(
+        [(1, 9, START, "u", False, 1), (1, 2, START, "u", False, 2), (1, 99, START, "u", False, None)]
+        + [(2, 9, START, "d", False, 1), (2, 2, START, "u", False, 2)]
+        + [(3, 3, START, "u", False, 1), (3, 2, START, "d", False, 2)]
+        + [(4, 3, START, "u", False, 1), (4, 5, START, "u", False, 1)]
+    )
+    assert rows_of(connection, histories["ordered"], '"order", "select"') == [(1, 2), (2, 2), (4, 5)]
+
+
+def test_a_deletion_that_leaves_the_input_opens_the_state_before_it_again(
+    histories: dict[str, RenderedHistory],
+) -> None:
+    connection = make_events(
+        [(1, 1, START, "u", False, 1), (1, 1, START + 4 * DAY, "d", False, 2), (2, 5, START + DAY, "u", False, 1)]
+    )
+    histories["changes"].build(connection)
+    connection.execute("delete from events where op = 'd'")
+    histories["changes"].grow(connection)
+    grown = connection.execute('select "order", valid_to from grown order by all').fetchall()
+    assert grown == [(1, END_OF_TIME), (2, END_OF_TIME)]
+
+
+def test_versions_that_mark_a_deletion_end_the_state(histories: dict[str, RenderedHistory]) -> None:
+    connection = duckdb.connect()
+    connection.execute(
+        """
+        create table versions as
+        select * from (values
+            (1, 5, timestamp '2025-01-01', timestamp '2025-01-03', 'False'),
+            (1, 5, timestamp '2025-01-03', timestamp '2025-01-06', 'True'),
+            (1, 5, timestamp '2025-01-06', null, 'False'),
+            (2, 6, timestamp '2025-01-01', timestamp '2025-01-03', 'False'),
+            (2, 6, timestamp '2025-01-03', null, 'True'),
+            (3, 7, timestamp '2025-01-01', timestamp '2025-01-05', 'False'),
+            (3, 8, timestamp '2025-01-03', null, 'False')
+        ) as rows ("order", "select", dbt_valid_from, dbt_valid_to, dbt_is_deleted)
+        """
+    )
+    found = rows_of(connection, histories["versions"], '"order", "select", valid_from, valid_to')
+    assert found == [
+        (1, 5, START, START + 2 * DAY),
+        (1, 5, START + 5 * DAY, END_OF_TIME),
+        (2, 6, START, START + 2 * DAY),
+        (3, 7, START, START + 2 * DAY),
+        (3, 8, START + 2 * DAY, END_OF_TIME),
+    ]
