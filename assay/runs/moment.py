@@ -6,7 +6,14 @@ from datetime import UTC, datetime, timedelta
 
 from assay.runs.fault import MISUSED, Fault
 
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_UNITS = {
+    "us": "microseconds",
+    "ms": "milliseconds",
+    "s": "seconds",
+    "m": "minutes",
+    "h": "hours",
+    "d": "days",
+}
 
 
 def now() -> datetime:
@@ -24,8 +31,9 @@ def instant(text: str) -> datetime | None:
 
 
 def length_of(text: str) -> timedelta:
-    """Read a length of time such as 5m, 24h or 365d: a whole number, and s, m, h or d."""
-    return timedelta(**{_UNITS[text[-1]]: int(text[:-1])})
+    """Read a length of time such as 0s, 250ms, 24h or 365d: a number, and us, ms, s, m, h or d."""
+    number = text.rstrip("usmhd")
+    return timedelta(**{_UNITS[text[len(number) :]]: float(number)})
 
 
 def parse_moment(text: str) -> datetime:

@@ -3,6 +3,9 @@
         'relation': relation | string, 'entity_keys': entity_keys, 'event_at': assay.as_utc(event_at),
         'available_at': assay.as_utc(available_at), 'measures': measures, 'windows': windows, 'where': where,
     } -%}
+    {%- for window in windows if not modules.re.fullmatch('all|[1-9][0-9]{0,5}[smhd]', window) -%}
+        {%- do assay._refuse('the window ' ~ window ~ ' is unknown: write a whole number and s, m, h or d, such as 5m, 24h or 7d, or all') -%}
+    {%- endfor -%}
     {%- set bounded = assay._shortest_first(assay._window_lengths(windows)) -%}
     {%- set inputs = assay._inputs_of(measures, windows) -%}
     {%- set columns = assay._columns_of(inputs) | map(attribute='name') | list -%}
@@ -265,16 +268,19 @@ select * from final
 {%- endmacro %}
 
 
-{#- Intervals as SQL, by the name of the window. -#}
+{#- Intervals as SQL, by the name of the window; ages may be of no length, or of parts of a second. -#}
 {% macro _window_lengths(windows) -%}
-    {%- set units = {'s': 'seconds', 'm': 'minutes', 'h': 'hours', 'd': 'days'} -%}
+    {%- set units = {
+        'us': 'microseconds', 'ms': 'milliseconds', 's': 'seconds', 'm': 'minutes', 'h': 'hours', 'd': 'days',
+    } -%}
     {%- set lengths = {} -%}
     {%- for window in windows -%}
         {%- if window != 'all' -%}
-            {%- if not modules.re.fullmatch('[1-9][0-9]{0,5}[smhd]', window) -%}
-                {%- do assay._refuse('the window ' ~ window ~ ' is unknown: write a whole number and s, m, h or d, such as 5m, 24h or 7d, or all') -%}
+            {%- set found = modules.re.fullmatch('([0-9]{1,9}(?:[.][0-9]{1,6})?)(us|ms|[smhd])', window | string) -%}
+            {%- if not found -%}
+                {%- do assay._refuse('the window ' ~ window ~ ' is unknown: write a number and us, ms, s, m, h or d, such as 250ms, 24h or 7d') -%}
             {%- endif -%}
-            {%- do lengths.update({window: "interval '" ~ window[:-1] ~ ' ' ~ units[window[-1]] ~ "'"}) -%}
+            {%- do lengths.update({window: "interval '" ~ found[1] ~ ' ' ~ units[found[2]] ~ "'"}) -%}
         {%- endif -%}
     {%- endfor -%}
     {%- if windows | unique | list | length != windows | length or not windows -%}

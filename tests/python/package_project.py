@@ -39,9 +39,13 @@ class PackageProject:
     def write_model(self, name: str, sql: str) -> None:
         (self.root / "models" / f"{name}.sql").write_text(sql)
 
-    def dbt(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def dbt(
+        self, *arguments: str, environment: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "dbt.cli.main", *arguments, "--profiles-dir", str(self.root)]
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("DBT_")}
+        environment = {
+            name: value for name, value in (environment or os.environ).items() if not name.startswith("DBT_")
+        }
         return subprocess.run(
             command, cwd=self.root, env=environment, capture_output=True, text=True, check=False
         )

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import random
 import re
+import shutil
+import subprocess
+import sys
 from collections import defaultdict
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -15,6 +18,7 @@ import duckdb
 import pytest
 from brute_force import Event, State, history
 from package_project import PackageProject, Row, make_package_project
+from side_packages import OTHER_DUCKDBS, environment_with_duckdb
 
 START = datetime(2025, 1, 1)
 END_OF_TIME = datetime(9999, 12, 31)
@@ -110,6 +114,20 @@ def project(tmp_path_factory: pytest.TempPathFactory, runs: list[Run]) -> Packag
             (13, 0, "a", datetime(2999, 1, 1)),
         ],
     )
+    later = "asked_at + interval '400 milliseconds' as asked_at"
+    project.write_model(
+        "later_questions", f"select question, machine, {later} from {{{{ source('plant', 'questions') }}}}"
+    )
+    for name, spine, age in (
+        ("at_once", "source('plant', 'questions')", "0s"),
+        ("too_late", "ref('later_questions')", "0s"),
+        ("soon", "ref('later_questions')", "500ms"),
+    ):
+        owners = "{'relation': ref('machine_owners'), 'entity_keys': ['machine'], 'columns': ['owner'], "
+        ages = f"'confirmed_at': true, 'max_age': '{age}'}}"
+        project.write_model(
+            f"asked_{name}", f"{{{{ assay.point_in_time_join({spine}, 'asked_at', [{owners}{ages}]) }}}}"
+        )
     project.build()
     return project
 
@@ -160,6 +178,17 @@ def test_arrivals_that_change_nothing_open_no_row(project: PackageProject, runs:
     for entity, expected in events.items():
         own = [row for row in rows if (row["scenario"], row["machine"]) == entity]
         assert_history(own, history(expected, columns))
+
+
+def test_ages_may_be_of_no_length_or_of_parts_of_a_second(project: PackageProject) -> None:
+    found = {
+        name: [
+            row["question"]
+            for row in project.rows(f"from asked_{name} where owner is not null order by question")
+        ]
+        for name in ("at_once", "too_late", "soon")
+    }
+    assert found == {"at_once": [2, 3, 11, 11], "too_late": [], "soon": [2, 3, 11, 11]}
 
 
 def test_change_history_has_a_row_for_each_state(project: PackageProject) -> None:
@@ -415,3 +444,31 @@ def test_sums_of_floating_point_numbers_are_refused(tmp_path: Path) -> None:
     run = trial.dbt("run", "--select", "summed")
     assert run.returncode != 0
     assert "amount is a floating-point number" in " ".join(run.stdout.split())
+
+
+@pytest.mark.parametrize("version", OTHER_DUCKDBS)
+def test_a_package_user_may_have_another_duckdb(
+    project: PackageProject, tmp_path: Path, version: str
+) -> None:
+    other = PackageProject(Path(shutil.copytree(project.root, tmp_path / "project")))
+    build = other.dbt("build", environment=environment_with_duckdb(version))
+    assert build.returncode == 0, build.stdout + build.stderr
+    names = ["machine_load", "machine_peaks", "machine_owners", "answers"]
+    compare = f"""
+import duckdb
+assert duckdb.__version__ == {version!r}
+connection = duckdb.connect({str(other.path)!r})
+connection.execute("attach {str(project.path)!r} as pinned (read_only)")
+for name in {names}:
+    for left, right in (("workshop", "pinned"), ("pinned", "workshop")):
+        sql = f"from {{left}}.{{name}} except all from {{right}}.{{name}}"
+        assert connection.execute(sql).fetchall() == [], name
+"""
+    compared = subprocess.run(
+        [sys.executable, "-c", compare],
+        env=environment_with_duckdb(version),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert compared.returncode == 0, compared.stderr

@@ -9,20 +9,21 @@ import duckdb
 import pytest
 from rendered_histories import RenderedHistory, render_histories
 
-DAY = timedelta(days=1)
+DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
 START = datetime(2025, 1, 1)
 END_OF_TIME = datetime(9999, 12, 31)
 KEYS = "source('plant', 'events'), ['order', 'Group By']"
+AGGREGATES = "'count', 'sum', 'max', 'mode', 'avg', 'stddev', 'first'"
+MEASURES = f"{{'select': [{AGGREGATES}]}}"
 CALLS = {
-    "windows": "windowed_history(source('plant', 'events'), ['order', 'Group By'], 'event_at', 'available_at', "
-    "{'select': ['count', 'sum', 'max', 'mode', 'avg', 'stddev', 'first']}, ['1h', 'all'])",
-    "changes": f"change_history({KEYS}, 'available_at', ['select', 'a \"b\"'], is_deleted=\"op = 'd' and not is_test\")",
+    "windows": f"windowed_history({KEYS}, 'event_at', 'available_at', {MEASURES}, ['1h', 'all'])",
+    "changes": f"change_history({KEYS}, 'available_at', ['select', 'a \"b\"'], \"op = 'd' and not is_test\")",
     "ordered": f"change_history({KEYS}, 'available_at', ['select'], \"op = 'd'\", change_order='lsn')",
     "versions": "snapshot_history(source('plant', 'versions'), ['order'], ['select'])",
 }
-EVENTS = (
-    '"ORDER" int, "group by" int, "Select" decimal(18, 2), "a ""b""" int, event_at {type}, available_at {type}, '
-    "op varchar, is_test boolean, lsn int"
+COLUMNS = (
+    '"ORDER" int, "group by" int, "Select" decimal(18, 2), "a ""b""" int, '
+    "event_at {type}, available_at {type}, op varchar, is_test boolean, lsn int"
 )
 
 
@@ -32,14 +33,12 @@ def histories(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RenderedHis
 
 
 def make_events(rows: list[tuple[Any, ...]], type: str = "timestamp") -> duckdb.DuckDBPyConnection:
-    """Rows of (order, select, available_at, op, is_test, lsn); they happened a minute before they are available."""
+    """Rows of (order, select, available_at, op, is_test, lsn); they happened a minute before."""
     connection = duckdb.connect()
-    connection.execute(f"create table events ({EVENTS.format(type=type)})")
-    for order, select, at, op, is_test, lsn in rows:
-        connection.execute(
-            "insert into events select $1, 7, $2, $2, $3::timestamp - interval '1 minute', $3::timestamp, $4, $5, $6",
-            [order, select, at, op, is_test, lsn],
-        )
+    connection.execute(f"create table events ({COLUMNS.format(type=type)})")
+    for order, select, at, *rest in rows:
+        values = [order, 7, select, select, at - MINUTE, at, *rest]
+        connection.execute(f"insert into events values ({', '.join('?' * len(values))})", values)
     return connection
 
 
@@ -49,8 +48,18 @@ def rows_of(connection: duckdb.DuckDBPyConnection, history: RenderedHistory, col
 
 def test_names_are_data(histories: dict[str, RenderedHistory]) -> None:
     connection = make_events([(1, 2, START, None, False, 1), (1, 4, START + DAY, None, False, 1)])
-    columns = '"order", "group by", select_sum_all, select_max_1h, select_mode_all, select_first_all, valid_from'
-    assert rows_of(connection, histories["windows"], columns)[-1] == (1, 7, 6, None, 2, 2, START + DAY + 59 * DAY / 1440)
+    columns = (
+        '"order", "group by", select_sum_all, select_max_1h, select_mode_all, select_first_all, valid_from'
+    )
+    assert rows_of(connection, histories["windows"], columns)[-1] == (
+        1,
+        7,
+        6,
+        None,
+        2,
+        2,
+        START + DAY + 59 * MINUTE,
+    )
     assert rows_of(connection, histories["changes"], '"select", "a ""b"""') == [(2, 2), (4, 4)]
     for history in (histories["windows"], histories["changes"]):
         history.build(connection)
@@ -64,14 +73,20 @@ def test_instants_with_a_zone_are_taken_in_utc(histories: dict[str, RenderedHist
     rows = [(1, 2, START, None, False, 1), (1, 3, START + DAY, "d", False, 2)]
     plain, zoned = make_events(rows), make_events([], "timestamptz")
     zoned.execute("set TimeZone = 'UTC'")
-    for table in ("events",):
-        zoned.register("plain", plain.execute(f"from {table}").to_arrow_table())
-        zoned.execute("insert into events from plain")
+    zoned.register("plain", plain.execute("from events").to_arrow_table())
+    zoned.execute("insert into events from plain")
     zoned.execute(f"set TimeZone = '{zone}'")
     for connection in (plain, zoned):
         connection.execute(
-            'create table versions as select "order", "select", available_at as dbt_valid_from, '
-            "case when lsn = 2 then available_at + interval '1 day' else '9999-12-31' end as dbt_valid_to from events"
+            """
+            create table versions as
+            select
+                "order",
+                "select",
+                available_at as dbt_valid_from,
+                case when lsn = 2 then available_at + interval '1 day' else '9999-12-31' end as dbt_valid_to
+            from events
+            """
         )
     for history in histories.values():
         assert rows_of(zoned, history, "*") == rows_of(plain, history, "*") != []
@@ -87,11 +102,15 @@ def test_times_without_end_are_refused(histories: dict[str, RenderedHistory], na
         lambda: connection.execute(f"create table t as {histories[name].rows}"),
         lambda: histories[name].build(connection),
     ):
-        with pytest.raises(duckdb.Error, match=f"{name}: a row of .* has no available_at, or one without end"):
+        with pytest.raises(
+            duckdb.Error, match=f"{name}: a row of .* has no available_at, or one without end"
+        ):
             run()
 
 
-def test_an_event_whose_window_ends_after_the_end_of_time_is_refused(histories: dict[str, RenderedHistory]) -> None:
+def test_an_event_whose_window_ends_after_the_end_of_time_is_refused(
+    histories: dict[str, RenderedHistory],
+) -> None:
     connection = make_events([(1, 2, START, None, False, 1)])
     connection.execute("update events set event_at = '9999-12-30 23:30:00'")
     with pytest.raises(duckdb.Error, match="has no event_at, or one without end"):
@@ -99,19 +118,22 @@ def test_an_event_whose_window_ends_after_the_end_of_time_is_refused(histories: 
 
 
 def test_only_what_is_true_deletes(histories: dict[str, RenderedHistory]) -> None:
-    connection = make_events(
-        [(1, 1, START, None, False, 1), (2, 2, START, "d", None, 1), (3, 3, START, "d", True, 1)]
-        + [(4, 4, START, "u", False, 1), (5, 5, START, "d", False, 1)]
-    )
-    assert rows_of(connection, histories["changes"], '"select"') == [(1,), (2,), (3,), (4,)]
+    marks = [(None, False), ("d", None), ("d", True), ("u", False), ("d", False)]
+    connection = make_events([(key, key, START, *mark, 1) for key, mark in enumerate(marks)])
+    assert rows_of(connection, histories["changes"], '"order", "select"') == [(0, 0), (1, 1), (2, 2), (3, 3)]
 
 
-def test_of_changes_at_one_instant_the_last_in_their_order_stands(histories: dict[str, RenderedHistory]) -> None:
+def test_of_changes_at_one_instant_the_last_in_their_order_stands(
+    histories: dict[str, RenderedHistory],
+) -> None:
+    changes = {
+        1: [(9, "u", 1), (2, "u", 2), (99, "u", None)],
+        2: [(9, "d", 1), (2, "u", 2)],
+        3: [(3, "u", 1), (2, "d", 2)],
+        4: [(3, "u", 1), (5, "u", 1)],
+    }
     connection = make_events(
-        [(1, 9, START, "u", False, 1), (1, 2, START, "u", False, 2), (1, 99, START, "u", False, None)]
-        + [(2, 9, START, "d", False, 1), (2, 2, START, "u", False, 2)]
-        + [(3, 3, START, "u", False, 1), (3, 2, START, "d", False, 2)]
-        + [(4, 3, START, "u", False, 1), (4, 5, START, "u", False, 1)]
+        [(key, value, START, op, False, lsn) for key, rows in changes.items() for value, op, lsn in rows]
     )
     assert rows_of(connection, histories["ordered"], '"order", "select"') == [(1, 2), (2, 2), (4, 5)]
 
@@ -120,7 +142,11 @@ def test_a_deletion_that_leaves_the_input_opens_the_state_before_it_again(
     histories: dict[str, RenderedHistory],
 ) -> None:
     connection = make_events(
-        [(1, 1, START, "u", False, 1), (1, 1, START + 4 * DAY, "d", False, 2), (2, 5, START + DAY, "u", False, 1)]
+        [
+            (1, 1, START, "u", False, 1),
+            (1, 1, START + 4 * DAY, "d", False, 2),
+            (2, 5, START + DAY, "u", False, 1),
+        ]
     )
     histories["changes"].build(connection)
     connection.execute("delete from events where op = 'd'")
