@@ -1,8 +1,9 @@
 {% macro change_history(relation, entity_keys, available_at, columns, is_deleted=none, change_order=none) -%}
     {%- do assay._check_names(entity_keys, columns) -%}
+    {%- set change_order = assay._sql(change_order) if change_order -%}
     {%- set rows = {
         'relation': relation | string, 'entity_keys': entity_keys, 'available_at': assay.as_utc(available_at),
-        'columns': columns, 'is_deleted': '(' ~ is_deleted ~ ') is true' if is_deleted else 'false',
+        'columns': columns, 'is_deleted': '(' ~ assay._sql(is_deleted) ~ ') is true' if is_deleted else 'false',
         'change_order': change_order, 'where': none,
     } -%}
     {%- set expressions = [rows.is_deleted, assay.quoted(columns)] + ([change_order] if change_order else []) -%}

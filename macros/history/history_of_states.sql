@@ -125,14 +125,12 @@ select * from final
         '_is_new_entity', '_is_new_state', '_is_whole_row', '_last', '_left', '_level', '_missed', '_move', '_next_at',
         '_opens_row', '_position', '_rank', '_right', '_state', '_state_number', '_step', '_to', '_updated_at', '_value',
     ] -%}
-    {%- set found = {} -%}
+    {%- set names = [] -%}
     {%- for name in entity_keys + columns -%}
-        {%- set folded = assay._folded(name) -%}
-        {%- if folded in found -%}
-            {%- do assay._refuse('two columns of the history would have one name: ' ~ found[folded] ~ ' and ' ~ name) -%}
-        {%- elif folded in own or folded.startswith('_input_') -%}
+        {%- if assay._folded(name) in own or assay._folded(name).startswith('_input_') -%}
             {%- do assay._refuse('a history has a column ' ~ name ~ ' of its own: give yours another name') -%}
         {%- endif -%}
-        {%- do found.update({folded: name}) -%}
+        {%- do names.append((name, 'entity key' if loop.index <= entity_keys | length else 'column')) -%}
     {%- endfor -%}
+    {%- do assay._refuse_doubles(names) -%}
 {%- endmacro %}

@@ -210,10 +210,10 @@ select * from final
 
 {#- A time as given, or an error: of what has none, or none that a range could begin or end at. -#}
 {% macro _with_end(at, name, relation, length=none) -%}
-    {%- set of = ' of ' ~ relation | replace("'", "''") if '\n' not in relation -%}
+    {%- set of = ' of ' ~ relation if '\n' not in relation -%}
     case
             when isfinite({{ at }}) and {{ at }}{{ ' + ' ~ length if length }} < {{ assay.end_of_time() }} then {{ at }}
-            else error('{{ model.name }}: a row{{ of }} has no {{ name }}, or one without end')::timestamp
+            else error({{ assay._text(model.name ~ ': a row' ~ of ~ ' has no ' ~ name ~ ', or one without end') }})::timestamp
         end
 {%- endmacro %}
 
@@ -221,7 +221,7 @@ select * from final
 {#- What an event adds to the totals of an input: its value if that is summed up, else whether it has one. -#}
 {% macro _addend(name, input) -%}
     {%- if input.is_summed -%}
-        case when typeof({{ input.column }}) in ('DOUBLE', 'FLOAT') then error('windowed_history: {{ name | replace("'", "''") }} is a floating-point number, whose sums depend on their order: make it DECIMAL') else {{ input.column }} end
+        case when typeof({{ input.column }}) in ('DOUBLE', 'FLOAT') then error({{ assay._text('windowed_history: ' ~ name ~ ' is a floating-point number, whose sums depend on their order: make it DECIMAL') }}) else {{ input.column }} end
     {%- else -%}
         case when {{ input.column }} is not null then true end
     {%- endif -%}
@@ -328,7 +328,7 @@ select * from final
                 {%- do totals.append(kind) -%}
             {%- endif -%}
         {%- endfor -%}
-        {%- set expression = measure.get('expression') or ('true' if aggregates == ['count'] else assay.quoted(name)) -%}
+        {%- set expression = assay._sql(measure.get('expression') or ('true' if aggregates == ['count'] else assay.quoted(name))) -%}
         {%- do inputs.update({name: {
             'column': '_input_' ~ loop.index,
             'windows': measure.get('windows') or windows,

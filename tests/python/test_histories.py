@@ -188,7 +188,7 @@ def test_ages_may_be_of_no_length_or_of_parts_of_a_second(project: PackageProjec
         ]
         for name in ("at_once", "too_late", "soon")
     }
-    assert found == {"at_once": [2, 3, 11, 11], "too_late": [], "soon": [2, 3, 11, 11]}
+    assert found == {"at_once": [2, 3, 11, 11], "too_late": [], "soon": [1, 2, 3, 4, 11, 11]}
 
 
 def test_change_history_has_a_row_for_each_state(project: PackageProject) -> None:
@@ -321,6 +321,14 @@ def test_long_runs_of_the_same_values_are_one_row_each(tmp_path: Path) -> None:
         (
             "windowed_history('runs', ['machine'], 'e', 'a', {'amount': {'aggregate': ['sum']}}, ['1h'])",
             "allowed are aggregates, expression, type and windows",
+        ),
+        (
+            "change_history('runs', ['machine'], 'a', ['place', 'Place'])",
+            "two columns would be called Place: the column (place), and the column",
+        ),
+        (
+            "change_history('runs', ['machine'], 'a', ['Valid_To'])",
+            "a history has a column Valid_To of its own",
         ),
         ("point_in_time_join('questions', 'asked_at', [])", "was given no features"),
         ("point_in_time_join('questions', 'asked_at', [{'relation': 'x'}])", "need a view, or a relation"),
