@@ -298,7 +298,7 @@ select * from final
         {%- for feature in features -%}
             {%- do kept.append({
                 'view': feature.view or none,
-                'features': (feature.columns or []) + (feature.derived or []),
+                'features': (feature.columns or []) + (feature.derived or []) | list,
                 'prefix': feature.prefix or '',
                 'max_age': feature.max_age if 'max_age' in feature else 'of the view',
             }) -%}
