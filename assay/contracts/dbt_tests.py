@@ -143,6 +143,9 @@ def _row_count(column: Column | None, rule: Rule) -> tuple[str, dict[str, Any]]:
 def _invalid_values(column: Column | None, rule: Rule) -> tuple[str, dict[str, Any]]:
     column = _must_be_none(column, rule)
     arguments = rule.raw.get("arguments") or {}
+    if "validValues" in arguments and column.kind != "string":
+        own = _own("", column, test_of_values(column, rule))
+        return own.macro, own.arguments
     if "validValues" in arguments:
         return _IN_SET, {"value_set": _value_set(column, arguments["validValues"])}
     if "pattern" in arguments:
@@ -223,7 +226,8 @@ def _expectations(column: Column, test: dict[str, Any]) -> Iterator[tuple[str, d
             yield _LENGTHS, {key: value for key, value in limits.items() if value is not None}
         case "pattern":
             yield _REGEX, {"regex": _escaped(test["pattern"])}
-        case "values":
+        # Its test compares texts.
+        case "values" if column.kind == "string":
             yield _IN_SET, {"value_set": _value_set(column, column.valid_values)}
 
 

@@ -264,6 +264,8 @@ def test_a_required_object_must_be_there_and_what_it_requires_within_it_alone() 
 
 
 TYPED: list[tuple[dict[str, Any], str, list[Any], list[Any]]] = [
+    ({**column_of("integer"), "enum": [{"value": 1}]}, "bigint", [1, None], [2]),
+    ({**column_of("boolean"), "enum": [{"value": True}]}, "boolean", [True, None], [False]),
     (column_of("number", multipleOf=0.01), "decimal(18, 4)", ["19.99", None], ["19.999"]),
     (column_of("number", multipleOf=0.1), "double", [0.3, None], [0.35]),
     (
