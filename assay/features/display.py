@@ -81,14 +81,14 @@ def _print_derived(view: FeatureView, console: Console) -> None:
         console.print()
         line(console, "Derived features, computed when they are asked for, at as_of")
     for each in derived:
-        line(console, f"  {each['name']} ({each['type']}): {each['description']}")
+        line(console, f"  {each['name']} ({each['type']}): {each.get('description') or '-'}")
         line(console, f"    {' '.join(str(each['expression']).split())}")
     inputs = view.declared.get("inputs") or []
     if inputs:
         console.print()
         line(console, "Inputs that a request or the spine brings")
     for each in inputs:
-        line(console, f"  {each['name']} ({each['type']}): {each['description']}")
+        line(console, f"  {each['name']} ({each['type']}): {each.get('description') or '-'}")
 
 
 def _built(views: list[FeatureView], warehouse: Path) -> dict[str, tuple[str, str]]:
