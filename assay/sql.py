@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from string import ascii_lowercase, ascii_uppercase
 
 import duckdb
+
+_FOLDED = str.maketrans(ascii_uppercase, ascii_lowercase)
+_NAME = re.compile(r'"((?:[^"]|"")*)"|(\w+)')
 
 
 def quoted(*names: str, of: str = "") -> str:
@@ -23,6 +27,16 @@ def text(value: object) -> str:
     )
 
 
+def folded(name: str) -> str:
+    """Return what two names share that are one to DuckDB, which ignores the case of A to Z alone."""
+    return name.translate(_FOLDED)
+
+
+def names_in(expression: str) -> set[str]:
+    """Return the names that an expression may use, folded, whether it has them in quotes or without."""
+    return {folded(name.replace('""', '"') or word) for name, word in _NAME.findall(expression)}
+
+
 def needs_quotes(name: str) -> bool:
     """Tell whether SQL takes a name for a column's only where it is quoted, as `order` and `Group By`."""
     return re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name) is None or name.lower() in _keywords()
@@ -32,6 +46,7 @@ def needs_quotes(name: str) -> bool:
 def _keywords() -> frozenset[str]:
     with duckdb.connect() as connection:
         found = connection.execute(
-            "select keyword_name from duckdb_keywords() where keyword_category <> 'unreserved'"
+            "select keyword_name from duckdb_keywords() "
+            "where keyword_category in ('reserved', 'type_function')"
         ).fetchall()
     return frozenset(name for (name,) in found)

@@ -15,7 +15,8 @@ from assay.contracts.rules import Unenforceable, bounds, what_is_refused_of
 from assay.contracts.source_side import ALIASES, OPTIONAL, SCHEMA_MODE, fresh_for, promise_test
 from assay.contracts.types import contradict
 from assay.landing.declared import DIFFERENCES, MODES
-from assay.landing.names import folded, wrong_names
+from assay.landing.names import wrong_names
+from assay.sql import folded
 
 _OURS = ("format", "remedy", "consumers", CHECKED_BY, OPTIONAL, ALIASES, SCHEMA_MODE, PII)
 _SERVICE_LEVELS = ("completeness", "latency", "frequency", "endOfSupport", "endOfLife")

@@ -17,7 +17,6 @@ import pyarrow as pa
 from assay.landing.declared import DeclarationError, LandingTable, declared_tables
 from assay.landing.discover import FILE_CHANGED, LandingFile, UnreadableFile, cannot_be_read, discover
 from assay.landing.formats.rows import Tally, arrow_schema, line_limit, verdict_columns
-from assay.landing.names import folded
 from assay.landing.read import read_file
 from assay.landing.schema import expected, sightings
 from assay.landing.schema.acceptance import take_accepted
@@ -27,7 +26,7 @@ from assay.landing.schema.find import find_changes, landed_rows, needs_all_rows
 from assay.landing.schema.sightings import keep_sightings
 from assay.landing.schema.treat import set_aside
 from assay.landing.schema.values import pointer
-from assay.sql import quoted
+from assay.sql import folded, quoted
 
 _BYTES_A_TRANSACTION = 256 << 20
 _ROWS_LOOKED_AT_OF_A_BATCH = 50

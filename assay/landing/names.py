@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from string import ascii_lowercase, ascii_uppercase
+
+from assay.sql import folded
 
 #: What landing tables of CSV, and the bronze and silver made of them, call columns of their own.
 RESERVED = frozenset(
@@ -27,12 +28,6 @@ RESERVED = frozenset(
 )
 #: More characters than any name that people give.
 LONGEST = 255
-_FOLDED = str.maketrans(ascii_uppercase, ascii_lowercase)
-
-
-def folded(name: str) -> str:
-    """Return what two names share that are one to DuckDB, which ignores the case of A to Z alone."""
-    return name.translate(_FOLDED)
 
 
 def what_is_wrong(name: object, others: Iterable[str] = (), *, is_column: bool) -> str | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -14,10 +13,10 @@ from assay.online.types import kind_of
 from assay.pii.key import VARIABLE, find_pii_key
 from assay.runs.fault import Fault
 from assay.runs.moment import length_of
+from assay.sql import folded, names_in
 
 # What clients ask for is of few kinds; who asks for all kinds must not fill the memory.
 _SELECTIONS_KEPT = 1000
-_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 @dataclass(frozen=True)
@@ -137,14 +136,19 @@ class OnlineView:
         derivation = set(names) & self.derived.keys()
         for column in reversed(self.derived.values()):
             if column.name in derivation:
-                derivation |= self.derived.keys() & words_in(column)
+                used = names_in(column.expression or "")
+                derivation |= {name for name in self.derived if folded(name) in used}
         derived = [column for column in self.derived.values() if column.name in derivation]
-        used = {word for column in derived for word in words_in(column)}
+        used = {name for column in derived for name in names_in(column.expression or "")}
         return Selection(
-            {name: position for position, name in enumerate(self.columns) if name in used or name in names},
+            {
+                name: position
+                for position, name in enumerate(self.columns)
+                if folded(name) in used or name in names
+            },
             derived,
-            [column for column in self.columns.values() if column.name in used],
-            [column for column in self.inputs.values() if column.name in used],
+            [column for column in self.columns.values() if folded(column.name) in used],
+            [column for column in self.inputs.values() if folded(column.name) in used],
         )
 
 
@@ -160,11 +164,6 @@ class Selection:
     derived: list[Column]
     needed: list[Column]
     inputs: list[Column]
-
-
-def words_in(column: Column) -> set[str]:
-    """Return the names that a derived feature's expression may use."""
-    return set(_WORD.findall(column.expression or ""))
 
 
 def _columns(declared: list[dict[str, Any]]) -> list[Column]:

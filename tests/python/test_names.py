@@ -10,11 +10,11 @@ import pytest
 from landing_zone import Zone
 
 from assay.landing.declared import DeclarationError, declared_tables
-from assay.landing.names import RESERVED, container_of, folded, name_of, path_of, what_is_wrong
+from assay.landing.names import RESERVED, container_of, name_of, path_of, what_is_wrong
 from assay.runs.fault import Fault
 from assay.runs.places import Places
 from assay.schema.accept import Accepted, accept
-from assay.sql import quoted, text
+from assay.sql import folded, quoted, text
 
 CSV = """
 sources:

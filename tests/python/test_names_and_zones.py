@@ -17,7 +17,7 @@ import duckdb
 import pytest
 from package_project import PackageProject, make_package_project
 
-from assay.sql import quoted, text
+from assay.sql import names_in, needs_quotes, quoted, text
 
 PLAIN = {
     "key": "machine",
@@ -341,6 +341,15 @@ def utc(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
         return value.replace(tzinfo=None) if isinstance(value, datetime) else value
 
     return [tuple(plain(value) for value in row) for row in rows]
+
+
+def test_an_expression_uses_names_with_and_without_quotes_in_any_case() -> None:
+    assert names_in('"Total ""net""" * AMOUNT / _x2') == {'total "net"', "amount", "_x2"}
+
+
+def test_names_that_sql_has_other_uses_for_need_quotes() -> None:
+    assert all(map(needs_quotes, ("order", "Select", "left", "Group By", "2x", "größe", "")))
+    assert not any(map(needs_quotes, ("card_id", "Amount", "_x2", "value", "timestamp")))
 
 
 # --- names that meet ----------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import pyarrow as pa
 from assay.landing.declared import LandingTable
 from assay.landing.discover import LandingFile, UnreadableFile
 from assay.landing.formats.rows import Tally, arrow_schema
-from assay.landing.names import folded
+from assay.sql import folded
 
 ROWS_A_BATCH = 50_000
 _DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "bars"}
