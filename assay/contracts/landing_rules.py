@@ -9,6 +9,7 @@ from typing import Any
 from assay.contracts.contract import EACH, Column, Rule, Table, custom, snake
 from assay.contracts.options import value_rules
 from assay.contracts.rules import WARNINGS, Unenforceable, test_of_values
+from assay.landing.schema.logical_types import landed_as
 
 CHECKED_BY = "checkedBy"
 # Of a rule or a column: silver's own SQL judges rows by it; or files are compared with it, and no row is.
@@ -53,6 +54,11 @@ def landing_rules(table: Table) -> Iterator[LandingRule]:
             yield from _implied(column, _is_csv(table))
 
 
+def landed_type(column: Column) -> str | None:
+    """Return the type that a column's values land as: what a change event has of a count is a number."""
+    return landed_as(column.raw.get("physicalType") or "") or column.kind
+
+
 def _written(column: Column | None, rule: Rule, is_csv: bool) -> LandingRule:
     named = rule.name
     if not named:
@@ -80,7 +86,7 @@ def _implied(column: Column, is_csv: bool) -> Iterator[LandingRule]:
     by_others = custom(column.raw, CHECKED_BY) == LANDING or any(
         rule.custom(CHECKED_BY) == SILVER for rule in column.rules
     )
-    kind = column.kind
+    kind = landed_type(column)
 
     def rule(prefix: str, reason: str, remedy: str, dimension: str, test: dict[str, Any]) -> LandingRule:
         rule_id = f"{prefix}_{snake(name)}"

@@ -10,10 +10,11 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from assay.contracts.contract import PII, Column, Contract, Table, custom, snake, words
 from assay.contracts.dbt_tests import DbtTest
 from assay.contracts.gold_side import plain, put
-from assay.contracts.landing_rules import landing_rules
+from assay.contracts.landing_rules import landed_type, landing_rules
 from assay.contracts.rules import Unenforceable, bounds
 from assay.contracts.yaml_file import one_line
 from assay.landing.names import name_of
+from assay.landing.schema.logical_types import landed_as
 
 PROMISES = "source_keeps_its_promises"
 _WHY_IT_WARNS = (
@@ -106,8 +107,14 @@ def _meta(contract: Contract, table: Table) -> dict[tuple[str, ...], Any]:
         "format": table.custom("format") or "csv",
         OPTIONAL: [_key(column, is_csv) for column in fields if custom(column.raw, OPTIONAL)] or None,
         "types" if is_csv else "keys": {
-            _key(column, is_csv): column.raw.get("logicalType") or "string" for column in fields
+            _key(column, is_csv): landed_type(column) or "string" for column in fields
         },
+        "physical_types": {
+            _key(column, is_csv): column.raw["physicalType"]
+            for column in fields
+            if landed_as(column.raw.get("physicalType") or "")
+        }
+        or None,
         ALIASES: aliases or None,
         "schema_mode": table.custom(SCHEMA_MODE),
     }

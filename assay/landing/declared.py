@@ -18,7 +18,7 @@ Mode = Literal["evolve", "freeze", "discard_value", "discard_row"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 Difference = Literal["new", "lost", "type"]
 DIFFERENCES: tuple[Difference, ...] = get_args(Difference)
-_SETTINGS = {"format", "optional", "schema_mode", "types", "keys", "aliases"}
+_SETTINGS = {"format", "optional", "schema_mode", "types", "keys", "physical_types", "aliases"}
 
 
 class DeclarationError(Exception):

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from assay.runs.fault import MISUSED, Fault
 
+_LARGEST_OFFSET = timedelta(hours=18)
 _UNITS = {
     "us": "microseconds",
     "ms": "milliseconds",
@@ -22,10 +23,16 @@ def now() -> datetime:
 
 
 def instant(text: str) -> datetime | None:
-    """Read a time in ISO 8601: an offset is applied, a date alone is its midnight. None where it is none."""
+    """Read a time in ISO 8601: an offset is applied, a date alone is its midnight. None where it is none.
+
+    An offset of more than 18 hours is none: no place on Earth has one, and silver refuses it as well.
+    """
     try:
         moment = datetime.fromisoformat(text.strip())
-        return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+        offset = moment.utcoffset()
+        if offset is None:
+            return moment
+        return moment.astimezone(UTC).replace(tzinfo=None) if abs(offset) <= _LARGEST_OFFSET else None
     except (ValueError, OverflowError):
         return None
 

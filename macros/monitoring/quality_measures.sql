@@ -80,7 +80,10 @@ group by 2
         {%- set quoted = assay.quoted(column, 't') -%}
         {%- set present = 'case when not isnan(' ~ quoted ~ ') then 1 end' if type in ['float', 'double'] else quoted -%}
         {%- if column == 'claimed_at' -%}
-            {%- do table.measures.append({'column': column, 'rule_id': 'clock_ahead', 'bad': 'count(*) filter (where ' ~ assay.as_utc(quoted) ~ ' >= ' ~ assay.as_utc('t.available_at') ~ ')'}) -%}
+            {%- set known_at = 'coalesce(t.claimed_available_at, t.available_at)' if 'claimed_available_at' in types else 't.available_at' -%}
+            {%- do table.measures.append({'column': column, 'rule_id': 'clock_ahead', 'bad': 'count(*) filter (where ' ~ assay.as_utc(quoted) ~ ' >= ' ~ assay.as_utc(known_at) ~ ')'}) -%}
+        {%- elif column == 'claimed_available_at' -%}
+            {%- do table.measures.append({'column': column, 'rule_id': 'clock_ahead', 'bad': 'count(*) filter (where ' ~ assay.as_utc(quoted) ~ ' > ' ~ assay.as_utc('t.available_at') ~ ')'}) -%}
         {%- elif column not in proven.filled or type in ['float', 'double'] -%}
             {%- do table.measures.append({'column': column, 'rule_id': 'more_nulls', 'bad': 'count(*) - count(' ~ present ~ ')'}) -%}
         {%- endif -%}

@@ -4,10 +4,9 @@
     {%- if availability.at == 'landed' -%}
         {{ landed_at }}
     {%- elif availability.at == 'column' and written_at -%}
-        coalesce({{ written_at }}, {{ landed_at }})
+        {{ assay._within_what_can_be(written_at, event_at, landed_at) }}
     {%- elif availability.at == 'lag' and availability.lag -%}
-        {#- Nothing can be available later than its file has landed, whatever its clock said. -#}
-        least(coalesce({{ event_at }} + interval '{{ availability.lag }}', {{ landed_at }}), {{ landed_at }})
+        {{ assay._within_what_can_be(event_at ~ " + interval '" ~ availability.lag ~ "'", event_at, landed_at) }}
     {%- else -%}
         {{ exceptions.raise_compiler_error(
             model.name ~ ": the var availability must say of " ~ source_table ~ " one of {at: landed}, "
@@ -15,4 +14,13 @@
             ~ (availability or 'nothing')
         ) }}
     {%- endif -%}
+{%- endmacro %}
+
+
+{#- Whatever a sender claims: nothing was available before it happened, nor later than its file has landed. -#}
+{% macro _within_what_can_be(claimed, event_at, landed_at) -%}
+    case
+        when {{ event_at }} >= {{ landed_at }} then {{ landed_at }}
+        else least(greatest(coalesce({{ claimed }}, {{ landed_at }}), {{ event_at }}), {{ landed_at }})
+    end
 {%- endmacro %}

@@ -1,12 +1,54 @@
 {% macro utc_timestamp(text, formats=none) -%}
-    {#- A cast to TIMESTAMP drops an offset such as +02:00 without applying it. -#}
-    case
-        {%- if formats %}
-        when try_strptime({{ text }}, {{ formats }}) is not null then try_strptime({{ text }}, {{ formats }})
-        {%- endif %}
-        when ends_with({{ text }}, 'Z') then try_cast({{ text }} as timestamp)
-        when regexp_matches({{ text }}, ':\d\d(\.\d+)?\s*[+-]\d\d(:?\d\d)?$')
-            then try_cast({{ text }} as timestamptz) at time zone 'UTC'
-        else try_cast({{ text }} as timestamp)
-    end
+    {#- A cast to TIMESTAMP drops an offset such as +02:00 without applying it. That there is none is known where the text
+        is still a time with `Z` behind it. Most texts are _told by one cast; the others are looked at more closely. -#}
+    coalesce(
+        {#- One by one: with a zone in one of several formats, the session's zone would hold for the others. -#}
+        {%- for format in formats or [] %}
+        make_timestamp(epoch_us(try_strptime({{ text }}, '{{ format }}'))),
+        {%- endfor %}
+        case
+            when not regexp_matches({{ text }}, '^\d{4}') then null
+            when ends_with({{ text }}, 'Z') then try_cast({{ text }} as timestamp)
+            when {{ text }}[-6] in ('+', '-') and regexp_full_match({{ text }}, '\d{4}\D[^+]{14,}[+-](0\d|1[0-7]):[0-5]\d')
+                then make_timestamp(epoch_us(try_cast({{ text }} as timestamptz)))
+            else try_cast({{ text }} || 'Z' as timestamp)
+        end,
+        {{ assay._utc_of_other_times(text) }}
+    )
+{%- endmacro %}
+
+
+{#- Times without seconds or without time of day, with an offset, in small letters, with blanks about. -#}
+{% macro _utc_of_other_times(text) -%}
+    list_transform(
+        [upper(regexp_replace({{ text }}, '^\s+|\s+$', '', 'g'))],
+        lambda _told: case
+            when try_cast(_told as timestamp) in (timestamp 'infinity', timestamp '-infinity')
+                then try_cast(_told as timestamp)
+            -- A year of two digits may be any.
+            when regexp_matches(_told, '^\d{4}') then coalesce(
+                try_cast(_told || 'Z' as timestamp),
+                try_cast(_told || ':00Z' as timestamp),
+                try_cast(_told || ' 00:00:00Z' as timestamp),
+                {{ assay._utc_of_offset("regexp_replace(regexp_replace(_told, '\s*(?:UTC|Z)$', '+00'), '\s+([+-][\d:]+)$', '\\1')") }}
+            )
+        end
+    )[1]
+{%- endmacro %}
+
+
+{#- The cast takes offsets of any size, and minutes up to 99; a year of more than four digits can make it an error. -#}
+{% macro _utc_of_offset(text) -%}
+    list_transform(
+        [regexp_replace({{ text }}, '([T ]\d\d?:\d\d)([+-][\d:]+)$', '\1:00\2')],
+        lambda _zoned: list_transform(
+            [case
+                when regexp_matches(_zoned, '^\d{4}\D.*[+-]\d\d(:?[0-5]\d){0,2}$')
+                    then make_timestamp(epoch_us(try_cast(_zoned as timestamptz)))
+            end],
+            lambda _instant: case
+                when abs(epoch_us(try_cast(_zoned as timestamp)) - epoch_us(_instant)) <= 64800000000 then _instant
+            end
+        )[1]
+    )[1]
 {%- endmacro %}

@@ -6,14 +6,17 @@
         select
             *,
             {{ assay.available_at(
-                source_name, table_name, event_at='claimed_at',
-                written_at='case when ' ~ assay.within_event_range(received_at) ~ ' then ' ~ received_at ~ ' end'
-                    if received_at
+                source_name, table_name, event_at='claimed_at', written_at='claimed_available_at' if received_at
             ) }} as available_at
         from (
             select
                 *,
-                case when {{ assay.within_event_range(written_at) }} then {{ written_at }} end as claimed_at
+                case when {{ assay.within_event_range(written_at) }} then {{ written_at }} end as claimed_at,
+                {% if received_at -%}
+                case when {{ assay.within_event_range(received_at) }} then {{ received_at }} end
+                {%- else -%}
+                null::timestamp
+                {%- endif %} as claimed_available_at
             from {{ relation }}
         ) as claimed
     ) as known

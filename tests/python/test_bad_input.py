@@ -315,6 +315,25 @@ def mysql(file: str, position: int, **values: Any) -> dict[str, Any]:
     return {"connector": "mysql", "file": file, "pos": position, **values}
 
 
+def with_schema(message: str, **types: str) -> str:
+    """A change as a converter writes it that tells the columns' types; a decimal's with its scale."""
+    fields = [
+        {
+            "field": name,
+            "name": type_.partition("(")[0],
+            "parameters": {"scale": type_.rstrip(")").partition("(")[2]},
+        }
+        for name, type_ in types.items()
+    ]
+    states = [{"field": "before"}, {"field": "after", "fields": fields}]
+    return json.dumps({"schema": {"type": "struct", "fields": states}, "payload": json.loads(message)})
+
+
+def keyed(customer: str, message: str | None) -> str:
+    """A change, or a tombstone, beside its message's key."""
+    return json.dumps({"key": {"customer_id": customer}, "value": json.loads(message) if message else None})
+
+
 def oracle(scn: str) -> dict[str, Any]:
     return {"connector": "oracle", "scn": scn}
 
@@ -333,11 +352,44 @@ CUSTOMERS: list[tuple[str | bytes, list[str] | None]] = [
     (change({"customer_id": "mysql", "segment": "second"}, mysql("mysql-bin.000010", 3)), None),
     (change({"customer_id": "oracle", "segment": "last"}, oracle("10")), None),
     (change({"customer_id": "oracle", "segment": "first"}, oracle("9")), None),
-    # A position beyond 64 bits is none.
     (change({"customer_id": "far"}, mysql("mysql-bin.999999999999", 4)), None),
-    (change({"customer_id": "micro", "created_at": 1735689600123456}, {}, op="c"), None),
-    (change({"customer_id": "milli", "created_at": 1735689600123}, {}, op="c"), None),
-    (change({"customer_id": "nano", "created_at": 1735689600123456789}, {}, op="c"), None),
+    (
+        with_schema(
+            change({"customer_id": "micro", "created_at": 1735689600123456}, {}, op="c"),
+            created_at="io.debezium.time.MicroTimestamp",
+        ),
+        None,
+    ),
+    (
+        with_schema(
+            change({"customer_id": "milli", "created_at": 1735689600123}, {}, op="c"),
+            created_at="io.debezium.time.Timestamp",
+        ),
+        None,
+    ),
+    (
+        with_schema(
+            change({"customer_id": "nano", "created_at": 1735689600123456789}, {}, op="c"),
+            created_at="io.debezium.time.NanoTimestamp",
+        ),
+        None,
+    ),
+    (
+        with_schema(
+            change({"customer_id": "day", "created_at": 20120}, {}, op="c"),
+            created_at="io.debezium.time.Date",
+        ),
+        None,
+    ),
+    (
+        with_schema(
+            change({"customer_id": "1", "created_at": "2025-02-01"}, {}), created_at="io.debezium.time.Date"
+        ),
+        ["undecodable_value"],
+    ),
+    # Of a count that nobody says the unit of, none is guessed.
+    (change({"customer_id": "1", "created_at": 1735689600123456}, {}), ["invalid_created_at"]),
+    (change({"customer_id": "1", "created_at": "infinity"}, {}), ["invalid_created_at"]),
     (change({"customer_id": "zoned", "created_at": "2025-01-01T02:00:00.123456+02:00"}, {}, op="c"), None),
     (change({"customer_id": "1", "created_at": "long ago"}, {}), ["invalid_created_at"]),
     (change({"customer_id": "1", "created_at": 9 * 10**40}, {}), ["invalid_created_at"]),
@@ -347,7 +399,19 @@ CUSTOMERS: list[tuple[str | bytes, list[str] | None]] = [
     (change({"customer_id": "1"}, {}, ts_ms=None), ["invalid_ts_ms"]),
     (change({"customer_id": " "}, {}), ["missing_key"]),
     (change(None, {}), ["missing_key"]),
-    (change({"customer_id": "1"}, {}, op="t"), ["unknown_op"]),
+    (change({"customer_id": "1"}, {}, op="x"), ["unknown_op"]),
+    (change(None, {}, op="m"), ["logical_message"]),
+    # The table was emptied before all this.
+    (change(None, {"ts_ms": COMMITTED_MS - 9000}, op="t", ts_ms=COMMITTED_MS - 8000), None),
+    (change({"customer_id": "read"}, {"ts_ms": 0, "snapshot": "true"}, op="r"), None),
+    (change({"customer_id": "1"}, {"ts_ms": 0}), ["invalid_ts_ms"]),
+    (keyed("key", change({"customer_id": "key", "segment": "one"}, {"lsn": 1}, op="c")), None),
+    (keyed("key", change(None, {"lsn": 2}, op="d", ts_ms=COMMITTED_MS + 900)), None),
+    (keyed("key", None), ["tombstone"]),
+    (change({"customer_id": "stone", "segment": "one"}, {"lsn": 1}, op="c"), None),
+    (change(None, {"lsn": 2}, op="d", ts_ms=COMMITTED_MS + 900), None),
+    (keyed("stone", None), ["tombstone"]),
+    (change(None, {"lsn": 3}, op="d", ts_ms=COMMITTED_MS + 900), ["missing_key"]),
     ("null", ["tombstone"]),
     ('{"schema": {}, "payload": null}', ["tombstone"]),
     ('{"schema": {}, "payload": 7}', ["not_an_object"]),
@@ -372,6 +436,22 @@ PRODUCTS: list[tuple[str | bytes, list[str] | None]] = [
             "invalid_created_at",
         ],
     ),
+    (
+        with_schema(
+            change({"product_id": "base64", "unit_cost": "AIY="}, {"lsn": 5}, op="c"),
+            unit_cost="org.apache.kafka.connect.data.Decimal(2)",
+        ),
+        None,
+    ),
+    (
+        with_schema(
+            change({"product_id": "1", "unit_cost": "1.5"}, {"lsn": 6}),
+            unit_cost="org.apache.kafka.connect.data.Decimal(2)",
+        ),
+        ["undecodable_value"],
+    ),
+    (change({"product_id": "late", "product_name": "one"}, {"lsn": 1010}, op="c"), None),
+    (change({"product_id": "late", "product_name": "two"}, {"ts_ms": COMMITTED_MS - 1, "lsn": 1020}), None),
     ('"product"', ["not_an_object"]),
 ]
 
@@ -630,9 +710,11 @@ def test_good_rows_reach_gold(bad: Warehouse) -> None:
         ("4000000000000002", "2.86", "t1"),
     ]
     assert bad.query("select web_date::varchar, view_count from gold.fct_daily_funnel") == [("2025-03-01", 5)]
-    assert bad.query("select product_id, unit_cost::varchar from gold.dim_products order by all") == [
-        ("85123A", "1.2345"),
-        ("dear", "12345678901234.5679"),
+    assert bad.query("select product_id, product_name, unit_cost::varchar from gold.dim_products order by all") == [
+        ("85123A", None, "1.2345"),
+        ("base64", None, "1.3400"),
+        ("dear", None, "12345678901234.5679"),
+        ("late", "two", None),
     ]
     assert bad.query("select price::varchar from silver.slv_web_events where message_id = 'm21'") == [
         ("99999999999999.99",)
@@ -673,14 +755,20 @@ def test_in_two_runs_or_in_one_it_is_the_same_warehouse(bad: Warehouse, tmp_path
 def test_change_logs_of_every_connector_make_histories(bad: Warehouse) -> None:
     states = bad.query(
         "select customer_id, list(segment order by valid_from) from gold.dim_customers "
-        "where customer_id in ('server', 'mysql', 'oracle', 'far') group by all order by all"
+        "where customer_id in ('server', 'mysql', 'oracle', 'far', 'key', 'stone') group by all order by all"
     )
     assert states == [
         ("far", [None]),
+        ("key", ["one"]),
         ("mysql", ["last"]),
         ("oracle", ["last"]),
         ("server", ["one", "two"]),
+        ("stone", ["one"]),
     ]
+    assert bad.query(
+        "select customer_id, valid_to::varchar from gold.dim_customers "
+        "where customer_id in ('key', 'stone') order by all"
+    ) == [("key", "2025-03-01 10:00:00.9"), ("stone", "2025-03-01 10:00:00.9")]
     assert bad.query(
         "select valid_from::varchar, valid_to::varchar from gold.dim_customers "
         "where customer_id = 'server' order by all"
@@ -704,6 +792,7 @@ def test_change_logs_of_every_connector_make_histories(bad: Warehouse) -> None:
         "select customer_id, registered_at::varchar from gold.dim_customers "
         "where registered_at is not null order by all"
     ) == [
+        ("day", "2025-02-01 00:00:00"),
         ("micro", "2025-01-01 00:00:00.123456"),
         ("milli", "2025-01-01 00:00:00.123"),
         ("nano", "2025-01-01 00:00:00.123456"),

@@ -29,6 +29,16 @@ _FORMATS = (
     "%d.%m.%Y %H:%M:%S",
     "%d.%m.%Y",
 )
+# Types of change events, by the start of their names, the first that fits, and what JSON has of their values.
+_OF_CHANGE_EVENTS: dict[str, LogicalType] = {
+    "io.debezium.data.VariableScaleDecimal": "object",
+    "org.apache.kafka.connect.data.Decimal": "string",
+    "org.apache.kafka.connect.data.": "integer",
+    "io.debezium.time.Interval": "string",
+    "io.debezium.time.Zoned": "timestamp",
+    "io.debezium.time.Iso": "timestamp",
+    "io.debezium.time.": "integer",
+}
 _WIDER = {("integer", "number"), ("date", "timestamp")}
 
 
@@ -36,6 +46,18 @@ def covers(declared: LogicalType, found: LogicalType) -> bool:
     """Whether values of the type `found` read as the type `declared`."""
     is_text = declared == "string" and found not in NESTED
     return declared == found or is_text or (found, declared) in _WIDER
+
+
+def landed_as(physical_type: str) -> LogicalType | None:
+    """Return what a value of a change event lands as; None where its type is none of Debezium's or Connect's.
+
+    Args:
+        physical_type: as an event's schema names it, such as `io.debezium.time.MicroTimestamp`.
+    """
+    for name, logical_type in _OF_CHANGE_EVENTS.items():
+        if physical_type.startswith(name):
+            return logical_type
+    return None
 
 
 def reads(text: str, logical_type: LogicalType) -> str:

@@ -12,6 +12,8 @@ from assay.sql import quoted, text
 
 #: Debezium has a row as it was and as it is: both have the same columns, which go by the names of the latter.
 _STATES = ("after", "before")
+#: Where a change event may stand in its line.
+_WRAPPERS: tuple[tuple[str, ...], ...] = ((), ("payload",), ("value",), ("value", "payload"))
 
 
 class CsvValues:
@@ -96,7 +98,7 @@ class JsonValues:
         line = exact_numbers("coalesce(line_as_declared, line)")
         found = []
         for path in self._paths(name):
-            for place in [path, ("payload", *path)] if self._is_change_log else [path]:
+            for place in [(*wrapper, *path) for wrapper in (_WRAPPERS if self._is_change_log else [()])]:
                 patch: dict[str, object] | None = None
                 for part in reversed(place):
                     patch = {part: patch}
@@ -145,16 +147,22 @@ def document_of(in_envelope: bool) -> str:
     """Return SQL for a line's document, NULL where it is no JSON object.
 
     Args:
-        in_envelope: whether a converter may have put it under `payload`, beside its schema.
+        in_envelope: whether a converter may have put it under `payload`, beside its schema, and a tool all of
+            that under `value`, beside the message's key.
     """
     # What is malformed may be JSON that is nested too deep for what is done with documents.
     is_document = "malformed_reason is null and left(ltrim(line), 1) = '{' and json_valid(line)"
     line = f"case when {is_document} then line end"
     if not in_envelope:
         return line
+    parts = "['/op', '/payload', '/key', '/value', '/value/payload']"
     return (
-        f"case coalesce(json_type({line}, '/payload'), '') when '' then {line} "
-        f"when 'OBJECT' then json_extract({line}, '/payload')::varchar end"
+        f"list_filter(list_transform([struct_pack(whole := {line}, parts := json_extract({line}, {parts}))], "
+        "lambda _line: case when _line.parts[1] is not null then _line.whole "
+        "when _line.parts[3] is not null and _line.parts[4] is not null "
+        "then coalesce(_line.parts[5], _line.parts[4])::varchar "
+        "else coalesce(_line.parts[2]::varchar, _line.whole) end), "
+        "lambda _found: left(ltrim(_found), 1) = '{')[1]"
     )
 
 

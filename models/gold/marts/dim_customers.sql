@@ -6,9 +6,7 @@ with changes as (
 
 known_changes as (
 
-    select *
-    from changes
-    where not is_superseded
+    {{ standing_changes('changes', 'customer_id') }}
 
 ),
 

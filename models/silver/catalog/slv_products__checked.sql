@@ -34,12 +34,15 @@ final as (
         {{ filled('attributes.brand') }} as brand,
         {{ strict_number('attributes.unit_cost', 'decimal(18, 4)') }} as unit_cost,
         try_cast(attributes.is_active as boolean) as is_active,
-        {{ debezium_timestamp('attributes.created_at') }} as introduced_at,
+        {{ utc_timestamp('attributes.created_at') }} as introduced_at,
+        unavailable_attributes,
+        log_name,
         log_position,
         change_hash,
         event_at,
         claimed_at,
         available_at,
+        claimed_available_at,
         {{ debezium_rules(
             filled('attributes.product_id'),
             {
@@ -49,7 +52,7 @@ final as (
                 'invalid_is_active': 'attributes.is_active is not null'
                     ~ ' and try_cast(attributes.is_active as boolean) is null',
                 'invalid_created_at': 'attributes.created_at is not null and '
-                    ~ debezium_timestamp('attributes.created_at') ~ ' is null',
+                    ~ 'not coalesce(isfinite(' ~ utc_timestamp('attributes.created_at') ~ '), false)',
             }
         ) }} as rule_ids,
         {{ as_landed() }}

@@ -35,19 +35,22 @@ final as (
         {{ filled('attributes.country') }} as country,
         {{ filled('attributes.city') }} as city,
         try_cast(attributes.marketing_opt_in as boolean) as is_marketing_allowed,
-        {{ debezium_timestamp('attributes.created_at') }} as registered_at,
+        {{ utc_timestamp('attributes.created_at') }} as registered_at,
+        unavailable_attributes,
+        log_name,
         log_position,
         change_hash,
         event_at,
         claimed_at,
         available_at,
+        claimed_available_at,
         {{ debezium_rules(
             filled('attributes.customer_id'),
             {
                 'invalid_marketing_opt_in': 'attributes.marketing_opt_in is not null'
                     ~ ' and try_cast(attributes.marketing_opt_in as boolean) is null',
                 'invalid_created_at': 'attributes.created_at is not null and '
-                    ~ debezium_timestamp('attributes.created_at') ~ ' is null',
+                    ~ 'not coalesce(isfinite(' ~ utc_timestamp('attributes.created_at') ~ '), false)',
             }
         ) }} as rule_ids,
         {{ as_landed() }}

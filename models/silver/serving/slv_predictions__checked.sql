@@ -78,6 +78,7 @@ final as (
         event_at,
         claimed_at,
         available_at,
+        claimed_available_at,
         {{ broken_rules(
             structure={
                 'malformed_row': 'malformed_reason is not null',

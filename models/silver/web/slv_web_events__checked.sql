@@ -78,6 +78,7 @@ final as (
         timed.event_at,
         timed.claimed_at,
         timed.available_at,
+        timed.claimed_available_at,
         {{ broken_rules(
             structure={
                 'malformed_row': 'timed.malformed_reason is not null',
