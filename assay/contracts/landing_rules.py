@@ -54,7 +54,7 @@ def landing_rules(table: Table) -> Iterator[LandingRule]:
             yield from _implied(column, _is_csv(table))
 
 
-def landed_type(column: Column) -> str | None:
+def landed_type(column: Column) -> str:
     """Return the type that a column's values land as: what a change event has of a count is a number."""
     return landed_as(column.raw.get("physicalType") or "") or column.kind
 

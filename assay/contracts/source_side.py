@@ -106,9 +106,7 @@ def _meta(contract: Contract, table: Table) -> dict[tuple[str, ...], Any]:
     settings = {
         "format": table.custom("format") or "csv",
         OPTIONAL: [_key(column, is_csv) for column in fields if custom(column.raw, OPTIONAL)] or None,
-        "types" if is_csv else "keys": {
-            _key(column, is_csv): landed_type(column) or "string" for column in fields
-        },
+        "types" if is_csv else "keys": {_key(column, is_csv): landed_type(column) for column in fields},
         "physical_types": {
             _key(column, is_csv): column.raw["physicalType"]
             for column in fields

@@ -2,7 +2,7 @@
     {%- set row_shape -%}
         { {%- for attribute in attributes -%} "{{ attribute }}": "VARCHAR"{{ ', ' if not loop.last }} {%- endfor -%} }
     {%- endset -%}
-    {%- set names = "['" ~ attributes | join("', '") ~ "']" -%}
+    {%- set declared = assay._physical_types(bronze) -%}
     select
         {{ assay.as_landed() }},
         malformed_reason,
@@ -16,17 +16,17 @@
         document.op = 'r' as is_snapshot,
         struct_pack(
             {%- for attribute in attributes %}
-            "{{ attribute }}" := decoded[{{ loop.index }}]{{ ',' if not loop.last }}
+            "{{ attribute }}" := decoded[{{ loop.index }}].decoded{{ ',' if not loop.last }}
             {%- endfor %}
         ) as attributes,
         len(list_filter(
-            landed,
-            lambda _value, _place: _value is not null and decoded[_place] is null and not {{ assay._is_unavailable('_value') }}
+            decoded,
+            lambda _each: _each.value is not null and _each.decoded is null and not {{ assay._is_unavailable('_each.value') }}
         )) > 0 as is_undecodable,
         nullif(
-            list_filter(
-                {{ names }},
-                lambda _name, _place: {{ assay._is_unavailable('landed[_place]') }}
+            list_transform(
+                list_filter(decoded, lambda _each: {{ assay._is_unavailable('_each.value') }}),
+                lambda _each: _each.attribute
             ),
             []
         ) as unavailable_attributes,
@@ -50,27 +50,41 @@
         select
             *,
             list_transform(
-                landed,
-                lambda _value, _place: case
-                    when not {{ assay._is_unavailable('_value') }}
-                        then {{ assay.debezium_value('_value', 'types[_place]') }}
-                end
+                list_transform(
+                    landed,
+                    lambda _each: struct_pack(
+                        attribute := _each.attribute,
+                        value := _each.value,
+                        type := {{ assay._type_of('_each') }}
+                    )
+                ),
+                lambda _each: struct_pack(
+                    attribute := _each.attribute,
+                    value := _each.value,
+                    decoded := case
+                        when not {{ assay._is_unavailable('_each.value') }}
+                            then {{ assay.debezium_value('_each.value', '_each.type') }}
+                    end
+                )
             ) as decoded
         from (
             select
                 *,
-                {{ assay._types_of(attributes, names, assay._physical_types(bronze)) }} as types,
                 -- What the log does not repeat may stand in the row before the change, and a key in the message's own.
                 [
                     {%- for attribute in attributes %}
-                    coalesce(
-                        case
-                            when document.op = 'd' then document.before."{{ attribute }}"
-                            when {{ assay._is_unavailable('document.after."' ~ attribute ~ '"') }}
-                                then coalesce(document.before."{{ attribute }}", document.after."{{ attribute }}")
-                            else document.after."{{ attribute }}"
-                        end,
-                        message_key."{{ attribute }}"
+                    struct_pack(
+                        attribute := '{{ attribute }}',
+                        declared := {{ "'" ~ declared[attribute] | replace("'", "''") ~ "'" if attribute in declared else 'null::varchar' }},
+                        value := coalesce(
+                            case
+                                when document.op = 'd' then document.before."{{ attribute }}"
+                                when {{ assay._is_unavailable('document.after."' ~ attribute ~ '"') }}
+                                    then coalesce(document.before."{{ attribute }}", document.after."{{ attribute }}")
+                                else document.after."{{ attribute }}"
+                            end,
+                            message_key."{{ attribute }}"
+                        )
                     ){{ ',' if not loop.last }}
                     {%- endfor %}
                 ] as landed,
@@ -168,36 +182,27 @@
 
 
 {#- What an event says of a column's type goes before what the contract says. A converter may write decimals as numbers. -#}
-{% macro _types_of(attributes, names, declared) -%}
+{% macro _type_of(landed) -%}
     list_transform(
-        {{ names }},
-        lambda _name, _place: list_transform(
-            [case
-                when schema_fields is not null then list_transform(
-                    [list_filter(schema_fields, lambda _field: _field.field = _name)[1]],
-                    lambda _field: _field.name || case
-                        when _field.name = 'org.apache.kafka.connect.data.Decimal' then '(' || coalesce(_field.parameters.scale, '') || ')'
-                        else ''
-                    end
-                )[1]
-                {%- if declared %}
-                else [
-                    {%- for attribute in attributes %}
-                    {{ "'" ~ declared[attribute] | replace("'", "''") ~ "'" if attribute in declared else 'null' }}{{ ',' if not loop.last }}
-                    {%- endfor %}
-                ][_place]
-                {%- endif %}
-            end],
-            lambda _type: case
-                when not starts_with(_type, 'org.apache.kafka.connect.data.Decimal') then _type
-                when coalesce(
-                    json_type(case when document is not null then envelope end, '/after/' || _name),
-                    json_type(case when document is not null then envelope end, '/before/' || _name)
-                ) in ('BIGINT', 'UBIGINT', 'DOUBLE') then null
-                else _type
-            end
-        )[1]
-    )
+        [case
+            when schema_fields is not null then list_transform(
+                [list_filter(schema_fields, lambda _field: _field.field = {{ landed }}.attribute)[1]],
+                lambda _field: _field.name || case
+                    when _field.name = 'org.apache.kafka.connect.data.Decimal' then '(' || coalesce(_field.parameters.scale, '') || ')'
+                    else ''
+                end
+            )[1]
+            else {{ landed }}.declared
+        end],
+        lambda _type: case
+            when not starts_with(_type, 'org.apache.kafka.connect.data.Decimal') then _type
+            when coalesce(
+                json_type(case when document is not null then envelope end, '/after/' || {{ landed }}.attribute),
+                json_type(case when document is not null then envelope end, '/before/' || {{ landed }}.attribute)
+            ) in ('BIGINT', 'UBIGINT', 'DOUBLE') then null
+            else _type
+        end
+    )[1]
 {%- endmacro %}
 
 

@@ -46,14 +46,12 @@
         lambda _raw: case
             when length(_raw.bytes) < 2 or length(_raw.bytes) > 32 or regexp_full_match(_raw.bytes, '80.{30}') then null
             when _raw.scale between -100 and 20000 then list_transform(
-                [list_reduce(
-                    list_transform(
-                        range(1, length(_raw.bytes), 2),
-                        lambda _place: (('0x' || substr(_raw.bytes, _place, 2))::integer
-                        - case when _place = 1 and _raw.bytes[1] >= '8' then 256 else 0 end)::hugeint
-                    ),
-                    lambda _sum, _byte: _sum * 256 + _byte
-                )::varchar],
+                list_transform(
+                    [lpad(_raw.bytes, 32, case when _raw.bytes[1] >= '8' then 'F' else '0' end)],
+                    lambda _hex: ((
+                        ('0x' || left(_hex, 16))::ubigint::hugeint - case when _hex[1] >= '8' then 18446744073709551616 else 0 end
+                    ) * 18446744073709551616 + ('0x' || right(_hex, 16))::ubigint)::varchar
+                ),
                 lambda _whole: case when starts_with(_whole, '-') then '-' else '' end || list_transform(
                     [lpad(ltrim(_whole, '-'), greatest(length(ltrim(_whole, '-')), _raw.scale + 1)::integer, '0')],
                     lambda _digits: case
