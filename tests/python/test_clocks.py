@@ -14,12 +14,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
-from package_project import PackageProject, make_package_project
+from package_project import PROJECT, PackageProject, make_package_project
+from ruamel.yaml.comments import CommentedMap
 
+from assay.contracts.contract import read_contracts
+from assay.contracts.source_side import bring_about
 from assay.runs.moment import instant
 
 ZONES = ("UTC", "America/New_York", "Europe/Berlin", "Asia/Kolkata")
@@ -701,3 +705,33 @@ def test_a_table_that_is_emptied_ends_what_was_in_it(
     ]
     # Also where nothing was.
     assert judged(compiled, connection, changes[2:3])[0]["ended_keys"] is None
+
+
+# --- what contracts say of types ----------------------------------------------------------------------------
+
+
+def test_a_contract_declares_what_values_of_change_events_are(tmp_path: Path) -> None:
+    text = (PROJECT / "contracts" / "catalog.odcs.yaml").read_text()
+    physical = {
+        "When it entered the catalogue.": "io.debezium.time.MicroTimestamp",
+        "What one piece costs, in pounds, as text.": "org.apache.kafka.connect.data.Decimal(4)",
+    }
+    for description, type_ in physical.items():
+        assert text.count(f"description: {description}") == 1
+        text = text.replace(
+            f"description: {description}", f"physicalType: {type_}\n            description: {description}"
+        )
+    (tmp_path / "catalog.odcs.yaml").write_text(text)
+    (contract,), faults = read_contracts(tmp_path)
+    assert not faults
+    (table,) = [table for table in contract.tables if table.name == "products"]
+    entry = CommentedMap()
+    assert list(bring_about(contract, table, None, entry))
+    landing = entry["config"]["meta"]["landing"]
+    assert landing["physical_types"] == {
+        "after.created_at": "io.debezium.time.MicroTimestamp",
+        "after.unit_cost": "org.apache.kafka.connect.data.Decimal(4)",
+    }
+    # Files are compared with what lands: a count, and a text.
+    assert landing["keys"]["after.created_at"] == "integer"
+    assert landing["keys"]["after.unit_cost"] == "string"
