@@ -47,7 +47,7 @@
             when length(_raw.bytes) < 2 or length(_raw.bytes) > 32 or regexp_full_match(_raw.bytes, '80.{30}') then null
             when _raw.scale between -100 and 20000 then list_transform(
                 list_transform(
-                    [lpad(_raw.bytes, 32, case when _raw.bytes[1] >= '8' then 'F' else '0' end)],
+                    [lpad(_raw.bytes, 32, if(_raw.bytes[1] >= '8', 'F', '0'))],
                     lambda _hex: ((
                         ('0x' || left(_hex, 16))::ubigint::hugeint - case when _hex[1] >= '8' then 18446744073709551616 else 0 end
                     ) * 18446744073709551616 + ('0x' || right(_hex, 16))::ubigint)::varchar
