@@ -710,7 +710,9 @@ def test_good_rows_reach_gold(bad: Warehouse) -> None:
         ("4000000000000002", "2.86", "t1"),
     ]
     assert bad.query("select web_date::varchar, view_count from gold.fct_daily_funnel") == [("2025-03-01", 5)]
-    assert bad.query("select product_id, product_name, unit_cost::varchar from gold.dim_products order by all") == [
+    assert bad.query(
+        "select product_id, product_name, unit_cost::varchar from gold.dim_products order by all"
+    ) == [
         ("85123A", None, "1.2345"),
         ("base64", None, "1.3400"),
         ("dear", None, "12345678901234.5679"),
