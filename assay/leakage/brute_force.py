@@ -17,9 +17,10 @@ from typing import Any
 
 import duckdb
 
-from assay.leakage.declared import AVAILABLE_AT, SPLIT, WEIGHT, Features, TrainingSet, Windows
+from assay.leakage.declared import AVAILABLE_AT, Features, TrainingSet, Windows
 from assay.leakage.findings import Check
 from assay.leakage.tables import columns_of
+from assay.leakage.trained import made_by_hand
 from assay.runs.moment import length_of
 from assay.sql import quoted
 
@@ -58,7 +59,10 @@ def check_by_brute_force(
     names = [each[0] for each in cursor.description]
     rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
     check.rows = len(rows)
-    _note_made_by_hand(check, connection, training_set)
+    check.unchecked += [
+        f"{column}: it is taken from no feature view; erasure looks at it"
+        for column in made_by_hand(training_set, connection)
+    ]
     for features in training_set.features:
         windows = features.view.windows
         if windows is None:
@@ -68,21 +72,8 @@ def check_by_brute_force(
         else:
             for column, expected in _expected(connection, features, windows, training_set, rows).items():
                 _compare(check, training_set, column, rows, expected)
+                check.cleared.add(column)
     return check
-
-
-def _note_made_by_hand(
-    check: Check, connection: duckdb.DuckDBPyConnection, training_set: TrainingSet
-) -> None:
-    taken = {
-        features.prefix + name
-        for features in training_set.features
-        for name in [*features.columns, *features.derived]
-    }
-    labels = columns_of(connection, training_set.label)
-    for column in columns_of(connection, training_set.relation):
-        if column not in (*taken, *labels, SPLIT, WEIGHT):
-            check.unchecked.append(f"{column}: it is taken from no feature view; erasure alone looked at it")
 
 
 def _compare(

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from assay.manifest.calls import Ref, Unread, calls_of
 from assay.manifest.graph import Manifest, Node, relation_of
 from assay.runs.fault import MISUSED, Fault
+from assay.runs.moment import length_of
 
 LABEL_COLUMNS = ("prediction_at", "outcome", "outcome_known_at")
 SPLIT, WEIGHT = "split", "weight"
+# The macro that fits parameters on training rows, and columns of the one that weighs them.
+_FITTING = "fit_preprocessing"
+_WEIGHTED = re.compile(r"\{\{-?\s*(?:assay\.)?balanced_weight\(.*?\}\}\s*as\s+\"?(\w+)", re.DOTALL)
 # What events are known by, whatever a feature view says of it.
 AVAILABLE_AT = "available_at"
 
@@ -66,6 +72,14 @@ class Features:
 
 
 @dataclass(frozen=True)
+class Population:
+    """Which rows a label has: all that are known so long after the prediction, or some drawn by outcome."""
+
+    known_after: timedelta = timedelta()
+    is_drawn_by_outcome: bool = False
+
+
+@dataclass(frozen=True)
 class TrainingSet:
     """A training set as declared.
 
@@ -73,6 +87,11 @@ class TrainingSet:
     `scramble` is SQL that changes outcomes not yet known at `{at}` in the landed rows, as the label declares
     it under `meta.label.scramble`; None where it declares nothing. `unread` says which parts of the
     definition could not be read.
+
+    What the label declares under `meta.label`, None where it does not: its outcome is made of what happens
+    from `window[0]` after the prediction until `window[1]` after it, and is known `horizon` after it.
+    `learns_from_rows` tells whether parameters are fitted on its training rows; `weights` are the columns of
+    weights, which depend on all training rows too.
     """
 
     name: str
@@ -84,6 +103,12 @@ class TrainingSet:
     histories: list[History]
     scramble: list[str] | None
     unread: list[str] = field(default_factory=list)
+    label_name: str = ""
+    window: tuple[timedelta, timedelta] | None = None
+    horizon: timedelta | None = None
+    population: Population | None = None
+    learns_from_rows: bool = False
+    weights: list[str] = field(default_factory=list)
 
 
 def read_training_set(manifest: Manifest, name: str) -> TrainingSet:
@@ -121,6 +146,7 @@ def read_training_set(manifest: Manifest, name: str) -> TrainingSet:
         if request.get("max_age") and not request.get("confirmed_at"):
             ages_unknown.append(relation_of(manifest.node(relation.name)))
     ancestors = manifest.ancestors([name])
+    declared = labels[0]["config"].get("meta", {}).get("label", {})
     return TrainingSet(
         name,
         relation_of(node),
@@ -129,8 +155,43 @@ def read_training_set(manifest: Manifest, name: str) -> TrainingSet:
         features,
         ages_unknown,
         [history for each in ancestors.values() if (history := _history(each))],
-        labels[0]["config"].get("meta", {}).get("label", {}).get("scramble"),
+        declared.get("scramble"),
         unread,
+        labels[0]["name"],
+        _window(labels[0]["name"], declared),
+        length_of(declared["horizon"]) if "horizon" in declared else None,
+        _population(labels[0]["name"], declared),
+        name in manifest.users_of(_FITTING, ancestors),
+        _WEIGHTED.findall(node["raw_code"]) or [WEIGHT],
+    )
+
+
+def _window(label: str, declared: dict[str, Any]) -> tuple[timedelta, timedelta] | None:
+    if "window" not in declared:
+        return None
+    try:
+        start, end = (_signed_length(declared["window"][name]) for name in ("from", "to"))
+    except (KeyError, TypeError, ValueError):
+        raise Fault(
+            f"{label}: meta.label.window must be written as {{from: 0d, to: 90d}}.", MISUSED
+        ) from None
+    return start, end
+
+
+def _signed_length(text: str) -> timedelta:
+    return -length_of(text[1:]) if text.startswith("-") else length_of(text)
+
+
+def _population(label: str, declared: dict[str, Any]) -> Population | None:
+    match declared.get("population"):
+        case None:
+            return None
+        case "drawn_by_outcome":
+            return Population(is_drawn_by_outcome=True)
+        case {"known_after": str() as length}:
+            return Population(length_of(length))
+    raise Fault(
+        f"{label}: meta.label.population must be written as {{known_after: 0s}} or drawn_by_outcome.", MISUSED
     )
 
 

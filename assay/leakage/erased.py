@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -11,24 +11,41 @@ from typing import Any
 
 import duckdb
 
-from assay.manifest.graph import Manifest
-from assay.runs.dbt_run import Watcher, run_dbt
+from assay.leakage.declared import SPLIT
+from assay.leakage.silver import gates_of, landing_tables_of
+from assay.leakage.tables import columns_of, literal
+from assay.manifest.calls import calls_of
+from assay.manifest.graph import Manifest, Node, relation_of
+from assay.runs.dbt_run import DbtOutcome, Watcher, run_dbt
 from assay.runs.failures import plain_message
 from assay.runs.fault import Fault
 from assay.runs.moment import as_variable
 from assay.runs.past import copy_landing
+from assay.sql import quoted, text
 
 # The macro that says up to when labels can be known.
 _KNOWN_UNTIL = "known_until"
+# Parts of a training set, one after the other in time, with an embargo before each but the first.
+_MOST_PARTS = 6
 
 
 @dataclass(frozen=True)
 class Erased:
-    """The warehouse file, what was built in it, and the last instant it knows of."""
+    """A warehouse that ends at a moment, and how it was built.
+
+    Attributes:
+        path: the warehouse file.
+        manifest: of the project.
+        at: the last instant it knows of.
+        until: where the clock stood when labels were built again.
+        compiled: the SQL of each model, by id, as it was built first; it names `at`.
+    """
 
     path: Path
     manifest: Manifest
     at: datetime
+    until: datetime
+    compiled: dict[str, str]
 
 
 class Silent:
@@ -92,27 +109,103 @@ def build_erased(
     erased = folder / warehouse.name
     if copy_landing(warehouse, erased) == 0:
         raise Fault(f"Nothing has landed in {warehouse}: build it first (assay build).")
+    ancestors = manifest.ancestors(list(training_sets))
+    _erase_landing(manifest, warehouse, erased, at)
     with duckdb.connect(str(erased)) as connection:
         for statement in scramble:
-            connection.execute(statement.format(at=f"timestamp '{at}'"))
+            connection.execute(statement.format(at=literal(at)))
+    with duckdb.connect(str(warehouse), read_only=True) as connection:
+        splits = _splits(connection, ancestors.values())
     selected = [f"+{name}" for name in training_sets]
-    _build(selected, folder, erased, at, watcher)
-    relabelled = manifest.users_of(_KNOWN_UNTIL, manifest.ancestors(list(training_sets)))
+    compiled = _build(selected, folder, erased, at, splits, watcher)
+    relabelled = manifest.users_of(_KNOWN_UNTIL, ancestors)
     if relabelled and labelled_until > at:
         with duckdb.connect(str(erased)) as connection:
             connection.execute("delete from landing.warehouse")
-        _build(["--full-refresh", "--select", *relabelled], folder, erased, labelled_until, watcher)
-    return Erased(erased, manifest, at)
+        _build(["--full-refresh", "--select", *relabelled], folder, erased, labelled_until, splits, watcher)
+    return Erased(erased, manifest, at, labelled_until, compiled)
 
 
-def _build(arguments: list[str], folder: Path, warehouse: Path, at: datetime, watcher: Watcher) -> None:
+def _erase_landing(manifest: Manifest, warehouse: Path, erased: Path, at: datetime) -> None:
+    """Take out of landing what became available after `at`: a model may read it past silver.
+
+    When a row became available is what silver says of it; where no silver was built, when its file landed.
+    """
+    with duckdb.connect(str(erased)) as connection:
+        connection.execute(f"attach {text(warehouse)} as whole (read_only)")
+        late: dict[str, str] = {}
+        for gate in gates_of(manifest, manifest.nodes.values()):
+            tables = landing_tables_of(manifest, gate)
+            relation = f"whole.{relation_of(gate)}"
+            try:
+                columns = columns_of(connection, relation)
+            except duckdb.Error:
+                continue
+            if len(tables) == 1 and {"file_id", "row_number", "available_at"} <= columns.keys():
+                late[tables[0]] = (
+                    f"select file_id, row_number from {relation} where available_at > {literal(at)}"
+                )
+        landed = connection.execute(
+            "select table_name from duckdb_columns() where database_name = current_database() "
+            "and schema_name = 'landing' and column_name in ('file_id', 'row_number') "
+            "group by all having count(*) = 2 order by all"
+        ).fetchall()
+        landed_late = f"select file_id from landing.files where landed_at > {literal(at)}"
+        for (table,) in landed:
+            gone = (
+                f"(file_id, row_number) in ({late[table]})"
+                if table in late
+                else f"file_id in ({landed_late})"
+            )
+            connection.execute(f"delete from landing.{quoted(table)} where {gone}")
+        left = " union all ".join(f"select file_id from landing.{quoted(table)}" for (table,) in landed)
+        if left:
+            connection.execute(
+                f"delete from landing.files where landed_at > {literal(at)} and file_id not in ({left})"
+            )
+
+
+def _splits(connection: duckdb.DuckDBPyConnection, nodes: Iterable[Node]) -> dict[str, list[dict[str, str]]]:
+    """Return when each part of the models that are split by time begins, as they were built."""
+    found = {}
+    for node in nodes:
+        for call in calls_of("temporal_split", node.get("raw_code") or ""):
+            at = str(call.get("at")).rpartition(".")[2]
+            try:
+                starts = connection.execute(
+                    f"select _at, part from (select {at} as _at, {SPLIT} as part, "
+                    f"lag({SPLIT}) over (order by {at}) as part_before from {relation_of(node)} "
+                    f"where {at} is not null) where part is distinct from part_before order by _at"
+                ).fetchall()
+            except duckdb.Error:
+                continue
+            # Else it is no matter of time alone.
+            if 0 < len(starts) <= _MOST_PARTS:
+                found[node["name"]] = [{"at": str(start), "split": part} for start, part in starts]
+    return found
+
+
+def _build(
+    arguments: list[str],
+    folder: Path,
+    warehouse: Path,
+    at: datetime,
+    splits: dict[str, list[dict[str, str]]],
+    watcher: Watcher,
+) -> dict[str, str]:
+    """Build, and return the SQL of each model."""
     select = arguments if "--select" in arguments else ["--select", *arguments]
     tests = ["--exclude-resource-type", "test", "unit_test"]
-    variables = ["--vars", json.dumps({"as_of": as_variable(at)})]
-    _dbt(["build", *select, *tests, *variables], folder, warehouse, watcher)
+    variables = ["--vars", json.dumps({"as_of": as_variable(at), "held_splits": splits})]
+    outcome = _dbt(["build", *select, *tests, *variables], folder, warehouse, watcher)
+    return {
+        result.node.unique_id: code
+        for result in outcome.results
+        if (code := getattr(result.node, "compiled_code", None))
+    }
 
 
-def _dbt(arguments: list[str], folder: Path, warehouse: Path | None, watcher: Watcher) -> None:
+def _dbt(arguments: list[str], folder: Path, warehouse: Path | None, watcher: Watcher) -> DbtOutcome:
     paths = ["--target-path", str(folder / "target"), "--log-path", str(folder / "logs")]
     # Files that have landed since the warehouse was built would be in one of the two alone.
     empty = folder / "landing"
@@ -128,3 +221,4 @@ def _dbt(arguments: list[str], folder: Path, warehouse: Path | None, watcher: Wa
         messages = [each.message for each in outcome.results if str(each.status) == "error"]
         reason = messages[0] if messages else str(outcome.exception)
         raise Fault(f"The warehouse for the check could not be built: {plain_message(reason)}")
+    return outcome

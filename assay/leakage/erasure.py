@@ -9,9 +9,10 @@ from pathlib import Path
 
 import duckdb
 
-from assay.leakage.declared import SPLIT, WEIGHT, History, TrainingSet
+from assay.leakage.declared import SPLIT, History, TrainingSet
 from assay.leakage.findings import Check
-from assay.leakage.tables import columns_of, literal, number, one_row, same
+from assay.leakage.tables import columns_of, differs, literal, number, one_row, same
+from assay.leakage.trained import trained_columns, trained_until, weight_columns
 from assay.sql import quoted, text
 
 _WHOLE, _ERASED = "whole", "erased"
@@ -22,9 +23,6 @@ _HISTORY_REMEDY = "What arrived later changed the past: give the events' own ava
 _NOT_SCRAMBLED = (
     "outcomes known late that stand in rows known at once: say under meta.label.scramble of the label model "
     "how to change those that landed, [] if there are none"
-)
-_SPLITS_MOVE = (
-    " If it is fitted on the training rows, give temporal_split fixed boundaries: these move with the data."
 )
 
 
@@ -52,6 +50,7 @@ def _both(whole: Path, erased: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect() as connection:
         for name, path in ((_WHOLE, whole), (_ERASED, erased)):
             connection.execute(f"attach {text(path)} as {name} (read_only)")
+        connection.execute(f"use {_WHOLE}")
         yield connection
 
 
@@ -81,24 +80,39 @@ def _compare_rows(
     columns = [column for column in columns_of(connection, "whole_rows") if column not in keys]
     pairs = f"from whole_rows as w inner join erased_rows as e on {same(keys, 'w', 'e')}"
     check.rows += number(connection, f"select count(*) {pairs}")
+    early = [
+        f"{count:,} in the {length} before"
+        for length in ("hour", "day")
+        if (
+            count := number(
+                connection,
+                f"select count(*) {pairs} where w.prediction_at > {literal(at)} - interval '1 {length}'",
+            )
+        )
+    ]
+    check.notes.append(
+        f"what came after {at}; rows predicted by then, {', '.join(early) or 'none in the day before'}"
+    )
+    trained = trained_columns(training_set, connection)
+    learnt_until = trained_until(training_set, connection)
     splits_move = SPLIT in columns and bool(
         number(connection, f"select count(*) {pairs} where w.{SPLIT} is distinct from e.{SPLIT}")
     )
-    if splits_move:
-        columns = [column for column in columns if column not in (SPLIT, WEIGHT)]
+    if trained and (splits_move or learnt_until is None or at < learnt_until):
+        columns = [column for column in columns if column not in (SPLIT, *trained)]
+        check.unchecked.append(
+            f"{', '.join(sorted(trained))}: what they are learnt from is not known by {at}; see own time"
+        )
+    weights = weight_columns(training_set)
     # What a row's outcome is may be known later than the row is predicted; all else may not.
-    conditions = {
-        column: f"w.outcome_known_at <= {literal(at)} and " if column in ("outcome", WEIGHT) else ""
+    types = columns_of(connection, "whole_rows")
+    differing = {
+        column: (f"w.outcome_known_at <= {literal(at)} and " if column in ("outcome", *weights) else "")
+        + differs(column, types[column])
         for column in columns
     }
-    differing = {
-        column: f'{condition}w."{column}" is distinct from e."{column}"'
-        for column, condition in conditions.items()
-    }
     for column, (rows, example) in _differences(connection, differing, keys, pairs).items():
-        check.found(
-            column, rows, *example, remedy=_REMEDY.format(at=at) + (_SPLITS_MOVE if splits_move else "")
-        )
+        check.found(column, rows, *example, remedy=_REMEDY.format(at=at))
 
 
 def _compare_history(

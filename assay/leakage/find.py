@@ -14,9 +14,14 @@ from assay.leakage.erased import Erased, Silent, build_erased, parse
 from assay.leakage.erasure import check_erasure
 from assay.leakage.findings import Check
 from assay.leakage.knowledge import check_knowledge
+from assay.leakage.labels import MOMENTS as LABEL_MOMENTS
+from assay.leakage.labels import check_labels
 from assay.leakage.moment import choose_moment
+from assay.leakage.origins import check_origins
 from assay.leakage.outcome import check_outcome
+from assay.leakage.own_time import MOMENTS, check_own_time
 from assay.leakage.splits import check_splits
+from assay.leakage.tables import columns_of
 from assay.runs.dbt_run import Watcher
 
 SAMPLE = 200
@@ -68,16 +73,35 @@ def find_leaks(
 
 
 def check(
-    training_set: TrainingSet, *, warehouse: Path, erased: Erased, sample: int = SAMPLE, seed: int = 0
+    training_set: TrainingSet,
+    *,
+    warehouse: Path,
+    erased: Erased,
+    sample: int = SAMPLE,
+    moments: int = MOMENTS,
+    seed: int = 0,
 ) -> list[Check]:
     """Run all checks on a training set, of which an erased warehouse is at hand."""
-    checks = [check_erasure(training_set, warehouse, erased.path, erased.at)]
+    checks = [
+        check_erasure(training_set, warehouse, erased.path, erased.at),
+        check_own_time(training_set, erased, warehouse, moments=moments, seed=seed),
+        check_labels(training_set, erased, warehouse, moments=min(moments, LABEL_MOMENTS)),
+    ]
     # Opened by itself: silver's views name the catalog.
     with duckdb.connect(str(warehouse), read_only=True) as connection:
         checks += [
+            check_origins(training_set, erased, connection),
             check_by_brute_force(training_set, connection, sample=sample, seed=seed),
             check_knowledge(training_set, connection),
             check_splits(training_set, connection),
-            check_outcome(training_set, connection),
         ]
+        columns = set(columns_of(connection, training_set.relation))
+        checks.append(check_outcome(training_set, connection, columns - _cleared(checks)))
     return checks
+
+
+def _cleared(checks: list[Check]) -> set[str]:
+    """Return the columns that some check has looked at, and in which none has found anything."""
+    found = {finding.column for check in checks for finding in check.findings}
+    suspected = {column for check in checks for column in check.suspected}
+    return {column for check in checks for column in check.cleared} - found - suspected

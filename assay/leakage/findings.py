@@ -37,22 +37,48 @@ class Finding:
 
 @dataclass
 class Check:
-    """The outcome of a check. `unchecked` says what it could not look at, and why."""
+    """The outcome of a check.
+
+    Attributes:
+        name: the check's name.
+        rows: how many rows it looked at.
+        telling: how many of them could have shown a difference; None where each could.
+        findings: the leaks.
+        warnings: what a person should look at, and may be right.
+        unchecked: what it could not look at, and why.
+        notes: what else it has to say of what it looked at.
+        not_erasable: columns that no check can prove, since they rest on something without a time, and on what.
+        cleared: columns of the training set that it looked at, and found nothing in.
+        suspected: columns that it cannot clear, whatever others find.
+    """
 
     name: str
     rows: int = 0
+    telling: int | None = None
     findings: list[Finding] = field(default_factory=list)
+    warnings: list[Finding] = field(default_factory=list)
     unchecked: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    not_erasable: list[str] = field(default_factory=list)
+    cleared: set[str] = field(default_factory=set)
+    suspected: set[str] = field(default_factory=set)
 
     def found(
-        self, column: str, rows: int, example: dict[str, Any], value: Any, expected: Any, remedy: str
+        self,
+        column: str,
+        rows: int,
+        example: dict[str, Any],
+        value: Any,
+        expected: Any,
+        remedy: str,
+        *,
+        is_warning: bool = False,
     ) -> None:
         """Add a finding, unless no rows show it."""
         if rows:
             keys = ", ".join(f"{name} {_text(key)}" for name, key in example.items())
-            self.findings.append(
-                Finding(self.name, column, rows, keys, _text(value), _text(expected), remedy)
-            )
+            finding = Finding(self.name, column, rows, keys, _text(value), _text(expected), remedy)
+            (self.warnings if is_warning else self.findings).append(finding)
 
 
 def _text(value: Any) -> str:

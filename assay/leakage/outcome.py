@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import duckdb
 
 from assay.leakage.declared import LABEL_COLUMNS, SPLIT, WEIGHT, TrainingSet
@@ -13,12 +15,25 @@ from assay.sql import quoted
 _ENOUGH = 20
 # How often a row of one outcome ranks above one of the other, where a feature gives it away.
 _TELLING = 0.999
+# So seldom would a feature as good as the least that is told look so good on so few rows.
+_CHANCE = 0.01
 # Categories are looked at where they have so many rows in the mean.
 _ROWS_A_CATEGORY = 10
 
 
-def check_outcome(training_set: TrainingSet, connection: duckdb.DuckDBPyConnection) -> Check:
-    """Try each feature alone as a prediction of the outcome: numbers and times by rank, text by category."""
+def check_outcome(
+    training_set: TrainingSet, connection: duckdb.DuckDBPyConnection, suspected: Collection[str]
+) -> Check:
+    """Try each feature alone as a prediction of the outcome: numbers and times by rank, text by category.
+
+    A feature may be that good by right, or by chance where there are few rows. So it is a leak where
+    another check suspects it as well, and else a warning, which says what so many rows can tell.
+
+    Args:
+        training_set: as declared.
+        connection: the warehouse.
+        suspected: columns that the other checks have not cleared.
+    """
     check = Check("outcome")
     columns = columns_of(connection, training_set.relation)
     if columns["outcome"] != "BOOLEAN":
@@ -48,13 +63,20 @@ def check_outcome(training_set: TrainingSet, connection: duckdb.DuckDBPyConnecti
                 f"order by {quoted(*training_set.keys)} limit 1",
             )
             value = example.pop("_value")
+            rarer = min(counts["yes"], counts["no"])
+            at_least = telling * _CHANCE ** (1 / rarer)
+            is_warning = column not in suspected
             check.found(
                 column,
                 check.rows,
                 example,
-                f"{value}; it tells {telling:.2%} of outcomes apart",
+                f"{value}; it tells {telling:.2%} of outcomes apart, of {rarer} rows of the rarer outcome, "
+                f"which proves no more than {at_least:.1%}",
                 "a feature known before the outcome",
-                "Take out what is made of the outcome.",
+                "The other checks found nothing in it: see whether it may be that good."
+                if is_warning
+                else "Take out what is made of the outcome.",
+                is_warning=is_warning,
             )
     return check
 

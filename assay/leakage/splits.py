@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import duckdb
 
-from assay.leakage.declared import SPLIT, TrainingSet
+from assay.leakage.declared import LABEL_COLUMNS, SPLIT, TrainingSet
 from assay.leakage.findings import Check
 from assay.leakage.tables import columns_of, number, one_row
 from assay.sql import quoted
 
 _PARTS = ("train", "validation", "test")
 _NEEDED = ("train", "test")
+_TIMES = {"prediction_at", "outcome_known_at"}
+_ENOUGH_SAID = 3
+_LISTED = 10
 
 
 def check_splits(training_set: TrainingSet, connection: duckdb.DuckDBPyConnection) -> Check:
@@ -45,4 +48,44 @@ def check_splits(training_set: TrainingSet, connection: duckdb.DuckDBPyConnectio
                     f"by {start}, when {later} begins",
                     "Give temporal_split an embargo as long as outcomes take to be known.",
                 )
+    _check_twins(check, training_set, connection)
     return check
+
+
+def _check_twins(check: Check, training_set: TrainingSet, connection: duckdb.DuckDBPyConnection) -> None:
+    """Look for one event that stands in two splits under two keys: a model is judged by what it has learnt.
+
+    Rows are twins where all that the label says of them is the same but the key; where the label says more of
+    them than whom they are about, also where the time differs, or whom they are about.
+    """
+    labels = columns_of(connection, training_set.label)
+    columns = columns_of(connection, training_set.relation)
+    entities = {key for features in training_set.features for key in features.view.entity_keys}
+    said = [column for column in labels if column in columns and column not in training_set.keys]
+    about = [column for column in said if column not in (*entities, *LABEL_COLUMNS)]
+    # A single word or number, such as an amount, is the same by chance.
+    differing = (_TIMES, entities) if len(about) >= _ENOUGH_SAID else ()
+    conditions = [said, *([column for column in said if column not in left_out] for left_out in differing)]
+    keys = ", ".join(quoted(key) for key in training_set.keys)
+    groups = " union ".join(
+        f"select {keys}, {SPLIT}, prediction_at, hash({quoted(*same)}) as twins, {number_} as kind "
+        f"from {training_set.relation} where {SPLIT} in {_PARTS} "
+        f"qualify count(distinct {SPLIT}) over (partition by {quoted(*same)}) > 1"
+        for number_, same in enumerate(conditions)
+        if same
+    )
+    rows = connection.execute(
+        f"select {keys}, {SPLIT}, min(kind), min(twins) from ({groups}) group by {keys}, {SPLIT} "
+        f"order by min(kind), min(twins), {keys}"
+    ).fetchall()
+    if rows:
+        listed = "; ".join(
+            f"{' '.join(str(value) for value in row[: len(training_set.keys)])} ({row[-3]})"
+            for row in rows[:_LISTED]
+        )
+        check.found(
+            "(row)", len(rows), dict(zip(training_set.keys, rows[0], strict=False)),
+            f"one event under two keys, in two splits: {listed}", "each event once, or in one split",
+            "See whether these are the same event, and keep it once.",
+            is_warning=True,
+        )  # fmt: skip

@@ -8,6 +8,11 @@ from typing import Any
 
 import duckdb
 
+from assay.sql import quoted
+
+# Between values that were added up in another order, relative to their size.
+_TOLERANCE = 1e-9
+
 
 def columns_of(connection: duckdb.DuckDBPyConnection, relation: str) -> dict[str, str]:
     """Return the columns of a relation with their types, in order."""
@@ -23,6 +28,16 @@ def same(names: Iterable[str], left: str, right: str) -> str:
 def literal(at: datetime) -> str:
     """Write an instant as SQL."""
     return f"timestamp '{at}'"
+
+
+def differs(column: str, type_: str) -> str:
+    """Write the condition that a column of `w` differs from that of `e`; sums of floats differ in the last bits."""
+    ours, theirs = quoted(column, of="w"), quoted(column, of="e")
+    condition = f"{ours} is distinct from {theirs}"
+    if type_ in ("DOUBLE", "FLOAT"):
+        near = f"abs({ours} - {theirs}) <= {_TOLERANCE} * greatest(abs({ours}), abs({theirs}))"
+        return f"({condition} and not coalesce({near}, false))"
+    return f"({condition})"
 
 
 def one_row(connection: duckdb.DuckDBPyConnection, sql: str) -> dict[str, Any]:

@@ -119,7 +119,13 @@ def export(
 
 
 @app.command()
-def verify(version: Annotated[str, _VERSION]) -> None:
+def verify(
+    version: Annotated[str, _VERSION],
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Fail as well where a column rests on what has no time: it may leak."),
+    ] = False,
+) -> None:
     """Build a version again, to the bit, and look for leaks: exit code 1 where it differs, or leaks."""
     with faults_as_messages():
         from assay.runs.display import display_on
@@ -134,8 +140,8 @@ def verify(version: Annotated[str, _VERSION]) -> None:
         console = console_for_people()
         with display_on(console) as display:
             verification = verify_version(found, places, display)
-        print_verified(found, verification, console)
-    if verification.has_failed:
+        print_verified(found, verification, console, strict=strict)
+    if verification.has_failed or (strict and not verification.is_proven):
         raise typer.Exit(1)
 
 

@@ -108,7 +108,9 @@ def print_exported(
     )
 
 
-def print_verified(version: Version, verification: Verification, console: Console) -> None:
+def print_verified(
+    version: Version, verification: Verification, console: Console, *, strict: bool = False
+) -> None:
     """Print whether a version is rebuilt to the bit, and else what differs; and whether anything leaks."""
     console.print()
     manifest = version.manifest
@@ -125,7 +127,7 @@ def print_verified(version: Version, verification: Verification, console: Consol
     if verification.unchecked:
         line(console, f"Not checked for leaks: {verification.unchecked}")
     else:
-        print_checks(verification.leaks, console)
+        print_checks(verification.leaks, console, strict=strict)
 
 
 def print_diff(before: Version, after: Version, difference: Difference, console: Console) -> None:

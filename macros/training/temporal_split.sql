@@ -2,6 +2,10 @@
     {%- set at = assay.as_utc(at) -%}
     {%- set boundaries = assay._ascending(boundaries) -%}
     {%- set embargo = assay._embargo_length(embargo) -%}
+    {%- set held = var('held_splits', none) or {} -%}
+    {%- if held and held.get(model.name) -%}
+        {{ return(assay._split_as_it_was(at, held[model.name])) }}
+    {%- endif -%}
     {%- set parts = ['train', 'test'] if boundaries | length == 1 else ['train', 'validation', 'test'] -%}
 case
     {%- for boundary in boundaries | reverse %}
@@ -46,4 +50,15 @@ end
         {{ return(embargo) }}
     {%- endif -%}
     {{ return(assay._window_lengths([embargo])[embargo]) }}
+{%- endmacro %}
+
+
+{#- The search for leaks erases what came late: boundaries that are shares of time would move, and rows change their split. -#}
+{% macro _split_as_it_was(at, starts) -%}
+case
+    {%- for start in starts[1:] | reverse %}
+    when {{ at }} >= timestamp '{{ start.at }}' then '{{ start.split }}'
+    {%- endfor %}
+    when {{ at }} is not null then '{{ starts[0].split }}'
+end
 {%- endmacro %}

@@ -34,7 +34,9 @@ from assay.manifest.calls import Ref, Unread, calls_of
 from assay.runs.fault import Fault
 
 TRAINING_SETS = ("trn_fraud", "trn_churn", "trn_recommendation")
-CHECKS = ["erasure", "brute force", "knowledge time", "splits", "outcome"]
+CHECKS = [
+    "erasure", "own time", "labels", "origins", "brute force", "knowledge time", "splits", "outcome",
+]  # fmt: skip
 SAMPLE = 100
 # A card is used, which nobody knows for two seconds, on a day when cards were used before, and while what a
 # customer bought is on its way.
@@ -64,9 +66,16 @@ class Planted:
     project: LeakProject
     erased: Erased
 
-    def check(self, training_set: str, sample: int = SAMPLE) -> dict[str, Check]:
+    def check(self, training_set: str, sample: int = SAMPLE, moments: int = 0) -> dict[str, Check]:
         declared = read_training_set(self.erased.manifest, training_set)
-        checks = check(declared, warehouse=self.project.warehouse, erased=self.erased, sample=sample)
+        with self.project.entered():
+            checks = check(
+                declared,
+                warehouse=self.project.warehouse,
+                erased=self.erased,
+                sample=sample,
+                moments=moments,
+            )
         return {each.name: each for each in checks}
 
     def query(self, sql: str, *, erased: bool = False) -> list[tuple[Any, ...]]:
@@ -116,7 +125,7 @@ def findings(checks: dict[str, Check]) -> list[str]:
 
 @pytest.mark.parametrize("name", TRAINING_SETS)
 def test_no_training_set_leaks(planted: Planted, name: str) -> None:
-    checks = planted.check(name)
+    checks = planted.check(name, moments=5)
     assert list(checks) == CHECKS
     assert findings(checks) == []
     assert all(each.rows > 50 for each in checks.values())
@@ -361,7 +370,7 @@ def test_what_is_no_training_set_is_refused(planted: Planted) -> None:
 
 def test_outcomes_that_could_not_be_scrambled_are_told(planted: Planted) -> None:
     declared = replace(read_training_set(planted.erased.manifest, "trn_fraud"), scramble=None)
-    found = check(declared, warehouse=planted.project.warehouse, erased=planted.erased, sample=1)
+    found = check(declared, warehouse=planted.project.warehouse, erased=planted.erased, sample=1, moments=0)
     assert "meta.label.scramble" in found[0].unchecked[0]
 
 

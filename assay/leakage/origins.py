@@ -1,0 +1,271 @@
+"""What a training set is made of: nothing past silver, and what has no time is named."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import yaml
+
+from assay.leakage.declared import LABEL_COLUMNS, TrainingSet
+from assay.leakage.erased import Erased
+from assay.leakage.findings import Check
+from assay.leakage.silver import gates_of, is_landing
+from assay.leakage.tables import columns_of, number, one_row
+from assay.leakage.trained import made_by_hand
+from assay.manifest.graph import Node, relation_of
+from assay.sql import quoted, text
+
+# Functions that make up their rows; all others that stand for a table may read one from anywhere.
+_MADE_UP = {"range", "generate_series", "unnest", "json_each", "json_tree", "repeat", "repeat_row"}
+# By which a person vouches that a node tells nothing of what was still to come, and says why.
+_VOUCHED = "knows_no_future"
+_LANDING = "landing"
+# The model that lists files.
+_FILES = "brz_files"
+# Landing later than declared by a share of the rows is more than an outage.
+_MOST_LATE = 0.01
+
+
+class Origins:
+    """What the nodes above a training set read, also by names that dbt does not know of."""
+
+    def __init__(self, training_set: TrainingSet, erased: Erased) -> None:
+        self.manifest = erased.manifest
+        self.compiled = erased.compiled
+        nodes = self.manifest.nodes.values()
+        self._by_relation = {
+            (node["schema"], node["alias"]): node["unique_id"]
+            for node in nodes
+            if node["resource_type"] in ("model", "snapshot", "seed")
+        }
+        self.root = self.manifest.node(training_set.name)["unique_id"]
+        self._gates = {
+            each["unique_id"]
+            for each in gates_of(self.manifest, self.manifest.ancestors([training_set.name]).values())
+        }
+        self._read: dict[str, tuple[list[str], list[str]]] = {}
+
+    def _parents(self, id_: str) -> tuple[list[str], list[str]]:
+        """Return the ids of what a node reads, and what else it reads that has no id."""
+        if id_ not in self._read:
+            node = self.manifest.nodes[id_]
+            parents = list(node["depends_on"].get("nodes", []))
+            others: list[str] = []
+            if node.get("language") == "sql" and (code := self.compiled.get(id_)):
+                for schema, name in tables_read(code):
+                    known = self._by_relation.get((schema, name))
+                    if known and known != id_:
+                        parents.append(known)
+                    elif schema == _LANDING and not self._is_source(parents, name):
+                        parents.append(f"{_LANDING}.{name}")
+                    elif not known and not self._is_source(parents, name):
+                        others.append(f"{schema}.{name}" if schema else name)
+            self._read[id_] = (list(dict.fromkeys(parents)), others)
+        return self._read[id_]
+
+    def _is_source(self, parents: list[str], name: str) -> bool:
+        return any(
+            self.manifest.sources[id_]["identifier"] == name
+            for id_ in parents
+            if id_ in self.manifest.sources
+        )
+
+    def _is_bronze(self, id_: str) -> bool:
+        source = self.manifest.sources.get(id_)
+        node = self.manifest.nodes.get(id_)
+        return (
+            id_.startswith(f"{_LANDING}.")
+            or bool(source and is_landing(source))
+            or bool(node and (node["name"] == _FILES or node["schema"] == "bronze"))
+        )
+
+    def past_silver(self) -> list[list[str]]:
+        """Return the ways from bronze to the training set on which nothing says what was known when."""
+        found: list[list[str]] = []
+        seen: set[str] = set()
+
+        def visit(id_: str, way: list[str]) -> None:
+            if id_ in seen or id_ in self._gates:
+                return
+            seen.add(id_)
+            if self._is_bronze(id_):
+                found.append([name_of(id_), *way])
+                return
+            if id_ in self.manifest.nodes:
+                for parent in self._parents(id_)[0]:
+                    visit(parent, [name_of(id_), *way])
+
+        visit(self.root, [])
+        return found
+
+    def without_time(self, id_: str) -> dict[str, bool]:
+        """Return what a node rests on that has no time, each with whether a person vouches for it."""
+        found: dict[str, bool] = {}
+        seen: set[str] = set()
+        waiting = [id_]
+        while waiting:
+            each = waiting.pop()
+            if each in seen or (self._is_bronze(each) and each not in self.manifest.nodes):
+                continue
+            seen.add(each)
+            if each in self.manifest.sources:
+                source = self.manifest.sources[each]
+                found[f"the source {source['source_name']}.{source['name']}"] = _is_vouched(source)
+                continue
+            node = self.manifest.nodes.get(each)
+            if node is None or node["name"] == _FILES:
+                continue
+            kind = (
+                "seed"
+                if node["resource_type"] == "seed"
+                else "Python model"
+                if node.get("language") == "python"
+                else None
+            )
+            if kind:
+                found[f"the {kind} {node['name']}"] = _is_vouched(node)
+            parents, others = self._parents(each)
+            waiting += parents
+            for other in others:
+                found[f"{other}, which {node['name']} reads"] = _is_vouched(node)
+        return found
+
+
+def check_origins(training_set: TrainingSet, erased: Erased, connection: duckdb.DuckDBPyConnection) -> Check:
+    """Look for ways past silver, name columns that rest on what has no time, and compare lags with landings."""
+    check = Check("origins")
+    origins = Origins(training_set, erased)
+    check.rows = number(connection, f"select count(*) from {training_set.relation}")
+    keys = quoted(*training_set.keys)
+    example = (
+        one_row(connection, f"select {keys} from {training_set.relation} order by all limit 1")
+        if check.rows
+        else {}
+    )
+    for way in origins.past_silver():
+        check.found(
+            way[0], check.rows, example, " -> ".join(way), "silver in between",
+            "Bronze holds what landed, whenever it was known: read the model of silver, which says by "
+            "known_as_of when each row became available.",
+        )  # fmt: skip
+    _name_without_time(check, origins, training_set, erased, connection)
+    _compare_lags(check, training_set, erased, connection)
+    return check
+
+
+def tables_read(code: str) -> list[tuple[str, str]]:
+    """Return schema and name of what a query reads: tables, and functions that stand for one, without CTEs."""
+    with duckdb.connect() as connection:
+        [(tree,)] = connection.execute("select json_serialize_sql(?)", [code]).fetchall()
+    nodes = list(_walk(json.loads(tree)))
+    ctes = {entry["key"].lower() for node in nodes if "cte_map" in node for entry in node["cte_map"]["map"]}
+    found = {
+        (node["schema_name"], node["table_name"])
+        for node in nodes
+        if node.get("type") == "BASE_TABLE"
+        and (node["schema_name"] or node["table_name"].lower() not in ctes)
+    }
+    found |= {
+        ("", f"{name}()")
+        for node in nodes
+        if node.get("type") == "TABLE_FUNCTION"
+        and (name := node["function"].get("function_name", "")) not in _MADE_UP
+    }
+    return sorted(found)
+
+
+def _walk(tree: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(tree, dict):
+        yield tree
+        tree = list(tree.values())
+    if isinstance(tree, list):
+        for each in tree:
+            yield from _walk(each)
+
+
+def name_of(id_: str) -> str:
+    """Return the name of a node as people know it."""
+    return id_.split(".", 2)[-1] if id_.count(".") > 1 else id_
+
+
+def _is_vouched(node: Node) -> bool:
+    return bool(node["config"].get("meta", {}).get(_VOUCHED))
+
+
+def _name_without_time(
+    check: Check,
+    origins: Origins,
+    training_set: TrainingSet,
+    erased: Erased,
+    connection: duckdb.DuckDBPyConnection,
+) -> None:
+    columns: dict[str, str] = {}
+    for features in training_set.features:
+        view = erased.manifest.node(features.view.name)["unique_id"]
+        for name in [*features.columns, *features.derived]:
+            columns[features.prefix + name] = view
+    label = erased.manifest.node(training_set.label_name)["unique_id"]
+    for name in columns_of(connection, training_set.label):
+        if name not in (*training_set.keys, *LABEL_COLUMNS):
+            columns.setdefault(name, label)
+    for name in made_by_hand(training_set, connection):
+        columns[name] = origins.root
+    rests: dict[str, list[str]] = {}
+    vouched: set[str] = set()
+    for name, id_ in columns.items():
+        for origin, is_vouched in origins.without_time(id_).items():
+            if is_vouched:
+                vouched.add(origin)
+            else:
+                rests.setdefault(origin, []).append(name)
+                check.suspected.add(name)
+    for origin, names in sorted(rests.items()):
+        check.not_erasable.append(
+            f"{', '.join(names)}: made of {origin}, where nothing says when it was known; nobody can prove that it "
+            f"holds nothing of the future. Give it a time, or say under meta.{_VOUCHED} of it why it does not"
+        )
+    check.notes += [f"{origin}, of which meta.{_VOUCHED} vouches" for origin in sorted(vouched)]
+
+
+def _compare_lags(
+    check: Check, training_set: TrainingSet, erased: Erased, connection: duckdb.DuckDBPyConnection
+) -> None:
+    """Tell of sources whose rows land later than their declared lag allows."""
+    declared = _declared_lags()
+    for gate in gates_of(erased.manifest, erased.manifest.ancestors([training_set.name]).values()):
+        if not {"event_at", "available_at", "landed_at"} <= columns_of(connection, relation_of(gate)).keys():
+            continue
+        parents = erased.manifest.ancestors([gate["name"]]).values()
+        sources = {
+            f"{source['source_name']}.{source['name']}"
+            for node in parents
+            for id_ in node["depends_on"].get("nodes", [])
+            if (source := erased.manifest.sources.get(id_))
+        }
+        for source in sorted(sources & declared.keys()):
+            lag = f"interval {text(declared[source])}"
+            told = one_row(
+                connection,
+                f"select count(*) as rows, count(*) filter (landed_at > event_at + {lag}) as late, "
+                f"median(landed_at - event_at) as usual from {relation_of(gate)} where event_at is not null",
+            )
+            if told["rows"] and told["late"] > _MOST_LATE * told["rows"]:
+                check.found(
+                    f"{gate['name']}.available_at", told["late"], {"source": source},
+                    f"landed {told['usual']} after the event in the median",
+                    f"within the declared lag of {declared[source]}",
+                    "If models are to use these rows only once their file has landed, declare {at: landed}, or the "
+                    "lag they really have, in the var availability.",
+                    is_warning=True,
+                )  # fmt: skip
+
+
+def _declared_lags() -> dict[str, str]:
+    path = Path("dbt_project.yml")
+    declared = yaml.safe_load(path.read_text()) if path.is_file() else {}
+    availability = (declared.get("vars") or {}).get("availability") or {}
+    return {name: each["lag"] for name, each in availability.items() if each.get("at") == "lag"}
