@@ -47,7 +47,7 @@ class Check:
         warnings: what a person should look at, and may be right.
         unchecked: what it could not look at, and why.
         notes: what else it has to say of what it looked at.
-        not_erasable: columns that no check can prove, since they rest on something without a time, and on what.
+        not_erasable: columns that nobody can prove, since they rest on something without a time, and on what.
         cleared: columns of the training set that it looked at, and found nothing in.
         suspected: columns that it cannot clear, whatever others find.
     """

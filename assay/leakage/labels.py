@@ -16,10 +16,10 @@ from assay.leakage.tables import columns_of, differs, literal, number, one_row, 
 from assay.manifest.graph import Manifest, Node
 from assay.sql import quoted
 
-MOMENTS = 4
+MOMENTS = 8
 _ENTITIES = 200
-# How much of the past is erased, None for all: without all of it, labels of those who were active have no rows.
-_PASTS = (timedelta(hours=1), timedelta(days=1), timedelta(days=14), timedelta(days=60), None)
+# How much of the past is erased, None for all, without which labels of those who were active have no rows.
+_PASTS = (timedelta(days=1), timedelta(days=14), timedelta(days=60), None)
 _PAST = (
     "Its window begins before the prediction, so features may hold the outcome: begin it at prediction_at."
 )
@@ -65,14 +65,14 @@ def _check_declared(check: Check, training_set: TrainingSet, connection: duckdb.
     missing = [name for name in ("window", "horizon", "population") if getattr(training_set, name) is None]
     if missing:
         check.unchecked.append(
-            f"{training_set.label_name} declares no {', '.join(missing)}: say under meta.label of it when its "
+            f"{training_set.label_name} declares no {', '.join(missing)}: say under meta.label when its "
             "outcome begins and ends, when it is known, and which rows it has"
         )
     keys = quoted(*training_set.keys)
     if training_set.window and training_set.window[0] < timedelta():
         example = one_row(connection, f"select {keys}, prediction_at from whole_rows order by all limit 1")
-        check.found("outcome", check.rows, example, f"made from {-training_set.window[0]} before the prediction",
-                    "of what comes after it", _PAST)  # fmt: skip
+        value = f"made of what happens from {-training_set.window[0]} before the prediction on"
+        check.found("outcome", check.rows, example, value, "of what comes after it", _PAST)
     if training_set.horizon is None:
         return
     early = (
@@ -81,8 +81,10 @@ def _check_declared(check: Check, training_set: TrainingSet, connection: duckdb.
     )
     if rows := number(connection, f"select count(*) {early}"):
         example = one_row(connection, f"select {keys}, outcome_known_at {early} order by all limit 1")
-        check.found("outcome_known_at", rows, example, "earlier", f"{training_set.horizon} after the prediction",
-                    "Known so early, outcomes are taken for features and splits before they can be.")  # fmt: skip
+        check.found(
+            "outcome_known_at", rows, example, "earlier", f"{training_set.horizon} after the prediction",
+            "Known so early, outcomes are taken for features and splits before they can be.",
+        )  # fmt: skip
 
 
 class _Label:
@@ -122,6 +124,9 @@ class _Label:
         known.tell(self._check, _POPULATION, is_warning=self._set.population is None)
         self._check.telling = len(self._told)
         self._note_drawn()
+        self._check.unchecked += [
+            f"{name}, taken as built: {why}" for name, why in self._replay.unread.items()
+        ]
 
     def _check_population(self, known: Differences, at: datetime) -> None:
         """Compare which rows there are, and what they say of themselves, with what was known then."""
@@ -137,7 +142,8 @@ class _Label:
             ("erased", "whole", "not there", "there, as without what came later"),
         ):
             rows = connection.execute(
-                f"select {keys}, outcome from {name}_rows anti join {other}_rows using ({keys}) where {by_then} order by all"
+                f"select {keys}, outcome from {name}_rows anti join {other}_rows using ({keys}) "
+                f"where {by_then} order by all"
             ).fetchall()
             for outcome in sorted({row[-1] for row in rows}, key=str):
                 lost = [row[:-1] for row in rows if row[-1] == outcome]
@@ -185,7 +191,7 @@ class _Label:
     def _moments(self, moments: int) -> list[datetime]:
         """Return prediction times spread over the rows."""
         rows = self._replay.connection.execute(
-            "select distinct quantile_disc(prediction_at, list_transform(range(?), lambda i: (i + 1) / (? + 1))) as at "
+            "select quantile_disc(prediction_at, list_transform(range(?), lambda i: (i + 1) / (? + 1))) "
             "from whole_rows",
             [moments, moments],
         ).fetchone()
@@ -193,7 +199,7 @@ class _Label:
 
 
 def _is_change_log(manifest: Manifest, gate: Node) -> bool:
-    """Whether rows of a table of silver say what holds from then on, and not what happens: by the house's name."""
+    """Whether rows of silver say what holds from then on, and not what happens: by their reader's name."""
     return any(
         gate["unique_id"] in node["depends_on"].get("nodes", []) and node["name"].endswith("__changes")
         for node in manifest.nodes.values()

@@ -136,7 +136,7 @@ class Origins:
 
 
 def check_origins(training_set: TrainingSet, erased: Erased, connection: duckdb.DuckDBPyConnection) -> Check:
-    """Look for ways past silver, name columns that rest on what has no time, and compare lags with landings."""
+    """Look for ways past silver and for lags that landings contradict; name columns of what has no time."""
     check = Check("origins")
     origins = Origins(training_set, erased)
     check.rows = number(connection, f"select count(*) from {training_set.relation}")
@@ -158,7 +158,7 @@ def check_origins(training_set: TrainingSet, erased: Erased, connection: duckdb.
 
 
 def tables_read(code: str) -> list[tuple[str, str]]:
-    """Return schema and name of what a query reads: tables, and functions that stand for one, without CTEs."""
+    """Return schema and name of the tables that a query reads, and the functions that stand for one."""
     with duckdb.connect() as connection:
         [(tree,)] = connection.execute("select json_serialize_sql(?)", [code]).fetchall()
     nodes = list(_walk(json.loads(tree)))
@@ -225,8 +225,8 @@ def _name_without_time(
                 check.suspected.add(name)
     for origin, names in sorted(rests.items()):
         check.not_erasable.append(
-            f"{', '.join(names)}: made of {origin}, where nothing says when it was known; nobody can prove that it "
-            f"holds nothing of the future. Give it a time, or say under meta.{_VOUCHED} of it why it does not"
+            f"{', '.join(names)}: made of {origin}, where nothing says when it was known; nobody can prove "
+            f"that it holds nothing of the future. Give it a time, or say under its meta.{_VOUCHED} why"
         )
     check.notes += [f"{origin}, of which meta.{_VOUCHED} vouches" for origin in sorted(vouched)]
 
@@ -235,7 +235,7 @@ def _compare_lags(
     check: Check, training_set: TrainingSet, erased: Erased, connection: duckdb.DuckDBPyConnection
 ) -> None:
     """Tell of sources whose rows land later than their declared lag allows."""
-    declared = _declared_lags()
+    lags = _declared_lags()
     for gate in gates_of(erased.manifest, erased.manifest.ancestors([training_set.name]).values()):
         if not {"event_at", "available_at", "landed_at"} <= columns_of(connection, relation_of(gate)).keys():
             continue
@@ -246,20 +246,20 @@ def _compare_lags(
             for id_ in node["depends_on"].get("nodes", [])
             if (source := erased.manifest.sources.get(id_))
         }
-        for source in sorted(sources & declared.keys()):
-            lag = f"interval {text(declared[source])}"
-            told = one_row(
+        for name in sorted(sources & lags.keys()):
+            lag = f"interval {text(lags[name])}"
+            landed = one_row(
                 connection,
                 f"select count(*) as rows, count(*) filter (landed_at > event_at + {lag}) as late, "
                 f"median(landed_at - event_at) as usual from {relation_of(gate)} where event_at is not null",
             )
-            if told["rows"] and told["late"] > _MOST_LATE * told["rows"]:
+            if landed["rows"] and landed["late"] > _MOST_LATE * landed["rows"]:
                 check.found(
-                    f"{gate['name']}.available_at", told["late"], {"source": source},
-                    f"landed {told['usual']} after the event in the median",
-                    f"within the declared lag of {declared[source]}",
-                    "If models are to use these rows only once their file has landed, declare {at: landed}, or the "
-                    "lag they really have, in the var availability.",
+                    f"{gate['name']}.available_at", landed["late"], {"source": name},
+                    f"landed {landed['usual']} after the event in the median",
+                    f"within the declared lag of {lags[name]}",
+                    "If models are to use these rows only once their file has landed, declare {at: landed}, "
+                    "or the lag they really have, in the var availability.",
                     is_warning=True,
                 )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Run the models between silver and a training set again, in memory, for some entities and what was known of them."""
+"""Run the models between silver and a training set again, in memory, of some entities and what was known."""
 
 from __future__ import annotations
 

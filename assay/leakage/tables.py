@@ -31,7 +31,7 @@ def literal(at: datetime) -> str:
 
 
 def differs(column: str, type_: str) -> str:
-    """Write the condition that a column of `w` differs from that of `e`; sums of floats differ in the last bits."""
+    """Write the condition that a column of `w` differs from that of `e`, but for the last bits of floats."""
     ours, theirs = quoted(column, of="w"), quoted(column, of="e")
     condition = f"{ours} is distinct from {theirs}"
     if type_ in ("DOUBLE", "FLOAT"):

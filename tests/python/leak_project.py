@@ -66,6 +66,23 @@ FIXED = [
     *with_column("{{ standard_scale('amount', 'parameters') }} as scaled_amount"),
 ]
 
+BY_SHARES = "[share_of_time('spine', 'prediction_at', 0.6), share_of_time('spine', 'prediction_at', 0.85)]"
+
+
+def encoded(boundaries: str) -> list[Change]:
+    """A training set with an encoding of its categories by the outcomes of its training rows."""
+    options = "'target': 'outcome::int', 'smoothing': 10, 'folds': 5, 'row_id': 'transaction_id'"
+    step = f"{{'target_encode': {{'columns': ['category'], {options}}}}}"
+    return [
+        (BY_SHARES, boundaries),
+        (
+            "final as (",
+            f"parameters as ({{{{ fit_preprocessing('split_rows', {step}) }}}}),\n\nfinal as (",
+        ),
+        *with_column("{{ target_encode('category', 'parameters', 'transaction_id') }} as category_risk"),
+    ]
+
+
 LEAKS = [
     Leak(
         "event_time_instead_of_knowledge_time",
@@ -280,8 +297,8 @@ class LeakProject:
         path = self.root / file
         path.write_text(changed(path.read_text(), before, after))
 
-    def plant(self, leak: Leak) -> None:
-        """Add copies of the models that a leak changes."""
+    def plant(self, leak: Leak, **texts: str) -> None:
+        """Add copies of the models that a leak changes; `{name}` in them stands for a text."""
         folder = self.root / "models" / "gold" / "planted"
         folder.mkdir(exist_ok=True)
         entries = []
@@ -290,6 +307,8 @@ class LeakProject:
             text = path.read_text()
             for before, after in changes:
                 text = changed(text, before, after)
+            for name, value in texts.items():
+                text = text.replace(f"{{{name}}}", value)
             for other in leak.changes:
                 text = text.replace(f"'{other}'", f"'{leak.copy_of(other)}'")
             (folder / f"{leak.copy_of(model)}.sql").write_text(text)
@@ -309,7 +328,8 @@ def _described(path: Path, model: str, copy: str) -> dict[str, Any]:
     entry = deepcopy(entry) | {"name": copy, "data_tests": []}
     entry["config"] = {**entry.get("config", {}), "contract": {"enforced": False}}
     entry["columns"] = [{"name": column["name"]} for column in entry["columns"]]
-    entry.pop("constraints", None)
+    if not model.startswith("lbl_"):
+        entry.pop("constraints", None)
     return entry
 
 
@@ -322,3 +342,74 @@ def make_leak_project(root: Path, landing: Path) -> LeakProject:
     stand_in = Path("dbt_expectations")
     shutil.copytree(PROJECT / "assay" / "stand_ins" / stand_in, root / "dbt_packages" / stand_in)
     return LeakProject(root, landing)
+
+
+# Encodings that are learnt from training rows alone; late boundaries leave little time after them.
+ENCODED = Leak("encoded_by_shares", {"trn_fraud": encoded(BY_SHARES)}, "", "category_risk")
+ENCODED_LATE = Leak(
+    "encoded_late", {"trn_fraud": encoded("['2025-10-15', '2025-11-05']")}, "", "category_risk"
+)
+
+# Several columns, each with a leak of its own, in one training set; `{averages}` is a CSV file.
+TOGETHER = Leak(
+    "together",
+    {
+        "trn_fraud": with_column(
+            """bronze.all_time_count,
+        averages.risk,
+        exists (
+            from {{ ref('fct_card_transactions') }} as others
+            where
+                others.card_id = split_rows.card_id and others.transaction_id != split_rows.transaction_id
+                and others.transacted_at >= split_rows.prediction_at
+                and others.transacted_at < split_rows.prediction_at + interval '5 minutes'
+        ) as is_soon_repeated,
+        hour_later.transaction_count_7d as count_an_hour_later""",
+            """left join (
+        select trim(cc_num) as card_id, count(*) as all_time_count
+        from {{ ref('view_of_bronze') }} group by all
+    ) as bronze on split_rows.card_id = bronze.card_id
+    left join read_csv('{averages}') as averages on split_rows.category = averages.category
+    asof left join {{ ref('ftr_card__velocity') }} as hour_later
+        on split_rows.card_id = hour_later.card_id
+            and split_rows.prediction_at + interval '1 hour' >= hour_later.valid_from""",
+        )
+    },
+    "",
+    "",
+)
+BEGINS_EARLY = Leak(
+    "label_begins_before_the_prediction",
+    {
+        "lbl_churn": [
+            (
+                "cut_offs.prediction_at <= orders.ordered_at\n",
+                "cut_offs.prediction_at - interval '14 days' <= orders.ordered_at\n",
+            )
+        ],
+        "trn_churn": [],
+    },
+    "labels",
+    "outcome",
+)
+CHOSEN_LATER = Leak(
+    "rows_chosen_by_the_next_week",
+    {
+        "lbl_churn": [
+            (
+                "left join returned using (prediction_at, customer_id)",
+                """left join returned using (prediction_at, customer_id)
+    where not exists (
+        from orders
+        where
+            orders.customer_id = active_customers.customer_id
+            and orders.ordered_at >= active_customers.prediction_at
+            and orders.ordered_at < active_customers.prediction_at + interval '7 days'
+    )""",
+            )
+        ],
+        "trn_churn": [],
+    },
+    "labels",
+    "(row)",
+)

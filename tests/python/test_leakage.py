@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+import re
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -15,8 +16,13 @@ from typing import Any
 import duckdb
 import pytest
 from leak_project import (
+    BEGINS_EARLY,
+    CHOSEN_LATER,
+    ENCODED,
+    ENCODED_LATE,
     FITTED_ON_TRAINING_ROWS,
     LEAKS,
+    TOGETHER,
     Leak,
     LeakProject,
     make_leak_project,
@@ -26,10 +32,14 @@ from rich.console import Console
 from assay.demo import generate
 from assay.leakage import Check, check, find_leaks
 from assay.leakage.brute_force import check_by_brute_force
-from assay.leakage.declared import read_training_set
+from assay.leakage.declared import Features, TrainingSet, View, read_training_set
 from assay.leakage.erased import Erased, Silent, build_erased
+from assay.leakage.labels import check_labels
 from assay.leakage.moment import choose_moment
+from assay.leakage.origins import tables_read
+from assay.leakage.outcome import check_outcome
 from assay.leakage.report import print_checks
+from assay.leakage.splits import check_splits
 from assay.manifest.calls import Ref, Unread, calls_of
 from assay.runs.fault import Fault
 
@@ -37,6 +47,7 @@ TRAINING_SETS = ("trn_fraud", "trn_churn", "trn_recommendation")
 CHECKS = [
     "erasure", "own time", "labels", "origins", "brute force", "knowledge time", "splits", "outcome",
 ]  # fmt: skip
+PLANTED = (*LEAKS, FITTED_ON_TRAINING_ROWS, ENCODED, ENCODED_LATE, TOGETHER, BEGINS_EARLY, CHOSEN_LATER)
 SAMPLE = 100
 # A card is used, which nobody knows for two seconds, on a day when cards were used before, and while what a
 # customer bought is on its way.
@@ -96,9 +107,12 @@ def year_landing(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory: pytest.TempPathFactory, year_landing: Path) -> Planted:
     project = make_leak_project(tmp_path_factory.mktemp("leaks") / "project", year_landing)
-    for leak in (*LEAKS, FITTED_ON_TRAINING_ROWS):
-        project.plant(leak)
-    names = [*TRAINING_SETS, *(leak.training_set for leak in (*LEAKS, FITTED_ON_TRAINING_ROWS))]
+    (project.root / "averages.csv").write_text("category,risk\nmisc_net,0.1\ngrocery_pos,0.2\n")
+    view = project.root / "models" / "silver" / "view_of_bronze.sql"
+    view.write_text("select * from {{ ref('brz_payments__card_transactions') }}")
+    for leak in PLANTED:
+        project.plant(leak, averages=str(project.root / "averages.csv"))
+    names = [*TRAINING_SETS, *(leak.training_set for leak in PLANTED)]
     project.build(names)
     manifest = project.manifest
     _, until = choose_moment(project.warehouse, [read_training_set(manifest, name) for name in TRAINING_SETS])
@@ -150,6 +164,130 @@ def test_planted_leak_is_caught(planted: Planted, leak: Leak) -> None:
     assert finding.value != finding.expected
     assert finding.example
     assert finding.remedy
+
+
+@pytest.mark.parametrize("encoding", [ENCODED, ENCODED_LATE], ids=lambda leak: leak.name)
+def test_encodings_of_training_rows_and_weights_are_no_leak(planted: Planted, encoding: Leak) -> None:
+    checks = planted.check(encoding.training_set, moments=4)
+    assert findings(checks) == []
+    assert {"category_risk", "weight"} <= checks["own time"].cleared
+
+
+@pytest.fixture(scope="module")
+def together(planted: Planted) -> dict[str, Check]:
+    return planted.check(TOGETHER.training_set, moments=16)
+
+
+def test_columns_that_look_ahead_by_minutes_are_caught(together: dict[str, Check]) -> None:
+    found = together["own time"]
+    assert {each.column for each in found.findings} == {"is_soon_repeated", "count_an_hour_later"}
+    assert found.telling is not None
+    assert 0 < found.telling <= found.rows
+    assert re.search(
+        r"16 moments: \d+ rows at their own prediction time, .* \d+ within 1 hour", found.notes[0]
+    )
+
+
+def test_columns_of_bronze_are_caught_and_the_way_past_silver_is_told(together: dict[str, Check]) -> None:
+    assert [each.column for each in together["erasure"].findings] == ["all_time_count"]
+    [way] = together["origins"].findings
+    assert way.value == "brz_payments__card_transactions -> view_of_bronze -> trn_fraud__together"
+
+
+def test_columns_without_a_time_and_lags_that_landings_contradict_are_told(
+    planted: Planted, together: dict[str, Check]
+) -> None:
+    [read] = together["origins"].not_erasable
+    assert "risk" in read
+    assert "read_csv(), which trn_fraud__together reads" in read
+    [lag] = together["origins"].warnings
+    assert lag.column == "slv_card_transactions__checked.available_at"
+    assert lag.expected == "within the declared lag of 2 seconds"
+    console = Console(width=400, file=io.StringIO())
+    print_checks(list(together.values()), console, strict=True)
+    assert "FAILED origins: cannot be erased: " in console.file.getvalue()
+    [python] = planted.check("trn_recommendation")["origins"].not_erasable
+    assert python.startswith(
+        "affinity_score, affinity_rank: made of the Python model ftr_customer__affinity_scores"
+    )
+    churn = planted.check("trn_churn")["origins"]
+    assert churn.not_erasable == []
+    assert churn.notes == ["the seed web_event_types, of which meta.knows_no_future vouches"]
+
+
+@pytest.mark.parametrize("leak", [BEGINS_EARLY, CHOSEN_LATER], ids=lambda leak: leak.name)
+def test_labels_that_break_what_they_declare_are_caught(planted: Planted, leak: Leak) -> None:
+    found = planted.check(leak.training_set, moments=2)["labels"].findings
+    assert leak.column in {each.column for each in found}
+
+
+def test_labels_that_declare_nothing_are_told(planted: Planted) -> None:
+    declared = read_training_set(planted.erased.manifest, "trn_churn")
+    declared = replace(declared, window=None, horizon=None, population=None)
+    found = check_labels(declared, planted.erased, planted.project.warehouse, moments=1)
+    assert found.findings == []
+    assert "lbl_churn declares no window, horizon, population" in found.unchecked[0]
+    early = replace(declared, window=(timedelta(days=-14), timedelta(days=90)), horizon=timedelta(days=98))
+    found = check_labels(early, planted.erased, planted.project.warehouse, moments=1)
+    assert {"outcome", "outcome_known_at"} <= {each.column for each in found.findings}
+
+
+def table_of(connection: duckdb.DuckDBPyConnection, rows: str) -> TrainingSet:
+    """A training set of rows of (id, about, first, second, third, prediction_at, split, outcome, feature)."""
+    connection.execute("create schema gold")
+    connection.execute(
+        "create table gold.trn as select *, prediction_at + interval '1 day' as outcome_known_at "
+        f"from ({rows}) as rows (id, about, first, second, third, prediction_at, split, outcome, feature)"
+    )
+    connection.execute("create view gold.lbl as select * exclude (split, feature) from gold.trn")
+    view = View("ftr", "gold.ftr", ["about"], None, {}, {}, [], None)
+    features = [Features(view, ["feature"], [], "", None, {})]
+    return TrainingSet("trn", "gold.trn", ["id"], "gold.lbl", features, [], [], [])
+
+
+def test_one_event_under_two_keys_in_two_splits_is_a_warning() -> None:
+    with duckdb.connect() as connection:
+        declared = table_of(
+            connection,
+            """values
+            ('1', 'a', 1, 2, 3, timestamp '2025-01-01', 'train', true, 0),
+            ('1 again', 'a', 1, 2, 3, timestamp '2025-03-01', 'test', true, 1),
+            ('2', 'a', 4, 5, 6, timestamp '2025-01-02', 'train', false, 0),
+            ('2 again', 'a', 4, 5, 6, timestamp '2025-01-05', 'train', false, 0),
+            ('3', 'b', 7, 8, 9, timestamp '2025-03-02', 'test', false, 0)""",
+        )
+        found = check_splits(declared, connection)
+    assert found.findings == []
+    [warning] = found.warnings
+    assert warning.rows == 2
+    assert "1 (train); 1 again (test)" in warning.value
+
+
+@pytest.mark.parametrize("is_suspected", [False, True])
+def test_a_feature_that_tells_the_outcome_is_a_leak_where_it_is_not_cleared(is_suspected: bool) -> None:
+    with duckdb.connect() as connection:
+        declared = table_of(
+            connection,
+            "select i, 'a', i, i, i, timestamp '2025-01-01' + to_days(i::int), 'train', i < 27, i "
+            "from range(900) as t (i)",
+        )
+        found = check_outcome(declared, connection, {"feature"} if is_suspected else set())
+    assert {each.column for each in found.findings} == ({"feature"} if is_suspected else set())
+    told = found.findings if is_suspected else found.warnings
+    [feature] = [each for each in told if each.column == "feature"]
+    assert "27 rows of the rarer outcome, which proves no more than 84.3%" in feature.value
+
+
+@pytest.mark.parametrize(
+    ("code", "read"),
+    [
+        ("with a as (select 1) select * from a, range(3), gold.b", [("gold", "b")]),
+        ("from read_parquet('x')", [("", "read_parquet()")]),
+        ("select (select avg(y) from 'outcomes.csv'), * from t", [("", "outcomes.csv"), ("", "t")]),
+    ],
+)
+def test_what_a_query_reads_is_found_wherever_it_stands(code: str, read: list[tuple[str, str]]) -> None:
+    assert tables_read(code) == read
 
 
 def test_at_least_ten_leaks_are_planted() -> None:
@@ -349,7 +487,8 @@ def test_find_leaks_only_reads_the_warehouse(planted: Planted) -> None:
     with project.entered():
         checks = find_leaks("trn_fraud__statistics_of_all_rows", warehouse=project.warehouse, sample=5)
     assert [(each.check, each.column) for found in checks for each in found.findings] == [
-        ("erasure", "scaled_amount")
+        ("erasure", "scaled_amount"),
+        ("own time", "scaled_amount"),
     ]
     assert checks[0].unchecked == []
     assert project.warehouse.read_bytes() == before
