@@ -51,10 +51,10 @@ class Sample:
             )
             return
         self._connection.execute(
-            "create or replace temp table arrivals as select *, lead(event_at) over following as _event_after, "
-            "lead(available_at) over following as _after, lead(_whose) over following as _whose_after "
+            "create or replace temp table arrivals as select *, lead(event_at) over later as _event_after, "
+            "lead(available_at) over later as _after, lead(_whose) over later as _whose_after "
             f"from ({' union all '.join(arrivals)}) "
-            f"window following as (partition by {quoted(*entity)} order by available_at, event_at)"
+            f"window later as (partition by {quoted(*entity)} order by available_at, event_at)"
         )
         is_own = "arrivals.event_at = asked.prediction_at"
         self._connection.execute(
