@@ -22,7 +22,6 @@ class Manifest:
         self.nodes: dict[str, Node] = manifest["nodes"]
         self.sources: dict[str, Node] = manifest.get("sources", {})
         self.macros: dict[str, Node] = manifest["macros"]
-        self.sources: dict[str, Node] = manifest.get("sources", {})
 
     @classmethod
     def read(cls, path: Path) -> Manifest:

@@ -42,6 +42,7 @@ from assay.leakage.report import print_checks
 from assay.leakage.splits import check_splits
 from assay.manifest.calls import Ref, Unread, calls_of
 from assay.runs.fault import Fault
+from assay.training.verify import Verification
 
 TRAINING_SETS = ("trn_fraud", "trn_churn", "trn_recommendation")
 CHECKS = [
@@ -276,6 +277,14 @@ def test_a_feature_that_tells_the_outcome_is_a_leak_where_it_is_not_cleared(is_s
     told = found.findings if is_suspected else found.warnings
     [feature] = [each for each in told if each.column == "feature"]
     assert "27 rows of the rarer outcome, which proves no more than 84.3%" in feature.value
+
+
+def test_what_cannot_be_proven_fails_where_one_is_strict() -> None:
+    named = Verification(leaks=[Check("origins", not_erasable=["risk: made of the seed averages"])])
+    assert (named.has_failed, named.is_proven) == (False, False)
+    looked_at = Verification(leaks=[Check("erasure", rows=3)])
+    assert (looked_at.has_failed, looked_at.is_proven) == (False, True)
+    assert not Verification(unchecked="trn is no training set").is_proven
 
 
 @pytest.mark.parametrize(
