@@ -218,8 +218,9 @@ def test_columns_without_a_time_and_lags_that_landings_contradict_are_told(
 
 @pytest.mark.parametrize("leak", [BEGINS_EARLY, CHOSEN_LATER], ids=lambda leak: leak.name)
 def test_labels_that_break_what_they_declare_are_caught(planted: Planted, leak: Leak) -> None:
-    found = planted.check(leak.training_set, moments=2)["labels"].findings
-    assert leak.column in {each.column for each in found}
+    declared = read_training_set(planted.erased.manifest, leak.training_set)
+    found = check_labels(declared, planted.erased, planted.project.warehouse, moments=8)
+    assert [each.column for each in found.findings] == [leak.column]
 
 
 def test_labels_that_declare_nothing_are_told(planted: Planted) -> None:
