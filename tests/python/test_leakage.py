@@ -479,8 +479,8 @@ def test_a_macro_that_counts_events_when_they_happen_is_caught(tmp_path: Path, y
     project = make_leak_project(tmp_path / "project", year_landing)
     project.change(
         "macros/history/windowed_history.sql",
-        "assay._with_times('_event_at', '_available_at', relation) }} as _at",
-        "assay._with_times('_event_at', '_event_at', relation) }} as _at",
+        "assay._with_end(available_at, 'available_at', relation) }} as _available_at",
+        "assay._with_end(event_at, 'available_at', relation) }} as _available_at",
     )
     project.build(["trn_fraud"])
     with duckdb.connect(project.warehouse, read_only=True) as connection:
