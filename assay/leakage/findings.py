@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from assay.pii.personal import read_personal
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -74,10 +76,13 @@ class Check:
         *,
         is_warning: bool = False,
     ) -> None:
-        """Add a finding, unless no rows show it."""
+        """Add a finding, unless no rows show it. Personal data is masked: findings end in logs."""
         if rows:
-            keys = ", ".join(f"{name} {_text(key)}" for name, key in example.items())
-            finding = Finding(self.name, column, rows, keys, _text(value), _text(expected), remedy)
+            personal = read_personal()
+            keys = ", ".join(f"{name} {_text(key)}" for name, key in personal.shown(example).items())
+            of = [column.rpartition(".")[2]]
+            held, wanted = (_text(personal.example(each, of)) for each in (value, expected))
+            finding = Finding(self.name, column, rows, keys, held, wanted, remedy)
             (self.warnings if is_warning else self.findings).append(finding)
 
 

@@ -1,6 +1,7 @@
 {% macro utc_timestamp(text, formats=none) -%}
     {#- A cast to TIMESTAMP drops an offset such as +02:00 without applying it. That there is none is known where the text
-        is still a time with `Z` behind it. Most texts are _told by one cast; the others are looked at more closely. -#}
+        is still a time with `Z` behind it. Most texts are told by one cast; the others are looked at more closely. -#}
+    {%- set text = '(' ~ text ~ ')' -%}
     coalesce(
         {#- One by one: with a zone in one of several formats, the session's zone would hold for the others. -#}
         {%- for format in formats or [] %}
