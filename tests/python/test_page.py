@@ -62,10 +62,15 @@ def test_an_entity_is_looked_up_at_an_instant(
         found = facts(page)
         assert (found["Entity"], found["Owner"]) == ("card (card_id)", "risk")
         assert found["Lineage"] == "in the dbt docs, once make docs has written them"
-        # The form comes filled in with an entity that there is.
-        assert page.locator("input[name=card_id]").input_value() != ""
+        # The form comes filled in with an entity that there is, unless its key is personal data.
+        assert page.locator("input[name=card_id]").input_value() == ""
+        page.locator("nav button[data-view=ftr_customer__purchases]").click()
+        expect(page.locator("h2").first).to_have_text("ftr_customer__purchases")
+        assert page.locator("input[name=customer_id]").input_value() != ""
         expect(page.locator("table")).to_contain_text("PRESENT")
 
+        page.locator(f"nav button[data-view={VELOCITY}]").click()
+        expect(page.locator("h2").first).to_have_text(VELOCITY)
         page.locator("input[name=card_id]").fill(card_id)
         page.locator("input[name=as_of]").fill(at.isoformat())
         page.locator("form button").click()
