@@ -341,7 +341,14 @@ class _Loader:
             looked_at = pa.Table.from_batches(sample, arrow_schema(table)).combine_chunks()
             self._connection.register(rows, looked_at)
         tallies = {file_id: version.tally for file_id, version in files.items()}
-        changes = find_changes(self._connection, table, expectation, tallies, rows)
+        changes = find_changes(
+            self._connection,
+            table,
+            expectation,
+            tallies,
+            rows,
+            lambda file_id, why: files[file_id].fail(why),
+        )
         for file_id, found in changes.items():
             if any(change.mode(table) == "freeze" for change in found):
                 files[file_id].fail(_refusal(table, found))

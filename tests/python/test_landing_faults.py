@@ -472,6 +472,31 @@ def test_documents_nested_too_deep_are_malformed(zone: Zone) -> None:
     }
 
 
+def test_names_without_end_fail_their_file_and_take_no_time(zone: Zone) -> None:
+    """To count the values of a name takes milliseconds: a line of a map's entries would end no load."""
+    entries = json.dumps({"id": 1, "by": {"name": "ann"}} | {f"card {n}": n for n in range(20_000)})
+    zone.drop("shop/clicks/a.jsonl", entries)
+    zone.drop("shop/clicks/b.jsonl", json.dumps({"id": 1, "by": {f"card {n}": n for n in range(20_000)}}))
+    zone.drop("shop/clicks/c.jsonl", CLICK * 3)
+    zone.load()
+    zone.drop("shop/clicks/d.jsonl", entries)
+    zone.drop("shop/clicks/e.jsonl", CLICK)
+    names = ",".join(f"card {n}" for n in range(2_000))
+    zone.drop("shop/sales/a.csv", f"id,name,amount,{names}\n1,ann,2{',x' * 2_000}\n")
+    zone.drop("shop/sales/b.csv", SALE)
+    zone.load()
+    errors = {file["source_file"]: file["error"] for file in zone.files() if file["error"]}
+    assert errors == {
+        "shop/clicks/a.jsonl": "It has 20,000 keys that nobody declared, where 1,000 are the most: "
+        "if their names are data, send them as values, as in an array.",
+        "shop/clicks/d.jsonl": "It has 20,000 keys that nobody declared, where 1,000 are the most: "
+        "if their names are data, send them as values, as in an array.",
+        "shop/sales/a.csv": "It has 2,000 columns that nobody declared, where 1,000 are the most: "
+        "if their names are data, send them as rows.",
+    }
+    assert zone.query("select column_name from landing.schema_learnt where column_name like '%card%'") == []
+
+
 # Where files lie
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import duckdb
 
@@ -21,6 +21,8 @@ _FEWEST_VALUES = 3
 # Of dirt there is less: most values of a column read as its type.
 _SHARE_OF_A_CHANGE = 0.5
 _SHARE_OF_A_TYPE = 0.95
+# Names without end are data, such as the ids of a map's entries. To count values takes time for each.
+_MOST_NAMES = 1000
 
 
 def find_changes(
@@ -29,6 +31,7 @@ def find_changes(
     expected: Expected,
     files: Mapping[int, Tally],
     sample: str,
+    refuse: Callable[[int, str], None],
 ) -> dict[int, list[Change]]:
     """Find what differs in files whose rows have been put into their landing table.
 
@@ -41,18 +44,20 @@ def find_changes(
         expected: what is expected of the table; learns on the way.
         files: what reading each of the files told, by file_id, in the order in which they landed.
         sample: a relation of landed rows of these files, all or some of each.
+        refuse: told which files have too many names that nobody declared, by file_id, with the message.
 
     Returns:
         file_id -> changes; files that do not differ are not there.
     """
     counted = count_values(connection, table, sample, expected.types_to_try(LOGICAL_TYPES))
     documents = find_keys(connection, table, sample, expected.names) if table.format == "jsonl" else {}
-    if table.format == "jsonl" and not expected.names and documents:
-        _learn_keys(
-            connection, table, expected, next(file for file in files if file in documents), sample, documents
-        )
-        counted = count_values(connection, table, sample, expected.types_to_try(LOGICAL_TYPES))
-        documents = find_keys(connection, table, sample, expected.names)
+    if table.format == "jsonl" and not expected.names:
+        told = (file for file in files if file in documents)
+        first = next((file for file in told if len(documents[file].found.get("", ())) <= _MOST_NAMES), None)
+        if first is not None:
+            _learn_keys(connection, table, expected, first, sample, documents)
+            counted = count_values(connection, table, sample, expected.types_to_try(LOGICAL_TYPES))
+            documents = find_keys(connection, table, sample, expected.names)
     suspects: dict[int, dict[str, Kind]] = {}
     names, required = set(expected.names), expected.required
     for file_id, tally in files.items():
@@ -60,6 +65,9 @@ def find_changes(
             found = _suspect_columns(tally)
         else:
             found = _suspect_keys(names, required, documents.get(file_id, Keys()))
+        if (news := sum(kind == "new" for kind in found.values())) > _MOST_NAMES:
+            refuse(file_id, _too_many(news, table))
+            continue
         for name, counts in counted.get(file_id, {}).items():
             if name in found:
                 continue
@@ -71,6 +79,14 @@ def find_changes(
         if found:
             suspects[file_id] = found
     return _confirmed(connection, table, expected, suspects, files, sample)
+
+
+def _too_many(names: int, table: LandingTable) -> str:
+    what, remedy = ("columns", "rows") if table.format == "csv" else ("keys", "values, as in an array")
+    return (
+        f"It has {names:,} {what} that nobody declared, where {_MOST_NAMES:,} are the most: "
+        f"if their names are data, send them as {remedy}."
+    )
 
 
 def needs_all_rows(table: LandingTable) -> bool:
@@ -109,6 +125,8 @@ def _learn_keys(
     objects = [name for name in top if name and _type_of(counts[name]) == "object"]
     inside = find_keys(connection, table, of_file, [f"{name}." for name in objects])[file_id]
     for container, names in inside.found.items():
+        if len(names) > _MOST_NAMES:
+            continue
         for name, number in names.items():
             expected.learn_key(name, is_required=number >= inside.documents[container])
 
