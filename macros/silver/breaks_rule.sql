@@ -59,7 +59,7 @@
     {%- elif rule.kind == 'distinct' -%}
         {%- set items = "json_extract(" ~ whole ~ ", '$[*]')" -%}
         {%- set item = "json_extract_string(item, '$')" -%}
-        {%- set told = 'coalesce(try_cast(' ~ item ~ ' as double)::varchar, item::varchar)' if rule.type in ['number', 'integer'] else 'item::varchar' -%}
+        {%- set told = assay._told_number(item) if rule.type in ['number', 'integer'] else 'item::varchar' -%}
         len({{ items }}) > len(list_distinct(list_transform({{ items }}, lambda item: {{ told }})))
     {%- elif rule.kind == 'properties' -%}
         json_type({{ whole }}) = 'OBJECT' and {{ assay._outside('len(json_keys(' ~ whole ~ '))', rule) }}
@@ -128,6 +128,21 @@
     {%- else -%}
         {{ assay._as_type(type, text) }} {{ operator }} {{ constant }}::{{ type }}
     {%- endif -%}
+{%- endmacro %}
+
+
+{#- A text that equal numbers share, and others do not. -#}
+{% macro _told_number(text) -%}
+    coalesce(
+        case
+            when abs(try_cast({{ text }} as double)) >= 1e-6 then coalesce(
+                case when not regexp_matches({{ text }}, '\.\d{18}\d*[1-9]') then try_cast({{ text }} as decimal(38, 18))::varchar end,
+                case when not contains({{ text }}, '.') then try_cast({{ text }} as decimal(38, 0))::varchar end
+            )
+        end,
+        case when length({{ text }}) <= 16 then try_cast({{ text }} as double)::varchar end,
+        {{ text }}::varchar
+    )
 {%- endmacro %}
 
 

@@ -246,6 +246,29 @@ def test_money_is_compared_to_the_cent() -> None:
     assert _broken(conditions, table, "v", texts) == [[], [], ["out_of_range_v"]]
 
 
+@pytest.mark.parametrize(
+    ("items", "repeats"),
+    [
+        ('["99999999999999.98", "99999999999999.99"]', False),
+        ('["9007199254740992", "9007199254740993"]', False),
+        ('["0.10000000000000000001", 0.1]', False),
+        ('["1000000000000000000000", "1000000000000000000001"]', False),
+        ("[1e-30, 2e-30, 0]", False),
+        ("[1e300, 2e300]", False),
+        ('["99999999999999.990", "99999999999999.99"]', True),
+        ("[1, 1.0]", True),
+        ("[1e2, 100]", True),
+        ("[0, 0.0]", True),
+        ('[1e21, "1000000000000000000000"]', True),
+        ('[0.1, "0.10000000000000000000"]', True),
+    ],
+)
+def test_items_are_told_apart_to_the_last_digit(items: str, repeats: bool) -> None:
+    """Silver has texts in place of the numbers that no DOUBLE is."""
+    column = {**column_of("array", uniqueItems=True), "items": column_of("number")}
+    assert broken_lines(column, [f'{{"v": {items}}}']) == [["repeated_items_v"] * repeats]
+
+
 @pytest.mark.parametrize("value", ["nan", "inf", "-Infinity", "1e999"])
 def test_what_is_no_finite_number_is_no_number(value: str) -> None:
     assert broken_texts(column_of("number"), [value]) == [["mistyped_v"]]
