@@ -171,9 +171,26 @@ FAULTS: list[tuple[str, str | bytes, str]] = [
     ("clicks/plain.json.gz", "{}\n", "The .gz is damaged (Not a gzipped file): send the file again."),
     ("clicks/plain.parquet.gz", "{}\n", "The .gz is damaged (Not a gzipped file): send the file again."),
     ("clicks/empty.parquet", b"", "Not Parquet that can be read (ArrowInvalid): send the file again, or in"),
-    ("clicks/twice.parquet", b"", "Not Parquet that can be read (InvalidInputException): send"),
-    ("clicks/wide.parquet", b"", "Not Parquet that can be read (NotImplementedException): send"),
-    ("clicks/fine.parquet", b"", "Not Parquet that can be read (ArrowInvalid): send"),
+    (
+        "clicks/twice.parquet",
+        b"",
+        "The column a of type map<int64, int64 ('a')> cannot be read exactly (Inval",
+    ),
+    (
+        "clicks/wide.parquet",
+        b"",
+        "The column a of type list<element: decimal256(70, 0)> cannot be read exactly (No",
+    ),
+    (
+        "clicks/fine.parquet",
+        b"",
+        "The column a of type duration[ns] cannot be read exactly (ArrowInvalid): send it",
+    ),
+    (
+        "clicks/case.parquet",
+        b"",
+        "The column a of type struct<b: int64, B: int64> cannot be read exactly (Binder",
+    ),
     (
         "sales/landed_at=9999-12-31T00-00-00/a.csv",
         SALE,
@@ -190,14 +207,16 @@ FAULTS: list[tuple[str, str | bytes, str]] = [
         "The folder's landed_at is no time: name it landed_at=",
     ),
 ]
-# What Parquet can hold and a document cannot: a key twice, decimals of 70 digits, nanoseconds.
+# What Parquet can hold and a document cannot: a key twice, decimals of 70 digits in lists, nanoseconds.
 TWICE = pa.array([[(1, 2), (1, 3)]], pa.map_(pa.int64(), pa.int64()))
-WIDE = pa.array([Decimal("1" * 60)], pa.decimal256(70, 0))
+WIDE = pa.array([[Decimal("1" * 60)]], pa.list_(pa.decimal256(70, 0)))
+CASE = pa.StructArray.from_arrays([pa.array([1]), pa.array([2])], ["b", "B"])
 FINE = pa.array([5], pa.duration("ns"))
 
 
 def test_a_file_with_a_fault_says_which_and_all_others_load(zone: Zone) -> None:
-    content = {"twice": parquet(a=TWICE), "wide": parquet(a=WIDE), "fine": parquet(a=FINE)}
+    columns = {"twice": TWICE, "wide": WIDE, "fine": FINE, "case": CASE}
+    content = {name: parquet(id=[1], a=column) for name, column in columns.items()}
     for name, text, _ in FAULTS:
         zone.drop(f"shop/{name}", content.get(Path(name).stem, text))
     for name in ("0", "z"):
@@ -239,6 +258,8 @@ def test_parquet_becomes_documents_exactly(zone: Zone) -> None:
         "count": [2**63 - 1, -(2**63)],
         "unsigned": pa.array([2**64 - 1, 0], pa.uint64()),
         "took": pa.array([5000, None], pa.duration("ns")),
+        "wide": pa.array([Decimal("-" + "1" * 60 + ".10"), None], pa.decimal256(62, 2)),
+        "half": pa.array([0.099975586, None], pa.float16()),
         "text": ["a\n\0\u2028", ""],
     }
     zone.drop("shop/clicks/a.parquet", parquet(**values))
@@ -260,6 +281,8 @@ def test_parquet_becomes_documents_exactly(zone: Zone) -> None:
             "count": 2**63 - 1,
             "unsigned": 2**64 - 1,
             "took": "00:00:00.000005",
+            "wide": "-" + "1" * 60 + ".10",
+            "half": 0.0999755859375,
             "text": "a\n\0\u2028",
         },
         {

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from duckdb.sqltypes import DuckDBPyType
 
 from assay.landing.declared import LandingTable
-from assay.landing.discover import LandingFile
+from assay.landing.discover import LandingFile, UnreadableFile
 from assay.landing.formats.columns import ROWS_A_BATCH, batch_builder, check_header, check_names
 from assay.landing.formats.json_lines import jsonl_batch
 from assay.landing.formats.rows import Tally, arrow_schema, line_limit, too_long
@@ -34,7 +34,8 @@ def read_parquet(
     """Yield the rows of a Parquet file, each of which counts as a line.
 
     Raises:
-        UnreadableFile: the columns do not fit the table, or a row is too long.
+        UnreadableFile: the columns do not fit the table, a row is too long, or a column is of a type that
+            cannot be kept exactly.
     """
     parquet = pq.ParquetFile(stream)
     header, limit = parquet.schema_arrow.names, line_limit()
@@ -46,7 +47,10 @@ def read_parquet(
     build = batch_builder(header, file, table, file_id, tally)
     for batch in parquet.iter_batches(_rows_a_batch(parquet.metadata)):
         first = tally.lines + 1
-        texts = _as_text(batch, all_text=is_csv)
+        try:
+            texts = _as_text(batch, all_text=is_csv)
+        except (duckdb.Error, pa.ArrowInvalid) as error:
+            raise _at_fault(batch) or error from error
         if is_csv:
             records = [list(record) for record in zip(*(column.to_pylist() for column in texts), strict=True)]
             _check_lengths(first, (sum(map(len, filter(None, record))) for record in records), limit)
@@ -84,9 +88,7 @@ def _as_text(batch: pa.RecordBatch, *, all_text: bool) -> pa.Table:
     names = [f"column_{index}" for index in range(batch.num_columns)]
     with duckdb.connect(config={"memory_limit": _MEMORY}) as connection:
         connection.execute("set TimeZone = 'UTC'")
-        connection.register(
-            "batch", pa.Table.from_arrays(list(map(_without_nanoseconds, batch.columns)), names)
-        )
+        connection.register("batch", pa.Table.from_arrays(list(map(_as_duckdb_has, batch.columns)), names))
         values = []
         for name, each in zip(names, connection.sql("from batch").types, strict=True):
             value = (
@@ -109,13 +111,30 @@ def _exact_type(found: DuckDBPyType) -> str:
     return f"{_exact_type(inner['child'])}[]"
 
 
-def _without_nanoseconds(column: pa.Array) -> pa.Array:
-    """Return durations as DuckDB has them.
+def _at_fault(batch: pa.RecordBatch) -> UnreadableFile | None:
+    """Say which column of a batch cannot be read, if it is one alone."""
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        try:
+            _as_text(pa.RecordBatch.from_arrays([column], [name]), all_text=True)
+        except (duckdb.Error, pa.ArrowInvalid) as error:
+            return UnreadableFile(
+                f"The column {name} of type {column.type} cannot be read exactly ({type(error).__name__}): "
+                "send it as text."
+            )
+    return None
+
+
+def _as_duckdb_has(column: pa.Array) -> pa.Array:
+    """Return a column whose type DuckDB has not as one that it has, with the same values.
 
     Raises:
-        pyarrow.ArrowInvalid: one would lose nanoseconds.
+        pyarrow.ArrowInvalid: a duration would lose nanoseconds.
     """
-    return column.cast(pa.duration("us")) if pa.types.is_duration(column.type) else column
+    if pa.types.is_duration(column.type):
+        return column.cast(pa.duration("us"))
+    if pa.types.is_float16(column.type):
+        return column.cast(pa.float32())
+    return column.cast(pa.string()) if pa.types.is_decimal256(column.type) else column
 
 
 def _document(row: dict[str, Any]) -> bytes:
