@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from typing import Any
 
-from assay.contracts.contract import EACH, PII, SHIELDS, Column, Contract, Table, custom
+from assay.contracts.contract import EACH, SHIELDS, Column, Contract, Table, custom
 from assay.contracts.dbt_tests import tests_of
 from assay.contracts.document import Finding
 from assay.contracts.landing_rules import CHECKED_BY, landing_rules
@@ -16,6 +16,7 @@ from assay.contracts.source_side import ALIASES, OPTIONAL, SCHEMA_MODE, fresh_fo
 from assay.contracts.types import contradict
 from assay.landing.declared import DIFFERENCES, MODES
 from assay.landing.names import wrong_names
+from assay.pii.personal import PII
 from assay.sql import folded
 
 _OURS = ("format", "remedy", "consumers", CHECKED_BY, OPTIONAL, ALIASES, SCHEMA_MODE, PII)

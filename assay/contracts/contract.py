@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any, cast
 
 from assay.contracts.document import SUFFIX, Document, Finding, read
+from assay.pii.personal import PII
 
 FOLDER = Path("contracts")
-# A custom property of columns with personal data, and what silver makes of a value.
-PII, SHIELDS = "pii", ("hash", "mask")
+# What silver makes of personal data.
+SHIELDS = ("hash", "mask")
 _LANDING = "landing."
 #: The step of a path from an array to each of its items; no key may hold this character.
 EACH = "\0"

@@ -7,10 +7,11 @@ from typing import Any
 
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
-from assay.contracts.contract import PII, Column, Contract, Table, words
+from assay.contracts.contract import Column, Contract, Table, words
 from assay.contracts.dbt_tests import DbtTest, tests_of
 from assay.contracts.types import normal
 from assay.contracts.yaml_file import one_line
+from assay.pii.personal import PII
 
 _ENDS = ("endOfSupport", "endOfLife")
 

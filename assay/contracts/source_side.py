@@ -7,7 +7,7 @@ from typing import Any
 
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
-from assay.contracts.contract import PII, Column, Contract, Table, custom, snake, words
+from assay.contracts.contract import Column, Contract, Table, custom, snake, words
 from assay.contracts.dbt_tests import DbtTest
 from assay.contracts.gold_side import plain, put
 from assay.contracts.landing_rules import landed_type, landing_rules
@@ -15,6 +15,7 @@ from assay.contracts.rules import Unenforceable, bounds
 from assay.contracts.yaml_file import one_line
 from assay.landing.names import name_of
 from assay.landing.schema.logical_types import landed_as
+from assay.pii.personal import PII
 
 PROMISES = "source_keeps_its_promises"
 _WHY_IT_WARNS = (

@@ -11,6 +11,7 @@ import yaml
 
 from assay.features.columns import Column, likely_keys
 from assay.features.views import VALIDITY
+from assay.pii.personal import PII
 from assay.runs.fault import Fault
 from assay.sql import needs_quotes
 
@@ -30,6 +31,7 @@ class View:
     is_history: bool
     package: str
     describe: Callable[[str], str]
+    shield: Callable[[str], str | None]
 
 
 @dataclass(frozen=True)
@@ -149,6 +151,8 @@ def _columns(text: str, view: View, keys: list[str], indent: int) -> str:
         is_total = view.is_history and column.is_total
         if (always and not old.get("constraints")) or (not old and is_total):
             new["constraints"] = [{"type": "not_null"}]
+        if not old and (shield := view.shield(column.name)):
+            new["config"] = {"meta": {PII: shield}}
         is_as_written = {**old, "data_type": _type(old.get("data_type"))} == {
             **new,
             "data_type": _type(column.data_type),

@@ -11,6 +11,7 @@ from assay.features.columns import columns_of, description_of, is_history
 from assay.features.entry import Entry, View, complete_entry, find_entry
 from assay.features.project import Project
 from assay.features.views import VALIDITY
+from assay.pii.personal import PII
 from assay.runs.fault import MISUSED, Fault, unknown
 
 _ASSAY = "assay"
@@ -58,6 +59,7 @@ def generate(project: Project, name: str) -> Generated:
         is_history=has_history,
         package="" if project.name == _ASSAY else f"{_ASSAY}.",
         describe=lambda column: _description(column, model, project),
+        shield=lambda column: _shield(column, model, project),
     )
     return Generated(complete_entry(place, view), len(columns), file, place)
 
@@ -95,6 +97,18 @@ def _description(column: str, model: Any, project: Project) -> str:
     """Describe a column by the doc block of its name, else as what the model reads does, else by its name."""
     if column in project.doc_blocks:
         return f"{{{{ doc('{column}') }}}}"
-    parents = [parent for parent in project.models if parent.unique_id in model.depends_on.nodes]
-    inherited = [parent.columns[column].description for parent in parents if column in parent.columns]
+    inherited = [each.description for each in _inherited(column, model, project)]
     return " ".join(next(filter(None, inherited), description_of(column)).split())
+
+
+def _shield(column: str, model: Any, project: Project) -> str | None:
+    """Return what is declared of a column that is personal data in what the model reads."""
+    return next(
+        filter(None, (each.config.meta.get(PII) for each in _inherited(column, model, project))), None
+    )
+
+
+def _inherited(column: str, model: Any, project: Project) -> list[Any]:
+    """Return the columns of that name in what the model reads."""
+    parents = [parent for parent in project.models if parent.unique_id in model.depends_on.nodes]
+    return [parent.columns[column] for parent in parents if column in parent.columns]

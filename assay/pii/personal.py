@@ -9,7 +9,8 @@ from typing import Any
 
 from assay.manifest.graph import Manifest, read_manifest
 
-_PII, _LANDED_AS = "pii", "landed_as"
+# Keys of `config.meta`: of sources and columns; of columns of silver.
+PII, _LANDED_AS = "pii", "landed_as"
 # Landed text, which may hold any field of its row; of JSON lines there is `line`.
 _LANDED = ("line", "line_as_declared", "malformed_line", "other_values")
 _DOCUMENT = "line"
@@ -36,7 +37,7 @@ class Personal:
         names: set[str] = set()
         landed: set[str] = set()
         for source in manifest.sources.values():
-            landed |= {field.lower() for field in (_meta(source).get(_PII) or {})}
+            landed |= {field.lower() for field in (_meta(source).get(PII) or {})}
         landed |= {field.rpartition(".")[2] for field in landed}
         for node in manifest.nodes.values():
             for column in (node.get("columns") or {}).values():
@@ -101,7 +102,7 @@ def read_personal() -> Personal:
 def is_personal(column: Mapping[str, Any]) -> bool:
     """Return whether the YAML of a column says that it holds personal data."""
     config = column.get("config") or {}
-    return _PII in (column.get("tags") or config.get("tags") or []) or bool(_meta(column).get(_PII))
+    return PII in (column.get("tags") or config.get("tags") or []) or bool(_meta(column).get(PII))
 
 
 def masked(value: Any) -> str | None:
