@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from assay.online.types import kind_of
-from assay.pii.key import VARIABLE, find_pii_key
+from assay.pii.key import VARIABLE, PiiKey, find_pii_key
 from assay.runs.fault import Fault
 from assay.runs.moment import length_of
 from assay.sql import folded, names_in
@@ -78,20 +78,31 @@ class OnlineView:
         """The fingerprint of the key that its personal keys are hashed with; None where they are not."""
         return self.declared.get("pii_key")
 
-    def hashed_keys(self, values: Sequence[str]) -> list[str]:
-        """Return an entity's key as it is stored, of the values that a caller knows it by.
+    def find_key(self) -> PiiKey | None:
+        """Return the key that the view's personal keys are hashed with; None where they are not.
 
         Raises:
-            Fault: what is hashed was hashed with another key than this process has.
+            Fault: this process has another, or none.
         """
         if self.pii_key is None:
-            return list(values)
+            return None
         key = find_pii_key()
         if key is None or key.fingerprint != self.pii_key:
             raise Fault(
                 f"The keys of {self.name} are hashed, and {VARIABLE} is {'another' if key else 'not set'}: "
                 "set it to what it was in the build."
             )
+        return key
+
+    def hashed_keys(self, values: Sequence[str]) -> list[str]:
+        """Return an entity's key as it is stored, of the values that a caller knows it by.
+
+        Raises:
+            Fault: what is hashed was hashed with another key than this process has.
+        """
+        key = self.find_key()
+        if key is None:
+            return list(values)
         pairs = zip(self.keys, values, strict=True)
         return [key.hashed(value) if column.pii == "hash" else value for column, value in pairs]
 

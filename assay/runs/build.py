@@ -20,6 +20,7 @@ from assay.manifest.graph import Manifest
 from assay.online.published import CATALOG
 from assay.online.stores.open import open_store, store_url
 from assay.online.sync import Synced, sync
+from assay.pii.key import find_pii_key
 from assay.pii.personal import Personal
 from assay.report.words import counted
 from assay.runs import ledger
@@ -96,6 +97,8 @@ def build(options: Options, display: Display) -> Report:
     if options.select is not None and not options.select.strip():
         raise Fault("--select is empty: name what to build, or leave it out to build everything.", MISUSED)
     places = find_places(options.as_of)
+    # Before dbt asks for it within a connection, where a fault is told badly.
+    find_pii_key()
     if hand_over_leftovers(places.landing):
         display.say(
             f"The next build loads the predictions of the last {SECONDS_OPEN:g} s: a server writes them"

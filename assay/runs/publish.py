@@ -74,7 +74,10 @@ def publish(
         Fault: a table or view cannot be read, or the disk is full.
         duckdb.Error, OSError: anything else. `target` is as it was then, and nothing else stays behind.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
+    if not target.parent.exists():
+        target.parent.mkdir(parents=True)
+        # Who may read what lies in it is said file by file.
+        target.parent.chmod(0o755)
     csv_files = {
         relation: target.with_name(f"{target.stem.replace(GOLD, name)}.csv")
         for relation, name in _CSV_FILES.items()

@@ -51,8 +51,8 @@ def serve(
         display: shown what people should know.
 
     Raises:
-        Fault: the address cannot be listened at, keys are needed and there are none, or the folder for the
-            audit log cannot be written.
+        Fault: the address cannot be listened at, keys are needed and there are none, the folder for the audit
+            log cannot be written, or what is online is hashed with another key than ASSAY_PII_KEY.
     """
     url = store_url(store, places)
     opened = open_store(url)
@@ -83,7 +83,10 @@ def serve(
     if port in _REFUSED_BY_BROWSERS:
         display.say(f"Browsers refuse port {port}: for the page, choose another, such as --port 8566.")
     try:
-        if not opened.catalog():
+        catalog = opened.catalog()
+        for view in catalog.values():
+            view.find_key()
+        if not catalog:
             display.say(f"Warning: {opened.url} holds no feature views yet. To fill it: assay build")
     except StoreUnavailable as error:
         display.say(f"Warning: {error}")

@@ -15,6 +15,7 @@ import httpx
 import pytest
 import yaml
 from fastapi.testclient import TestClient
+from feature_server import start
 from published_by_hand import publish_view
 from small_project import SmallProject
 from typer.testing import Result
@@ -331,3 +332,13 @@ def test_what_is_refused_names_no_personal_key(served: TestClient, value: Any) -
 def test_parity_compares_hashes_with_hashes_and_tells_none(served: TestClient) -> None:
     column = Column("card_id", "varchar", pii="hash")
     assert _key_told(column, {"card_id": hashed(CARD)}) == f"****{hashed(CARD)[-4:]}"
+
+
+def test_a_server_without_the_key_does_not_start(
+    served: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ASSAY_PII_KEY")
+    with start(tmp_path, "--store", f"sqlite:{tmp_path / 'online.sqlite'}") as process:
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert f"The keys of {VIEW} are hashed, and ASSAY_PII_KEY is not set" in " ".join(errors.split())
