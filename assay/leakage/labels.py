@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -11,12 +12,15 @@ from assay.leakage.declared import LABEL_COLUMNS, TrainingSet
 from assay.leakage.differences import Differences
 from assay.leakage.erased import Erased
 from assay.leakage.findings import Check
-from assay.leakage.replay import Condition, Replay, everything, known_by
+from assay.leakage.replay import Condition, Replay, everything, everything_as_it_is, known_by
+from assay.leakage.silver import gates_of
 from assay.leakage.tables import columns_of, differs, literal, number, one_row, same
-from assay.manifest.graph import Manifest, Node
+from assay.manifest.graph import Manifest, Node, relation_of
 from assay.sql import quoted
 
 MOMENTS = 8
+# Rows may be drawn among all entities, so all are looked at; of more rows than this, so many entities.
+_MOST_ROWS = 200_000
 _ENTITIES = 200
 # How much of the past is erased, None for all, without which labels of those who were active have no rows.
 _PASTS = (timedelta(days=1), timedelta(days=14), timedelta(days=60), None)
@@ -24,6 +28,14 @@ _PAST = (
     "Its window begins before the prediction, so features may hold the outcome: begin it at prediction_at."
 )
 _FUTURE = "It ends later than meta.label.window and horizon say: declare what it takes to know it."
+_DRAW = (
+    "Rows drawn by outcome must rest on nothing else that comes after the prediction: draw them by a "
+    "hash, from what was known then."
+)
+# What moves within the window comes so much nearer to its end, in the same order.
+_NEARER = 1000
+# The macro that draws rows by how many there are of all.
+_OF_ALL = "downsample"
 _POPULATION = (
     "Rows are chosen by what happens after the prediction: take all that could be asked for then, or declare "
     "meta.label.population, {known_after: 2s} or drawn_by_outcome."
@@ -45,18 +57,19 @@ def check_labels(training_set: TrainingSet, erased: Erased, warehouse: Path, *, 
         return check
     with Replay(training_set, erased, warehouse) as replay:
         connection = replay.connection
+        gates = gates_of(erased.manifest, erased.manifest.ancestors([training_set.label_name]).values())
         replay.cut(
             f"select {quoted(replay.entity)} from (select distinct {quoted(replay.entity)} "
             f"from {training_set.label}) order by md5({quoted(replay.entity)}::varchar) limit {_ENTITIES}"
-            if replay.entity
-            else "select null"
+            if replay.entity and _is_large(replay, gates)
+            else None
         )
         base = replay.run(training_set.label_name, everything, clock=erased.until)
         connection.execute(f"create or replace temp table whole_rows as from {base}")
         check.rows = number(connection, "select count(*) from whole_rows")
         _check_declared(check, training_set, connection)
         if replay.gates:
-            _Label(check, replay, training_set, erased).check(moments)
+            _Label(check, replay, training_set, erased, gates).check(moments)
     return check
 
 
@@ -90,22 +103,24 @@ def _check_declared(check: Check, training_set: TrainingSet, connection: duckdb.
 class _Label:
     """A label that is built again of other rows."""
 
-    def __init__(self, check: Check, replay: Replay, training_set: TrainingSet, erased: Erased) -> None:
+    def __init__(
+        self, check: Check, replay: Replay, training_set: TrainingSet, erased: Erased, gates: list[Node]
+    ) -> None:
         self._check = check
         self._replay = replay
         self._set = training_set
         self._erased = erased
-        self._events = {
-            gate["unique_id"] for gate in replay.gates if not _is_change_log(erased.manifest, gate)
-        }
+        self._events = {gate["unique_id"] for gate in gates if not _is_change_log(erased.manifest, gate)}
         self._pairs = (
             f"from whole_rows as w inner join erased_rows as e on {same(training_set.keys, 'w', 'e')}"
         )
         self._types = columns_of(replay.connection, "whole_rows")
         self._told: set[tuple[object, ...]] = set()
+        self._is_drawn = bool(training_set.population and training_set.population.is_drawn_by_outcome)
+        self._blind: set[str] = set()
 
     def check(self, moments: int) -> None:
-        past, future, known = (Differences(self._set.keys) for _ in range(3))
+        past, future, known, drawn = (Differences(self._set.keys) for _ in range(4))
         for at in self._moments(moments):
             start = max(self._set.window[0], timedelta()) if self._set.window else timedelta()
             for length in _PASTS:
@@ -117,13 +132,19 @@ class _Label:
                 gone = f"event_at > {literal(at + self._set.window[1])}"
                 self._build(self._without(f"{gone} or available_at > {literal(at + self._set.horizon)}"))
                 self._compare(future, "outcome", f"w.prediction_at <= {literal(at)}", at)
-            if not (self._set.population and self._set.population.is_drawn_by_outcome):
+                if self._is_drawn:
+                    self._compare_population(drawn, f"{{of}}prediction_at <= {literal(at)}", at)
+            if self._is_drawn:
+                self._check_draw(drawn, at)
+            else:
                 self._check_population(known, at)
         past.tell(self._check, _PAST)
         future.tell(self._check, _FUTURE)
         known.tell(self._check, _POPULATION, is_warning=self._set.population is None)
+        drawn.tell(self._check, _DRAW)
         self._check.telling = len(self._told)
         self._note_drawn()
+        self._check.unchecked += sorted(self._blind)
         self._check.unchecked += [
             f"{name}, taken as built: {why}" for name, why in self._replay.unread.items()
         ]
@@ -132,25 +153,121 @@ class _Label:
         """Compare which rows there are, and what they say of themselves, with what was known then."""
         lag = self._set.population.known_after if self._set.population else timedelta()
         self._build(known_by(at))
-        by_then = f"prediction_at <= {literal(at - lag)}"
+        self._compare_population(known, f"{{of}}prediction_at <= {literal(at - lag)}", at)
+
+    def _compare_population(self, found: Differences, condition: str, at: datetime) -> None:
+        """Compare which rows there are, by outcome, and what they say of themselves.
+
+        In the condition, `{of}` stands before columns, for the table that they are of.
+        """
         for column in self._types:
             if column not in (*self._set.keys, *LABEL_COLUMNS):
-                self._compare(known, column, f"w.{by_then}", at)
-        connection, keys = self._replay.connection, quoted(*self._set.keys)
-        for name, other, value, expected in (
-            ("whole", "erased", "there, of outcome {}", "not there, as without what came later"),
-            ("erased", "whole", "not there", "there, as without what came later"),
+                self._compare(found, column, condition.format(of="w."), at)
+        for name, value, expected in (
+            ("whole", "there, of outcome {}", "not there, as without what came later"),
+            ("erased", "not there", "there, as without what came later"),
         ):
-            rows = connection.execute(
-                f"select {keys}, outcome from {name}_rows anti join {other}_rows using ({keys}) "
-                f"where {by_then} order by all"
-            ).fetchall()
-            for outcome in sorted({row[-1] for row in rows}, key=str):
-                lost = [row[:-1] for row in rows if row[-1] == outcome]
-                told = value.format(outcome)
-                known.add(
-                    "(row)" if name == "erased" else f"(row) of outcome {outcome}", lost, told, expected, at
+            for outcome, lost in self._only_in(name, condition).items():
+                # Where all that comes later is erased, outcomes are not what they will be.
+                is_known = name == "whole" or self._is_drawn
+                column = f"(row) of outcome {outcome}" if is_known else "(row)"
+                found.add(column, lost, value.format(outcome), expected, at)
+
+    def _only_in(self, name: str, condition: str) -> dict[object, list[tuple[object, ...]]]:
+        """Return the keys of the rows that one of the two tables has alone, by outcome."""
+        keys, other = quoted(*self._set.keys), "erased" if name == "whole" else "whole"
+        found: dict[object, list[tuple[object, ...]]] = {}
+        for *key, outcome in self._replay.connection.execute(
+            f"select {keys}, outcome from {name}_rows anti join {other}_rows using ({keys}) "
+            f"where {condition.format(of='')} order by all"
+        ).fetchall():
+            found.setdefault(outcome, []).append(tuple(key))
+        return found
+
+    def _check_draw(self, drawn: Differences, at: datetime) -> None:
+        """Compare which rows there are when other things come later, and outcomes are the same."""
+        if self._set.window:
+            self._check_moved(drawn, at, *(at + max(each, timedelta()) for each in self._set.window))
+        for gate in sorted(self._events) if len(self._events) > 1 else ():
+            self._check_other_events(drawn, at, gate)
+        self._check_others(drawn, at)
+
+    def _check_moved(self, drawn: Differences, at: datetime, start: datetime, end: datetime) -> None:
+        """Let all that happens within the window happen near its end, then near its start."""
+        first, last, there = literal(start), literal(end), f"{{of}}prediction_at = {literal(at)}"
+        inside = f"event_at > {first} and event_at < {last}"
+        for moved in (
+            f"{last} - to_microseconds((epoch_us({last}) - epoch_us(event_at)) // {_NEARER})",
+            f"{first} + to_microseconds((epoch_us(event_at) - epoch_us({first})) // {_NEARER})",
+        ):
+            before = self._without(f"event_at > {literal(at)} and event_at < {first}")
+            self._build(before, self._moved(inside, moved))
+            if self._outcomes_differ(there):
+                self._blind.add(
+                    f"how rows of {self._set.label_name} are drawn: outcomes rest on when things happen"
                 )
+            else:
+                self._compare_population(drawn, there, at)
+
+    def _moved(self, inside: str, moved: str) -> Condition:
+        """Show events at another time; nothing is available before it happens."""
+
+        def columns_shown(node: Node, columns: dict[str, str]) -> str:
+            if node["unique_id"] not in self._events or not {"event_at", "available_at"} <= columns.keys():
+                return "*"
+            shown = [
+                f"case when {inside} then greatest({moved}, available_at) else available_at end "
+                "as available_at"
+            ]
+            shown += [
+                f"case when {inside} and {quoted(name)} = event_at::{type_} then ({moved})::{type_} "
+                f"else {quoted(name)} end as {quoted(name)}"
+                for name, type_ in columns.items()
+                if type_ in ("TIMESTAMP", "DATE") and name != "available_at"
+            ]
+            return f"* replace ({', '.join(shown)})"
+
+        return columns_shown
+
+    def _check_other_events(self, drawn: Differences, at: datetime, gate: str) -> None:
+        """Erase what comes later of one table, on which no outcome rests."""
+        there = f"{{of}}prediction_at = {literal(at)}"
+        self._build(self._without(f"available_at > {literal(at)}", {gate}))
+        lost, gained = (self._only_in(name, there) for name in ("whole", "erased"))
+        outcomes = number(
+            self._replay.connection,
+            f"select count(distinct outcome) from whole_rows where {there.format(of='')}",
+        )
+        # Outcomes rest on it where rows of all outcomes go, or become others.
+        if not self._outcomes_differ(there) and len(lost.keys() | gained.keys()) < outcomes:
+            self._compare_population(drawn, there, at)
+
+    def _check_others(self, drawn: Differences, at: datetime) -> None:
+        """Erase what comes later of half of the entities: rows of the others are chosen by themselves."""
+        nodes = self._erased.manifest.ancestors([self._set.label_name])
+        if self._erased.manifest.users_of(_OF_ALL, nodes):
+            self._blind.add(
+                f"how rows of {self._set.label_name} are drawn: {_OF_ALL} counts those of all entities"
+            )
+            return
+        found: list[Differences] = []
+        for key in dict.fromkeys(key for each in self._replay.entities() for key in each):
+            self._build(
+                self._without(f"hash({quoted(key)}) % 2 = 0 and available_at > {literal(at)}", having={key})
+            )
+            found.append(Differences(self._set.keys))
+            kept = f"{{of}}prediction_at <= {literal(at)} and hash({{of}}{quoted(key)}) % 2 = 1"
+            self._compare_population(found[-1], kept, at)
+            if not found[-1].columns:
+                return
+        for column, each in found[0].columns.items() if found else ():
+            drawn.add(column, sorted(each.keys), each.value, each.expected, at)
+
+    def _outcomes_differ(self, condition: str) -> bool:
+        differing = (
+            f"{self._pairs} where {condition.format(of='w.')} and w.outcome is distinct from e.outcome"
+        )
+        return number(self._replay.connection, f"select count(*) {differing}") > 0
 
     def _note_drawn(self) -> None:
         if self._set.population and self._set.population.is_drawn_by_outcome:
@@ -163,19 +280,26 @@ class _Label:
                 "outcomes are not those of the world"
             )
 
-    def _without(self, gone: str) -> Condition:
-        """Keep all but some events; of change logs, what held before is needed."""
+    def _without(self, gone: str, among: set[str] | None = None, having: Iterable[str] = ()) -> Condition:
+        """Keep all but some events; of change logs, what held before is needed.
+
+        Args:
+            gone: which events.
+            among: ids of the tables that lose them, all by default.
+            having: columns that `gone` asks for, besides the times.
+        """
 
         def condition(node: Node, columns: dict[str, str]) -> str:
             is_kept = (
-                node["unique_id"] not in self._events or not {"event_at", "available_at"} <= columns.keys()
+                node["unique_id"] not in (self._events if among is None else among)
+                or not {"event_at", "available_at", *having} <= columns.keys()
             )
             return "true" if is_kept else f"not coalesce({gone}, false)"
 
         return condition
 
-    def _build(self, known: Condition) -> None:
-        relation = self._replay.run(self._set.label_name, known, clock=self._erased.until)
+    def _build(self, known: Condition, shown: Condition = everything_as_it_is) -> None:
+        relation = self._replay.run(self._set.label_name, known, clock=self._erased.until, shown=shown)
         self._replay.connection.execute(f"create or replace temp table erased_rows as from {relation}")
 
     def _compare(self, found: Differences, column: str, condition: str, at: datetime) -> None:
@@ -189,13 +313,20 @@ class _Label:
             found.add(column, [row[:-2] for row in rows], rows[0][-2], rows[0][-1], at)
 
     def _moments(self, moments: int) -> list[datetime]:
-        """Return prediction times spread over the rows."""
+        """Return prediction times spread over all there are."""
         rows = self._replay.connection.execute(
             "select quantile_disc(prediction_at, list_transform(range(?), lambda i: (i + 1) / (? + 1))) "
-            "from whole_rows",
+            "from (select distinct prediction_at from whole_rows)",
             [moments, moments],
         ).fetchone()
         return sorted(set(rows[0])) if rows and rows[0] else []
+
+
+def _is_large(replay: Replay, gates: list[Node]) -> bool:
+    return (
+        sum(number(replay.connection, f"select count(*) from {relation_of(each)}") for each in gates)
+        > _MOST_ROWS
+    )
 
 
 def _is_change_log(manifest: Manifest, gate: Node) -> bool:

@@ -27,6 +27,11 @@ def everything(node: Node, columns: dict[str, str]) -> str:
     return "true"
 
 
+def everything_as_it_is(node: Node, columns: dict[str, str]) -> str:
+    """Select all columns."""
+    return "*"
+
+
 class Replay:
     """The models of a training set, run as often as one likes over a slice of the warehouse.
 
@@ -92,10 +97,14 @@ class Replay:
         )
         return ranked[0] if ranked and any(ranked[0] in each for each in held) else None
 
-    def cut(self, values: str) -> None:
-        """Fill the slice with the entities that a query returns, of one column, and the labels of these."""
-        self.connection.execute(f"create or replace temp table _assay_entities as {values}")
-        kept = f"where {quoted(self.entity)} in (from _assay_entities)" if self.entity else ""
+    def cut(self, values: str | None) -> None:
+        """Fill the slice with the entities that a query returns, of one column, and the labels of these.
+
+        None fills it with everything.
+        """
+        if values:
+            self.connection.execute(f"create or replace temp table _assay_entities as {values}")
+        kept = f"where {quoted(self.entity)} in (from _assay_entities)" if self.entity and values else ""
         for gate in self.gates:
             cut = kept if self.entity in self.columns(gate) else ""
             self._fill(_SLICE, gate, f"from {self._built(gate)} {cut}")
@@ -110,6 +119,7 @@ class Replay:
         until: datetime | None = None,
         clock: datetime,
         labels: str | None = None,
+        shown: Condition = everything_as_it_is,
     ) -> str:
         """Build a model from the slice, and return the table that holds it.
 
@@ -119,6 +129,7 @@ class Replay:
             until: up to when snapshots are known; None for all they hold.
             clock: up to when labels can be known.
             labels: the rows of the label, as a query on the table `{slice}`; None builds them as well.
+            shown: the columns of each table of silver, as a list to select.
 
         Raises:
             duckdb.Error: a model that could be run before cannot be run on these rows.
@@ -133,7 +144,9 @@ class Replay:
                 if labels is not None and node["name"] == self._set.label_name:
                     self._fill(_RUN, node, labels.format(slice=source))
                 elif node["unique_id"] in self._gate_ids:
-                    self._fill(_RUN, node, f"from {source} where {known(node, self.columns(node))}")
+                    columns = self.columns(node)
+                    query = f"select {shown(node, columns)} from {source} where {known(node, columns)}"
+                    self._fill(_RUN, node, query)
                 elif node["unique_id"] in self._held or not code or node["language"] != "sql":
                     self._fill_as_built(node, until)
                 else:

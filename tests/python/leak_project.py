@@ -413,3 +413,61 @@ CHOSEN_LATER = Leak(
     "labels",
     "(row)",
 )
+
+
+def drawn(name: str, condition: str) -> Leak:
+    """Pairs of which those that are not bought are drawn under one more condition, on what comes later."""
+    return Leak(
+        name,
+        {
+            "lbl_next_purchase": [
+                (
+                    "            and candidates.product_id = bought.product_id\n",
+                    "            and candidates.product_id = bought.product_id\n"
+                    f"    where not exists (from customer_purchases as later where {condition})\n",
+                )
+            ],
+            "trn_recommendation": [],
+        },
+        "labels",
+        "(row) of outcome False",
+    )
+
+
+DRAWN_LATER = [
+    drawn(
+        "drawn_of_those_who_rest_for_a_week",
+        "later.customer_id = drawn.customer_id and later.ordered_at >= drawn.prediction_at "
+        "and later.ordered_at < drawn.prediction_at + interval '7 days'",
+    ),
+    drawn(
+        "drawn_of_those_who_never_come_back",
+        "later.customer_id = drawn.customer_id "
+        "and later.ordered_at >= drawn.prediction_at + interval '28 days'",
+    ),
+    drawn(
+        "drawn_of_what_others_do_not_buy",
+        "later.product_id = candidates.product_id and later.ordered_at >= drawn.prediction_at "
+        "and later.ordered_at < drawn.prediction_at + interval '28 days'",
+    ),
+    Leak(
+        "drawn_of_those_who_do_not_look",
+        {
+            "lbl_next_purchase": [
+                (
+                    "            and candidates.product_id = bought.product_id\n",
+                    """            and candidates.product_id = bought.product_id
+    where not exists (
+        from {{ ref('slv_web_events') }} as events
+        where
+            events.customer_id = drawn.customer_id and events.event_at >= drawn.prediction_at
+            and events.event_at < drawn.prediction_at + interval '28 days'
+    )\n""",
+                )
+            ],
+            "trn_recommendation": [],
+        },
+        "labels",
+        "(row) of outcome False",
+    ),
+]

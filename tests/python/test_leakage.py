@@ -18,6 +18,7 @@ import pytest
 from leak_project import (
     BEGINS_EARLY,
     CHOSEN_LATER,
+    DRAWN_LATER,
     ENCODED,
     ENCODED_LATE,
     FITTED_ON_TRAINING_ROWS,
@@ -48,7 +49,16 @@ TRAINING_SETS = ("trn_fraud", "trn_churn", "trn_recommendation")
 CHECKS = [
     "erasure", "own time", "labels", "origins", "brute force", "knowledge time", "splits", "outcome",
 ]  # fmt: skip
-PLANTED = (*LEAKS, FITTED_ON_TRAINING_ROWS, ENCODED, ENCODED_LATE, TOGETHER, BEGINS_EARLY, CHOSEN_LATER)
+PLANTED = (
+    *LEAKS,
+    FITTED_ON_TRAINING_ROWS,
+    ENCODED,
+    ENCODED_LATE,
+    TOGETHER,
+    BEGINS_EARLY,
+    CHOSEN_LATER,
+    *DRAWN_LATER,
+)
 SAMPLE = 100
 # A card is used, which nobody knows for two seconds, on a day when cards were used before, and while what a
 # customer bought is on its way.
@@ -221,6 +231,14 @@ def test_labels_that_break_what_they_declare_are_caught(planted: Planted, leak: 
     declared = read_training_set(planted.erased.manifest, leak.training_set)
     found = check_labels(declared, planted.erased, planted.project.warehouse, moments=8)
     assert [each.column for each in found.findings] == [leak.column]
+
+
+@pytest.mark.parametrize("leak", DRAWN_LATER, ids=lambda leak: leak.name)
+def test_rows_drawn_by_more_than_the_outcome_are_caught(planted: Planted, leak: Leak) -> None:
+    declared = read_training_set(planted.erased.manifest, leak.training_set)
+    found = check_labels(declared, planted.erased, planted.project.warehouse, moments=8)
+    assert [each.column for each in found.findings] == [leak.column]
+    assert found.unchecked == []
 
 
 def test_labels_that_declare_nothing_are_told(planted: Planted) -> None:
