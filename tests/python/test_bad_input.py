@@ -229,6 +229,8 @@ CALLS: list[tuple[str | bytes, list[str] | None]] = [
         ],
     ),
     (call("m13", properties=["none"]), ["mistyped_properties"]),
+    (call("m22", context="x"), ["mistyped_context"]),
+    (call("m23", integrations="x"), ["mistyped_integrations"]),
     (call("m14", userId={"id": 1}, event="\u0000"), ["unknown_event"]),
     # Of the same message, the copy that lands first is the second to be loaded.
     (call("m15"), ["exact_duplicate"]),
@@ -329,6 +331,10 @@ def with_schema(message: str, **types: str) -> str:
     return json.dumps({"schema": {"type": "struct", "fields": states}, "payload": json.loads(message)})
 
 
+def altered(message: str, **values: Any) -> str:
+    return json.dumps(json.loads(message) | values)
+
+
 def keyed(customer: str, message: str | None) -> str:
     """A change, or a tombstone, beside its message's key."""
     return json.dumps({"key": {"customer_id": customer}, "value": json.loads(message) if message else None})
@@ -400,6 +406,10 @@ CUSTOMERS: list[tuple[str | bytes, list[str] | None]] = [
     (change({"customer_id": " "}, {}), ["missing_key"]),
     (change(None, {}), ["missing_key"]),
     (change({"customer_id": "1"}, {}, op="x"), ["unknown_op"]),
+    (altered(change({"customer_id": "1"}, {}), before="x"), ["mistyped_before"]),
+    (altered(change({"customer_id": "1"}, {}), transaction="x"), ["mistyped_transaction"]),
+    (altered(change({"customer_id": "1"}, {}), source="x"), ["mistyped_source", "invalid_ts_ms"]),
+    (altered(change({"customer_id": "1"}, {}), after="x"), ["mistyped_after", "missing_key"]),
     (change(None, {}, op="m"), ["logical_message"]),
     # The table was emptied before all this.
     (change(None, {"ts_ms": COMMITTED_MS - 9000}, op="t", ts_ms=COMMITTED_MS - 8000), None),
@@ -709,7 +719,7 @@ def test_good_rows_reach_gold(bad: Warehouse) -> None:
         ("4000000000000001", "4.00", "t11"),
         ("4000000000000002", "2.86", "t1"),
     ]
-    assert bad.query("select web_date::varchar, view_count from gold.fct_daily_funnel") == [("2025-03-01", 5)]
+    assert bad.query("select web_date::varchar, view_count from gold.fct_daily_funnel") == [("2025-03-01", 4)]
     assert bad.query(
         "select product_id, product_name, unit_cost::varchar from gold.dim_products order by all"
     ) == [

@@ -169,7 +169,7 @@ def test_an_interrupt_that_gets_lost_on_the_way_still_counts(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     class Swallows:
-        def __init__(self, callbacks: object) -> None: ...
+        def __init__(self, **_: object) -> None: ...
 
         def invoke(self, arguments: list[str]) -> dbtRunnerResult:
             with suppress(KeyboardInterrupt):
