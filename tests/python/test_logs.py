@@ -99,11 +99,16 @@ def test_what_breaks_is_told_with_what_it_was_and_what_was_skipped(project: Smal
 def test_a_build_that_could_not_be_done_tells_why_in_json_too(
     project: SmallProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    build = project.assay("build", "--log-format", "json", "--select", "nothing_at_all")
-    assert build.exit_code == 2
+    refused = project.assay("build", "--log-format", "json", "--select", "nothing_at_all")
+    assert refused.exit_code == 2
+    assert "matches nothing" in lines_of(refused.stderr)[-1]["message"]
+    settings = project.root / "dbt_project.yml"
+    settings.write_text(settings.read_text().replace("hash_pii: false", "hash_pii: true"))
+    build = project.assay("build", "--log-format", "json")
+    assert build.exit_code == 1
     fault = lines_of(build.stderr)[-1]
-    assert (fault["event"], fault["level"], fault["exit_code"]) == ("fault", "error", 2)
-    assert "matches nothing" in fault["message"]
+    assert (fault["event"], fault["level"], fault["exit_code"]) == ("fault", "error", 1)
+    assert "there is no key to hash it with" in fault["message"]
     assert fault["run_id"] == all_runs(project.root / "data" / "ops.duckdb")[0].run_id
 
 
