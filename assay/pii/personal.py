@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ _DOCUMENT = "line"
 # What dbt's own tests call the column that they are about.
 _TESTED = ("unique_field", "value_field", "from_field")
 _SHOWN, _LEAST_LENGTH = 4, 12
+_NAMED = re.compile(r"(\w+): ([^\s,\"]+)")
 _WITHHELD = "(withheld: it may hold personal data, and cannot be read)"
 
 
@@ -70,6 +72,14 @@ class Personal:
             else value
             for name, value in row.items()
         }
+
+    def text(self, message: str) -> str:
+        """Return a message such as `Duplicate key "card_id: 1"` without the values of personal columns."""
+        if not self.is_known:
+            return message
+        return _NAMED.sub(
+            lambda found: f"{found[1]}: {masked(found[2])}" if self.holds(found[1]) else found[0], message
+        )
 
     def rows(self, rows: Sequence[Mapping[str, Any]], about: str = "") -> list[dict[str, Any]]:
         """Return rows without personal data."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from assay.pii.personal import read_personal
 from assay.report.words import counted
 from assay.runs.findings import finding
 
@@ -119,7 +120,7 @@ def message_of(result: Any, sample: Sequence[Mapping[str, Any]] = ()) -> str:
     if result.node.resource_type == "test" and str(result.status) in ("fail", "warn"):
         # dbt says how many rows it got, which is told already.
         return finding(result.node, sample)
-    return plain_message(result.message or "")
+    return read_personal().text(plain_message(result.message or ""))
 
 
 def _failure(
