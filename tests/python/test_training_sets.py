@@ -38,7 +38,7 @@ def test_every_training_set_of_the_project_is_rebuilt_to_the_bit_and_leaks_nothi
         assert manifest["features"]
         told = succeed(project, "training-set", "verify", version)
         assert "was rebuilt to the bit" in told
-        assert re.search(r"erasure +[1-9][\d,]* +0\s", told)
+        assert re.search(r"erasure +[1-9][\d,]* +[\d,]+ +0\s", told)
     join = "point_in_time_join('spine', 'prediction_at'"
     path = project.root / "models" / "gold" / "training" / "trn_fraud.sql"
     path.write_text(
