@@ -6,8 +6,6 @@ import re
 from functools import cache
 from string import ascii_lowercase, ascii_uppercase
 
-import duckdb
-
 _FOLDED = str.maketrans(ascii_uppercase, ascii_lowercase)
 _NAME = re.compile(r'"((?:[^"]|"")*)"|(\w+)')
 
@@ -44,6 +42,8 @@ def needs_quotes(name: str) -> bool:
 
 @cache
 def _keywords() -> frozenset[str]:
+    import duckdb  # Names are quoted where help is given too, and DuckDB takes a while.
+
     with duckdb.connect() as connection:
         found = connection.execute(
             "select keyword_name from duckdb_keywords() "
