@@ -7,7 +7,7 @@ from pathlib import Path
 
 import duckdb
 
-from assay.runs.publish import GOLD, publish
+from assay.build.publish import GOLD, publish
 from benchmarks.demo import warehouse_of_demo
 from benchmarks.measure import run_module
 from benchmarks.settings import Settings

@@ -16,8 +16,8 @@ from unittest import mock
 
 from rich.console import Console
 
-from assay.runs import build
-from assay.runs.display import display_on
+from assay.build import build
+from assay.console.progress import display_on
 
 
 def main() -> int:

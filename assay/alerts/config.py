@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from assay.alerts.channels import CHANNELS, Channel
-from assay.runs.fault import MISUSED, Fault
+from assay.core.fault import MISUSED, Fault
 
 FILE = Path("alerts.yml")
 _REMIND_AFTER = 10

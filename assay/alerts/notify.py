@@ -9,7 +9,7 @@ import duckdb
 from assay.alerts.channels import send_all
 from assay.alerts.config import read_config
 from assay.alerts.states import find_alerts
-from assay.runs.fault import Fault
+from assay.core.fault import Fault
 
 
 def notify(ledger: Path, run_id: str) -> list[str]:

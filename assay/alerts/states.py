@@ -8,10 +8,10 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Literal
 
-from assay.report.words import counted
-from assay.runs.ledger import Run, all_runs
-from assay.runs.node_ledger import nodes_by_run
-from assay.runs.node_results import NodeResult
+from assay.core.words import counted
+from assay.ledger.nodes import nodes_by_run
+from assay.ledger.results import NodeResult
+from assay.ledger.runs import Run, all_runs
 
 Change = Literal["broken", "still broken", "recovered"]
 

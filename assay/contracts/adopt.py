@@ -15,9 +15,9 @@ from assay.contracts.dbt_tests import rule_of
 from assay.contracts.document import SUFFIX
 from assay.contracts.gold_side import declared_tests
 from assay.contracts.types import logical
-from assay.contracts.yaml_file import YamlFile, one_line
-from assay.features.project import Project
-from assay.runs.fault import MISUSED, Fault
+from assay.core.fault import MISUSED, Fault
+from assay.project.project import Project
+from assay.project.yaml_file import YamlFile, one_line
 
 API_VERSION = "v3.1.0"
 

@@ -11,9 +11,9 @@ from assay.contracts.data_side import data_findings
 from assay.contracts.dbt_side import DbtSide
 from assay.contracts.document import SUFFIX, Finding
 from assay.contracts.silver_side import rules_nobody_checks
-from assay.features.project import Project
-from assay.runs.fault import MISUSED, Fault
-from assay.runs.places import find_places
+from assay.core.fault import MISUSED, Fault
+from assay.core.places import find_places
+from assay.project.project import Project
 
 
 @dataclass

@@ -14,10 +14,10 @@ from assay.contracts.options import literal, text_problem, what_is_refused
 from assay.contracts.rules import Unenforceable, bounds, what_is_refused_of
 from assay.contracts.source_side import ALIASES, OPTIONAL, SCHEMA_MODE, fresh_for, promise_test
 from assay.contracts.types import contradict
+from assay.core.sql import folded
 from assay.landing.declared import DIFFERENCES, MODES
 from assay.landing.names import wrong_names
-from assay.pii.personal import PII
-from assay.sql import folded
+from assay.project.personal import PII
 
 _OURS = ("format", "remedy", "consumers", CHECKED_BY, OPTIONAL, ALIASES, SCHEMA_MODE, PII)
 _SERVICE_LEVELS = ("completeness", "latency", "frequency", "endOfSupport", "endOfLife")

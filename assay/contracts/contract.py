@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from assay.contracts.document import SUFFIX, Document, Finding, read
-from assay.pii.personal import PII
+from assay.project.personal import PII
 
 FOLDER = Path("contracts")
 # What silver makes of personal data.

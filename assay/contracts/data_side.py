@@ -10,7 +10,7 @@ import duckdb
 from assay.contracts.contract import Contract, Table
 from assay.contracts.document import Finding
 from assay.contracts.types import normal
-from assay.runs.fault import known_fault
+from assay.core.fault import known_fault
 
 _Columns = dict[str, dict[str, str]]
 

@@ -16,8 +16,8 @@ from assay.contracts.contract import Contract, Table
 from assay.contracts.document import Finding
 from assay.contracts.landing_rules import LandingRule, landing_rules
 from assay.contracts.rules import Unenforceable
-from assay.contracts.yaml_file import YamlFile, one_line
-from assay.features.project import Project
+from assay.project.project import Project
+from assay.project.yaml_file import YamlFile, one_line
 
 GOLD = "gold"
 LANDING = "landing"

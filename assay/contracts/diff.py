@@ -12,7 +12,7 @@ from assay.contracts.contract import Column, Contract, Rule, Table
 from assay.contracts.document import parse, read
 from assay.contracts.options import bound_of, comparable
 from assay.contracts.types import is_wider
-from assay.runs.fault import MISUSED, Fault
+from assay.core.fault import MISUSED, Fault
 
 
 @dataclass(frozen=True)

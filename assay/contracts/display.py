@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from assay.console.tables import line, table_titled
 from assay.contracts.check import Checked
 from assay.contracts.diff import Change
 from assay.contracts.document import Finding
-from assay.runs.report import line, table_titled
 
 
 def print_check(checked: Checked, console: Console) -> None:

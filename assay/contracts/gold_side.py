@@ -10,8 +10,8 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from assay.contracts.contract import Column, Contract, Table, words
 from assay.contracts.dbt_tests import DbtTest, tests_of
 from assay.contracts.types import normal
-from assay.contracts.yaml_file import one_line
-from assay.pii.personal import PII
+from assay.project.personal import PII
+from assay.project.yaml_file import one_line
 
 _ENDS = ("endOfSupport", "endOfLife")
 

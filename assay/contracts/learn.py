@@ -8,13 +8,13 @@ from typing import Any
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from assay.contracts.contract import FOLDER
+from assay.contracts.declaration import Additions
 from assay.contracts.document import SUFFIX
 from assay.contracts.landing_rules import CHECKED_BY, LANDING
 from assay.contracts.source_side import ALIASES, OPTIONAL
-from assay.contracts.yaml_file import YamlFile, one_line
 from assay.landing.declared import LandingTable
 from assay.landing.names import path_of
-from assay.schema.declaration import Additions
+from assay.project.yaml_file import YamlFile, one_line
 
 
 def learn(table: LandingTable, additions: Additions) -> Path | None:

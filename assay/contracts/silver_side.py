@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from assay.contracts.contract import Contract
 from assay.contracts.document import Finding
 from assay.contracts.landing_rules import CHECKED_BY, SILVER, landing_rules
-from assay.features.project import Project
+from assay.project.project import Project
 
 
 def rules_nobody_checks(contracts: Iterable[Contract], project: Project) -> Iterator[Finding]:

@@ -12,10 +12,10 @@ from assay.contracts.dbt_tests import DbtTest
 from assay.contracts.gold_side import plain, put
 from assay.contracts.landing_rules import landed_type, landing_rules
 from assay.contracts.rules import Unenforceable, bounds
-from assay.contracts.yaml_file import one_line
 from assay.landing.names import name_of
 from assay.landing.schema.logical_types import landed_as
-from assay.pii.personal import PII
+from assay.project.personal import PII
+from assay.project.yaml_file import one_line
 
 PROMISES = "source_keeps_its_promises"
 _WHY_IT_WARNS = (

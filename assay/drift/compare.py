@@ -8,16 +8,16 @@ from pathlib import Path
 
 import duckdb
 
+from assay.core.fault import Fault
 from assay.drift.judge import judged
 from assay.drift.limits import drift_limits
 from assay.drift.measure import FeatureDrift, measure
 from assay.drift.source import Source, find_source
 from assay.drift.spec import Rows, rows_of
 from assay.drift.trained import Trained
-from assay.features.project import Project
-from assay.features.views import feature_views
-from assay.features.warehouse import attach
-from assay.runs.fault import Fault
+from assay.project.project import Project
+from assay.project.views import feature_views
+from assay.project.warehouse import attach
 
 CURRENT, REFERENCE = "30d", "90d"
 _PUBLISHED = "assay_published"

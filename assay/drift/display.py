@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from assay.console.tables import table_titled
 from assay.drift.compare import Comparison
 from assay.drift.spec import Rows
-from assay.runs.report import table_titled
 
 
 def print_comparisons(found: Sequence[Comparison], console: Console) -> None:

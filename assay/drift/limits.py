@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from assay.features.project import Project
+from assay.project.project import Project
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import duckdb
 
-from assay.features.project import Project
+from assay.project.project import Project
 
 _REFERENCE, _CURRENT = "assay_reference", "assay_current"
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import duckdb
 
+from assay.core.fault import MISUSED, Fault, unknown
+from assay.core.sql import quoted, text
 from assay.drift.limits import Limits
 from assay.drift.spec import Rows
-from assay.features.views import VALIDITY, FeatureView
-from assay.runs.fault import MISUSED, Fault, unknown
-from assay.runs.products import GOLD
-from assay.sql import quoted, text
+from assay.project.products import GOLD
+from assay.project.views import VALIDITY, FeatureView
 
 # When a row became known; the first that a table has.
 _TIMES = ("available_at", "valid_from", "prediction_at", "landed_at", "event_at")

@@ -7,8 +7,8 @@ from calendar import monthrange
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from assay.runs.fault import MISUSED, Fault
-from assay.runs.moment import instant, length_of
+from assay.core.fault import MISUSED, Fault
+from assay.core.moment import instant, length_of
 
 _LENGTH = re.compile(r"[1-9][0-9]{0,4}[smhd]")
 _PERIOD = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from assay.core.fault import MISUSED, Fault
+from assay.core.sql import quoted, text
 from assay.drift.source import Source
 from assay.drift.spec import Rows
-from assay.runs.fault import MISUSED, Fault
-from assay.sql import quoted, text
 from assay.training.store import Version
 
 

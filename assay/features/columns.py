@@ -11,10 +11,10 @@ from tempfile import TemporaryDirectory
 
 import duckdb
 
-from assay.features.project import Project
-from assay.features.views import VALIDITY
-from assay.features.warehouse import opened
-from assay.runs.fault import Fault, known_fault
+from assay.core.fault import Fault, known_fault
+from assay.project.project import Project
+from assay.project.views import VALIDITY
+from assay.project.warehouse import opened
 
 _WINDOWED = re.compile(
     r"(?P<input>\w+?)_(?P<aggregate>distinct_count|count|sum|avg|min|max|stddev|mode|last|first)"

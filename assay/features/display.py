@@ -8,11 +8,11 @@ from typing import Any
 import duckdb
 from rich.console import Console
 
-from assay.features.views import FeatureView
-from assay.features.warehouse import opened
-from assay.pii.personal import masked
-from assay.runs.report import line, table_titled
-from assay.sql import quoted
+from assay.console.tables import line, table_titled
+from assay.core.sql import quoted
+from assay.project.personal import masked
+from assay.project.views import FeatureView
+from assay.project.warehouse import opened
 
 _SAMPLE_WIDTH = 26
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import yaml
 
+from assay.core.fault import Fault
+from assay.core.sql import needs_quotes
 from assay.features.columns import Column, likely_keys
-from assay.features.views import VALIDITY
-from assay.pii.personal import PII
-from assay.runs.fault import Fault
-from assay.sql import needs_quotes
+from assay.project.personal import PII
+from assay.project.views import VALIDITY
 
 _INDENT = 2
 _KNOWN_WHEN_WRITTEN = VALIDITY[:3]

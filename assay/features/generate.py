@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from assay.core.fault import MISUSED, Fault, unknown
 from assay.features.columns import columns_of, description_of, is_history
 from assay.features.entry import Entry, View, complete_entry, find_entry
-from assay.features.project import Project
-from assay.features.views import VALIDITY
-from assay.pii.personal import PII
-from assay.runs.fault import MISUSED, Fault, unknown
+from assay.project.personal import PII
+from assay.project.project import Project
+from assay.project.views import VALIDITY
 
 _ASSAY = "assay"
 

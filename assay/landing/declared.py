@@ -9,9 +9,9 @@ from typing import Any, Literal, get_args
 
 import yaml
 
+from assay.core.sql import folded
 from assay.landing.names import path_of, wrong_names
 from assay.landing.schema.logical_types import LOGICAL_TYPES, LogicalType
-from assay.sql import folded
 
 Format = Literal["csv", "jsonl"]
 Mode = Literal["evolve", "freeze", "discard_value", "discard_row"]

@@ -14,6 +14,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from assay.core.sql import folded, quoted
 from assay.landing.declared import DeclarationError, LandingTable, declared_tables
 from assay.landing.discover import FILE_CHANGED, LandingFile, UnreadableFile, cannot_be_read, discover
 from assay.landing.formats.rows import Tally, arrow_schema, line_limit, verdict_columns
@@ -26,7 +27,6 @@ from assay.landing.schema.find import find_changes, landed_rows, needs_all_rows
 from assay.landing.schema.sightings import keep_sightings
 from assay.landing.schema.treat import set_aside
 from assay.landing.schema.values import pointer
-from assay.sql import folded, quoted
 
 _BYTES_A_TRANSACTION = 256 << 20
 _ROWS_LOOKED_AT_OF_A_BATCH = 50

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from assay.sql import folded
+from assay.core.sql import folded
 
 #: What landing tables of CSV, and the bronze and silver made of them, call columns of their own.
 RESERVED = frozenset(

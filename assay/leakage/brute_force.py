@@ -17,12 +17,12 @@ from typing import Any
 
 import duckdb
 
+from assay.core.moment import length_of
+from assay.core.sql import quoted
 from assay.leakage.declared import AVAILABLE_AT, Features, TrainingSet, Windows
 from assay.leakage.findings import Check
 from assay.leakage.tables import columns_of
 from assay.leakage.trained import made_by_hand
-from assay.runs.moment import length_of
-from assay.sql import quoted
 
 _TOLERANCE = 1e-9
 _REMEDY = "The events known at prediction_at give something else: see how it is joined, and its history made."

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from assay.manifest.calls import Ref, Unread, calls_of
-from assay.manifest.graph import Manifest, Node, relation_of
-from assay.runs.fault import MISUSED, Fault
-from assay.runs.moment import length_of
+from assay.core.fault import MISUSED, Fault
+from assay.core.moment import length_of
+from assay.project.calls import Ref, Unread, calls_of
+from assay.project.graph import Manifest, Node, relation_of
 
 LABEL_COLUMNS = ("prediction_at", "outcome", "outcome_known_at")
 SPLIT, WEIGHT = "split", "weight"

@@ -11,17 +11,17 @@ from typing import Any
 
 import duckdb
 
+from assay.core.fault import Fault
+from assay.core.moment import as_variable
+from assay.core.sql import quoted, text
+from assay.landing.past import copy_landing
 from assay.leakage.declared import SPLIT
 from assay.leakage.silver import gates_of, landing_tables_of
 from assay.leakage.tables import columns_of, literal
-from assay.manifest.calls import calls_of
-from assay.manifest.graph import Manifest, Node, relation_of
-from assay.runs.dbt_run import DbtOutcome, Watcher, run_dbt
-from assay.runs.failures import plain_message
-from assay.runs.fault import Fault
-from assay.runs.moment import as_variable
-from assay.runs.past import copy_landing
-from assay.sql import quoted, text
+from assay.project.calls import calls_of
+from assay.project.dbt_run import DbtOutcome, Watcher, run_dbt
+from assay.project.failures import plain_message
+from assay.project.graph import Manifest, Node, relation_of
 
 # The macro that says up to when labels can be known.
 _KNOWN_UNTIL = "known_until"

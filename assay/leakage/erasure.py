@@ -9,11 +9,11 @@ from pathlib import Path
 
 import duckdb
 
+from assay.core.sql import quoted, text
 from assay.leakage.declared import SPLIT, History, TrainingSet
 from assay.leakage.findings import Check
 from assay.leakage.tables import columns_of, differs, literal, number, one_row, same
 from assay.leakage.trained import trained_columns, trained_until, weight_columns
-from assay.sql import quoted, text
 
 _WHOLE, _ERASED = "whole", "erased"
 # What later arrivals change by right; `updated_at` is compared as it stood at each instant.

@@ -22,7 +22,7 @@ from assay.leakage.outcome import check_outcome
 from assay.leakage.own_time import MOMENTS, check_own_time
 from assay.leakage.splits import check_splits
 from assay.leakage.tables import columns_of
-from assay.runs.dbt_run import Watcher
+from assay.project.dbt_run import Watcher
 
 SAMPLE = 200
 

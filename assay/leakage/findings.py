@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from assay.pii.personal import read_personal
+from assay.project.personal import read_personal
 
 
 @dataclass(frozen=True)

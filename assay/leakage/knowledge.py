@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import duckdb
 
+from assay.core.sql import quoted
 from assay.leakage.declared import AVAILABLE_AT, TrainingSet, Windows
 from assay.leakage.findings import Check
 from assay.leakage.tables import columns_of, number, one_row, same
-from assay.sql import quoted
 
 _BY_AVAILABILITY = (
     "Give windowed_history the column available_at: it says when the event could first be used."

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import duckdb
 
+from assay.core.sql import quoted
 from assay.leakage.declared import LABEL_COLUMNS, TrainingSet
 from assay.leakage.differences import Differences
 from assay.leakage.erased import Erased
@@ -15,8 +16,7 @@ from assay.leakage.findings import Check
 from assay.leakage.replay import Condition, Replay, everything, everything_as_it_is, known_by
 from assay.leakage.silver import gates_of
 from assay.leakage.tables import columns_of, differs, literal, number, one_row, same
-from assay.manifest.graph import Manifest, Node, relation_of
-from assay.sql import quoted
+from assay.project.graph import Manifest, Node, relation_of
 
 MOMENTS = 8
 # Rows may be drawn among all entities, so all are looked at; of more rows than this, so many entities.

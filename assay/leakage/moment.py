@@ -8,9 +8,9 @@ from pathlib import Path
 
 import duckdb
 
+from assay.core.fault import Fault
 from assay.leakage.declared import AVAILABLE_AT, TrainingSet
 from assay.leakage.tables import columns_of, literal, one_row
-from assay.runs.fault import Fault
 
 _SHARE_OF_SPAN = 0.75
 _CANDIDATES_A_SOURCE = 500

@@ -10,14 +10,14 @@ from typing import Any
 import duckdb
 import yaml
 
+from assay.core.sql import quoted, text
 from assay.leakage.declared import LABEL_COLUMNS, TrainingSet
 from assay.leakage.erased import Erased
 from assay.leakage.findings import Check
 from assay.leakage.silver import gates_of, is_landing
 from assay.leakage.tables import columns_of, number, one_row
 from assay.leakage.trained import made_by_hand
-from assay.manifest.graph import Node, relation_of
-from assay.sql import quoted, text
+from assay.project.graph import Node, relation_of
 
 # Functions that make up their rows; all others that stand for a table may read one from anywhere.
 _MADE_UP = {"range", "generate_series", "unnest", "json_each", "json_tree", "repeat", "repeat_row"}

@@ -6,10 +6,10 @@ from collections.abc import Collection
 
 import duckdb
 
+from assay.core.sql import quoted
 from assay.leakage.declared import LABEL_COLUMNS, SPLIT, WEIGHT, TrainingSet
 from assay.leakage.findings import Check
 from assay.leakage.tables import columns_of, one_row
-from assay.sql import quoted
 
 # Of each outcome so many rows at least: few are told apart by chance.
 _ENOUGH = 20

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import duckdb
 
+from assay.core.sql import quoted
 from assay.leakage.declared import LABEL_COLUMNS, SPLIT, TrainingSet
 from assay.leakage.differences import Differences
 from assay.leakage.erased import Erased
@@ -15,7 +16,6 @@ from assay.leakage.replay import Replay, everything, known_by
 from assay.leakage.sample import Sample
 from assay.leakage.tables import columns_of, differs, literal, number, one_row, same
 from assay.leakage.trained import trained_columns, trained_until, weight_columns
-from assay.sql import quoted
 
 MOMENTS = 16
 _REMEDY = "It rests on something that became available after {at}: join histories as of prediction_at."

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import duckdb
 
+from assay.core.moment import as_variable
+from assay.core.sql import quoted, text
 from assay.leakage.declared import TrainingSet
 from assay.leakage.erased import Erased
 from assay.leakage.silver import gates_of
 from assay.leakage.tables import columns_of, literal
-from assay.manifest.graph import Node, relation_of
-from assay.runs.moment import as_variable
-from assay.sql import quoted, text
+from assay.project.graph import Node, relation_of
 
 _RUN, _SLICE = "_assay_run", "_assay_slice"
 # The rows of a table that a run is to see, as a condition; the columns are those of the table.

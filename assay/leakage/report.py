@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from assay.console.tables import line, table_titled
 from assay.leakage.findings import Check
-from assay.runs.report import line, table_titled
 
 
 def print_checks(checks: Sequence[Check], console: Console, *, strict: bool = False) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from assay.core.sql import quoted
 from assay.leakage.declared import TrainingSet
 from assay.leakage.replay import Replay
 from assay.leakage.tables import columns_of, literal, number, same
-from assay.manifest.graph import relation_of
-from assay.sql import quoted
+from assay.project.graph import relation_of
 
 # The slice holds at most twice so many entities of the rows that are tried, and so many more of each kind.
 _ENTITIES = 30

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from assay.manifest.graph import Manifest, Node
+from assay.project.graph import Manifest, Node
 
 # The macro by which they leave out what was not known yet.
 _KNOWN_AS_OF = "known_as_of"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import duckdb
 
+from assay.core.sql import quoted
 from assay.leakage.declared import LABEL_COLUMNS, SPLIT, TrainingSet
 from assay.leakage.findings import Check
 from assay.leakage.tables import columns_of, number, one_row
-from assay.sql import quoted
 
 _PARTS = ("train", "validation", "test")
 _NEEDED = ("train", "test")

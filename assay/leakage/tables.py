@@ -8,7 +8,7 @@ from typing import Any
 
 import duckdb
 
-from assay.sql import quoted
+from assay.core.sql import quoted
 
 # Between values that were added up in another order, relative to their size.
 _TOLERANCE = 1e-9

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import duckdb
 
-from assay.sql import quoted
+from assay.core.sql import quoted
 
 Operator = dict[str, Any]
 Expression = dict[str, Any]

@@ -32,10 +32,10 @@ from openlineage.client.facet_v2 import (
     sql_job,
 )
 
+from assay.ledger import runs as ledger
+from assay.ledger.results import NodeResult
 from assay.lineage.columns import QueryLineage, Untraceable, lineage_of, tables_of
-from assay.runs import ledger
-from assay.runs.failures import FAILED
-from assay.runs.node_results import NodeResult
+from assay.project.failures import FAILED
 
 # OpenLineage's own variable: the namespace of jobs.
 NAMESPACE = "OPENLINEAGE_NAMESPACE"

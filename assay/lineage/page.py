@@ -17,11 +17,11 @@ import duckdb
 from dbt_colibri.lineage_extractor.extractor import DbtColumnLineageExtractor
 from dbt_colibri.report.generator import DbtColibriReportGenerator
 
+from assay.core.fault import MISUSED, Fault, known_fault
+from assay.core.places import Places
 from assay.lineage.columns import Column, Untraceable, lineage_of, tables_of
-from assay.runs.dbt_run import Watcher, run_dbt
-from assay.runs.failures import plain_message
-from assay.runs.fault import MISUSED, Fault, known_fault
-from assay.runs.places import Places
+from assay.project.dbt_run import Watcher, run_dbt
+from assay.project.failures import plain_message
 
 FILE = "assay_lineage.html"
 _TABLES = ("model", "snapshot")

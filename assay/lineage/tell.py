@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from assay.runs.ledger import Run
-from assay.runs.node_results import NodeResult
+from assay.ledger.results import NodeResult
+from assay.ledger.runs import Run
 
 # OpenLineage's own: an address, a file of settings, or settings one by one.
 _VARIABLES = ("OPENLINEAGE_URL", "OPENLINEAGE_CONFIG", "OPENLINEAGE__TRANSPORT")

@@ -9,11 +9,11 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
+from assay.core.fault import Fault
+from assay.core.moment import length_of
+from assay.core.sql import folded, names_in
 from assay.online.types import kind_of
 from assay.pii.key import VARIABLE, PiiKey, find_pii_key
-from assay.runs.fault import Fault
-from assay.runs.moment import length_of
-from assay.sql import folded, names_in
 
 # What clients ask for is of few kinds; who asks for all kinds must not fill the memory.
 _SELECTIONS_KEPT = 1000

@@ -7,10 +7,10 @@ from typing import Any
 import duckdb
 import orjson
 
+from assay.core.sql import quoted
 from assay.online.definition import OnlineView, Selection
 from assay.online.request import Refused, ViewRequest, wrong_type
 from assay.online.types import microseconds, parameter_value, time_in, to_json_sql, unnested_sql
-from assay.sql import quoted
 
 _STATEMENTS_KEPT = 1000
 _TIMES = ("timestamp", "date")

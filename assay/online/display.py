@@ -11,15 +11,15 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from assay.console.tables import table_titled
+from assay.core.fault import Fault
+from assay.core.moment import now
 from assay.online.answer import ViewAnswer
 from assay.online.stores.store import Catalog, Store
 from assay.online.sync import Progress as Told
 from assay.online.sync import Synced
 from assay.online.types import shown
-from assay.pii.personal import masked
-from assay.runs.fault import Fault
-from assay.runs.moment import now
-from assay.runs.report import table_titled
+from assay.project.personal import masked
 
 
 @contextmanager

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from assay.core.moment import now
 from assay.online.answer import Answerer, ViewAnswer
 from assay.online.request import Refused, ViewRequest, instant_given, view_named, view_request
 from assay.online.stores.store import Catalog, Store
-from assay.runs.moment import now
 
 
 def get_one(store: Store, name: str, key: Sequence[str], at: str | None, inputs: Sequence[str]) -> ViewAnswer:

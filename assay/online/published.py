@@ -10,12 +10,12 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from assay.core.fault import Fault, known_fault
+from assay.core.moment import now
+from assay.core.sql import quoted, text
 from assay.online.definition import Build, OnlineView
 from assay.online.stores.store import Entity
 from assay.online.stretch import STRETCH_SQL, key_sql, states_sql
-from assay.runs.fault import Fault, known_fault
-from assay.runs.moment import now
-from assay.sql import quoted, text
 
 CATALOG = "srv_catalog"
 _ENTITIES_AT_A_TIME = 2000

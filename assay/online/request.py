@@ -8,12 +8,12 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from assay.core.fault import MISUSED, Fault, unknown
+from assay.core.moment import instant
 from assay.online.definition import Column, OnlineView
 from assay.online.stores.store import Catalog
 from assay.online.stretch import key_text
-from assay.pii.personal import masked
-from assay.runs.fault import MISUSED, Fault, unknown
-from assay.runs.moment import instant
+from assay.project.personal import masked
 
 
 class Refused(Fault):

@@ -7,9 +7,9 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from assay.core.moment import length_of
 from assay.online.request import Refused, ViewRequest, view_request
 from assay.online.stores.store import Catalog
-from assay.runs.moment import length_of
 
 Parts = list[dict[str, Any]]
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import orjson
 
+from assay.core.sql import quoted
 from assay.online.definition import Column, OnlineView
 from assay.online.types import to_json_sql
-from assay.sql import quoted
 
 VALID_TO, UPDATED_AT, VALUES = 0, 1, 2
 # As DuckDB writes texts in JSON: others write control characters otherwise, and would find no such key.

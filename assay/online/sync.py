@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from assay.core.fault import MISUSED, Fault
 from assay.online.definition import OnlineView
 from assay.online.published import Changes, Published, open_published
 from assay.online.stores.store import Entity, Store
-from assay.runs.fault import MISUSED, Fault
 
 # Told of a view, how many entities are to be written, and how many are.
 Progress = Callable[[str, int, int], None]

@@ -11,8 +11,8 @@ from typing import Any
 
 import duckdb
 
-from assay.features.project import Project
-from assay.features.warehouse import attach
+from assay.core.fault import Fault
+from assay.core.sql import quoted
 from assay.online.answer import Answerer
 from assay.online.definition import Column, OnlineView
 from assay.online.published import open_published
@@ -20,9 +20,9 @@ from assay.online.request import view_named, view_request
 from assay.online.stores.store import Catalog, Store, empty
 from assay.parity.compare import FeatureParity, compare
 from assay.parity.sample import ASKED_AT, NUMBER, SPINE, draw_spine
-from assay.pii.personal import masked
-from assay.runs.fault import Fault
-from assay.sql import quoted
+from assay.project.personal import masked
+from assay.project.project import Project
+from assay.project.warehouse import attach
 
 SAMPLES = 200
 

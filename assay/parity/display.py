@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from assay.console.tables import table_titled
 from assay.parity.compare import FeatureParity
-from assay.runs.report import table_titled
 
 
 def print_parity(found: Sequence[FeatureParity], console: Console) -> None:

@@ -11,15 +11,15 @@ from typing import Any
 
 import duckdb
 
-from assay.features.project import Project
-from assay.features.warehouse import attach
+from assay.core.fault import Fault
 from assay.online.definition import OnlineView
 from assay.online.published import open_published
 from assay.online.types import in_seconds, shown
 from assay.parity.check import joined_sql
 from assay.parity.compare import FeatureParity, compare
 from assay.parity.sample import make_spine
-from assay.runs.fault import Fault
+from assay.project.project import Project
+from assay.project.warehouse import attach
 
 _SERVED = "gold.mon_served_features"
 

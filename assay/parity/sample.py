@@ -9,8 +9,8 @@ from typing import Any
 
 import duckdb
 
+from assay.core.sql import quoted
 from assay.online.definition import Column, OnlineView
-from assay.sql import quoted
 
 SPINE = "parity_spine"
 # Beside the names of a view, whatever they are.

@@ -9,7 +9,7 @@ from typing import Any
 
 from dbt.adapters.duckdb.plugins import BasePlugin
 
-from assay.disk import keep_new_files_private
+from assay.core.disk import keep_new_files_private
 from assay.pii.key import find_pii_key
 
 

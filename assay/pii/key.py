@@ -7,7 +7,7 @@ import hmac
 import os
 from dataclasses import dataclass
 
-from assay.runs.fault import MISUSED, Fault
+from assay.core.fault import MISUSED, Fault
 
 VARIABLE = "ASSAY_PII_KEY"
 _LEAST_LENGTH = 32

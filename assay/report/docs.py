@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from assay.ledger.results import NodeResult
 from assay.report.blocks import Text
-from assay.runs.node_results import NodeResult
 
 FILE = "dbt_docs.html"
 _KINDS = ("model", "seed", "snapshot", "test")

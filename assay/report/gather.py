@@ -9,8 +9,17 @@ from pathlib import Path
 import duckdb
 
 from assay.alerts.states import find_alerts
-from assay.manifest.graph import read_manifest
-from assay.pii.personal import read_personal
+from assay.core.fault import Fault
+from assay.core.places import Places
+from assay.ledger.account import Account, read_account
+from assay.ledger.contracts import contracts_now
+from assay.ledger.explain import Explanation, explain_result
+from assay.ledger.nodes import nodes_of
+from assay.ledger.results import NodeResult
+from assay.ledger.runs import Run, all_runs, success_before
+from assay.ledger.status import builds_under_way, status_of
+from assay.project.graph import read_manifest
+from assay.project.personal import read_personal
 from assay.report.blocks import Need, Section
 from assay.report.docs import Docs
 from assay.report.sections.broken import broken_section
@@ -24,15 +33,6 @@ from assay.report.sections.training import retraining_section, versions_section
 from assay.report.sections.volume import volume_section
 from assay.report.summary import Summary, summarize
 from assay.report.tables import Absent, opened_tables
-from assay.runs.account import Account, read_account
-from assay.runs.contract_ledger import contracts_now
-from assay.runs.explain import Explanation, explain_result
-from assay.runs.fault import Fault
-from assay.runs.ledger import Run, all_runs, success_before
-from assay.runs.node_ledger import nodes_of
-from assay.runs.node_results import NodeResult
-from assay.runs.places import Places
-from assay.runs.status import builds_under_way, status_of
 from assay.training.store import Store
 
 # Explaining looks rows up in the warehouse; of more tests `assay explain` tells.

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from assay.core.words import counted, duration, listed, moment, number
+from assay.ledger.account import Account
+from assay.ledger.runs import Run
 from assay.report.blocks import Need, Tone
-from assay.report.words import counted, duration, listed, moment, number
-from assay.runs.account import Account
-from assay.runs.ledger import Run
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from typing import Any
 
 import duckdb
 
-from assay.features.warehouse import opened
-from assay.runs.fault import Fault
-from assay.runs.places import Places
-from assay.sql import quoted
+from assay.core.fault import Fault
+from assay.core.places import Places
+from assay.core.sql import quoted
+from assay.project.warehouse import opened
 
 Row = dict[str, Any]
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from assay.disk import put_in_place
+from assay.core.disk import put_in_place
+from assay.core.fault import MISUSED, Fault
+from assay.core.places import Places
+from assay.core.words import counted, moment
 from assay.report.docs import FILE
 from assay.report.gather import Page, gather
-from assay.report.words import counted, moment
-from assay.runs.fault import MISUSED, Fault
-from assay.runs.places import Places
 
 _PAGE = "index.html"
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from assay.console.tables import line, table_titled
 from assay.retraining.due import Verdict
-from assay.runs.report import line, table_titled
 
 
 def print_verdicts(found: Sequence[Verdict], console: Console) -> None:

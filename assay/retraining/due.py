@@ -9,12 +9,12 @@ from pathlib import Path
 
 import duckdb
 
-from assay.features.project import Project
-from assay.features.warehouse import attach
+from assay.core.fault import Fault
+from assay.core.sql import quoted
+from assay.project.products import GOLD
+from assay.project.project import Project
+from assay.project.warehouse import attach
 from assay.retraining.record import Retraining
-from assay.runs.fault import Fault
-from assay.runs.products import GOLD
-from assay.sql import quoted
 from assay.training.store import Version
 
 _MODEL = "mon_retraining"

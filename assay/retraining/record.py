@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from pathlib import Path
 
-from assay.runs.ledger_file import LedgerTable
+from assay.ledger.file import LedgerTable
 
 _RETRAINING = LedgerTable(
     "retraining",

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from assay.console.progress import Display
+from assay.core.moment import now
 from assay.retraining.due import Verdict
 from assay.retraining.record import Retraining, record_retraining
-from assay.runs.display import Display
-from assay.runs.moment import now
 from assay.training.create import create
 
 

@@ -11,9 +11,9 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 
+from assay.core.fault import Fault
 from assay.online.request import Refused
 from assay.online.stores.store import StoreUnavailable
-from assay.runs.fault import Fault
 from assay.server.catalog import catalog_router
 from assay.server.document import document
 from assay.server.errors import on_fault, on_http_error, on_refused, on_rejected, on_unavailable

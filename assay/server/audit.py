@@ -12,8 +12,8 @@ from typing import Any
 
 import orjson
 
-from assay.disk import append_whole, cut_torn_line, make_private_folder, open_private
-from assay.runs.moment import now
+from assay.core.disk import append_whole, cut_torn_line, make_private_folder, open_private
+from assay.core.moment import now
 from assay.server.limits import Limit
 
 FILE = "audit.jsonl"

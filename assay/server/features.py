@@ -9,8 +9,8 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from assay.core.moment import now
 from assay.online.answer import PRESENT, ViewAnswer
-from assay.runs.moment import now
 from assay.server.answer_shapes import FeaturesAnswer, OnlineFeaturesAnswer
 from assay.server.answers import feast_values, json_response, json_values, timestamp
 from assay.server.bodies import body_of, read_body

@@ -14,9 +14,9 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
-from assay.disk import make_private_folder, open_private, replace_private
-from assay.runs.fault import MISUSED, Fault
-from assay.runs.moment import now
+from assay.core.disk import make_private_folder, open_private, replace_private
+from assay.core.fault import MISUSED, Fault
+from assay.core.moment import now
 from assay.server.rejected import Rejected
 
 FILE = "api_keys.json"

@@ -8,9 +8,9 @@ from functools import cache
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest, multiprocess
 from prometheus_client.core import GaugeMetricFamily, Metric
 
+from assay.core.moment import now
 from assay.online.answer import ViewAnswer
 from assay.online.stores.store import Catalog
-from assay.runs.moment import now
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 

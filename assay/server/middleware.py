@@ -15,8 +15,8 @@ import orjson
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from assay.disk import has_no_room
-from assay.runs.moment import now
+from assay.core.disk import has_no_room
+from assay.core.moment import now
 from assay.server.audit import Audit, shortened
 from assay.server.errors import problem
 from assay.server.metrics import DURATION, REQUESTS

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from assay.core.fault import unknown
+from assay.core.moment import now
 from assay.online.request import Refused, ViewRequest, instant_given, view_named, view_request
 from assay.online.services import Parts, service_requests, services_in
 from assay.online.stores.store import Catalog
-from assay.runs.fault import unknown
-from assay.runs.moment import now
 from assay.server.keys import Reader
 from assay.server.rejected import Rejected
 from assay.server.shapes import FeaturesRequest, OnlineFeaturesRequest

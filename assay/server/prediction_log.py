@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 from uuid import uuid4
 
-from assay.disk import append_whole, cut_torn_line, make_private_folder, open_private, sync
-from assay.runs.moment import now
+from assay.core.disk import append_whole, cut_torn_line, make_private_folder, open_private, sync
+from assay.core.moment import now
 
 SECONDS_OPEN = 60.0
 _BYTES_OPEN = 8 << 20

@@ -9,12 +9,12 @@ from uuid import uuid4
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from assay.disk import has_no_room
+from assay.core.disk import has_no_room
+from assay.core.fault import unknown
+from assay.core.moment import now
 from assay.online.request import Refused, view_named
 from assay.online.stores.store import Catalog, StoreUnavailable
 from assay.pii.key import find_pii_key
-from assay.runs.fault import unknown
-from assay.runs.moment import now
 from assay.server.answer_shapes import PredictionAnswer
 from assay.server.answers import json_response, timestamp, to_json
 from assay.server.bodies import body_of, read_body

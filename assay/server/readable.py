@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from assay.core.fault import MISUSED, Fault, unknown
+from assay.core.places import Places
 from assay.online.stores.open import open_store, store_url
 from assay.online.stores.store import StoreUnavailable
-from assay.runs.fault import MISUSED, Fault, unknown
-from assay.runs.places import Places
 from assay.server.keys import EVERY
 
 

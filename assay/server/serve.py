@@ -11,11 +11,11 @@ from pathlib import Path
 
 import uvicorn
 
+from assay.console.progress import Display
+from assay.core.fault import FAILED, MISUSED, Fault
+from assay.core.places import Places
 from assay.online.stores.open import open_store, store_url
 from assay.online.stores.store import StoreUnavailable
-from assay.runs.display import Display
-from assay.runs.fault import FAILED, MISUSED, Fault
-from assay.runs.places import Places
 from assay.server.audit import Audit
 from assay.server.keys import KeyRing
 from assay.server.settings import MULTIPROCESS, Settings

@@ -6,7 +6,7 @@ import os
 
 from fastapi import FastAPI
 
-from assay.runs.fault import MISUSED, Fault
+from assay.core.fault import MISUSED, Fault
 
 # OpenTelemetry's own variable: the collector's address.
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"

@@ -13,9 +13,9 @@ from typing import Any
 
 import yaml
 
-from assay.manifest.calls import calls_of
-from assay.manifest.graph import Manifest, relation_of
-from assay.runs.fault import MISUSED, Fault
+from assay.core.fault import MISUSED, Fault
+from assay.project.calls import calls_of
+from assay.project.graph import Manifest, relation_of
 
 PREFIX = "trn_"
 

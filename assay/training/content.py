@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from assay.runs.fault import Fault
+from assay.core.fault import Fault
 
 _ROWS_A_BATCH = 1 << 16
 _SCALARS = (

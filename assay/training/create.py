@@ -5,9 +5,9 @@ from __future__ import annotations
 from contextlib import ExitStack
 from datetime import datetime
 
-from assay.runs.display import Display
-from assay.runs.fault import MISUSED, Fault
-from assay.runs.places import find_places
+from assay.console.progress import Display
+from assay.core.fault import MISUSED, Fault
+from assay.core.places import find_places
 from assay.training.code import unknown_set
 from assay.training.source import as_built, published_sets, rebuilt
 from assay.training.store import Store, Version

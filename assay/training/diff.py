@@ -7,8 +7,8 @@ from typing import Any
 
 import duckdb
 
-from assay.runs.fault import MISUSED, Fault, known_fault
-from assay.sql import quoted, text
+from assay.core.fault import MISUSED, Fault, known_fault
+from assay.core.sql import quoted, text
 from assay.training.store import Manifest, Version
 
 _NAMES_SHOWN = 5

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from rich.console import Console
 
+from assay.console.tables import line, table_titled
+from assay.core.words import counted
 from assay.leakage.report import print_checks
-from assay.pii.personal import read_personal
-from assay.report.words import counted
-from assay.runs.report import line, table_titled
+from assay.project.personal import read_personal
 from assay.training.diff import Difference
 from assay.training.export import Shard
 from assay.training.store import Split, Version

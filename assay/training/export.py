@@ -12,9 +12,9 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from assay.runs.display import Display
-from assay.runs.fault import MISUSED, Fault, known_fault
-from assay.sql import quoted, text
+from assay.console.progress import Display
+from assay.core.fault import MISUSED, Fault, known_fault
+from assay.core.sql import quoted, text
 from assay.training.card import CARD_FORMATS, card
 from assay.training.formats import FORMATS
 from assay.training.store import Version

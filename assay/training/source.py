@@ -13,16 +13,16 @@ from typing import Any
 
 import duckdb
 
-from assay.runs.code_version import code_version
-from assay.runs.dbt_run import run_dbt
-from assay.runs.display import Display
-from assay.runs.failures import judge, plain_message
-from assay.runs.fault import Fault, known_fault
-from assay.runs.ledger import all_runs
-from assay.runs.lock import Holder, locked
-from assay.runs.moment import as_variable
-from assay.runs.past import copy_landing, has_landing
-from assay.runs.places import Places
+from assay.console.progress import Display
+from assay.core.fault import Fault, known_fault
+from assay.core.lock import Holder, locked
+from assay.core.moment import as_variable
+from assay.core.places import Places
+from assay.landing.past import copy_landing, has_landing
+from assay.ledger.runs import all_runs
+from assay.project.code_version import code_version
+from assay.project.dbt_run import run_dbt
+from assay.project.failures import judge, plain_message
 from assay.training.code import PREFIX
 
 _SECONDS_TO_WAIT = 600.0

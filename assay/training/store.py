@@ -13,11 +13,11 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
-from assay.disk import sync
-from assay.runs.display import Display
-from assay.runs.fault import MISUSED, Fault
-from assay.runs.lock import Holder, locked
-from assay.runs.places import Places
+from assay.console.progress import Display
+from assay.core.disk import sync
+from assay.core.fault import MISUSED, Fault
+from assay.core.lock import Holder, locked
+from assay.core.places import Places
 from assay.training.code import Feature, hash_of_code, unknown_set
 
 DATA = "data.parquet"

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import duckdb
 
-from assay.runs.fault import Fault, known_fault
-from assay.runs.moment import now
-from assay.sql import quoted, text
+from assay.core.fault import Fault, known_fault
+from assay.core.moment import now
+from assay.core.sql import quoted, text
 from assay.training.code import SetInManifest
 from assay.training.content import content_of
 from assay.training.source import Source

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 import duckdb
 import pyarrow as pa
 
+from assay.console.progress import Display
+from assay.core.fault import MISUSED, Fault, known_fault
+from assay.core.places import Places
 from assay.leakage import Check, find_leaks
-from assay.runs.display import Display
-from assay.runs.fault import MISUSED, Fault, known_fault
-from assay.runs.places import Places
 from assay.training.content import content_of
 from assay.training.diff import Difference, diff
 from assay.training.source import rebuilt

@@ -16,8 +16,8 @@ from unittest import mock
 import yaml
 
 from assay.leakage.erased import Silent
-from assay.manifest.graph import Manifest
-from assay.runs.dbt_run import run_dbt
+from assay.project.dbt_run import run_dbt
+from assay.project.graph import Manifest
 
 PROJECT = Path(__file__).parents[2]
 COPIED = ("macros", "models", "seeds", "snapshots")

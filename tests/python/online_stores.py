@@ -15,11 +15,11 @@ from unittest import mock
 import duckdb
 from warehouse import PROJECT, Warehouse
 
-from assay.features.project import Project
+from assay.build.publish import publish
 from assay.online.answer import Answerer, ViewAnswer
 from assay.online.request import view_request
 from assay.online.stores.store import Store
-from assay.runs.publish import publish
+from assay.project.project import Project
 
 
 def publish_all(warehouse: Warehouse, target: Path) -> Path:

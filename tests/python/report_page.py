@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 from small_project import HEADER, MOST_PIECES, SmallProject, make_small_project
 
-from assay.runs.places import find_places
+from assay.core.places import find_places
 from assay.training.store import Manifest, Split, Store, version_named, write_version
 
 HOSTILE = "<img src=x onerror=alert(1)>"

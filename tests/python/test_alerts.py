@@ -20,7 +20,7 @@ from small_project import MOST_PIECES, SmallProject
 from assay.alerts.channels import Email, send_all
 from assay.alerts.config import read_config
 from assay.alerts.states import Alert
-from assay.runs.fault import Fault
+from assay.core.fault import Fault
 
 ALERT = Alert("broken", "t", "test", "gold.x", "sales", "error", 1, "3 failing rows", "r")
 

@@ -24,7 +24,7 @@ from ruamel.yaml.comments import CommentedMap
 
 from assay.contracts.contract import read_contracts
 from assay.contracts.source_side import bring_about
-from assay.runs.moment import instant
+from assay.core.moment import instant
 
 ZONES = ("UTC", "America/New_York", "Europe/Berlin", "Asia/Kolkata")
 MODELS = {

@@ -20,10 +20,10 @@ from small_project import MOST_PIECES, PROJECT, SmallProject
 from assay.contracts.consistency import inconsistencies
 from assay.contracts.contract import read_contracts
 from assay.contracts.document import parse
-from assay.features.project import Project
-from assay.runs.contract_ledger import ContractState, contracts_now
-from assay.runs.ledger import all_runs
-from assay.runs.node_ledger import nodes_of
+from assay.ledger.contracts import ContractState, contracts_now
+from assay.ledger.nodes import nodes_of
+from assay.ledger.runs import all_runs
+from assay.project.project import Project
 
 CONTRACTS = PROJECT / "contracts"
 

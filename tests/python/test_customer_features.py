@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from warehouse import Warehouse
 
-from assay.runs.publish import publish
+from assay.build.publish import publish
 
 FEATURES = [
     "customer_id",

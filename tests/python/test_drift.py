@@ -15,11 +15,11 @@ from package_project import PackageProject, make_package_project
 from scipy import stats
 from scipy.spatial.distance import jensenshannon
 
+from assay.core.fault import Fault
 from assay.drift.judge import judged, ks_p_value
 from assay.drift.limits import Limits
 from assay.drift.measure import FeatureDrift
 from assay.drift.spec import rows_of
-from assay.runs.fault import Fault
 
 LIMITS = Limits(
     psi_drift=0.2,

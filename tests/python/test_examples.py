@@ -9,8 +9,8 @@ from typing import NamedTuple
 import pytest
 from warehouse import PROJECT, Warehouse
 
+from assay.build.publish import publish
 from assay.demo import generate
-from assay.runs.publish import publish
 
 GUESSES = {
     "trn_fraud": ["prior", "amount", "model"],

@@ -21,12 +21,12 @@ from package_project import OF_THE_PACKAGE, PROJECT, make_package_project
 from typer.testing import CliRunner, Result
 from warehouse import Warehouse
 
+from assay.build.publish import publish
 from assay.cli import app
 from assay.features.columns import description_of
 from assay.features.entry import find_entry
 from assay.features.generate import Generated, _read, generate
-from assay.features.project import Project
-from assay.runs.publish import publish
+from assay.project.project import Project
 
 FEATURES = Path("models/gold/features/_features__models.yml")
 WORDS = {

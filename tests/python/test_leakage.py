@@ -30,6 +30,7 @@ from leak_project import (
 )
 from rich.console import Console
 
+from assay.core.fault import Fault
 from assay.demo import generate
 from assay.leakage import Check, check, find_leaks
 from assay.leakage.brute_force import check_by_brute_force
@@ -41,9 +42,8 @@ from assay.leakage.origins import tables_read
 from assay.leakage.outcome import check_outcome
 from assay.leakage.report import print_checks
 from assay.leakage.splits import check_splits
-from assay.manifest.calls import Ref, Unread, calls_of
-from assay.pii.personal import Personal
-from assay.runs.fault import Fault
+from assay.project.calls import Ref, Unread, calls_of
+from assay.project.personal import Personal
 from assay.training.verify import Verification
 
 TRAINING_SETS = ("trn_fraud", "trn_churn", "trn_recommendation")

@@ -17,8 +17,8 @@ import pytest
 from openlineage.client.generated import base
 from small_project import MOST_PIECES, SmallProject, make_small_project
 
+from assay.ledger.runs import all_runs
 from assay.lineage.columns import Untraceable, lineage_of, tables_of
-from assay.runs.ledger import all_runs
 
 Event = dict[str, Any]
 

@@ -15,15 +15,15 @@ import pytest
 from dbt.cli.main import dbtRunnerResult
 from small_project import SmallProject
 
+from assay.core.fault import LOCKED, Fault
+from assay.core.lock import Holder, current_holder, lock_file, locked
 from assay.leakage.erased import Silent
-from assay.runs import dbt_run
-from assay.runs.fault import LOCKED, Fault
-from assay.runs.lock import Holder, current_holder, lock_file, locked
+from assay.project import dbt_run
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from assay.runs.lock import locked
+from assay.core.lock import locked
 with locked(Path(sys.argv[1]), command="assay build --full-refresh", wait=0, on_wait=print):
     print("held", flush=True)
     time.sleep(60)
@@ -90,7 +90,7 @@ def test_a_waiting_build_is_told_once_and_goes_on_when_it_can(tmp_path: Path) ->
 def test_looking_does_not_turn_a_build_away(tmp_path: Path) -> None:
     warehouse = tmp_path / "assay.duckdb"
     lock(warehouse, 0, [])
-    look = "import sys\nfrom pathlib import Path\nfrom assay.runs.lock import current_holder\n"
+    look = "import sys\nfrom pathlib import Path\nfrom assay.core.lock import current_holder\n"
     look += "print()\nwhile True: current_holder(Path(sys.argv[1]))"
     onlookers = [start(look.replace("print()", "print(flush=True)"), warehouse) for _ in range(2)]
     ends_at = time.monotonic() + 2

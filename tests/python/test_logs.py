@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from small_project import MOST_PIECES, SmallProject, make_small_project
 
-from assay.runs.json_log import JsonLog
-from assay.runs.ledger import all_runs
+from assay.build.json_log import JsonLog
+from assay.ledger.runs import all_runs
 
 
 def lines_of(stderr: str) -> list[dict[str, Any]]:

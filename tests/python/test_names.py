@@ -9,12 +9,12 @@ import duckdb
 import pytest
 from landing_zone import Zone
 
+from assay.contracts.accept import Accepted, accept
+from assay.core.fault import Fault
+from assay.core.places import Places
+from assay.core.sql import folded, quoted, text
 from assay.landing.declared import DeclarationError, declared_tables
 from assay.landing.names import RESERVED, container_of, name_of, path_of, what_is_wrong
-from assay.runs.fault import Fault
-from assay.runs.places import Places
-from assay.schema.accept import Accepted, accept
-from assay.sql import folded, quoted, text
 
 CSV = """
 sources:

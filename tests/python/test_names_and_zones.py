@@ -17,7 +17,7 @@ import duckdb
 import pytest
 from package_project import PackageProject, make_package_project
 
-from assay.sql import names_in, needs_quotes, quoted, text
+from assay.core.sql import names_in, needs_quotes, quoted, text
 
 PLAIN = {
     "key": "machine",

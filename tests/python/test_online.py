@@ -20,7 +20,7 @@ from online_stores import ask, contents, parsed, query
 from redis_server import RedisServer
 from warehouse import PROJECT, Warehouse
 
-from assay.features.project import Project
+from assay.core.fault import Fault
 from assay.online.answer import NOT_FOUND, NULL_VALUE, OUTSIDE_MAX_AGE, PRESENT
 from assay.online.definition import Build, OnlineView
 from assay.online.published import open_published
@@ -31,7 +31,7 @@ from assay.online.stores.store import Store, StoreUnavailable
 from assay.online.sync import sync
 from assay.parity.check import check_parity
 from assay.parity.compare import compare
-from assay.runs.fault import Fault
+from assay.project.project import Project
 
 VELOCITY = "ftr_card__velocity"
 

@@ -22,14 +22,14 @@ from typer.testing import Result
 
 from assay.contracts.consistency import inconsistencies
 from assay.contracts.contract import read_contracts
-from assay.manifest.graph import Manifest
+from assay.core.fault import Fault
 from assay.online.definition import Column
 from assay.online.stores.open import open_store
 from assay.online.sync import sync
 from assay.parity.check import _key_told
 from assay.pii.key import PiiKey, find_pii_key
-from assay.pii.personal import Personal, masked
-from assay.runs.fault import Fault
+from assay.project.graph import Manifest
+from assay.project.personal import Personal, masked
 from assay.server.app import make_app
 from assay.server.settings import Settings
 

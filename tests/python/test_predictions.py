@@ -13,12 +13,12 @@ from fastapi.testclient import TestClient
 from online_stores import parsed, publish_all, query
 from warehouse import Warehouse
 
+from assay.core.fault import Fault
 from assay.demo import generate
-from assay.features.project import Project
 from assay.online.stores.open import open_store
 from assay.online.sync import sync
 from assay.parity.logged import check_logged
-from assay.runs.fault import Fault
+from assay.project.project import Project
 from assay.server.app import make_app
 from assay.server.settings import Settings
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from assay.runs.products import judge_products
+from assay.project.products import judge_products
 
 
 def model(name: str, *reads: str, product: str | None = None, status: str = "success") -> Any:

@@ -9,9 +9,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from assay.runs.fault import Fault
-from assay.runs.publish import Publication
-from assay.runs.publish import publish as publish_only
+from assay.build.publish import Publication
+from assay.build.publish import publish as publish_only
+from assay.core.fault import Fault
 
 READ = """
 import sys, duckdb

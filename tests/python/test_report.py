@@ -16,8 +16,8 @@ import pytest
 from report_page import HOSTILE, VERSION, ReportPage, fill_monitors, make_broken_project, take_version
 from small_project import MOST_PIECES, SmallProject, make_small_project
 
-from assay.runs.contract_ledger import ContractState, contracts_now, record_contracts
-from assay.runs.ledger import Run, all_runs, record
+from assay.ledger.contracts import ContractState, contracts_now, record_contracts
+from assay.ledger.runs import Run, all_runs, record
 
 HOLD = "import duckdb, sys; held = duckdb.connect(sys.argv[1]); print('held', flush=True); input()"
 

@@ -11,16 +11,16 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from small_project import MOST_PIECES, SmallProject, make_small_project
 
-from assay.runs.dbt_run import DbtEvents
-from assay.runs.failing_rows import failing_rows
-from assay.runs.failures import plain_message
-from assay.runs.fault import known_fault
-from assay.runs.findings import finding
-from assay.runs.freshness import read_freshness
-from assay.runs.ledger import Run, all_runs
-from assay.runs.metrics_file import write_metrics
-from assay.runs.node_ledger import nodes_of
-from assay.runs.status import status_of
+from assay.build.freshness import read_freshness
+from assay.build.metrics_file import write_metrics
+from assay.core.fault import known_fault
+from assay.ledger.failing_rows import failing_rows
+from assay.ledger.nodes import nodes_of
+from assay.ledger.runs import Run, all_runs
+from assay.ledger.status import status_of
+from assay.project.dbt_run import DbtEvents
+from assay.project.failures import plain_message
+from assay.project.findings import finding
 
 
 @pytest.fixture(scope="module")

@@ -30,11 +30,11 @@ from redis_server import free_port
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 from warehouse import PROJECT
 
+from assay.core.fault import Fault
+from assay.core.moment import now
 from assay.online.stores.open import open_store
 from assay.online.stores.store import Entity
 from assay.online.sync import sync
-from assay.runs.fault import Fault
-from assay.runs.moment import now
 from assay.server.app import make_app
 from assay.server.keys import FILE, KeyRing
 from assay.server.prediction_log import PredictionLog, hand_over_leftovers

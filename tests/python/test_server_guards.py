@@ -25,11 +25,11 @@ from published_by_hand import ONE, PAIR, make_published, publish_view
 from typer.testing import CliRunner
 
 from assay.cli import app
-from assay.disk import append_whole, cut_torn_line
+from assay.core.disk import append_whole, cut_torn_line
+from assay.core.fault import Fault
 from assay.online.stores.open import open_store
 from assay.online.stretch import key_text
 from assay.online.sync import sync
-from assay.runs.fault import Fault
 from assay.server.app import make_app
 from assay.server.audit import FILE as AUDIT
 from assay.server.audit import Audit

@@ -20,6 +20,7 @@ from published_by_hand import KNOWN_UNTIL, ONE, PAIR, make_published, publish_vi
 from redis_server import RedisServer
 from rich.console import Console
 
+from assay.core.fault import Fault
 from assay.online.answer import NOT_FOUND, PRESENT
 from assay.online.definition import OnlineView
 from assay.online.display import print_status
@@ -31,7 +32,6 @@ from assay.online.stores.shown_url import shown_url
 from assay.online.stores.sqlite import SqliteStore
 from assay.online.stores.store import Entity, Store, StoreUnavailable
 from assay.online.sync import sync
-from assay.runs.fault import Fault
 
 STRETCHES, VERSIONS, CATALOG = f"assay:stretches:{ONE}", f"assay:versions:{ONE}", "assay:catalog"
 

@@ -10,10 +10,10 @@ from itertools import repeat
 
 import pyarrow as pa
 
+from assay.core.sql import folded
 from assay.landing.declared import LandingTable
 from assay.landing.discover import LandingFile, UnreadableFile
 from assay.landing.formats.rows import Tally, arrow_schema
-from assay.sql import folded
 
 ROWS_A_BATCH = 50_000
 _DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "bars"}

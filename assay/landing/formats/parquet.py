@@ -13,12 +13,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from duckdb.sqltypes import DuckDBPyType
 
+from assay.core.sql import quoted
 from assay.landing.declared import LandingTable
 from assay.landing.discover import LandingFile, UnreadableFile
 from assay.landing.formats.columns import ROWS_A_BATCH, batch_builder, check_header, check_names
 from assay.landing.formats.json_lines import jsonl_batch
 from assay.landing.formats.rows import Tally, arrow_schema, line_limit, too_long
-from assay.sql import quoted
 
 _BYTES_A_BATCH = 64 << 20
 _MEMORY = "1GB"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 
 import duckdb
 
+from assay.core.sql import quoted
 from assay.landing.declared import DIFFERENCES, Difference, LandingTable
 from assay.landing.formats.rows import Tally
 from assay.landing.names import container_of
@@ -14,7 +15,6 @@ from assay.landing.schema.expected import Expected
 from assay.landing.schema.logical_types import LOGICAL_TYPES, NARROW_TO_WIDE, LogicalType
 from assay.landing.schema.measure import Counts, Keys, count_values, find_keys
 from assay.landing.schema.renames import suggest_renames
-from assay.sql import quoted
 
 # Fewer values are no sign of anything.
 _FEWEST_VALUES = 3

@@ -10,11 +10,11 @@ from difflib import SequenceMatcher
 
 import duckdb
 
+from assay.core.sql import quoted
 from assay.landing.declared import LandingTable
 from assay.landing.names import path_of
 from assay.landing.schema.changes import Change
 from assay.landing.schema.values import values_of
-from assay.sql import quoted
 
 _VALUES_COMPARED = 1000
 # Likeness is from 0 to 1. Of it, so much is that of the names; the rest is that of the values.

@@ -9,9 +9,9 @@ from datetime import datetime
 import duckdb
 import pyarrow as pa
 
+from assay.core.sql import quoted
 from assay.landing.declared import LandingTable, Mode
 from assay.landing.schema.changes import Change
-from assay.sql import quoted
 
 # A change of names or types is over once a later file is without it. A column that was new stays to be
 # accepted, for many a key is in some files only.

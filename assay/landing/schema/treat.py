@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 
 import duckdb
 
+from assay.core.sql import quoted, text
 from assay.landing.declared import LandingTable, Mode
 from assay.landing.schema.changes import Change, Kind
 from assay.landing.schema.find import landed_rows
 from assay.landing.schema.logical_types import LogicalType
 from assay.landing.schema.sightings import Sighting, open_sightings
 from assay.landing.schema.values import CsvValues, JsonValues, Values, values_of
-from assay.sql import quoted, text
 
 _CONFLICTS: dict[Kind, str] = {"new": "new {}", "lost": "lost {}", "renamed": "lost {}", "type": "type of {}"}
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Sequence
 
+from assay.core.sql import quoted, text
 from assay.landing.declared import LandingTable
 from assay.landing.names import container_of, name_of, path_of
 from assay.landing.schema.logical_types import NESTED, LogicalType, reads
-from assay.sql import quoted, text
 
 #: Debezium has a row as it was and as it is: both have the same columns, which go by the names of the latter.
 _STATES = ("after", "before")

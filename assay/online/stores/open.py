@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from assay.core.fault import MISUSED, Fault
+from assay.core.places import Places
 from assay.online.stores.shown_url import shown_url
 from assay.online.stores.store import Store
-from assay.runs.fault import MISUSED, Fault
-from assay.runs.places import Places
 
 VARIABLE = "ASSAY_ONLINE_STORE"
 

@@ -21,6 +21,7 @@ from itertools import islice
 from typing import Any
 from uuid import uuid4
 
+from assay.core.fault import MISUSED, Fault, extra_needed
 from assay.online.definition import Build, OnlineView
 from assay.online.stores.shown_url import shown_url
 from assay.online.stores.store import (
@@ -32,7 +33,6 @@ from assay.online.stores.store import (
     not_whole,
     overtaken,
 )
-from assay.runs.fault import MISUSED, Fault, extra_needed
 
 with extra_needed("redis", by="The online store in Redis"):
     import redis

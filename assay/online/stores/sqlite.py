@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from uuid import uuid4
 
-from assay.disk import open_private
+from assay.core.disk import open_private
 from assay.online.definition import Build, OnlineView
 from assay.online.stores.store import (
     Catalog,

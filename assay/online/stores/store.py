@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from assay.core.fault import Fault
 from assay.online.definition import OnlineView
-from assay.runs.fault import Fault
 
 Catalog = dict[str, OnlineView]
 # A view, and the texts of its entities' keys.

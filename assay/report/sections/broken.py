@@ -7,12 +7,12 @@ from itertools import groupby
 from typing import Any
 
 from assay.alerts.states import Alert
-from assay.pii.personal import Personal
+from assay.core.words import counted, listed, value
+from assay.ledger.explain import Explanation, Origin
+from assay.ledger.results import NodeResult
+from assay.project.personal import Personal
 from assay.report.blocks import Block, Column, Details, Facts, Group, Need, Paragraph, Section, Table, Text
 from assay.report.docs import Docs
-from assay.report.words import counted, listed, value
-from assay.runs.explain import Explanation, Origin
-from assay.runs.node_results import NodeResult
 
 _ROWS_SHOWN = 3
 _ROWS_NAMED = 10

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from assay.core.words import counted, listed, moment
+from assay.ledger.contracts import ContractState
 from assay.report.blocks import Block, Column, Details, Section, Table, Text
 from assay.report.tables import Absent
-from assay.report.words import counted, listed, moment
-from assay.runs.contract_ledger import ContractState
 
 Contract = tuple[ContractState, datetime]
 

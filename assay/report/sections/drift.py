@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from math import isfinite
 
+from assay.core.words import counted, listed, number
 from assay.report.blocks import (
     Block,
     Chart,
@@ -22,7 +23,6 @@ from assay.report.blocks import (
 from assay.report.charts import BAD, MARK, SOFT, WATCH, Spec, drawn, named
 from assay.report.docs import Docs
 from assay.report.tables import Row, Tables
-from assay.report.words import counted, listed, number
 
 _FIGURES = ("psi", "ks", "js", "mean_shift", "null_shift")
 _COLUMNS = ("view", "feature", "reference", "window", *_FIGURES, "verdict")

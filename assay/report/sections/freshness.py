@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from assay.core.words import counted, duration, listed, moment, number
 from assay.report.blocks import Column, Need, Section, Table, Text, Tone
 from assay.report.tables import Row, Tables
-from assay.report.words import counted, duration, listed, moment, number
 
 _TONES: dict[str, Tone] = {"fresh": "good", "stale": "bad"}
 _COLUMNS = (

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 
+from assay.core.words import change, counted, day, number
 from assay.landing.schema.recorded import SchemaChange
-from assay.pii.personal import Personal
+from assay.ledger.account import Account, Rejects
+from assay.ledger.runs import Run
+from assay.project.personal import Personal
 from assay.report.blocks import Block, Column, Details, Need, Paragraph, Section, Table, Text
 from assay.report.docs import Docs
 from assay.report.sections.broken import sample_table
 from assay.report.tables import Absent, Row, Tables
-from assay.report.words import change, counted, day, number
-from assay.runs.account import Account, Rejects
-from assay.runs.ledger import Run
 
 _ROWS_A_RULE = 3
 _FILES_LISTED = 50

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, timedelta
 
+from assay.core.words import counted, listed, month
 from assay.report.blocks import Block, Column, Details, Need, Section, Table, Text
 from assay.report.docs import Docs
 from assay.report.tables import Row, Tables
-from assay.report.words import counted, listed, month
 
 _COLUMNS = (
     "table_name",

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
+from assay.core.words import change, counted, duration, listed, moment, number, timing
+from assay.ledger.results import NodeResult
+from assay.ledger.runs import Run
+from assay.ledger.status import IN_PART
 from assay.report.blocks import Block, Chart, Charts, Column, Details, Facts, Need, Section, Table, Text, Tone
 from assay.report.charts import BAD, INK, MARK, SOFT, WATCH, Spec, drawn, named
 from assay.report.docs import Docs
-from assay.report.words import change, counted, duration, listed, moment, number
-from assay.runs.ledger import Run
-from assay.runs.node_results import NodeResult
-from assay.runs.report import timing
-from assay.runs.status import IN_PART
 
 _RUNS_DRAWN = 30
 _RUNS_LISTED = 100

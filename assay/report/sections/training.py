@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from assay.core.words import counted, listed, moment
 from assay.report.blocks import Column, Need, Section, Table, Text
 from assay.report.docs import Docs
 from assay.report.tables import Row, Tables
-from assay.report.words import counted, listed, moment
 from assay.training.store import Version
 
 

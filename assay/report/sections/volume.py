@@ -8,11 +8,11 @@ from itertools import groupby
 from math import ceil
 from typing import Any
 
+from assay.core.words import counted, day, listed, number
 from assay.report.blocks import Chart, Charts, Column, Details, Need, Section, Table, Text
 from assay.report.charts import BAD, INK, drawn, named
 from assay.report.docs import Docs
 from assay.report.tables import Row, Tables
-from assay.report.words import counted, day, listed, number
 
 _COLUMNS = ("table_name", "event_on", "row_count", "expected_rows", "verdict")
 _UNUSUAL = ("low", "high", "missing")

@@ -1,0 +1,228 @@
+"""Publish gold: a file of its own that readers open, replaced as a whole and never seen half written."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+
+from assay.core.disk import put_in_place, sync
+from assay.core.fault import Fault, known_fault
+from assay.core.sql import quoted, text
+from assay.project.products import GOLD, Products
+
+# What is told of each published table: a schema of its own beside gold.
+_TABLES = """
+create schema published.published;
+create table published.published.tables (
+    table_name varchar not null,
+    product varchar not null,
+    is_current boolean not null,
+    built_at timestamp,
+    run_id varchar,
+    why varchar
+);
+comment on table published.published.tables is
+    'The tables of gold: of which build each is, and why it is not of the last one where it is not.';
+"""
+# What is published as CSV too, and under what name.
+_CSV_FILES = {"srv_customer_features": "customer_features"}
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What was published: the file, tables and rows of this build in it, and tables of earlier ones."""
+
+    path: Path
+    tables: int
+    rows: int
+    held_back: int = 0
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Of which build the published tables are, and which products of the project it stopped."""
+
+    run_id: str
+    built_at: datetime
+    products: Products
+
+
+def publish(
+    warehouse: Path, target: Path, relations: set[str], provenance: Provenance | None = None
+) -> Publication | None:
+    """Write tables and views of schema gold to `target`, as tables, and put it in place in one step.
+
+    Some are written as CSV files beside it too, each put in place likewise. Who has an old file open
+    keeps it.
+
+    Args:
+        warehouse: the file to read.
+        target: the file to replace.
+        relations: names of what has passed its contracts; what else lies in gold is left from other times.
+        provenance: is written beside gold. Tables of stopped products stay as `target` has them.
+
+    Returns:
+        None where there is nothing to publish, and `target` is left as it is.
+
+    Raises:
+        Fault: a table or view cannot be read, or the disk is full.
+        duckdb.Error, OSError: anything else. `target` is as it was then, and nothing else stays behind.
+    """
+    if not target.parent.exists():
+        target.parent.mkdir(parents=True)
+        # Who may read what lies in it is said file by file.
+        target.parent.chmod(0o755)
+    csv_files = {
+        relation: target.with_name(f"{target.stem.replace(GOLD, name)}.csv")
+        for relation, name in _CSV_FILES.items()
+        if relation in relations
+    }
+    targets = [*csv_files.values(), target]
+    _remove_leftovers(targets)
+    try:
+        tables, rows = _write(warehouse, _temporary(target), relations)
+        if not tables:
+            return None
+        held_back = _hold_back(_temporary(target), target, provenance) if provenance else []
+        _write_csv(_temporary(target), {name: _temporary(file) for name, file in csv_files.items()})
+        for file in targets:
+            sync(_temporary(file))
+        for file in targets:
+            put_in_place(_temporary(file), file)
+        sync(target.parent)
+    finally:
+        _remove_leftovers(targets)
+    return Publication(target, tables, rows, len(held_back))
+
+
+def _write(warehouse: Path, file: Path, wanted: set[str]) -> tuple[int, int]:
+    rows = 0
+    with duckdb.connect(str(warehouse), read_only=True) as connection:
+        # A view may cast to a local time: UTC here as in dbt.
+        connection.execute("set TimeZone = 'UTC'")
+        relations = connection.execute(
+            """
+            select table_name as relation from duckdb_tables()
+            where database_name = current_database() and schema_name = $1 and list_contains($2, table_name)
+            union all
+            select view_name from duckdb_views()
+            where database_name = current_database() and schema_name = $1 and list_contains($2, view_name)
+            order by relation
+            """,
+            [GOLD, sorted(wanted)],
+        ).fetchall()
+        database = connection.execute("select current_database()").fetchall()[0][0]
+        connection.execute(f"attach {text(file)} as published (read_write)")
+        connection.execute(f"create schema published.{GOLD}")
+        for (relation,) in relations:
+            copy = f"published.{GOLD}.{quoted(relation)}"
+            source = f"{GOLD}.{quoted(relation)}"
+            try:
+                rows += connection.execute(f"create table {copy} as from {source}").fetchall()[0][0]
+            except duckdb.Error as error:
+                raise known_fault(error) or Fault(f"{source} cannot be published: {error}") from error
+            _copy_comments(connection, database, relation)
+        # Closing would do it too, but keep silent if it failed, and the rest of the file would be in a log.
+        connection.execute("checkpoint published")
+    return len(relations), rows
+
+
+def _hold_back(file: Path, before: Path, provenance: Provenance) -> list[str]:
+    """Copy tables of stopped products from what was published before; write of which build each table is."""
+    products = provenance.products
+    with duckdb.connect() as connection:
+        connection.execute(f"attach {text(file)} as published (read_write)")
+        connection.execute(_TABLES)
+        connection.executemany(
+            "insert into published.published.tables values ($1, $2, true, $3, $4, null)",
+            [
+                [table, products.product_of[table], provenance.built_at, provenance.run_id]
+                for table in sorted(products.passed)
+            ],
+        )
+        held_back = _copy_tables(connection, before, products) if products.stopped and before.exists() else []
+        connection.execute("checkpoint published")
+    return held_back
+
+
+def _copy_tables(connection: duckdb.DuckDBPyConnection, before: Path, products: Products) -> list[str]:
+    connection.execute(f"attach {text(before)} as old (read_only)")
+    known = {
+        table: (built_at, run_id)
+        for table, built_at, run_id in (
+            connection.execute("select table_name, built_at, run_id from old.published.tables").fetchall()
+            if _has(connection, "published", "tables")
+            else []
+        )
+    }
+    held_back = [table for table in sorted(products.held_back) if _has(connection, GOLD, table)]
+    for table in held_back:
+        product = products.product_of[table]
+        connection.execute(
+            f"create table published.{GOLD}.{quoted(table)} as from old.{GOLD}.{quoted(table)}"
+        )
+        _copy_comments(connection, "old", table)
+        connection.execute(
+            "insert into published.published.tables values ($1, $2, false, $3, $4, $5)",
+            [table, product, *known.get(table, (None, None)), products.stopped[product]],
+        )
+    return held_back
+
+
+def _has(connection: duckdb.DuckDBPyConnection, schema: str, table: str) -> bool:
+    found = connection.execute(
+        "select 1 from duckdb_tables() where database_name = 'old' and schema_name = $1 and table_name = $2",
+        [schema, table],
+    ).fetchone()
+    return found is not None
+
+
+def _copy_comments(connection: duckdb.DuckDBPyConnection, database: str, relation: str) -> None:
+    """Give a published relation the descriptions that it has in another database."""
+    copy = f"published.{GOLD}.{quoted(relation)}"
+    for (comment,) in connection.execute(
+        """
+        select comment from duckdb_tables()
+        where database_name = $1 and schema_name = $2 and table_name = $3 and comment is not null
+        union all
+        select comment from duckdb_views()
+        where database_name = $1 and schema_name = $2 and view_name = $3 and comment is not null
+        """,
+        [database, GOLD, relation],
+    ).fetchall():
+        connection.execute(f"comment on table {copy} is {text(comment)}")
+    for column, comment in connection.execute(
+        """
+        select column_name, comment from duckdb_columns()
+        where database_name = $1 and schema_name = $2 and table_name = $3 and comment is not null
+        order by column_index
+        """,
+        [database, GOLD, relation],
+    ).fetchall():
+        connection.execute(f"comment on column {copy}.{quoted(column)} is {text(comment)}")
+
+
+def _write_csv(published: Path, files: dict[str, Path]) -> None:
+    """Write published tables as CSV: with a header, in UTF-8, ordered by their columns."""
+    with duckdb.connect() as connection:
+        connection.execute(f"attach {text(published)} as published (read_only)")
+        for relation, file in files.items():
+            rows = f"from published.{GOLD}.{quoted(relation)} order by all"
+            connection.execute(f"copy ({rows}) to {text(file)} (format csv, header)")
+
+
+def _temporary(target: Path) -> Path:
+    return target.with_name(f".{target.name}.{os.getpid()}")
+
+
+def _remove_leftovers(targets: Iterable[Path]) -> None:
+    """Remove what this or a killed run left half written; the lock of the warehouse keeps others out."""
+    for target in targets:
+        for leftover in target.parent.glob(f".{glob.escape(target.name)}.*"):
+            leftover.unlink()

@@ -1,0 +1,369 @@
+"""The command line. Each command imports what it needs, so that help comes at once."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from assay.build.json_log import JsonLog, LogFormat
+from assay.cli.alerts import app as alerts
+from assay.cli.contracts import app as contracts
+from assay.cli.features import app as features
+from assay.cli.keys import app as keys
+from assay.cli.online import StoreUrl
+from assay.cli.online import app as online
+from assay.cli.runs import app as runs
+from assay.cli.schema import app as schema
+from assay.cli.training import app as training_set
+from assay.console.messages import faults_as_messages
+from assay.core.disk import keep_new_files_private
+
+app = typer.Typer(
+    help="Assay: a feature platform for machine learning, as a dbt project.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+)
+app.add_typer(alerts, name="alerts")
+app.add_typer(contracts, name="contracts")
+app.add_typer(features, name="features")
+app.add_typer(online, name="online")
+app.add_typer(keys, name="keys")
+app.add_typer(runs, name="runs")
+app.add_typer(schema, name="schema")
+app.add_typer(training_set, name="training-set")
+
+
+@app.callback()
+def begin() -> None:
+    """Set what holds for every command."""
+    keep_new_files_private()
+
+
+@app.command()
+def demo(
+    customers: Annotated[int, typer.Option(help="Customers who have signed up by the end.")] = 2000,
+    days: Annotated[int, typer.Option(help="Days the data covers.")] = 365,
+    events: Annotated[int, typer.Option(help="Web events, before any are repeated.")] = 100_000,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 42,
+    start: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="First day.")] = datetime(2025, 1, 1),
+    drift: Annotated[
+        bool, typer.Option(help="Whether some columns change in the course of time, to be found.")
+    ] = True,
+    out: Annotated[
+        Path | None, typer.Option(help="A new or empty folder.", show_default="the landing folder")
+    ] = None,
+) -> None:
+    """Make up a retailer's data, flaws included, and land it."""
+    with faults_as_messages():
+        from assay.console.tables import console_for_people
+        from assay.core.places import landing_folder, require_project
+        from assay.demo.command import land_demo
+
+        if out is None:
+            require_project()
+            out = landing_folder()
+        land_demo(
+            out,
+            console_for_people(),
+            customers=customers,
+            days=days,
+            events=events,
+            seed=seed,
+            start=start.date(),
+            drift=drift,
+        )
+
+
+@app.command()
+def build(
+    full_refresh: Annotated[
+        bool, typer.Option("--full-refresh", help="Rebuild silver and gold from bronze; bronze stays.")
+    ] = False,
+    select: Annotated[
+        str | None, typer.Option(help="Build a part only, in dbt's selection syntax; it is not published.")
+    ] = None,
+    as_of: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Build the warehouse as it was known then (ISO 8601, UTC), in a file of its own.",
+        ),
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Publish nothing while any landed file is not loaded.")
+    ] = False,
+    wait: Annotated[
+        float, typer.Option(min=0, metavar="SECONDS", help="How long to wait for another build to end.")
+    ] = 600,
+    log_format: Annotated[
+        LogFormat,
+        typer.Option(
+            envvar="ASSAY_LOG_FORMAT", help="json: a JSON object a line on standard error, nothing else."
+        ),
+    ] = LogFormat.text,
+) -> None:
+    """Load new files, build and test the warehouse, and publish the products of gold that pass."""
+    log = JsonLog(sys.stderr.buffer) if log_format is LogFormat.json else None
+    with faults_as_messages(log.fault if log else None):
+        from assay.core.places import require_project
+
+        require_project()
+        from assay.core.moment import parse_moment
+
+        moment = parse_moment(as_of) if as_of is not None else None
+        from assay.build.build import Options
+        from assay.build.build import build as run_build
+        from assay.build.summary import print_report
+        from assay.console.progress import display_on
+        from assay.console.tables import console_for_people
+
+        console = console_for_people()
+        with log or display_on(console) as display:
+            report = run_build(Options(full_refresh, select, moment, strict, wait), display)
+        if log:
+            log.report(report)
+        else:
+            print_report(report, console)
+    if report.failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def status() -> None:
+    """Tell what is loaded, tested and published, and whether a build is under way."""
+    with faults_as_messages():
+        from assay.console.tables import console_for_people
+        from assay.core.places import find_places
+        from assay.ledger.status import print_status
+
+        print_status(find_places(), console_for_people())
+
+
+@app.command()
+def parity(
+    view: Annotated[str | None, typer.Option(help="Look at this view, and no other.")] = None,
+    samples: Annotated[int, typer.Option(min=1, help="How many questions each view is asked.")] = 200,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME", help="The instant of all questions (ISO 8601, UTC).", show_default="many"
+        ),
+    ] = None,
+    store: StoreUrl = None,
+    seed: Annotated[int, typer.Option(help="The same seed asks the same questions.")] = 1,
+    logged: Annotated[
+        bool, typer.Option("--logged", help="Compare features that were logged with predictions instead.")
+    ] = False,
+) -> None:
+    """Compare what is online with the offline point-in-time join, value for value."""
+    with faults_as_messages():
+        from assay.core.places import find_places
+        from assay.online.request import instant_given
+        from assay.online.stores.open import open_store, store_url
+
+        places = find_places()
+        opened = open_store(store_url(store, places))
+        moment = instant_given(at) if at else None
+        from assay.console.progress import display_on
+        from assay.console.tables import console_for_people
+        from assay.parity.check import check_parity
+        from assay.parity.display import print_parity
+        from assay.parity.logged import check_logged
+        from assay.project.project import Project
+
+        console = console_for_people()
+        with display_on(console) as display:
+            if logged:
+                found = check_logged(Project(), places.published, view=view, samples=samples)
+            else:
+                found = check_parity(
+                    opened,
+                    Project(),
+                    places.published,
+                    view=view,
+                    samples=samples,
+                    at=moment,
+                    seed=seed,
+                    tell=lambda name: display.say(f"Asking {name}"),
+                )
+        print_parity(found, console)
+    if any(each.differs for each in found):
+        raise typer.Exit(1)
+
+
+@app.command()
+def drift(
+    view: Annotated[
+        list[str] | None, typer.Option(help="Look at this feature view; all of them without.")
+    ] = None,
+    table: Annotated[
+        list[str] | None, typer.Option(help="Look at this table of gold, or a CSV or Parquet file.")
+    ] = None,
+    reference: Annotated[
+        str | None,
+        typer.Option(metavar="SPEC", help="Rows to compare with.", show_default="the 90 days before"),
+    ] = None,
+    current: Annotated[
+        str | None, typer.Option(metavar="SPEC", help="Rows in question.", show_default="the last 30 days")
+    ] = None,
+) -> None:
+    """Compare what is now with what was; exit code 1 where a feature drifts.
+
+    SPEC is 2025, 2025-03, 2025-03-01..2025-03-31, a length of time such as 30d, or split=train; of the
+    reference also a version of a training set, for the rows that it trains on.
+    """
+    with faults_as_messages():
+        from assay.console.tables import console_for_people
+        from assay.core.places import find_places
+        from assay.drift.compare import compare
+        from assay.drift.display import print_comparisons
+        from assay.drift.trained import Trained
+        from assay.project.project import Project
+        from assay.project.views import feature_views, view_named
+        from assay.training.store import Store
+
+        project, places = Project(), find_places()
+        is_version = reference is not None and "@" in reference
+        trained = Trained(Store(places).find(reference or "")) if is_version else None
+        views = feature_views(project)
+        names = [view_named(each, views).name for each in view or []] + (table or [])
+        names = names or (trained.views if trained else [each.name for each in views])
+        found = compare(project, places.published, names, reference=trained or reference, current=current)
+        print_comparisons(found, console_for_people())
+    if any(feature.verdict == "drift" for each in found for feature in each.features):
+        raise typer.Exit(1)
+
+
+@app.command()
+def retraining(
+    create: Annotated[
+        bool, typer.Option("--create", help="Take a version of each training set that calls for it.")
+    ] = False,
+) -> None:
+    """Tell which training sets call for training anew, and why; exit code 1 where one does."""
+    with faults_as_messages():
+        from assay.console.progress import display_on
+        from assay.console.tables import console_for_people
+        from assay.core.places import find_places
+        from assay.project.project import Project
+        from assay.retraining.display import print_verdicts
+        from assay.retraining.due import verdicts
+        from assay.retraining.record import all_retrainings
+        from assay.retraining.take import take_versions
+        from assay.training.store import Store
+
+        places = find_places()
+        recorded = all_retrainings(places.ledger)
+        found = verdicts(Project(), places.published, Store(places).versions(), recorded)
+        console = console_for_people()
+        if create:
+            with display_on(console) as display:
+                found = take_versions(found, places.ledger, display)
+        print_verdicts(found, console)
+    if any(each.is_due for each in found):
+        raise typer.Exit(1)
+
+
+@app.command()
+def explain(test: Annotated[str, typer.Argument(metavar="TEST", help="Name of the test.")]) -> None:
+    """Explain a test: what it claims, what it found, where the rows came from, and what to do."""
+    with faults_as_messages():
+        from assay.console.tables import console_for_people
+        from assay.core.places import find_places
+        from assay.ledger.explain import explain
+        from assay.ledger.show import print_explanation
+
+        print_explanation(explain(find_places(), test), console_for_people())
+
+
+@app.command()
+def lineage(
+    out: Annotated[
+        Path | None, typer.Option(help="The HTML file.", show_default="target/assay_lineage.html")
+    ] = None,
+) -> None:
+    """Write a page that shows, column by column, what is made of what; it needs no network."""
+    with faults_as_messages():
+        from assay.console.progress import display_on
+        from assay.console.tables import console_for_people, line
+        from assay.core.fault import extra_needed
+        from assay.core.places import find_places
+        from assay.core.words import counted
+
+        places = find_places()
+        with extra_needed("lineage", by="The page"):
+            from assay.lineage.page import write_page
+
+        console = console_for_people()
+        with display_on(console) as display:
+            page = write_page(places, display, out)
+        for model, why in page.not_followed.items():
+            line(console, f"Warning: the columns of {model} are not followed: {why}")
+        line(console, f"{counted(page.models, 'model')} in {page.path}: open it in a browser.")
+
+
+@app.command()
+def report(
+    out: Annotated[Path, typer.Option(help="The folder it goes to.")] = Path("report"),
+    without_rows: Annotated[
+        bool, typer.Option("--without-rows", help="Leave out rows that failed or were rejected.")
+    ] = False,
+) -> None:
+    """Write what ran, what broke and how the data is, as one HTML file."""
+    with faults_as_messages():
+        from assay.core.fault import extra_needed
+        from assay.core.places import find_places
+
+        places = find_places()
+        with extra_needed("report", by="The report"):
+            from assay.report.write import write_report
+
+        print(f"Open {write_report(places, out, with_rows=not without_rows)} in a browser.")
+
+
+@app.command()
+def serve(
+    host: Annotated[
+        str, typer.Option(help="Address; at any but this machine's own, API keys are asked for.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="TCP port.")] = 6566,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that answer.")] = 1,
+    store: StoreUrl = None,
+    with_keys: Annotated[
+        bool, typer.Option("--with-keys", help="Ask for API keys at this machine's address too.")
+    ] = False,
+    requests_per_second: Annotated[
+        float, typer.Option(min=0.01, help="How many a worker takes of one API key.")
+    ] = 100.0,
+    megabytes_per_hour: Annotated[
+        float, typer.Option(min=0.01, help="Of predictions, how many a worker keeps of one API key.")
+    ] = 64.0,
+) -> None:
+    """Serve what is online over HTTP."""
+    with faults_as_messages():
+        from assay.console.progress import display_on
+        from assay.console.tables import console_for_people
+        from assay.core.fault import extra_needed
+        from assay.core.places import find_places
+
+        places = find_places()
+        with extra_needed("serve", by="Serving"):
+            from assay.server.serve import serve as run_server
+
+        display = display_on(console_for_people())
+        run_server(
+            places,
+            host=host,
+            port=port,
+            workers=workers,
+            store=store,
+            with_keys=with_keys,
+            requests_per_second=requests_per_second,
+            megabytes_per_hour=megabytes_per_hour,
+            display=display,
+        )

@@ -1,0 +1,1 @@
+"""How commands speak to people: tables, messages and progress."""

@@ -1,0 +1,1 @@
+"""What everything else rests on: faults, moments, places, locks, SQL and files."""

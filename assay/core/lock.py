@@ -1,0 +1,120 @@
+"""One build of a warehouse at a time: a lock beside the file, which goes when its process does."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO
+
+from assay.core.fault import LOCKED, MISUSED, Fault
+
+_SECONDS_BETWEEN_TRIES = 0.1
+# Whoever only looks takes the lock for an instant too, which must not turn a build away.
+_SECONDS_OF_GRACE = 0.5
+
+
+@dataclass(frozen=True)
+class Holder:
+    """The process that holds a lock; `started_at` in UTC."""
+
+    pid: int
+    host: str
+    started_at: datetime
+    command: str
+
+    def __str__(self) -> str:
+        return f"PID {self.pid} on {self.host} since {self.started_at:%Y-%m-%d %H:%M:%S} UTC ({self.command})"
+
+
+def lock_file(warehouse: Path) -> Path:
+    """Return the path of the lock that guards `warehouse`."""
+    return warehouse.with_name(f"{warehouse.name}.lock")
+
+
+@contextmanager
+def locked(
+    warehouse: Path, *, command: str, wait: float, on_wait: Callable[[Holder | None], None]
+) -> Iterator[None]:
+    """Hold the lock of `warehouse` while the block runs.
+
+    Args:
+        warehouse: the file to guard; its folder is made where it is missing.
+        command: what others are told this process is doing.
+        wait: how long to wait for another holder, in seconds.
+        on_wait: told once who holds the lock, when the wait begins.
+
+    Raises:
+        Fault: another process held the lock all along, or the lock cannot be made.
+    """
+    path = lock_file(warehouse)
+    with _opened(path) as stream:
+        _acquire(stream.fileno(), path, wait, on_wait)
+        holder = Holder(os.getpid(), socket.gethostname(), datetime.now(UTC), command)
+        stream.truncate(0)
+        json.dump(asdict(holder) | {"started_at": holder.started_at.isoformat()}, stream)
+        stream.flush()
+        # The file stays: one removed here could be locked by one process and made anew by another.
+        yield
+
+
+def _opened(path: Path) -> IO[str]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("a+")
+    except OSError as error:
+        raise Fault(
+            f"{path} cannot be written ({error.strerror}): make its folder writable, "
+            "or name another place for the warehouse in ASSAY_WAREHOUSE.",
+            MISUSED,
+        ) from error
+
+
+def _acquire(descriptor: int, path: Path, wait: float, on_wait: Callable[[Holder | None], None]) -> None:
+    started = time.monotonic()
+    told = False
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            waited = time.monotonic() - started
+        if waited > max(wait, _SECONDS_OF_GRACE):
+            raise Fault(
+                f"Another build has this warehouse: {_read(path) or 'its lock is ' + str(path)}. "
+                "Try again when it is done, or wait for it with --wait SECONDS.",
+                LOCKED,
+            )
+        if not told and waited > _SECONDS_OF_GRACE:
+            on_wait(_read(path))
+            told = True
+        time.sleep(_SECONDS_BETWEEN_TRIES)
+
+
+def current_holder(warehouse: Path) -> Holder | None:
+    """Return who holds the lock of `warehouse` now, or None where nobody does."""
+    path = lock_file(warehouse)
+    try:
+        with path.open() as stream:
+            fcntl.flock(stream.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return None
+    except BlockingIOError:
+        return _read(path)
+    return None
+
+
+def _read(path: Path) -> Holder | None:
+    """Return who the lock file names; None in the instant between taking the lock and writing the name."""
+    try:
+        held = json.loads(path.read_text())
+    except ValueError:
+        return None
+    return Holder(**held | {"started_at": datetime.fromisoformat(held["started_at"])})

@@ -1,0 +1,72 @@
+"""Moments and lengths of time, as people, files and YAML write them. Moments are UTC, without zone."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from assay.core.fault import MISUSED, Fault
+
+_LARGEST_OFFSET = timedelta(hours=18)
+_UNITS = {
+    "us": "microseconds",
+    "ms": "milliseconds",
+    "s": "seconds",
+    "m": "minutes",
+    "h": "hours",
+    "d": "days",
+}
+
+
+def now() -> datetime:
+    """Return the time."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+def instant(text: str) -> datetime | None:
+    """Read a time in ISO 8601: an offset is applied, a date alone is its midnight. None where it is none.
+
+    An offset of more than 18 hours is none: no place on Earth has one, and silver refuses it as well.
+    """
+    try:
+        moment = datetime.fromisoformat(text.strip())
+        offset = moment.utcoffset()
+        if offset is None:
+            return moment
+        return moment.astimezone(UTC).replace(tzinfo=None) if abs(offset) <= _LARGEST_OFFSET else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def length_of(text: str) -> timedelta:
+    """Read a length of time such as 0s, 250ms, 24h or 365d: a number, and us, ms, s, m, h or d."""
+    number = text.rstrip("usmhd")
+    return timedelta(**{_UNITS[text[len(number) :]]: float(number)})
+
+
+def parse_moment(text: str) -> datetime:
+    """Read what --as-of was given.
+
+    Raises:
+        Fault: the text is no time in ISO 8601, or a time to come.
+    """
+    moment = instant(text)
+    if moment is None:
+        raise Fault(
+            f"--as-of {text} is not a time: write it as 2025-06-30 or 2025-06-30T12:00:00+02:00 "
+            "(UTC where no offset is given).",
+            MISUSED,
+        )
+    if moment > now():
+        raise Fault(f"--as-of {text} lies in the future, of which nothing is known yet.", MISUSED)
+    return moment
+
+
+def in_file_name(moment: datetime) -> str:
+    """Write a moment as part of a file's name: no colons, nor dots, which DuckDB cuts catalog names at."""
+    text = f"{moment:%Y-%m-%dT%H-%M-%S}"
+    return f"{text}-{moment:%f}" if moment.microsecond else text
+
+
+def as_variable(moment: datetime) -> str:
+    """Write a moment as dbt's var `as_of` has it."""
+    return f"{moment:%Y-%m-%d %H:%M:%S.%f}"

@@ -1,0 +1,83 @@
+"""Where a project's landing zone, warehouse and what goes with it lie."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from assay.core.fault import MISUSED, Fault
+from assay.core.moment import in_file_name
+
+DEFAULT_LANDING = "data/landing"
+DEFAULT_WAREHOUSE = "data/assay.duckdb"
+
+
+@dataclass(frozen=True)
+class Places:
+    """The files of one warehouse; with `as_of`, of the warehouse as known at that moment."""
+
+    landing: Path
+    main_warehouse: Path
+    as_of: datetime | None = None
+
+    @property
+    def _suffix(self) -> str:
+        return f"@{in_file_name(self.as_of)}" if self.as_of else ""
+
+    @property
+    def warehouse(self) -> Path:
+        """The file dbt builds."""
+        main = self.main_warehouse
+        return main.with_name(f"{main.stem}{self._suffix}{main.suffix}")
+
+    @property
+    def published(self) -> Path:
+        """The file readers open."""
+        return self.main_warehouse.parent / "published" / f"gold{self._suffix}.duckdb"
+
+    @property
+    def serving(self) -> Path:
+        """The folder of what the feature server keeps: API keys, and who read what."""
+        return self.main_warehouse.parent / "serving"
+
+    @property
+    def docs(self) -> Path:
+        """The page of dbt's documentation, one file."""
+        return Path(os.environ.get("DBT_TARGET_PATH") or "target", "assay_docs.html")
+
+    @property
+    def ledger(self) -> Path:
+        """The record of all runs, of this moment and others."""
+        return self.main_warehouse.parent / "ops.duckdb"
+
+
+def require_project() -> None:
+    """Check that the current folder is the root of a dbt project.
+
+    Raises:
+        Fault: it is not.
+    """
+    if not Path("dbt_project.yml").is_file():
+        raise Fault(
+            f"{Path.cwd()} is not the root of a dbt project (there is no dbt_project.yml): "
+            "change to the folder that holds it, and try again.",
+            MISUSED,
+        )
+
+
+def landing_folder() -> Path:
+    """Return the landing zone's folder: ASSAY_LANDING, or the default within the project."""
+    return Path(os.environ.get("ASSAY_LANDING") or DEFAULT_LANDING)
+
+
+def find_places(as_of: datetime | None = None) -> Places:
+    """Resolve the places of the project in the current folder.
+
+    Raises:
+        Fault: the current folder is no dbt project.
+    """
+    require_project()
+    warehouse = Path(os.environ.get("ASSAY_WAREHOUSE") or DEFAULT_WAREHOUSE)
+    return Places(landing_folder(), warehouse, as_of)

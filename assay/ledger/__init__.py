@@ -1,0 +1,1 @@
+"""What every build did, kept for good: runs, nodes, contracts and what landed."""

@@ -1,0 +1,136 @@
+"""How sources and products kept their contracts in each run, in the run ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from assay.ledger.file import LedgerTable
+from assay.ledger.results import NodeResult
+from assay.project.failures import FAILED
+from assay.project.products import GOLD, Products
+
+Side = Literal["source", "product"]
+Status = Literal["kept", "broken", "held back"]
+
+_CONTRACTS = LedgerTable(
+    "contracts",
+    """
+    run_id varchar not null,
+    contract varchar not null,
+    side varchar not null,
+    owner varchar,
+    status varchar not null,
+    why varchar,
+    primary key (run_id, contract)
+""",
+)
+
+
+@dataclass(frozen=True)
+class ContractState:
+    """How a source or product kept its contract in a run; `why` says what is broken.
+
+    A product that is held back is not broken itself: it rests on what is.
+    """
+
+    contract: str
+    side: Side
+    owner: str | None
+    status: Status
+    why: str | None
+
+
+_COLUMNS = [column.name for column in fields(ContractState)]
+
+
+def contract_states(
+    results: Iterable[Any], products: Products, owner_of: dict[str, str], nodes: Iterable[NodeResult]
+) -> list[ContractState]:
+    """Return how each source and product of a whole run kept its contract.
+
+    A product is kept where it may be published, a source where the test of its promises passed on all its
+    tables.
+
+    Args:
+        results: of dbt's run.
+        products: as judged by the same run.
+        owner_of: who answers for a node, by id.
+        nodes: what became of the nodes, with what their tests found.
+    """
+    messages = {node.unique_id: node.message for node in nodes}
+    states: dict[str, ContractState] = {}
+    owners: dict[str, str | None] = {}
+    for result in results:
+        node, status = result.node, str(result.status)
+        if node.resource_type == "model" and node.schema == GOLD:
+            owners.setdefault(products.product_of[node.alias], owner_of.get(node.unique_id))
+        source = (node.config.meta or {}).get("contract") if node.resource_type == "test" else None
+        if source and status != "skipped":
+            is_broken = status == "warn" or status in FAILED
+            why = (messages.get(node.unique_id) or node.name) if is_broken else None
+            if is_broken or source not in states:
+                owner = owner_of.get(node.attached_node or "")
+                states[source] = ContractState(
+                    source, "source", owner, "broken" if is_broken else "kept", why
+                )
+    for product in sorted(set(products.product_of.values())):
+        why = products.stopped.get(product)
+        state: Status = "broken" if product in products.broken else "held back" if why else "kept"
+        states[product] = ContractState(product, "product", owners.get(product), state, why)
+    return list(states.values())
+
+
+def record_contracts(ledger: Path, run_id: str, states: Iterable[ContractState]) -> None:
+    """Write how contracts were kept in a run.
+
+    Raises:
+        Fault: another program keeps the ledger open, or the disk is full.
+        duckdb.Error: the ledger cannot be written for any other reason.
+    """
+    _CONTRACTS.write(ledger, [{"run_id": run_id, **asdict(state)} for state in states])
+
+
+def contracts_now(ledger: Path) -> list[tuple[ContractState, datetime]]:
+    """Return how contracts are kept as of the last run that judged them, each with when that began to be so.
+
+    Builds of past moments do not count. There is nothing of runs before contracts were judged.
+
+    Raises:
+        Fault: another program keeps the ledger open.
+    """
+    rows = _CONTRACTS.read(
+        ledger,
+        f"""
+            with judged as (
+
+                select contracts.*, runs.started_at
+                from contracts
+                inner join runs on contracts.run_id = runs.run_id
+                where runs.as_of is null
+
+            ),
+
+            changes as (
+
+                select
+                    *,
+                    status is distinct from lag(status) over earlier as is_new,
+                    started_at = max(started_at) over () as is_last
+                from judged
+                window earlier as (partition by contract order by started_at)
+
+            )
+
+            select
+                {", ".join(_COLUMNS)},
+                max(started_at) filter (is_new) over (partition by contract) as since
+            from changes
+            qualify is_last
+            order by side desc, contract
+            """,
+    )
+    return [(ContractState(*row[:-1]), row[-1]) for row in rows]

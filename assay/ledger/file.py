@@ -1,0 +1,74 @@
+"""The file of the run ledger, beside the warehouse, and how its tables are written and read."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from assay.core.fault import known_fault
+
+_SECONDS_TO_WAIT = 10.0
+
+
+@dataclass(frozen=True)
+class LedgerTable:
+    """A table of the ledger, with its columns in SQL; a ledger from before there was such a one lacks it."""
+
+    name: str
+    columns: str
+
+    def write(self, ledger: Path, rows: Sequence[dict[str, Any]], *, over: bool = True) -> None:
+        """Write rows, all of the same columns.
+
+        Args:
+            ledger: the file, which is made where there is none.
+            rows: values by column.
+            over: whether a row takes the place of one with the same key, or leaves it.
+
+        Raises:
+            Fault: another program keeps the ledger open, or the disk is full.
+            duckdb.Error: the ledger cannot be written for any other reason.
+        """
+        if not rows:
+            return
+        names, places = ", ".join(rows[0]), ", ".join("?" for _ in rows[0])
+        with opened(ledger, read_only=False) as connection:
+            connection.execute(f"create table if not exists {self.name} ({self.columns})")
+            connection.executemany(
+                f"insert or {'replace' if over else 'ignore'} into {self.name} ({names}) values ({places})",
+                [list(row.values()) for row in rows],
+            )
+
+    def read(self, ledger: Path, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Return what a query gives; nothing where the ledger has no such table yet.
+
+        Raises:
+            Fault: another program keeps the ledger open.
+        """
+        if not ledger.exists():
+            return []
+        with opened(ledger, read_only=True) as connection:
+            known = connection.execute("select table_name from duckdb_tables()").fetchall()
+            return connection.execute(sql, parameters).fetchall() if (self.name,) in known else []
+
+
+@contextmanager
+def opened(ledger: Path, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open the ledger, which others hold for instants only: runs of other moments, and `assay status`."""
+    give_up_at = time.monotonic() + _SECONDS_TO_WAIT
+    while True:
+        try:
+            connection = duckdb.connect(str(ledger), read_only=read_only)
+            break
+        except duckdb.Error as error:
+            if "Could not set lock" not in str(error) or time.monotonic() > give_up_at:
+                raise known_fault(error) or error from error
+            time.sleep(0.05)
+    with connection:
+        yield connection

@@ -1,0 +1,74 @@
+"""The nodes of each run, in the run ledger."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+
+from assay.ledger.file import LedgerTable
+from assay.ledger.results import NodeResult
+
+_NODES = LedgerTable(
+    "nodes",
+    """
+    run_id varchar not null,
+    unique_id varchar not null,
+    name varchar not null,
+    kind varchar not null,
+    relation varchar not null,
+    status varchar not null,
+    severity varchar,
+    started_at timestamp,
+    seconds double not null,
+    table_rows bigint,
+    failing_rows bigint,
+    owner varchar,
+    message varchar,
+    sample json not null,
+    primary key (run_id, unique_id)
+""",
+)
+_COLUMNS = [column.name for column in fields(NodeResult)]
+
+
+def record_nodes(ledger: Path, run_id: str, nodes: Sequence[NodeResult]) -> None:
+    """Write what became of the nodes of a run.
+
+    Raises:
+        Fault: another program keeps the ledger open, or the disk is full.
+        duckdb.Error: the ledger cannot be written for any other reason.
+    """
+    _NODES.write(
+        ledger,
+        [{"run_id": run_id, **asdict(node), "sample": json.dumps(node.sample)} for node in nodes],
+    )
+
+
+def nodes_of(ledger: Path, run_id: str) -> list[NodeResult]:
+    """Return the nodes of a run, in the order in which they began; none of runs before nodes were kept.
+
+    Raises:
+        Fault: another program keeps the ledger open.
+    """
+    return nodes_by_run(ledger, [run_id])[run_id]
+
+
+def nodes_by_run(ledger: Path, run_ids: Sequence[str]) -> dict[str, list[NodeResult]]:
+    """Return the same for several runs, by their ids.
+
+    Raises:
+        Fault: another program keeps the ledger open.
+    """
+    found: dict[str, list[NodeResult]] = {run_id: [] for run_id in run_ids}
+    rows = _NODES.read(
+        ledger,
+        f"select run_id, {', '.join(_COLUMNS)} from nodes where list_contains($1, run_id) "
+        "order by started_at nulls last, unique_id",
+        [list(run_ids)],
+    )
+    for run_id, *row in rows:
+        values = dict(zip(_COLUMNS, row, strict=True))
+        found[run_id].append(NodeResult(**values | {"sample": json.loads(values["sample"])}))
+    return found

@@ -1,0 +1,43 @@
+"""Changes of schema as results of a run, so that they are kept, shown and told of like those of tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from assay.landing.declared import DeclarationError, declared_tables
+from assay.landing.schema.recorded import SchemaChange
+from assay.ledger.results import NodeResult
+
+_MODELS = Path("models")
+
+
+def schema_results(changes: Iterable[SchemaChange]) -> list[NodeResult]:
+    """Return a result for each change: a warning to the source's owner while it is open, else passed."""
+    owners = _owners()
+    return [
+        NodeResult(
+            unique_id=f"schema_change.{change.table}.{change.column_name}.{change.kind}",
+            name=f"{change.kind} {change.column_name}",
+            kind="schema change",
+            relation=change.table,
+            status="warn" if change.state == "open" else "pass",
+            severity="warn",
+            started_at=None,
+            seconds=0.0,
+            table_rows=None,
+            failing_rows=None,
+            owner=owners.get((change.source_name, change.table_name)),
+            message=f"a file {change.change} ({change.handled})" if change.state == "open" else None,
+            sample=[],
+        )
+        for change in changes
+    ]
+
+
+def _owners() -> dict[tuple[str, str], str | None]:
+    try:
+        return {place: table.owner for place, table in declared_tables(_MODELS).items()}
+    except DeclarationError:
+        # The build has told of it.
+        return {}

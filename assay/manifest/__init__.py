@@ -1,1 +1,0 @@
-"""What dbt wrote down of the project when it last parsed it."""

@@ -1,0 +1,186 @@
+"""What dbt knows of the project in the current folder: its models, their SQL, and the warehouse's file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+from dbt.adapters.factory import FACTORY, reset_adapters
+from dbt.cli.main import dbtRunner
+from dbt.parser.schemas import ModelPatchParser
+
+from assay.core.fault import Fault, known_fault
+from assay.core.places import require_project
+from assay.project.dbt_run import Unwatched, run_dbt
+from assay.project.failures import judge, plain_message
+
+# What dbt has written of the last build stays as it is.
+_QUIET = [
+    "--no-write-json",
+    "--log-level",
+    "none",
+    "--log-level-file",
+    "debug",
+    "--no-print",
+    "--no-use-colors",
+]
+
+
+class Project:
+    """The project as dbt parses it; the warehouse is not opened for that.
+
+    Args:
+        unfinished: whether models under contract may lack the columns that their YAML is to have.
+
+    Raises:
+        Fault: the current folder is no dbt project, or dbt cannot parse it.
+    """
+
+    def __init__(self, *, unfinished: bool = False) -> None:
+        require_project()
+        if unfinished:
+            # What dbt remembers of such a parse is no use to it when it builds.
+            target = Path(os.environ.get("DBT_TARGET_PATH") or "target", "unfinished")
+            with _columns_may_lack():
+                self._manifest = _dbt("parse", "--target-path", str(target))
+        else:
+            self._manifest = _dbt("parse")
+        self.name: str = self._manifest.metadata.project_name
+        adapter: Any = next(iter(FACTORY.adapters.values()))
+        self.warehouse = Path(getattr(adapter.config.credentials, "path", ""))
+
+    @property
+    def models(self) -> list[Any]:
+        """All models, by name; those of packages too."""
+        nodes = [node for node in self._manifest.nodes.values() if node.resource_type == "model"]
+        return sorted(nodes, key=lambda node: str(node.name))
+
+    @property
+    def landing_tables(self) -> dict[tuple[str, str], Any]:
+        """The sources' tables that files land in, by source and name."""
+        nodes = [node for node in self._manifest.sources.values() if "landing" in node.config.meta]
+        return {(node.source_name, node.name): node for node in nodes}
+
+    def readers(self, unique_id: str) -> list[Any]:
+        """Return the models that read a node directly."""
+        return [node for node in self.models if unique_id in node.depends_on.nodes]
+
+    def checked_models(self, source: str) -> list[Any]:
+        """Return the models that check the rows of a landing table, behind its bronze."""
+        bronze = self.readers(source)
+        found = [node for each in bronze for node in self.readers(each.unique_id)]
+        return [node for node in found if node.name.endswith("__checked")]
+
+    def code_behind(self, source: str) -> str:
+        """Return the code, macros included, of the models that check the rows of a landing table."""
+        code = []
+        waiting = []
+        for node in self.checked_models(source):
+            code.append(node.raw_code)
+            waiting += node.depends_on.macros
+        seen = set()
+        while waiting:
+            macro = self._manifest.macros.get(waiting.pop())
+            if macro and macro.unique_id not in seen:
+                seen.add(macro.unique_id)
+                code.append(macro.macro_sql)
+                waiting += macro.depends_on.macros
+        return "\n".join(code)
+
+    @property
+    def doc_blocks(self) -> set[str]:
+        """Names of the doc blocks that a description may refer to."""
+        return {doc.name for doc in self._manifest.docs.values()}
+
+    def build_empty(self, model: str, folder: Path) -> Path:
+        """Build all that a model reads, without a row, in a warehouse of its own; return its file.
+
+        Contracts are not enforced: models may be among them whose YAML is not written yet.
+
+        Args:
+            model: which is not built itself.
+            folder: a new one.
+
+        Raises:
+            Fault: dbt cannot build it.
+        """
+        for node in self.models:
+            node.config.contract.enforced = node.contract.enforced = False
+        warehouse, landing = folder / self.warehouse.name, folder / "landing"
+        landing.mkdir()
+        outcome = run_dbt(
+            [
+                *(
+                    "build",
+                    "--select",
+                    f"+{model}",
+                    "--exclude",
+                    model,
+                    "--target-path",
+                    str(folder / "target"),
+                ),
+                *("--exclude-resource-type", "test", "unit_test"),
+            ],
+            warehouse=warehouse,
+            on_start=lambda run_id: None,
+            watcher=Unwatched(),
+            landing=landing,
+            manifest=self._manifest,
+        )
+        failed = [str(failure) + f": {failure.message}" for failure in judge(outcome.results).failures]
+        if outcome.exception or failed:
+            error = outcome.exception or "\n".join(failed)
+            raise known_fault(error) or Fault(
+                f"The columns of {model} cannot be told, since what it reads cannot be built: "
+                f"{plain_message(str(error))}"
+            )
+        return warehouse
+
+    def compiled(self, model: str) -> str:
+        """Return the SQL that builds a model from nothing.
+
+        Raises:
+            Fault: dbt cannot compile it.
+        """
+        return self._compiled("--full-refresh", "--select", model)
+
+    def compiled_inline(self, sql: str) -> str:
+        """Return SQL with its Jinja carried out, as if it were a model.
+
+        Raises:
+            Fault: dbt cannot compile it.
+        """
+        return self._compiled("--inline", sql)
+
+    def _compiled(self, *what: str) -> str:
+        result = _dbt("compile", "--no-populate-cache", *what, manifest=self._manifest)
+        return str(result.results[0].node.compiled_code)
+
+
+@contextmanager
+def _columns_may_lack() -> Iterator[None]:
+    """Let dbt parse models under contract without columns, which it refuses before their SQL can be asked."""
+    check = ModelPatchParser._validate_constraint_prerequisites
+    ModelPatchParser._validate_constraint_prerequisites = lambda *_: None  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        ModelPatchParser._validate_constraint_prerequisites = check  # type: ignore[method-assign]
+
+
+def _dbt(*arguments: str, manifest: Any = None) -> Any:
+    result = dbtRunner(manifest=manifest).invoke([*_QUIET, *arguments])
+    # What dbt keeps open would close the file to others of this process; its settings are still of use.
+    DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
+    if not result.success:
+        reset_adapters()  # type: ignore[no-untyped-call]
+        failed = [each.message for each in getattr(result.result, "results", []) if each.message]
+        error = result.exception or "\n".join(failed)
+        raise known_fault(error) or Fault(
+            f"dbt could not {arguments[0]} the project: {plain_message(str(error), with_place=True)}"
+        )
+    return result.result

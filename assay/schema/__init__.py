@@ -1,1 +1,0 @@
-"""How what lands has changed, shown to people, and accepted by them."""

@@ -1,0 +1,61 @@
+"""The arrows of the package run one way: a package imports only what stands on lower floors."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "assay"
+# From the ground up; each may import what stands before it.
+FLOORS = [
+    *("core", "pii", "console", "project"),
+    *("landing", "ledger", "contracts"),
+    *("features", "leakage", "training", "online", "parity", "drift", "retraining"),
+    *("alerts", "lineage", "server", "report"),
+    *("build", "cli"),
+]
+
+
+def imports_of(code: str) -> Iterator[str]:
+    """Yield the packages of Assay that a file imports, those for type checking too."""
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        yield from (name.split(".")[1] for name in names if name.startswith("assay."))
+
+
+def arrows_back(package: str, code: str) -> list[str]:
+    return [name for name in imports_of(code) if FLOORS.index(name) > FLOORS.index(package)]
+
+
+@pytest.mark.parametrize("package", FLOORS)
+def test_a_package_imports_what_stands_below_it_alone(package: str) -> None:
+    files = sorted((PACKAGE / package).rglob("*.py"))
+    assert files
+    found = {str(file.relative_to(PACKAGE)): arrows_back(package, file.read_text()) for file in files}
+    assert {file: names for file, names in found.items() if names} == {}
+
+
+def test_each_package_has_its_floor() -> None:
+    assert {file.parent.name for file in PACKAGE.glob("*/__init__.py")} == set(FLOORS)
+
+
+def test_an_arrow_back_is_seen_in_every_form_of_import() -> None:
+    for lower, higher in pairwise(FLOORS):
+        for form in (
+            f"from assay.{higher} import anything",
+            f"from assay import {higher}",
+            f"import assay.{higher}.deep.down",
+            f"def late():\n    from assay.{higher}.deep import anything",
+            f"if TYPE_CHECKING:\n    from assay.{higher}.deep import anything",
+        ):
+            assert arrows_back(lower, form) == [higher]
+        assert arrows_back(higher, f"from assay.{lower} import anything") == []
