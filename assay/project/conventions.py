@@ -1,0 +1,111 @@
+"""What each node of a dbt project is to Assay: told by its schema, its name and its `config.meta`, here alone.
+
+A node gets `config.meta.assay`: its `layer`, and of a node that declares what it reads, `reads`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+LAYERS = ("bronze", "silver", "gold")
+TRAINING_SET, DIMENSION, MONITORING, SERVING = "trn_", "dim_", "mon_", "srv_"
+CHECKED, REJECTED = "__checked", "__rejected"
+# Keys of `config.meta`.
+STAMP, READS, MONITORED = "assay", "reads", "monitored"
+
+
+def is_training_set(node: Any) -> bool:
+    """Tell whether a node holds the rows that a model trains on."""
+    return bool(node.resource_type == "model" and node.name.startswith(TRAINING_SET))
+
+
+def is_feature_view(node: Any) -> bool:
+    """Tell whether a node is a feature view."""
+    return bool(node.resource_type == "model" and node.config.meta.get("feature_view"))
+
+
+def is_online(node: Any) -> bool:
+    """Tell whether a node is a feature view that is served online."""
+    return is_feature_view(node) and bool(node.config.meta["feature_view"].get("online"))
+
+
+def is_label(node: Any) -> bool:
+    """Tell whether a node holds the outcomes that models are to predict."""
+    return bool(node.resource_type == "model" and node.config.meta.get("label"))
+
+
+def is_checked(node: Any) -> bool:
+    """Tell whether a node holds landed rows with the rules that they break."""
+    return bool(node.resource_type == "model" and node.name.endswith(CHECKED))
+
+
+def is_dimension(node: Any) -> bool:
+    """Tell whether a node holds the states of what other tables refer to by its key."""
+    return bool(node.resource_type == "model" and node.name.startswith(DIMENSION))
+
+
+def is_monitored(node: Any) -> bool:
+    """Tell whether the rows of a table are watched: of silver and gold, but what watches, serves or is rejected."""
+    return bool(
+        node.resource_type == "model"
+        and layer_of(node) in ("silver", "gold")
+        and not node.name.startswith((MONITORING, SERVING))
+        and not node.name.endswith(REJECTED)
+        and node.config.meta.get(MONITORED, True)
+        and node.columns
+    )
+
+
+def has_events(node: Any) -> bool:
+    """Tell whether a node holds the rows that silver has kept, each of a time."""
+    return (
+        is_monitored(node) and layer_of(node) == "silver" and not is_checked(node) and "event_at" in node.columns
+    )
+
+
+def is_published(node: Any) -> bool:
+    """Tell whether a node is of gold, which readers get."""
+    return bool(node.resource_type == "model" and layer_of(node) == "gold")
+
+
+# What a node may declare that it reads: each kind by its name.
+KINDS: dict[str, Callable[[Any], bool]] = {
+    "checked_rows": is_checked,
+    "dimensions": is_dimension,
+    "events": has_events,
+    "feature_views": is_feature_view,
+    "gold": is_published,
+    "labels": is_label,
+    "monitored": is_monitored,
+    "online_views": is_online,
+    "training_sets": is_training_set,
+}
+
+
+def layer_of(node: Any) -> str | None:
+    """Return the layer that a node is stamped with, None where it is of none."""
+    return (node.config.meta.get(STAMP) or {}).get("layer")
+
+
+def stamp_layer(node: Any, schemas: Mapping[str, str]) -> None:
+    """Write into a node of which layer it is.
+
+    Args:
+        node: a model, seed or snapshot.
+        schemas: of each layer: as models declare it, or as it is in the warehouse.
+    """
+    own = (node.config.schema, node.schema)
+    found = [layer for layer in LAYERS if own[0] == layer or schemas.get(layer, layer) in own]
+    if found:
+        _stamp(node)["layer"] = found[0]
+
+
+def stamp_reads(node: Any, reads: Mapping[str, list[str]]) -> None:
+    """Write into a node the names of what it reads, by kind."""
+    _stamp(node)[READS] = dict(reads)
+
+
+def _stamp(node: Any) -> dict[str, Any]:
+    stamp: dict[str, Any] = node.config.meta.setdefault(STAMP, {})
+    return stamp

@@ -1,0 +1,79 @@
+"""A plugin of dbt that draws the arrows nobody should keep by hand.
+
+dbt learns what a model reads from the `ref` in its SQL, which must be there before anything is known of the project.
+A model that reads "every feature view" would have to list them. Such a model declares `config.meta.reads: [feature_views]`
+instead, and gets its arrows here, as soon as dbt has parsed the project.
+"""
+
+from __future__ import annotations
+
+from functools import wraps
+from typing import Any
+
+from dbt.parser.manifest import ManifestLoader
+from dbt.plugins import dbtPlugin
+from dbt_common.exceptions import DbtRuntimeError
+
+from assay.project.conventions import KINDS, READS, stamp_layer, stamp_reads
+
+_LAYERED = ("model", "seed", "snapshot")
+_WRAPPED = "_draws_arrows"
+
+
+class Plugin(dbtPlugin):  # type: ignore[misc]
+    """dbt finds it in the module `dbt_assay`, whichever way it is called, before it parses."""
+
+    def initialize(self) -> None:
+        """Have each manifest that dbt loads completed. dbt's own hooks come too early, or after the graph is made."""
+        load = ManifestLoader.load
+        if getattr(load, _WRAPPED, False):
+            return
+
+        @wraps(load)
+        def load_and_complete(loader: ManifestLoader) -> Any:
+            manifest = load(loader)
+            complete(manifest, loader.root_project)
+            return manifest
+
+        setattr(load_and_complete, _WRAPPED, True)
+        ManifestLoader.load = load_and_complete  # type: ignore[method-assign]
+
+
+def complete(manifest: Any, project: Any) -> None:
+    """Stamp the layer of each node, and draw the arrows of those that declare what they read.
+
+    Args:
+        manifest: as dbt has parsed it; changed in place.
+        project: the configuration of the root project, whose variable `layers` gives the schemas of layers.
+
+    Raises:
+        DbtRuntimeError: a node declares that it reads something that there is no kind of.
+    """
+    nodes = list(manifest.nodes.values())
+    for node in nodes:
+        if node.resource_type in _LAYERED:
+            stamp_layer(node, _schemas(project))
+    for reader in [*nodes, *manifest.exposures.values()]:
+        kinds = reader.config.meta.get(READS) or reader.meta.get(READS) or []
+        if not kinds:
+            continue
+        found: dict[str, list[Any]] = {}
+        for kind in kinds:
+            if kind not in KINDS:
+                raise DbtRuntimeError(
+                    f"{reader.original_file_path}: {reader.name} reads {kind!r}, which is no kind of table: "
+                    f"there are {', '.join(sorted(KINDS))}"
+                )
+            found[kind] = sorted(
+                (node for node in nodes if node is not reader and KINDS[kind](node)), key=lambda node: node.name
+            )
+        ids = [node.unique_id for each in found.values() for node in each]
+        reader.depends_on.nodes = [*dict.fromkeys([*reader.depends_on.nodes, *ids])]
+        stamp_reads(reader, {kind: [node.name for node in each] for kind, each in found.items()})
+    manifest.build_parent_and_child_maps()
+
+
+def _schemas(project: Any) -> dict[str, str]:
+    variables = {**project.vars.to_dict(), **project.cli_vars}
+    own = variables.get(project.project_name) or {}
+    return dict(own.get("layers") or variables.get("layers") or {})
