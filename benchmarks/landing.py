@@ -7,9 +7,9 @@ import shutil
 import sys
 from pathlib import Path
 
-import assay.demo
-from assay.demo import generate
+import example
 from benchmarks.measure import run_module
+from example import generate
 
 WEB_EVENTS = "web/events"
 _EVENTS_A_CUSTOMER = 50
@@ -48,7 +48,7 @@ def _kept(data: Path, what: str) -> Path:
 def _generator() -> str:
     """Another generator makes other data."""
     digest = hashlib.sha256()
-    for path in sorted(Path(assay.demo.__path__[0]).glob("*.py")):
+    for path in sorted(Path(example.__path__[0]).glob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:8]
 

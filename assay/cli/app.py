@@ -62,7 +62,7 @@ def demo(
     with faults_as_messages():
         from assay.console.tables import console_for_people
         from assay.core.places import landing_folder, require_project
-        from assay.demo.command import land_demo
+        from example.command import land_demo
 
         if out is None:
             require_project()

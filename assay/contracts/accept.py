@@ -17,8 +17,8 @@ from assay.landing.declared import DeclarationError, LandingTable, declared_tabl
 from assay.landing.names import path_of, what_is_wrong
 from assay.landing.schema.expected import Expected
 from assay.landing.schema.recorded import SchemaChange, recorded_changes
+from assay.project.paths import model_paths
 
-_MODELS = Path("models")
 _REMEDIES = {
     "csv": "Declare it under another name, with the file's name as an alias (aliases, in contract and YAML).",
     "jsonl": "Have the source call it otherwise; until then silver may read it from the whole document.",
@@ -45,7 +45,7 @@ def tables_by_name() -> dict[str, LandingTable]:
         Fault: one is declared wrongly.
     """
     try:
-        return {f"{table.source}.{table.name}": table for table in declared_tables(_MODELS).values()}
+        return {f"{table.source}.{table.name}": table for table in declared_tables(*model_paths()).values()}
     except DeclarationError as error:
         raise Fault(str(error), MISUSED) from error
 

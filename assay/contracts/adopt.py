@@ -9,10 +9,9 @@ from typing import Any
 import duckdb
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
-from assay.contracts.contract import FOLDER, words
+from assay.contracts.contract import contract_file, words
 from assay.contracts.dbt_side import GOLD
 from assay.contracts.dbt_tests import rule_of
-from assay.contracts.document import SUFFIX
 from assay.contracts.gold_side import declared_tests
 from assay.contracts.types import logical
 from assay.core.fault import MISUSED, Fault
@@ -43,7 +42,7 @@ def adopt(project: Project, model: str, product: str, owner: str | None) -> Path
         raise Fault(f"There is no model {model} in schema {GOLD}.", MISUSED)
     if not re.fullmatch(r"\w[\w-]*", product):
         raise Fault(f"{product!r} cannot name a product: write letters, digits and underscores.", MISUSED)
-    file = YamlFile(FOLDER / f"{product}{SUFFIX}")
+    file = YamlFile(contract_file(product))
     if not file.content:
         if not owner:
             raise Fault(f"{file.path} is new: say who answers for it (--owner).", MISUSED)

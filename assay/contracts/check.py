@@ -13,6 +13,7 @@ from assay.contracts.document import SUFFIX, Finding
 from assay.contracts.silver_side import rules_nobody_checks
 from assay.core.fault import MISUSED, Fault
 from assay.core.places import find_places
+from assay.project.paths import contract_folders
 from assay.project.project import Project
 
 
@@ -66,7 +67,7 @@ def sync_project() -> Checked:
 
 
 def _read() -> tuple[list[Contract], list[Finding]]:
-    contracts, findings = read_contracts()
+    contracts, findings = read_contracts(*contract_folders(FOLDER))
     if not contracts and not findings:
         raise Fault(
             f"There is no contract in {FOLDER}/: they are files named <source or product>{SUFFIX}. "

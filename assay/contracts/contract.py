@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from assay.contracts.document import SUFFIX, Document, Finding, read
+from assay.project.paths import contract_folders
 from assay.project.personal import PII
 
 FOLDER = Path("contracts")
@@ -218,19 +219,25 @@ class Contract:
         return self.document.where(place)
 
 
-def read_contracts(folder: Path = FOLDER) -> tuple[list[Contract], list[Finding]]:
-    """Read all contracts of a project.
+def read_contracts(*folders: Path) -> tuple[list[Contract], list[Finding]]:
+    """Read all contracts in some folders.
 
     Returns:
         Those that keep to the standard, by file name; and what is wrong with the others.
     """
     contracts, findings = [], []
-    for path in sorted(folder.glob(f"*{SUFFIX}")):
+    for path in (path for folder in folders for path in sorted(folder.glob(f"*{SUFFIX}"))):
         document, wrong = read(path)
         findings += wrong
         if document and not wrong:
             contracts.append(Contract(document))
     return contracts, findings
+
+
+def contract_file(name: str) -> Path:
+    """Return the file of the contract of a source or product; where it has none yet, the one to write."""
+    files = [folder / f"{name}{SUFFIX}" for folder in contract_folders(FOLDER)]
+    return next((file for file in files if file.is_file()), files[0])
 
 
 def custom(raw: dict[str, Any], key: str) -> Any:

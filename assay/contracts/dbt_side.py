@@ -12,18 +12,21 @@ from typing import Any, cast
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from assay.contracts import gold_side, source_side
-from assay.contracts.contract import Contract, Table
+from assay.contracts.contract import FOLDER, Contract, Table
 from assay.contracts.document import Finding
 from assay.contracts.landing_rules import LandingRule, landing_rules
 from assay.contracts.rules import Unenforceable
+from assay.project.paths import contract_folders
 from assay.project.project import Project
 from assay.project.yaml_file import YamlFile, one_line
 
 GOLD = "gold"
 LANDING = "landing"
-_GROUPS = Path("models/gold/_gold__groups.yml")
-_SOURCES = Path("models/bronze/_bronze__sources.yml")
-_RULES = Path("seeds/slv_rules.csv")
+# Within the folder of models that contracts go with.
+_GROUPS = Path("gold/_gold__groups.yml")
+_SOURCES = Path("bronze/_bronze__sources.yml")
+_OF_GROUPS = "Products and their owners, as their contracts have them."
+_RULES = Path("seeds/platform/slv_rules.csv")
 _PROJECT = Path("dbt_project.yml")
 _SYNC = "To write it: assay contracts sync"
 
@@ -41,6 +44,7 @@ class DbtSide:
         self._project = project
         self._models = {node.alias: node for node in project.models if node.schema == GOLD}
         self._sources = project.landing_tables
+        self._models_of = contract_folders(FOLDER)
         self._files: dict[Path, YamlFile] = {}
         self._rules_text: str | None = None
         self.findings = list(self._bring_about())
@@ -129,7 +133,7 @@ class DbtSide:
         return file, _named(file.content, "models", node.name)
 
     def _source_entry(self, contract: Contract, table: Table, node: Any) -> tuple[YamlFile, CommentedMap]:
-        file = self._file(Path(node.original_file_path) if node else _SOURCES)
+        file = self._file(Path(node.original_file_path) if node else self._folder(contract) / _SOURCES)
         source = _named(file.content, "sources", contract.id)
         source.setdefault("schema", LANDING)
         entry = _named(source, "tables", table.name)
@@ -138,17 +142,23 @@ class DbtSide:
 
     def _groups(self) -> Iterator[Finding]:
         """Each product is a dbt group with an owner; the file holds nothing else."""
-        products = [contract for contract in self._contracts if contract.tables and not contract.is_of_source]
-        if not products:
-            return
-        file = self._file(_GROUPS)
-        wanted = [
-            {"name": contract.id, "owner": {"name": contract.owner or contract.id}} for contract in products
-        ]
-        if gold_side.plain(file.content.get("groups") or []) != wanted:
-            yield Finding(str(_GROUPS), "differs from the contracts' products and owners.", _SYNC)
-            file.content = CommentedMap({"groups": CommentedSeq(one_line(each) for each in wanted)})
-            file.content.yaml_set_start_comment("Products and their owners, as their contracts have them.")
+        groups: dict[Path, list[dict[str, Any]]] = {}
+        for contract in self._contracts:
+            if contract.tables and not contract.is_of_source:
+                group = {"name": contract.id, "owner": {"name": contract.owner or contract.id}}
+                groups.setdefault(self._folder(contract), []).append(group)
+        for folder, wanted in groups.items():
+            file = self._file(folder / _GROUPS)
+            if gold_side.plain(file.content.get("groups") or []) != wanted:
+                yield Finding(str(file.path), "differs from the contracts' products and owners.", _SYNC)
+                file.content = CommentedMap({"groups": CommentedSeq(one_line(each) for each in wanted)})
+                file.content.yaml_set_start_comment(
+                    "Products and their owners, as their contracts have them."
+                )
+
+    def _folder(self, contract: Contract) -> Path:
+        """The folder of the models that a contract goes with."""
+        return self._models_of[Path(contract.document.name).parent]
 
     def _rules(self) -> Iterator[Finding]:
         """The seed of rules lists, once each, what the contracts of sources reject rows for."""

@@ -7,9 +7,8 @@ from typing import Any
 
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
-from assay.contracts.contract import FOLDER
+from assay.contracts.contract import contract_file
 from assay.contracts.declaration import Additions
-from assay.contracts.document import SUFFIX
 from assay.contracts.landing_rules import CHECKED_BY, LANDING
 from assay.contracts.source_side import ALIASES, OPTIONAL
 from assay.landing.declared import LandingTable
@@ -27,7 +26,7 @@ def learn(table: LandingTable, additions: Additions) -> Path | None:
     Returns:
         The contract's file; None where the table is under no contract.
     """
-    path = FOLDER / f"{table.source}{SUFFIX}"
+    path = contract_file(table.source)
     if not path.is_file():
         return None
     file = YamlFile(path)

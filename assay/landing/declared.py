@@ -64,8 +64,8 @@ class LandingTable:
         return f"{self.source}__{self.name}"
 
 
-def declared_tables(models: Path) -> dict[tuple[str, str], LandingTable]:
-    """Read every landing table declared in the YAML files under `models`.
+def declared_tables(*folders: Path) -> dict[tuple[str, str], LandingTable]:
+    """Read every landing table declared in the YAML files under some folders.
 
     Returns:
         (source, table) -> LandingTable.
@@ -75,7 +75,8 @@ def declared_tables(models: Path) -> dict[tuple[str, str], LandingTable]:
             without columns.
     """
     tables = {}
-    for path in sorted([*models.rglob("*.yml"), *models.rglob("*.yaml")]):
+    paths = [path for folder in folders for ending in ("yml", "yaml") for path in folder.rglob(f"*.{ending}")]
+    for path in sorted(paths):
         for source in _mappings(_sources(path)):
             for table in _mappings(source.get("tables")):
                 landing = _inner(table, "config", "meta", "landing")

@@ -95,7 +95,7 @@ def load_new_files(
     connection: duckdb.DuckDBPyConnection,
     *,
     landing: Path,
-    models: Path,
+    models: Iterable[Path],
     run_id: str,
     loaded_at: datetime,
     progress: Callable[[str], None] = lambda message: None,
@@ -109,7 +109,7 @@ def load_new_files(
     Args:
         connection: to the warehouse, with no transaction under way.
         landing: the landing zone's folder.
-        models: where the YAML files that declare landing tables lie.
+        models: the folders where the YAML files that declare landing tables lie.
         run_id: written beside each file and row loaded.
         loaded_at: the time of the run (UTC).
         progress: told in a few words what has been loaded, after every transaction.
@@ -121,7 +121,7 @@ def load_new_files(
     line_limit()
     follow_links = _follow_links()
     connection.execute(_SCHEMA + expected.SCHEMA + sightings.SCHEMA)
-    tables = declared_tables(models)
+    tables = declared_tables(*models)
     for table in tables.values():
         _create_table(connection, table)
     take_accepted(connection, tables, loaded_at)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
 from assay.landing.declared import DeclarationError, declared_tables
 from assay.landing.schema.recorded import SchemaChange
 from assay.ledger.results import NodeResult
-
-_MODELS = Path("models")
+from assay.project.paths import model_paths
 
 
 def schema_results(changes: Iterable[SchemaChange]) -> list[NodeResult]:
@@ -37,7 +35,7 @@ def schema_results(changes: Iterable[SchemaChange]) -> list[NodeResult]:
 
 def _owners() -> dict[tuple[str, str], str | None]:
     try:
-        return {place: table.owner for place, table in declared_tables(_MODELS).items()}
+        return {place: table.owner for place, table in declared_tables(*model_paths()).items()}
     except DeclarationError:
         # The build has told of it.
         return {}

@@ -1,4 +1,4 @@
-"""What each node of a dbt project is to Assay: told by its schema, its name and its `config.meta`, here alone.
+"""What each node of a dbt project is to Assay, as its schema, name and `config.meta` tell: here alone.
 
 A node gets `config.meta.assay`: its `layer`, and of a node that declares what it reads, `reads`.
 """
@@ -46,7 +46,7 @@ def is_dimension(node: Any) -> bool:
 
 
 def is_monitored(node: Any) -> bool:
-    """Tell whether the rows of a table are watched: of silver and gold, but what watches, serves or is rejected."""
+    """Tell whether a table's rows are watched: of silver and gold, but not those that watch or serve."""
     return bool(
         node.resource_type == "model"
         and layer_of(node) in ("silver", "gold")
@@ -60,7 +60,10 @@ def is_monitored(node: Any) -> bool:
 def has_events(node: Any) -> bool:
     """Tell whether a node holds the rows that silver has kept, each of a time."""
     return (
-        is_monitored(node) and layer_of(node) == "silver" and not is_checked(node) and "event_at" in node.columns
+        is_monitored(node)
+        and layer_of(node) == "silver"
+        and not is_checked(node)
+        and "event_at" in node.columns
     )
 
 
@@ -86,6 +89,12 @@ KINDS: dict[str, Callable[[Any], bool]] = {
 def layer_of(node: Any) -> str | None:
     """Return the layer that a node is stamped with, None where it is of none."""
     return (node.config.meta.get(STAMP) or {}).get("layer")
+
+
+def tables_of(node: Any) -> list[str]:
+    """Return the tables that a model makes: its own, and of the catalog those of the online views."""
+    stamp = node.config.meta.get(STAMP) or {}
+    return [str(node.alias), *(SERVING + view for view in (stamp.get(READS) or {}).get("online_views", []))]
 
 
 def stamp_layer(node: Any, schemas: Mapping[str, str]) -> None:

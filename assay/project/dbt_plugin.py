@@ -1,8 +1,8 @@
 """A plugin of dbt that draws the arrows nobody should keep by hand.
 
-dbt learns what a model reads from the `ref` in its SQL, which must be there before anything is known of the project.
-A model that reads "every feature view" would have to list them. Such a model declares `config.meta.reads: [feature_views]`
-instead, and gets its arrows here, as soon as dbt has parsed the project.
+dbt learns what a model reads from the `ref` in its SQL, which must be there before anything is known of the
+project. A model that reads "every feature view" would have to list them. Such a model declares
+`config.meta.reads: [feature_views]` instead, and gets its arrows here, as soon as dbt has parsed the project.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from functools import wraps
 from typing import Any
 
 from dbt.parser.manifest import ManifestLoader
-from dbt.plugins import dbtPlugin
+from dbt.plugins.manager import dbtPlugin
 from dbt_common.exceptions import DbtRuntimeError
 
 from assay.project.conventions import KINDS, READS, stamp_layer, stamp_reads
@@ -20,11 +20,11 @@ _LAYERED = ("model", "seed", "snapshot")
 _WRAPPED = "_draws_arrows"
 
 
-class Plugin(dbtPlugin):  # type: ignore[misc]
+class Plugin(dbtPlugin):
     """dbt finds it in the module `dbt_assay`, whichever way it is called, before it parses."""
 
     def initialize(self) -> None:
-        """Have each manifest that dbt loads completed. dbt's own hooks come too early, or after the graph is made."""
+        """Have each manifest that dbt loads completed: dbt's own hooks come before it, or after its graph."""
         load = ManifestLoader.load
         if getattr(load, _WRAPPED, False):
             return
@@ -36,7 +36,7 @@ class Plugin(dbtPlugin):  # type: ignore[misc]
             return manifest
 
         setattr(load_and_complete, _WRAPPED, True)
-        ManifestLoader.load = load_and_complete  # type: ignore[method-assign]
+        ManifestLoader.load = load_and_complete  # type: ignore[assignment,method-assign]
 
 
 def complete(manifest: Any, project: Any) -> None:
@@ -65,7 +65,8 @@ def complete(manifest: Any, project: Any) -> None:
                     f"there are {', '.join(sorted(KINDS))}"
                 )
             found[kind] = sorted(
-                (node for node in nodes if node is not reader and KINDS[kind](node)), key=lambda node: node.name
+                (node for node in nodes if node is not reader and KINDS[kind](node)),
+                key=lambda node: node.name,
             )
         ids = [node.unique_id for each in found.values() for node in each]
         reader.depends_on.nodes = [*dict.fromkeys([*reader.depends_on.nodes, *ids])]

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from assay.project.conventions import is_published, tables_of
 from assay.project.failures import FAILED, TESTS, ancestors, guarded, guarded_ids, relation
 
 GOLD = "gold"
@@ -49,7 +50,7 @@ def judge_products(results: Iterable[Any]) -> Products:
     product_of = {
         unique_id: str(node.config.group or node.alias)
         for unique_id, node in nodes.items()
-        if node.resource_type == "model" and node.schema == GOLD
+        if is_published(node)
     }
     above = {unique_id: ancestors(unique_id, nodes) for unique_id in product_of}
     stopped: dict[str, str] = {}
@@ -79,7 +80,11 @@ def judge_products(results: Iterable[Any]) -> Products:
             break
         stopped |= resting
     return Products(
-        {nodes[unique_id].alias: product for unique_id, product in product_of.items()},
+        {
+            table: product
+            for unique_id, product in product_of.items()
+            for table in tables_of(nodes[unique_id])
+        },
         stopped,
         frozenset(broken_products),
     )

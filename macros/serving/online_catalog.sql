@@ -1,27 +1,19 @@
 {% macro online_catalog(views) -%}
-    {%- for view in views -%}
-        {%- do ref('srv_' ~ view) -%}
-    {%- endfor -%}
-    {%- if execute -%}
-        {%- do assay._all_listed(views) -%}
-        {%- for view in views -%}
-            {{ 'union all' if not loop.first }}
-            select
-                '{{ view }}' as feature_view,
-                {{ assay._text(tojson(assay._definition(view), sort_keys=true)) }} as definition,
-                (select {{ assay.as_utc('max(updated_at)') }} from {{ ref('srv_' ~ view) }}) as known_until,
-                '{{ invocation_id }}' as run_id
-        {% endfor -%}
-    {%- endif -%}
-{%- endmacro %}
-
-
-{% macro _all_listed(views) -%}
-    {%- for node in graph.nodes.values() if node.resource_type == 'model' and node.config.meta.feature_view -%}
-        {%- if node.config.meta.feature_view.online and node.name not in views and node.package_name == model.package_name -%}
-            {%- do assay._refuse(node.name ~ ' is online, and not listed in the online_catalog') -%}
-        {%- endif -%}
-    {%- endfor -%}
+    {%- for view in views %}
+    {{ 'union all' if not loop.first }}
+    select
+        '{{ view }}' as feature_view,
+        {{ assay._text(tojson(assay._definition(view), sort_keys=true)) }} as definition,
+        (select {{ assay.as_utc('max(updated_at)') }} from {{ assay.online_relation(view) }}) as known_until,
+        '{{ invocation_id }}' as run_id
+    {%- else %}
+    select
+        null::varchar as feature_view,
+        null::varchar as definition,
+        null::timestamp as known_until,
+        null::varchar as run_id
+    where false
+    {%- endfor %}
 {%- endmacro %}
 
 

@@ -14,9 +14,9 @@ from small_project import SmallProject, make_small_project
 from training_project import make_training_project
 from warehouse import Warehouse
 
-from assay.demo import generate
 from assay.online.stores.open import open_store
 from assay.online.sync import sync
+from example import generate
 
 
 @pytest.fixture(scope="session")

@@ -44,7 +44,7 @@ class Zone:
         load_new_files(
             self.connection,
             landing=self.landing,
-            models=self.models,
+            models=[self.models],
             run_id=f"run {self.runs}",
             loaded_at=datetime(2025, 6, self.runs),
         )

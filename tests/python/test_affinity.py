@@ -13,8 +13,8 @@ import pyarrow as pa
 import pytest
 from warehouse import Warehouse
 
-from assay.demo import generate
-from assay.features.affinity import SCORES, SIGNS, affinity_scores, monthly_cut_offs
+from example import generate
+from example.affinity import SCORES, SIGNS, affinity_scores, monthly_cut_offs
 
 Sign = tuple[str, str, int, datetime]
 Best = dict[tuple[datetime, str], list[tuple[str, float]]]
@@ -262,7 +262,7 @@ def test_other_nonsense_is_refused(
 
 
 def test_who_lacks_scipy_is_told_what_to_install() -> None:
-    code = "import sys; sys.modules['scipy'] = None; import assay.features.affinity"
+    code = "import sys; sys.modules['scipy'] = None; import example.affinity"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert run.returncode == 1
     assert "scipy is not installed: run `pip install scipy`" in run.stderr

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from assay.demo import generate
+from example import generate
 
 PROJECT = Path(__file__).parents[2]
 SMALL: dict[str, Any] = {"customers": 200, "days": 60, "events": 5000}
@@ -106,7 +106,7 @@ def is_instant(text: str, form: str) -> bool:
 
 
 def test_same_seed_gives_the_same_bytes_in_another_process(demo: Demo, tmp_path: Path) -> None:
-    again = f"from pathlib import Path; from assay.demo import generate; generate(Path('again'), **{SMALL})"
+    again = f"from pathlib import Path; from example import generate; generate(Path('again'), **{SMALL})"
     code = f"import sys; sys.path.insert(0, {str(PROJECT)!r}); {again}"
     environment = {**os.environ, "PYTHONHASHSEED": "1"}
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, check=True)

@@ -10,7 +10,7 @@ import pytest
 from warehouse import PROJECT, Warehouse
 
 from assay.build.publish import publish
-from assay.demo import generate
+from example import generate
 
 GUESSES = {
     "trn_fraud": ["prior", "amount", "model"],

@@ -18,7 +18,7 @@ import pytest
 from brute_force import Event, aggregate, alive, history
 from warehouse import Warehouse
 
-from assay.demo import generate
+from example import generate
 
 Row = dict[str, Any]
 Key = tuple[str, ...]

@@ -801,7 +801,7 @@ def test_a_folder_that_is_declared_later_loads(zone: Zone) -> None:
     load_new_files(
         zone.connection,
         landing=zone.landing,
-        models=zone.models,
+        models=[zone.models],
         run_id="early",
         loaded_at=datetime(2025, 1, 1),
     )
@@ -902,7 +902,11 @@ def test_an_error_that_changes_is_told_anew(zone: Zone, locked: set[str]) -> Non
     zone.load()
     zone.declare(DECLARED.replace("name: sales", "name: sold"))
     load_new_files(
-        zone.connection, landing=zone.landing, models=zone.models, run_id="b", loaded_at=datetime(2025, 7, 1)
+        zone.connection,
+        landing=zone.landing,
+        models=[zone.models],
+        run_id="b",
+        loaded_at=datetime(2025, 7, 1),
     )
     file = zone.file()
     assert (file["status"], file["run_id"], file["file_version"]) == ("unknown_table", "b", 1)
@@ -1018,7 +1022,7 @@ def test_progress_is_told_after_every_transaction(zone: Zone) -> None:
     load_new_files(
         zone.connection,
         landing=zone.landing,
-        models=zone.models,
+        models=[zone.models],
         run_id="r",
         loaded_at=datetime(2025, 1, 1),
         progress=told.append,

@@ -436,7 +436,7 @@ import duckdb
 from assay.landing import load_new_files
 def most(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 def run(landing):
-    load_new_files(connection, landing=landing, models=models, run_id="r", loaded_at=datetime.now())
+    load_new_files(connection, landing=landing, models=[models], run_id="r", loaded_at=datetime.now())
 models = Path({str(zone.models)!r})
 connection = duckdb.connect({str(zone.warehouse)!r})
 run(models)

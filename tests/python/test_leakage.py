@@ -31,7 +31,6 @@ from leak_project import (
 from rich.console import Console
 
 from assay.core.fault import Fault
-from assay.demo import generate
 from assay.leakage import Check, check, find_leaks
 from assay.leakage.brute_force import check_by_brute_force
 from assay.leakage.declared import Features, TrainingSet, View, read_training_set
@@ -45,6 +44,7 @@ from assay.leakage.splits import check_splits
 from assay.project.calls import Ref, Unread, calls_of
 from assay.project.personal import Personal
 from assay.training.verify import Verification
+from example import generate
 
 TRAINING_SETS = ("trn_fraud", "trn_churn", "trn_recommendation")
 CHECKS = [

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from warehouse import Warehouse
 
-from assay.demo import generate
-from assay.demo.drift import LONGER_VISITS, PLANTED, Planted
+from example import generate
+from example.drift import LONGER_VISITS, PLANTED, Planted
 
 #: Of verdicts on a demo in which nothing is planted, how many may be `drift`.
 FALSE_ALARMS = 0.005

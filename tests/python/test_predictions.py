@@ -14,13 +14,13 @@ from online_stores import parsed, publish_all, query
 from warehouse import Warehouse
 
 from assay.core.fault import Fault
-from assay.demo import generate
 from assay.online.stores.open import open_store
 from assay.online.sync import sync
 from assay.parity.logged import check_logged
 from assay.project.project import Project
 from assay.server.app import make_app
 from assay.server.settings import Settings
+from example import generate
 
 VELOCITY = "ftr_card__velocity"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from small_project import PROJECT, SmallProject
 from training_project import create, folder, succeed
 
-from assay.demo import generate
+from example import generate
 
 
 def test_every_training_set_of_the_project_is_rebuilt_to_the_bit_and_leaks_nothing(tmp_path: Path) -> None:

@@ -1,5 +1,0 @@
-"""Demo data: a year in the life of an invented online retailer, as its systems would land it."""
-
-from assay.demo.generator import generate
-
-__all__ = ["generate"]

@@ -1,9 +1,0 @@
-{{ arrival_freshness({
-    'catalog.price_list': ref('slv_price_list__checked'),
-    'catalog.products': ref('slv_products__checked'),
-    'crm.customers': ref('slv_customers__checked'),
-    'erp.order_lines': ref('slv_order_lines__checked'),
-    'payments.card_transactions': ref('slv_card_transactions__checked'),
-    'serving.predictions': ref('slv_predictions__checked'),
-    'web.events': ref('slv_web_events__checked'),
-}) }}

@@ -1,1 +1,0 @@
-{{ online_rows('ftr_customer__sessions') }}

@@ -1,0 +1,28 @@
+"""Land new files, and list every file ever seen."""
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+from dbt_common.invocation import get_invocation_id
+
+from assay.landing import load_new_files, progress
+from assay.project.paths import model_paths
+
+
+def model(dbt, session):
+    """Return one row for each file ever seen, after loading those that are new."""
+    dbt.config(materialized="table")
+    # A connection of its own: each batch of files is a transaction, whatever dbt has under way.
+    with session.cursor() as connection:
+        load_new_files(
+            connection,
+            landing=Path(os.environ.get("ASSAY_LANDING") or "data/landing"),
+            models=model_paths(),
+            run_id=get_invocation_id(),
+            loaded_at=datetime.now(UTC).replace(tzinfo=None),
+            progress=progress.report,
+        )
+        files = connection.sql("from landing.files order by source_file, file_version").to_arrow_table()
+    # dbt wants the return at the end of the function.
+    return files  # noqa: RET504

@@ -1,0 +1,1 @@
+{{ daily_volume(relations_read('events')) }}

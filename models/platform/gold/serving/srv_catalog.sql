@@ -1,0 +1,3 @@
+{{ config(pre_hook="{{ assay.put_views_online() }}") }}
+
+{{ online_catalog(names_read('online_views')) }}
