@@ -61,9 +61,15 @@ def demo(
     """Make up a retailer's data, flaws included, and land it."""
     with faults_as_messages():
         from assay.console.tables import console_for_people
+        from assay.core.fault import MISUSED, Fault
         from assay.core.places import landing_folder, require_project
-        from example.command import land_demo
 
+        try:
+            from example.command import land_demo
+        except ModuleNotFoundError as error:
+            raise Fault(
+                "The example comes with a checkout of Assay, not with its package.", MISUSED
+            ) from error
         if out is None:
             require_project()
             out = landing_folder()

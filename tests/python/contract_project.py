@@ -26,11 +26,11 @@ _PRODUCTS = """
 def make_contract_project(project: SmallProject) -> SmallProject:
     """Put a small project that is built under contract, and build and publish it again."""
     root = project.root
-    _leave_one_source(root / "models" / "bronze")
+    _leave_one_source(root / "models" / "example" / "bronze")
     (root / "contracts").mkdir()
-    shutil.copy(PROJECT / "contracts" / "erp.odcs.yaml", root / "contracts")
+    shutil.copy(PROJECT / "contracts" / "example" / "erp.odcs.yaml", root / "contracts")
     change_contract(project, "erp", lambda contract: contract.pop("slaProperties"))
-    gold = root / "models" / "gold"
+    gold = root / "models" / "own" / "gold"
     (gold / "fct_products.sql").write_text(_FCT_PRODUCTS)
     with (gold / "_gold__models.yml").open("a") as models:
         models.write(_PRODUCTS)

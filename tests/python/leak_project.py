@@ -299,11 +299,11 @@ class LeakProject:
 
     def plant(self, leak: Leak, **texts: str) -> None:
         """Add copies of the models that a leak changes; `{name}` in them stands for a text."""
-        folder = self.root / "models" / "gold" / "planted"
-        folder.mkdir(exist_ok=True)
+        folder = self.root / "models" / "own" / "gold" / "planted"
+        folder.mkdir(parents=True, exist_ok=True)
         entries = []
         for model, changes in leak.changes.items():
-            [path] = (PROJECT / "models" / "gold").glob(f"*/{model}.sql")
+            [path] = (PROJECT / "models" / "example" / "gold").glob(f"*/{model}.sql")
             text = path.read_text()
             for before, after in changes:
                 text = changed(text, before, after)

@@ -30,7 +30,7 @@ _VOID = {"meta", "link", "br", "img", "input"}
 def make_broken_project(root: Path) -> SmallProject:
     """Built once well, and once with lines that fail a test whose owner has a hostile name."""
     project = make_small_project(root)
-    gold = root / "models" / "gold"
+    gold = root / "models" / "own" / "gold"
     models = gold / "_gold__models.yml"
     owned = f"    config:\n      meta: {{owner: '{HOSTILE}'}}\n"
     models.write_text(models.read_text().replace("    config:\n", owned, 1))

@@ -130,7 +130,10 @@ class SmallProject:
 
 def make_small_project(root: Path) -> SmallProject:
     """Write the project to `root`, with two days of order lines landed and nothing built."""
-    for folder in ("macros", "seeds", "models/bronze", "models/silver/erp", "tests/dbt/generic"):
+    for folder in (
+        *("macros", "seeds/platform", "tests/dbt/platform"),
+        *("models/platform/bronze", "models/example/bronze", "models/example/silver/erp"),
+    ):
         unit_tests = shutil.ignore_patterns("*__unit_tests.yml")
         shutil.copytree(PROJECT / folder, root / folder, ignore=unit_tests)
     for docs in (PROJECT / "models").rglob("*__docs.md"):
@@ -141,12 +144,12 @@ def make_small_project(root: Path) -> SmallProject:
         shutil.copy(PROJECT / name, root / name)
     stand_in = Path("dbt_expectations")
     shutil.copytree(PROJECT / "assay" / "stand_ins" / stand_in, root / "dbt_packages" / stand_in)
-    gold = root / "models" / "gold"
-    gold.mkdir(exist_ok=True)
+    gold = root / "models" / "own" / "gold"
+    gold.mkdir(parents=True, exist_ok=True)
     (gold / "fct_lines.sql").write_text(_FCT_LINES)
     (gold / "fct_days.sql").write_text(_FCT_DAYS)
     (gold / "_gold__models.yml").write_text(_MODELS)
-    _without_promises(root / "models" / "silver" / "erp" / "_erp__models.yml")
+    _without_promises(root / "models" / "example" / "silver" / "erp" / "_erp__models.yml")
     project = SmallProject(root)
     project.land(2, 1, 2, 3)
     project.land(3, 4, "many")

@@ -73,7 +73,7 @@ def configure(project: SmallProject, text: str) -> None:
 
 
 def limit(project: SmallProject, most: int) -> None:
-    models = project.root / "models" / "gold" / "_gold__models.yml"
+    models = project.root / "models" / "own" / "gold" / "_gold__models.yml"
     models.write_text(models.read_text().replace(f"max_value: {MOST_PIECES}", f"max_value: {most}"))
 
 
@@ -101,7 +101,7 @@ def test_only_what_changes_is_told(project: SmallProject) -> None:
 
 def test_a_build_that_dbt_cannot_begin_is_told(project: SmallProject) -> None:
     configure(project, "channels: [{type: file, path: data/alerts.jsonl}]\n")
-    broken = project.root / "models" / "gold" / "_broken__models.yml"
+    broken = project.root / "models" / "own" / "gold" / "_broken__models.yml"
     broken.write_text("models: [")
     assert project.assay("build").exit_code == 1
     broken.unlink()

@@ -217,7 +217,7 @@ def test_missing_packages_come_with_the_command_that_installs_them(project: Smal
 
 
 def test_a_project_that_does_not_parse_is_told_without_a_traceback(project: SmallProject) -> None:
-    (project.root / "models" / "gold" / "broken.sql").write_text("select * from {{ ref('nowhere') }}")
+    (project.root / "models" / "own" / "gold" / "broken.sql").write_text("select * from {{ ref('nowhere') }}")
     build = project.assay("build")
     assert build.exit_code == 1
     assert "nowhere" in build.stderr
@@ -277,7 +277,7 @@ def test_a_full_disk_during_publishing_leaves_what_was_published(project: SmallP
     project.land(4, *range(1, 900))
     assert project.assay("build", "--select", "+fct_days").exit_code == 0
     published = project.published.read_bytes()
-    (project.root / "models" / "gold" / "fct_many.sql").write_text(
+    (project.root / "models" / "own" / "gold" / "fct_many.sql").write_text(
         "{{ config(materialized='view', contract={'enforced': false}) }}\n"
         "select range, md5(range::varchar) as hash from range(1000000)"
     )
@@ -296,7 +296,7 @@ def test_no_room_for_temporary_files_is_told(project: SmallProject) -> None:
     profiles = project.root / "profiles.yml"
     limits = "settings:\n        memory_limit: 60MB\n        max_temp_directory_size: 1MB"
     profiles.write_text(profiles.read_text().replace("settings:", limits))
-    (project.root / "models" / "gold" / "fct_many.sql").write_text(
+    (project.root / "models" / "own" / "gold" / "fct_many.sql").write_text(
         "{{ config(contract={'enforced': false}) }}\n"
         "select range, md5(range::varchar) as hash from range(3000000) order by hash"
     )
@@ -338,7 +338,7 @@ def test_a_selection_of_nothing_is_refused(project: SmallProject, select: str, m
 
 
 def test_a_landing_table_that_names_no_table_of_its_own_is_refused(project: SmallProject) -> None:
-    sources = project.root / "models" / "bronze" / "_bronze__sources.yml"
+    sources = project.root / "models" / "example" / "bronze" / "_bronze__sources.yml"
     sources.write_text(sources.read_text().replace("        identifier: web__events\n", ""))
     build = project.assay("build")
     assert build.exit_code == 1

@@ -711,7 +711,7 @@ def test_a_table_that_is_emptied_ends_what_was_in_it(
 
 
 def test_a_contract_declares_what_values_of_change_events_are(tmp_path: Path) -> None:
-    text = (PROJECT / "contracts" / "catalog.odcs.yaml").read_text()
+    text = (PROJECT / "contracts" / "example" / "catalog.odcs.yaml").read_text()
     physical = {
         "When it entered the catalogue.": "io.debezium.time.MicroTimestamp",
         "What one piece costs, in pounds, as text.": "org.apache.kafka.connect.data.Decimal(4)",

@@ -41,7 +41,8 @@ def project(built_contracts: SmallProject, tmp_path: Path) -> SmallProject:
 
 
 def model_entry(project: SmallProject, model: str) -> dict[str, Any]:
-    models = yaml.safe_load((project.root / "models" / "gold" / "_gold__models.yml").read_text())["models"]
+    path = project.root / "models" / "own" / "gold" / "_gold__models.yml"
+    models = yaml.safe_load(path.read_text())["models"]
     found: dict[str, Any] = next(each for each in models if each["name"] == model)
     return found
 
@@ -53,18 +54,22 @@ def files(project: SmallProject) -> dict[Path, str]:
 
 
 def test_every_source_and_every_table_of_gold_is_under_contract() -> None:
-    contracts, findings = read_contracts(CONTRACTS)
+    contracts, findings = read_contracts(CONTRACTS / "platform", CONTRACTS / "example")
     assert not findings
     assert not list(inconsistencies(contracts))
     relations = {table.relation for contract in contracts for table in contract.tables}
-    models = {f"gold.{path.stem}" for path in (PROJECT / "models" / "gold").rglob("*.[sp][qy]*")}
+    models = {f"gold.{path.stem}" for path in (PROJECT / "models").glob("*/gold/**/*.[sp][qy]*")}
     assert {each for each in relations if each.startswith("gold.")} == models
-    sources = yaml.safe_load((PROJECT / "models" / "bronze" / "_bronze__sources.yml").read_text())["sources"]
-    landing = {f"landing.{table['identifier']}" for source in sources for table in source["tables"]}
+    landing = {
+        f"landing.{table['identifier']}"
+        for path in (PROJECT / "models").glob("*/bronze/_bronze__sources.yml")
+        for source in yaml.safe_load(path.read_text())["sources"]
+        for table in source["tables"]
+    }
     assert {each for each in relations if each.startswith("landing.")} == landing
 
 
-@pytest.mark.parametrize("path", sorted(CONTRACTS.glob("*.odcs.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(CONTRACTS.rglob("*.odcs.yaml")), ids=lambda path: path.stem)
 def test_other_tools_read_our_contracts(path: Path) -> None:
     run = DataContract(data_contract_file=str(path)).lint()
     assert [check.result for check in run.checks] == ["passed"], run.pretty()
@@ -120,7 +125,7 @@ def test_what_a_product_promises_is_written_into_dbts_yaml(project: SmallProject
     change_contract(project, "lines", promise)
     differing = project.assay("contracts", "check")
     assert differing.exit_code == 1
-    assert "gold.fct_lines differs in models/gold/_gold__models.yml: description." in differing.stdout
+    assert "gold.fct_lines differs in models/own/gold/_gold__models.yml: description." in differing.stdout
     assert "test lines_are_not_few is added" in differing.stdout
     assert project.assay("contracts", "sync").exit_code == 0
     entry = model_entry(project, "fct_lines")
@@ -136,7 +141,9 @@ def test_what_a_product_promises_is_written_into_dbts_yaml(project: SmallProject
         "quantities_are_there",
         "fct_lines_quantity_is_in_range",
     ]
-    groups = yaml.safe_load((project.root / "models" / "gold" / "_gold__groups.yml").read_text())["groups"]
+    groups = yaml.safe_load((project.root / "models" / "own" / "gold" / "_gold__groups.yml").read_text())[
+        "groups"
+    ]
     assert {"name": "lines", "owner": {"name": "stock"}} in groups
     build = project.assay("build", "--full-refresh")
     assert build.exit_code == 0, build.stdout
@@ -538,7 +545,7 @@ def test_what_is_accepted_of_files_goes_into_the_contract(project: SmallProject)
     land("2.csv", LANDED.replace("Country", "Land").strip(), "France")
     assert project.assay("build").exit_code == 0
     accepted = project.assay("schema", "accept", "erp.order_lines")
-    assert "In contracts/erp.odcs.yaml and models/bronze/_bronze__sources.yml" in accepted.stdout
+    assert "In contracts/erp.odcs.yaml and models/example/bronze/_bronze__sources.yml" in accepted.stdout
     contract = yaml.safe_load(contract_file(project, "erp").read_text())
     mood = column(contract, "Mood")
     assert mood["logicalType"] == "integer"

@@ -26,7 +26,7 @@ models:
 def built(tmp_path_factory: pytest.TempPathFactory) -> SmallProject:
     """Sixty products sell a few pieces a day, until on the eighth they sell twice as many."""
     project = make_small_project(tmp_path_factory.mktemp("drift") / "project")
-    gold = project.root / "models" / "gold"
+    gold = project.root / "models" / "own" / "gold"
     (gold / f"{VIEW}.sql").write_text(_FTR)
     (gold / "_features__models.yml").write_text(_MODELS)
     for day in range(4, 9):

@@ -28,7 +28,7 @@ from assay.features.entry import find_entry
 from assay.features.generate import Generated, _read, generate
 from assay.project.project import Project
 
-FEATURES = Path("models/gold/features/_features__models.yml")
+FEATURES = Path("models/example/gold/features/_features__models.yml")
 WORDS = {
     "transaction_count_1h": "Number of transactions in the last hour.",
     "category_distinct_count_30d": "Number of different categories in the last 30 days.",
@@ -393,11 +393,11 @@ def test_what_is_no_view_is_refused(checkout: Checkout, arguments: tuple[str, st
 
 def test_the_yaml_of_a_model_is_written_before_anything_is_built(checkout: Checkout, tmp_path: Path) -> None:
     fresh = Checkout(checkout.root, tmp_path / "fresh.duckdb")
-    (checkout.root / "models/gold/marts/fct_sums.sql").write_text(
+    (checkout.root / "models/example/gold/marts/fct_sums.sql").write_text(
         "select customer_id, sum(line_amount) as total, max(available_at) as known_at "
         "from {{ ref('fct_purchases') }} group by customer_id"
     )
-    (checkout.root / "models/gold/training/lbl_sums.sql").write_text(
+    (checkout.root / "models/example/gold/training/lbl_sums.sql").write_text(
         "select customer_id, known_at as prediction_at, total > 10 as outcome from {{ ref('fct_sums') }}"
     )
     entry = yaml.safe_load(fresh.printed("lbl_sums"))[0]

@@ -126,7 +126,7 @@ def year_landing(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def planted(tmp_path_factory: pytest.TempPathFactory, year_landing: Path) -> Planted:
     project = make_leak_project(tmp_path_factory.mktemp("leaks") / "project", year_landing)
     (project.root / "averages.csv").write_text("category,risk\nmisc_net,0.1\ngrocery_pos,0.2\n")
-    view = project.root / "models" / "silver" / "view_of_bronze.sql"
+    view = project.root / "models" / "example" / "silver" / "view_of_bronze.sql"
     view.write_text("select * from {{ ref('brz_payments__card_transactions') }}")
     for leak in PLANTED:
         project.plant(leak, averages=str(project.root / "averages.csv"))

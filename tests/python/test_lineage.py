@@ -131,7 +131,7 @@ def build_with(project: SmallProject, variables: dict[str, str]) -> Any:
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[SmallProject, list[Event]]:
     project = make_small_project(tmp_path_factory.mktemp("lineage") / "project")
-    models = project.root / "models" / "gold" / "_gold__models.yml"
+    models = project.root / "models" / "own" / "gold" / "_gold__models.yml"
     models.write_text(
         models.read_text().replace("    config:\n", "    config:\n      meta: {owner: sales}\n", 1)
     )
@@ -223,7 +223,7 @@ def test_events_are_as_the_standard_says(told: tuple[SmallProject, list[Event]])
 
 def test_a_build_that_failed_says_so(project: SmallProject) -> None:
     project.land(5, MOST_PIECES + 1)
-    (project.root / "models" / "gold" / "fct_broken.sql").write_text(
+    (project.root / "models" / "own" / "gold" / "fct_broken.sql").write_text(
         "{{ config(contract={'enforced': false}) }} select error('broken') as x"
     )
     file = project.root / "events.jsonl"

@@ -7,7 +7,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from small_project import MOST_PIECES, SmallProject, make_small_project
+from small_project import MOST_PIECES, PROJECT, SmallProject, make_small_project
 
 from assay.online.stores.sqlite import SqliteStore
 
@@ -44,10 +44,8 @@ models:
       - {name: valid_to, data_type: timestamp}
       - {name: updated_at, data_type: timestamp}
       - {name: confirmed_at, data_type: "timestamp[]"}
-  - name: srv_ftr_product__lines
-    config: {contract: {enforced: false}}
   - name: srv_catalog
-    config: {contract: {enforced: false}}
+    config: {contract: {enforced: false}, meta: {reads: [online_views]}}
 """
 
 
@@ -55,10 +53,9 @@ models:
 def built(tmp_path_factory: pytest.TempPathFactory) -> SmallProject:
     """The small project with a feature view that is online; to copy, not to change."""
     project = make_small_project(tmp_path_factory.mktemp("online") / "project")
-    gold = project.root / "models" / "gold"
+    gold = project.root / "models" / "own" / "gold"
     (gold / f"{VIEW}.sql").write_text(_FTR)
-    (gold / f"srv_{VIEW}.sql").write_text(f"{{{{ online_rows('{VIEW}') }}}}")
-    (gold / "srv_catalog.sql").write_text(f"{{{{ online_catalog(['{VIEW}']) }}}}")
+    shutil.copy(PROJECT / "models" / "platform" / "gold" / "serving" / "srv_catalog.sql", gold)
     (gold / "_online__models.yml").write_text(_MODELS)
     build = project.assay("build")
     assert build.exit_code == 0, build.stdout + build.stderr
@@ -80,7 +77,7 @@ def held(project: SmallProject) -> dict[str, int]:
 
 
 def edit(project: SmallProject, old: str, new: str) -> None:
-    path = project.root / "models" / "gold" / "_online__models.yml"
+    path = project.root / "models" / "own" / "gold" / "_online__models.yml"
     assert old in path.read_text()
     path.write_text(path.read_text().replace(old, new))
 
@@ -148,18 +145,15 @@ def test_a_derived_feature_cannot_bring_personal_data_online(project: SmallProje
     )
 
 
-def test_a_view_that_is_online_must_be_in_the_catalog(project: SmallProject) -> None:
-    (project.root / "models" / "gold" / "srv_catalog.sql").write_text("{{ online_catalog([]) }}")
-    built = project.assay("build")
-    assert built.exit_code == 1
-    assert "is online, and not listed in the online_catalog" in " ".join(built.stdout.split())
-
-
-def test_a_view_that_is_not_online_is_not_put_there(project: SmallProject) -> None:
+def test_a_view_that_is_taken_offline_leaves_the_catalog_and_the_store(project: SmallProject) -> None:
     edit(project, "online: true", "online: false")
     built = project.assay("build")
-    assert built.exit_code == 1
-    assert "ftr_product__lines is not online" in " ".join(built.stdout.split())
+    assert built.exit_code == 0, built.stdout
+    assert "Online     0 entities, 0 new or changed; feature views: 0" in built.stdout
+    assert project.query("from gold.srv_catalog", file=project.published) == []
+    tables = "select table_name from duckdb_tables() where starts_with(table_name, 'srv_')"
+    assert project.query(tables, file=project.published) == [("srv_catalog",)]
+    assert store_of(project).catalog() == {}
 
 
 def test_status_tells_what_a_store_holds(project: SmallProject) -> None:

@@ -69,7 +69,7 @@ def hashing(built_project: SmallProject, tmp_path_factory: pytest.TempPathFactor
     root = tmp_path_factory.mktemp("pii") / "project"
     project = SmallProject(Path(shutil.copytree(built_project.root, root)), {"ASSAY_PII_KEY": KEY})
     change_yaml(
-        project.root / "models" / "bronze" / "_bronze__sources.yml",
+        project.root / "models" / "example" / "bronze" / "_bronze__sources.yml",
         lambda file: named(named(file["sources"], "erp")["tables"], "order_lines")["config"]["meta"].update(
             pii={"CustomerID": "hash", "Description": "mask"}
         ),
@@ -119,7 +119,7 @@ def test_silver_shields_what_the_contract_declares(hashing: SmallProject) -> Non
                 if landed_as:
                     column["config"] = {"meta": {"landed_as": landed_as}}
 
-    change_yaml(hashing.root / "models" / "silver" / "erp" / "_erp__models.yml", carry)
+    change_yaml(hashing.root / "models" / "example" / "silver" / "erp" / "_erp__models.yml", carry)
     whole = hashing.assay("build", "--full-refresh")
     assert whole.exit_code == 0, whole.stdout
     shielded = hashing.query(

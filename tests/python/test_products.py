@@ -15,7 +15,9 @@ def model(name: str, *reads: str, product: str | None = None, status: str = "suc
         alias=name,
         schema="gold" if product != "silver" else "silver",
         resource_type="model",
-        config=SimpleNamespace(group=product),
+        config=SimpleNamespace(
+            group=product, meta={"assay": {"layer": "gold" if product != "silver" else "silver"}}
+        ),
         depends_on=SimpleNamespace(nodes=list(reads)),
     )
     return SimpleNamespace(node=node, status=status)

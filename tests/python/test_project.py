@@ -252,7 +252,7 @@ def test_each_folder_describes_what_is_in_it(manifest: Thing) -> None:
 
 
 def test_rules_listed_are_the_rules_tested(manifest: Thing, compiled: Path) -> None:
-    with (PROJECT / "seeds" / "slv_rules.csv").open() as file:
+    with (PROJECT / "seeds" / "platform" / "slv_rules.csv").open() as file:
         listed = [row["rule_id"] for row in csv.DictReader(file)]
     used = {"exact_duplicate"}
     for model in own(manifest, "model"):

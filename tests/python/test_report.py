@@ -81,7 +81,7 @@ def test_what_broke_is_told_in_the_words_of_explain(built_broken: SmallProject) 
     assert "Since this build Failing rows 30 order_line_id is " in told
     assert "allowed is at most 1000 It claims quantities are plausible." in told
     assert "What to do Have the rows mended at their source" in told
-    assert "Declared in models/gold/_gold__models.yml" in told
+    assert "Declared in models/own/gold/_gold__models.yml" in told
     assert "3 of 30 rows" in told
     assert "quantity 1001 1002 1003" in told
     lines = "erp/order_lines/landed_at=2025-01-04T02-00-00/lines.csv 2, 3, 4,"
@@ -242,7 +242,7 @@ def test_a_build_that_was_killed_needs_a_person(project: SmallProject) -> None:
 
 
 def test_what_recovers_is_told(broken: SmallProject) -> None:
-    models = broken.root / "models" / "gold" / "_gold__models.yml"
+    models = broken.root / "models" / "own" / "gold" / "_gold__models.yml"
     models.write_text(models.read_text().replace("max_value: 1000", "max_value: 2000"))
     assert broken.assay("build").exit_code == 0
     assert "Recovered since the build before: quantities_are_plausible." in report(broken).sections["broken"]

@@ -99,7 +99,7 @@ def predicted_days() -> list[tuple[Any, ...]]:
 
 
 def write_models(project: SmallProject, names: list[str]) -> None:
-    gold = project.root / "models" / "gold"
+    gold = project.root / "models" / "own" / "gold"
     types = {
         "row_id": "varchar",
         "prediction_at": "timestamp",

@@ -27,7 +27,7 @@ from assay.project.findings import finding
 def built(tmp_path_factory: pytest.TempPathFactory) -> SmallProject:
     """Built, built again with more lines, and then with lines that fail a test."""
     project = make_small_project(tmp_path_factory.mktemp("runs") / "project")
-    models = project.root / "models" / "gold" / "_gold__models.yml"
+    models = project.root / "models" / "own" / "gold" / "_gold__models.yml"
     owned = models.read_text().replace("    config:\n", "    config:\n      meta: {owner: sales}\n", 1)
     exposure = "{name: report, type: dashboard, owner: {name: us}, depends_on: [ref('fct_lines')]}"
     models.write_text(f"{owned}\nexposures:\n  - {exposure}\n")
@@ -102,7 +102,7 @@ def test_a_test_that_failed_is_explained(built: SmallProject) -> None:
     assert "erp/order_lines/landed_at=2025-01-05T02-00-00/lines.csv, row 1" in said
     assert "landed_at=2025-01-04" not in said
     assert "What to do: Have the rows mended at their source" in said
-    assert "The test is declared in models/gold/_gold__models.yml. Its owner is sales." in said
+    assert "The test is declared in models/own/gold/_gold__models.yml. Its owner is sales." in said
     refused = built.assay("explain", "quantities_are_plausibel")
     assert refused.exit_code == 2
     assert refused.stderr == (

@@ -251,8 +251,8 @@ def test_what_cannot_be_accepted_says_why(project: SmallProject) -> None:
 def web(project: SmallProject) -> SmallProject:
     """The project with web events besides."""
     shutil.copytree(
-        PROJECT / "models" / "silver" / "web",
-        project.root / "models" / "silver" / "web",
+        PROJECT / "models" / "example" / "silver" / "web",
+        project.root / "models" / "example" / "silver" / "web",
         ignore=shutil.ignore_patterns("*__unit_tests.yml"),
     )
     return project

@@ -45,7 +45,7 @@ def test_new_data_is_told_from_new_code(training: SmallProject) -> None:
     edit(training, "trn_lines", "else quantity / 3", "else quantity / 4")
     edit(training, "trn_lines", "when 2 then null", "when 2 then ''")
     edit(training, "trn_lines", "(quantity * 1.25)::decimal(18, 2) as price", "product_id || '!' as shout")
-    models = training.root / "models" / "gold" / "_training__models.yml"
+    models = training.root / "models" / "own" / "gold" / "_training__models.yml"
     price = '{name: price, data_type: "decimal(18, 2)"}'
     models.write_text(models.read_text().replace(price, "{name: shout, data_type: varchar}"))
     succeed(training, "build")
@@ -76,9 +76,9 @@ def changed_columns(told: str) -> dict[str, int]:
 @pytest.mark.parametrize(
     ("file", "old", "new", "part"),
     [
-        ("models/gold/ftr_product__lines.sql", "['7d']", "['7d', '1h']", "ftr_product__lines"),
+        ("models/own/gold/ftr_product__lines.sql", "['7d']", "['7d', '1h']", "ftr_product__lines"),
         (
-            "models/gold/_training__models.yml",
+            "models/own/gold/_training__models.yml",
             "quantity_max_7d * 2",
             "quantity_max_7d * 3",
             "ftr_product__lines",
@@ -93,7 +93,7 @@ def test_code_counts_wherever_it_is(training: SmallProject, file: str, old: str,
     assert old in path.read_text()
     path.write_text(path.read_text().replace(old, new))
     if part == "ftr_product__lines" and file.endswith(".sql"):
-        models = training.root / "models" / "gold" / "_training__models.yml"
+        models = training.root / "models" / "own" / "gold" / "_training__models.yml"
         column = "- {name: quantity_max_7d, data_type: integer}\n"
         more = column + "      - {name: quantity_max_1h, data_type: integer}\n"
         models.write_text(models.read_text().replace(column, more, 1))

@@ -40,7 +40,7 @@ def test_every_training_set_of_the_project_is_rebuilt_to_the_bit_and_leaks_nothi
         assert "was rebuilt to the bit" in told
         assert re.search(r"erasure +[1-9][\d,]* +[\d,]+ +0\s", told)
     join = "point_in_time_join('spine', 'prediction_at'"
-    path = project.root / "models" / "gold" / "training" / "trn_fraud.sql"
+    path = project.root / "models" / "example" / "gold" / "training" / "trn_fraud.sql"
     path.write_text(
         path.read_text().replace(
             join, join.replace("'prediction_at'", "\"prediction_at + interval '1 hour'\"")

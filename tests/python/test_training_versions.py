@@ -160,7 +160,7 @@ def test_a_set_without_a_version_is_listed_and_says_how_to_make_one(training: Sm
 
 
 def test_a_set_without_a_key_is_refused(training: SmallProject) -> None:
-    models = training.root / "models" / "gold" / "_training__models.yml"
+    models = training.root / "models" / "own" / "gold" / "_training__models.yml"
     key = "    constraints:\n      - {type: primary_key, columns: [order_line_id]}\n"
     models.write_text(models.read_text().replace(key, ""))
     succeed(training, "build")

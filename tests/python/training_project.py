@@ -119,7 +119,7 @@ ROWS = 44
 def make_training_project(root: Path) -> SmallProject:
     """Write the project to `root`, build and publish it, and make a version of each training set."""
     project = make_small_project(root)
-    gold = project.root / "models" / "gold"
+    gold = project.root / "models" / "own" / "gold"
     (gold / "ftr_product__lines.sql").write_text(_FTR)
     (gold / "trn_lines.sql").write_text(_TRN)
     (gold / "trn_lists.sql").write_text(_LISTS)
@@ -154,7 +154,7 @@ def rows_of(project: SmallProject, version: str = "trn_lines@") -> list[dict[str
 
 
 def edit(project: SmallProject, model: str, old: str, new: str) -> None:
-    path = project.root / "models" / "gold" / f"{model}.sql"
+    path = project.root / "models" / "own" / "gold" / f"{model}.sql"
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new))
