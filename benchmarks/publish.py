@@ -8,6 +8,7 @@ from pathlib import Path
 import duckdb
 
 from assay.build.publish import GOLD, publish
+from assay.project.products import Products
 from benchmarks.demo import warehouse_of_demo
 from benchmarks.measure import run_module
 from benchmarks.settings import Settings
@@ -36,7 +37,7 @@ def _main(warehouse: Path, published: Path) -> None:
         found = connection.execute(
             "select table_name from information_schema.tables where table_schema = $1", [GOLD]
         ).fetchall()
-    publication = publish(warehouse, published, {name for (name,) in found})
+    publication = publish(warehouse, published, Products({name: name for (name,) in found}))
     if publication is None:
         sys.exit("gold holds nothing")
     print(f"{publication.tables} tables, {publication.rows:,} rows")

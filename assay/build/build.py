@@ -18,6 +18,7 @@ from assay.build.metrics_file import write_metrics
 from assay.build.publish import Provenance, Publication, publish
 from assay.build.selection import find_selection
 from assay.console.progress import Display
+from assay.core.disk import link_in_place
 from assay.core.fault import FAILED, INTERRUPTED, MISUSED, Fault, known_fault
 from assay.core.lock import Holder, locked
 from assay.core.moment import as_variable, in_file_name, now
@@ -288,15 +289,19 @@ def _put_online(places: Places, report: Report) -> None:
 def _publish(places: Places, run: Run, outcome: DbtOutcome, report: Report) -> None:
     """Publish the products that nothing failed of; readers keep the others as they were."""
     report.products = judge_products(outcome.results)
-    provenance = Provenance(run.run_id, run.started_at, report.products)
-    report.publication = publish(places.warehouse, places.published, report.products.passed, provenance)
+    if places.published_until_now.is_file() and not places.published_until_now.is_symlink():
+        places.published_until_now.replace(places.published)
+    provenance = Provenance(run.run_id, run.started_at)
+    report.publication = publish(places.warehouse, places.published, report.products, provenance)
     if report.publication is None:
         failures = len(report.verdict.failures)
         report.withheld = (
             f"{failures} of {counted(report.verdict.nodes_run, 'node')} failed"
             if failures
-            else "no model is in schema gold"
+            else "no model is in gold"
         )
+    else:
+        link_in_place(places.published_until_now, places.published)
 
 
 def _raise_if_impossible(outcome: DbtOutcome) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import duckdb
 
+from assay.project.warehouse import relation_named
+
 
 @dataclass(frozen=True)
 class Freshness:
@@ -31,12 +33,10 @@ def read_freshness(warehouse: Path) -> list[Freshness]:
     if not warehouse.exists():
         return []
     with duckdb.connect(warehouse, read_only=True) as connection:
-        if not connection.execute(
-            "from duckdb_tables() where schema_name = 'gold' and table_name = 'mon_freshness'"
-        ).fetchall():
+        if (relation := relation_named(connection, "mon_freshness")) is None:
             return []
         rows = connection.execute(
             "select replace(source_table, '.', '/'), last_available_at, limit_seconds, verdict = 'stale' "
-            "from gold.mon_freshness order by source_table"
+            f"from {relation} order by source_table"
         ).fetchall()
     return [Freshness(*row) for row in rows]

@@ -14,7 +14,8 @@ import duckdb
 from assay.core.disk import put_in_place, sync
 from assay.core.fault import Fault, known_fault
 from assay.core.sql import quoted, text
-from assay.project.products import GOLD, Products
+from assay.project.products import Products
+from assay.project.warehouse import relation_named
 
 # What is told of each published table: a schema of its own beside gold.
 _TABLES = """
@@ -30,8 +31,6 @@ create table published.published.tables (
 comment on table published.published.tables is
     'The tables of gold: of which build each is, and why it is not of the last one where it is not.';
 """
-# What is published as CSV too, and under what name.
-_CSV_FILES = {"srv_customer_features": "customer_features"}
 
 
 @dataclass(frozen=True)
@@ -46,17 +45,16 @@ class Publication:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Of which build the published tables are, and which products of the project it stopped."""
+    """Of which build the published tables are."""
 
     run_id: str
     built_at: datetime
-    products: Products
 
 
 def publish(
-    warehouse: Path, target: Path, relations: set[str], provenance: Provenance | None = None
+    warehouse: Path, target: Path, products: Products, provenance: Provenance | None = None
 ) -> Publication | None:
-    """Write tables and views of schema gold to `target`, as tables, and put it in place in one step.
+    """Write tables and views of gold to `target`, as tables, and put it in place in one step.
 
     Some are written as CSV files beside it too, each put in place likewise. Who has an old file open
     keeps it.
@@ -64,7 +62,7 @@ def publish(
     Args:
         warehouse: the file to read.
         target: the file to replace.
-        relations: names of what has passed its contracts; what else lies in gold is left from other times.
+        products: of which what has passed is written; what else lies in gold is left from other times.
         provenance: is written beside gold. Tables of stopped products stay as `target` has them.
 
     Returns:
@@ -79,17 +77,17 @@ def publish(
         # Who may read what lies in it is said file by file.
         target.parent.chmod(0o755)
     csv_files = {
-        relation: target.with_name(f"{target.stem.replace(GOLD, name)}.csv")
-        for relation, name in _CSV_FILES.items()
-        if relation in relations
+        relation: target.with_name(f"{name}{''.join(target.stem.partition('@')[1:])}.csv")
+        for relation, name in products.csv_files.items()
+        if relation in products.passed
     }
     targets = [*csv_files.values(), target]
     _remove_leftovers(targets)
     try:
-        tables, rows = _write(warehouse, _temporary(target), relations)
+        tables, rows = _write(warehouse, _temporary(target), products)
         if not tables:
             return None
-        held_back = _hold_back(_temporary(target), target, provenance) if provenance else []
+        held_back = _hold_back(_temporary(target), target, products, provenance) if provenance else []
         _write_csv(_temporary(target), {name: _temporary(file) for name, file in csv_files.items()})
         for file in targets:
             sync(_temporary(file))
@@ -101,41 +99,40 @@ def publish(
     return Publication(target, tables, rows, len(held_back))
 
 
-def _write(warehouse: Path, file: Path, wanted: set[str]) -> tuple[int, int]:
+def _write(warehouse: Path, file: Path, products: Products) -> tuple[int, int]:
     rows = 0
     with duckdb.connect(str(warehouse), read_only=True) as connection:
         # A view may cast to a local time: UTC here as in dbt.
         connection.execute("set TimeZone = 'UTC'")
         relations = connection.execute(
             """
-            select table_name as relation from duckdb_tables()
-            where database_name = current_database() and schema_name = $1 and list_contains($2, table_name)
+            select schema_name, table_name as relation from duckdb_tables()
+            where database_name = current_database() and schema_name in $1 and table_name in $2
             union all
-            select view_name from duckdb_views()
-            where database_name = current_database() and schema_name = $1 and list_contains($2, view_name)
-            order by relation
+            select schema_name, view_name from duckdb_views()
+            where database_name = current_database() and schema_name in $1 and view_name in $2
+            order by all
             """,
-            [GOLD, sorted(wanted)],
+            [sorted(products.schemas), sorted(products.passed)],
         ).fetchall()
         database = connection.execute("select current_database()").fetchall()[0][0]
         connection.execute(f"attach {text(file)} as published (read_write)")
-        connection.execute(f"create schema published.{GOLD}")
-        for (relation,) in relations:
-            copy = f"published.{GOLD}.{quoted(relation)}"
-            source = f"{GOLD}.{quoted(relation)}"
+        for schema, relation in relations:
+            source = f"{quoted(schema)}.{quoted(relation)}"
+            copy = f"published.{source}"
+            connection.execute(f"create schema if not exists published.{quoted(schema)}")
             try:
                 rows += connection.execute(f"create table {copy} as from {source}").fetchall()[0][0]
             except duckdb.Error as error:
                 raise known_fault(error) or Fault(f"{source} cannot be published: {error}") from error
-            _copy_comments(connection, database, relation)
+            _copy_comments(connection, database, schema, relation)
         # Closing would do it too, but keep silent if it failed, and the rest of the file would be in a log.
         connection.execute("checkpoint published")
     return len(relations), rows
 
 
-def _hold_back(file: Path, before: Path, provenance: Provenance) -> list[str]:
+def _hold_back(file: Path, before: Path, products: Products, provenance: Provenance) -> list[str]:
     """Copy tables of stopped products from what was published before; write of which build each table is."""
-    products = provenance.products
     with duckdb.connect() as connection:
         connection.execute(f"attach {text(file)} as published (read_write)")
         connection.execute(_TABLES)
@@ -161,18 +158,23 @@ def _copy_tables(connection: duckdb.DuckDBPyConnection, before: Path, products: 
             else []
         )
     }
-    held_back = [table for table in sorted(products.held_back) if _has(connection, GOLD, table)]
-    for table in held_back:
+    held_back = [
+        (schema, table)
+        for schema in sorted(products.schemas)
+        for table in sorted(products.held_back)
+        if _has(connection, schema, table)
+    ]
+    for schema, table in held_back:
         product = products.product_of[table]
-        connection.execute(
-            f"create table published.{GOLD}.{quoted(table)} as from old.{GOLD}.{quoted(table)}"
-        )
-        _copy_comments(connection, "old", table)
+        relation = f"{quoted(schema)}.{quoted(table)}"
+        connection.execute(f"create schema if not exists published.{quoted(schema)}")
+        connection.execute(f"create table published.{relation} as from old.{relation}")
+        _copy_comments(connection, "old", schema, table)
         connection.execute(
             "insert into published.published.tables values ($1, $2, false, $3, $4, $5)",
             [table, product, *known.get(table, (None, None)), products.stopped[product]],
         )
-    return held_back
+    return [table for _, table in held_back]
 
 
 def _has(connection: duckdb.DuckDBPyConnection, schema: str, table: str) -> bool:
@@ -183,9 +185,9 @@ def _has(connection: duckdb.DuckDBPyConnection, schema: str, table: str) -> bool
     return found is not None
 
 
-def _copy_comments(connection: duckdb.DuckDBPyConnection, database: str, relation: str) -> None:
+def _copy_comments(connection: duckdb.DuckDBPyConnection, database: str, schema: str, relation: str) -> None:
     """Give a published relation the descriptions that it has in another database."""
-    copy = f"published.{GOLD}.{quoted(relation)}"
+    copy = f"published.{quoted(schema)}.{quoted(relation)}"
     for (comment,) in connection.execute(
         """
         select comment from duckdb_tables()
@@ -194,7 +196,7 @@ def _copy_comments(connection: duckdb.DuckDBPyConnection, database: str, relatio
         select comment from duckdb_views()
         where database_name = $1 and schema_name = $2 and view_name = $3 and comment is not null
         """,
-        [database, GOLD, relation],
+        [database, schema, relation],
     ).fetchall():
         connection.execute(f"comment on table {copy} is {text(comment)}")
     for column, comment in connection.execute(
@@ -203,7 +205,7 @@ def _copy_comments(connection: duckdb.DuckDBPyConnection, database: str, relatio
         where database_name = $1 and schema_name = $2 and table_name = $3 and comment is not null
         order by column_index
         """,
-        [database, GOLD, relation],
+        [database, schema, relation],
     ).fetchall():
         connection.execute(f"comment on column {copy}.{quoted(column)} is {text(comment)}")
 
@@ -213,7 +215,7 @@ def _write_csv(published: Path, files: dict[str, Path]) -> None:
     with duckdb.connect() as connection:
         connection.execute(f"attach {text(published)} as published (read_only)")
         for relation, file in files.items():
-            rows = f"from published.{GOLD}.{quoted(relation)} order by all"
+            rows = f"from {relation_named(connection, relation, 'published')} order by all"
             connection.execute(f"copy ({rows}) to {text(file)} (format csv, header)")
 
 

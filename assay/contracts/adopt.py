@@ -10,11 +10,12 @@ import duckdb
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from assay.contracts.contract import contract_file, words
-from assay.contracts.dbt_side import GOLD
+from assay.contracts.dbt_side import relation_of
 from assay.contracts.dbt_tests import rule_of
 from assay.contracts.gold_side import declared_tests
 from assay.contracts.types import logical
 from assay.core.fault import MISUSED, Fault
+from assay.project.conventions import is_published
 from assay.project.project import Project
 from assay.project.yaml_file import YamlFile, one_line
 
@@ -37,9 +38,9 @@ def adopt(project: Project, model: str, product: str, owner: str | None) -> Path
         Fault: there is no such model in gold, it is in the contract already, a column is of no known type, or
             a new product has no owner.
     """
-    node = next((each for each in project.models if each.name == model and each.schema == GOLD), None)
+    node = next((each for each in project.models if each.name == model and is_published(each)), None)
     if node is None:
-        raise Fault(f"There is no model {model} in schema {GOLD}.", MISUSED)
+        raise Fault(f"There is no model {model} in gold.", MISUSED)
     if not re.fullmatch(r"\w[\w-]*", product):
         raise Fault(f"{product!r} cannot name a product: write letters, digits and underscores.", MISUSED)
     file = YamlFile(contract_file(product))
@@ -48,9 +49,9 @@ def adopt(project: Project, model: str, product: str, owner: str | None) -> Path
             raise Fault(f"{file.path} is new: say who answers for it (--owner).", MISUSED)
         file.content = _new(product, owner)
     tables = file.content.setdefault("schema", CommentedSeq())
-    if any(table.get("physicalName") == f"{GOLD}.{node.alias}" for table in tables):
-        raise Fault(f"{GOLD}.{node.alias} is in {file.path} already.", MISUSED)
-    tables.append(_table(node, _types(project.warehouse, node.alias)))
+    if any(table.get("physicalName") == relation_of(node) for table in tables):
+        raise Fault(f"{relation_of(node)} is in {file.path} already.", MISUSED)
+    tables.append(_table(node, _types(project.warehouse, node.schema, node.alias)))
     file.write()
     return file.path
 
@@ -69,7 +70,7 @@ def _new(product: str, owner: str) -> CommentedMap:
     )
 
 
-def _types(warehouse: Path, table: str) -> dict[str, str]:
+def _types(warehouse: Path, schema: str, table: str) -> dict[str, str]:
     """Return the columns that a table of gold has as it is built, and their types; none where it is not."""
     if not warehouse.is_file():
         return {}
@@ -78,7 +79,7 @@ def _types(warehouse: Path, table: str) -> dict[str, str]:
             "select column_name, lower(data_type) from duckdb_columns() "
             "where database_name = current_database() and schema_name = $1 and table_name = $2 "
             "order by column_index",
-            [GOLD, table],
+            [schema, table],
         ).fetchall()
     return dict(rows)
 
@@ -90,9 +91,7 @@ def _table(node: Any, built: dict[str, str]) -> CommentedMap:
         (list(each["columns"]) for each in entry.get("constraints") or [] if each["type"] == "primary_key"),
         [],
     )
-    table = CommentedMap(
-        {"name": node.alias, "physicalName": f"{GOLD}.{node.alias}", "physicalType": "table"}
-    )
+    table = CommentedMap({"name": node.alias, "physicalName": relation_of(node), "physicalType": "table"})
     table["description"] = words(node.description)
     table["properties"] = CommentedSeq()
     for name in node.columns or built:

@@ -16,11 +16,11 @@ from assay.contracts.contract import FOLDER, Contract, Table
 from assay.contracts.document import Finding
 from assay.contracts.landing_rules import LandingRule, landing_rules
 from assay.contracts.rules import Unenforceable
+from assay.project.conventions import is_published
 from assay.project.paths import contract_folders
 from assay.project.project import Project
 from assay.project.yaml_file import YamlFile, one_line
 
-GOLD = "gold"
 LANDING = "landing"
 # Within the folder of models that contracts go with.
 _GROUPS = Path("gold/_gold__groups.yml")
@@ -42,7 +42,7 @@ class DbtSide:
     def __init__(self, contracts: list[Contract], project: Project) -> None:
         self._contracts = contracts
         self._project = project
-        self._models = {node.alias: node for node in project.models if node.schema == GOLD}
+        self._models = {relation_of(node): node for node in project.models if is_published(node)}
         self._sources = project.landing_tables
         self._models_of = contract_folders(FOLDER)
         self._files: dict[Path, YamlFile] = {}
@@ -65,12 +65,12 @@ class DbtSide:
     def uncovered(self) -> Iterator[Finding]:
         """Yield tables of gold and of the landing zone that no contract is about."""
         covered = {table.relation for contract in self._contracts for table in contract.tables}
-        for alias, node in sorted(self._models.items()):
-            if f"{GOLD}.{alias}" not in covered:
+        for relation, node in sorted(self._models.items()):
+            if relation not in covered:
                 yield Finding(
                     node.original_file_path,
-                    f"{GOLD}.{alias} is published, and no contract is about it.",
-                    f"To write one from its YAML: assay contracts adopt {alias} --product <product>",
+                    f"{relation} is published, and no contract is about it.",
+                    f"To write one from its YAML: assay contracts adopt {node.name} --product <product>",
                 )
         for (source, name), node in sorted(self._sources.items()):
             if f"{LANDING}.{node.identifier}" not in covered:
@@ -100,11 +100,11 @@ class DbtSide:
                 source_side.bring_about(contract, table, node, entry), self._promises(contract, table, node)
             )
         else:
-            node = self._models.get(table.relation.removeprefix(f"{GOLD}."))
+            node = self._models.get(table.relation)
             if node is None:
                 yield Finding(
                     where,
-                    f"{table.relation} is no model of schema {GOLD}.",
+                    f"{table.relation} is no model of gold.",
                     "Correct physicalName, or take the table out of the contract.",
                 )
                 return
@@ -215,6 +215,11 @@ class DbtSide:
                 declared.insert(list(wanted).index(name), name, wanted[name])
             else:
                 del declared[name]
+
+
+def relation_of(node: Any) -> str:
+    """Return a model's table as contracts name it: `schema.table`."""
+    return f"{node.schema}.{node.alias}"
 
 
 def _named(holder: Any, key: str, name: str) -> CommentedMap:

@@ -30,6 +30,19 @@ def put_in_place(new: Path, target: Path) -> Path:
     return new.replace(target)
 
 
+def link_in_place(link: Path, target: Path) -> None:
+    """Let a name in the same folder lead to a file, in place of whatever had that name.
+
+    Raises:
+        OSError: the link cannot be made.
+    """
+    if not link.is_symlink() or link.readlink() != Path(target.name):
+        new = link.with_name(f".{link.name}.{os.getpid()}")
+        new.unlink(missing_ok=True)
+        new.symlink_to(target.name)
+        new.replace(link)
+
+
 def sync(path: Path) -> None:
     """Wait until a file, or the entries of a folder, are on the disk.
 

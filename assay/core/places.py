@@ -12,6 +12,7 @@ from assay.core.moment import in_file_name
 
 DEFAULT_LANDING = "data/landing"
 DEFAULT_WAREHOUSE = "data/assay.duckdb"
+PUBLISHED = "assay"
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,13 @@ class Places:
 
     @property
     def published(self) -> Path:
-        """The file readers open."""
-        return self.main_warehouse.parent / "published" / f"gold{self._suffix}.duckdb"
+        """The file readers open. Its name is no schema's: `gold.x` would mean two things to DuckDB."""
+        return self.main_warehouse.parent / "published" / f"{PUBLISHED}{self._suffix}.duckdb"
+
+    @property
+    def published_until_now(self) -> Path:
+        """What readers know the published file as from versions before 0.2: a link to it."""
+        return self.published.with_name(f"gold{self._suffix}.duckdb")
 
     @property
     def serving(self) -> Path:

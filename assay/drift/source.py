@@ -12,8 +12,8 @@ from assay.core.fault import MISUSED, Fault, unknown
 from assay.core.sql import quoted, text
 from assay.drift.limits import Limits
 from assay.drift.spec import Rows
-from assay.project.products import GOLD
 from assay.project.views import VALIDITY, FeatureView
+from assay.project.warehouse import relation_named
 
 # When a row became known; the first that a table has.
 _TIMES = ("available_at", "valid_from", "prediction_at", "landed_at", "event_at")
@@ -88,13 +88,13 @@ def find_source(
             found
             for (found,) in connection.execute(
                 "select table_name from duckdb_tables() "
-                "where database_name = ? and schema_name = ? order by all",
-                [published, GOLD],
+                "where database_name = ? and schema_name != 'published' order by all",
+                [published],
             ).fetchall()
         ]
         if name not in tables:
             raise Fault(unknown(f"There is no table {name} in gold", name, tables), MISUSED)
-        relation = quoted(published) + "." + quoted(GOLD) + "." + quoted(name)
+        relation = str(relation_named(connection, name, published))
     columns = {
         column: kind.partition("(")[0]
         for column, kind, *_ in connection.execute(f"describe select * from {relation}").fetchall()

@@ -17,6 +17,7 @@ from assay.leakage.findings import Check
 from assay.leakage.silver import gates_of, is_landing
 from assay.leakage.tables import columns_of, number, one_row
 from assay.leakage.trained import made_by_hand
+from assay.project.conventions import layer_of
 from assay.project.graph import Node, relation_of
 
 # Functions that make up their rows; all others that stand for a table may read one from anywhere.
@@ -80,7 +81,7 @@ class Origins:
         return (
             id_.startswith(f"{_LANDING}.")
             or bool(source and is_landing(source))
-            or bool(node and (node["name"] == _FILES or node["schema"] == "bronze"))
+            or bool(node and (node["name"] == _FILES or layer_of(node) == "bronze"))
         )
 
     def past_silver(self) -> list[list[str]]:

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import duckdb
 
+from assay.core.sql import quoted
 from assay.landing.schema.recorded import SchemaChange, recorded_changes
+from assay.project.conventions import CHECKED
+from assay.project.warehouse import relation_named
 
-_CHECKED = "__checked"
+_RULES = "slv_rules"
 
 
 @dataclass(frozen=True)
@@ -92,13 +95,13 @@ def read_account(warehouse: Path, run_id: str) -> Account:
         )
         if ("landing", "files") not in tables:
             return Account()
-        checked = sorted(name for schema, name in tables if schema == "silver" and name.endswith(_CHECKED))
+        checked = sorted((schema, name) for schema, name in tables if name.endswith(CHECKED))
         return Account(
             landed=_landed(connection, run_id),
-            checked=[row for name in checked for row in _checked(connection, name)],
+            checked=[row for relation in checked for row in _checked(connection, *relation)],
             rejects=(
-                [row for name in checked for row in _rejects(connection, name)]
-                if ("silver", "slv_rules") in tables
+                [row for relation in checked for row in _rejects(connection, *relation, rules)]
+                if (rules := relation_named(connection, _RULES))
                 else []
             ),
             troubled=_troubled(connection),
@@ -126,29 +129,29 @@ def _landed(connection: duckdb.DuckDBPyConnection, run_id: str) -> list[LandedTa
     return [LandedTable(*row) for row in rows]
 
 
-def _checked(connection: duckdb.DuckDBPyConnection, name: str) -> list[CheckedTable]:
+def _checked(connection: duckdb.DuckDBPyConnection, schema: str, name: str) -> list[CheckedTable]:
     rows = connection.execute(
         f"""
         select
             files.source_name || '/' || files.table_name as source,
             count(*) filter (where checked.rule_ids is null),
             count(*) filter (where checked.rule_ids is not null)
-        from silver."{name}" as checked
+        from {quoted(schema)}.{quoted(name)} as checked
         inner join landing.files as files on checked.file_id = files.file_id
         group by all
         order by source
         """
     ).fetchall()
-    return [CheckedTable(row[0], name.removesuffix(_CHECKED), *row[1:]) for row in rows]
+    return [CheckedTable(row[0], name.removesuffix(CHECKED), *row[1:]) for row in rows]
 
 
-def _rejects(connection: duckdb.DuckDBPyConnection, name: str) -> list[Rejects]:
+def _rejects(connection: duckdb.DuckDBPyConnection, schema: str, name: str, rules: str) -> list[Rejects]:
     rows = connection.execute(
         f"""
         with broken_rules as (
 
             select unnest(rule_ids) as rule_id
-            from silver."{name}"
+            from {quoted(schema)}.{quoted(name)}
             where rule_ids is not null
 
         ),
@@ -163,15 +166,15 @@ def _rejects(connection: duckdb.DuckDBPyConnection, name: str) -> list[Rejects]:
 
         select
             broken.rule_id,
-            coalesce(rules.reason, '(not explained in seeds/slv_rules.csv)'),
+            coalesce(rules.reason, '(not explained in slv_rules)'),
             coalesce(rules.remedy, ''),
             broken.row_count
         from broken
-        left join silver.slv_rules as rules on broken.rule_id = rules.rule_id
+        left join {rules} as rules on broken.rule_id = rules.rule_id
         order by broken.row_count desc, broken.rule_id
         """
     ).fetchall()
-    return [Rejects(name.removesuffix(_CHECKED), *row) for row in rows]
+    return [Rejects(name.removesuffix(CHECKED), *row) for row in rows]
 
 
 def _troubled(connection: duckdb.DuckDBPyConnection) -> list[TroubledFiles]:

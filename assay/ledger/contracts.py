@@ -10,8 +10,9 @@ from typing import Any, Literal
 
 from assay.ledger.file import LedgerTable
 from assay.ledger.results import NodeResult
+from assay.project.conventions import is_published
 from assay.project.failures import FAILED
-from assay.project.products import GOLD, Products
+from assay.project.products import Products
 
 Side = Literal["source", "product"]
 Status = Literal["kept", "broken", "held back"]
@@ -66,7 +67,7 @@ def contract_states(
     owners: dict[str, str | None] = {}
     for result in results:
         node, status = result.node, str(result.status)
-        if node.resource_type == "model" and node.schema == GOLD:
+        if is_published(node):
             owners.setdefault(products.product_of[node.alias], owner_of.get(node.unique_id))
         source = (node.config.meta or {}).get("contract") if node.resource_type == "test" else None
         if source and status != "skipped":

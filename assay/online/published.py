@@ -12,10 +12,12 @@ import pyarrow as pa
 
 from assay.core.fault import Fault, known_fault
 from assay.core.moment import now
-from assay.core.sql import quoted, text
+from assay.core.sql import text
 from assay.online.definition import Build, OnlineView
 from assay.online.stores.store import Entity
 from assay.online.stretch import STRETCH_SQL, key_sql, states_sql
+from assay.project.conventions import SERVING
+from assay.project.warehouse import relation_named
 
 CATALOG = "srv_catalog"
 _ENTITIES_AT_A_TIME = 2000
@@ -28,10 +30,25 @@ class Published:
 
     connection: duckdb.DuckDBPyConnection
 
+    def relation(self, table: str) -> str:
+        """Return a published table as SQL.
+
+        Raises:
+            Fault: it is not there.
+        """
+        found = relation_named(self.connection, table)
+        if found is None:
+            raise Fault(f"No table {table} is published. To build and publish all: assay build")
+        return found
+
+    def table_of(self, view: OnlineView) -> str:
+        """Return the table of what is online of a view, as SQL."""
+        return self.relation(SERVING + view.name)
+
     def views(self) -> dict[str, OnlineView]:
         """Return the views that are to be online, by name."""
         rows = self.connection.execute(
-            f"select definition, run_id, known_until from gold.{CATALOG} order by feature_view"
+            f"select definition, run_id, known_until from {self.relation(CATALOG)} order by feature_view"
         ).fetchall()
         views = [
             OnlineView.of(definition, Build(run_id, known_until)) for definition, run_id, known_until in rows
@@ -54,7 +71,7 @@ class Published:
         self.connection.execute(
             f"create or replace temp table wanted as "
             f"select {key_sql(view.keys)} as key, any_value(version) as version "
-            f"from {_table(view)} group by all"
+            f"from {self.table_of(view)} group by all"
         )
         self.connection.execute(
             "create or replace temp table changed as from wanted anti join stored using (key, version)"
@@ -64,6 +81,7 @@ class Published:
         entities = _count(self.connection, "wanted")
         return Changes(
             self.connection,
+            self.table_of(view),
             replace(view, build=replace(view.build, synced_at=now(), entities=entities)),
             entities,
             _count(self.connection, "changed"),
@@ -76,6 +94,7 @@ class Changes:
     """What must be written to a store so that it holds a view; `entities` are all that it holds then."""
 
     connection: duckdb.DuckDBPyConnection
+    table: str
     view: OnlineView
     entities: int
     changed: int
@@ -86,7 +105,7 @@ class Changes:
         relation = self.connection.execute(
             f"select key, version, {STRETCH_SQL} from ("
             f"select key, any_value(changed.version) as version, {states_sql(self.view)} as states "
-            f"from (select *, {key_sql(self.view.keys)} as key from {_table(self.view)}) as rows "
+            f"from (select *, {key_sql(self.view.keys)} as key from {self.table}) as rows "
             "inner join changed using (key) group by key) as entities"
         )
         while rows := relation.fetchmany(_ENTITIES_AT_A_TIME):
@@ -107,19 +126,11 @@ def open_published(file: Path) -> Iterator[Published]:
         try:
             connection.execute(f"attach {text(file)} as published (read_only)")
             connection.execute("use published")
-            connection.execute(f"describe gold.{CATALOG}")
-        except duckdb.CatalogException as error:
-            raise Fault(
-                f"{file} has no table gold.{CATALOG}: no feature view of the project is online. "
-                "Declare online: true in one, and build again."
-            ) from error
+            published = Published(connection)
+            published.relation(CATALOG)
         except duckdb.Error as error:
             raise known_fault(error) or error from error
-        yield Published(connection)
-
-
-def _table(view: OnlineView) -> str:
-    return f"gold.{quoted(f'srv_{view.name}')}"
+        yield published
 
 
 def _count(connection: duckdb.DuckDBPyConnection, table: str) -> int:

@@ -12,7 +12,6 @@ from typing import Any
 import duckdb
 
 from assay.core.fault import Fault
-from assay.core.sql import quoted
 from assay.online.answer import Answerer
 from assay.online.definition import Column, OnlineView
 from assay.online.published import open_published
@@ -22,7 +21,7 @@ from assay.parity.compare import FeatureParity, compare
 from assay.parity.sample import ASKED_AT, NUMBER, SPINE, draw_spine
 from assay.project.personal import masked
 from assay.project.project import Project
-from assay.project.warehouse import attach
+from assay.project.warehouse import attach, relation_named
 
 SAMPLES = 200
 
@@ -70,7 +69,7 @@ def check_parity(
                 raise Fault(
                     f"{store.url} holds {each.name} of another build than {published}: run assay online sync."
                 )
-            history = f"{quoted(project.warehouse.stem)}.gold.{quoted(each.name)}"
+            history = str(relation_named(connection, each.name, project.warehouse.stem))
             rows = draw_spine(connection, each, history, samples=samples, at=at, seed=seed)
             offline = connection.execute(joined_sql(project, each)).to_arrow_table().to_pylist()
             online = asyncio.run(_answers(store, each, rows))

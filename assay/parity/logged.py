@@ -19,9 +19,9 @@ from assay.parity.check import joined_sql
 from assay.parity.compare import FeatureParity, compare
 from assay.parity.sample import make_spine
 from assay.project.project import Project
-from assay.project.warehouse import attach
+from assay.project.warehouse import attach, relation_named
 
-_SERVED = "gold.mon_served_features"
+_SERVED = "mon_served_features"
 
 Logged = dict[str, Any]
 
@@ -63,8 +63,9 @@ def check_logged(
 
 
 def _logged(connection: duckdb.DuckDBPyConnection, view: str, samples: int | None) -> Iterator[Logged]:
+    served = relation_named(connection, _SERVED)
     rows = connection.execute(
-        f"select prediction_id, entity_keys, as_of, inputs, features from {_SERVED} "
+        f"select prediction_id, entity_keys, as_of, inputs, features from {served} "
         "where feature_view = ? and as_of is not null order by available_at desc, prediction_id limit ?",
         [view, samples or (1 << 62)],
     ).fetchall()

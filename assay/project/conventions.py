@@ -12,7 +12,7 @@ LAYERS = ("bronze", "silver", "gold")
 TRAINING_SET, DIMENSION, MONITORING, SERVING = "trn_", "dim_", "mon_", "srv_"
 CHECKED, REJECTED = "__checked", "__rejected"
 # Keys of `config.meta`.
-STAMP, READS, MONITORED = "assay", "reads", "monitored"
+STAMP, READS, MONITORED, CSV_FILE = "assay", "reads", "monitored", "csv_file"
 
 
 def is_training_set(node: Any) -> bool:
@@ -87,8 +87,9 @@ KINDS: dict[str, Callable[[Any], bool]] = {
 
 
 def layer_of(node: Any) -> str | None:
-    """Return the layer that a node is stamped with, None where it is of none."""
-    return (node.config.meta.get(STAMP) or {}).get("layer")
+    """Return the layer of a node, of dbt or of its manifest's file; None where it is of none."""
+    meta = node["config"].get("meta") if isinstance(node, dict) else node.config.meta
+    return ((meta or {}).get(STAMP) or {}).get("layer")
 
 
 def tables_of(node: Any) -> list[str]:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from assay.project.products import GOLD
+from assay.project.conventions import layer_of
 
 
 def owners(manifest: Path) -> dict[str, str]:
@@ -32,7 +32,7 @@ def owners(manifest: Path) -> dict[str, str]:
             known[unique_id] = None
             node = nodes[unique_id]
             above = [owner(each) for each in node["depends_on"].get("nodes", [])]
-            sources = {each for each in above if each} if node.get("schema") != GOLD else set()
+            sources = {each for each in above if each} if layer_of(node) != "gold" else set()
             known[unique_id] = _declared(node, groups) or (sources.pop() if len(sources) == 1 else None)
         return known.get(unique_id)
 

@@ -6,21 +6,22 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from assay.project.conventions import is_published, tables_of
+from assay.project.conventions import CSV_FILE, is_published, tables_of
 from assay.project.failures import FAILED, TESTS, ancestors, guarded, guarded_ids, relation
-
-GOLD = "gold"
 
 
 @dataclass(frozen=True)
 class Products:
     """Tables that may be published, and products that are stopped.
 
-    `product_of` gives the product of each table, `stopped` why a product is not published, by product, and
+    `product_of` gives the product of each table, `schemas` where they lie, `csv_files` the names of the CSV
+    files that some are published as besides, `stopped` why a product is not published, by product, and
     `broken` those of them that failed themselves: the others rest on what failed.
     """
 
     product_of: dict[str, str] = field(default_factory=dict)
+    schemas: frozenset[str] = frozenset({"gold"})
+    csv_files: dict[str, str] = field(default_factory=dict)
     stopped: dict[str, str] = field(default_factory=dict)
     broken: frozenset[str] = frozenset()
 
@@ -79,12 +80,15 @@ def judge_products(results: Iterable[Any]) -> Products:
         if not resting:
             break
         stopped |= resting
+    published = [nodes[unique_id] for unique_id in product_of]
     return Products(
         {
             table: product
             for unique_id, product in product_of.items()
             for table in tables_of(nodes[unique_id])
         },
+        frozenset(str(node.schema) for node in published),
+        {str(node.alias): name for node in published if (name := node.config.meta.get(CSV_FILE))},
         stopped,
         frozenset(broken_products),
     )

@@ -35,6 +35,26 @@ def opened(warehouse: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
 
 
+def relation_named(
+    connection: duckdb.DuckDBPyConnection, name: str, database: str | None = None
+) -> str | None:
+    """Return the table or view of a name as SQL, whatever its schema is called; None where there is none.
+
+    Args:
+        connection: where the database is attached.
+        name: one that no two models of a project share.
+        database: the name it is attached as; without it the current one.
+    """
+    found = connection.execute(
+        "select database_name, schema_name from "
+        "(select database_name, schema_name, table_name as name from duckdb_tables() "
+        "union all select database_name, schema_name, view_name from duckdb_views()) as relations "
+        "where database_name = coalesce($1, current_database()) and name = $2 order by all",
+        [database, name],
+    ).fetchone()
+    return ".".join(map(quoted, (*found, name))) if found else None
+
+
 def attach(connection: duckdb.DuckDBPyConnection, file: Path, name: str) -> None:
     """Attach a file read-only under a name, which SQL that dbt has compiled may know it by."""
     connection.execute(f"attach {text(file)} as {quoted(name)} (read_only)")

@@ -31,13 +31,15 @@ class Tables:
         self.note = note
         self._connection = connection
         self._catalog = catalog
+        self._schemas: dict[str, str] = {}
         self._columns: dict[str, list[str]] = {}
         for schema, name, column in connection.execute(
             "select schema_name, table_name, column_name from duckdb_columns() where database_name = ? "
             "order by schema_name, table_name, column_index",
             [catalog],
         ).fetchall():
-            self._columns.setdefault(f"{schema}.{name}", []).append(column)
+            if self._schemas.setdefault(name, schema) == schema:
+                self._columns.setdefault(name, []).append(column)
 
     def named(self, ending: str) -> list[str]:
         """Return the tables whose names end so, as schema.name."""
@@ -47,7 +49,7 @@ class Tables:
         """Return a table as SQL.
 
         Args:
-            table: as schema.name.
+            table: its name, which no two models share: its schema is the project's to say.
             columns: that must be there.
 
         Raises:
@@ -61,8 +63,7 @@ class Tables:
                 f"{table} has no column {', '.join(missing)}: another version of Assay built it. "
                 "To build it anew: assay build --full-refresh"
             )
-        schema, _, name = table.partition(".")
-        return ".".join(map(quoted, (self._catalog, schema, name)))
+        return ".".join(map(quoted, (self._catalog, self._schemas[table], table)))
 
     def fetch(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """Return the rows of a query.

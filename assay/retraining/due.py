@@ -11,9 +11,8 @@ import duckdb
 
 from assay.core.fault import Fault
 from assay.core.sql import quoted
-from assay.project.products import GOLD
 from assay.project.project import Project
-from assay.project.warehouse import attach
+from assay.project.warehouse import attach, relation_named
 from assay.retraining.record import Retraining
 from assay.training.store import Version
 
@@ -90,13 +89,10 @@ def verdicts(
 
 def _copy_evidence(connection: duckdb.DuckDBPyConnection, published: Path) -> list[str]:
     """Copy what dbt found, without its verdicts; return the names of the training sets."""
-    relation = _published(_MODEL)
-    try:
-        connection.execute(f"create temp table {_EVIDENCE} as select * exclude ({_VERDICTS}) from {relation}")
-    except duckdb.CatalogException as error:
-        raise Fault(
-            f"There is no {GOLD}.{_MODEL} in {published}: a build of the whole project publishes it."
-        ) from error
+    relation = relation_named(connection, _MODEL, _PUBLISHED)
+    if relation is None:
+        raise Fault(f"There is no {_MODEL} in {published}: a build of the whole project publishes it.")
+    connection.execute(f"create temp table {_EVIDENCE} as select * exclude ({_VERDICTS}) from {relation}")
     rows = connection.execute(f"select training_set from {_EVIDENCE} order by training_set").fetchall()
     return [name for (name,) in rows]
 
@@ -104,7 +100,7 @@ def _copy_evidence(connection: duckdb.DuckDBPyConnection, published: Path) -> li
 def _count_from(connection: duckdb.DuckDBPyConnection, version: Version) -> None:
     """Count age and new rows from a version, unless what was trained is declared to reach further."""
     manifest = version.manifest
-    relation = _published(manifest.name)
+    relation = relation_named(connection, manifest.name, _PUBLISHED)
     columns = connection.sql(f"from {relation} limit 0").columns
     known_at = quoted("outcome_known_at" if "outcome_known_at" in columns else "prediction_at")
     trained = [split.rows for split in manifest.splits if split.split == "train"]
@@ -127,7 +123,3 @@ def _count_from(connection: duckdb.DuckDBPyConnection, version: Version) -> None
             "trained_rows": sum(trained) if trained else manifest.rows,
         },
     )
-
-
-def _published(table: str) -> str:
-    return f"{quoted(_PUBLISHED)}.{quoted(GOLD)}.{quoted(table)}"

@@ -15,9 +15,8 @@ import yaml
 
 from assay.core.fault import MISUSED, Fault
 from assay.project.calls import calls_of
+from assay.project.conventions import STAMP, TRAINING_SET, layer_of
 from assay.project.graph import Manifest, relation_of
-
-PREFIX = "trn_"
 
 # Looks, not rows; and what tells engines and people apart.
 _OF_NO_EFFECT = ("docs", "tags", "grants", "persist_docs", "group", "access")
@@ -46,7 +45,7 @@ class SetInManifest:
         sets = {
             node["name"]: node
             for node in self._manifest.nodes.values()
-            if node["resource_type"] == "model" and node["name"].startswith(PREFIX)
+            if node["resource_type"] == "model" and node["name"].startswith(TRAINING_SET)
         }
         if name not in sets:
             raise Fault(unknown_set(name, list(sets)), MISUSED)
@@ -89,9 +88,9 @@ class SetInManifest:
         seen = {
             parent
             for node in self._upstream
-            if node["schema"] != "silver"
+            if layer_of(node) != "silver"
             for parent in node["depends_on"].get("nodes", [])
-            if parent in self._manifest.nodes and self._manifest.nodes[parent]["schema"] == "silver"
+            if parent in self._manifest.nodes and layer_of(self._manifest.nodes[parent]) == "silver"
         }
         return [relation_of(self._manifest.nodes[unique_id]) for unique_id in sorted(seen)]
 
@@ -118,7 +117,8 @@ class SetInManifest:
 def unknown_set(name: str, known: list[str]) -> str:
     """Say that there is no such training set, and which there are."""
     if not known:
-        return f"There is no training set {name}, nor any other: models whose names begin with {PREFIX} are."
+        begin = f"models whose names begin with {TRAINING_SET} are"
+        return f"There is no training set {name}, nor any other: {begin}."
     return f"There is no training set {name}. There are {', '.join(sorted(known))}."
 
 
@@ -137,6 +137,8 @@ def _features(request: dict[str, Any]) -> list[Feature]:
 
 def _hash_of_node(node: dict[str, Any]) -> str:
     config = {key: value for key, value in node["config"].items() if key not in _OF_NO_EFFECT}
+    # What Assay writes down of a node follows from the rest.
+    config["meta"] = {key: value for key, value in (config.get("meta") or {}).items() if key != STAMP}
     columns = {
         name: [column.get("data_type"), column.get("constraints")] for name, column in node["columns"].items()
     }

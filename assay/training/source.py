@@ -21,9 +21,9 @@ from assay.core.places import Places
 from assay.landing.past import copy_landing, has_landing
 from assay.ledger.runs import all_runs
 from assay.project.code_version import code_version
+from assay.project.conventions import TRAINING_SET
 from assay.project.dbt_run import run_dbt
 from assay.project.failures import judge, plain_message
-from assay.training.code import PREFIX
 
 _SECONDS_TO_WAIT = 600.0
 
@@ -58,7 +58,7 @@ def published_sets(places: Places) -> list[str]:
         with duckdb.connect(str(places.published), read_only=True) as connection:
             rows = connection.execute(
                 "select table_name from duckdb_tables() where starts_with(table_name, ?) order by all",
-                [PREFIX],
+                [TRAINING_SET],
             ).fetchall()
     except duckdb.Error as error:
         raise known_fault(error) or error from error

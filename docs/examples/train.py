@@ -1,6 +1,6 @@
 """Train a model on each training set, and compare it with the obvious on the rows that come after.
 
-`python docs/examples/train.py data/published/gold.duckdb` prints a table, which docs/examples.md explains.
+`python docs/examples/train.py data/published/assay.duckdb` prints a table, which docs/examples.md explains.
 Needs scikit-learn, which the extra `examples` brings.
 """
 
@@ -139,7 +139,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("gold", type=Path, help="what `make build` published: data/published/gold.duckdb")
+    parser.add_argument("gold", type=Path, help="what `make build` published: data/published/assay.duckdb")
     arguments = parser.parse_args()
     with duckdb.connect() as connection:
         connection.execute(f"attach '{arguments.gold}' as published (read_only)")

@@ -19,13 +19,16 @@ from assay.build.publish import publish
 from assay.online.answer import Answerer, ViewAnswer
 from assay.online.request import view_request
 from assay.online.stores.store import Store
+from assay.project.products import Products
 from assay.project.project import Project
 
 
 def publish_all(warehouse: Warehouse, target: Path) -> Path:
     """Publish all of gold, as a build does that has passed."""
     names = warehouse.query("select table_name from duckdb_tables() where schema_name = 'gold'")
-    publish(warehouse.path, target, {name for (name,) in names if not name.endswith("__input")})
+    publish(
+        warehouse.path, target, Products({name: name for (name,) in names if not name.endswith("__input")})
+    )
     return target
 
 

@@ -74,7 +74,7 @@ class SmallProject:
 
     @property
     def published(self) -> Path:
-        return self.root / "data" / "published" / "gold.duckdb"
+        return self.root / "data" / "published" / "assay.duckdb"
 
     @property
     def environment(self) -> dict[str, str]:

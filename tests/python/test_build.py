@@ -27,7 +27,7 @@ def test_a_build_tells_what_it_did(project: SmallProject) -> None:
     assert re.search(row, again.stdout), again.stdout
     assert re.search(r"invalid_quantity\W+1\W+The quantity is absent or not a whole number", again.stdout)
     assert re.search(r"dbt \d+\.\d s, of which \d+\.\d s in DuckDB", again.stdout)
-    assert "data/published/gold.duckdb: 2 tables, 6 rows" in again.stdout
+    assert "data/published/assay.duckdb: 2 tables, 6 rows" in again.stdout
     assert gold(project) == [(10, 4)]
     *lines, last = again.stdout.splitlines()
     assert max(len(line) for line in lines) <= 100
@@ -50,7 +50,7 @@ def test_the_ledger_says_what_each_run_did(built_project: SmallProject) -> None:
     assert run["tests_passed"] > 0
     assert run["tests_failed"] == 0
     assert (run["published_path"], run["published_tables"], run["published_rows"]) == (
-        "data/published/gold.duckdb",
+        "data/published/assay.duckdb",
         2,
         6,
     )
@@ -75,7 +75,9 @@ def test_views_are_published_as_tables_with_their_comments(built_project: SmallP
     assert kinds == [("fct_days", None), ("fct_lines", "Order lines.")]
     comments = "select comment from duckdb_columns() where column_name = 'order_line_id'"
     assert built_project.query(comments, file=built_project.published) == [("Hash of the line.",)]
-    assert [path.name for path in built_project.published.parent.iterdir()] == ["gold.duckdb"]
+    assert sorted(path.name for path in built_project.published.parent.iterdir()) == [
+        *("assay.duckdb", "gold.duckdb")
+    ]
 
 
 def test_what_no_model_builds_any_more_is_not_published(project: SmallProject) -> None:
@@ -95,7 +97,7 @@ def test_a_failing_contract_stops_publishing_and_is_named(project: SmallProject)
     assert build.exit_code == 1
     assert "FAILED: test quantities_are_plausible of gold.fct_lines.quantity: 2 failing rows" in build.stdout
     assert "1 node was skipped because of it" in build.stdout
-    assert "data/published/gold.duckdb stays as it was" in build.stdout
+    assert "data/published/assay.duckdb stays as it was" in build.stdout
     assert gold(project) == [(10, 4)]
     status, message = project.runs()[-1]
     assert status == "failed"
@@ -287,7 +289,9 @@ def test_a_full_disk_during_publishing_leaves_what_was_published(project: SmallP
         build.stderr
     )
     assert project.published.read_bytes() == published
-    assert [path.name for path in project.published.parent.iterdir()] == ["gold.duckdb"]
+    assert sorted(path.name for path in project.published.parent.iterdir()) == [
+        *("assay.duckdb", "gold.duckdb")
+    ]
     assert project.assay("build").exit_code == 0
     assert len(project.query("from published.tables", file=project.published)) == 3
 

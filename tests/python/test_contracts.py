@@ -501,7 +501,7 @@ def test_nothing_is_written_while_a_contract_is_wrong(project: SmallProject) -> 
     before = files(project)
     synced = project.assay("contracts", "sync")
     assert synced.exit_code == 1
-    assert "gold.no is no model of schema gold. Correct physicalName" in synced.stdout
+    assert "gold.no is no model of gold. Correct physicalName" in synced.stdout
     assert files(project) == before
 
 

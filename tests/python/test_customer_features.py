@@ -14,6 +14,7 @@ import pytest
 from warehouse import Warehouse
 
 from assay.build.publish import publish
+from assay.project.products import Products
 
 FEATURES = [
     "customer_id",
@@ -29,7 +30,10 @@ DAY = timedelta(days=1)
 
 def published(warehouse: Warehouse, folder: Path) -> Path:
     tables = warehouse.query("select table_name from duckdb_tables() where schema_name = 'gold'")
-    publish(warehouse.path, folder / "gold.duckdb", {name for (name,) in tables})
+    products = Products(
+        {name: name for (name,) in tables}, csv_files={"srv_customer_features": "customer_features"}
+    )
+    publish(warehouse.path, folder / "gold.duckdb", products)
     return folder / "customer_features.csv"
 
 
@@ -106,7 +110,8 @@ def test_it_is_put_in_place_beside_gold_in_one_step(built_demo: Warehouse, tmp_p
 
 def test_of_a_past_moment_it_has_the_moment_in_its_name(built_demo: Warehouse, tmp_path: Path) -> None:
     target = tmp_path / "gold@2025-01-20T00-00-00.duckdb"
-    publish(built_demo.path, target, {"srv_customer_features"})
+    table = "srv_customer_features"
+    publish(built_demo.path, target, Products({table: table}, csv_files={table: "customer_features"}))
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "customer_features@2025-01-20T00-00-00.csv",
         target.name,

@@ -10,6 +10,7 @@ import pytest
 from warehouse import PROJECT, Warehouse
 
 from assay.build.publish import publish
+from assay.project.products import Products
 from example import generate
 
 GUESSES = {
@@ -43,7 +44,7 @@ def scores(tmp_path_factory: pytest.TempPathFactory) -> Scores:
     warehouse.build(
         "--select", *(f"+{name}" for name in GUESSES), "--resource-type", "model", "snapshot", "seed"
     )
-    publish(warehouse.path, folder / "gold.duckdb", set(GUESSES))
+    publish(warehouse.path, folder / "gold.duckdb", Products({name: name for name in GUESSES}))
     run = subprocess.run(
         [sys.executable, PROJECT / "docs" / "examples" / "train.py", folder / "gold.duckdb"],
         capture_output=True,

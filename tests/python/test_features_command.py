@@ -26,6 +26,7 @@ from assay.cli import app
 from assay.features.columns import description_of
 from assay.features.entry import find_entry
 from assay.features.generate import Generated, _read, generate
+from assay.project.products import Products
 from assay.project.project import Project
 
 FEATURES = Path("models/example/gold/features/_features__models.yml")
@@ -356,7 +357,9 @@ def test_during_a_build_what_is_published_is_told(checkout: Checkout, tmp_path: 
     writing = "import sys, duckdb; c = duckdb.connect(sys.argv[1]); print(flush=True); sys.stdin.read()"
     with duckdb.connect(checkout.warehouse) as connection:
         connection.execute("delete from gold.ftr_card__velocity")
-    publish(checkout.warehouse, tmp_path / "published" / "gold.duckdb", {"ftr_card__velocity"})
+    publish(
+        checkout.warehouse, tmp_path / "published" / "gold.duckdb", Products({"ftr_card__velocity": "cards"})
+    )
     with subprocess.Popen(
         [sys.executable, "-c", writing, str(checkout.warehouse)],
         stdin=subprocess.PIPE,

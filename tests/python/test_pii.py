@@ -140,7 +140,7 @@ def test_silver_shields_what_the_contract_declares(hashing: SmallProject) -> Non
 
     written = [path for path in hashing.root.rglob("*") if path.is_file()]
     assert [path for path in written if KEY.encode() in path.read_bytes()] == []
-    for name in ("assay.duckdb", "ops.duckdb", "published/gold.duckdb", "published/customer_features.csv"):
+    for name in ("assay.duckdb", "ops.duckdb", "published/assay.duckdb", "published/customer_features.csv"):
         path = hashing.root / "data" / name
         assert not path.exists() or stat.S_IMODE(path.stat().st_mode) == 0o600, name
 

@@ -12,6 +12,7 @@ import pytest
 from assay.build.publish import Publication
 from assay.build.publish import publish as publish_only
 from assay.core.fault import Fault
+from assay.project.products import Products
 
 READ = """
 import sys, duckdb
@@ -34,7 +35,7 @@ def publish(warehouse: Path, target: Path) -> Publication | None:
         names = connection.sql(
             "select table_name from information_schema.tables where table_schema = 'gold'"
         ).fetchall()
-    return publish_only(warehouse, target, {name for (name,) in names})
+    return publish_only(warehouse, target, Products({name: name for (name,) in names}))
 
 
 def make_warehouse(path: Path, version: int) -> Path:

@@ -22,7 +22,7 @@ def test_after_a_build_it_says_what_is_there(built_project: SmallProject) -> Non
     assert re.search(r"published +\d+ s +2 +5 +[1-9]\d* +0 +build", status.stdout), status.stdout
     assert re.search(r"erp/order_lines\W+2\W+2\W+5\W+5\W+4\W+1\W+yes", status.stdout)
     assert re.search(
-        r"Published  data/published/gold.duckdb at \S+ \S+ UTC: 2 tables, 6 rows, by run \S+", status.stdout
+        r"Published  data/published/assay.duckdb at \S+ \S+ UTC: 2 tables, 6 rows, by run \S+", status.stdout
     )
 
 

@@ -48,7 +48,7 @@ def drift_section(tables: Tables, docs: Docs) -> Section:
     Raises:
         Absent: mon_feature_drift is not there.
     """
-    rows = tables.rows("gold.mon_feature_drift", *_COLUMNS)
+    rows = tables.rows("mon_feature_drift", *_COLUMNS)
     features = {
         key: list(windows)[-_WINDOWS_SHOWN:]
         for key, windows in groupby(rows, key=lambda row: (row["view"], row["feature"], row["reference"]))

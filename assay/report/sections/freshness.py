@@ -27,7 +27,7 @@ def freshness_section(tables: Tables) -> Section:
     Raises:
         Absent: mon_freshness is not there.
     """
-    sources = tables.rows("gold.mon_freshness", *_COLUMNS)
+    sources = tables.rows("mon_freshness", *_COLUMNS)
     stale = [row for row in sources if row["verdict"] == "stale"]
     needs = [
         Need(

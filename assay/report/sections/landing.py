@@ -159,7 +159,7 @@ def _samples(name: str, tables: Tables) -> dict[str, list[Row]]:
         Absent: the rejected rows are not there.
     """
     order = "available_at desc nulls last, source_file desc, row_number"
-    relation = tables.relation(f"silver.{name}__rejected", ("rule_ids", "available_at", *_PLACE))
+    relation = tables.relation(f"{name}__rejected", ("rule_ids", "available_at", *_PLACE))
     rows = tables.fetch(
         f"""
         select *

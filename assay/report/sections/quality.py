@@ -30,7 +30,7 @@ def quality_section(tables: Tables, docs: Docs) -> Section:
     Raises:
         Absent: mon_quality is not there.
     """
-    rows = tables.rows("gold.mon_quality", *_COLUMNS)
+    rows = tables.rows("mon_quality", *_COLUMNS)
     broken = sorted((row for row in rows if row["verdict"] == "broken"), key=_order)
     last: date | None = max((row["period"] for row in rows if row["period"]), default=None)
     # The month that is not over yet seldom has rows enough to be judged.

@@ -17,7 +17,7 @@ def retraining_section(tables: Tables, docs: Docs) -> Section:
     Raises:
         Absent: mon_retraining is not there.
     """
-    rows = tables.rows("gold.mon_retraining", "training_set", "retrain", "reason")
+    rows = tables.rows("mon_retraining", "training_set", "retrain", "reason")
     due = [row for row in rows if row["retrain"]]
     columns = [Column("training set"), Column("train again"), Column("why")]
     cells = [

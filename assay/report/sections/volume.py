@@ -30,7 +30,7 @@ def volume_section(tables: Tables, docs: Docs) -> Section:
     Raises:
         Absent: mon_volume is not there.
     """
-    rows = tables.rows("gold.mon_volume", *_COLUMNS)
+    rows = tables.rows("mon_volume", *_COLUMNS)
     charts: list[Chart] = []
     unusual: list[Row] = []
     needs: list[Need] = []
