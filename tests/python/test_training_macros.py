@@ -412,7 +412,7 @@ def test_instants_within_what_identifies_rows_are_refused(trial: Trial) -> None:
     trial.connection.execute(
         "create or replace table prepared as select * replace ([now(), now()] as row_id) from prepared"
     )
-    with pytest.raises(duckdb.Error, match="row_id.* holds times with a time zone, .* give as_utc of each"):
+    with pytest.raises(duckdb.Error, match=r"row_id.* holds times with a time zone, .* give as_utc of each"):
         trial.build("sampled")
 
 
