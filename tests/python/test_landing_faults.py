@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -521,6 +522,26 @@ def test_names_without_end_fail_their_file_and_take_no_time(zone: Zone) -> None:
 
 
 # Where files lie
+
+
+@pytest.mark.parametrize("mode", ["evolve", "discard_row", "discard_value"])
+def test_files_that_each_have_other_keys_take_time_for_their_own_alone(tmp_path: Path, mode: str) -> None:
+    zone = Zone(tmp_path, DECLARED.replace("format: jsonl", f"format: jsonl, schema_mode: {mode}"))
+    zone.drop("shop/clicks/0.jsonl", CLICK * 3)
+    zone.load()
+    for file in range(40):
+        new = {f"{file}.{key}": key for key in range(100)} | {"by": {"name": "ann", f"n{file}": None}}
+        zone.drop(f"shop/clicks/{file + 1}.jsonl", json.dumps({"id": 1, "at": "2025-01-01"} | new) + "\n")
+    began = time.process_time()
+    zone.load()
+    assert time.process_time() - began < 20
+    found = "select count(*), count(distinct column_name), sum(row_count) from landing.schema_changes"
+    assert zone.query(found) == [(4040, 4040, 4000)]
+    conflicts = zone.query("select schema_conflict from landing.shop__clicks order by file_id, row_number")
+    told = [each for (each,) in conflicts if each]
+    assert len(told) == (40 if mode == "discard_row" else 0)
+    assert all(each.startswith("new ") and each.count(", new ") == 99 for each in told)
+    zone.connection.close()
 
 
 def test_links_that_lead_out_of_the_landing_folder_are_refused(
