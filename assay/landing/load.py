@@ -149,7 +149,8 @@ def _follow_links() -> bool:
 def _in_words(versions: list[_Version]) -> str:
     broken = sum(version.status != "loaded" for version in versions)
     rows = sum(version.tally.rows for version in versions)
-    return f"{len(versions) - broken} files, {rows:,} rows" + f"; {broken} not loaded" * bool(broken)
+    loaded = f"{counted(len(versions) - broken, 'file')}, {counted(rows, 'row')}"
+    return loaded + f"; {broken:,} not loaded" * bool(broken)
 
 
 def _by_size(versions: Iterator[_Version]) -> Iterator[list[_Version]]:
