@@ -26,6 +26,7 @@ from assay.landing.schema.find import find_changes, landed_rows, needs_all_rows
 from assay.landing.schema.sightings import keep_sightings
 from assay.landing.schema.treat import set_aside
 from assay.landing.schema.values import pointer
+from assay.plurals import counted
 from assay.sql import folded, quoted
 
 _BYTES_A_TRANSACTION = 256 << 20

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 
+from assay.plurals import counted as counted
+
 _UNITS = ((86_400.0, "day"), (3_600.0, "hour"), (60.0, "minute"))
 _LONGEST_VALUE = 400
 
@@ -45,11 +47,6 @@ def change(now: int | None, then: int | None) -> str:
     if now is None or then is None:
         return number(None)
     return f"{now - then:+,}" if now != then else "0"
-
-
-def counted(count: int, one: str, many: str = "") -> str:
-    """Say how many there are of something."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
 def listed(names: Sequence[str], most: int = 3) -> str:
