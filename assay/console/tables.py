@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 _WIDTH_WITHOUT_TERMINAL = 100
+_WIDTH_OF_ANY_TABLE = 100_000
+
+
+class _Piped(Console):
+    """Prose is 100 columns wide; a table is as wide as what it holds, for a program that reads it."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print as any console does."""
+        if not any(isinstance(each, Table) for each in objects):
+            options.setdefault("width", _WIDTH_WITHOUT_TERMINAL)
+        super().print(*objects, **options)
 
 
 def console_for_people() -> Console:
-    """Return a console on standard output; without a terminal it is 100 columns wide, or as COLUMNS says."""
+    """Return a console on standard output; without a terminal or COLUMNS, its tables cut nothing."""
     console = Console(highlight=False)
     if console.is_terminal or os.environ.get("COLUMNS"):
         return console
-    return Console(highlight=False, width=_WIDTH_WITHOUT_TERMINAL)
+    return _Piped(highlight=False, width=_WIDTH_OF_ANY_TABLE)
 
 
 def table_titled(title: str) -> Table:

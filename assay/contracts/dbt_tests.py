@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
 from assay.contracts.contract import EACH, Column, Rule, Table, snake, words
-from assay.contracts.options import literal, value_rules
+from assay.contracts.options import literal, shortest, value_rules
 from assay.contracts.rules import WARNINGS, Unenforceable, bounds, test_of_values
 from assay.contracts.types import normal
 
@@ -21,6 +22,7 @@ _BETWEEN = f"{EXPECTATIONS}.expect_column_values_to_be_between"
 _LENGTHS = f"{EXPECTATIONS}.expect_column_value_lengths_to_be_between"
 _ROW_COUNT = f"{EXPECTATIONS}.expect_table_row_count_to_be_between"
 _KEEPS = "values_keep_to"
+_DIGITS_OF_A_DOUBLE = 15
 
 
 @dataclass(frozen=True)
@@ -215,7 +217,7 @@ def _of_values(table: Table, column: Column) -> Iterator[DbtTest]:
 def _expectations(column: Column, test: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield tests of dbt-expectations that say the same, where it has some."""
     match test["kind"]:
-        case "bounds":
+        case "bounds" if all(_is_exact_in(column, test[each]) for each in test if each.endswith("imum")):
             for low, high in (("minimum", "maximum"), ("exclusiveMinimum", "exclusiveMaximum")):
                 limits = {"min_value": test.get(low), "max_value": test.get(high)}
                 arguments = {key: _constant(column, text) for key, text in limits.items() if text is not None}
@@ -243,6 +245,24 @@ def _constant(column: Column, text: str) -> Any:
         return as_float if Decimal(str(as_float)) == number else text
     is_zoned = normal(str(column.raw.get("physicalType") or "")) == "timestamp with time zone"
     return f"timestamptz '{text}+00'" if is_zoned else f"{column.kind} '{text}'"
+
+
+def _is_exact_in(column: Column, text: str) -> bool:
+    """Return whether SQL compares the column with a bound exactly: it casts both to what holds either.
+
+    That of a wide decimal and another is DOUBLE, or an error.
+    """
+    if column.kind not in ("integer", "number"):
+        return True
+    number = shortest(text)
+    decimals, whole_digits = max(0, -int(number.as_tuple().exponent)), number.adjusted() + 1
+    physical = normal(str(column.raw.get("physicalType") or "")).replace("hugeint", "decimal(38,0)")
+    if found := re.fullmatch(r"decimal\((\d+),(\d+)\)", physical):
+        width, scale = int(found[1]), int(found[2])
+        return decimals <= scale and whole_digits <= width - scale
+    return decimals <= _DIGITS_OF_A_DOUBLE and whole_digits + decimals <= (
+        _DIGITS_OF_A_DOUBLE if decimals else 18
+    )
 
 
 def _escaped(text: str) -> str:

@@ -6,14 +6,15 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
-from decimal import Decimal
+from decimal import MAX_PREC, Context, Decimal
 from typing import Any
 
 import duckdb
 
 from assay.contracts.contract import Column
 
-EXACT_DIGITS, EXACT_SCALE = 38, 18
+#: With more digits, the macro that divides by it would leave HUGEINT.
+MOST_DIGITS_OF_A_MULTIPLE = 37
 _BOUNDS = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"})
 _NUMERIC = frozenset({*_BOUNDS, "multipleOf", "format"})
 _TIMES = (
@@ -263,6 +264,11 @@ def comparable(kind: str, value: Any) -> Any:
     return Decimal(text) if kind in ("integer", "number") else text
 
 
+def shortest(text: str) -> Decimal:
+    """Return a number without the zeros at its end, and with every other digit."""
+    return Decimal(text).normalize(Context(prec=MAX_PREC))
+
+
 def _nothing(kind: str, value: Any) -> str | None:
     del kind, value
     return None
@@ -278,12 +284,9 @@ def _bound_problem(kind: str, value: Any) -> str | None:
 
 def _multiple_problem(kind: str, value: Any) -> str | None:
     del kind
-    number = Decimal(literal("number", value))
-    exponent = number.normalize().as_tuple().exponent
-    is_exact = isinstance(exponent, int) and -exponent <= EXACT_SCALE
-    if is_exact and number < Decimal(10) ** (EXACT_DIGITS - EXACT_SCALE):
+    if len(shortest(literal("number", value)).as_tuple().digits) <= MOST_DIGITS_OF_A_MULTIPLE:
         return None
-    return f"it has more than {EXACT_SCALE} decimals, or is too great to be exact."
+    return f"it has more than {MOST_DIGITS_OF_A_MULTIPLE} digits."
 
 
 def _format_problem(kind: str, value: Any) -> str | None:

@@ -10,6 +10,11 @@ _UNITS = ((86_400.0, "day"), (3_600.0, "hour"), (60.0, "minute"))
 _LONGEST_VALUE = 400
 
 
+def counted(count: int, one: str, many: str = "") -> str:
+    """Say how many there are of something."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
 def moment(when: datetime | None) -> str:
     """Say a time (UTC), to the minute."""
     return _together(f"{when.day} {when:%b %Y, %H:%M}") if when else "never"
@@ -45,11 +50,6 @@ def change(now: int | None, then: int | None) -> str:
     if now is None or then is None:
         return number(None)
     return f"{now - then:+,}" if now != then else "0"
-
-
-def counted(count: int, one: str, many: str = "") -> str:
-    """Say how many there are of something."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
 def listed(names: Sequence[str], most: int = 3) -> str:

@@ -15,6 +15,7 @@ import duckdb
 import pyarrow as pa
 
 from assay.core.sql import folded, quoted
+from assay.core.words import counted
 from assay.landing.declared import DeclarationError, LandingTable, declared_tables
 from assay.landing.discover import FILE_CHANGED, LandingFile, UnreadableFile, cannot_be_read, discover
 from assay.landing.formats.rows import Tally, arrow_schema, line_limit, verdict_columns
@@ -149,7 +150,8 @@ def _follow_links() -> bool:
 def _in_words(versions: list[_Version]) -> str:
     broken = sum(version.status != "loaded" for version in versions)
     rows = sum(version.tally.rows for version in versions)
-    return f"{len(versions) - broken} files, {rows:,} rows" + f"; {broken} not loaded" * bool(broken)
+    loaded = f"{counted(len(versions) - broken, 'file')}, {counted(rows, 'row')}"
+    return loaded + f"; {broken:,} not loaded" * bool(broken)
 
 
 def _by_size(versions: Iterator[_Version]) -> Iterator[list[_Version]]:

@@ -19,6 +19,7 @@ from assay.landing.formats.delimited import read_csv
 from assay.landing.formats.json_lines import read_jsonl
 from assay.landing.formats.parquet import read_parquet
 from assay.landing.formats.rows import Tally
+from assay.landing.formats.signatures import refuse_other_kinds
 
 _READERS = {
     ("csv", ".csv"): read_csv,
@@ -49,6 +50,8 @@ def read_file(file: LandingFile, table: LandingTable, file_id: int, tally: Tally
         )
     try:
         with file.open() as stream, _unpacked(stream, is_gzip, ending) as plain:
+            if reader is not read_parquet:
+                refuse_other_kinds(plain)
             yield from reader(plain, file, table, file_id, tally)
     except EOFError as error:
         raise UnreadableFile("The .gz ends before its data does: send the file again, whole.") from error

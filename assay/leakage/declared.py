@@ -14,9 +14,13 @@ from assay.project.graph import Manifest, Node, relation_of
 
 LABEL_COLUMNS = ("prediction_at", "outcome", "outcome_known_at")
 SPLIT, WEIGHT = "split", "weight"
+# The part of a split that nobody learns from, nor is judged by.
+EMBARGO = "embargo"
 # The macro that fits parameters on training rows, and columns of the one that weighs them.
 _FITTING = "fit_preprocessing"
-_WEIGHTED = re.compile(r"\{\{-?\s*(?:assay\.)?balanced_weight\(.*?\}\}\s*as\s+\"?(\w+)", re.DOTALL)
+_WEIGHTED = re.compile(
+    r"(?:,|\bselect)\s*\{\{-?\s*(?:assay\.)?balanced_weight\(.*?\}\}\s*as\s+\"?(\w+)", re.DOTALL
+)
 # What events are known by, whatever a feature view says of it.
 AVAILABLE_AT = "available_at"
 
@@ -90,8 +94,8 @@ class TrainingSet:
 
     What the label declares under `meta.label`, None where it does not: its outcome is made of what happens
     from `window[0]` after the prediction until `window[1]` after it, and is known `horizon` after it.
-    `learns_from_rows` tells whether parameters are fitted on its training rows; `weights` are the columns of
-    weights, which depend on all training rows too.
+    `learns_from_rows` tells whether parameters are fitted on its training rows; `weights` are the columns
+    that are `balanced_weight` and nothing else, which depend on all training rows too.
     """
 
     name: str
@@ -162,7 +166,7 @@ def read_training_set(manifest: Manifest, name: str) -> TrainingSet:
         length_of(declared["horizon"]) if "horizon" in declared else None,
         _population(labels[0]["name"], declared),
         name in manifest.users_of(_FITTING, ancestors),
-        _WEIGHTED.findall(node["raw_code"]) or [WEIGHT],
+        _WEIGHTED.findall(node["raw_code"]),
     )
 
 

@@ -15,7 +15,7 @@ from assay.core.fault import Fault
 from assay.core.moment import as_variable
 from assay.core.sql import quoted, text
 from assay.landing.past import copy_landing
-from assay.leakage.declared import SPLIT
+from assay.leakage.declared import EMBARGO, SPLIT
 from assay.leakage.silver import gates_of, landing_tables_of
 from assay.leakage.tables import columns_of, literal
 from assay.project.calls import calls_of
@@ -25,8 +25,23 @@ from assay.project.graph import Manifest, Node, relation_of
 
 # The macro that says up to when labels can be known.
 _KNOWN_UNTIL = "known_until"
-# Parts of a training set, one after the other in time, with an embargo before each but the first.
-_MOST_PARTS = 6
+# When each part of a training set begins, and the embargo before it; a model may put single rows elsewhere.
+_STARTS = f"""
+    with rows as (
+        select {{at}} as _at, {SPLIT} as part from {{relation}}
+        where {{at}} is not null and {SPLIT} is not null
+    ),
+    parts as (
+        select part, min(_at) as starts_at, lag(max(_at)) over (order by min(_at)) as before
+        from rows where part != '{EMBARGO}' group by part
+    )
+    select starts_at, part from parts
+    union all
+    select min(rows._at), '{EMBARGO}' from rows
+    inner join parts on rows._at > parts.before and rows._at < parts.starts_at
+    where rows.part = '{EMBARGO}' group by parts.part
+    order by 1
+"""
 
 
 @dataclass(frozen=True)
@@ -172,15 +187,10 @@ def _splits(connection: duckdb.DuckDBPyConnection, nodes: Iterable[Node]) -> dic
         for call in calls_of("temporal_split", node.get("raw_code") or ""):
             at = str(call.get("at")).rpartition(".")[2]
             try:
-                starts = connection.execute(
-                    f"select _at, part from (select {at} as _at, {SPLIT} as part, "
-                    f"lag({SPLIT}) over (order by {at}) as part_before from {relation_of(node)} "
-                    f"where {at} is not null) where part is distinct from part_before order by _at"
-                ).fetchall()
+                starts = connection.execute(_STARTS.format(at=at, relation=relation_of(node))).fetchall()
             except duckdb.Error:
                 continue
-            # Else it is no matter of time alone.
-            if 0 < len(starts) <= _MOST_PARTS:
+            if starts:
                 found[node["name"]] = [{"at": str(start), "split": part} for start, part in starts]
     return found
 

@@ -12,6 +12,7 @@ import duckdb
 from assay.core.sql import quoted, text
 from assay.leakage.declared import SPLIT, History, TrainingSet
 from assay.leakage.findings import Check
+from assay.leakage.splits import splits_by_time
 from assay.leakage.tables import columns_of, differs, literal, number, one_row, same
 from assay.leakage.trained import trained_columns, trained_until, weight_columns
 
@@ -98,8 +99,11 @@ def _compare_rows(
     splits_move = SPLIT in columns and bool(
         number(connection, f"select count(*) {pairs} where w.{SPLIT} is distinct from e.{SPLIT}")
     )
+    if SPLIT in columns and splits_by_time(training_set, connection):
+        # Boundaries that are shares of time move with the data, and tell nothing of the rows.
+        columns.remove(SPLIT)
     if trained and (splits_move or learnt_until is None or at < learnt_until):
-        columns = [column for column in columns if column not in (SPLIT, *trained)]
+        columns = [column for column in columns if column not in trained]
         check.unchecked.append(
             f"{', '.join(sorted(trained))}: what they are learnt from is not known by {at}; see own time"
         )

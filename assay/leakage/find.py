@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -35,6 +36,7 @@ def find_leaks(
     sample: int = SAMPLE,
     seed: int = 0,
     watcher: Watcher | None = None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> list[Check]:
     """Try to find a leak in a training set of the project of the current folder.
 
@@ -48,6 +50,7 @@ def find_leaks(
         sample: how many rows are computed again by brute force.
         seed: another one draws other rows.
         watcher: told of every node that is built.
+        say: told of every check that begins, in words for people.
 
     Raises:
         Fault: the training set is not declared or not built, or nothing has landed in the warehouse.
@@ -69,7 +72,7 @@ def find_leaks(
             scramble=declared.scramble or [],
             watcher=watcher,
         )
-        return check(declared, warehouse=warehouse, erased=erased, sample=sample, seed=seed)
+        return check(declared, warehouse=warehouse, erased=erased, sample=sample, seed=seed, say=say)
 
 
 def check(
@@ -80,23 +83,47 @@ def check(
     sample: int = SAMPLE,
     moments: int = MOMENTS,
     seed: int = 0,
+    say: Callable[[str], None] = lambda _: None,
 ) -> list[Check]:
-    """Run all checks on a training set, of which an erased warehouse is at hand."""
-    checks = [
-        check_erasure(training_set, warehouse, erased.path, erased.at),
-        check_own_time(training_set, erased, warehouse, moments=moments, seed=seed),
-        check_labels(training_set, erased, warehouse, moments=min(moments, LABEL_MOMENTS)),
-    ]
+    """Run all checks on a training set, of which an erased warehouse is at hand; `say` is told of each."""
+    label_moments = min(moments, LABEL_MOMENTS)
+    first: dict[str, Callable[[], Check]] = {
+        "erasure": lambda: check_erasure(training_set, warehouse, erased.path, erased.at),
+        f"own time, {moments} moments": lambda: check_own_time(
+            training_set, erased, warehouse, moments=moments, seed=seed
+        ),
+        f"labels, {label_moments} moments": lambda: check_labels(
+            training_set, erased, warehouse, moments=label_moments
+        ),
+    }
+    then: dict[str, Callable[[duckdb.DuckDBPyConnection], Check]] = {
+        "origins": lambda connection: check_origins(training_set, erased, connection),
+        f"brute force, {sample} rows": lambda connection: check_by_brute_force(
+            training_set, connection, sample=sample, seed=seed
+        ),
+        "knowledge time": lambda connection: check_knowledge(training_set, connection),
+        "splits": lambda connection: check_splits(training_set, connection),
+        "outcome": lambda connection: check_outcome(
+            training_set,
+            connection,
+            set(columns_of(connection, training_set.relation)) - _cleared(checks),
+        ),
+    }
+    steps = enumerate([*first, *then], start=1)
+    checks: list[Check] = []
+
+    def tell_next() -> None:
+        number, name = next(steps)
+        say(f"Check {number} of {len(first) + len(then)}: {name}")
+
+    for check_files in first.values():
+        tell_next()
+        checks.append(check_files())
     # Opened by itself: silver's views name the catalog.
     with duckdb.connect(str(warehouse), read_only=True) as connection:
-        checks += [
-            check_origins(training_set, erased, connection),
-            check_by_brute_force(training_set, connection, sample=sample, seed=seed),
-            check_knowledge(training_set, connection),
-            check_splits(training_set, connection),
-        ]
-        columns = set(columns_of(connection, training_set.relation))
-        checks.append(check_outcome(training_set, connection, columns - _cleared(checks)))
+        for check_tables in then.values():
+            tell_next()
+            checks.append(check_tables(connection))
     return checks
 
 

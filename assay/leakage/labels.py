@@ -24,6 +24,9 @@ _MOST_ROWS = 200_000
 _ENTITIES = 200
 # How much of the past is erased, None for all, without which labels of those who were active have no rows.
 _PASTS = (timedelta(days=1), timedelta(days=14), timedelta(days=60), None)
+# So much of what happens beside the window is moved to an instant from it.
+_EDGE = timedelta(days=14)
+_INSTANT = timedelta(microseconds=1)
 _PAST = (
     "Its window begins before the prediction, so features may hold the outcome: begin it at prediction_at."
 )
@@ -128,12 +131,20 @@ class _Label:
                 gone = f"event_at >= {begin} and event_at < {literal(at + start)}"
                 self._build(self._without(gone))
                 self._compare(past, "outcome", f"w.prediction_at >= {literal(at)}", at)
+            # A window that begins a little early shows by what happens just before it.
+            before = f"event_at >= {literal(at + start - _EDGE)} and event_at < {literal(at + start)}"
+            self._build(everything, self._moved(before, literal(at + start - _INSTANT)))
+            self._compare(past, "outcome", f"w.prediction_at = {literal(at)}", at)
             if self._set.window and self._set.horizon is not None:
                 gone = f"event_at > {literal(at + self._set.window[1])}"
                 self._build(self._without(f"{gone} or available_at > {literal(at + self._set.horizon)}"))
                 self._compare(future, "outcome", f"w.prediction_at <= {literal(at)}", at)
                 if self._is_drawn:
                     self._compare_population(drawn, f"{{of}}prediction_at <= {literal(at)}", at)
+                end = at + self._set.window[1]
+                after = f"event_at > {literal(end)} and event_at <= {literal(end + _EDGE)}"
+                self._build(everything, self._moved(after, literal(end + _INSTANT)))
+                self._compare(future, "outcome", f"w.prediction_at = {literal(at)}", at)
             if self._is_drawn:
                 self._check_draw(drawn, at)
             else:
@@ -145,7 +156,7 @@ class _Label:
         self._check.telling = len(self._told)
         self._note_drawn()
         self._check.unchecked += sorted(self._blind)
-        self._check.unchecked += [
+        self._check.not_erasable += [
             f"{name}, taken as built: {why}" for name, why in self._replay.unread.items()
         ]
 

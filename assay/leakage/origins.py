@@ -84,6 +84,16 @@ class Origins:
             or bool(node and (node["name"] == _FILES or layer_of(node) == "bronze"))
         )
 
+    def beside_gates(self) -> dict[str, list[str]]:
+        """Return the gates that read more than one table, of which known_as_of may hold for one alone."""
+        found: dict[str, list[str]] = {}
+        for id_ in sorted(self._gates):
+            parents = self._parents(id_)[0]
+            bronze = sorted(name_of(parent) for parent in parents if self._is_bronze(parent))
+            if bronze and len(bronze) + len(self._gates.intersection(parents)) > 1:
+                found[name_of(id_)] = bronze
+        return found
+
     def past_silver(self) -> list[list[str]]:
         """Return the ways from bronze to the training set on which nothing says what was known when."""
         found: list[list[str]] = []
@@ -95,6 +105,8 @@ class Origins:
             seen.add(id_)
             if self._is_bronze(id_):
                 found.append([name_of(id_), *way])
+                # Every way to it is told.
+                seen.discard(id_)
                 return
             if id_ in self.manifest.nodes:
                 for parent in self._parents(id_)[0]:
@@ -152,6 +164,13 @@ def check_origins(training_set: TrainingSet, erased: Erased, connection: duckdb.
             way[0], check.rows, example, " -> ".join(way), "silver in between",
             "Bronze holds what landed, whenever it was known: read the model of silver, which says by "
             "known_as_of when each row became available.",
+        )  # fmt: skip
+    for gate, bronze in origins.beside_gates().items():
+        check.found(
+            gate, check.rows, example, f"reads {', '.join(bronze)}, and more besides",
+            "one table of bronze a model of silver",
+            "See that known_as_of holds for each of them: what it does not hold for may be of the future.",
+            is_warning=True,
         )  # fmt: skip
     _name_without_time(check, origins, training_set, erased, connection)
     _compare_lags(check, training_set, erased, connection)

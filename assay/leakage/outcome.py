@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator
+from typing import Any
 
 import duckdb
 
-from assay.core.sql import quoted
+from assay.core.sql import quoted, text
 from assay.leakage.declared import LABEL_COLUMNS, SPLIT, WEIGHT, TrainingSet
 from assay.leakage.findings import Check
 from assay.leakage.tables import columns_of, one_row
@@ -19,6 +20,9 @@ _TELLING = 0.999
 _CHANCE = 0.01
 # Categories are looked at where they have so many rows in the mean.
 _ROWS_A_CATEGORY = 10
+# So many of the first elements of a list are looked at.
+_ELEMENTS = 4
+_Rank = Callable[[duckdb.DuckDBPyConnection, str, str], float]
 
 
 def check_outcome(
@@ -51,11 +55,15 @@ def check_outcome(
         return check
     entity_keys = {key for features in training_set.features for key in features.view.entity_keys}
     apart = {*training_set.keys, *entity_keys, *LABEL_COLUMNS, SPLIT, WEIGHT}
-    for column, type_ in columns.items():
-        if column in apart or "[" in type_ or type_.startswith(("STRUCT", "MAP")):
+    relation = connection.sql(f"from {training_set.relation}")
+    for column, type_ in zip(relation.columns, relation.types, strict=True):
+        if column in apart:
             continue
-        rank = _rank_of_category if type_ == "VARCHAR" else _rank
-        telling = rank(connection, f'"{column}"', labelled)
+        telling = max(
+            rank(connection, value, labelled)
+            for part, rank in _parts(quoted(column), type_)
+            for value, rank in ((part, rank), (f"({part}) is null", _rank))
+        )
         if telling >= _TELLING:
             example = one_row(
                 connection,
@@ -79,6 +87,21 @@ def check_outcome(
                 is_warning=is_warning,
             )
     return check
+
+
+def _parts(value: str, type_: Any) -> Iterator[tuple[str, _Rank]]:
+    """Yield what a value of DuckDB's type is made of, each with how it is ranked: fields, first elements."""
+    if type_.id == "struct":
+        for name, child in type_.children:
+            yield from _parts(f"struct_extract({value}, {text(name)})", child)
+    elif type_.id in ("list", "array"):
+        yield f"len({value}::{type_.children[0][1]}[])", _rank
+        for position in range(1, _ELEMENTS + 1):
+            yield from _parts(f"({value})[{position}]", type_.children[0][1])
+    elif type_.id == "map":
+        yield f"cardinality({value})", _rank
+    else:
+        yield value, _rank_of_category if type_.id == "varchar" else _rank
 
 
 def _rank(connection: duckdb.DuckDBPyConnection, value: str, labelled: str) -> float:

@@ -7,17 +7,21 @@ from pathlib import Path
 
 import duckdb
 
-from assay.core.sql import quoted
-from assay.leakage.declared import LABEL_COLUMNS, SPLIT, TrainingSet
+from assay.core.sql import quoted, text
+from assay.leakage.declared import LABEL_COLUMNS, SPLIT, WEIGHT, TrainingSet
 from assay.leakage.differences import Differences
 from assay.leakage.erased import Erased
 from assay.leakage.findings import Check
 from assay.leakage.replay import Replay, everything, known_by
 from assay.leakage.sample import Sample
+from assay.leakage.splits import splits_by_time
 from assay.leakage.tables import columns_of, differs, literal, number, one_row, same
-from assay.leakage.trained import trained_columns, trained_until, weight_columns
+from assay.leakage.trained import made_by_hand, trained_columns, trained_until, weight_columns
 
 MOMENTS = 16
+# Each takes about half a second.
+_OWN_OUTCOMES = 4
+_OWN_OUTCOME = "It holds the row's own outcome, which changes it: fit parameters without the row, by folds."
 _REMEDY = "It rests on something that became available after {at}: join histories as of prediction_at."
 
 
@@ -61,17 +65,19 @@ def _check(
     whole = replay.run(training_set.name, everything, clock=erased.until, labels="from {slice}")
     connection.execute(f"create or replace temp table whole_rows as from {whole}")
     compared = [
-        column
-        for column in columns_of(connection, "whole_rows")
-        if column not in (*keys, *LABEL_COLUMNS, SPLIT)
+        column for column in columns_of(connection, "whole_rows") if column not in (*keys, *LABEL_COLUMNS)
     ]
+    if SPLIT in compared and splits_by_time(training_set, connection):
+        compared.remove(SPLIT)
     connection.execute(
         f"create or replace temp table told as select {quoted(*keys)}, prediction_at as at "
         "from whole_rows where false"
     )
     differences = Differences(keys)
     tried: list[datetime] = []
+    seen: set[str] = set()
     trained = trained_columns(training_set, connection)
+    by_hand = sorted({WEIGHT}.intersection(compared).difference(training_set.weights))
     for at in chosen:
         labels = _labels_at(replay, training_set, at)
         try:
@@ -84,29 +90,83 @@ def _check(
         tried.append(at)
         connection.execute(f"create or replace temp table erased_rows as from {known}")
         connection.execute(f"insert into told select {quoted(*keys)}, {literal(at)} from erased_rows")
-        wanted = [
-            column
-            for column in compared
-            if column not in trained or (learnt_until is not None and at >= learnt_until)
-        ]
-        check.cleared.update(wanted)
+        is_learnt = (
+            learnt_until is not None and at >= learnt_until and not _training_rows_move(connection, keys)
+        )
+        wanted = [column for column in compared if column not in trained or is_learnt]
+        seen.update(wanted)
         _compare(differences, connection, keys, wanted, weight_columns(training_set), at)
+        if is_learnt and by_hand:
+            # A weight may depend on the row's own outcome, so here outcomes are what they will be.
+            labels = f"from {{slice}} where prediction_at <= {literal(at)}"
+            known = replay.run(training_set.name, known_by(at), until=at, clock=at, labels=labels)
+            connection.execute(f"create or replace temp table erased_rows as from {known}")
+            _compare(differences, connection, keys, by_hand, set(), at)
     differences.tell(check, _REMEDY)
+    if training_set.learns_from_rows and SPLIT in columns_of(connection, "whole_rows"):
+        _check_own_outcomes(check, replay, training_set, erased)
+    if not tried:
+        check.not_erasable.append("all columns: at no moment can it be built of what was known then")
     check.rows = number(connection, f"select count(distinct ({quoted(*keys)})) from told")
     check.telling = sample.could_show("told")
     check.notes.append(f"{len(tried)} moments: {sample.reach('told')}")
-    check.unchecked += [f"{name}, taken as built: {reason}" for name, reason in replay.unread.items()]
-    if trained & set(compared) and not any(learnt_until and at >= learnt_until for at in tried):
-        names = ", ".join(sorted(trained & set(compared)))
+    check.not_erasable += [f"{name}, taken as built: {reason}" for name, reason in replay.unread.items()]
+    # What is taken as built differs from nothing.
+    check.cleared = set() if replay.unread else seen
+    if left := trained & set(compared) - seen:
+        names = ", ".join(sorted(left))
         check.unchecked.append(f"{names}: no row is predicted after the training rows they are learnt from")
+
+
+def _check_own_outcomes(check: Check, replay: Replay, training_set: TrainingSet, erased: Erased) -> None:
+    """Change the outcome of one training row at a time: nothing else that it holds may change."""
+    connection, keys = replay.connection, training_set.keys
+    columns = [
+        column
+        for column in made_by_hand(training_set, connection)
+        if column not in weight_columns(training_set)
+    ]
+    types = columns_of(connection, "whole_rows")
+    found = Differences(keys)
+    rows = connection.execute(
+        f"select {quoted(*keys)}, prediction_at from whole_rows where {SPLIT} = 'train' "
+        f"order by md5(concat_ws('|', {quoted(*keys)})) limit {_OWN_OUTCOMES}"
+    ).fetchall()
+    for *row, at in rows:
+        values = [f"{quoted(key)} = {text(value)}" for key, value in zip(keys, row, strict=True)]
+        labels = _labels_with_others(replay, training_set, f"not ({' and '.join(values)})")
+        other = replay.run(training_set.name, everything, clock=erased.until, labels=labels)
+        for column in columns:
+            differing = connection.execute(
+                f"select w.{quoted(column)}, e.{quoted(column)} from whole_rows as w "
+                f"inner join {other} as e on {same(keys, 'w', 'e')} "
+                f"where {' and '.join(f'w.{each}' for each in values)} and {differs(column, types[column])}"
+            ).fetchall()
+            if differing:
+                found.add(column, [tuple(row)], differing[0][0], differing[0][1], at)
+    found.tell(check, _OWN_OUTCOME)
+
+
+def _training_rows_move(connection: duckdb.DuckDBPyConnection, keys: list[str]) -> bool:
+    """Whether other rows are trained on, as where boundaries are shares of time: what is learnt differs."""
+    moved = (
+        f"select count(*) from whole_rows as w inner join erased_rows as e on {same(keys, 'w', 'e')} "
+        f"where (w.{SPLIT} = 'train') is distinct from (e.{SPLIT} = 'train')"
+    )
+    return number(connection, moved) > 0
 
 
 def _labels_at(replay: Replay, training_set: TrainingSet, at: datetime) -> str:
     """Write the labels as they were then: outcomes that were not known yet are others."""
+    labels = _labels_with_others(replay, training_set, f"outcome_known_at <= {literal(at)}")
+    return f"{labels} where prediction_at <= {literal(at)}"
+
+
+def _labels_with_others(replay: Replay, training_set: TrainingSet, kept: str) -> str:
+    """Write the labels with other outcomes, but for some rows."""
     type_ = columns_of(replay.connection, training_set.label)["outcome"]
     other = "not outcome" if type_ == "BOOLEAN" else "null"
-    outcome = f"case when outcome_known_at <= {literal(at)} then outcome else {other} end"
-    return f"select * replace ({outcome} as outcome) from {{slice}} where prediction_at <= {literal(at)}"
+    return f"select * replace (case when {kept} then outcome else {other} end as outcome) from {{slice}}"
 
 
 def _compare(

@@ -18,6 +18,8 @@ from assay.leakage.tables import columns_of, literal
 from assay.project.graph import Node, relation_of
 
 _RUN, _SLICE = "_assay_run", "_assay_slice"
+# The schema of what has landed, which no model makes.
+_LANDED = "landing"
 # The rows of a table that a run is to see, as a condition; the columns are those of the table.
 Condition = Callable[[Node, dict[str, str]], str]
 
@@ -136,6 +138,7 @@ class Replay:
         """
         for schema in {node["schema"] for node in self._nodes.values()}:
             self.connection.execute(f"drop schema if exists {_RUN}.{quoted(schema)} cascade")
+            self.connection.execute(f"create schema {_RUN}.{quoted(schema)}")
         here = self._erased.at
         with self._names_of_the_run():
             for node in self._order(target, builds_labels=labels is None):
@@ -147,7 +150,7 @@ class Replay:
                     columns = self.columns(node)
                     query = f"select {shown(node, columns)} from {source} where {known(node, columns)}"
                     self._fill(_RUN, node, query)
-                elif node["unique_id"] in self._held or not code or node["language"] != "sql":
+                elif node["unique_id"] in self._held or not code or not _is_sql(node):
                     self._fill_as_built(node, until)
                 else:
                     self._run_sql(node, code.replace(as_variable(here), as_variable(clock)), until)
@@ -180,8 +183,12 @@ class Replay:
 
     @contextmanager
     def _names_of_the_run(self) -> Iterator[None]:
-        """Let names without a catalog, written by hand, mean the run."""
+        """Let names without a catalog, written by hand, mean the run, and what has landed."""
         self.connection.execute(f"use {_RUN}")
+        schemas = {node["schema"] for node in self._nodes.values()}
+        path = [f"{_RUN}.main", *(f"{_RUN}.{quoted(schema)}" for schema in sorted(schemas))]
+        path.append(f"{self._warehouse}.{_LANDED}")
+        self.connection.execute(f"set search_path = {text(','.join(path))}")
         try:
             yield
         finally:
@@ -198,13 +205,18 @@ class Replay:
             node = self._nodes[id_]
             # A label that is given, and what has no SQL of its own, are taken as they are.
             is_given = id_ in self._gate_ids or (id_ == label and not builds_labels)
-            if not is_given and node["language"] == "sql" and node["resource_type"] == "model":
+            if not is_given and _is_sql(node):
                 for parent in node["depends_on"].get("nodes", []):
                     visit(parent)
             done.append(id_)
 
         visit(self._erased.manifest.node(target)["unique_id"])
         return [self._nodes[id_] for id_ in done if self._nodes[id_]["config"]["materialized"] != "ephemeral"]
+
+
+def _is_sql(node: Node) -> bool:
+    """Whether a node can be run again; a seed has no language at all."""
+    return node["resource_type"] == "model" and node.get("language") == "sql"
 
 
 def known_by(at: datetime) -> Condition:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import duckdb
 
 from assay.core.sql import quoted
-from assay.leakage.declared import LABEL_COLUMNS, SPLIT, TrainingSet
+from assay.leakage.declared import EMBARGO, LABEL_COLUMNS, SPLIT, TrainingSet
 from assay.leakage.findings import Check
 from assay.leakage.tables import columns_of, number, one_row
 
@@ -52,6 +52,25 @@ def check_splits(training_set: TrainingSet, connection: duckdb.DuckDBPyConnectio
     return check
 
 
+def splits_by_time(training_set: TrainingSet, connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether rows are split by when they are predicted alone: parts follow one another, none comes back."""
+    return not connection.execute(
+        f"""
+        with runs as (
+            select prediction_at, {SPLIT} as part, lag({SPLIT}) over in_time as part_before
+            from (select distinct prediction_at, {SPLIT} from {training_set.relation}) as parts
+            window in_time as (order by prediction_at, {SPLIT})
+        )
+        select part from runs
+        where part is distinct from part_before and part is distinct from '{EMBARGO}'
+        group by part having count(*) > 1
+        union all
+        select null from runs group by prediction_at having count(*) > 1
+        limit 1
+        """
+    ).fetchall()
+
+
 def _check_twins(check: Check, training_set: TrainingSet, connection: duckdb.DuckDBPyConnection) -> None:
     """Look for one event that stands in two splits under two keys: a model is judged by what it has learnt.
 
@@ -67,10 +86,11 @@ def _check_twins(check: Check, training_set: TrainingSet, connection: duckdb.Duc
     differing = (_TIMES, entities) if len(about) >= _ENOUGH_SAID else ()
     conditions = [said, *([column for column in said if column not in left_out] for left_out in differing)]
     keys = ", ".join(quoted(key) for key in training_set.keys)
+    types = columns_of(connection, training_set.relation)
     groups = " union ".join(
-        f"select {keys}, {SPLIT}, prediction_at, hash({quoted(*same)}) as twins, {number_} as kind "
+        f"select {keys}, {SPLIT}, prediction_at, hash({_meant(same, types)}) as twins, {number_} as kind "
         f"from {training_set.relation} where {SPLIT} in {_PARTS} "
-        f"qualify count(distinct {SPLIT}) over (partition by {quoted(*same)}) > 1"
+        f"qualify count(distinct {SPLIT}) over (partition by {_meant(same, types)}) > 1"
         for number_, same in enumerate(conditions)
         if same
     )
@@ -89,3 +109,13 @@ def _check_twins(check: Check, training_set: TrainingSet, connection: duckdb.Duc
             "See whether these are the same event, and keep it once.",
             is_warning=True,
         )  # fmt: skip
+
+
+def _meant(columns: list[str], types: dict[str, str]) -> str:
+    """Write what columns mean: texts without case and blanks, floats without their last digits."""
+    written = {
+        "VARCHAR": "nullif(lower(trim({0})), '')",
+        "DOUBLE": "printf('%.9g', {0})",
+        "FLOAT": "printf('%.6g', {0}::double)",
+    }
+    return ", ".join(written.get(types[column], "{0}").format(quoted(column)) for column in columns)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
@@ -12,6 +13,7 @@ from assay.core.sql import quoted
 
 # Between values that were added up in another order, relative to their size.
 _TOLERANCE = 1e-9
+_FLOATS = re.compile(r"(DOUBLE|FLOAT)\[\d*\]")
 
 
 def columns_of(connection: duckdb.DuckDBPyConnection, relation: str) -> dict[str, str]:
@@ -35,9 +37,20 @@ def differs(column: str, type_: str) -> str:
     ours, theirs = quoted(column, of="w"), quoted(column, of="e")
     condition = f"{ours} is distinct from {theirs}"
     if type_ in ("DOUBLE", "FLOAT"):
-        near = f"abs({ours} - {theirs}) <= {_TOLERANCE} * greatest(abs({ours}), abs({theirs}))"
-        return f"({condition} and not coalesce({near}, false))"
+        return f"({condition} and not coalesce({_near(ours, theirs)}, false))"
+    if _FLOATS.fullmatch(type_):
+        ours, theirs = f"{ours}::double[]", f"{theirs}::double[]"
+        is_near = f"coalesce({_near('pair[1]', 'pair[2]')}, pair[1] is null and pair[2] is null)"
+        pairs = f"list_transform(list_zip({ours}, {theirs}), lambda pair: {is_near})"
+        are_near = (
+            f"len({ours}) = len({theirs}) and len({pairs}) = len(list_filter({pairs}, lambda near: near))"
+        )
+        return f"({condition} and not coalesce({are_near}, false))"
     return f"({condition})"
+
+
+def _near(left: str, right: str) -> str:
+    return f"abs({left} - {right}) <= {_TOLERANCE} * greatest(abs({left}), abs({right}))"
 
 
 def one_row(connection: duckdb.DuckDBPyConnection, sql: str) -> dict[str, Any]:

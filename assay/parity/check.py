@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -12,11 +13,13 @@ from typing import Any
 import duckdb
 
 from assay.core.fault import Fault
+from assay.core.sql import quoted
 from assay.online.answer import Answerer
 from assay.online.definition import Column, OnlineView
 from assay.online.published import open_published
 from assay.online.request import view_named, view_request
 from assay.online.stores.store import Catalog, Store, empty
+from assay.online.types import time_in
 from assay.parity.compare import FeatureParity, compare
 from assay.parity.sample import ASKED_AT, NUMBER, SPINE, draw_spine
 from assay.project.personal import masked
@@ -24,6 +27,8 @@ from assay.project.project import Project
 from assay.project.warehouse import attach, relation_named
 
 SAMPLES = 200
+# In a type, a name has a type behind it.
+_TIME = re.compile(r"\b(?:TIMESTAMP(?:_\w+)?(?: WITH TIME ZONE)?|DATE)(?=[,)\[]|$)")
 
 
 def check_parity(
@@ -71,7 +76,7 @@ def check_parity(
                 )
             history = str(relation_named(connection, each.name, project.warehouse.stem))
             rows = draw_spine(connection, each, history, samples=samples, at=at, seed=seed)
-            offline = connection.execute(joined_sql(project, each)).to_arrow_table().to_pylist()
+            offline = joined_rows(connection, joined_sql(project, each))
             online = asyncio.run(_answers(store, each, rows))
             found += _compared(each, rows, online, offline)
     return found
@@ -83,6 +88,28 @@ def joined_sql(project: Project, view: OnlineView) -> str:
     call = f"point_in_time_join('{SPINE}', '{ASKED_AT}', {json.dumps([request])})"
     sql = project.compiled_inline(f"{{{{ assay.{call} }}}}")
     return f"select * from ({sql}) order by {NUMBER}"
+
+
+def joined_rows(connection: duckdb.DuckDBPyConnection, sql: str) -> list[dict[str, Any]]:
+    """Return the rows of a query; times that Python does not have, such as infinity, as SQL writes them."""
+    relation = connection.sql(sql)
+    try:
+        return list(relation.to_arrow_table().to_pylist())
+    except (OverflowError, ValueError):
+        times = {
+            name: _TIME.sub("VARCHAR", str(kind))
+            for name, kind in zip(relation.columns, relation.types, strict=True)
+            if _TIME.search(str(kind))
+        }
+        texts = ", ".join(f"{quoted(name)}::{kind} as {quoted(name)}" for name, kind in times.items())
+        rows = connection.sql(f"select * replace ({texts}) from ({sql})").to_arrow_table().to_pylist()
+        return [
+            {
+                name: time_in(each) if name in times and isinstance(each, str) else each
+                for name, each in row.items()
+            }
+            for row in rows
+        ]
 
 
 async def _answers(store: Store, view: OnlineView, rows: Sequence[dict[str, Any]]) -> list[list[Any]]:

@@ -15,7 +15,7 @@ from assay.core.fault import Fault
 from assay.online.definition import OnlineView
 from assay.online.published import open_published
 from assay.online.types import in_seconds, shown
-from assay.parity.check import joined_sql
+from assay.parity.check import joined_rows, joined_sql
 from assay.parity.compare import FeatureParity, compare
 from assay.parity.sample import make_spine
 from assay.project.project import Project
@@ -91,7 +91,7 @@ def _compared(
             for number, row in enumerate(rows)
         ],
     )
-    joined = connection.execute(joined_sql(project, view)).to_arrow_table().to_pylist()
+    joined = joined_rows(connection, joined_sql(project, view))
     compared = []
     for feature in view.features:
         pairs = [

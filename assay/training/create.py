@@ -41,7 +41,8 @@ def create(name: str, as_of: datetime | None, display: Display) -> tuple[Version
             if source is None:
                 stack.close()
                 display.say(
-                    "Since dbt last built here, something else has run, or the build was not published."
+                    "The warehouse is not as a published build left it, so the training set is built afresh, "
+                    "from what has landed."
                 )
         if source is None:
             (workshop / "rebuilt").mkdir()

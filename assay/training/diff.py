@@ -9,6 +9,7 @@ import duckdb
 
 from assay.core.fault import MISUSED, Fault, known_fault
 from assay.core.sql import quoted, text
+from assay.core.words import counted
 from assay.training.store import Manifest, Version
 
 _NAMES_SHOWN = 5
@@ -71,7 +72,7 @@ def reasons(before: Version, after: Version) -> list[str]:
         for heading, files, others in (("new", ours, theirs), ("missing", theirs, ours)):
             names = [file.source_file for number, file in files.items() if number not in others]
             if names:
-                found.append(f"{heading} data: {len(names)} files, {_some(sorted(names))}")
+                found.append(f"{heading} data: {counted(len(names), 'file')}, {_some(sorted(names))}")
     if (old.as_of, old.is_as_of_given) != (new.as_of, new.is_as_of_given):
         found.append(f"another moment: as of {old.as_of}, then {new.as_of}")
     if old.code_hash != new.code_hash:

@@ -84,7 +84,8 @@ def print_created(version: Version, is_new: bool, console: Console) -> None:
     line(console, f"{manifest.version} {'is new' if is_new else known}")
     line(
         console,
-        f"  {manifest.rows:,} rows, {len(manifest.columns)} columns, as of {_time(manifest.as_of)} UTC",
+        f"  {counted(manifest.rows, 'row')}, {counted(len(manifest.columns), 'column')}, "
+        f"as of {_time(manifest.as_of)} UTC",
     )
     for split in manifest.splits:
         line(console, f"  {_split(split)}")
@@ -103,7 +104,8 @@ def print_exported(
     console.print()
     line(
         console,
-        f"{version.manifest.version} is in {out}: {rows:,} rows in {len(shards)} files of {format_name}, "
+        f"{version.manifest.version} is in {out}: "
+        f"{counted(rows, 'row')} in {counted(len(shards), 'file')} of {format_name}, "
         f"{size:,} bytes; dataset_info.json has their hashes",
     )
 
@@ -121,7 +123,9 @@ def print_verified(
     if verification.findings:
         return
     line(
-        console, f"{manifest.version} was rebuilt to the bit: {manifest.rows:,} rows, {manifest.content_hash}"
+        console,
+        f"{manifest.version} was rebuilt to the bit: "
+        f"{counted(manifest.rows, 'row')}, {manifest.content_hash}",
     )
     console.print()
     if verification.unchecked:
@@ -170,7 +174,7 @@ def _value(text: str | None) -> str:
 
 def _split(split: Split) -> str:
     rate = "" if split.outcome_rate is None else f", outcome {split.outcome_rate:.2%}"
-    return f"{split.split}: {split.rows:,} rows{rate}"
+    return f"{split.split}: {counted(split.rows, 'row')}{rate}"
 
 
 def _time(moment: datetime) -> str:

@@ -53,7 +53,10 @@ def published_sets(places: Places) -> list[str]:
         Fault: nothing is published, or the file cannot be read.
     """
     if not places.published.is_file():
-        raise Fault(f"Nothing is published yet in {places.published.parent}. To build: assay build")
+        raise Fault(
+            f"Nothing is published yet in {places.published.parent}: training sets are made of what is "
+            "published, and a build with --select publishes nothing. To build everything: assay build"
+        )
     try:
         with duckdb.connect(str(places.published), read_only=True) as connection:
             rows = connection.execute(

@@ -114,7 +114,9 @@ def _check_rebuilt(version: Version, places: Places, display: Display) -> Verifi
             return Verification([Finding("rebuilt", told, difference)])
         display.say("Building it once more, without what became available late in it: a leak would show")
         try:
-            return Verification(leaks=find_leaks(manifest.name, warehouse=source.warehouse, watcher=display))
+            return Verification(
+                leaks=find_leaks(manifest.name, warehouse=source.warehouse, watcher=display, say=display.say)
+            )
         except Fault as fault:
             if fault.exit_code != MISUSED:
                 raise

@@ -14,6 +14,7 @@
         ) -%}
     {%- endif -%}
     {%- set declared = found[0].config.meta.feature_view -%}
+    {%- do assay._check_age(declared.get('max_age'), name) -%}
     {%- set columns, described, pii = [], [], [] -%}
     {%- for column in found[0].columns.values() if column.name not in ['valid_from', 'valid_to', 'updated_at', 'confirmed_at'] -%}
         {%- set shield = column.config.meta.get('pii') -%}
@@ -46,4 +47,12 @@
         'inputs': declared.inputs or [],
         'confirmed_at': 'confirmed_at' in found[0].columns,
     }) }}
+{%- endmacro %}
+
+
+{#- An age is a length of time or none: of 0 or an empty text nobody knows which. -#}
+{% macro _check_age(age, name) -%}
+    {%- if age is not none and not assay._window_lengths([age]) -%}
+        {%- do assay._refuse('the max_age ' ~ age ~ ' of ' ~ name ~ ' is no length of time: write one such as 24h, or leave it out') -%}
+    {%- endif -%}
 {%- endmacro %}

@@ -16,9 +16,9 @@
 with features_0 as (
 
     select
-        spine_rows as _spine,
+        _spine_row as _spine,
         {{ assay.as_utc(spine_at) }} as _spine_at
-    from (select * from {{ spine }}) as spine_rows
+    from (select * from {{ spine }}) as _spine_row
 
 ),
 {% for request in requests %}
@@ -177,6 +177,7 @@ select * from final
             {%- do assay._refuse('features[' ~ loop.index0 ~ '] has ' ~ word ~ ': allowed are ' ~ allowed | join(', ')) -%}
         {%- endfor -%}
         {%- set request = assay._request_of_view(feature) if feature.view else assay._request_of_relation(feature) -%}
+        {%- do assay._check_age(request.max_age, request.name) -%}
         {%- do request.update({'struct': '_features_' ~ loop.index}) -%}
         {%- do requests.append(request) -%}
         {%- do assay._refuse_doubles(assay._names_within(requests)) -%}
@@ -212,7 +213,11 @@ select * from final
 {#- What stands side by side where the derived features of the last request are computed. -#}
 {% macro _names_within(requests) -%}
     {%- set found, request = [], requests[-1] -%}
-    {%- for name in ['as_of', '_spine', '_spine_at', '_is_in_force'] + (requests | map(attribute='struct') | list) -%}
+    {%- set own = ['as_of', '_spine', '_spine_at', '_is_in_force', '_valid_from', '_valid_to', '_updated_at', '_confirmed_at'] -%}
+    {%- for key in request.entity_keys -%}
+        {%- do own.append('_key_' ~ loop.index) -%}
+    {%- endfor -%}
+    {%- for name in own + (requests | map(attribute='struct') | list) -%}
         {%- do found.append((name, 'column of the join itself')) -%}
     {%- endfor -%}
     {%- for what, names in {'column': request.needed, 'request input': request.inputs, 'derived feature': request.derived}.items() -%}
@@ -234,7 +239,7 @@ select * from final
         'relation': feature.relation,
         'entity_keys': feature.entity_keys,
         'needed': ((feature.columns or []) + (feature.needed or [])) | unique | list,
-        'max_age': feature.max_age,
+        'max_age': feature.get('max_age'),
         'defaults': feature.defaults or {},
         'derived': derived,
         'outputs': (feature.columns or []) + (derived | list),

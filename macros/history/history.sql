@@ -210,7 +210,7 @@ seeds as (
 
     select
         *,
-        list_filter(coalesce(confirmed_at, [updated_at]), lambda arrival: arrival < {{ increment.cut }}) as _arrivals
+        list_filter(coalesce(confirmed_at, [updated_at]), lambda _arrival: _arrival < {{ increment.cut }}) as _arrivals
     from {{ increment.target }}
     semi join {{ increment.touched }} using ({{ assay.quoted(entity_keys) }})
     where valid_from < {{ increment.cut }} and valid_to >= {{ increment.cut }}
@@ -227,7 +227,7 @@ standing as (
         {{ assay.quoted(entity_keys) }},
         unnest(
             [struct_pack(_at := valid_from, _updated_at := _arrivals[1])]
-            || list_transform(_arrivals[2:], lambda arrival: struct_pack(_at := arrival, _updated_at := arrival))
+            || list_transform(_arrivals[2:], lambda _arrival: struct_pack(_at := _arrival, _updated_at := _arrival))
         ) as _arrival
         {%- if columns %},
         {{ assay.quoted(columns) }}

@@ -82,8 +82,8 @@ moves as (
         _event_at + {{ lengths[window] }} as _at,
         {{ loop.index }}::tinyint as _move,
         0::tinyint as _missed
-        {%- for input in inputs.values() if input.is_moved %},
-        {{ input.column }}
+        {%- for name, input in inputs.items() if input.is_moved %},
+        {{ assay._addend(name, input) }}
         {%- endfor %}
     from events
     where _event_at + {{ lengths[window] }} > _available_at

@@ -45,9 +45,7 @@
         {%- endfor -%}
         ({{ limits | join(' or ') }})
     {%- elif rule.kind == 'multiple' -%}
-        {%- set exact = 'try_cast(' ~ text ~ ' as decimal(38, 18))' -%}
-        {%- set rough = 'try_cast(' ~ text ~ ' as double)' -%}
-        ({{ exact }} % {{ assay._constant(rule.of) }}::decimal(38, 18) <> 0 or ({{ rough }} <> 0 and coalesce({{ exact }} = 0, true)))
+        {{ assay._is_no_multiple(text, assay._constant(rule.of)) }}
     {%- elif rule.kind == 'items' -%}
         {%- if root.holds == 'typed' -%}
             {{ assay._outside('len(' ~ whole ~ ')', rule) }}
@@ -55,11 +53,20 @@
             json_type({{ whole }}) = 'ARRAY' and {{ assay._outside('json_array_length(' ~ whole ~ ')', rule) }}
         {%- endif -%}
     {%- elif rule.kind == 'distinct' and root.holds == 'typed' -%}
-        len({{ whole }}) > len(list_distinct({{ whole }})) + (len(list_filter({{ whole }}, lambda item: item is null)) > 0)::bigint
+        len({{ whole }}) > (len(list_filter({{ whole }}, lambda item: item is null)) > 0)::bigint
+            {#- DuckDB compares JSON as text. -#}
+            + case
+                when typeof({{ whole }}) = 'JSON[]'
+                    then len(list_distinct(list_transform({{ whole }}, lambda item: {{ assay.comparable_json('item::json::varchar') }})))
+                else len(list_distinct({{ whole }}))
+            end
     {%- elif rule.kind == 'distinct' -%}
         {%- set items = "json_extract(" ~ whole ~ ", '$[*]')" -%}
-        {%- set item = "json_extract_string(item, '$')" -%}
-        {%- set told = assay._told_number(item) if rule.type in ['number', 'integer'] else 'item::varchar' -%}
+        {%- set told = assay.comparable_json('item::varchar') -%}
+        {%- if rule.type in ['number', 'integer'] -%}
+            {#- Those with many digits are texts. -#}
+            {%- set told = "coalesce(" ~ assay.comparable_number("json_extract_string(item, '$')") ~ "::varchar, item::varchar)" -%}
+        {%- endif -%}
         len({{ items }}) > len(list_distinct(list_transform({{ items }}, lambda item: {{ told }})))
     {%- elif rule.kind == 'properties' -%}
         json_type({{ whole }}) = 'OBJECT' and {{ assay._outside('len(json_keys(' ~ whole ~ '))', rule) }}
@@ -114,35 +121,14 @@
 {%- endmacro %}
 
 
-{#- Numbers are compared exactly where a decimal holds them: doubles would not tell cents of great sums apart. -#}
 {% macro _compared(type, text, operator, constant) -%}
     {%- set constant = assay._constant(constant) -%}
     {%- if type in ['integer', 'number'] -%}
-        coalesce(
-            case
-                when abs(try_cast({{ text }} as double)) >= 1e-6
-                    then try_cast({{ text }} as decimal(38, 18)) {{ operator }} try_cast({{ constant }} as decimal(38, 18))
-            end,
-            try_cast({{ text }} as double) {{ operator }} {{ constant }}::double
-        )
+        {#- Doubles would tell neither cents of great sums apart nor digits after the 17th; casts to wide decimals are slow. -#}
+        {{ assay.comparable_number(text) }} {{ operator }} {{ assay.comparable_number(constant) }}
     {%- else -%}
         {{ assay._as_type(type, text) }} {{ operator }} {{ constant }}::{{ type }}
     {%- endif -%}
-{%- endmacro %}
-
-
-{#- A text that equal numbers share, and others do not. -#}
-{% macro _told_number(text) -%}
-    coalesce(
-        case
-            when abs(try_cast({{ text }} as double)) >= 1e-6 then coalesce(
-                case when not regexp_matches({{ text }}, '\.\d{18}\d*[1-9]') then try_cast({{ text }} as decimal(38, 18))::varchar end,
-                case when not contains({{ text }}, '.') then try_cast({{ text }} as decimal(38, 0))::varchar end
-            )
-        end,
-        case when length({{ text }}) <= 16 then try_cast({{ text }} as double)::varchar end,
-        {{ text }}::varchar
-    )
 {%- endmacro %}
 
 

@@ -1,10 +1,10 @@
 {% macro strict_number(text, data_type) -%}
     {#- A plain cast rounds '1.5' to an integer and '0.123' to DECIMAL(18, 2): only exact values pass. Most are written
-        as the type writes them, but for zeros at the end, which is told much faster than by a cast to a wide decimal. -#}
+        as the type writes them, but for zeros at the end, which is told much faster than by their digits. -#}
     case
         when starts_with(try_cast({{ text }} as {{ data_type }})::varchar, {{ text }})
             then try_cast({{ text }} as {{ data_type }})
-        when try_cast({{ text }} as {{ data_type }}) = try_cast({{ text }} as decimal(38, 12))
+        when {{ assay.comparable_number(text) }} = {{ assay.comparable_number('try_cast(' ~ text ~ ' as ' ~ data_type ~ ')::varchar') }}
             then try_cast({{ text }} as {{ data_type }})
     end
 {%- endmacro %}

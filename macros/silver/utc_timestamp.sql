@@ -5,7 +5,13 @@
     coalesce(
         {#- One by one: with a zone in one of several formats, the session's zone would hold for the others. -#}
         {%- for format in formats or [] %}
-        make_timestamp(epoch_us(try_strptime({{ text }}, '{{ format }}'))),
+        {%- set parsed = "make_timestamp(epoch_us(try_strptime(" ~ text ~ ", '" ~ format ~ "')))" %}
+        {%- if format.rstrip().endswith('%z') %}
+        {#- DuckDB takes offsets of any size. -#}
+        case when not regexp_matches({{ text }}, '[+-](19|[2-9]\d|18:?(0[1-9]|[1-5]\d)|\d\d:?[6-9]\d)(:?\d\d)?\s*$') then {{ parsed }} end,
+        {%- else %}
+        {{ parsed }},
+        {%- endif %}
         {%- endfor %}
         case
             when not regexp_matches({{ text }}, '^\d{4}') then null

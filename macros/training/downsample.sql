@@ -27,5 +27,5 @@ end::double
 
 {#- A number that depends on nothing but the row and the seed, on every machine and in every version of DuckDB. -#}
 {% macro _number_of_row(row_id, seed) -%}
-    md5_number_lower('{{ seed }}/' || coalesce(({{ assay._sql(row_id) }})::varchar, error({{ assay._text(row_id ~ ' is NULL, so the row cannot be drawn') }})))
+    md5_number_lower('{{ seed }}/' || coalesce({{ assay._as_text(assay._sql(row_id)) }}, error({{ assay._text(row_id ~ ' is NULL, so the row cannot be drawn') }})))
 {%- endmacro %}

@@ -13,7 +13,7 @@
     {%- set known = assay._fitted(
         parameters, 'one_hot', column, 'coalesce(list(key) filter (where key in (' ~ literals | join(', ') ~ ')), [])'
     ) -%}
-    {%- set value = assay.quoted(column) ~ '::varchar' -%}
+    {%- set value = assay._as_text(assay.quoted(column)) -%}
     {%- for literal in literals -%}
     coalesce({{ value }} = {{ literal }} and list_contains({{ known }}, {{ literal }}), false)::tinyint as {{ assay.quoted(column ~ '_' ~ names[loop.index0]) }},
     {% endfor -%}
@@ -36,7 +36,7 @@
     (
         select
             'rows' as parameter,
-            {{ assay.quoted(column) }}::varchar as key,
+            {{ assay._as_text(assay.quoted(column)) }} as key,
             null as fold,
             count(*) as value
         from training

@@ -17,7 +17,7 @@
                         where method = 'target_encode' and feature = {{ assay._text(column) }} and parameter = 'encoding'
                         group by key
                     )
-                    where _category = {{ assay.quoted(column) }}::varchar
+                    where _category = {{ assay._as_text(assay.quoted(column)) }}
                 ),
                 {{ assay._fitted(parameters, 'target_encode', column, encodings, "parameter = 'prior'") }}
             )[1 + case when {{ where }} then {{ assay._fold(row_id, folds) }} else 0 end]
@@ -37,7 +37,7 @@
     with parts as (
 
         select
-            {{ assay.quoted(column) }}::varchar as category,
+            {{ assay._as_text(assay.quoted(column)) }} as category,
             {{ assay._fold(options.row_id, folds) }} as part,
             count(*) as row_count,
             list_aggregate(list(({{ target }})::double order by ({{ target }})::double), 'fsum') as target_sum

@@ -251,6 +251,39 @@ LEAKS = [
     ),
 ]
 
+
+def with_split(expression: str) -> list[Change]:
+    """A training set whose split is changed afterwards."""
+    return [
+        (
+            "final as (",
+            f"changed as (\n    select * replace ({expression} as split) from split_rows\n),\n\nfinal as (",
+        ),
+        ("split_rows.*,", "changed.*,"),
+        ("from split_rows\n\n)", "from changed\n\n)"),
+    ]
+
+
+LEAKS.append(
+    Leak(
+        "rows_taken_out_of_a_split_for_what_comes_later",
+        {
+            "trn_fraud": with_split(
+                "case when not outcome and hash(transaction_id) % 3 = 0 then 'embargo' else split end"
+            )
+        },
+        "erasure",
+        "split",
+    )
+)
+# Cards that nobody learns from, whatever becomes of them.
+HELD_OUT = Leak(
+    "some_cards_held_out",
+    {"trn_fraud": with_split("case when hash(card_id) % 5 = 0 then 'embargo' else split end")},
+    "",
+    "",
+)
+
 # The same statistics as they should be fitted.
 FITTED_ON_TRAINING_ROWS = Leak("fitted_on_training_rows", {"trn_fraud": FIXED}, "", "")
 
@@ -350,13 +383,41 @@ ENCODED_LATE = Leak(
     "encoded_late", {"trn_fraud": encoded("['2025-10-15', '2025-11-05']")}, "", "category_risk"
 )
 
+# An encoding that holds the row's own outcome, and a weight of what comes within the outcome's horizon.
+LEARNT_WRONGLY = Leak(
+    "learnt_wrongly",
+    {
+        "trn_fraud": [
+            *(
+                (before, after.replace("'transaction_id') }} as", "'transaction_id', where='false') }} as"))
+                for before, after in encoded(BY_SHARES)
+            ),
+            (
+                "{{ balanced_weight('outcome', \"split = 'train'\") }} as weight",
+                """(
+            select count(*)
+            from {{ ref('fct_card_transactions') }} as later
+            where
+                later.card_id = split_rows.card_id and later.transacted_at > split_rows.prediction_at
+                and later.transacted_at < split_rows.prediction_at + interval '30 days'
+        ) as weight""",
+            ),
+        ]
+    },
+    "",
+    "",
+)
+
 # Several columns, each with a leak of its own, in one training set; `{averages}` is a CSV file.
 TOGETHER = Leak(
     "together",
     {
         "trn_fraud": with_column(
             """bronze.all_time_count,
+        landed.landed_count,
+        beside.beside_count,
         averages.risk,
+        seeded.seeded_risk,
         exists (
             from {{ ref('fct_card_transactions') }} as others
             where
@@ -369,6 +430,13 @@ TOGETHER = Leak(
         select trim(cc_num) as card_id, count(*) as all_time_count
         from {{ ref('view_of_bronze') }} group by all
     ) as bronze on split_rows.card_id = bronze.card_id
+    left join (
+        select trim(cc_num) as card_id, count(*) as landed_count
+        from landing.payments__card_transactions group by all
+    ) as landed on split_rows.card_id = landed.card_id
+    left join (select distinct * from {{ ref('gate_beside_bronze') }}) as beside
+        on split_rows.card_id = beside.card_id
+    left join {{ ref('category_risks') }} as seeded on split_rows.category = seeded.category
     left join read_csv('{averages}') as averages on split_rows.category = averages.category
     asof left join {{ ref('ftr_card__velocity') }} as hour_later
         on split_rows.card_id = hour_later.card_id
@@ -392,6 +460,36 @@ BEGINS_EARLY = Leak(
     "labels",
     "outcome",
 )
+AT_THE_EDGES = [
+    Leak(
+        "label_begins_a_second_early",
+        {
+            "lbl_churn": [
+                (
+                    "cut_offs.prediction_at <= orders.ordered_at\n",
+                    "cut_offs.prediction_at - interval '1 second' <= orders.ordered_at\n",
+                )
+            ],
+            "trn_churn": [],
+        },
+        "labels",
+        "outcome",
+    ),
+    Leak(
+        "label_ends_a_second_late",
+        {
+            "lbl_churn": [
+                (
+                    "cut_offs.ended_at > orders.ordered_at\n",
+                    "cut_offs.ended_at + interval '1 second' > orders.ordered_at\n",
+                )
+            ],
+            "trn_churn": [],
+        },
+        "labels",
+        "outcome",
+    ),
+]
 CHOSEN_LATER = Leak(
     "rows_chosen_by_the_next_week",
     {

@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
 from rendered_histories import RenderedHistory, render_histories
 
+MACROS = Path(__file__).parents[2] / "macros" / "history"
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
 START = datetime(2025, 1, 1)
 END_OF_TIME = datetime(9999, 12, 31)
 KEYS = "source('plant', 'events'), ['order', 'Group By']"
 AGGREGATES = "'count', 'sum', 'max', 'mode', 'avg', 'stddev', 'first'"
-MEASURES = f"{{'select': [{AGGREGATES}]}}"
+KNOWN = "{'aggregates': ['count'], 'expression': 'available_at'}"
+MEASURES = f"{{'select': [{AGGREGATES}], 'known': {KNOWN}}}"
 CALLS = {
     "windows": f"windowed_history({KEYS}, 'event_at', 'available_at', {MEASURES}, ['1h', 'all'])",
-    "changes": f"change_history({KEYS}, 'available_at', ['select', 'a \"b\"'], \"op = 'd' and not is_test\")",
-    "ordered": f"change_history({KEYS}, 'available_at', ['select'], \"op = 'd'\", change_order='lsn')",
+    "changes": f"change_history({KEYS}, 'available_at', ['select', 'a \"b\"', 'arrival'], "
+    "\"op = 'd' and not is_test\")",
+    "ordered": f"change_history({KEYS}, 'available_at', ['select'], \"op = 'd'\", change_order='arrival')",
     "versions": "snapshot_history(source('plant', 'versions'), ['order'], ['select'])",
 }
 COLUMNS = (
     '"ORDER" int, "group by" int, "Select" decimal(18, 2), "a ""b""" int, '
-    "event_at {type}, available_at {type}, op varchar, is_test boolean, lsn int"
+    "event_at {type}, available_at {type}, op varchar, is_test boolean, arrival int"
 )
 
 
@@ -33,7 +38,7 @@ def histories(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RenderedHis
 
 
 def make_events(rows: list[tuple[Any, ...]], type: str = "timestamp") -> duckdb.DuckDBPyConnection:
-    """Rows of (order, select, available_at, op, is_test, lsn); they happened a minute before."""
+    """Rows of (order, select, available_at, op, is_test, arrival); they happened a minute before."""
     connection = duckdb.connect()
     connection.execute(f"create table events ({COLUMNS.format(type=type)})")
     for order, select, at, *rest in rows:
@@ -68,6 +73,27 @@ def test_names_are_data(histories: dict[str, RenderedHistory]) -> None:
         assert len(connection.execute("from grown").fetchall()) in (1, 2)
 
 
+def test_every_name_that_the_query_of_a_history_gives_is_refused() -> None:
+    """Columns of the same name would be taken for each other: not always with an error."""
+    [check] = re.findall(r"set own = \[(.*?)\]", (MACROS / "history_of_states.sql").read_text(), re.DOTALL)
+    refused = set(re.findall(r"'(\w+)'", check))
+    given = {
+        name
+        for path in MACROS.glob("*.sql")
+        for names in re.findall(r"\bas (_\w+)|\b(_\w+) :=|lambda (\w+)", path.read_text())
+        for name in names
+        if name
+    }
+    assert {"_order", "_has_ended", "_begins_at", "_arrival"} <= given
+    assert given - refused == set()
+
+
+def test_values_of_any_type_are_counted(histories: dict[str, RenderedHistory]) -> None:
+    connection = make_events([(1, 2, START + DAY * number, None, False, 1) for number in range(2)])
+    counts = rows_of(connection, histories["windows"], "valid_from, known_count_1h, known_count_all")
+    assert [count for _, *count in counts] == [[1, 1], [0, 1], [1, 2], [0, 2]]
+
+
 @pytest.mark.parametrize("zone", ["America/New_York", "Europe/Berlin", "Asia/Kolkata"])
 def test_instants_with_a_zone_are_taken_in_utc(histories: dict[str, RenderedHistory], zone: str) -> None:
     rows = [(1, 2, START, None, False, 1), (1, 3, START + DAY, "d", False, 2)]
@@ -84,7 +110,7 @@ def test_instants_with_a_zone_are_taken_in_utc(histories: dict[str, RenderedHist
                 "order",
                 "select",
                 available_at as dbt_valid_from,
-                case when lsn = 2 then available_at + interval '1 day' else '9999-12-31' end as dbt_valid_to
+                case when arrival = 2 then available_at + interval 1 day else '9999-12-31' end as dbt_valid_to
             from events
             """
         )

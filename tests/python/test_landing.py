@@ -678,7 +678,7 @@ PACKED = gzip.compress(("id,name,amount\n" + "".join(f"{i},{i * i},1\n" for i in
             "shop/sales/a.csv",
             HEADER.encode("utf-16"),
             "failed",
-            "The header is not UTF-8: send the file again in UTF-8",
+            "The file is text in UTF-16, whatever its name ends in: save it in UTF-8",
         ),
         (
             "shop/sales/a.txt",
@@ -1029,8 +1029,8 @@ def test_progress_is_told_after_every_transaction(zone: Zone) -> None:
     )
     assert told == [
         "elsewhere: 0 files, 0 rows; 1 not loaded",
-        "shop/clicks: 1 files, 2 rows",
-        "shop/sales: 1 files, 1 rows",
+        "shop/clicks: 1 file, 2 rows",
+        "shop/sales: 1 file, 1 row",
     ]
 
 

@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -23,7 +24,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from landing_zone import Zone
 
-from assay.landing import declared_tables, load, read
+from assay.landing import declared_tables, load, load_new_files, read
 from assay.landing.declared import DeclarationError
 from assay.landing.discover import LandingFile, UnreadableFile
 from assay.landing.formats import delimited
@@ -149,19 +150,24 @@ FAULTS: list[tuple[str, str | bytes, str]] = [
     (
         "sales/zip.csv",
         b"PK\x03\x04\x14\x00\x06\x00\x08\x00\r!\x00\xdf\xa4\xd2\n\r\xff",
-        "The header is not UTF-8",
+        "The file is an Excel workbook or another ZIP archive, whatever its name ends in: export",
     ),
     (
         "sales/page.csv",
         HTML,
-        "The header has none of the columns declared: send the file with id, name, amount.",
+        "The file is an HTML page, whatever its name ends in: send the data",
     ),
     (
         "sales/secret.csv",
         "4000123412341234,ann\n",
         "The header has none of the columns declared: send the file",
     ),
-    ("sales/utf16.csv", SALE.encode("utf-16"), "The header is not UTF-8: send the file again in UTF-8"),
+    (
+        "sales/latin.csv",
+        "identité\n".encode("latin-1"),
+        "The header is not UTF-8: send the file again in UTF-8",
+    ),
+    ("sales/utf16.csv", SALE.encode("utf-16"), "The file is text in UTF-16, whatever its name ends in: save"),
     ("sales/plain.csv.gz", "secret,ann\n", "The .gz is damaged (Not a gzipped file): send the file again."),
     (
         "sales/tail.csv.gz",
@@ -521,6 +527,66 @@ def test_names_without_end_fail_their_file_and_take_no_time(zone: Zone) -> None:
 
 
 # Where files lie
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"PK\x03\x04\x14\x00", "an Excel workbook or another ZIP archive"),
+        (gzip.compress(SALE.encode()), "packed with gzip"),
+        (HEADER.encode("utf-16"), "text in UTF-16"),
+        (b"\xfe\xff" + HEADER.encode("utf-16-be"), "text in UTF-16"),
+        (HEADER.encode("utf-32"), "text in UTF-32"),
+        (b"%PDF-1.7\n", "a PDF document"),
+        (b"\n <!DOCTYPE html><html>", "an HTML page"),
+        (parquet(id=[1]), "Parquet"),
+    ],
+)
+def test_a_file_that_is_no_text_is_called_what_it_is(zone: Zone, content: bytes, what: str) -> None:
+    zone.drop("shop/sales/a.csv", content)
+    zone.drop("shop/sales/b.csv.gz", gzip.compress(content))
+    zone.drop("shop/clicks/a.jsonl", content)
+    zone.drop("shop/sales/c.csv", SALE)
+    zone.load()
+    failed = [file["error"] for file in zone.files() if file["status"] == "failed"]
+    assert len(failed) == 3
+    assert all(error.startswith(f"The file is {what}, whatever its name ends in: ") for error in failed)
+    assert zone.file("%c.csv")["status"] == "loaded"
+
+
+def test_the_load_counts_files_and_rows_in_words(zone: Zone) -> None:
+    zone.drop("shop/sales/a.csv", SALE)
+    zone.drop("shop/clicks/a.jsonl", CLICK * 2)
+    told: list[str] = []
+    load_new_files(
+        zone.connection,
+        landing=zone.landing,
+        models=zone.models,
+        run_id="run",
+        loaded_at=datetime(2025, 6, 1),
+        progress=told.append,
+    )
+    assert told == ["shop/clicks: 1 file, 2 rows", "shop/sales: 1 file, 1 row"]
+
+
+@pytest.mark.parametrize("mode", ["evolve", "discard_row", "discard_value"])
+def test_files_that_each_have_other_keys_take_time_for_their_own_alone(tmp_path: Path, mode: str) -> None:
+    zone = Zone(tmp_path, DECLARED.replace("format: jsonl", f"format: jsonl, schema_mode: {mode}"))
+    zone.drop("shop/clicks/0.jsonl", CLICK * 3)
+    zone.load()
+    for file in range(40):
+        new = {f"{file}.{key}": key for key in range(100)} | {"by": {"name": "ann", f"n{file}": None}}
+        zone.drop(f"shop/clicks/{file + 1}.jsonl", json.dumps({"id": 1, "at": "2025-01-01"} | new) + "\n")
+    began = time.process_time()
+    zone.load()
+    assert time.process_time() - began < 20
+    found = "select count(*), count(distinct column_name), sum(row_count) from landing.schema_changes"
+    assert zone.query(found) == [(4040, 4040, 4000)]
+    conflicts = zone.query("select schema_conflict from landing.shop__clicks order by file_id, row_number")
+    told = [each for (each,) in conflicts if each]
+    assert len(told) == (40 if mode == "discard_row" else 0)
+    assert all(each.startswith("new ") and each.count(", new ") == 99 for each in told)
+    zone.connection.close()
 
 
 def test_links_that_lead_out_of_the_landing_folder_are_refused(

@@ -6,7 +6,7 @@ import io
 import random
 import re
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -16,13 +16,16 @@ from typing import Any
 import duckdb
 import pytest
 from leak_project import (
+    AT_THE_EDGES,
     BEGINS_EARLY,
     CHOSEN_LATER,
     DRAWN_LATER,
     ENCODED,
     ENCODED_LATE,
     FITTED_ON_TRAINING_ROWS,
+    HELD_OUT,
     LEAKS,
+    LEARNT_WRONGLY,
     TOGETHER,
     Leak,
     LeakProject,
@@ -41,6 +44,7 @@ from assay.leakage.origins import tables_read
 from assay.leakage.outcome import check_outcome
 from assay.leakage.report import print_checks
 from assay.leakage.splits import check_splits
+from assay.leakage.tables import differs
 from assay.project.calls import Ref, Unread, calls_of
 from assay.project.personal import Personal
 from assay.training.verify import Verification
@@ -58,8 +62,20 @@ PLANTED = (
     TOGETHER,
     BEGINS_EARLY,
     CHOSEN_LATER,
+    HELD_OUT,
+    LEARNT_WRONGLY,
+    *AT_THE_EDGES,
     *DRAWN_LATER,
 )
+GATE_BESIDE_BRONZE = """
+select checked.card_id, counted.beside_count
+from {{ ref('slv_card_transactions__checked') }} as checked
+left join (
+    select trim(cc_num) as card_id, count(*) as beside_count
+    from {{ ref('brz_payments__card_transactions') }} group by all
+) as counted on checked.card_id = counted.card_id
+where {{ known_as_of('checked.available_at') }}
+"""
 SAMPLE = 100
 # A card is used, which nobody knows for two seconds, on a day when cards were used before, and while what a
 # customer bought is on its way.
@@ -88,6 +104,7 @@ class Planted:
 
     project: LeakProject
     erased: Erased
+    said: list[str] = field(default_factory=list)
 
     def check(self, training_set: str, sample: int = SAMPLE, moments: int = 0) -> dict[str, Check]:
         declared = read_training_set(self.erased.manifest, training_set)
@@ -98,6 +115,7 @@ class Planted:
                 erased=self.erased,
                 sample=sample,
                 moments=moments,
+                say=self.said.append,
             )
         return {each.name: each for each in checks}
 
@@ -128,6 +146,8 @@ def planted(tmp_path_factory: pytest.TempPathFactory, year_landing: Path) -> Pla
     (project.root / "averages.csv").write_text("category,risk\nmisc_net,0.1\ngrocery_pos,0.2\n")
     view = project.root / "models" / "example" / "silver" / "view_of_bronze.sql"
     view.write_text("select * from {{ ref('brz_payments__card_transactions') }}")
+    (view.parent / "gate_beside_bronze.sql").write_text(GATE_BESIDE_BRONZE)
+    (project.root / "seeds" / "category_risks.csv").write_text("category,seeded_risk\nmisc_net,0.1\n")
     for leak in PLANTED:
         project.plant(leak, averages=str(project.root / "averages.csv"))
     names = [*TRAINING_SETS, *(leak.training_set for leak in PLANTED)]
@@ -159,6 +179,8 @@ def findings(checks: dict[str, Check]) -> list[str]:
 def test_no_training_set_leaks(planted: Planted, name: str) -> None:
     checks = planted.check(name, moments=5)
     assert list(checks) == CHECKS
+    assert planted.said[-8] == "Check 1 of 8: erasure"
+    assert planted.said[-7] == "Check 2 of 8: own time, 5 moments"
     assert findings(checks) == []
     assert all(each.rows > 50 for each in checks.values())
 
@@ -191,6 +213,17 @@ def test_encodings_of_training_rows_and_weights_are_no_leak(planted: Planted, en
     assert {"category_risk", "weight"} <= checks["own time"].cleared
 
 
+def test_cards_that_are_held_out_are_no_leak(planted: Planted) -> None:
+    assert findings(planted.check(HELD_OUT.training_set)) == []
+
+
+def test_what_holds_its_own_outcome_and_weights_of_the_future_are_caught(planted: Planted) -> None:
+    found = planted.check(LEARNT_WRONGLY.training_set, moments=4)["own time"].findings
+    remedies = {each.column: each.remedy for each in found}
+    assert remedies.keys() == {"category_risk", "weight"}
+    assert "It holds the row's own outcome" in remedies["category_risk"]
+
+
 @pytest.fixture(scope="module")
 def together(planted: Planted) -> dict[str, Check]:
     return planted.check(TOGETHER.training_set, moments=16)
@@ -207,18 +240,28 @@ def test_columns_that_look_ahead_by_minutes_are_caught(together: dict[str, Check
 
 
 def test_columns_of_bronze_are_caught_and_the_way_past_silver_is_told(together: dict[str, Check]) -> None:
-    assert [each.column for each in together["erasure"].findings] == ["all_time_count"]
-    [way] = together["origins"].findings
-    assert way.value == "brz_payments__card_transactions -> view_of_bronze -> trn_fraud__together"
+    assert [each.column for each in together["erasure"].findings] == [
+        "all_time_count", "landed_count", "beside_count",
+    ]  # fmt: skip
+    assert {each.value for each in together["origins"].findings} == {
+        "brz_payments__card_transactions -> view_of_bronze -> trn_fraud__together",
+        "landing.payments__card_transactions -> trn_fraud__together",
+    }
+
+
+def test_a_model_that_gates_one_table_and_reads_another_is_told(together: dict[str, Check]) -> None:
+    [beside] = [each for each in together["origins"].warnings if each.column == "gate_beside_bronze"]
+    assert beside.value == "reads brz_payments__card_transactions, and more besides"
 
 
 def test_columns_without_a_time_and_lags_that_landings_contradict_are_told(
     planted: Planted, together: dict[str, Check]
 ) -> None:
-    [read] = together["origins"].not_erasable
+    seeded, read = sorted(together["origins"].not_erasable, key=lambda told: "read_csv" in told)
     assert "risk" in read
+    assert "made of the seed category_risks" in seeded
     assert "read_csv(), which trn_fraud__together reads" in read
-    [lag] = together["origins"].warnings
+    [lag] = [each for each in together["origins"].warnings if each.column != "gate_beside_bronze"]
     assert lag.column == "slv_card_transactions__checked.available_at"
     assert lag.expected == "within the declared lag of 2 seconds"
     console = Console(width=400, file=io.StringIO())
@@ -233,7 +276,7 @@ def test_columns_without_a_time_and_lags_that_landings_contradict_are_told(
     assert churn.notes == ["the seed web_event_types, of which meta.knows_no_future vouches"]
 
 
-@pytest.mark.parametrize("leak", [BEGINS_EARLY, CHOSEN_LATER], ids=lambda leak: leak.name)
+@pytest.mark.parametrize("leak", [BEGINS_EARLY, CHOSEN_LATER, *AT_THE_EDGES], ids=lambda leak: leak.name)
 def test_labels_that_break_what_they_declare_are_caught(planted: Planted, leak: Leak) -> None:
     declared = read_training_set(planted.erased.manifest, leak.training_set)
     found = check_labels(declared, planted.erased, planted.project.warehouse, moments=8)
@@ -288,6 +331,57 @@ def test_one_event_under_two_keys_in_two_splits_is_a_warning() -> None:
     [warning] = found.warnings
     assert warning.rows == 2
     assert "1 (train); 1 again (test)" in warning.value
+
+
+def test_an_event_in_other_letters_or_with_other_last_digits_is_the_same_event() -> None:
+    with duckdb.connect() as connection:
+        declared = table_of(
+            connection,
+            """values
+            ('1', 'a', 'Shop', 0.3::double, 3, timestamp '2025-01-01', 'train', true, 0),
+            ('1 again', 'a', 'SHOP ', 0.1::double + 0.2::double, 3, timestamp '2025-03-01', 'test', true, 1),
+            ('2', 'b', 'shop', 0.31, 3, timestamp '2025-03-02', 'test', true, 0)""",
+        )
+        [warning] = check_splits(declared, connection).warnings
+    assert "1 (train); 1 again (test)" in warning.value
+
+
+@pytest.mark.parametrize(
+    "feature",
+    [
+        "case when i >= 27 then 'word ' || i end",
+        "[i % 7, (i < 27)::int]",
+        "{'one': i % 7, 'two': {'three': [if(i < 27, 'yes', 'no')]}}",
+        "if(i < 27, [1], [1, 2])",
+        "if(i < 27, map {1: 2}, map {})",
+    ],
+)
+def test_an_outcome_hidden_in_missing_values_lists_and_structs_is_found(feature: str) -> None:
+    with duckdb.connect() as connection:
+        declared = table_of(
+            connection,
+            "select i, 'a', 1, 1, 1, timestamp '2025-01-01' + to_days(i::int), 'train', i < 27, "
+            f"{feature} from range(900) as t (i)",
+        )
+        found = check_outcome(declared, connection, {"feature"})
+    assert [each.column for each in found.findings] == ["feature"]
+
+
+@pytest.mark.parametrize(
+    ("other", "is_other"),
+    [
+        ("[1, 2 + 1e-13, null]", False),
+        ("[1, 2.1, null]", True),
+        ("[1]", True),
+        ("null", True),
+        ("[1, 2, 3]", True),
+    ],
+)
+def test_lists_differ_but_for_the_last_bits_of_floats(other: str, is_other: bool) -> None:
+    condition = differs("a", "DOUBLE[]")
+    ours, theirs = (f"(select {each}::double[] as a)" for each in ("[1, 2, null]", other))
+    query = f"select {condition} from {ours} as w, {theirs} as e"
+    assert duckdb.sql(query).fetchall() == [(is_other,)]
 
 
 @pytest.mark.parametrize("is_suspected", [False, True])

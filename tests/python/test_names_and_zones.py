@@ -394,6 +394,14 @@ MEETINGS = {
         FROM_SPINE % FEATURES % "'columns': ['kind'], 'derived': {'as_Of': '1'}",
         "would be called as_Of: the column of the join itself (as_of), and the derived feature as_Of of",
     ),
+    "time_of_the_join": (
+        FROM_SPINE % FEATURES % "'columns': ['_Valid_From']",
+        "would be called _Valid_From: the column of the join itself (_valid_from), and the column",
+    ),
+    "key_of_the_join": (
+        FROM_SPINE % FEATURES % "'columns': [], 'needed': ['_key_2'], 'derived': {'twice': '_key_2 * 2'}",
+        "would be called _key_2: the column of the join itself, and the column _key_2 of",
+    ),
     "input_and_column": (
         FROM_SPINE % FEATURES % "'columns': ['kind'], 'inputs': {'Kind': 'place'}",
         "would be called Kind: the column kind of",
@@ -402,6 +410,11 @@ MEETINGS = {
         "{{ assay.online_rows('ftr_versioned') }}",
         "would be called Version: the column of online rows themselves (version), and the column Version of",
     ),
+}
+AGES = {
+    "age_of_nothing": (FROM_SPINE % FEATURES % "'max_age': 0", "the window 0 is unknown"),
+    "age_of_no_word": (FROM_SPINE % FEATURES % "'max_age': ''", "the window is unknown"),
+    "age_of_all": (FROM_SPINE % FEATURES % "'max_age': 'all'", "the max_age all of"),
 }
 
 
@@ -412,9 +425,10 @@ def complaints(project: PackageProject) -> str:
     columns = [{"name": "id"}, {"name": "Version"}]
     versioned = {"name": "ftr_versioned", "config": {"meta": {"feature_view": view}}, "columns": columns}
     (project.root / "models" / "versioned.yml").write_text(json.dumps({"models": [versioned]}))
-    for name, (sql, _) in MEETINGS.items():
+    refused = MEETINGS | AGES
+    for name, (sql, _) in refused.items():
         project.write_model(name, sql)
-    run = project.dbt("run", "--select", *MEETINGS)
+    run = project.dbt("run", "--select", *refused)
     assert run.returncode != 0
     return " ".join(run.stdout.split())
 
@@ -423,3 +437,9 @@ def complaints(project: PackageProject) -> str:
 def test_two_columns_of_one_name_are_refused(complaints: str, name: str) -> None:
     assert f"in model {name} " in complaints
     assert MEETINGS[name][1] in complaints
+
+
+@pytest.mark.parametrize("name", AGES)
+def test_an_age_that_is_no_length_of_time_is_refused(complaints: str, name: str) -> None:
+    assert f"in model {name} " in complaints
+    assert f"{name}: {AGES[name][1]}" in complaints

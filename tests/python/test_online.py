@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import duckdb
 import pytest
 import redis
 from online_stores import ask, contents, parsed, query
@@ -29,7 +30,8 @@ from assay.online.stores.open import open_store
 from assay.online.stores.sqlite import SqliteStore
 from assay.online.stores.store import Store, StoreUnavailable
 from assay.online.sync import sync
-from assay.parity.check import check_parity
+from assay.online.types import from_json, to_json_sql
+from assay.parity.check import check_parity, joined_rows
 from assay.parity.compare import compare
 from assay.project.project import Project
 
@@ -375,6 +377,26 @@ def test_rates_of_parity() -> None:
     )
     assert (found.compared, found.mismatched, found.missing, found.extra) == (6, 1, 1, 1)
     assert found.smape == pytest.approx((0 + 2 * 1 / 3) / 2)
+
+
+@pytest.mark.parametrize(
+    ("kind", "finite"),
+    [
+        ("timestamp", "2025-01-02 03:04:05.5"),
+        ("date", "2025-01-02"),
+        ("timestamp[]", "[2025-01-02 03:04:05.5]"),
+        ("struct(date timestamp, d date[])", "{'date': 2025-01-02 03:04:05.5, 'd': [2025-01-02]}"),
+    ],
+)
+def test_infinite_times_are_compared_as_other_values_are(kind: str, finite: str) -> None:
+    texts = [finite, finite.replace("2025-01-02 03:04:05.5", "infinity").replace("2025-01-02", "-infinity")]
+    with duckdb.connect() as connection:
+        connection.execute(f"create table t as select unnest($1::varchar[])::{kind} as v, 'x' as w", [texts])
+        told = connection.execute(f"select to_json({to_json_sql('v', kind)})::varchar from t").fetchall()
+        joined = [row["v"] for row in joined_rows(connection, "select * from t")]
+    served = [from_json(json.loads(each), kind) for (each,) in told]
+    for answers, mismatched in ((served, 0), (served[::-1], 2)):
+        assert compare("view", "feature", ["finite", "infinite"], answers, joined).mismatched == mismatched
 
 
 def test_what_lists_structs_and_maps_hold_is_compared_as_other_values_are() -> None:

@@ -36,11 +36,11 @@ def test_new_data_is_told_from_new_code(training: SmallProject) -> None:
     assert "Rows removed: 0\n" in told
     assert f"Rows changed: {ROWS}\n" in told
     assert changed_columns(told) == {"weight": ROWS}
-    assert "new data: 1 files, erp/order_lines/landed_at=2025-01-06T02-00-00/lines.csv" in told
+    assert "new data: 1 file, erp/order_lines/landed_at=2025-01-06T02-00-00/lines.csv" in told
     assert "new code" not in told
     back = succeed(training, "training-set", "diff", second, first)
     assert "Rows removed: 2, such as " in back
-    assert "missing data: 1 files" in back
+    assert "missing data: 1 file" in back
 
     edit(training, "trn_lines", "else quantity / 3", "else quantity / 4")
     edit(training, "trn_lines", "when 2 then null", "when 2 then ''")
@@ -130,7 +130,7 @@ def test_verify_tells_that_landed_data_is_gone(training: SmallProject) -> None:
         connection.execute("delete from landing.files where source_file like '%2025-01-03%'")
     ended = training.assay("training-set", "verify", "trn_lines")
     assert ended.exit_code == 1
-    assert "missing data: 1 files, erp/order_lines/landed_at=2025-01-03T02-00-00/lines.csv" in ended.stdout
+    assert "missing data: 1 file, erp/order_lines/landed_at=2025-01-03T02-00-00/lines.csv" in ended.stdout
     assert "Rows removed: 1, such as" in ended.stdout
 
 

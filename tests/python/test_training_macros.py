@@ -392,6 +392,30 @@ def test_the_sample_depends_on_seed_and_row_alone(trial: Trial) -> None:
         assert kept("sampled") == first
 
 
+def test_instants_that_identify_rows_draw_the_same_ones_in_every_time_zone(trial: Trial) -> None:
+    trial.connection.execute(
+        "create or replace table prepared as select * replace ("
+        "timestamptz '1850-03-01 00:00:00+00' + to_hours(100 * row_number() over ()) as row_id, "
+        "timestamptz '2025-01-01 00:00:00+00' + to_hours(length(kind)) as kind) from prepared"
+    )
+    tables = [*FITTED, "prepared_rows", "sampled"]
+    found = []
+    for zone in ("UTC", "America/New_York", "Asia/Kolkata"):
+        trial.connection.execute(f"set TimeZone = '{zone}'")
+        trial.build(*tables)
+        found.append([trial.rows(f"select * from {table} order by all") for table in tables])
+    assert found[0] == found[1] == found[2]
+    assert len({row["kind_outcome"] for row in found[0][2]}) > len({row["kind"] for row in found[0][3]})
+
+
+def test_instants_within_what_identifies_rows_are_refused(trial: Trial) -> None:
+    trial.connection.execute(
+        "create or replace table prepared as select * replace ([now(), now()] as row_id) from prepared"
+    )
+    with pytest.raises(duckdb.Error, match=r"row_id.* holds times with a time zone, .* give as_utc of each"):
+        trial.build("sampled")
+
+
 def test_rows_outside_the_condition_are_neither_counted_nor_dropped(project: PackageProject) -> None:
     rows = project.rows("from sampled_training_rows")
     training = [row for row in rows if row["split"] == "train"]

@@ -99,7 +99,7 @@ def test_where_the_code_may_have_changed_the_set_is_built_anew(training: SmallPr
     run_id = json.loads(manifest.read_text())["metadata"]["invocation_id"]
     manifest.write_text(manifest.read_text().replace(run_id, "another"))
     told = succeed(training, "training-set", "create", "trn_lines")
-    assert "something else has run" in told
+    assert "is not as a published build left it" in told
     (new,) = {path.name for path in version_folders(training, "trn_lines")} - {version}
     assert {row["price"] / row["quantity"] for row in rows_of(training, new)} == {Decimal("1.5")}
 
@@ -148,6 +148,9 @@ def test_names_that_are_not_there(
     ended = unbuilt.assay("training-set", "create", "trn_lines")
     assert ended.exit_code == 1
     assert "Nothing is published yet" in ended.stderr
+    assert "a build with --select publishes nothing. To build everything: assay build" in " ".join(
+        ended.stderr.split()
+    )
     assert "assay build" in ended.stderr
 
 

@@ -60,7 +60,8 @@ class Expected:
     @property
     def types(self) -> dict[str, LogicalType]:
         """The types known, declared before learnt."""
-        learnt = {name: kind for name, (kind, _) in self._learnt.items() if kind and name in self.names}
+        names = set(self.names)
+        learnt = {name: kind for name, (kind, _) in self._learnt.items() if kind and name in names}
         return learnt | dict(self._table.types)
 
     def types_to_try(self, unknown: Sequence[LogicalType]) -> dict[str, Sequence[LogicalType]]:

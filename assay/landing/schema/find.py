@@ -14,6 +14,7 @@ from assay.landing.schema.changes import Change, Kind
 from assay.landing.schema.expected import Expected
 from assay.landing.schema.logical_types import LOGICAL_TYPES, NARROW_TO_WIDE, LogicalType
 from assay.landing.schema.measure import Counts, Keys, count_values, find_keys
+from assay.landing.schema.new_names import count_new_values
 from assay.landing.schema.renames import suggest_renames
 
 # Fewer values are no sign of anything.
@@ -142,23 +143,28 @@ def _confirmed(
     """Count all rows of files that may differ; what type new values are of, the sample tells."""
     if not suspects:
         return {}
-    kinds = {name: kind for found in suspects.values() for name, kind in found.items()}
-    is_retyped = {name for found in suspects.values() for name, kind in found.items() if kind == "type"}
-    types = {name: LOGICAL_TYPES if name in is_retyped else () for name in sorted(kinds)}
-    counted = count_values(connection, table, landed_rows(table, suspects), types)
-    news = [name for name, kind in kinds.items() if kind == "new"]
-    sampled = count_values(connection, table, sample, dict.fromkeys(news, LOGICAL_TYPES))
-    nothing = Counts(0, 0, 0, {})
+    declared = [(name, kind) for found in suspects.values() for name, kind in found.items() if kind != "new"]
+    is_retyped = {name for name, kind in declared if kind == "type"}
+    types = {name: LOGICAL_TYPES if name in is_retyped else () for name, _ in sorted(set(declared))}
+    landed = landed_rows(table, suspects)
+    counted = count_values(connection, table, landed, types)
+    news = {
+        file_id: [name for name, kind in found.items() if kind == "new"]
+        for file_id, found in suspects.items()
+    }
+    filled = count_new_values(connection, table, landed, news)
+    sampled = count_new_values(connection, table, sample, news, LOGICAL_TYPES)
+    nothing, known_types = Counts(0, 0, 0, {}), expected.types
     earlier: list[tuple[int, list[Change]]] = []
     for file_id in files:
         of_file, of_sample = counted.get(file_id, {}), sampled.get(file_id, {})
+        new = filled.get(file_id, {})
         changes = []
         for name, kind in suspects.get(file_id, {}).items():
-            counts, known = of_file.get(name, nothing), expected.types.get(name)
+            counts, known = of_file.get(name, nothing), known_types.get(name)
             if kind == "new":
-                changes.append(
-                    Change(name, kind, counts.filled, found_type=_type_of(of_sample.get(name, nothing)))
-                )
+                rows = new.get(name, nothing).filled
+                changes.append(Change(name, kind, rows, found_type=_type_of(of_sample.get(name, nothing))))
             elif kind == "lost" and not counts.present:
                 changes.append(Change(name, kind, counts.rows, known))
             elif kind == "type" and known and _is_change(counts, known):

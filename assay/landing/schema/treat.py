@@ -11,10 +11,11 @@ from assay.landing.declared import LandingTable, Mode
 from assay.landing.schema.changes import Change, Kind
 from assay.landing.schema.find import landed_rows
 from assay.landing.schema.logical_types import LogicalType
+from assay.landing.schema.new_names import new_values
 from assay.landing.schema.sightings import Sighting, open_sightings
 from assay.landing.schema.values import CsvValues, JsonValues, Values, values_of
 
-_CONFLICTS: dict[Kind, str] = {"new": "new {}", "lost": "lost {}", "renamed": "lost {}", "type": "type of {}"}
+_CONFLICTS: dict[Kind, str] = {"lost": "lost {}", "renamed": "lost {}", "type": "type of {}"}
 
 
 def set_aside(
@@ -27,6 +28,15 @@ def set_aside(
     `discard_row` names in `schema_conflict` what is unexpected in a row. `discard_value` moves values of
     another type to `other_values`, and keeps a copy of documents without them; what is new nobody reads.
     """
+    news = {
+        file_id: [change.column for change, mode in found if (change.kind, mode) == ("new", "discard_row")]
+        for file_id, found in changes.items()
+    }
+    if any(news.values()):
+        with new_values(connection, table, landed_rows(table, news), news) as found:
+            named = "string_agg('new ' || name, ', ' order by number)"
+            rows = f"select file_id, row_number, {named} as named from ({found}) where is_filled group by all"
+            _update(connection, table, "schema_conflict = concat_ws(', ', schema_conflict, named)", rows)
     for (column, kind, expected, mode), files in _by_change(changes).items():
         values = values_of(table, [column])
         rows = f"""
@@ -114,14 +124,14 @@ def _by_change(
     found: dict[tuple[str, Kind, LogicalType | None, Mode], list[int]] = {}
     for file_id, of_file in changes.items():
         for change, mode in of_file:
+            if change.kind == "new":
+                continue
             found.setdefault((change.column, change.kind, change.expected_type, mode), []).append(file_id)
     return found
 
 
 def _carries(values: Values, column: str, kind: Kind, expected: LogicalType | None) -> str:
     """Return the condition that a row carries a change."""
-    if kind == "new":
-        return values.is_filled(column)
     if kind in ("lost", "renamed") or expected is None:
         return f"not {values.is_present(column)}"
     return f"{values.is_filled(column)} and not coalesce({values.reads(column, expected)}, false)"

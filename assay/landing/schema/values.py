@@ -55,11 +55,12 @@ class JsonValues:
     is_row = "document is not null"
 
     def __init__(self, table: LandingTable, names: Collection[str]) -> None:
+        self._table = table
         self._is_change_log = is_change_log(table)
         self._places: dict[str, list[int]] = {}
         self._pointers: list[str] = []
         for name in names:
-            pointers = [pointer(path) for path in self._paths(name)]
+            pointers = [pointer(path) for path in paths_of(self._table, name)]
             first = len(self._pointers) + 1
             self._places[name] = list(range(first, first + len(pointers)))
             self._pointers += pointers
@@ -97,7 +98,7 @@ class JsonValues:
         """Return SQL for the line without a value: one expression for each place it may stand in."""
         line = exact_numbers("coalesce(line_as_declared, line)")
         found = []
-        for path in self._paths(name):
+        for path in paths_of(self._table, name):
             for place in [(*wrapper, *path) for wrapper in (_WRAPPERS if self._is_change_log else [()])]:
                 patch: dict[str, object] | None = None
                 for part in reversed(place):
@@ -113,12 +114,6 @@ class JsonValues:
         places = ", ".join(f"{values}[{place}]" for place in self._places[name])
         return f"coalesce({places})" if len(self._places[name]) > 1 else places
 
-    def _paths(self, name: str) -> list[tuple[str, ...]]:
-        path = path_of(name)
-        if self._is_change_log and len(path) > 1 and path[0] in _STATES:
-            return [(state, *path[1:]) for state in _STATES]
-        return [path]
-
 
 Values = CsvValues | JsonValues
 
@@ -131,6 +126,14 @@ def values_of(table: LandingTable, names: Collection[str]) -> Values:
 def is_change_log(table: LandingTable) -> bool:
     """Whether the keys declared are those of Debezium's change events."""
     return table.format == "jsonl" and {"op", *_STATES} <= set(table.types)
+
+
+def paths_of(table: LandingTable, name: str) -> list[tuple[str, ...]]:
+    """Return where the value of a key may stand, the first that does."""
+    path = path_of(name)
+    if is_change_log(table) and len(path) > 1 and path[0] in _STATES:
+        return [(state, *path[1:]) for state in _STATES]
+    return [path]
 
 
 def exact_numbers(line: str) -> str:
