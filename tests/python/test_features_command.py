@@ -331,7 +331,7 @@ def test_describe_tells_all_of_a_view(checkout: Checkout) -> None:
         "How fast a card is used",
         "card, known by card_id",
         "Owner risk",
-        "Used by srv_ftr_card__velocity, trn_fraud",
+        "Used by srv_catalog, trn_fraud",
         "transaction_count_1h bigint 0 1 Number of transactions",
         "amount_to_average_30d (double): Amount of the transaction as a multiple of the card's mean over "
         "30 days. amount::double / nullif(amount_sum_30d::double / nullif(transaction_count_30d, 0), 0)",

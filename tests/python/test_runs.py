@@ -107,8 +107,8 @@ def test_a_test_that_failed_is_explained(built: SmallProject) -> None:
     assert refused.exit_code == 2
     assert refused.stderr == (
         "Error: No build has run a test quantities_are_plausibel: there are "
-        "every_line_of_every_file_is_header_blank_or_row, order_lines_are_kept_or_rejected, "
-        "quantities_are_plausible.\n"
+        "every_broken_rule_has_one_reason_and_remedy, every_line_of_every_file_is_header_blank_or_row, "
+        "order_lines_are_kept_or_rejected, quantities_are_plausible.\n"
     )
 
 
