@@ -6,9 +6,3 @@
         {%- endcall -%}
     {%- endfor -%}
 {%- endmacro %}
-
-
-{#- The table of what is online of a view: beside the catalog. -#}
-{% macro online_relation(view) -%}
-    {{ return(api.Relation.create(database=this.database, schema=this.schema, identifier='srv_' ~ view)) }}
-{%- endmacro %}

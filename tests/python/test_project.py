@@ -44,7 +44,7 @@ SCHEMAS = {
 }
 SQL_FOLDERS = ("models", "tests/dbt", "snapshots", "analyses")
 RESOURCE_FOLDERS = ("models", "macros", "seeds", "snapshots", "tests/dbt", "analyses")
-ANALYSES = sorted(path.stem for path in (PROJECT / "analyses").glob("*.sql"))
+ANALYSES = sorted(path.stem for path in (PROJECT / "analyses").rglob("*.sql"))
 
 Thing = dict[str, Any]
 
@@ -89,14 +89,14 @@ def own(manifest: Thing, *kinds: str) -> list[Thing]:
 def layer(thing: Thing) -> str:
     """The layer a thing belongs to, or its kind where that is no layer."""
     if thing["resource_type"] == "model":
-        return Path(thing["original_file_path"]).parts[1]
+        return Path(thing["original_file_path"]).parts[2]
     return "analyses" if thing["resource_type"] == "analysis" else thing["resource_type"] + "s"
 
 
 def folder(thing: Thing) -> str:
     """The folder that says how a model is to be named."""
     parts = Path(thing["original_file_path"]).parts
-    return "/".join(parts[1:3]) if layer(thing) == "gold" else layer(thing)
+    return "/".join(parts[2:4]) if layer(thing) == "gold" else layer(thing)
 
 
 # --- layers, names, contracts -------------------------------------------------------------------------------
@@ -128,16 +128,9 @@ def test_schemas_are_the_layers(manifest: Thing) -> None:
     }
 
 
-def is_online(thing: Thing) -> bool:
-    """Tell whether a thing has the columns of a feature view, whose contract and descriptions they are."""
-    return "/serving/online/" in thing["original_file_path"]
-
-
 def test_gold_is_under_contract(manifest: Thing) -> None:
     models = [
-        thing
-        for thing in own(manifest, "model")
-        if layer(thing) == "gold" and thing["language"] == "sql" and not is_online(thing)
+        thing for thing in own(manifest, "model") if layer(thing) == "gold" and thing["language"] == "sql"
     ]
     for model in models:
         columns = model["columns"].values()
@@ -222,7 +215,8 @@ def test_documented_columns_are_those_that_exist(manifest: Thing, built_demo: Wa
         for thing in relations
         for column in thing["columns"].values()
     }
-    online = {thing["name"] for thing in relations if is_online(thing)}
+    # Columns and descriptions of what is online are those of its feature view.
+    online = {f"srv_{thing['name']}" for thing in relations if thing["config"]["meta"].get("feature_view")}
     existing = built_demo.query(
         "select table_schema, table_name, column_name, replace(data_type, ' ', '') "
         "from information_schema.columns where table_schema in ('bronze', 'silver', 'gold', 'snapshots') "
@@ -243,7 +237,7 @@ def test_each_folder_describes_what_is_in_it(manifest: Thing) -> None:
         if path.suffix in (".yml", ".yaml", ".md")
     ]
     assert [str(path) for path in files if not path.name.startswith(f"_{path.parent.name}__")] == [
-        "models/overview.md"
+        "models/platform/overview.md"
     ]
     for thing in own(manifest):
         if thing.get("patch_path"):
@@ -271,7 +265,7 @@ def test_rules_listed_are_the_rules_tested(manifest: Thing, compiled: Path) -> N
 def test_analysis_answers_its_question(
     name: str, manifest: Thing, compiled: Path, built_demo: Warehouse
 ) -> None:
-    sql = (compiled / "analyses" / f"{name}.sql").read_text()
+    sql = (compiled / "analyses" / "example" / f"{name}.sql").read_text()
     question, reading = sql.splitlines()[:2]
     assert re.fullmatch(r"-- .+\?", question)
     assert reading.startswith("-- ")
