@@ -300,7 +300,7 @@ def _publish(places: Places, run: Run, outcome: DbtOutcome, report: Report) -> N
             if failures
             else "no model is in gold"
         )
-    else:
+    if places.published.is_file():
         link_in_place(places.published_until_now, places.published)
 
 

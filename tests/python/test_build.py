@@ -80,6 +80,24 @@ def test_views_are_published_as_tables_with_their_comments(built_project: SmallP
     ]
 
 
+def test_a_file_published_under_its_former_name_keeps_what_is_held_back(project: SmallProject) -> None:
+    former = project.published.with_name("gold.duckdb")
+    former.unlink()
+    project.published.rename(former)
+    rows = project.query("from gold.fct_lines order by all", file=former)
+    project.land(4, 5000, 6000)
+    assert project.assay("build").exit_code == 1
+    assert project.query("from gold.fct_lines order by all", file=former) == rows
+    (project.root / "models" / "own" / "gold" / "fct_one.sql").write_text("select 1 as one")
+    models = project.root / "models" / "own" / "gold" / "_gold__models.yml"
+    entry = "  - {name: fct_one, description: One., columns: [{name: one, data_type: integer}]}\n"
+    models.write_text(models.read_text().rstrip() + "\n" + entry)
+    assert project.assay("build").exit_code == 1
+    assert former.is_symlink()
+    assert project.query("from gold.fct_one", file=project.published) == [(1,)]
+    assert project.query("from gold.fct_lines order by all", file=project.published) == rows
+
+
 def test_what_no_model_builds_any_more_is_not_published(project: SmallProject) -> None:
     with duckdb.connect(project.warehouse) as connection:
         connection.execute("create table gold.fct_forgotten as select 1 as n")

@@ -1,0 +1,167 @@
+"""What a node is to Assay follows from its schema, name and meta, and arrows by kind follow from that."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from dbt_common.exceptions import DbtRuntimeError
+
+from assay.core.disk import link_in_place
+from assay.project.conventions import KINDS, layer_of, tables_of
+from assay.project.dbt_plugin import complete
+from assay.project.paths import contract_folders, model_paths, own_models
+
+
+def node(name: str, schema: str, *, kind: str = "model", columns: str = "id", **meta: Any) -> Any:
+    return SimpleNamespace(
+        unique_id=f"{kind}.shop.{name}",
+        name=name,
+        alias=name,
+        schema=schema,
+        resource_type=kind,
+        original_file_path=f"models/{name}.sql",
+        columns=dict.fromkeys(columns.split()),
+        config=SimpleNamespace(schema=None, meta=meta, group=None),
+        meta=meta,
+        depends_on=SimpleNamespace(nodes=[]),
+    )
+
+
+def completed(*nodes: Any, exposures: tuple[Any, ...] = (), **variables: Any) -> dict[str, Any]:
+    manifest = SimpleNamespace(
+        nodes={each.unique_id: each for each in nodes},
+        exposures={each.unique_id: each for each in exposures},
+        build_parent_and_child_maps=lambda: None,
+    )
+    project = SimpleNamespace(
+        vars=SimpleNamespace(to_dict=lambda: variables), cli_vars={}, project_name="shop"
+    )
+    complete(manifest, project)
+    return {each.name: each for each in (*nodes, *exposures)}
+
+
+def shop() -> list[Any]:
+    return [
+        node("slv_orders", "silver", columns="id event_at"),
+        node("slv_orders__checked", "silver", columns="id event_at rule_ids"),
+        node("slv_orders__rejected", "silver", columns="id reason"),
+        node("dim_people", "gold"),
+        node("ftr_person__orders", "gold", feature_view={"online": True}),
+        node("ftr_person__visits", "gold", feature_view={"online": False}),
+        node("lbl_churn", "gold", label={"window": "30d"}),
+        node("trn_churn", "gold"),
+        node("fct_secret", "gold", monitored=False),
+        node("fct_undescribed", "gold", columns=""),
+        node("trn_list", "silver", kind="seed"),
+        node("mon_quality", "gold", reads=[]),
+        node("srv_catalog", "gold", reads=["online_views"]),
+        node("elsewhere", "sandbox"),
+    ]
+
+
+def test_each_kind_holds_what_its_name_says() -> None:
+    nodes = completed(*shop()).values()
+    assert {kind: [each.name for each in nodes if holds(each)] for kind, holds in KINDS.items()} == {
+        "checked_rows": ["slv_orders__checked"],
+        "dimensions": ["dim_people"],
+        "events": ["slv_orders"],
+        "feature_views": ["ftr_person__orders", "ftr_person__visits"],
+        "gold": [
+            *("dim_people", "ftr_person__orders", "ftr_person__visits", "lbl_churn", "trn_churn"),
+            *("fct_secret", "fct_undescribed", "mon_quality", "srv_catalog"),
+        ],
+        "labels": ["lbl_churn"],
+        "monitored": [
+            *("slv_orders", "slv_orders__checked", "dim_people", "ftr_person__orders"),
+            *("ftr_person__visits", "lbl_churn", "trn_churn"),
+        ],
+        "online_views": ["ftr_person__orders"],
+        "training_sets": ["trn_churn"],
+    }
+
+
+def test_a_layer_is_known_by_the_schema_that_the_project_gives_it() -> None:
+    nodes = [node("a", "mart"), node("b", "gold"), node("c", "main_gold"), node("d", "silver")]
+    nodes[2].config.schema = "gold"
+    found = completed(*nodes, layers={"gold": "mart"})
+    assert {name: layer_of(each) for name, each in found.items()} == {
+        **{"a": "gold", "b": None, "c": "gold", "d": "silver"}
+    }
+    own = completed(node("a", "mart"), shop={"layers": {"gold": "mart"}})
+    assert layer_of(own["a"]) == "gold"
+
+
+def test_arrows_lead_to_all_of_a_kind_and_stay_where_they_are() -> None:
+    nodes = shop()
+    reader = next(each for each in nodes if each.name == "mon_quality")
+    reader.config.meta["reads"] = ["training_sets", "labels"]
+    reader.depends_on.nodes = ["seed.shop.rules", "model.shop.trn_churn"]
+    exposure = node("readers", "", kind="exposure", reads=["gold"])
+    found = completed(*nodes, exposures=(exposure,))
+    assert reader.depends_on.nodes == ["seed.shop.rules", "model.shop.trn_churn", "model.shop.lbl_churn"]
+    assert reader.config.meta["assay"]["reads"] == {"training_sets": ["trn_churn"], "labels": ["lbl_churn"]}
+    assert len(exposure.depends_on.nodes) == 9
+    assert tables_of(found["srv_catalog"]) == ["srv_catalog", "srv_ftr_person__orders"]
+    assert tables_of(found["dim_people"]) == ["dim_people"]
+    before = list(reader.depends_on.nodes)
+    completed(*nodes, exposures=(exposure,))
+    assert reader.depends_on.nodes == before
+
+
+def test_a_kind_that_does_not_exist_is_refused_by_name() -> None:
+    with pytest.raises(DbtRuntimeError, match=r"mon_x.sql: mon_x reads 'feature_view', which is no kind"):
+        completed(node("mon_x", "gold", reads=["feature_view"]))
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dbt_project.yml").write_text(
+        "name: shop\nprofile: shop\nmodel-paths:\n  - models/platform\n"
+        "  - \"models/{{ env_var('ASSAY_EXAMPLE', 'example' if target.profile_name == 'shop' else '') }}\"\n"
+        "  - models/own\n"
+    )
+    for part in ("models/platform", "models/example", "contracts/platform", "contracts/example"):
+        (tmp_path / part).mkdir(parents=True)
+    return tmp_path
+
+
+def test_parts_that_are_left_out_are_read_nowhere(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ASSAY_EXAMPLE", raising=False)
+    contracts, models = Path("contracts"), Path("models")
+    assert model_paths() == [models / "platform", models / "example"]
+    assert contract_folders(contracts) == {
+        contracts: models / "own",
+        contracts / "example": models / "example",
+        contracts / "platform": models / "platform",
+    }
+    monkeypatch.setenv("ASSAY_EXAMPLE", "none")
+    assert model_paths() == [models / "platform"]
+    assert contract_folders(contracts) == {
+        contracts: models / "own",
+        contracts / "platform": models / "platform",
+    }
+
+
+def test_a_project_without_parts_has_one_folder_of_models(project: Path) -> None:
+    (project / "dbt_project.yml").write_text("name: shop\nprofile: shop\n")
+    assert model_paths() == [Path("models")]
+    assert own_models() == Path("models")
+    assert contract_folders(Path("contracts")) == {Path("contracts"): Path("models")}
+
+
+def test_a_link_takes_the_place_of_whatever_had_its_name(tmp_path: Path) -> None:
+    target = tmp_path / "assay.duckdb"
+    target.write_text("new")
+    link = tmp_path / "gold.duckdb"
+    for before in (None, "old"):
+        if before:
+            link.unlink()
+            link.write_text(before)
+        link_in_place(link, target)
+        assert link.is_symlink()
+        assert link.read_text() == "new"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["assay.duckdb", "gold.duckdb"]
