@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import wraps
 from typing import Any
 
-from dbt.parser.manifest import ManifestLoader
+from dbt.parser import manifest as loading
 from dbt.plugins.manager import dbtPlugin
 from dbt_common.exceptions import DbtRuntimeError
 
@@ -21,22 +21,21 @@ _WRAPPED = "_draws_arrows"
 
 
 class Plugin(dbtPlugin):
-    """dbt finds it in the module `dbt_assay`, whichever way it is called, before it parses."""
+    """dbt finds it in the module `dbt_assay`, at the latest while it parses."""
 
     def initialize(self) -> None:
-        """Have each manifest that dbt loads completed: dbt's own hooks come before it, or after its graph."""
-        load = ManifestLoader.load
-        if getattr(load, _WRAPPED, False):
+        """Have each manifest completed that dbt has loaded, before dbt makes its graph: no hook is there."""
+        check = loading._check_manifest
+        if getattr(check, _WRAPPED, False):
             return
 
-        @wraps(load)
-        def load_and_complete(loader: ManifestLoader) -> Any:
-            manifest = load(loader)
-            complete(manifest, loader.root_project)
-            return manifest
+        @wraps(check)
+        def complete_and_check(manifest: Any, config: Any) -> None:
+            complete(manifest, config)
+            check(manifest, config)
 
-        setattr(load_and_complete, _WRAPPED, True)
-        ManifestLoader.load = load_and_complete  # type: ignore[assignment,method-assign]
+        setattr(complete_and_check, _WRAPPED, True)
+        loading._check_manifest = complete_and_check
 
 
 def complete(manifest: Any, project: Any) -> None:
