@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -14,7 +12,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from assay.contracts import gold_side, source_side
 from assay.contracts.contract import FOLDER, Contract, Table
 from assay.contracts.document import Finding
-from assay.contracts.landing_rules import LandingRule, landing_rules
+from assay.contracts.landing_rules import landing_rules
 from assay.contracts.rules import Unenforceable
 from assay.project.conventions import is_published
 from assay.project.paths import contract_folders
@@ -26,17 +24,20 @@ LANDING = "landing"
 _GROUPS = Path("gold/_gold__groups.yml")
 _SOURCES = Path("bronze/_bronze__sources.yml")
 _OF_GROUPS = "Products and their owners, as their contracts have them."
-_RULES = Path("seeds/platform/slv_rules.csv")
+# The model of all rules; what every source is held to stands in its YAML.
+_RULES = "slv_rules"
 _PROJECT = Path("dbt_project.yml")
 _SYNC = "To write it: assay contracts sync"
 
 
 class DbtSide:
-    """YAML, seed and variables of a project, brought to its contracts; nothing is written until `write`.
+    """YAML and variables of a project, brought to its contracts; nothing is written until `write`.
 
     Args:
         contracts: all of the project.
         project: as dbt has parsed it.
+
+    `rules_change` tells whether rows may be kept or rejected otherwise than before.
     """
 
     def __init__(self, contracts: list[Contract], project: Project) -> None:
@@ -46,21 +47,12 @@ class DbtSide:
         self._sources = project.landing_tables
         self._models_of = contract_folders(FOLDER)
         self._files: dict[Path, YamlFile] = {}
-        self._rules_text: str | None = None
+        self.rules_change = False
         self.findings = list(self._bring_about())
-
-    @property
-    def rules_change(self) -> bool:
-        """Whether rows may be kept or rejected otherwise than before."""
-        return self._rules_text is not None
 
     def write(self) -> list[Path]:
         """Write the files that change, and return them."""
-        written = [file.path for file in self._files.values() if file.write()]
-        if self._rules_text is not None:
-            _RULES.write_text(self._rules_text, encoding="utf-8")
-            written.append(_RULES)
-        return sorted(written)
+        return sorted(file.path for file in self._files.values() if file.write())
 
     def uncovered(self) -> Iterator[Finding]:
         """Yield tables of gold and of the landing zone that no contract is about."""
@@ -111,6 +103,7 @@ class DbtSide:
             file, entry = self._model_entry(node)
             changes = gold_side.bring_about(contract, table, node, entry)
         for change in changes:
+            self.rules_change |= change == source_side.CONTRACT_RULES
             yield Finding(where, f"{table.relation} differs in {file.path}: {change}.", _SYNC)
 
     def _promises(self, contract: Contract, table: Table, node: Any) -> Iterator[str]:
@@ -161,8 +154,13 @@ class DbtSide:
         return self._models_of[Path(contract.document.name).parent]
 
     def _rules(self) -> Iterator[Finding]:
-        """The seed of rules lists, once each, what the contracts of sources reject rows for."""
-        found: dict[str, tuple[Contract, LandingRule]] = {}
+        """A rule means the same in all contracts of sources, and in the library of the platform."""
+        known = {
+            str(rule["rule_id"]): ((str(rule["reason"]), str(rule["remedy"])), node.patch_path.partition("://")[2])
+            for node in self._project.models
+            if node.name == _RULES
+            for rule in node.config.meta.get("library_rules", [])
+        }
         for contract in self._contracts:
             for table in contract.tables if contract.is_of_source else []:
                 try:
@@ -170,23 +168,14 @@ class DbtSide:
                 except Unenforceable:
                     continue
                 for rule in rules:
-                    first, known = found.setdefault(rule.rule_id, (contract, rule))
-                    if (rule.reason, rule.remedy) != (known.reason, known.remedy):
+                    meant = (rule.reason, rule.remedy)
+                    first, place = known.setdefault(rule.rule_id, (meant, contract.document.name))
+                    if meant != first:
                         yield Finding(
                             contract.where(table.place),
-                            f"the rule {rule.rule_id} of {table.relation} means something else in "
-                            f"{first.document.name}.",
+                            f"the rule {rule.rule_id} of {table.relation} means something else in {place}.",
                             "Give one reason and remedy to both, or two names.",
                         )
-        if not found:
-            return
-        stream = io.StringIO()
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["rule_id", "reason", "remedy"])
-        writer.writerows([rule_id, rule.reason, rule.remedy] for rule_id, (_, rule) in sorted(found.items()))
-        if not _RULES.exists() or _RULES.read_text(encoding="utf-8") != stream.getvalue():
-            self._rules_text = stream.getvalue()
-            yield Finding(str(_RULES), "differs from the rules of the sources' contracts.", _SYNC)
 
     def _variables(self) -> Iterator[Finding]:
         wanted = {}

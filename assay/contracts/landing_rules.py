@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from assay.contracts.contract import EACH, Column, Rule, Table, custom, snake
-from assay.contracts.options import value_rules
+from assay.contracts.options import text_problem, value_rules
 from assay.contracts.rules import WARNINGS, Unenforceable, test_of_values
 from assay.landing.schema.logical_types import landed_as
 
@@ -66,6 +66,8 @@ def _written(column: Column | None, rule: Rule, is_csv: bool) -> LandingRule:
     of = f" of {column.name}" if column else ""
     reason = str(rule.raw.get("description") or f"The rule {named}{of} in the source's contract is broken")
     remedy = str(rule.custom("remedy") or f"correct {column.name if column else 'the row'} in the source")
+    if problem := text_problem(reason) or text_problem(remedy):
+        raise Unenforceable(f"{named}: description and remedy are written into dbt's YAML, and {problem}")
     common = (named, " ".join(reason.split()), remedy, str(rule.raw.get("dimension") or ""))
     if str(rule.raw.get("severity")).lower() in WARNINGS:
         raise Unenforceable(f"{named} cannot only warn: a row that breaks a rule goes to quarantine.")
@@ -83,7 +85,7 @@ def _implied(column: Column, is_csv: bool) -> Iterator[LandingRule]:
     """Yield what type, options and `required` of a column ask for, unless silver checks the column itself."""
     name, place = column.name, _place(column, is_csv)
     metrics = {rule.raw.get("metric") for rule in column.rules}
-    by_others = custom(column.raw, CHECKED_BY) == LANDING or any(
+    by_others = custom(column.raw, CHECKED_BY) in (LANDING, SILVER) or any(
         rule.custom(CHECKED_BY) == SILVER for rule in column.rules
     )
     kind = landed_type(column)

@@ -18,6 +18,9 @@ from assay.project.personal import PII
 from assay.project.yaml_file import one_line
 
 PROMISES = "source_keeps_its_promises"
+CONTRACT_RULES = "contract_rules"
+# The platform's own rule: the same row once more is nothing that a source lacks.
+_EXACT_DUPLICATE = "exact_duplicate"
 _WHY_IT_WARNS = (
     "Warns its owner and stops nobody: rows that break a rule are in quarantine already, "
     "the others are right."
@@ -72,8 +75,7 @@ def promise_test(contract: Contract, table: Table) -> DbtTest | None:
         if level["property"] == "completeness":
             arguments["completeness"] = round(float(level["value"]) / 100, 12)
             copies = [rule.rule_id for rule in landing_rules(table) if rule.dimension == "uniqueness"]
-            if copies:
-                arguments["forgiven"] = copies
+            arguments["forgiven"] = list(dict.fromkeys([_EXACT_DUPLICATE, *copies]))
         elif level["property"] == "latency":
             arguments["latency"] = float(level["value"]) * _seconds(level)
     for rule in table.rules:
@@ -99,7 +101,11 @@ def _seconds(level: dict[str, Any]) -> int:
 
 
 def _meta(contract: Contract, table: Table) -> dict[tuple[str, ...], Any]:
-    rules = [rule.test for rule in landing_rules(table) if rule.test]
+    rules: list[dict[str, Any]] = []
+    for rule in landing_rules(table):
+        listed = {"rule_id": rule.rule_id, "reason": rule.reason, "remedy": rule.remedy, **rule.test}
+        # One that silver checks may stand under several columns.
+        rules += [listed] if listed not in rules else []
     fields = [column for top in table.columns for column in _one_level(top)]
     personal = [column for top in table.columns for column in top.walk() if column.pii]
     is_csv = table.custom("format") != "jsonl"
@@ -120,7 +126,7 @@ def _meta(contract: Contract, table: Table) -> dict[tuple[str, ...], Any]:
     return {
         **{("config", "meta", "landing", name): value for name, value in settings.items()},
         ("config", "meta", "owner"): contract.owner,
-        ("config", "meta", "contract_rules"): rules or None,
+        ("config", "meta", CONTRACT_RULES): rules or None,
         ("config", "meta", PII): {".".join(each.path): each.pii for each in personal} or None,
     }
 

@@ -4,7 +4,7 @@
         {%- for node in graph.get('nodes', {}).values()
             if node.resource_type == 'model' and node.alias == bronze.identifier and node.schema == bronze.schema -%}
             {%- for unique_id in node.depends_on.nodes if unique_id in graph.get('sources', {}) -%}
-                {%- set found.rules = found.rules + graph.sources[unique_id].config.meta.get('contract_rules', []) -%}
+                {%- set found.rules = found.rules + (graph.sources[unique_id].config.meta.get('contract_rules', []) | selectattr('kind', 'defined') | list) -%}
             {%- endfor -%}
         {%- endfor -%}
     {%- endif -%}

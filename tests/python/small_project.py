@@ -140,6 +140,9 @@ def make_small_project(root: Path) -> SmallProject:
         target = root / docs.relative_to(PROJECT)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(docs, target)
+    rules = Path("models", "platform", "silver")
+    for name in ("slv_rules.sql", "_silver__models.yml"):
+        shutil.copy(PROJECT / rules / name, root / rules / name)
     for name in ("dbt_project.yml", "profiles.yml", "packages.yml"):
         shutil.copy(PROJECT / name, root / name)
     stand_in = Path("dbt_expectations")

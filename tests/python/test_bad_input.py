@@ -634,8 +634,9 @@ def test_every_row_is_kept_or_rejected_by_the_rules_it_breaks(bad: Warehouse, de
 
 
 def test_every_rejected_row_says_why_and_what_to_do(bad: Warehouse) -> None:
-    with (PROJECT / "seeds" / "platform" / "slv_rules.csv").open(newline="") as stream:
-        texts = {rule["rule_id"]: f"{rule['reason']}; {rule['remedy']}" for rule in csv.DictReader(stream)}
+    rules = bad.query("select rule_id, reason || '; ' || remedy from silver.slv_rules")
+    texts = dict(rules)
+    assert len(texts) == len(rules)
     seen = set()
     for _, rejected in TABLES.values():
         for rules, reason in bad.query(f"select rule_ids, reason from silver.{rejected}"):

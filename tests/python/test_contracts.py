@@ -512,9 +512,12 @@ def test_a_rule_left_to_silver_must_be_there(project: SmallProject) -> None:
         "description": "Never",
         "customProperties": [{"property": "checkedBy", "value": "silver"}],
     }
+    of_the_platform = rule | {"name": "malformed_row"}
     change_contract(project, "erp", lambda contract: contract["schema"][0]["quality"].append(rule))
+    change_contract(project, "erp", lambda contract: contract["schema"][0]["quality"].append(of_the_platform))
     checked = project.assay("contracts", "check")
     assert "leaves the rule invented to silver, where no SQL names it" in checked.stdout
+    assert "means something else in models/platform/silver/_silver__models.yml" in checked.stdout
 
 
 def test_data_that_is_not_as_its_contract_says_is_found(project: SmallProject) -> None:
