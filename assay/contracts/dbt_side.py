@@ -156,7 +156,10 @@ class DbtSide:
     def _rules(self) -> Iterator[Finding]:
         """A rule means the same in all contracts of sources, and in the library of the platform."""
         known = {
-            str(rule["rule_id"]): ((str(rule["reason"]), str(rule["remedy"])), node.patch_path.partition("://")[2])
+            str(rule["rule_id"]): (
+                (str(rule["reason"]), str(rule["remedy"])),
+                node.patch_path.partition("://")[2],
+            )
             for node in self._project.models
             if node.name == _RULES
             for rule in node.config.meta.get("library_rules", [])

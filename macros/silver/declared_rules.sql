@@ -5,5 +5,11 @@
             {%- set found.rules = found.rules + source.config.meta.get('contract_rules', []) -%}
         {%- endfor -%}
     {%- endif -%}
-    {{ return(found.rules) }}
+    select *
+    from (
+        values
+        {%- for rule in found.rules %}
+        ({{ assay._constant(rule.rule_id) }}, {{ assay._constant(rule.reason) }}, {{ assay._constant(rule.remedy) }}){{ ',' if not loop.last }}
+        {%- endfor %}
+    ) as rules (rule_id, reason, remedy)
 {%- endmacro %}

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from warehouse import PROJECT, Warehouse
+from warehouse import Warehouse
 
 # Bronze relation -> what silver keeps of it, and what it rejects.
 TABLES = {

@@ -2,13 +2,7 @@
 
 with declared as (
 
-    select *
-    from (
-        values
-        {%- for rule in declared_rules(model) %}
-        ({{ _constant(rule.rule_id) }}, {{ _constant(rule.reason) }}, {{ _constant(rule.remedy) }}){{ ',' if not loop.last }}
-        {%- endfor %}
-    ) as rules (rule_id, reason, remedy)
+    {{ declared_rules(model) }}
 
 ),
 
