@@ -27,8 +27,8 @@ def main() -> None:
         return
     if not hub_can_be_reached():
         _install_stand_in("dbt's package hub cannot be reached")
-    elif not _install_from_hub():
-        _install_stand_in("dbt deps failed")
+    elif reason := _install_from_hub():
+        _install_stand_in(f"dbt deps failed ({reason})")
 
 
 def hub_can_be_reached() -> bool:
@@ -49,12 +49,17 @@ def hub_can_be_reached() -> bool:
     return bool(answers)
 
 
-def _install_from_hub() -> bool:
-    command = [sys.executable, "-m", "dbt.cli.main", "deps"]
+def _install_from_hub() -> str:
+    """Run `dbt deps`; return why it failed, nothing where it did not. Its traceback helps nobody."""
+    command = [sys.executable, "-m", "dbt.cli.main", "--no-use-colors", "deps"]
     try:
-        return subprocess.run(command, timeout=_SECONDS_TO_INSTALL, check=False).returncode == 0
+        run = subprocess.run(
+            command, timeout=_SECONDS_TO_INSTALL, check=False, capture_output=True, text=True
+        )
     except subprocess.TimeoutExpired:
-        return False
+        return f"it took more than {_SECONDS_TO_INSTALL:.0f} s"
+    lines = [line.strip() for line in run.stdout.splitlines() if line.strip()]
+    return (lines[-1] if lines else f"exit code {run.returncode}") if run.returncode else ""
 
 
 def _install_stand_in(reason: str) -> None:
