@@ -101,7 +101,8 @@ with features_0 as (
         {{ assay.quoted(name) }}
         {%- endfor %}
         {%- for column in request.needed %},
-        {%- set value = 'case when _is_in_force then ' ~ assay.quoted(column) ~ ' end' %}
+        {#- CASE takes no ARRAY before DuckDB 2.0. #}
+        {%- set value = 'list_extract([' ~ assay.quoted(column) ~ '], case when _is_in_force then 1 end)' %}
         {%- if column in request.defaults %}
         coalesce({{ value }}, {{ request.defaults[column] }}) as {{ assay.quoted(column) }}
         {%- else %}

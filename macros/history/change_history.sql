@@ -24,10 +24,10 @@ with changes as (
         {{ change_order }} as _order,
         {%- endif %}
         {{ is_deleted }} as _is_deleted,
-        -- What a deleted entity last looked like is no part of its state.
-        case when not ({{ is_deleted }}) then struct_pack(
+        -- What a deleted entity last looked like is no part of its state. CASE takes no ARRAY before DuckDB 2.0.
+        list_extract([struct_pack(
             {%- for column in columns %}{{ assay.quoted(column) }} := {{ assay.quoted(column) }}{{ ', ' if not loop.last }}{% endfor -%}
-        ) end as _state
+        )], case when not ({{ is_deleted }}) then 1 end) as _state
     from {{ relation }}
     {%- if increment %}
     semi join {{ increment.touched }} using ({{ keys }})

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from jinja2 import Environment
@@ -16,7 +18,9 @@ class Macros:
     def __init__(self) -> None:
         self._found: dict[str, Any] = {}
         environment = Environment(extensions=["jinja2.ext.do"])
-        environment.globals.update(assay=self, **{"return": lambda value: value})
+        environment.globals.update(
+            assay=self, modules=SimpleNamespace(re=re), **{"return": lambda value: value}
+        )
         for path in sorted(MACROS.glob("*/*.sql")):
             if "{% materialization" not in (text := path.read_text()):
                 # Names that begin with an underscore are not seen from outside.

@@ -10,6 +10,7 @@ from typing import Any
 import duckdb
 import pytest
 from rendered_histories import RenderedHistory, render_histories
+from rendered_macros import Macros
 
 MACROS = Path(__file__).parents[2] / "macros" / "history"
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
@@ -40,7 +41,8 @@ def histories(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RenderedHis
 def make_events(rows: list[tuple[Any, ...]], type: str = "timestamp") -> duckdb.DuckDBPyConnection:
     """Rows of (order, select, available_at, op, is_test, arrival); they happened a minute before."""
     connection = duckdb.connect()
-    connection.execute(f"create table events ({COLUMNS.format(type=type)})")
+    columns = COLUMNS.format(type="timestamp").replace("int, event", "float[2], event")
+    connection.execute(f"create table events ({columns})")
     for order, select, at, *rest in rows:
         values = [order, 7, select, select, at - MINUTE, at, *rest]
         connection.execute(f"insert into events values ({', '.join('?' * len(values))})", values)
@@ -92,6 +94,41 @@ def test_values_of_any_type_are_counted(histories: dict[str, RenderedHistory]) -
     connection = make_events([(1, 2, START + DAY * number, None, False, 1) for number in range(2)])
     counts = rows_of(connection, histories["windows"], "valid_from, known_count_1h, known_count_all")
     assert [count for _, *count in counts] == [[1, 1], [0, 1], [1, 2], [0, 2]]
+
+
+VECTOR = (0.25, 0.5)
+
+
+def test_states_of_a_deleted_entity_may_hold_vectors(histories: dict[str, RenderedHistory]) -> None:
+    connection = duckdb.connect()
+    columns = COLUMNS.format(type="timestamp").replace("int, event", "float[2], event")
+    connection.execute(f"create table events ({columns})")
+    for day, op in enumerate((None, "d")):
+        at = START + DAY * day
+        inserted = "insert into events values (1, 7, 2, [0.25, 0.5], ?, ?, ?, false, 1)"
+        connection.execute(inserted, [at - MINUTE, at, op])
+    histories["changes"].build(connection)
+    for source in (f"({histories['changes'].rows})", "grown"):
+        found = connection.execute(f"select * exclude (updated_at) from {source} as rows_of").fetchall()
+        assert [(VECTOR in row, START + DAY in row) for row in found] == [(True, True)]
+
+
+def test_features_may_be_vectors() -> None:
+    connection = duckdb.connect()
+    connection.execute("create table spine as select 1 as id, date '2025-01-01' as asked_at")
+    connection.execute("insert into spine values (2, '2025-01-01')")
+    connection.execute(
+        "create table texts as select 1 as id, [0.25, 0.5]::float[2] as vector, "
+        "timestamp '2024-01-01' as valid_from, timestamp '9999-12-31' as valid_to"
+    )
+    request = {
+        **{"relation": "texts", "entity_keys": ["id"], "needed": ["vector"], "outputs": ["vector"]},
+        **{"max_age": None, "confirmed_at": False, "inputs": {}, "defaults": {}, "derived": {}},
+        **{"prefix": "", "struct": "_features_1"},
+    }
+    joined = Macros()._joined_as_of("spine", "asked_at", [request])
+    rows = connection.execute(f"select id, vector from ({joined}) as joined order by id").fetchall()
+    assert rows == [(1, VECTOR), (2, None)]
 
 
 @pytest.mark.parametrize("zone", ["America/New_York", "Europe/Berlin", "Asia/Kolkata"])
