@@ -116,11 +116,12 @@ def test_states_of_a_deleted_entity_may_hold_vectors(histories: dict[str, Render
 def test_features_may_be_vectors() -> None:
     connection = duckdb.connect()
     connection.execute("create table spine as select 1 as id, date '2025-01-01' as asked_at")
-    connection.execute("insert into spine values (2, '2025-01-01')")
+    connection.execute("insert into spine values (2, '2025-01-01'), (3, '2025-01-01')")
     connection.execute(
         "create table texts as select 1 as id, [0.25, 0.5]::float[2] as vector, "
         "timestamp '2024-01-01' as valid_from, timestamp '9999-12-31' as valid_to"
     )
+    connection.execute("insert into texts values (3, [1, 1], '2024-01-01', '2024-12-31')")
     request = {
         **{"relation": "texts", "entity_keys": ["id"], "needed": ["vector"], "outputs": ["vector"]},
         **{"max_age": None, "confirmed_at": False, "inputs": {}, "defaults": {}, "derived": {}},
@@ -128,7 +129,7 @@ def test_features_may_be_vectors() -> None:
     }
     joined = Macros()._joined_as_of("spine", "asked_at", [request])
     rows = connection.execute(f"select id, vector from ({joined}) as joined order by id").fetchall()
-    assert rows == [(1, VECTOR), (2, None)]
+    assert rows == [(1, VECTOR), (2, None), (3, None)]
 
 
 @pytest.mark.parametrize("zone", ["America/New_York", "Europe/Berlin", "Asia/Kolkata"])
