@@ -13,10 +13,10 @@ PACKAGES := dbt_packages/dbt_expectations
 DEMO := data/landing
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build report serve test lint docs lineage bench clean
+.PHONY: help setup build report serve test test-unit lint docs lineage bench clean
 
 help: ## Say what there is
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 11
 	@echo
 	@echo 'LANDING=folder and WAREHOUSE=file choose where data comes from and goes to:'
 	@echo '  make build LANDING=/data/drop WAREHOUSE=/data/shop.duckdb'
@@ -45,6 +45,9 @@ serve: setup ## Serve the features that are online at http://127.0.0.1:6566
 
 test: setup ## Run the tests
 	$(BIN)/pytest -n 2 --dist loadfile
+
+test-unit: setup ## Run the tests that build nothing, in less than a minute
+	$(BIN)/pytest -n 2 --dist loadfile -m 'not builds'
 
 lint: setup ## Check Python and SQL
 	$(BIN)/ruff check .

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from built_once import built_once
 from chromium import CHROMIUM
 from online_stores import publish_all
 from playwright.sync_api import Browser, sync_playwright
-from small_project import SmallProject, make_small_project
+from small_project import SmallProject, make_built_project
+from tiers import builds, pytest_collection_modifyitems, pytest_runtest_protocol
 from training_project import make_training_project
 from warehouse import Warehouse
 
@@ -18,21 +20,20 @@ from assay.online.stores.open import open_store
 from assay.online.sync import sync
 from example import generate
 
-
-@pytest.fixture(scope="session")
-def demo_landing(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A month of the demo company, small enough to build in seconds."""
-    landing = tmp_path_factory.mktemp("demo") / "landing"
-    generate(landing, customers=60, days=30, events=3000)
-    return landing
+__all__ = ["builds", "pytest_collection_modifyitems", "pytest_runtest_protocol"]
 
 
 @pytest.fixture(scope="session")
-def built_demo(tmp_path_factory: pytest.TempPathFactory, demo_landing: Path) -> Warehouse:
-    """The demo, built from scratch in one run; for tests that only read it."""
-    warehouse = Warehouse(tmp_path_factory.mktemp("built_demo"), demo_landing)
-    warehouse.build()
-    return warehouse
+def built_demo(builds: None, tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
+    """A month of the demo company, built from scratch in one run; for tests that only read it."""
+    folder = built_once(tmp_path_factory, "built_demo", _build_demo)
+    return Warehouse(folder, folder / "landing")
+
+
+def _build_demo(folder: Path) -> None:
+    # Small enough to build in seconds.
+    generate(folder / "landing", customers=60, days=30, events=3000)
+    Warehouse(folder, folder / "landing").build()
 
 
 @pytest.fixture(scope="session")
@@ -50,12 +51,9 @@ def store_url(published: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="session")
-def built_project(tmp_path_factory: pytest.TempPathFactory) -> SmallProject:
+def built_project(builds: None, tmp_path_factory: pytest.TempPathFactory) -> SmallProject:
     """The small project, built and published once; copy it before you change it."""
-    project = make_small_project(tmp_path_factory.mktemp("small") / "project")
-    build = project.assay("build")
-    assert build.exit_code == 0, build.stdout + build.stderr
-    return project
+    return SmallProject(built_once(tmp_path_factory, "small_project", make_built_project))
 
 
 @pytest.fixture
@@ -65,9 +63,9 @@ def project(built_project: SmallProject, tmp_path: Path) -> SmallProject:
 
 
 @pytest.fixture(scope="session")
-def built_training(tmp_path_factory: pytest.TempPathFactory) -> SmallProject:
+def built_training(builds: None, tmp_path_factory: pytest.TempPathFactory) -> SmallProject:
     """The small project with two training sets, built and published, with a version of each; only to read."""
-    return make_training_project(tmp_path_factory.mktemp("training") / "project")
+    return SmallProject(built_once(tmp_path_factory, "training_project", make_training_project))
 
 
 @pytest.fixture

@@ -159,6 +159,14 @@ def make_small_project(root: Path) -> SmallProject:
     return project
 
 
+def make_built_project(root: Path) -> SmallProject:
+    """Write the project to `root`, build it and publish it."""
+    project = make_small_project(root)
+    build = project.assay("build")
+    assert build.exit_code == 0, build.stdout + build.stderr
+    return project
+
+
 def _without_promises(models: Path) -> None:
     """Of five lines one is wrong by intention, which no source would promise."""
     text, found = re.subn(r" +- source_keeps_its_promises:\n( {10}.*\n)+", "", models.read_text())

@@ -19,11 +19,10 @@ from warehouse import Warehouse, files_by_landing
 
 
 @pytest.fixture(scope="module")
-def full(tmp_path_factory: pytest.TempPathFactory, demo_landing: Path) -> Warehouse:
+def full(built_demo: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
     """The demo, built from scratch in one run."""
-    warehouse = Warehouse(tmp_path_factory.mktemp("full"), demo_landing)
-    warehouse.build()
-    return warehouse
+    folder = Path(shutil.copytree(built_demo.folder, tmp_path_factory.mktemp("full") / "demo"))
+    return Warehouse(folder, folder / "landing")
 
 
 def test_building_again_changes_nothing(full: Warehouse) -> None:

@@ -1,0 +1,64 @@
+"""Two tiers of tests: those that rest on a build, and all others, which `make test-unit` runs.
+
+Whatever starts dbt, be it a test or a fixture, asks for the fixture `builds`; a test that does so without asking fails.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+from dbt.cli.main import dbtRunner
+
+# A process that is dbt, Assay or pip.
+_STARTS_A_BUILD = re.compile(r"/dbt |dbt\.cli|assay\.cli|-m pip")
+_invoke = dbtRunner.invoke
+_may_build = True
+
+
+@pytest.fixture(scope="session")
+def builds() -> None:
+    """What a test or fixture that starts dbt asks for."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
+    """Mark each test that rests on a build, so that `-m 'not builds'` leaves it out."""
+    for item in items:
+        if "builds" in item.fixturenames:
+            item.add_marker("builds")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Function) -> Generator[None, object, object]:
+    """Let the test start dbt only if it is marked."""
+    global _may_build
+    _may_build = item.get_closest_marker("builds") is not None
+    try:
+        return (yield)
+    finally:
+        _may_build = True
+
+
+def _refuse_without_mark(what: str) -> None:
+    if not _may_build:
+        pytest.fail(f"{what} is started: the test, or its fixture that does so, has to ask for `builds`")
+
+
+def _watch_processes(event: str, arguments: tuple[Any, ...]) -> None:
+    if event == "subprocess.Popen":
+        command = arguments[1] if isinstance(arguments[1], str) else " ".join(map(str, arguments[1]))
+        if _STARTS_A_BUILD.search(command):
+            _refuse_without_mark(f"`{command}`")
+
+
+def _watched_invoke(runner: dbtRunner, *arguments: Any, **options: Any) -> Any:
+    _refuse_without_mark("dbt")
+    return _invoke(runner, *arguments, **options)
+
+
+sys.addaudithook(_watch_processes)
+dbtRunner.invoke = _watched_invoke  # type: ignore[method-assign]
