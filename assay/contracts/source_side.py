@@ -17,6 +17,8 @@ from assay.landing.schema.logical_types import landed_as
 from assay.project.personal import PII
 from assay.project.yaml_file import one_line
 
+# A landing table has no time of its own: the file that a row came from has.
+_LAST_LANDED = "{{ assay.last_landed(source_node) }}"
 PROMISES = "source_keeps_its_promises"
 CONTRACT_RULES = "contract_rules"
 # The platform's own rule: the same row once more is nothing that a source lacks.
@@ -29,6 +31,7 @@ _WHY_IT_WARNS = (
 # what becomes of files that differ.
 OPTIONAL, ALIASES, SCHEMA_MODE = "optional", "aliases", "schemaMode"
 _UNITS = {"d": "d", "day": "d", "days": "d", "h": "h", "hour": "h", "hours": "h", "m": "m", "minutes": "m"}
+_PERIODS = {"d": "day", "h": "hour", "m": "minute"}
 _SECONDS = {"s": 1, "sec": 1, "seconds": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -53,14 +56,30 @@ def fresh_for(contract: Contract, table: Table) -> str | None:
     """Return how long the source may be silent, as `fresh_for` in dbt_project.yml has it: `4d`.
 
     Raises:
-        Unenforceable: its unit is unknown.
+        Unenforceable: its unit is unknown, or it is no whole number of it.
     """
+    if limit := _silence(contract, table):
+        return f"{limit[0]}{limit[1]}"
+    return None
+
+
+def _warn_after(contract: Contract, table: Table) -> dict[str, Any] | None:
+    """Return the same as dbt's own `freshness` has it."""
+    if limit := _silence(contract, table):
+        return {"count": limit[0], "period": _PERIODS[limit[1]]}
+    return None
+
+
+def _silence(contract: Contract, table: Table) -> tuple[int, str] | None:
     for _, level in contract.service_levels(table):
         if level["property"] == "frequency":
             unit = _UNITS.get(str(level.get("unit")).lower())
             if unit is None:
                 raise Unenforceable(f"frequency has the unit {level.get('unit')!r}: write m, h or d.")
-            return f"{level['value']}{unit}"
+            count = float(level["value"])
+            if not count.is_integer():
+                raise Unenforceable(f"frequency is {count:g} {unit}: write a whole number of m, h or d.")
+            return int(count), unit
     return None
 
 
@@ -125,6 +144,8 @@ def _meta(contract: Contract, table: Table) -> dict[tuple[str, ...], Any]:
     }
     return {
         **{("config", "meta", "landing", name): value for name, value in settings.items()},
+        ("config", "freshness", "warn_after"): (silence := _warn_after(contract, table)),
+        ("config", "loaded_at_query"): _LAST_LANDED if silence else None,
         ("config", "meta", "owner"): contract.owner,
         ("config", "meta", CONTRACT_RULES): rules or None,
         ("config", "meta", PII): {".".join(each.path): each.pii for each in personal} or None,
@@ -160,6 +181,8 @@ def _settle(entry: CommentedMap, path: tuple[str, ...], value: Any) -> Iterator[
     elif path[-1] == OPTIONAL:
         holder.pop(OPTIONAL, None)
         holder.insert(list(holder).index("format") + 1, OPTIONAL, one_line(value))
+    elif path[-1] == "warn_after":
+        holder[path[-1]] = one_line(value)
     elif isinstance(value, dict):
         holder[path[-1]] = CommentedMap(value)
         holder.fa.set_block_style()

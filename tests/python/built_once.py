@@ -12,7 +12,7 @@ import pytest
 
 
 def built_once(factory: pytest.TempPathFactory, name: str, build: Callable[[Path], object]) -> Path:
-    """Return a copy, for this process alone, of the folder that `build` makes in whichever process comes first.
+    """Return a copy, for this process alone, of a folder that `build` makes in the first that asks.
 
     The others wait for it. Where it fails, the next one tries again.
 

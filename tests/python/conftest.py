@@ -11,6 +11,7 @@ from built_once import built_once
 from chromium import CHROMIUM
 from online_stores import publish_all
 from playwright.sync_api import Browser, sync_playwright
+from report_page import make_broken_project
 from small_project import SmallProject, make_built_project
 from tiers import builds, pytest_collection_modifyitems, pytest_runtest_protocol
 from training_project import make_training_project
@@ -60,6 +61,12 @@ def built_project(builds: None, tmp_path_factory: pytest.TempPathFactory) -> Sma
 def project(built_project: SmallProject, tmp_path: Path) -> SmallProject:
     """A copy of the small project, built and published, for one test to do with as it likes."""
     return SmallProject(Path(shutil.copytree(built_project.root, tmp_path / "project")))
+
+
+@pytest.fixture(scope="session")
+def built_broken(builds: None, tmp_path_factory: pytest.TempPathFactory) -> SmallProject:
+    """The small project, built well, and then with lines that fail a test; only to read and to copy."""
+    return SmallProject(built_once(tmp_path_factory, "broken_project", make_broken_project))
 
 
 @pytest.fixture(scope="session")

@@ -272,7 +272,7 @@ def test_who_lacks_scipy_is_told_what_to_install() -> None:
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
+def built(builds: None, tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
     """The demo of a quarter, of which two months have ended: as much of it as affinities rest on."""
     folder = tmp_path_factory.mktemp("affinity")
     generate(folder / "landing", customers=40, days=80, events=4000)

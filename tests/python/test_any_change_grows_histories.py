@@ -11,6 +11,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from rendered_histories import RenderedHistory, render_histories
 
+pytestmark = pytest.mark.usefixtures("builds")
+
 EVENTS = "source('plant', 'events'), ['machine', 'order']"
 WINDOWED = f"windowed_history({EVENTS}, 'ended_at', 'reported_at', "
 MEASURES = "{'run': ['count'], 'amount': ['sum', 'max'], 'tool': ['distinct_count']}"

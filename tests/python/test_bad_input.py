@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from warehouse import Warehouse
 
+pytestmark = pytest.mark.usefixtures("builds")
+
 # Bronze relation -> what silver keeps of it, and what it rejects.
 TABLES = {
     "brz_erp__order_lines": ("slv_order_lines", "slv_order_lines__rejected"),

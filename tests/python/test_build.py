@@ -14,6 +14,8 @@ import duckdb
 import pytest
 from small_project import SmallProject
 
+pytestmark = pytest.mark.usefixtures("builds")
+
 
 def gold(project: SmallProject) -> list[tuple]:  # type: ignore[type-arg]
     return project.query("select sum(quantity)::int, count(*) from gold.fct_lines", file=project.published)

@@ -75,7 +75,7 @@ vars:
 
 
 @pytest.fixture(scope="module")
-def compiled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def compiled(builds: None, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Each model as dbt compiled it."""
     project: PackageProject = make_package_project(
         tmp_path_factory.mktemp("clocks") / "project", models=False

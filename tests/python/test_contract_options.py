@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -41,6 +42,11 @@ def contract_of(column: dict[str, Any], relation: str, format_: str = "csv", **t
     }
     # A number with more digits than a float has is written as a text that begins with "=".
     text = re.sub(r'"=([^"]*)"', r"\1", json.dumps({**HEAD, "schema": [says]}, default=str))
+    return _parsed(text)
+
+
+@cache
+def _parsed(text: str) -> Contract:
     document, findings = parse("x", text)
     assert document
     assert not findings

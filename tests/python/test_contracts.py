@@ -69,12 +69,14 @@ def test_every_source_and_every_table_of_gold_is_under_contract() -> None:
     assert {each for each in relations if each.startswith("landing.")} == landing
 
 
+@pytest.mark.usefixtures("builds")
 @pytest.mark.parametrize("path", sorted(CONTRACTS.rglob("*.odcs.yaml")), ids=lambda path: path.stem)
 def test_other_tools_read_our_contracts(path: Path) -> None:
     run = DataContract(data_contract_file=str(path)).lint()
     assert [check.result for check in run.checks] == ["passed"], run.pretty()
 
 
+@pytest.mark.usefixtures("builds")
 def test_the_projects_own_yaml_is_as_its_contracts_have_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

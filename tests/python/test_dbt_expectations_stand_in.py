@@ -15,6 +15,8 @@ from typing import Any
 import duckdb
 import pytest
 
+pytestmark = pytest.mark.usefixtures("builds")
+
 HERE = Path(__file__).parent
 PACKAGE = HERE.parents[1] / "assay" / "stand_ins" / "dbt_expectations"
 # What a failing case of the real package returns, by the test; all others return `expression`, behind groups.

@@ -62,7 +62,7 @@ def numeric_cases() -> dict[str, tuple[Sample, Sample]]:
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> PackageProject:
+def project(builds: None, tmp_path_factory: pytest.TempPathFactory) -> PackageProject:
     return make_package_project(tmp_path_factory.mktemp("drift") / "project", models=False)
 
 

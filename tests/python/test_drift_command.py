@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from small_project import SmallProject, make_small_project
 
+pytestmark = pytest.mark.usefixtures("builds")
+
 VIEW = "ftr_product__lines"
 _FTR = """
 {{ windowed_history(

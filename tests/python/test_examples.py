@@ -13,6 +13,8 @@ from assay.build.publish import publish
 from assay.project.products import Products
 from example import generate
 
+pytestmark = pytest.mark.usefixtures("builds")
+
 GUESSES = {
     "trn_fraud": ["prior", "amount", "model"],
     "trn_churn": ["prior", "recency", "model"],

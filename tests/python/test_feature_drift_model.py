@@ -16,6 +16,8 @@ from package_project import PackageProject, Row, make_package_project
 from scipy import stats
 from scipy.spatial.distance import jensenshannon
 
+pytestmark = pytest.mark.usefixtures("builds")
+
 NUMBERS = ["load", "level", "part_count_30d", "part_count_all", "gap", "constant", "odd", "nothing"]
 CATEGORIES = ["mode", "is_on", "note"]
 COLUMNS = ["machine", "site_id", *NUMBERS, *CATEGORIES, "seen_at", "valid_from", "valid_to", "updated_at"]

@@ -20,6 +20,8 @@ from warehouse import Warehouse
 
 from example import generate
 
+pytestmark = pytest.mark.usefixtures("builds")
+
 Row = dict[str, Any]
 Key = tuple[str, ...]
 Columns = dict[str, tuple[str, str, timedelta | None]]

@@ -279,6 +279,7 @@ def test_columns_are_described_by_their_names(name: str) -> None:
     assert description_of(name) == WORDS[name]
 
 
+@pytest.mark.usefixtures("builds")
 def test_it_works_in_a_project_that_has_assay_as_a_package(tmp_path: Path) -> None:
     project = make_package_project(tmp_path / "workshop")
     runs = (

@@ -20,6 +20,8 @@ from brute_force import Event, State, history
 from package_project import PackageProject, Row, make_package_project
 from side_packages import OTHER_DUCKDBS, environment_with_duckdb
 
+pytestmark = pytest.mark.usefixtures("builds")
+
 START = datetime(2025, 1, 1)
 END_OF_TIME = datetime(9999, 12, 31)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

@@ -34,7 +34,7 @@ COLUMNS = (
 
 
 @pytest.fixture(scope="module")
-def histories(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RenderedHistory]:
+def histories(builds: None, tmp_path_factory: pytest.TempPathFactory) -> dict[str, RenderedHistory]:
     return render_histories(tmp_path_factory.mktemp("rendered") / "project", CALLS)
 
 

@@ -12,6 +12,8 @@ import pytest
 from rendered_histories import render_histories
 from side_packages import OTHER_DUCKDBS, environment_with_duckdb
 
+pytestmark = pytest.mark.usefixtures("builds")
+
 EVENTS = "windowed_history(source('plant', 'events'), ['card_id'], 'event_at', 'available_at'"
 CALLS = {
     "windows": EVENTS + ", {'amount': ['count', 'sum']}, ['1h', '24h', '7d'])",

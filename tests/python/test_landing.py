@@ -543,6 +543,7 @@ def test_a_column_that_is_declared_later_is_filled_from_what_was_kept(zone: Zone
     assert "lacks shade" in zone.file("%d.csv")["error"]
 
 
+@pytest.mark.usefixtures("builds")
 def test_the_hash_of_a_row_depends_on_names_and_values_alone(zone: Zone, tmp_path: Path) -> None:
     """Not on the order of columns, on line ends, on empty optional columns, nor on what is declared when."""
     zone.drop("shop/sales/a.csv", "id,name,amount,shade,Size\n1,a,2,red,9\n2,b,,red,9\n3,c,4,,\n")

@@ -113,6 +113,7 @@ def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zone]:
     zone.connection.close()
 
 
+@pytest.mark.usefixtures("builds")
 @settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=[*HealthCheck])
 @given(files=FILES)
 def test_whatever_bytes_a_file_has_the_others_load_and_every_line_is_accounted_for(
@@ -429,6 +430,7 @@ def test_a_line_has_a_limit_that_is_told(zone: Zone, monkeypatch: pytest.MonkeyP
     assert {file["status"] for file in zone.files()} == {"loaded"}
 
 
+@pytest.mark.usefixtures("builds")
 def test_a_line_of_600_mb_in_a_small_gz_takes_no_more_memory_than_lines_may(zone: Zone) -> None:
     zone.drop("shop/clicks/a.jsonl.gz", gzip.compress(b"x" * (6 << 20)) * 100)
     zone.drop("shop/clicks/b.jsonl", CLICK)
@@ -561,7 +563,7 @@ def test_the_load_counts_files_and_rows_in_words(zone: Zone) -> None:
     load_new_files(
         zone.connection,
         landing=zone.landing,
-        models=zone.models,
+        models=[zone.models],
         run_id="run",
         loaded_at=datetime(2025, 6, 1),
         progress=told.append,

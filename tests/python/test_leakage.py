@@ -141,7 +141,7 @@ def year_landing(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def planted(tmp_path_factory: pytest.TempPathFactory, year_landing: Path) -> Planted:
+def planted(builds: None, tmp_path_factory: pytest.TempPathFactory, year_landing: Path) -> Planted:
     project = make_leak_project(tmp_path_factory.mktemp("leaks") / "project", year_landing)
     (project.root / "averages.csv").write_text("category,risk\nmisc_net,0.1\ngrocery_pos,0.2\n")
     view = project.root / "models" / "example" / "silver" / "view_of_bronze.sql"
@@ -594,6 +594,7 @@ def test_leaks_differ_from_what_silver_gives_by_hand(planted: Planted, leak: str
     assert column in {found for found, _, _ in by_hand(planted, f"trn_fraud__{leak}")}
 
 
+@pytest.mark.usefixtures("builds")
 def test_a_macro_that_counts_events_when_they_happen_is_caught(tmp_path: Path, year_landing: Path) -> None:
     project = make_leak_project(tmp_path / "project", year_landing)
     project.change(

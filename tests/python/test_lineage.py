@@ -129,7 +129,7 @@ def build_with(project: SmallProject, variables: dict[str, str]) -> Any:
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[SmallProject, list[Event]]:
+def told(builds: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[SmallProject, list[Event]]:
     project = make_small_project(tmp_path_factory.mktemp("lineage") / "project")
     models = project.root / "models" / "own" / "gold" / "_gold__models.yml"
     models.write_text(

@@ -23,7 +23,9 @@ def named(lines: list[dict[str, Any]], event: str) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[SmallProject, list[dict[str, Any]]]:
+def built(
+    builds: None, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[SmallProject, list[dict[str, Any]]]:
     project = make_small_project(tmp_path_factory.mktemp("logs") / "project")
     build = project.assay("build", "--log-format", "json")
     assert build.exit_code == 0

@@ -8,6 +8,8 @@ import numpy
 import pytest
 from package_project import PackageProject, make_package_project
 
+pytestmark = pytest.mark.usefixtures("builds")
+
 FIRST = date(2025, 1, 6)
 
 

@@ -48,6 +48,7 @@ sources:
 @pytest.fixture
 def zone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Zone:
     monkeypatch.chdir(tmp_path)
+    Path("dbt_project.yml").write_text("model-paths: [models]\n")
     return Zone(tmp_path, CSV)
 
 

@@ -247,7 +247,7 @@ def create_tables(connection: duckdb.DuckDBPyConnection, name: str, names: dict[
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> PackageProject:
+def project(builds: None, tmp_path_factory: pytest.TempPathFactory) -> PackageProject:
     project = make_package_project(tmp_path_factory.mktemp("names") / "project", models=False)
     models = project.root / "models"
     shutil.rmtree(models)

@@ -11,6 +11,8 @@ from small_project import MOST_PIECES, PROJECT, SmallProject, make_small_project
 
 from assay.online.stores.sqlite import SqliteStore
 
+pytestmark = pytest.mark.usefixtures("builds")
+
 VIEW = "ftr_product__lines"
 _FTR = """
 {{ windowed_history(

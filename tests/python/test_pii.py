@@ -339,6 +339,7 @@ def test_parity_compares_hashes_with_hashes_and_tells_none(served: TestClient) -
     assert _key_told(column, {"card_id": hashed(CARD)}) == f"****{hashed(CARD)[-4:]}"
 
 
+@pytest.mark.usefixtures("builds")
 def test_a_server_without_the_key_does_not_start(
     served: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,6 +7,8 @@ from package_project import PackageProject, make_package_project
 
 from assay.pii.key import PiiKey
 
+pytestmark = pytest.mark.usefixtures("builds")
+
 KEY = "an invented key of 32 characters"
 
 

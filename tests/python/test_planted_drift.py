@@ -35,12 +35,12 @@ def verdicts(warehouse: Warehouse) -> Verdicts:
 
 
 @pytest.fixture(scope="module")
-def planted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Warehouse, dict[str, Any]]:
+def planted(builds: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Warehouse, dict[str, Any]]:
     return built(tmp_path_factory.mktemp("planted"), drift=True)
 
 
 @pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory) -> tuple[Warehouse, dict[str, Any]]:
+def plain(builds: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Warehouse, dict[str, Any]]:
     return built(tmp_path_factory.mktemp("plain"), drift=False)
 
 

@@ -22,6 +22,8 @@ from assay.server.app import make_app
 from assay.server.settings import Settings
 from example import generate
 
+pytestmark = pytest.mark.usefixtures("builds")
+
 VELOCITY = "ftr_card__velocity"
 
 

@@ -16,6 +16,8 @@ import duckdb
 import pytest
 from warehouse import PROJECT, Warehouse
 
+pytestmark = pytest.mark.usefixtures("builds")
+
 READS = {
     "bronze": {"sources", "brz_files"},
     "silver": {"bronze", "silver", "seeds"},

@@ -51,6 +51,7 @@ def make_warehouse(path: Path, version: int) -> Path:
     return path
 
 
+@pytest.mark.usefixtures("builds")
 def test_readers_see_the_old_file_or_the_new_one(tmp_path: Path) -> None:
     target, stop = tmp_path / "published" / "gold.duckdb", tmp_path / "stop"
     warehouse = make_warehouse(tmp_path / "assay.duckdb", 0)
@@ -151,7 +152,7 @@ def test_a_view_that_fails_leaves_the_published_file_alone(tmp_path: Path) -> No
     before = target.read_bytes()
     with duckdb.connect(make_warehouse(tmp_path / "assay.duckdb", 2)) as connection:
         connection.execute("create view gold.wrong as select 'a'::int as n")
-    with pytest.raises(Fault, match=r'gold\."wrong" cannot be published: Conversion Error'):
+    with pytest.raises(Fault, match=r'"gold"\."wrong" cannot be published: Conversion Error'):
         publish(tmp_path / "assay.duckdb", target)
     assert target.read_bytes() == before
     assert list(target.parent.iterdir()) == [target]

@@ -14,6 +14,8 @@ from package_project import PackageProject, make_package_project
 from scipy import stats
 from warehouse import Warehouse
 
+pytestmark = pytest.mark.usefixtures("builds")
+
 Rows = list[dict[str, Any]]
 Finding = dict[str, Any]
 

@@ -13,19 +13,15 @@ from unittest import mock
 
 import duckdb
 import pytest
-from report_page import HOSTILE, VERSION, ReportPage, fill_monitors, make_broken_project, take_version
+from report_page import HOSTILE, VERSION, ReportPage, fill_monitors, take_version
 from small_project import MOST_PIECES, SmallProject, make_small_project
 
 from assay.ledger.contracts import ContractState, contracts_now, record_contracts
 from assay.ledger.runs import Run, all_runs, record
 
+pytestmark = pytest.mark.usefixtures("builds")
+
 HOLD = "import duckdb, sys; held = duckdb.connect(sys.argv[1]); print('held', flush=True); input()"
-
-
-@pytest.fixture(scope="module")
-def built_broken(tmp_path_factory: pytest.TempPathFactory) -> SmallProject:
-    """Built well, and then with lines that fail a test; only to read and to copy."""
-    return make_broken_project(tmp_path_factory.mktemp("broken") / "project")
 
 
 @pytest.fixture
@@ -261,7 +257,7 @@ def test_what_is_absent_is_said_in_words(project: SmallProject) -> None:
         ("Feature drift", "mon_feature_drift"),
         ("Retraining", "mon_retraining"),
     ):
-        assert f"{title} There is no gold.{table} here." in told
+        assert f"{title} There is no {table} here." in told
     assert "No version of a training set is kept yet." in page.sections["training-sets"]
     assert page.sections["landing"].startswith(
         "Landing and quarantine 4 rows passed silver's rules; 1 (20.0%)"
@@ -272,7 +268,7 @@ def test_a_table_of_another_version_is_no_failure(broken: SmallProject) -> None:
     with duckdb.connect(broken.warehouse) as connection:
         connection.execute("alter table gold.mon_volume drop column verdict")
     told = report(broken).sections["absent"]
-    assert "gold.mon_volume has no column verdict: another version of Assay built it." in told
+    assert "mon_volume has no column verdict: another version of Assay built it." in told
 
 
 def test_a_version_that_cannot_be_read_is_no_failure(broken: SmallProject) -> None:

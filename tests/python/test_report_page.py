@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -9,7 +10,8 @@ from urllib.parse import urlsplit
 import pytest
 from chromium import needs_chromium
 from playwright.sync_api import Browser, Page
-from report_page import HOSTILE, fill_monitors, make_broken_project, take_version
+from report_page import HOSTILE, fill_monitors, take_version
+from small_project import SmallProject
 
 pytestmark = needs_chromium
 
@@ -37,8 +39,9 @@ CONTRASTS = """() => {
 
 
 @pytest.fixture(scope="module")
-def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    project = make_broken_project(tmp_path_factory.mktemp("page") / "project")
+def file(built_broken: SmallProject, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = Path(shutil.copytree(built_broken.root, tmp_path_factory.mktemp("page") / "project"))
+    project = SmallProject(root)
     fill_monitors(project)
     take_version(project)
     assert project.assay("report").exit_code == 0

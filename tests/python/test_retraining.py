@@ -12,6 +12,8 @@ import duckdb
 import pytest
 from small_project import SmallProject, make_small_project
 
+pytestmark = pytest.mark.usefixtures("builds")
+
 KNOWN_UNTIL = datetime(2025, 12, 31)
 # How many rows trained, and how many outcomes of others became known since.
 SETS = {

@@ -24,7 +24,7 @@ from assay.project.findings import finding
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> SmallProject:
+def built(builds: None, tmp_path_factory: pytest.TempPathFactory) -> SmallProject:
     """Built, built again with more lines, and then with lines that fail a test."""
     project = make_small_project(tmp_path_factory.mktemp("runs") / "project")
     models = project.root / "models" / "own" / "gold" / "_gold__models.yml"

@@ -176,6 +176,7 @@ def test_a_change_is_recorded_and_dealt_with_by_mode(
         assert found["5"]["amount"] == "5.5"
 
 
+@pytest.mark.usefixtures("builds")
 @pytest.mark.parametrize(("mode", "format_"), list(product(MODES, FORMATS)))
 def test_ten_loads_equal_one(make_zone: Callable[..., Zone], mode: str, format_: str) -> None:
     def hold(zone: Zone) -> list[list[tuple[Any, ...]]]:

@@ -22,6 +22,8 @@ import duckdb
 import pytest
 from package_project import PackageProject, Row, make_package_project
 
+pytestmark = pytest.mark.usefixtures("builds")
+
 REFERENCE = Path(__file__).parent / "fixtures" / "preprocessing"
 TYPES = {
     "row_id": "varchar",

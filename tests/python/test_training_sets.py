@@ -7,10 +7,13 @@ import re
 import shutil
 from pathlib import Path
 
+import pytest
 from small_project import PROJECT, SmallProject
 from training_project import create, folder, succeed
 
 from example import generate
+
+pytestmark = pytest.mark.usefixtures("builds")
 
 
 def test_every_training_set_of_the_project_is_rebuilt_to_the_bit_and_leaks_nothing(tmp_path: Path) -> None:

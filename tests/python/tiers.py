@@ -1,6 +1,7 @@
 """Two tiers of tests: those that rest on a build, and all others, which `make test-unit` runs.
 
-Whatever starts dbt, be it a test or a fixture, asks for the fixture `builds`; a test that does so without asking fails.
+Whatever starts dbt, be it a test or a fixture, asks for the fixture `builds`. A test that starts dbt without
+asking fails. What takes seconds without dbt asks as well, because the first tier is to end within a minute.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _may_build = True
 
 @pytest.fixture(scope="session")
 def builds() -> None:
-    """What a test or fixture that starts dbt asks for."""
+    """What a test or fixture asks for that starts dbt, or takes seconds."""
 
 
 @pytest.hookimpl(tryfirst=True)
