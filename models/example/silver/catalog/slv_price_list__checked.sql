@@ -7,7 +7,6 @@
         'written_at': utc_timestamp('exported_at'),
     },
     rules={
-        'missing_product_id': 'product_id is null',
         'invalid_unit_price': 'unit_price is null',
         'negative_unit_price': 'unit_price < 0',
         'invalid_currency': "not coalesce(regexp_full_match(currency, '[A-Z]{3}'), false)",

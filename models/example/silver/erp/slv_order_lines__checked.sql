@@ -13,8 +13,6 @@
     },
     computed={'line_amount': 'try_cast(round(quantity::decimal(38, 0) * unit_price, 2) as decimal(18, 2))'},
     rules={
-        'missing_invoice_no': 'order_id is null',
-        'missing_stock_code': 'product_id is null',
         'invalid_quantity': 'quantity is null',
         'invalid_unit_price': 'unit_price is null',
         'amount_out_of_range': 'quantity is not null and unit_price is not null and line_amount is null',

@@ -26,9 +26,6 @@
         '_has_city_population': "trim(city_pop) != ''",
     },
     rules={
-        'missing_card': 'card_id is null',
-        'invalid_card_number': "not regexp_full_match(card_id, '[0-9]{8,19}')",
-        'missing_transaction_number': 'transaction_number is null',
         'missing_merchant': 'merchant_id is null',
         'missing_category': 'category is null',
         'invalid_amount': 'amount is null',
