@@ -55,12 +55,13 @@ def test_page_opens_with_the_overview_of_the_project(page: str, target: Path) ->
     assert json.dumps(overview) in page
 
 
-def test_links_of_the_overview_lead_somewhere(target: Path) -> None:
+@pytest.mark.parametrize("page", ["__overview__", "__assay__"])
+def test_links_of_the_overview_lead_somewhere(target: Path, page: str) -> None:
     manifest = json.loads((target / "manifest.json").read_text())
-    overview = manifest["docs"]["doc.assay.__overview__"]["block_contents"]
-    links = re.findall(r"\]\((.*?)\)", overview)
+    links = re.findall(r"\]\((.*?)\)", manifest["docs"][f"doc.assay.{page}"]["block_contents"])
+    known = {f"#!/model/{node}" for node in manifest["nodes"]} | {"#!/overview", "#!/overview/assay"}
     assert links
-    assert [link for link in links if link.rpartition("/")[2] not in manifest["nodes"]] == []
+    assert [link for link in links if link not in known] == []
 
 
 def test_page_loads_nothing(page: str) -> None:
