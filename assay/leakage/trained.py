@@ -36,7 +36,9 @@ def trained_columns(training_set: TrainingSet, connection: duckdb.DuckDBPyConnec
     Where parameters are fitted, that may be any column made by hand.
     """
     fitted = made_by_hand(training_set, connection) if training_set.learns_from_rows else []
-    return {*weight_columns(training_set), *fitted}
+    return {*weight_columns(training_set), *fitted}.intersection(
+        columns_of(connection, training_set.relation)
+    )
 
 
 def trained_until(training_set: TrainingSet, connection: duckdb.DuckDBPyConnection) -> datetime | None:

@@ -53,7 +53,9 @@ class Prediction(BaseModel):
     model: str = Field(
         min_length=1, max_length=200, description="The model's name; another version, another name."
     )
-    label: str = Field(min_length=1, max_length=200, description="The label's model, such as `lbl_<outcome>`.")
+    label: str = Field(
+        min_length=1, max_length=200, description="The label's model, such as `lbl_<outcome>`."
+    )
     label_id: str = Field(min_length=1, max_length=500, description="Its id in the label's model.")
     score: float = Field(ge=0, le=1, allow_inf_nan=False, description="Probability that the outcome is true.")
     threshold: float = Field(0.5, ge=0, le=1, description="Score from which on it is taken for true.")

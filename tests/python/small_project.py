@@ -103,6 +103,13 @@ class SmallProject:
             text=True,
         )
 
+    def dbt(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run dbt itself to its end, in a process of its own."""
+        command = [sys.executable, "-m", "dbt.cli.main", "--no-use-colors", *arguments]
+        return subprocess.run(
+            command, cwd=self.root, env=self.environment, capture_output=True, text=True, check=False
+        )
+
     def land(self, day: int, *quantities: int | str, name: str = "lines.csv") -> Path:
         """Land a file of order lines on a day of January 2025, a line for each quantity."""
         path = self.landing / "erp" / "order_lines" / f"landed_at=2025-01-{day:02}T02-00-00" / name

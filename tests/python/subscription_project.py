@@ -1,4 +1,4 @@
-"""The repository's own dbt project without its example, and in it three sources of another business: subscriptions.
+"""The repository's dbt project without its example, with three sources of a business of subscriptions.
 
 Invoices land as CSV, sessions of use as JSON lines, accounts as Debezium change events.
 """
@@ -34,7 +34,7 @@ def make_subscription_project(root: Path) -> SmallProject:
     settings = YamlFile(root / "dbt_project.yml")
     settings.content["vars"]["availability"].update(
         {
-            "billing.invoices": {"at": "landed"},
+            "billing.invoices": {"at": "lag", "lag": "1 minute"},
             "app.sessions": {"at": "column"},
             "crm.accounts": {"at": "column"},
         }
@@ -46,7 +46,7 @@ def make_subscription_project(root: Path) -> SmallProject:
 
 
 def _land(landing: Path) -> None:
-    """Each account has an invoice a month until it leaves, and sessions on some days; one line of each is wrong."""
+    """Land an invoice a month of each account until it leaves, and its sessions; one line of each is wrong."""
     invoices = ["not a number,A01,3,much,2026-01-05 09:00:00"]
     sessions = ["{"]
     changes = []

@@ -20,7 +20,7 @@ final as (
 
     select
         *,
-        {{ temporal_split('prediction_at', [share_of_time('spine', 'prediction_at', 0.6)], '41d') }} as split
+        {{ temporal_split('prediction_at', [share_of_time('spine', 'prediction_at', 0.7)], '41d') }} as split
     from joined
 
 )
