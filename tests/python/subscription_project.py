@@ -46,7 +46,7 @@ def make_subscription_project(root: Path) -> SmallProject:
 
 
 def _land(landing: Path) -> None:
-    """Land an invoice a month of each account until it leaves, and its sessions; one line of each is wrong."""
+    """Land an invoice a month of each account until it leaves, and its sessions; one line of each is bad."""
     invoices = ["not a number,A01,3,much,2026-01-05 09:00:00"]
     sessions = ["{"]
     changes = []

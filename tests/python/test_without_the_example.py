@@ -32,7 +32,7 @@ def rows(project: SmallProject, sql: str) -> list[tuple[Any, ...]]:
 
 
 @pytest.fixture(scope="module")
-def subscriptions(tmp_path_factory: pytest.TempPathFactory) -> SmallProject:
+def subscriptions(builds: None, tmp_path_factory: pytest.TempPathFactory) -> SmallProject:
     """The project, built and published, with a version of its training set and a report."""
     project = make_subscription_project(tmp_path_factory.mktemp("subscriptions") / "project")
     ran(project, "contracts", "sync")
@@ -89,7 +89,7 @@ def test_monitoring_watches_the_sources_of_the_project(subscriptions: SmallProje
         PRODUCT | silver
     )
     assert column("mon_volume", "table_name") - {"slv_predictions"} == silver
-    assert column("mon_feature_drift", "table_name") == {"ftr_account__usage"}
+    assert column("mon_feature_drift", "view") == {"ftr_account__usage"}
     assert column("mon_retraining", "training_set") == {"trn_renewal"}
 
 
