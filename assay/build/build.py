@@ -289,7 +289,7 @@ def _put_online(places: Places, report: Report) -> None:
 def _publish(places: Places, run: Run, outcome: DbtOutcome, report: Report) -> None:
     """Publish the products that nothing failed of; readers keep the others as they were."""
     report.products = judge_products(outcome.results)
-    if places.published_until_now.is_file() and not places.published_until_now.is_symlink():
+    if places.published_until_now.is_file() and not places.published.exists():
         places.published_until_now.replace(places.published)
     provenance = Provenance(run.run_id, run.started_at)
     report.publication = publish(places.warehouse, places.published, report.products, provenance)

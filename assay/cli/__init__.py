@@ -1,3 +1,3 @@
 """The command line: nothing but commands and their arguments."""
 
-from assay.cli.app import app as app
+from assay.cli.main import app as app

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import yaml
 from jinja2 import Environment
@@ -17,7 +18,7 @@ def model_paths() -> list[Path]:
 
     Their names may use `env_var` and `target.profile_name`, as dbt allows: all other Jinja is dbt's alone.
     """
-    declared = yaml.safe_load(_PROJECT.read_text(encoding="utf-8"))
+    declared = _declared()
     environment = Environment()
     names = {
         "env_var": lambda name, default=None: os.environ.get(name, default),
@@ -30,8 +31,7 @@ def model_paths() -> list[Path]:
 
 def own_models() -> Path:
     """Return the folder of models and YAML that belong to no other yet: the last of the models' folders."""
-    declared = yaml.safe_load(_PROJECT.read_text(encoding="utf-8"))
-    return Path(str((declared.get("model-paths") or ["models"])[-1]))
+    return Path(str((_declared().get("model-paths") or ["models"])[-1]))
 
 
 def contract_folders(folder: Path) -> dict[Path, Path]:
@@ -43,3 +43,8 @@ def contract_folders(folder: Path) -> dict[Path, Path]:
     parts = {path.name: path for path in model_paths()}
     inner = {each: parts[each.name] for each in sorted(folder.glob("*/")) if each.name in parts}
     return {folder: parts.get(own_models().name, own_models()), **inner}
+
+
+def _declared() -> dict[str, Any]:
+    """What the project declares; nothing, and so dbt's defaults, where its file is not there."""
+    return yaml.safe_load(_PROJECT.read_text(encoding="utf-8")) or {} if _PROJECT.is_file() else {}

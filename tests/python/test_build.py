@@ -305,7 +305,7 @@ def test_a_full_disk_during_publishing_leaves_what_was_published(project: SmallP
     )
     build = _assay_with_files_up_to(project, 8 << 20, "build")
     assert build.returncode == 1, build.stdout
-    assert re.search(r"The disk has no room to write \S+published/\S+gold\.duckdb", build.stderr), (
+    assert re.search(r"The disk has no room to write \S+published/\S+assay\.duckdb", build.stderr), (
         build.stderr
     )
     assert project.published.read_bytes() == published

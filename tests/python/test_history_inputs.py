@@ -41,8 +41,7 @@ def histories(builds: None, tmp_path_factory: pytest.TempPathFactory) -> dict[st
 def make_events(rows: list[tuple[Any, ...]], type: str = "timestamp") -> duckdb.DuckDBPyConnection:
     """Rows of (order, select, available_at, op, is_test, arrival); they happened a minute before."""
     connection = duckdb.connect()
-    columns = COLUMNS.format(type="timestamp").replace("int, event", "float[2], event")
-    connection.execute(f"create table events ({columns})")
+    connection.execute(f"create table events ({COLUMNS.format(type=type)})")
     for order, select, at, *rest in rows:
         values = [order, 7, select, select, at - MINUTE, at, *rest]
         connection.execute(f"insert into events values ({', '.join('?' * len(values))})", values)

@@ -289,4 +289,4 @@ def test_without_a_model_of_the_evidence_it_is_said_what_is_missing(tmp_path: Pa
     assert project.assay("build").exit_code == 0
     ended = project.assay("retraining")
     assert ended.exit_code == 1
-    assert "There is no gold.mon_retraining in" in ended.stderr
+    assert "There is no mon_retraining in" in ended.stderr

@@ -12,7 +12,7 @@ import duckdb
 import pytest
 from small_project import HEADER, PROJECT, SmallProject
 
-SOURCES = Path("models", "bronze", "_bronze__sources.yml")
+SOURCES = Path("models", "example", "bronze", "_bronze__sources.yml")
 ORDER_LINES = "erp.order_lines"
 AUDIT = "exclude (loaded_at, run_id)"
 WITH_CHANNEL = HEADER.replace("\n", ",Channel\n")
@@ -255,6 +255,7 @@ def web(project: SmallProject) -> SmallProject:
         project.root / "models" / "example" / "silver" / "web",
         ignore=shutil.ignore_patterns("*__unit_tests.yml"),
     )
+    shutil.copytree(PROJECT / "seeds" / "example", project.root / "seeds" / "example")
     return project
 
 

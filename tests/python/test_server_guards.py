@@ -7,7 +7,6 @@ import json
 import os
 import resource
 import signal
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
@@ -390,7 +389,7 @@ def test_a_name_is_shown_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     KeyRing(tmp_path / "data" / "serving").create("[/x]", ["*"], None)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("ASSAY_WAREHOUSE", raising=False)
-    monkeypatch.setattr(sys.modules["assay.cli.app"], "keep_new_files_private", lambda: None)
+    monkeypatch.setattr("assay.cli.main.keep_new_files_private", lambda: None)
     ended = CliRunner().invoke(app, ["keys", "list"])
     assert (ended.exit_code, "[/x]" in ended.stdout) == (0, True)
 
@@ -403,7 +402,7 @@ def test_a_disk_that_takes_nothing_is_told_and_not_traced(
     (tmp_path / "data" / "serving").write_text("a file where the folder should be")
     monkeypatch.chdir(tmp_path)
     # What other tests make is as open as their own process makes it.
-    monkeypatch.setattr(sys.modules["assay.cli.app"], "keep_new_files_private", lambda: None)
+    monkeypatch.setattr("assay.cli.main.keep_new_files_private", lambda: None)
     for name in ("ASSAY_WAREHOUSE", "ASSAY_ONLINE_STORE"):
         monkeypatch.delenv(name, raising=False)
     commands = (
