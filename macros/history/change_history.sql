@@ -12,6 +12,7 @@
 {%- endmacro %}
 
 
+{#- Long because it is one query, of steps that each read the one before. -#}
 {% macro _change_rows(relation, entity_keys, available_at, columns, is_deleted, change_order, where, increment=none, since=none) -%}
     {%- set keys = assay.quoted(entity_keys) -%}
 with changes as (

@@ -1,3 +1,4 @@
+{#- Long because it is one query over rows in one order, which a step apart from it could lose. -#}
 {% macro history_of_states(states, entity_keys, columns, is_deleted=none, since=none, are_sorted=false) -%}
     {%- set keys = assay.quoted(entity_keys) -%}
     {%- set is_gone = ' and not ' ~ assay.quoted(is_deleted) if is_deleted -%}

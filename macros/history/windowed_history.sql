@@ -20,6 +20,7 @@
 {%- endmacro %}
 
 
+{#- Long because it is one query, of steps that each read the one before, and the whole of it is what was measured. -#}
 {% macro _windowed_rows(relation, entity_keys, event_at, available_at, measures, windows, where, increment=none, since=none) -%}
     {%- set keys = assay.quoted(entity_keys) -%}
     {%- set lengths = assay._window_lengths(windows) -%}
@@ -383,12 +384,8 @@ select * from final
 {%- endmacro %}
 
 
-{% macro _refuse(fault) -%}
-    {%- do exceptions.raise_compiler_error(model.name ~ ': ' ~ fault ~ '.') -%}
-{%- endmacro %}
-
-
 {#- Aggregates that cannot be subtracted, as CTEs: the value at each point of an entity. -#}
+{#- Long because its steps are one algorithm for each kind of aggregate, over the same names. -#}
 {% macro _extreme(extreme, entity_keys, lengths, keys) -%}
     {%- set name, input, window = extreme.name, extreme.input, extreme.window -%}
     {%- set counts_values = extreme.aggregate in ('distinct_count', 'mode') -%}

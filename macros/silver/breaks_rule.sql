@@ -23,7 +23,7 @@
     {%- set limits = [] -%}
     {%- if rule.kind == 'required' -%}
         ({{ text }} is null
-        {%- for word in rule.get('besides', []) %} or {{ text }} = {{ assay._constant(word) }}{% endfor %})
+        {%- for word in rule.get('besides', []) %} or {{ text }} = {{ assay._text(word) }}{% endfor %})
         {%- if path and (path | length > 1 or root.holds != 'line') %}
         and {{ assay._is_object(root, path[:-1]) }}
         {%- endif -%}
@@ -32,11 +32,11 @@
     {%- elif rule.kind == 'type' -%}
         {{ text }} is not null and {{ assay._as_type(rule.type, text) }} is null
     {%- elif rule.kind == 'values' and rule.get('type', 'string') == 'string' -%}
-        {{ text }} not in ({% for word in rule['values'] %}{{ assay._constant(word) }}{{ ', ' if not loop.last }}{% endfor %})
+        {{ text }} not in ({% for word in rule['values'] %}{{ assay._text(word) }}{{ ', ' if not loop.last }}{% endfor %})
     {%- elif rule.kind == 'values' -%}
         {{ text }} is not null and not ({% for word in rule['values'] %}coalesce({{ assay._compared(rule.type, text, '=', word) }}, false){{ ' or ' if not loop.last }}{% endfor %})
     {%- elif rule.kind == 'pattern' -%}
-        not regexp_matches({{ text }}, {{ assay._constant(rule.pattern) }})
+        not regexp_matches({{ text }}, {{ assay._text(rule.pattern) }})
     {%- elif rule.kind == 'length' -%}
         {{ assay._outside('length(' ~ text ~ ')', rule) }}
     {%- elif rule.kind == 'bounds' -%}
@@ -45,7 +45,7 @@
         {%- endfor -%}
         ({{ limits | join(' or ') }})
     {%- elif rule.kind == 'multiple' -%}
-        {{ assay._is_no_multiple(text, assay._constant(rule.of)) }}
+        {{ assay._is_no_multiple(text, assay._text(rule.of)) }}
     {%- elif rule.kind == 'items' -%}
         {%- if root.holds == 'typed' -%}
             {{ assay._outside('len(' ~ whole ~ ')', rule) }}
@@ -87,14 +87,14 @@
     {%- if root.holds == 'line' -%}
         {%- set places = ['', '/payload'] + (['/value', '/value/payload'] if path and path[0] in ['op', 'before', 'after', 'source', 'ts_ms'] else []) -%}
         (case when json_valid(line) then coalesce(
-            {%- for place in places %}{{ extract }}(line, {{ assay._constant(place ~ pointer) }}){{ ', ' if not loop.last }}{% endfor -%}
+            {%- for place in places %}{{ extract }}(line, {{ assay._text(place ~ pointer) }}){{ ', ' if not loop.last }}{% endfor -%}
         ) end)
     {%- elif root.holds == 'typed' -%}
         {{ root.sql }}{% for key in path %}.{{ assay.quoted(key) }}{% endfor %}
     {%- elif root.holds == 'text' or (not path and extract == 'json_extract') -%}
         {{ root.sql }}
     {%- else -%}
-        {{ extract }}({{ root.sql }}, {{ assay._constant(pointer or '$') }})
+        {{ extract }}({{ root.sql }}, {{ assay._text(pointer or '$') }})
     {%- endif -%}
 {%- endmacro %}
 
@@ -122,7 +122,7 @@
 
 
 {% macro _compared(type, text, operator, constant) -%}
-    {%- set constant = assay._constant(constant) -%}
+    {%- set constant = assay._text(constant) -%}
     {%- if type in ['integer', 'number'] -%}
         {#- Doubles would tell neither cents of great sums apart nor digits after the 17th; casts to wide decimals are slow. -#}
         {{ assay.comparable_number(text) }} {{ operator }} {{ assay.comparable_number(constant) }}
@@ -134,11 +134,6 @@
 
 {% macro _outside(number, rule) -%}
     {{ number }} not between {{ rule.get('least', 0) }} and {{ rule.get('most', number) }}
-{%- endmacro %}
-
-
-{% macro _constant(text) -%}
-    '{{ text | string | replace("'", "''") }}'
 {%- endmacro %}
 
 

@@ -11,7 +11,7 @@
     {%- if found.rules -%}
         [
             {%- for rule in found.rules %}
-            case when {{ assay._landed_breaks(rule) }} then {{ assay._constant(rule.rule_id) }} end
+            case when {{ assay._landed_breaks(rule) }} then {{ assay._text(rule.rule_id) }} end
             {{- ',' if not loop.last }}
             {%- endfor %}
         ]

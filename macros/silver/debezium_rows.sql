@@ -1,8 +1,4 @@
 {% macro debezium_rows(bronze, attributes) -%}
-    {%- set row_shape -%}
-        { {%- for attribute in attributes -%} "{{ attribute }}": "VARCHAR"{{ ', ' if not loop.last }} {%- endfor -%} }
-    {%- endset -%}
-    {%- set declared = assay._physical_types(bronze) -%}
     select
         {{ assay.as_landed() }},
         malformed_reason,
@@ -46,104 +42,120 @@
                     to_json(document.before)::varchar, to_json(document.after)::varchar, to_json(message_key)::varchar
                 ])::varchar)
         end as change_hash
-    from (
-        select
-            *,
+    from ({{ assay._decoded_changes(bronze, attributes) }}) as changes
+{%- endmacro %}
+
+
+{#- Change events with each attribute as text, decoded by its type. -#}
+{% macro _decoded_changes(bronze, attributes) -%}
+    select
+        *,
+        list_transform(
             list_transform(
-                list_transform(
-                    landed,
-                    lambda _each: struct_pack(
-                        attribute := _each.attribute,
-                        value := _each.value,
-                        type := {{ assay._type_of('_each') }}
-                    )
-                ),
+                landed,
                 lambda _each: struct_pack(
                     attribute := _each.attribute,
                     value := _each.value,
-                    decoded := case
-                        when not {{ assay._is_unavailable('_each.value') }}
-                            then {{ assay.debezium_value('_each.value', '_each.type') }}
-                    end
+                    type := {{ assay._type_of('_each') }}
                 )
-            ) as decoded
+            ),
+            lambda _each: struct_pack(
+                attribute := _each.attribute,
+                value := _each.value,
+                decoded := case
+                    when not {{ assay._is_unavailable('_each.value') }}
+                        then {{ assay.debezium_value('_each.value', '_each.type') }}
+                end
+            )
+        ) as decoded
+    from ({{ assay._landed_changes(bronze, attributes) }}) as changes
+{%- endmacro %}
+
+
+{#- Change events with what each attribute landed as. -#}
+{% macro _landed_changes(bronze, attributes) -%}
+    {%- set declared = assay._physical_types(bronze) -%}
+    select
+        *,
+        -- What the log does not repeat may stand in the row before the change, and a key in the message's own.
+        [
+            {%- for attribute in attributes %}
+            struct_pack(
+                attribute := '{{ attribute }}',
+                declared := {{ "'" ~ declared[attribute] | replace("'", "''") ~ "'" if attribute in declared else 'null::varchar' }},
+                value := coalesce(
+                    case
+                        when document.op = 'd' then document.before."{{ attribute }}"
+                        when {{ assay._is_unavailable('document.after."' ~ attribute ~ '"') }}
+                            then coalesce(document.before."{{ attribute }}", document.after."{{ attribute }}")
+                        else document.after."{{ attribute }}"
+                    end,
+                    message_key."{{ attribute }}"
+                )
+            ){{ ',' if not loop.last }}
+            {%- endfor %}
+        ] as landed,
+        -- TRY_CAST lets numbers through that are no times.
+        try(epoch_ms(try_cast(document.ts_ms as bigint))) as connected_at,
+        {{ assay._log_position('document."source"') }} as log_position
+    from ({{ assay._parsed_messages(bronze, attributes) }}) as messages
+{%- endmacro %}
+
+
+{#- The lines of a bronze relation as change events, each with the key that its message has, or the tombstone behind it. -#}
+{% macro _parsed_messages(bronze, attributes) -%}
+    {%- set row_shape -%}
+        { {%- for attribute in attributes -%} "{{ attribute }}": "VARCHAR"{{ ', ' if not loop.last }} {%- endfor -%} }
+    {%- endset -%}
+    select
+        messages.*,
+        case when json_valid(envelope) then json_transform(envelope, '{
+            "op": "VARCHAR", "ts_ms": "VARCHAR",
+            "source": {
+                "name": "VARCHAR", "ts_ms": "VARCHAR", "lsn": "VARCHAR", "sequence": "VARCHAR", "scn": "VARCHAR",
+                "rs_id": "VARCHAR", "ssn": "VARCHAR", "gtid": "VARCHAR", "server_id": "VARCHAR", "file": "VARCHAR",
+                "pos": "VARCHAR", "row": "VARCHAR", "commit_lsn": "VARCHAR", "change_lsn": "VARCHAR",
+                "event_serial_no": "VARCHAR", "ord": "VARCHAR"
+            },
+            "before": {{ row_shape }},
+            "after": {{ row_shape }}
+        }') end as document,
+        case
+            when json_valid(message.schema) then list_filter(
+                json_transform(message.schema, '{"fields": [{"field": "VARCHAR", "fields": [{
+                    "field": "VARCHAR", "name": "VARCHAR", "parameters": {"scale": "VARCHAR"}
+                }]}]}').fields,
+                lambda _field: _field.field in ('before', 'after') and _field.fields is not null
+            )[1].fields
+        end as schema_fields,
+        case
+            when json_valid(coalesce(message.key, tombstones.key))
+                then json_transform(coalesce(message.key, tombstones.key), '{{ row_shape }}')
+        end as message_key
+    from (
+        select
+            *,
+            trim(coalesce(message.payload, line)) as envelope
         from (
             select
                 *,
-                -- What the log does not repeat may stand in the row before the change, and a key in the message's own.
-                [
-                    {%- for attribute in attributes %}
-                    struct_pack(
-                        attribute := '{{ attribute }}',
-                        declared := {{ "'" ~ declared[attribute] | replace("'", "''") ~ "'" if attribute in declared else 'null::varchar' }},
-                        value := coalesce(
-                            case
-                                when document.op = 'd' then document.before."{{ attribute }}"
-                                when {{ assay._is_unavailable('document.after."' ~ attribute ~ '"') }}
-                                    then coalesce(document.before."{{ attribute }}", document.after."{{ attribute }}")
-                                else document.after."{{ attribute }}"
-                            end,
-                            message_key."{{ attribute }}"
-                        )
-                    ){{ ',' if not loop.last }}
-                    {%- endfor %}
-                ] as landed,
-                -- TRY_CAST lets numbers through that are no times.
-                try(epoch_ms(try_cast(document.ts_ms as bigint))) as connected_at,
-                {{ assay._log_position('document."source"') }} as log_position
-            from (
-                select
-                    messages.*,
-                    case when json_valid(envelope) then json_transform(envelope, '{
-                        "op": "VARCHAR", "ts_ms": "VARCHAR",
-                        "source": {
-                            "name": "VARCHAR", "ts_ms": "VARCHAR", "lsn": "VARCHAR", "sequence": "VARCHAR", "scn": "VARCHAR",
-                            "rs_id": "VARCHAR", "ssn": "VARCHAR", "gtid": "VARCHAR", "server_id": "VARCHAR", "file": "VARCHAR",
-                            "pos": "VARCHAR", "row": "VARCHAR", "commit_lsn": "VARCHAR", "change_lsn": "VARCHAR",
-                            "event_serial_no": "VARCHAR", "ord": "VARCHAR"
-                        },
-                        "before": {{ row_shape }},
-                        "after": {{ row_shape }}
-                    }') end as document,
-                    case
-                        when json_valid(message.schema) then list_filter(
-                            json_transform(message.schema, '{"fields": [{"field": "VARCHAR", "fields": [{
-                                "field": "VARCHAR", "name": "VARCHAR", "parameters": {"scale": "VARCHAR"}
-                            }]}]}').fields,
-                            lambda _field: _field.field in ('before', 'after') and _field.fields is not null
-                        )[1].fields
-                    end as schema_fields,
-                    case
-                        when json_valid(coalesce(message.key, tombstones.key))
-                            then json_transform(coalesce(message.key, tombstones.key), '{{ row_shape }}')
-                    end as message_key
-                from (
-                    select
-                        *,
-                        trim(coalesce(message.payload, line)) as envelope
-                    from (
-                        select
-                            *,
-                            {{ assay._debezium_message('line') }} as message
-                        from ({{ assay.rows_to_check(bronze, documents=true) }}) as landed
-                    ) as landed
-                ) as messages
-                -- A deletion without a key is followed by the tombstone of the same row.
-                left join (
-                    select
-                        file_id as tombstone_file_id,
-                        row_number - 1 as deletion_row_number,
-                        ({{ assay._debezium_message('line') }}).key as key
-                    from ({{ assay.rows_to_check(bronze) }}) as landed
-                    where regexp_matches(line, '"(value|payload)"\s*:\s*null')
-                ) as tombstones
-                    on messages.file_id = tombstones.tombstone_file_id
-                    and messages.row_number = tombstones.deletion_row_number
-                    and messages.message.key is null
-                    and contains(messages.envelope, '"d"')
-            ) as messages
-        ) as changes
-    ) as changes
+                {{ assay._debezium_message('line') }} as message
+            from ({{ assay.rows_to_check(bronze, documents=true) }}) as landed
+        ) as landed
+    ) as messages
+    -- A deletion without a key is followed by the tombstone of the same row.
+    left join (
+        select
+            file_id as tombstone_file_id,
+            row_number - 1 as deletion_row_number,
+            ({{ assay._debezium_message('line') }}).key as key
+        from ({{ assay.rows_to_check(bronze) }}) as landed
+        where regexp_matches(line, '"(value|payload)"\s*:\s*null')
+    ) as tombstones
+        on messages.file_id = tombstones.tombstone_file_id
+        and messages.row_number = tombstones.deletion_row_number
+        and messages.message.key is null
+        and contains(messages.envelope, '"d"')
 {%- endmacro %}
 
 

@@ -9,7 +9,7 @@
     from (
         values
         {%- for rule in found.rules %}
-        ({{ assay._constant(rule.rule_id) }}, {{ assay._constant(rule.reason) }}, {{ assay._constant(rule.remedy) }}){{ ',' if not loop.last }}
+        ({{ assay._text(rule.rule_id) }}, {{ assay._text(rule.reason) }}, {{ assay._text(rule.remedy) }}){{ ',' if not loop.last }}
         {%- endfor %}
     ) as rules (rule_id, reason, remedy)
 {%- endmacro %}

@@ -1,7 +1,6 @@
 {% macro effective_changes(checked, key, attributes={}) -%}
     {%- set key = assay.quoted(key) -%}
     {%- set arrived = 'order by available_at range between unbounded preceding and current row' -%}
-    {%- set last_first = 'ordered_at desc, place_in_log desc, source_file desc, file_version desc, row_number desc' -%}
 with checked as (
 
     select * from {{ checked }}
@@ -19,6 +18,46 @@ kept as (
 
 ),
 
+{{ assay._changes_with_ends(key) }}
+{{ assay._judged_changes(key, arrived) }}
+{{ assay._completed_changes(key, arrived, attributes) }}
+endings as (
+
+    select
+        source_file,
+        file_version,
+        row_number,
+        list({{ key }} order by {{ key }}) as ended_keys
+    from completed
+    where is_end and is_known and not is_superseded
+    group by all
+
+),
+
+final as (
+
+    select * exclude (is_end, place_in_log, ordered_at, is_overtaken, is_known, committed_at)
+    from completed
+    where not is_end
+
+    union all by name
+
+    select
+        kept.* exclude (committed_at) replace (null as {{ key }}),
+        false as is_superseded,
+        endings.ended_keys
+    from kept
+    left join endings using (source_file, file_version, row_number)
+    where kept.op = 't'
+
+)
+
+select * from final
+{%- endmacro %}
+
+
+{#- Changes, and where a table is emptied an end of each entity. -#}
+{% macro _changes_with_ends(key) -%}
 entities as (
 
     select distinct {{ key }} as entity
@@ -46,7 +85,12 @@ changes as (
     where kept.op = 't'
 
 ),
+{%- endmacro %}
 
+
+{#- Where each change stands among those of its row, and whether it ever was the known state. -#}
+{% macro _judged_changes(key, arrived) -%}
+    {%- set last_first = 'ordered_at desc, place_in_log desc, source_file desc, file_version desc, row_number desc' -%}
 -- The log's own position orders its changes. Logs are ordered among themselves, and changes without a position, by
 -- clocks; a log's changes are as late as the latest before them.
 placed as (
@@ -81,6 +125,11 @@ judged as (
     from placed
 
 ),
+{%- endmacro %}
+
+
+{#- Changes with the values that the log did not repeat. -#}
+{% macro _completed_changes(key, arrived, attributes) -%}
 {% if attributes %}
 -- What the log did not repeat is as it last was.
 incomplete as (
@@ -124,36 +173,4 @@ completed as (
 
 ),
 {% endif %}
-endings as (
-
-    select
-        source_file,
-        file_version,
-        row_number,
-        list({{ key }} order by {{ key }}) as ended_keys
-    from completed
-    where is_end and is_known and not is_superseded
-    group by all
-
-),
-
-final as (
-
-    select * exclude (is_end, place_in_log, ordered_at, is_overtaken, is_known, committed_at)
-    from completed
-    where not is_end
-
-    union all by name
-
-    select
-        kept.* exclude (committed_at) replace (null as {{ key }}),
-        false as is_superseded,
-        endings.ended_keys
-    from kept
-    left join endings using (source_file, file_version, row_number)
-    where kept.op = 't'
-
-)
-
-select * from final
 {%- endmacro %}

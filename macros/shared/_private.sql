@@ -1,0 +1,60 @@
+{#- Used by macros of many folders, and by them alone. -#}
+{% macro _refuse(fault) -%}
+    {%- do exceptions.raise_compiler_error(model.name ~ ': ' ~ fault ~ '.') -%}
+{%- endmacro %}
+
+
+{#- An expression; of one word it is the name of a column, even where SQL has another use for the word. -#}
+{% macro _sql(expression) -%}
+    {%- set no_names = [
+        'true', 'false', 'null', 'current_date', 'current_time', 'current_timestamp', 'localtime', 'localtimestamp',
+    ] -%}
+    {%- set is_name = modules.re.fullmatch('[A-Za-z_][A-Za-z0-9_]*', expression) and expression | lower not in no_names -%}
+    {{ return(assay.quoted(expression) if is_name else expression) }}
+{%- endmacro %}
+
+
+{% macro _text(value) -%}
+    {{ return("'" ~ value | string | replace("'", "''") ~ "'") }}
+{%- endmacro %}
+
+
+{#- Names are the same if these are: DuckDB compares them without the case of A to Z, and of no other letter. -#}
+{% macro _folded(name) -%}
+    {{ return(name.translate(name.maketrans('ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'abcdefghijklmnopqrstuvwxyz'))) }}
+{%- endmacro %}
+
+
+{#- `names` are pairs of a name and words for what it names. -#}
+{% macro _refuse_doubles(names) -%}
+    {%- set taken = {} -%}
+    {%- for name, what in names -%}
+        {%- set folded = assay._folded(name) -%}
+        {%- if folded in taken -%}
+            {%- set other, of_other = taken[folded] -%}
+            {%- do assay._refuse('two columns would be called ' ~ name ~ ': the ' ~ of_other ~ (' (' ~ other ~ ')' if other != name else '')
+                ~ ', and the ' ~ what ~ '; rename one of them') -%}
+        {%- endif -%}
+        {%- do taken.update({folded: (name, what)}) -%}
+    {%- endfor -%}
+{%- endmacro %}
+
+
+{#- Which of the names an expression mentions, in quotes or without. -#}
+{% macro _mentioned(names, expression) -%}
+    {%- set words = [] -%}
+    {%- for quoted, word in modules.re.findall('"((?:[^"]|"")*)"|(\\w+)', expression) -%}
+        {%- do words.append(assay._folded(quoted | replace('""', '"') or word)) -%}
+    {%- endfor -%}
+    {%- set found = [] -%}
+    {%- for name in names if assay._folded(name) in words -%}
+        {%- do found.append(name) -%}
+    {%- endfor -%}
+    {{ return(found) }}
+{%- endmacro %}
+
+
+{#- Continues a join's condition; the keys are names. -#}
+{% macro _same_entity(entity_keys, left, right) -%}
+    {%- for key in entity_keys %} and {{ assay.quoted(key, left) }} = {{ assay.quoted(key, right) }}{% endfor -%}
+{%- endmacro %}
