@@ -26,7 +26,7 @@ def test_what_starts_a_build_without_asking_fails(command: list[str]) -> None:
         dbtRunner().invoke(["parse"])
 
 
-def test_each_process_has_a_copy_of_what_the_first_has_built(
+def test_each_process_has_a_copy_of_what_was_built_once(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     built: list[Path] = []
