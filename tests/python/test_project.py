@@ -160,6 +160,36 @@ def test_gold_is_under_contract(manifest: Thing) -> None:
         assert {"primary_key", "not_null"} & {each["type"] for each in constraints}, model["name"]
 
 
+def test_keys_are_enforced_by_the_database_or_tested(manifest: Thing) -> None:
+    """Views, seeds, snapshots and Python models enforce nothing. Where no ranges overlap, keys are unique."""
+    claims = {"expect_compound_columns_to_be_unique", "ranges_do_not_overlap"}
+    held = {
+        test["attached_node"]
+        for test in own(manifest, "test")
+        if (test.get("test_metadata") or {}).get("name") in claims
+    }
+    for thing in own(manifest, "model"):
+        columns = thing["columns"].values()
+        constraints = [*thing["constraints"], *(each for column in columns for each in column["constraints"])]
+        if thing["config"]["contract"]["enforced"] and thing["config"]["materialized"] != "view":
+            held |= {thing["unique_id"] for each in constraints if each["type"] == "primary_key"}
+    things = {thing["name"]: thing for thing in own(manifest, "model", "seed", "snapshot")}
+    # Whoever logs a prediction may say twice what was served for it.
+    assert {
+        name
+        for name, thing in things.items()
+        if layer(thing) in ("gold", "seeds", "snapshots") or f"{name}__rejected" in things
+        if thing["unique_id"] not in held
+    } == {"mon_served_features"}
+
+
+def test_gold_alone_is_for_others_to_build_on(manifest: Thing) -> None:
+    for model in own(manifest, "model"):
+        # No contract can be put on Python models.
+        is_for_others = layer(model) == "gold" and model["language"] == "sql"
+        assert (model["access"] == "public") == is_for_others, model["name"]
+
+
 def test_everything_in_gold_is_published(manifest: Thing) -> None:
     gold = {thing["unique_id"] for thing in own(manifest, "model") if layer(thing) == "gold"}
     assert set(manifest["exposures"]["exposure.assay.published_gold"]["depends_on"]["nodes"]) == gold

@@ -10,7 +10,6 @@ import sys
 import duckdb
 from small_project import SmallProject
 
-
 SLIM = "build --target ci --select state:modified+ --defer --state state"
 
 
