@@ -19,6 +19,7 @@ def test_demo_data_lands_where_it_is_told_and_is_counted(tmp_path: Path) -> None
     assert list((tmp_path / "new/landing/catalog/price_list").glob("landed_at=2024-*"))
 
 
+@pytest.mark.usefixtures("builds")
 def test_what_drifts_is_told_or_left_out(tmp_path: Path) -> None:
     year = ("--customers", "5", "--days", "365", "--events", "400")
     demo = SmallProject(tmp_path).assay("demo", *year, "--out", "drifting")

@@ -87,6 +87,7 @@ def test_a_waiting_build_is_told_once_and_goes_on_when_it_can(tmp_path: Path) ->
     holder.wait()
 
 
+@pytest.mark.usefixtures("builds")
 def test_looking_does_not_turn_a_build_away(tmp_path: Path) -> None:
     warehouse = tmp_path / "assay.duckdb"
     lock(warehouse, 0, [])

@@ -111,6 +111,7 @@ def make_zone(tmp_path: Path) -> Callable[..., Zone]:
     return make
 
 
+@pytest.mark.usefixtures("builds")
 @pytest.mark.parametrize(("mode", "kind", "format_"), list(product(MODES, KINDS, FORMATS)))
 def test_a_change_is_recorded_and_dealt_with_by_mode(
     make_zone: Callable[..., Zone], mode: str, kind: str, format_: str

@@ -105,6 +105,7 @@ LOSSES: dict[str, Callable[[redis.Redis], Any]] = {
 }  # fmt: skip
 
 
+@pytest.mark.usefixtures("builds")
 @pytest.mark.parametrize("lost", LOSSES)
 def test_a_redis_that_lost_a_part_gives_no_answer_and_sync_mends_it(
     store: Store, server: RedisServer, database: redis.Redis, published: Path, lost: str
