@@ -24,6 +24,7 @@ from assay.core.lock import Holder, locked
 from assay.core.moment import as_variable, in_file_name, now
 from assay.core.places import Places, find_places
 from assay.core.words import counted
+from assay.landing.declared import lands_files
 from assay.landing.discover import LandingFolderMissing, discover
 from assay.landing.past import copy_landing, has_landing
 from assay.landing.progress import listening
@@ -44,6 +45,7 @@ from assay.project.dbt_run import DbtOutcome, run_dbt
 from assay.project.failures import Verdict, judge, plain_message
 from assay.project.graph import Manifest
 from assay.project.owners import owners
+from assay.project.paths import model_paths
 from assay.project.personal import Personal
 from assay.project.products import Products, judge_products
 from assay.server.prediction_log import SECONDS_OPEN, hand_over_leftovers
@@ -130,6 +132,8 @@ def build(options: Options, display: Display) -> Report:
 
 
 def _check_landing(landing: Path) -> list[str]:
+    if not landing.exists() and not lands_files(*model_paths()):
+        return []
     try:
         if next(discover(landing), None) is None:
             return [

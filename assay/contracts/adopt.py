@@ -104,7 +104,8 @@ def _table(node: Any, built: dict[str, str]) -> CommentedMap:
             "logicalType": logical(data_type) or "string",
             "physicalType": data_type,
         }
-        if column and any(each.type == "not_null" for each in column.constraints):
+        # A primary key admits no NULL.
+        if name in keys or (column and any(each.type == "not_null" for each in column.constraints)):
             written["required"] = True
         if name in keys:
             written |= {"primaryKey": True, "primaryKeyPosition": keys.index(name) + 1}

@@ -6,6 +6,10 @@ import os
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
+
+import yaml
+from jinja2 import Environment
 
 from assay.core.fault import MISUSED, Fault
 from assay.core.moment import in_file_name
@@ -85,5 +89,24 @@ def find_places(as_of: datetime | None = None) -> Places:
         Fault: the current folder is no dbt project.
     """
     require_project()
-    warehouse = Path(os.environ.get("ASSAY_WAREHOUSE") or DEFAULT_WAREHOUSE)
-    return Places(landing_folder(), warehouse, as_of)
+    warehouse = os.environ.get("ASSAY_WAREHOUSE") or _file_of_profile() or DEFAULT_WAREHOUSE
+    return Places(landing_folder(), Path(warehouse), as_of)
+
+
+def rendered(text: str, **names: Any) -> str:
+    """Return a setting of dbt with its Jinja carried out: `env_var` and `names` alone."""
+    return Environment().from_string(text).render(env_var=os.environ.get, **names)
+
+
+def _file_of_profile() -> str | None:
+    """Return the file that dbt's profile of the project names, None where it names none."""
+    project = yaml.safe_load(Path("dbt_project.yml").read_text(encoding="utf-8")) or {}
+    folder = os.environ.get("DBT_PROFILES_DIR")
+    folders = [Path(folder)] if folder else [Path(), Path.home() / ".dbt"]
+    file = next((each for folder in folders if (each := folder / "profiles.yml").is_file()), None)
+    profiles = (yaml.safe_load(file.read_text(encoding="utf-8")) if file else None) or {}
+    profile = profiles.get(project.get("profile")) or {}
+    target = os.environ.get("DBT_TARGET") or rendered(str(profile.get("target") or "default"))
+    path = rendered(str(((profile.get("outputs") or {}).get(target) or {}).get("path") or ""))
+    is_file = path not in ("", "None") and not path.startswith((":memory:", "md:", "motherduck:"))
+    return path if is_file else None

@@ -87,6 +87,11 @@ def declared_tables(*folders: Path) -> dict[tuple[str, str], LandingTable]:
     return tables
 
 
+def lands_files(*folders: Path) -> bool:
+    """Tell whether landing tables are declared under some folders: who has none needs no landing zone."""
+    return bool(declared_tables(*folders))
+
+
 def _refuse_shared_relations(tables: Iterable[LandingTable]) -> None:
     known: dict[str, LandingTable] = {}
     for table in tables:

@@ -97,6 +97,7 @@ def load_new_files(
     *,
     landing: Path,
     models: Iterable[Path],
+    is_optional: bool = False,
     run_id: str,
     loaded_at: datetime,
     progress: Callable[[str], None] = lambda message: None,
@@ -111,12 +112,13 @@ def load_new_files(
         connection: to the warehouse, with no transaction under way.
         landing: the landing zone's folder.
         models: the folders where the YAML files that declare landing tables lie.
+        is_optional: whether the landing zone may be missing, as if it were empty.
         run_id: written beside each file and row loaded.
         loaded_at: the time of the run (UTC).
         progress: told in a few words what has been loaded, after every transaction.
 
     Raises:
-        LandingFolderMissing: there is no such folder.
+        LandingFolderMissing: there is no such folder, and there has to be one.
         DeclarationError: a landing table is declared wrongly, or a setting of the environment is.
     """
     line_limit()
@@ -127,7 +129,8 @@ def load_new_files(
         _create_table(connection, table)
     take_accepted(connection, tables, loaded_at)
     loader = _Loader(connection, tables, run_id, loaded_at)
-    files = discover(landing, follow_links=follow_links)
+    is_missing = is_optional and not landing.exists()
+    files: Iterable[LandingFile] = () if is_missing else discover(landing, follow_links=follow_links)
     pending = [version for file in files if (version := loader.version_to_load(file))]
     loader.remember_touched()
     pending.sort(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import duckdb
 
-from assay.core.sql import text
+from assay.core.sql import quoted, text
 
 
 def has_landing(warehouse: Path) -> bool:
@@ -25,13 +26,18 @@ def has_landing(warehouse: Path) -> bool:
     return bool(found)
 
 
-def copy_landing(main_warehouse: Path, warehouse: Path) -> int:
+def copy_landing(main_warehouse: Path, warehouse: Path, others: Iterable[tuple[str, str]] = ()) -> int:
     """Copy schema landing of the main warehouse into a warehouse that has none, whole or not at all.
 
     Both files must be locked by the caller.
 
+    Args:
+        main_warehouse: where rows have landed.
+        warehouse: where they go.
+        others: schema and name of tables that something else than landing fills, copied where they are there.
+
     Returns:
-        The number of tables copied: 0 where nothing has landed in the main warehouse.
+        The number of tables of landing copied: 0 where nothing has landed in the main warehouse.
 
     Raises:
         duckdb.Error: one of the files cannot be opened, or the disk is full.
@@ -50,5 +56,16 @@ def copy_landing(main_warehouse: Path, warehouse: Path) -> int:
         for table, definition in tables:
             connection.execute(definition)
             connection.execute(f'insert into landing."{table}" from main_warehouse.landing."{table}"')
+        _copy_others(connection, others)
         connection.commit()
     return len(tables)
+
+
+def _copy_others(connection: duckdb.DuckDBPyConnection, others: Iterable[tuple[str, str]]) -> None:
+    there = connection.execute(
+        "select schema_name, table_name from duckdb_tables() where database_name = 'main_warehouse'"
+    ).fetchall()
+    for schema, table in sorted({*there}.intersection(others)):
+        connection.execute(f"create schema if not exists {quoted(schema)}")
+        name = f"{quoted(schema)}.{quoted(table)}"
+        connection.execute(f"create table {name} as from main_warehouse.{name}")

@@ -122,7 +122,7 @@ def build_erased(
     """
     # Of the same name: views name the catalog, which is the file's name.
     erased = folder / warehouse.name
-    if copy_landing(warehouse, erased) == 0:
+    if copy_landing(warehouse, erased, manifest.outside_tables) == 0:
         raise Fault(f"Nothing has landed in {warehouse}: build it first (assay build).")
     ancestors = manifest.ancestors(list(training_sets))
     _erase_landing(manifest, warehouse, erased, at)

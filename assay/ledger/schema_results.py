@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from assay.landing.declared import DeclarationError, declared_tables
 from assay.landing.schema.recorded import SchemaChange
 from assay.ledger.results import NodeResult
-from assay.project.paths import model_paths
+from assay.project.paths import all_model_paths
 
 
 def schema_results(changes: Iterable[SchemaChange]) -> list[NodeResult]:
@@ -35,7 +35,7 @@ def schema_results(changes: Iterable[SchemaChange]) -> list[NodeResult]:
 
 def _owners() -> dict[tuple[str, str], str | None]:
     try:
-        return {place: table.owner for place, table in declared_tables(*model_paths()).items()}
+        return {place: table.owner for place, table in declared_tables(*all_model_paths()).items()}
     except DeclarationError:
         # The build has told of it.
         return {}

@@ -14,8 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
+from unittest import mock
 
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+from dbt.adapters.duckdb.credentials import DuckDBCredentials
 from dbt.adapters.factory import reset_adapters
 from dbt.cli.main import dbtRunner
 
@@ -96,7 +98,7 @@ def run_dbt(
     events = DbtEvents(on_start, watcher)
     started = time.monotonic()
     places = {_WAREHOUSE: str(warehouse)} | ({_LANDING: str(landing)} if landing else {})
-    with _environment(places):
+    with _environment(places), _profile_opens(warehouse):
         try:
             with _interrupts_noted() as interrupts:
                 result = dbtRunner(manifest=manifest, callbacks=[events]).invoke([*_QUIET, *arguments])
@@ -119,11 +121,25 @@ def ask_dbt(arguments: list[str], warehouse: Path, manifest: Any = None) -> Any:
         warehouse: the file the profile is to name.
         manifest: of the project, where dbt has parsed it already.
     """
-    with _environment({_WAREHOUSE: str(warehouse)}):
+    with _environment({_WAREHOUSE: str(warehouse)}), _profile_opens(warehouse):
         try:
             return dbtRunner(manifest=manifest).invoke([*_QUIET, "--no-write-json", *arguments])
         finally:
             _release_warehouse()
+
+
+@contextmanager
+def _profile_opens(warehouse: Path) -> Iterator[None]:
+    """Have dbt open this file, also where its profile names another and not `ASSAY_WAREHOUSE`."""
+    read = DuckDBCredentials.__pre_deserialize__
+
+    def read_with_file(_: type, data: dict[str, Any]) -> Any:
+        if Path(str(data.get("path"))).suffix:
+            data = {key: value for key, value in data.items() if key != "database"} | {"path": str(warehouse)}
+        return read(data)
+
+    with mock.patch.object(DuckDBCredentials, "__pre_deserialize__", classmethod(read_with_file)):
+        yield
 
 
 @contextmanager

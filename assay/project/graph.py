@@ -23,6 +23,15 @@ class Manifest:
         self.sources: dict[str, Node] = manifest.get("sources", {})
         self.macros: dict[str, Node] = manifest["macros"]
 
+    @property
+    def outside_tables(self) -> list[tuple[str, str]]:
+        """Schema and name of the sources' tables that no files land in."""
+        return [
+            (node["schema"], node["identifier"])
+            for node in self.sources.values()
+            if "landing" not in ((node.get("config") or {}).get("meta") or {})
+        ]
+
     @classmethod
     def read(cls, path: Path) -> Manifest:
         """Read the manifest's file."""

@@ -2,31 +2,43 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import yaml
-from jinja2 import Environment
 
-_PROJECT = Path("dbt_project.yml")
+from assay.core.places import rendered
+
+_PROJECT = "dbt_project.yml"
+_HERE = Path()
 
 
 def model_paths() -> list[Path]:
-    """Return the folders of the models of the project in the current folder, those that are there.
+    """Return the folders of the models of the project in the current folder, those that are there."""
+    return _model_paths(_HERE, _declared())
 
-    Their names may use `env_var` and `target.profile_name`, as dbt allows: all other Jinja is dbt's alone.
-    """
+
+def all_model_paths() -> list[Path]:
+    """Return these, and those of the packages that are installed: what they declare lands as well."""
     declared = _declared()
-    environment = Environment()
-    names = {
-        "env_var": lambda name, default=None: os.environ.get(name, default),
-        "target": SimpleNamespace(profile_name=declared.get("profile")),
-    }
-    paths = declared.get("model-paths") or ["models"]
-    rendered = [Path(environment.from_string(str(path)).render(names)) for path in paths]
-    return [path for path in rendered if path.is_dir()]
+    packages = Path(declared.get("packages-install-path") or "dbt_packages")
+    installed = [file.parent for file in sorted(packages.glob(f"*/{_PROJECT}"))]
+    return [path for folder in (_HERE, *installed) for path in _model_paths(folder, declared)]
+
+
+def _model_paths(folder: Path, root: dict[str, Any]) -> list[Path]:
+    # A package sees the profile of the project that installs it.
+    target = SimpleNamespace(profile_name=root.get("profile"))
+    paths = _declared(folder).get("model-paths") or ["models"]
+    found = [folder / rendered(str(path), target=target) for path in paths]
+    return [path for path in found if path.is_dir()]
+
+
+def _declared(folder: Path = _HERE) -> dict[str, Any]:
+    """What a project declares; nothing, and so dbt's defaults, where its file is not there."""
+    file = folder / _PROJECT
+    return yaml.safe_load(file.read_text(encoding="utf-8")) or {} if file.is_file() else {}
 
 
 def own_models() -> Path:
@@ -43,8 +55,3 @@ def contract_folders(folder: Path) -> dict[Path, Path]:
     parts = {path.name: path for path in model_paths()}
     inner = {each: parts[each.name] for each in sorted(folder.glob("*/")) if each.name in parts}
     return {folder: parts.get(own_models().name, own_models()), **inner}
-
-
-def _declared() -> dict[str, Any]:
-    """What the project declares; nothing, and so dbt's defaults, where its file is not there."""
-    return yaml.safe_load(_PROJECT.read_text(encoding="utf-8")) or {} if _PROJECT.is_file() else {}

@@ -17,6 +17,7 @@ from assay.core.fault import Fault, known_fault
 from assay.core.places import require_project
 from assay.project.dbt_run import Unwatched, run_dbt
 from assay.project.failures import judge, plain_message
+from assay.project.graph import Manifest
 
 # What dbt has written of the last build stays as it is.
 _QUIET = [
@@ -52,6 +53,11 @@ class Project:
         self.name: str = self._manifest.metadata.project_name
         adapter: Any = next(iter(FACTORY.adapters.values()))
         self.warehouse = Path(getattr(adapter.config.credentials, "path", ""))
+
+    @property
+    def manifest(self) -> Manifest:
+        """The manifest, as dbt would write it to a file."""
+        return Manifest(self._manifest.to_dict())
 
     @property
     def models(self) -> list[Any]:

@@ -94,6 +94,12 @@ class SetInManifest:
         }
         return [relation_of(self._manifest.nodes[unique_id]) for unique_id in sorted(seen)]
 
+    @property
+    def joined(self) -> list[str]:
+        """The tables that it reads itself, labels and feature views, as SQL names them."""
+        parents = self._node["depends_on"].get("nodes", [])
+        return [relation_of(node) for id_ in sorted(parents) if (node := self._manifest.nodes.get(id_))]
+
     @cached_property
     def code(self) -> dict[str, str]:
         """SHA-256 of each part of the code: models, seeds and snapshots upstream, their macros, and the vars.

@@ -24,6 +24,7 @@ from assay.project.code_version import code_version
 from assay.project.conventions import TRAINING_SET
 from assay.project.dbt_run import run_dbt
 from assay.project.failures import judge, plain_message
+from assay.project.project import Project
 
 _SECONDS_TO_WAIT = 600.0
 
@@ -120,7 +121,7 @@ def rebuilt(
         with _held(places.main_warehouse, command, display):
             if not has_landing(places.main_warehouse):
                 raise Fault(f"Nothing has landed in {places.main_warehouse} yet. To build: assay build")
-            copy_landing(places.main_warehouse, warehouse)
+            copy_landing(places.main_warehouse, warehouse, Project().manifest.outside_tables)
         if files is not None:
             _keep_files(warehouse, files)
         display.say(f"Building {name} anew from what has landed")

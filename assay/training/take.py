@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -104,12 +105,22 @@ def _files(connection: duckdb.DuckDBPyConnection) -> list[InputFile]:
 
 
 def _known_until(connection: duckdb.DuckDBPyConnection, declared: SetInManifest) -> datetime:
-    """Return when the last of what gold reads became available."""
-    moments: list[datetime] = [
-        moment
-        for each in declared.silver_seen
-        if "available_at" in connection.sql(f"from {each} limit 0").columns
-        for (moment,) in connection.sql(f"select max(available_at) from {each}").fetchall()
-        if moment is not None
+    """Return when the last of what gold reads became available; where it reads no silver, what it joins."""
+    moments = [*_latest(connection, declared.silver_seen, "available_at")] or [
+        *_latest(connection, declared.joined, "updated_at"),
+        *_latest(connection, declared.joined, "outcome_known_at"),
     ]
+    if not moments:
+        raise Fault(
+            f"Nothing says when the rows of {declared.name} became known: give a table that it reads a "
+            "column available_at, updated_at or outcome_known_at, or say as of when (--as-of)."
+        )
     return max(moments)
+
+
+def _latest(connection: duckdb.DuckDBPyConnection, tables: list[str], column: str) -> Iterator[datetime]:
+    for table in tables:
+        if column in connection.sql(f"from {table} limit 0").columns:
+            for (moment,) in connection.sql(f"select max({quoted(column)}) from {table}").fetchall():
+                if moment is not None:
+                    yield moment

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from dbt_common.invocation import get_invocation_id
 
-from assay.landing import load_new_files, progress
-from assay.project.paths import model_paths
+from assay.landing import lands_files, load_new_files, progress
+from assay.project.paths import all_model_paths, model_paths
 
 
 def model(dbt, session):
@@ -18,7 +18,8 @@ def model(dbt, session):
         load_new_files(
             connection,
             landing=Path(os.environ.get("ASSAY_LANDING") or "data/landing"),
-            models=model_paths(),
+            models=all_model_paths(),
+            is_optional=not lands_files(*model_paths()),
             run_id=get_invocation_id(),
             loaded_at=datetime.now(UTC).replace(tzinfo=None),
             progress=progress.report,

@@ -1,0 +1,1 @@
+select trip_id, van_id, kilometres, ended_at, known_at from {{ source('depot', 'trips') }}
