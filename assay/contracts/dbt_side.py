@@ -45,7 +45,6 @@ class DbtSide:
         self._project = project
         self._models = {relation_of(node): node for node in project.models if is_published(node)}
         self._sources = project.landing_tables
-        self._project = project.name
         self._models_of = contract_folders(FOLDER)
         self._files: dict[Path, YamlFile] = {}
         self.rules_change = False
@@ -56,17 +55,17 @@ class DbtSide:
         return sorted(file.path for file in self._files.values() if file.write())
 
     def uncovered(self) -> Iterator[Finding]:
-        """Yield tables of gold and of the landing zone that no contract is about, but for those of packages."""
+        """Yield tables of gold and of the landing zone that no contract is about; packages have their own."""
         covered = {table.relation for contract in self._contracts for table in contract.tables}
         for relation, node in sorted(self._models.items()):
-            if relation not in covered and node.package_name == self._project:
+            if relation not in covered and node.package_name == self._project.name:
                 yield Finding(
                     node.original_file_path,
                     f"{relation} is published, and no contract is about it.",
                     f"To write one from its YAML: assay contracts adopt {node.name} --product <product>",
                 )
         for (source, name), node in sorted(self._sources.items()):
-            if f"{LANDING}.{node.identifier}" not in covered and node.package_name == self._project:
+            if f"{LANDING}.{node.identifier}" not in covered and node.package_name == self._project.name:
                 yield Finding(
                     node.original_file_path,
                     f"{source}.{name} lands, and no contract is about it.",
