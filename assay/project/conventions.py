@@ -53,7 +53,6 @@ def is_monitored(node: Any) -> bool:
         and not node.name.startswith((MONITORING, SERVING))
         and not node.name.endswith(REJECTED)
         and node.config.meta.get(MONITORED, True)
-        and node.columns
     )
 
 

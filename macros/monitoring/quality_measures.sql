@@ -53,13 +53,11 @@ group by 2
 {#- What a model's YAML says of it, as far as it matters here. -#}
 {% macro _measured_table(name, references) -%}
     {%- set node = assay._node_named(name) -%}
-    {%- if not node.columns -%}
-        {%- do assay._refuse(name ~ ' has no columns in its YAML, so that nothing can be counted: list them, with their data_type') -%}
+    {%- set because = assay._not_measured_because(node) -%}
+    {%- if because -%}
+        {%- do assay._refuse(because) -%}
     {%- endif -%}
-    {%- set types = {} -%}
-    {%- for column in node.columns.values() -%}
-        {%- do types.update({column.name: (column.data_type or '') | lower}) -%}
-    {%- endfor -%}
+    {%- set types = assay._types_of(node) -%}
     {%- set time = assay._time_of(node, types) -%}
     {%- set ignored = assay._not_measured() + [time] + (node.config.meta.quality or {}).get('ignore', []) -%}
     {%- set table = {
@@ -130,21 +128,6 @@ group by 2
 {%- endmacro %}
 
 
-{#- When rows happened: declared, or the first of the customary columns, or the first time there is. -#}
-{% macro _time_of(node, types) -%}
-    {%- set declared = (node.config.meta.quality or {}).time -%}
-    {%- set times = ['landed_at'] if 'rule_ids' in types else ['event_at', 'valid_from', 'prediction_at'] -%}
-    {%- for column, type in types.items() if type in ['timestamp', 'date'] and column not in assay._not_measured() -%}
-        {%- do times.append(column) -%}
-    {%- endfor -%}
-    {%- set known = ([declared] if declared else times + ['available_at']) | select('in', types) | list -%}
-    {%- if not known -%}
-        {%- do assay._refuse(node.name ~ ' has no column that tells the time of its rows: name one of its columns as config.meta.quality.time in its YAML') -%}
-    {%- endif -%}
-    {{ return(known[0]) }}
-{%- endmacro %}
-
-
 {#- Features are numbers of a window: mon_feature_drift judges them. -#}
 {% macro _is_of_features(node) -%}
     {{ return(true if node.config.meta.feature_view or 'prediction_at' in node.columns else false) }}
@@ -185,6 +168,12 @@ group by 2
 {%- endmacro %}
 
 
+{#- The value in the middle of a bucket of `_spread`. -#}
+{% macro _magnitude(bucket) -%}
+    sign({{ bucket }}) * 1e-9 * pow(1.04, abs({{ bucket }})) * 2 / 2.04
+{%- endmacro %}
+
+
 {#- The model of a name; the calling package's own before others. -#}
 {% macro _node_named(name) -%}
     {%- set found = [] -%}
@@ -203,6 +192,16 @@ group by 2
         {%- for parent in graph.nodes[unique_id].depends_on.nodes if parent not in found -%}
             {%- do found.append(parent) -%}
         {%- endfor -%}
+    {%- endfor -%}
+    {{ return(found) }}
+{%- endmacro %}
+
+
+{#- Those of some models, named by their ids, that a model is made of. -#}
+{% macro _names_upstream(node, names) -%}
+    {%- set found = [] -%}
+    {%- for unique_id in assay._upstream_of(node) if unique_id in names -%}
+        {%- do found.append(names[unique_id]) -%}
     {%- endfor -%}
     {{ return(found) }}
 {%- endmacro %}

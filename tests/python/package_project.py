@@ -16,6 +16,8 @@ HERE = Path(__file__).parent
 PROJECT = HERE.parents[1]
 OF_THE_PACKAGE = ("dbt_project.yml", "macros", "models", "seeds", "snapshots", "analyses", "tests/dbt")
 
+OWN_MODELS = Path("models", "own", "monitored")
+
 Row = dict[str, Any]
 
 
@@ -58,6 +60,34 @@ class PackageProject:
         with duckdb.connect(self.path, read_only=True) as connection:
             relation = connection.sql(sql)
             return [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
+
+
+class MonitoredProject(PackageProject):
+    """Assay without its example; the models that a test writes are of gold, and monitored."""
+
+    def write_model(self, name: str, sql: str) -> None:
+        (self.root / OWN_MODELS / f"{name}.sql").write_text(sql)
+
+
+def make_monitored_project(root: Path) -> MonitoredProject:
+    """Lay out Assay's own project, with an empty landing zone and `OWN_MODELS` for the models of a test."""
+    for name in ("macros", "models/platform", "seeds/platform", "tests/dbt/platform", "packages.yml"):
+        source, target = PROJECT / name, root / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("*__unit_tests.yml"))
+        else:
+            shutil.copy(source, target)
+    of_tests = "models:\n  assay:\n    monitored:\n      +schema: gold\n      +materialized: table\n"
+    settings = (PROJECT / "dbt_project.yml").read_text()
+    (root / "dbt_project.yml").write_text(settings.replace("models:\n  assay:\n", of_tests))
+    profile = (PROJECT / "profiles.yml").read_text()
+    (root / "profiles.yml").write_text(profile.replace("data/assay.duckdb", "workshop.duckdb"))
+    stand_in = Path("dbt_expectations")
+    shutil.copytree(PROJECT / "assay" / "stand_ins" / stand_in, root / "dbt_packages" / stand_in)
+    (root / OWN_MODELS).mkdir(parents=True)
+    (root / "data" / "landing").mkdir(parents=True)
+    return MonitoredProject(root)
 
 
 def make_package_project(root: Path, *, models: bool = True) -> PackageProject:

@@ -76,7 +76,7 @@ def test_each_kind_holds_what_its_name_says() -> None:
         "labels": ["lbl_churn"],
         "monitored": [
             *("slv_orders", "slv_orders__checked", "dim_people", "ftr_person__orders"),
-            *("ftr_person__visits", "lbl_churn", "trn_churn"),
+            *("ftr_person__visits", "lbl_churn", "trn_churn", "fct_undescribed"),
         ],
         "online_views": ["ftr_person__orders"],
         "training_sets": ["trn_churn"],

@@ -22,7 +22,8 @@ READS = {
     "bronze": {"sources", "brz_files"},
     "silver": {"bronze", "silver", "seeds"},
     "snapshots": {"silver"},
-    "gold": {"silver", "snapshots", "gold", "seeds"},
+    "gold": {"silver", "snapshots", "gold", "monitoring", "seeds"},
+    "monitoring": {"silver", "gold", "monitoring", "seeds"},
     "analyses": {"gold"},
     "exposures": {"gold"},
 }
@@ -35,11 +36,13 @@ PREFIXES = {
     "gold/training": r"(lbl|trn)_",
     "gold/serving": r"srv_",
     "gold/monitoring": r"mon_",
+    "monitoring": r"mon_[a-z]+(_[a-z]+)*__",
 }
 SCHEMAS = {
     "bronze": "bronze",
     "silver": "silver",
     "gold": "gold",
+    "monitoring": "monitoring",
     "snapshots": "snapshots",
     "seeds": "silver",
 }
@@ -150,7 +153,7 @@ def test_schemas_are_the_layers(manifest: Thing) -> None:
 
 def test_gold_is_under_contract(manifest: Thing) -> None:
     models = [
-        thing for thing in own(manifest, "model") if layer(thing) == "gold" and thing["language"] == "sql"
+        thing for thing in own(manifest, "model") if layer(thing) in ("gold", "monitoring") and thing["language"] == "sql"
     ]
     for model in models:
         columns = model["columns"].values()
@@ -298,7 +301,7 @@ def test_documented_columns_are_those_that_exist(manifest: Thing, built_demo: Wa
     online = {f"srv_{thing['name']}" for thing in relations if thing["config"]["meta"].get("feature_view")}
     existing = built_demo.query(
         "select table_schema, table_name, column_name, replace(data_type, ' ', '') "
-        "from information_schema.columns where table_schema in ('bronze', 'silver', 'gold', 'snapshots') "
+        "from information_schema.columns where table_schema in ('bronze', 'silver', 'gold', 'monitoring', 'snapshots') "
         # What a history has seen of its input is for its next run alone.
         "and not suffix(table_name, '__input')"
     )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy
 import pytest
-from package_project import PackageProject, make_package_project
+from package_project import OWN_MODELS, MonitoredProject, make_monitored_project
 from scipy import stats
 from warehouse import Warehouse
 
@@ -35,6 +36,9 @@ HISTORY = {"thing_id": "varchar", "size": "integer", "valid_from": "timestamp", 
 UPDATED = {**HISTORY, "updated_at": "timestamp"}
 TRAINING = {"row_id": "varchar", "prediction_at": "timestamp", "amount_sum_90d": "double"}
 OPEN = datetime(9999, 12, 31)
+STEPS = ("mon_quality__tables+", "mon_quality__measures+")
+RULES = ("earlier_prediction_id", "missing_model")
+OF_THINGS = "\n    constraints: [{type: primary_key, columns: [thing_id, valid_from]}]"
 
 
 def at(month: date, number: int) -> datetime:
@@ -63,7 +67,7 @@ def dicts(types: dict[str, str], rows: list[tuple[Any, ...]]) -> Rows:
 class Shop:
     """A project of somebody else's, whose tables are judged."""
 
-    def __init__(self, project: PackageProject) -> None:
+    def __init__(self, project: MonitoredProject) -> None:
         self._project = project
         self._entries: dict[str, str] = {}
 
@@ -71,27 +75,38 @@ class Shop:
         """Add a model of these rows, or of another model; `more` is YAML of it."""
         columns = ", ".join(f"{column} {type}" for column, type in types.items())
         self._project.create(f"raw_{name}", columns, [tuple(row[column] for column in types) for row in rows])
-        source = f"{{{{ ref('{of}') }}}}" if of else f"raw_{name}"
+        source = f"{{{{ ref('{of}') }}}}" if of else f"main.raw_{name}"
         self._project.write_model(name, "select * from " + source)
         listed = "".join(
             f"\n      - {{name: {column}, data_type: '{type}'}}" for column, type in types.items()
         )
-        self._entries[name] = f"  - name: {name}{more}" + (f"\n    columns:{listed}" if types else "")
+        self.describe(name, more + (f"\n    columns:{listed}" if types else ""))
 
-    def judge(self, options: str = "") -> Rows:
+    def describe(self, name: str, more: str = "") -> None:
+        """Have YAML of a model say something else."""
+        self._entries[name] = f"  - name: {name}{more}"
+
+    def judge(self, *options: str) -> Rows:
         """Build all models, and return what is said of them."""
         entries = "\n".join(self._entries.values())
-        (self._project.root / "models" / "_shop__models.yml").write_text(f"models:\n{entries}\n")
-        call = f"assay.quality_verdicts({list(self._entries)!r}{options})"
-        self._project.write_model("quality", "{{ " + call + " }}")
-        ran = self._project.dbt("run", "--select", "+quality")
+        (self._project.root / OWN_MODELS / "_shop__models.yml").write_text(f"models:\n{entries}\n")
+        ran = self._project.dbt("build", "--select", f"path:{OWN_MODELS}", *STEPS, *options)
         assert ran.returncode == 0, ran.stdout
-        return self._project.rows("select * from quality order by all")
+        found = self._project.rows("select * from gold.mon_quality order by all")
+        return [row for row in found if row["table_name"] in self._entries]
+
+
+@pytest.fixture(scope="module")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project of which all is built but the shop's own tables."""
+    project = make_monitored_project(tmp_path_factory.mktemp("platform") / "project")
+    project.build("--select", "+mon_quality")
+    return project.root
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Shop:
-    return Shop(make_package_project(tmp_path / "project", models=False))
+def shop(platform: Path, tmp_path: Path) -> Shop:
+    return Shop(MonitoredProject(Path(shutil.copytree(platform, tmp_path / "project"))))
 
 
 # --- tables with faults, judged at once ---------------------------------------------------------------------
@@ -148,7 +163,7 @@ def with_rejections() -> Rows:
     rows = []
     for place, month in enumerate(MONTHS):
         for k in range(300):
-            rules = ["a"] if k == 0 else ["a", "b"] if place == 8 and k < 30 else None
+            rules = [RULES[0]] if k == 0 else [*RULES] if place == 8 and k < 30 else None
             # When they happened is not known of rows that cannot be read.
             rows.append(event(k, at(month, k), event_at=None, landed_at=at(month, 0), rule_ids=rules))
     return rows
@@ -193,20 +208,20 @@ THINGS = [
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> Rows:
-    shop = Shop(make_package_project(tmp_path_factory.mktemp("quality") / "project", models=False))
+def found(platform: Path, tmp_path_factory: pytest.TempPathFactory) -> Rows:
+    shop = Shop(MonitoredProject(shutil.copytree(platform, tmp_path_factory.mktemp("quality") / "project")))
     shop.add("nulls", EVENTS, with_nulls())
     shop.add("prices", EVENTS, with_prices())
     key = "\n    constraints: [{type: primary_key, columns: [event_id]}]"
     shop.add("faults", EVENTS, with_faults(), more=key)
     shop.add("bills", EVENTS, [], of="faults")
     shop.add("payments", EVENTS, [], of="bills")
-    shop.add("things", HISTORY, dicts(HISTORY, THINGS))
+    shop.add("dim_things", HISTORY, dicts(HISTORY, THINGS), more=OF_THINGS)
     shop.add("rejections", CHECKED, with_rejections())
     shop.add("states", UPDATED, with_states())
     shop.add("trn_features", TRAINING, with_features())
     shop.add("infinities", EVENTS, with_infinities())
-    return shop.judge(", references={'thing_id': 'things'}")
+    return shop.judge()
 
 
 def of(found: Rows, table: str, rule: str, column: str | None = None) -> dict[date | None, Finding]:
@@ -337,11 +352,11 @@ def test_values_that_turn_infinite_are_found(found: Rows) -> None:
 
 
 def test_rejections_are_judged_by_rule_and_landing(found: Rows) -> None:
-    assert broken(found, "rejections") == {(None, "a", MONTHS[8]), (None, "b", MONTHS[8])}
-    counts = {rule: [row["bad_count"] for row in of(found, "rejections", rule).values()] for rule in "ab"}
+    assert broken(found, "rejections") == {(None, rule, MONTHS[8]) for rule in RULES}
+    counts = {rule: [row["bad_count"] for row in of(found, "rejections", rule).values()] for rule in RULES}
     assert counts == {
-        "a": [30 if place == 8 else 1 for place in range(len(MONTHS))],
-        "b": [29 if place == 8 else 0 for place in range(len(MONTHS))],
+        RULES[0]: [30 if place == 8 else 1 for place in range(len(MONTHS))],
+        RULES[1]: [29 if place == 8 else 0 for place in range(len(MONTHS))],
     }
 
 
@@ -409,12 +424,12 @@ def test_nothing_is_too_odd_to_be_judged(shop: Shop) -> None:
     }
     for name, rows in oddities.items():
         shop.add(name, EVENTS, rows)
-    shop.add("things", HISTORY, [])
-    found = shop.judge(", references={'thing_id': 'things'}")
+    shop.add("dim_things", HISTORY, [], more=OF_THINGS)
+    found = shop.judge()
     assert broken(found) == set()
     # Nothing is known to a dimension without rows, which says so itself.
     assert [row for row in found if row["rule_id"] == "unknown_key"] == []
-    oddities["things"] = []
+    oddities["dim_things"] = []
     assert {name: of(found, name, "empty_table")[None]["verdict"] for name in oddities} == {
         name: "ok" if rows else "empty" for name, rows in oddities.items()
     }
@@ -424,7 +439,7 @@ def test_nothing_is_too_odd_to_be_judged(shop: Shop) -> None:
     assert missing == {
         name: float(name in ("all_null", "not_numbers"))
         for name in oddities
-        if name not in ("empty", "single", "timeless", "things")
+        if name not in ("empty", "single", "timeless", "dim_things")
     }
     assert {name for name in oddities if last in of(found, name, "shifted_values", "price")} == {
         name for name, share in missing.items() if share == 0
@@ -441,7 +456,7 @@ def test_yaml_says_what_is_not_looked_at_and_when_rows_are_of(shop: Shop) -> Non
     shop.add(
         "events", EVENTS, rows, more="\n    config: {meta: {quality: {time: available_at, ignore: [place]}}}"
     )
-    found = shop.judge(", period='week'")
+    found = shop.judge("--vars", "{quality_period: week}")
     assert of(found, "events", "more_nulls", "place") == {}
     days = [row["available_at"].date() for row in rows]
     assert set(of(found, "events", "more_nulls", "thing_id")) == {
@@ -449,19 +464,30 @@ def test_yaml_says_what_is_not_looked_at_and_when_rows_are_of(shop: Shop) -> Non
     }
 
 
-@pytest.mark.parametrize(
-    ("types", "options", "said"),
-    [
-        ({}, "", "events has no columns in its YAML"),
-        ({"place": "varchar"}, "", "events has no column that tells the time of its rows"),
-        (EVENTS, ", period='year'", "the period year is unknown: allowed are day, week and month"),
-    ],
-)
-def test_what_cannot_be_judged_is_said(shop: Shop, types: dict[str, str], options: str, said: str) -> None:
-    shop.add("events", {"place": "varchar"}, [])
-    shop.add("events", types, []) if types else shop._entries.update(events="  - name: events")
-    with pytest.raises(AssertionError, match=said):
-        shop.judge(options)
+def test_what_cannot_be_judged_is_left_out_and_said(shop: Shop) -> None:
+    shop.add("events", EVENTS, [event(k, at(month, k)) for month in MONTHS for k in range(40)])
+    shop.add("nameless", {"place": "varchar"}, [{"place": "here"}])
+    shop.describe("nameless")
+    shop.add("timeless", {"place": "varchar"}, [{"place": "here"}])
+    shop.add("unwatched", {"place": "varchar"}, [{"place": "here"}])
+    shop.describe("unwatched", "\n    config: {meta: {monitored: false}}")
+    found = shop.judge()
+    told = {row["table_name"]: row for row in found if row["verdict"] == "left out"}
+    assert {name: row["detail"] for name, row in told.items()} == {
+        "nameless": "nameless has no columns in its YAML, so that nothing can be counted: list them, with their "
+        "data_type",
+        "timeless": "timeless has no column that tells the time of its rows: name one of its columns as "
+        "config.meta.quality.time in its YAML",
+    }
+    assert {row["table_name"] for row in found} == {"events", "nameless", "timeless"}
+    assert len([row for row in found if row["table_name"] in told]) == 2
+    assert of(found, "events", "more_nulls", "place")[MONTHS[-1]]["verdict"] == "ok"
+
+
+def test_a_period_that_is_none_is_refused(shop: Shop) -> None:
+    shop.add("events", EVENTS, [])
+    with pytest.raises(AssertionError, match="the period year is unknown: allowed are day, week and month"):
+        shop.judge("--vars", "{quality_period: year}")
 
 
 # --- the project's own tables -------------------------------------------------------------------------------
@@ -484,7 +510,7 @@ def test_every_table_of_silver_and_gold_is_looked_at(tmp_path: Path) -> None:
     }
     read = {
         id_
-        for id_ in nodes["model.assay.mon_quality"]["depends_on"]["nodes"]
+        for id_ in nodes["model.assay.mon_quality__measures"]["depends_on"]["nodes"]
         if nodes[id_]["resource_type"] == "model" and not nodes[id_]["name"].startswith("mon_")
     }
     assert read == tables

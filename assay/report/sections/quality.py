@@ -39,7 +39,10 @@ def quality_section(tables: Tables, docs: Docs) -> Section:
     now = [row for row in origins if (row["period"] or since) >= since]
     earlier = [row for row in origins if row not in now]
     follow = [row for row in broken if row["begins_in"]]
+    left_out = sorted((row for row in rows if row["verdict"] == "left out"), key=_order)
     blocks: list[Block] = [_findings("Now", now, docs)] if now else []
+    if left_out:
+        blocks.append(_left_out(left_out, docs))
     if earlier:
         table = _findings("Before, newest first", earlier, docs)
         blocks.append(Details(f"{counted(len(earlier), 'finding')} of months before", [table]))
@@ -49,7 +52,8 @@ def quality_section(tables: Tables, docs: Docs) -> Section:
         blocks.append(Details(summary, [table]))
     if broken:
         blocks.append(Details("What the rules mean, and what to do", [_rules(broken)]))
-    return Section(_lead(rows, now, since), blocks, [_need(row) for row in now])
+    checks = [row for row in rows if row not in left_out]
+    return Section(_lead(checks, now, since), blocks, [_need(row) for row in [*now, *left_out]])
 
 
 def _order(row: Row) -> tuple[int, str, str, str]:
@@ -77,6 +81,8 @@ def _lead(rows: Sequence[Row], now: Sequence[Row], since: date) -> str:
 
 def _need(row: Row) -> Need:
     said = row["detail"] or row["reason"]
+    if row["verdict"] == "left out":
+        return Need("watch", f"{_name(row)} is not monitored: {said}.")
     return Need("watch", f"{_name(row)} breaks {row['rule_id']}: {said}.")
 
 
@@ -95,6 +101,11 @@ def _findings(caption: str, rows: Sequence[Row], docs: Docs) -> Table:
         for row in rows
     ]
     return Table(caption, columns, cells)
+
+
+def _left_out(rows: Sequence[Row], docs: Docs) -> Table:
+    columns = [Column("table or column"), Column("why it is not monitored, and how it can be")]
+    return Table("Not monitored", columns, [[docs.text(_name(row)), Text(row["detail"])] for row in rows])
 
 
 def _rules(broken: Sequence[Row]) -> Table:

@@ -1,6 +1,24 @@
 with tables as (
 
-    {{ quality_verdicts(names_read('monitored'), references=keys_of_dimensions()) }}
+    select * from {{ ref('mon_quality__tables') }}
+
+),
+
+measures as (
+
+    select * from {{ ref('mon_quality__measures') }}
+
+),
+
+shares as (
+
+    select * from {{ ref('mon_quality__shares') }}
+
+),
+
+distributions as (
+
+    select * from {{ ref('mon_quality__distributions') }}
 
 ),
 
@@ -34,13 +52,53 @@ rules as (
 
 ),
 
+empty_tables as (
+
+    select
+        tables.table_name,
+        null as column_name,
+        'empty_table' as rule_id,
+        null as period,
+        coalesce(sum(measures.row_count), 0)::bigint as row_count,
+        null as bad_count,
+        null as observed,
+        null as expected,
+        null as allowed,
+        if(count(measures.row_count) = 0, 'empty', 'ok') as verdict,
+        format('{:,} rows', coalesce(sum(measures.row_count), 0)::bigint) as detail
+    from tables
+    left join measures on tables.table_name = measures.table_name and measures.rule_id = 'empty_table'
+    where tables.left_out_because is null
+    group by tables.table_name
+
+),
+
+left_out as (
+
+    select
+        table_name,
+        null as column_name,
+        'left_out' as rule_id,
+        null as period,
+        0 as row_count,
+        null as bad_count,
+        null as observed,
+        null as expected,
+        null as allowed,
+        'left out' as verdict,
+        left_out_because as detail
+    from tables
+    where left_out_because is not null
+
+),
+
 missing_days as (
 
     select
         table_name,
         null as column_name,
         'missing_days' as rule_id,
-        date_trunc('month', event_on)::date as period,
+        date_trunc('{{ var("quality_period") }}', event_on)::date as period,
         sum(row_count)::bigint as row_count,
         null as bad_count,
         count(*) filter (verdict in ('missing', 'low')) as observed,
@@ -51,8 +109,7 @@ missing_days as (
             when observed > 0 then 'broken'
             else 'ok'
         end as verdict,
-        string_agg(event_on || ' ' || verdict, ', ' order by event_on) filter (verdict in ('missing', 'low')) as detail,
-        null as begins_in
+        string_agg(event_on || ' ' || verdict, ', ' order by event_on) filter (verdict in ('missing', 'low')) as detail
     from volume
     group by all
 
@@ -75,19 +132,70 @@ silent_sources as (
             when 'fresh' then 'ok'
             else verdict
         end as verdict,
-        format('last heard of at {}, of others at {}', last_available_at, known_until) as detail,
-        null as begins_in
+        format('last heard of at {}, of others at {}', last_available_at, known_until) as detail
     from freshness
 
 ),
 
 judged as (
 
-    select * from tables
+    select * from shares
+    union all
+    select * from distributions
+    union all
+    select * from empty_tables
     union all
     select * from missing_days
     union all
     select * from silent_sources
+    union all
+    select * from left_out
+
+),
+
+broken as (
+
+    select * from judged
+    where verdict = 'broken'
+
+),
+
+-- What is broken where the same is broken further up.
+inherited as (
+
+    select
+        broken.table_name,
+        broken.column_name,
+        broken.rule_id,
+        broken.period,
+        upstream.table_name as upstream_name
+    from broken
+    inner join tables on broken.table_name = tables.table_name
+    inner join broken as upstream
+        on
+            list_contains(tables.upstream_names, upstream.table_name)
+            and broken.rule_id = upstream.rule_id
+            and broken.period = upstream.period
+            and broken.column_name is not distinct from upstream.column_name
+
+),
+
+beginnings as (
+
+    select
+        table_name,
+        column_name,
+        rule_id,
+        period,
+        string_agg(upstream_name, ', ' order by upstream_name) as begins_in
+    from inherited
+    anti join inherited as inherited_itself
+        on
+            inherited.upstream_name = inherited_itself.table_name
+            and inherited.rule_id = inherited_itself.rule_id
+            and inherited.period = inherited_itself.period
+            and inherited.column_name is not distinct from inherited_itself.column_name
+    group by all
 
 ),
 
@@ -106,11 +214,17 @@ final as (
         judged.expected::double as expected,
         judged.allowed::double as allowed,
         judged.detail,
-        judged.begins_in,
+        beginnings.begins_in,
         rules.reason,
         rules.remedy
     from judged
     left join rules on judged.rule_id = rules.rule_id
+    left join beginnings
+        on
+            judged.table_name = beginnings.table_name
+            and judged.rule_id = beginnings.rule_id
+            and judged.period = beginnings.period
+            and judged.column_name is not distinct from beginnings.column_name
 
 )
 

@@ -1,0 +1,8 @@
+{% macro allowed_share(expected, usual_miss, rows, deviations, least_change) -%}
+    least(1, {{ expected }} + greatest(
+            {{ least_change }},
+            {{ deviations }} * 1.4826 * {{ usual_miss }},
+            -- Agresti and Coull's share: a baseline of 0 does not make the first fault a broken rule.
+            {{ deviations }} * sqrt(({{ expected }} * {{ rows }} + 2) * ({{ rows }} - {{ expected }} * {{ rows }} + 2)) / pow({{ rows }} + 4, 1.5)
+        ))
+{%- endmacro %}
