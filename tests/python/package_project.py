@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow
 
 HERE = Path(__file__).parent
 PROJECT = HERE.parents[1]
@@ -35,8 +36,9 @@ class PackageProject:
         with duckdb.connect(self.path) as connection:
             connection.execute(f"create or replace table {table} ({columns})")
             if rows:
-                places = ", ".join("?" * len(rows[0]))
-                connection.executemany(f"insert into {table} values ({places})", rows)
+                columns = {str(place): each for place, each in enumerate(zip(*rows, strict=True))}
+                given = pyarrow.table(columns)  # noqa: F841
+                connection.execute(f"insert into {table} select * from given")
 
     def write_model(self, name: str, sql: str) -> None:
         (self.root / "models" / f"{name}.sql").write_text(sql)

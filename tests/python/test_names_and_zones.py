@@ -118,7 +118,10 @@ MODELS = {
         asof join {source:spine} on {{{{ assay.as_utc({at}) }}}} >= {{{{ assay.as_utc('valid_from') }}}}""",
     "srv": "{{{{ assay.online_rows('ftr_{name}') }}}}",
     "quality": """
-        {{{{ assay.quality_verdicts(['ftr_{name}', 'asked_{name}'], {{{key}: 'ftr_{name}'}}, 'day') }}}}""",
+        select * exclude (measures, broken_rules), unnest(measures, recursive := true)
+        from (
+            {{{{ assay.quality_measures(['ftr_{name}', 'asked_{name}'], {{{key}: 'ftr_{name}'}}, 'day') }}}}
+        ) as counted""",
     "windowed": """
         {{{{ config(materialized='history') }}}}
         {{{{ assay.windowed_history(

@@ -153,7 +153,9 @@ def test_schemas_are_the_layers(manifest: Thing) -> None:
 
 def test_gold_is_under_contract(manifest: Thing) -> None:
     models = [
-        thing for thing in own(manifest, "model") if layer(thing) in ("gold", "monitoring") and thing["language"] == "sql"
+        thing
+        for thing in own(manifest, "model")
+        if layer(thing) in ("gold", "monitoring") and thing["language"] == "sql"
     ]
     for model in models:
         columns = model["columns"].values()
@@ -301,7 +303,8 @@ def test_documented_columns_are_those_that_exist(manifest: Thing, built_demo: Wa
     online = {f"srv_{thing['name']}" for thing in relations if thing["config"]["meta"].get("feature_view")}
     existing = built_demo.query(
         "select table_schema, table_name, column_name, replace(data_type, ' ', '') "
-        "from information_schema.columns where table_schema in ('bronze', 'silver', 'gold', 'monitoring', 'snapshots') "
+        "from information_schema.columns "
+        "where table_schema in ('bronze', 'silver', 'gold', 'monitoring', 'snapshots') "
         # What a history has seen of its input is for its next run alone.
         "and not suffix(table_name, '__input')"
     )

@@ -37,7 +37,7 @@ UPDATED = {**HISTORY, "updated_at": "timestamp"}
 TRAINING = {"row_id": "varchar", "prediction_at": "timestamp", "amount_sum_90d": "double"}
 OPEN = datetime(9999, 12, 31)
 STEPS = ("mon_quality__tables+", "mon_quality__measures+")
-RULES = ("earlier_prediction_id", "missing_model")
+RULES = ("invalid_score", "missing_model")
 OF_THINGS = "\n    constraints: [{type: primary_key, columns: [thing_id, valid_from]}]"
 
 
@@ -474,8 +474,8 @@ def test_what_cannot_be_judged_is_left_out_and_said(shop: Shop) -> None:
     found = shop.judge()
     told = {row["table_name"]: row for row in found if row["verdict"] == "left out"}
     assert {name: row["detail"] for name, row in told.items()} == {
-        "nameless": "nameless has no columns in its YAML, so that nothing can be counted: list them, with their "
-        "data_type",
+        "nameless": "nameless has no columns in its YAML, so that nothing can be counted: list them, with "
+        "their data_type",
         "timeless": "timeless has no column that tells the time of its rows: name one of its columns as "
         "config.meta.quality.time in its YAML",
     }

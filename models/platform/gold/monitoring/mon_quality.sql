@@ -183,11 +183,11 @@ inherited as (
 beginnings as (
 
     select
-        table_name,
-        column_name,
-        rule_id,
-        period,
-        string_agg(upstream_name, ', ' order by upstream_name) as begins_in
+        inherited.table_name,
+        inherited.column_name,
+        inherited.rule_id,
+        inherited.period,
+        string_agg(inherited.upstream_name, ', ' order by inherited.upstream_name) as begins_in
     from inherited
     anti join inherited as inherited_itself
         on
