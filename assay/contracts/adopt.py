@@ -15,6 +15,7 @@ from assay.contracts.dbt_tests import rule_of
 from assay.contracts.gold_side import declared_tests
 from assay.contracts.types import logical
 from assay.core.fault import MISUSED, Fault
+from assay.core.places import find_places
 from assay.project.conventions import is_published
 from assay.project.project import Project
 from assay.project.yaml_file import YamlFile, one_line
@@ -47,16 +48,24 @@ def adopt(project: Project, model: str, product: str, owner: str | None) -> Path
     if not file.content:
         if not owner:
             raise Fault(f"{file.path} is new: say who answers for it (--owner).", MISUSED)
-        file.content = _new(product, owner)
+        file.content = _new(product, owner, node.schema)
+    file.content.setdefault("servers", CommentedSeq([one_line(published_server(node.schema))]))
     tables = file.content.setdefault("schema", CommentedSeq())
-    if any(table.get("physicalName") == relation_of(node) for table in tables):
+    if any(str(table.get("physicalName")).rpartition(".")[2] == node.alias for table in tables):
         raise Fault(f"{relation_of(node)} is in {file.path} already.", MISUSED)
     tables.append(_table(node, _types(project.warehouse, node.schema, node.alias)))
     file.write()
     return file.path
 
 
-def _new(product: str, owner: str) -> CommentedMap:
+def published_server(schema: str) -> dict[str, str]:
+    """Return where readers find the tables of a schema, as `servers` has it."""
+    file = find_places().published
+    path = file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
+    return {"server": "published", "type": "duckdb", "database": path.as_posix(), "schema": schema}
+
+
+def _new(product: str, owner: str, schema: str) -> CommentedMap:
     return CommentedMap(
         {
             "apiVersion": API_VERSION,
@@ -66,6 +75,7 @@ def _new(product: str, owner: str) -> CommentedMap:
             "version": "1.0.0",
             "status": "active",
             "team": CommentedMap({"name": owner}),
+            "servers": CommentedSeq([one_line(published_server(schema))]),
         }
     )
 
@@ -91,7 +101,7 @@ def _table(node: Any, built: dict[str, str]) -> CommentedMap:
         (list(each["columns"]) for each in entry.get("constraints") or [] if each["type"] == "primary_key"),
         [],
     )
-    table = CommentedMap({"name": node.alias, "physicalName": relation_of(node), "physicalType": "table"})
+    table = CommentedMap({"name": node.alias, "physicalName": node.alias, "physicalType": "table"})
     table["description"] = words(node.description)
     table["properties"] = CommentedSeq()
     for name in node.columns or built:

@@ -123,8 +123,11 @@ class Table:
 
     @property
     def relation(self) -> str:
-        """`schema.name` in the warehouse."""
-        return str(self.raw.get("physicalName") or self.name)
+        """`schema.name` in the warehouse; the schema may be that of the contract's server."""
+        name = str(self.raw.get("physicalName") or self.name)
+        servers = self.contract.raw.get("servers") or []
+        schemas = [server["schema"] for server in servers if server.get("schema")]
+        return f"{schemas[0]}.{name}" if schemas and "." not in name else name
 
     @cached_property
     def columns(self) -> list[Column]:

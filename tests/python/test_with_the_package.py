@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,3 +112,13 @@ def test_contracts_are_adopted_and_hold(fleet: Fleet) -> None:
     fleet.ran("contracts", "sync")
     told = fleet.assay("contracts", "check")
     assert told.exit_code == 0, told.stdout
+    # Another tool's checks run on the published file, whose tables it knows by the contract's server.
+    tested = subprocess.run(
+        [Path(sys.executable).with_name("datacontract"), "test", "contracts/fleet.odcs.yaml"],
+        cwd=fleet.root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert tested.returncode == 0, tested.stdout
+    assert re.search(r"valid. Ran [1-9]\d+ checks", tested.stdout)
