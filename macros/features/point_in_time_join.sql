@@ -12,6 +12,7 @@
 
 
 {#- Spine and features travel as structs, so that their names never meet before the end. -#}
+{#- Long because it is one query, whose steps need each other's names. -#}
 {% macro _joined_as_of(spine, spine_at, requests) -%}
 with features_0 as (
 

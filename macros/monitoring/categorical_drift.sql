@@ -1,3 +1,4 @@
+{#- Long because it is one query, whose steps are named for the column that they are of. -#}
 {% macro categorical_drift(reference, current, columns, epsilon=0.0001) -%}
 with
 {% for column in columns %}

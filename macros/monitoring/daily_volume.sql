@@ -1,3 +1,4 @@
+{#- Long because it is one query, read from top to bottom. -#}
 {% macro daily_volume(tables, weeks=8, limit=5) -%}
 with counted as (
     {% for name, relation in tables.items() %}

@@ -1,4 +1,50 @@
 {% macro drift_figures(bins=10, epsilon=0.0001) -%}
+{{ assay._number_steps() }},
+
+{{ assay._number_bins(bins) }},
+
+{{ assay._category_shares() }},
+
+{{ assay._distances(epsilon) }},
+
+{{ assay._moments() }},
+
+{{ assay._volumes() }},
+
+compared as (
+
+    select
+        comparisons.*,
+        looked_at.* exclude (comparison),
+        volumes.* exclude (comparison),
+        coalesce(measured.n, 0) as reference_present,
+        coalesce(measured.m, 0) as window_present,
+        measured.ks,
+        measured.chi2,
+        measured.category_count,
+        round(divergences.psi, 9) as psi,
+        round(divergences.js, 9) as js,
+        before.mean as reference_mean,
+        since.mean as window_mean,
+        least(before.least, since.least) as least,
+        spreads.deviation,
+        (looked_at.window_rows - window_present) / nullif(looked_at.window_rows, 0)
+        - (looked_at.reference_rows - reference_present) / nullif(looked_at.reference_rows, 0) as null_shift
+    from comparisons
+    inner join looked_at on comparisons.comparison = looked_at.comparison
+    left join volumes on comparisons.comparison = volumes.comparison
+    left join measured on comparisons.comparison = measured.comparison
+    left join divergences on comparisons.comparison = divergences.comparison
+    left join spreads on comparisons.comparison = spreads.comparison
+    left join means as before on comparisons.comparison = before.comparison and before.is_reference
+    left join means as since on comparisons.comparison = since.comparison and not since.is_reference
+
+)
+{%- endmacro %}
+
+
+{#- How many rows of either side are at most x: numbers_steps, and numbers_sizes. -#}
+{% macro _number_steps() -%}
     {%- set running = 'over (rows between unbounded preceding and current row)' -%}
 numbers_sided as (
 
@@ -51,8 +97,12 @@ numbers_sizes as (
         c - c_of_others as m
     from numbers_ends
 
-),
+)
+{%- endmacro %}
 
+
+{#- The shares of the bins that the reference's quantiles make: numbers_bins. -#}
+{% macro _number_bins(bins) -%}
 numbers_rises as materialized (
 
     select
@@ -74,8 +124,12 @@ numbers_rises as materialized (
 
 ),
 
-{{ assay._bins('numbers', bins, by=['comparison']) }},
+{{ assay._bins('numbers', bins, by=['comparison']) }}
+{%- endmacro %}
 
+
+{#- The shares of the categories: categories_shares. -#}
+{% macro _category_shares() -%}
 categories_merged as (
 
     select
@@ -104,8 +158,12 @@ categories_shares as (
         from categories_merged
     ) as counted
 
-),
+)
+{%- endmacro %}
 
+
+{#- How far both sides are apart: measured and divergences. -#}
+{% macro _distances(epsilon) -%}
 measured as (
 
     select
@@ -141,8 +199,12 @@ divergences as (
 
     {{ assay._divergences('(select comparison, p, q from numbers_bins union all select comparison, p, q from categories_shares)', epsilon, by=['comparison']) }}
 
-),
+)
+{%- endmacro %}
 
+
+{#- Means and deviations of the sides, from those of their periods. -#}
+{% macro _moments() -%}
 moments as (
 
     select
@@ -197,8 +259,12 @@ spreads as (
     where sides.is_reference
     group by sides.comparison
 
-),
+)
+{%- endmacro %}
 
+
+{#- How much was looked at, and how busy it was. -#}
+{% macro _volumes() -%}
 looked_at as (
 
     select
@@ -226,36 +292,6 @@ volumes as (
             comparisons.view_number = periods.view_number
             and periods.period between comparisons.from_month and comparisons.to_month
     group by comparisons.comparison
-
-),
-
-compared as (
-
-    select
-        comparisons.*,
-        looked_at.* exclude (comparison),
-        volumes.* exclude (comparison),
-        coalesce(measured.n, 0) as reference_present,
-        coalesce(measured.m, 0) as window_present,
-        measured.ks,
-        measured.chi2,
-        measured.category_count,
-        round(divergences.psi, 9) as psi,
-        round(divergences.js, 9) as js,
-        before.mean as reference_mean,
-        since.mean as window_mean,
-        least(before.least, since.least) as least,
-        spreads.deviation,
-        (looked_at.window_rows - window_present) / nullif(looked_at.window_rows, 0)
-        - (looked_at.reference_rows - reference_present) / nullif(looked_at.reference_rows, 0) as null_shift
-    from comparisons
-    inner join looked_at on comparisons.comparison = looked_at.comparison
-    left join volumes on comparisons.comparison = volumes.comparison
-    left join measured on comparisons.comparison = measured.comparison
-    left join divergences on comparisons.comparison = divergences.comparison
-    left join spreads on comparisons.comparison = spreads.comparison
-    left join means as before on comparisons.comparison = before.comparison and before.is_reference
-    left join means as since on comparisons.comparison = since.comparison and not since.is_reference
 
 )
 {%- endmacro %}

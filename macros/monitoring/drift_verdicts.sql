@@ -1,5 +1,59 @@
 {% macro drift_verdicts(training_sets=[]) -%}
     {%- set limits = assay.drift_limits() -%}
+{{ assay._drift_chances() }},
+
+{{ assay._adjusted_chances(limits) }},
+
+{{ assay._sized_differences(limits) }},
+
+final as (
+
+    select
+        view,
+        feature,
+        strftime({{ assay._first_of('month_number') }}, '%Y-%m') as "window",
+        case sized.reference_number
+            when 0 then 'rolling'
+            {%- for name in training_sets %}
+            when {{ loop.index }} then '{{ name }}'
+            {%- endfor %}
+        end as reference,
+        {{ assay._first_of('month_number') }} as window_from,
+        {{ assay._first_of('month_number + 1') }} as window_to,
+        coalesce(trained.starts_at, {{ assay._first_of('from_month') }}) as reference_from,
+        coalesce(trained.ends_at, {{ assay._first_of('to_month + 1') }}) as reference_to,
+        reference_rows,
+        window_rows,
+        window_arrivals,
+        psi,
+        ks,
+        js,
+        reference_mean,
+        window_mean,
+        if(isfinite(window_mean - reference_mean) and deviation > 0, (window_mean - reference_mean) / deviation, null) as mean_shift,
+        null_shift,
+        p_value,
+        case
+            when is_trained_on then 'trained on'
+            when is_early then 'too early'
+            when least(reference_rows, window_rows) < {{ limits.fewest_rows }} then 'too few rows'
+            when windows_before < {{ limits.fewest_windows }} then 'too early'
+            when category_count > {{ limits.most_categories }} then 'too many categories'
+            when is_null_drift then 'drift'
+            when is_drift and not is_volume then 'drift'
+            when is_drift or (is_watch and is_volume) then 'volume'
+            when is_watch or is_null_watch then 'watch'
+            else 'stable'
+        end as verdict
+    from sized
+    left join trained on sized.reference_number = trained.reference_number
+
+)
+{%- endmacro %}
+
+
+{#- What chance alone could do, for values and for NULLs. -#}
+{% macro _drift_chances() -%}
 -- States of one entity are alike: there are no more chances than entities.
 independent as (
 
@@ -45,8 +99,12 @@ chances as (
     from scaled
     where null_scaled is not null
 
-),
+)
+{%- endmacro %}
 
+
+{#- Chances adjusted over all that is compared of a month. -#}
+{% macro _adjusted_chances(limits) -%}
 -- Benjamini and Hochberg, over all that is compared for a month.
 adjusted as (
 
@@ -75,8 +133,12 @@ known as (
     left join adjusted as of_values on scaled.comparison = of_values.comparison and not of_values.is_of_nulls
     left join adjusted as of_nulls on scaled.comparison = of_nulls.comparison and of_nulls.is_of_nulls
 
-),
+)
+{%- endmacro %}
 
+
+{#- Which differences are large, and larger than usual. -#}
+{% macro _sized_differences(limits) -%}
 -- Only months before judge a month: what comes later changes no verdict.
 remembered as (
 
@@ -126,50 +188,6 @@ sized as (
             false
         ) as is_volume
     from remembered
-
-),
-
-final as (
-
-    select
-        view,
-        feature,
-        strftime({{ assay._first_of('month_number') }}, '%Y-%m') as "window",
-        case sized.reference_number
-            when 0 then 'rolling'
-            {%- for name in training_sets %}
-            when {{ loop.index }} then '{{ name }}'
-            {%- endfor %}
-        end as reference,
-        {{ assay._first_of('month_number') }} as window_from,
-        {{ assay._first_of('month_number + 1') }} as window_to,
-        coalesce(trained.starts_at, {{ assay._first_of('from_month') }}) as reference_from,
-        coalesce(trained.ends_at, {{ assay._first_of('to_month + 1') }}) as reference_to,
-        reference_rows,
-        window_rows,
-        window_arrivals,
-        psi,
-        ks,
-        js,
-        reference_mean,
-        window_mean,
-        if(isfinite(window_mean - reference_mean) and deviation > 0, (window_mean - reference_mean) / deviation, null) as mean_shift,
-        null_shift,
-        p_value,
-        case
-            when is_trained_on then 'trained on'
-            when is_early then 'too early'
-            when least(reference_rows, window_rows) < {{ limits.fewest_rows }} then 'too few rows'
-            when windows_before < {{ limits.fewest_windows }} then 'too early'
-            when category_count > {{ limits.most_categories }} then 'too many categories'
-            when is_null_drift then 'drift'
-            when is_drift and not is_volume then 'drift'
-            when is_drift or (is_watch and is_volume) then 'volume'
-            when is_watch or is_null_watch then 'watch'
-            else 'stable'
-        end as verdict
-    from sized
-    left join trained on sized.reference_number = trained.reference_number
 
 )
 {%- endmacro %}

@@ -19,6 +19,43 @@ select * from final
 
 {#- The states that are looked at. Months are numbered from 1970, what a training set trains on is a period below 0. -#}
 {% macro _drift_samples(views, training_sets, rows) -%}
+{{ assay._drift_clock(views, training_sets) }},
+{% for view in views %}
+{{ assay._states_of_view(view, rows) }},
+{% endfor %}
+periods as (
+    {% for view in views %}
+    select
+        {{ view.number }} as view_number,
+        periods.period,
+        periods.arrivals,
+        states.looked_at,
+        states.entities
+    from {{ 'v' ~ view.number }}_periods as periods
+    inner join (
+        select
+            period,
+            count(*) as looked_at,
+            count(distinct entity) as entities
+        from {{ 'v' ~ view.number }}_states
+        group by period
+    ) as states on periods.period = states.period
+    {{- '\n\n    union all\n' if not loop.last }}
+    {%- endfor %}
+
+),
+
+numbers as materialized (
+    {{ assay._drift_values(views, is_category=false) }}
+),
+
+categories as materialized (
+    {{ assay._drift_values(views, is_category=true) }}
+)
+{%- endmacro %}
+
+
+{% macro _drift_clock(views, training_sets) -%}
 -- The warehouse's own clock, so that building again gives the same.
 clock as (
 
@@ -50,8 +87,12 @@ trained as (
     where false
     {%- endfor %}
 
-),
-{% for view in views %}
+)
+{%- endmacro %}
+
+
+{#- Those of a view that are looked at, with their periods. -#}
+{% macro _states_of_view(view, rows) -%}
 {%- set v, opened_at = 'v' ~ view.number, assay.as_utc('valid_from') %}
 -- As of each arrival: what expires, expires of itself.
 {{ v }}_arrived as (
@@ -102,54 +143,13 @@ trained as (
     inner join trained on arrived._opened_at between trained.starts_at and trained.ends_at
     inner join {{ v }}_periods as periods on periods.period = -trained.reference_number and arrived.place <= periods.share
 
-),
-{% endfor %}
-periods as (
-    {% for view in views %}
-    select
-        {{ view.number }} as view_number,
-        periods.period,
-        periods.arrivals,
-        states.looked_at,
-        states.entities
-    from {{ 'v' ~ view.number }}_periods as periods
-    inner join (
-        select
-            period,
-            count(*) as looked_at,
-            count(distinct entity) as entities
-        from {{ 'v' ~ view.number }}_states
-        group by period
-    ) as states on periods.period = states.period
-    {{- '\n\n    union all\n' if not loop.last }}
-    {%- endfor %}
+)
+{%- endmacro %}
 
-),
 
-numbers as materialized (
-    {% for feature in assay._features_of(views, is_category=false) %}
-    select
-        {{ feature.number }} as feature_number,
-        period,
-        x{{ feature.number }} as x,
-        count(*) as occurrences
-    from v{{ feature.view_number }}_states
-    where x{{ feature.number }} is not null and not isnan(x{{ feature.number }})
-    group by period, x
-    {{- '\n\n    union all\n' if not loop.last }}
-    {%- else %}
-    select
-        null::integer as feature_number,
-        null::bigint as period,
-        null::double as x,
-        null::bigint as occurrences
-    where false
-    {%- endfor %}
-
-),
-
-categories as materialized (
-    {% for feature in assay._features_of(views, is_category=true) %}
+{#- How often each value of the features stands in each period. -#}
+{% macro _drift_values(views, is_category) -%}
+    {%- for feature in assay._features_of(views, is_category) %}
     select
         {{ feature.number }} as feature_number,
         period,
@@ -157,18 +157,17 @@ categories as materialized (
         count(*) as occurrences
     from v{{ feature.view_number }}_states
     where x{{ feature.number }} is not null
+    {%- if not is_category %} and not isnan(x{{ feature.number }}){% endif %}
     group by period, x
     {{- '\n\n    union all\n' if not loop.last }}
     {%- else %}
     select
         null::integer as feature_number,
         null::bigint as period,
-        null::varchar as x,
+        null::{{ 'varchar' if is_category else 'double' }} as x,
         null::bigint as occurrences
     where false
     {%- endfor %}
-
-)
 {%- endmacro %}
 
 
@@ -198,6 +197,42 @@ months as (
 
 ),
 
+{{ assay._comparisons_of_months(months) }},
+
+sides as (
+
+    select
+        comparison,
+        feature_number,
+        view_number,
+        month_number as period,
+        false as is_reference
+    from comparisons
+    union all
+    select
+        comparison,
+        feature_number,
+        view_number,
+        unnest(generate_series(from_month, to_month)) as period,
+        true as is_reference
+    from comparisons
+    where reference_number = 0
+    union all
+    select
+        comparison,
+        feature_number,
+        view_number,
+        -reference_number as period,
+        true as is_reference
+    from comparisons
+    where reference_number > 0
+
+)
+{%- endmacro %}
+
+
+{#- With reference_number 0 for the months before, else that of the training set. -#}
+{% macro _comparisons_of_months(months) -%}
 comparisons as (
 
     select
@@ -230,36 +265,6 @@ comparisons as (
                 list_contains(features.trained_on, trained.reference_number)
                 and months.month_number >= {{ assay._month_of('trained.starts_at') }}
     ) as listed
-
-),
-
-sides as (
-
-    select
-        comparison,
-        feature_number,
-        view_number,
-        month_number as period,
-        false as is_reference
-    from comparisons
-    union all
-    select
-        comparison,
-        feature_number,
-        view_number,
-        unnest(generate_series(from_month, to_month)) as period,
-        true as is_reference
-    from comparisons
-    where reference_number = 0
-    union all
-    select
-        comparison,
-        feature_number,
-        view_number,
-        -reference_number as period,
-        true as is_reference
-    from comparisons
-    where reference_number > 0
 
 )
 {%- endmacro %}

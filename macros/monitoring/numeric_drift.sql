@@ -1,3 +1,4 @@
+{#- Long because it is one query, whose steps are named for the column that they are of. -#}
 {% macro numeric_drift(reference, current, columns, bins=10, epsilon=0.0001) -%}
     {%- set buckets = 16384 -%}
 with {% for side, relation in {'reference': reference, 'current': current}.items() -%}

@@ -3,28 +3,7 @@
         {%- do ref(name) -%}
     {%- endfor -%}
     {%- if execute -%}
-with training_sets as (
-    {% for name in training_sets %}
-    {%- set node = assay._node_named(name) %}
-    {%- set known_at = 'outcome_known_at' if 'outcome_known_at' in node.columns else 'prediction_at' %}
-    {%- set trained_until = assay._retrain_when(name).trained_until %}
-    select
-        '{{ name }}' as training_set,
-        {{ "'declared'" if trained_until else "'training rows'" }} as counted_from,
-        {% if trained_until -%}
-        timestamp '{{ trained_until }}'
-        {%- else -%}
-        {{ assay.as_utc("max(prediction_at) filter (where split = 'train')") }}
-        {%- endif %} as trained_until,
-        count(*) filter (where split = 'train') as trained_rows,
-        count(*) filter (
-            where {{ assay.as_utc(known_at) }} > {{ "timestamp '" ~ trained_until ~ "'" if trained_until else assay.as_utc("(select max(prediction_at) from " ~ ref(name) ~ " where split = 'train')") }}
-        ) as new_rows
-    from {{ ref(name) }}
-    {{- '\n\n    union all\n' if not loop.last }}
-    {%- endfor %}
-
-),
+with {{ assay._training_rows(training_sets) }},
 
 {{ assay._drift_evidence(drift) }},
 
@@ -63,6 +42,33 @@ left join performance on training_sets.training_set = performance.training_set
 {%- endmacro %}
 
 
+{#- What each training set trains on, and what became known since. -#}
+{% macro _training_rows(training_sets) -%}
+training_sets as (
+    {% for name in training_sets %}
+    {%- set node = assay._node_named(name) %}
+    {%- set known_at = 'outcome_known_at' if 'outcome_known_at' in node.columns else 'prediction_at' %}
+    {%- set trained_until = assay._retrain_when(name).trained_until %}
+    select
+        '{{ name }}' as training_set,
+        {{ "'declared'" if trained_until else "'training rows'" }} as counted_from,
+        {% if trained_until -%}
+        timestamp '{{ trained_until }}'
+        {%- else -%}
+        {{ assay.as_utc("max(prediction_at) filter (where split = 'train')") }}
+        {%- endif %} as trained_until,
+        count(*) filter (where split = 'train') as trained_rows,
+        count(*) filter (
+            where {{ assay.as_utc(known_at) }} > {{ "timestamp '" ~ trained_until ~ "'" if trained_until else assay.as_utc("(select max(prediction_at) from " ~ ref(name) ~ " where split = 'train')") }}
+        ) as new_rows
+    from {{ ref(name) }}
+    {{- '\n\n    union all\n' if not loop.last }}
+    {%- endfor %}
+
+)
+{%- endmacro %}
+
+
 {#- Of each training set, the newest window that was compared with the rows it trains on. -#}
 {% macro _drift_evidence(drift) -%}
 drift as (
@@ -92,7 +98,51 @@ drift as (
 
 {#- The model that predicted last: its first days with outcomes, beside its last. -#}
 {% macro _performance_evidence(training_sets, predictions, performance_days) -%}
-{%- set counts = ['true_positive_count', 'false_positive_count', 'false_negative_count'] -%}
+    {%- set counts = ['true_positive_count', 'false_positive_count', 'false_negative_count'] -%}
+{{ assay._judged_days(training_sets, predictions, counts) }},
+
+{{ assay._both_ends(performance_days, counts) }},
+
+rates as (
+
+    select
+        *,
+        true_positive_count + false_positive_count as predicted_count,
+        true_positive_count + false_negative_count as actual_count,
+        true_positive_count / nullif(predicted_count, 0) as precision,
+        true_positive_count / nullif(actual_count, 0) as recall
+    from both_ends
+
+),
+
+performance as (
+
+    select
+        past.training_set,
+        past.model_name,
+        least(past.outcome_count, present.outcome_count) as outcome_count
+        {%- for rate, count in {'precision': 'predicted_count', 'recall': 'actual_count'}.items() %},
+        past.{{ rate }} as {{ rate }}_before,
+        present.{{ rate }} as {{ rate }}_now,
+        past.{{ rate }} - present.{{ rate }} as {{ rate }}_lost,
+        -- Three standard errors of the difference of two shares, pooled.
+        3 * sqrt(
+            (past.true_positive_count + present.true_positive_count)
+            * (past.{{ count }} + present.{{ count }} - past.true_positive_count - present.true_positive_count)
+            / nullif(pow(past.{{ count }} + present.{{ count }}, 2), 0)
+            * (1 / nullif(past.{{ count }}, 0) + 1 / nullif(present.{{ count }}, 0))
+        ) as {{ rate }}_chance
+        {%- endfor %}
+    from rates as past
+    inner join rates as present on past.training_set = present.training_set
+    where not past.is_now and present.is_now
+
+)
+{%- endmacro %}
+
+
+{#- The days on which outcomes are known, of each label that a training set is made of. -#}
+{% macro _judged_days(training_sets, predictions, counts) -%}
 labels (training_set, label_name) as (
 
     values
@@ -129,8 +179,11 @@ judged_days as (
     inner join labels on predictions.label_name = labels.label_name
     where predictions.outcome_count > 0
     {% endif %}
-),
+)
+{%- endmacro %}
 
+
+{% macro _both_ends(performance_days, counts) -%}
 -- Of models that began on the same day, one must be chosen.
 newest_models as (
 
@@ -161,42 +214,6 @@ both_ends as (
         judged_days.predicted_on > newest_models.last_on - {{ performance_days }}
         or judged_days.predicted_on < least(newest_models.first_on + {{ performance_days }}, newest_models.last_on - {{ performance_days - 1 }})
     group by all
-
-),
-
-rates as (
-
-    select
-        *,
-        true_positive_count + false_positive_count as predicted_count,
-        true_positive_count + false_negative_count as actual_count,
-        true_positive_count / nullif(predicted_count, 0) as precision,
-        true_positive_count / nullif(actual_count, 0) as recall
-    from both_ends
-
-),
-
-performance as (
-
-    select
-        past.training_set,
-        past.model_name,
-        least(past.outcome_count, present.outcome_count) as outcome_count
-        {%- for rate, count in {'precision': 'predicted_count', 'recall': 'actual_count'}.items() %},
-        past.{{ rate }} as {{ rate }}_before,
-        present.{{ rate }} as {{ rate }}_now,
-        past.{{ rate }} - present.{{ rate }} as {{ rate }}_lost,
-        -- Three standard errors of the difference of two shares, pooled.
-        3 * sqrt(
-            (past.true_positive_count + present.true_positive_count)
-            * (past.{{ count }} + present.{{ count }} - past.true_positive_count - present.true_positive_count)
-            / nullif(pow(past.{{ count }} + present.{{ count }}, 2), 0)
-            * (1 / nullif(past.{{ count }}, 0) + 1 / nullif(present.{{ count }}, 0))
-        ) as {{ rate }}_chance
-        {%- endfor %}
-    from rates as past
-    inner join rates as present on past.training_set = present.training_set
-    where not past.is_now and present.is_now
 
 )
 {%- endmacro %}

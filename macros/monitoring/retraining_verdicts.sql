@@ -1,21 +1,7 @@
+{#- Long because its reason says something of each trigger. -#}
 {% macro retraining_verdicts(evidence, training_sets) -%}
     {%- set features_told = 5 -%}
-with limits (
-    training_set, drifting_share, precision_lost, recall_lost, fewest_outcomes, age, age_days, new_rows_share
-) as (
-
-    values
-    {%- for name in training_sets %}
-    {%- set limits = assay._retrain_when(name) %}
-    {%- set age = assay._window_lengths([limits.age])[limits.age] if limits.age else 'null::interval' %}
-    (
-        '{{ name }}',
-        {{- assay._limit(limits.drifting_share) }}, {{ assay._limit(limits.precision_lost) }}, {{ assay._limit(limits.recall_lost) -}}
-        , {{ assay._limit(limits.fewest_outcomes) }}, '{{ limits.age }}', epoch({{ age }}) / 86400, {{ assay._limit(limits.new_rows_share) -}}
-    ){{ ',' if not loop.last }}
-    {%- endfor %}
-
-),
+with {{ assay._limits_of(training_sets) }},
 
 triggered as (
 
@@ -76,6 +62,26 @@ select
     end as reason,
     * exclude (training_set)
 from triggered
+{%- endmacro %}
+
+
+{% macro _limits_of(training_sets) -%}
+limits (
+    training_set, drifting_share, precision_lost, recall_lost, fewest_outcomes, age, age_days, new_rows_share
+) as (
+
+    values
+    {%- for name in training_sets %}
+    {%- set limits = assay._retrain_when(name) %}
+    {%- set age = assay._window_lengths([limits.age])[limits.age] if limits.age else 'null::interval' %}
+    (
+        '{{ name }}',
+        {{- assay._limit(limits.drifting_share) }}, {{ assay._limit(limits.precision_lost) }}, {{ assay._limit(limits.recall_lost) -}}
+        , {{ assay._limit(limits.fewest_outcomes) }}, '{{ limits.age }}', epoch({{ age }}) / 86400, {{ assay._limit(limits.new_rows_share) -}}
+    ){{ ',' if not loop.last }}
+    {%- endfor %}
+
+)
 {%- endmacro %}
 
 

@@ -8,6 +8,7 @@
 
 {#- `version` is of all that an entity has shown since something last arrived, however much of it has passed by now: it
     changes when something new is known, and not by the clock. -#}
+{#- Long because it is one query, read from top to bottom. -#}
 {% macro _online_rows(view, relation) -%}
     {%- set keys = assay.quoted(view.entity_keys) -%}
     {%- set columns, names = assay._online_columns(view), [] -%}

@@ -1,3 +1,4 @@
+{#- Long because it is one query, with a part for each method. -#}
 {% macro fit_preprocessing(relation, steps, where="split = 'train'") -%}
     {%- set methods = {
         'standard_scale': {'words': ['columns'], 'fit': assay._fit_standard_scale},

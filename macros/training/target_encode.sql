@@ -26,6 +26,7 @@
 
 
 {#- Encodings for all rows, where `fold` is NULL, and for the rows of each fold, whose own targets are left out. -#}
+{#- Long because it is one query, read from top to bottom. -#}
 {% macro _fit_target_encode(column, options, where) -%}
     {%- set smoothing, folds, target = options.smoothing, options.folds, assay._sql(options.target) -%}
     {%- if smoothing is not number or smoothing <= 0 -%}
