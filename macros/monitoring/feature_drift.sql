@@ -180,7 +180,7 @@ features as (
         {feature_number: {{ feature.number }}, view_number: {{ feature.view_number }}, view: '{{ feature.view }}', feature: {{ assay._text(feature.name) }}, is_category: {{ feature.is_category | lower }}, trained_on: {{ feature.trained_on }}::integer[]}
         {{- ',' if not loop.last }}
         {%- endfor %}
-    ], max_depth := 2)
+    ]::struct(feature_number integer, view_number integer, view varchar, feature varchar, is_category boolean, trained_on integer[])[], max_depth := 2)
 
 ),
 
@@ -280,7 +280,7 @@ comparisons as (
 {%- endmacro %}
 
 
-{#- The views and their features, numbered: text is slow to sort. -#}
+{#- The views and their features, numbered: text is slow to sort. mon_quality says which have no type, and are left out. -#}
 {% macro _compared_views(views, training_sets) -%}
     {%- set numbers = ['tinyint', 'smallint', 'integer', 'bigint', 'hugeint', 'utinyint', 'usmallint', 'uinteger', 'ubigint', 'float', 'double', 'decimal', 'numeric', 'real', 'int'] -%}
     {%- set found, known = [], [] -%}
@@ -289,9 +289,6 @@ comparisons as (
         {%- set view_number, features = loop.index, [] -%}
         {%- for column in view.described if column.name in view.columns and not column.name.endswith('_id') -%}
             {%- set type = (column.type or '').lower().split('(')[0] | trim -%}
-            {%- if not type -%}
-                {%- do assay._refuse(name ~ '.' ~ column.name ~ ' has no data_type: assay features yaml ' ~ name ~ ' --write') -%}
-            {%- endif -%}
             {%- if type in numbers or type in ['varchar', 'boolean', 'text', 'enum'] -%}
                 {%- set trained_on = [] -%}
                 {%- for training_set in training_sets -%}

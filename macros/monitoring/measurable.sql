@@ -37,3 +37,13 @@
     {%- endfor -%}
     {{ return(types) }}
 {%- endmacro %}
+
+
+{#- Features that mon_feature_drift leaves out, for it cannot tell numbers from categories. -#}
+{% macro _untyped_features(node) -%}
+    {%- set found = [] -%}
+    {%- for column in node.columns.values() if node.config.meta.feature_view and not column.data_type -%}
+        {%- do found.append(assay._text(column.name)) -%}
+    {%- endfor -%}
+    {{ return('[' ~ found | join(', ') ~ ']') }}
+{%- endmacro %}

@@ -471,15 +471,25 @@ def test_what_cannot_be_judged_is_left_out_and_said(shop: Shop) -> None:
     shop.add("timeless", {"place": "varchar"}, [{"place": "here"}])
     shop.add("unwatched", {"place": "varchar"}, [{"place": "here"}])
     shop.describe("unwatched", "\n    config: {meta: {monitored: false}}")
-    found = shop.judge()
+    shop.add("ftr_thing__size", UPDATED, [])
+    columns = "".join(f"\n      - {{name: {name}, data_type: timestamp}}" for name in (*UPDATED,)[2:])
+    view = "{feature_view: {entity: thing, keys: [thing_id]}}"
+    listed = "\n      - {name: thing_id, data_type: varchar}\n      - {name: size}" + columns
+    shop.describe("ftr_thing__size", f"\n    config: {{meta: {view}}}\n    columns:{listed}")
+    found = shop.judge("--select", f"path:{OWN_MODELS}", *STEPS, "mon_feature_drift")
     told = {row["table_name"]: row for row in found if row["verdict"] == "left out"}
+    size = told.pop("ftr_thing__size")
+    assert size["column_name"] == "size"
+    assert size["detail"] == (
+        "it has no data_type, and drift is not looked for: assay features yaml ftr_thing__size --write"
+    )
     assert {name: row["detail"] for name, row in told.items()} == {
         "nameless": "nameless has no columns in its YAML, so that nothing can be counted: list them, with "
         "their data_type",
         "timeless": "timeless has no column that tells the time of its rows: name one of its columns as "
         "config.meta.quality.time in its YAML",
     }
-    assert {row["table_name"] for row in found} == {"events", "nameless", "timeless"}
+    assert {row["table_name"] for row in found} == {*("events", "nameless", "timeless", "ftr_thing__size")}
     assert len([row for row in found if row["table_name"] in told]) == 2
     assert of(found, "events", "more_nulls", "place")[MONTHS[-1]]["verdict"] == "ok"
 

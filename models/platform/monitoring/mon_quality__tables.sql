@@ -10,7 +10,8 @@ select
     {{ assay._is_of_features(node) | lower }} as is_of_features,
     {{ assay._names_upstream(node, names) }}::varchar[] as upstream_names,
     {% set because = assay._not_measured_because(node) %}
-    {{ assay._text(because) if because else 'null' }}::varchar as left_out_because
+    {{ assay._text(because) if because else 'null' }}::varchar as left_out_because,
+    {{ assay._untyped_features(node) }}::varchar[] as untyped_features
 {{ 'union all' if not loop.last }}
 {% else %}
 {{ no_rows() }}

@@ -89,6 +89,20 @@ left_out as (
         left_out_because as detail
     from tables
     where left_out_because is not null
+    union all
+    select
+        table_name,
+        unnest(untyped_features) as column_name,
+        'left_out' as rule_id,
+        null as period,
+        0 as row_count,
+        null as bad_count,
+        null as observed,
+        null as expected,
+        null as allowed,
+        'left out' as verdict,
+        format('it has no data_type, and drift is not looked for: assay features yaml {} --write', table_name) as detail
+    from tables
 
 ),
 
