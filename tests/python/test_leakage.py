@@ -147,7 +147,8 @@ def planted(builds: None, tmp_path_factory: pytest.TempPathFactory, year_landing
     view = project.root / "models" / "example" / "silver" / "view_of_bronze.sql"
     view.write_text("select * from {{ ref('brz_payments__card_transactions') }}")
     (view.parent / "gate_beside_bronze.sql").write_text(GATE_BESIDE_BRONZE)
-    (project.root / "seeds" / "example" / "category_risks.csv").write_text("category,seeded_risk\nmisc_net,0.1\n")
+    seed = project.root / "seeds" / "example" / "category_risks.csv"
+    seed.write_text("category,seeded_risk\nmisc_net,0.1\n")
     for leak in PLANTED:
         project.plant(leak, averages=str(project.root / "averages.csv"))
     names = [*TRAINING_SETS, *(leak.training_set for leak in PLANTED)]
