@@ -517,6 +517,7 @@ def test_every_table_of_silver_and_gold_is_looked_at(tmp_path: Path) -> None:
         and node["schema"] in ("silver", "gold")
         and not node["name"].endswith("__rejected")
         and not node["name"].startswith(("srv_", "mon_"))
+        and node["config"]["meta"].get("monitored", True)
     }
     read = {
         id_
