@@ -7,7 +7,7 @@ from pathlib import Path
 
 import duckdb
 
-from assay.build.publish import GOLD, publish
+from assay.build.publish import publish
 from assay.project.products import Products
 from benchmarks.demo import warehouse_of_demo
 from benchmarks.measure import run_module
@@ -35,7 +35,7 @@ def run(settings: Settings) -> Report:
 def _main(warehouse: Path, published: Path) -> None:
     with duckdb.connect(str(warehouse), read_only=True) as connection:
         found = connection.execute(
-            "select table_name from information_schema.tables where table_schema = $1", [GOLD]
+            "select table_name from information_schema.tables where table_schema = 'gold'"
         ).fetchall()
     publication = publish(warehouse, published, Products({name: name for (name,) in found}))
     if publication is None:
