@@ -359,7 +359,7 @@ def test_during_a_build_what_is_published_is_told(checkout: Checkout, tmp_path: 
     with duckdb.connect(checkout.warehouse) as connection:
         connection.execute("delete from gold.ftr_card__velocity")
     publish(
-        checkout.warehouse, tmp_path / "published" / "gold.duckdb", Products({"ftr_card__velocity": "cards"})
+        checkout.warehouse, tmp_path / "published" / "assay.duckdb", Products({"ftr_card__velocity": "cards"})
     )
     with subprocess.Popen(
         [sys.executable, "-c", writing, str(checkout.warehouse)],
@@ -369,7 +369,7 @@ def test_during_a_build_what_is_published_is_told(checkout: Checkout, tmp_path: 
         assert writer.stdout
         writer.stdout.readline()
         assert "Rows      0;" in checkout.features("describe", "ftr_card__velocity").stdout
-        (tmp_path / "published" / "gold.duckdb").unlink()
+        (tmp_path / "published" / "assay.duckdb").unlink()
         refused = checkout.features("list")
         assert writer.stdin
         writer.stdin.close()

@@ -105,11 +105,11 @@ def test_a_test_that_failed_is_explained(built: SmallProject) -> None:
     assert "The test is declared in models/own/gold/_gold__models.yml. Its owner is sales." in said
     refused = built.assay("explain", "quantities_are_plausibel")
     assert refused.exit_code == 2
-    assert refused.stderr == (
-        "Error: No build has run a test quantities_are_plausibel: there are "
-        "every_broken_rule_has_one_reason_and_remedy, every_line_of_every_file_is_header_blank_or_row, "
-        "order_lines_are_kept_or_rejected, quantities_are_plausible.\n"
-    )
+    known = refused.stderr.removeprefix("Error: No build has run a test quantities_are_plausibel: there are ")
+    assert known.endswith(".\n")
+    names = known.removesuffix(".\n").split(", ")
+    assert names == sorted(names)
+    assert {"order_lines_are_kept_or_rejected", "quantities_are_plausible"} <= set(names)
 
 
 def test_prometheus_is_told_of_the_last_build(built: SmallProject) -> None:

@@ -19,7 +19,10 @@ shifts as (
         spreads.distance as observed,
         0 as expected,
         -- A fifth, or what chance alone exceeds once in a thousand times (Kolmogorov and Smirnov).
-        greatest(rules.least_change, 1.95 * sqrt(1 / spreads.current_rows + 1 / nullif(spreads.reference_rows, 0))) as allowed,
+        greatest(
+            rules.least_change,
+            1.95 * sqrt(1 / spreads.current_rows + 1 / nullif(spreads.reference_rows, 0))
+        ) as allowed,
         null as bad_count,
         format('median {:.4g}, before {:.4g}', spreads.middle, spreads.reference_middle) as detail
     from spreads
@@ -96,7 +99,8 @@ latenesses as (
         *,
         greatest(
             2 * expected,
-            expected + deviations * 1.4826 * list_aggregate(list_transform(observed_before, lambda x: abs(x - expected)), 'median')
+            expected + deviations * 1.4826
+            * list_aggregate(list_transform(observed_before, lambda x: abs(x - expected)), 'median')
         ) as allowed,
         null as bad_count,
         format('1 in 100 rows came more than {:.4g} hours after its event', observed / 3600) as detail

@@ -62,7 +62,9 @@ allowed as (
 
     select
         *,
-        {{ allowed_share('expected', 'if(declared is null, usual_miss, 0)', 'row_count', 'deviations', 'least_change') }} as allowed
+        {{ allowed_share(
+            'expected', 'if(declared is null, usual_miss, 0)', 'row_count', 'deviations', 'least_change'
+        ) }} as allowed
     from expected
 
 ),

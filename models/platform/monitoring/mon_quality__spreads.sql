@@ -32,13 +32,13 @@ spreads as (
 both_sides as (
 
     select
-        * exclude (spread, periods_before),
-        unnest(spread) as spread,
+        spreads.* exclude (spread, periods_before),
+        unnest(spreads.spread) as spread,
         false as is_before
     from spreads
     union all
     select
-        spreads.* exclude (spread, periods_before),
+        spreads.* exclude (spread, periods_before), -- noqa: RF02
         unnest(earlier.spread) as spread,
         true as is_before
     from spreads
@@ -114,11 +114,13 @@ described as (
 final as (
 
     select
-        described.* exclude (first_quartile, third_quartile, quartile_range),
-        coalesce(sum(steps.current_count) filter (steps.magnitude not between described.lowest and described.highest), 0)::bigint
-            as current_outside,
-        coalesce(sum(steps.reference_count) filter (steps.magnitude not between described.lowest and described.highest), 0)::bigint
-            as reference_outside
+        described.* exclude (first_quartile, third_quartile, quartile_range), -- noqa: RF02
+        coalesce(
+            sum(steps.current_count) filter (steps.magnitude not between described.lowest and described.highest), 0
+        )::bigint as current_outside,
+        coalesce(
+            sum(steps.reference_count) filter (steps.magnitude not between described.lowest and described.highest), 0
+        )::bigint as reference_outside
     from described
     inner join steps
         on

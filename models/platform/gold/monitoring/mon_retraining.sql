@@ -1,27 +1,27 @@
 {% set training_sets = names_read('training_sets') %}
 {% if training_sets or not execute %}
 
-with evidence as (
+    with evidence as (
 
-    {{ retraining_evidence(
-        training_sets,
-        clock='select max(known_until) from ' ~ ref('mon_freshness'),
-        drift=ref('mon_feature_drift'),
-        predictions=ref('mon_predictions'),
-    ) }}
+        {{ retraining_evidence(
+            training_sets,
+            clock='select max(known_until) from ' ~ ref('mon_freshness'),
+            drift=ref('mon_feature_drift'),
+            predictions=ref('mon_predictions'),
+        ) }}
 
-),
+    ),
 
-final as (
+    final as (
 
-    {{ retraining_verdicts('evidence', training_sets) }}
+        {{ retraining_verdicts('evidence', training_sets) }}
 
-)
+    )
 
-select * from final
+    select * from final
 
 {% else %}
 
-{{ no_rows() }}
+    {{ no_rows() }}
 
 {% endif %}
