@@ -174,29 +174,6 @@ group by 2
 {%- endmacro %}
 
 
-{#- The model of a name; the calling package's own before others. -#}
-{% macro _node_named(name) -%}
-    {%- set found = [] -%}
-    {%- for node in graph.nodes.values() if node.name == name and node.resource_type in ['model', 'snapshot', 'seed'] -%}
-        {%- do found.insert(0 if node.package_name == model.package_name else found | length, node) -%}
-    {%- endfor -%}
-    {{ return(found[0]) }}
-{%- endmacro %}
-
-
-{#- The ids of all that a model is made of. -#}
-{% macro _upstream_of(node) -%}
-    {%- set found = node.depends_on.nodes | list -%}
-    {#- A list that grows while it is walked. -#}
-    {%- for unique_id in found if unique_id in graph.nodes -%}
-        {%- for parent in graph.nodes[unique_id].depends_on.nodes if parent not in found -%}
-            {%- do found.append(parent) -%}
-        {%- endfor -%}
-    {%- endfor -%}
-    {{ return(found) }}
-{%- endmacro %}
-
-
 {#- Those of some models, named by their ids, that a model is made of. -#}
 {% macro _names_upstream(node, names) -%}
     {%- set found = [] -%}
