@@ -12,7 +12,7 @@ from assay.contracts.document import Finding
 from assay.contracts.landing_rules import CHECKED_BY, landing_rules
 from assay.contracts.options import literal, text_problem, what_is_refused
 from assay.contracts.rules import Unenforceable, bounds, what_is_refused_of
-from assay.contracts.source_side import ALIASES, OPTIONAL, SCHEMA_MODE, fresh_for, promise_test
+from assay.contracts.source_side import ALIASES, OPTIONAL, SCHEMA_MODE, promise_test, warn_after
 from assay.contracts.types import contradict
 from assay.core.sql import folded
 from assay.landing.declared import DIFFERENCES, MODES
@@ -109,7 +109,7 @@ def _enforced(contract: Contract, table: Table) -> Iterator[Finding]:
         if contract.is_of_source:
             list(landing_rules(table))
             promise_test(contract, table)
-            fresh_for(contract, table)
+            warn_after(contract, table)
         else:
             tests = tests_of(table)
             for test in tests:

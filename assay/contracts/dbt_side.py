@@ -26,12 +26,11 @@ _SOURCES = Path("bronze/_bronze__sources.yml")
 _OF_GROUPS = "Products and their owners, as their contracts have them."
 # The model of all rules; what every source is held to stands in its YAML.
 _RULES = "slv_rules"
-_PROJECT = Path("dbt_project.yml")
 _SYNC = "To write it: assay contracts sync"
 
 
 class DbtSide:
-    """YAML and variables of a project, brought to its contracts; nothing is written until `write`.
+    """YAML of a project, brought to its contracts; nothing is written until `write`.
 
     Args:
         contracts: all of the project.
@@ -81,7 +80,6 @@ class DbtSide:
                     yield Finding(contract.where(table.place), f"{table.relation}: {error}")
         yield from self._groups()
         yield from self._rules()
-        yield from self._variables()
 
     def _table(self, contract: Contract, table: Table) -> Iterator[Finding]:
         where = contract.where(table.place)
@@ -179,34 +177,6 @@ class DbtSide:
                             f"the rule {rule.rule_id} of {table.relation} means something else in {place}.",
                             "Give one reason and remedy to both, or two names.",
                         )
-
-    def _variables(self) -> Iterator[Finding]:
-        wanted = {}
-        for contract in self._contracts:
-            for table in contract.tables if contract.is_of_source else []:
-                try:
-                    if limit := source_side.fresh_for(contract, table):
-                        wanted[f"{contract.id}.{table.name}"] = limit
-                except Unenforceable as error:
-                    yield Finding(contract.where(("slaProperties",)), f"{table.relation}: {error}")
-        if not wanted:
-            return
-        file = self._file(_PROJECT)
-        variables = file.content.setdefault("vars", CommentedMap())
-        declared = variables.setdefault("fresh_for", CommentedMap())
-        for name in [*wanted, *(name for name in list(declared) if name not in wanted)]:
-            if declared.get(name) == wanted.get(name):
-                continue
-            yield Finding(
-                str(_PROJECT), f"fresh_for of {name} is not {wanted.get(name, 'agreed on')}.", _SYNC
-            )
-            if name in declared and name in wanted:
-                declared[name] = wanted[name]
-            elif name in wanted:
-                # Not behind the last one, whose comment is the next variable's.
-                declared.insert(list(wanted).index(name), name, wanted[name])
-            else:
-                del declared[name]
 
 
 def relation_of(node: Any) -> str:

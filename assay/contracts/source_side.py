@@ -52,25 +52,12 @@ def bring_about(contract: Contract, table: Table, node: Any, entry: CommentedMap
     yield from _columns(table, node, entry)
 
 
-def fresh_for(contract: Contract, table: Table) -> str | None:
-    """Return how long the source may be silent, as `fresh_for` in dbt_project.yml has it: `4d`.
+def warn_after(contract: Contract, table: Table) -> dict[str, Any] | None:
+    """Return how long the source may be silent, as dbt's `freshness` has it; None where nothing is agreed on.
 
     Raises:
         Unenforceable: its unit is unknown, or it is no whole number of it.
     """
-    if limit := _silence(contract, table):
-        return f"{limit[0]}{limit[1]}"
-    return None
-
-
-def _warn_after(contract: Contract, table: Table) -> dict[str, Any] | None:
-    """Return the same as dbt's own `freshness` has it."""
-    if limit := _silence(contract, table):
-        return {"count": limit[0], "period": _PERIODS[limit[1]]}
-    return None
-
-
-def _silence(contract: Contract, table: Table) -> tuple[int, str] | None:
     for _, level in contract.service_levels(table):
         if level["property"] == "frequency":
             unit = _UNITS.get(str(level.get("unit")).lower())
@@ -79,7 +66,7 @@ def _silence(contract: Contract, table: Table) -> tuple[int, str] | None:
             count = float(level["value"])
             if not count.is_integer():
                 raise Unenforceable(f"frequency is {count:g} {unit}: write a whole number of m, h or d.")
-            return int(count), unit
+            return {"count": int(count), "period": _PERIODS[unit]}
     return None
 
 
@@ -144,7 +131,7 @@ def _meta(contract: Contract, table: Table) -> dict[tuple[str, ...], Any]:
     }
     return {
         **{("config", "meta", "landing", name): value for name, value in settings.items()},
-        ("config", "freshness", "warn_after"): (silence := _warn_after(contract, table)),
+        ("config", "freshness", "warn_after"): (silence := warn_after(contract, table)),
         ("config", "loaded_at_query"): _LAST_LANDED if silence else None,
         ("config", "meta", "owner"): contract.owner,
         ("config", "meta", CONTRACT_RULES): rules or None,

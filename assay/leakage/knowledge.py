@@ -114,5 +114,5 @@ def _check_own_events(
         known_at, asked_at = example.pop("_known_at"), example.pop("_asked_at")
         check.found(
             f"{view}.*", count, example, f"its own event known at {known_at}", f"after {asked_at}",
-            "An event is known later than it happens: give the source's lag in the var availability.",
+            "An event is known later than it happens: give the source's lag in its config.meta.availability.",
         )  # fmt: skip

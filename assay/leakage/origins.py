@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import duckdb
-import yaml
 
 from assay.core.sql import quoted, text
 from assay.leakage.declared import LABEL_COLUMNS, TrainingSet
@@ -17,8 +15,8 @@ from assay.leakage.findings import Check
 from assay.leakage.silver import gates_of, is_landing
 from assay.leakage.tables import columns_of, number, one_row
 from assay.leakage.trained import made_by_hand
-from assay.project.conventions import layer_of
-from assay.project.graph import Node, relation_of
+from assay.project.conventions import AVAILABILITY, layer_of
+from assay.project.graph import Manifest, Node, relation_of
 
 # Functions that make up their rows; all others that stand for a table may read one from anywhere.
 _MADE_UP = {"range", "generate_series", "unnest", "json_each", "json_tree", "repeat", "repeat_row"}
@@ -255,7 +253,7 @@ def _compare_lags(
     check: Check, training_set: TrainingSet, erased: Erased, connection: duckdb.DuckDBPyConnection
 ) -> None:
     """Tell of sources whose rows land later than their declared lag allows."""
-    lags = _declared_lags()
+    lags = _declared_lags(erased.manifest)
     for gate in gates_of(erased.manifest, erased.manifest.ancestors([training_set.name]).values()):
         if not {"event_at", "available_at", "landed_at"} <= columns_of(connection, relation_of(gate)).keys():
             continue
@@ -279,13 +277,14 @@ def _compare_lags(
                     f"landed {landed['usual']} after the event in the median",
                     f"within the declared lag of {lags[name]}",
                     "If models are to use these rows only once their file has landed, declare {at: landed}, "
-                    "or the lag they really have, in the var availability.",
+                    "or the lag they really have, in config.meta.availability of the source.",
                     is_warning=True,
                 )  # fmt: skip
 
 
-def _declared_lags() -> dict[str, str]:
-    path = Path("dbt_project.yml")
-    declared = yaml.safe_load(path.read_text()) if path.is_file() else {}
-    availability = (declared.get("vars") or {}).get("availability") or {}
-    return {name: each["lag"] for name, each in availability.items() if each.get("at") == "lag"}
+def _declared_lags(manifest: Manifest) -> dict[str, str]:
+    declared = {
+        f"{source['source_name']}.{source['name']}": source["config"].get("meta", {}).get(AVAILABILITY) or {}
+        for source in manifest.sources.values()
+    }
+    return {name: each["lag"] for name, each in declared.items() if each.get("at") == "lag"}

@@ -12,7 +12,7 @@ LAYERS = ("bronze", "silver", "gold")
 TRAINING_SET, DIMENSION, MONITORING, SERVING = "trn_", "dim_", "mon_", "srv_"
 CHECKED, REJECTED = "__checked", "__rejected"
 # Keys of `config.meta`.
-STAMP, READS, MONITORED, CSV_FILE = "assay", "reads", "monitored", "csv_file"
+STAMP, READS, MONITORED, CSV_FILE, AVAILABILITY = "assay", "reads", "monitored", "csv_file", "availability"
 
 
 def is_training_set(node: Any) -> bool:

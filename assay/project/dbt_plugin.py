@@ -10,11 +10,12 @@ from __future__ import annotations
 from functools import wraps
 from typing import Any
 
+from dbt.artifacts.resources.v1.unit_test_definition import UnitTestOverrides
 from dbt.parser import manifest as loading
 from dbt.plugins.manager import dbtPlugin
 from dbt_common.exceptions import DbtRuntimeError
 
-from assay.project.conventions import KINDS, READS, stamp_layer, stamp_reads
+from assay.project.conventions import AVAILABILITY, KINDS, READS, stamp_layer, stamp_reads
 
 _LAYERED = ("model", "seed", "snapshot")
 _WRAPPED = "_draws_arrows"
@@ -70,7 +71,21 @@ def complete(manifest: Any, project: Any) -> None:
         ids = [node.unique_id for each in found.values() for node in each]
         reader.depends_on.nodes = [*dict.fromkeys([*reader.depends_on.nodes, *ids])]
         stamp_reads(reader, {kind: [node.name for node in each] for kind, each in found.items()})
+    _tell_unit_tests(manifest)
     manifest.build_parent_and_child_maps()
+
+
+def _tell_unit_tests(manifest: Any) -> None:
+    """Give unit tests the availability of sources as a variable: they see no source, nor its YAML."""
+    declared = {
+        f"{source.source_name}.{source.name}": source.config.meta[AVAILABILITY]
+        for source in manifest.sources.values()
+        if AVAILABILITY in source.config.meta
+    }
+    for test in manifest.unit_tests.values():
+        test.overrides = test.overrides or UnitTestOverrides()
+        own = test.overrides.vars.get(AVAILABILITY) or {}
+        test.overrides.vars[AVAILABILITY] = declared | own
 
 
 def _schemas(project: Any) -> dict[str, str]:

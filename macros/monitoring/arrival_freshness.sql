@@ -1,5 +1,7 @@
-{% macro arrival_freshness(tables) -%}
-    {%- set limits = var('fresh_for', {}) -%}
+{% macro arrival_freshness(tables, limits={}) -%}
+    {%- do assay._refuse_variable(
+        'fresh_for', 'with each source that it names, under config: freshness: {warn_after: {count: 4, period: day}}'
+    ) -%}
 with arrived as (
     {% for source, relation in tables.items() %}
     {%- set limit = limits.get(source) %}

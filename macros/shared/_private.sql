@@ -4,6 +4,17 @@
 {%- endmacro %}
 
 
+{#- Versions before read the variable: what a project still says by it would be lost. -#}
+{% macro _refuse_variable(name, instead) -%}
+    {%- if execute and var(name, none) -%}
+        {%- do assay._refuse(
+            'the variable ' ~ name ~ ' is read no longer; take it out of dbt_project.yml, and write ' ~ instead ~ '. It says '
+            ~ tojson(var(name))
+        ) -%}
+    {%- endif -%}
+{%- endmacro %}
+
+
 {#- An expression; of one word it is the name of a column, even where SQL has another use for the word. -#}
 {% macro _sql(expression) -%}
     {%- set no_names = [
@@ -65,6 +76,16 @@
     {%- set found = [] -%}
     {%- for node in graph.nodes.values() if node.name == name and node.resource_type in ['model', 'snapshot', 'seed'] -%}
         {%- do found.insert(0 if node.package_name == model.package_name else found | length, node) -%}
+    {%- endfor -%}
+    {{ return(found[0]) }}
+{%- endmacro %}
+
+
+{#- The source of a name such as `shop.events`; the calling package's own before others. -#}
+{% macro _source_named(name) -%}
+    {%- set found = [] -%}
+    {%- for source in graph.sources.values() if source.source_name ~ '.' ~ source.name == name -%}
+        {%- do found.insert(0 if source.package_name == model.package_name else found | length, source) -%}
     {%- endfor -%}
     {{ return(found[0]) }}
 {%- endmacro %}

@@ -12,8 +12,6 @@ from pathlib import Path
 
 from small_project import PROJECT, SmallProject
 
-from assay.project.yaml_file import YamlFile
-
 HERE = Path(__file__).parent
 ACCOUNTS = [f"A{number:02}" for number in range(1, 25)]
 BEGIN = datetime(2026, 1, 1)
@@ -31,15 +29,6 @@ def make_subscription_project(root: Path) -> SmallProject:
     stand_in = Path("dbt_expectations")
     shutil.copytree(PROJECT / "assay" / "stand_ins" / stand_in, root / "dbt_packages" / stand_in)
     shutil.copytree(HERE / "subscriptions", root, dirs_exist_ok=True)
-    settings = YamlFile(root / "dbt_project.yml")
-    settings.content["vars"]["availability"].update(
-        {
-            "billing.invoices": {"at": "lag", "lag": "1 minute"},
-            "app.sessions": {"at": "column"},
-            "crm.accounts": {"at": "column"},
-        }
-    )
-    settings.write()
     project = SmallProject(root, {"ASSAY_EXAMPLE": "none"})
     _land(project.landing)
     return project

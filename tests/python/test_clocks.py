@@ -64,19 +64,20 @@ sources:
               physical_types:
                 after.made_at: io.debezium.time.MicroTimestamp
                 after.cost: org.apache.kafka.connect.data.Decimal(2)
+      - {name: events, config: {meta: {availability: {at: column}}}}
+      - {name: lagging, config: {meta: {availability: {at: lag, lag: 2 seconds}}}}
 """
 VARIABLES = """
 vars:
   workshop:
-    availability: {shop.events: {at: column}, shop.lagging: {at: lag, lag: 2 seconds}}
     earliest_event_at: "1990-01-01"
     latest_event_at: "2100-01-01"
 """
 
 
 @pytest.fixture(scope="module")
-def compiled(builds: None, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Each model as dbt compiled it."""
+def shop(builds: None, tmp_path_factory: pytest.TempPathFactory) -> PackageProject:
+    """A project of the models."""
     project: PackageProject = make_package_project(
         tmp_path_factory.mktemp("clocks") / "project", models=False
     )
@@ -85,9 +86,15 @@ def compiled(builds: None, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     (project.root / "models" / "_shop__sources.yml").write_text(SOURCES)
     with (project.root / "dbt_project.yml").open("a") as stream:
         stream.write(VARIABLES)
-    run = project.dbt("compile", "--no-populate-cache")
+    return project
+
+
+@pytest.fixture(scope="module")
+def compiled(shop: PackageProject) -> dict[str, str]:
+    """Each model as dbt compiled it."""
+    run = shop.dbt("compile", "--no-populate-cache")
     assert run.returncode == 0, run.stdout + run.stderr
-    folder = project.root / "target" / "compiled" / "workshop" / "models"
+    folder = shop.root / "target" / "compiled" / "workshop" / "models"
     return {name: (folder / f"{name}.sql").read_text() for name in MODELS}
 
 
@@ -499,6 +506,39 @@ def test_a_declared_lag_is_capped_likewise(
     fill(connection, "events", [(name, at, None, LANDED) for name, at in claims.items()])
     found = connection.execute(f"select id, available_at from ({compiled['lagged']})").fetchall()
     assert dict(found) == {"right": TEN + timedelta(seconds=2), "ahead": LANDED, "at landing": LANDED}
+
+
+@pytest.mark.parametrize(
+    ("sql", "variables", "said"),
+    [
+        (
+            "{{ assay.with_times('events', 'shop', 'things') }}",
+            {},
+            "source shop.things must say under config.meta.availability one of {at: landed}",
+        ),
+        (
+            MODELS["timed"],
+            {"availability": {"shop.events": {"at": "column"}}},
+            "asked: the variable availability is read no longer; take it out of dbt_project.yml, and write "
+            "with each source that it names, under config: meta: {availability: {at: landed}}. "
+            'It says {"shop.events": {"at": "column"}}',
+        ),
+        (
+            "{{ assay.arrival_freshness({'shop.events': 'events'}) }}",
+            {"fresh_for": {"shop.events": "4d"}},
+            "asked: the variable fresh_for is read no longer; take it out of dbt_project.yml, and write with "
+            "each source that it names, under config: freshness: {warn_after: {count: 4, period: day}}. "
+            'It says {"shop.events": "4d"}',
+        ),
+    ],
+)
+def test_what_a_source_does_not_say_is_asked_for_where_it_stands(
+    shop: PackageProject, sql: str, variables: dict[str, Any], said: str
+) -> None:
+    shop.write_model("asked", sql)
+    ran = shop.dbt("compile", "--no-populate-cache", "--select", "asked", "--vars", json.dumps(variables))
+    (shop.root / "models" / "asked.sql").unlink()
+    assert said in " ".join(ran.stdout.split())
 
 
 # --- changes ------------------------------------------------------------------------------------------------

@@ -312,9 +312,8 @@ def test_a_source_that_breaks_its_promises_is_told_and_goes_on(project: SmallPro
 
     change_contract(project, "erp", promise)
     assert project.assay("contracts", "sync").exit_code == 0
-    assert yaml.safe_load((project.root / "dbt_project.yml").read_text())["vars"]["fresh_for"] == {
-        "erp.order_lines": "3d"
-    }
+    sources = project.root / "models" / "example" / "bronze" / "_bronze__sources.yml"
+    assert "warn_after: {count: 3, period: day}" in sources.read_text()
     build = project.assay("build")
     assert build.exit_code == 0, build.stdout
     ledger = project.root / "data" / "ops.duckdb"
@@ -410,6 +409,8 @@ def consistent(tmp_path: Path, *texts: str) -> list[str]:
 
 SOURCE = HEAD + TABLE.replace("gold.t", "landing.t") + "      - {name: a, logicalType: string}\n"
 SLA = "slaProperties: [{{property: {}}}]\n"
+TEMPLATE = "description: 'As {{ this }}'}]}"
+REMEDY = "customProperties: [{property: remedy, value: 'send {# none #}'}]}]}"
 LISTS_TEXT = "{name: r, metric: invalidValues, mustBe: 0, arguments: {validValues: [b]}}"
 COLUMN = "      - {{name: a, logicalType: {}}}\n"
 
@@ -480,6 +481,18 @@ COLUMN = "      - {{name: a, logicalType: {}}}\n"
             + COLUMN.format("string")
             + "slaProperties: [{property: latency, value: 1, unit: moons}]\n",
             "latency has the unit 'moons'",
+        ),
+        (SOURCE + SLA.format("frequency, value: 1.5, unit: d"), "frequency is 1.5 d: write a whole number"),
+        (SOURCE + SLA.format("frequency, value: 2, unit: moons"), "frequency has the unit 'moons'"),
+        (
+            SOURCE.replace(
+                "string}", "string, quality: [{name: r, metric: nullValues, mustBe: 0, " + TEMPLATE
+            ),
+            "r: description and remedy are written into dbt's YAML, and dbt would take {{, {% or {# in it",
+        ),
+        (
+            SOURCE.replace("string}", "string, quality: [{name: r, metric: nullValues, mustBe: 0, " + REMEDY),
+            "r: description and remedy are written into dbt's YAML, and dbt would take {{, {% or {# in it",
         ),
     ],
 )

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from dbt.artifacts.resources.v1.unit_test_definition import UnitTestOverrides
 from dbt_common.exceptions import DbtRuntimeError
 
 from assay.core.disk import link_in_place
@@ -30,10 +31,18 @@ def node(name: str, schema: str, *, kind: str = "model", columns: str = "id", **
     )
 
 
-def completed(*nodes: Any, exposures: tuple[Any, ...] = (), **variables: Any) -> dict[str, Any]:
+def completed(
+    *nodes: Any,
+    exposures: tuple[Any, ...] = (),
+    sources: tuple[Any, ...] = (),
+    unit_tests: tuple[Any, ...] = (),
+    **variables: Any,
+) -> dict[str, Any]:
     manifest = SimpleNamespace(
         nodes={each.unique_id: each for each in nodes},
         exposures={each.unique_id: each for each in exposures},
+        sources=dict(enumerate(sources)),
+        unit_tests=dict(enumerate(unit_tests)),
         build_parent_and_child_maps=lambda: None,
     )
     project = SimpleNamespace(
@@ -114,6 +123,21 @@ def test_arrows_lead_to_all_of_a_kind_and_stay_where_they_are() -> None:
 def test_a_kind_that_does_not_exist_is_refused_by_name() -> None:
     with pytest.raises(DbtRuntimeError, match=r"mon_x.sql: mon_x reads 'feature_view', which is no kind"):
         completed(node("mon_x", "gold", reads=["feature_view"]))
+
+
+def test_unit_tests_are_told_when_rows_of_sources_are_available() -> None:
+    sources = [node(name, "landing", kind="source") for name in ("events", "lines", "undeclared")]
+    for each, meta in zip(sources, ({"at": "column"}, {"at": "landed"}, None), strict=True):
+        each.source_name = "shop"
+        each.config.meta = {"availability": meta} if meta else {}
+    untold = SimpleNamespace(overrides=None)
+    own = SimpleNamespace(
+        overrides=UnitTestOverrides(vars={"availability": {"shop.lines": {"at": "lag"}}, "as_of": "2025"})
+    )
+    completed(sources=tuple(sources), unit_tests=(untold, own))
+    declared = {"shop.events": {"at": "column"}, "shop.lines": {"at": "landed"}}
+    assert untold.overrides.vars == {"availability": declared}
+    assert own.overrides.vars == {"availability": declared | {"shop.lines": {"at": "lag"}}, "as_of": "2025"}
 
 
 @pytest.fixture

@@ -81,10 +81,10 @@ def test_a_source_that_falls_silent_is_stale(project: PackageProject) -> None:
         ]
         project.create(name, columns, rows)
     names = ("spoken", "within", "beyond", "unlimited", "nothing")
-    call = f"assay.arrival_freshness({{{', '.join(f'{name!r}: {name!r}' for name in names)}}})"
+    limits = {"spoken": "1h", "within": "2d", "beyond": "48h", "nothing": "1d"}
+    call = f"assay.arrival_freshness({ {name: name for name in names} }, {limits})"
     project.write_model("freshness", "{{ config(materialized='table') }} {{ " + call + " }}")
-    limits = '{"fresh_for": {"spoken": "1h", "within": "2d", "beyond": "48h", "nothing": "1d"}}'
-    ran = project.dbt("run", "--select", "freshness", "--vars", limits)
+    ran = project.dbt("run", "--select", "freshness")
     assert ran.returncode == 0, ran.stdout
     found = {row["source_table"]: row for row in project.rows("select * from freshness")}
     assert {name: row["verdict"] for name, row in found.items()} == {

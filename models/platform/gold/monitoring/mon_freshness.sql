@@ -1,1 +1,1 @@
-{{ arrival_freshness(sources_read()) }}
+{{ arrival_freshness(sources_read(), silence_allowed()) }}
