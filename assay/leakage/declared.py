@@ -10,7 +10,9 @@ from typing import Any
 from assay.core.fault import MISUSED, Fault
 from assay.core.moment import length_of
 from assay.project.calls import Ref, Unread, calls_of
+from assay.project.conventions import TRAINING_SET, is_of_kind
 from assay.project.graph import Manifest, Node, relation_of
+from assay.project.joins import AGE_OF_VIEW, JoinedFeatures, joined_features
 
 LABEL_COLUMNS = ("prediction_at", "outcome", "outcome_known_at")
 SPLIT, WEIGHT = "split", "weight"
@@ -119,36 +121,26 @@ def read_training_set(manifest: Manifest, name: str) -> TrainingSet:
     """Read what is declared of a training set.
 
     Raises:
-        Fault: it is none: it reads no labels, or says not which columns identify a row.
+        Fault: it is none, or reads no labels, or says not which columns identify a row.
     """
     node = manifest.node(name)
-    labels = [
-        parent
-        for id_ in node["depends_on"].get("nodes", [])
-        if (parent := manifest.nodes.get(id_)) and all(each in parent["columns"] for each in LABEL_COLUMNS)
-    ]
+    if not is_of_kind(node, "training_sets"):
+        raise Fault(f"{name} is no training set: models whose names begin with {TRAINING_SET} are.", MISUSED)
+    parents = manifest.parents(node)
+    labels = [parent for parent in parents if all(each in parent["columns"] for each in LABEL_COLUMNS)]
     if len(labels) != 1:
         raise Fault(
-            f"{name} is no training set: it must read one model with the columns "
-            f"{', '.join(LABEL_COLUMNS)}, and reads {len(labels)}.",
+            f"{name} must read one label, a model with the columns {', '.join(LABEL_COLUMNS)}, "
+            f"and reads {len(labels)}.",
             MISUSED,
         )
     keys = _primary_key(node) or _primary_key(labels[0])
     if not keys:
         raise Fault(f"{name} has no primary_key among its constraints: declare one.", MISUSED)
-    joins = calls_of("point_in_time_join", node["raw_code"])
-    features: list[Features] = []
-    ages_unknown: list[str] = []
+    joins = joined_features(node)
     unread = [] if joins else ["its features: there is no call of point_in_time_join"]
-    for request in [each for join in joins for each in _listed(join.get("features"))]:
-        if isinstance(request, dict) and isinstance(request.get("view"), str):
-            features.append(_features(manifest, request))
-            continue
+    if any(joined.view is None for joined in joins):
         unread.append("features that are taken from no feature view")
-        if not isinstance(request, dict) or not isinstance(relation := request.get("relation"), Ref):
-            continue
-        if request.get("max_age") and not request.get("confirmed_at"):
-            ages_unknown.append(relation_of(manifest.node(relation.name)))
     ancestors = manifest.ancestors([name])
     declared = labels[0]["config"].get("meta", {}).get("label", {})
     return TrainingSet(
@@ -156,8 +148,8 @@ def read_training_set(manifest: Manifest, name: str) -> TrainingSet:
         relation_of(node),
         keys,
         relation_of(labels[0]),
-        features,
-        ages_unknown,
+        [_features(manifest, joined, joined.view) for joined in joins if joined.view],
+        _ages_unknown(parents, joins),
         [history for each in ancestors.values() if (history := _history(each))],
         declared.get("scramble"),
         unread,
@@ -199,16 +191,23 @@ def _population(label: str, declared: dict[str, Any]) -> Population | None:
     )
 
 
-def _features(manifest: Manifest, request: dict[str, Any]) -> Features:
-    view = _view(manifest, request["view"])
-    return Features(
-        view,
-        request.get("columns") or [],
-        request.get("derived") or [],
-        request.get("prefix") or "",
-        request.get("max_age", view.max_age),
-        request.get("inputs") or {},
-    )
+def _features(manifest: Manifest, joined: JoinedFeatures, name: str) -> Features:
+    view = _view(manifest, name)
+    max_age = view.max_age if joined.max_age == AGE_OF_VIEW else joined.max_age
+    return Features(view, joined.columns, joined.derived, joined.prefix, max_age, joined.inputs)
+
+
+def _ages_unknown(parents: list[Node], joins: list[JoinedFeatures]) -> list[str]:
+    """Return the histories that may be joined with an age, and without when values were confirmed.
+
+    What a `ref` is of, dbt does not know while it parses: any history that is not joined as a view may be.
+    """
+    if all(joined.view or joined.confirmed_at or joined.max_age in (None, AGE_OF_VIEW) for joined in joins):
+        return []
+    histories = [each for each in parents if {"valid_from", "updated_at"} <= each["columns"].keys()]
+    views = {joined.view for joined in joins}
+    others = [each for each in histories if each["name"] not in views]
+    return [relation_of(each) for each in others or histories]
 
 
 def _view(manifest: Manifest, name: str) -> View:
@@ -233,10 +232,6 @@ def _windows(manifest: Manifest, node: Node) -> Windows | None:
     if any(isinstance(each, Unread) for each in calls[0].values()):
         return None
     return Windows(relation=relation_of(manifest.node(relation.name)), **{"where": None, **calls[0]})
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
 
 
 def _primary_key(node: Node) -> list[str]:

@@ -10,10 +10,9 @@ from typing import Any
 from assay.core.moment import length_of
 from assay.online.request import Refused, ViewRequest, view_request
 from assay.online.stores.store import Catalog
+from assay.project.joins import AGE_OF_VIEW
 
 Parts = list[dict[str, Any]]
-
-_AS_THE_VIEW = "of the view"
 
 
 def services_in(catalog: Catalog) -> dict[str, Parts]:
@@ -51,7 +50,7 @@ def service_requests(
     requests = []
     for part in parts:
         request = view_request(catalog, part["view"], part["features"], entities, at)
-        if part["max_age"] != _AS_THE_VIEW:
+        if part["max_age"] != AGE_OF_VIEW:
             max_age = length_of(part["max_age"]) if part["max_age"] else None
             request = replace(request, max_age=max_age)
         requests.append(replace(request, prefix=part["prefix"]))

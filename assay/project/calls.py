@@ -18,7 +18,6 @@ _ARGUMENTS = {
         "windows",
         "where",
     ),
-    "point_in_time_join": ("spine", "spine_at", "features"),
     "temporal_split": ("at", "boundaries", "embargo"),
 }
 
@@ -39,7 +38,7 @@ def calls_of(macro: str, code: str) -> list[dict[str, Any]]:
     """Return the arguments of each call of a macro, by name.
 
     Args:
-        macro: `windowed_history`, `point_in_time_join` or `temporal_split`, of whatever package.
+        macro: `windowed_history` or `temporal_split`, of whatever package.
         code: the model's text, with its Jinja.
     """
     try:

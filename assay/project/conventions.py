@@ -1,6 +1,6 @@
 """What each node of a dbt project is to Assay, as its schema, name and `config.meta` tell: here alone.
 
-A node gets `config.meta.assay`: its `layer`, and of a node that declares what it reads, `reads`.
+A node gets `config.meta.assay`: its `layer` and its `kinds`, and where it declares what it reads, `reads`.
 """
 
 from __future__ import annotations
@@ -91,6 +91,11 @@ def layer_of(node: Any) -> str | None:
     return ((meta or {}).get(STAMP) or {}).get("layer")
 
 
+def is_of_kind(node: dict[str, Any], kind: str) -> bool:
+    """Tell whether a node of the manifest's file is of a kind, as `stamp_kinds` wrote it there."""
+    return kind in (((node["config"].get("meta") or {}).get(STAMP) or {}).get("kinds") or [])
+
+
 def tables_of(node: Any) -> list[str]:
     """Return the tables that a model makes: its own, and of the catalog those of the online views."""
     stamp = node.config.meta.get(STAMP) or {}
@@ -108,6 +113,11 @@ def stamp_layer(node: Any, schemas: Mapping[str, str]) -> None:
     found = [layer for layer in LAYERS if own[0] == layer or schemas.get(layer, layer) in own]
     if found:
         _stamp(node)["layer"] = found[0]
+
+
+def stamp_kinds(node: Any) -> None:
+    """Write into a node, whose layer is written there, of which kinds it is."""
+    _stamp(node)["kinds"] = [kind for kind, holds in KINDS.items() if holds(node)]
 
 
 def stamp_reads(node: Any, reads: Mapping[str, list[str]]) -> None:

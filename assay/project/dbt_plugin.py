@@ -15,7 +15,7 @@ from dbt.parser import manifest as loading
 from dbt.plugins.manager import dbtPlugin
 from dbt_common.exceptions import DbtRuntimeError
 
-from assay.project.conventions import AVAILABILITY, KINDS, READS, stamp_layer, stamp_reads
+from assay.project.conventions import AVAILABILITY, KINDS, READS, stamp_kinds, stamp_layer, stamp_reads
 
 _LAYERED = ("model", "seed", "snapshot")
 _WRAPPED = "_draws_arrows"
@@ -40,7 +40,7 @@ class Plugin(dbtPlugin):
 
 
 def complete(manifest: Any, project: Any) -> None:
-    """Stamp the layer of each node, and draw the arrows of those that declare what they read.
+    """Stamp the layer and the kinds of each node, and draw the arrows of those that declare what they read.
 
     Args:
         manifest: as dbt has parsed it; changed in place.
@@ -53,6 +53,7 @@ def complete(manifest: Any, project: Any) -> None:
     for node in nodes:
         if node.resource_type in _LAYERED:
             stamp_layer(node, _schemas(project))
+            stamp_kinds(node)
     for reader in [*nodes, *manifest.exposures.values()]:
         kinds = reader.config.meta.get(READS) or reader.meta.get(READS) or []
         if not kinds:

@@ -52,6 +52,10 @@ class Manifest:
             raise Fault(f"There is no model {name} in this project.", MISUSED)
         return self.nodes[self._by_name[name]]
 
+    def parents(self, node: Node) -> list[Node]:
+        """Return the nodes that a node reads itself, in the order of its SQL; sources are not among them."""
+        return [self.nodes[id_] for id_ in node["depends_on"].get("nodes", []) if id_ in self.nodes]
+
     def ancestors(self, names: Iterable[str]) -> dict[str, Node]:
         """Return the named nodes and all that they are made of, by id."""
         found: dict[str, Node] = {}

@@ -14,9 +14,9 @@ from typing import Any
 import yaml
 
 from assay.core.fault import MISUSED, Fault
-from assay.project.calls import calls_of
-from assay.project.conventions import STAMP, TRAINING_SET, layer_of
+from assay.project.conventions import STAMP, TRAINING_SET, is_of_kind, layer_of
 from assay.project.graph import Manifest, relation_of
+from assay.project.joins import JOINED, joined_features
 
 # Looks, not rows; and what tells engines and people apart.
 _OF_NO_EFFECT = ("docs", "tags", "grants", "persist_docs", "group", "access")
@@ -43,9 +43,7 @@ class SetInManifest:
         self._manifest = Manifest(manifest)
         self.name = name
         sets = {
-            node["name"]: node
-            for node in self._manifest.nodes.values()
-            if node["resource_type"] == "model" and node["name"].startswith(TRAINING_SET)
+            node["name"]: node for node in self._manifest.nodes.values() if is_of_kind(node, "training_sets")
         }
         if name not in sets:
             raise Fault(unknown_set(name, list(sets)), MISUSED)
@@ -70,17 +68,12 @@ class SetInManifest:
 
     @property
     def features(self) -> list[Feature]:
-        """The features asked of views, as the model's SQL writes them down.
-
-        A list that other Jinja makes cannot be read without running it, and is left out.
-        """
-        found = []
-        for join in calls_of("point_in_time_join", self._node["raw_code"]):
-            requests = join.get("features")
-            for request in requests if isinstance(requests, list) else []:
-                if isinstance(request, dict):
-                    found += _features(request)
-        return found
+        """The features that it joins."""
+        return [
+            Feature(joined.view or "", name, joined.prefix + name)
+            for joined in joined_features(self._node)
+            for name in (*joined.columns, *joined.derived)
+        ]
 
     @property
     def silver_seen(self) -> list[str]:
@@ -133,18 +126,11 @@ def hash_of_code(parts: dict[str, str]) -> str:
     return _sha256("\n".join(f"{name}\t{sha256}" for name, sha256 in sorted(parts.items())))
 
 
-def _features(request: dict[str, Any]) -> list[Feature]:
-    names = [
-        name for part in ("columns", "derived") for name in request.get(part) or [] if isinstance(name, str)
-    ]
-    view, prefix = request.get("view", ""), request.get("prefix", "")
-    return [Feature(view, name, prefix + name) for name in names]
-
-
 def _hash_of_node(node: dict[str, Any]) -> str:
     config = {key: value for key, value in node["config"].items() if key not in _OF_NO_EFFECT}
     # What Assay writes down of a node follows from the rest.
-    config["meta"] = {key: value for key, value in (config.get("meta") or {}).items() if key != STAMP}
+    meta = config.get("meta") or {}
+    config["meta"] = {key: value for key, value in meta.items() if key not in (STAMP, JOINED)}
     columns = {
         name: [column.get("data_type"), column.get("constraints")] for name, column in node["columns"].items()
     }

@@ -2,7 +2,7 @@
     {%- for feature in features if feature.view -%}
         {%- do ref(feature.view) -%}
     {%- endfor -%}
-    {%- do assay._keep_as_service(features) -%}
+    {%- do assay._register_join(features) -%}
     {%- if execute -%}
         {%- set requests = assay._feature_requests(features) -%}
         {%- do assay._refuse_doubles(assay._names_of_spine(spine) + assay._names_of_features(requests)) -%}
@@ -298,19 +298,33 @@ select * from final
 {%- endmacro %}
 
 
-{#- What a training set joins is what its feature service serves, so the model carries it along as meta. -#}
-{% macro _keep_as_service(features) -%}
+{#- What a model joins stands in its meta as `joined_features`, the one place to read it: `joined_features_of` here,
+    assay/project/joins.py in Python. -#}
+{% macro _register_join(features) -%}
+    {%- set joined = [] -%}
+    {%- for feature in features -%}
+        {%- do joined.append({
+            'view': feature.view or none,
+            'columns': (feature.columns or []) | list,
+            'derived': (feature.derived or []) | list,
+            'inputs': feature.inputs or {},
+            'prefix': feature.prefix or '',
+            'max_age': feature.max_age if 'max_age' in feature else 'of the view',
+            'confirmed_at': feature.confirmed_at or false,
+        }) -%}
+    {%- endfor -%}
     {%- if not execute -%}
-        {%- set kept = [] -%}
-        {%- for feature in features -%}
-            {%- do kept.append({
-                'view': feature.view or none,
-                'features': (feature.columns or []) + (feature.derived or []) | list,
-                'prefix': feature.prefix or '',
-                'max_age': feature.max_age if 'max_age' in feature else 'of the view',
-            }) -%}
+        {#- A model may join twice, and of a name in meta the last call of config counts. -#}
+        {%- set known = model.setdefault('joined_features', []) -%}
+        {%- do known.extend(joined) -%}
+        {%- do config(meta={'joined_features': known}) -%}
+    {%- elif model.resource_type == 'model' -%}
+        {%- for each in joined if each not in assay.joined_features_of(model) -%}
+            {%- do exceptions.warn(
+                model.name ~ ' joins features of ' ~ (each.view or 'a relation') ~ ' that dbt did not know when it parsed the model: '
+                ~ 'feature services, drift, the search for leaks and the manifests of training sets leave them out. '
+                ~ 'Write them down, without execute, graph or run_query.'
+            ) -%}
         {%- endfor -%}
-        {#- A model may join twice. -#}
-        {%- do config(meta={'joined_features_' ~ local_md5(tojson(kept)): kept}) -%}
     {%- endif -%}
 {%- endmacro %}

@@ -77,7 +77,7 @@ trained as (
         {{ assay.as_utc('min(prediction_at)') }} as starts_at,
         {{ assay.as_utc('max(prediction_at)') }} as ends_at
     from {{ ref(name) }}
-    where split = 'train'
+    where {{ assay._is_trained_on(assay._node_named(name)) }}
     {{- '\n    union all' if not loop.last }}
     {%- else %}
     select
@@ -322,12 +322,11 @@ comparisons as (
 {%- endmacro %}
 
 
-{#- The columns of a view that a training set joins: what its point_in_time_join names, or all where that cannot be read. -#}
+{#- The columns of a view that a training set joins; of derived features alone, those that they are made of. -#}
 {% macro _trained_columns(training_set, view) -%}
     {%- set names = [] -%}
-    {%- for node in graph.nodes.values() if node.name == training_set and view.unique_id in node.depends_on.nodes -%}
-        {%- set asked = modules.re.findall("(?s)'view': *'" ~ view.name ~ "',\\s*'columns': *\\[(.*?)\\]", node.raw_code) -%}
-        {%- do names.extend(modules.re.findall("['\"](.*?)['\"]", asked | join(' ')) if asked else view.columns) -%}
+    {%- for each in assay.joined_features_of(assay._node_named(training_set)) if each.view == view.name -%}
+        {%- do names.extend(each.columns or assay._request_of_view(each).needed) -%}
     {%- endfor -%}
     {{ return(names) }}
 {%- endmacro %}

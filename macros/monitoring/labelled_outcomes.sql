@@ -3,7 +3,7 @@
     {{ 'union all' if not loop.first }}
     select
         {{ assay._text(name) }} as label_name,
-        {{ assay.quoted(assay._key_of(assay._node_named(name))) }}::varchar as label_id,
+        {{ assay.quoted(assay._key_columns(assay._node_named(name))) }}::varchar as label_id,
         outcome
     from {{ ref(name) }}
     {%- else %}
@@ -13,14 +13,4 @@
         null::boolean as outcome
     where false
     {%- endfor %}
-{%- endmacro %}
-
-
-{#- The one column of a table's primary key. -#}
-{% macro _key_of(node) -%}
-    {%- set keys = node.primary_key | map('trim', '"') | list -%}
-    {%- if keys | length != 1 -%}
-        {%- do assay._refuse(node.name ~ ' needs a primary key of one column, by which its rows are named: it has ' ~ (keys | join(', ') or 'none')) -%}
-    {%- endif -%}
-    {{ return(keys[0]) }}
 {%- endmacro %}

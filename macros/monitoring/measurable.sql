@@ -19,6 +19,19 @@
 {%- endmacro %}
 
 
+{#- Why what watches models makes nothing of a training set or a label; nothing of other tables. -#}
+{% macro _not_used_because(node) -%}
+    {%- set because = [] -%}
+    {%- if assay._is_of_kind(node, 'training_sets') -%}
+        {%- do because.append(assay._not_trained_because(node)) -%}
+    {%- endif -%}
+    {%- if assay._is_of_kind(node, 'labels') -%}
+        {%- do because.append(assay._not_judging_because(node)) -%}
+    {%- endif -%}
+    {{ return(because | select | join('; ')) }}
+{%- endmacro %}
+
+
 {#- When rows happened: declared, or the first of the customary columns, or the first time there is. -#}
 {% macro _time_of(node, types) -%}
     {%- set declared = (node.config.meta.quality or {}).time -%}

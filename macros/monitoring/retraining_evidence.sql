@@ -47,7 +47,8 @@ left join performance on training_sets.training_set = performance.training_set
 training_sets as (
     {% for name in training_sets %}
     {%- set node = assay._node_named(name) %}
-    {%- set known_at = 'outcome_known_at' if 'outcome_known_at' in node.columns else 'prediction_at' %}
+    {%- set known_at = 'outcome_known_at' if assay._is_time(assay._types_as_built(node).get('outcome_known_at')) else 'prediction_at' %}
+    {%- set is_trained_on = assay._is_trained_on(node) %}
     {%- set trained_until = assay._retrain_when(name).trained_until %}
     select
         '{{ name }}' as training_set,
@@ -55,11 +56,11 @@ training_sets as (
         {% if trained_until -%}
         timestamp '{{ trained_until }}'
         {%- else -%}
-        {{ assay.as_utc("max(prediction_at) filter (where split = 'train')") }}
+        {{ assay.as_utc("max(prediction_at) filter (where " ~ is_trained_on ~ ")") }}
         {%- endif %} as trained_until,
-        count(*) filter (where split = 'train') as trained_rows,
+        count(*) filter (where {{ is_trained_on }}) as trained_rows,
         count(*) filter (
-            where {{ assay.as_utc(known_at) }} > {{ "timestamp '" ~ trained_until ~ "'" if trained_until else assay.as_utc("(select max(prediction_at) from " ~ ref(name) ~ " where split = 'train')") }}
+            where {{ assay.as_utc(known_at) }} > {{ "timestamp '" ~ trained_until ~ "'" if trained_until else assay.as_utc("(select max(prediction_at) from " ~ ref(name) ~ " where " ~ is_trained_on ~ ")") }}
         ) as new_rows
     from {{ ref(name) }}
     {{- '\n\n    union all\n' if not loop.last }}

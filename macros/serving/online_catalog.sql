@@ -52,14 +52,18 @@
     at which place. -#}
 {% macro _services_of(name) -%}
     {%- set services = [] -%}
-    {%- for node in graph.nodes.values() | sort(attribute='unique_id')
-        if node.resource_type == 'model' and node.name.startswith('trn_') -%}
-        {%- set joined = [] -%}
-        {%- for key in node.config.meta | sort if key.startswith('joined_features_') -%}
-            {%- do joined.extend(node.config.meta[key]) -%}
-        {%- endfor -%}
+    {%- for node in graph.nodes.values() | sort(attribute='unique_id') if assay._is_of_kind(node, 'training_sets') -%}
+        {%- set joined = assay.joined_features_of(node) -%}
         {%- for each in joined if each.view == name -%}
-            {%- do services.append(dict(each, name=node.name, place=joined.index(each), views=joined | map(attribute='view') | list)) -%}
+            {%- do services.append({
+                'name': node.name,
+                'view': name,
+                'features': each.columns + each.derived,
+                'prefix': each.prefix,
+                'max_age': each.max_age,
+                'place': joined.index(each),
+                'views': joined | map(attribute='view') | list,
+            }) -%}
         {%- endfor -%}
     {%- endfor -%}
     {{ return(services) }}

@@ -102,3 +102,9 @@
     {%- endfor -%}
     {{ return(found) }}
 {%- endmacro %}
+
+
+{#- As assay/project/conventions.py says it of each kind. -#}
+{% macro _is_of_kind(node, kind) -%}
+    {{ return(kind in ((node.config.meta.assay or {}).kinds or [])) }}
+{%- endmacro %}

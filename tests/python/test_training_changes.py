@@ -17,7 +17,7 @@ def test_a_version_is_rebuilt_to_the_bit_whatever_lands_later(training: SmallPro
     version = folder(training, "trn_lines@").name
     told = succeed(training, "training-set", "verify", version)
     assert f"{version} was rebuilt to the bit: {ROWS} rows" in told
-    assert "Not checked for leaks: trn_lines is no training set: it must read one model with" in told
+    assert "Not checked for leaks: trn_lines must read one label, a model with" in told
     # What lands later is available earlier than what the version saw.
     training.land(4, 7, 8, 9)
     succeed(training, "build")

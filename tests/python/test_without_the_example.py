@@ -16,7 +16,8 @@ from small_project import SmallProject
 from subscription_project import ACCOUNTS, make_subscription_project
 
 SOURCES = ("app.sessions", "billing.invoices", "crm.accounts")
-PRODUCT = {"dim_accounts", "fct_invoices", "fct_sessions", "ftr_account__usage", "lbl_renewal", "trn_renewal"}
+FACTS = {"dim_accounts", "fct_invoices", "fct_sessions", "ftr_account__usage"}
+PRODUCT = FACTS | {"lbl_renewal", "trn_renewal", "lbl_usage", "trn_usage", "trn_seats"}
 
 
 def ran(project: SmallProject, *arguments: str) -> str:
@@ -90,7 +91,35 @@ def test_monitoring_watches_the_sources_of_the_project(subscriptions: SmallProje
     )
     assert column("mon_volume", "table_name") - {"slv_predictions"} == silver
     assert column("mon_feature_drift", "view") == {"ftr_account__usage"}
-    assert column("mon_retraining", "training_set") == {"trn_renewal"}
+    assert column("mon_feature_drift", "reference") == {"rolling", "trn_renewal", "trn_usage"}
+    assert column("mon_retraining", "training_set") == {"trn_renewal", "trn_usage"}
+
+
+def test_training_sets_and_labels_of_another_shape_stop_nothing_and_are_told(
+    subscriptions: SmallProject,
+) -> None:
+    told = "select table_name, detail from gold.mon_quality where verdict = 'left out' order by all"
+    assert rows(subscriptions, told) == [
+        (
+            "lbl_usage",
+            "lbl_usage has the primary key account_id, prediction_at, so that mon_predictions leaves it out: "
+            "declare one of one column, by which predictions name its rows",
+        ),
+        (
+            "trn_seats",
+            "trn_seats has no column that tells the time of its rows: name one of its columns as "
+            "config.meta.quality.time in its YAML; trn_seats has no column prediction_at with a time, so "
+            "that mon_retraining and mon_feature_drift leave it out: add it, with the instant at which each "
+            "row is predicted",
+        ),
+    ]
+    # Without splits all rows are trained on.
+    trained = "select trained_rows, trained_until from gold.mon_retraining where training_set = 'trn_usage'"
+    assert rows(subscriptions, trained) == rows(
+        subscriptions, "select count(*), max(prediction_at) from gold.trn_usage"
+    )
+    report = (subscriptions.root / "report" / "index.html").read_text()
+    assert "trn_seats is not monitored" in report
 
 
 def test_lines_that_are_wrong_are_rejected_with_the_reason_of_the_contract(

@@ -11,6 +11,8 @@ select
     {{ assay._names_upstream(node, names) }}::varchar[] as upstream_names,
     {% set because = assay._not_measured_because(node) %}
     {{ assay._text(because) if because else 'null' }}::varchar as left_out_because,
+    {% set because = assay._not_used_because(node) %}
+    {{ assay._text(because) if because else 'null' }}::varchar as not_used_because,
     {{ assay._untyped_features(node) }}::varchar[] as untyped_features
 {{ 'union all' if not loop.last }}
 {% else %}

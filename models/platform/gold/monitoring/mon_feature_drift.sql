@@ -2,7 +2,7 @@
 {% if views %}
     {{ feature_drift(
         views=views,
-        training_sets=names_read('training_sets'),
+        training_sets=trainable(names_read('training_sets')),
         months=var('drift_months'),
         rows=var('drift_rows')
     ) }}

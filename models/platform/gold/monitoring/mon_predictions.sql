@@ -6,7 +6,7 @@ with predictions as (
 
 labels as (
 
-    {{ labelled_outcomes(names_read('labels')) }}
+    {{ labelled_outcomes(judging(names_read('labels'))) }}
 
 ),
 

@@ -86,9 +86,9 @@ left_out as (
         null as expected,
         null as allowed,
         'left out' as verdict,
-        left_out_because as detail
+        concat_ws('; ', left_out_because, not_used_because) as detail
     from tables
-    where left_out_because is not null
+    where left_out_because is not null or not_used_because is not null
     union all
     select
         table_name,

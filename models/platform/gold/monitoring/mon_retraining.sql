@@ -1,4 +1,4 @@
-{% set training_sets = names_read('training_sets') %}
+{% set training_sets = trainable(names_read('training_sets')) %}
 {% if training_sets or not execute %}
 
     with evidence as (
