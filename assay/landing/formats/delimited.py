@@ -20,9 +20,6 @@ _CHARACTERS_IN_QUOTES = 1 << 20
 _CHARACTERS_AGAIN = 256 << 20
 _TIMES_AGAIN = 4
 
-# The limit is the whole process's, and others set it: _Lines has one of its own.
-csv.field_size_limit((1 << 31) - 1)
-
 
 class _Lines:
     """Lines for csv.reader, which remember those the present record took, and can be given back."""

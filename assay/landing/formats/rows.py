@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import codecs
+import csv
 import os
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from io import BufferedReader
 
@@ -14,6 +16,9 @@ from assay.landing.discover import UnreadableFile
 
 NOT_UTF8 = "not UTF-8: send the file again in UTF-8"
 _LINE_MB = "ASSAY_LANDING_LINE_MB"
+
+# The limit is the whole process's, and others set it: readers have one of their own.
+csv.field_size_limit((1 << 31) - 1)
 
 
 @dataclass
@@ -57,6 +62,19 @@ def decode(raw: bytes) -> tuple[str, str | None]:
         return raw.decode(), None
     except UnicodeDecodeError:
         return raw.decode(errors="backslashreplace"), NOT_UTF8
+
+
+def csv_reader(lines: Iterable[str], delimiter: str, quote: str) -> Iterator[list[str]]:
+    """Return a reader of records, which stops at what is not CSV.
+
+    Args:
+        lines: with their ends.
+        delimiter: of values.
+        quote: around values; empty where there is none, and each line is a record.
+    """
+    if quote:
+        return csv.reader(lines, delimiter=delimiter, quotechar=quote, strict=True)
+    return csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE, strict=True)
 
 
 def line_limit() -> int:

@@ -1,0 +1,312 @@
+"""Find in a sample how a CSV is written; what the sample leaves open is told, not guessed."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import gzip
+import io
+import re
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+from typing import cast
+
+import duckdb
+
+from assay.landing.dialect import THOUSANDS, Dialect, number_pattern
+from assay.landing.discover import UnreadableFile
+from assay.landing.formats.rows import csv_reader
+from assay.landing.formats.signatures import refuse_other_kinds
+from assay.landing.time_format import EPOCHS, duckdb_format, time_by_format
+
+BYTES_LOOKED_AT = 1 << 20
+_DELIMITERS = (",", ";", "\t", "|")
+_QUOTES = ('"', "'", "")
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_FALLBACK = "windows-1252"
+# Windows-1252 would read these as well, but no western language writes three such letters in a row, nor a
+# sign such as a pound within a word.
+_FOREIGN = re.compile(
+    "[\u0080-\u024f]{3}|[^\\W\\d_][\u00a1-\u00a9\u00ac\u00ae-\u00b3\u00b6\u00b8\u00b9\u00bc-\u00bf][a-z\u00df-\u00ff]"
+    "|[\u00a2-\u00a6\u00ac\u00af\u00b3\u00b9][a-z\u00df-\u00ff]"
+)
+_CONTROL = re.compile("[\0-\b]")
+# The most usual first. A comma before three digits parts thousands where nothing else is known.
+_NUMBER_SIGNS = (
+    (".", ""),
+    (".", ","),
+    (",", ""),
+    (",", "."),
+    (".", " "),
+    (",", " "),
+    (".", "'"),
+    (",", "'"),
+)
+_DAYS = (
+    *(
+        f"{first}{sign}{second}{sign}{year}"
+        for first, second in (("dd", "MM"), ("MM", "dd"))
+        for sign in ("/", "-", ".")
+        for year in ("yyyy", "yy")
+    ),
+    "yyyy/MM/dd",
+    "yyyy.MM.dd",
+    "yyyyMMdd",
+    "dd MMM yyyy",
+    "dd-MMM-yyyy",
+    "dd-MMM-yy",
+    "MMM dd, yyyy",
+    "MMM dd yyyy",
+    "dd MMMM yyyy",
+    "MMMM dd, yyyy",
+)
+_CLOCKS = tuple(
+    f"{between}{clock}"
+    for between in (" ", "'T'", ", ")
+    for clock in ("HH:mm", "HH:mm:ss", "HH:mm:ss.SSS", "hh:mm a", "hh:mm:ss a")
+)
+# A whole number is taken for a count since 1970 from 2000 to 2100 alone.
+_EPOCHS_LOOKED_FOR = (946_684_800, 4_102_444_800)
+_TIMES_LOOKED_FOR = "timestamp '1900-01-01' and timestamp '2100-01-01'"
+_SHARE_OF_A_SHAPE = 0.9
+_SHARE_OF_NUMBERS = 0.95
+
+
+@dataclass(frozen=True)
+class TimeFormat:
+    """How a column's times are written.
+
+    `logical_type` is `date` or `timestamp`; `format` is as a contract has it, None of ISO 8601.
+    """
+
+    logical_type: str
+    format: str | None
+
+    @property
+    def shape(self) -> str:
+        """What the format has in common with its times: where digits stand, and where letters."""
+        return re.sub("[a-zB-Z]+", "9", re.sub("'T'|MMM+|a", "A", self.format or ""))
+
+    @property
+    def condition(self) -> str:
+        """The SQL condition that the text `value` is written so."""
+        if self.format is None:
+            day = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
+            pattern = day if self.logical_type == "date" else f"{day}[T ][0-9]{{2}}:.*"
+            return f"regexp_full_match(value, '{pattern}') and try_cast(value as timestamptz) is not null"
+        if self.format in EPOCHS:
+            low, high = (each * (1 if self.format == EPOCHS[0] else 1000) for each in _EPOCHS_LOOKED_FOR)
+            return (
+                f"regexp_full_match(value, '[0-9]+') and try_cast(value as bigint) between {low} and {high}"
+            )
+        instant = time_by_format("value", duckdb_format(self.format, self.logical_type))
+        return f"{instant} between {_TIMES_LOOKED_FOR}"
+
+
+_TIME_FORMATS = [
+    *(TimeFormat("date", day) for day in _DAYS),
+    *(TimeFormat("timestamp", f"{day}{clock}") for day in _DAYS for clock in _CLOCKS),
+]
+
+
+def find_dialect(sample: Path | bytes, encoding: str | None = None) -> Dialect:
+    """Find how a CSV file is written, by its first megabyte.
+
+    Where the sample fits several dialects, such as one column of `1.234`, the most usual is returned:
+    `find_number_signs` tells of all.
+
+    Args:
+        sample: a file, or what it holds; either may be packed with gzip.
+        encoding: that of the file, if it is known.
+
+    Raises:
+        UnreadableFile: it is empty, no text, or in an encoding that cannot be told.
+    """
+    text, encoding = _read_text(sample, encoding)
+    delimiter, quote = _find_shape(text)
+    _, *rows = _records(text, delimiter, quote)
+    decimal, thousands = find_number_signs(zip_longest(*rows, fillvalue=""))[0]
+    return Dialect(delimiter, quote, encoding, decimal, thousands)
+
+
+def read_sample(sample: Path | bytes, dialect: Dialect) -> tuple[list[str], list[list[str]]]:
+    """Return the header of a CSV file and its first rows, as long as the header each, as texts.
+
+    Raises:
+        UnreadableFile: it is empty, or in another encoding.
+    """
+    text, _ = _read_text(sample, dialect.encoding)
+    header, *rows = _records(text, dialect.delimiter, dialect.quote)
+    return [name.strip() for name in header], [row for row in rows if len(row) == len(header)]
+
+
+def looks_like_data(header: Sequence[str]) -> bool:
+    """Tell whether a first line is a row and no header: names are neither empty, nor numbers or times."""
+    numeric = re.compile(r"\s*|[+-]?[\d.,' \u00a0\u202f:/TZ+-]*\d[\d.,' \u00a0\u202f:/TZ+-]*")
+    return any(numeric.fullmatch(name) for name in header)
+
+
+def find_encoding(raw: bytes, *, is_cut: bool = False) -> str | None:
+    """Return the encoding of a text, as Python calls it; None where it cannot be told.
+
+    Args:
+        raw: the text's first bytes.
+        is_cut: whether more follow, so that the last character may be cut in two.
+    """
+    for mark, encoding in _MARKS:
+        if raw.startswith(mark):
+            return encoding
+    if b"\0" in raw:
+        # Of a delimiter, a digit and the end of a line, one byte of two is NUL in UTF-16.
+        encoding = "utf-16-le" if raw[1::2].count(0) > raw[::2].count(0) else "utf-16-be"
+        text = _decoded(raw, encoding, is_cut)
+        return encoding if text and not _CONTROL.search(text) else None
+    if _decoded(raw, "utf-8", is_cut) is not None:
+        return "utf-8"
+    western = _decoded(raw, _FALLBACK, is_cut)
+    return None if western is None or _FOREIGN.search(western) else _FALLBACK
+
+
+def find_number_signs(columns: Iterable[Sequence[str]]) -> list[tuple[str, str]]:
+    """Return the decimal sign and what parts thousands, by which most columns read as numbers.
+
+    Args:
+        columns: the values of each column.
+
+    Returns:
+        The most usual first; a second stands there only where it makes other numbers of the same values.
+    """
+    filled = [[value.strip() for value in column if value.strip()] for column in columns]
+    read = {signs: _numbers(filled, *signs) for signs in _NUMBER_SIGNS}
+    most = max(len(found) for found in read.values())
+    best: dict[str, tuple[str, str]] = {}
+    for signs, found in read.items():
+        if len(found) == most:
+            best.setdefault(repr(found), signs)
+    return list(best.values())
+
+
+def find_time_formats(values: Iterable[str]) -> list[TimeFormat]:
+    """Return all the formats by which the values of a column are times: none, one, or several.
+
+    Several say that the sample does not tell, as 01/02/2025 does not whether the day is first.
+
+    Args:
+        values: texts; empty ones do not count.
+    """
+    filled = [value.strip() for value in values if value.strip()]
+    if not filled:
+        return []
+    shape = re.sub("[A-Za-z]+", "A", re.sub("[0-9]+", "9", filled[0]))
+    candidates = [TimeFormat("date", None), TimeFormat("timestamp", None)]
+    candidates += [each for each in _TIME_FORMATS if each.shape == shape]
+    candidates += [TimeFormat("timestamp", each) for each in EPOCHS]
+    counted = ", ".join(f"count(*) filter (where {each.condition})" for each in candidates)
+    with duckdb.connect() as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        row = connection.execute(
+            f"select {counted} from (select unnest($1::varchar[]) as value)", [filled]
+        ).fetchone()
+    return [each for each, count in zip(candidates, row or (), strict=False) if count == len(filled)]
+
+
+def _numbers(columns: Sequence[Sequence[str]], decimal: str, thousands: str) -> dict[int, list[str]]:
+    """Return the columns that read as numbers, each value as Python writes it."""
+    pattern = re.compile(number_pattern(decimal, thousands))
+    parts = THOUSANDS.get(thousands, "")
+    found = {}
+    for index, values in enumerate(columns):
+        numbers = [value for value in values if pattern.fullmatch(value)]
+        if not numbers or len(numbers) < _SHARE_OF_NUMBERS * len(values):
+            continue
+        is_parted = any(part in value for value in numbers for part in parts)
+        # Codes of six digits such as 560 001 are all alike; amounts differ in length.
+        if is_parted and thousands == " " and len(set(map(len, numbers))) == 1:
+            continue
+        found[index] = [
+            re.sub(f"[{parts}]", "", value).replace(decimal, ".") if parts else value.replace(decimal, ".")
+            for value in numbers
+        ]
+    return found
+
+
+def _read_text(sample: Path | bytes, encoding: str | None) -> tuple[str, str]:
+    """Return the first whole lines of a sample, and its encoding."""
+    stream = io.BytesIO(sample) if isinstance(sample, bytes) else sample.open("rb")
+    with stream:
+        start = stream.read(2)
+        stream.seek(0)
+        try:
+            if start == b"\x1f\x8b":
+                with gzip.open(stream) as unpacked:
+                    raw = unpacked.read(BYTES_LOOKED_AT + 1)
+            else:
+                raw = stream.read(BYTES_LOOKED_AT + 1)
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise UnreadableFile("The .gz is damaged: send the file again, whole.") from error
+    raw, is_cut = raw[:BYTES_LOOKED_AT], len(raw) > BYTES_LOOKED_AT
+    known = encoding or find_encoding(raw, is_cut=is_cut)
+    if not known or not known.startswith(("utf-16", "utf-32")):
+        refuse_other_kinds(cast(io.BufferedReader, io.BufferedReader(io.BytesIO(raw))))
+    if not known:
+        raise UnreadableFile(
+            "The encoding cannot be told: it is neither UTF-8 nor UTF-16, and read as Windows-1252 it makes "
+            "no words. Name it, such as windows-1250 or shift_jis."
+        )
+    text = _decoded(raw, known, is_cut)
+    if text is None:
+        raise UnreadableFile(f"The file is not {known}: name its encoding, or send it in UTF-8.")
+    text = text.removeprefix("\ufeff")
+    if is_cut:
+        text = text[: text.rfind("\n") + 1] or text
+    if not text.strip():
+        raise UnreadableFile("The file is empty: send one with a header and some rows.")
+    return text, known
+
+
+def _decoded(raw: bytes, encoding: str, is_cut: bool) -> str | None:
+    try:
+        return codecs.getincrementaldecoder(encoding)().decode(raw, final=not is_cut)
+    except UnicodeDecodeError:
+        return None
+
+
+def _find_shape(text: str) -> tuple[str, str]:
+    """Return the delimiter and the quote by which most records are as long as the header, and long."""
+    best, most = (_DELIMITERS[0], _QUOTES[0]), (0.0, 0)
+    for quote in _QUOTES:
+        for delimiter in _DELIMITERS:
+            records = _records(text, delimiter, quote)
+            fields = len(records[0]) if records else 0
+            share = sum(len(record) == fields for record in records) / max(len(records), 1)
+            is_quoted = quote != "'" or _is_quoted(text, delimiter)
+            if fields > 1 and share >= _SHARE_OF_A_SHAPE and is_quoted and (round(share, 2), fields) > most:
+                best, most = (delimiter, quote), (round(share, 2), fields)
+    return best
+
+
+def _is_quoted(text: str, delimiter: str) -> bool:
+    """Tell whether apostrophes stand around values and not within them."""
+    around = re.findall(rf"(?:^|{re.escape(delimiter)})'[^'\n]*'(?={re.escape(delimiter)}|\r?$)", text, re.M)
+    return len(around) >= 2 and '"' not in text
+
+
+def _records(text: str, delimiter: str, quote: str) -> list[list[str]]:
+    """Return the records of a text that are not blank, up to the first that is not CSV."""
+    records: list[list[str]] = []
+    reader = csv_reader(io.StringIO(text, newline=""), delimiter, quote)
+    try:
+        records += [record for record in reader if record]
+    except csv.Error:
+        # What is broken is one record more, which fits no header.
+        records.append([])
+    return records

@@ -1,0 +1,108 @@
+"""Formats of times: as contracts write them (those of Java's DateTimeFormatter), and as DuckDB reads them."""
+
+from __future__ import annotations
+
+import re
+
+from assay.core.sql import text
+
+#: Counts since 1970, for which DateTimeFormatter has no letters.
+EPOCHS = ("epoch_seconds", "epoch_milliseconds")
+# Letters of a format, and what DuckDB has for them; it takes a digit or two where two are written.
+_DIRECTIVES = {
+    **dict.fromkeys(("yyyy", "uuuu"), "%Y"),
+    **dict.fromkeys(("yy", "uu"), "%y"),
+    **dict.fromkeys(("MM", "M"), "%m"),
+    "MMM": "%b",
+    "MMMM": "%B",
+    **dict.fromkeys(("dd", "d"), "%d"),
+    **dict.fromkeys(("E", "EE", "EEE"), "%a"),
+    "EEEE": "%A",
+    **dict.fromkeys(("HH", "H"), "%H"),
+    **dict.fromkeys(("hh", "h"), "%I"),
+    "a": "%p",
+    "mm": "%M",
+    "ss": "%S",
+    "SSS": "%g",
+    "SSSSSS": "%f",
+    **dict.fromkeys(("X", "XX", "XXX", "x", "xx", "xxx", "Z"), "%z"),
+}
+_OF_A_DAY = ("%Y%y", "%m%b%B", "%d")
+_OF_A_CLOCK = ("%H", "%I", "%M", "%S", "%p", "%g", "%f", "%z")
+_PARTS = re.compile(r"'((?:[^']|'')*)'|([A-Za-z])\2*|[^A-Za-z']")
+#: The end of a text whose offset is more than any place on earth has.
+WRONG_OFFSET = r"[+-](19|[2-9]\d|18:?(0[1-9]|[1-5]\d)|\d\d:?[6-9]\d)(:?\d\d)?\s*$"
+_PACKED = re.compile("%[YymdHIMS]%[YymdHIMSgf]")
+
+
+def duckdb_format(declared: object, logical_type: str) -> str:
+    """Return a contract's format of times as DuckDB's strptime takes it; those of EPOCHS stay as they are.
+
+    Args:
+        declared: what the contract says, such as `dd.MM.yyyy HH:mm`.
+        logical_type: `date` or `timestamp`.
+
+    Raises:
+        ValueError: it cannot be read by; the message ends a sentence that names the format.
+    """
+    if not isinstance(declared, str) or not declared:
+        raise ValueError("it is no text. Write one such as dd.MM.yyyy.")
+    if declared in EPOCHS:
+        if logical_type == "date":
+            raise ValueError("a date is no count since 1970. Write logicalType: timestamp.")
+        return declared
+    found, end = "", 0
+    for part in _PARTS.finditer(declared):
+        if part.start() != end:
+            break
+        end = part.end()
+        if part[1] is not None:
+            found += part[1].replace("''", "'").replace("%", "%%") or "'"
+        elif part[2]:
+            if part[0] not in _DIRECTIVES:
+                raise ValueError(
+                    f"{part[0]} is not read here. Write years as yyyy or yy, months as MM or MMM, "
+                    "days as dd, hours as HH (or hh with a), minutes as mm, seconds as ss, "
+                    "parts of them as SSS or SSSSSS, offsets as XXX, and other letters in quotes, "
+                    f"such as 'T'; or {' or '.join(EPOCHS)}."
+                )
+            found += _DIRECTIVES[part[0]]
+        else:
+            found += part[0].replace("%", "%%")
+    if end != len(declared):
+        raise ValueError("a quote in it is not closed.")
+    has = set(re.findall("%[A-Za-z]", found))
+    if not all(has & set(re.findall("%.", each)) for each in _OF_A_DAY):
+        raise ValueError("it needs a year, a month and a day.")
+    if logical_type == "date" and has & set(_OF_A_CLOCK):
+        raise ValueError("a date has no time of day. Write logicalType: timestamp.")
+    if ("%I" in has) != ("%p" in has):
+        raise ValueError("hours are hh with a, or HH without.")
+    return found
+
+
+def time_by_format(value: str, duckdb: str) -> str:
+    """Return SQL for the instant that a text tells in a format, NULL where it is not of it, as silver has it.
+
+    Args:
+        value: a SQL expression of type text.
+        duckdb: as `duckdb_format` returns it.
+    """
+    if duckdb in EPOCHS:
+        digits, factor = (11, 1_000_000) if duckdb == EPOCHS[0] else (14, 1_000)
+        return (
+            rf"case when regexp_full_match({value}, '\s*-?[0-9]{{1,{digits}}}\s*') "
+            f"then make_timestamp(try_cast({value} as bigint) * {factor}) end"
+        )
+    # DuckDB reads a year of two digits where four are meant, words such as infinity in any format, offsets of
+    # any size and none that is Z, and one digit for two where nothing parts them.
+    told, conditions = value, [rf"regexp_matches({value}, '[0-9]')"]
+    if "%z" in duckdb:
+        told = rf"regexp_replace({value}, 'Z\s*$', '+00')"
+        conditions.append(rf"not regexp_matches({value}, '{WRONG_OFFSET}')")
+    if _PACKED.search(duckdb):
+        width = len(duckdb.replace("%Y", "yyyy").replace("%g", "SSS").replace("%f", "SSSSSS"))
+        conditions.append(f"length(trim({value})) = {width}")
+    parsed = f"make_timestamp(epoch_us(try_strptime({told}, {text(duckdb)})))"
+    conditions.append(f"{parsed} >= timestamp '1000-01-01'")
+    return f"case when {' and '.join(conditions)} then {parsed} end"
