@@ -29,7 +29,7 @@ def check() -> None:
 
 @app.command()
 def sync() -> None:
-    """Write what contracts ask for into dbt's YAML and variables; a second run changes nothing."""
+    """Write what contracts ask for into dbt's YAML; a second run changes nothing."""
     with faults_as_messages():
         from assay.console.tables import console_for_people
         from assay.contracts.check import sync_project

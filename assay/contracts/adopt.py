@@ -13,9 +13,9 @@ from assay.contracts.contract import contract_file, words
 from assay.contracts.dbt_side import relation_of
 from assay.contracts.dbt_tests import rule_of
 from assay.contracts.gold_side import declared_tests
+from assay.contracts.servers import published_server
 from assay.contracts.types import logical
 from assay.core.fault import MISUSED, Fault
-from assay.core.places import find_places
 from assay.project.conventions import is_published
 from assay.project.project import Project
 from assay.project.yaml_file import YamlFile, one_line
@@ -56,13 +56,6 @@ def adopt(project: Project, model: str, product: str, owner: str | None) -> Path
     tables.append(_table(node, _types(project.warehouse, node.schema, node.alias)))
     file.write()
     return file.path
-
-
-def published_server(schema: str) -> dict[str, str]:
-    """Return where readers find the tables of a schema, as `servers` has it."""
-    file = find_places().published
-    path = file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
-    return {"server": "published", "type": "duckdb", "database": path.as_posix(), "schema": schema}
 
 
 def _new(product: str, owner: str, schema: str) -> CommentedMap:

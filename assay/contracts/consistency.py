@@ -36,6 +36,7 @@ def inconsistencies(contracts: Iterable[Contract]) -> Iterator[Finding]:
         yield from _owner(contract)
         yield from _sides(contract)
         yield from _promises(contract)
+        yield from _descriptions(contract)
         for table in contract.tables:
             where = contract.where(table.place)
             relation = folded(table.relation)
@@ -78,6 +79,25 @@ def _table(contract: Contract, table: Table) -> Iterator[Finding]:
     yield from said
     # Of what is wrong by itself, no rules can be made.
     yield from _enforced(contract, table) if not said else ()
+
+
+def _descriptions(contract: Contract) -> Iterator[Finding]:
+    purpose = (contract.raw.get("description") or {}).get("purpose")
+    described: list[tuple[str, dict[str, Any], tuple[str | int, ...]]] = (
+        [(contract.id, {"description": purpose}, ("description",))] if contract.is_of_source else []
+    )
+    described += [(table.relation, table.raw, table.place) for table in contract.tables]
+    described += [
+        (f"{table.relation}.{column.label}", column.raw, column.place)
+        for table in contract.tables
+        for top in table.columns
+        for column in top.walk()
+    ]
+    for name, raw, place in described:
+        if problem := text_problem(raw.get("description")):
+            yield Finding(
+                contract.where(place), f"{name}: a description is written into dbt's YAML, and {problem}"
+            )
 
 
 def _columns(contract: Contract, table: Table) -> Iterator[Finding]:

@@ -10,10 +10,11 @@ from typing import Any, cast
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from assay.contracts import gold_side, source_side
-from assay.contracts.contract import FOLDER, Contract, Table
+from assay.contracts.contract import FOLDER, Contract, Table, words
 from assay.contracts.document import Finding
 from assay.contracts.landing_rules import landing_rules
 from assay.contracts.rules import Unenforceable
+from assay.contracts.servers import lacks_server, name_server, published_server
 from assay.project.conventions import is_published
 from assay.project.paths import contract_folders
 from assay.project.project import Project
@@ -73,6 +74,7 @@ class DbtSide:
 
     def _bring_about(self) -> Iterator[Finding]:
         for contract in self._contracts:
+            yield from self._server(contract)
             for table in contract.tables:
                 try:
                     yield from self._table(contract, table)
@@ -80,6 +82,18 @@ class DbtSide:
                     yield Finding(contract.where(table.place), f"{table.relation}: {error}")
         yield from self._groups()
         yield from self._rules()
+
+    def _server(self, contract: Contract) -> Iterator[Finding]:
+        if lacks_server(contract):
+            schema = contract.tables[0].relation.partition(".")[0]
+            server = ", ".join(f"{key}: {value}" for key, value in published_server(schema).items())
+            yield Finding(
+                contract.where(("schema",)),
+                f"{contract.id} has no servers, so other tools do not find its tables: add "
+                f"servers: [{{{server}}}], and take {schema}. out of each physicalName.",
+                _SYNC,
+            )
+            name_server(self._file(Path(contract.document.name)).content, schema)
 
     def _table(self, contract: Contract, table: Table) -> Iterator[Finding]:
         where = contract.where(table.place)
@@ -126,6 +140,8 @@ class DbtSide:
     def _source_entry(self, contract: Contract, table: Table, node: Any) -> tuple[YamlFile, CommentedMap]:
         file = self._file(Path(node.original_file_path) if node else self._folder(contract) / _SOURCES)
         source = _named(file.content, "sources", contract.id)
+        if node is None and (purpose := words((contract.raw.get("description") or {}).get("purpose"))):
+            gold_side.put(source, "description", source.get("description") or purpose)
         source.setdefault("schema", LANDING)
         entry = _named(source, "tables", table.name)
         entry.setdefault("identifier", f"{contract.id}__{table.name}")

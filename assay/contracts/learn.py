@@ -7,9 +7,9 @@ from typing import Any
 
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
-from assay.contracts.contract import contract_file
+from assay.contracts.contract import contract_file, custom
 from assay.contracts.declaration import Additions
-from assay.contracts.landing_rules import CHECKED_BY, LANDING
+from assay.contracts.landing_rules import CHECKED_BY, LANDING, SILVER
 from assay.contracts.source_side import ALIASES, OPTIONAL
 from assay.landing.declared import LandingTable
 from assay.landing.names import path_of
@@ -40,7 +40,7 @@ def learn(table: LandingTable, additions: Additions) -> Path | None:
     for name, logical_type in additions.types.items():
         column = column_of(name)
         column["logicalType"] = logical_type
-        if not column.get("quality"):
+        if not column.get("quality") and custom(column, CHECKED_BY) != SILVER:
             # That one file reads so is no reason to reject the rows of others.
             _customize(column, CHECKED_BY, LANDING)
     for name, description in additions.columns.items():

@@ -13,13 +13,16 @@ MACROS = Path(__file__).parents[2] / "macros"
 
 
 class Macros:
-    """Call a macro by its name, as `assay.<name>` does in dbt, and get what it renders."""
+    """Call a macro by its name, as `assay.<name>` does in dbt, and get what it renders.
 
-    def __init__(self) -> None:
+    `of_dbt` are names that dbt gives to macros, such as `adapter`.
+    """
+
+    def __init__(self, **of_dbt: Any) -> None:
         self._found: dict[str, Any] = {}
         environment = Environment(extensions=["jinja2.ext.do"])
         environment.globals.update(
-            assay=self, modules=SimpleNamespace(re=re), **{"return": lambda value: value}
+            assay=self, modules=SimpleNamespace(re=re), **{"return": lambda value: value}, **of_dbt
         )
         for path in sorted(MACROS.glob("*/*.sql")):
             if "{% materialization" not in (text := path.read_text()):

@@ -19,7 +19,10 @@ from small_project import MOST_PIECES, PROJECT, SmallProject
 
 from assay.contracts.consistency import inconsistencies
 from assay.contracts.contract import read_contracts
+from assay.contracts.declaration import Additions
 from assay.contracts.document import parse
+from assay.contracts.learn import learn
+from assay.landing.declared import LandingTable
 from assay.ledger.contracts import ContractState, contracts_now
 from assay.ledger.nodes import nodes_of
 from assay.ledger.runs import all_runs
@@ -99,6 +102,54 @@ def test_a_second_sync_changes_nothing(project: SmallProject) -> None:
     checked = project.assay("contracts", "check")
     assert checked.exit_code == 0, checked.stdout
     assert "No differences between contracts, dbt's YAML and the warehouse." in checked.stdout
+
+
+def test_a_contract_of_old_gets_its_server_and_a_new_source_its_description(project: SmallProject) -> None:
+    (server,) = yaml.safe_load(contract_file(project, "lines").read_text())["servers"]
+
+    def age(contract: dict[str, Any]) -> None:
+        contract["schema"][0]["physicalName"] = f"{contract.pop('servers')[0]['schema']}.fct_lines"
+
+    change_contract(project, "lines", age)
+    new = SOURCE.replace("id: x", "id: shop").replace("landing.t", "landing.shop__t")
+    contract_file(project, "shop").write_text(new + "description: {purpose: The shop.}\n")
+    checked = project.assay("contracts", "check")
+    assert checked.exit_code == 1
+    assert (
+        "lines has no servers, so other tools do not find its tables: add servers: [{server: published"
+        in (checked.stdout)
+    )
+    synced = project.assay("contracts", "sync")
+    assert "Written: contracts/lines.odcs.yaml" in synced.stdout
+    contract = yaml.safe_load(contract_file(project, "lines").read_text())
+    assert (contract["servers"], contract["schema"][0]["physicalName"]) == ([server], "fct_lines")
+    [declared] = [
+        source
+        for path in project.root.glob("models/*/bronze/_bronze__sources.yml")
+        for source in yaml.safe_load(path.read_text())["sources"]
+        if source["name"] == "shop"
+    ]
+    assert declared["description"] == "The shop."
+    assert "Nothing to write" in project.assay("contracts", "sync").stdout
+
+
+def test_what_silver_checks_it_goes_on_checking_once_files_are_accepted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dbt_project.yml").write_text("name: x\nprofile: x\n")
+    (tmp_path / "contracts").mkdir()
+    by_silver = "string, customProperties: [{property: checkedBy, value: silver}]"
+    text = SOURCE + COLUMN.format(by_silver).replace("name: a", "name: b")
+    (tmp_path / "contracts" / "x.odcs.yaml").write_text(text)
+    table = LandingTable("x", "t", "csv")
+    path = learn(table, Additions(types={"a": "integer", "b": "integer"}))
+    assert path is not None
+    learnt = yaml.safe_load(path.read_text())["schema"][0]["properties"]
+    assert [(each["logicalType"], each["customProperties"][0]["value"]) for each in learnt] == [
+        ("integer", "landing"),
+        ("integer", "silver"),
+    ]
 
 
 def test_what_a_product_promises_is_written_into_dbts_yaml(project: SmallProject) -> None:
@@ -494,6 +545,11 @@ COLUMN = "      - {{name: a, logicalType: {}}}\n"
             SOURCE.replace("string}", "string, quality: [{name: r, metric: nullValues, mustBe: 0, " + REMEDY),
             "r: description and remedy are written into dbt's YAML, and dbt would take {{, {% or {# in it",
         ),
+        (
+            HEAD + TABLE + COLUMN.format("string, description: 'As {{ this }}'"),
+            "gold.t.a: a description is written into dbt's YAML, and dbt would take {{",
+        ),
+        (SOURCE + "description: {purpose: '{% x %}'}\n", "x: a description is written into dbt's YAML"),
     ],
 )
 def test_what_contradicts_itself_is_told(tmp_path: Path, text: str, finding: str) -> None:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import duckdb
@@ -23,6 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from landing_zone import BOM, Zone
+from rendered_macros import Macros
 from warehouse import PROJECT
 
 from assay.landing import declared_tables, load, load_new_files, read
@@ -1080,3 +1082,28 @@ def test_an_empty_landing_folder_is_no_fault(zone: Zone) -> None:
     zone.load()
     assert zone.files() == []
     assert zone.sales() == {}
+
+
+def test_a_source_was_last_heard_of_when_its_newest_file_landed_that_loads(zone: Zone) -> None:
+    for name, content in (
+        ("sales/landed_at=2025-03-01T04-05-06/a.csv", HEADER + "1,ann,2\n"),
+        ("sales/landed_at=2025-03-03T00-00-00/a.csv", HEADER + "2,bob,2\n"),
+        ("sales/landed_at=2025-03-02T00-00-00/a.csv", HEADER + "3,eve,2\n"),
+        ("sales/landed_at=2025-03-08T00-00-00/bad.csv", "no,such,columns\n1,2,3\n"),
+        ("clicks/landed_at=2025-03-09T00-00-00/a.jsonl", "{}\n"),
+    ):
+        zone.drop(f"shop/{name}", content)
+    zone.load()
+
+    def last_landed(table: str) -> datetime | None:
+        node = SimpleNamespace(database="warehouse", source_name="shop", name=table)
+        adapter = SimpleNamespace(quote=lambda name: f'"{name}"')
+        [(found,)] = zone.query(Macros(adapter=adapter).last_landed(node))
+        return found
+
+    assert {name: last_landed(name) for name in ("sales", "clicks", "prices", "it's")} == {
+        "sales": datetime(2025, 3, 3),
+        "clicks": datetime(2025, 3, 9),
+        "prices": None,
+        "it's": None,
+    }
