@@ -13,7 +13,7 @@ PACKAGES := dbt_packages/dbt_expectations
 DEMO := data/landing
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build report serve test test-unit lint docs lineage bench clean
+.PHONY: help setup build report serve test test-unit lint docs site lineage bench clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 11
@@ -60,6 +60,10 @@ docs: setup ## Write the documentation of the warehouse to target/assay_docs.htm
 	cp target/static_index.html target/assay_docs.html
 	@echo 'Open target/assay_docs.html in a browser.'
 
+site: setup ## Write the guides and references as a site to site/index.html
+	$(BIN)/sphinx-build --fresh-env --fail-on-warning --keep-going --quiet --doctree-dir target/doctrees docs site
+	@echo 'Open site/index.html in a browser.'
+
 lineage: setup ## Write a page of what is made of what, column by column, to target/assay_lineage.html
 	$(BIN)/assay lineage
 
@@ -69,6 +73,6 @@ bench: setup ## Measure how long builds take; SCALE=full takes half an hour and 
 	$(BIN)/python -m benchmarks --scale $(SCALE)
 
 clean: ## Remove what builds have made here: warehouses, demo data, logs; nothing outside this folder
-	rm -rf target logs dbt_packages package-lock.yml report
+	rm -rf target logs dbt_packages package-lock.yml report site
 	rm -rf data/*.duckdb data/*.duckdb.wal data/*.duckdb.lock data/*.prom data/published data/online.sqlite* data/serving
 	if [ -e $(DEMO)/_demo.json ]; then rm -rf $(DEMO); fi
