@@ -18,6 +18,7 @@ from assay.cli.online import StoreUrl
 from assay.cli.online import app as online
 from assay.cli.runs import app as runs
 from assay.cli.schema import app as schema
+from assay.cli.source import app as source
 from assay.cli.training import app as training_set
 from assay.console.messages import faults_as_messages
 from assay.core.disk import keep_new_files_private
@@ -35,6 +36,7 @@ app.add_typer(online, name="online")
 app.add_typer(keys, name="keys")
 app.add_typer(runs, name="runs")
 app.add_typer(schema, name="schema")
+app.add_typer(source, name="source")
 app.add_typer(training_set, name="training-set")
 
 

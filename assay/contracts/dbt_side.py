@@ -54,6 +54,10 @@ class DbtSide:
         """Write the files that change, and return them."""
         return sorted(file.path for file in self._files.values() if file.write())
 
+    def texts(self) -> dict[Path, str]:
+        """Return what the files that change are to hold."""
+        return {file.path: file.text for file in self._files.values() if file.has_changed}
+
     def uncovered(self) -> Iterator[Finding]:
         """Yield tables of gold and of the landing zone that no contract is about; packages have their own."""
         covered = {table.relation for contract in self._contracts for table in contract.tables}
@@ -99,7 +103,7 @@ class DbtSide:
         where = contract.where(table.place)
         if contract.is_of_source:
             node = self._sources.get((contract.id, table.name))
-            file, entry = self._source_entry(contract, table, node)
+            file, entry = self.source_entry(contract, table, node)
             changes: Iterator[str] = chain(
                 source_side.bring_about(contract, table, node, entry), self._promises(contract, table, node)
             )
@@ -137,7 +141,8 @@ class DbtSide:
         file = self._file(Path(patch) if patch else folder / f"_{folder.name}__models.yml")
         return file, _named(file.content, "models", node.name)
 
-    def _source_entry(self, contract: Contract, table: Table, node: Any) -> tuple[YamlFile, CommentedMap]:
+    def source_entry(self, contract: Contract, table: Table, node: Any) -> tuple[YamlFile, CommentedMap]:
+        """Return the entry of a landing table, and the file that it is in; a new one where there is none."""
         file = self._file(Path(node.original_file_path) if node else self._folder(contract) / _SOURCES)
         source = _named(file.content, "sources", contract.id)
         if node is None and (purpose := words((contract.raw.get("description") or {}).get("purpose"))):

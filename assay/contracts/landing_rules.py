@@ -14,6 +14,9 @@ from assay.landing.schema.logical_types import landed_as
 CHECKED_BY = "checkedBy"
 # Of a rule or a column: silver's own SQL judges rows by it; or files are compared with it, and no row is.
 SILVER, LANDING = "silver", "landing"
+# Of a table: a word in the ids of the rules that its columns imply, where without it they mean something
+# else elsewhere.
+RULE_SCOPE = "ruleScope"
 _TYPES = ("integer", "number", "boolean", "date", "timestamp", "time", "object", "array")
 
 
@@ -51,7 +54,7 @@ def landing_rules(table: Table) -> Iterator[LandingRule]:
                     f"by a rule with dimension: uniqueness and customProperties {CHECKED_BY}: {SILVER}."
                 )
         for column in top.walk():
-            yield from _implied(column, _is_csv(table))
+            yield from _implied(column, _is_csv(table), table.custom(RULE_SCOPE))
 
 
 def landed_type(column: Column) -> str:
@@ -81,7 +84,7 @@ def _written(column: Column | None, rule: Rule, is_csv: bool) -> LandingRule:
     return LandingRule(*common, {"rule_id": named, **_place(column, is_csv), **test_of_values(column, rule)})
 
 
-def _implied(column: Column, is_csv: bool) -> Iterator[LandingRule]:
+def _implied(column: Column, is_csv: bool, scope: str | None) -> Iterator[LandingRule]:
     """Yield what type, options and `required` of a column ask for, unless silver checks the column itself."""
     name, place = column.name, _place(column, is_csv)
     metrics = {rule.raw.get("metric") for rule in column.rules}
@@ -90,8 +93,11 @@ def _implied(column: Column, is_csv: bool) -> Iterator[LandingRule]:
     )
     kind = landed_type(column)
 
+    def id_of(prefix: str, about: str) -> str:
+        return "_".join(filter(None, (prefix, scope, snake(about))))
+
     def rule(prefix: str, reason: str, remedy: str, dimension: str, test: dict[str, Any]) -> LandingRule:
-        rule_id = f"{prefix}_{snake(name)}"
+        rule_id = id_of(prefix, name)
         return LandingRule(rule_id, reason, remedy, dimension, {"rule_id": rule_id, **place, **test})
 
     if column.is_required and not by_others and not metrics & {"nullValues", "missingValues"}:
@@ -105,7 +111,7 @@ def _implied(column: Column, is_csv: bool) -> Iterator[LandingRule]:
     required = {each.name for each in column.columns if each.is_required}
     for key in [str(each) for each in column.options.get("required") or [] if each not in required]:
         within = _place(Column({}, (), (*column.path, key)), is_csv)
-        rule_id = f"missing_{snake(key)}"
+        rule_id = id_of("missing", key)
         test = {"rule_id": rule_id, **within, "kind": "required"}
         yield LandingRule(rule_id, f"{key} is absent", f"send {key}", "completeness", test)
 

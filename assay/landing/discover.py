@@ -165,6 +165,15 @@ def discover(landing: Path, *, follow_links: bool = False) -> Iterator[LandingFi
         pending.extend(reversed(subfolders))
 
 
+def file_at(path: Path) -> LandingFile:
+    """Return a file wherever it lies, as it would be with no folders around it.
+
+    Raises:
+        OSError: it is not there.
+    """
+    return _describe(path.parent, path)
+
+
 def _is_found_otherwise(target: Path, folder: Path, links: tuple[Path, ...], root: Path) -> bool:
     """Whether a link to a folder leads back, or from folder to folder where each is found by its own path."""
     leads_back = target in links or folder.resolve().is_relative_to(target)

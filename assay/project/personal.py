@@ -11,7 +11,7 @@ from typing import Any
 from assay.project.graph import Manifest, read_manifest
 
 # Keys of `config.meta`: of sources and columns; of columns of silver.
-PII, _LANDED_AS = "pii", "landed_as"
+PII, LANDED_AS = "pii", "landed_as"
 # Landed text, which may hold any field of its row; of JSON lines there is `line`.
 _LANDED = ("line", "line_as_declared", "malformed_line", "other_values")
 _DOCUMENT = "line"
@@ -43,7 +43,7 @@ class Personal:
         landed |= {field.rpartition(".")[2] for field in landed}
         for node in manifest.nodes.values():
             for column in (node.get("columns") or {}).values():
-                carries = str(_meta(column).get(_LANDED_AS, "")).lower() in landed
+                carries = str(_meta(column).get(LANDED_AS, "")).lower() in landed
                 if carries or is_personal(column):
                     names.add(str(column["name"]).lower())
         return cls(frozenset(names | landed))

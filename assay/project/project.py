@@ -71,6 +71,11 @@ class Project:
         nodes = [node for node in self._manifest.sources.values() if "landing" in node.config.meta]
         return {(node.source_name, node.name): node for node in nodes}
 
+    @property
+    def macros(self) -> set[str]:
+        """The ids of all macros, `macro.<package>.<name>`."""
+        return set(self._manifest.macros)
+
     def readers(self, unique_id: str) -> list[Any]:
         """Return the models that read a node directly."""
         return [node for node in self.models if unique_id in node.depends_on.nodes]

@@ -37,13 +37,17 @@ class YamlFile:
         self._yaml.dump(self.content, stream)
         return stream.getvalue()
 
+    @property
+    def has_changed(self) -> bool:
+        """Whether the file is to hold something else than it does."""
+        return self.text != self._before
+
     def write(self) -> bool:
         """Write the file if it holds something else; return whether it was written."""
-        text = self.text
-        if text == self._before:
+        if not self.has_changed:
             return False
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.path.write_text(text, encoding="utf-8")
+        self.path.write_text(self.text, encoding="utf-8")
         return True
 
 

@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parents[2] / "assay"
 FLOORS = [
     *("core", "pii", "console", "project"),
     *("landing", "ledger", "contracts"),
-    *("features", "leakage", "training", "online", "parity", "drift", "retraining"),
+    *("features", "generate", "leakage", "training", "online", "parity", "drift", "retraining"),
     *("alerts", "lineage", "server", "report"),
     *("build", "cli"),
 ]

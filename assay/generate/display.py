@@ -1,0 +1,102 @@
+"""Show what is proposed of a source, and ask for what a sample cannot tell."""
+
+from __future__ import annotations
+
+import click
+import typer
+from rich.console import Console
+
+from assay.console.tables import line, table_titled
+from assay.core.fault import MISUSED, Fault
+from assay.core.words import counted
+from assay.generate.propose import Choice
+from assay.generate.source import Plan
+
+_QUESTIONS = {
+    "key": "Which columns tell rows apart (parted by commas, or content_hash)",
+    "event time": "Which column says when it happened",
+    "availability": "When could the warehouse first use a row: landed, lag:2s, or a column",
+    "owner": "Who answers for the source",
+}
+
+
+def ask_person(name: str, choice: Choice) -> str:
+    """Ask for what a sample cannot tell.
+
+    Raises:
+        Fault: nobody is there to answer.
+    """
+    also = f" (or {', '.join(choice.others)})" if choice.others else ""
+    typer.echo(f"{name.capitalize()}: {choice.value}{also}. {choice.evidence}.")
+    try:
+        return str(typer.prompt(_QUESTIONS[name], default=choice.value))
+    except click.Abort as error:
+        raise _nobody() from error
+
+
+def confirm() -> None:
+    """Ask whether to write what was shown.
+
+    Raises:
+        Fault: it is not to be written, or nobody is there to answer.
+    """
+    try:
+        is_agreed = typer.confirm("Write this?", default=True)
+    except click.Abort as error:
+        raise _nobody() from error
+    if not is_agreed:
+        raise Fault("Nothing was written.", MISUSED)
+
+
+def _nobody() -> Fault:
+    return Fault(
+        "Nothing was written, as nobody answered: "
+        "say --yes to take what is proposed, or --dry-run to see it.",
+        MISUSED,
+    )
+
+
+def print_plan(plan: Plan, console: Console, *, with_difference: bool) -> None:
+    """Print what is proposed, each with its evidence, or what a newer sample changes."""
+    if plan.is_new:
+        _print_proposal(plan, console)
+    else:
+        line(console, f"{plan.proposal.name} is there already.")
+        for change in plan.changes or ["The sample shows nothing new."]:
+            line(console, f"  {change}")
+    for note in plan.proposal.notes if plan.is_new else ():
+        line(console, f"Note: {note}")
+    for each in plan.by_hand:
+        line(console, f"By hand: {each}")
+    if with_difference:
+        line(console, plan.difference.rstrip("\n"))
+    for file, target in plan.landing.items() if with_difference else ():
+        line(console, f"{file} would land as {target}")
+
+
+def _print_proposal(plan: Plan, console: Console) -> None:
+    proposal = plan.proposal
+    table = table_titled(f"{proposal.name}, from {counted(proposal.rows, 'row')}")
+    for heading in ("column", "in silver", "type", "evidence"):
+        table.add_column(heading, overflow="fold")
+    for each in proposal.fields:
+        words = [
+            each.evidence[word]
+            for word in ("type", "required", "empty", "values", "personal")
+            if word in each.evidence
+        ]
+        kind = each.type.sql + " not null" * each.required + f", pii: {each.pii}" * bool(each.pii)
+        table.add_row(each.label, each.silver, kind, "; ".join(words))
+    console.print(table)
+    for name, choice in proposal.choices.items():
+        line(console, f"{name.capitalize()}: {choice.value} ({choice.evidence})")
+
+
+def print_written(plan: Plan, console: Console) -> None:
+    """Print what was written, and what to do next."""
+    for path in plan.files:
+        line(console, f"Wrote {path}")
+    for target in plan.landing.values():
+        line(console, f"Landed {target}")
+    build = "assay build --full-refresh" if plan.needs_full_refresh else "assay build"
+    line(console, f"Go over {next(iter(plan.files), 'the landing zone')}, then: {build}")

@@ -1,0 +1,316 @@
+"""What the values of a sample are like, counted by DuckDB: nothing is decided here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import duckdb
+
+from assay.core.sql import quoted, text
+from assay.generate.sample import LANDED, Sample
+from assay.landing.schema.values import pointer
+
+#: A time as ISO 8601 has it; the macro `utc_timestamp` reads all of them.
+_ISO = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?\s*(Z|UTC|[+-]\d\d(:?\d\d)?)?"
+_DAY, _CLOCK = r"\d{4}-\d\d-\d\d", r"\d\d:\d\d:\d\d(\.\d+)?"
+_IBAN = r"[A-Z]{2}\d{2}( ?[A-Z0-9]{4}){2,7} ?[A-Z0-9]{1,4}"
+_PHONE = r"(\+|00)[1-9][\d ()/.-]{6,20}\d"
+_FULL_NAME = r"\p{Lu}[\p{L}.-]+( \p{L}[\p{L}.-]*){1,3}"
+#: So many different values are listed, and looked at for personal data.
+MOST_VALUES, _LOOKED_AT = 12, 10_000
+#: One value in fifty may be a mistake.
+DIRTY = 0.02
+# With more keys, an object is a map of names to values.
+_MOST_KEYS = 100
+_MOST_COLUMNS = 1000
+# Where a change event may lie within its line.
+_ENVELOPES = ("", "/payload", "/value", "/value/payload")
+_CHANGE = "op"
+
+
+@dataclass(frozen=True)
+class ColumnProfile:
+    """What the values of a column, or of a key by its path, are like; blanks count as no values.
+
+    The counts are of rows, those from `looked_at` on of different values. `least` and `most` are of values
+    that are numbers; `digits` and `decimals` count the most before and after a point, `usual_decimals` those
+    of all but a few. `values` has all
+    different values and how often each is there, where they are few. `physical` is the type that change
+    events name.
+    """
+
+    path: tuple[str, ...]
+    rows: int
+    filled: int
+    distinct: int
+    longest: int
+    integers: int
+    padded: int
+    numbers: int
+    exponents: int
+    digits: int
+    decimals: int
+    usual_decimals: int
+    least: float | None
+    most: float | None
+    booleans: int
+    dates: int
+    clock_times: int
+    timestamps: int
+    first_time: str | None
+    last_time: str | None
+    uuids: int
+    objects: int
+    arrays: int
+    looked_at: int
+    emails: int
+    phones: int
+    cards: int
+    ibans: int
+    full_names: int
+    values: Mapping[str, int] = field(default_factory=dict)
+    physical: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Its name in its object."""
+        return self.path[-1]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A sample, with its columns; of JSON lines, their keys and those of the objects right within.
+
+    `distinct_rows` leaves out rows that say the same as another.
+    """
+
+    sample: Sample
+    rows: int
+    distinct_rows: int
+    is_change_log: bool
+    columns: Sequence[ColumnProfile]
+    objects: Sequence[tuple[str, ...]]
+    _connection: duckdb.DuckDBPyConnection = field(compare=False, repr=False)
+
+    @cached_property
+    def by_path(self) -> dict[tuple[str, ...], ColumnProfile]:
+        """Each column by its path."""
+        return {column.path: column for column in self.columns}
+
+    def distinct_of(self, paths: Sequence[tuple[str, ...]]) -> int:
+        """Count the different combinations of values of columns, in rows where all of them have one."""
+        names = [f"c{list(self.by_path).index(path)}" for path in paths]
+        filled = " and ".join(f"{name} is not null" for name in names)
+        return _one(
+            self._connection, f"select count(distinct row({', '.join(names)})) from flat where {filled}"
+        )
+
+    def misfits(self, path: tuple[str, ...], condition: str) -> tuple[int, list[str]]:
+        """Count the values of a column for which a SQL condition on `value` is not true, and return some."""
+        name = f"c{list(self.by_path).index(path)}"
+        rows = self._connection.execute(
+            f"select value, count(*) from (select {name} as value from flat) "
+            f"where value is not null and not coalesce({condition}, false) group by value order by value"
+        ).fetchall()
+        return sum(count for _, count in rows), [value for value, _ in rows[:3]]
+
+
+def profile(connection: duckdb.DuckDBPyConnection, sample: Sample) -> Profile:
+    """Count what the values of a sample are like.
+
+    Args:
+        connection: whose table `landed` holds the rows.
+        sample: what the rows are of.
+    """
+    is_csv = sample.format == "csv"
+    is_change_log, physical = False, dict[str, str]()
+    objects: list[tuple[str, ...]] = []
+    if is_csv:
+        paths: list[tuple[str, ...]] = [(name,) for name in sample.columns]
+        values = [f"nullif(trim({quoted(name)}), '')" for name in sample.columns]
+        kinds = ["null::varchar"] * len(values)
+        source = LANDED
+    else:
+        is_change_log = _begin_documents(connection)
+        if is_change_log:
+            physical = _physical_types(connection)
+        paths, objects = _paths(connection)
+        values = [f"nullif(trim(json_extract_string(document, {_at(path)})), '')" for path in paths]
+        kinds = [f"json_type(document, {_at(path)})" for path in paths]
+        source = "documents"
+    listed = ", ".join(
+        f"{value} as c{number}, {kind} as j{number}"
+        for number, (value, kind) in enumerate(zip(values, kinds, strict=True))
+    )
+    identity = quoted(*sample.columns) if is_csv else "line"
+    connection.execute(f"create table flat as select hash({identity}) as row_hash, {listed} from {source}")
+    rows = _one(connection, "select count(*) from flat")
+    columns = [
+        _column(connection, path, number, rows, physical.get(path[-1])) for number, path in enumerate(paths)
+    ]
+    distinct_rows = _one(connection, "select count(distinct row_hash) from flat")
+    return Profile(sample, rows, distinct_rows, is_change_log, columns, objects, connection)
+
+
+def _begin_documents(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Make the table of documents: lines, or the rows that changed; tell whether they are changes."""
+    connection.execute(
+        f"create table lines as select line from {LANDED} "
+        "where json_valid(line) and json_type(line) = 'OBJECT'"
+    )
+    envelope = ", ".join(
+        f"case when json_exists(line, '{place}/op') and "
+        f"json_type(coalesce(nullif(json_extract(line, '{place}/after'), 'null'), "
+        f"json_extract(line, '{place}/before'))) = 'OBJECT' then json_extract(line, '{place or '/'}') end"
+        if place
+        else "case when json_exists(line, '/op') and json_type(coalesce(nullif(json_extract(line, '/after'), "
+        "'null'), json_extract(line, '/before'))) = 'OBJECT' then line end"
+        for place in _ENVELOPES
+    )
+    connection.execute(f"create table events as select line, coalesce({envelope}) as event from lines")
+    all_lines, changes = connection.execute("select count(*), count(event) from events").fetchall()[0]
+    is_change_log = bool(changes) and changes >= 0.8 * all_lines
+    document = (
+        "coalesce(nullif(json_extract(event, '/after'), 'null'), json_extract(event, '/before'))"
+        if is_change_log
+        else "line"
+    )
+    connection.execute(
+        f"create table documents as select line, {document} as document from events"
+        + " where event is not null" * is_change_log
+    )
+    return is_change_log
+
+
+def _physical_types(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """Return the types that change events name in their schemas, by attribute."""
+    rows = connection.execute(
+        "select distinct field.field, field.name, field.parameters.scale from ("
+        "  select unnest(flatten(list_transform(from_json(coalesce("
+        "    json_extract(line, '/schema/fields'), json_extract(line, '/value/schema/fields')), "
+        '    \'[{"field": "VARCHAR", "fields": [{"field": "VARCHAR", "name": "VARCHAR", '
+        '      "parameters": {"scale": "VARCHAR"}}]}]\'), lambda part: part.fields))) as field from events'
+        ") where field.name is not null"
+    ).fetchall()
+    return {name: f"{kind}({scale})" if scale is not None else kind for name, kind, scale in rows}
+
+
+def _paths(connection: duckdb.DuckDBPyConnection) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
+    """Return the paths of all keys that hold values, and of those that hold objects whose keys are known."""
+    found: list[tuple[str, ...]] = []
+    objects: list[tuple[str, ...]] = []
+    for key in _keys(connection, ()):
+        others = _one(
+            connection,
+            "select count(*) filter (kind not in ('OBJECT', 'NULL')) "
+            f"from (select json_type(document, {_at((key,))}) as kind from documents)",
+        )
+        inner = _keys(connection, (key,)) if not others else []
+        if inner and len(inner) <= _MOST_KEYS:
+            objects.append((key,))
+            found += [(key, each) for each in inner]
+        else:
+            found.append((key,))
+    return found[:_MOST_COLUMNS], objects
+
+
+def _keys(connection: duckdb.DuckDBPyConnection, path: tuple[str, ...]) -> list[str]:
+    """Return the keys of an object, in the order in which they come."""
+    rows = connection.execute(
+        "select key from (select unnest(keys) as key, generate_subscripts(keys, 1) as place from "
+        f"(select json_keys(document, {_at(path)}) as keys from documents)) "
+        "group by key order by min(place), key"
+    ).fetchall()
+    return [key for (key,) in rows]
+
+
+def _at(path: tuple[str, ...]) -> str:
+    return text(pointer(path) if path else "$")
+
+
+def _column(
+    connection: duckdb.DuckDBPyConnection,
+    path: tuple[str, ...],
+    number: int,
+    rows: int,
+    physical: str | None,
+) -> ColumnProfile:
+    """Count what the values of one column are like."""
+
+    def matches(pattern: str) -> str:
+        return f"count(*) filter (regexp_full_match(t, '{pattern}'))"
+
+    is_number = r"regexp_full_match(t, '[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?')"
+    is_time = f"regexp_full_match(t, '{_ISO}') and try_cast(t as timestamptz) is not null"
+    counts = {
+        "filled": "count(t)",
+        "distinct": "count(distinct t)",
+        "longest": "coalesce(max(length(t)), 0)",
+        "integers": matches(r"[+-]?\d+"),
+        "padded": matches(r"[+-]?0\d+|\+.*"),
+        "numbers": f"count(*) filter ({is_number})",
+        "exponents": f"count(*) filter ({is_number} and regexp_matches(t, '[eE]'))",
+        "digits": f"coalesce(max(length(regexp_extract(t, '^[+-]?0*(\\d+)', 1))) filter ({is_number}), 0)",
+        "decimals": f"coalesce(max(length(regexp_extract(t, '\\.(\\d+)', 1))) filter ({is_number}), 0)",
+        "usual_decimals": (
+            f"coalesce(quantile_disc(length(regexp_extract(t, '\\.(\\d+)', 1)), {1 - DIRTY}) "
+            f"filter ({is_number}), 0)"
+        ),
+        "least": f"min(try_cast(t as double)) filter ({is_number})",
+        "most": f"max(try_cast(t as double)) filter ({is_number})",
+        "booleans": matches("(?i)true|false|t|f|yes|no|y|n|0|1"),
+        "dates": f"{matches(_DAY)[:-1]} and try_cast(t as date) is not null)",
+        "clock_times": f"{matches(_CLOCK)[:-1]} and try_cast(t as time) is not null)",
+        "timestamps": f"count(*) filter ({is_time})",
+        "first_time": f"min(try_cast(t as timestamptz)) filter ({is_time})::varchar",
+        "last_time": f"max(try_cast(t as timestamptz)) filter ({is_time})::varchar",
+        "uuids": matches("[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"),
+        "objects": "count(*) filter (j = 'OBJECT')",
+        "arrays": "count(*) filter (j = 'ARRAY')",
+    }
+    found = _row(connection, counts, f"(select c{number} as t, j{number} as j from flat)")
+    looked_at = {
+        "looked_at": "count(*)",
+        "emails": matches(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+"),
+        "phones": matches(_PHONE),
+        "cards": f"count(*) filter ({_passes_luhn('t')})",
+        "ibans": matches(_IBAN),
+        "full_names": matches(_FULL_NAME),
+    }
+    some = f"(select distinct c{number} as t from flat where c{number} is not null limit {_LOOKED_AT})"
+    found |= _row(connection, looked_at, some)
+    values = {}
+    if found["distinct"] <= MOST_VALUES:
+        values = dict(
+            connection.execute(
+                f"select c{number}, count(*) from flat where c{number} is not null group by all order by all"
+            ).fetchall()
+        )
+    return ColumnProfile(path=path, rows=rows, values=values, physical=physical, **found)
+
+
+def _passes_luhn(value: str) -> str:
+    """Return a SQL condition: the digits of a card's number add up as issuers have them add up."""
+    digits = f"regexp_replace({value}, '[ -]', '', 'g')"
+    doubled = "(try_cast(d[len(d) - i] as integer) * (1 + i % 2))"
+    return (
+        f"case when regexp_full_match({value}, '\\d([ -]?\\d){{12,18}}') then list_sum(list_transform("
+        f"range(length({digits})), lambda i: list_transform([{digits}], "
+        f"lambda d: {doubled} - 9 * ({doubled} > 9)::integer)[1])) % 10 = 0 else false end"
+    )
+
+
+def _row(connection: duckdb.DuckDBPyConnection, select: Mapping[str, str], source: str) -> dict[str, Any]:
+    listed = ", ".join(f"{sql} as {quoted(name)}" for name, sql in select.items())
+    row = connection.execute(f"select {listed} from {source}").fetchone()
+    assert row
+    return dict(zip(select, row, strict=True))
+
+
+def _one(connection: duckdb.DuckDBPyConnection, sql: str) -> int:
+    row = connection.execute(sql).fetchone()
+    assert row
+    return int(row[0])

@@ -1,0 +1,609 @@
+"""Propose what a source's contract and silver are to say of a sample, each with one line of evidence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Any, Literal
+
+from assay.contracts.contract import snake
+from assay.core.sql import folded
+from assay.core.words import listed
+from assay.generate.personal import Shield, personal
+from assay.generate.profile import MOST_VALUES, ColumnProfile, Profile
+from assay.generate.types import ENOUGH, Type, counted_time, is_id, physical_time, type_of
+from assay.landing.declared import Format
+from assay.landing.schema.logical_types import LogicalType
+from assay.project.personal import masked
+
+Path = tuple[str, ...]
+At = Literal["landed", "column", "lag"]
+#: What stands in place of a key where no column is one.
+CONTENT_HASH = "content_hash"
+# What silver, bronze and the macros between them call columns of their own.
+_TAKEN = {
+    *(
+        "file_id",
+        "row_number",
+        "source_file",
+        "file_version",
+        "landed_at",
+        "loaded_at",
+        "run_id",
+        "content_hash",
+    ),
+    *(
+        "event_at",
+        "claimed_at",
+        "available_at",
+        "claimed_available_at",
+        "written_at",
+        "received_at",
+        "rule_ids",
+    ),
+    *("contract_rule_ids", "malformed_reason", "malformed_line", "schema_conflict", "other_values", "reason"),
+    *("line", "document", "is_json", "is_object", "is_tombstone", "is_undecodable", "attributes", "op"),
+    *("is_deleted", "is_snapshot", "unavailable_attributes", "log_name", "log_position", "change_hash"),
+    *("ended_keys", "is_superseded", "line_as_declared"),
+}
+_NO_EVENT = re.compile(
+    r".*(birth|dob|geburt|expir|valid|due|until|deadline|updated|modified|deleted|closed|end(ed|s)?_).*"
+)
+_IS_RECEIVED = re.compile(
+    r"(received|recv|ingested|ingest|arrived|sent|inserted|loaded|processed)(_?(at|time|ts|date|on))?"
+)
+_EVENT_NAMES = (
+    "event",
+    "occurred",
+    "happened",
+    "timestamp",
+    "time",
+    "created",
+    "ordered",
+    "issued",
+    "at",
+    "date",
+)
+_PART_OF_KEY = re.compile(r"(.*_)?(line|item|position|pos|seq|sequence|index|version|row)(_.*)?")
+# A longer text is no code that others agree on.
+_LONGEST_CODE = 40
+_SEEN_EACH, _SEEN_LEAST = 10, 5
+_MOSTLY_UNIQUE = 0.99
+# Of these, the world has more than any sample.
+_IS_OPEN = re.compile(
+    r"(.*_)?(country|city|town|state|region|area|job|occupation|title|description|comment|note|merchant|brand|product"
+    r"|referrer|url|browser|agent|version|name|model|department|team)"
+)
+_LAG = re.compile(
+    r"lag:\s*(\d+)\s*(us|ms|s|m|h|d|microseconds?|milliseconds?|seconds?|minutes?|hours?|days?)"
+)
+_UNITS = {"us": "microsecond", "ms": "millisecond", "s": "second", "m": "minute", "h": "hour", "d": "day"}
+
+
+class Unanswerable(Exception):
+    """An answer does not fit the sample; the message says what would."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a person says of a source; None where Assay is to propose it.
+
+    `key` has names of columns; `available` is `landed`, `lag:2s` or the name of a column.
+    """
+
+    key: Sequence[str] | None = None
+    event_at: str | None = None
+    available: str | None = None
+    owner: str | None = None
+
+
+@dataclass(frozen=True)
+class Field:
+    """A column or key of the source, and the column of silver that carries it.
+
+    `evidence` tells for each thing that is proposed why: `type`, `required`, `values`, `range`, `pii`.
+    """
+
+    path: Path
+    silver: str
+    type: Type
+    description: str
+    required: bool = False
+    optional: bool = False
+    values: tuple[str, ...] = ()
+    pii: Shield | None = None
+    physical: str | None = None
+    evidence: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """Its path, as people write it."""
+        return ".".join(self.path)
+
+    @property
+    def logical(self) -> LogicalType:
+        """Its type in the contract."""
+        return self.type.logical
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Something that the sample cannot tell: what is proposed, why, and what else might be."""
+
+    value: str
+    evidence: str
+    others: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What is proposed of a source's table.
+
+    `key` has paths; none where no column is one. `event_at` is None where no column tells a time, and rows
+    are of when they landed. `received_at` is the column that tells when a row was available. `lag` is in
+    words of SQL: `2 seconds`.
+    """
+
+    source: str
+    table: str
+    format: Format
+    is_change_log: bool
+    fields: Sequence[Field]
+    objects: Sequence[Path]
+    aliases: Mapping[str, str]
+    key: Sequence[Path]
+    event_at: Path | None
+    event_unit: str | None
+    at: At
+    lag: str | None
+    received_at: Path | None
+    owner: str
+    rows: int
+    choices: Mapping[str, Choice]
+    notes: Sequence[str] = ()
+    #: A word in the ids of its rules, where they would mean something else than those of other tables.
+    rule_scope: str | None = None
+    #: What silver calls its things.
+    things: str = ""
+
+    @property
+    def name(self) -> str:
+        """`source.table`."""
+        return f"{self.source}.{self.table}"
+
+    def field_of(self, path: Path) -> Field:
+        """Return the field at a path."""
+        return next(each for each in self.fields if each.path == path)
+
+
+def propose(profile: Profile, source: str, table: str, answers: Answers, owner: Choice) -> Proposal:
+    """Propose what a table of a source is.
+
+    Args:
+        profile: of a sample.
+        source: its name.
+        table: its name within the source.
+        answers: what a person has said.
+        owner: who answers for it, unless the answers say.
+
+    Raises:
+        Unanswerable: an answer names a column that is not there, or that cannot be what it is to be.
+    """
+    key, key_choice = _key(profile, table, answers.key)
+    event, event_choice = _event(profile, answers.event_at)
+    at, lag, received, available_choice = _available(profile, event, answers.available)
+    roles = {event: "written_at", received: "received_at"}
+    singular = singular_of(table)
+    taken = set(_TAKEN)
+    fields = []
+    for column in profile.columns:
+        found = _field(profile, column, table, is_key=column.path in key, is_event=column.path == event)
+        if column.path in roles:
+            silver = roles[column.path]
+        elif profile.is_change_log and column.path in key:
+            # The macro calls the key by the name that the log has for it.
+            silver = column.name
+        else:
+            silver = _silver_name(column, singular, taken)
+        fields.append(_with_name(found, silver))
+    return Proposal(
+        source=source,
+        table=table,
+        format=profile.sample.format,
+        is_change_log=profile.is_change_log,
+        fields=fields,
+        objects=profile.objects,
+        aliases=profile.sample.aliases,
+        key=key,
+        event_at=event,
+        event_unit=counted_time(profile.by_path[event]) if event else None,
+        at=at,
+        lag=lag,
+        received_at=received,
+        owner=answers.owner or owner.value,
+        rows=profile.rows,
+        choices={
+            "key": key_choice,
+            "event time": event_choice,
+            "availability": available_choice,
+            "owner": Choice(answers.owner, "as you say") if answers.owner else owner,
+        },
+        notes=[*_notes(profile, fields)],
+        things=table,
+    )
+
+
+def singular_of(table: str) -> str:
+    """Return what one row of a table is: `order` of `orders`, `category` of `categories`."""
+    for ending, one in (("ies", "y"), ("sses", "ss"), ("ches", "ch"), ("xes", "x"), ("ss", "ss"), ("s", "")):
+        if table.endswith(ending) and len(table) > len(ending) + 1:
+            return table.removesuffix(ending) + one
+    return table
+
+
+def _notes(profile: Profile, fields: Sequence[Field]) -> Iterator[str]:
+    sample = profile.sample
+    if sample.is_cut:
+        yield f"The sample is large: the first {profile.rows:,} rows were looked at."
+    if sample.malformed:
+        yield f"{sample.malformed:,} of {sample.rows:,} rows do not fit the format: they will be rejected."
+    if profile.rows < ENOUGH:
+        yield (
+            f"The sample has {profile.rows:,} rows: from fewer than {ENOUGH} it is not concluded which "
+            "columns are required, which values are allowed and in which range they lie."
+        )
+    for name, declared in sample.aliases.items():
+        yield f"Assay has a column {name} itself: that of the files is called {declared}."
+    for each in fields:
+        if not each.silver:
+            yield f"{each.label} is left out of silver, where its name cannot be written. Bronze keeps it."
+
+
+def _field(profile: Profile, column: ColumnProfile, table: str, *, is_key: bool, is_event: bool) -> Field:
+    """Return what is proposed of one column."""
+    kind = type_of(column, in_changes=profile.is_change_log)
+    physical = column.physical
+    if profile.is_change_log and not physical and counted_time(column):
+        physical = physical_time(column)
+        kind = Type(
+            "timestamp", "timestamp", f"counts of {counted_time(column)}seconds since 1970, by name and size"
+        )
+    if is_key and kind.logical in ("integer", "number", "boolean"):
+        kind = Type("string", "varchar", "it is the key, so it is text")
+    shield = personal(column, table)
+    if shield and kind.sql != "varchar":
+        kind = Type("string", "varchar", "personal data is text")
+    evidence = {"type": kind.evidence + _misfits(profile, column, kind, hidden=shield is not None)}
+    required = (
+        is_key or is_event or (column.filled == column.rows >= ENOUGH and not is_optional(profile, column))
+    )
+    if required:
+        evidence["required"] = f"never empty in {column.rows:,} rows"
+        if column.filled < column.rows:
+            evidence["required"] = (
+                f"needed, though empty in {column.rows - column.filled:,} of {column.rows:,} rows"
+            )
+    elif column.filled:
+        evidence["empty"] = (
+            f"empty in {column.rows - column.filled:,} of {column.rows:,} rows"
+            if column.filled < column.rows
+            else f"never empty, but in {column.rows:,} rows only"
+        )
+    values: tuple[str, ...] = ()
+    if kind.logical == "string" and not shield and not is_key and _is_coded(column):
+        values = tuple(column.values)
+        evidence["values"] = (
+            f"{len(values)} different values, each in {min(column.values.values()):,} rows or more"
+        )
+    if shield:
+        evidence["personal"] = shield[1]
+    return Field(
+        path=column.path,
+        silver="",
+        type=kind,
+        description=_description(column.path, table),
+        required=required,
+        optional=is_optional(profile, column),
+        values=values,
+        pii=shield[0] if shield else None,
+        physical=physical if profile.is_change_log else None,
+        evidence=evidence,
+    )
+
+
+def is_optional(profile: Profile, column: ColumnProfile) -> bool:
+    """Tell whether some files of CSV lack a column."""
+    return column.path[0] in profile.sample.optional
+
+
+def _misfits(profile: Profile, column: ColumnProfile, kind: Type, *, hidden: bool) -> str:
+    count, found = profile.misfits(column.path, kind.fits) if kind.fits else (0, [])
+    if not count:
+        return ""
+    shown = listed([f"`{masked(each) if hidden else each[:_LONGEST_CODE]}`" for each in found])
+    return f"; {count:,} {'is' if count == 1 else 'are'} not ({shown}) and will be rejected"
+
+
+def _is_coded(column: ColumnProfile) -> bool:
+    return bool(
+        1 < len(column.values) <= MOST_VALUES
+        and column.rows >= ENOUGH
+        and column.filled >= _SEEN_EACH * len(column.values)
+        and min(column.values.values()) >= _SEEN_LEAST
+        and not _IS_OPEN.fullmatch(snake(column.name))
+        and column.longest <= _LONGEST_CODE
+        and not (is_id(column.name) and column.integers)
+        and not column.objects + column.arrays
+        and not any(re.search(r"\{[{%#]|\0", value) for value in column.values)
+    )
+
+
+def _description(path: Path, table: str) -> str:
+    words = _plain(path[-1]).replace("_", " ").strip() or path[-1]
+    if words == "id":
+        words = f"{singular_of(table).replace('_', ' ')} id"
+    return f"{re.sub(r'[{}]', ' ', words[:1].upper() + words[1:])}{' of ' + path[0] if path[1:] else ''}."
+
+
+def _plain(name: str) -> str:
+    """Return a name in snake case, as people write the word."""
+    return re.sub(r"_+", "_", re.sub(r"\W", "_", snake(name))).strip("_").replace("e_mail", "email")
+
+
+def _silver_name(column: ColumnProfile, singular: str, taken: set[str]) -> str:
+    """Return what a column is called in silver; nothing where SQL cannot name it."""
+    if re.search(r"['\"\\]|\{[{%#]", "".join(column.path)) and len(column.path):
+        return ""
+    name = _plain(column.name) or "value"
+    name = f"{singular}_{name}" if name == "id" or name[0].isdigit() else name
+    for candidate in (name, f"{snake(column.path[0])}_{name}" if column.path[1:] else f"{name}_in_source"):
+        if folded(candidate) not in taken:
+            break
+    number = 2
+    while folded(candidate) in taken:
+        candidate, number = f"{name}_{number}", number + 1
+    taken.add(folded(candidate))
+    return candidate
+
+
+def _with_name(found: Field, silver: str) -> Field:
+    return Field(**{**vars(found), "silver": silver})
+
+
+def _path_named(profile: Profile, name: str) -> Path:
+    """Return the path of a column that a person names, without regard to case."""
+    paths = {".".join(path): path for path in profile.by_path}
+    if name in paths:
+        return paths[name]
+    found = [path for label, path in paths.items() if folded(label) == folded(name) or snake(label) == name]
+    if len(found) != 1:
+        raise Unanswerable(f"The sample has no column {name}: there are {listed(list(paths), 20)}.")
+    return found[0]
+
+
+def _key(profile: Profile, table: str, given: Sequence[str] | None) -> tuple[list[Path], Choice]:
+    rows = profile.distinct_rows
+    if given is not None and list(given) != [CONTENT_HASH]:
+        paths = [_path_named(profile, name) for name in given]
+        if profile.is_change_log and len(paths) > 1:
+            raise Unanswerable("A change log has one column as its key: name that one.")
+        empty = [path for path in paths if profile.by_path[path].filled <= profile.rows / 2]
+        if empty:
+            raise Unanswerable(
+                f"{'.'.join(empty[0])} is empty in half of the rows or more: it cannot be the key."
+            )
+        return paths, Choice(", ".join(map(".".join, paths)), f"as you say; {_told_apart(profile, paths)}")
+    if profile.is_change_log:
+        return _key_of_changes(profile, table)
+    candidates = sorted(_keys(profile, table), key=lambda each: each[0])
+    others = tuple(".".join(path) for _, path in candidates[1:])
+    if given is None and candidates:
+        path = candidates[0][1]
+        return [path], Choice(".".join(path), _told_apart(profile, [path]), others)
+    if given is None and (pair := _pair(profile)):
+        return list(pair), Choice(", ".join(map(".".join, pair)), _told_apart(profile, pair), others)
+    twice = profile.rows - rows
+    why = f"no column tells rows apart, so all values do together ({rows:,} of {profile.rows:,} differ)"
+    if twice:
+        why += f"; {twice:,} that repeat another will be rejected"
+    return [], Choice(CONTENT_HASH, why, others)
+
+
+def _told_apart(profile: Profile, paths: Sequence[Path]) -> str:
+    distinct = profile.distinct_of(paths) if len(paths) > 1 else profile.by_path[paths[0]].distinct
+    if profile.is_change_log:
+        return f"{distinct:,} different values in {profile.rows:,} changes"
+    told = f"unique in {distinct:,} of {profile.rows:,} rows"
+    if repeated := profile.rows - distinct:
+        told += f"; {repeated:,} that repeat one will be rejected"
+    return told
+
+
+def _keys(profile: Profile, table: str) -> Iterator[tuple[int, Path]]:
+    """Yield columns that may be the key, with their rank; the lowest is the likeliest."""
+    singular = singular_of(table)
+    for place, column in enumerate(profile.columns):
+        name = snake(column.name)
+        is_named = name in (
+            "id",
+            f"{singular}_id",
+            f"{table}_id",
+            f"{singular}_no",
+            f"{singular}_number",
+            "uuid",
+        )
+        wholly = column.filled == column.rows and column.distinct == profile.distinct_rows
+        # Some rows may lack it, or be sent again with another value.
+        mostly = (is_named or is_id(name)) and column.rows >= 5 * ENOUGH
+        mostly = mostly and column.distinct >= _MOSTLY_UNIQUE * profile.distinct_rows
+        if not (wholly or mostly) or column.objects or column.arrays or column.longest > _LONGEST_CODE * 2:
+            continue
+        if is_named or (is_id(name) and column.rows >= ENOUGH):
+            yield (0 if is_named else 1) * 1000 + place, column.path
+        elif place == 0 and (column.integers == column.filled or column.uuids == column.filled):
+            yield 2000, column.path
+
+
+def _pair(profile: Profile) -> tuple[Path, Path] | None:
+    """Return two columns that together tell rows apart, by names such as order and line."""
+    if profile.rows < ENOUGH:
+        return None
+    enough = _MOSTLY_UNIQUE if profile.rows >= 5 * ENOUGH else 1
+    parts = [
+        column
+        for column in profile.columns
+        if column.filled >= enough * column.rows
+        and 1 < column.distinct < column.rows
+        and (
+            is_id(column.name)
+            or _PART_OF_KEY.fullmatch(snake(column.name))
+            or column.dates + column.timestamps == column.filled
+        )
+    ][:8]
+    for one, other in combinations(parts, 2):
+        if not is_id(one.name) and not is_id(other.name):
+            continue
+        if one.distinct * other.distinct < enough * profile.distinct_rows:
+            continue
+        if profile.distinct_of([one.path, other.path]) >= enough * profile.distinct_rows:
+            return one.path, other.path
+    return None
+
+
+def _key_of_changes(profile: Profile, table: str) -> tuple[list[Path], Choice]:
+    singular = singular_of(table)
+    named = [
+        column
+        for column in profile.columns
+        if column.filled == column.rows and snake(column.name) in ("id", f"{singular}_id", f"{table}_id")
+    ]
+    ids = named or [
+        column for column in profile.columns if column.filled == column.rows and is_id(column.name)
+    ]
+    found = sorted(ids, key=lambda column: -column.distinct)
+    if not found:
+        raise Unanswerable(
+            "No column tells which row a change is of: say which one does (--key). "
+            f"There are {listed(['.'.join(path) for path in profile.by_path], 20)}."
+        )
+    others = tuple(".".join(column.path) for column in found[1:])
+    return [found[0].path], Choice(".".join(found[0].path), _told_apart(profile, [found[0].path]), others)
+
+
+def _event(profile: Profile, given: str | None) -> tuple[Path | None, Choice]:
+    if profile.is_change_log:
+        if given:
+            raise Unanswerable("A change log says itself when each change was: leave --event-at out.")
+        return None, Choice("source.ts_ms", "a change log says when each change was")
+    if given:
+        path = _path_named(profile, given)
+        if not _tells_a_time(profile.by_path[path]):
+            raise Unanswerable(f"{given} tells no time: {type_of(profile.by_path[path]).evidence}.")
+        return path, Choice(".".join(path), f"as you say; {_told_times(profile.by_path[path])}")
+    times = sorted(
+        (column for column in profile.columns if _tells_a_time(column)), key=lambda each: _rank_of_event(each)
+    )
+    if not times:
+        return None, Choice("landed_at", "no column tells a time, so a row is of when its file landed")
+    best, others = times[0], tuple(".".join(column.path) for column in times[1:])
+    return best.path, Choice(".".join(best.path), _told_times(best), others)
+
+
+def _tells_a_time(column: ColumnProfile) -> bool:
+    return bool(
+        column.filled
+        and (type_of(column).logical in ("timestamp", "date") or counted_time(column) is not None)
+    )
+
+
+def _rank_of_event(column: ColumnProfile) -> tuple[Any, ...]:
+    name = snake(column.name)
+    words = name.split("_")
+    place = next((place for place, word in enumerate(_EVENT_NAMES) if word in words), len(_EVENT_NAMES))
+    return (
+        _NO_EVENT.fullmatch(name) is not None,
+        column.filled < column.rows,
+        _IS_RECEIVED.fullmatch(name) is not None,
+        # A day does not tell what came first.
+        column.dates == column.filled,
+        place,
+    )
+
+
+def _told_times(column: ColumnProfile) -> str:
+    if column.first_time:
+        span = f"{column.first_time[:16]} to {(column.last_time or '')[:16]}"
+        return f"times from {span} in {column.timestamps:,} of {column.rows:,} rows"
+    return f"{'days' if column.dates else 'counts since 1970'} in {column.filled:,} of {column.rows:,} rows"
+
+
+def _available(
+    profile: Profile, event: Path | None, given: str | None
+) -> tuple[At, str | None, Path | None, Choice]:
+    if profile.is_change_log:
+        if given not in (None, "column", "landed"):
+            raise Unanswerable(
+                "A change log says itself when each change was read (column); "
+                "else a change is known when it landed (landed)."
+            )
+        if given == "landed":
+            return "landed", None, None, Choice("landed", "as you say")
+        return (
+            "column",
+            None,
+            None,
+            Choice("column", "a change log says when each change was read (ts_ms)", ("landed",)),
+        )
+    received = [
+        column.path
+        for column in profile.columns
+        if column.path != event and _tells_a_time(column) and _IS_RECEIVED.fullmatch(snake(column.name))
+    ]
+    if given is None:
+        if received and event and profile.by_path[received[0]].filled == profile.rows:
+            name = ".".join(received[0])
+            return (
+                "column",
+                None,
+                received[0],
+                Choice(name, f"by its name, {name} says when a row was known", ("landed",)),
+            )
+        why = (
+            "nothing says when a row was known before its file landed. Of a history that lands at once, rows "
+            "count from then on; if rows arrive soon after they happen, say --available lag:1h"
+        )
+        return "landed", None, None, Choice("landed", why, ("lag:1h",))
+    if given == "landed":
+        return "landed", None, None, Choice("landed", "as you say")
+    if found := _LAG.fullmatch(given):
+        if event is None:
+            raise Unanswerable(
+                "A lag counts from the event, and no column tells its time: name it (--event-at)."
+            )
+        unit = _UNITS.get(found[2], found[2].removesuffix("s"))
+        lag = f"{int(found[1])} {unit}{'s' if int(found[1]) != 1 else ''}"
+        if int(found[1]) == 0:
+            raise Unanswerable("A lag is longer than nothing: an event is known after it happens.")
+        return "lag", lag, None, Choice(given, "as you say")
+    if given.startswith("lag"):
+        raise Unanswerable(
+            f"{given} is no lag: write a whole number and a unit, as lag:2s, lag:5m, lag:1h or lag:1d."
+        )
+    if given == "column":
+        if not received:
+            raise Unanswerable(
+                "No column is called as one that says when a row was known: "
+                "name it, as --available received_at."
+            )
+        path = received[0]
+    else:
+        path = _path_named(profile, given)
+    if path == event:
+        raise Unanswerable(
+            f"{given} is when it happened: a row is known later, as landed or after a lag (lag:2s)."
+        )
+    if not _tells_a_time(profile.by_path[path]):
+        raise Unanswerable(f"{given} tells no time: {type_of(profile.by_path[path]).evidence}.")
+    return "column", None, path, Choice(".".join(path), "as you say")

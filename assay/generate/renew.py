@@ -1,0 +1,287 @@
+"""Bring a source that is there to what a newer sample shows; what people wrote stays."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+
+from assay.core.words import listed
+from assay.generate.contract import property_of
+from assay.generate.described import column_entry
+from assay.generate.profile import ColumnProfile, Profile
+from assay.generate.propose import Field, Path, Proposal
+from assay.generate.silver import column_line, shape_of
+from assay.generate.types import Type, sql_of
+from assay.landing.schema.logical_types import LogicalType
+from assay.project.yaml_file import one_line
+
+_WIDER = {("integer", "number"), ("date", "timestamp")}
+
+
+@dataclass
+class Renewal:
+    """What a newer sample changes: each change in words; and what is left for a person to do, by file."""
+
+    changes: list[str] = field(default_factory=list)
+    new: list[Field] = field(default_factory=list)
+    retyped: list[tuple[Field, Field]] = field(default_factory=list)
+    by_hand: list[str] = field(default_factory=list)
+    #: What silver calls fields, where a person calls them otherwise.
+    names: dict[Path, str] = field(default_factory=dict)
+
+
+def renew_contract(table: Any, proposal: Proposal, profile: Profile) -> Renewal:
+    """Change a contract's table to what a newer sample shows of it, and return the changes.
+
+    Args:
+        table: the table's entry in the contract; changed in place.
+        proposal: what would be proposed of the sample alone.
+        profile: the sample.
+    """
+    renewal = Renewal()
+    root = _named(table, "after") if proposal.is_change_log else table
+    for each in proposal.fields:
+        holder = _holder(root, each.path)
+        number = _index(holder, each.path[-1])
+        if number is None:
+            new = replace(each, required=False, optional=not proposal.is_change_log, values=())
+            holder.setdefault("properties", CommentedSeq()).append(property_of(new, None, proposal.aliases))
+            renewal.new.append(new)
+            renewal.changes.append(f"{each.label} is new: {each.evidence['type']}")
+            continue
+        column = holder["properties"][number]
+        silver_checks = bool(column.get("quality"))
+        before = json.loads(json.dumps(column, default=str))
+        words = [
+            *_retype(column, each, profile.by_path[each.path], renewal),
+            *(
+                []
+                if each.path in (*proposal.key, proposal.event_at)
+                else _fill(column, profile.by_path[each.path])
+            ),
+            *_values(column, profile.by_path[each.path], each),
+            *([] if silver_checks else _bounds(column, profile.by_path[each.path])),
+        ]
+        if json.loads(json.dumps(column, default=str)) != before:
+            renewal.changes += [f"{each.label} {word}" for word in words]
+    return renewal
+
+
+def _retype(column: Any, found: Field, profile: ColumnProfile, renewal: Renewal) -> Iterator[str]:
+    """Widen the type of a column to that of a newer sample's values."""
+    old: LogicalType = column.get("logicalType")
+    new = found.type
+    if not profile.filled or old in ("string", "object") or column.get("physicalType"):
+        return
+    sql_before = sql_of(old, column.get("logicalTypeOptions") or {})
+    if old == new.logical:
+        if old not in ("integer", "number") or not _is_wider(new.sql, sql_before):
+            return
+    elif (new.logical, old) in _WIDER:
+        return
+    elif (old, new.logical) not in _WIDER:
+        new = new if (old, new.logical) == ("boolean", "integer") else Type("string", "varchar", new.evidence)
+    before = replace(found, type=Type(old, sql_before, ""))
+    column["logicalType"] = new.logical
+    options = dict(column.get("logicalTypeOptions") or {})
+    kept = (
+        {key: value for key, value in options.items() if key == "minimum"} if new.logical != "string" else {}
+    )
+    column.pop("logicalTypeOptions", None)
+    wider = property_of(replace(found, type=new), None, {}).get("logicalTypeOptions") or {}
+    wanted = {**{key: value for key, value in wider.items() if key != "minimum"}, **kept}
+    if wanted:
+        _put(column, "logicalTypeOptions", one_line(wanted))
+    if found.silver not in ("written_at", "received_at"):
+        renewal.retyped.append((before, replace(found, type=new)))
+    yield f"is {new.logical} and no longer {old if old != new.logical else before.type.sql}: {new.evidence}"
+
+
+def _fill(column: Any, profile: ColumnProfile) -> Iterator[str]:
+    """Let a column be empty that a newer sample has empty."""
+    if column.get("required") and profile.filled < profile.rows:
+        del column["required"]
+        yield f"is no longer required: empty in {profile.rows - profile.filled:,} of {profile.rows:,} rows"
+
+
+def _values(column: Any, profile: ColumnProfile, found: Field) -> Iterator[str]:
+    """Allow the values of a newer sample besides those that are allowed."""
+    if not column.get("enum"):
+        return
+    if found.logical != "string":
+        return
+    allowed = [str(each["value"]) for each in column["enum"]]
+    if not profile.values and profile.filled:
+        del column["enum"]
+        yield f"may have any value: there are {profile.distinct:,} different ones"
+    elif new := [value for value in profile.values if value not in allowed]:
+        for value in new:
+            column["enum"].append(one_line({"value": value}))
+        yield f"may be {listed([f'`{value}`' for value in new], 5)} as well"
+
+
+def _bounds(column: Any, profile: ColumnProfile) -> Iterator[str]:
+    """Take out the bounds that a newer sample's values do not keep to."""
+    options = column.get("logicalTypeOptions") or {}
+    if (
+        column.get("logicalType") not in ("integer", "number")
+        or profile.least is None
+        or profile.most is None
+    ):
+        return
+    found = f"values go from {profile.least:,g} to {profile.most:,g}"
+    if "minimum" in options and profile.least < float(options["minimum"]):
+        yield f"is no longer held to minimum {options.pop('minimum')}: {found}"
+    if "maximum" in options and profile.most > float(options["maximum"]):
+        yield f"is no longer held to maximum {options.pop('maximum')}: {found}"
+    if "logicalTypeOptions" in column and not options:
+        del column["logicalTypeOptions"]
+
+
+def _is_wider(new: str, old: str) -> bool:
+    """Tell whether a type of numbers holds more than another."""
+    order = ["integer", "bigint"]
+    if new in order and old in order:
+        return order.index(new) > order.index(old)
+    if new == "double" or old == "double":
+        return new == "double" and old != "double"
+    sizes = [tuple(map(int, re.findall(r"\d+", each))) for each in (new, old)]
+    (new_digits, new_scale), (old_digits, old_scale) = sizes
+    return new_scale > old_scale or (new_digits > old_digits and new_scale >= old_scale)
+
+
+def renew_sql(sql: str, renewal: Renewal, proposal: Proposal, file: str) -> str:
+    """Return the SQL of a checked model with the columns that are new, and others of wider types.
+
+    What a person has written otherwise stays, and `by_hand` says what to do there.
+    """
+    for before, after in renewal.retyped:
+        old, new = (_expression(each, proposal) for each in (before, after))
+        lines = re.findall(rf"^ +'(\w+)': {re.escape(old)},$", sql, re.MULTILINE)
+        if len(lines) == 1:
+            renewal.names[after.path] = lines[0]
+            sql = sql.replace(f"'{lines[0]}': {old},\n", f"'{lines[0]}': {new},\n")
+        elif f": {new}," not in sql:
+            renewal.by_hand.append(f"{file}: let the column of {after.label} be {new}")
+    for each in renewal.new:
+        line = column_line(each, proposal)
+        added = _with_line(sql, line) if f"'{each.silver}':" not in sql else None
+        if added and proposal.is_change_log:
+            added = re.sub(r"(attributes=\[)([^\]]*)\]", _appended(each.path[-1]), added, count=1)
+        elif added and proposal.format == "jsonl":
+            added = _with_key(added, each.path)
+        if added is None:
+            renewal.by_hand.append(f"{file}: add under columns {line.strip()}")
+        else:
+            sql = added
+    return sql
+
+
+def _appended(name: str) -> Any:
+    return lambda found: f"{found[1]}{found[2]}{', ' if found[2].strip() else ''}'{name}']"
+
+
+def _expression(each: Field, proposal: Proposal) -> str:
+    return column_line(each, proposal).partition("': ")[2].removesuffix(",\n")
+
+
+def _with_line(sql: str, line: str) -> str | None:
+    """Return the SQL with a column more, before the times; None where it has no place."""
+    for anchor in (r"^ +'written_at':", r"^    \}(?:,|\n\) \}\})"):
+        if found := re.search(anchor, sql, re.MULTILINE):
+            return sql[: found.start()] + line + sql[found.start() :]
+    return None
+
+
+def _with_key(sql: str, path: Path) -> str | None:
+    """Return the SQL with a key more in the shape of its documents; None where a person wrote that."""
+    found = re.search(r"document='(\{.*?\})',\n", sql, re.DOTALL)
+    try:
+        tree = json.loads(found[1]) if found else None
+    except ValueError:
+        tree = None
+    if found is None or tree is None or shape_of(tree) != found[1]:
+        return None
+    node = tree
+    for key in path[:-1]:
+        node = node.setdefault(key, {})
+        if not isinstance(node, dict):
+            return None
+    node[path[-1]] = "VARCHAR"
+    return sql[: found.start(1)] + shape_of(tree) + sql[found.end(1) :]
+
+
+def renew_changes_sql(sql: str, renewal: Renewal, file: str) -> str:
+    """Return the SQL of the model of effective changes with the attributes that are new."""
+    for each in renewal.new:
+        pair = f"'{each.silver}': '{each.path[-1]}'"
+        if found := re.search(r",?\n?\}\) \}\}\s*$", sql):
+            sql = f"{sql[: found.start()]},\n    {pair},\n}}) }}}}\n"
+        else:
+            renewal.by_hand.append(f"{file}: add {pair}")
+    return sql
+
+
+def renew_yaml(models: Sequence[Any], renewal: Renewal) -> None:
+    """Change the YAML of the checked and kept models: columns that are new, and wider types."""
+    for model in models:
+        columns = model.setdefault("columns", CommentedSeq())
+        names = [column["name"] for column in columns]
+        place = names.index("event_at") if "event_at" in names else len(names)
+        for each in renewal.new:
+            if each.silver not in names:
+                columns.insert(place, column_entry(each))
+                place += 1
+        for before, after in renewal.retyped:
+            for column in columns:
+                if (
+                    column["name"] == renewal.names.get(after.path)
+                    and column.get("data_type") == before.type.sql
+                ):
+                    column["data_type"] = after.type.sql
+
+
+def _holder(root: Any, path: Path) -> Any:
+    """Return what holds the last key of a path; new objects on the way where there are none."""
+    for name in path[:-1]:
+        number = _index(root, name)
+        if number is None:
+            new = CommentedMap(
+                {
+                    "name": name,
+                    "logicalType": "object",
+                    "description": f"{name}.",
+                    "properties": CommentedSeq(),
+                }
+            )
+            root["properties"].append(new)
+            root = new
+        else:
+            root = root["properties"][number]
+    return root
+
+
+def _named(table: Any, name: str) -> Any:
+    number = _index(table, name)
+    assert number is not None
+    return table["properties"][number]
+
+
+def _index(holder: Any, name: str) -> int | None:
+    for number, column in enumerate(holder.get("properties") or []):
+        if str(column.get("physicalName") or column["name"]).lower() == name.lower():
+            return number
+    return None
+
+
+def _put(column: Any, key: str, value: Any) -> None:
+    """Put a value where the contract has it in new columns: before what is custom."""
+    place = next(
+        (n for n, each in enumerate(column) if each in ("enum", "customProperties", "quality")), len(column)
+    )
+    column.insert(place, key, value)

@@ -1,0 +1,249 @@
+"""Read samples of a source's data as the landing zone would read them, into one table of texts."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from assay.core.fault import MISUSED, Fault
+from assay.core.sql import quoted, text
+from assay.core.words import counted, listed
+from assay.landing.declared import Format, LandingTable
+from assay.landing.discover import UnreadableFile, file_at
+from assay.landing.formats.rows import Tally
+from assay.landing.names import RESERVED, what_is_wrong
+from assay.landing.read import read_file
+
+#: The table of rows: `row_number` of each and, by format, its columns or its `line`.
+LANDED = "landed"
+_FORMATS: dict[str, Format] = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl"}
+_DATABASES = (".duckdb", ".db")
+_MOST_ROWS = 2_000_000
+_MOST_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Rows of a source that a person shows us.
+
+    `columns` are those of CSV, in their order, by the names under which they are declared; `aliases` has as
+    keys names in files that cannot be declared. `optional` are columns that not every file has. `is_cut`
+    tells that only the first rows were read.
+    """
+
+    files: Sequence[Path]
+    format: Format
+    columns: tuple[str, ...]
+    aliases: dict[str, str]
+    optional: frozenset[str]
+    rows: int
+    malformed: int
+    is_cut: bool
+
+
+@contextmanager
+def read_sample(paths: Sequence[str], table: str) -> Iterator[tuple[Sample, duckdb.DuckDBPyConnection]]:
+    """Read samples into the table `landed` of a database in memory.
+
+    Args:
+        paths: of files of one format, or tables as `file.duckdb:schema.table`.
+        table: as which it is to land, `source.table`.
+
+    Raises:
+        Fault: a sample cannot be read, is of another format than the others, or has no rows to learn from.
+    """
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory()))
+        files = [_as_file(path, folder) for path in paths]
+        connection = stack.enter_context(duckdb.connect())
+        connection.execute("set TimeZone = 'UTC'")
+        yield _load(connection, files, table), connection
+
+
+def _as_file(path: str, folder: Path) -> Path:
+    """Return the file of a sample; a table of DuckDB is written to a file first."""
+    name, _, relation = path.rpartition(":")
+    if name and Path(name).suffix.lower() in _DATABASES:
+        return _table_as_file(Path(name), relation, folder)
+    file = Path(path)
+    if not file.is_file():
+        what = "is a folder: name the files in it" if file.is_dir() else "is not there"
+        raise Fault(f"The sample {path} {what}.", MISUSED)
+    if file.suffix.lower() in _DATABASES:
+        raise Fault(f"{path} is a database: name a table in it, as {path}:main.orders.", MISUSED)
+    return file
+
+
+def _table_as_file(database: Path, relation: str, folder: Path) -> Path:
+    if not database.is_file():
+        raise Fault(f"The sample {database} is not there.", MISUSED)
+    schema, _, table = relation.rpartition(".")
+    file = folder / f"{table}.parquet"
+    with duckdb.connect(str(database), read_only=True) as connection:
+        known = [
+            f"{schema_name}.{name}"
+            for schema_name, name in connection.execute(
+                "select schema_name, table_name from duckdb_tables() "
+                "where database_name = current_database() union all "
+                "select schema_name, view_name from duckdb_views() "
+                "where database_name = current_database() and not internal order by all"
+            ).fetchall()
+        ]
+        wanted = f"{schema or 'main'}.{table}"
+        if wanted not in known:
+            known_tables = listed(known, 8) or "none"
+            raise Fault(f"{database} has no table {wanted}: there are {known_tables}.", MISUSED)
+        connection.execute(
+            f"copy (from {quoted(schema or 'main')}.{quoted(table)} limit {_MOST_ROWS}) "
+            f"to {text(file)} (format parquet)"
+        )
+    return file
+
+
+def _load(connection: duckdb.DuckDBPyConnection, files: Sequence[Path], table: str) -> Sample:
+    formats = {file: _format_of(file) for file in files}
+    if len(set(formats.values())) > 1:
+        named = ", ".join(f"{file.name} is {_WORDS[each]}" for file, each in formats.items())
+        raise Fault(f"The samples are of different formats ({named}): give those of one table.", MISUSED)
+    is_csv = formats[files[0]] == "csv"
+    headers = [_checked(_header(file), file) for file in files] if is_csv else []
+    names = list(dict.fromkeys(name for header in headers for name in header))
+    optional = frozenset(name for name in names if not all(name in header for header in headers))
+    declared = {name: f"{name}_in_source" if name.lower() in RESERVED else name for name in names}
+    landing = LandingTable(
+        source=table.partition(".")[0],
+        name=table.partition(".")[2],
+        format=formats[files[0]],
+        columns=tuple(declared.values()),
+        optional=frozenset(declared[name] for name in optional),
+        aliases={name: each for name, each in declared.items() if name != each},
+    )
+    tally, is_cut = _insert(connection, files, landing)
+    good = tally.rows - tally.malformed_rows
+    if good < 2:
+        raise Fault(
+            f"The sample has {counted(good, 'row')} that can be read"
+            + f" ({counted(tally.malformed_rows, 'other')} cannot)" * bool(tally.malformed_rows)
+            + ": types and keys cannot be told from so few. Give at least 2 rows, better hundreds.",
+            MISUSED,
+        )
+    return Sample(
+        files,
+        landing.format,
+        landing.columns,
+        dict(landing.aliases),
+        landing.optional,
+        tally.rows,
+        tally.malformed_rows,
+        is_cut,
+    )
+
+
+_WORDS: dict[Format, str] = {"csv": "of columns", "jsonl": "of documents"}
+
+
+def _suffix(file: Path) -> str:
+    suffixes = [suffix.lower() for suffix in file.suffixes]
+    return "".join(suffixes[-2:-1] if suffixes[-1:] == [".gz"] else suffixes[-1:])
+
+
+def _format_of(file: Path) -> Format:
+    """Return as what a file lands; Parquet with columns that are nested, as documents."""
+    if file.stat().st_size == 0:
+        raise Fault(f"The sample {file} is empty: give one with rows in it.", MISUSED)
+    suffix = _suffix(file)
+    if suffix == ".parquet":
+        return "jsonl" if any(map(pa.types.is_nested, _parquet_schema(file).types)) else "csv"
+    if suffix not in _FORMATS:
+        raise Fault(
+            f"The sample {file} ends in {suffix or 'nothing'}: give a file of .csv, .jsonl, .ndjson, .json "
+            "or .parquet (or one of these with .gz), or a table as file.duckdb:schema.table.",
+            MISUSED,
+        )
+    return _FORMATS[suffix]
+
+
+def _parquet_schema(file: Path) -> pa.Schema:
+    try:
+        return pq.read_schema(file)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise Fault(f"The sample {file} cannot be read as Parquet: give it again, whole.", MISUSED) from error
+
+
+def _header(file: Path) -> list[str]:
+    if _suffix(file) == ".parquet":
+        return [str(name) for name in _parquet_schema(file).names]
+    try:
+        with gzip.open(file) if file.suffix.lower() == ".gz" else file.open("rb") as stream:
+            lines = io.TextIOWrapper(stream, "utf-8-sig", newline="")
+            record = next((each for each in csv.reader(lines, strict=True) if each), [])
+    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
+        raise Fault(
+            f"The header of {file} cannot be read: send the file as CSV in UTF-8.", MISUSED
+        ) from error
+    return [name.strip() for name in record]
+
+
+def _checked(header: list[str], file: Path) -> list[str]:
+    """Return a header whose names can be those of columns.
+
+    Raises:
+        Fault: they cannot.
+    """
+    if not header:
+        raise Fault(f"The sample {file} is empty: give one with a header and rows.", MISUSED)
+    if empty := [number for number, name in enumerate(header, 1) if not name]:
+        numbers = listed([str(number) for number in empty], 8)
+        raise Fault(f"The header of {file} gives no name to column {numbers}: name each column.", MISUSED)
+    # Names of columns are no numbers: it is a row of data.
+    if any(name.replace(".", "", 1).replace("-", "").isdigit() for name in header):
+        raise Fault(
+            f"The first line of {file} looks like a row, not like names of columns: put a header above it.",
+            MISUSED,
+        )
+    known: list[str] = []
+    for name in header:
+        problem = what_is_wrong(name, known, is_column=name.lower() not in RESERVED)
+        if problem := problem and problem.replace("is declared twice", "is there twice"):
+            raise Fault(f"The header of {file} cannot be used: {problem}. Correct it.", MISUSED)
+        known.append(name)
+    return header
+
+
+def _insert(
+    connection: duckdb.DuckDBPyConnection, files: Sequence[Path], table: LandingTable
+) -> tuple[Tally, bool]:
+    """Fill the table of rows, with so many of each file that all of it stays quick."""
+    columns = table.columns if table.format == "csv" else ("line",)
+    listed_columns = ", ".join(f"{quoted(name)} varchar" for name in columns)
+    connection.execute(f"create table {LANDED} (row_number bigint, {listed_columns})")
+    all_rows, ends, is_cut = Tally(), time.monotonic() + _MOST_SECONDS, False
+    for number, file in enumerate(files):
+        tally = Tally()
+        try:
+            for batch in read_file(file_at(file), table, number, tally):
+                connection.register("batch", batch)
+                connection.execute(
+                    f"insert into {LANDED} select row_number, {quoted(*columns)} from batch "
+                    "where malformed_reason is null"
+                )
+                connection.unregister("batch")
+                is_cut = all_rows.rows + tally.rows >= _MOST_ROWS or time.monotonic() > ends
+                if is_cut:
+                    break
+        except UnreadableFile as error:
+            raise Fault(f"The sample {file} cannot be read. {error}", MISUSED) from error
+        all_rows.rows += tally.rows
+        all_rows.malformed_rows += tally.malformed_rows
+    return all_rows, is_cut
