@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,15 +11,27 @@ from typing import Any, Literal, get_args
 import yaml
 
 from assay.core.sql import folded
+from assay.landing.dialect import DEFAULT, Dialect, dialect_of
 from assay.landing.names import path_of, wrong_names
 from assay.landing.schema.logical_types import LOGICAL_TYPES, LogicalType
+from assay.landing.time_format import EPOCHS
 
 Format = Literal["csv", "jsonl"]
 Mode = Literal["evolve", "freeze", "discard_value", "discard_row"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 Difference = Literal["new", "lost", "type"]
 DIFFERENCES: tuple[Difference, ...] = get_args(Difference)
-_SETTINGS = {"format", "optional", "schema_mode", "types", "keys", "physical_types", "aliases"}
+_SETTINGS = {
+    "format",
+    "dialect",
+    "optional",
+    "schema_mode",
+    "types",
+    "time_formats",
+    "keys",
+    "physical_types",
+    "aliases",
+}
 
 
 class DeclarationError(Exception):
@@ -45,6 +58,10 @@ class LandingTable:
     types: Mapping[str, LogicalType] = field(default_factory=dict, hash=False)
     aliases: Mapping[str, str] = field(default_factory=dict, hash=False)
     owner: str | None = None
+    #: How its CSV files are written.
+    dialect: Dialect = DEFAULT
+    #: Formats of times, as DuckDB's strptime takes them, by the name of the column or key.
+    time_formats: Mapping[str, str] = field(default_factory=dict, hash=False)
     #: The YAML file that declares it.
     declared_in: Path | None = field(default=None, compare=False)
 
@@ -184,8 +201,35 @@ def _landing_table(path: Path, source: dict[str, Any], table: dict[str, Any], la
         types,
         aliases,
         _owner(table) or _owner(source),
+        _dialect(where, landing, is_csv=is_csv),
+        _time_formats(where, landing.get("time_formats") or {}, types),
         path,
     )
+
+
+def _dialect(where: str, landing: dict[str, Any], *, is_csv: bool) -> Dialect:
+    if "dialect" in landing and not is_csv:
+        raise DeclarationError(f"{where}: landing.dialect is for CSV; JSON is written in one way alone.")
+    try:
+        return dialect_of(landing.get("dialect"))
+    except ValueError as error:
+        raise DeclarationError(f"{where}: of landing.dialect, {error}") from error
+
+
+def _time_formats(where: str, formats: Any, types: dict[str, LogicalType]) -> dict[str, str]:
+    if not isinstance(formats, dict):
+        raise DeclarationError(f"{where}: landing.time_formats is {formats!r}; it must be a mapping by name.")
+    for name, declared in formats.items():
+        if types.get(name) not in ("date", "timestamp"):
+            raise DeclarationError(
+                f"{where}: landing.time_formats has {name}, which no type makes a date or timestamp."
+            )
+        if declared not in EPOCHS and not re.search("%[Yy]", str(declared)):
+            raise DeclarationError(
+                f"{where}: landing.time_formats says {name} is written as {declared!r}; "
+                f"it must be a format of strptime with a year, such as %d.%m.%Y, or {_one_of(EPOCHS)}."
+            )
+    return dict(formats)
 
 
 def _refuse_keys(where: str, names: Iterable[Any]) -> None:

@@ -29,10 +29,10 @@ class Dialect:
     @property
     def declared(self) -> dict[str, str]:
         """What a contract has to say of it: all that is not the default."""
-        return {name: value for name, value in asdict(self).items() if value != getattr(_DEFAULT, name)}
+        return {name: value for name, value in asdict(self).items() if value != getattr(DEFAULT, name)}
 
 
-_DEFAULT = Dialect()
+DEFAULT = Dialect()
 _KEYS = tuple(field.name for field in fields(Dialect))
 
 
@@ -46,7 +46,7 @@ def dialect_of(declared: object) -> Dialect:
         ValueError: it cannot be kept to; the message ends a sentence that names the place.
     """
     if declared is None:
-        return _DEFAULT
+        return DEFAULT
     if not isinstance(declared, Mapping):
         raise ValueError(f"{declared!r} is no mapping: write {{delimiter: ';'}}.")
     if strange := [str(key) for key in declared if key not in _KEYS]:

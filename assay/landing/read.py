@@ -16,6 +16,7 @@ import pyarrow as pa
 from assay.landing.declared import LandingTable
 from assay.landing.discover import LandingFile, UnreadableFile, cannot_be_read
 from assay.landing.formats.delimited import read_csv
+from assay.landing.formats.encoding import splittable
 from assay.landing.formats.json_lines import read_jsonl
 from assay.landing.formats.parquet import read_parquet
 from assay.landing.formats.rows import Tally
@@ -52,6 +53,7 @@ def read_file(file: LandingFile, table: LandingTable, file_id: int, tally: Tally
         with file.open() as stream, _unpacked(stream, is_gzip, ending) as plain:
             if reader is not read_parquet:
                 refuse_other_kinds(plain)
+                plain = splittable(plain, table)
             yield from reader(plain, file, table, file_id, tally)
     except EOFError as error:
         raise UnreadableFile("The .gz ends before its data does: send the file again, whole.") from error

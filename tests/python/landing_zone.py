@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import hashlib
 import io
@@ -124,4 +125,6 @@ def contents(path: Path) -> bytes:
 def physical_lines(path: Path) -> int:
     raw = contents(path)
     raw = (gzip.decompress(raw) if path.suffix.lower() == ".gz" else raw).removeprefix(BOM)
+    if raw.startswith(codecs.BOM_UTF16):
+        raw = raw.decode("utf-16", "replace").encode()
     return raw.count(b"\n") + (raw[-1:] not in (b"", b"\n"))

@@ -681,7 +681,7 @@ PACKED = gzip.compress(("id,name,amount\n" + "".join(f"{i},{i * i},1\n" for i in
             "shop/sales/a.csv",
             HEADER.encode("utf-16"),
             "failed",
-            "The file is text in UTF-16, whatever its name ends in: save it in UTF-8",
+            "The file is text in UTF-16, where UTF-8 is declared",
         ),
         (
             "shop/sales/a.txt",

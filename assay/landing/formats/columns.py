@@ -6,6 +6,7 @@ import csv
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import repeat
 
 import pyarrow as pa
@@ -13,10 +14,10 @@ import pyarrow as pa
 from assay.core.sql import folded
 from assay.landing.declared import LandingTable
 from assay.landing.discover import LandingFile, UnreadableFile
-from assay.landing.formats.rows import Tally, arrow_schema
+from assay.landing.formats.rows import Tally, arrow_schema, contract_line, csv_reader
 
 ROWS_A_BATCH = 50_000
-_DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+_DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
 def check_header(
@@ -32,7 +33,7 @@ def check_header(
         tally: is told which columns nobody declared, and which are lost.
 
     Raises:
-        UnreadableFile: a column is named twice, the delimiter is no comma, or no column is one declared.
+        UnreadableFile: a column is named twice, the delimiter is another, or no column is one declared.
     """
     check_names(header)
     names = _as_declared(header, table)
@@ -72,31 +73,40 @@ def _as_declared(header: list[str], table: LandingTable) -> list[str]:
 
     A name stays where the file has the declared one as well, or two that would be it but for their case.
     """
-    by_case = {folded(alias): column for alias, column in table.aliases.items()}
-    by_case |= {folded(column): column for column in table.columns}
-    spellings = Counter(map(folded, header))
+    # Letters beyond A to Z have two cases as well, although to DuckDB they are two names.
+    declared_names = {**table.aliases, **dict(zip(table.columns, table.columns, strict=True))}
+    by_case = {
+        fold(name): column for fold in (str.casefold, folded) for name, column in declared_names.items()
+    }
+    spellings = Counter(map(str.casefold, header))
     taken = set(header)
     names = []
     for name in header:
         declared = table.aliases.get(name, name)
-        if declared == name and name not in table.columns and spellings[folded(name)] == 1:
-            declared = by_case.get(folded(name), name)
+        if declared == name and name not in table.columns and spellings[name.casefold()] == 1:
+            declared = by_case.get(folded(name), by_case.get(name.casefold(), name))
         names.append(name if declared in taken else declared)
         taken.add(names[-1])
     return names
 
 
 def check_delimiter(header: list[str], line: str, table: LandingTable) -> None:
-    """Say so where another delimiter than the comma would make more of the header's line."""
+    """Say so where another delimiter than the declared one would make more of the header's line."""
+    declared = table.dialect.delimiter
     for delimiter, plural in _DELIMITERS.items():
+        if delimiter in (declared, table.dialect.quote):
+            continue
         try:
-            names = [name.strip() for name in next(csv.reader([line], delimiter=delimiter), [])]
+            names = [name.strip() for name in next(csv_reader([line], delimiter, table.dialect.quote), [])]
         except csv.Error:
             continue
-        if len(set(names) & set(table.columns)) > len(set(header) & set(table.columns)) or (
-            len(header) == 1 and len(names) > 1
-        ):
-            raise UnreadableFile(f"The file is delimited by {plural}: send it again delimited by commas.")
+        found, known = (set(_as_declared(each, table)) & set(table.columns) for each in (names, header))
+        if len(found) > len(known) or (len(header) == 1 and len(names) > 1):
+            expected = _DELIMITERS.get(declared, repr(declared))
+            raise UnreadableFile(
+                f"The file is delimited by {plural}: send it again delimited by {expected}, "
+                f"or declare it: {contract_line(replace(table.dialect, delimiter=delimiter))}."
+            )
 
 
 def batch_builder(

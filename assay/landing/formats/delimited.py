@@ -12,7 +12,8 @@ import pyarrow as pa
 from assay.landing.declared import LandingTable
 from assay.landing.discover import LandingFile, UnreadableFile
 from assay.landing.formats.columns import ROWS_A_BATCH, batch_builder, check_delimiter, check_header
-from assay.landing.formats.rows import Tally, decode, line_limit, skip_byte_order_mark, too_long
+from assay.landing.formats.encoding import line_encoding
+from assay.landing.formats.rows import Tally, csv_reader, decode, line_limit, too_long
 
 _CHARACTERS_A_BATCH = 16 << 20
 _CHARACTERS_IN_QUOTES = 1 << 20
@@ -24,11 +25,12 @@ _TIMES_AGAIN = 4
 class _Lines:
     """Lines for csv.reader, which remember those the present record took, and can be given back."""
 
-    def __init__(self, stream: BufferedReader) -> None:
+    def __init__(self, stream: BufferedReader, encoding: str) -> None:
         #: Characters read of the file so far.
         self.characters = 0
         self._swallowed = 0
         self._stream = stream
+        self._encoding = encoding
         self._limit = line_limit()
         self._read = 0
         self._given_back = 0
@@ -55,7 +57,7 @@ class _Lines:
             self._read += 1
             if len(raw) - raw.endswith(b"\n") > self._limit:
                 raise too_long(self._read)
-            line = decode(raw)
+            line = decode(raw, self._encoding)
             self.characters += len(line[0])
         self.taken.append(line)
         return line[0]
@@ -76,15 +78,15 @@ def read_csv(
     Raises:
         UnreadableFile: the header does not fit the table, or a line is too long.
     """
-    skip_byte_order_mark(stream)
-    lines = _Lines(stream)
+    lines = _Lines(stream, line_encoding(table))
+    dialect = (table.dialect.delimiter, table.dialect.quote)
     header = _read_header(lines, table, tally)
     if not header:
         return
     header = check_header(header, lines.taken[0][0], file, table, tally)
     build = batch_builder(header, file, table, file_id, tally)
 
-    reader = csv.reader(lines, strict=True)
+    reader = csv_reader(lines, *dialect)
     numbers: list[int] = []
     records: list[list[str]] = []
     malformed: list[tuple[int, str, str]] = []
@@ -98,7 +100,7 @@ def read_csv(
             break
         except csv.Error as error:
             reason, record = f"not CSV ({error})", []
-            reader = csv.reader(lines, strict=True)
+            reader = csv_reader(lines, *dialect)
         reason = reason or next((why for _, why in lines.taken if why), None)
         start = tally.lines + 1
         if not reason and not record:
@@ -124,7 +126,7 @@ def read_csv(
 def _read_header(lines: _Lines, table: LandingTable, tally: Tally) -> list[str]:
     """Return the names of the first line that is not blank; none where there is no such line."""
     try:
-        for header in csv.reader(lines, strict=True):
+        for header in csv_reader(lines, table.dialect.delimiter, table.dialect.quote):
             tally.lines += len(lines.taken)
             if header:
                 tally.header_lines = len(lines.taken)

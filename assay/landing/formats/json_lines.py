@@ -16,7 +16,6 @@ from assay.landing.formats.rows import (
     arrow_schema,
     decode,
     line_limit,
-    skip_byte_order_mark,
     too_long,
 )
 
@@ -36,7 +35,6 @@ def read_jsonl(
         UnreadableFile: a line is too long.
     """
     schema, limit = arrow_schema(table), line_limit()
-    skip_byte_order_mark(stream)
     unfinished: list[bytes] = []
     size = 0
     while chunk := stream.read(_BYTES_A_CHUNK):

@@ -25,6 +25,7 @@ _MEMORY = "1GB"
 # What JSON holds as it is; all else becomes text.
 _INTEGERS = ("tinyint", "smallint", "integer", "bigint", "utinyint", "usmallint", "uinteger", "ubigint")
 _PLAIN = {*_INTEGERS, "boolean", "varchar", "float", "double"}
+_FRACTIONS = {"float", "double", "decimal"}
 _NESTED = {"struct", "map", "list", "array"}
 
 
@@ -48,7 +49,7 @@ def read_parquet(
     for batch in parquet.iter_batches(_rows_a_batch(parquet.metadata)):
         first = tally.lines + 1
         try:
-            texts = _as_text(batch, all_text=is_csv)
+            texts = _as_text(batch, all_text=is_csv, decimal=table.dialect.decimal)
         except (duckdb.Error, pa.ArrowInvalid) as error:
             raise _at_fault(batch) or error from error
         if is_csv:
@@ -78,12 +79,13 @@ def _check_lengths(first: int, lengths: Iterable[int], limit: int) -> None:
             raise too_long(number)
 
 
-def _as_text(batch: pa.RecordBatch, *, all_text: bool) -> pa.Table:
+def _as_text(batch: pa.RecordBatch, *, all_text: bool, decimal: str = ".") -> pa.Table:
     """Return the columns of a batch with text in place of what JSON cannot hold exactly.
 
     Args:
         batch: of any columns; those of the result are called column_0, column_1, ....
         all_text: whether all columns are to be text, nested ones as JSON.
+        decimal: the sign that the table's numbers are written with as text.
     """
     names = [f"column_{index}" for index in range(batch.num_columns)]
     with duckdb.connect(config={"memory_limit": _MEMORY}) as connection:
@@ -94,6 +96,8 @@ def _as_text(batch: pa.RecordBatch, *, all_text: bool) -> pa.Table:
             value = (
                 f"{name}::{_exact_type(each)}" if each.id in _NESTED or not all_text else f"{name}::varchar"
             )
+            if all_text and each.id in _FRACTIONS:
+                value = f"replace({value}, '.', '{decimal}')"
             values.append(f"to_json({value})::varchar" if each.id in _NESTED and all_text else value)
         listed = ", ".join(f"{value} as {name}" for name, value in zip(names, values, strict=True))
         return connection.sql(f"select {listed} from batch").to_arrow_table()

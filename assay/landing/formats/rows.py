@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import json
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -12,9 +13,9 @@ from io import BufferedReader
 import pyarrow as pa
 
 from assay.landing.declared import DeclarationError, LandingTable
+from assay.landing.dialect import Dialect
 from assay.landing.discover import UnreadableFile
 
-NOT_UTF8 = "not UTF-8: send the file again in UTF-8"
 _LINE_MB = "ASSAY_LANDING_LINE_MB"
 
 # The limit is the whole process's, and others set it: readers have one of their own.
@@ -56,12 +57,19 @@ def verdict_columns(table: LandingTable) -> list[str]:
     return ["schema_conflict"] if table.format == "csv" else ["line_as_declared", "schema_conflict"]
 
 
-def decode(raw: bytes) -> tuple[str, str | None]:
-    """Return a line as text and, where it is not UTF-8, why it is malformed."""
+def decode(raw: bytes, encoding: str = "utf-8") -> tuple[str, str | None]:
+    """Return a line as text and, where it is not of its encoding, why it is malformed."""
     try:
-        return raw.decode(), None
+        return raw.decode(encoding), None
     except UnicodeDecodeError:
-        return raw.decode(errors="backslashreplace"), NOT_UTF8
+        name = encoding.upper()
+        return raw.decode(encoding, "backslashreplace"), f"not {name}: send the file again in {name}"
+
+
+def contract_line(dialect: Dialect) -> str:
+    """Return the line of a table's contract that declares a dialect."""
+    declared = ", ".join(f"{name}: {json.dumps(value)}" for name, value in dialect.declared.items())
+    return f"- {{property: dialect, value: {{{declared}}}}} under customProperties of the table's contract"
 
 
 def csv_reader(lines: Iterable[str], delimiter: str, quote: str) -> Iterator[list[str]]:

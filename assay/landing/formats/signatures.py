@@ -6,18 +6,11 @@ from io import BufferedReader
 
 from assay.landing.discover import UnreadableFile
 
-_UTF_32 = ("text in UTF-32", "save it in UTF-8")
-_UTF_16 = ("text in UTF-16", "save it in UTF-8")
 _AGAIN = "unpack it, or pack it with gzip and send it as .gz"
-# The first that fits; UTF-32 begins as UTF-16 does.
 _BEGINNINGS: dict[bytes, tuple[str, str]] = {
     b"PK\x03\x04": ("an Excel workbook or another ZIP archive", "export each table as text"),
     b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": ("an Excel workbook of old", "export each table as text"),
     b"\x1f\x8b": ("packed with gzip", "end its name in .gz"),
-    b"\xff\xfe\x00\x00": _UTF_32,
-    b"\x00\x00\xfe\xff": _UTF_32,
-    b"\xff\xfe": _UTF_16,
-    b"\xfe\xff": _UTF_16,
     b"%PDF-": ("a PDF document", "export the table as text"),
     b"<!doctype html": ("an HTML page", "send the data that it shows, or was to lead to"),
     b"<html": ("an HTML page", "send the data that it shows, or was to lead to"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import gzip
 import io
@@ -18,6 +17,7 @@ import duckdb
 
 from assay.landing.dialect import THOUSANDS, Dialect, number_pattern
 from assay.landing.discover import UnreadableFile
+from assay.landing.formats.encoding import decoded, find_encoding
 from assay.landing.formats.rows import csv_reader
 from assay.landing.formats.signatures import refuse_other_kinds
 from assay.landing.time_format import EPOCHS, duckdb_format, time_by_format
@@ -25,21 +25,6 @@ from assay.landing.time_format import EPOCHS, duckdb_format, time_by_format
 BYTES_LOOKED_AT = 1 << 20
 _DELIMITERS = (",", ";", "\t", "|")
 _QUOTES = ('"', "'", "")
-_MARKS = (
-    (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
-_FALLBACK = "windows-1252"
-# Windows-1252 would read these as well, but no western language writes three such letters in a row, nor a
-# sign such as a pound within a word.
-_FOREIGN = re.compile(
-    "[\u0080-\u024f]{3}|[^\\W\\d_][\u00a1-\u00a9\u00ac\u00ae-\u00b3\u00b6\u00b8\u00b9\u00bc-\u00bf][a-z\u00df-\u00ff]"
-    "|[\u00a2-\u00a6\u00ac\u00af\u00b3\u00b9][a-z\u00df-\u00ff]"
-)
-_CONTROL = re.compile("[\0-\b]")
 # The most usual first. A comma before three digits parts thousands where nothing else is known.
 _NUMBER_SIGNS = (
     (".", ""),
@@ -155,27 +140,6 @@ def looks_like_data(header: Sequence[str]) -> bool:
     return any(numeric.fullmatch(name) for name in header)
 
 
-def find_encoding(raw: bytes, *, is_cut: bool = False) -> str | None:
-    """Return the encoding of a text, as Python calls it; None where it cannot be told.
-
-    Args:
-        raw: the text's first bytes.
-        is_cut: whether more follow, so that the last character may be cut in two.
-    """
-    for mark, encoding in _MARKS:
-        if raw.startswith(mark):
-            return encoding
-    if b"\0" in raw:
-        # Of a delimiter, a digit and the end of a line, one byte of two is NUL in UTF-16.
-        encoding = "utf-16-le" if raw[1::2].count(0) > raw[::2].count(0) else "utf-16-be"
-        text = _decoded(raw, encoding, is_cut)
-        return encoding if text and not _CONTROL.search(text) else None
-    if _decoded(raw, "utf-8", is_cut) is not None:
-        return "utf-8"
-    western = _decoded(raw, _FALLBACK, is_cut)
-    return None if western is None or _FOREIGN.search(western) else _FALLBACK
-
-
 def find_number_signs(columns: Iterable[Sequence[str]]) -> list[tuple[str, str]]:
     """Return the decimal sign and what parts thousands, by which most columns read as numbers.
 
@@ -255,14 +219,13 @@ def _read_text(sample: Path | bytes, encoding: str | None) -> tuple[str, str]:
             raise UnreadableFile("The .gz is damaged: send the file again, whole.") from error
     raw, is_cut = raw[:BYTES_LOOKED_AT], len(raw) > BYTES_LOOKED_AT
     known = encoding or find_encoding(raw, is_cut=is_cut)
-    if not known or not known.startswith(("utf-16", "utf-32")):
-        refuse_other_kinds(cast(io.BufferedReader, io.BufferedReader(io.BytesIO(raw))))
+    refuse_other_kinds(cast(io.BufferedReader, io.BufferedReader(io.BytesIO(raw))))
     if not known:
         raise UnreadableFile(
             "The encoding cannot be told: it is neither UTF-8 nor UTF-16, and read as Windows-1252 it makes "
             "no words. Name it, such as windows-1250 or shift_jis."
         )
-    text = _decoded(raw, known, is_cut)
+    text = decoded(raw, known, is_cut=is_cut)
     if text is None:
         raise UnreadableFile(f"The file is not {known}: name its encoding, or send it in UTF-8.")
     text = text.removeprefix("\ufeff")
@@ -271,13 +234,6 @@ def _read_text(sample: Path | bytes, encoding: str | None) -> tuple[str, str]:
     if not text.strip():
         raise UnreadableFile("The file is empty: send one with a header and some rows.")
     return text, known
-
-
-def _decoded(raw: bytes, encoding: str, is_cut: bool) -> str | None:
-    try:
-        return codecs.getincrementaldecoder(encoding)().decode(raw, final=not is_cut)
-    except UnicodeDecodeError:
-        return None
 
 
 def _find_shape(text: str) -> tuple[str, str]:

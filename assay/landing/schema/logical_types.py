@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
+from assay.core.sql import text as constant
+from assay.landing.dialect import DEFAULT, THOUSANDS, Dialect, number_pattern
+from assay.landing.time_format import time_by_format
+
 LogicalType = Literal[
     "string", "number", "integer", "boolean", "date", "timestamp", "time", "object", "array"
 ]
@@ -60,14 +64,37 @@ def landed_as(physical_type: str) -> LogicalType | None:
     return None
 
 
-def reads(text: str, logical_type: LogicalType) -> str:
+def plain_number(text: str, dialect: Dialect) -> str:
+    """Return SQL for a number as SQL writes it, an empty text where it is none of the dialect."""
+    decimal, thousands = dialect.decimal, dialect.thousands
+    if (decimal, thousands) == (DEFAULT.decimal, DEFAULT.thousands):
+        return text
+    pattern = constant(number_pattern(decimal, thousands))
+    parts = constant(THOUSANDS.get(thousands, ""))
+    return (
+        f"case when regexp_full_match({text}, {pattern}) "
+        f"then replace(translate({text}, {parts}, ''), '{decimal}', '.') when {text} is not null then '' end"
+    )
+
+
+def reads(
+    text: str, logical_type: LogicalType, dialect: Dialect = DEFAULT, time_format: str | None = None
+) -> str:
     """Return a SQL condition: true where a text reads as a type, else false or NULL.
 
     Args:
         text: a SQL expression of type text.
         logical_type: any but those in NESTED. Times may be written as DuckDB casts them, month or day
             first as in 12/31/2025 and 31.12.2025, or as a count since 1970 of nine digits or more.
+        dialect: how numbers are written.
+        time_format: the one format, beside that of ISO 8601, by which times are written, if it is declared.
     """
+    if logical_type in ("integer", "number"):
+        text = plain_number(text, dialect)
+    elif time_format:
+        by_format = f"{time_by_format(text, time_format)} is not null"
+        is_iso = f"regexp_matches({text}, '^\\s*[0-9]{{4}}-') and try_cast({text} as timestamptz) is not null"
+        return f"case when {by_format} then true else {is_iso} end"
     match logical_type:
         case "string":
             return f"{text} is not null"

@@ -104,7 +104,9 @@ def count_new_values(
     """Count the values of each file's own names; `rows` are those that have one."""
     nested = ", ".join(text(each) for each in NESTED.values())
     tried = [
-        f"type = '{NESTED[each]}'" if each in NESTED else f"type not in ({nested}) and {reads('text', each)}"
+        f"type = '{NESTED[each]}'"
+        if each in NESTED
+        else f"type not in ({nested}) and {reads('text', each, table.dialect)}"
         for each in types
     ]
     counts = "".join(f", count(*) filter (where is_filled and {each})" for each in tried)

@@ -22,6 +22,7 @@ class CsvValues:
     is_row = "malformed_reason is null"
 
     def __init__(self, table: LandingTable, names: Collection[str]) -> None:
+        self._table = table
         self._columns = frozenset(table.columns)
 
     def relation(self, landed: str) -> str:
@@ -46,7 +47,9 @@ class CsvValues:
 
     def reads(self, name: str, logical_type: LogicalType) -> str:
         """Return the condition that a value reads as a type."""
-        return reads(self.text(name), logical_type) if logical_type not in NESTED else "false"
+        if logical_type in NESTED:
+            return "false"
+        return reads(self.text(name), logical_type, self._table.dialect, self._table.time_formats.get(name))
 
 
 class JsonValues:
@@ -92,7 +95,8 @@ class JsonValues:
         if logical_type in NESTED:
             return f"{found} = '{NESTED[logical_type]}'"
         nested = ", ".join(text(each) for each in NESTED.values())
-        return f"{found} not in ({nested}) and {reads(self.text(name), logical_type)}"
+        value = reads(self.text(name), logical_type, time_format=self._table.time_formats.get(name))
+        return f"{found} not in ({nested}) and {value}"
 
     def without(self, name: str) -> list[str]:
         """Return SQL for the line without a value: one expression for each place it may stand in."""

@@ -1,0 +1,205 @@
+"""The encoding of landed text: what it evidently is, and the declared one undone."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import re
+from dataclasses import replace
+from io import BufferedReader
+from typing import TYPE_CHECKING, cast
+
+from assay.landing.declared import LandingTable
+from assay.landing.discover import UnreadableFile
+from assay.landing.formats.rows import contract_line, skip_byte_order_mark
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_FALLBACK = "windows-1252"
+# Windows-1252 would read these as well, but no western language writes three such letters in a row, nor a
+# sign such as a pound within a word.
+_FOREIGN = re.compile(
+    "[\u0080-\u024f]{3}"
+    "|[^\\W\\d_][\u00a1-\u00a9\u00ac\u00ae-\u00b3\u00b6\u00b8\u00b9\u00bc-\u00bf][a-z\u00df-\u00ff]"
+    "|[\u00a2-\u00a6\u00ac\u00af\u00b3\u00b9][a-z\u00df-\u00ff]"
+)
+_CONTROL = re.compile("[\0-\b]")
+# Of UTF-16, nearly every end of a line has a NUL beside it; of one line alone, half of the bytes are.
+_SHARE_OF_ENDS, _SHARE_OF_NULS = 0.8, 0.3
+_BYTES_LOOKED_AT = 256 << 10
+# Fewer broken lines are broken lines, and no other encoding.
+_FEWEST_LINES = 3
+_SHARE_OF_LINES = 0.9
+
+
+def find_encoding(raw: bytes, *, is_cut: bool = False) -> str | None:
+    """Return the encoding of a text, as Python calls it; None where it cannot be told.
+
+    Args:
+        raw: the text's first bytes.
+        is_cut: whether more follow, so that the last character may be cut in two.
+    """
+    if marked := _marked(raw):
+        return marked
+    if encoding := _utf_16_without_mark(raw):
+        text = decoded(raw, encoding, is_cut=is_cut)
+        return encoding if text and not _CONTROL.search(text) else None
+    text = decoded(raw, "utf-8", is_cut=is_cut)
+    if text is not None:
+        return None if "\0" in text else "utf-8"
+    western = decoded(raw, _FALLBACK, is_cut=is_cut)
+    return None if western is None or _FOREIGN.search(western) or "\0" in western else _FALLBACK
+
+
+def decoded(raw: bytes, encoding: str, *, is_cut: bool) -> str | None:
+    """Return bytes as text, None where they are not of the encoding."""
+    try:
+        return codecs.getincrementaldecoder(encoding)().decode(raw, final=not is_cut)
+    except UnicodeDecodeError:
+        return None
+
+
+def splittable(stream: BufferedReader, table: LandingTable) -> BufferedReader:
+    """Return a stream of text whose lines end in the byte LF, without a byte order mark.
+
+    Of encodings that write LF so, the stream stays as it is; others become UTF-8.
+
+    Raises:
+        UnreadableFile: the text evidently is in another encoding than declared.
+    """
+    raw = stream.read(_BYTES_LOOKED_AT)
+    stream.seek(0)
+    declared = table.dialect.encoding
+    if (found := _evidently(raw, declared, table.format)) is not None:
+        raise _in_another(found, table)
+    if _is_splittable(declared):
+        skip_byte_order_mark(stream)
+        return stream
+    return cast(BufferedReader, BufferedReader(_AsUtf8(stream, table)))
+
+
+def line_encoding(table: LandingTable) -> str:
+    """Return the encoding of the lines of a splittable stream."""
+    return table.dialect.encoding if _is_splittable(table.dialect.encoding) else "utf-8"
+
+
+class _AsUtf8(io.RawIOBase):
+    """A stream of another encoding, as UTF-8; a character that no text has stays one that is no UTF-8."""
+
+    def __init__(self, stream: BufferedReader, table: LandingTable) -> None:
+        self._stream = stream
+        self._table = table
+        encoding = table.dialect.encoding
+        self._errors = "surrogatepass" if _is_wide(encoding) else "strict"
+        self._decoder = codecs.getincrementaldecoder(encoding)(self._errors)
+        self._is_start = True
+        self._left = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        into = memoryview(buffer)
+        while not self._left:
+            raw = self._stream.read(len(into))
+            try:
+                text = self._decoder.decode(raw, final=not raw)
+            except UnicodeError as error:
+                raise UnreadableFile(
+                    f"The file is not {self._table.dialect.encoding}, as is declared: send the file again, "
+                    f"whole, or declare its encoding: {contract_line(self._table.dialect)}."
+                ) from error
+            if self._is_start and text:
+                text, self._is_start = text.removeprefix("\ufeff"), False
+            self._left = text.encode("utf-8", "surrogatepass")
+            if not raw:
+                break
+        taken, self._left = self._left[: len(into)], self._left[len(into) :]
+        into[: len(taken)] = taken
+        return len(taken)
+
+
+def _marked(raw: bytes) -> str | None:
+    return next((encoding for mark, encoding in _MARKS if raw.startswith(mark)), None)
+
+
+def _utf_16_without_mark(raw: bytes) -> str | None:
+    """Return which UTF-16 a text is in, by the NULs beside its ends of lines."""
+    ends, nuls = raw.count(b"\n"), raw.count(0)
+    if nuls < (_SHARE_OF_ENDS * ends if ends else _SHARE_OF_NULS * len(raw)):
+        return None
+    lower_first = raw[1::2].count(0) > raw[::2].count(0)
+    if not ends:
+        return ("utf-16-le" if lower_first else "utf-16-be") if nuls else None
+    beside = raw.count(b"\n\0") if lower_first else raw.count(b"\0\n")
+    return ("utf-16-le" if lower_first else "utf-16-be") if beside >= _SHARE_OF_ENDS * ends else None
+
+
+def _is_wide(encoding: str) -> bool:
+    return codecs.lookup(encoding).name.startswith(("utf-16", "utf-32"))
+
+
+def _is_splittable(encoding: str) -> bool:
+    return "\n".encode(encoding) == b"\n"
+
+
+def _evidently(raw: bytes, declared: str, file_format: str) -> str | None:
+    """Return the encoding of a text if it is another than declared for sure; '' where it cannot be told."""
+    name = codecs.lookup(declared).name
+    if marked := _marked(raw):
+        return None if name.startswith(marked) else marked
+    if file_format != "csv":
+        return None
+    is_cut = len(raw) == _BYTES_LOOKED_AT
+    found = find_encoding(raw, is_cut=is_cut)
+    if _is_wide(name):
+        # Without a mark, UTF-16 is taken to have the lower byte first.
+        is_other = found is not None and found != name and (found, name) != ("utf-16-le", "utf-16")
+        return found if is_other else None
+    if (found or "").startswith("utf-16"):
+        return found
+    if name == "utf-8":
+        return (found or "") if _is_not_utf8(raw, is_cut=is_cut) else None
+    return found if found == "utf-8" and not raw.isascii() and _has_single_bytes(name) else None
+
+
+def _has_single_bytes(name: str) -> bool:
+    """Tell whether each byte is a character, so that text of two bytes for one would read as well."""
+    return len(bytes(range(128, 256)).decode(name, "replace")) == 128
+
+
+def _is_not_utf8(raw: bytes, *, is_cut: bool) -> bool:
+    """Tell whether the header is not UTF-8, or nearly all lines that could show that they are not."""
+    lines = [line for line in raw.split(b"\n") if line.strip()]
+    telling = [line for line in (lines[:-1] if is_cut and len(lines) > 1 else lines) if not line.isascii()]
+    broken = [line for line in telling if decoded(line, "utf-8", is_cut=False) is None]
+    is_in_header = bool(broken) and broken[0] == lines[0]
+    return is_in_header or (len(broken) >= _FEWEST_LINES and len(broken) >= _SHARE_OF_LINES * len(telling))
+
+
+def _in_another(found: str, table: LandingTable) -> UnreadableFile:
+    """Say what a file looks like, and what to declare."""
+    if table.format != "csv":
+        return UnreadableFile(
+            f"The file is text in {found.upper()}, whatever its name ends in: save it in UTF-8."
+        )
+    declared = table.dialect.encoding
+    if not found:
+        return UnreadableFile(
+            f"The file is not {declared.upper()}, and which encoding it is in cannot be told: "
+            "send the file again in UTF-8, or declare its encoding: "
+            f"{contract_line(replace(table.dialect, encoding='...'))}."
+        )
+    return UnreadableFile(
+        f"The file is text in {found.upper()}, where {declared.upper()} is declared: "
+        f"declare it: {contract_line(replace(table.dialect, encoding=found))}; "
+        f"or send the file again in {declared.upper()}."
+    )
