@@ -13,7 +13,7 @@ import duckdb
 from assay.core.fault import MISUSED, Fault
 from assay.core.words import counted, listed
 from assay.project.dbt_run import ask_dbt
-from assay.project.failures import ancestors, parents
+from assay.project.graph import ancestor_ids, parent_ids
 
 _BUILT = ("model", "seed", "snapshot")
 
@@ -77,18 +77,18 @@ def find_selection(select: str, options: Sequence[str], warehouse: Path) -> Sele
     there = _relations(warehouse)
     added = [
         nodes[unique_id]
-        for unique_id in sorted(set().union(*(ancestors(each, nodes) for each in asked)) - asked)
+        for unique_id in sorted(set().union(*(ancestor_ids(each, nodes) for each in asked)) - asked)
         if unique_id in nodes and _is_missing(nodes[unique_id], warehouse, there)
     ]
     built = {each for each in asked if each in nodes} | {node.unique_id for node in added}
-    known = built.union(*(ancestors(each, nodes) for each in built))
+    known = built.union(*(ancestor_ids(each, nodes) for each in built))
     left_out = [
         node.name
         for unique_id, node in nodes.items()
         if node.resource_type == "test"
         and unique_id not in asked
-        and parents(node) & built
-        and not parents(node) <= known
+        and built.intersection(parent_ids(node))
+        and not known.issuperset(parent_ids(node))
     ]
     return Selection(
         [select, *(f"fqn:{'.'.join(node.fqn)}" for node in added)],

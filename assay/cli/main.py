@@ -233,11 +233,11 @@ def drift(
         from assay.drift.trained import Trained
         from assay.project.project import Project
         from assay.project.views import feature_views, view_named
-        from assay.training.store import Store
+        from assay.training.store import VersionStore
 
         project, places = Project(), find_places()
         is_version = reference is not None and "@" in reference
-        trained = Trained(Store(places).find(reference or "")) if is_version else None
+        trained = Trained(VersionStore(places).find(reference or "")) if is_version else None
         views = feature_views(project)
         names = [view_named(each, views).name for each in view or []] + (table or [])
         names = names or (trained.views if trained else [each.name for each in views])
@@ -263,11 +263,11 @@ def retraining(
         from assay.retraining.due import verdicts
         from assay.retraining.record import all_retrainings
         from assay.retraining.take import take_versions
-        from assay.training.store import Store
+        from assay.training.store import VersionStore
 
         places = find_places()
         recorded = all_retrainings(places.ledger)
-        found = verdicts(Project(), places.published, Store(places).versions(), recorded)
+        found = verdicts(Project(), places.published, VersionStore(places).versions(), recorded)
         console = console_for_people()
         if create:
             with display_on(console) as display:

@@ -37,10 +37,10 @@ def list_versions() -> None:
         from assay.core.places import find_places
         from assay.training.display import print_list
         from assay.training.source import published_sets
-        from assay.training.store import Store
+        from assay.training.store import VersionStore
 
         places = find_places()
-        versions = Store(places).versions()
+        versions = VersionStore(places).versions()
         print_list(versions, published_sets(places), console_for_people())
 
 
@@ -56,10 +56,10 @@ def show(
         from assay.core.places import find_places
         from assay.training.display import print_version
         from assay.training.source import published_sets
-        from assay.training.store import Store
+        from assay.training.store import VersionStore
 
         places = find_places()
-        store = Store(places)
+        store = VersionStore(places)
         version = store.find(name) if "@" in name else store.newest(name, published_sets(places))
         print_version(version, console_for_people())
 
@@ -109,9 +109,9 @@ def export(
         from assay.core.places import find_places
         from assay.training.display import print_exported
         from assay.training.export import export as export_version
-        from assay.training.store import Store
+        from assay.training.store import VersionStore
 
-        found = Store(find_places()).find(version)
+        found = VersionStore(find_places()).find(version)
         console = console_for_people()
         with display_on(console) as display:
             written = export_version(found, format_name.value, shards, out, split, display)
@@ -132,11 +132,11 @@ def verify(
         from assay.console.tables import console_for_people
         from assay.core.places import find_places
         from assay.training.display import print_verified
-        from assay.training.store import Store
+        from assay.training.store import VersionStore
         from assay.training.verify import verify as verify_version
 
         places = find_places()
-        found = Store(places).find(version)
+        found = VersionStore(places).find(version)
         console = console_for_people()
         with display_on(console) as display:
             verification = verify_version(found, places, display)
@@ -156,8 +156,8 @@ def diff(
         from assay.core.places import find_places
         from assay.training.diff import diff as difference
         from assay.training.display import print_diff
-        from assay.training.store import Store
+        from assay.training.store import VersionStore
 
-        store = Store(find_places())
+        store = VersionStore(find_places())
         old, new = store.find(before), store.find(after)
         print_diff(old, new, difference(old, new), console_for_people())

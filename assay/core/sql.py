@@ -7,7 +7,8 @@ from functools import cache
 from string import ascii_lowercase, ascii_uppercase
 
 _FOLDED = str.maketrans(ascii_uppercase, ascii_lowercase)
-_NAME = re.compile(r'"((?:[^"]|"")*)"|(\w+)')
+# Texts are passed over: they name nothing. macros/shared/_private.sql has the same for `_mentioned`.
+_NAME = re.compile(r"""'(?:[^']|'')*'|"((?:[^"]|"")*)"|(\w+)""")
 
 
 def quoted(*names: str, of: str = "") -> str:
@@ -32,7 +33,8 @@ def folded(name: str) -> str:
 
 def names_in(expression: str) -> set[str]:
     """Return the names that an expression may use, folded, whether it has them in quotes or without."""
-    return {folded(name.replace('""', '"') or word) for name, word in _NAME.findall(expression)}
+    found = (name.replace('""', '"') or word for name, word in _NAME.findall(expression))
+    return {folded(name) for name in found if name}
 
 
 def needs_quotes(name: str) -> bool:

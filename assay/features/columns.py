@@ -39,7 +39,7 @@ _NEVER_NULL = ("count", "distinct_count", "sum")
 
 
 @dataclass(frozen=True)
-class Column:
+class ModelColumn:
     """A column of a history; `is_total`: it is 0, never NULL, where nothing happened."""
 
     name: str
@@ -47,7 +47,7 @@ class Column:
     is_total: bool
 
 
-def columns_of(project: Project, model: str) -> list[Column]:
+def columns_of(project: Project, model: str) -> list[ModelColumn]:
     """Return the columns of a model, in their order.
 
     Types are those of what it reads: as it is built or, where a part of it is not, as it is without a row.
@@ -64,7 +64,7 @@ def columns_of(project: Project, model: str) -> list[Column]:
         raise known_fault(described) or Fault(
             f"The columns of {model} cannot be told: {described}"
         ) from described
-    return [Column(name, _plain(kind), is_total(name)) for name, kind, *_ in described]
+    return [ModelColumn(name, _plain(kind), is_total(name)) for name, kind, *_ in described]
 
 
 def _described(sql: str, warehouse: Path) -> list[tuple[str, ...]] | Fault | duckdb.Error:
@@ -76,7 +76,7 @@ def _described(sql: str, warehouse: Path) -> list[tuple[str, ...]] | Fault | duc
         return error
 
 
-def is_history(columns: Sequence[Column]) -> bool:
+def is_history(columns: Sequence[ModelColumn]) -> bool:
     """Tell whether a model is a history, as feature views are."""
     return set(VALIDITY[:3]) <= {column.name for column in columns}
 

@@ -11,7 +11,7 @@ import yaml
 
 from assay.core.fault import Fault
 from assay.core.sql import needs_quotes
-from assay.features.columns import Column, likely_keys
+from assay.features.columns import ModelColumn, likely_keys
 from assay.project.personal import PII
 from assay.project.views import VALIDITY
 
@@ -27,7 +27,7 @@ class View:
     """
 
     name: str
-    columns: Sequence[Column]
+    columns: Sequence[ModelColumn]
     is_history: bool
     package: str
     describe: Callable[[str], str]

@@ -10,6 +10,7 @@ from typing import Any
 from assay.core.fault import MISUSED, Fault, unknown
 from assay.features.columns import columns_of, description_of, is_history
 from assay.features.entry import Entry, View, complete_entry, find_entry
+from assay.project.graph import parent_ids
 from assay.project.personal import PII
 from assay.project.project import Project
 from assay.project.views import VALIDITY
@@ -110,5 +111,5 @@ def _shield(column: str, model: Any, project: Project) -> str | None:
 
 def _inherited(column: str, model: Any, project: Project) -> list[Any]:
     """Return the columns of that name in what the model reads."""
-    parents = [parent for parent in project.models if parent.unique_id in model.depends_on.nodes]
+    parents = [parent for parent in project.models if parent.unique_id in parent_ids(model)]
     return [parent.columns[column] for parent in parents if column in parent.columns]

@@ -6,10 +6,9 @@ At time t an event exists if `available_at <= t`, and counts in a window of leng
 from __future__ import annotations
 
 import math
-import re
 import statistics
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -18,7 +17,7 @@ from typing import Any
 import duckdb
 
 from assay.core.moment import length_of
-from assay.core.sql import quoted
+from assay.core.sql import folded, names_in, quoted
 from assay.leakage.declared import AVAILABLE_AT, Features, TrainingSet, Windows
 from assay.leakage.findings import Check
 from assay.leakage.tables import columns_of
@@ -104,7 +103,7 @@ def _expected(
     """Return the values each column should have, in the order of the rows."""
     view = features.view
     measures = _measures(windows)
-    used = _used(features)
+    used = _used(features, [*measures, *view.derived, *view.inputs])
     needed = [name for name in measures if name in used or name in features.columns]
     entities = [tuple(row[key] for key in view.entity_keys) for row in rows]
     events = _events(connection, windows, set(entities))
@@ -115,11 +114,7 @@ def _expected(
         )
         for entity, row in zip(entities, rows, strict=True)
     ]
-    inputs = {
-        name: features.inputs.get(name, name)
-        for name in view.inputs
-        if name in {word for each in used & view.derived.keys() for word in _words(view.derived[each])}
-    }
+    inputs = {name: features.inputs.get(name, name) for name in view.inputs if name in used}
     types = columns_of(connection, view.relation)
     input_types = columns_of(connection, training_set.relation)
     columns = {
@@ -149,19 +144,16 @@ def _expected(
     return {features.prefix + name: [row[position] for row in found] for position, name in enumerate(wanted)}
 
 
-def _used(features: Features) -> set[str]:
-    """Return the derived features wanted, with all columns and derived features they are made of."""
+def _used(features: Features, known: Collection[str]) -> set[str]:
+    """Return the derived features wanted, with all of the known names that they are made of."""
     found: set[str] = set()
     waiting = list(features.derived)
     while waiting:
         if (name := waiting.pop()) not in found:
             found.add(name)
-            waiting += _words(features.view.derived.get(name, ""))
+            used = names_in(features.view.derived.get(name, ""))
+            waiting += [each for each in known if folded(each) in used]
     return found
-
-
-def _words(expression: str) -> list[str]:
-    return re.findall(r"[A-Za-z_]\w*", expression)
 
 
 def _declared_measures(windows: Windows) -> Iterable[tuple[str, list[str], str | None, list[str]]]:

@@ -11,7 +11,7 @@ from assay.leakage.findings import Check
 
 
 @dataclass
-class _Column:
+class _Differing:
     keys: set[tuple[Any, ...]]
     value: Any
     expected: Any
@@ -23,7 +23,7 @@ class Differences:
     """For each column the keys of the rows that differ, and the values of the first; each row counts once."""
 
     keys: list[str]
-    columns: dict[str, _Column] = field(default_factory=dict)
+    columns: dict[str, _Differing] = field(default_factory=dict)
     first: dict[str, tuple[Any, ...]] = field(default_factory=dict)
 
     def add(
@@ -33,7 +33,7 @@ class Differences:
         rows = list(rows)
         if rows:
             self.first.setdefault(column, rows[0])
-            self.columns.setdefault(column, _Column(set(), value, expected, at)).keys.update(rows)
+            self.columns.setdefault(column, _Differing(set(), value, expected, at)).keys.update(rows)
 
     def tell(self, check: Check, remedy: str, *, is_warning: bool = False) -> None:
         """Add a finding for each column; `{at}` in the remedy stands for the moment."""

@@ -9,7 +9,7 @@ from assay.project.personal import read_personal
 
 
 @dataclass(frozen=True)
-class Finding:
+class LeakFinding:
     """A leak, or what looks like one.
 
     Attributes:
@@ -57,8 +57,8 @@ class Check:
     name: str
     rows: int = 0
     telling: int | None = None
-    findings: list[Finding] = field(default_factory=list)
-    warnings: list[Finding] = field(default_factory=list)
+    findings: list[LeakFinding] = field(default_factory=list)
+    warnings: list[LeakFinding] = field(default_factory=list)
     unchecked: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     not_erasable: list[str] = field(default_factory=list)
@@ -82,7 +82,7 @@ class Check:
             keys = ", ".join(f"{name} {_text(key)}" for name, key in personal.shown(example).items())
             of = [column.rpartition(".")[2]]
             held, wanted = (_text(personal.example(each, of)) for each in (value, expected))
-            finding = Finding(self.name, column, rows, keys, held, wanted, remedy)
+            finding = LeakFinding(self.name, column, rows, keys, held, wanted, remedy)
             (self.warnings if is_warning else self.findings).append(finding)
 
 

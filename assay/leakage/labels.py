@@ -16,7 +16,7 @@ from assay.leakage.findings import Check
 from assay.leakage.replay import Condition, Replay, everything, everything_as_it_is, known_by
 from assay.leakage.silver import gates_of
 from assay.leakage.tables import columns_of, differs, literal, number, one_row, same
-from assay.project.graph import Manifest, Node, relation_of
+from assay.project.graph import Manifest, Node, parent_ids, relation_of
 
 MOMENTS = 8
 # Rows may be drawn among all entities, so all are looked at; of more rows than this, so many entities.
@@ -343,6 +343,6 @@ def _is_large(replay: Replay, gates: list[Node]) -> bool:
 def _is_change_log(manifest: Manifest, gate: Node) -> bool:
     """Whether rows of silver say what holds from then on, and not what happens: by their reader's name."""
     return any(
-        gate["unique_id"] in node["depends_on"].get("nodes", []) and node["name"].endswith("__changes")
+        gate["unique_id"] in parent_ids(node) and node["name"].endswith("__changes")
         for node in manifest.nodes.values()
     )

@@ -16,7 +16,7 @@ from assay.leakage.silver import gates_of, is_landing
 from assay.leakage.tables import columns_of, number, one_row
 from assay.leakage.trained import made_by_hand
 from assay.project.conventions import AVAILABILITY, layer_of
-from assay.project.graph import Manifest, Node, relation_of
+from assay.project.graph import Manifest, Node, parent_ids, relation_of
 
 # Functions that make up their rows; all others that stand for a table may read one from anywhere.
 _MADE_UP = {"range", "generate_series", "unnest", "json_each", "json_tree", "repeat", "repeat_row"}
@@ -52,7 +52,7 @@ class Origins:
         """Return the ids of what a node reads, and what else it reads that has no id."""
         if id_ not in self._read:
             node = self.manifest.nodes[id_]
-            parents = list(node["depends_on"].get("nodes", []))
+            parents = parent_ids(node)
             others: list[str] = []
             if node.get("language") == "sql" and (code := self.compiled.get(id_)):
                 for schema, name in tables_read(code):
@@ -257,12 +257,9 @@ def _compare_lags(
     for gate in gates_of(erased.manifest, erased.manifest.ancestors([training_set.name]).values()):
         if not {"event_at", "available_at", "landed_at"} <= columns_of(connection, relation_of(gate)).keys():
             continue
-        parents = erased.manifest.ancestors([gate["name"]]).values()
         sources = {
             f"{source['source_name']}.{source['name']}"
-            for node in parents
-            for id_ in node["depends_on"].get("nodes", [])
-            if (source := erased.manifest.sources.get(id_))
+            for source in erased.manifest.sources_of(gate["name"]).values()
         }
         for name in sorted(sources & lags.keys()):
             lag = f"interval {text(lags[name])}"

@@ -15,7 +15,7 @@ from assay.leakage.declared import TrainingSet
 from assay.leakage.erased import Erased
 from assay.leakage.silver import gates_of
 from assay.leakage.tables import columns_of, literal
-from assay.project.graph import Node, relation_of
+from assay.project.graph import Node, parent_ids, relation_of
 
 _RUN, _SLICE = "_assay_run", "_assay_slice"
 # The schema of what has landed, which no model makes.
@@ -206,7 +206,7 @@ class Replay:
             # A label that is given, and what has no SQL of its own, are taken as they are.
             is_given = id_ in self._gate_ids or (id_ == label and not builds_labels)
             if not is_given and _is_sql(node):
-                for parent in node["depends_on"].get("nodes", []):
+                for parent in parent_ids(node):
                     visit(parent)
             done.append(id_)
 

@@ -29,13 +29,5 @@ def is_landing(source: Node) -> bool:
 
 def landing_tables_of(manifest: Manifest, node: Node) -> list[str]:
     """Return the tables of schema landing that a node is made of."""
-    parents = {
-        id_
-        for each in manifest.ancestors([node["name"]]).values()
-        for id_ in each["depends_on"].get("nodes", [])
-    }
-    return sorted(
-        str(source["identifier"])
-        for id_ in parents
-        if (source := manifest.sources.get(id_)) and is_landing(source)
-    )
+    sources = manifest.sources_of(node["name"]).values()
+    return sorted(str(source["identifier"]) for source in sources if is_landing(source))

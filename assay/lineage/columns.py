@@ -26,7 +26,7 @@ Operator = dict[str, Any]
 Expression = dict[str, Any]
 
 
-class Column(NamedTuple):
+class SourceColumn(NamedTuple):
     """A column of a table or view; `relation` is `catalog.schema.name`."""
 
     relation: str
@@ -34,7 +34,7 @@ class Column(NamedTuple):
 
 
 # Where a value comes from, and whether it is taken as it is.
-Sources = dict[Column, bool]
+Sources = dict[SourceColumn, bool]
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,9 @@ class _Plan:
         relation = f"{table['catalog']}.{table['schema']}.{table['table']}"
         self.relations.add(relation)
         # Beyond the columns is the number of the row.
-        return [{Column(relation, names[place]): True} if place < len(names) else {} for place in places]
+        return [
+            {SourceColumn(relation, names[place]): True} if place < len(names) else {} for place in places
+        ]
 
     def _first(self, operator: Operator) -> list[_Traced]:
         return self.outputs(operator["children"][0])

@@ -19,7 +19,7 @@ from dbt_colibri.report.generator import DbtColibriReportGenerator
 
 from assay.core.fault import MISUSED, Fault, known_fault
 from assay.core.places import Places
-from assay.lineage.columns import Column, Untraceable, lineage_of, tables_of
+from assay.lineage.columns import SourceColumn, Untraceable, lineage_of, tables_of
 from assay.project.dbt_run import Watcher, run_dbt
 from assay.project.failures import plain_message
 
@@ -117,7 +117,7 @@ class _Extractor(DbtColumnLineageExtractor):  # type: ignore[misc]
         }
 
 
-def _kind(name: str, source: Column, is_same: bool) -> str:
+def _kind(name: str, source: SourceColumn, is_same: bool) -> str:
     if not is_same:
         return "transformation"
     return "pass-through" if name == source.name else "rename"

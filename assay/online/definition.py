@@ -20,7 +20,7 @@ _SELECTIONS_KEPT = 1000
 
 
 @dataclass(frozen=True)
-class Column:
+class OnlineColumn:
     """A key, a column, a derived feature or a request input.
 
     `default` is SQL, None where there is none; `pii` is `hash` or `mask` where values are personal data.
@@ -69,7 +69,7 @@ class OnlineView:
         return cls(declared["name"], definition, build, declared)
 
     @cached_property
-    def keys(self) -> list[Column]:
+    def keys(self) -> list[OnlineColumn]:
         """The columns that name the entity, in the order of the view's declaration."""
         return _columns(self.declared["keys"])
 
@@ -107,17 +107,17 @@ class OnlineView:
         return [key.hashed(value) if column.pii == "hash" else value for column, value in pairs]
 
     @cached_property
-    def columns(self) -> dict[str, Column]:
+    def columns(self) -> dict[str, OnlineColumn]:
         """What is stored, by name, in the order in which it is stored."""
         return {column.name: column for column in _columns(self.declared["columns"])}
 
     @cached_property
-    def derived(self) -> dict[str, Column]:
+    def derived(self) -> dict[str, OnlineColumn]:
         """The derived features, by name; each may use those before it."""
         return {column.name: column for column in _columns(self.declared["derived"])}
 
     @cached_property
-    def inputs(self) -> dict[str, Column]:
+    def inputs(self) -> dict[str, OnlineColumn]:
         """What requests bring along, by name."""
         return {column.name: column for column in _columns(self.declared["inputs"])}
 
@@ -130,7 +130,7 @@ class OnlineView:
         return length_of(declared)
 
     @cached_property
-    def features(self) -> dict[str, Column]:
+    def features(self) -> dict[str, OnlineColumn]:
         """All that can be asked for, by name."""
         return self.columns | self.derived
 
@@ -172,14 +172,14 @@ class Selection:
     """
 
     positions: dict[str, int]
-    derived: list[Column]
-    needed: list[Column]
-    inputs: list[Column]
+    derived: list[OnlineColumn]
+    needed: list[OnlineColumn]
+    inputs: list[OnlineColumn]
 
 
-def _columns(declared: list[dict[str, Any]]) -> list[Column]:
+def _columns(declared: list[dict[str, Any]]) -> list[OnlineColumn]:
     return [
-        Column(
+        OnlineColumn(
             each["name"],
             each["type"],
             each.get("description") or "",

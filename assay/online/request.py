@@ -10,7 +10,7 @@ from typing import Any
 
 from assay.core.fault import MISUSED, Fault, unknown
 from assay.core.moment import instant
-from assay.online.definition import Column, OnlineView
+from assay.online.definition import OnlineColumn, OnlineView
 from assay.online.stores.store import Catalog
 from assay.online.stretch import key_text
 from assay.project.personal import masked
@@ -134,7 +134,7 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(names)
 
 
-def _key_value(key: Column, value: Any) -> str:
+def _key_value(key: OnlineColumn, value: Any) -> str:
     """Return a key's value as it is stored."""
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise Refused(f"{key.name} must be a text or a whole number, not {_said_of(key, value)}.")
@@ -147,7 +147,7 @@ def _key_value(key: Column, value: Any) -> str:
     return text
 
 
-def _input_value(column: Column, value: Any) -> str | None:
+def _input_value(column: OnlineColumn, value: Any) -> str | None:
     """Return an input's value as text, which SQL casts as it would a column of a spine."""
     if value is None:
         return None
@@ -165,7 +165,7 @@ def _input_value(column: Column, value: Any) -> str | None:
     return str(value).lower() if isinstance(value, bool) else _whole_text(column, str(value))
 
 
-def _whole_text(column: Column, text: str) -> str:
+def _whole_text(column: OnlineColumn, text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -175,12 +175,12 @@ def _whole_text(column: Column, text: str) -> str:
     return text
 
 
-def wrong_type(column: Column, value: Any) -> Refused:
+def wrong_type(column: OnlineColumn, value: Any) -> Refused:
     """Say that an input is of another type than declared."""
     return Refused(f"{column.name} must be of type {column.type}, which {_said(value)} is not.")
 
 
-def _said_of(column: Column, value: Any) -> str:
+def _said_of(column: OnlineColumn, value: Any) -> str:
     return _said(masked(value) if column.pii else value)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from assay.core.sql import quoted
-from assay.online.definition import Column, OnlineView
+from assay.online.definition import OnlineColumn, OnlineView
 from assay.online.types import to_json_sql
 
 VALID_TO, UPDATED_AT, VALUES = 0, 1, 2
@@ -55,7 +55,7 @@ def states_sql(view: OnlineView) -> str:
     return f"list_sort(list(struct_pack(valid_from := epoch_us(valid_from), line := {line})))"
 
 
-def key_sql(keys: list[Column]) -> str:
+def key_sql(keys: list[OnlineColumn]) -> str:
     """Return SQL for the text that an entity is stored under: its key, or several as a JSON array."""
     texts = [f"{quoted(key.name)}::varchar" for key in keys]
     return texts[0] if len(texts) == 1 else f"json_array({', '.join(texts)})::varchar"
@@ -68,6 +68,6 @@ def key_text(values: list[str]) -> str:
     return "[" + ",".join(f'"{value.translate(_IN_JSON)}"' for value in values) + "]"
 
 
-def key_values(text: str, keys: list[Column]) -> list[str]:
+def key_values(text: str, keys: list[OnlineColumn]) -> list[str]:
     """Return the keys of an entity from the text that it is stored under."""
     return [text] if len(keys) == 1 else list(orjson.loads(text))

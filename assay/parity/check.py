@@ -15,7 +15,7 @@ import duckdb
 from assay.core.fault import Fault
 from assay.core.sql import quoted
 from assay.online.answer import Answerer
-from assay.online.definition import Column, OnlineView
+from assay.online.definition import OnlineColumn, OnlineView
 from assay.online.published import open_published
 from assay.online.request import view_named, view_request
 from assay.online.stores.store import Catalog, Store, empty
@@ -137,7 +137,7 @@ def _as_given(value: Any) -> Any:
     return value if isinstance(value, bool | int | float | str) or value is None else str(value)
 
 
-def _key_told(key: Column, row: dict[str, Any]) -> str:
+def _key_told(key: OnlineColumn, row: dict[str, Any]) -> str:
     return str(masked(row[key.name]) if key.pii else row[key.name])
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 
 from assay.core.sql import quoted
-from assay.online.definition import Column, OnlineView
+from assay.online.definition import OnlineColumn, OnlineView
 
 SPINE = "parity_spine"
 # Beside the names of a view, whatever they are.
@@ -53,7 +53,7 @@ def draw_spine(
 
 def make_spine(connection: duckdb.DuckDBPyConnection, view: OnlineView, rows: list[list[Any]]) -> None:
     """Make the table `parity_spine`: each row its number, the keys, when it is asked, and the inputs."""
-    asked = [*view.keys, Column(ASKED_AT, "timestamp"), *view.inputs.values()]
+    asked = [*view.keys, OnlineColumn(ASKED_AT, "timestamp"), *view.inputs.values()]
     columns = ", ".join(f"{quoted(column.name)} {column.type}" for column in asked)
     connection.execute(f"create or replace temp table {SPINE} ({NUMBER} integer, {columns})")
     if rows:
@@ -90,7 +90,7 @@ def _questions(
         yield [number, *key, at or max(instant, known_until), *inputs]
 
 
-def _input(column: Column, random: Random) -> Any:
+def _input(column: OnlineColumn, random: Random) -> Any:
     """Draw a value of a type; numbers are small enough for degrees, amounts and counts alike."""
     match column.kind:
         case "boolean":

@@ -9,6 +9,7 @@ from typing import Any
 
 from assay.core.words import counted
 from assay.project.findings import finding
+from assay.project.graph import ancestor_ids, parent_ids
 from assay.project.personal import read_personal
 
 FAILED = ("error", "fail", "runtime error", "partial success")
@@ -73,7 +74,7 @@ def judge(results: Iterable[Any], messages: Mapping[str, str | None] | None = No
     warned = by_status.get("warn", [])
     skipped = by_status.get("skipped", [])
     passed = by_status.get("pass", [])
-    above_skipped = [ancestors(result.node.unique_id, nodes) for result in skipped]
+    above_skipped = [ancestor_ids(result.node.unique_id, nodes) for result in skipped]
     return Verdict(
         failures=[_failure(result, nodes, above_skipped, messages) for result in failed],
         warnings=[_failure(result, nodes, [], messages) for result in warned],
@@ -129,7 +130,7 @@ def _failure(
     node = result.node
     is_test = node.resource_type in TESTS
     # A failed test keeps others from what it guards.
-    blocked = parents(node) if is_test else {node.unique_id}
+    blocked = set(parent_ids(node)) if is_test else {node.unique_id}
     return Failure(
         name=node.name if is_test else relation(node.unique_id, nodes),
         kind=str(node.resource_type).replace("_", " "),
@@ -150,7 +151,7 @@ def guarded(test: Any, nodes: dict[str, Any]) -> str:
 def guarded_ids(test: Any) -> set[str]:
     """Return the ids of what a test is about."""
     attached = getattr(test, "attached_node", None) or getattr(test, "tested_node_unique_id", None)
-    return {attached} if attached else parents(test)
+    return {attached} if attached else set(parent_ids(test))
 
 
 def relation(unique_id: str, nodes: dict[str, Any]) -> str:
@@ -158,20 +159,3 @@ def relation(unique_id: str, nodes: dict[str, Any]) -> str:
     if unique_id in nodes:
         return f"{nodes[unique_id].schema}.{nodes[unique_id].alias}"
     return ".".join(unique_id.split(".")[2:])
-
-
-def parents(node: Any) -> set[str]:
-    """Return what a node reads directly."""
-    return set(getattr(node.depends_on, "nodes", []))
-
-
-def ancestors(unique_id: str, nodes: dict[str, Any]) -> set[str]:
-    """Return all that a node rests on."""
-    found: set[str] = set()
-    ahead = [unique_id]
-    while ahead:
-        node = nodes.get(ahead.pop())
-        new = parents(node) - found if node else set()
-        found |= new
-        ahead.extend(new)
-    return found

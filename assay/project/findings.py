@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from assay.core.sql import folded, names_in
 from assay.core.words import counted
 
 _TOLD = 3
@@ -75,8 +75,8 @@ def _share(share: float, other: float) -> str:
 def _tested(row: Row, arguments: Mapping[str, Any]) -> list[str]:
     """Return the columns of a row that a test is about, behind the first, which says whose they are."""
     about = {str(value) for key in _COLUMNS for value in _listed(arguments.get(key))}
-    about |= set(re.findall(r"\w+", " ".join(str(arguments.get(key, "")) for key in _EXPRESSIONS)))
-    tested = [name for name in row if name in about or name == _TIMES or "(" in name]
+    used = names_in(" ".join(str(arguments.get(key, "")) for key in _EXPRESSIONS))
+    tested = [name for name in row if name in about or folded(name) in used or name == _TIMES or "(" in name]
     if not tested:
         return list(row)[:_MOST_COLUMNS]
     first = next(iter(row))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -54,46 +54,69 @@ class Manifest:
 
     def parents(self, node: Node) -> list[Node]:
         """Return the nodes that a node reads itself, in the order of its SQL; sources are not among them."""
-        return [self.nodes[id_] for id_ in node["depends_on"].get("nodes", []) if id_ in self.nodes]
+        return [self.nodes[id_] for id_ in parent_ids(node) if id_ in self.nodes]
 
     def ancestors(self, names: Iterable[str]) -> dict[str, Node]:
         """Return the named nodes and all that they are made of, by id."""
-        found: dict[str, Node] = {}
-        waiting = [self.node(name)["unique_id"] for name in names]
-        while waiting:
-            id_ = waiting.pop()
-            if id_ in self.nodes and id_ not in found:
-                found[id_] = self.nodes[id_]
-                waiting += self.nodes[id_]["depends_on"].get("nodes", [])
-        return found
+        begin = [self.node(name)["unique_id"] for name in names]
+        return _known(reachable(begin, lambda id_: _parents_in(self.nodes, id_)), self.nodes)
+
+    def sources_of(self, name: str) -> dict[str, Node]:
+        """Return the tables of sources that a node is made of, by id."""
+        above = [id_ for node in self.ancestors([name]).values() for id_ in parent_ids(node)]
+        return _known(above, self.sources)
 
     def macros_of(self, nodes: Iterable[Node]) -> dict[str, Node]:
         """Return the macros that nodes call, by way of others too, by id."""
-        found: dict[str, Node] = {}
-        waiting = [id_ for node in nodes for id_ in node["depends_on"].get("macros", [])]
-        while waiting:
-            id_ = waiting.pop()
-            if id_ in self.macros and id_ not in found:
-                found[id_] = self.macros[id_]
-                waiting += self.macros[id_]["depends_on"]["macros"]
-        return found
+        called = [id_ for node in nodes for id_ in node["depends_on"].get("macros", [])]
+        return _known(
+            reachable(
+                called,
+                lambda id_: self.macros[id_]["depends_on"]["macros"] if id_ in self.macros else [],
+            ),
+            self.macros,
+        )
 
     def users_of(self, macro: str, among: dict[str, Node]) -> list[str]:
         """Return the names of the nodes that call a macro, by way of others too, and of all their readers."""
-        users: set[str] = set()
-        waiting = [
+        callers = [
             id_
             for id_, node in among.items()
             if macro in {each["name"] for each in self.macros_of([node]).values()}
         ]
-        while waiting:
-            users.add(id_ := waiting.pop())
-            waiting += [
-                other
-                for other, node in among.items()
-                if id_ in node["depends_on"].get("nodes", []) and other not in users
-            ]
-        return sorted(among[id_]["name"] for id_ in users)
+        readers = {id_: [other for other, node in among.items() if id_ in parent_ids(node)] for id_ in among}
+        return sorted(among[id_]["name"] for id_ in reachable(callers, lambda id_: readers[id_]))
+
+
+def parent_ids(node: Any) -> list[str]:
+    """Return the ids of what a node reads itself; the node is dbt's own, or of its manifest's file."""
+    if isinstance(node, dict):
+        return list(node["depends_on"].get("nodes", []))
+    return list(getattr(node.depends_on, "nodes", []))
+
+
+def reachable(begin: Iterable[str], next_of: Callable[[str], Iterable[str]]) -> list[str]:
+    """Return ids, and all that one comes to from them, each once."""
+    found: dict[str, None] = {}
+    ahead = list(begin)
+    while ahead:
+        if (id_ := ahead.pop()) not in found:
+            found[id_] = None
+            ahead += next_of(id_)
+    return list(found)
+
+
+def ancestor_ids(unique_id: str, nodes: Mapping[str, Any]) -> set[str]:
+    """Return the ids of all that a node rests on, whether or not they are among the nodes."""
+    return set(reachable(_parents_in(nodes, unique_id), lambda id_: _parents_in(nodes, id_)))
+
+
+def _parents_in(nodes: Mapping[str, Any], id_: str) -> list[str]:
+    return parent_ids(nodes[id_]) if id_ in nodes else []
+
+
+def _known(ids: Iterable[str], among: dict[str, Node]) -> dict[str, Node]:
+    return {id_: among[id_] for id_ in ids if id_ in among}
 
 
 def read_manifest() -> Manifest | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.project.conventions import layer_of
+from assay.project.graph import parent_ids
 
 
 def owners(manifest: Path) -> dict[str, str]:
@@ -31,7 +32,7 @@ def owners(manifest: Path) -> dict[str, str]:
         if unique_id not in known and unique_id in nodes:
             known[unique_id] = None
             node = nodes[unique_id]
-            above = [owner(each) for each in node["depends_on"].get("nodes", [])]
+            above = [owner(each) for each in parent_ids(node)]
             sources = {each for each in above if each} if layer_of(node) != "gold" else set()
             known[unique_id] = _declared(node, groups) or (sources.pop() if len(sources) == 1 else None)
         return known.get(unique_id)

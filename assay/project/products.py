@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from assay.project.conventions import CSV_FILE, is_published, tables_of
-from assay.project.failures import FAILED, TESTS, ancestors, guarded, guarded_ids, relation
+from assay.project.failures import FAILED, TESTS, guarded, guarded_ids, relation
+from assay.project.graph import ancestor_ids
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def judge_products(results: Iterable[Any]) -> Products:
         for unique_id, node in nodes.items()
         if is_published(node)
     }
-    above = {unique_id: ancestors(unique_id, nodes) for unique_id in product_of}
+    above = {unique_id: ancestor_ids(unique_id, nodes) for unique_id in product_of}
     stopped: dict[str, str] = {}
     broken_products: set[str] = set()
     for failed in (unique_id for unique_id in nodes if status[unique_id] in FAILED):

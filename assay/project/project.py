@@ -17,7 +17,7 @@ from assay.core.fault import Fault, known_fault
 from assay.core.places import require_project
 from assay.project.dbt_run import Unwatched, run_dbt
 from assay.project.failures import judge, plain_message
-from assay.project.graph import Manifest
+from assay.project.graph import Manifest, parent_ids, reachable
 
 # What dbt has written of the last build stays as it is.
 _QUIET = [
@@ -78,7 +78,7 @@ class Project:
 
     def readers(self, unique_id: str) -> list[Any]:
         """Return the models that read a node directly."""
-        return [node for node in self.models if unique_id in node.depends_on.nodes]
+        return [node for node in self.models if unique_id in parent_ids(node)]
 
     def checked_models(self, source: str) -> list[Any]:
         """Return the models that check the rows of a landing table, behind its bronze."""
@@ -88,19 +88,15 @@ class Project:
 
     def code_behind(self, source: str) -> str:
         """Return the code, macros included, of the models that check the rows of a landing table."""
-        code = []
-        waiting = []
-        for node in self.checked_models(source):
-            code.append(node.raw_code)
-            waiting += node.depends_on.macros
-        seen = set()
-        while waiting:
-            macro = self._manifest.macros.get(waiting.pop())
-            if macro and macro.unique_id not in seen:
-                seen.add(macro.unique_id)
-                code.append(macro.macro_sql)
-                waiting += macro.depends_on.macros
-        return "\n".join(code)
+        macros = self._manifest.macros
+        models = self.checked_models(source)
+        called = reachable(
+            [id_ for node in models for id_ in node.depends_on.macros],
+            lambda id_: macros[id_].depends_on.macros if id_ in macros else [],
+        )
+        return "\n".join(
+            [*(node.raw_code for node in models), *(macros[id_].macro_sql for id_ in called if id_ in macros)]
+        )
 
     @property
     def doc_blocks(self) -> set[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from assay.core.fault import MISUSED, Fault
+from assay.project.graph import parent_ids
 from assay.project.personal import is_personal
 from assay.project.project import Project
 
@@ -53,7 +54,7 @@ def feature_views(project: Project) -> list[FeatureView]:
     readers: dict[str, list[str]] = {}
     for model in project.models:
         # What watches reads everything, and uses nothing.
-        for read in model.depends_on.nodes if not model.name.startswith(MONITORING) else []:
+        for read in parent_ids(model) if not model.name.startswith(MONITORING) else []:
             readers.setdefault(read, []).append(model.name)
     return [
         FeatureView(

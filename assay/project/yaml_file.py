@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.util import load_yaml_guess_indent
 
 _NO_WRAPPING = 1 << 20
+# A key alone on its line, and how much deeper the key below it stands.
+_NESTED = re.compile(r"^( *)[^\s#-][^\n]*:[ ]*\n\1( +)[^\s#-]", re.MULTILINE)
 
 
 class YamlFile:
-    """A YAML file with its comments, quotes and anchors.
+    """A YAML file with its comments, quotes, anchors, and indentation where that is the same all over.
 
     Raises:
         ruamel.yaml.YAMLError: it is no YAML.
@@ -22,12 +26,12 @@ class YamlFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._yaml = YAML()
-        self._yaml.indent(mapping=2, sequence=4, offset=2)
         self._yaml.width = _NO_WRAPPING
         self._yaml.preserve_quotes = True
         self._yaml.brace_single_entry_mapping_in_flow_sequence = True
         self._yaml.representer.add_representer(type(None), _null)
         self._before = path.read_text(encoding="utf-8") if path.exists() else ""
+        self._yaml.indent(**_indentation(self._before))
         self.content: Any = self._yaml.load(self._before) or CommentedMap()
 
     @property
@@ -49,6 +53,14 @@ class YamlFile:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.write_text(self.text, encoding="utf-8")
         return True
+
+
+def _indentation(text: str) -> dict[str, int]:
+    """Return how a file is indented; of what it does not show, the house style."""
+    _, sequence, offset = load_yaml_guess_indent(text)
+    nested = _NESTED.search(text)
+    lists = {"sequence": 4, "offset": 2} if offset is None else {"sequence": sequence, "offset": offset}
+    return {"mapping": len(nested[2]) if nested else 2, **lists}
 
 
 def one_line(value: Any) -> Any:

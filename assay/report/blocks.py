@@ -21,7 +21,7 @@ class Text:
 
 
 @dataclass(frozen=True)
-class Column:
+class Head:
     """The head of a column; numbers stand right."""
 
     name: str
@@ -51,7 +51,7 @@ class Table:
 
     kind: ClassVar[str] = "table"
     caption: str
-    columns: Sequence[Column]
+    columns: Sequence[Head]
     rows: Sequence[Sequence[Text]]
 
 

@@ -33,7 +33,7 @@ from assay.report.sections.training import retraining_section, versions_section
 from assay.report.sections.volume import volume_section
 from assay.report.summary import Summary, summarize
 from assay.report.tables import Absent, opened_tables
-from assay.training.store import Store
+from assay.training.store import VersionStore
 
 # Explaining looks rows up in the warehouse; of more tests `assay explain` tells.
 _EXPLAINED = 20
@@ -118,7 +118,11 @@ def gather(places: Places, *, with_rows: bool) -> Page:
             ("quality", "Quality", lambda: quality_section(tables, docs)),
             ("drift", "Feature drift", lambda: drift_section(tables, docs)),
             ("retraining", "Retraining", lambda: retraining_section(tables, docs)),
-            ("training-sets", "Training sets", lambda: versions_section(Store(places).versions(), docs)),
+            (
+                "training-sets",
+                "Training sets",
+                lambda: versions_section(VersionStore(places).versions(), docs),
+            ),
             ("runs", "What ran", ran),
         ]
         parts, absent = [], []

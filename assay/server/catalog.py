@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from assay.online.definition import Column, OnlineView
+from assay.online.definition import OnlineColumn, OnlineView
 from assay.server.answer_shapes import FeatureViewAnswer, OneFeatureViewAnswer
 from assay.server.answers import json_response, timestamp
 from assay.server.errors import answered, problems
@@ -71,7 +71,7 @@ def described(view: OnlineView) -> dict[str, Any]:
     }
 
 
-def _column(column: Column) -> dict[str, Any]:
+def _column(column: OnlineColumn) -> dict[str, Any]:
     found = {"name": column.name, "type": column.type, "description": column.description}
     if column.default is not None:
         found["default"] = column.default

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import yaml
 
-from assay.training.store import Manifest
+from assay.training.store import VersionManifest
 
 # Those that `datasets` reads.
 CARD_FORMATS = ("parquet", "csv", "jsonl", "arrow")
@@ -19,7 +19,7 @@ _SPLIT = "split"
 _NAMES = {"float": "float32", "double": "float64", "date32[day]": "date32"}
 
 
-def card(manifest: Manifest, schema: pa.Schema, format_name: str, split: str | None) -> str:
+def card(manifest: VersionManifest, schema: pa.Schema, format_name: str, split: str | None) -> str:
     """Write the card of a folder of shards.
 
     Without it, `datasets` takes types from the first rows of each shard: a column that is NULL in one shard

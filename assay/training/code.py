@@ -79,19 +79,19 @@ class SetInManifest:
     def silver_seen(self) -> list[str]:
         """The tables and views of silver that the rest reads, as SQL names them."""
         seen = {
-            parent
+            parent["unique_id"]: parent
             for node in self._upstream
             if layer_of(node) != "silver"
-            for parent in node["depends_on"].get("nodes", [])
-            if parent in self._manifest.nodes and layer_of(self._manifest.nodes[parent]) == "silver"
+            for parent in self._manifest.parents(node)
+            if layer_of(parent) == "silver"
         }
-        return [relation_of(self._manifest.nodes[unique_id]) for unique_id in sorted(seen)]
+        return [relation_of(parent) for _, parent in sorted(seen.items())]
 
     @property
     def joined(self) -> list[str]:
         """The tables that it reads itself, labels and feature views, as SQL names them."""
-        parents = self._node["depends_on"].get("nodes", [])
-        return [relation_of(node) for id_ in sorted(parents) if (node := self._manifest.nodes.get(id_))]
+        parents = sorted(self._manifest.parents(self._node), key=lambda node: str(node["unique_id"]))
+        return [relation_of(node) for node in parents]
 
     @cached_property
     def code(self) -> dict[str, str]:

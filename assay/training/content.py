@@ -27,7 +27,7 @@ _SCALARS = (
 
 
 @dataclass(frozen=True)
-class Column:
+class HashedColumn:
     """A column and the hash of its values in the order of the rows; `type` as DuckDB has it."""
 
     name: str
@@ -40,7 +40,7 @@ class Content:
     """The columns of a file, and how many rows they have."""
 
     rows: int
-    columns: list[Column]
+    columns: list[HashedColumn]
 
     @property
     def hash(self) -> str:
@@ -65,7 +65,7 @@ def content_of(file: Path) -> Content:
                 column_hash.update(array)
         rows = stored.metadata.num_rows
     columns = [
-        Column(name, data_type, column_hash.hexdigest())
+        HashedColumn(name, data_type, column_hash.hexdigest())
         for (name, data_type, *_), column_hash in zip(described, hashes, strict=True)
     ]
     return Content(rows, columns)

@@ -10,7 +10,7 @@ from assay.core.fault import MISUSED, Fault
 from assay.core.places import find_places
 from assay.training.code import unknown_set
 from assay.training.source import as_built, published_sets, rebuilt
-from assay.training.store import Store, Version
+from assay.training.store import Version, VersionStore
 from assay.training.take import take
 
 
@@ -32,7 +32,7 @@ def create(name: str, as_of: datetime | None, display: Display) -> tuple[Version
         raise Fault(
             f"{unknown_set(name, known)} A new one is there once assay build has published it.", MISUSED
         )
-    store = Store(places)
+    store = VersionStore(places)
     command = f"assay training-set create {name}"
     with store.workshop(command, display) as workshop, ExitStack() as stack:
         source = None

@@ -10,7 +10,7 @@ import duckdb
 from assay.core.fault import MISUSED, Fault, known_fault
 from assay.core.sql import quoted, text
 from assay.core.words import counted
-from assay.training.store import Manifest, Version
+from assay.training.store import Version, VersionManifest
 
 _NAMES_SHOWN = 5
 
@@ -90,7 +90,7 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:_NAMES_SHOWN]) + more
 
 
-def _schema(old: Manifest, new: Manifest) -> list[str]:
+def _schema(old: VersionManifest, new: VersionManifest) -> list[str]:
     before = {column.name: column.type for column in old.columns}
     after = {column.name: column.type for column in new.columns}
     gone = [f"column {name} is gone" for name in before if name not in after]

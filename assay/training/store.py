@@ -29,7 +29,7 @@ _DIGITS = 12
 
 
 @dataclass(frozen=True)
-class Column:
+class VersionColumn:
     """A column of a version; `type` as DuckDB has it, `sha256` of its values in the order of the rows."""
 
     name: str
@@ -58,7 +58,7 @@ class InputFile:
 
 
 @dataclass(frozen=True)
-class Manifest:
+class VersionManifest:
     """All that is known of a version. Times are UTC, naive.
 
     `as_of` is the moment it was asked for, and else, where `is_as_of_given` is false, the latest moment at
@@ -72,7 +72,7 @@ class Manifest:
     content_hash: str
     rows: int
     primary_key: list[str]
-    columns: list[Column]
+    columns: list[VersionColumn]
     splits: list[Split]
     features: list[Feature]
     as_of: datetime
@@ -96,7 +96,7 @@ class Manifest:
 class Version:
     """A version and the folder it lies in."""
 
-    manifest: Manifest
+    manifest: VersionManifest
     folder: Path
 
     @property
@@ -127,7 +127,7 @@ def version_named(name: str, content_hash: str) -> str:
     return f"{name}@{content_hash[:_DIGITS]}"
 
 
-def write_version(folder: Path, manifest: Manifest, files: list[InputFile]) -> Version:
+def write_version(folder: Path, manifest: VersionManifest, files: list[InputFile]) -> Version:
     """Put the manifest and the list of files beside the rows in `folder`."""
     with (folder / _FILES).open("w", newline="") as stream:
         writer = csv.writer(stream)
@@ -147,19 +147,19 @@ def read_version(folder: Path) -> Version:
     try:
         values = json.loads((folder / _MANIFEST).read_text())
         del values["code_hash"]
-        values["columns"] = [Column(**each) for each in values["columns"]]
+        values["columns"] = [VersionColumn(**each) for each in values["columns"]]
         values["splits"] = [Split(**each) for each in values["splits"]]
         values["features"] = [Feature(**each) for each in values["features"]]
         for moment in ("as_of", "created_at"):
             values[moment] = datetime.fromisoformat(values[moment])
-        return Version(Manifest(**values), folder)
+        return Version(VersionManifest(**values), folder)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise Fault(
             f"{folder / _MANIFEST} cannot be read ({error}): remove {folder}, and create it anew."
         ) from error
 
 
-class Store:
+class VersionStore:
     """The versions beside a warehouse."""
 
     def __init__(self, places: Places) -> None:

@@ -17,11 +17,11 @@ from assay.training.content import content_of
 from assay.training.source import Source
 from assay.training.store import (
     DATA,
-    Column,
     InputFile,
-    Manifest,
     Split,
     Version,
+    VersionColumn,
+    VersionManifest,
     version_named,
     write_version,
 )
@@ -48,14 +48,14 @@ def take(name: str, source: Source, folder: Path) -> Version:
         raise known_fault(error) or error from error
     if not content.rows:
         raise Fault(f"{name} has no rows as of {as_of}: no outcome was known by then.")
-    manifest = Manifest(
+    manifest = VersionManifest(
         version=version_named(name, content.hash),
         name=name,
         content_hash=content.hash,
         rows=content.rows,
         primary_key=declared.primary_key,
         columns=[
-            Column(each.name, each.type, declared.descriptions.get(each.name, ""), each.sha256)
+            VersionColumn(each.name, each.type, declared.descriptions.get(each.name, ""), each.sha256)
             for each in content.columns
         ],
         splits=splits,

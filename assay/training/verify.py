@@ -15,12 +15,12 @@ from assay.leakage import Check, find_leaks
 from assay.training.content import content_of
 from assay.training.diff import Difference, diff
 from assay.training.source import rebuilt
-from assay.training.store import Store, Version, version_named
+from assay.training.store import Version, VersionStore, version_named
 from assay.training.take import take
 
 
 @dataclass(frozen=True)
-class Finding:
+class Mismatch:
     """Something that is not as it should be; `difference` says how rows differ, where they do."""
 
     check: str
@@ -36,7 +36,7 @@ class Verification:
     `unchecked` says why nothing could be looked at.
     """
 
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[Mismatch] = field(default_factory=list)
     leaks: list[Check] = field(default_factory=list)
     unchecked: str | None = None
 
@@ -61,23 +61,23 @@ def verify(version: Version, places: Places, display: Display) -> Verification:
     return Verification(findings) if findings else _check_rebuilt(version, places, display)
 
 
-def _check_stored(version: Version) -> list[Finding]:
+def _check_stored(version: Version) -> list[Mismatch]:
     manifest = version.manifest
     try:
         content = content_of(version.data)
     except (Fault, duckdb.Error, pa.ArrowException, OSError) as error:
-        return [Finding("stored", f"{version.data} cannot be read: {known_fault(error) or error}")]
+        return [Mismatch("stored", f"{version.data} cannot be read: {known_fault(error) or error}")]
     named = version_named(manifest.name, manifest.content_hash)
     if not named == manifest.version == version.folder.name:
         return [
-            Finding("stored", f"{version.folder} holds a manifest of {manifest.version}, content {named}.")
+            Mismatch("stored", f"{version.folder} holds a manifest of {manifest.version}, content {named}.")
         ]
     if content.hash == manifest.content_hash:
         return []
     stored = {column.name: column.sha256 for column in content.columns}
     others = [column.name for column in manifest.columns if stored.get(column.name) != column.sha256]
     return [
-        Finding(
+        Mismatch(
             "stored",
             f"{version.data} is not what the version was made with: it has {content.rows:,} rows of "
             f"{manifest.rows:,}, and other values in {', '.join(others) or 'columns it should not have'}. "
@@ -89,7 +89,7 @@ def _check_stored(version: Version) -> list[Finding]:
 def _check_rebuilt(version: Version, places: Places, display: Display) -> Verification:
     manifest = version.manifest
     command = f"assay training-set verify {manifest.version}"
-    with Store(places).workshop(command, display) as workshop, ExitStack() as stack:
+    with VersionStore(places).workshop(command, display) as workshop, ExitStack() as stack:
         (workshop / "rebuilt").mkdir()
         (workshop / "version").mkdir()
         try:
@@ -106,12 +106,12 @@ def _check_rebuilt(version: Version, places: Places, display: Display) -> Verifi
             )
             again = take(manifest.name, source, workshop / "version")
         except Fault as fault:
-            return Verification([Finding("rebuilt", f"It cannot be built again. {fault}")])
+            return Verification([Mismatch("rebuilt", f"It cannot be built again. {fault}")])
         if again.manifest.content_hash != manifest.content_hash:
             difference = diff(version, again)
             why = "; ".join(difference.reasons) or "files, moment, code and engine are the same"
             told = f"Built again, it is {again.manifest.version}. Why: {why}."
-            return Verification([Finding("rebuilt", told, difference)])
+            return Verification([Mismatch("rebuilt", told, difference)])
         display.say("Building it once more, without what became available late in it: a leak would show")
         try:
             return Verification(

@@ -51,10 +51,10 @@
 {%- endmacro %}
 
 
-{#- Which of the names an expression mentions, in quotes or without. -#}
+{#- Which of the names an expression mentions, in quotes or without; assay/core/sql.py has the same for Python. -#}
 {% macro _mentioned(names, expression) -%}
     {%- set words = [] -%}
-    {%- for quoted, word in modules.re.findall('"((?:[^"]|"")*)"|(\\w+)', expression) -%}
+    {%- for quoted, word in modules.re.findall("'(?:[^']|'')*'|\"((?:[^\"]|\"\")*)\"|(\\w+)", expression) -%}
         {%- do words.append(assay._folded(quoted | replace('""', '"') or word)) -%}
     {%- endfor -%}
     {%- set found = [] -%}

@@ -12,7 +12,7 @@ import duckdb
 from small_project import HEADER, MOST_PIECES, SmallProject, make_small_project
 
 from assay.core.places import find_places
-from assay.training.store import Manifest, Split, Store, version_named, write_version
+from assay.training.store import Split, VersionManifest, VersionStore, version_named, write_version
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 SILENT_FOR = 3 * 86_400
@@ -100,10 +100,10 @@ def fill_monitors(project: SmallProject) -> None:
 def take_version(project: SmallProject) -> None:
     """Put a version of a training set into the store."""
     with chdir(project.root):
-        folder = Store(find_places()).folder / VERSION
+        folder = VersionStore(find_places()).folder / VERSION
         folder.mkdir(parents=True)
         moment = datetime(2025, 3, 1, 12)
-        manifest = Manifest(
+        manifest = VersionManifest(
             version=VERSION,
             name="trn_fraud",
             content_hash="d4457ccfc03e0000",

@@ -6,8 +6,10 @@ What dbt compiled is then run where the times are TIMESTAMPTZ and the session is
 
 from __future__ import annotations
 
+import ast
 import json
 import random
+import re
 import shutil
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,9 +17,9 @@ from typing import Any
 
 import duckdb
 import pytest
-from package_project import PackageProject, make_package_project
+from package_project import PROJECT, PackageProject, make_package_project
 
-from assay.core.sql import names_in, needs_quotes, quoted, text
+from assay.core.sql import _NAME, names_in, needs_quotes, quoted, text
 
 PLAIN = {
     "key": "machine",
@@ -348,6 +350,15 @@ def utc(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
 
 def test_an_expression_uses_names_with_and_without_quotes_in_any_case() -> None:
     assert names_in('"Total ""net""" * AMOUNT / _x2') == {'total "net"', "amount", "_x2"}
+    # A text names nothing, whatever quotes are in it.
+    assert names_in("""kind = 'it''s 5" load' or "a'b" > level""") == {"kind", "or", "a'b", "level"}
+
+
+def test_macros_find_the_same_names_in_an_expression_as_python() -> None:
+    macro = (PROJECT / "macros" / "shared" / "_private.sql").read_text()
+    found = re.search(r'findall\((".*"), expression\)', macro)
+    assert found
+    assert ast.literal_eval(found[1]) == _NAME.pattern
 
 
 def test_names_that_sql_has_other_uses_for_need_quotes() -> None:

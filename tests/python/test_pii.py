@@ -23,7 +23,7 @@ from typer.testing import Result
 from assay.contracts.consistency import inconsistencies
 from assay.contracts.contract import read_contracts
 from assay.core.fault import Fault
-from assay.online.definition import Column
+from assay.online.definition import OnlineColumn
 from assay.online.stores.open import open_store
 from assay.online.sync import sync
 from assay.parity.check import _key_told
@@ -335,7 +335,7 @@ def test_what_is_refused_names_no_personal_key(served: TestClient, value: Any) -
 
 
 def test_parity_compares_hashes_with_hashes_and_tells_none(served: TestClient) -> None:
-    column = Column("card_id", "varchar", pii="hash")
+    column = OnlineColumn("card_id", "varchar", pii="hash")
     assert _key_told(column, {"card_id": hashed(CARD)}) == f"****{hashed(CARD)[-4:]}"
 
 

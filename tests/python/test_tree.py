@@ -59,3 +59,11 @@ def test_an_arrow_back_is_seen_in_every_form_of_import() -> None:
         ):
             assert arrows_back(lower, form) == [higher]
         assert arrows_back(higher, f"from assay.{lower} import anything") == []
+
+
+def test_a_class_name_has_one_meaning() -> None:
+    # The server's answers have the names of its document.
+    files = [path for path in PACKAGE.rglob("*.py") if path.name != "answer_shapes.py"]
+    nodes = [node for path in files for node in ast.walk(ast.parse(path.read_text()))]
+    names = [node.name for node in nodes if isinstance(node, ast.ClassDef)]
+    assert [names.count(name) for name in ("Column", "Finding", "Manifest", "Store")] == [1, 1, 1, 1]

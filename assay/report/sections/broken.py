@@ -11,7 +11,18 @@ from assay.core.words import counted, listed, value
 from assay.ledger.explain import Explanation, Origin
 from assay.ledger.results import NodeResult
 from assay.project.personal import Personal
-from assay.report.blocks import Block, Column, Details, Facts, Group, Need, Paragraph, Section, Table, Text
+from assay.report.blocks import (
+    Block,
+    Details,
+    Facts,
+    Group,
+    Head,
+    Need,
+    Paragraph,
+    Section,
+    Table,
+    Text,
+)
 from assay.report.docs import Docs
 
 _ROWS_SHOWN = 3
@@ -123,13 +134,13 @@ def _origins(origins: Sequence[Origin]) -> Table:
         for file, rows in groupby(origins, key=lambda origin: origin.source_file)
     }
     rows = [[Text(file), Text(listed(numbers, _ROWS_NAMED))] for file, numbers in files.items()]
-    return Table("Of the rows that the ledger keeps", [Column("file"), Column("rows")], rows)
+    return Table("Of the rows that the ledger keeps", [Head("file"), Head("rows")], rows)
 
 
 def sample_table(rows: Sequence[Mapping[str, Any]], of: int) -> Table:
     """Return whole rows, some of many, side by side: rows have more columns than a page has room."""
     caption = f"{len(rows):,} of {counted(of, 'row')}" if of > len(rows) else counted(of, "row")
-    columns = [Column("column"), *(Column(f"row {position}") for position in range(1, len(rows) + 1))]
+    columns = [Head("column"), *(Head(f"row {position}") for position in range(1, len(rows) + 1))]
     return Table(
         caption, columns, [[Text(name), *(Text(value(row.get(name))) for row in rows)] for name in rows[0]]
     )

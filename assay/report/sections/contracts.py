@@ -7,7 +7,7 @@ from datetime import datetime
 
 from assay.core.words import counted, listed, moment
 from assay.ledger.contracts import ContractState
-from assay.report.blocks import Block, Column, Details, Section, Table, Text
+from assay.report.blocks import Block, Details, Head, Section, Table, Text
 from assay.report.tables import Absent
 
 Contract = tuple[ContractState, datetime]
@@ -42,7 +42,7 @@ def contracts_section(contracts: Sequence[Contract]) -> Section:
 
 
 def _table(caption: str, contracts: Sequence[Contract]) -> Table:
-    columns = [Column(name) for name in ("contract", "owner", "of a", "status", "since (UTC)", "why")]
+    columns = [Head(name) for name in ("contract", "owner", "of a", "status", "since (UTC)", "why")]
     rows = [
         [
             Text(state.contract),

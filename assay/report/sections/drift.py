@@ -11,8 +11,8 @@ from assay.report.blocks import (
     Block,
     Chart,
     Charts,
-    Column,
     Details,
+    Head,
     Need,
     Paragraph,
     Section,
@@ -173,7 +173,7 @@ def _spec() -> Spec:
 
 def _matrix(view: str, features: Sequence[Sequence[Row]], docs: Docs) -> Table:
     windows = sorted({row["window"] for rows in features for row in rows})
-    columns = [Column("feature"), Column("against"), *(Column(window) for window in windows)]
+    columns = [Head("feature"), Head("against"), *(Head(window) for window in windows)]
     cells = []
     for rows in features:
         found = {row["window"]: row["verdict"] for row in rows}
@@ -186,8 +186,8 @@ def _matrix(view: str, features: Sequence[Sequence[Row]], docs: Docs) -> Table:
 
 
 def _figures(features: Sequence[Sequence[Row]]) -> Table:
-    columns = [Column("feature"), Column("against"), Column("window")]
-    columns += [Column(name, True) for name in ("PSI", "KS", "JS", "mean", "NULLs")]
+    columns = [Head("feature"), Head("against"), Head("window")]
+    columns += [Head(name, True) for name in ("PSI", "KS", "JS", "mean", "NULLs")]
     forms = (".3f", ".3f", ".3f", "+.2f", "+.1%")
     rows = [
         [Text(last["feature"]), Text(_said(last["reference"])), Text(last["window"])]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from assay.core.words import counted, duration, listed, moment, number
-from assay.report.blocks import Column, Need, Section, Table, Text, Tone
+from assay.report.blocks import Head, Need, Section, Table, Text, Tone
 from assay.report.tables import Row, Tables
 
 _TONES: dict[str, Tone] = {"fresh": "good", "stale": "bad"}
@@ -39,7 +39,7 @@ def freshness_section(tables: Tables) -> Section:
     ]
     headings = ["source", "verdict", "last heard of (UTC)", "silent for", "limit", "rows"]
     late = ["half within", "99% within", "all within"]
-    columns = [Column(name, name in ("silent for", "limit", "rows", *late)) for name in headings + late]
+    columns = [Head(name, name in ("silent for", "limit", "rows", *late)) for name in headings + late]
     caption = (
         "Silent for: until the warehouse last learnt anything. "
         "Within: so long after it happened a row was available"

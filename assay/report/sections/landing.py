@@ -10,7 +10,7 @@ from assay.landing.schema.recorded import SchemaChange
 from assay.ledger.account import Account, Rejects
 from assay.ledger.runs import Run
 from assay.project.personal import Personal
-from assay.report.blocks import Block, Column, Details, Need, Paragraph, Section, Table, Text
+from assay.report.blocks import Block, Details, Head, Need, Paragraph, Section, Table, Text
 from assay.report.docs import Docs
 from assay.report.sections.broken import sample_table
 from assay.report.tables import Absent, Row, Tables
@@ -43,7 +43,7 @@ def landing_section(
     blocks: list[Block] = [_landed(account)]
     if account.troubled:
         files = [[Text(each.named), Text(each.status, "bad"), Text(each.error)] for each in account.troubled]
-        columns = [Column("file"), Column("status"), Column("what is wrong, and what to do")]
+        columns = [Head("file"), Head("status"), Head("what is wrong, and what to do")]
         more = (
             f"; {len(files) - _FILES_LISTED:,} more are in bronze.brz_files"
             if len(files) > _FILES_LISTED
@@ -89,7 +89,7 @@ def _lead(account: Account) -> str:
 
 def _landed(account: Account) -> Table:
     names = ("files", "new", "rows", "new rows", "kept", "rejected")
-    columns = [Column("source"), *(Column(name, True) for name in names)]
+    columns = [Head("source"), *(Head(name, True) for name in names)]
     rows = []
     for source in account.landed:
         parts = [part for part in account.checked if part.source == source.source]
@@ -116,8 +116,13 @@ def _changes(changes: Sequence[SchemaChange]) -> Table:
         ]
         for each in changes
     ]
-    columns = [Column("table"), Column("what differs"), Column("files", True), Column("first landed")]
-    columns += [Column("last landed"), Column("what became of them")]
+    columns = [
+        Head("table"),
+        Head("what differs"),
+        Head("files", True),
+        Head("first landed"),
+    ]
+    columns += [Head("last landed"), Head("what became of them")]
     caption = "Files that differ from what is declared; to take that: assay schema accept TABLE"
     return Table(caption, columns, rows)
 
@@ -133,9 +138,9 @@ def _rules(rules: Sequence[Rejects], before: Mapping[tuple[str, str], int] | Non
         ]
         for each in rules
     ]
-    columns = [Column("rule"), Column("rows", True), Column("change", True), Column("reason")]
+    columns = [Head("rule"), Head("rows", True), Head("change", True), Head("reason")]
     caption = "A row may break several rules; change is since the last build that succeeded"
-    return Table(caption, [*columns, Column("what to do")], rows)
+    return Table(caption, [*columns, Head("what to do")], rows)
 
 
 def _rejected_rows(name: str, rules: Sequence[Rejects], tables: Tables, personal: Personal) -> list[Block]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 
 from assay.core.words import counted, listed, month
-from assay.report.blocks import Block, Column, Details, Need, Section, Table, Text
+from assay.report.blocks import Block, Details, Head, Need, Section, Table, Text
 from assay.report.docs import Docs
 from assay.report.tables import Row, Tables
 
@@ -87,7 +87,7 @@ def _need(row: Row) -> Need:
 
 
 def _findings(caption: str, rows: Sequence[Row], docs: Docs) -> Table:
-    columns = [Column(name) for name in ("column or table", "month", "rule", "what was found")]
+    columns = [Head(name) for name in ("column or table", "month", "rule", "what was found")]
     cells = [
         [
             docs.text(_name(row)),
@@ -104,12 +104,12 @@ def _findings(caption: str, rows: Sequence[Row], docs: Docs) -> Table:
 
 
 def _left_out(rows: Sequence[Row], docs: Docs) -> Table:
-    columns = [Column("table or column"), Column("why it is not monitored, and how it can be")]
+    columns = [Head("table or column"), Head("why it is not monitored, and how it can be")]
     return Table("Not monitored", columns, [[docs.text(_name(row)), Text(row["detail"])] for row in rows])
 
 
 def _rules(broken: Sequence[Row]) -> Table:
     rules = {row["rule_id"]: row for row in sorted(broken, key=lambda row: str(row["rule_id"]))}
-    columns = [Column("rule"), Column("it is broken where"), Column("what to do")]
+    columns = [Head("rule"), Head("it is broken where"), Head("what to do")]
     cells = [[Text(name), Text(row["reason"]), Text(row["remedy"])] for name, row in rules.items()]
     return Table("Rules that are broken", columns, cells)

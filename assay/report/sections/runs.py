@@ -9,7 +9,19 @@ from assay.core.words import change, counted, duration, listed, moment, number, 
 from assay.ledger.results import NodeResult
 from assay.ledger.runs import Run
 from assay.ledger.status import IN_PART
-from assay.report.blocks import Block, Chart, Charts, Column, Details, Facts, Need, Section, Table, Text, Tone
+from assay.report.blocks import (
+    Block,
+    Chart,
+    Charts,
+    Details,
+    Facts,
+    Head,
+    Need,
+    Section,
+    Table,
+    Text,
+    Tone,
+)
 from assay.report.charts import BAD, INK, MARK, SOFT, WATCH, Spec, drawn, named
 from assay.report.docs import Docs
 
@@ -171,8 +183,8 @@ def _name(node: NodeResult) -> str:
 
 
 def _nodes(nodes: Sequence[NodeResult], before: Sequence[NodeResult], docs: Docs) -> Table:
-    columns = [Column("node"), Column("kind"), Column("status")]
-    columns += [Column(name, True) for name in ("seconds", "rows", "change")]
+    columns = [Head("node"), Head("kind"), Head("status")]
+    columns += [Head(name, True) for name in ("seconds", "rows", "change")]
     had = {node.unique_id: node.table_rows for node in before}
     rows = []
     for node in nodes:
@@ -206,8 +218,13 @@ def _runs(history: Sequence[tuple[Run, str]]) -> Table:
         ]
         for run, status in history[:_RUNS_LISTED]
     ]
-    columns = [Column("build"), Column("started (UTC)"), Column("status"), Column("took", True)]
-    columns += [Column(name, True) for name in ("files", "rows", "passed", "failed")] + [Column("command")]
+    columns = [
+        Head("build"),
+        Head("started (UTC)"),
+        Head("status"),
+        Head("took", True),
+    ]
+    columns += [Head(name, True) for name in ("files", "rows", "passed", "failed")] + [Head("command")]
     more = len(history) - _RUNS_LISTED
     said = f"; {more:,} more are in assay runs list" if more > 0 else ""
     return Table(f"Builds, newest first{said}", columns, rows)

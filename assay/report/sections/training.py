@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from assay.core.words import counted, listed, moment
-from assay.report.blocks import Column, Need, Section, Table, Text
+from assay.report.blocks import Head, Need, Section, Table, Text
 from assay.report.docs import Docs
 from assay.report.tables import Row, Tables
 from assay.training.store import Version
@@ -19,7 +19,7 @@ def retraining_section(tables: Tables, docs: Docs) -> Section:
     """
     rows = tables.rows("mon_retraining", "training_set", "retrain", "reason")
     due = [row for row in rows if row["retrain"]]
-    columns = [Column("training set"), Column("train again"), Column("why")]
+    columns = [Head("training set"), Head("train again"), Head("why")]
     cells = [
         [
             docs.text(row["training_set"]),
@@ -48,8 +48,13 @@ def versions_section(versions: Sequence[Version], docs: Docs) -> Section:
     if not versions:
         lead = "No version of a training set is kept yet. To make one: assay training-set create NAME"
         return Section(lead)
-    columns = [Column("version"), Column("rows", True), Column("features", True), Column("splits")]
-    columns += [Column("as of (UTC)"), Column("created (UTC)"), Column("made from")]
+    columns = [
+        Head("version"),
+        Head("rows", True),
+        Head("features", True),
+        Head("splits"),
+    ]
+    columns += [Head("as of (UTC)"), Head("created (UTC)"), Head("made from")]
     rows = []
     for manifest in (version.manifest for version in reversed(versions)):
         splits = listed([f"{split.split} {split.rows:,}" for split in manifest.splits], most=10)

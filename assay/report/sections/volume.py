@@ -9,7 +9,7 @@ from math import ceil
 from typing import Any
 
 from assay.core.words import counted, day, listed, number
-from assay.report.blocks import Chart, Charts, Column, Details, Need, Section, Table, Text
+from assay.report.blocks import Chart, Charts, Details, Head, Need, Section, Table, Text
 from assay.report.charts import BAD, INK, drawn, named
 from assay.report.docs import Docs
 from assay.report.tables import Row, Tables
@@ -151,8 +151,8 @@ def _spec(days: int, top: int) -> dict[str, Any]:
 
 
 def _table(unusual: Sequence[Row], docs: Docs) -> Table:
-    columns = [Column("table"), Column("day"), Column("verdict")]
-    columns += [Column("rows", True), Column("expected", True)]
+    columns = [Head("table"), Head("day"), Head("verdict")]
+    columns += [Head("rows", True), Head("expected", True)]
     newest = sorted(unusual, key=lambda row: (row["event_on"], row["table_name"]), reverse=True)
     rows = [
         [

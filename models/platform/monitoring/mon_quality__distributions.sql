@@ -109,58 +109,27 @@ latenesses as (
 ),
 
 compared as (
-
-    select
-        table_name,
-        column_name,
-        'shifted_values' as rule_id,
-        period,
-        period_number,
-        current_rows,
-        reference_rows,
-        bad_count,
-        observed,
-        expected,
-        allowed,
-        fewest_before,
-        fewest_rows,
-        detail
-    from shifts
-    union all
-    select
-        table_name,
-        column_name,
-        'more_outliers' as rule_id,
-        period,
-        period_number,
-        current_rows,
-        reference_rows,
-        bad_count,
-        observed,
-        expected,
-        allowed,
-        fewest_before,
-        fewest_rows,
-        detail
-    from outliers
-    union all
-    select
-        table_name,
-        column_name,
-        'late_rows' as rule_id,
-        period,
-        period_number,
-        current_rows,
-        reference_rows,
-        bad_count,
-        observed,
-        expected,
-        allowed,
-        fewest_before,
-        fewest_rows,
-        detail
-    from latenesses
-
+    {% for rule_id, found in [
+        ('shifted_values', 'shifts'), ('more_outliers', 'outliers'), ('late_rows', 'latenesses'),
+    ] %}
+        select
+            table_name,
+            column_name,
+            '{{ rule_id }}' as rule_id,
+            period,
+            period_number,
+            current_rows,
+            reference_rows,
+            bad_count,
+            observed,
+            expected,
+            allowed,
+            fewest_before,
+            fewest_rows,
+            detail
+        from {{ found }}
+        {{- '\n    union all' if not loop.last }}
+    {% endfor %}
 ),
 
 final as (
