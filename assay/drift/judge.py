@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Literal
 
 import numpy
-from scipy import stats
+import scipy
 
 from assay.drift.limits import Limits
 from assay.drift.measure import FeatureDrift
@@ -35,7 +35,7 @@ def judged(found: Sequence[FeatureDrift], limits: Limits) -> list[FeatureDrift]:
     ]
     adjusted: dict[tuple[int, str], float] = {}
     if given:
-        corrected = stats.false_discovery_control([p for _, _, p in given])
+        corrected = scipy.stats.false_discovery_control([p for _, _, p in given])
         adjusted = {(number, name): float(p) for (number, name, _), p in zip(given, corrected, strict=True)}
     return [
         replace(
@@ -64,8 +64,8 @@ def ks_p_value(statistic: float, n: int, m: int) -> float:
         place = int(numpy.argmin(numpy.abs(r / n - c / m - statistic)))
         zeros = place, int(c[place])
         samples = [numpy.repeat([0, 1], [few, of - few]) for few, of in zip(zeros, (n, m), strict=True)]
-        return float(stats.ks_2samp(*samples).pvalue)
-    return float(stats.distributions.kstwo.sf(statistic, numpy.round(n * m / (n + m))))
+        return float(scipy.stats.ks_2samp(*samples).pvalue)
+    return float(scipy.stats.distributions.kstwo.sf(statistic, numpy.round(n * m / (n + m))))
 
 
 def _p_value(each: FeatureDrift) -> float | None:
@@ -76,7 +76,7 @@ def _p_value(each: FeatureDrift) -> float | None:
     if not each.degrees_of_freedom:
         # Of one category alone there is nothing that could differ.
         return 1.0
-    return float(stats.chi2.sf(each.chi2, each.degrees_of_freedom))
+    return float(scipy.stats.chi2.sf(each.chi2, each.degrees_of_freedom))
 
 
 def _null_p_value(each: FeatureDrift) -> float | None:
@@ -87,7 +87,7 @@ def _null_p_value(each: FeatureDrift) -> float | None:
         [each.reference_nulls, each.reference_present],
         [each.current_nulls, each.current_present],
     ]
-    return float(stats.fisher_exact(table).pvalue)
+    return float(scipy.stats.fisher_exact(table).pvalue)
 
 
 def _verdict(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,16 +20,29 @@ class Macros:
     """
 
     def __init__(self, **of_dbt: Any) -> None:
-        self._found: dict[str, Any] = {}
-        environment = Environment(extensions=["jinja2.ext.do"])
-        environment.globals.update(
+        self._environment = Environment(extensions=["jinja2.ext.do"])
+        self._environment.globals.update(
             assay=self, modules=SimpleNamespace(re=re), **{"return": lambda value: value}, **of_dbt
         )
-        for path in sorted(MACROS.glob("*/*.sql")):
-            if "{% materialization" not in (text := path.read_text()):
-                # Names that begin with an underscore are not seen from outside.
-                text = text.replace("{% macro ", "{% macro its_")
-                self._found |= vars(environment.from_string(text).module)
 
     def __getattr__(self, name: str) -> Any:
-        return self._found[f"its_{name}"]
+        # Compiled when it is asked for: a run of a few tests needs a few of the files.
+        # Names that begin with an underscore are not seen from outside.
+        text = _files()[name].read_text().replace("{% macro ", "{% macro its_")
+        self.__dict__ |= {
+            macro.removeprefix("its_"): each
+            for macro, each in vars(self._environment.from_string(text).module).items()
+            if macro.startswith("its_")
+        }
+        return self.__dict__[name]
+
+
+@cache
+def _files() -> dict[str, Path]:
+    """Return the file of each macro."""
+    return {
+        name: path
+        for path in sorted(MACROS.glob("*/*.sql"))
+        if "{% materialization" not in (text := path.read_text())
+        for name in re.findall(r"{% macro (\w+)", text)
+    }

@@ -14,7 +14,6 @@ import duckdb
 import pytest
 import yaml
 from contract_project import change_contract, column, contract_file, make_contract_project
-from datacontract.data_contract import DataContract
 from small_project import MOST_PIECES, PROJECT, SmallProject
 
 from assay.contracts.consistency import inconsistencies
@@ -61,7 +60,11 @@ def test_every_source_and_every_table_of_gold_is_under_contract() -> None:
     assert not findings
     assert not list(inconsistencies(contracts))
     relations = {table.relation for contract in contracts for table in contract.tables}
-    models = {f"gold.{path.stem}" for path in (PROJECT / "models").glob("*/gold/**/*.[sp][qy]*")}
+    models = {
+        f"gold.{path.stem}"
+        for path in (PROJECT / "models").glob("*/gold/**/*.[sp][qy]*")
+        if "config(enabled=false)" not in path.read_text()
+    }
     assert {each for each in relations if each.startswith("gold.")} == models
     landing = {
         f"landing.{table['identifier']}"
@@ -75,6 +78,8 @@ def test_every_source_and_every_table_of_gold_is_under_contract() -> None:
 @pytest.mark.usefixtures("builds")
 @pytest.mark.parametrize("path", sorted(CONTRACTS.rglob("*.odcs.yaml")), ids=lambda path: path.stem)
 def test_other_tools_read_our_contracts(path: Path) -> None:
+    from datacontract.data_contract import DataContract
+
     run = DataContract(data_contract_file=str(path)).lint()
     assert [check.result for check in run.checks] == ["passed"], run.pretty()
 

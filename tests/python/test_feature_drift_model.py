@@ -10,11 +10,10 @@ import duckdb
 import numpy
 import pyarrow
 import pytest
+import scipy
 from drift_reference import Sample, expected_psi, expected_shares
 from numpy.typing import NDArray
 from package_project import PackageProject, Row, make_package_project
-from scipy import stats
-from scipy.spatial.distance import jensenshannon
 
 pytestmark = pytest.mark.usefixtures("builds")
 
@@ -160,7 +159,7 @@ def assert_measured(row: Row, reference: list[Row], current: list[Row]) -> None:
         missing = [len(rows) - len(values) for rows, values in ((reference, before), (current, now))]
         if len(before) and len(now):
             p, q = expected_shares(before, now)
-            assert row["ks"] == pytest.approx(stats.ks_2samp(before, now).statistic, abs=1e-9), feature
+            assert row["ks"] == pytest.approx(scipy.stats.ks_2samp(before, now).statistic, abs=1e-9), feature
     else:
         kept = [[row[feature] for row in rows if row[feature] is not None] for rows in (reference, current)]
         words = sorted({*kept[0], *kept[1]})
@@ -174,7 +173,7 @@ def assert_measured(row: Row, reference: list[Row], current: list[Row]) -> None:
         assert (row["psi"], row["js"], row["ks"]) == (None, None, None)
         return
     assert row["psi"] == pytest.approx(expected_psi(p, q), abs=2e-9), feature
-    assert row["js"] == pytest.approx(jensenshannon(p, q), abs=2e-9), feature
+    assert row["js"] == pytest.approx(scipy.spatial.distance.jensenshannon(p, q), abs=2e-9), feature
     if feature in NUMBERS and feature != "odd":
         deviation = before.std(ddof=1)
         shift = (now.mean() - before.mean()) / deviation if deviation else None
@@ -311,10 +310,10 @@ def chances(project: PackageProject) -> NDArray[numpy.float64]:
 
 def test_chance_is_estimated_as_scipy_does(chances: NDArray[numpy.float64]) -> None:
     n, m, ks, p, *_ = chances.T
-    expected = stats.kstwo.sf(ks, numpy.round(n * m / (n + m)))
+    expected = scipy.stats.kstwo.sf(ks, numpy.round(n * m / (n + m)))
     assert numpy.abs(p - expected).max() < 0.025
     # Small samples too: by the limit alone, chances would be overestimated.
-    of_limit = stats.kstwobign.sf(ks * numpy.sqrt(n * m / (n + m)))
+    of_limit = scipy.stats.kstwobign.sf(ks * numpy.sqrt(n * m / (n + m)))
     matter = (expected > 1e-6) & (expected < 0.2)
     off, off_by_limit = (numpy.abs(numpy.log(found[matter] / expected[matter])) for found in (p, of_limit))
     assert matter.sum() > 100
@@ -323,7 +322,7 @@ def test_chance_is_estimated_as_scipy_does(chances: NDArray[numpy.float64]) -> N
 
 def test_chance_among_categories_is_not_estimated_too_low(chances: NDArray[numpy.float64]) -> None:
     *_, chi2, degrees, bound = chances.T
-    expected = stats.chi2.sf(chi2, degrees)
+    expected = scipy.stats.chi2.sf(chi2, degrees)
     assert numpy.all(bound >= expected)
     assert numpy.all(bound[expected < 0.01] <= 20 * expected[expected < 0.01] ** 0.9)
     assert numpy.all(bound <= 1)
@@ -364,14 +363,14 @@ def test_chances_are_of_entities_and_adjusted_over_the_month(project: PackagePro
         elif feature in CATEGORIES:
             kept = [[each[feature] for each in rows] for rows in (reference, current)]
             table = [[side.count(word) for word in sorted({*kept[0], *kept[1]})] for side in kept]
-            chi2, _, degrees, _ = stats.chi2_contingency(table, correction=False)
+            chi2, _, degrees, _ = scipy.stats.chi2_contingency(table, correction=False)
             sizes = [len(reference), len(current)]
             n, m = min(sizes[0], entities), min(sizes[1], machines(current))
             chi2 *= (n * m / (n + m)) / (sizes[0] * sizes[1] / sum(sizes))
             bound = math.exp(degrees / 2 * (math.log(chi2 / degrees) + 1) - chi2 / 2)
             chances.append(1.0 if chi2 <= degrees else bound)
             adjusted.append(row["p_value"])
-    expected = stats.false_discovery_control(chances)
+    expected = scipy.stats.false_discovery_control(chances)
     compared = [(p, q) for p, q in zip(adjusted, expected, strict=True) if p is not None]
     assert len(compared) == len(found) - 1
     for p, q in compared:

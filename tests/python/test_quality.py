@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy
 import pytest
+import scipy
 from package_project import OWN_MODELS, MonitoredProject, make_monitored_project
-from scipy import stats
 from warehouse import Warehouse
 
 pytestmark = pytest.mark.usefixtures("builds")
@@ -291,7 +291,7 @@ def test_distributions_are_compared_as_scipy_and_numpy_do(found: Rows) -> None:
     for place in range(1, len(MONTHS)):
         now, past = prices[place], numpy.concatenate(prices[max(0, place - BEFORE) : place])
         shift, outlier = shifts[MONTHS[place]], outliers[MONTHS[place]]
-        assert shift["observed"] == pytest.approx(stats.ks_2samp(past, now).statistic, abs=1e-9)
+        assert shift["observed"] == pytest.approx(scipy.stats.ks_2samp(past, now).statistic, abs=1e-9)
         assert shift["allowed"] == pytest.approx(max(0.2, 1.95 * math.sqrt(1 / len(past) + 1 / len(now))))
         low, high = quantile(past, 0.25), quantile(past, 0.75)
         fences = low - 3 * (high - low), high + 3 * (high - low)

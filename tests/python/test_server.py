@@ -20,14 +20,12 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-import schemathesis
 from fastapi.testclient import TestClient
 from feature_server import serving, start, until_ready
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from online_stores import query
 from redis_server import free_port
-from schemathesis.specs.openapi.checks import positive_data_acceptance
 from warehouse import PROJECT
 
 from assay.core.fault import Fault
@@ -299,6 +297,10 @@ def test_the_catalog_tells_what_is_declared(client: TestClient, published: Path)
 
 def test_the_document_holds_for_whatever_is_asked(settings: Settings) -> None:
     """Schemathesis makes up requests of the documented shapes, and of others."""
+    # It takes a second to load, and no other test needs it.
+    import schemathesis
+    from schemathesis.specs.openapi.checks import positive_data_acceptance
+
     schema = schemathesis.openapi.from_asgi("/openapi.json", make_app(settings))
     bounds = hypothesis_settings(
         max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)

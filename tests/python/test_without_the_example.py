@@ -44,7 +44,7 @@ def subscriptions(builds: None, tmp_path_factory: pytest.TempPathFactory) -> Sma
 
 
 def test_nothing_warns_of_what_the_example_leaves_behind(subscriptions: SmallProject) -> None:
-    errors = {"error": "all", "silence": ["UnsupportedConstraintMaterialization", "UnusedResourceConfigPath"]}
+    errors = {"error": "all", "silence": ["UnsupportedConstraintMaterialization"]}
     strict = ("--warn-error-options", json.dumps(errors), "--show-all-deprecations", "--no-partial-parse")
     parsed = subscriptions.dbt(*strict, "parse")
     assert parsed.returncode == 0, parsed.stdout
