@@ -27,7 +27,7 @@ $(READY): pyproject.toml constraints.txt
 	touch $@
 
 $(PACKAGES): | $(READY)
-	$(BIN)/python -m assay.setup_packages
+	$(BIN)/assay deps
 
 setup: $(READY) $(PACKAGES) ## Make the virtual environment and fetch dbt's packages
 

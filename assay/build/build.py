@@ -45,6 +45,7 @@ from assay.project.dbt_run import DbtOutcome, run_dbt
 from assay.project.failures import Verdict, judge, plain_message
 from assay.project.graph import Manifest
 from assay.project.owners import owners
+from assay.project.packages import make_linked_packages_ready
 from assay.project.paths import model_paths
 from assay.project.personal import Personal
 from assay.project.products import Products, judge_products
@@ -100,6 +101,7 @@ def build(options: Options, display: Display) -> Report:
     if options.select is not None and not options.select.strip():
         raise Fault("--select is empty: name what to build, or leave it out to build everything.", MISUSED)
     places = find_places(options.as_of)
+    make_linked_packages_ready()
     # Before dbt asks for it within a connection, where a fault is told badly.
     find_pii_key()
     if hand_over_leftovers(places.landing):

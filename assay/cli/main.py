@@ -16,6 +16,7 @@ from assay.cli.features import app as features
 from assay.cli.keys import app as keys
 from assay.cli.online import StoreUrl
 from assay.cli.online import app as online
+from assay.cli.project import deps, init
 from assay.cli.runs import app as runs
 from assay.cli.schema import app as schema
 from assay.cli.source import app as source
@@ -26,7 +27,6 @@ from assay.core.disk import keep_new_files_private
 app = typer.Typer(
     help="Assay: a feature platform for machine learning, as a dbt project.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_show_locals=False,
 )
 app.add_typer(alerts, name="alerts")
@@ -38,10 +38,27 @@ app.add_typer(runs, name="runs")
 app.add_typer(schema, name="schema")
 app.add_typer(source, name="source")
 app.add_typer(training_set, name="training-set")
+for command in (init, deps):
+    app.command()(command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(", ".join(f"{name} {version(name)}" for name in ("assay", "dbt-core", "dbt-duckdb", "duckdb")))
+        raise typer.Exit
 
 
 @app.callback()
-def begin() -> None:
+def begin(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Tell the versions, and exit."
+        ),
+    ] = False,
+) -> None:
     """Set what holds for every command."""
     keep_new_files_private()
 
@@ -65,12 +82,14 @@ def demo(
         from assay.console.tables import console_for_people
         from assay.core.fault import MISUSED, Fault
         from assay.core.places import landing_folder, require_project
+        from assay.project.paths import put_project_on_path
 
+        put_project_on_path()
         try:
             from example.command import land_demo
         except ModuleNotFoundError as error:
             raise Fault(
-                "The example comes with a checkout of Assay, not with its package.", MISUSED
+                "This project has no example: `assay init DIR --example retail` writes one that has.", MISUSED
             ) from error
         if out is None:
             require_project()
@@ -227,8 +246,11 @@ def drift(
     """
     with faults_as_messages():
         from assay.console.tables import console_for_people
+        from assay.core.fault import extra_needed
         from assay.core.places import find_places
-        from assay.drift.compare import compare
+
+        with extra_needed("drift", by="The comparison"):
+            from assay.drift.compare import compare
         from assay.drift.display import print_comparisons
         from assay.drift.trained import Trained
         from assay.project.project import Project

@@ -11,6 +11,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from assay.contracts import gold_side, source_side
 from assay.contracts.contract import FOLDER, Contract, Table, words
+from assay.contracts.dbt_tests import PROMISES
 from assay.contracts.document import Finding
 from assay.contracts.landing_rules import landing_rules
 from assay.contracts.rules import Unenforceable
@@ -127,7 +128,7 @@ class DbtSide:
         wanted = source_side.promise_test(contract, table)
         for model in self._project.checked_models(node.unique_id) if node else []:
             _, entry = self._model_entry(model)
-            known = [test for test in gold_side.declared_tests(entry) if test.macro == source_side.PROMISES]
+            known = [test for test in gold_side.declared_tests(entry) if test.macro == PROMISES]
             yield from gold_side.bring_tests([wanted] if wanted else [], known, entry)
 
     def _file(self, path: Path) -> YamlFile:

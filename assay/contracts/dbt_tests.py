@@ -21,7 +21,11 @@ _UNIQUE = f"{EXPECTATIONS}.expect_column_values_to_be_unique"
 _BETWEEN = f"{EXPECTATIONS}.expect_column_values_to_be_between"
 _LENGTHS = f"{EXPECTATIONS}.expect_column_value_lengths_to_be_between"
 _ROW_COUNT = f"{EXPECTATIONS}.expect_table_row_count_to_be_between"
-_KEEPS = "values_keep_to"
+#: The package whose tests these are: in its own project, and in others that have it.
+_PACKAGE = "assay"
+_KEEPS = f"{_PACKAGE}.values_keep_to"
+_COMPLETE = f"{_PACKAGE}.values_are_complete"
+PROMISES = f"{_PACKAGE}.source_keeps_its_promises"
 _DIGITS_OF_A_DOUBLE = 15
 
 
@@ -95,6 +99,12 @@ def test_of(table: Table, column: Column | None, rule: Rule) -> DbtTest:
     )
 
 
+def full_name(macro: str) -> str:
+    """Return a test's name with its package, where a YAML of Assay's own project has it without."""
+    full = f"{_PACKAGE}.{macro}"
+    return full if full in (_KEEPS, _COMPLETE, PROMISES) else macro
+
+
 def rule_of(test: DbtTest) -> dict[str, Any]:
     """Return a test as a rule of a contract."""
     rule: dict[str, Any] = {"name": test.name}
@@ -158,7 +168,7 @@ def _invalid_values(column: Column | None, rule: Rule) -> tuple[str, dict[str, A
 def _null_values(column: Column | None, rule: Rule) -> tuple[str, dict[str, Any]]:
     share = _tolerated_share(rule)
     if share:
-        return "values_are_complete", {"tolerated_share": share}
+        return _COMPLETE, {"tolerated_share": share}
     _must_be_none(column, rule)
     return _NOT_NULL, {}
 

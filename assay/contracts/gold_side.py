@@ -8,7 +8,7 @@ from typing import Any
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from assay.contracts.contract import Column, Contract, Table, words
-from assay.contracts.dbt_tests import DbtTest, tests_of
+from assay.contracts.dbt_tests import DbtTest, full_name, tests_of
 from assay.contracts.types import normal
 from assay.project.personal import PII
 from assay.project.yaml_file import one_line
@@ -60,13 +60,13 @@ def plain(value: Any) -> Any:
 
 def _declared(test: Any, column: str | None) -> DbtTest:
     if isinstance(test, str):
-        return DbtTest(test, test, {}, column)
+        return DbtTest(test, full_name(test), {}, column)
     ((macro, body),) = test.items()
     body = body or {}
     config = body.get("config") or {}
     return DbtTest(
         name=str(body.get("name") or macro),
-        macro=str(macro),
+        macro=full_name(str(macro)),
         arguments=plain(body.get("arguments") or {}),
         column=column,
         warns=str(config.get("severity", "error")).lower() == "warn",

@@ -8,7 +8,7 @@ from typing import Any
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from assay.contracts.contract import Column, Contract, Table, custom, snake, words
-from assay.contracts.dbt_tests import DbtTest
+from assay.contracts.dbt_tests import PROMISES, DbtTest
 from assay.contracts.gold_side import plain, put
 from assay.contracts.landing_rules import landed_type, landing_rules
 from assay.contracts.rules import Unenforceable, bounds
@@ -19,7 +19,6 @@ from assay.project.yaml_file import one_line
 
 # A landing table has no time of its own: the file that a row came from has.
 _LAST_LANDED = "{{ assay.last_landed(source_node) }}"
-PROMISES = "source_keeps_its_promises"
 CONTRACT_RULES = "contract_rules"
 # The platform's own rule: the same row once more is nothing that a source lacks.
 _EXACT_DUPLICATE = "exact_duplicate"

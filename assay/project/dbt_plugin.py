@@ -16,6 +16,7 @@ from dbt.plugins.manager import dbtPlugin
 from dbt_common.exceptions import DbtRuntimeError
 
 from assay.project.conventions import AVAILABILITY, KINDS, READS, stamp_kinds, stamp_layer, stamp_reads
+from assay.project.paths import put_project_on_path
 
 _LAYERED = ("model", "seed", "snapshot")
 _WRAPPED = "_draws_arrows"
@@ -26,6 +27,7 @@ class Plugin(dbtPlugin):
 
     def initialize(self) -> None:
         """Have each manifest completed that dbt has loaded, before dbt makes its graph: no hook is there."""
+        put_project_on_path()
         check = loading._check_manifest
         if getattr(check, _WRAPPED, False):
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +13,13 @@ from assay.core.places import rendered
 
 _PROJECT = "dbt_project.yml"
 _HERE = Path()
+
+
+def put_project_on_path() -> None:
+    """Let Python models of the project import the modules that lie beside its `dbt_project.yml`."""
+    folder = str(_HERE.absolute())
+    if folder not in sys.path:
+        sys.path.append(folder)
 
 
 def model_paths() -> list[Path]:

@@ -18,6 +18,7 @@ from assay.core.places import require_project
 from assay.project.dbt_run import Unwatched, run_dbt
 from assay.project.failures import judge, plain_message
 from assay.project.graph import Manifest, parent_ids, reachable
+from assay.project.packages import make_linked_packages_ready
 
 # What dbt has written of the last build stays as it is.
 _QUIET = [
@@ -43,6 +44,7 @@ class Project:
 
     def __init__(self, *, unfinished: bool = False) -> None:
         require_project()
+        make_linked_packages_ready()
         if unfinished:
             # What dbt remembers of such a parse is no use to it when it builds.
             target = Path(os.environ.get("DBT_TARGET_PATH") or "target", "unfinished")

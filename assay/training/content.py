@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -116,4 +115,4 @@ def _fixed(values: pa.Array) -> bytes:
         values = values.cast(pa.uint8())
     width = values.type.bit_width // 8
     start = values.offset * width
-    return np.frombuffer(values.buffers()[1], np.uint8)[start : start + len(values) * width].tobytes()
+    return bytes(values.buffers()[1].slice(start, len(values) * width))

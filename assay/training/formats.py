@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from assay.training import tfrecord
+from assay.core.fault import extra_needed
 
 Write = Callable[[pa.Table], object]
 Format = Callable[[Path, pa.Schema], AbstractContextManager[Write]]
@@ -53,6 +53,8 @@ def _jsonl(file: Path, schema: pa.Schema) -> Iterator[Write]:
 
 @contextmanager
 def _tfrecord(file: Path, schema: pa.Schema) -> Iterator[Write]:
+    with extra_needed("tfrecord", by="The format tfrecord"):
+        from assay.training import tfrecord
     with file.open("wb") as stream:
         yield lambda table: stream.write(tfrecord.records(table))
 

@@ -176,6 +176,6 @@ def make_built_project(root: Path) -> SmallProject:
 
 def _without_promises(models: Path) -> None:
     """Of five lines one is wrong by intention, which no source would promise."""
-    text, found = re.subn(r" +- source_keeps_its_promises:\n( {10}.*\n)+", "", models.read_text())
+    text, found = re.subn(r" +- assay.source_keeps_its_promises:\n( {10}.*\n)+", "", models.read_text())
     assert found == 1
     models.write_text(text)

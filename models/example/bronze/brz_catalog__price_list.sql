@@ -1,1 +1,1 @@
-{{ landed_rows('catalog', 'price_list') }}
+{{ assay.landed_rows('catalog', 'price_list') }}

@@ -1,1 +1,1 @@
-{{ landed_rows('catalog', 'products') }}
+{{ assay.landed_rows('catalog', 'products') }}

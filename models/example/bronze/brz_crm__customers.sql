@@ -1,1 +1,1 @@
-{{ landed_rows('crm', 'customers') }}
+{{ assay.landed_rows('crm', 'customers') }}

@@ -1,1 +1,1 @@
-{{ landed_rows('erp', 'order_lines') }}
+{{ assay.landed_rows('erp', 'order_lines') }}

@@ -1,1 +1,1 @@
-{{ landed_rows('payments', 'card_transactions') }}
+{{ assay.landed_rows('payments', 'card_transactions') }}

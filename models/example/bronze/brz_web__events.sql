@@ -1,1 +1,1 @@
-{{ landed_rows('web', 'events') }}
+{{ assay.landed_rows('web', 'events') }}

@@ -1,4 +1,4 @@
-{{ windowed_history(
+{{ assay.windowed_history(
     ref('fct_card_category_activity'),
     entity_keys=['card_id', 'category'],
     event_at='transacted_at',

@@ -1,4 +1,4 @@
-{{ windowed_history(
+{{ assay.windowed_history(
     ref('fct_card_transactions'),
     entity_keys=['card_id', 'merchant_id'],
     event_at='transacted_at',

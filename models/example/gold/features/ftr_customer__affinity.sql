@@ -46,7 +46,7 @@ changes as (
 
 history as (
 
-    {{ change_history(
+    {{ assay.change_history(
         'changes',
         entity_keys=['customer_id', 'product_id'],
         available_at='cut_off_at',

@@ -1,4 +1,4 @@
-{{ windowed_history(
+{{ assay.windowed_history(
     ref('fct_purchases'),
     entity_keys=['customer_id'],
     event_at='ordered_at',

@@ -1,4 +1,4 @@
-{{ windowed_history(
+{{ assay.windowed_history(
     ref('slv_web_events'),
     entity_keys=['customer_id'],
     event_at='event_at',

@@ -1,4 +1,4 @@
-{{ windowed_history(
+{{ assay.windowed_history(
     ref('fct_merchant_activity'),
     entity_keys=['merchant_id'],
     event_at='transacted_at',

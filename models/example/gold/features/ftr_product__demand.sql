@@ -1,4 +1,4 @@
-{{ windowed_history(
+{{ assay.windowed_history(
     ref('fct_product_activity'),
     entity_keys=['product_id'],
     event_at='happened_at',

@@ -6,13 +6,13 @@ with changes as (
 
 known_changes as (
 
-    {{ standing_changes('changes', 'customer_id') }}
+    {{ assay.standing_changes('changes', 'customer_id') }}
 
 ),
 
 history as (
 
-    {{ change_history(
+    {{ assay.change_history(
         'known_changes',
         entity_keys=['customer_id'],
         available_at='available_at',
@@ -34,7 +34,7 @@ final as (
         valid_from,
         valid_to,
         updated_at,
-        valid_to = {{ end_of_time() }} as is_current
+        valid_to = {{ assay.end_of_time() }} as is_current
     from history
 
 )

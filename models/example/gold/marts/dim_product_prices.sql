@@ -12,7 +12,7 @@ final as (
         currency,
         dbt_valid_from as valid_from,
         dbt_valid_to as valid_to,
-        dbt_valid_to = {{ end_of_time() }} as is_current
+        dbt_valid_to = {{ assay.end_of_time() }} as is_current
     from versions
     where is_listed
 

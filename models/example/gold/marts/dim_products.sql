@@ -6,13 +6,13 @@ with changes as (
 
 known_changes as (
 
-    {{ standing_changes('changes', 'product_id') }}
+    {{ assay.standing_changes('changes', 'product_id') }}
 
 ),
 
 history as (
 
-    {{ change_history(
+    {{ assay.change_history(
         'known_changes',
         entity_keys=['product_id'],
         available_at='available_at',
@@ -35,7 +35,7 @@ final as (
         valid_from,
         valid_to,
         updated_at,
-        valid_to = {{ end_of_time() }} as is_current
+        valid_to = {{ assay.end_of_time() }} as is_current
     from history
 
 )

@@ -40,7 +40,7 @@ known_outcomes as (
 
     select *
     from outcomes
-    where available_at <= {{ known_until('transactions') }}
+    where available_at <= {{ assay.known_until('transactions') }}
 
 ),
 

@@ -14,14 +14,14 @@ customers as (
 
     select distinct
         customer_id,
-        {{ known_until('order_lines') }} as as_of
+        {{ assay.known_until('order_lines') }} as as_of
     from purchases
 
 ),
 
 features as (
 
-    {{ point_in_time_join('customers', 'as_of', [
+    {{ assay.point_in_time_join('customers', 'as_of', [
         {
             'view': 'ftr_customer__purchases',
             'columns': ['order_distinct_count_all', 'category_mode_all'],

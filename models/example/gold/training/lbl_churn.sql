@@ -20,7 +20,7 @@ mondays as (
     select
         unnest(generate_series(
             date_trunc('week', min(available_at)) + interval '7 days',
-            {{ known_until('purchases') }} - interval '97 days',
+            {{ assay.known_until('purchases') }} - interval '97 days',
             interval '7 days'
         )) as prediction_at
     from orders

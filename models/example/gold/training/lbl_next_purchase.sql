@@ -19,7 +19,7 @@ months as (
     select
         unnest(generate_series(
             date_trunc('month', min(available_at)) + interval '1 month',
-            {{ known_until('purchases') }} - interval '35 days',
+            {{ assay.known_until('purchases') }} - interval '35 days',
             interval '1 month'
         )) as prediction_at
     from customer_purchases

@@ -6,7 +6,7 @@ with spine as (
 
 joined as (
 
-    {{ point_in_time_join('spine', 'prediction_at', [
+    {{ assay.point_in_time_join('spine', 'prediction_at', [
         {
             'view': 'ftr_card__velocity',
             'columns': [
@@ -47,9 +47,9 @@ split_rows as (
 
     select
         *,
-        {{ temporal_split(
+        {{ assay.temporal_split(
             'prediction_at',
-            [share_of_time('spine', 'prediction_at', 0.6), share_of_time('spine', 'prediction_at', 0.85)],
+            [assay.share_of_time('spine', 'prediction_at', 0.6), assay.share_of_time('spine', 'prediction_at', 0.85)],
             '45d'
         ) }} as split
     from joined
@@ -60,7 +60,7 @@ final as (
 
     select
         split_rows.*,
-        {{ balanced_weight('outcome', "split = 'train'") }} as weight
+        {{ assay.balanced_weight('outcome', "split = 'train'") }} as weight
     from split_rows
 
 )

@@ -6,7 +6,7 @@ with spine as (
 
 joined as (
 
-    {{ point_in_time_join('spine', 'prediction_at', [
+    {{ assay.point_in_time_join('spine', 'prediction_at', [
         {
             'view': 'ftr_customer__affinity',
             'columns': ['affinity_score', 'affinity_rank'],
@@ -36,9 +36,9 @@ split_rows as (
 
     select
         *,
-        {{ temporal_split(
+        {{ assay.temporal_split(
             'prediction_at',
-            [share_of_time('spine', 'prediction_at', 0.6), share_of_time('spine', 'prediction_at', 0.85)],
+            [assay.share_of_time('spine', 'prediction_at', 0.6), assay.share_of_time('spine', 'prediction_at', 0.85)],
             '35d'
         ) }} as split
     from joined
@@ -49,7 +49,7 @@ final as (
 
     select
         split_rows.*,
-        {{ balanced_weight('outcome', "split = 'train'") }} as weight
+        {{ assay.balanced_weight('outcome', "split = 'train'") }} as weight
     from split_rows
 
 )

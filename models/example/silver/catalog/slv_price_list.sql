@@ -1,1 +1,1 @@
-{{ kept_rows(ref('slv_price_list__checked')) }}
+{{ assay.kept_rows(ref('slv_price_list__checked')) }}

@@ -1,10 +1,10 @@
-{{ checked_rows(
+{{ assay.checked_rows(
     'catalog', 'price_list', key=['file_id', 'product_id'], repeated='duplicate_price',
     columns={
-        'product_id': filled('product_id'),
-        'unit_price': strict_number('unit_price', 'decimal(18, 4)'),
-        'currency': filled('currency'),
-        'written_at': utc_timestamp('exported_at'),
+        'product_id': assay.filled('product_id'),
+        'unit_price': assay.strict_number('unit_price', 'decimal(18, 4)'),
+        'currency': assay.filled('currency'),
+        'written_at': assay.utc_timestamp('exported_at'),
     },
     rules={
         'invalid_unit_price': 'unit_price is null',

@@ -1,4 +1,4 @@
-{{ effective_changes(ref('slv_products__checked'), 'product_id', {
+{{ assay.effective_changes(ref('slv_products__checked'), 'product_id', {
     'product_name': 'product_name',
     'category': 'category',
     'brand': 'brand',

@@ -1,13 +1,13 @@
-{{ checked_changes(
+{{ assay.checked_changes(
     'catalog', 'products', key='product_id',
     attributes=['product_name', 'category', 'brand', 'unit_cost', 'is_active', 'created_at'],
     columns={
-        'product_name': filled('attributes.product_name'),
-        'category': filled('attributes.category'),
-        'brand': filled('attributes.brand'),
-        'unit_cost': strict_number('attributes.unit_cost', 'decimal(18, 4)'),
+        'product_name': assay.filled('attributes.product_name'),
+        'category': assay.filled('attributes.category'),
+        'brand': assay.filled('attributes.brand'),
+        'unit_cost': assay.strict_number('attributes.unit_cost', 'decimal(18, 4)'),
         'is_active': 'try_cast(attributes.is_active as boolean)',
-        'introduced_at': utc_timestamp('attributes.created_at'),
+        'introduced_at': assay.utc_timestamp('attributes.created_at'),
     },
     rules={
         'invalid_unit_cost': 'attributes.unit_cost is not null and unit_cost is null',

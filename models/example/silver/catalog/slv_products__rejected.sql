@@ -1,1 +1,1 @@
-{{ rejected_rows(ref('slv_products__checked'), ref('brz_catalog__products'), ref('slv_rules')) }}
+{{ assay.rejected_rows(ref('slv_products__checked'), ref('brz_catalog__products'), ref('slv_rules')) }}

@@ -1,4 +1,4 @@
-{{ effective_changes(ref('slv_customers__checked'), 'customer_id', {
+{{ assay.effective_changes(ref('slv_customers__checked'), 'customer_id', {
     'email': 'email',
     'full_name': 'full_name',
     'segment': 'segment',

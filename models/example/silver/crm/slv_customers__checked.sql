@@ -1,14 +1,14 @@
-{{ checked_changes(
+{{ assay.checked_changes(
     'crm', 'customers', key='customer_id',
     attributes=['email', 'full_name', 'segment', 'country', 'city', 'marketing_opt_in', 'created_at'],
     columns={
-        'email': filled('attributes.email'),
-        'full_name': filled('attributes.full_name'),
-        'segment': filled('attributes.segment'),
-        'country': filled('attributes.country'),
-        'city': filled('attributes.city'),
+        'email': assay.filled('attributes.email'),
+        'full_name': assay.filled('attributes.full_name'),
+        'segment': assay.filled('attributes.segment'),
+        'country': assay.filled('attributes.country'),
+        'city': assay.filled('attributes.city'),
         'is_marketing_allowed': 'try_cast(attributes.marketing_opt_in as boolean)',
-        'registered_at': utc_timestamp('attributes.created_at'),
+        'registered_at': assay.utc_timestamp('attributes.created_at'),
     },
     rules={
         'invalid_marketing_opt_in': 'attributes.marketing_opt_in is not null and is_marketing_allowed is null',

@@ -1,1 +1,1 @@
-{{ kept_rows(ref('slv_order_lines__checked')) }}
+{{ assay.kept_rows(ref('slv_order_lines__checked')) }}

@@ -1,15 +1,15 @@
-{{ checked_rows(
+{{ assay.checked_rows(
     'erp', 'order_lines', key=['order_line_id'],
     columns={
         'order_line_id': 'content_hash',
-        'order_id': filled('InvoiceNo'),
-        'product_id': filled('StockCode'),
-        'product_description': filled('Description'),
+        'order_id': assay.filled('InvoiceNo'),
+        'product_id': assay.filled('StockCode'),
+        'product_description': assay.filled('Description'),
         'customer_id': "nullif(regexp_replace(trim(CustomerID), '[.]0$', ''), '')",
-        'country': filled('Country'),
-        'quantity': strict_number('Quantity', 'integer'),
-        'unit_price': strict_number('UnitPrice', 'decimal(18, 4)'),
-        'written_at': utc_timestamp('InvoiceDate', ['%m/%d/%Y %H:%M']),
+        'country': assay.filled('Country'),
+        'quantity': assay.strict_number('Quantity', 'integer'),
+        'unit_price': assay.strict_number('UnitPrice', 'decimal(18, 4)'),
+        'written_at': assay.utc_timestamp('InvoiceDate', ['%m/%d/%Y %H:%M']),
     },
     computed={'line_amount': 'try_cast(round(quantity::decimal(38, 0) * unit_price, 2) as decimal(18, 2))'},
     rules={

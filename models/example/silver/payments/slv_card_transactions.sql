@@ -1,1 +1,1 @@
-{{ kept_rows(ref('slv_card_transactions__checked')) }}
+{{ assay.kept_rows(ref('slv_card_transactions__checked')) }}

@@ -1,1 +1,1 @@
-{{ kept_rows(ref('slv_web_events__checked')) }}
+{{ assay.kept_rows(ref('slv_web_events__checked')) }}

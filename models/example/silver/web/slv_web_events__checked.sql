@@ -1,4 +1,4 @@
-{{ checked_rows(
+{{ assay.checked_rows(
     'web', 'events', key=['message_id'], repeated='duplicate_message',
     document='{
         "messageId": "VARCHAR", "userId": "VARCHAR", "anonymousId": "VARCHAR", "event": "VARCHAR",
@@ -10,20 +10,20 @@
     }',
     joins='left join ' ~ ref('web_event_types') ~ ' as event_types on document.event = event_types.event_name',
     columns={
-        'message_id': filled('document.messageId'),
-        'customer_id': filled('document.userId'),
-        'anonymous_id': filled('document.anonymousId'),
+        'message_id': assay.filled('document.messageId'),
+        'customer_id': assay.filled('document.userId'),
+        'anonymous_id': assay.filled('document.anonymousId'),
         'event_name': 'document.event',
         'event_type': 'event_types.event_type',
-        'product_id': filled('document.properties.product_id'),
-        'category': filled('document.properties.category'),
-        'price': strict_number('document.properties.price', 'decimal(18, 2)'),
-        'quantity': strict_number('document.properties.quantity', 'integer'),
-        'order_id': filled('document.properties.order_id'),
-        'order_amount': strict_number('document.properties.total', 'decimal(18, 2)'),
-        'search_query': filled('document.properties.query'),
-        'written_at': utc_timestamp('document."timestamp"'),
-        'received_at': utc_timestamp('document.receivedAt'),
+        'product_id': assay.filled('document.properties.product_id'),
+        'category': assay.filled('document.properties.category'),
+        'price': assay.strict_number('document.properties.price', 'decimal(18, 2)'),
+        'quantity': assay.strict_number('document.properties.quantity', 'integer'),
+        'order_id': assay.filled('document.properties.order_id'),
+        'order_amount': assay.strict_number('document.properties.total', 'decimal(18, 2)'),
+        'search_query': assay.filled('document.properties.query'),
+        'written_at': assay.utc_timestamp('document."timestamp"'),
+        'received_at': assay.utc_timestamp('document.receivedAt'),
     },
     rules={
         'missing_message_id': 'message_id is null',

@@ -1,1 +1,1 @@
-{{ rejected_rows(ref('slv_web_events__checked'), ref('brz_web__events'), ref('slv_rules')) }}
+{{ assay.rejected_rows(ref('slv_web_events__checked'), ref('brz_web__events'), ref('slv_rules')) }}

@@ -1,7 +1,4 @@
-"""Make dbt_packages/ ready: from dbt's package hub where it can be reached, else with the stand-in.
-
-Run in the root of the project: `python -m assay.setup_packages`.
-"""
+"""Make dbt's packages ready: a link to the installed Assay, and dbt-expectations or its stand-in."""
 
 from __future__ import annotations
 
@@ -12,23 +9,56 @@ import threading
 from pathlib import Path
 
 import requests
+import yaml
 from dbt.clients.registry import DEFAULT_REGISTRY_BASE_URL
 
+import assay
+
+#: What `packages.yml` of a project names as Assay: a link to the dbt project of the Assay that is installed,
+#: so that no path of one machine stands in the file.
+LINK = Path(".assay", "package")
 _PACKAGES = Path("dbt_packages")
+_ASSAY = _PACKAGES / "assay"
 _PACKAGE = "dbt_expectations"
-_STAND_IN = Path(__file__).parent / "stand_ins" / _PACKAGE
+_STAND_IN = Path(assay.__file__).parent / "stand_ins" / _PACKAGE
 _SECONDS_TO_REACH = 4.0
 _SECONDS_TO_INSTALL = 120.0
 
 
-def main() -> None:
-    """Install the dbt packages of the project in the current folder, unless they are there."""
-    if (_PACKAGES / _PACKAGE).is_dir():
+def package_folder() -> Path:
+    """Return the folder of Assay's own dbt project: in the wheel, or the checkout that is installed."""
+    installed = Path(assay.__file__).parent / "dbt_project"
+    return installed if installed.is_dir() else Path(assay.__file__).parents[1]
+
+
+def make_packages_ready() -> None:
+    """Install the packages of the project in the current folder, and link the installed Assay.
+
+    What is there already stays, but for a link to another Assay.
+    """
+    links = links_assay()
+    if links:
+        _point(LINK, package_folder())
+    if (_PACKAGES / _PACKAGE).is_dir() and (not links or _is_linked()):
         return
     if not hub_can_be_reached():
         _install_stand_in("dbt's package hub cannot be reached")
     elif reason := _install_from_hub():
         _install_stand_in(f"dbt deps failed ({reason})")
+
+
+def make_linked_packages_ready() -> None:
+    """Do so where the project links the installed Assay; other projects keep their packages themselves."""
+    if links_assay():
+        make_packages_ready()
+
+
+def links_assay() -> bool:
+    """Whether the project in the current folder has the installed Assay as a package, as of `assay init`."""
+    file = Path("packages.yml")
+    declared = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else None
+    packages = declared.get("packages") if isinstance(declared, dict) else None
+    return any(isinstance(each, dict) and each.get("local") == LINK.as_posix() for each in packages or [])
 
 
 def hub_can_be_reached() -> bool:
@@ -49,6 +79,19 @@ def hub_can_be_reached() -> bool:
     return bool(answers)
 
 
+def _is_linked() -> bool:
+    return _ASSAY.is_dir() and _ASSAY.resolve() == package_folder().resolve()
+
+
+def _point(link: Path, target: Path) -> None:
+    """Make a link point somewhere, unless it does."""
+    if link.is_symlink() and link.readlink() == target:
+        return
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.unlink(missing_ok=True)
+    link.symlink_to(target)
+
+
 def _install_from_hub() -> str:
     """Run `dbt deps`; return why it failed, nothing where it did not. Its traceback helps nobody."""
     command = [sys.executable, "-m", "dbt.cli.main", "--no-use-colors", "deps"]
@@ -63,6 +106,10 @@ def _install_from_hub() -> str:
 
 
 def _install_stand_in(reason: str) -> None:
+    if links_assay():
+        _point(_ASSAY, Path("..", LINK))
+        if (_PACKAGES / _PACKAGE).is_dir():
+            return
     # A dbt deps that failed may have left half of it.
     shutil.rmtree(_PACKAGES / _PACKAGE, ignore_errors=True)
     shutil.copytree(_STAND_IN, _PACKAGES / _PACKAGE)
@@ -72,7 +119,3 @@ def _install_stand_in(reason: str) -> None:
         f"the {tests} of its tests that Assay uses, under the same names.\n"
         f"      To switch to the package once the hub can be reached: rm -r {_PACKAGES} && dbt deps"
     )
-
-
-if __name__ == "__main__":
-    main()

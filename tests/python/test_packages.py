@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import requests
 
-from assay import setup_packages
+from assay.project import packages
 
 PACKAGE = Path("dbt_packages/dbt_expectations")
 
@@ -51,7 +51,7 @@ def test_packages_that_are_there_are_left_alone(
 ) -> None:
     PACKAGE.mkdir(parents=True)
     asked, commands = answer(monkeypatch, 200), deps(monkeypatch, 0)
-    setup_packages.main()
+    packages.make_packages_ready()
     assert (asked, commands, list(PACKAGE.iterdir()), capsys.readouterr().out) == ([], [], [], "")
 
 
@@ -59,8 +59,8 @@ def test_a_hub_that_answers_is_used(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked, commands = answer(monkeypatch, 200), deps(monkeypatch, 0)
-    setup_packages.main()
-    assert asked == [setup_packages.DEFAULT_REGISTRY_BASE_URL]
+    packages.make_packages_ready()
+    assert asked == [packages.DEFAULT_REGISTRY_BASE_URL]
     assert [command[-1] for command in commands] == ["deps"]
     assert list(PACKAGE.iterdir()) == []
     assert capsys.readouterr().out == ""
@@ -74,7 +74,7 @@ def test_without_a_hub_the_stand_in_is_put_there_and_explained(
     commands = deps(monkeypatch, 0)
     other = Path("dbt_packages/another")
     other.mkdir(parents=True)
-    setup_packages.main()
+    packages.make_packages_ready()
     assert commands == []
     assert (PACKAGE / "dbt_project.yml").is_file()
     assert other.is_dir()
@@ -89,7 +89,7 @@ def test_a_dbt_deps_that_fails_leaves_the_stand_in(
 ) -> None:
     answer(monkeypatch, 200)
     assert deps(monkeypatch, 1) == []
-    setup_packages.main()
+    packages.make_packages_ready()
     assert (PACKAGE / "dbt_project.yml").is_file()
     notice = capsys.readouterr().out
     assert "dbt deps failed (No route to the hub)" in notice
@@ -102,7 +102,7 @@ def test_a_hub_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.Monkey
         raise requests.ConnectionError
 
     monkeypatch.setattr(requests, "head", head)
-    monkeypatch.setattr(setup_packages, "_SECONDS_TO_REACH", 0.2)
+    monkeypatch.setattr(packages, "_SECONDS_TO_REACH", 0.2)
     began = time.monotonic()
-    assert not setup_packages.hub_can_be_reached()
+    assert not packages.hub_can_be_reached()
     assert time.monotonic() - began < 4

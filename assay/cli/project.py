@@ -1,0 +1,44 @@
+"""Commands that make a project and keep it in order: `assay init` and `assay deps`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from assay.console.messages import faults_as_messages
+
+
+def init(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="A new folder, or one without a dbt project.")
+    ],
+    example: Annotated[
+        str, typer.Option(help="retail: with the models of an invented retailer; none: empty.")
+    ] = "none",
+) -> None:
+    """Write a dbt project of your own, on which `assay build` works at once."""
+    with faults_as_messages():
+        from assay.console.tables import console_for_people, line
+        from assay.core.words import counted
+        from assay.init.project import init_project
+
+        files = init_project(folder, example)
+        console = console_for_people()
+        line(console, f"{folder} is a dbt project now: {counted(len(files), 'file')}.")
+        line(console, "\nNext")
+        if folder.absolute() != Path.cwd():
+            line(console, f"  cd {folder}")
+        first = "assay demo" if example == "retail" else "assay source add SOURCE.TABLE SAMPLE"
+        line(console, f"  {first}\n  assay build")
+
+
+def deps() -> None:
+    """Make dbt's packages ready: link the installed Assay, and fetch dbt-expectations."""
+    with faults_as_messages():
+        from assay.core.places import require_project
+        from assay.project.packages import make_packages_ready
+
+        require_project()
+        make_packages_ready()
