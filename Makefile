@@ -56,9 +56,7 @@ lint: setup ## Check Python and SQL
 	$(BIN)/sqlfluff lint $(wildcard models snapshots tests/dbt analyses)
 
 docs: setup ## Write the documentation of the warehouse to target/assay_docs.html, one file
-	$(BIN)/dbt --quiet docs generate --static
-	cp target/static_index.html target/assay_docs.html
-	@echo 'Open target/assay_docs.html in a browser.'
+	$(BIN)/assay docs
 
 site: setup ## Write the guides and references as a site to site/index.html
 	$(BIN)/sphinx-build --fresh-env --fail-on-warning --keep-going --quiet --doctree-dir target/doctrees docs site

@@ -123,7 +123,7 @@ def _next_commands(report: Report) -> list[str]:
     if failed_tests:
         commands.append(f"{named}{folder}assay explain {failed_tests[0]}")
     else:
-        commands.append(f"{named}make docs")
+        commands.append(f"{named}{folder}assay docs")
     if report.publication:
         # Opened for writing, it would be closed to everybody else.
         attached = f"duckdb.sql('attach \\'{report.publication.path}\\' as assay (read_only)')"

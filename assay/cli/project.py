@@ -1,4 +1,4 @@
-"""Commands that make a project and keep it in order: `assay init` and `assay deps`."""
+"""Commands about the project as a whole."""
 
 from __future__ import annotations
 
@@ -42,3 +42,17 @@ def deps() -> None:
 
         require_project()
         make_packages_ready()
+
+
+def docs() -> None:
+    """Write dbt's documentation, one HTML file: every table, column and test, with the graph."""
+    with faults_as_messages():
+        from assay.console.progress import display_on
+        from assay.console.tables import console_for_people, line
+        from assay.core.places import find_places
+        from assay.project.docs import write_docs
+
+        console = console_for_people()
+        with display_on(console) as display:
+            page = write_docs(find_places(), display)
+        line(console, f"Open {page} in a browser.")

@@ -19,6 +19,9 @@ _SAMPLE_WIDTH = 26
 
 def print_views(views: list[FeatureView], warehouse: Path, console: Console) -> None:
     """Print a table of feature views, with what is built of them."""
+    if not views:
+        line(console, "There is no feature view yet. To write one: assay view add NAME")
+        return
     table = table_titled("Feature views")
     table.add_column("view", no_wrap=True)
     table.add_column("entity\nkeys")

@@ -17,11 +17,11 @@ import duckdb
 from dbt_colibri.lineage_extractor.extractor import DbtColumnLineageExtractor
 from dbt_colibri.report.generator import DbtColibriReportGenerator
 
-from assay.core.fault import MISUSED, Fault, known_fault
+from assay.core.fault import MISUSED, Fault
 from assay.core.places import Places
 from assay.lineage.columns import SourceColumn, Untraceable, lineage_of, tables_of
-from assay.project.dbt_run import Watcher, run_dbt
-from assay.project.failures import plain_message
+from assay.project.dbt_run import Watcher
+from assay.project.docs import describe
 
 FILE = "assay_lineage.html"
 _TABLES = ("model", "snapshot")
@@ -50,7 +50,7 @@ def write_page(places: Places, watcher: Watcher, out: Path | None = None) -> Pag
     if not places.warehouse.exists():
         raise Fault(f"There is no warehouse {places.warehouse} yet. To build it: assay build", MISUSED)
     target = Path(os.environ.get("DBT_TARGET_PATH") or "target")
-    _describe(places.warehouse, watcher)
+    describe(places.warehouse, watcher)
     with TemporaryDirectory() as folder, tables_of(places.warehouse) as tables:
         extractor = _Extractor(target, tables)
         DbtColibriReportGenerator(extractor, light_mode=False, disable_telemetry=True).generate_report(folder)
@@ -58,14 +58,6 @@ def write_page(places: Places, watcher: Watcher, out: Path | None = None) -> Pag
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(Path(folder, "index.html"), path)
     return Page(path, len(extractor.parents), extractor.not_followed)
-
-
-def _describe(warehouse: Path, watcher: Watcher) -> None:
-    """Have dbt write what the project and the warehouse hold: manifest.json and catalog.json."""
-    outcome = run_dbt(["docs", "generate"], warehouse=warehouse, on_start=lambda _: None, watcher=watcher)
-    if not outcome.succeeded:
-        error = str(outcome.exception or "see logs/dbt.log")
-        raise known_fault(error) or Fault(f"dbt could not describe the project: {plain_message(error)}")
 
 
 class _Extractor(DbtColumnLineageExtractor):  # type: ignore[misc]

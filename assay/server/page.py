@@ -39,7 +39,7 @@ def page_router(service: Service) -> APIRouter:
                 403, "This API key is not for the documentation, which is for keys of all views (*)."
             )
         if not docs.is_file():
-            raise Rejected(404, "There is no documentation yet. To write it: make docs")
+            raise Rejected(404, "There is no documentation yet. To write it: assay docs")
         note(request, "read", views=["*"], entities=0)
         return FileResponse(docs, media_type="text/html")
 

@@ -1,5 +1,5 @@
 {% macro guard_pii_key() -%}
-    {%- if execute and project_name == 'assay' and flags.WHICH in ('build', 'run') -%}
+    {%- if execute and graph.nodes.get('model.assay.brz_files') and flags.WHICH in ('build', 'run') -%}
         {%- set declared = {} -%}
         {%- for source in graph.sources.values() if source.config.meta.get('pii') and var('hash_pii', true) -%}
             {%- do declared.update({source.source_name ~ '.' ~ source.name: source.config.meta.pii}) -%}

@@ -1,5 +1,5 @@
 {% macro settle_pii_key(results) -%}
-    {%- if execute and project_name == 'assay' and flags.FULL_REFRESH and flags.WHICH in ('build', 'run') -%}
+    {%- if execute and graph.nodes.get('model.assay.brz_files') and flags.FULL_REFRESH and flags.WHICH in ('build', 'run') -%}
         {%- set failed = [] -%}
         {%- for result in results if result.node.name.endswith('__checked') and result.status not in ('success', 'pass') -%}
             {%- do failed.append(result.node.name) -%}

@@ -1,6 +1,6 @@
 {% macro guard_as_of() -%}
-    {%- if execute and project_name == 'assay' and flags.WHICH in ('build', 'run', 'snapshot', 'seed', 'test') -%}
-        {%- set wanted = var('as_of') or 'now' -%}
+    {%- if execute and graph.nodes.get('model.assay.brz_files') and flags.WHICH in ('build', 'run', 'snapshot', 'seed', 'test') -%}
+        {%- set wanted = var('as_of', none) or 'now' -%}
         {%- do run_query("create schema if not exists landing") -%}
         {%- do run_query("create table if not exists landing.warehouse (as_of varchar not null)") -%}
         {%- set held = run_query("select as_of from landing.warehouse").columns[0].values() -%}

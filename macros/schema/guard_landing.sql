@@ -1,5 +1,5 @@
 {% macro guard_landing() -%}
-    {%- if execute and project_name == 'assay' -%}
+    {%- if execute -%}
         {%- for node in graph.sources.values() if node.config.meta.get('landing') -%}
             {%- set identifier = node.source_name ~ '__' ~ node.name -%}
             {%- if node.schema != 'landing' or node.identifier != identifier -%}

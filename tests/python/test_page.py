@@ -61,7 +61,7 @@ def test_an_entity_is_looked_up_at_an_instant(
         expect(page.locator("h2").first).to_have_text(VELOCITY)
         found = facts(page)
         assert (found["Entity"], found["Owner"]) == ("card (card_id)", "risk")
-        assert found["Lineage"] == "in the dbt docs, once make docs has written them"
+        assert found["Lineage"] == "in the dbt docs, once assay docs has written them"
         # The form comes filled in with an entity that there is, unless its key is personal data.
         assert page.locator("input[name=card_id]").input_value() == ""
         page.locator("nav button[data-view=ftr_customer__purchases]").click()

@@ -51,7 +51,7 @@ final as (
     where
         rows_checked_twice > 0
         or rows_rejected_for_nothing > 0
-        {%- if var('as_of') %}
+        {%- if var('as_of', none) %}
         -- What was not yet known at the moment asked for is not checked: rows may be fewer, never more.
         or rows_checked > rows_landed
         {%- else %}
