@@ -8,8 +8,8 @@ from pathlib import Path
 
 import duckdb
 
-from assay.core.fault import Fault
-from assay.leakage.declared import AVAILABLE_AT, TrainingSet
+from assay.core.fault import MISUSED, Fault
+from assay.leakage.declared import AVAILABLE_AT, LABEL_COLUMNS, TrainingSet
 from assay.leakage.tables import columns_of, literal, one_row
 
 _SHARE_OF_SPAN = 0.75
@@ -27,7 +27,7 @@ def choose_moment(warehouse: Path, training_sets: Sequence[TrainingSet]) -> tupl
     the most sources that have such an event.
 
     Raises:
-        Fault: a training set is not built, or has no rows.
+        Fault: a training set is not built, has no rows, or lacks the times of its label.
     """
     with duckdb.connect(str(warehouse), read_only=True) as connection:
         starts, ends = zip(*(_span(connection, training_set) for training_set in training_sets), strict=True)
@@ -47,6 +47,12 @@ def _span(connection: duckdb.DuckDBPyConnection, training_set: TrainingSet) -> t
         )
     except duckdb.CatalogException:
         raise Fault(f"{training_set.name} is not built in this warehouse: build it first.") from None
+    except duckdb.BinderException:
+        raise Fault(
+            f"{training_set.name} must carry the columns {', '.join(LABEL_COLUMNS)} of its label "
+            f"{training_set.label_name}.",
+            MISUSED,
+        ) from None
     if span["start"] is None:
         raise Fault(f"{training_set.name} has no rows, so there is nothing to check.")
     return span["start"], span["until"]

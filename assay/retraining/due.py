@@ -101,6 +101,9 @@ def _count_from(connection: duckdb.DuckDBPyConnection, version: Version) -> None
     """Count age and new rows from a version, unless what was trained is declared to reach further."""
     manifest = version.manifest
     relation = relation_named(connection, manifest.name, _PUBLISHED)
+    if relation is None:
+        # Its product has never been published, so nothing is known of its rows.
+        return
     columns = connection.sql(f"from {relation} limit 0").columns
     known_at = quoted("outcome_known_at" if "outcome_known_at" in columns else "prediction_at")
     trained = [split.rows for split in manifest.splits if split.split == "train"]

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from assay.console.progress import Display
+from assay.core.fault import Fault
 from assay.core.moment import now
 from assay.retraining.due import Verdict
 from assay.retraining.record import Retraining, record_retraining
@@ -19,9 +20,20 @@ def take_versions(found: Sequence[Verdict], ledger: Path, display: Display) -> l
     Killed in between, the next run finds the version that was taken: the same content is the same version.
 
     Raises:
-        Fault: a training set cannot be built; those before it are taken.
+        Fault: of training sets no version can be taken; of all others they are.
     """
-    return [_taken(verdict, ledger, display) if verdict.is_due else verdict for verdict in found]
+    taken: list[Verdict] = []
+    faults: list[str] = []
+    for verdict in found:
+        try:
+            taken.append(_taken(verdict, ledger, display) if verdict.is_due else verdict)
+        except Fault as fault:
+            faults.append(f"{verdict.training_set}: {fault}")
+    if faults:
+        versions = [verdict.taken for verdict in taken if verdict.taken]
+        others = f"\nVersions of the others: {', '.join(versions)}" if versions else ""
+        raise Fault("No version could be taken of\n  " + "\n  ".join(faults) + others)
+    return taken
 
 
 def _taken(verdict: Verdict, ledger: Path, display: Display) -> Verdict:

@@ -638,6 +638,15 @@ def test_what_is_no_training_set_is_refused(planted: Planted) -> None:
             choose_moment(empty, [read_training_set(planted.erased.manifest, "trn_fraud")])
 
 
+def test_a_training_set_without_the_times_of_its_label_is_refused_in_words(tmp_path: Path) -> None:
+    warehouse = tmp_path / "assay.duckdb"
+    with duckdb.connect(warehouse) as connection:
+        connection.execute("create table trn as select 1 as id")
+    declared = TrainingSet("trn", "trn", ["id"], "lbl", [], [], [], None, label_name="lbl_renewal")
+    with pytest.raises(Fault, match=r"trn must carry the columns prediction_at, .* of its label lbl_renewal"):
+        choose_moment(warehouse, [declared])
+
+
 def test_outcomes_that_could_not_be_scrambled_are_told(planted: Planted) -> None:
     declared = replace(read_training_set(planted.erased.manifest, "trn_fraud"), scramble=None)
     found = check(declared, warehouse=planted.project.warehouse, erased=planted.erased, sample=1, moments=0)

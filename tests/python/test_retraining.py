@@ -6,11 +6,16 @@ import shutil
 from datetime import date, datetime, timedelta
 from math import sqrt
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import duckdb
 import pytest
 from small_project import SmallProject, make_small_project
+
+from assay.core.fault import Fault
+from assay.retraining.due import Verdict
+from assay.retraining.take import take_versions
 
 pytestmark = pytest.mark.usefixtures("builds")
 
@@ -290,3 +295,23 @@ def test_without_a_model_of_the_evidence_it_is_said_what_is_missing(tmp_path: Pa
     ended = project.assay("retraining")
     assert ended.exit_code == 1
     assert "There is no mon_retraining in" in ended.stderr
+
+
+def test_a_training_set_that_cannot_be_taken_stops_no_other(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def create(name: str, *_: Any) -> tuple[Any, bool]:
+        if name == "trn_keyless":
+            raise Fault("trn_keyless declares no primary key.")
+        return SimpleNamespace(manifest=SimpleNamespace(version=f"{name}@1")), True
+
+    monkeypatch.setattr("assay.retraining.take.create", create)
+    names = ("trn_drifting", "trn_keyless", "trn_worse")
+    due = [Verdict(name, True, "old", None, None, None, 0, None, None, None) for name in names]
+    with pytest.raises(Fault) as raised:
+        take_versions(due, tmp_path / "ops.duckdb", SimpleNamespace())  # type: ignore[arg-type]
+    assert str(raised.value).splitlines() == [
+        "No version could be taken of",
+        "  trn_keyless: trn_keyless declares no primary key.",
+        "Versions of the others: trn_drifting@1, trn_worse@1",
+    ]
