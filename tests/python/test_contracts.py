@@ -55,6 +55,7 @@ def files(project: SmallProject) -> dict[Path, str]:
     return texts | {Path("dbt_project.yml"): (project.root / "dbt_project.yml").read_text()}
 
 
+@pytest.mark.usefixtures("builds")
 def test_every_source_and_every_table_of_gold_is_under_contract() -> None:
     contracts, findings = read_contracts(CONTRACTS / "platform", CONTRACTS / "example")
     assert not findings

@@ -207,6 +207,7 @@ def test_what_shifted_drifts_among_many_that_did_not() -> None:
     assert set(verdicts.values()) == {"stable"}
 
 
+@pytest.mark.usefixtures("builds")
 def test_a_difference_that_is_real_and_small_is_stable() -> None:
     draw = numpy.random.default_rng(4)
     [found] = judged([measured(draw.normal(size=200_000), draw.normal(0.05, size=200_000))], LIMITS)

@@ -49,6 +49,7 @@ def test_a_dialect_is_found_in_a_sample(text: str, encoding: str, dialect: Diale
     assert find_dialect(raw) == find_dialect(gzip.compress(raw)) == dialect
 
 
+@pytest.mark.usefixtures("builds")
 def test_a_megabyte_of_a_file_is_enough(tmp_path: Path) -> None:
     path = tmp_path / "sales.csv"
     path.write_text("id;name\n" + "1;Zoë\n" * 200_000, encoding="utf-8")

@@ -242,6 +242,7 @@ class Ending(sqlite3.Connection):
         return super().execute(*arguments)
 
 
+@pytest.mark.usefixtures("builds")
 def test_a_first_sync_that_is_killed_anywhere_is_done_by_the_next(
     published: Path, view: OnlineView, tmp_path: Path
 ) -> None:
@@ -267,6 +268,7 @@ def test_a_first_sync_that_is_killed_anywhere_is_done_by_the_next(
     assert statement > 8
 
 
+@pytest.mark.usefixtures("builds")
 def test_a_first_sync_that_meets_a_full_disk_is_done_by_the_next(
     published: Path, view: OnlineView, tmp_path: Path
 ) -> None:
