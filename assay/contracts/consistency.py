@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from typing import Any
 
-from assay.contracts.contract import EACH, SHIELDS, Column, Contract, Table, custom
+from assay.contracts.contract import DIALECT, EACH, SHIELDS, Column, Contract, Table, custom
 from assay.contracts.dbt_tests import tests_of
 from assay.contracts.document import Finding
 from assay.contracts.landing_rules import CHECKED_BY, landing_rules
@@ -19,7 +19,7 @@ from assay.landing.declared import DIFFERENCES, MODES
 from assay.landing.names import wrong_names
 from assay.project.personal import PII
 
-_OURS = ("format", "remedy", "consumers", CHECKED_BY, OPTIONAL, ALIASES, SCHEMA_MODE, PII)
+_OURS = (DIALECT, "format", "remedy", "consumers", CHECKED_BY, OPTIONAL, ALIASES, SCHEMA_MODE, PII)
 _SERVICE_LEVELS = ("completeness", "latency", "frequency", "endOfSupport", "endOfLife")
 
 
@@ -75,7 +75,12 @@ def _sides(contract: Contract) -> Iterator[Finding]:
 def _table(contract: Contract, table: Table) -> Iterator[Finding]:
     yield from _service_levels(contract, table)
     yield from _custom_properties(contract, table)
-    said = [*_names(contract, table), *_columns(contract, table), *_rules(contract, table)]
+    said = [
+        *_dialect(contract, table),
+        *_names(contract, table),
+        *_columns(contract, table),
+        *_rules(contract, table),
+    ]
     yield from said
     # Of what is wrong by itself, no rules can be made.
     yield from _enforced(contract, table) if not said else ()
@@ -231,6 +236,18 @@ def _custom_properties(contract: Contract, table: Table) -> Iterator[Finding]:
                 f"{table.relation}: {SCHEMA_MODE} is {mode!r}.",
                 f"Write one of {', '.join(MODES)}, or one for each of {', '.join(DIFFERENCES)}.",
             )
+
+
+def _dialect(contract: Contract, table: Table) -> Iterator[Finding]:
+    if table.custom(DIALECT) is None:
+        return
+    where = contract.where(table.place)
+    if not contract.is_of_source or table.custom("format") == "jsonl":
+        yield Finding(where, f"{table.relation}: {DIALECT} is of landed CSV.", "Take it out.")
+    try:
+        _ = table.dialect
+    except ValueError as error:
+        yield Finding(where, f"{table.relation}: of {DIALECT}, {error}")
 
 
 def _promises(contract: Contract) -> Iterator[Finding]:

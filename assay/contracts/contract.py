@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from assay.contracts.document import SUFFIX, Document, Finding, read
+from assay.landing.dialect import Dialect, dialect_of
 from assay.project.paths import contract_folders
 from assay.project.personal import PII
 
@@ -17,6 +18,8 @@ FOLDER = Path("contracts")
 # What silver makes of personal data.
 SHIELDS = ("hash", "mask")
 _LANDING = "landing."
+#: Custom property of a table: how its CSV files are written.
+DIALECT = "dialect"
 #: The step of a path from an array to each of its items; no key may hold this character.
 EACH = "\0"
 
@@ -141,6 +144,15 @@ class Table:
         return [
             column.name for column in sorted(keys, key=lambda each: each.raw.get("primaryKeyPosition") or 1)
         ]
+
+    @property
+    def dialect(self) -> Dialect:
+        """How its files are written.
+
+        Raises:
+            ValueError: what is declared of it cannot be followed.
+        """
+        return dialect_of(self.custom(DIALECT))
 
     @property
     def rules(self) -> list[Rule]:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from assay.contracts.contract import Column, Contract, Rule, Table
+from assay.contracts.contract import DIALECT, Column, Contract, Rule, Table
 from assay.contracts.document import parse, read
-from assay.contracts.options import bound_of, comparable
+from assay.contracts.options import TIMES_OF_FORMATS, bound_of, comparable
 from assay.contracts.types import is_wider
 from assay.core.fault import MISUSED, Fault
+from assay.landing.dialect import DEFAULT
 
 
 @dataclass(frozen=True)
@@ -89,9 +90,22 @@ def _of_tables(old: Contract, new: Contract) -> Iterator[Change]:
     for name in after.keys() - before.keys():
         yield Change(False, "table-added", name, "is new")
     for name in sorted(before.keys() & after.keys()):
+        yield from _of_dialect(before[name], after[name])
         yield from _of_columns(before[name], after[name])
         yield from _of_rules(name, dict(_named_rules(before[name])), dict(_named_rules(after[name])))
         yield from _of_levels(name, _levels(old, before[name]), _levels(new, after[name]))
+
+
+def _of_dialect(old: Table, new: Table) -> Iterator[Change]:
+    """Who reads or sends files in the one way is let down by the other."""
+    before, after = (
+        asdict(DEFAULT) | said if isinstance(said := table.custom(DIALECT), dict) else asdict(DEFAULT)
+        for table in (old, new)
+    )
+    for name in before | after:
+        had, has = before.get(name) or "none", after.get(name) or "none"
+        if had != has:
+            yield Change(True, "dialect-changed", old.relation, f"{name}: {had!r} to {has!r}")
 
 
 def _of_columns(old: Table, new: Table) -> Iterator[Change]:
@@ -146,6 +160,8 @@ def _is_looser(option: str, old: Column, new: Column) -> bool:
     """Whether an option of a column lets values pass that did not pass before."""
     before, after = old.options.get(option), new.options.get(option)
     match option:
+        case "format" if new.kind in TIMES_OF_FORMATS:
+            return True
         case "minimum" | "exclusiveMinimum" | "maximum" | "exclusiveMaximum":
             return _is_looser_bound(old, new, is_least=option.endswith("inimum"))
         case "minLength" | "minItems" | "minProperties":

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from assay.contracts.contract import EACH, Column, Rule, Table, custom, snake
-from assay.contracts.options import text_problem, value_rules
+from assay.contracts.options import TIMES_OF_FORMATS, text_problem, value_rules
 from assay.contracts.rules import WARNINGS, Unenforceable, test_of_values
 from assay.landing.schema.logical_types import landed_as
+from assay.landing.time_format import duckdb_format
 
 CHECKED_BY = "checkedBy"
 # Of a rule or a column: silver's own SQL judges rows by it; or files are compared with it, and no row is.
@@ -45,7 +46,7 @@ def landing_rules(table: Table) -> Iterator[LandingRule]:
     has_no_copies = any(rule.raw.get("dimension") == "uniqueness" for _, rule in table.all_rules())
     for column, rule in table.all_rules():
         if column or rule.raw.get("metric") != "rowCount":
-            yield _written(column, rule, _is_csv(table))
+            yield _written(column, rule, table)
     for top in table.columns:
         for key in ("unique", "primaryKey"):
             if top.raw.get(key) and not has_no_copies:
@@ -54,7 +55,7 @@ def landing_rules(table: Table) -> Iterator[LandingRule]:
                     f"by a rule with dimension: uniqueness and customProperties {CHECKED_BY}: {SILVER}."
                 )
         for column in top.walk():
-            yield from _implied(column, _is_csv(table), table.custom(RULE_SCOPE))
+            yield from _implied(column, table, table.custom(RULE_SCOPE))
 
 
 def landed_type(column: Column) -> str:
@@ -62,7 +63,14 @@ def landed_type(column: Column) -> str:
     return landed_as(column.raw.get("physicalType") or "") or column.kind
 
 
-def _written(column: Column | None, rule: Rule, is_csv: bool) -> LandingRule:
+def time_format(column: Column) -> str | None:
+    """Return the format in which a column's times land, as strptime takes it; None of ISO 8601."""
+    if landed_type(column) in TIMES_OF_FORMATS and "format" in column.options:
+        return duckdb_format(column.options["format"], column.kind)
+    return None
+
+
+def _written(column: Column | None, rule: Rule, table: Table) -> LandingRule:
     named = rule.name
     if not named:
         raise Unenforceable("a rule of a source needs a name: rows go to quarantine under it.")
@@ -81,12 +89,13 @@ def _written(column: Column | None, rule: Rule, is_csv: bool) -> LandingRule:
             "landed rows can be held to rules of type library under a column. "
             f"For others write the rule into silver's SQL, and here customProperties {CHECKED_BY}: {SILVER}."
         )
-    return LandingRule(*common, {"rule_id": named, **_place(column, is_csv), **test_of_values(column, rule)})
+    test = _as_landed(test_of_values(column, rule), column, table)
+    return LandingRule(*common, {"rule_id": named, **_place(column, _is_csv(table)), **test})
 
 
-def _implied(column: Column, is_csv: bool, scope: str | None) -> Iterator[LandingRule]:
+def _implied(column: Column, table: Table, scope: str | None) -> Iterator[LandingRule]:
     """Yield what type, options and `required` of a column ask for, unless silver checks the column itself."""
-    name, place = column.name, _place(column, is_csv)
+    name, place = column.name, _place(column, _is_csv(table))
     metrics = {rule.raw.get("metric") for rule in column.rules}
     by_others = custom(column.raw, CHECKED_BY) in (LANDING, SILVER) or any(
         rule.custom(CHECKED_BY) == SILVER for rule in column.rules
@@ -98,22 +107,43 @@ def _implied(column: Column, is_csv: bool, scope: str | None) -> Iterator[Landin
 
     def rule(prefix: str, reason: str, remedy: str, dimension: str, test: dict[str, Any]) -> LandingRule:
         rule_id = id_of(prefix, name)
-        return LandingRule(rule_id, reason, remedy, dimension, {"rule_id": rule_id, **place, **test})
+        return LandingRule(
+            rule_id,
+            reason,
+            remedy,
+            dimension,
+            {"rule_id": rule_id, **place, **_as_landed(test, column, table)},
+        )
 
     if column.is_required and not by_others and not metrics & {"nullValues", "missingValues"}:
         yield rule("missing", f"{name} is absent", f"send {name}", "completeness", {"kind": "required"})
     if kind in _TYPES and not by_others:
         reason = f"{name} is no {kind}"
-        yield rule("mistyped", reason, f"send {name} as {kind}", "conformity", {"kind": "type", "type": kind})
+        how = f", written {column.options['format']}" if time_format(column) else ""
+        remedy = f"send {name} as {kind}{how}"
+        yield rule("mistyped", reason, remedy, "conformity", {"kind": "type", "type": kind})
     for each in value_rules(column):
         remedy = each.remedy or f"correct {name} in the source"
         yield rule(each.word, f"{name} {each.reason}", remedy, "conformity", each.test)
     required = {each.name for each in column.columns if each.is_required}
     for key in [str(each) for each in column.options.get("required") or [] if each not in required]:
-        within = _place(Column({}, (), (*column.path, key)), is_csv)
+        within = _place(Column({}, (), (*column.path, key)), _is_csv(table))
         rule_id = id_of("missing", key)
         test = {"rule_id": rule_id, **within, "kind": "required"}
         yield LandingRule(rule_id, f"{key} is absent", f"send {key}", "completeness", test)
+
+
+def _as_landed(test: dict[str, Any], column: Column, table: Table) -> dict[str, Any]:
+    """Return a test that knows how landed values are written: numbers of CSV, and times of all."""
+    written = time_format(column)
+    if test.get("type") in TIMES_OF_FORMATS and written:
+        return test | {"format": written}
+    signs = {name: value for name, value in asdict(table.dialect).items() if name in ("decimal", "thousands")}
+    is_number = test.get("type") in ("integer", "number") or test["kind"] == "multiple"
+    is_text = _is_csv(table) and "path" not in _place(column, is_csv=True)
+    if is_number and is_text and signs.items() & table.dialect.declared.items():
+        return test | signs
+    return test
 
 
 def _place(column: Column, is_csv: bool) -> dict[str, Any]:

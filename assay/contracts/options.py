@@ -12,6 +12,7 @@ from typing import Any
 import duckdb
 
 from assay.contracts.contract import Column
+from assay.landing.time_format import duckdb_format
 
 #: With more digits, the macro that divides by it would leave HUGEINT.
 MOST_DIGITS_OF_A_MULTIPLE = 37
@@ -20,13 +21,15 @@ _NUMERIC = frozenset({*_BOUNDS, "multipleOf", "format"})
 _TIMES = (
     "values are read as the contract's type says, in ISO 8601. Take it out, or say it in the description."
 )
+#: Logical types whose `format` says how landed values are written.
+TIMES_OF_FORMATS = ("date", "timestamp")
 #: Options that values are held to, by logical type.
 ENFORCED: Mapping[str, frozenset[str]] = {
     "string": frozenset({"minLength", "maxLength", "pattern", "format"}),
     "integer": _NUMERIC,
     "number": _NUMERIC,
-    "date": _BOUNDS,
-    "timestamp": _BOUNDS | {"defaultTimezone"},
+    "date": _BOUNDS | {"format"},
+    "timestamp": _BOUNDS | {"format", "defaultTimezone"},
     "time": _BOUNDS,
     "array": frozenset({"minItems", "maxItems", "uniqueItems"}),
     "object": frozenset({"minProperties", "maxProperties", "required"}),
@@ -34,8 +37,7 @@ ENFORCED: Mapping[str, frozenset[str]] = {
 }
 #: Options that nobody could hold values to, by logical type, and why.
 REFUSED: Mapping[str, Mapping[str, str]] = {
-    "date": {"format": _TIMES},
-    "timestamp": {"format": _TIMES, "timezone": _TIMES},
+    "timestamp": {"timezone": _TIMES},
     "time": {"format": _TIMES, "timezone": _TIMES, "defaultTimezone": _TIMES},
 }
 #: Logical types that no table of Assay holds, and what to write in their place.
@@ -91,7 +93,7 @@ def value_rules(column: Column) -> Iterator[ValueRule]:
     if "pattern" in options:
         test = {"kind": "pattern", "pattern": str(options["pattern"])}
         yield ValueRule("misshapen", "fits_its_pattern", "does not fit its pattern", test)
-    if "format" in options:
+    if "format" in options and kind not in TIMES_OF_FORMATS:
         test = _format_test(str(options["format"]))
         yield ValueRule("misformatted", "is_of_its_format", f"is no {options['format']}", test)
     if sizes := _limits(options, "minItems", "maxItems"):
@@ -163,6 +165,8 @@ def what_is_refused(column: Column, *, is_landed: bool) -> Iterator[str]:
         if option not in ENFORCED.get(kind, ()):
             why = REFUSED.get(kind, {}).get(option, f"it is no option of logicalType {kind or 'unknown'}.")
             yield f"{option} is not checked here: {why}"
+        elif option == "format" and kind in TIMES_OF_FORMATS and not is_landed:
+            yield f"format is not checked here: in gold, a {kind} is no text. Take it out."
         elif problem := _CHECKS.get(option, _nothing)(kind, options[option]):
             yield f"{option} is {options[option]!r}: {problem}"
     if not is_landed and {"minProperties", "maxProperties"} & options.keys():
@@ -290,6 +294,11 @@ def _multiple_problem(kind: str, value: Any) -> str | None:
 
 
 def _format_problem(kind: str, value: Any) -> str | None:
+    if kind in TIMES_OF_FORMATS:
+        try:
+            duckdb_format(value, kind)
+        except ValueError as error:
+            return str(error)
     # Of numbers, the standard lists them.
     if kind != "string" or value in _FORMATS:
         return None

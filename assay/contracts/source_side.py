@@ -7,10 +7,10 @@ from typing import Any
 
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
-from assay.contracts.contract import Column, Contract, Table, custom, snake, words
+from assay.contracts.contract import DIALECT, Column, Contract, Table, custom, snake, words
 from assay.contracts.dbt_tests import PROMISES, DbtTest
 from assay.contracts.gold_side import plain, put
-from assay.contracts.landing_rules import landed_type, landing_rules
+from assay.contracts.landing_rules import landed_type, landing_rules, time_format
 from assay.contracts.rules import Unenforceable, bounds
 from assay.landing.names import name_of
 from assay.landing.schema.logical_types import landed_as
@@ -115,8 +115,10 @@ def _meta(contract: Contract, table: Table) -> dict[tuple[str, ...], Any]:
     personal = [column for top in table.columns for column in top.walk() if column.pii]
     is_csv = table.custom("format") != "jsonl"
     aliases = {alias: column.name for column in fields for alias in custom(column.raw, ALIASES) or []}
+    formats = {_key(column, is_csv): time_format(column) for column in fields}
     settings = {
         "format": table.custom("format") or "csv",
+        DIALECT: table.dialect.declared or None,
         OPTIONAL: [_key(column, is_csv) for column in fields if custom(column.raw, OPTIONAL)] or None,
         "types" if is_csv else "keys": {_key(column, is_csv): landed_type(column) for column in fields},
         "physical_types": {
@@ -125,6 +127,7 @@ def _meta(contract: Contract, table: Table) -> dict[tuple[str, ...], Any]:
             if landed_as(column.raw.get("physicalType") or "")
         }
         or None,
+        "time_formats": {name: each for name, each in formats.items() if each} or None,
         ALIASES: aliases or None,
         "schema_mode": table.custom(SCHEMA_MODE),
     }
@@ -167,7 +170,7 @@ def _settle(entry: CommentedMap, path: tuple[str, ...], value: Any) -> Iterator[
     elif path[-1] == OPTIONAL:
         holder.pop(OPTIONAL, None)
         holder.insert(list(holder).index("format") + 1, OPTIONAL, one_line(value))
-    elif path[-1] == "warn_after":
+    elif path[-1] in ("warn_after", DIALECT):
         holder[path[-1]] = one_line(value)
     elif isinstance(value, dict):
         holder[path[-1]] = CommentedMap(value)

@@ -74,6 +74,8 @@ def duckdb_format(declared: object, logical_type: str) -> str:
     has = set(re.findall("%[A-Za-z]", found))
     if not all(has & set(re.findall("%.", each)) for each in _OF_A_DAY):
         raise ValueError("it needs a year, a month and a day.")
+    if re.search("%[Yy].*%d.*%[mbB]", found):
+        raise ValueError("behind the year stands the month, or ISO 8601 would be read by it in part.")
     if logical_type == "date" and has & set(_OF_A_CLOCK):
         raise ValueError("a date has no time of day. Write logicalType: timestamp.")
     if ("%I" in has) != ("%p" in has):
@@ -97,7 +99,7 @@ def time_by_format(value: str, duckdb: str) -> str:
     # DuckDB reads a year of two digits where four are meant, words such as infinity in any format, offsets of
     # any size and none that is Z, and one digit for two where nothing parts them.
     told, conditions = value, [rf"regexp_matches({value}, '[0-9]')"]
-    if "%z" in duckdb:
+    if duckdb.endswith("%z"):
         told = rf"regexp_replace({value}, 'Z\s*$', '+00')"
         conditions.append(rf"not regexp_matches({value}, '{WRONG_OFFSET}')")
     if _PACKED.search(duckdb):

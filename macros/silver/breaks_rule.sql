@@ -19,6 +19,9 @@
     for which there is a rule of its own. -#}
 {% macro _breaks(rule, root, path) -%}
     {%- set text = assay._text_at(root, path) -%}
+    {%- if 'decimal' in rule -%}
+        {%- set text = '(' ~ assay.plain_number(text, rule.decimal, rule.get('thousands')) ~ ')' -%}
+    {%- endif -%}
     {%- set whole = assay._value_at(root, path) -%}
     {%- set limits = [] -%}
     {%- if rule.kind == 'required' -%}
@@ -30,18 +33,18 @@
     {%- elif rule.kind == 'type' and rule.type in ['object', 'array'] -%}
         {{ root.text | default(text) if not path else text }} is not null and coalesce(json_type({{ whole }}), '') <> '{{ rule.type | upper }}'
     {%- elif rule.kind == 'type' -%}
-        {{ text }} is not null and {{ assay._as_type(rule.type, text) }} is null
+        {{ text }} is not null and {{ assay._as_type(rule.type, text, rule.get('format')) }} is null
     {%- elif rule.kind == 'values' and rule.get('type', 'string') == 'string' -%}
         {{ text }} not in ({% for word in rule['values'] %}{{ assay._text(word) }}{{ ', ' if not loop.last }}{% endfor %})
     {%- elif rule.kind == 'values' -%}
-        {{ text }} is not null and not ({% for word in rule['values'] %}coalesce({{ assay._compared(rule.type, text, '=', word) }}, false){{ ' or ' if not loop.last }}{% endfor %})
+        {{ text }} is not null and not ({% for word in rule['values'] %}coalesce({{ assay._compared(rule, text, '=', word) }}, false){{ ' or ' if not loop.last }}{% endfor %})
     {%- elif rule.kind == 'pattern' -%}
         not regexp_matches({{ text }}, {{ assay._text(rule.pattern) }})
     {%- elif rule.kind == 'length' -%}
         {{ assay._outside('length(' ~ text ~ ')', rule) }}
     {%- elif rule.kind == 'bounds' -%}
         {%- for bound, breaks in {'minimum': '<', 'exclusiveMinimum': '<=', 'maximum': '>', 'exclusiveMaximum': '>='}.items() if bound in rule -%}
-            {%- do limits.append(assay._compared(rule.type, text, breaks, rule[bound])) -%}
+            {%- do limits.append(assay._compared(rule, text, breaks, rule[bound])) -%}
         {%- endfor -%}
         ({{ limits | join(' or ') }})
     {%- elif rule.kind == 'multiple' -%}
@@ -121,13 +124,13 @@
 {%- endmacro %}
 
 
-{% macro _compared(type, text, operator, constant) -%}
+{% macro _compared(rule, text, operator, constant) -%}
     {%- set constant = assay._text(constant) -%}
-    {%- if type in ['integer', 'number'] -%}
+    {%- if rule.type in ['integer', 'number'] -%}
         {#- Doubles would tell neither cents of great sums apart nor digits after the 17th; casts to wide decimals are slow. -#}
         {{ assay.comparable_number(text) }} {{ operator }} {{ assay.comparable_number(constant) }}
     {%- else -%}
-        {{ assay._as_type(type, text) }} {{ operator }} {{ constant }}::{{ type }}
+        {{ assay._as_type(rule.type, text, rule.get('format')) }} {{ operator }} {{ constant }}::{{ rule.type }}
     {%- endif -%}
 {%- endmacro %}
 
@@ -137,15 +140,17 @@
 {%- endmacro %}
 
 
-{% macro _as_type(type, value) -%}
+{% macro _as_type(type, value, format=none) -%}
     {%- if type == 'integer' -%}
-        {{ assay.strict_number(value, 'decimal(38, 0)') }}
+        {{ assay.strict_number(value, 'decimal(38, 0)', decimal='.') }}
     {%- elif type == 'number' -%}
         {#- NaN and infinity are none. -#}
         case when isfinite(try_cast({{ value }} as double)) then try_cast({{ value }} as double) end
+    {%- elif type == 'date' and format -%}
+        coalesce({{ assay._utc_by_format(value, format) }}::date, case when regexp_matches({{ value }}, '^[0-9]{4}-') then try_cast({{ value }} as date) end)
     {%- elif type in ['boolean', 'date', 'time'] -%}
         try_cast({{ value }} as {{ type }})
     {%- else -%}
-        {{ assay.utc_timestamp(value) }}
+        {{ assay.utc_timestamp(value, [format] if format else []) }}
     {%- endif -%}
 {%- endmacro %}

@@ -1,17 +1,13 @@
 {% macro utc_timestamp(text, formats=none) -%}
     {#- A cast to TIMESTAMP drops an offset such as +02:00 without applying it. That there is none is known where the text
         is still a time with `Z` behind it. Most texts are told by one cast; the others are looked at more closely. -#}
+    {%- set declared = assay._as_landed_by('time_formats', text.strip('"')) if formats is none else none -%}
+    {%- set formats = [declared] if declared else formats or [] -%}
     {%- set text = '(' ~ text ~ ')' -%}
     coalesce(
         {#- One by one: with a zone in one of several formats, the session's zone would hold for the others. -#}
-        {%- for format in formats or [] %}
-        {%- set parsed = "make_timestamp(epoch_us(try_strptime(" ~ text ~ ", '" ~ format ~ "')))" %}
-        {%- if format.rstrip().endswith('%z') %}
-        {#- DuckDB takes offsets of any size. -#}
-        case when not regexp_matches({{ text }}, '[+-](19|[2-9]\d|18:?(0[1-9]|[1-5]\d)|\d\d:?[6-9]\d)(:?\d\d)?\s*$') then {{ parsed }} end,
-        {%- else %}
-        {{ parsed }},
-        {%- endif %}
+        {%- for format in formats %}
+        {{ assay._utc_by_format(text, format) }},
         {%- endfor %}
         case
             when not regexp_matches({{ text }}, '^\d{4}') then null
@@ -22,6 +18,32 @@
         end,
         {{ assay._utc_of_other_times(text) }}
     )
+{%- endmacro %}
+
+
+{#- A time in one format of strptime, or a count since 1970. -#}
+{% macro _utc_by_format(text, format) -%}
+    {%- if format in ['epoch_seconds', 'epoch_milliseconds'] -%}
+        {%- set digits, factor = (11, 1000000) if format == 'epoch_seconds' else (14, 1000) -%}
+        case when regexp_full_match({{ text }}, '\s*-?[0-9]{1,{{ digits }}}\s*') then make_timestamp(try_cast({{ text }} as bigint) * {{ factor }}) end
+    {%- else -%}
+        {%- set has_offset = format.rstrip().endswith('%z') -%}
+        {%- set told = "regexp_replace(" ~ text ~ ", 'Z\\s*$', '+00')" if has_offset else text -%}
+        {%- set parsed = "make_timestamp(epoch_us(try_strptime(" ~ told ~ ", " ~ assay._text(format) ~ ")))" -%}
+        {#- DuckDB takes words such as infinity in any format, offsets of any size, a year of two digits for one of four,
+            and one digit for two where nothing parts them. -#}
+        case
+            when regexp_matches({{ text }}, '[0-9]')
+                {%- if has_offset %}
+                and not regexp_matches({{ text }}, '[+-](19|[2-9]\d|18:?(0[1-9]|[1-5]\d)|\d\d:?[6-9]\d)(:?\d\d)?\s*$')
+                {%- endif %}
+                {%- if modules.re.search('%[YymdHIMS]%[YymdHIMSgf]', format) %}
+                and length(trim({{ text }})) = {{ format.replace('%Y', 'yyyy').replace('%g', 'SSS').replace('%f', 'SSSSSS') | length }}
+                {%- endif %}
+                and {{ parsed }} >= timestamp '1000-01-01'
+                then {{ parsed }}
+        end
+    {%- endif -%}
 {%- endmacro %}
 
 

@@ -29,6 +29,20 @@ def of_object(field: dict[str, Any]) -> dict[str, Any]:
     return {**column_of("object"), "properties": [{"name": "f", **field}]}
 
 
+def test_another_dialect_breaks_readers_by_each_of_its_signs() -> None:
+    old, new = (
+        contract_of(
+            column_of("number"), "landing.t", customProperties=[{"property": "dialect", "value": dialect}]
+        )
+        for dialect in ({"delimiter": ";"}, {"delimiter": ";", "decimal": ",", "quote": None})
+    )
+    told = [(change.is_breaking, change.rule, change.what) for change in compare(old, new)][:-1]
+    assert told == [
+        (True, "dialect-changed", "quote: '\"' to 'none'"),
+        (True, "dialect-changed", "decimal: '.' to ','"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("kind", "old", "new", "is_breaking"),
     [
@@ -50,6 +64,7 @@ def of_object(field: dict[str, Any]) -> dict[str, Any]:
         ("string", {"pattern": "a"}, {"pattern": "b"}, True),
         ("string", {}, {"pattern": "b"}, False),
         ("string", {"format": "uuid"}, {"format": "email"}, True),
+        ("date", {}, {"format": "dd.MM.yyyy"}, True),
         ("array", {"minItems": 1}, {}, True),
         ("array", {"maxItems": 1}, {"maxItems": 2}, True),
         ("array", {"uniqueItems": True}, {"uniqueItems": False}, True),

@@ -17,8 +17,9 @@ from assay.contracts import dbt_tests
 from assay.contracts.consistency import inconsistencies
 from assay.contracts.contract import Contract
 from assay.contracts.document import parse
-from assay.contracts.landing_rules import landing_rules
+from assay.contracts.landing_rules import landing_rules, time_format
 from assay.contracts.options import ENFORCED, REFUSED, REFUSED_TYPES
+from assay.landing.schema.logical_types import reads
 
 MACRO = Macros()
 HEAD = {
@@ -240,6 +241,56 @@ NESTED: list[tuple[dict[str, Any], list[Any], list[Any]]] = [
 ]
 
 
+COMMAS = {"decimal": ",", "thousands": "."}
+# Of a dialect and a column: texts that keep to it, and texts that do not
+WRITTEN: list[tuple[dict[str, Any], dict[str, str], list[str], list[str]]] = [
+    (
+        column_of("number"),
+        COMMAS,
+        ["1.234,56", "1234,56", "-1.234.567", "12,5", ",5", "5,", "+1,5E+3", "0", " 7 "],
+        ["1.23.4", "12.5", "1.2345", "1,234,5", "1 234", "1'234", "x", "NaN", "1.234.56", "--1", "1_0"],
+    ),
+    (column_of("number"), {"decimal": ","}, ["12,5", "1234"], ["12.5", "1.234", "1 234"]),
+    (column_of("number"), {"thousands": ","}, ["1,234.5", "12"], ["12,5", "1,23,4"]),
+    (column_of("number"), {"thousands": " "}, ["1 234.5", "1\u00a0234", "1\u202f234"], ["1 23", "12 5"]),
+    (column_of("number"), {"thousands": "'"}, ["1'234.5", "1\u2019234"], ["1'23"]),
+    (column_of("number"), {"delimiter": ";"}, ["12.5"], ["12,5", "1.234,5"]),
+    (column_of("integer"), COMMAS, ["1.234", "1.234,0", "12"], ["1,5", "1.23"]),
+    (column_of("number", minimum=1000, maximum=2000), COMMAS, ["1.000", "2.000,00"], ["1,5", "2.000,01"]),
+    (column_of("number", multipleOf=0.25), COMMAS, ["1.234,75"], ["1.234,8"]),
+    ({**column_of("number"), "enum": [{"value": 1.5}]}, COMMAS, ["1,5", "1,50"], ["1.5", "15"]),
+    (column_of("integer", format="i8"), COMMAS, ["127"], ["1.000"]),
+    (
+        column_of("date", format="dd.MM.yyyy"),
+        {},
+        ["31.12.2025", "1.2.2025", "2025-12-31"],
+        ["12/31/2025", "31.12.25", "30.02.2025", "infinity", "epoch", "31.12.2025 10:00", "x", "31.12"],
+    ),
+    (column_of("date", format="MM/dd/yyyy"), {}, ["12/31/2025"], ["31/12/2025", "31.12.2025"]),
+    (column_of("date", format="yyyyMMdd"), {}, ["20251231"], ["2025123", "20251331"]),
+    (
+        column_of("timestamp", format="dd/MM/yyyy HH:mm"),
+        {},
+        ["31/12/2025 14:05", "2025-12-31T14:05:00+02:00"],
+        ["12/31/2025 14:05", "31/12/2025", "1767139200"],
+    ),
+    (
+        column_of("timestamp", format="dd.MM.yyyy'T'HH:mm:ssXXX"),
+        {},
+        ["31.12.2025T10:00:00Z", "31.12.2025T10:00:00+02:00"],
+        ["31.12.2025T10:00:00+19:00", "31.12.2025T10:00:00"],
+    ),
+    (column_of("timestamp", format="epoch_seconds"), {}, ["1767139200", "-5"], ["1767139200.5", "1" * 12]),
+    (column_of("timestamp", format="epoch_milliseconds"), {}, ["1767139200000"], ["1e3", "999999999999999"]),
+    (
+        column_of("date", format="dd.MM.yyyy", minimum="2025-01-02"),
+        {},
+        ["02.01.2025"],
+        ["01.02.2024", "01.01.2025"],
+    ),
+]  # fmt: skip
+
+
 @pytest.mark.parametrize(("column", "valid", "invalid"), [*NUMBERS, *TEXTS, *TIMES, *NESTED])
 def test_fields_of_documents_keep_to_their_options(
     column: dict[str, Any], valid: list[Any], invalid: list[Any]
@@ -269,6 +320,77 @@ def test_columns_of_csv_keep_to_their_options(
     found = broken_texts(column, texts)
     assert [bool(each) for each in found] == [False] * len(valid) + [True] * len(invalid), found
     assert broken_texts(column, ["", " "]) == [[], []]
+
+
+@pytest.mark.parametrize(("column", "dialect", "valid", "invalid"), WRITTEN)
+def test_values_are_judged_as_their_dialect_and_format_read(
+    column: dict[str, Any], dialect: dict[str, str], valid: list[str], invalid: list[str]
+) -> None:
+    custom = [{"property": "format", "value": "csv"}, {"property": "dialect", "value": dialect}]
+    contract = contract_of(column, "landing.t", customProperties=custom)
+    assert list(inconsistencies([contract])) == []
+    (table,) = contract.tables
+    rules = [MACRO._landed_breaks(rule.test) for rule in landing_rules(table)]
+    found = _broken(rules, table, "v", [*valid, *invalid, "", " "])
+    assert [bool(each) for each in found] == [False] * len(valid) + [True] * len(invalid) + [False] * 2, found
+    # What the loader takes for a value of the type, the contract does, too.
+    kind, written = column["logicalType"], time_format(table.columns[0])
+    if (
+        column.keys() == {"logicalType"}
+        or (column.get("logicalTypeOptions", {}).keys() == {"format"}
+        and written)
+    ):
+        condition = reads("v", kind, table.dialect, written)
+        values = duckdb.execute(
+            f"select coalesce({condition}, false) from (select unnest($1) as v)", [[*valid, *invalid]]
+        )
+        assert [bool(each) for (each,) in values.fetchall()] == [True] * len(valid) + [False] * len(invalid)
+
+
+@pytest.mark.parametrize(
+    ("kind", "format_", "why"),
+    [
+        ("date", "dd.MM", "it needs a year, a month and a day"),
+        ("date", "dd.MM.yyyy HH:mm", "a date has no time of day"),
+        ("date", "epoch_seconds", "a date is no count since 1970"),
+        ("timestamp", "dd.MM.yyyy hh:mm", "hours are hh with a, or HH without"),
+        ("timestamp", "dd.MM.yyyyTHH:mm", "T is not read here"),
+        ("timestamp", "dd.MM.yyyy 'o", "a quote in it is not closed"),
+        ("date", "yyyy-dd-MM", "behind the year stands the month"),
+        ("date", "%d.%m.%Y", "m is not read here"),
+        ("date", "", "it is no text"),
+    ],
+)
+def test_a_format_that_no_time_could_be_read_by_is_refused(kind: str, format_: str, why: str) -> None:
+    (found,) = findings_of(column_of(kind, format=format_))
+    assert why in found
+    (found,) = findings_of(column_of(kind, format="dd.MM.yyyy"), "gold.t")
+    assert f"in gold, a {kind} is no text" in found
+
+
+@pytest.mark.parametrize(
+    ("dialect", "why"),
+    [
+        ({"sep": ";"}, "it has sep"),
+        ({"delimiter": ";;"}, "delimiter is ';;'"),
+        ({"encoding": "utf-99"}, "encoding is 'utf-99'"),
+        ({"decimal": ",", "thousands": ","}, "decimal and thousands are both ','"),
+        ("x", "'x' is no mapping"),
+    ],
+)
+def test_a_dialect_that_nobody_could_follow_is_refused(dialect: Any, why: str) -> None:
+    custom = [{"property": "dialect", "value": dialect}]
+    contract = contract_of(column_of("number"), "landing.t", customProperties=custom)
+    (found,) = map(str, inconsistencies([contract]))
+    assert f"landing.t: of dialect, {why}" in found
+    (found,) = findings_of(
+        column_of("string"),
+        customProperties=[
+            {"property": "format", "value": "jsonl"},
+            {"property": "dialect", "value": {"delimiter": ";"}},
+        ],
+    )
+    assert "dialect is of landed CSV" in found
 
 
 def test_changes_beside_their_messages_keys_are_held_to_their_contract() -> None:
@@ -475,7 +597,6 @@ def test_a_pattern_that_duckdb_cannot_keep_to_is_refused(pattern: str, relation:
 @pytest.mark.parametrize(
     ("column", "why"),
     [
-        (column_of("date", format="yyyy-MM-dd"), "format is not checked here"),
         (column_of("timestamp", timezone=True), "timezone is not checked here"),
         (column_of("timestamp", defaultTimezone="Europe/Berlin"), "without an offset are read as UTC"),
         (column_of("string", format="password"), "format is 'password': it is not checked here"),
@@ -490,7 +611,7 @@ def test_a_pattern_that_duckdb_cannot_keep_to_is_refused(pattern: str, relation:
             "no value is between minimum and maximum",
         ),
         (column_of("array", minItems=2, maxItems=1), "no value is between minItems and maxItems"),
-        ({**column_of("array"), "items": column_of("date", format="x")}, "v[]: format is not checked here"),
+        ({**column_of("array"), "items": column_of("time", format="x")}, "v[]: format is not checked here"),
         (
             {"logicalType": "map", "map": {"key": column_of("string"), "value": column_of("string")}},
             "logicalType map",
