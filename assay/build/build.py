@@ -35,6 +35,7 @@ from assay.ledger.nodes import record_nodes
 from assay.ledger.results import NodeResult, node_results
 from assay.ledger.runs import Run
 from assay.ledger.schema_results import schema_results
+from assay.ledger.versions import note_version, refuse_older_version
 from assay.lineage.tell import tell_lineage
 from assay.online.published import CATALOG
 from assay.online.stores.open import open_store, store_url
@@ -102,6 +103,7 @@ def build(options: Options, display: Display) -> Report:
         raise Fault("--select is empty: name what to build, or leave it out to build everything.", MISUSED)
     places = find_places(options.as_of)
     make_linked_packages_ready()
+    refuse_older_version(places.ledger)
     # Before dbt asks for it within a connection, where a fault is told badly.
     find_pii_key()
     if hand_over_leftovers(places.landing):
@@ -168,6 +170,7 @@ def _recorded_build(options: Options, places: Places, display: Display) -> Repor
 
     def begin(run_id: str) -> None:
         run.run_id = run_id
+        note_version(places.ledger)
         ledger.record(places.ledger, run)
 
     nodes: list[NodeResult] = []

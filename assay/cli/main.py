@@ -16,7 +16,7 @@ from assay.cli.features import app as features
 from assay.cli.keys import app as keys
 from assay.cli.online import StoreUrl
 from assay.cli.online import app as online
-from assay.cli.project import deps, docs, init
+from assay.cli.project import deps, docs, doctor, init, upgrade
 from assay.cli.runs import app as runs
 from assay.cli.schema import app as schema
 from assay.cli.source import app as source
@@ -38,7 +38,7 @@ app.add_typer(runs, name="runs")
 app.add_typer(schema, name="schema")
 app.add_typer(source, name="source")
 app.add_typer(training_set, name="training-set")
-for command in (init, deps, docs):
+for command in (init, deps, docs, doctor, upgrade):
     app.command()(command)
 
 

@@ -56,3 +56,32 @@ def docs() -> None:
         with display_on(console) as display:
             page = write_docs(find_places(), display)
         line(console, f"Open {page} in a browser.")
+
+
+def doctor() -> None:
+    """Look whether all is well: environment, project, warehouse, store, disk, clock; exit code 1 if not."""
+    with faults_as_messages():
+        from assay.console.tables import console_for_people
+        from assay.core.places import find_places
+        from assay.doctor.checks import run_checks
+        from assay.doctor.display import print_checks
+
+        found = print_checks(run_checks(find_places()), console_for_people())
+    if any(check.state == "problem" for check in found):
+        raise typer.Exit(1)
+
+
+def upgrade() -> None:
+    """Bring ledger, landing tables and packages to the structure of the installed version."""
+    with faults_as_messages():
+        from assay.console.tables import console_for_people, line
+        from assay.core.places import find_places
+        from assay.doctor.upgrade import upgrade as bring_up_to_date
+
+        console = console_for_people()
+        changes = 0
+        for change in bring_up_to_date(find_places()):
+            changes += 1
+            line(console, change)
+        if not changes:
+            line(console, "Nothing to change: all is of the installed version.")

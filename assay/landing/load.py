@@ -15,6 +15,7 @@ import duckdb
 import pyarrow as pa
 
 from assay.core.sql import folded, quoted
+from assay.core.structure import bring_up_to_date
 from assay.core.words import counted
 from assay.landing.declared import DeclarationError, LandingTable, declared_tables
 from assay.landing.discover import FILE_CHANGED, LandingFile, UnreadableFile, cannot_be_read, discover
@@ -36,7 +37,7 @@ _CHARACTERS_OF_AN_ERROR = 1000
 
 # Files are told apart by path and content: the same path with other content is a new version.
 # landing.signatures spares reading a file again only to find that nothing changed.
-_SCHEMA = """
+_FILES = """
 create schema if not exists landing;
 create table if not exists landing.files (
     file_id bigint not null,
@@ -61,6 +62,8 @@ create table if not exists landing.files (
 );
 create table if not exists landing.signatures (source_file varchar not null, signature varchar not null);
 """
+#: What is known of files, as SQL that creates it.
+SCHEMA = _FILES + expected.SCHEMA + sightings.SCHEMA
 
 
 @dataclass
@@ -123,7 +126,7 @@ def load_new_files(
     """
     line_limit()
     follow_links = _follow_links()
-    connection.execute(_SCHEMA + expected.SCHEMA + sightings.SCHEMA)
+    bring_up_to_date(connection, SCHEMA)
     tables = declared_tables(*models)
     for table in tables.values():
         _create_table(connection, table)

@@ -17,7 +17,7 @@ from assay.project.products import Products
 Side = Literal["source", "product"]
 Status = Literal["kept", "broken", "held back"]
 
-_CONTRACTS = LedgerTable(
+CONTRACTS = LedgerTable(
     "contracts",
     """
     run_id varchar not null,
@@ -92,7 +92,7 @@ def record_contracts(ledger: Path, run_id: str, states: Iterable[ContractState])
         Fault: another program keeps the ledger open, or the disk is full.
         duckdb.Error: the ledger cannot be written for any other reason.
     """
-    _CONTRACTS.write(ledger, [{"run_id": run_id, **asdict(state)} for state in states])
+    CONTRACTS.write(ledger, [{"run_id": run_id, **asdict(state)} for state in states])
 
 
 def contracts_now(ledger: Path) -> list[tuple[ContractState, datetime]]:
@@ -103,7 +103,7 @@ def contracts_now(ledger: Path) -> list[tuple[ContractState, datetime]]:
     Raises:
         Fault: another program keeps the ledger open.
     """
-    rows = _CONTRACTS.read(
+    rows = CONTRACTS.read(
         ledger,
         f"""
             with judged as (

@@ -12,6 +12,7 @@ from typing import Any
 import duckdb
 
 from assay.core.fault import known_fault
+from assay.core.structure import bring_up_to_date
 
 _SECONDS_TO_WAIT = 10.0
 
@@ -22,6 +23,11 @@ class LedgerTable:
 
     name: str
     columns: str
+
+    @property
+    def script(self) -> str:
+        """SQL that creates it."""
+        return f"create table if not exists {self.name} ({self.columns});"
 
     def write(self, ledger: Path, rows: Sequence[dict[str, Any]], *, over: bool = True) -> None:
         """Write rows, all of the same columns.
@@ -39,7 +45,7 @@ class LedgerTable:
             return
         names, places = ", ".join(rows[0]), ", ".join("?" for _ in rows[0])
         with opened(ledger, read_only=False) as connection:
-            connection.execute(f"create table if not exists {self.name} ({self.columns})")
+            bring_up_to_date(connection, self.script)
             connection.executemany(
                 f"insert or {'replace' if over else 'ignore'} into {self.name} ({names}) values ({places})",
                 [list(row.values()) for row in rows],

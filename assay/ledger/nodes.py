@@ -10,7 +10,7 @@ from pathlib import Path
 from assay.ledger.file import LedgerTable
 from assay.ledger.results import NodeResult
 
-_NODES = LedgerTable(
+NODES = LedgerTable(
     "nodes",
     """
     run_id varchar not null,
@@ -40,7 +40,7 @@ def record_nodes(ledger: Path, run_id: str, nodes: Sequence[NodeResult]) -> None
         Fault: another program keeps the ledger open, or the disk is full.
         duckdb.Error: the ledger cannot be written for any other reason.
     """
-    _NODES.write(
+    NODES.write(
         ledger,
         [{"run_id": run_id, **asdict(node), "sample": json.dumps(node.sample)} for node in nodes],
     )
@@ -62,7 +62,7 @@ def nodes_by_run(ledger: Path, run_ids: Sequence[str]) -> dict[str, list[NodeRes
         Fault: another program keeps the ledger open.
     """
     found: dict[str, list[NodeResult]] = {run_id: [] for run_id in run_ids}
-    rows = _NODES.read(
+    rows = NODES.read(
         ledger,
         f"select run_id, {', '.join(_COLUMNS)} from nodes where list_contains($1, run_id) "
         "order by started_at nulls last, unique_id",

@@ -13,7 +13,7 @@ from assay.ledger.file import LedgerTable
 
 Status = Literal["running", "succeeded", "failed"]
 
-_RUNS = LedgerTable(
+RUNS = LedgerTable(
     "runs",
     """
     run_id varchar primary key,
@@ -85,7 +85,7 @@ def record(ledger: Path, run: Run) -> None:
     values = {name: getattr(run, name) for name in _COLUMNS}
     for name in _JSON:
         values[name] = json.dumps(values[name])
-    _RUNS.write(ledger, [values])
+    RUNS.write(ledger, [values])
 
 
 def all_runs(ledger: Path) -> list[Run]:
@@ -94,7 +94,7 @@ def all_runs(ledger: Path) -> list[Run]:
     Raises:
         Fault: another program keeps the ledger open.
     """
-    rows = _RUNS.read(ledger, f"select {', '.join(_COLUMNS)} from runs order by started_at desc")
+    rows = RUNS.read(ledger, f"select {', '.join(_COLUMNS)} from runs order by started_at desc")
     return [_run(dict(zip(_COLUMNS, row, strict=True))) for row in rows]
 
 
@@ -105,7 +105,7 @@ def last_success(ledger: Path, warehouse: str) -> datetime | None:
         Fault: another program keeps the ledger open.
     """
     sql = "select max(ended_at) from runs where status = 'succeeded' and warehouse = ?"
-    return next((ended_at for (ended_at,) in _RUNS.read(ledger, sql, [warehouse])), None)
+    return next((ended_at for (ended_at,) in RUNS.read(ledger, sql, [warehouse])), None)
 
 
 def success_before(history: Sequence[Run], run: Run) -> Run | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from assay.ledger.file import LedgerTable
 
-_RETRAINING = LedgerTable(
+RETRAINING = LedgerTable(
     "retraining",
     """
     training_set varchar not null,
@@ -41,7 +41,7 @@ def record_retraining(ledger: Path, retraining: Retraining) -> None:
     Raises:
         Fault: another program keeps the ledger open, or the disk is full.
     """
-    _RETRAINING.write(ledger, [asdict(retraining)], over=False)
+    RETRAINING.write(ledger, [asdict(retraining)], over=False)
 
 
 def all_retrainings(ledger: Path) -> list[Retraining]:
@@ -50,7 +50,7 @@ def all_retrainings(ledger: Path) -> list[Retraining]:
     Raises:
         Fault: another program keeps the ledger open.
     """
-    rows = _RETRAINING.read(
+    rows = RETRAINING.read(
         ledger, f"select {', '.join(_COLUMNS)} from retraining order by decided_at, training_set"
     )
     return [Retraining(*row) for row in rows]
