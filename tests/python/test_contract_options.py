@@ -335,10 +335,8 @@ def test_values_are_judged_as_their_dialect_and_format_read(
     assert [bool(each) for each in found] == [False] * len(valid) + [True] * len(invalid) + [False] * 2, found
     # What the loader takes for a value of the type, the contract does, too.
     kind, written = column["logicalType"], time_format(table.columns[0])
-    if (
-        column.keys() == {"logicalType"}
-        or (column.get("logicalTypeOptions", {}).keys() == {"format"}
-        and written)
+    if column.keys() == {"logicalType"} or (
+        column.get("logicalTypeOptions", {}).keys() == {"format"} and written
     ):
         condition = reads("v", kind, table.dialect, written)
         values = duckdb.execute(

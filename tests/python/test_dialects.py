@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 from collections.abc import Iterator
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from landing_zone import Zone
+from rendered_macros import Macros
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
 
+from assay.contracts.consistency import inconsistencies
+from assay.contracts.contract import Contract
+from assay.contracts.document import parse
+from assay.contracts.source_side import bring_about
 from assay.landing import declared_tables
 from assay.landing.declared import DeclarationError
 from assay.landing.dialect import Dialect
@@ -246,3 +257,93 @@ def test_a_dialect_that_cannot_be_followed_is_refused_by_name(
     zone.declare(declared(None).replace(json.dumps({"format": "csv", "types": TYPES}), json.dumps(settings)))
     with pytest.raises(DeclarationError, match=message):
         declared_tables(zone.models)
+
+
+# From the contract to silver
+
+CONTRACT = """
+apiVersion: v3.1.0
+kind: DataContract
+id: shop
+version: 1.0.0
+status: active
+team: {name: us}
+schema:
+  - name: sales
+    physicalName: landing.shop__sales
+    description: What was sold.
+    customProperties:
+      - {property: format, value: csv}
+      - {property: dialect, value: {delimiter: ";", encoding: windows-1252, decimal: ",", thousands: "."}}
+    properties:
+      - {name: id, logicalType: integer, required: true, description: Number.}
+      - {name: name, logicalType: string, description: Who.}
+      - {name: amount, logicalType: number, logicalTypeOptions: {minimum: 1}, description: Money.}
+      - {name: day, logicalType: date, logicalTypeOptions: {format: dd.MM.yyyy}, description: When.}
+"""
+
+
+def test_what_a_contract_says_is_written_how_it_is_loaded_and_judged(zone: Zone) -> None:
+    document, findings = parse("x", CONTRACT)
+    assert document is not None
+    assert not findings
+    contract = Contract(document)
+    assert list(inconsistencies([contract])) == []
+    entry = CommentedMap({"name": "sales"})
+    changes = list(bring_about(contract, contract.tables[0], None, entry))
+    assert {"dialect", "time_formats", "contract_rules"} <= set(changes)
+    again = list(bring_about(contract, contract.tables[0], None, entry))
+    assert not {"dialect", "time_formats", "contract_rules"} & set(again)
+    text = io.StringIO()
+    YAML().dump({"sources": [{"name": "shop", "tables": [entry]}]}, text)
+    zone.declare(text.getvalue())
+    (table,) = declared_tables(zone.models).values()
+    assert table.dialect == Dialect(";", encoding="windows-1252", decimal=",", thousands=".")
+    assert table.time_formats == {"day": "%d.%m.%Y"}
+
+    rows = ["1.000;Zoë;1.234,56;31.12.2025", "2;b;0,5;1.2.2025", "3;c;1.23.4;2025-12-31", "x;d;1;12/31/2025"]
+    zone.drop("shop/sales/a.csv", "\r\n".join(["ID;Name;AMOUNT;Day", *rows, ""]).encode("cp1252"))
+    zone.load()
+    assert not zone.query("from landing.schema_changes")
+    macro = Macros()
+    rules = yaml.safe_load(text.getvalue())["sources"][0]["tables"][0]["config"]["meta"]["contract_rules"]
+    broken = ", ".join(
+        f"case when {macro._landed_breaks(rule)} then '{rule['rule_id']}' end" for rule in rules
+    )
+    amount = macro.strict_number("amount", "decimal(18, 2)", decimal=",", thousands=".")
+    at = macro.utc_timestamp("day", ["%d.%m.%Y"])
+    found = zone.query(
+        f"select name, {amount}, ({at})::date, list_filter([{broken}], lambda id: id is not null) "
+        "from landing.shop__sales order by row_number"
+    )
+    assert found == [
+        ("Zoë", Decimal("1234.56"), date(2025, 12, 31), []),
+        ("b", Decimal("0.50"), date(2025, 2, 1), ["out_of_range_amount"]),
+        ("c", None, date(2025, 12, 31), ["mistyped_amount"]),
+        ("d", Decimal("1.00"), None, ["mistyped_id", "mistyped_day"]),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "signs", "number"),
+    [
+        ("1.234,56", (",", "."), "1234.56"),
+        ("1.234", (",", "."), "1234"),
+        ("1.234", (",", ""), None),
+        ("1.23.4", (",", "."), None),
+        ("12,5", (".", ""), None),
+        ("12,5", (".", ","), None),
+        ("12,345", (",", "."), None),
+        (" -1\u202f234,5 ", (",", " "), "-1234.5"),
+        ("1'234.50", (".", "'"), "1234.5"),
+        ("99.999.999.999.999,99", (",", "."), "99999999999999.99"),
+        ("1.234.567.890.123.456.789,01", (",", "."), None),
+        ("", (",", "."), None),
+    ],
+)
+def test_a_number_of_a_dialect_is_exact_or_none(
+    text: str, signs: tuple[str, str], number: str | None
+) -> None:
+    sql = Macros().strict_number("v", "decimal(18, 2)", *signs)
+    found = duckdb.execute(f"select {sql} from (select $1::varchar as v)", [text]).fetchone()
+    assert found == (None if number is None else Decimal(number),)
