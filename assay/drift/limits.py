@@ -13,8 +13,9 @@ class Limits:
     """PSI, KS and shift of the share of NULLs from which on a feature drifts or is to be watched.
 
     Of what is said to drift a share of `false_discoveries` may be chance. With fewer rows than `fewest_rows`
-    nothing is said; nor, by the model, with fewer months than `fewest_windows` that say what is usual. A
-    column of more texts than `most_categories` tells rows apart, rather than kinds of rows.
+    nothing is said; nor, by the model, with fewer months than `fewest_windows` that say what is usual:
+    `usual_times` their median, or `usual_deviations` above it. A column of more texts than `most_categories`
+    tells rows apart, rather than kinds of rows.
     """
 
     psi_drift: float
@@ -26,6 +27,8 @@ class Limits:
     false_discoveries: float
     fewest_rows: int
     fewest_windows: int
+    usual_times: float
+    usual_deviations: float
     most_categories: int
 
 

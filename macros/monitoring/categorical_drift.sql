@@ -1,8 +1,21 @@
-{#- Long because it is one query, whose steps are named for the column that they are of. -#}
 {% macro categorical_drift(reference, current, columns, epsilon=0.0001) -%}
 with
 {% for column in columns %}
 {%- set c = 'c' ~ loop.index %}
+{{ assay._shares_of_column(c, reference, current, column) }},
+
+{{ assay._drift_of_categories(c, column, epsilon) }}{{ ',' if not loop.last }}
+
+{% endfor %}
+{%- for column in columns %}
+select * from c{{ loop.index }}
+{{ 'union all' if not loop.last }}
+{%- endfor %}
+{%- endmacro %}
+
+
+{#- How often each category stands on either side, NULL among them, and its shares of what is no NULL. -#}
+{% macro _shares_of_column(c, reference, current, column) -%}
 {{ c }}_counts as (
 
     select
@@ -35,8 +48,12 @@ with
     ) as sizes
     where value is not null
 
-),
+)
+{%- endmacro %}
 
+
+{#- The row of a column. -#}
+{% macro _drift_of_categories(c, column, epsilon) -%}
 {{ c }} as (
 
     select
@@ -65,10 +82,5 @@ with
     from {{ c }}_counts
     cross join ({{ assay._divergences(c ~ '_shares', epsilon) }}) as divergences
 
-){{ ',' if not loop.last }}
-{% endfor %}
-{% for column in columns -%}
-select * from c{{ loop.index }}
-{{ 'union all' if not loop.last }}
-{% endfor %}
+)
 {%- endmacro %}

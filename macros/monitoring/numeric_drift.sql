@@ -1,7 +1,28 @@
-{#- Long because it is one query, whose steps are named for the column that they are of. -#}
 {% macro numeric_drift(reference, current, columns, bins=10, epsilon=0.0001) -%}
-    {%- set buckets = 16384 -%}
-with {% for side, relation in {'reference': reference, 'current': current}.items() -%}
+with {{ assay._figures_of_side('reference', reference, columns) }},
+
+{{ assay._figures_of_side('current', current, columns) }},
+
+{% for column in columns %}
+{%- set c = 'c' ~ loop.index %}
+{{ assay._buckets_of_column(c) }},
+
+{{ assay._steps_of_column(c, bins) }},
+
+{{ assay._bins(c, bins) }},
+
+{{ assay._drift_of_column(c, column, epsilon) }}{{ ',' if not loop.last }}
+
+{% endfor %}
+{%- for column in columns %}
+select * from c{{ loop.index }}
+{{ 'union all' if not loop.last }}
+{%- endfor %}
+{%- endmacro %}
+
+
+{#- The values of one side as DOUBLE, c1 to cN, and what is counted of them. -#}
+{% macro _figures_of_side(side, relation, columns) -%}
 {{ side }}_values as materialized (
 
     select
@@ -26,12 +47,13 @@ with {% for side, relation in {'reference': reference, 'current': current}.items
         {%- endfor %}
     from {{ side }}_values
 
-),
+)
+{%- endmacro %}
 
-{% endfor %}
 
-{%- for column in columns %}
-{%- set c = 'c' ~ loop.index %}
+{#- How many values of column c of either side lie in each bucket. -#}
+{% macro _buckets_of_column(c) -%}
+    {%- set buckets = 16384 -%}
 {{ c }}_sizes as (
 
     select
@@ -68,8 +90,12 @@ with {% for side, relation in {'reference': reference, 'current': current}.items
     from ({{ assay._counted_by(c, 'bucket') }}) as counted
     window in_order as (order by bucket rows unbounded preceding)
 
-),
+)
+{%- endmacro %}
 
+
+{#- Both distribution functions of column c, in as many steps as it takes to know their quantiles and distance. -#}
+{% macro _steps_of_column(c, bins) -%}
 -- Within these lies a quantile, or the distribution functions may come to be farther apart than at any end.
 {{ c }}_open as materialized (
 
@@ -121,10 +147,12 @@ with {% for side, relation in {'reference': reference, 'current': current}.items
     ) as steps
     cross join {{ c }}_sizes
 
-),
+)
+{%- endmacro %}
 
-{{ assay._bins(c, bins) }},
 
+{#- The row of a column. -#}
+{% macro _drift_of_column(c, column, epsilon) -%}
 {{ c }} as (
 
     select
@@ -146,12 +174,7 @@ with {% for side, relation in {'reference': reference, 'current': current}.items
     ) as rows_of
     cross join ({{ assay._divergences(c ~ '_bins', epsilon) }}) as divergences
 
-){{ ',' if not loop.last }}
-{% endfor %}
-{% for column in columns -%}
-select * from c{{ loop.index }}
-{{ 'union all' if not loop.last }}
-{% endfor %}
+)
 {%- endmacro %}
 
 
@@ -207,7 +230,7 @@ select * from c{{ loop.index }}
 
 {#- CTEs from name_rises, steps that also say how many rows were below, and name_sizes to name_bins: the shares p
     (reference) and q (current) of the bins between the reference's quantiles. A comparison each of the columns `by`. -#}
-{% macro _bins(name, bins, by=[]) -%}
+{% macro _bins(name, bins=10, by=[]) -%}
     {%- set of = by | join(', ') ~ (', ' if by) -%}
     {%- set before = 'over (' ~ ('partition by ' ~ by | join(', ') ~ ' ' if by) ~ 'order by r, c)' -%}
 -- How many of the reference's quantiles each step is; one that is several is a value of its own.
@@ -245,7 +268,7 @@ select * from c{{ loop.index }}
 
 {#- Population stability index and Jensen-Shannon distance of the shares p (reference) and q (current). Terms are added
     in order, for sums of doubles depend on it. -#}
-{% macro _divergences(shares, epsilon, by=[]) -%}
+{% macro _divergences(shares, epsilon=0.0001, by=[]) -%}
     {%- set of = by | join(', ') ~ (', ' if by) -%}
     select
         {{ of -}}

@@ -1,6 +1,4 @@
-{#- Long because its reason says something of each trigger. -#}
 {% macro retraining_verdicts(evidence, training_sets) -%}
-    {%- set features_told = 5 -%}
 with {{ assay._limits_of(training_sets) }},
 
 triggered as (
@@ -30,38 +28,45 @@ select
     training_set,
     is_drifting or has_lost_precision or has_lost_recall or is_old or has_new_rows as retrain,
     case
-        when retrain then concat_ws(
-            '; ',
-            case
-                when is_drifting then format(
-                    '{} of {} features ({:.0f} %) have drifted in {}: {}{}',
-                    drifting_count, feature_count, 100 * drifting_share, drift_window,
-                    array_to_string(drifting_features[:{{ features_told }}], ', '),
-                    if(drifting_count > {{ features_told }}, ' and others', '')
-                )
-            end,
-            case
-                when has_lost_precision then format(
-                    'precision of {} fell from {:.1f} % to {:.1f} %', model_name, 100 * precision_before, 100 * precision_now
-                )
-            end,
-            case
-                when has_lost_recall then format(
-                    'recall of {} fell from {:.1f} % to {:.1f} %', model_name, 100 * recall_before, 100 * recall_now
-                )
-            end,
-            case when is_old then format('{} is {:.0f} days old', coalesce(version, 'what was trained'), age_days) end,
-            case
-                when has_new_rows then format(
-                    '{:,} labelled rows are new, {:.0f} % of the {:,} trained on', new_rows, 100 * new_rows_share, trained_rows
-                )
-            end
-        )
+        when retrain then {{ assay._reason_to_retrain() }}
         when counted_from = 'training rows' then 'nothing calls for it; age and new rows are counted from a version, and none is known'
         else 'nothing calls for it'
     end as reason,
     * exclude (training_set)
 from triggered
+{%- endmacro %}
+
+
+{#- What calls for it, in words: a part for each trigger. -#}
+{% macro _reason_to_retrain() -%}
+    {%- set features_told = 5 -%}
+    concat_ws(
+        '; ',
+        case
+            when is_drifting then format(
+                '{} of {} features ({:.0f} %) have drifted in {}: {}{}',
+                drifting_count, feature_count, 100 * drifting_share, drift_window,
+                array_to_string(drifting_features[:{{ features_told }}], ', '),
+                if(drifting_count > {{ features_told }}, ' and others', '')
+            )
+        end,
+        case
+            when has_lost_precision then format(
+                'precision of {} fell from {:.1f} % to {:.1f} %', model_name, 100 * precision_before, 100 * precision_now
+            )
+        end,
+        case
+            when has_lost_recall then format(
+                'recall of {} fell from {:.1f} % to {:.1f} %', model_name, 100 * recall_before, 100 * recall_now
+            )
+        end,
+        case when is_old then format('{} is {:.0f} days old', coalesce(version, 'what was trained'), age_days) end,
+        case
+            when has_new_rows then format(
+                '{:,} labelled rows are new, {:.0f} % of the {:,} trained on', new_rows, 100 * new_rows_share, trained_rows
+            )
+        end
+    )
 {%- endmacro %}
 
 
@@ -104,4 +109,16 @@ limits (
 
 {% macro _limit(limit) -%}
     {{ 'null' if limit is none or limit is undefined else limit }}::double
+{%- endmacro %}
+
+
+{#- Each training set with the models that it is made of, one of which is its label. -#}
+{% macro _labels_of(training_sets) -%}
+    {%- set found = [] -%}
+    {%- for name in training_sets -%}
+        {%- for unique_id in assay._node_named(name).depends_on.nodes if unique_id in graph.nodes -%}
+            {%- do found.append((name, graph.nodes[unique_id].name)) -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    {{ return(found) }}
 {%- endmacro %}

@@ -10,126 +10,72 @@ rules as (
 
 ),
 
-shifts as (
+observed as (
 
     select
-        spreads.*,
-        rules.fewest_before,
-        rules.fewest_rows,
-        spreads.distance as observed,
-        0 as expected,
-        -- A fifth, or what chance alone exceeds once in a thousand times (Kolmogorov and Smirnov).
-        greatest(
-            rules.least_change,
-            1.95 * sqrt(1 / spreads.current_rows + 1 / nullif(spreads.reference_rows, 0))
-        ) as allowed,
-        null as bad_count,
-        format('median {:.4g}, before {:.4g}', spreads.middle, spreads.reference_middle) as detail
+        spreads.* exclude (rule_id),
+        rules.* exclude (dimension, expected, example, reason, remedy),
+        case rules.rule_id
+            when 'shifted_values' then spreads.distance
+            when 'more_outliers' then spreads.current_outside / spreads.current_rows
+            when 'late_rows' then spreads.last_percentile
+        end as observed,
+        case rules.rule_id
+            when 'shifted_values' then rules.expected
+            when 'more_outliers' then spreads.reference_outside / nullif(spreads.reference_rows, 0)
+        end as declared
     from spreads
-    inner join rules on rules.rule_id = 'shifted_values'
-    where spreads.rule_id = 'values'
+    inner join rules
+        on
+            (spreads.rule_id = 'values' and rules.rule_id in ('shifted_values', 'more_outliers'))
+            or (spreads.rule_id = 'late_rows' and rules.rule_id = 'late_rows')
 
 ),
 
-outlier_shares as (
+baselines as (
 
     select
         *,
-        current_outside / current_rows as observed,
-        reference_outside / nullif(reference_rows, 0) as expected
-    from spreads
-    where rule_id = 'values'
+        list(observed) over periods_before as observed_before,
+        list(abs(observed - declared)) over periods_before as misses_before,
+        if(rule_id = 'late_rows', list_aggregate(observed_before, 'median'), declared) as expected
+    from observed
+    window
+        periods_before as (
+            partition by table_name, column_name, rule_id
+            order by period
+            rows between periods_before preceding and 1 preceding
+        )
 
 ),
 
-outlier_baselines as (
-
-    select
-        outlier_shares.*,
-        rules.fewest_before,
-        rules.fewest_rows,
-        rules.deviations,
-        rules.least_change,
-        list(abs(outlier_shares.observed - outlier_shares.expected)) over (
-            partition by outlier_shares.table_name, outlier_shares.column_name
-            order by outlier_shares.period
-            rows between rules.periods_before preceding and 1 preceding
-        ) as misses_before
-    from outlier_shares
-    inner join rules on rules.rule_id = 'more_outliers'
-
-),
-
-outliers as (
+usual as (
 
     select
         *,
-        {{ allowed_share(
-            'expected', "coalesce(list_aggregate(misses_before, 'median'), 0)", 'current_rows', 'deviations', 'least_change'
-        ) }} as allowed,
-        current_outside as bad_count,
-        format('{:,} of {:,} values outside {:.4g} to {:.4g}', current_outside, current_rows, lowest, highest) as detail
-    from outlier_baselines
+        if(
+            rule_id = 'more_outliers',
+            coalesce(list_aggregate(misses_before, 'median'), 0),
+            list_aggregate(list_transform(observed_before, lambda x: abs(x - expected)), 'median')
+        ) as usual_miss
+    from baselines
 
 ),
 
-delays as (
-
-    select
-        spreads.*,
-        rules.fewest_before,
-        rules.fewest_rows,
-        rules.deviations,
-        spreads.last_percentile as observed,
-        list(spreads.last_percentile) over (
-            partition by spreads.table_name
-            order by spreads.period
-            rows between rules.periods_before preceding and 1 preceding
-        ) as observed_before,
-        list_aggregate(observed_before, 'median') as expected
-    from spreads
-    inner join rules on spreads.rule_id = rules.rule_id
-    where spreads.rule_id = 'late_rows'
-
-),
-
-latenesses as (
+allowed as (
 
     select
         *,
-        greatest(
-            2 * expected,
-            expected + deviations * 1.4826
-            * list_aggregate(list_transform(observed_before, lambda x: abs(x - expected)), 'median')
-        ) as allowed,
-        null as bad_count,
-        format('1 in 100 rows came more than {:.4g} hours after its event', observed / 3600) as detail
-    from delays
+        case rule_id
+            when 'shifted_values'
+                then greatest(least_change, chance_coefficient * sqrt(1 / current_rows + 1 / nullif(reference_rows, 0)))
+            when 'more_outliers'
+                then {{ allowed_share('expected', 'usual_miss', 'current_rows', 'deviations', 'least_change') }}
+            when 'late_rows'
+                then greatest(times_expected * expected, expected + deviations * {{ assay._deviation_of('usual_miss') }})
+        end as allowed
+    from usual
 
-),
-
-compared as (
-    {% for rule_id, found in [
-        ('shifted_values', 'shifts'), ('more_outliers', 'outliers'), ('late_rows', 'latenesses'),
-    ] %}
-        select
-            table_name,
-            column_name,
-            '{{ rule_id }}' as rule_id,
-            period,
-            period_number,
-            current_rows,
-            reference_rows,
-            bad_count,
-            observed,
-            expected,
-            allowed,
-            fewest_before,
-            fewest_rows,
-            detail
-        from {{ found }}
-        {{- '\n    union all' if not loop.last }}
-    {% endfor %}
 ),
 
 final as (
@@ -140,7 +86,7 @@ final as (
         rule_id,
         period,
         current_rows as row_count,
-        bad_count,
+        if(rule_id = 'more_outliers', current_outside, null) as bad_count,
         observed,
         expected,
         allowed,
@@ -150,8 +96,13 @@ final as (
             when observed > allowed then 'broken'
             else 'ok'
         end as verdict,
-        detail
-    from compared
+        case rule_id
+            when 'shifted_values' then format('median {:.4g}, before {:.4g}', middle, reference_middle)
+            when 'more_outliers'
+                then format('{:,} of {:,} values outside {:.4g} to {:.4g}', current_outside, current_rows, lowest, highest)
+            when 'late_rows' then format('1 in 100 rows came more than {:.4g} hours after its event', observed / 3600)
+        end as detail
+    from allowed
 
 )
 

@@ -10,6 +10,14 @@ rules as (
 
 ),
 
+outlier_rules as (
+
+    select quartile_ranges
+    from rules
+    where rule_id = 'more_outliers'
+
+),
+
 spreads as (
 
     select
@@ -104,9 +112,10 @@ described as (
         min(magnitude) filter (reference_below >= 0.75 * reference_rows) as third_quartile,
         -- Infinite quartiles are no distance from each other.
         if(first_quartile = third_quartile, 0, third_quartile - first_quartile) as quartile_range,
-        first_quartile - 3 * quartile_range as lowest,
-        third_quartile + 3 * quartile_range as highest
+        first_quartile - any_value(outlier_rules.quartile_ranges) * quartile_range as lowest,
+        third_quartile + any_value(outlier_rules.quartile_ranges) * quartile_range as highest
     from steps
+    cross join outlier_rules
     group by all
 
 ),

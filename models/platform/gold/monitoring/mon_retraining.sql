@@ -3,12 +3,7 @@
 
     with evidence as (
 
-        {{ retraining_evidence(
-            training_sets,
-            clock='select max(known_until) from ' ~ ref('mon_freshness'),
-            drift=ref('mon_feature_drift'),
-            predictions=ref('mon_predictions'),
-        ) }}
+        select * from {{ ref('mon_retraining__evidence') }}
 
     ),
 
