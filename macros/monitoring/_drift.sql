@@ -19,8 +19,8 @@
             {%- endif -%}
         {%- endfor -%}
         {%- do found.append({
-            'number': loop.index, 'name': name, 'relation': ref(name), 'unique_id': view.unique_id, 'columns': view.columns,
-            'entity_keys': view.entity_keys, 'numbers': numbers, 'categories': categories,
+            'number': loop.index, 'name': name, 'relation': ref(name), 'entity_keys': view.entity_keys,
+            'numbers': numbers, 'categories': categories,
         }) -%}
     {%- endfor -%}
     {{ return(found) }}
@@ -37,22 +37,23 @@
 {%- endmacro %}
 
 
-{#- The training sets that train on a feature. -#}
-{% macro _trained_on(feature, view, training_sets) -%}
-    {%- set found = [] -%}
-    {%- for name in training_sets if feature in assay._trained_columns(name, view) -%}
-        {%- do found.append(name) -%}
+{#- Of each feature of a view the training sets that join it. -#}
+{% macro _trained_on(view, training_sets) -%}
+    {%- set found = {} -%}
+    {%- for name in training_sets -%}
+        {%- for column in assay._trained_columns(name, view) | unique -%}
+            {%- do found.setdefault(column, []).append(name) -%}
+        {%- endfor -%}
     {%- endfor -%}
     {{ return(found) }}
 {%- endmacro %}
 
 
-{#- The columns of a view that a training set joins: what its point_in_time_join names, or all where that cannot be read. -#}
+{#- The columns of a view that a training set joins; of derived features alone, those that they are made of. -#}
 {% macro _trained_columns(training_set, view) -%}
     {%- set names = [] -%}
-    {%- for node in graph.nodes.values() if node.name == training_set and view.unique_id in node.depends_on.nodes -%}
-        {%- set asked = modules.re.findall("(?s)'view': *'" ~ view.name ~ "',\\s*'columns': *\\[(.*?)\\]", node.raw_code) -%}
-        {%- do names.extend(modules.re.findall("['\"](.*?)['\"]", asked | join(' ')) if asked else view.columns) -%}
+    {%- for each in assay.joined_features_of(assay._node_named(training_set)) if each.view == view.name -%}
+        {%- do names.extend(each.columns or assay._request_of_view(each).needed) -%}
     {%- endfor -%}
     {{ return(names) }}
 {%- endmacro %}

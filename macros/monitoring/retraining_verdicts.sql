@@ -107,11 +107,6 @@ limits (
 {%- endmacro %}
 
 
-{% macro _limit(limit) -%}
-    {{ 'null' if limit is none or limit is undefined else limit }}::double
-{%- endmacro %}
-
-
 {#- Each training set with the models that it is made of, one of which is its label. -#}
 {% macro _labels_of(training_sets) -%}
     {%- set found = [] -%}

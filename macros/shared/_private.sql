@@ -108,3 +108,9 @@
 {% macro _is_of_kind(node, kind) -%}
     {{ return(kind in ((node.config.meta.assay or {}).kinds or [])) }}
 {%- endmacro %}
+
+
+{#- A limit as SQL: NULL where there is none, which nothing exceeds or falls short of. -#}
+{% macro _limit(limit) -%}
+    {{ 'null' if limit is none or limit is undefined else limit }}::double
+{%- endmacro %}

@@ -6,18 +6,23 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow
+import yaml
 
 HERE = Path(__file__).parent
 PROJECT = HERE.parents[1]
 OF_THE_PACKAGE = ("dbt_project.yml", "macros", "models", "seeds", "snapshots", "analyses", "tests/dbt")
 
 OWN_MODELS = Path("models", "own", "monitored")
+DRIFT_MODELS = [
+    path.stem for path in (PROJECT / "models").rglob("mon_*drift*.sql") if "retraining" not in path.stem
+]
 
 Row = dict[str, Any]
 
@@ -92,15 +97,24 @@ def make_monitored_project(root: Path) -> MonitoredProject:
     return MonitoredProject(root)
 
 
-def make_package_project(root: Path, *, models: bool = True) -> PackageProject:
+def make_package_project(
+    root: Path,
+    *,
+    models: bool = True,
+    monitors: Sequence[str] = (),
+    settings: Mapping[str, Any] | None = None,
+) -> PackageProject:
     """Lay out the project as `dbt deps` would: Assay, and the package it needs, under `dbt_packages`.
 
     Args:
         root: the folder to make.
         models: whether the project's own models are in it, or its sources alone.
+        monitors: which of Assay's models of monitoring are built.
+        settings: variables of the project.
     """
     left_out = shutil.ignore_patterns(*([] if models else ["*.sql"]))
     shutil.copytree(HERE / "package_project", root, ignore=left_out)
+    _configure(root / "dbt_project.yml", monitors, settings or {})
     installed = root / "dbt_packages" / "assay"
     for name in OF_THE_PACKAGE:
         source, target = PROJECT / name, installed / name
@@ -113,3 +127,10 @@ def make_package_project(root: Path, *, models: bool = True) -> PackageProject:
         PROJECT / "assay" / "stand_ins" / "dbt_expectations", root / "dbt_packages" / "dbt_expectations"
     )
     return PackageProject(root)
+
+
+def _configure(project: Path, monitors: Sequence[str], settings: Mapping[str, Any]) -> None:
+    declared = yaml.safe_load(project.read_text())
+    enabled = {name: {"+enabled": True} for name in monitors}
+    declared["models"]["assay"] |= {"monitoring": enabled, "gold": {"monitoring": enabled}}
+    project.write_text(yaml.safe_dump(declared | {"vars": dict(settings)}))

@@ -19,11 +19,10 @@ SILENT_FOR = 3 * 86_400
 LAST_DAY = date(2025, 3, 31)
 VERSION = version_named("trn_fraud", "d4457ccfc03e0000")
 
-_MONITORS = {
-    "mon_freshness": "{{ arrival_freshness({'erp.order_lines': ref('slv_order_lines__checked')}) }}",
-    "mon_volume": "{{ daily_volume({'slv_order_lines': ref('slv_order_lines')}) }}",
-}
-_NO_CONTRACT = "{{ config(contract={'enforced': false}) }}\n"
+_FRESHNESS = """
+{{ config(contract={'enforced': false}) }}
+{{ arrival_freshness({'erp.order_lines': ref('slv_order_lines__checked')}) }}
+"""
 _VOID = {"meta", "link", "br", "img", "input"}
 
 
@@ -34,8 +33,7 @@ def make_broken_project(root: Path) -> SmallProject:
     models = gold / "_gold__models.yml"
     owned = f"    config:\n      meta: {{owner: '{HOSTILE}'}}\n"
     models.write_text(models.read_text().replace("    config:\n", owned, 1))
-    for name, sql in _MONITORS.items():
-        (gold / f"{name}.sql").write_text(_NO_CONTRACT + sql)
+    (gold / "mon_freshness.sql").write_text(_FRESHNESS)
     assert project.assay("build").exit_code == 0
     project.land(4, *(MOST_PIECES + number for number in range(1, 31)))
     hostile = project.land(5, name="hostile.csv")
@@ -61,10 +59,12 @@ def fill_monitors(project: SmallProject) -> None:
     ]
     with duckdb.connect(project.warehouse) as connection:
         connection.execute("update gold.mon_freshness set verdict = 'stale', age_seconds = ?", [SILENT_FOR])
-        connection.execute("delete from gold.mon_volume")
+        connection.execute(
+            "create table gold.mon_volume (table_name varchar, event_on date, row_count bigint, "
+            "expected_rows double, verdict varchar)"
+        )
         connection.executemany(
-            "insert into gold.mon_volume by position "
-            "select ?, ?::date, ?::bigint, ?::double, null::double, ?",
+            "insert into gold.mon_volume values (?, ?, ?, ?, ?)",
             [*volumes, (HOSTILE, LAST_DAY, 0, 42.0, "missing")],
         )
         connection.execute(

@@ -30,6 +30,8 @@ LIMITS = Limits(
     false_discoveries=0.01,
     fewest_rows=30,
     fewest_windows=3,
+    usual_times=1.5,
+    usual_deviations=3,
     most_categories=100,
 )
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import shutil
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -13,7 +15,7 @@ import pytest
 import scipy
 from drift_reference import Sample, expected_psi, expected_shares
 from numpy.typing import NDArray
-from package_project import PackageProject, Row, make_package_project
+from package_project import DRIFT_MODELS, PackageProject, Row, make_package_project
 
 pytestmark = pytest.mark.usefixtures("builds")
 
@@ -48,13 +50,7 @@ VIEWS = {
     "ftr_machine__one": "valid_from = (select min(valid_from) from states)",
     "ftr_machine__none": "false",
 }
-MODELS = {
-    "drift": "['ftr_machine__load'], training_sets=['trn_breakdowns'], rows=100000",
-    "drift_early": "['ftr_machine__early'], training_sets=['trn_breakdowns'], rows=100000",
-    "drift_sampled": "['ftr_machine__load'], rows=200",
-    "drift_one": "['ftr_machine__one', 'ftr_machine__none', 'ftr_machine__load']",
-    "drift_none": "['ftr_machine__none']",
-}
+JUDGED = "(select * from gold.mon_feature_drift where view = 'ftr_machine__load')"
 
 
 def states_of(month: int, draw: numpy.random.Generator) -> list[tuple[Any, ...]]:
@@ -95,7 +91,10 @@ def states_of(month: int, draw: numpy.random.Generator) -> list[tuple[Any, ...]]
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> PackageProject:
-    project = make_package_project(tmp_path_factory.mktemp("feature_drift") / "project", models=False)
+    root = tmp_path_factory.mktemp("feature_drift") / "project"
+    project = make_package_project(
+        root, models=False, monitors=DRIFT_MODELS, settings={"drift_rows": 100_000}
+    )
     draw = numpy.random.default_rng(11)
     rows = [row for month in MONTHS for row in states_of(month, draw)]
     # The clock: somebody is heard of in November, which is not over.
@@ -126,9 +125,6 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> PackageProject:
         "{{ config(materialized='table') }} {{ assay.point_in_time_join('spine', 'prediction_at', [\n"
         "    {'view': 'ftr_machine__load', 'columns': ['load', 'mode']},\n]) }}",
     )
-    for name, arguments in MODELS.items():
-        call = f"assay.feature_drift({arguments})"
-        project.write_model(name, f"{{{{ config(materialized='table') }}}} {{{{ {call} }}}}")
     ran = project.dbt("run")
     assert ran.returncode == 0, ran.stdout
     return project
@@ -181,7 +177,7 @@ def assert_measured(row: Row, reference: list[Row], current: list[Row]) -> None:
 
 
 def test_each_month_is_measured_against_those_before_as_scipy_does(project: PackageProject) -> None:
-    found = project.rows("select * from drift where reference = 'rolling'")
+    found = project.rows(f"from {JUDGED} where reference = 'rolling'")
     assert len(found) == len(NUMBERS + CATEGORIES) * len(MONTHS)
     compared = 0
     for row in found:
@@ -196,7 +192,7 @@ def test_each_month_is_measured_against_those_before_as_scipy_does(project: Pack
 
 
 def test_what_a_training_set_trains_on_is_a_reference(project: PackageProject) -> None:
-    found = project.rows("select * from drift where reference = 'trn_breakdowns'")
+    found = project.rows(f"from {JUDGED} where reference = 'trn_breakdowns'")
     assert {row["feature"] for row in found} == {"load", "mode"}
     reference = states(project, TRAINED_FROM, TRAINED_TO)
     for row in found:
@@ -208,10 +204,10 @@ def test_what_a_training_set_trains_on_is_a_reference(project: PackageProject) -
     assert sorted({row["window"] for row in found}) == [f"2025-{month:02}" for month in range(2, 11)]
 
 
-def verdicts(project: PackageProject, model: str = "drift") -> dict[tuple[str, str, int], str]:
+def verdicts(project: PackageProject) -> dict[tuple[str, str, int], str]:
     return {
         (row["reference"], row["feature"], row["window_from"].month): row["verdict"]
-        for row in project.rows(f"select * from {model}")
+        for row in project.rows(f"from {JUDGED}")
     }
 
 
@@ -248,36 +244,41 @@ def test_months_without_enough_before_them_are_too_early(project: PackageProject
 
 
 def test_what_comes_later_changes_nothing_that_was_said(project: PackageProject) -> None:
-    known = "select * exclude (view) from {} order by all"
-    until = """(select * from drift where "window" <= '2025-08' and reference = 'rolling')"""
-    early, late = project.rows(known.format("drift_early")), project.rows(known.format(until))
-    # Of a view that no training set is made of, there is no such reference.
-    assert {row["reference"] for row in early} == {"rolling"}
+    known = """select * exclude (view) from gold.mon_feature_drift
+        where view = '{}' and "window" <= '2025-08' and reference = 'rolling' order by all"""
+    early, late = (project.rows(known.format(f"ftr_machine__{view}")) for view in ("early", "load"))
     assert len(early) == len(NUMBERS + CATEGORIES) * 8
     for one, other in zip(early, late, strict=True):
-        # Of one month all p-values are adjusted together, those against the training set among them.
-        one.pop("p_value"), other.pop("p_value")
         assert {key: str(value) for key, value in one.items()} == {
             key: str(value) for key, value in other.items()
         }
 
 
-def test_of_many_states_a_sample_is_looked_at_and_the_same_one_again(project: PackageProject) -> None:
-    found = project.rows("select * from drift_sampled order by all")
+def test_a_view_that_no_training_set_is_made_of_has_no_such_reference(project: PackageProject) -> None:
+    found = project.rows("from gold.mon_feature_drift where view = 'ftr_machine__early'")
+    assert {row["reference"] for row in found} == {"rolling"}
+
+
+def test_of_many_states_a_sample_is_looked_at_and_the_same_one_again(
+    project: PackageProject, tmp_path: Path
+) -> None:
+    sampled = PackageProject(Path(shutil.copytree(project.root, tmp_path / "project")))
+    sampling = ("--select", "mon_drift__trained+", "--vars", "drift_rows: 200")
+    sampled.build(*sampling)
+    found = sampled.rows(f"from {JUDGED} order by all")
     for row in found:
         assert row["window_arrivals"] == A_MONTH * (2 if row["window"] == "2025-09" else 1)
         assert 140 < row["window_rows"] < 260
     drifting = {(row["feature"], row["window"]) for row in found if row["verdict"] == "drift"}
     assert ("load", "2025-08") in drifting
-    project.build("--select", "drift_sampled")
-    again = project.rows("select * from drift_sampled order by all")
+    sampled.build(*sampling)
+    again = sampled.rows(f"from {JUDGED} order by all")
     assert [str(row) for row in again] == [str(row) for row in found]
 
 
 def test_little_is_too_little(project: PackageProject) -> None:
-    assert project.rows("select * from drift_none") == []
-    found = project.rows("select * from drift_one where view <> 'ftr_machine__load'")
-    assert {row["view"] for row in found} == {"ftr_machine__one"}
+    assert project.rows("from gold.mon_feature_drift where view = 'ftr_machine__none'") == []
+    found = project.rows("from gold.mon_feature_drift where view = 'ftr_machine__one'")
     assert {(row["window_rows"], row["psi"], row["verdict"]) for row in found} == {(1, None, "too early")}
 
 
@@ -348,7 +349,9 @@ def test_chances_are_of_entities_and_adjusted_over_the_month(project: PackagePro
         "trn_breakdowns": (trained := states(project, TRAINED_FROM, TRAINED_TO), machines(trained)),
     }
     current = states(project, first_of(month), first_of(month + 1) - timedelta(microseconds=1))
-    found = [row for row in project.rows("select * from drift") if row["window_from"].month == month]
+    # Of a month all are adjusted together, whatever their view; the early one has the same states.
+    found = [row for row in project.rows("from gold.mon_feature_drift") if row["window_from"].month == month]
+    assert {row["view"] for row in found} == {"ftr_machine__load", "ftr_machine__early"}
     chances, adjusted = [], []
     for row in found:
         feature = row["feature"]
@@ -372,7 +375,7 @@ def test_chances_are_of_entities_and_adjusted_over_the_month(project: PackagePro
             adjusted.append(row["p_value"])
     expected = scipy.stats.false_discovery_control(chances)
     compared = [(p, q) for p, q in zip(adjusted, expected, strict=True) if p is not None]
-    assert len(compared) == len(found) - 1
+    assert len(compared) == len(found) - sum(row["feature"] == "nothing" for row in found)
     for p, q in compared:
         assert p == pytest.approx(q, rel=1e-4, abs=1e-12)
 
@@ -385,13 +388,15 @@ def test_chances_are_of_entities_and_adjusted_over_the_month(project: PackagePro
     [('{"drift_limits": {"psi": 1}}', "drift_limits has psi: allowed are psi_drift, psi_watch")],
 )
 def test_limits_that_are_none_are_refused(project: PackageProject, variables: str, message: str) -> None:
-    ran = project.dbt("compile", "--select", "drift", "--vars", variables)
+    ran = project.dbt("compile", "--select", "mon_feature_drift", "--vars", variables)
     assert ran.returncode != 0
     assert message in " ".join(ran.stdout.split())
 
 
-def test_limits_can_be_set(project: PackageProject) -> None:
-    limits = '{"drift_limits": {"psi_drift": 99, "ks_drift": 99, "null_drift": 99}}'
-    ran = project.dbt("run", "--select", "drift_one", "--vars", limits)
+def test_limits_can_be_set(project: PackageProject, tmp_path: Path) -> None:
+    other = PackageProject(Path(shutil.copytree(project.root, tmp_path / "project")))
+    # Values differ by less than 99, and NULLs by less than a million times what is usual.
+    limits = '{"drift_limits": {"psi_drift": 99, "ks_drift": 99, "usual_times": 1e6}}'
+    ran = other.dbt("run", "--select", "mon_drift__baselines", "mon_feature_drift", "--vars", limits)
     assert ran.returncode == 0, ran.stdout
-    assert "drift" not in set(verdicts(project, "drift_one").values())
+    assert "drift" not in set(verdicts(other).values())

@@ -2,44 +2,64 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 import numpy
 import pytest
-from package_project import PackageProject, make_package_project
+from package_project import OWN_MODELS, PackageProject, make_monitored_project, make_package_project
 
 pytestmark = pytest.mark.usefixtures("builds")
 
 FIRST = date(2025, 1, 6)
 
 
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> PackageProject:
-    return make_package_project(tmp_path_factory.mktemp("monitoring") / "project", models=False)
+Days = dict[date, tuple[int, str]]
 
 
-def volumes(project: PackageProject, name: str, counts: list[int]) -> dict[date, tuple[int, str]]:
-    """Judge a relation with so many rows a day; each day's rows and verdict."""
-    rows = [
-        (datetime.combine(FIRST + timedelta(days=day), datetime.min.time()) + timedelta(minutes=number),)
-        for day, count in enumerate(counts)
-        for number in range(count)
-    ]
-    project.create(name, "event_at timestamp", rows)
-    call = f"assay.daily_volume({{'{name}': '{name}'}})"
-    project.write_model(f"{name}_volume", "{{ config(materialized='table') }} {{ " + call + " }}")
-    ran = project.dbt("run", "--select", f"{name}_volume")
-    assert ran.returncode == 0, ran.stdout
-    found = project.rows(f"select * from {name}_volume order by event_on")
-    assert {row["table_name"] for row in found} == {name}
-    return {row["event_on"]: (row["row_count"], row["verdict"]) for row in found}
+def chances(seed: int, days: int) -> list[int]:
+    return [int(count) for count in numpy.random.default_rng(seed).poisson(30, days)]
 
 
-def test_a_day_is_judged_by_its_weekday(project: PackageProject) -> None:
-    # Closed on Sundays, half as much on Saturdays, for twelve weeks.
+def of_a_shop() -> list[int]:
+    """Closed on Sundays, half as much on Saturdays, for twelve weeks; four days are unusual."""
     counts = [40, 40, 40, 40, 40, 20, 0] * 12
     counts[60], counts[70], counts[75], counts[77] = 0, 5, 60, 200
-    found = volumes(project, "shop", counts)
+    return counts
+
+
+GROWING = chances(5, 120)
+COUNTS = {"shop": of_a_shop(), "growing": GROWING, "growing_before": GROWING[:90], "steady": chances(6, 730)}
+
+
+@pytest.fixture(scope="module")
+def volumes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Days]:
+    """Tables judged at once, in a session that is not in UTC: each day's rows and verdict."""
+    project = make_monitored_project(tmp_path_factory.mktemp("volumes") / "project")
+    profile = project.root / "profiles.yml"
+    assert "TimeZone: UTC" in profile.read_text()
+    profile.write_text(profile.read_text().replace("TimeZone: UTC", "TimeZone: Asia/Kolkata"))
+    described = ""
+    for name, counts in COUNTS.items():
+        # One of them has instants, the others what they are in UTC.
+        kind, zone = ("timestamptz", UTC) if name == "steady" else ("timestamp", None)
+        rows = [
+            (datetime.combine(FIRST + timedelta(days=day), time(tzinfo=zone)) + timedelta(minutes=number),)
+            for day, count in enumerate(counts)
+            for number in range(count)
+        ]
+        project.create(f"raw_{name}", f"event_at {kind}", rows)
+        project.write_model(name, f"{{{{ config(schema='silver') }}}} select * from main.raw_{name}")
+        described += f"\n  - name: {name}\n    columns: [{{name: event_at, data_type: {kind}}}]"
+    (project.root / OWN_MODELS / "_own__models.yml").write_text("models:" + described)
+    project.build("--select", "+mon_volume", "--resource-type", "model", "seed")
+    found: dict[str, Days] = {name: {} for name in COUNTS}
+    for row in project.rows("select * from gold.mon_volume order by event_on"):
+        found[row["table_name"]][row["event_on"]] = (row["row_count"], row["verdict"])
+    return found
+
+
+def test_a_day_is_judged_by_its_weekday(volumes: dict[str, Days]) -> None:
+    counts, found = COUNTS["shop"], volumes["shop"]
     days = [FIRST + timedelta(days=day) for day in range(len(counts) - 1)]
     assert list(found) == days
     assert [found[day][0] for day in days] == counts[:-1]
@@ -52,17 +72,23 @@ def test_a_day_is_judged_by_its_weekday(project: PackageProject) -> None:
     assert unusual == {60: "missing", 70: "low", 75: "high", 77: "high"}
 
 
-def test_what_comes_later_changes_no_verdict(project: PackageProject) -> None:
-    counts = [int(count) for count in numpy.random.default_rng(5).poisson(30, 120)]
-    whole = volumes(project, "growing", counts)
-    part = volumes(project, "growing", counts[:90])
+def test_what_comes_later_changes_no_verdict(volumes: dict[str, Days]) -> None:
+    whole, part = volumes["growing"], volumes["growing_before"]
+    assert len(part) == 90
     assert {day: whole[day] for day in part} == part
 
 
-def test_counts_that_vary_by_chance_raise_no_alarm(project: PackageProject) -> None:
-    counts = [int(count) for count in numpy.random.default_rng(6).poisson(30, 730)]
-    verdicts = [verdict for _, verdict in volumes(project, "steady", counts).values()]
-    assert set(verdicts) == {"usual", "too early"}
+def test_counts_that_vary_by_chance_raise_no_alarm(volumes: dict[str, Days]) -> None:
+    assert {verdict for _, verdict in volumes["steady"].values()} == {"usual", "too early"}
+
+
+def test_a_day_is_one_of_utc_whatever_the_session_s_zone(volumes: dict[str, Days]) -> None:
+    assert [count for count, _ in volumes["steady"].values()] == COUNTS["steady"]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> PackageProject:
+    return make_package_project(tmp_path_factory.mktemp("monitoring") / "project", models=False)
 
 
 def test_a_source_that_falls_silent_is_stale(project: PackageProject) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from package_project import PROJECT, PackageProject, make_package_project
+from package_project import DRIFT_MODELS, PROJECT, PackageProject, make_package_project
 
 from assay.core.sql import _NAME, names_in, needs_quotes, quoted, text
 
@@ -110,7 +110,6 @@ MODELS = {
         from {source:history}""",
     "numeric": "{{{{ assay.numeric_drift({source_name:history}, {source_name:spine}, [{row}]) }}}}",
     "categorical": "{{{{ assay.categorical_drift({source_name:history}, {source_name:spine}, [{key}]) }}}}",
-    "drift": "{{{{ assay.feature_drift(['ftr_{name}'], ['trn_{name}'], months=1) }}}}",
     "trn": """
         select
             {at:sql} as prediction_at,
@@ -133,15 +132,17 @@ MODELS = {
     "changes": """
         {{{{ config(materialized='history') }}}}
         {{{{ assay.change_history({source_name:spine}, [{key}, {other_key}], {at}, [{label}, {row}]) }}}}""",
-    "volume": "{{{{ assay.daily_volume({{{kind}: ref('asked_{name}')}}, weeks=1) }}}}",
     "freshness": "{{{{ assay.arrival_freshness({{{kind}: ref('asked_{name}')}}) }}}}",
-    "retraining": """
-        {{{{ assay.retraining_evidence(
-            ['trn_{name}'], 'select max(available_at) from ' ~ ref('asked_{name}'), drift=ref('{name}_drift')
-        ) }}}}""",
     "asked": """
         select *, {at:sql} as event_at, {at:sql} as available_at, {at:sql} as landed_at, null as rule_ids
         from {source:spine}""",
+}
+
+
+# Assay's own models, which are of all feature views and training sets: what they say of one.
+MONITORS = {
+    "drift": "gold.mon_feature_drift where view = 'ftr_{name}'",
+    "retraining": "monitoring.mon_retraining__rows where training_set = 'trn_{name}'",
 }
 
 
@@ -253,7 +254,13 @@ def create_tables(connection: duckdb.DuckDBPyConnection, name: str, names: dict[
 
 @pytest.fixture(scope="module")
 def project(builds: None, tmp_path_factory: pytest.TempPathFactory) -> PackageProject:
-    project = make_package_project(tmp_path_factory.mktemp("names") / "project", models=False)
+    monitors = [*DRIFT_MODELS, "mon_retraining__rows"]
+    project = make_package_project(
+        tmp_path_factory.mktemp("names") / "project",
+        models=False,
+        monitors=monitors,
+        settings={"drift_months": 1},
+    )
     models = project.root / "models"
     shutil.rmtree(models)
     models.mkdir()
@@ -277,7 +284,8 @@ def rows_of(connection: duckdb.DuckDBPyConnection, kind: str, name: str) -> list
     plain = {ODD[word]: PLAIN[word] for word in PLAIN}
     plain |= {model(kind, "odd"): model(kind, "plain") for kind in MODELS}
     plain[f"{ODD['row']} where true"] = f"{PLAIN['row']} where true"
-    rows = connection.execute(f"from {model(kind, name)}").fetchall()
+    source = MONITORS[kind].format(name=name) if kind in MONITORS else model(kind, name)
+    rows = connection.execute(f"from {source}").fetchall()
     return sorted(
         (
             tuple(plain.get(value, value) if isinstance(value, str) else value for value in row)
@@ -287,7 +295,7 @@ def rows_of(connection: duckdb.DuckDBPyConnection, kind: str, name: str) -> list
     )
 
 
-@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("kind", [*MODELS, *MONITORS])
 def test_a_column_of_any_name_is_a_column(project: PackageProject, kind: str) -> None:
     with duckdb.connect(project.path, read_only=True) as connection:
         expected = rows_of(connection, kind, "plain")
@@ -297,10 +305,10 @@ def test_a_column_of_any_name_is_a_column(project: PackageProject, kind: str) ->
 
 @pytest.fixture(scope="module")
 def compiled(project: PackageProject) -> list[tuple[str, str]]:
-    """The models as DuckDB is given them, in the order in which they were built."""
+    """The relations of models and the SQL that DuckDB is given, in the order in which they were built."""
     results = json.loads((project.root / "target" / "run_results.json").read_text())["results"]
     done = sorted(results, key=lambda each: each["timing"][-1]["completed_at"])
-    return [(each["unique_id"].split(".")[-1], each["compiled_code"]) for each in done]
+    return [(each["relation_name"], each["compiled_code"]) for each in done]
 
 
 @pytest.mark.parametrize("zoned_tables", [TABLES[:1], TABLES[1:], TABLES], ids="-".join)
@@ -325,11 +333,14 @@ def test_times_with_a_zone_are_those_instants_whatever_the_session_s_zone(
             )
             replaced = f"replace ({zoned})" if zoned else ""
             connection.execute(f"create table odd_{table} as select * {replaced} from plain.odd_{table}")
-        for name, sql in compiled:
-            if "odd" in name:
-                connection.execute(f"create table {name} as {sql}")
+        connection.execute("create schema monitoring; create schema gold")
+        for name in ("ftr_plain", "trn_plain"):
+            connection.execute(f"create table {name} as from plain.{name}")
+        for relation, sql in compiled:
+            if "odd" in relation or "mon_" in relation:
+                connection.execute(f"create table {relation} as {sql}")
         connection.execute("set TimeZone = 'UTC'")
-        for kind in MODELS:
+        for kind in (*MODELS, *MONITORS):
             found = utc(rows_of(connection, kind, "odd"))
             connection.execute("use plain")
             expected = rows_of(connection, kind, "plain")

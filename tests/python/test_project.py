@@ -229,7 +229,8 @@ def test_a_long_macro_says_why_it_is_long() -> None:
     assert long_macros("{#- Long because it is one query. -#}\n" + long) == []
     found = {
         f"{path.parent.name}/{name}"
-        for path in (PROJECT / "macros").rglob("*.sql")
+        for folder in ("macros", "tests/dbt")
+        for path in (PROJECT / folder).rglob("*.sql")
         for name in long_macros(path.read_text())
     }
     assert found == set()

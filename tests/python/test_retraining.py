@@ -11,7 +11,8 @@ from typing import Any
 
 import duckdb
 import pytest
-from small_project import SmallProject, make_small_project
+import yaml
+from small_project import PROJECT, SmallProject, make_small_project
 
 from assay.core.fault import Fault
 from assay.retraining.due import Verdict
@@ -30,15 +31,7 @@ SETS = {
 }
 TRAINED_UNTIL = datetime(2025, 6, 30)
 
-_RETRAINING = """
-{{%- set training_sets = {names} -%}}
-with evidence as (
-    {{{{ retraining_evidence(
-        training_sets, "timestamp '2025-12-31'", drift=ref('drift_found'), predictions=ref('days_predicted')
-    ) }}}}
-)
-select * from ({{{{ retraining_verdicts('evidence', training_sets) }}}}) as judged
-"""
+MODELS = PROJECT / "models" / "platform"
 
 
 def values(rows: list[tuple[Any, ...]], columns: str) -> str:
@@ -131,13 +124,27 @@ def write_models(project: SmallProject, names: list[str]) -> None:
             f"  - name: {label}\n    columns:{columns}",
         ]
     loose = "\n    config: {contract: {enforced: false}}"
-    entries += [f"  - name: {name}{loose}" for name in ("drift_found", "days_predicted", "mon_retraining")]
+    found = ("mon_feature_drift", "mon_predictions", "mon_freshness")
+    entries += [f"  - name: {name}{loose}" for name in found]
     (gold / "_retraining__models.yml").write_text("models:\n" + "\n".join(entries) + "\n")
     columns = '"view", feature, "window", window_to, reference, psi, verdict'
-    (gold / "drift_found.sql").write_text(values(drift_rows(), columns))
+    (gold / "mon_feature_drift.sql").write_text(values(drift_rows(), columns))
     columns = "model_name, label_name, predicted_on, outcome_count, true_positive_count, false_positive_count"
-    (gold / "days_predicted.sql").write_text(values(predicted_days(), f"{columns}, false_negative_count"))
-    (gold / "mon_retraining.sql").write_text(_RETRAINING.format(names=names))
+    (gold / "mon_predictions.sql").write_text(values(predicted_days(), f"{columns}, false_negative_count"))
+    (gold / "mon_freshness.sql").write_text(f"select timestamp '{KNOWN_UNTIL}' as known_until")
+    copy_models(project.root / "models" / "platform")
+
+
+def copy_models(target: Path) -> None:
+    """Copy the platform's models of retraining, with what its YAML says of them."""
+    for folder in (Path("monitoring"), Path("gold", "monitoring")):
+        (target / folder).mkdir(parents=True)
+        for path in (MODELS / folder).glob("mon_retraining*.sql"):
+            shutil.copy(path, target / folder)
+        described = yaml.safe_load((MODELS / folder / "_monitoring__models.yml").read_text())["models"]
+        kept = [each for each in described if each["name"].startswith("mon_retraining")]
+        (target / folder / "_monitoring__models.yml").write_text(yaml.safe_dump({"models": kept}))
+    shutil.copy(MODELS / "gold" / "_gold__groups.yml", target / "gold")
 
 
 def set_limits(project: SmallProject, limits: str) -> None:
@@ -244,7 +251,7 @@ def test_a_limit_that_is_unknown_is_refused(project: SmallProject) -> None:
     ended = project.assay("build")
     assert ended.exit_code == 1
     told = " ".join((ended.stdout + ended.stderr).split())
-    assert "retrain_when has ages for trn_drifting: allowed are" in told
+    assert "retrain_when has ages for trn_bare: allowed are" in told
 
 
 def told(project: SmallProject, *options: str) -> tuple[int, str]:

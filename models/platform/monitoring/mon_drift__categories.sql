@@ -55,7 +55,8 @@ distances as (
         any_value(m)::bigint as window_present,
         -- In order, for sums of doubles depend on it.
         sum(
-            (r - r_expected) * (r - r_expected) / nullif(r_expected, 0) + (c - c_expected) * (c - c_expected) / nullif(c_expected, 0)
+            (r - r_expected) * (r - r_expected) / nullif(r_expected, 0)
+            + (c - c_expected) * (c - c_expected) / nullif(c_expected, 0)
             order by r, c
         ) as chi2,
         count(*) as category_count

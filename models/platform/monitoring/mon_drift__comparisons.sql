@@ -29,8 +29,8 @@
         select {{ assay._month_of('max(updated_at)') }} as this_month
         from (
             {% for relation in views.values() %}
-            select {{ as_utc('max(updated_at)') }} as updated_at from {{ relation }}
-            {{ 'union all' if not loop.last }}
+                select {{ as_utc('max(updated_at)') }} as updated_at from {{ relation }}
+                {{ 'union all' if not loop.last }}
             {% endfor %}
         ) as newest
 
@@ -39,20 +39,21 @@
     months as (
 
         select
-            view_number,
-            min(period) as first_month,
-            unnest(generate_series(min(period), least(max(period), any_value(clock.this_month) - 1))) as month_number
+            periods.view_number,
+            min(periods.period) as first_month,
+            least(max(periods.period), any_value(clock.this_month) - 1) as last_month,
+            unnest(generate_series(first_month, last_month)) as month_number
         from periods
         cross join clock
-        where period >= 0
-        group by view_number
+        where periods.period >= 0
+        group by periods.view_number
 
     ),
 
     listed as (
 
         select
-            features.* exclude (place, trained_on),
+            features.* exclude (place, trained_on), -- noqa: RF02
             0 as reference_number,
             'rolling' as reference,
             months.month_number,
@@ -66,7 +67,7 @@
         inner join months on features.view_number = months.view_number
         union all
         select
-            features.* exclude (place, trained_on),
+            features.* exclude (place, trained_on), -- noqa: RF02
             trained.reference_number,
             trained.reference,
             months.month_number,

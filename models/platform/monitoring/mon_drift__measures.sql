@@ -71,7 +71,7 @@ final as (
 
     select
         comparisons.*,
-        looked_at.* exclude (comparison),
+        looked_at.* exclude (comparison), -- noqa: RF02
         usual_arrivals.arrivals as reference_arrivals,
         coalesce(distances.reference_present, 0) as reference_present,
         coalesce(distances.window_present, 0) as window_present,

@@ -32,7 +32,10 @@ counted as (
         (comparison is distinct from lead(comparison) over ()) or (x is distinct from lead(x) over ()) as is_last,
         sum(r) over up_to_here as r,
         sum(c) over up_to_here as c
-    from (select * from sided order by comparison, x) as ordered
+    from (
+        select * from sided
+        order by comparison, x
+    ) as ordered
     window up_to_here as (rows between unbounded preceding and current row)
 
 ),

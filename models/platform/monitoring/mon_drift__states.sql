@@ -11,18 +11,18 @@
     arrived as (
 
         {% for view in views %}
-        {% set keys, opened_at = quoted(view.entity_keys), as_utc('valid_from') %}
-        select
-            {{ view.number }} as view_number,
-            {{ opened_at }} as _opened_at,
-            hash({{ keys }}) as entity,
-            -- Its place in an order of chance, from 0 to 1: the greatest hash is 2^64 - 1.
-            hash({{ keys }}, {{ opened_at }}) / 18446744073709551615 as place,
-            {{ assay._listed(view.numbers, 'double') }} as numbers,
-            {{ assay._listed(view.categories, 'varchar') }} as categories
-        from {{ view.relation }}
-        where updated_at = valid_from
-        {{ 'union all' if not loop.last }}
+            {% set keys, opened_at = quoted(view.entity_keys), as_utc('valid_from') %}
+            select
+                {{ view.number }} as view_number,
+                {{ opened_at }} as _opened_at,
+                hash({{ keys }}) as entity,
+                -- Its place in an order of chance, from 0 to 1: the greatest hash is 2^64 - 1.
+                hash({{ keys }}, {{ opened_at }}) / 18446744073709551615 as place,
+                {{ assay._listed(view.numbers, 'double') }} as numbers,
+                {{ assay._listed(view.categories, 'varchar') }} as categories
+            from {{ view.relation }}
+            where updated_at = valid_from
+            {{ 'union all' if not loop.last }}
         {% endfor %}
 
     ),

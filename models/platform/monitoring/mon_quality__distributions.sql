@@ -13,8 +13,8 @@ rules as (
 observed as (
 
     select
-        spreads.* exclude (rule_id),
-        rules.* exclude (dimension, expected, example, reason, remedy),
+        spreads.* exclude (rule_id), -- noqa: RF02
+        rules.* exclude (dimension, expected, example, reason, remedy), -- noqa: RF02
         case rules.rule_id
             when 'shifted_values' then spreads.distance
             when 'more_outliers' then spreads.current_outside / spreads.current_rows
@@ -68,7 +68,9 @@ allowed as (
         *,
         case rule_id
             when 'shifted_values'
-                then greatest(least_change, chance_coefficient * sqrt(1 / current_rows + 1 / nullif(reference_rows, 0)))
+                then greatest(
+                    least_change, chance_coefficient * sqrt(1 / current_rows + 1 / nullif(reference_rows, 0))
+                )
             when 'more_outliers'
                 then {{ allowed_share('expected', 'usual_miss', 'current_rows', 'deviations', 'least_change') }}
             when 'late_rows'
@@ -99,7 +101,9 @@ final as (
         case rule_id
             when 'shifted_values' then format('median {:.4g}, before {:.4g}', middle, reference_middle)
             when 'more_outliers'
-                then format('{:,} of {:,} values outside {:.4g} to {:.4g}', current_outside, current_rows, lowest, highest)
+                then format(
+                    '{:,} of {:,} values outside {:.4g} to {:.4g}', current_outside, current_rows, lowest, highest
+                )
             when 'late_rows' then format('1 in 100 rows came more than {:.4g} hours after its event', observed / 3600)
         end as detail
     from allowed

@@ -111,32 +111,40 @@ described as (
         min(magnitude) filter (reference_below >= 0.5 * reference_rows) as reference_middle,
         min(magnitude) filter (reference_below >= 0.75 * reference_rows) as third_quartile,
         -- Infinite quartiles are no distance from each other.
-        if(first_quartile = third_quartile, 0, third_quartile - first_quartile) as quartile_range,
-        first_quartile - any_value(outlier_rules.quartile_ranges) * quartile_range as lowest,
-        third_quartile + any_value(outlier_rules.quartile_ranges) * quartile_range as highest
+        if(first_quartile = third_quartile, 0, third_quartile - first_quartile) as quartile_range
     from steps
-    cross join outlier_rules
     group by all
+
+),
+
+bounded as (
+
+    select
+        described.*,
+        described.first_quartile - outlier_rules.quartile_ranges * described.quartile_range as lowest,
+        described.third_quartile + outlier_rules.quartile_ranges * described.quartile_range as highest
+    from described
+    cross join outlier_rules
 
 ),
 
 final as (
 
     select
-        described.* exclude (first_quartile, third_quartile, quartile_range), -- noqa: RF02
+        bounded.* exclude (first_quartile, third_quartile, quartile_range), -- noqa: RF02
         coalesce(
-            sum(steps.current_count) filter (steps.magnitude not between described.lowest and described.highest), 0
+            sum(steps.current_count) filter (steps.magnitude not between bounded.lowest and bounded.highest), 0
         )::bigint as current_outside,
         coalesce(
-            sum(steps.reference_count) filter (steps.magnitude not between described.lowest and described.highest), 0
+            sum(steps.reference_count) filter (steps.magnitude not between bounded.lowest and bounded.highest), 0
         )::bigint as reference_outside
-    from described
+    from bounded
     inner join steps
         on
-            described.table_name = steps.table_name
-            and described.column_name is not distinct from steps.column_name
-            and described.rule_id = steps.rule_id
-            and described.period = steps.period
+            bounded.table_name = steps.table_name
+            and bounded.column_name is not distinct from steps.column_name
+            and bounded.rule_id = steps.rule_id
+            and bounded.period = steps.period
     group by all
 
 )

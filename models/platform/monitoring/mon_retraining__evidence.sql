@@ -28,13 +28,13 @@ final as (
 
     select
         training_sets.*,
-        null::varchar as version,
+        null::varchar as version, -- noqa: RF04
         clock.known_until,
         epoch(clock.known_until - training_sets.trained_until) / 86400 as age_days,
         training_sets.new_rows / nullif(training_sets.trained_rows, 0) as new_rows_share,
-        drift.* exclude (training_set),
+        drift.* exclude (training_set), -- noqa: RF02
         drift.drifting_count / nullif(drift.feature_count, 0) as drifting_share,
-        performance.* exclude (training_set)
+        performance.* exclude (training_set) -- noqa: RF02
     from training_sets
     cross join clock
     left join drift on training_sets.training_set = drift.training_set

@@ -8,11 +8,11 @@ with predictions as (
 
 labels as (
 
-    {% for name, label in assay._labels_of(names_read('training_sets')) %}
-    select
-        '{{ name }}' as training_set,
-        '{{ label }}' as label_name
-    union all
+    {% for name, label in assay._labels_of(trainable(names_read('training_sets'))) %}
+        select
+            '{{ name }}' as training_set,
+            '{{ label }}' as label_name
+        union all
     {% endfor %}
     select
         null as training_set,
@@ -44,7 +44,7 @@ newest_models as (
         least(first_on + {{ days_compared }}, last_on - {{ days_compared - 1 }}) as past_until
     from judged_days
     group by training_set, model_name
-    qualify row_number() over (partition by training_set order by first_on desc, model_name) = 1
+    qualify row_number() over (partition by training_set order by first_on desc, model_name asc) = 1
 
 ),
 
@@ -55,9 +55,9 @@ both_ends as (
         model_name,
         judged_days.predicted_on > newest_models.last_on - {{ days_compared }} as is_now,
         {% for count in counts %}
-        sum({{ count }})::bigint as {{ count }},
+            sum(judged_days.{{ count }})::bigint as {{ count }},
         {% endfor %}
-        sum(outcome_count)::bigint as outcome_count
+        sum(judged_days.outcome_count)::bigint as outcome_count
     from judged_days
     inner join newest_models using (training_set, model_name)
     where
@@ -85,16 +85,16 @@ final as (
         past.training_set,
         past.model_name,
         {% for rate, count in {'precision': 'predicted_count', 'recall': 'actual_count'}.items() %}
-        past.{{ rate }} as {{ rate }}_before,
-        present.{{ rate }} as {{ rate }}_now,
-        past.{{ rate }} - present.{{ rate }} as {{ rate }}_lost,
-        -- So many standard errors of the difference of two shares, pooled.
-        {{ standard_errors }} * sqrt(
-            (past.true_positive_count + present.true_positive_count)
-            * (past.{{ count }} + present.{{ count }} - past.true_positive_count - present.true_positive_count)
-            / nullif(pow(past.{{ count }} + present.{{ count }}, 2), 0)
-            * (1 / nullif(past.{{ count }}, 0) + 1 / nullif(present.{{ count }}, 0))
-        ) as {{ rate }}_chance,
+            past.{{ rate }} as {{ rate }}_before,
+            present.{{ rate }} as {{ rate }}_now,
+            past.{{ rate }} - present.{{ rate }} as {{ rate }}_lost,
+            -- So many standard errors of the difference of two shares, pooled.
+            {{ standard_errors }} * sqrt(
+                (past.true_positive_count + present.true_positive_count)
+                * (past.{{ count }} + present.{{ count }} - past.true_positive_count - present.true_positive_count)
+                / nullif(pow(past.{{ count }} + present.{{ count }}, 2), 0)
+                * (1 / nullif(past.{{ count }}, 0) + 1 / nullif(present.{{ count }}, 0))
+            ) as {{ rate }}_chance,
         {% endfor %}
         least(past.outcome_count, present.outcome_count) as outcome_count
     from rates as past

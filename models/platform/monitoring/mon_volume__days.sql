@@ -4,13 +4,13 @@
     with counted as (
 
         {% for name, relation in tables.items() %}
-        select
-            '{{ name }}' as table_name,
-            ({{ as_utc('event_at') }})::date as event_on,
-            count(*) as row_count
-        from {{ relation }}
-        group by all
-        {{ 'union all' if not loop.last }}
+            select
+                '{{ name }}' as table_name,
+                ({{ as_utc('event_at') }})::date as event_on,
+                count(*) as row_count
+            from {{ relation }}
+            group by all
+            {{ 'union all' if not loop.last }}
         {% endfor %}
 
     ),

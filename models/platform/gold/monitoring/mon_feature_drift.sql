@@ -23,7 +23,10 @@ compared as (
         measures.*,
         chances.p_value,
         chances.null_p_value,
-        baselines.* exclude (comparison),
+        baselines.windows_before,
+        baselines.usual_psi,
+        baselines.usual_ks,
+        baselines.usual_null_shift,
         (measures.window_mean - measures.least_value)
         / nullif(measures.reference_mean - measures.least_value, 0) as excess_ratio,
         measures.window_arrivals / nullif(measures.reference_arrivals, 0) as volume_ratio
@@ -39,20 +42,20 @@ sized as (
     select
         *,
         {% for verdict in ['drift', 'watch'] %}
-        coalesce(
-            p_value < {{ limits.false_discoveries }}
-            and least(reference_present, window_present) >= {{ limits.fewest_rows }}
-            and (
-                psi >= greatest({{ limits['psi_' ~ verdict] }}, usual_psi)
-                or ks >= greatest({{ limits['ks_' ~ verdict] }}, usual_ks)
-            ),
-            false
-        ) as is_{{ verdict }},
-        coalesce(
-            null_p_value < {{ limits.false_discoveries }}
-            and abs(null_shift) >= greatest({{ limits['null_' ~ verdict] }}, usual_null_shift),
-            false
-        ) as is_null_{{ verdict }},
+            coalesce(
+                p_value < {{ limits.false_discoveries }}
+                and least(reference_present, window_present) >= {{ limits.fewest_rows }}
+                and (
+                    psi >= greatest({{ limits['psi_' ~ verdict] }}, usual_psi)
+                    or ks >= greatest({{ limits['ks_' ~ verdict] }}, usual_ks)
+                ),
+                false
+            ) as is_{{ verdict }},
+            coalesce(
+                null_p_value < {{ limits.false_discoveries }}
+                and abs(null_shift) >= greatest({{ limits['null_' ~ verdict] }}, usual_null_shift),
+                false
+            ) as is_null_{{ verdict }},
         {% endfor %}
         -- A busier month moves counts and sums over days; one without bound grows by itself.
         coalesce(
@@ -69,7 +72,7 @@ sized as (
 final as (
 
     select
-        feature_view as view,
+        feature_view as view, -- noqa: RF04
         feature,
         strftime({{ assay._first_of('month_number') }}, '%Y-%m') as "window",
         reference,

@@ -1,54 +1,19 @@
 {% test lines_are_accounted_for(model) -%}
-{%- set declared = [] -%}
-{%- if execute -%}
-    {#- The graph, not a list in which a table could be forgotten. The test then depends on the files alone, and
-        dbt lets all that is built from them wait for it. -#}
-    {%- for node in graph.sources.values() if node.config.meta.get('landing') -%}
-        {%- do declared.append(node) -%}
-    {%- endfor -%}
-{%- endif -%}
-with files as (
+{%- set sources = assay._landing_sources() -%}
+with landed as (
 
-    select * from {{ model }}
+    {{ assay._landed_lines(sources) }}
 
-),
-
--- Rows of a table that is no longer declared stay where they are, and nobody reads them.
-declared_tables as (
-
-    select *
-    from (
-        values
-        {%- for node in declared %}
-        ('{{ node.source_name }}', '{{ node.name }}'){{ ',' if not loop.last }}
-        {%- endfor %}
-    ) as declared (source_name, table_name)
-
-),
-
-landed as (
-    {% for node in declared %}
-    select
-        '{{ node.source_name }}' as source_name,
-        '{{ node.name }}' as table_name,
-        file_id,
-        count(*) as row_count,
-        count(malformed_reason) as malformed_row_count
-    from {{ node.relation_name }}
-    group by file_id
-    {{ 'union all' if not loop.last }}
-    {%- endfor %}
 ),
 
 listed as (
 
     select
-        files.*,
-        declared_tables.table_name is not null as is_declared,
-        count(*) over (partition by files.file_id) as times_listed
-    from files
-    left join declared_tables
-        on files.source_name = declared_tables.source_name and files.table_name = declared_tables.table_name
+        *,
+        -- Rows of a table that is no longer declared stay where they are, and nobody reads them.
+        list_contains({{ sources | list }}::varchar[], source_name || '.' || table_name) as is_declared,
+        count(*) over (partition by file_id) as times_listed
+    from {{ model }}
 
 ),
 
@@ -70,10 +35,7 @@ compared as (
         coalesce(listed.is_declared, true) as is_declared
     from listed
     full outer join landed
-        on
-            listed.file_id = landed.file_id
-            and listed.source_name = landed.source_name
-            and listed.table_name = landed.table_name
+        on listed.file_id = landed.file_id and listed.source_name || '.' || listed.table_name = landed.table_name
 
 ),
 

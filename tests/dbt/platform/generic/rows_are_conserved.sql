@@ -1,29 +1,23 @@
 {% test rows_are_conserved(model, bronze) -%}
-with landed as (
+with both_sides as (
 
     select
         file_id,
-        any_value(source_file) as source_file,
-        any_value(file_version) as file_version,
-        count(*) as row_count,
-        sum(row_number) as sum_of_row_numbers
+        source_file,
+        file_version,
+        row_number,
+        null as rule_ids,
+        false as is_checked
     from {{ bronze }}
-    group by file_id
-
-),
-
-checked as (
-
+    union all
     select
         file_id,
-        any_value(source_file) as source_file,
-        any_value(file_version) as file_version,
-        count(*) as row_count,
-        sum(row_number) as sum_of_row_numbers,
-        count(*) - count(distinct row_number) as rows_checked_twice,
-        count(*) filter (where rule_ids = []) as rows_rejected_for_nothing
+        source_file,
+        file_version,
+        row_number,
+        rule_ids,
+        true as is_checked
     from {{ model }}
-    group by file_id
 
 ),
 
@@ -31,16 +25,17 @@ compared as (
 
     select
         file_id,
-        coalesce(landed.source_file, checked.source_file) as source_file,
-        coalesce(landed.file_version, checked.file_version) as file_version,
-        coalesce(landed.row_count, 0) as rows_landed,
-        coalesce(checked.row_count, 0) as rows_checked,
-        coalesce(checked.rows_checked_twice, 0) as rows_checked_twice,
-        coalesce(checked.rows_rejected_for_nothing, 0) as rows_rejected_for_nothing,
+        any_value(source_file) as source_file,
+        any_value(file_version) as file_version,
+        count(*) filter (not is_checked) as rows_landed,
+        count(*) filter (is_checked) as rows_checked,
+        rows_checked - count(distinct row_number) filter (is_checked) as rows_checked_twice,
+        count(*) filter (rule_ids = []) as rows_rejected_for_nothing,
         -- Without it, a row that never landed could make good for one that was lost.
-        landed.sum_of_row_numbers is distinct from checked.sum_of_row_numbers as has_other_row_numbers
-    from landed
-    full outer join checked using (file_id)
+        sum(row_number) filter (not is_checked) is distinct from sum(row_number) filter (is_checked)
+            as has_other_row_numbers
+    from both_sides
+    group by file_id
 
 ),
 

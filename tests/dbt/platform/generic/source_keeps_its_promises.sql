@@ -1,9 +1,10 @@
 {% test source_keeps_its_promises(model, completeness=none, forgiven=[], rows_a_day=none, latency=none, days=30) %}
--- The warehouse's own clock: building again gives the same.
+{%- set least, most = rows_a_day or [none, none] %}
 with checked as (
 
     select
         *,
+        -- The warehouse's own clock: building again gives the same.
         max(available_at) over () as known_until
     from {{ model }}
 
@@ -11,8 +12,7 @@ with checked as (
 
 recent as (
 
-    select *
-    from checked
+    select * from checked
     where available_at > known_until - interval '{{ days }} days'
 
 ),
@@ -29,56 +29,32 @@ daily as (
 
 ),
 
-final as (
+-- What is not promised is NULL, which nothing falls short of.
+observed as (
 
     select
-        null::varchar as promise,
+        'completeness' as promise,
         null::date as arrived_on,
-        null::double as promised,
-        null::double as observed
-    where false
-    {%- if completeness is not none %}
-    union all
-    select
-        'completeness',
-        null,
-        {{ completeness }},
-        avg((rule_ids is null or list_has_all({{ forgiven }}::varchar[], rule_ids))::int)
+        {{ assay._limit(completeness) }} as promised,
+        avg((rule_ids is null or list_has_all({{ forgiven }}::varchar[], rule_ids))::int)::double as observed,
+        true as is_least
     from recent
-    having avg((rule_ids is null or list_has_all({{ forgiven }}::varchar[], rule_ids))::int) < {{ completeness }}
-    {%- endif %}
-    {%- if latency is not none %}
     union all
     select
         'latency in seconds',
         null,
-        {{ latency }},
-        epoch(quantile_disc(available_at - event_at, 0.99))
+        {{ assay._limit(latency) }},
+        epoch(quantile_disc(available_at - event_at, 0.99)),
+        false
     from recent
-    having epoch(quantile_disc(available_at - event_at, 0.99)) > {{ latency }}
-    {%- endif %}
-    {%- if rows_a_day is not none and rows_a_day[0] is not none %}
     union all
-    select
-        'least rows a day',
-        arrived_on,
-        {{ rows_a_day[0] }},
-        row_count
-    from daily
-    where row_count < {{ rows_a_day[0] }}
-    {%- endif %}
-    {%- if rows_a_day is not none and rows_a_day[1] is not none %}
+    select 'least rows a day', arrived_on, {{ assay._limit(least) }}, row_count, true from daily
     union all
-    select
-        'most rows a day',
-        arrived_on,
-        {{ rows_a_day[1] }},
-        row_count
-    from daily
-    where row_count > {{ rows_a_day[1] }}
-    {%- endif %}
+    select 'most rows a day', arrived_on, {{ assay._limit(most) }}, row_count, false from daily
 
 )
 
-select * from final
+select * exclude (is_least)
+from observed
+where if(is_least, observed < promised, observed > promised)
 {% endtest %}
