@@ -12,7 +12,7 @@ from typing import Any
 import numpy
 import pytest
 import scipy
-from package_project import OWN_MODELS, MonitoredProject, make_monitored_project
+from package_project import DRIFT_MODELS, OWN_MODELS, MonitoredProject, make_monitored_project
 from warehouse import Warehouse
 
 pytestmark = pytest.mark.usefixtures("builds")
@@ -476,7 +476,7 @@ def test_what_cannot_be_judged_is_left_out_and_said(shop: Shop) -> None:
     view = "{feature_view: {entity: thing, keys: [thing_id]}}"
     listed = "\n      - {name: thing_id, data_type: varchar}\n      - {name: size}" + columns
     shop.describe("ftr_thing__size", f"\n    config: {{meta: {view}}}\n    columns:{listed}")
-    found = shop.judge("--select", f"path:{OWN_MODELS}", *STEPS, "mon_feature_drift")
+    found = shop.judge("--select", f"path:{OWN_MODELS}", *STEPS, *DRIFT_MODELS)
     told = {row["table_name"]: row for row in found if row["verdict"] == "left out"}
     size = told.pop("ftr_thing__size")
     assert size["column_name"] == "size"

@@ -72,8 +72,9 @@ allowed as (
                     least_change, chance_coefficient * sqrt(1 / current_rows + 1 / nullif(reference_rows, 0))
                 )
             when 'more_outliers'
-                then
-                    {{ allowed_share('expected', 'usual_miss', 'current_rows', 'deviations', 'least_change') }}
+                then {{ allowed_share(
+                    'expected', 'usual_miss', 'current_rows', 'deviations', 'least_change'
+                ) }}
             when 'late_rows'
                 then greatest(times_expected * expected, expected + deviations * {{ assay._deviation_of('usual_miss') }})
         end as allowed
