@@ -76,7 +76,9 @@ allowed as (
                     'expected', 'usual_miss', 'current_rows', 'deviations', 'least_change'
                 ) }}
             when 'late_rows'
-                then greatest(times_expected * expected, expected + deviations * {{ assay._deviation_of('usual_miss') }})
+                then greatest(
+                    times_expected * expected, expected + deviations * {{ assay._deviation_of('usual_miss') }}
+                )
         end as allowed
     from usual
 
