@@ -20,6 +20,8 @@ from assay.project.yaml_file import one_line
 
 #: A rule as contracts have it: its reason and its remedy.
 Meaning = tuple[str, str]
+#: Custom property of a table: how its CSV files are written.
+DIALECT = "dialect"
 _CHANGE_FIELDS: tuple[tuple[str, str, str, dict[str, Any], bool], ...] = (
     ("op", "string", "What happened.", {CHECKED_BY: SILVER}, True),
     ("ts_ms", "integer", "When the connector read the change.", {CHECKED_BY: SILVER}, True),
@@ -56,7 +58,11 @@ def table_entry(proposal: Proposal) -> CommentedMap:
             "description": f"One {_WHAT[proposal.is_change_log, proposal.format]} {_of(proposal)}.",
             "customProperties": CommentedSeq(
                 one_line({"property": key, "value": value})
-                for key, value in (("format", proposal.format), (RULE_SCOPE, proposal.rule_scope))
+                for key, value in (
+                    ("format", proposal.format),
+                    (DIALECT, proposal.dialect.declared),
+                    (RULE_SCOPE, proposal.rule_scope),
+                )
                 if value
             ),
         }
@@ -122,7 +128,7 @@ def _properties(proposal: Proposal) -> list[CommentedMap]:
         holders = {}
     for each in proposal.fields:
         place = each.path[:-1]
-        column = property_of(each, key_place(proposal, each), proposal.aliases)
+        column = property_of(each, proposal)
         if each.path == proposal.event_at:
             column = _with_event_rule(column, proposal)
         if not place and not proposal.is_change_log:
@@ -144,11 +150,6 @@ def _with_event_rule(column: CommentedMap, proposal: Proposal) -> CommentedMap:
     return CommentedMap({**column, "quality": CommentedSeq([rule])})
 
 
-def key_place(proposal: Proposal, field: Field) -> int | None:
-    """Return the place of a field in the key, from 1; None where it is not in it."""
-    return list(proposal.key).index(field.path) + 1 if field.path in proposal.key else None
-
-
 def _object(name: str, description: str) -> CommentedMap:
     return CommentedMap(
         {"name": name, "logicalType": "object", "description": description, "properties": CommentedSeq()}
@@ -165,26 +166,30 @@ def _plain(name: str, kind: str, description: str, custom: dict[str, Any], *, re
     return one_line(column)  # type: ignore[no-any-return]
 
 
-def property_of(field: Field, place_in_key: int | None, aliases: Mapping[str, str]) -> CommentedMap:
+def property_of(field: Field, proposal: Proposal) -> CommentedMap:
     """Return what a contract says of one column or key, on one line."""
     column: dict[str, Any] = {"name": field.path[-1], "logicalType": field.logical}
     if field.physical:
         column["physicalType"] = field.physical
     if field.required:
         column["required"] = True
-    if place_in_key and not field.path[1:]:
+    # The standard has keys of tables, not of what is within a column.
+    if field.path in proposal.key and not field.path[1:] and not proposal.is_change_log:
         column["primaryKey"] = True
-        if place_in_key > 1:
-            column["primaryKeyPosition"] = place_in_key
+        if len(proposal.key) > 1:
+            column["primaryKeyPosition"] = list(proposal.key).index(field.path) + 1
     column["description"] = field.description
     if options := field.type.options if not field.physical else {}:
         column["logicalTypeOptions"] = {key: _number(value) for key, value in options.items()}
     if field.values:
         column["enum"] = [{"value": value} for value in field.values]
     custom: dict[str, Any] = {}
+    if proposal.is_change_log and field.path in proposal.key:
+        # The log's own rules look for it.
+        custom[CHECKED_BY] = SILVER
     if field.optional:
         custom[OPTIONAL] = True
-    if names := [alias for alias, name in aliases.items() if name == field.path[-1]]:
+    if names := [alias for alias, name in proposal.aliases.items() if name == field.path[-1]]:
         custom[ALIASES] = names
     if field.pii:
         custom[PII] = field.pii

@@ -39,7 +39,7 @@ def personal(column: ColumnProfile, table: str) -> tuple[Shield, str] | None:
 
     Args:
         column: of the table.
-        table: whose name tells what a column `name` holds.
+        table: or object, whose name tells what a column `name` in it holds.
     """
     for count, what in (
         (column.emails, "e-mail addresses"),

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 import duckdb
 
+from assay.contracts.contract import snake
+from assay.core.fault import MISUSED, Fault
 from assay.core.sql import quoted, text
+from assay.core.words import counted
 from assay.generate.sample import LANDED, Sample
+from assay.landing.dialect import THOUSANDS, Dialect, number_pattern
+from assay.landing.formats.sniff import TimeFormat, find_time_formats
 from assay.landing.schema.values import pointer
+from assay.landing.time_format import duckdb_format, time_by_format
 
 #: A time as ISO 8601 has it; the macro `utc_timestamp` reads all of them.
 _ISO = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?\s*(Z|UTC|[+-]\d\d(:?\d\d)?)?"
@@ -28,7 +36,10 @@ _MOST_KEYS = 100
 _MOST_COLUMNS = 1000
 # Where a change event may lie within its line.
 _ENVELOPES = ("", "/payload", "/value", "/value/payload")
-_CHANGE = "op"
+_NONE: Mapping[tuple[str, ...], str] = MappingProxyType({})
+_IS_TIME = re.compile(
+    r"(.*_)?(at|on|ts|ts_ms|time|timestamp|date|day|datetime|created|updated|modified|datum|zeit|tag)(_.*)?"
+)
 
 
 @dataclass(frozen=True)
@@ -39,7 +50,8 @@ class ColumnProfile:
     that are numbers; `digits` and `decimals` count the most before and after a point, `usual_decimals` those
     of all but a few. `values` has all
     different values and how often each is there, where they are few. `physical` is the type that change
-    events name.
+    events name. `written` is how times are written that are not as ISO 8601 has them; where the sample does
+    not tell, `also_written` has the other ways.
     """
 
     path: tuple[str, ...]
@@ -71,6 +83,8 @@ class ColumnProfile:
     cards: int
     ibans: int
     full_names: int
+    written: TimeFormat | None = None
+    also_written: tuple[TimeFormat, ...] = ()
     values: Mapping[str, int] = field(default_factory=dict)
     physical: str | None = None
 
@@ -118,12 +132,20 @@ class Profile:
         return sum(count for _, count in rows), [value for value, _ in rows[:3]]
 
 
-def profile(connection: duckdb.DuckDBPyConnection, sample: Sample) -> Profile:
+def profile(
+    connection: duckdb.DuckDBPyConnection,
+    sample: Sample,
+    known_formats: Mapping[tuple[str, ...], str] = _NONE,
+) -> Profile:
     """Count what the values of a sample are like.
 
     Args:
         connection: whose table `landed` holds the rows.
         sample: what the rows are of.
+        known_formats: how a contract says that times are written, by the paths of columns.
+
+    Raises:
+        Fault: they are no JSON objects.
     """
     is_csv = sample.format == "csv"
     is_change_log, physical = False, dict[str, str]()
@@ -149,8 +171,11 @@ def profile(connection: duckdb.DuckDBPyConnection, sample: Sample) -> Profile:
     connection.execute(f"create table flat as select hash({identity}) as row_hash, {listed} from {source}")
     rows = _one(connection, "select count(*) from flat")
     columns = [
-        _column(connection, path, number, rows, physical.get(path[-1])) for number, path in enumerate(paths)
+        _column(connection, path, number, rows, physical.get(path[-1]), sample.dialect)
+        for number, path in enumerate(paths)
     ]
+    if not is_change_log:
+        columns = _with_times(connection, columns, known_formats)
     distinct_rows = _one(connection, "select count(distinct row_hash) from flat")
     return Profile(sample, rows, distinct_rows, is_change_log, columns, objects, connection)
 
@@ -161,6 +186,13 @@ def _begin_documents(connection: duckdb.DuckDBPyConnection) -> bool:
         f"create table lines as select line from {LANDED} "
         "where json_valid(line) and json_type(line) = 'OBJECT'"
     )
+    objects = _one(connection, "select count(*) from lines")
+    if objects < 2:
+        raise Fault(
+            f"The sample has {counted(objects, 'JSON object')} that stands on a line of its own: there are "
+            "no JSON objects, one a line, to learn from. Write each document on a line.",
+            MISUSED,
+        )
     envelope = ", ".join(
         f"case when json_exists(line, '{place}/op') and "
         f"json_type(coalesce(nullif(json_extract(line, '{place}/after'), 'null'), "
@@ -237,30 +269,31 @@ def _column(
     number: int,
     rows: int,
     physical: str | None,
+    dialect: Dialect,
 ) -> ColumnProfile:
     """Count what the values of one column are like."""
 
-    def matches(pattern: str) -> str:
-        return f"count(*) filter (regexp_full_match(t, '{pattern}'))"
+    def matches(pattern: str, value: str = "t") -> str:
+        return f"count(*) filter (regexp_full_match({value}, '{pattern}'))"
 
-    is_number = r"regexp_full_match(t, '[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?')"
+    is_number = "n is not null"
     is_time = f"regexp_full_match(t, '{_ISO}') and try_cast(t as timestamptz) is not null"
     counts = {
         "filled": "count(t)",
         "distinct": "count(distinct t)",
         "longest": "coalesce(max(length(t)), 0)",
-        "integers": matches(r"[+-]?\d+"),
-        "padded": matches(r"[+-]?0\d+|\+.*"),
+        "integers": matches(r"[+-]?\d+", "n"),
+        "padded": matches(r"[+-]?0\d+|\+.*", "n"),
         "numbers": f"count(*) filter ({is_number})",
-        "exponents": f"count(*) filter ({is_number} and regexp_matches(t, '[eE]'))",
-        "digits": f"coalesce(max(length(regexp_extract(t, '^[+-]?0*(\\d+)', 1))) filter ({is_number}), 0)",
-        "decimals": f"coalesce(max(length(regexp_extract(t, '\\.(\\d+)', 1))) filter ({is_number}), 0)",
+        "exponents": f"count(*) filter ({is_number} and regexp_matches(n, '[eE]'))",
+        "digits": f"coalesce(max(length(regexp_extract(n, '^[+-]?0*(\\d+)', 1))) filter ({is_number}), 0)",
+        "decimals": f"coalesce(max(length(regexp_extract(n, '\\.(\\d+)', 1))) filter ({is_number}), 0)",
         "usual_decimals": (
-            f"coalesce(quantile_disc(length(regexp_extract(t, '\\.(\\d+)', 1)), {1 - DIRTY}) "
+            f"coalesce(quantile_disc(length(regexp_extract(n, '\\.(\\d+)', 1)), {1 - DIRTY}) "
             f"filter ({is_number}), 0)"
         ),
-        "least": f"min(try_cast(t as double)) filter ({is_number})",
-        "most": f"max(try_cast(t as double)) filter ({is_number})",
+        "least": f"min(try_cast(n as double)) filter ({is_number})",
+        "most": f"max(try_cast(n as double)) filter ({is_number})",
         "booleans": matches("(?i)true|false|t|f|yes|no|y|n|0|1"),
         "dates": f"{matches(_DAY)[:-1]} and try_cast(t as date) is not null)",
         "clock_times": f"{matches(_CLOCK)[:-1]} and try_cast(t as time) is not null)",
@@ -271,7 +304,11 @@ def _column(
         "objects": "count(*) filter (j = 'OBJECT')",
         "arrays": "count(*) filter (j = 'ARRAY')",
     }
-    found = _row(connection, counts, f"(select c{number} as t, j{number} as j from flat)")
+    found = _row(
+        connection,
+        counts,
+        f"(select c{number} as t, j{number} as j, {number_in(f'c{number}', dialect)} as n from flat)",
+    )
     looked_at = {
         "looked_at": "count(*)",
         "emails": matches(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+"),
@@ -290,6 +327,81 @@ def _column(
             ).fetchall()
         )
     return ColumnProfile(path=path, rows=rows, values=values, physical=physical, **found)
+
+
+def number_in(value: str, dialect: Dialect) -> str:
+    """Return SQL for the number that a text tells, as SQL writes it; NULL where it tells none.
+
+    Args:
+        value: a SQL expression of type text.
+        dialect: by which numbers are written.
+    """
+    parts = THOUSANDS.get(dialect.thousands, "")
+    plain = (
+        f"replace(translate({value}, {text(parts)}, ''), {text(dialect.decimal)}, '.')" if parts else value
+    )
+    if not parts and dialect.decimal != ".":
+        plain = f"replace({value}, {text(dialect.decimal)}, '.')"
+    pattern = number_pattern(dialect.decimal, dialect.thousands)
+    return f"case when regexp_full_match({value}, {text(pattern)}) then {plain} end"
+
+
+def _with_times(
+    connection: duckdb.DuckDBPyConnection,
+    columns: Sequence[ColumnProfile],
+    known: Mapping[tuple[str, ...], str],
+) -> list[ColumnProfile]:
+    """Return the columns with how times are written that are not as ISO 8601 has them."""
+    found = {number: _time_formats(connection, number, column) for number, column in enumerate(columns)}
+    # What one column tells holds for others that do not.
+    certain = {formats[0] for formats in found.values() if len(formats) == 1}
+    result = []
+    for number, column in enumerate(columns):
+        formats = [each for each in found[number] if each.format == known.get(column.path)] or found[number]
+        if len(formats) > 1:
+            formats = [each for each in formats if each in certain] or formats
+        result.append(_written(connection, number, column, formats) if formats else column)
+    return result
+
+
+def _time_formats(
+    connection: duckdb.DuckDBPyConnection, number: int, column: ColumnProfile
+) -> list[TimeFormat]:
+    """Return the ways in which the values of a column may be written as times, those of ISO 8601 aside."""
+    if not column.filled or column.dates + column.timestamps + column.objects + column.arrays:
+        return []
+    is_named_so = _IS_TIME.fullmatch(snake(column.name)) is not None
+    # Whole numbers may be anything.
+    if column.numbers and not is_named_so:
+        return []
+    # Of texts in several shapes, a few may be mistakes.
+    rows = connection.execute(
+        f"select value, count(*) over (partition by shape) from (select distinct c{number} as value, "
+        f"regexp_replace(regexp_replace(c{number}, '[0-9]+', '9', 'g'), '[A-Za-z]+', 'A', 'g') as shape "
+        f"from flat where c{number} is not null limit {_LOOKED_AT})"
+    ).fetchall()
+    most = max(count for _, count in rows)
+    if most < (1 - DIRTY) * len(rows):
+        return []
+    return [
+        each for each in find_time_formats(value for value, count in rows if count == most) if each.format
+    ]
+
+
+def _written(
+    connection: duckdb.DuckDBPyConnection, number: int, column: ColumnProfile, formats: Sequence[TimeFormat]
+) -> ColumnProfile:
+    found, *others = formats
+    assert found.format
+    instant = time_by_format("value", duckdb_format(found.format, found.logical_type))
+    count, first, last = connection.execute(
+        f"select count(*) filter ({found.condition}), min({instant})::varchar, max({instant})::varchar "
+        f"from (select c{number} as value from flat)"
+    ).fetchall()[0]
+    if others:
+        return replace(column, written=found, also_written=tuple(others))
+    counts = {"dates": count} if found.logical_type == "date" else {"timestamps": count}
+    return replace(column, written=found, first_time=first, last_time=last, **counts)
 
 
 def _passes_luhn(value: str) -> str:

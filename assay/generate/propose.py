@@ -15,6 +15,7 @@ from assay.generate.personal import Shield, personal
 from assay.generate.profile import MOST_VALUES, ColumnProfile, Profile
 from assay.generate.types import ENOUGH, Type, counted_time, is_id, physical_time, type_of
 from assay.landing.declared import Format
+from assay.landing.dialect import Dialect
 from assay.landing.schema.logical_types import LogicalType
 from assay.project.personal import masked
 
@@ -70,7 +71,8 @@ _PART_OF_KEY = re.compile(r"(.*_)?(line|item|position|pos|seq|sequence|index|ver
 # A longer text is no code that others agree on.
 _LONGEST_CODE = 40
 _SEEN_EACH, _SEEN_LEAST = 10, 5
-_MOSTLY_UNIQUE = 0.99
+# Of rows, how many a key tells apart where some are mistakes; fewer where its name says that it is one.
+_MOSTLY_UNIQUE, _NAMED_UNIQUE = 0.99, 0.95
 # Of these, the world has more than any sample.
 _IS_OPEN = re.compile(
     r"(.*_)?(country|city|town|state|region|area|job|occupation|title|description|comment|note|merchant|brand|product"
@@ -153,6 +155,7 @@ class Proposal:
     fields: Sequence[Field]
     objects: Sequence[Path]
     aliases: Mapping[str, str]
+    dialect: Dialect
     key: Sequence[Path]
     event_at: Path | None
     event_unit: str | None
@@ -216,6 +219,7 @@ def propose(profile: Profile, source: str, table: str, answers: Answers, owner: 
         fields=fields,
         objects=profile.objects,
         aliases=profile.sample.aliases,
+        dialect=profile.sample.dialect,
         key=key,
         event_at=event,
         event_unit=counted_time(profile.by_path[event]) if event else None,
@@ -247,6 +251,9 @@ def _notes(profile: Profile, fields: Sequence[Field]) -> Iterator[str]:
     sample = profile.sample
     if sample.is_cut:
         yield f"The sample is large: the first {profile.rows:,} rows were looked at."
+    if written := sample.dialect.declared:
+        how = ", ".join(f"{name} {value!r}" for name, value in written.items())
+        yield f"The files are written with {how}."
     if sample.malformed:
         yield f"{sample.malformed:,} of {sample.rows:,} rows do not fit the format: they will be rejected."
     if profile.rows < ENOUGH:
@@ -263,7 +270,7 @@ def _notes(profile: Profile, fields: Sequence[Field]) -> Iterator[str]:
 
 def _field(profile: Profile, column: ColumnProfile, table: str, *, is_key: bool, is_event: bool) -> Field:
     """Return what is proposed of one column."""
-    kind = type_of(column, in_changes=profile.is_change_log)
+    kind = type_of(column, profile.sample.dialect, in_changes=profile.is_change_log)
     physical = column.physical
     if profile.is_change_log and not physical and counted_time(column):
         physical = physical_time(column)
@@ -272,7 +279,7 @@ def _field(profile: Profile, column: ColumnProfile, table: str, *, is_key: bool,
         )
     if is_key and kind.logical in ("integer", "number", "boolean"):
         kind = Type("string", "varchar", "it is the key, so it is text")
-    shield = personal(column, table)
+    shield = personal(column, column.path[-2] if column.path[1:] else table)
     if shield and kind.sql != "varchar":
         kind = Type("string", "varchar", "personal data is text")
     evidence = {"type": kind.evidence + _misfits(profile, column, kind, hidden=shield is not None)}
@@ -436,8 +443,8 @@ def _keys(profile: Profile, table: str) -> Iterator[tuple[int, Path]]:
         )
         wholly = column.filled == column.rows and column.distinct == profile.distinct_rows
         # Some rows may lack it, or be sent again with another value.
-        mostly = (is_named or is_id(name)) and column.rows >= 5 * ENOUGH
-        mostly = mostly and column.distinct >= _MOSTLY_UNIQUE * profile.distinct_rows
+        enough, share = (ENOUGH, _NAMED_UNIQUE) if is_named else (5 * ENOUGH, _MOSTLY_UNIQUE)
+        mostly = is_id(name) and column.rows >= enough and column.distinct >= share * profile.distinct_rows
         if not (wholly or mostly) or column.objects or column.arrays or column.longest > _LONGEST_CODE * 2:
             continue
         if is_named or (is_id(name) and column.rows >= ENOUGH):

@@ -50,7 +50,7 @@ def renew_contract(table: Any, proposal: Proposal, profile: Profile) -> Renewal:
         number = _index(holder, each.path[-1])
         if number is None:
             new = replace(each, required=False, optional=not proposal.is_change_log, values=())
-            holder.setdefault("properties", CommentedSeq()).append(property_of(new, None, proposal.aliases))
+            holder.setdefault("properties", CommentedSeq()).append(property_of(new, proposal))
             renewal.new.append(new)
             renewal.changes.append(f"{each.label} is new: {each.evidence['type']}")
             continue
@@ -58,7 +58,7 @@ def renew_contract(table: Any, proposal: Proposal, profile: Profile) -> Renewal:
         silver_checks = bool(column.get("quality"))
         before = json.loads(json.dumps(column, default=str))
         words = [
-            *_retype(column, each, profile.by_path[each.path], renewal),
+            *_retype(column, each, profile.by_path[each.path], proposal, renewal),
             *(
                 []
                 if each.path in (*proposal.key, proposal.event_at)
@@ -72,7 +72,9 @@ def renew_contract(table: Any, proposal: Proposal, profile: Profile) -> Renewal:
     return renewal
 
 
-def _retype(column: Any, found: Field, profile: ColumnProfile, renewal: Renewal) -> Iterator[str]:
+def _retype(
+    column: Any, found: Field, profile: ColumnProfile, proposal: Proposal, renewal: Renewal
+) -> Iterator[str]:
     """Widen the type of a column to that of a newer sample's values."""
     old: LogicalType = column.get("logicalType")
     new = found.type
@@ -93,7 +95,7 @@ def _retype(column: Any, found: Field, profile: ColumnProfile, renewal: Renewal)
         {key: value for key, value in options.items() if key == "minimum"} if new.logical != "string" else {}
     )
     column.pop("logicalTypeOptions", None)
-    wider = property_of(replace(found, type=new), None, {}).get("logicalTypeOptions") or {}
+    wider = property_of(replace(found, type=new), proposal).get("logicalTypeOptions") or {}
     wanted = {**{key: value for key, value in wider.items() if key != "minimum"}, **kept}
     if wanted:
         _put(column, "logicalTypeOptions", one_line(wanted))

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -20,8 +17,11 @@ from assay.core.fault import MISUSED, Fault
 from assay.core.sql import quoted, text
 from assay.core.words import counted, listed
 from assay.landing.declared import Format, LandingTable
+from assay.landing.dialect import DEFAULT, Dialect
 from assay.landing.discover import UnreadableFile, file_at
 from assay.landing.formats.rows import Tally
+from assay.landing.formats.sniff import find_dialect, looks_like_data
+from assay.landing.formats.sniff import read_sample as read_first_rows
 from assay.landing.names import RESERVED, what_is_wrong
 from assay.landing.read import read_file
 
@@ -47,18 +47,22 @@ class Sample:
     columns: tuple[str, ...]
     aliases: dict[str, str]
     optional: frozenset[str]
+    dialect: Dialect
     rows: int
     malformed: int
     is_cut: bool
 
 
 @contextmanager
-def read_sample(paths: Sequence[str], table: str) -> Iterator[tuple[Sample, duckdb.DuckDBPyConnection]]:
+def read_sample(
+    paths: Sequence[str], table: str, dialect: Dialect | None = None
+) -> Iterator[tuple[Sample, duckdb.DuckDBPyConnection]]:
     """Read samples into the table `landed` of a database in memory.
 
     Args:
         paths: of files of one format, or tables as `file.duckdb:schema.table`.
         table: as which it is to land, `source.table`.
+        dialect: in which CSV is written, if that is known.
 
     Raises:
         Fault: a sample cannot be read, is of another format than the others, or has no rows to learn from.
@@ -68,7 +72,7 @@ def read_sample(paths: Sequence[str], table: str) -> Iterator[tuple[Sample, duck
         files = [_as_file(path, folder) for path in paths]
         connection = stack.enter_context(duckdb.connect())
         connection.execute("set TimeZone = 'UTC'")
-        yield _load(connection, files, table), connection
+        yield _load(connection, files, table, dialect), connection
 
 
 def _as_file(path: str, folder: Path) -> Path:
@@ -111,13 +115,16 @@ def _table_as_file(database: Path, relation: str, folder: Path) -> Path:
     return file
 
 
-def _load(connection: duckdb.DuckDBPyConnection, files: Sequence[Path], table: str) -> Sample:
+def _load(
+    connection: duckdb.DuckDBPyConnection, files: Sequence[Path], table: str, dialect: Dialect | None
+) -> Sample:
     formats = {file: _format_of(file) for file in files}
     if len(set(formats.values())) > 1:
         named = ", ".join(f"{file.name} is {_WORDS[each]}" for file, each in formats.items())
         raise Fault(f"The samples are of different formats ({named}): give those of one table.", MISUSED)
     is_csv = formats[files[0]] == "csv"
-    headers = [_checked(_header(file), file) for file in files] if is_csv else []
+    dialect = dialect or _dialect([file for file in files if _suffix(file) == ".csv"])
+    headers = [_checked(_header(file, dialect), file) for file in files] if is_csv else []
     names = list(dict.fromkeys(name for header in headers for name in header))
     optional = frozenset(name for name in names if not all(name in header for header in headers))
     declared = {name: f"{name}_in_source" if name.lower() in RESERVED else name for name in names}
@@ -128,6 +135,7 @@ def _load(connection: duckdb.DuckDBPyConnection, files: Sequence[Path], table: s
         columns=tuple(declared.values()),
         optional=frozenset(declared[name] for name in optional),
         aliases={name: each for name, each in declared.items() if name != each},
+        dialect=dialect,
     )
     tally, is_cut = _insert(connection, files, landing)
     good = tally.rows - tally.malformed_rows
@@ -144,6 +152,7 @@ def _load(connection: duckdb.DuckDBPyConnection, files: Sequence[Path], table: s
         landing.columns,
         dict(landing.aliases),
         landing.optional,
+        dialect,
         tally.rows,
         tally.malformed_rows,
         is_cut,
@@ -181,18 +190,37 @@ def _parquet_schema(file: Path) -> pa.Schema:
         raise Fault(f"The sample {file} cannot be read as Parquet: give it again, whole.", MISUSED) from error
 
 
-def _header(file: Path) -> list[str]:
+def _dialect(files: Sequence[Path]) -> Dialect:
+    """Return how files of CSV are written.
+
+    Raises:
+        Fault: that cannot be told, or they are written in several ways.
+    """
+    found: dict[Dialect, Path] = {}
+    for file in files:
+        try:
+            found.setdefault(find_dialect(file), file)
+        except UnreadableFile as error:
+            raise Fault(f"The sample {file} cannot be read. {error}", MISUSED) from error
+    # A file without a letter beyond ASCII is UTF-8 as well, and one without a fraction has any decimal sign.
+    names = [each.name for each in fields(Dialect)]
+    said = {name: {getattr(each, name) for each in found} - {getattr(DEFAULT, name)} for name in names}
+    if several := [name for name, values in said.items() if len(values) > 1]:
+        raise Fault(
+            f"The samples are written with several values of {several[0]}: "
+            f"{listed(sorted(said[several[0]]))}. Give those that are written alike.",
+            MISUSED,
+        )
+    return Dialect(**{name: next(iter(values)) for name, values in said.items() if values})
+
+
+def _header(file: Path, dialect: Dialect) -> list[str]:
     if _suffix(file) == ".parquet":
         return [str(name) for name in _parquet_schema(file).names]
     try:
-        with gzip.open(file) if file.suffix.lower() == ".gz" else file.open("rb") as stream:
-            lines = io.TextIOWrapper(stream, "utf-8-sig", newline="")
-            record = next((each for each in csv.reader(lines, strict=True) if each), [])
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
-        raise Fault(
-            f"The header of {file} cannot be read: send the file as CSV in UTF-8.", MISUSED
-        ) from error
-    return [name.strip() for name in record]
+        return read_first_rows(file, dialect)[0]
+    except UnreadableFile as error:
+        raise Fault(f"The sample {file} cannot be read. {error}", MISUSED) from error
 
 
 def _checked(header: list[str], file: Path) -> list[str]:
@@ -206,8 +234,7 @@ def _checked(header: list[str], file: Path) -> list[str]:
     if empty := [number for number, name in enumerate(header, 1) if not name]:
         numbers = listed([str(number) for number in empty], 8)
         raise Fault(f"The header of {file} gives no name to column {numbers}: name each column.", MISUSED)
-    # Names of columns are no numbers: it is a row of data.
-    if any(name.replace(".", "", 1).replace("-", "").isdigit() for name in header):
+    if looks_like_data(header):
         raise Fault(
             f"The first line of {file} looks like a row, not like names of columns: put a header above it.",
             MISUSED,

@@ -9,6 +9,7 @@ from typing import Any
 from assay.core.sql import needs_quotes
 from assay.generate.contract import event_rule, repeated_rule
 from assay.generate.propose import Field, Path, Proposal, singular_of
+from assay.landing.time_format import duckdb_format
 
 _COUNTS = {"milli": " * 1000", "micro": ""}
 
@@ -167,7 +168,11 @@ def _expression(field: Field, proposal: Proposal) -> str:
         case "varchar":
             return f"assay.filled('{place}')"
         case "timestamp":
-            return f"assay.utc_timestamp('{place}')"
+            return _time(field, proposal)
+        case "date" if "format" in field.type.options:
+            return f"{_time(field, proposal)} ~ '::date'"
+        case "double" if proposal.dialect.decimal != "." or proposal.dialect.thousands:
+            return f"'try_cast(' ~ assay.plain_number('{place}') ~ ' as double)'"
         case "boolean" | "date" | "time" | "double":
             return f"'try_cast({place} as {field.type.sql})'"
     return f"assay.strict_number('{place}', '{field.type.sql}')"
@@ -178,4 +183,12 @@ def _instant(field: Field, proposal: Proposal) -> str:
     if field.type.sql in ("integer", "bigint") or field.logical == "integer":
         unit = proposal.event_unit or "milli"
         return f"'try(make_timestamp(try_cast({_place(field, proposal)} as bigint){_COUNTS[unit]}))'"
-    return f"assay.utc_timestamp('{_place(field, proposal)}')"
+    return _time(field, proposal)
+
+
+def _time(field: Field, proposal: Proposal) -> str:
+    """Return the Jinja that reads a time; of CSV, the source's YAML tells the macro how it is written."""
+    written = field.type.options.get("format")
+    if written is None or proposal.format == "csv":
+        return f"assay.utc_timestamp('{_place(field, proposal)}')"
+    return f"assay.utc_timestamp('{_place(field, proposal)}', ['{duckdb_format(written, field.logical)}'])"

@@ -11,15 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml.comments import CommentedSeq
+from ruamel.yaml.error import YAMLError
 
 from assay.contracts.consistency import inconsistencies
-from assay.contracts.contract import FOLDER, Contract, contract_file, read_contracts
+from assay.contracts.contract import FOLDER, Contract, contract_file, custom, read_contracts
 from assay.contracts.dbt_side import DbtSide
 from assay.contracts.document import parse
 from assay.contracts.landing_rules import landing_rules
 from assay.core.fault import MISUSED, Fault
 from assay.core.places import landing_folder, require_project
-from assay.generate.contract import Meaning, means_otherwise, new_contract, table_entry
+from assay.generate.contract import DIALECT, Meaning, means_otherwise, new_contract, table_entry
 from assay.generate.described import entries
 from assay.generate.profile import Profile, profile
 from assay.generate.propose import CONTENT_HASH, Answers, Choice, Proposal, Unanswerable, propose
@@ -27,6 +28,7 @@ from assay.generate.renew import Renewal, renew_changes_sql, renew_contract, ren
 from assay.generate.sample import read_sample
 from assay.generate.silver import bronze, bronze_name, checked_name, kept_name, models
 from assay.generate.write import difference, differing, land, places_to_land, write_all
+from assay.landing.dialect import Dialect, dialect_of
 from assay.project.paths import contract_folders, own_models
 from assay.project.project import Project
 from assay.project.yaml_file import YamlFile, one_line
@@ -96,8 +98,9 @@ def planned_source(
     require_project()
     source, table = _names(name)
     answers = answers or Answers()
-    with read_sample(samples, name) as (sample, connection):
-        found = profile(connection, sample)
+    known = _known_table(source, table)
+    with read_sample(samples, name, _known_dialect(known)) as (sample, connection):
+        found = profile(connection, sample, dict(_known_formats(known, ())))
         project = Project(unfinished=True)
         if not any(each.startswith(f"macro.{_ASSAY}.checked_rows") for each in project.macros):
             raise Fault(
@@ -155,6 +158,32 @@ def _names(name: str) -> tuple[str, str]:
     if source in _RESERVED:
         raise Fault(f"{source} is the source of what Assay's own server lands: choose another name.", MISUSED)
     return source, table
+
+
+def _known_table(source: str, table: str) -> Any:
+    """Return what the contract of a source says of a table; None where it says nothing."""
+    try:
+        tables = YamlFile(contract_file(source)).content.get("schema") or []
+    except (YAMLError, AttributeError):
+        # What is wrong with it is told when all contracts are read.
+        return None
+    return next((each for each in tables if each.get("name") == table), None)
+
+
+def _known_dialect(table: Any) -> Dialect | None:
+    try:
+        return dialect_of(custom(table, DIALECT)) if table else None
+    except ValueError as error:
+        raise Fault(f"The contract's dialect of {table['name']}: {error}", MISUSED) from error
+
+
+def _known_formats(holder: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield how a contract says that times are written, with the paths of the columns."""
+    for each in (holder or {}).get("properties") or []:
+        options = each.get("logicalTypeOptions") or {}
+        if each.get("logicalType") in ("date", "timestamp") and "format" in options:
+            yield (*path, str(each["name"])), str(options["format"])
+        yield from _known_formats(each, (*path, str(each["name"])))
 
 
 class _Planner:

@@ -9,7 +9,9 @@ from decimal import Decimal
 from typing import Any
 
 from assay.contracts.contract import snake
-from assay.generate.profile import DIRTY, ColumnProfile
+from assay.generate.profile import DIRTY, ColumnProfile, number_in
+from assay.landing.dialect import DEFAULT, Dialect
+from assay.landing.formats.sniff import TimeFormat
 from assay.landing.schema.logical_types import LogicalType
 
 #: So many rows say something about rows to come; fewer are an accident.
@@ -47,11 +49,12 @@ def is_id(name: str) -> bool:
     return _IS_ID.fullmatch(snake(name)) is not None
 
 
-def type_of(column: ColumnProfile, *, in_changes: bool = False) -> Type:
+def type_of(column: ColumnProfile, dialect: Dialect = DEFAULT, *, in_changes: bool = False) -> Type:
     """Return the type of a column; where in doubt, text.
 
     Args:
         column: as its values are.
+        dialect: by which its numbers are written.
         in_changes: whether its values are of change events, which have times as counts.
     """
     if not column.filled:
@@ -68,7 +71,7 @@ def type_of(column: ColumnProfile, *, in_changes: bool = False) -> Type:
     elif is_id(name):
         why = f" ({column.integers:,} of {column.filled:,} are digits alone)" if column.integers else ""
         return Type("string", "varchar", f"it names things, so it is text{why}")
-    for found in (_boolean(column, name), _time(column), _number(column, name)):
+    for found in (_boolean(column, name), _time(column), _number(column, name, dialect)):
         if found:
             return found
     return Type("string", "varchar", _why_text(column))
@@ -139,6 +142,8 @@ def _boolean(column: ColumnProfile, name: str) -> Type | None:
 
 
 def _time(column: ColumnProfile) -> Type | None:
+    if column.written:
+        return _written_time(column, column.written)
     is_timestamp = "regexp_matches(value, '^\\d{4}-') and try_cast(value as timestamptz) is not null"
     for count, logical, condition in (
         (column.dates, "date", "try_cast(value as date) is not null and length(value) = 10"),
@@ -151,10 +156,28 @@ def _time(column: ColumnProfile) -> Type | None:
     return None
 
 
+def _written_time(column: ColumnProfile, written: TimeFormat) -> Type | None:
+    """Return the type of times that are not written as ISO 8601 has them."""
+    if column.also_written:
+        ways = " or ".join(str(each.format) for each in (written, *column.also_written))
+        return Type(
+            "string",
+            "varchar",
+            f"times written {ways}: the sample does not tell which, so it is text until the contract says "
+            "logicalTypeOptions: {format: ...}",
+        )
+    logical: LogicalType = "date" if written.logical_type == "date" else "timestamp"
+    count = column.dates + column.timestamps
+    if not _most(count, column):
+        return None
+    told = f"{_WORDS_OF[logical]} written {written.format} in {count:,} of {column.filled:,} values"
+    return Type(logical, logical, told, {"format": written.format}, written.condition)
+
+
 _WORDS_OF = {"date": "days", "time": "times of day", "timestamp": "times"}
 
 
-def _number(column: ColumnProfile, name: str) -> Type | None:
+def _number(column: ColumnProfile, name: str, dialect: Dialect) -> Type | None:
     if not _most(column.numbers, column):
         return None
     if column.padded:
@@ -167,7 +190,7 @@ def _number(column: ColumnProfile, name: str) -> Type | None:
     options = _range(column, name)
 
     def number(logical: LogicalType, what: str, options: dict[str, Any], shape: str = "true") -> Type:
-        fits = f"try_cast(value as double) is not null and {shape}"
+        fits = f"{number_in('value', dialect)} is not null and {shape}"
         return Type(logical, sql_of(logical, options), f"{what} {told}", options, fits)
 
     if column.integers == column.numbers:
@@ -189,7 +212,7 @@ def _number(column: ColumnProfile, name: str) -> Type | None:
         options["exclusiveMinimum"] = -most
     if "maximum" not in options:
         options["exclusiveMaximum"] = most
-    shape = f"length(rtrim(regexp_extract(value, '\\.(\\d+)', 1), '0')) <= {scale}"
+    shape = f"length(rtrim(regexp_extract({number_in('value', dialect)}, '\\.(\\d+)', 1), '0')) <= {scale}"
     return number("number", f"numbers with up to {min(column.decimals, scale)} decimals", options, shape)
 
 

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import re
+import shutil
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
+from small_project import PROJECT, SmallProject
 
+from assay.core.fault import Fault
+from assay.generate.contract import table_entry
 from assay.generate.profile import profile
 from assay.generate.propose import Answers, Choice, Field, Proposal, Unanswerable, propose
 from assay.generate.sample import read_sample
@@ -205,3 +214,409 @@ def test_an_answer_that_does_not_fit_the_sample_is_refused(tmp_path: Path, kind:
     with pytest.raises(Unanswerable) as refused:
         proposal_of(bookings(tmp_path / "bookings.csv"), **answers)
     assert message in str(refused.value)
+
+
+def json_lines(path: Path, documents: Sequence[Any]) -> Path:
+    path.write_text("".join(f"{json.dumps(each)}\n" for each in documents), encoding="utf-8")
+    return path
+
+
+def visit(number: int) -> dict[str, Any]:
+    at = BEGIN + timedelta(hours=number)
+    return {
+        "id": f"V{number}",
+        "guest": {"name": "Ann Lee", "email": f"guest{number % 9}@mail.example", "loyalty-no": number},
+        "ms": 3 * number,
+        "tags": ["a", "b"],
+        "happenedAt": f"{at.isoformat()}Z",
+        "receivedAt": f"{(at + timedelta(seconds=3)).isoformat()}Z",
+    }
+
+
+def change(number: int, op: str, **values: Any) -> dict[str, Any]:
+    at = int((BEGIN + timedelta(hours=number)).timestamp() * 1000)
+    source = {"connector": "postgresql", "name": "pms", "ts_ms": at, "lsn": 1000 + number}
+    row = {"guest_id": number % 40, "email": f"g{number % 40}@mail.example", "points": 10 * number, **values}
+    before, after = (row, None) if op == "d" else (None, row)
+    return {"op": op, "ts_ms": at + 5, "source": source, "before": before, "after": after}
+
+
+def rooms(path: Path, rows: int = 50) -> str:
+    """Write a table of DuckDB, and return what names it as a sample."""
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(
+            "create or replace table rooms as select 'R' || n as room_no, n % 5 as floor, "
+            "(n * 10.5)::decimal(10, 2) as price, timestamp '2026-01-01' + to_hours(n::integer) as listed_at "
+            f"from range({rows}) as numbers (n)"
+        )
+    return f"{path}:main.rooms"
+
+
+def test_documents_are_looked_into_one_level_deep(tmp_path: Path) -> None:
+    path = json_lines(tmp_path / "visits.jsonl", [visit(number) for number in range(40)])
+    proposal = proposal_of(path, name="web.visits")
+    silver = {each.label: (each.silver, each.type.sql, each.pii) for each in proposal.fields}
+    assert silver["guest.email"] == ("email", "varchar", "hash")
+    assert silver["guest.name"] == ("name", "varchar", "mask")
+    assert silver["guest.loyalty-no"] == ("loyalty_no", "varchar", None)
+    assert silver["tags"] == ("tags", "varchar", None)
+    assert (proposal.key, proposal.event_at) == ([("id",)], ("happenedAt",))
+    assert (proposal.at, proposal.received_at) == ("column", ("receivedAt",))
+    sql = models(proposal)["slv_visits__checked"]
+    assert "'visit_id': assay.filled('document.id')," in sql
+    assert "'loyalty_no': assay.filled('document.guest.\"loyalty-no\"')," in sql
+    guest = next(each for each in table_entry(proposal)["properties"] if each["name"] == "guest")
+    assert [each["name"] for each in guest["properties"]] == ["name", "email", "loyalty-no"]
+
+
+def test_a_key_of_mixed_types_is_text(tmp_path: Path) -> None:
+    documents = [{"id": n, "size": {"w": 1} if n % 2 else "small"} for n in range(40)]
+    found = field(proposal_of(json_lines(tmp_path / "x.jsonl", documents), name="web.visits"), "size")
+    assert found.type.sql == "varchar"
+    assert found.evidence["type"] == "of mixed types, so it is text: 20 objects, 0 arrays, 20 others"
+
+
+def test_a_change_log_is_known_by_its_envelope(tmp_path: Path) -> None:
+    joined_at = int(BEGIN.timestamp() * 1000)
+    changes = [change(number, "cud"[number // 40], joined_at=joined_at) for number in range(90)]
+    proposal = proposal_of(json_lines(tmp_path / "guests.jsonl", changes), name="pms.guests")
+    assert proposal.is_change_log
+    assert (proposal.key, proposal.at) == ([("guest_id",)], "column")
+    assert proposal.choices["key"].evidence == "40 different values in 90 changes"
+    joined = field(proposal, "joined_at")
+    assert (joined.type.sql, joined.physical) == ("timestamp", "io.debezium.time.Timestamp")
+    sql = models(proposal)
+    assert "attributes=['email', 'points', 'joined_at']," in sql["slv_guests__checked"]
+    assert "'points': 'points'," in sql["slv_guests__changes"]
+
+
+def test_a_change_event_that_tells_its_types_is_believed(tmp_path: Path) -> None:
+    types = [
+        {"field": "price", "name": "org.apache.kafka.connect.data.Decimal", "parameters": {"scale": "2"}},
+        {"field": "since", "name": "io.debezium.time.Date"},
+    ]
+    schema = {"fields": [{"field": "before", "fields": types}, {"field": "after", "fields": types}]}
+    changes = [
+        {"schema": schema, "payload": change(n, "c", price="AfQ=", since=20000 + n)} for n in range(40)
+    ]
+    proposal = proposal_of(json_lines(tmp_path / "guests.jsonl", changes), name="pms.guests")
+    price, since = field(proposal, "price"), field(proposal, "since")
+    assert (price.type.sql, price.physical) == (
+        "decimal(38, 2)",
+        "org.apache.kafka.connect.data.Decimal(2)",
+    )
+    assert (since.type.sql, since.physical) == ("date", "io.debezium.time.Date")
+
+
+def test_parquet_and_a_table_of_duckdb_are_samples(tmp_path: Path) -> None:
+    table = proposal_of(rooms(tmp_path / "pms.duckdb"), name="pms.rooms")
+    flat, nested = tmp_path / "flat.parquet", tmp_path / "nested.parquet"
+    duckdb.execute(f"copy (select 'R' || n as room_no, n * 1.5 as price from range(40) t(n)) to '{flat}'")
+    duckdb.execute(
+        f"copy (select 'R' || n as room_no, {{'floor': n}} as place from range(40) t(n)) to '{nested}'"
+    )
+    assert (table.format, table.key, table.event_at) == ("csv", [("room_no",)], ("listed_at",))
+    assert field(table, "price").type.sql == "decimal(18, 2)"
+    assert proposal_of(flat, name="pms.rooms").format == "csv"
+    documents = proposal_of(nested, name="pms.rooms")
+    assert documents.format == "jsonl"
+    assert field(documents, "place.floor").type.sql == "integer"
+
+
+def test_columns_that_not_all_samples_have_are_optional(tmp_path: Path) -> None:
+    old = csv_file(tmp_path / "old.csv", "id,at", lambda n: f"{n},2026-03-01 10:00:00")
+    new = csv_file(tmp_path / "new.csv", "id,at,channel", lambda n: f"{n + 60},2026-03-02 10:00:00,web")
+    channel = field(proposal_of(old, new), "channel")
+    assert (channel.optional, channel.required) == (True, False)
+
+
+def test_names_that_assay_has_itself_are_declared_otherwise(tmp_path: Path) -> None:
+    path = csv_file(
+        tmp_path / "x.csv", "id,row_number,available_at,at", lambda n: f"{n},{n},x,2026-03-01 10:00:00"
+    )
+    proposal = proposal_of(path, event_at="at")
+    assert proposal.aliases == {"row_number": "row_number_in_source"}
+    assert field(proposal, "available_at").silver == "available_at_in_source"
+    assert "Assay has a column row_number itself" in proposal.notes[0]
+    column = next(
+        each for each in table_entry(proposal)["properties"] if each["name"] == "row_number_in_source"
+    )
+    assert column["customProperties"] == [{"property": "aliases", "value": ["row_number"]}]
+
+
+SAMPLES: dict[str, tuple[str, str | bytes, str]] = {
+    "empty": ("x.csv", "", "x.csv is empty"),
+    "a header alone": ("x.csv", "id,at\n", "has 0 rows that can be read"),
+    "one row": ("x.csv", "id,at\n1,2026-03-01\n", "has 1 row that can be read"),
+    "a name twice": ("x.csv", "id,at,id\n1,2,3\n4,5,6\n", "'id' is there twice"),
+    "names that differ by case": ("x.csv", "id,ID\n1,2\n4,5\n", "the two differ by case alone"),
+    "a column without a name": ("x.csv", "id,,at\n1,2,3\n4,5,6\n", "gives no name to column 2"),
+    "no header": ("x.csv", "1,17.50,ann\n2,18.50,bob\n", "looks like a row, not like names of columns"),
+    "an expression": ("x.csv", "id,{{ x }}\n1,2\n3,4\n", "the beginning of a dbt expression"),
+    "no such format": ("x.xlsx", "PK", "ends in .xlsx: give a file of .csv"),
+    "no JSON lines": ("x.json", '[\n{"id": 1},\n{"id": 2}\n]\n', "no JSON objects, one a line"),
+    "a broken archive": ("x.csv.gz", b"\x1f\x8b\x08broken", "cannot be read"),
+    "broken Parquet": ("x.parquet", b"PAR1broken", "cannot be read as Parquet"),
+}
+
+
+@pytest.mark.parametrize("kind", SAMPLES)
+def test_a_sample_that_tells_nothing_is_refused(tmp_path: Path, kind: str) -> None:
+    name, content, message = SAMPLES[kind]
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(Fault) as refused:
+        proposal_of(path)
+    assert message in str(refused.value)
+
+
+def test_samples_of_different_formats_are_refused(tmp_path: Path) -> None:
+    documents = json_lines(tmp_path / "x.jsonl", [{"id": 1}, {"id": 2}])
+    with pytest.raises(Fault, match="are of different formats"):
+        proposal_of(bookings(tmp_path / "x.csv"), documents)
+
+
+def test_a_table_that_the_database_does_not_have_is_refused(tmp_path: Path) -> None:
+    sample = rooms(tmp_path / "pms.duckdb")
+    with pytest.raises(Fault, match=r"has no table main\.beds: there are main\.rooms"):
+        proposal_of(sample.replace("main.rooms", "beds"))
+    with pytest.raises(Fault, match="name a table in it, as"):
+        proposal_of(tmp_path / "pms.duckdb")
+
+
+def test_how_a_csv_is_written_is_found_and_kept_in_the_contract(tmp_path: Path) -> None:
+    path = tmp_path / "buchungen.csv"
+    lines = ["Nr;Gast;Preis;Anreise;Gebucht am"]
+    lines += [
+        f"{n:04};Zoë Müller;1.{n:03},50;{n % 28 + 1:02}.03.2026;31.01.2026 10:{n % 60:02}" for n in range(60)
+    ]
+    path.write_bytes("\n".join(lines).encode("windows-1252"))
+    proposal = proposal_of(path)
+    dialect = {"delimiter": ";", "encoding": "windows-1252", "decimal": ",", "thousands": "."}
+    assert proposal.dialect.declared == dialect
+    assert {"property": "dialect", "value": dialect} in table_entry(proposal)["customProperties"]
+    price, arrival = field(proposal, "Preis"), field(proposal, "Anreise")
+    assert (price.type.sql, arrival.type.sql) == ("decimal(18, 2)", "date")
+    assert price.evidence["type"] == "numbers with up to 2 decimals in 60 of 60 values"
+    assert arrival.type.options == {"format": "dd.MM.yyyy"}
+    assert proposal.event_at == ("Gebucht am",)
+    sql = models(proposal)["slv_bookings__checked"]
+    assert "'anreise': assay.utc_timestamp('Anreise') ~ '::date'," in sql
+    assert "'written_at': assay.utc_timestamp('\"Gebucht am\"')," in sql
+
+
+def test_days_that_read_in_two_ways_are_told_by_another_column_or_stay_text(tmp_path: Path) -> None:
+    either = csv_file(tmp_path / "x.csv", "id,day", lambda n: f"{n},0{n % 9 + 1}/02/2026")
+    found = field(proposal_of(either), "day")
+    assert found.type.sql == "varchar"
+    assert "times written dd/MM/yyyy or MM/dd/yyyy: the sample does not tell which" in found.evidence["type"]
+    told = csv_file(
+        tmp_path / "y.csv", "id,day,end", lambda n: f"{n},0{n % 9 + 1}/02/2026,{n % 9 + 20}/02/2026"
+    )
+    assert field(proposal_of(told), "day").type.options == {"format": "dd/MM/yyyy"}
+
+
+def make_hotel(root: Path) -> SmallProject:
+    """Write a project of the platform alone, in which nothing lands yet."""
+    for name in ("macros", "seeds/platform", "tests/dbt/platform", "models/platform", "contracts/platform"):
+        shutil.copytree(PROJECT / name, root / name)
+    for name in ("dbt_project.yml", "profiles.yml", "packages.yml"):
+        shutil.copy(PROJECT / name, root / name)
+    stand_in = Path("dbt_expectations")
+    shutil.copytree(PROJECT / "assay" / "stand_ins" / stand_in, root / "dbt_packages" / stand_in)
+    (root / "data" / "landing").mkdir(parents=True)
+    return SmallProject(root, {"ASSAY_EXAMPLE": "none"})
+
+
+def ran(project: SmallProject, *arguments: str) -> str:
+    ended = project.assay(*arguments)
+    assert ended.exit_code == 0, ended.stdout + ended.stderr
+    return str(ended.stdout)
+
+
+def written(project: SmallProject) -> dict[str, str]:
+    """Return the files that people keep, and the landing zone's."""
+    folders = ("contracts", "models", "data/landing")
+    files = [path for folder in folders for path in (project.root / folder).rglob("*") if path.is_file()]
+    return {str(path.relative_to(project.root)): path.read_bytes().decode("latin-1") for path in files}
+
+
+SOURCES = {
+    "hotel.bookings": ("bookings.csv", "lag:1h"),
+    "web.visits": ("visits.jsonl", "receivedAt"),
+    "pms.guests": ("guests.jsonl", "column"),
+    "pms.rooms": ("pms.duckdb:main.rooms", "landed"),
+}
+
+
+def newer_bookings(path: Path) -> Path:
+    """Write a later sample: a column more, half nights, refunds, another room, and rooms that are unknown."""
+    return csv_file(
+        path,
+        "Booking ID,Room,Nights,Total,Booked At,Note,Last Changed,Channel",
+        lambda n: (
+            f"C{n},{['single', 'double', 'suite', 'attic', ''][n % 5]},{n % 5 + 1}{'.5' * (n % 2)},"
+            f"{n - 5}.50,"
+            f"2026-03-02 {n % 24:02}:00:00,,2026-03-02 00:00:00,{['web', 'phone'][n % 2]}"
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class Hotel:
+    """A project with generated sources that is built, and what its commands told."""
+
+    project: SmallProject
+    samples: Path
+    proposed: str
+    written: str
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        # Views name the warehouse as it is called.
+        with duckdb.connect(str(self.project.warehouse), read_only=True) as connection:
+            return connection.sql(sql).fetchall()
+
+
+@pytest.fixture(scope="module")
+def hotel(builds: None, tmp_path_factory: pytest.TempPathFactory) -> Hotel:
+    """Four sources from samples, each with a bad row or two; one of them is brought to a newer sample.
+
+    Between the two samples, a person has edited what was written. dbt builds it under a strict parse.
+    """
+    root = tmp_path_factory.mktemp("hotel")
+    project, samples = make_hotel(root / "project"), root / "samples"
+    samples.mkdir()
+    with bookings(samples / "bookings.csv").open("a") as stream:
+        stream.write("B0,double,1,0.50,2026-03-01 00:00:00,,2026-03-02 00:00:00\n")
+        stream.write("B900,single,1,much,2026-03-01 00:00:00,,2026-03-02 00:00:00\n")
+    json_lines(samples / "visits.jsonl", [visit(number) for number in range(60)])
+    with (samples / "visits.jsonl").open("a") as stream:
+        stream.write("{\n")
+    json_lines(samples / "guests.jsonl", [change(number, "cu"[number // 40]) for number in range(70)])
+    rooms(samples / "pms.duckdb")
+    for name, (sample, available) in SOURCES.items():
+        ran(project, "source", "add", name, str(samples / sample), "--yes", "--available", available)
+    edit(
+        project.root / "contracts" / "hotel.odcs.yaml",
+        "description: Note.",
+        "description: What guests ask for.",
+    )
+    edit(project.root / CHECKED, "assay.filled('Note')", "assay.filled('upper(Note)')")
+    newer = newer_bookings(samples / "newer.csv")
+    before = written(project)
+    proposed = ran(project, "source", "add", "hotel.bookings", str(newer), "--dry-run")
+    assert written(project) == before
+    told = ran(project, "source", "add", "hotel.bookings", str(newer), "--yes")
+    errors = {"error": "all", "silence": ["UnsupportedConstraintMaterialization", "UnusedResourceConfigPath"]}
+    strict = ("--warn-error-options", json.dumps(errors), "--show-all-deprecations")
+    built = project.dbt(*strict, "build", "--select", "+path:models/own")
+    assert built.returncode == 0, built.stdout
+    return Hotel(project, samples, proposed, told)
+
+
+CHECKED = Path("models", "own", "silver", "hotel", "slv_bookings__checked.sql")
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_rows_of_a_generated_source_are_kept_or_rejected_as_they_should(hotel: Hotel) -> None:
+    assert hotel.rows(
+        "select 'bookings', count(*) from silver.slv_bookings union all "
+        "select 'visits', count(*) from silver.slv_visits union all "
+        "select 'guests', count(*) from silver.slv_guests__changes union all "
+        "select 'rooms', count(*) from silver.slv_rooms order by all"
+    ) == [("bookings", 120), ("guests", 70), ("rooms", 50), ("visits", 60)]
+    assert hotel.rows(
+        "select rule_ids, reason from silver.slv_bookings__rejected union all "
+        "select rule_ids, reason from silver.slv_visits__rejected order by all"
+    ) == [
+        (["malformed_json"], "The line is not JSON; send the line again; the rest of its file is loaded"),
+        (["mistyped_total"], "Total is no number; send Total as number"),
+        (
+            ["repeated_booking"],
+            "Another booking of this key arrived first; none needed: the first arrival is kept",
+        ),
+    ]
+
+
+def test_values_of_a_generated_source_are_typed(hotel: Hotel) -> None:
+    assert hotel.rows(
+        "select booking_id, room, nights, total, note, channel, event_at, available_at - event_at "
+        "from silver.slv_bookings where booking_id in ('B31', 'C1', 'C4') order by all"
+    ) == [
+        (
+            "B31",
+            "double",
+            Decimal(2),
+            Decimal("31.50"),
+            "LATE",
+            None,
+            datetime(2026, 3, 1, 7),
+            timedelta(hours=1),
+        ),
+        (
+            "C1",
+            "double",
+            Decimal("2.5"),
+            Decimal("-4.50"),
+            None,
+            "phone",
+            datetime(2026, 3, 2, 1),
+            timedelta(hours=1),
+        ),
+        ("C4", None, Decimal(5), Decimal("-1.50"), None, "web", datetime(2026, 3, 2, 4), timedelta(hours=1)),
+    ]
+    assert hotel.rows(
+        "select email, loyalty_no, ms, tags, available_at - event_at from silver.slv_visits "
+        "where visit_id = 'V3'"
+    ) == [("guest3@mail.example", "3", 9, '["a","b"]', timedelta(seconds=3))]
+    assert hotel.rows("select guest_id, points, op from silver.slv_guests__changes where guest_id = '3'") == [
+        ("3", 30, "c"),
+        ("3", 430, "u"),
+    ]
+
+
+NEW = [
+    "Channel is new: texts of up to 5 characters",
+    "Room is no longer required: empty in 12 of 60 rows",
+    "Room may be `attic` as well",
+    "Nights is number and no longer integer: numbers with up to 1 decimals in 60 of 60 values",
+    "Total is no longer held to minimum 0: values go from -5.5 to 54.5",
+]
+
+
+def test_of_a_newer_sample_the_difference_is_proposed(hotel: Hotel) -> None:
+    for change_ in NEW:
+        assert change_ in hotel.proposed
+        assert change_ in hotel.written
+    assert "+        'channel': assay.filled('Channel'),\n" in hotel.proposed
+    assert "-        'nights': assay.strict_number('Nights', 'integer'),\n" in hotel.proposed
+    assert "+        'nights': assay.strict_number('Nights', 'decimal(18, 2)'),\n" in hotel.proposed
+    # Rows that are checked already have no such column.
+    assert "assay build --full-refresh" in hotel.written
+
+
+def test_what_a_person_wrote_stays(hotel: Hotel) -> None:
+    contract = (hotel.project.root / "contracts" / "hotel.odcs.yaml").read_text()
+    assert "description: What guests ask for." in contract
+    assert "assay.filled('upper(Note)')" in (hotel.project.root / CHECKED).read_text()
+
+
+def test_contracts_and_yaml_agree_after_a_source_is_added(hotel: Hotel) -> None:
+    output = str(hotel.project.assay("contracts", "check").stdout)
+    assert "not in the warehouse" in output
+    assert not [
+        line for line in output.splitlines() if re.search(r"(hotel|web|pms)\.odcs\.yaml:|models/own", line)
+    ]
+
+
+def test_a_second_run_changes_nothing(hotel: Hotel) -> None:
+    before = written(hotel.project)
+    for name, sample in (("hotel.bookings", "newer.csv"), ("pms.guests", "guests.jsonl")):
+        output = ran(hotel.project, "source", "add", name, str(hotel.samples / sample), "--yes")
+        assert "The sample shows nothing new." in output
+    assert written(hotel.project) == before
