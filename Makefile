@@ -8,7 +8,7 @@ endif
 
 PYTHON ?= python3
 BIN := .venv/bin
-READY := .venv/.ready
+READY := .venv/.with-example
 PACKAGES := dbt_packages/dbt_expectations
 DEMO := data/landing
 
@@ -21,10 +21,13 @@ help: ## Say what there is
 	@echo 'LANDING=folder and WAREHOUSE=file choose where data comes from and goes to:'
 	@echo '  make build LANDING=/data/drop WAREHOUSE=/data/shop.duckdb'
 
-$(READY): pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+# What a target needs beyond the default is installed when the target is first asked for.
+.venv/.with-%: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[$*]'
 	touch $@
+.PRECIOUS: .venv/.with-%
+.NOTPARALLEL:
 
 $(PACKAGES): | $(READY)
 	$(BIN)/assay deps
@@ -37,21 +40,21 @@ ifeq ($(ASSAY_LANDING),)
 endif
 	$(BIN)/assay build
 
-report: setup ## Write the report on the last build to report/index.html
+report: setup .venv/.with-report ## Write the report on the last build to report/index.html
 	$(BIN)/assay report
 
-serve: setup ## Serve the features that are online at http://127.0.0.1:6566
+serve: setup .venv/.with-serve ## Serve the features that are online at http://127.0.0.1:6566
 	$(BIN)/assay serve
 
-test: setup ## Run the tests
+test: setup .venv/.with-dev ## Run the tests
 	$(BIN)/pytest -n 2 --dist loadfile
 
 # To compile the tests anew takes each worker five seconds.
 test-unit: export PYTHONDONTWRITEBYTECODE :=
-test-unit: setup ## Run the tests that build nothing, in less than a minute
+test-unit: setup .venv/.with-dev ## Run the tests that build nothing, in less than a minute
 	$(BIN)/pytest -n 2 --dist loadfile -m 'not builds'
 
-lint: setup ## Check Python and SQL
+lint: setup .venv/.with-dev ## Check Python and SQL
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -60,16 +63,15 @@ lint: setup ## Check Python and SQL
 docs: setup ## Write the documentation of the warehouse to target/assay_docs.html, one file
 	$(BIN)/assay docs
 
-site: setup ## Write the guides and references as a site to site/index.html
+site: setup .venv/.with-docs ## Write the guides and references as a site to site/index.html
 	$(BIN)/sphinx-build --fresh-env --fail-on-warning --keep-going --quiet --doctree-dir target/doctrees docs site
 	@echo 'Open site/index.html in a browser.'
 
-lineage: setup ## Write a page of what is made of what, column by column, to target/assay_lineage.html
+lineage: setup .venv/.with-lineage ## Write a page of what is made of what, column by column, to target/assay_lineage.html
 	$(BIN)/assay lineage
 
 SCALE ?= small
-bench: setup ## Measure how long builds take; SCALE=full takes half an hour and 12 GB
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
+bench: setup .venv/.with-bench ## Measure how long builds take; SCALE=full takes half an hour and 12 GB
 	$(BIN)/python -m benchmarks --scale $(SCALE)
 
 clean: ## Remove what builds have made here: warehouses, demo data, logs; nothing outside this folder
