@@ -21,7 +21,7 @@ VERSION = version_named("trn_fraud", "d4457ccfc03e0000")
 
 _FRESHNESS = """
 {{ config(contract={'enforced': false}) }}
-{{ arrival_freshness({'erp.order_lines': ref('slv_order_lines__checked')}) }}
+{{ arrival_freshness({'erp.order_lines': ref('slv_order_lines__checked')}, {'erp.order_lines': '4d'}) }}
 """
 _VOID = {"meta", "link", "br", "img", "input"}
 
