@@ -144,6 +144,11 @@ PLAIN = "id,name,amount,day\n1,Zoë,1,\n2,Léa,1,\n3,Noé,1,\n"
         ({}, PLAIN.encode("utf-16-le"), "text in UTF-16-LE, where UTF-8 is declared"),
         ({}, PLAIN.encode("cp1252"), "text in WINDOWS-1252, where UTF-8 is declared"),
         ({"encoding": "latin-1"}, PLAIN.encode(), "text in UTF-8, where LATIN-1 is declared"),
+        (
+            {"encoding": "latin-1"},
+            PLAIN.replace("Zoë", "10 €").encode("cp1252"),
+            "text in WINDOWS-1252, where LATIN-1 is declared",
+        ),
         ({"encoding": "cp1252"}, PLAIN.encode("utf-8-sig"), "text in UTF-8, where CP1252 is declared"),
         ({"encoding": "utf-16"}, PLAIN.encode(), "text in UTF-8, where UTF-16 is declared"),
         ({"encoding": "utf-16"}, PLAIN.encode("utf-16-be"), "text in UTF-16-BE, where UTF-16 is declared"),
@@ -177,6 +182,15 @@ def test_an_encoding_that_cannot_be_told_is_asked_for(zone: Zone) -> None:
     assert zone.file()["error"].startswith(
         "The file is not UTF-8, and which encoding it is in cannot be told"
     )
+
+
+def test_a_file_without_a_byte_is_in_any_encoding(zone: Zone) -> None:
+    zone.declare(declared({"encoding": "utf-16"}))
+    zone.drop("shop/sales/a.csv", b"")
+    zone.drop("shop/sales/b.csv", "".encode("utf-16"))
+    zone.balance = lambda: None  # type: ignore[method-assign]
+    zone.load()
+    assert [(file["status"], file["row_count"]) for file in zone.files()] == [("loaded", 0)] * 2
 
 
 def test_a_few_broken_lines_are_no_other_encoding(zone: Zone) -> None:

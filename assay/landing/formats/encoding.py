@@ -31,6 +31,8 @@ _FOREIGN = re.compile(
     "|[^\\W\\d_][\u00a1-\u00a9\u00ac\u00ae-\u00b3\u00b6\u00b8\u00b9\u00bc-\u00bf][a-z\u00df-\u00ff]"
     "|[\u00a2-\u00a6\u00ac\u00af\u00b3\u00b9][a-z\u00df-\u00ff]"
 )
+# Signs such as the euro's, which in Latin-1 are none.
+_SIGNS = re.compile(b"[\x80-\x9f]")
 _CONTROL = re.compile("[\0-\b]")
 # Of UTF-16, nearly every end of a line has a NUL beside it; of one line alone, half of the bytes are.
 _SHARE_OF_ENDS, _SHARE_OF_NULS = 0.8, 0.3
@@ -156,7 +158,7 @@ def _evidently(raw: bytes, declared: str, file_format: str) -> str | None:
     name = codecs.lookup(declared).name
     if marked := _marked(raw):
         return None if name.startswith(marked) else marked
-    if file_format != "csv":
+    if file_format != "csv" or not raw:
         return None
     is_cut = len(raw) == _BYTES_LOOKED_AT
     found = find_encoding(raw, is_cut=is_cut)
@@ -167,7 +169,9 @@ def _evidently(raw: bytes, declared: str, file_format: str) -> str | None:
     if (found or "").startswith("utf-16"):
         return found
     if name == "utf-8":
-        return (found or "") if _is_not_utf8(raw, is_cut=is_cut) else None
+        return (found or "") if found != "utf-8" and _is_not_utf8(raw, is_cut=is_cut) else None
+    if name == "iso8859-1" and found == _FALLBACK and _SIGNS.search(raw):
+        return found
     return found if found == "utf-8" and not raw.isascii() and _has_single_bytes(name) else None
 
 
