@@ -15,8 +15,8 @@ labels as (
         union all
     {% endfor %}
     select
-        null as training_set,
-        null as label_name
+        null::varchar as training_set,
+        null::varchar as label_name
     where false
 
 ),
