@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from assay.contracts.adopt import API_VERSION
-from assay.contracts.contract import Contract, snake
+from assay.contracts.contract import DIALECT, Contract, snake
 from assay.contracts.document import Document
 from assay.contracts.landing_rules import CHECKED_BY, RULE_SCOPE, SILVER, landing_rules
 from assay.contracts.source_side import ALIASES, OPTIONAL
@@ -20,8 +20,6 @@ from assay.project.yaml_file import one_line
 
 #: A rule as contracts have it: its reason and its remedy.
 Meaning = tuple[str, str]
-#: Custom property of a table: how its CSV files are written.
-DIALECT = "dialect"
 _CHANGE_FIELDS: tuple[tuple[str, str, str, dict[str, Any], bool], ...] = (
     ("op", "string", "What happened.", {CHECKED_BY: SILVER}, True),
     ("ts_ms", "integer", "When the connector read the change.", {CHECKED_BY: SILVER}, True),

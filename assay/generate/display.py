@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import click
 import typer
 from rich.console import Console
 
@@ -30,7 +29,7 @@ def ask_person(name: str, choice: Choice) -> str:
     typer.echo(f"{name.capitalize()}: {choice.value}{also}. {choice.evidence}.")
     try:
         return str(typer.prompt(_QUESTIONS[name], default=choice.value))
-    except click.Abort as error:
+    except typer.Abort as error:
         raise _nobody() from error
 
 
@@ -42,7 +41,7 @@ def confirm() -> None:
     """
     try:
         is_agreed = typer.confirm("Write this?", default=True)
-    except click.Abort as error:
+    except typer.Abort as error:
         raise _nobody() from error
     if not is_agreed:
         raise Fault("Nothing was written.", MISUSED)

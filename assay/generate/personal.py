@@ -13,7 +13,7 @@ _MOST_OF = 0.8
 # Of random digits, one in ten passes the check.
 _FEWEST_CARDS = 5
 _PEOPLE = re.compile(
-    r"customer|client|user|person|people|member|employee|patient|contact|subscriber|driver|guest|student|kund|mitarbeiter"
+    r"customer|client|user|person|people|member|employee|patient|contact|subscriber|driver|guest|student|passenger|tenant|kund|gast|mieter|mitarbeiter"
 )
 # A column of that name holds such data, whatever its values look like.
 _NAMES: dict[str, tuple[str, Shield]] = {

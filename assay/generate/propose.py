@@ -254,6 +254,12 @@ def _notes(profile: Profile, fields: Sequence[Field]) -> Iterator[str]:
     if written := sample.dialect.declared:
         how = ", ".join(f"{name} {value!r}" for name, value in written.items())
         yield f"The files are written with {how}."
+    if len(sample.number_signs) > 1:
+        dialect = sample.dialect
+        yield (
+            f"Some numbers read in two ways, as 1.234 does: {dialect.decimal!r} is taken for the decimal "
+            "sign. Where it parts thousands, say so in the contract's dialect."
+        )
     if sample.malformed:
         yield f"{sample.malformed:,} of {sample.rows:,} rows do not fit the format: they will be rejected."
     if profile.rows < ENOUGH:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields
+from itertools import zip_longest
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -20,7 +21,7 @@ from assay.landing.declared import Format, LandingTable
 from assay.landing.dialect import DEFAULT, Dialect
 from assay.landing.discover import UnreadableFile, file_at
 from assay.landing.formats.rows import Tally
-from assay.landing.formats.sniff import find_dialect, looks_like_data
+from assay.landing.formats.sniff import find_dialect, find_number_signs, looks_like_data
 from assay.landing.formats.sniff import read_sample as read_first_rows
 from assay.landing.names import RESERVED, what_is_wrong
 from assay.landing.read import read_file
@@ -38,8 +39,9 @@ class Sample:
     """Rows of a source that a person shows us.
 
     `columns` are those of CSV, in their order, by the names under which they are declared; `aliases` has as
-    keys names in files that cannot be declared. `optional` are columns that not every file has. `is_cut`
-    tells that only the first rows were read.
+    keys names in files that cannot be declared. `number_signs` are the decimal sign and what parts thousands:
+    several where values read as other numbers by others. `optional` are columns that not every file has.
+    `is_cut` tells that only the first rows were read.
     """
 
     files: Sequence[Path]
@@ -48,6 +50,7 @@ class Sample:
     aliases: dict[str, str]
     optional: frozenset[str]
     dialect: Dialect
+    number_signs: Sequence[tuple[str, str]]
     rows: int
     malformed: int
     is_cut: bool
@@ -153,6 +156,7 @@ def _load(
         dict(landing.aliases),
         landing.optional,
         dialect,
+        _number_signs(files, dialect) if is_csv else [],
         tally.rows,
         tally.malformed_rows,
         is_cut,
@@ -212,6 +216,12 @@ def _dialect(files: Sequence[Path]) -> Dialect:
             MISUSED,
         )
     return Dialect(**{name: next(iter(values)) for name, values in said.items() if values})
+
+
+def _number_signs(files: Sequence[Path], dialect: Dialect) -> list[tuple[str, str]]:
+    """Return all ways in which the numbers of CSV may be written."""
+    rows = [row for file in files if _suffix(file) == ".csv" for row in read_first_rows(file, dialect)[1]]
+    return find_number_signs(zip_longest(*rows, fillvalue=""))
 
 
 def _header(file: Path, dialect: Dialect) -> list[str]:

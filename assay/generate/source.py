@@ -14,13 +14,13 @@ from ruamel.yaml.comments import CommentedSeq
 from ruamel.yaml.error import YAMLError
 
 from assay.contracts.consistency import inconsistencies
-from assay.contracts.contract import FOLDER, Contract, contract_file, custom, read_contracts
+from assay.contracts.contract import DIALECT, FOLDER, Contract, contract_file, custom, read_contracts
 from assay.contracts.dbt_side import DbtSide
 from assay.contracts.document import parse
 from assay.contracts.landing_rules import landing_rules
 from assay.core.fault import MISUSED, Fault
 from assay.core.places import landing_folder, require_project
-from assay.generate.contract import DIALECT, Meaning, means_otherwise, new_contract, table_entry
+from assay.generate.contract import Meaning, means_otherwise, new_contract, table_entry
 from assay.generate.described import entries
 from assay.generate.profile import Profile, profile
 from assay.generate.propose import CONTENT_HASH, Answers, Choice, Proposal, Unanswerable, propose
@@ -216,7 +216,7 @@ class _Planner:
             )
         proposal = self._proposal(answers)
         if ask:
-            proposal = self._proposal(_asked(proposal, answers, ask))
+            proposal = self._proposal(answers_of(proposal, answers, ask))
         proposal = self._named_apart(proposal)
         entry = table_entry(proposal)
         if not self._file.content:
@@ -384,7 +384,7 @@ class _Planner:
         return side.texts()
 
 
-def _asked(proposal: Proposal, answers: Answers, ask: Ask) -> Answers:
+def answers_of(proposal: Proposal, answers: Answers, ask: Ask) -> Answers:
     """Return the answers with what a person says of what the sample cannot tell."""
     said = {
         name: ask(name, proposal.choices[name])

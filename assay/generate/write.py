@@ -34,10 +34,11 @@ def write_all(files: Mapping[Path, str]) -> None:
     Raises:
         OSError: one cannot be written.
     """
-    new = {path: path.with_name(f".{path.name}.{uuid4().hex}") for path in files}
+    new: dict[Path, Path] = {}
     try:
         for path, text in files.items():
             path.parent.mkdir(parents=True, exist_ok=True)
+            new[path] = path.with_name(f".{path.name}.{uuid4().hex}")
             new[path].write_text(text, encoding="utf-8")
         for path, temporary in new.items():
             put_in_place(temporary, path)

@@ -6,8 +6,8 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,14 @@ import pytest
 from small_project import PROJECT, SmallProject
 
 from assay.core.fault import Fault
-from assay.generate.contract import table_entry
+from assay.generate.contract import means_otherwise, table_entry
 from assay.generate.profile import profile
 from assay.generate.propose import Answers, Choice, Field, Proposal, Unanswerable, propose
+from assay.generate.renew import Renewal, renew_sql
 from assay.generate.sample import read_sample
 from assay.generate.silver import models
+from assay.generate.source import answers_of, planned_source
+from assay.generate.write import land, places_to_land, write_all
 
 OWNER = Choice("front desk", "as the test says")
 BEGIN = datetime(2026, 3, 1)
@@ -384,14 +387,16 @@ def test_a_table_that_the_database_does_not_have_is_refused(tmp_path: Path) -> N
         proposal_of(tmp_path / "pms.duckdb")
 
 
-def test_how_a_csv_is_written_is_found_and_kept_in_the_contract(tmp_path: Path) -> None:
-    path = tmp_path / "buchungen.csv"
+def buchungen(path: Path) -> Path:
+    """Write a sample as a German spreadsheet saves it."""
     lines = ["Nr;Gast;Preis;Anreise;Gebucht am"]
-    lines += [
-        f"{n:04};Zoë Müller;1.{n:03},50;{n % 28 + 1:02}.03.2026;31.01.2026 10:{n % 60:02}" for n in range(60)
-    ]
+    lines += [f"{n:04};Zoë;1.{n:03},50;{n % 28 + 1:02}.03.2026;31.01.2026 10:{n:02}" for n in range(60)]
     path.write_bytes("\n".join(lines).encode("windows-1252"))
-    proposal = proposal_of(path)
+    return path
+
+
+def test_how_a_csv_is_written_is_found_and_kept_in_the_contract(tmp_path: Path) -> None:
+    proposal = proposal_of(buchungen(tmp_path / "buchungen.csv"))
     dialect = {"delimiter": ";", "encoding": "windows-1252", "decimal": ",", "thousands": "."}
     assert proposal.dialect.declared == dialect
     assert {"property": "dialect", "value": dialect} in table_entry(proposal)["customProperties"]
@@ -445,7 +450,7 @@ SOURCES = {
     "hotel.bookings": ("bookings.csv", "lag:1h"),
     "web.visits": ("visits.jsonl", "receivedAt"),
     "pms.guests": ("guests.jsonl", "column"),
-    "pms.rooms": ("pms.duckdb:main.rooms", "landed"),
+    "front.buchungen": ("buchungen.csv", "lag:1m"),
 }
 
 
@@ -493,7 +498,7 @@ def hotel(builds: None, tmp_path_factory: pytest.TempPathFactory) -> Hotel:
     with (samples / "visits.jsonl").open("a") as stream:
         stream.write("{\n")
     json_lines(samples / "guests.jsonl", [change(number, "cu"[number // 40]) for number in range(70)])
-    rooms(samples / "pms.duckdb")
+    buchungen(samples / "buchungen.csv")
     for name, (sample, available) in SOURCES.items():
         ran(project, "source", "add", name, str(samples / sample), "--yes", "--available", available)
     edit(
@@ -528,8 +533,8 @@ def test_rows_of_a_generated_source_are_kept_or_rejected_as_they_should(hotel: H
         "select 'bookings', count(*) from silver.slv_bookings union all "
         "select 'visits', count(*) from silver.slv_visits union all "
         "select 'guests', count(*) from silver.slv_guests__changes union all "
-        "select 'rooms', count(*) from silver.slv_rooms order by all"
-    ) == [("bookings", 120), ("guests", 70), ("rooms", 50), ("visits", 60)]
+        "select 'buchungen', count(*) from silver.slv_buchungen order by all"
+    ) == [("bookings", 120), ("buchungen", 60), ("guests", 70), ("visits", 60)]
     assert hotel.rows(
         "select rule_ids, reason from silver.slv_bookings__rejected union all "
         "select rule_ids, reason from silver.slv_visits__rejected order by all"
@@ -574,6 +579,9 @@ def test_values_of_a_generated_source_are_typed(hotel: Hotel) -> None:
         "select email, loyalty_no, ms, tags, available_at - event_at from silver.slv_visits "
         "where visit_id = 'V3'"
     ) == [("guest3@mail.example", "3", 9, '["a","b"]', timedelta(seconds=3))]
+    assert hotel.rows(
+        "select gast, preis, anreise, event_at from silver.slv_buchungen where nr = '0027'"
+    ) == [("Zoë", Decimal("1027.50"), date(2026, 3, 28), datetime(2026, 1, 31, 10, 27))]
     assert hotel.rows("select guest_id, points, op from silver.slv_guests__changes where guest_id = '3'") == [
         ("3", 30, "c"),
         ("3", 430, "u"),
@@ -620,3 +628,95 @@ def test_a_second_run_changes_nothing(hotel: Hotel) -> None:
         output = ran(hotel.project, "source", "add", name, str(hotel.samples / sample), "--yes")
         assert "The sample shows nothing new." in output
     assert written(hotel.project) == before
+
+
+def test_the_same_rule_with_another_meaning_gets_a_name_of_its_own(tmp_path: Path) -> None:
+    proposal = proposal_of(bookings(tmp_path / "bookings.csv"))
+    known = {"mistyped_nights": ("Nights is no date", "send Nights as date")}
+    assert not means_otherwise(
+        table_entry(proposal), {"mistyped_nights": ("Nights is no integer", "send Nights as integer")}
+    )
+    assert means_otherwise(table_entry(proposal), known)
+    scoped = replace(proposal, rule_scope="bookings")
+    assert not means_otherwise(table_entry(scoped), known)
+    assert "'invalid_bookings_booked_at': 'claimed_at is null'" in models(scoped)["slv_bookings__checked"]
+
+
+def test_what_is_asked_comes_with_what_is_proposed(tmp_path: Path) -> None:
+    asked: dict[str, Choice] = {}
+
+    def ask(name: str, choice: Choice) -> str:
+        asked[name] = choice
+        return {"key": "Booking ID, Room", "event time": "Last Changed"}.get(name, choice.value)
+
+    proposal = proposal_of(bookings(tmp_path / "bookings.csv"))
+    answers = answers_of(proposal, Answers(available="landed"), ask)
+    assert answers == Answers(["Booking ID", "Room"], "Last Changed", "landed", "front desk")
+    assert {name: choice.value for name, choice in asked.items()} == {
+        "key": "Booking ID",
+        "event time": "Booked At",
+        "owner": "front desk",
+    }
+
+
+NAMES = {
+    "bookings": "is no name of a source's table: write source.table",
+    "Hotel.bookings": "in small letters",
+    "hotel.book__ings": "single underscores",
+    "serving.bookings": "is the source of what Assay's own server lands",
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_that_cannot_be_one_is_refused(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(Fault, match="is not the root of a dbt project"), planned_source(name, ["x.csv"]):
+        pass
+    (tmp_path / "dbt_project.yml").write_text("name: x\n")
+    with pytest.raises(Fault) as refused, planned_source(name, ["x.csv"]):
+        pass
+    assert NAMES[name] in str(refused.value)
+
+
+def test_all_files_are_written_or_none(tmp_path: Path) -> None:
+    good, bad = tmp_path / "a.sql", tmp_path / "file" / "b.sql"
+    good.write_text("as it was")
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(FileExistsError):
+        write_all({good: "new", bad: "new"})
+    assert good.read_text() == "as it was"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.sql", "file"]
+
+
+def test_a_sample_lands_once_and_in_place_of_no_other_file(tmp_path: Path) -> None:
+    sample, folder = tmp_path / "orders.csv", tmp_path / "landing" / "shop" / "orders"
+    for text in ("id\n1\n", "id\n2\n"):
+        sample.write_text(text)
+        land(places_to_land([sample], folder))
+        assert places_to_land([sample], folder) == {}
+    landed = sorted(path for path in folder.rglob("*") if path.is_file())
+    assert [path.read_text() for path in landed] == ["id\n2\n", "id\n1\n"]
+    assert places_to_land(landed, folder) == {}
+    assert landed[0].parent.name.startswith("landed_at=")
+
+
+def test_where_a_person_changed_the_sql_it_is_told_what_to_add(tmp_path: Path) -> None:
+    proposal = proposal_of(bookings(tmp_path / "bookings.csv"))
+    sql = models(proposal)["slv_bookings__checked"]
+    nights, room = field(proposal, "Nights"), field(proposal, "Room")
+    wider = replace(nights, type=replace(nights.type, sql="bigint"))
+    renewal = Renewal(new=[replace(room, silver="kind")], retyped=[(nights, wider)])
+    by_hand = "select * from {{ ref('brz_hotel__bookings') }}"
+    assert renew_sql(by_hand, renewal, proposal, "model.sql") == by_hand
+    assert renewal.by_hand == [
+        "model.sql: let the column of Nights be assay.strict_number('Nights', 'bigint')",
+        "model.sql: add under columns 'kind': assay.filled('Room'),",
+    ]
+    renewal.by_hand.clear()
+    renamed = sql.replace("'nights': ", "'stay': ")
+    renewed = renew_sql(renamed, renewal, proposal, "model.sql")
+    assert "        'stay': assay.strict_number('Nights', 'bigint'),\n" in renewed
+    assert "        'kind': assay.filled('Room'),\n        'written_at': " in renewed
+    assert not renewal.by_hand
