@@ -8,7 +8,7 @@ from pathlib import Path
 from sphinx.application import Sphinx
 
 sys.path.insert(0, str(Path(__file__).parent))
-from generated import commands_reference, front_page, link_pages, macros_reference
+from generated import commands_reference, front_page, link_pages, macros_reference, python_reference
 
 project = "Assay"
 copyright = "the Assay authors"
@@ -21,15 +21,16 @@ html_show_sourcelink = False
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
 myst_heading_anchors = 4
-# `assay` is one command of a block, and what follows `#` explains it: both are copied.
-copybutton_exclude = ".linenos, .gp"
-# What `import assay` gives comes from many modules.
 autodoc_typehints_format = "short"
 autodoc_member_order = "bysource"
 # Jinja in SQL and comments in JSON are no SQL and JSON to the highlighter; blocks are shown all the same.
 suppress_warnings = ["misc.highlighting_failure"]
 
-_GENERATED = {"reference/commands": commands_reference, "reference/macros": macros_reference}
+_GENERATED = {
+    "reference/commands": commands_reference,
+    "reference/macros": macros_reference,
+    "reference/python": python_reference,
+}
 
 
 def _complete_page(_: Sphinx, page: str, content: list[str]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 from typer.main import get_command
 
+import assay
 from assay.cli import app
 
 ROOT = Path(__file__).parents[1]
@@ -41,6 +42,16 @@ def macros_reference() -> str:
     return "\n\n".join(
         part for path in sorted(ROOT.glob("macros/*/_*__macros.yml")) for part in _folder_lines(path)
     )
+
+
+def python_reference() -> str:
+    """Return what `assay` makes public, for Sphinx to describe by docstrings and types."""
+    kinds = {name: isinstance(getattr(assay, name), type) for name in getattr(assay, "__all__", ())}
+    entries = (
+        f".. auto{'class' if is_class else 'function'}:: assay.{name}\n" + "   :members:\n" * is_class
+        for name, is_class in kinds.items()
+    )
+    return "```{eval-rst}\n" + "\n".join(entries) + "```"
 
 
 def _command_lines(command: Any, parent: Any, name: str, level: int) -> Iterator[str]:

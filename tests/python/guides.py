@@ -54,8 +54,10 @@ class Block:
 
 
 def blocks(*languages: str) -> list[Block]:
-    """Return the blocks in these languages, in the order of pages and lines."""
-    return [block for page in PAGES for block in _blocks_of(page) if block.language in languages]
+    """Return the blocks in these languages, or all, in the order of pages and lines."""
+    return [
+        block for page in PAGES for block in _blocks_of(page) if not languages or block.language in languages
+    ]
 
 
 def code_in_sentences() -> list[tuple[str, str]]:

@@ -15,6 +15,7 @@ import yaml
 from guides import PAGES, PROJECT, blocks, code_in_sentences
 from typer.main import get_command
 
+import assay
 from assay.cli import app
 
 # Folders of a checkout; guides also name what builds make, and what is the reader's own.
@@ -82,6 +83,11 @@ def test_the_reference_has_every_public_macro_with_its_arguments(site: Path) -> 
     assert len(public) > 50
     assert {name for name in public if f'id="{name.replace("_", "-")}"' not in page} == set()
     assert "entity_keys" in page
+
+
+def test_the_reference_has_what_assay_makes_public(site: Path) -> None:
+    page = (site / "reference" / "python.html").read_text()
+    assert [name for name in getattr(assay, "__all__", ()) if f'id="assay.{name}"' not in page] == []
 
 
 def test_paths_in_sentences_exist() -> None:
