@@ -26,7 +26,7 @@ __all__ = ["builds", "pytest_collection_modifyitems", "pytest_runtest_protocol"]
 
 @pytest.fixture(scope="session")
 def built_demo(builds: None, tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
-    """A month of the demo company, built from scratch in one run; for tests that only read it."""
+    """A month of the demo company, built and published in one run; for tests that only read it."""
     folder = built_once(tmp_path_factory, "built_demo", _build_demo)
     return Warehouse(folder, folder / "landing")
 
@@ -34,7 +34,7 @@ def built_demo(builds: None, tmp_path_factory: pytest.TempPathFactory) -> Wareho
 def _build_demo(folder: Path) -> None:
     # Small enough to build in seconds.
     generate(folder / "landing", customers=60, days=30, events=3000)
-    Warehouse(folder, folder / "landing").build()
+    Warehouse(folder, folder / "landing").build_and_publish()
 
 
 @pytest.fixture(scope="session")

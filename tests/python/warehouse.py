@@ -44,6 +44,17 @@ class Warehouse:
         assert process.returncode == 0, output
         return output
 
+    def build_and_publish(self) -> None:
+        """Run `assay build`, which must succeed."""
+        command = [sys.executable, "-c", "from assay.cli import app; app()", "build"]
+        paths = {"ASSAY_LANDING": self.landing, "ASSAY_WAREHOUSE": self.path}
+        artifacts = {"DBT_TARGET_PATH": self.folder / "target", "DBT_LOG_PATH": self.folder / "logs"}
+        environment = {**os.environ, **{name: str(path) for name, path in {**paths, **artifacts}.items()}}
+        run = subprocess.run(
+            command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False
+        )
+        assert run.returncode == 0, run.stdout + run.stderr
+
     def query(self, sql: str) -> list[tuple]:  # type: ignore[type-arg]
         with duckdb.connect(self.path, read_only=True) as connection:
             return connection.sql(sql).fetchall()
