@@ -109,6 +109,12 @@ def test_tables_in_sentences_exist() -> None:
     assert [(page, table) for page, table in named if table not in known and not table.endswith("_")] == []
 
 
+def test_the_map_of_the_code_has_every_package() -> None:
+    page = (PROJECT / "docs" / "contributing.md").read_text()
+    packages = {path.parent.name for path in PROJECT.glob("assay/*/__init__.py")}
+    assert {name for name in packages if f"`{name}`" not in page} == set()
+
+
 def test_environment_variables_that_are_named_exist() -> None:
     read = "".join(
         path.read_text()
