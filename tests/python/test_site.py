@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,13 @@ def test_environment_variables_that_are_named_exist() -> None:
     assert len(named) > 5
     # Some are told by the option's declaration in the command line alone.
     assert {variable for variable in named if variable not in read} == set()
+
+
+def test_extras_that_are_named_exist_and_all_are_explained() -> None:
+    extras = set(tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["optional-dependencies"])
+    named = set(re.findall(r"assay\[(\w+)\]", "".join(page.read_text() for page in PAGES)))
+    # The others are for work in a checkout.
+    assert extras - {"bench", "dev", "example", "examples"} == named
 
 
 def test_targets_of_make_that_are_named_exist() -> None:
