@@ -59,6 +59,29 @@ def extra_needed(extra: str, by: str) -> Iterator[None]:
         ) from missing
 
 
+@contextmanager
+def known_errors_as_faults() -> Iterator[None]:
+    """Raise errors of DuckDB, dbt and the system that are known as faults; others stay what they are.
+
+    Raises:
+        Fault: the block ends with one, or with an error that is known.
+    """
+    try:
+        yield
+    except Fault:
+        raise
+    except OSError as error:
+        # Whoever read the output has stopped to.
+        if error.errno == errno.EPIPE:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        raise known_fault(error) or Fault(f"{where}{error.strerror or error}.") from error
+    except Exception as error:
+        if fault := known_fault(error):
+            raise fault from error
+        raise
+
+
 def known_fault(error: BaseException | str) -> Fault | None:
     """Translate an error of DuckDB, dbt or the system, or its text, where it is one of the known ones."""
     if isinstance(error, Fault):

@@ -1,9 +1,11 @@
-"""Ask a store for one entity, as the command line does."""
+"""Ask a store for one entity, as the command line and Python do."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
 
 from assay.core.moment import now
 from assay.online.answer import Answerer, ViewAnswer
@@ -11,33 +13,35 @@ from assay.online.request import Refused, ViewRequest, instant_given, view_named
 from assay.online.stores.store import Catalog, Store
 
 
-def get_one(store: Store, name: str, key: Sequence[str], at: str | None, inputs: Sequence[str]) -> ViewAnswer:
+def get_one(
+    store: Store, name: str, key: Any, at: str | None, inputs: Mapping[str, Any] | Sequence[str]
+) -> ViewAnswer:
     """Return all features of an entity that can be computed.
 
     Args:
         store: where to ask.
         name: of the view.
-        key: the entity's key, a value for each of the view's, in their order.
+        key: the entity's key; of a view with several a mapping by name, or their values in the view's order.
         at: the instant in ISO 8601 (UTC where no offset is given); None for now.
-        inputs: request inputs, as `name=value`.
+        inputs: request inputs, by name or as texts `name=value`.
 
     Raises:
         Refused: something is unknown, missing or of another type.
         StoreUnavailable: the store cannot be read, or holds nothing.
     """
     moment = now() if at is None else instant_given(at)
-    if unnamed := [each for each in inputs if "=" not in each]:
-        raise Refused(f"--input {unnamed[0]}: write NAME=VALUE.")
-    given = dict(each.partition("=")[::2] for each in inputs)
+    given = dict(inputs) if isinstance(inputs, Mapping) else _inputs_in(inputs)
+    times = {word: value.isoformat() for word, value in given.items() if isinstance(value, date)}
 
     def plan(catalog: Catalog) -> list[ViewRequest]:
         keys = [each.name for each in view_named(catalog, name).keys]
-        if len(keys) != len(key):
+        values = _values_of(key, keys)
+        if len(keys) != len(values):
             raise Refused(f"{name} has the keys {', '.join(keys)}: give --key once for each.")
         if strange := given.keys() - catalog[name].inputs.keys():
             known = ", ".join(catalog[name].inputs) or "none"
             raise Refused(f"{name} has no input {', '.join(sorted(strange))}: there are {known}.")
-        entity = dict(zip(keys, key, strict=True)) | given
+        entity = dict(zip(keys, values, strict=True)) | given | times
         return [view_request(catalog, name, None, {word: [value] for word, value in entity.items()}, moment)]
 
     async def ask() -> ViewAnswer:
@@ -48,3 +52,16 @@ def get_one(store: Store, name: str, key: Sequence[str], at: str | None, inputs:
             await store.close()
 
     return asyncio.run(ask())
+
+
+def _inputs_in(texts: Sequence[str]) -> dict[str, str]:
+    if unnamed := [each for each in texts if "=" not in each]:
+        raise Refused(f"--input {unnamed[0]}: write NAME=VALUE.")
+    return {name: value for name, _, value in (each.partition("=") for each in texts)}
+
+
+def _values_of(key: Any, names: Sequence[str]) -> list[Any]:
+    """Return the values of a key in the view's order; none where they are not those of the view."""
+    if isinstance(key, Mapping):
+        return [key[name] for name in names] if set(key) == set(names) else []
+    return list(key) if isinstance(key, list | tuple) else [key]

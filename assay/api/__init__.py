@@ -1,0 +1,1 @@
+"""Assay in Python: projects, and clients of the feature server."""
