@@ -1,1 +1,44 @@
-"""Assay: a feature platform for machine learning, as a dbt project."""
+"""Assay: a feature platform for machine learning, as a dbt project.
+
+`import assay` loads nothing but this; what a name needs is loaded when the name is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from assay.api.client import AsyncClient, Client, ServerFault
+    from assay.api.frame import Frame
+    from assay.api.project import Project
+    from assay.api.project import open_project as open
+    from assay.api.training_set import TrainingSet
+    from assay.core.fault import Fault
+
+__all__ = ["AsyncClient", "Client", "Fault", "Frame", "Project", "ServerFault", "TrainingSet", "open"]
+
+# Where each name comes from, as a module and what it is called there.
+_HOMES = {
+    "AsyncClient": ("assay.api.client", "AsyncClient"),
+    "Client": ("assay.api.client", "Client"),
+    "Fault": ("assay.core.fault", "Fault"),
+    "Frame": ("assay.api.frame", "Frame"),
+    "Project": ("assay.api.project", "Project"),
+    "ServerFault": ("assay.api.client", "ServerFault"),
+    "TrainingSet": ("assay.api.training_set", "TrainingSet"),
+    "open": ("assay.api.project", "open_project"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, inner = _HOMES[name]
+    found = getattr(import_module(module), inner)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

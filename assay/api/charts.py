@@ -52,7 +52,7 @@ class Plot:
 
     def _repr_html_(self) -> str:
         return "".join(
-            f"<figure><figcaption>{escape(title)}</figcaption>{svg}</figure>"
+            f'<figure style="font-family:sans-serif"><figcaption>{escape(title)}</figcaption>{svg}</figure>'
             for title, svg in self._charts.items()
         )
 
@@ -152,7 +152,7 @@ def plot_drift(found: Sequence[Comparison]) -> Plot:
             title = f"{each.source.name}: PSI of {each.current.said} against {each.reference.said}"
             charts[title] = drawn(spec, height=_BAR_HEIGHT * len(rows) + 2, rows=rows)
     if not charts:
-        raise Fault("Nothing was compared, so nothing is drawn.", MISUSED)
+        raise Fault("No feature was compared, since rows are too few: nothing is drawn.", MISUSED)
     return Plot(charts)
 
 

@@ -17,8 +17,8 @@ def as_arrow(rows: Any) -> Any:
     """Return rows as an Arrow table, in their order; pandas' index is left out.
 
     Args:
-        rows: a data frame of pandas or Polars, an Arrow table, a relation of DuckDB, a list of dicts, a dict of
-            lists, or anything else that gives an Arrow stream.
+        rows: a data frame of pandas or Polars, an Arrow table, a relation of DuckDB, a list of dicts, a dict
+            of lists, or anything else that gives an Arrow stream.
 
     Raises:
         Fault: they are none of these, a column mixes types, or two columns share a name.

@@ -37,7 +37,7 @@ def working_in(folder: Path) -> Iterator[None]:
 
 
 def beside_loop(function: Callable[[], Found]) -> Found:
-    """Call a function that runs an event loop of its own, in another thread where this one runs one: notebooks do."""
+    """Call a function that runs an event loop; in a thread of its own where one runs already."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:

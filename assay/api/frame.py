@@ -43,8 +43,8 @@ class Frame:
         """Return the rows as a data frame of pandas.
 
         Args:
-            arrow_types: whether columns keep Arrow's types and memory, without a copy. Else they have NumPy's:
-                whole numbers with NULLs become floating-point ones, decimals and days Python objects.
+            arrow_types: whether columns keep Arrow's types and memory, without a copy. Else they have
+                NumPy's: whole numbers with NULLs become floating-point, decimals and days Python objects.
 
         Raises:
             Fault: pandas is not installed.

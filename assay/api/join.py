@@ -1,4 +1,4 @@
-"""Features of published gold for rows of any kind, as of an instant of each: the join that training sets make."""
+"""Features of published gold for any rows, as of an instant of each: the join that training sets make."""
 
 from __future__ import annotations
 
@@ -102,8 +102,8 @@ def joined(
         database: the name under which the SQL knows it.
 
     Raises:
-        Fault: a column is missing or of another type, a row has no instant, two columns would share a name, or a
-            view is not published.
+        Fault: a column is missing or of another type, a row has no instant, two columns would share a name,
+            or a view is not published.
     """
     rows = as_arrow(entities)
     names = _result_names(asked)
@@ -202,7 +202,7 @@ def _make_spine(
     """Make the table that is joined: a number for each row, its keys, its instant, and inputs."""
     columns, types = [_find(rows, at, "the instants (`at`)")], {}
     expressions = [f"{_instant(rows.schema.field(columns[0]).type)} as {_AT}"]
-    used = {}
+    used: dict[str, tuple[str, str, str]] = {}
     for each in asked:
         relation = str(relation_named(connection, each.view.name, database))
         types = {
@@ -258,7 +258,9 @@ def _instant(kind: pa.DataType) -> str:
         return "timezone('UTC', try_cast(c0 as timestamptz))"
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind) or pa.types.is_null(kind):
         return "timezone('UTC', c0::timestamptz)" if getattr(kind, "tz", None) else "c0::timestamp"
-    raise Fault(f"The instants (`at`) are {kind}: give times, or texts such as 2025-06-30T12:00:00Z.", MISUSED)
+    raise Fault(
+        f"The instants (`at`) are {kind}: give times, or texts such as 2025-06-30T12:00:00Z.", MISUSED
+    )
 
 
 def _require_key(rows: pa.Table, column: str) -> None:

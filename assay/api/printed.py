@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 Item = TypeVar("Item")
-_COLUMNS = 120
+_COLUMNS, _LINES = 120, 25
 _HTML = '<pre style="white-space:pre;overflow-x:auto;line-height:normal">{code}</pre>'
 
 
@@ -38,7 +38,12 @@ class Printed:
         from rich.console import Console
 
         console = Console(
-            record=True, file=io.StringIO(), width=_COLUMNS, highlight=False, force_jupyter=False
+            record=True,
+            file=io.StringIO(),
+            width=_COLUMNS,
+            height=_LINES,
+            highlight=False,
+            force_jupyter=False,
         )
         self._write(console)
         return console

@@ -83,8 +83,8 @@ class Project:
 
         Args:
             name: of the training set.
-            version: the version's name, or as much of it as no other has, with or without `name@`; without it,
-                the newest.
+            version: the version's name, or as much of it as no other has, with or without `name@`;
+                the newest without it.
 
         Raises:
             Fault: there is no such training set or version, or it has no version yet.
@@ -99,14 +99,15 @@ class Project:
                 found = store.newest(name, published_sets(places))
             else:
                 found = store.find(version if version.startswith(f"{name}@") else f"{name}@{version}")
-            return TrainingSet(found.at(found.folder.absolute()))
+            return TrainingSet(found)
 
     def create_training_set(self, name: str, *, as_of: datetime | str | None = None) -> TrainingSet:
         """Make a version of a training set, which may build it anew; the same content is the same version.
 
         Args:
             name: of the training set.
-            as_of: the moment of which it is to know, UTC where it has no offset; all that is known without it.
+            as_of: the moment of which it is to know, UTC where it has no offset; all that is known
+                without it.
 
         Raises:
             Fault: there is no such training set, or it cannot be built.
@@ -118,24 +119,24 @@ class Project:
         moment = _moment(as_of)
         with self.places(), display_on(self.console) as display:
             version, _ = create(name, moment, display)
-            return TrainingSet(version.at(version.folder.absolute()))
+            return TrainingSet(version)
 
     def features(self, entities: Any, features: Sequence[str], *, at: str) -> Frame:
         """Join features to rows as of an instant of each: what was known then, and nothing later.
 
         It is the join that training sets make, of what was published last. The rows come back in their order,
-        with the features behind their own columns; where two views share a feature's name, as `view__feature`.
+        with the features behind their own columns; as `view__feature` where two views share a feature's name.
         Keys that gold has hashed may be given plain, where ASSAY_PII_KEY is set as in the build.
 
         Args:
-            entities: a data frame of pandas or Polars, an Arrow table, a relation of DuckDB, a list of dicts, or
-                a dict of lists, with a column for each key of the views and each request input of the features.
+            entities: a data frame of pandas or Polars, an Arrow table, a relation of DuckDB, a list of dicts,
+                or a dict of lists, with a column for each key of the views and each request input needed.
             features: each `view:feature`, derived features too, or a view's name for all of its features.
             at: the column with the instants: times (UTC where they have no zone), days, or texts in ISO 8601.
 
         Raises:
-            Fault: a view, feature or column is unknown, a column is of another type, a row has no instant, or a
-                view is not published.
+            Fault: a view, feature or column is unknown, a column is of another type, a row has no instant, or
+                a view is not published.
 
         Example:
             `project.features(cards, ["ftr_card__velocity:amount_sum_30d"], at="asked_at").to_pandas()`
@@ -221,7 +222,7 @@ class Project:
         Args:
             full_refresh: whether silver and gold are rebuilt from bronze.
             select: a part to build, in dbt's selection syntax; it is not published.
-            as_of: build the warehouse as it was known then (UTC where it has no offset), in a file of its own.
+            as_of: build the warehouse as it was known then (UTC without an offset), in a file of its own.
             strict: whether nothing is published while a landed file is not loaded.
             wait: how long to wait for another build to end, in seconds.
 
@@ -252,23 +253,21 @@ class Project:
         Args:
             views: feature views; without any view or table, all of them.
             tables: tables of gold, or CSV or Parquet files.
-            reference: rows to compare with: `2025`, `2025-03`, `2025-03-01..2025-03-31`, a length of time such as
-                `30d`, `split=train`, or a version of a training set; the 90 days before without it.
+            reference: rows to compare with: `2025`, `2025-03`, `2025-03-01..2025-03-31`, a length of time
+                such as `30d`, `split=train`, or a version of a training set; the 90 days before without it.
             current: rows in question, likewise; the last 30 days without it.
 
         Raises:
             Fault: nothing is published, something is unknown, or extra `drift` is not installed.
         """
         with extra_needed("drift", by="The comparison"):
-            from assay.drift.compare import compare_named
+            from assay.drift.named import compare_named
         from assay.api.results import Drift
+        from assay.core.places import find_places
         from assay.project.project import Project as DbtProject
 
         with working_in(self.root):
-            from assay.core.places import find_places
-
-            project = DbtProject()
-            return Drift(compare_named(project, find_places(), views, tables, reference, current))
+            return Drift(compare_named(DbtProject(), find_places(), views, tables, reference, current))
 
     def parity(
         self,
@@ -392,11 +391,12 @@ class Project:
             yield find_places()
 
     def _parse(self, places: Places) -> tuple[DbtProject, dict[str, str]]:
-        """Return the project as dbt parses it, and the SQL of joins; anew where something else is published."""
+        """Return the project as dbt parses it, and SQL of joins; parse anew once a file of it has changed."""
+        from assay.project.paths import all_model_paths
         from assay.project.project import Project as DbtProject
 
-        published = places.published
-        state = (published.stat().st_mtime_ns, published.stat().st_ino) if published.is_file() else None
+        files = [each for folder in all_model_paths() for each in folder.rglob("*") if each.is_file()]
+        state = {each: each.stat().st_mtime_ns for each in [*files, places.published] if each.exists()}
         if self._parsed is None or self._parsed[0] != state:
             self._parsed = (state, DbtProject(), {})
         return self._parsed[1:]

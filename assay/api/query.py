@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from assay.core.fault import MISUSED, Fault
+from assay.core.fault import MISUSED, Fault, known_fault
 from assay.core.places import PUBLISHED
 from assay.core.sql import quoted
 from assay.project.warehouse import attach
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _FOUND = "assay_found"
+# They are queries to DuckDB, and yet no tables.
+_DESCRIBES = re.compile(r"\s*(describe|desc|show|summarize)\b", re.IGNORECASE)
 
 
 def run_query(
@@ -38,15 +41,18 @@ def run_query(
         connection.execute("set TimeZone = 'UTC'")
         attach(connection, published, PUBLISHED)
         connection.execute(f"use {quoted(PUBLISHED)}")
-        try:
-            statements = connection.extract_statements(query)
-            if len(statements) != 1:
-                raise Fault(f"A query is one statement, and this is {len(statements)}.", MISUSED)
-            if statements[0].type != duckdb.StatementType.SELECT:
-                return connection.execute(query, parameters).to_arrow_table()
+        statements = _run(connection.extract_statements, query)
+        if len(statements) != 1:
+            raise Fault(f"A query is one statement, and this is {len(statements)}.", MISUSED)
+        if statements[0].type == duckdb.StatementType.SELECT and not _DESCRIBES.match(statements[0].query):
             # DuckDB 1.5.5 repeats rows that it streams out of a history's SQL: they go to a table first.
-            found = f"temp.{_FOUND}"
-            connection.execute(f"create temp table {_FOUND} as {statements[0].query}", parameters)
-            return connection.execute(f"from {found}").to_arrow_table()
-        except duckdb.Error as error:
-            raise Fault(f"The query cannot be run: {error}", MISUSED) from error
+            _run(connection.execute, f"create temp table {_FOUND} as\n{statements[0].query}", parameters)
+            query, parameters = f"from temp.{_FOUND}", None
+        return _run(connection.execute, query, parameters).to_arrow_table()
+
+
+def _run(function: Callable[..., Any], *arguments: Any) -> Any:
+    try:
+        return function(*arguments)
+    except duckdb.Error as error:
+        raise known_fault(error) or Fault(f"The query cannot be run: {error}", MISUSED) from error

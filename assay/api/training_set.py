@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -22,12 +23,12 @@ class TrainingSet(Frame):
     """A version of a training set: its rows, in the order of its primary key, and what is known of it.
 
     Args:
-        version: of which `folder` does not depend on the current one.
+        version: as found in the project's folder, which is the current one.
     """
 
     def __init__(self, version: Version) -> None:
-        super().__init__(partial(_rows_of, version))
-        self._version = version
+        self._version = replace(version, folder=version.folder.absolute())
+        super().__init__(partial(_rows_of, self._version))
 
     @property
     def name(self) -> str:
@@ -106,8 +107,8 @@ class Card:
             lines += ["", *_table(("split", "rows", "mean of outcome"), splits)]
         lines += [
             "",
-            f"Made from {counted(manifest.input_files, 'file')} with {counted(manifest.input_rows, 'row')}, in "
-            f"run {manifest.run_id} of commit {manifest.code_version or 'unknown'}, by {manifest.engine}. "
+            f"Made from {counted(manifest.input_files, 'file')} with {counted(manifest.input_rows, 'row')}, "
+            f"in run {manifest.run_id} of commit {manifest.code_version or 'unknown'}, by {manifest.engine}. "
             f"Hash of the content: {manifest.content_hash}.",
         ]
         return "\n".join(lines)
@@ -130,6 +131,6 @@ def _rows_of(version: Version) -> pa.Table:
         ) from error
 
 
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
     lines = [head, ("---",) * len(head), *rows]
     return [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines]

@@ -189,36 +189,14 @@ def parity(
 ) -> None:
     """Compare what is online with the offline point-in-time join, value for value."""
     with faults_as_messages():
-        from assay.core.places import find_places
-        from assay.online.request import instant_given
-        from assay.online.stores.open import open_store, store_url
-
-        places = find_places()
-        opened = open_store(store_url(store, places))
-        moment = instant_given(at) if at else None
-        from assay.console.progress import display_on
+        from assay.api.project import open_project
         from assay.console.tables import console_for_people
-        from assay.parity.check import check_parity
-        from assay.parity.display import print_parity
-        from assay.parity.logged import check_logged
-        from assay.project.project import Project
 
         console = console_for_people()
-        with display_on(console) as display:
-            if logged:
-                found = check_logged(Project(), places.published, view=view, samples=samples)
-            else:
-                found = check_parity(
-                    opened,
-                    Project(),
-                    places.published,
-                    view=view,
-                    samples=samples,
-                    at=moment,
-                    seed=seed,
-                    tell=lambda name: display.say(f"Asking {name}"),
-                )
-        print_parity(found, console)
+        found = open_project(console=console).parity(
+            view, samples=samples, at=at, store=store, seed=seed, logged=logged
+        )
+        found.print(console)
     if any(each.differs for each in found):
         raise typer.Exit(1)
 
@@ -245,27 +223,15 @@ def drift(
     reference also a version of a training set, for the rows that it trains on.
     """
     with faults_as_messages():
+        from assay.api.project import open_project
         from assay.console.tables import console_for_people
-        from assay.core.fault import extra_needed
-        from assay.core.places import find_places
 
-        with extra_needed("drift", by="The comparison"):
-            from assay.drift.compare import compare
-        from assay.drift.display import print_comparisons
-        from assay.drift.trained import Trained
-        from assay.project.project import Project
-        from assay.project.views import feature_views, view_named
-        from assay.training.store import VersionStore
-
-        project, places = Project(), find_places()
-        is_version = reference is not None and "@" in reference
-        trained = Trained(VersionStore(places).find(reference or "")) if is_version else None
-        views = feature_views(project)
-        names = [view_named(each, views).name for each in view or []] + (table or [])
-        names = names or (trained.views if trained else [each.name for each in views])
-        found = compare(project, places.published, names, reference=trained or reference, current=current)
-        print_comparisons(found, console_for_people())
-    if any(feature.verdict == "drift" for each in found for feature in each.features):
+        console = console_for_people()
+        found = open_project(console=console).drift(
+            view or (), tables=table or (), reference=reference, current=current
+        )
+        found.print(console)
+    if found.drifting:
         raise typer.Exit(1)
 
 
@@ -277,24 +243,12 @@ def retraining(
 ) -> None:
     """Tell which training sets call for training anew, and why; exit code 1 where one does."""
     with faults_as_messages():
-        from assay.console.progress import display_on
+        from assay.api.project import open_project
         from assay.console.tables import console_for_people
-        from assay.core.places import find_places
-        from assay.project.project import Project
-        from assay.retraining.display import print_verdicts
-        from assay.retraining.due import verdicts
-        from assay.retraining.record import all_retrainings
-        from assay.retraining.take import take_versions
-        from assay.training.store import VersionStore
 
-        places = find_places()
-        recorded = all_retrainings(places.ledger)
-        found = verdicts(Project(), places.published, VersionStore(places).versions(), recorded)
         console = console_for_people()
-        if create:
-            with display_on(console) as display:
-                found = take_versions(found, places.ledger, display)
-        print_verdicts(found, console)
+        found = open_project(console=console).retraining(create=create)
+        found.print(console)
     if any(each.is_due for each in found):
         raise typer.Exit(1)
 
@@ -346,14 +300,12 @@ def report(
 ) -> None:
     """Write what ran, what broke and how the data is, as one HTML file."""
     with faults_as_messages():
-        from assay.core.fault import extra_needed
-        from assay.core.places import find_places
+        from assay.api.project import open_project
 
-        places = find_places()
-        with extra_needed("report", by="The report"):
-            from assay.report.write import write_report
-
-        print(f"Open {write_report(places, out, with_rows=not without_rows)} in a browser.")
+        page = open_project().report(out, with_rows=not without_rows)
+        print(
+            f"Open {page.relative_to(Path.cwd()) if page.is_relative_to(Path.cwd()) else page} in a browser."
+        )
 
 
 @app.command()

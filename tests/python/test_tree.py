@@ -16,7 +16,7 @@ FLOORS = [
     *("landing", "ledger", "contracts"),
     *("features", "generate", "leakage", "training", "online", "parity", "drift", "retraining"),
     *("alerts", "lineage", "server", "report"),
-    *("build", "init", "doctor", "cli"),
+    *("build", "init", "doctor", "api", "cli"),
 ]
 
 
