@@ -173,7 +173,7 @@ class Client:
 
         Args:
             model: the model's name; another version, another name.
-            label: the label's model, such as `lbl_churn`.
+            label: the label's model, such as `lbl_<outcome>`.
             label_id: the row's id in it.
             score: probability that the outcome is true, from 0 to 1.
             threshold: score from which on it is taken for true.

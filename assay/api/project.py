@@ -139,7 +139,7 @@ class Project:
                 a view is not published.
 
         Example:
-            `project.features(cards, ["ftr_card__velocity:amount_sum_30d"], at="asked_at").to_pandas()`
+            `project.features(frame, ["ftr_<entity>__<topic>:<feature>"], at="asked_at").to_pandas()`
         """
         from assay.api.join import asked_features, join_sql, joined, requests_key
 
