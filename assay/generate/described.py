@@ -50,12 +50,15 @@ def entries(proposal: Proposal) -> Iterator[CommentedMap]:
         "name": f"{proposal.things}_are_kept_or_rejected",
         "arguments": one_line({"bronze": f"ref('{bronze_name(proposal)}')"}),
     }
-    yield _entry(
+    checked = _entry(
         checked_name(proposal),
         f"All {things} that landed, each tested once against all rules.",
         [*own, *_platform([*times, "rule_ids", "file_id", *_OF_FILES])],
         [{"assay.rows_are_conserved": CommentedMap(conserved)}],
     )
+    if dropped := [each.label for each in proposal.fields if each.pii and not each.silver]:
+        checked.insert(2, "config", one_line({"meta": {"pii_dropped": dropped}}))
+    yield checked
     keys = [proposal.field_of(path).silver for path in proposal.key] or [singular_key(proposal)]
     kept = [CommentedMap(each) for each in own]
     if len(keys) == 1 and not proposal.is_change_log:

@@ -18,6 +18,7 @@ from assay.core.words import counted
 from assay.generate.sample import LANDED, Sample
 from assay.landing.dialect import THOUSANDS, Dialect, number_pattern
 from assay.landing.formats.sniff import TimeFormat, find_time_formats
+from assay.landing.names import what_is_wrong
 from assay.landing.schema.values import pointer
 from assay.landing.time_format import duckdb_format, time_by_format
 
@@ -98,7 +99,8 @@ class ColumnProfile:
 class Profile:
     """A sample, with its columns; of JSON lines, their keys and those of the objects right within.
 
-    `distinct_rows` leaves out rows that say the same as another.
+    `distinct_rows` leaves out rows that say the same as another. `undeclared` says which keys cannot be
+    declared, and why.
     """
 
     sample: Sample
@@ -107,6 +109,7 @@ class Profile:
     is_change_log: bool
     columns: Sequence[ColumnProfile]
     objects: Sequence[tuple[str, ...]]
+    undeclared: Sequence[str]
     _connection: duckdb.DuckDBPyConnection = field(compare=False, repr=False)
 
     @cached_property
@@ -150,6 +153,7 @@ def profile(
     is_csv = sample.format == "csv"
     is_change_log, physical = False, dict[str, str]()
     objects: list[tuple[str, ...]] = []
+    undeclared: list[str] = []
     if is_csv:
         paths: list[tuple[str, ...]] = [(name,) for name in sample.columns]
         values = [f"nullif(trim({quoted(name)}), '')" for name in sample.columns]
@@ -159,7 +163,7 @@ def profile(
         is_change_log = _begin_documents(connection)
         if is_change_log:
             physical = _physical_types(connection)
-        paths, objects = _paths(connection)
+        paths, objects, undeclared = _paths(connection)
         values = [f"nullif(trim(json_extract_string(document, {_at(path)})), '')" for path in paths]
         kinds = [f"json_type(document, {_at(path)})" for path in paths]
         source = "documents"
@@ -177,7 +181,7 @@ def profile(
     if not is_change_log:
         columns = _with_times(connection, columns, known_formats)
     distinct_rows = _one(connection, "select count(distinct row_hash) from flat")
-    return Profile(sample, rows, distinct_rows, is_change_log, columns, objects, connection)
+    return Profile(sample, rows, distinct_rows, is_change_log, columns, objects, undeclared, connection)
 
 
 def _begin_documents(connection: duckdb.DuckDBPyConnection) -> bool:
@@ -230,11 +234,14 @@ def _physical_types(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
     return {name: f"{kind}({scale})" if scale is not None else kind for name, kind, scale in rows}
 
 
-def _paths(connection: duckdb.DuckDBPyConnection) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
-    """Return the paths of all keys that hold values, and of those that hold objects whose keys are known."""
+def _paths(
+    connection: duckdb.DuckDBPyConnection,
+) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]], list[str]]:
+    """Return the paths of keys of values, those of keys of objects, and what is wrong with other keys."""
     found: list[tuple[str, ...]] = []
     objects: list[tuple[str, ...]] = []
-    for key in _keys(connection, ()):
+    wrong: list[str] = []
+    for key in _declarable(_keys(connection, ()), wrong):
         others = _one(
             connection,
             "select count(*) filter (kind not in ('OBJECT', 'NULL')) "
@@ -243,10 +250,21 @@ def _paths(connection: duckdb.DuckDBPyConnection) -> tuple[list[tuple[str, ...]]
         inner = _keys(connection, (key,)) if not others else []
         if inner and len(inner) <= _MOST_KEYS:
             objects.append((key,))
-            found += [(key, each) for each in inner]
+            found += [(key, each) for each in _declarable(inner, wrong)]
         else:
             found.append((key,))
-    return found[:_MOST_COLUMNS], objects
+    return found[:_MOST_COLUMNS], objects, wrong
+
+
+def _declarable(keys: Sequence[str], wrong: list[str]) -> list[str]:
+    """Return the keys of an object that can be declared; `wrong` is told what is wrong with others."""
+    known: list[str] = []
+    for key in keys:
+        if problem := what_is_wrong(key, known, is_column=False):
+            wrong.append(problem.replace("is declared already as", "is there already as"))
+        else:
+            known.append(key)
+    return known
 
 
 def _keys(connection: duckdb.DuckDBPyConnection, path: tuple[str, ...]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import Any, Literal
 
@@ -210,7 +210,8 @@ def propose(profile: Profile, source: str, table: str, answers: Answers, owner: 
             silver = column.name
         else:
             silver = _silver_name(column, singular, taken)
-        fields.append(_with_name(found, silver))
+        fields.append(replace(found, silver=silver))
+    fields, alike = _apart(fields, [*key, *([event] if event else [])])
     return Proposal(
         source=source,
         table=table,
@@ -234,7 +235,7 @@ def propose(profile: Profile, source: str, table: str, answers: Answers, owner: 
             "availability": available_choice,
             "owner": Choice(answers.owner, "as you say") if answers.owner else owner,
         },
-        notes=[*_notes(profile, fields)],
+        notes=[*_notes(profile, fields), *alike],
         things=table,
     )
 
@@ -245,6 +246,32 @@ def singular_of(table: str) -> str:
         if table.endswith(ending) and len(table) > len(ending) + 1:
             return table.removesuffix(ending) + one
     return table
+
+
+def _apart(fields: Sequence[Field], first: Sequence[Path]) -> tuple[list[Field], list[str]]:
+    """Return fields whose rules have names of their own, and say which are text because theirs would not.
+
+    Args:
+        fields: all of a table.
+        first: paths of those that keep their rules.
+    """
+    known: dict[str, Field] = {}
+    result: dict[Path, Field] = {}
+    notes = []
+    for each in sorted(fields, key=lambda one: one.path not in first):
+        other = known.setdefault(snake(each.path[-1]), each)
+        said = [
+            (one.path[-1], one.type.sql, one.type.options, one.required, one.values) for one in (other, each)
+        ]
+        if said[0] != said[1]:
+            each = replace(
+                each, type=Type("string", "varchar", each.type.evidence), required=False, values=()
+            )
+            notes.append(
+                f"{each.label} stays text without rules, for those of {other.label} have their names."
+            )
+        result[each.path] = each
+    return [result[each.path] for each in fields], notes
 
 
 def _notes(profile: Profile, fields: Sequence[Field]) -> Iterator[str]:
@@ -269,6 +296,8 @@ def _notes(profile: Profile, fields: Sequence[Field]) -> Iterator[str]:
         )
     for name, declared in sample.aliases.items():
         yield f"Assay has a column {name} itself: that of the files is called {declared}."
+    for problem in profile.undeclared:
+        yield f"A key cannot be declared: {problem}. Bronze keeps it."
     for each in fields:
         if not each.silver:
             yield f"{each.label} is left out of silver, where its name cannot be written. Bronze keeps it."
@@ -379,10 +408,6 @@ def _silver_name(column: ColumnProfile, singular: str, taken: set[str]) -> str:
         candidate, number = f"{name}_{number}", number + 1
     taken.add(folded(candidate))
     return candidate
-
-
-def _with_name(found: Field, silver: str) -> Field:
-    return Field(**{**vars(found), "silver": silver})
 
 
 def _path_named(profile: Profile, name: str) -> Path:

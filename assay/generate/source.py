@@ -306,7 +306,7 @@ class _Planner:
         properties = self._entry.get("properties") or []
         keys = [str(each["name"]) for each in properties if each.get("primaryKey")]
         if self._profile.is_change_log:
-            found = re.search(r"key='(\w+)'", sql)
+            found = re.search(r"key='([^']+)'", sql)
             return Answers(key=[found[1]] if found else None)
         event = next(
             (

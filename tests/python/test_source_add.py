@@ -18,6 +18,7 @@ from small_project import PROJECT, SmallProject
 
 from assay.core.fault import Fault
 from assay.generate.contract import means_otherwise, table_entry
+from assay.generate.described import entries
 from assay.generate.profile import profile
 from assay.generate.propose import Answers, Choice, Field, Proposal, Unanswerable, propose
 from assay.generate.renew import Renewal, renew_sql
@@ -720,3 +721,27 @@ def test_where_a_person_changed_the_sql_it_is_told_what_to_add(tmp_path: Path) -
     assert "        'stay': assay.strict_number('Nights', 'bigint'),\n" in renewed
     assert "        'kind': assay.filled('Room'),\n        'written_at': " in renewed
     assert not renewal.by_hand
+
+
+def test_keys_that_cannot_be_declared_stay_in_bronze(tmp_path: Path) -> None:
+    documents = [{"id": n, "ID": n, "{{ x }}": n, "it's": n} for n in range(30)]
+    proposal = proposal_of(json_lines(tmp_path / "x.jsonl", documents), name="web.visits")
+    assert [(each.label, each.silver) for each in proposal.fields] == [("id", "visit_id"), ("it's", "")]
+    assert "A key cannot be declared: 'ID' is there already as 'id'" in proposal.notes[0]
+    assert "the beginning of a dbt expression. Bronze keeps it." in proposal.notes[1]
+    assert "it's is left out of silver" in proposal.notes[2]
+    assert "it's" not in models(proposal)["slv_visits__checked"]
+
+
+def test_columns_whose_rules_would_have_one_name_do_not_share_it(tmp_path: Path) -> None:
+    proposal = columns_of(tmp_path, {"a.b": range(40), "a b": range(40)})
+    first, second = field(proposal, "a.b"), field(proposal, "a b")
+    assert (first.type.sql, first.silver, first.required) == ("integer", "a_b", True)
+    assert (second.type.sql, second.silver, second.required) == ("varchar", "a_b_in_source", False)
+    assert "a b stays text without rules" in proposal.notes[0]
+
+
+def test_personal_data_that_silver_leaves_out_is_said_to_be_left_out(tmp_path: Path) -> None:
+    proposal = columns_of(tmp_path, {"guest's email": [f"g{n}@mail.example" for n in range(40)]})
+    checked = next(entries(proposal))
+    assert checked["config"] == {"meta": {"pii_dropped": ["guest's email"]}}
