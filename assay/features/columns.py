@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import duckdb
 
@@ -32,6 +34,8 @@ _WORDS = {
     "last": "Latest {input}",
     "first": "First {input}",
 }
+#: What `windowed_history` makes of an input.
+AGGREGATES = tuple(_WORDS)
 _HAPPENED = {"last": "When it last happened", "first": "When it first happened"}
 _UNITS = {"s": "second", "m": "minute", "h": "hour", "d": "day"}
 # Of nothing they are 0; all other aggregates are NULL.
@@ -59,12 +63,37 @@ def columns_of(project: Project, model: str) -> list[ModelColumn]:
     described = _described(sql, project.warehouse)
     if isinstance(described, Exception):
         with TemporaryDirectory() as folder:
-            described = _described(sql, project.build_empty(model, Path(folder)))
-    if isinstance(described, Exception):
-        raise known_fault(described) or Fault(
-            f"The columns of {model} cannot be told: {described}"
-        ) from described
-    return [ModelColumn(name, _plain(kind), is_total(name)) for name, kind, *_ in described]
+            empty = project.build_empty(model, Path(folder), f"+{model}", exclude=model)
+            described = _described(sql, empty)
+    return _told(described, model)
+
+
+@contextmanager
+def columns_of_queries(
+    project: Project, what: str, reads: Sequence[Any]
+) -> Iterator[Callable[[str], list[ModelColumn]]]:
+    """Give a function that returns the columns of SQL, with its Jinja, that is no model yet.
+
+    Types are those of the models that it reads: as they are built or, where one is not, or lacks a column
+    that is declared, as they are without a row.
+
+    Args:
+        project: of the current folder.
+        what: the SQL is to make, as messages call it.
+        reads: the models that the SQL may read.
+    """
+    with ExitStack() as stack:
+        warehouse = project.warehouse
+        if not all(_is_current(node, warehouse) for node in reads):
+            folder = Path(stack.enter_context(TemporaryDirectory()))
+            warehouse = project.build_empty(what, folder, *(f"+{node.name}" for node in reads))
+        yield lambda sql: _told(_described(project.compiled_inline(sql), warehouse), what)
+
+
+def _is_current(node: Any, warehouse: Path) -> bool:
+    """Tell whether a model is built with all columns that are declared of it."""
+    described = _described(f"from {node.relation_name}", warehouse)
+    return not isinstance(described, Exception) and node.columns.keys() <= {name for name, *_ in described}
 
 
 def _described(sql: str, warehouse: Path) -> list[tuple[str, ...]] | Fault | duckdb.Error:
@@ -74,6 +103,14 @@ def _described(sql: str, warehouse: Path) -> list[tuple[str, ...]] | Fault | duc
             return connection.execute(f"describe {sql}").fetchall()
     except (Fault, duckdb.Error) as error:
         return error
+
+
+def _told(described: list[tuple[str, ...]] | Fault | duckdb.Error, what: str) -> list[ModelColumn]:
+    if isinstance(described, Exception):
+        raise known_fault(described) or Fault(
+            f"The columns of {what} cannot be told: {described}"
+        ) from described
+    return [ModelColumn(name, _plain(kind), is_total(name)) for name, kind, *_ in described]
 
 
 def is_history(columns: Sequence[ModelColumn]) -> bool:

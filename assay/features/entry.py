@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import yaml
@@ -21,17 +21,17 @@ _KNOWN_WHEN_WRITTEN = VALIDITY[:3]
 
 @dataclass(frozen=True)
 class View:
-    """What is known of a model: `package` is the prefix that Assay's own tests need, empty within Assay.
+    """What is known of a model: one that is no history is a table, a label or a training set.
 
-    One that is no history is no feature view, but a table, a label or a training set.
+    `required` are columns that are never NULL, beside a history's own.
     """
 
     name: str
     columns: Sequence[ModelColumn]
     is_history: bool
-    package: str
     describe: Callable[[str], str]
     shield: Callable[[str], str | None]
+    required: Collection[str] = ()
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,13 @@ class Entry:
         """What the entry says."""
         found = yaml.safe_load("".join(self.parts.values()))
         return dict(found[0]) if found else {}
+
+    def saying(self, entry: dict[str, Any]) -> Entry:
+        """Return the entry with what it is to say; its name is first."""
+        margin = self.indent + _INDENT
+        parts = {key: _dump({key: value}, margin) for key, value in entry.items()}
+        parts["name"] = f"{' ' * self.indent}- name: {entry['name']}\n"
+        return replace(self, parts=parts)
 
 
 def find_entry(text: str, model: str) -> Entry:
@@ -123,7 +130,7 @@ def _proposed(view: View) -> dict[str, Any]:
 
 def _ranges_test(view: View, keys: list[str]) -> dict[str, Any]:
     return {
-        f"{view.package}ranges_do_not_overlap": {
+        "assay.ranges_do_not_overlap": {
             "name": f"{re.sub('_+', '_', view.name)}_has_one_row_at_a_time",
             "arguments": {"entity_keys": keys},
         }
@@ -148,8 +155,8 @@ def _columns(text: str, view: View, keys: list[str], indent: int) -> str:
             # dbt makes SQL of the name as it is.
             new["quote"] = True
         always = view.is_history and column.name in (*keys, *_KNOWN_WHEN_WRITTEN)
-        is_total = view.is_history and column.is_total
-        if (always and not old.get("constraints")) or (not old and is_total):
+        is_never_null = column.name in view.required or (view.is_history and column.is_total)
+        if (always and not old.get("constraints")) or (not old and is_never_null):
             new["constraints"] = [{"type": "not_null"}]
         if not old and (shield := view.shield(column.name)):
             new["config"] = {"meta": {PII: shield}}

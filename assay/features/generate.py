@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from assay.core.fault import MISUSED, Fault, unknown
-from assay.features.columns import columns_of, description_of, is_history
+from assay.features.columns import ModelColumn, columns_of, description_of, is_history
 from assay.features.entry import Entry, View, complete_entry, find_entry
 from assay.project.graph import parent_ids
 from assay.project.personal import PII
 from assay.project.project import Project
 from assay.project.views import VALIDITY
-
-_ASSAY = "assay"
 
 
 @dataclass(frozen=True)
@@ -27,13 +26,18 @@ class Generated:
     file: Path
     place: Entry
 
-    def save(self) -> Path:
-        """Put the entry into its file, in place of the old one or behind the others, and return the file."""
+    @property
+    def text(self) -> str:
+        """What its file holds with it, in place of the old one or behind the others."""
         lines = _read(self.file).splitlines(keepends=True)
         place = slice(self.place.first, self.place.last)
         stands_alone = self.place.parts or lines[place.start - 1 :] == ["models:\n"]
         lines[place] = [self.entry] if stands_alone else ["\n", self.entry]
-        self.file.write_text("".join(lines))
+        return "".join(lines)
+
+    def save(self) -> Path:
+        """Put the entry into its file, and return the file."""
+        self.file.write_text(self.text)
         return self.file
 
 
@@ -54,15 +58,51 @@ def generate(project: Project, name: str) -> Generated:
             f"{name} is no history: it has no column {missing}. Feature views are "
             "made by windowed_history, change_history or snapshot_history."
         )
+    reads = _reads(model, project)
     view = View(
         name=name,
         columns=columns,
         is_history=has_history,
-        package="" if project.name == _ASSAY else f"{_ASSAY}.",
-        describe=lambda column: _description(column, model, project),
-        shield=lambda column: _shield(column, model, project),
+        describe=lambda column: _described_by(column, reads, project),
+        shield=lambda column: _shielded_by(column, reads),
     )
     return Generated(complete_entry(place, view), len(columns), file, place)
+
+
+def entry_of_new(
+    project: Project,
+    entry: dict[str, Any],
+    folder: Path,
+    columns: Sequence[ModelColumn],
+    reads: Sequence[Any],
+    *,
+    descriptions: Mapping[str, str],
+    personal: Mapping[str, str],
+    required: Collection[str],
+) -> Generated:
+    """Make the YAML entry of a model that is not written yet.
+
+    Args:
+        project: of the current folder.
+        entry: what it says; columns are completed.
+        folder: of the model.
+        columns: of the model.
+        reads: the models that it reads, whose columns are described already.
+        descriptions: of columns that are not described by doc blocks, what it reads, or their names.
+        personal: how columns are shielded that hold personal data under another name than in what it reads.
+        required: columns that are never NULL.
+    """
+    name, file = entry["name"], folder / f"_{folder.name}__models.yml"
+    place = find_entry(_read(file), name)
+    view = View(
+        name=name,
+        columns=columns,
+        is_history=is_history(columns),
+        describe=lambda column: descriptions.get(column) or _described_by(column, reads, project),
+        shield=lambda column: personal.get(column) or _shielded_by(column, reads),
+        required=required,
+    )
+    return Generated(complete_entry(place.saying(entry), view), len(columns), file, place)
 
 
 def _model(name: str, project: Project) -> Any:
@@ -94,22 +134,23 @@ def _read(file: Path) -> str:
     return text if re.search("^models:", text, re.MULTILINE) else f"{text}models:\n"
 
 
-def _description(column: str, model: Any, project: Project) -> str:
+def _described_by(column: str, reads: Sequence[Any], project: Project) -> str:
     """Describe a column by the doc block of its name, else as what the model reads does, else by its name."""
     if column in project.doc_blocks:
         return f"{{{{ doc('{column}') }}}}"
-    inherited = [each.description for each in _inherited(column, model, project)]
+    inherited = [each.description for each in _inherited(column, reads)]
     return " ".join(next(filter(None, inherited), description_of(column)).split())
 
 
-def _shield(column: str, model: Any, project: Project) -> str | None:
+def _shielded_by(column: str, reads: Sequence[Any]) -> str | None:
     """Return what is declared of a column that is personal data in what the model reads."""
-    return next(
-        filter(None, (each.config.meta.get(PII) for each in _inherited(column, model, project))), None
-    )
+    return next(filter(None, (each.config.meta.get(PII) for each in _inherited(column, reads))), None)
 
 
-def _inherited(column: str, model: Any, project: Project) -> list[Any]:
+def _inherited(column: str, reads: Sequence[Any]) -> list[Any]:
     """Return the columns of that name in what the model reads."""
-    parents = [parent for parent in project.models if parent.unique_id in parent_ids(model)]
-    return [parent.columns[column] for parent in parents if column in parent.columns]
+    return [node.columns[column] for node in reads if column in node.columns]
+
+
+def _reads(model: Any, project: Project) -> list[Any]:
+    return [parent for parent in project.models if parent.unique_id in parent_ids(model)]

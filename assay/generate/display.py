@@ -1,4 +1,4 @@
-"""Show what is proposed of a source, and ask for what a sample cannot tell."""
+"""Show what is proposed of a source or a model, and ask for what a sample cannot tell."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from rich.console import Console
 from assay.console.tables import line, table_titled
 from assay.core.fault import MISUSED, Fault
 from assay.core.words import counted
+from assay.generate.gold import GoldPlan
 from assay.generate.propose import Choice
 from assay.generate.source import Plan
 
@@ -99,3 +100,17 @@ def print_written(plan: Plan, console: Console) -> None:
         line(console, f"Landed {target}")
     build = "assay build --full-refresh" if plan.needs_full_refresh else "assay build"
     line(console, f"Go over {next(iter(plan.files), 'the landing zone')}, then: {build}")
+
+
+def print_model(plan: GoldPlan, console: Console, *, is_written: bool) -> None:
+    """Print what is proposed of a model of gold, each with its evidence, and what was written or would be."""
+    line(console, plan.name if plan.files else f"{plan.name} is there already: nothing is written.")
+    for each in plan.evidence:
+        line(console, f"  {each}")
+    if not is_written:
+        line(console, plan.difference.rstrip("\n"))
+        return
+    for path in plan.files:
+        line(console, f"Wrote {path}")
+    if plan.files:
+        line(console, f"Next: assay build --select +{plan.name}")

@@ -22,6 +22,7 @@ from assay.core.fault import MISUSED, Fault
 from assay.core.places import landing_folder, require_project
 from assay.generate.contract import Meaning, means_otherwise, new_contract, table_entry
 from assay.generate.described import entries
+from assay.generate.gold import open_project
 from assay.generate.profile import Profile, profile
 from assay.generate.propose import CONTENT_HASH, Answers, Choice, Proposal, Unanswerable, propose
 from assay.generate.renew import Renewal, renew_changes_sql, renew_contract, renew_sql, renew_yaml
@@ -35,7 +36,6 @@ from assay.project.yaml_file import YamlFile, one_line
 
 #: Asked for what a sample cannot tell, by name, with what is proposed; returns what a person says.
 Ask = Callable[[str, Choice], str]
-_ASSAY = "assay"
 # Assay's own server lands under it.
 _RESERVED = ("serving",)
 _NAME = re.compile("[a-z][a-z0-9]*(_[a-z0-9]+)*")
@@ -101,13 +101,7 @@ def planned_source(
     known = _known_table(source, table)
     with read_sample(samples, name, _known_dialect(known)) as (sample, connection):
         found = profile(connection, sample, dict(_known_formats(known, ())))
-        project = Project(unfinished=True)
-        if not any(each.startswith(f"macro.{_ASSAY}.checked_rows") for each in project.macros):
-            raise Fault(
-                "This dbt project does not have Assay: put it into packages.yml and run dbt deps, "
-                "or begin a project with: assay init",
-                MISUSED,
-            )
+        project = open_project()
         planner = _Planner(project, source, table, found)
         plan = planner.renew(answers) if planner.is_known else planner.begin(answers, ask)
         if lands:

@@ -10,11 +10,10 @@ from typing import Any
 from assay.core.fault import MISUSED, Fault
 from assay.core.moment import length_of
 from assay.project.calls import Ref, Unread, calls_of
-from assay.project.conventions import TRAINING_SET, is_of_kind
+from assay.project.conventions import LABEL_COLUMNS, TRAINING_SET, is_of_kind
 from assay.project.graph import Manifest, Node, relation_of
 from assay.project.joins import AGE_OF_VIEW, JoinedFeatures, joined_features
 
-LABEL_COLUMNS = ("prediction_at", "outcome", "outcome_known_at")
 SPLIT, WEIGHT = "split", "weight"
 # The part of a split that nobody learns from, nor is judged by.
 EMBARGO = "embargo"

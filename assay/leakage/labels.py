@@ -9,13 +9,14 @@ from pathlib import Path
 import duckdb
 
 from assay.core.sql import quoted
-from assay.leakage.declared import LABEL_COLUMNS, TrainingSet
+from assay.leakage.declared import TrainingSet
 from assay.leakage.differences import Differences
 from assay.leakage.erased import Erased
 from assay.leakage.findings import Check
 from assay.leakage.replay import Condition, Replay, everything, everything_as_it_is, known_by
 from assay.leakage.silver import gates_of
 from assay.leakage.tables import columns_of, differs, literal, number, one_row, same
+from assay.project.conventions import LABEL_COLUMNS
 from assay.project.graph import Manifest, Node, parent_ids, relation_of
 
 MOMENTS = 8

@@ -9,8 +9,9 @@ from pathlib import Path
 import duckdb
 
 from assay.core.fault import MISUSED, Fault
-from assay.leakage.declared import AVAILABLE_AT, LABEL_COLUMNS, TrainingSet
+from assay.leakage.declared import AVAILABLE_AT, TrainingSet
 from assay.leakage.tables import columns_of, literal, one_row
+from assay.project.conventions import LABEL_COLUMNS
 
 _SHARE_OF_SPAN = 0.75
 _CANDIDATES_A_SOURCE = 500

@@ -9,13 +9,13 @@ from typing import Any
 import duckdb
 
 from assay.core.sql import quoted, text
-from assay.leakage.declared import LABEL_COLUMNS, TrainingSet
+from assay.leakage.declared import TrainingSet
 from assay.leakage.erased import Erased
 from assay.leakage.findings import Check
 from assay.leakage.silver import gates_of, is_landing
 from assay.leakage.tables import columns_of, number, one_row
 from assay.leakage.trained import made_by_hand
-from assay.project.conventions import AVAILABILITY, layer_of
+from assay.project.conventions import LABEL_COLUMNS, AVAILABILITY, layer_of
 from assay.project.graph import Manifest, Node, parent_ids, relation_of
 
 # Functions that make up their rows; all others that stand for a table may read one from anywhere.

@@ -8,9 +8,10 @@ from typing import Any
 import duckdb
 
 from assay.core.sql import quoted, text
-from assay.leakage.declared import LABEL_COLUMNS, SPLIT, WEIGHT, TrainingSet
+from assay.leakage.declared import SPLIT, WEIGHT, TrainingSet
 from assay.leakage.findings import Check
 from assay.leakage.tables import columns_of, one_row
+from assay.project.conventions import LABEL_COLUMNS
 
 # Of each outcome so many rows at least: few are told apart by chance.
 _ENOUGH = 20

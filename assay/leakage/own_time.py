@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 
 from assay.core.sql import quoted, text
-from assay.leakage.declared import LABEL_COLUMNS, SPLIT, WEIGHT, TrainingSet
+from assay.leakage.declared import SPLIT, WEIGHT, TrainingSet
 from assay.leakage.differences import Differences
 from assay.leakage.erased import Erased
 from assay.leakage.findings import Check
@@ -17,6 +17,7 @@ from assay.leakage.sample import Sample
 from assay.leakage.splits import splits_by_time
 from assay.leakage.tables import columns_of, differs, literal, number, one_row, same
 from assay.leakage.trained import made_by_hand, trained_columns, trained_until, weight_columns
+from assay.project.conventions import LABEL_COLUMNS
 
 MOMENTS = 16
 # Each takes about half a second.

@@ -5,9 +5,10 @@ from __future__ import annotations
 import duckdb
 
 from assay.core.sql import quoted
-from assay.leakage.declared import EMBARGO, LABEL_COLUMNS, SPLIT, TrainingSet
+from assay.leakage.declared import EMBARGO, SPLIT, TrainingSet
 from assay.leakage.findings import Check
 from assay.leakage.tables import columns_of, number, one_row
+from assay.project.conventions import LABEL_COLUMNS
 
 _PARTS = ("train", "validation", "test")
 _NEEDED = ("train", "test")

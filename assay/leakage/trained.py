@@ -6,8 +6,9 @@ from datetime import datetime
 
 import duckdb
 
-from assay.leakage.declared import LABEL_COLUMNS, SPLIT, WEIGHT, TrainingSet
+from assay.leakage.declared import SPLIT, WEIGHT, TrainingSet
 from assay.leakage.tables import columns_of, one_row
+from assay.project.conventions import LABEL_COLUMNS
 
 
 def made_by_hand(training_set: TrainingSet, connection: duckdb.DuckDBPyConnection) -> list[str]:

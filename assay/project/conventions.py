@@ -11,6 +11,8 @@ from typing import Any
 LAYERS = ("bronze", "silver", "gold")
 TRAINING_SET, DIMENSION, MONITORING, SERVING = "trn_", "dim_", "mon_", "srv_"
 CHECKED, REJECTED = "__checked", "__rejected"
+# What every label has, beside its key.
+LABEL_COLUMNS = ("prediction_at", "outcome", "outcome_known_at")
 # Keys of `config.meta`.
 STAMP, READS, MONITORED, CSV_FILE, AVAILABILITY = "assay", "reads", "monitored", "csv_file", "availability"
 

@@ -17,7 +17,7 @@ from assay.core.fault import Fault, known_fault
 from assay.core.places import require_project
 from assay.project.dbt_run import Unwatched, run_dbt
 from assay.project.failures import judge, plain_message
-from assay.project.graph import Manifest, parent_ids, reachable
+from assay.project.graph import Manifest, ancestor_ids, parent_ids, reachable
 from assay.project.packages import make_linked_packages_ready
 
 # What dbt has written of the last build stays as it is.
@@ -67,6 +67,22 @@ class Project:
         nodes = [node for node in self._manifest.nodes.values() if node.resource_type == "model"]
         return sorted(nodes, key=lambda node: str(node.name))
 
+    def named(self, name: str) -> Any | None:
+        """Return the model, snapshot or seed of a name, if there is one; those of packages too."""
+        kinds = ("model", "snapshot", "seed")
+        nodes = self._manifest.nodes.values()
+        return next((node for node in nodes if node.name == name and node.resource_type in kinds), None)
+
+    def sources_behind(self, node: Any) -> set[str]:
+        """Return the names of the sources that a node rests on."""
+        ids = ancestor_ids(node.unique_id, self._manifest.nodes)
+        return {self._manifest.sources[id_].source_name for id_ in ids if id_ in self._manifest.sources}
+
+    def owner_of_group(self, name: str) -> str | None:
+        """Return who answers for a group of models."""
+        found = (each for each in self._manifest.groups.values() if each.name == name)
+        return next((each.owner.name for each in found), None)
+
     @property
     def landing_tables(self) -> dict[tuple[str, str], Any]:
         """The sources' tables that files land in, by source and name."""
@@ -105,14 +121,16 @@ class Project:
         """Names of the doc blocks that a description may refer to."""
         return {doc.name for doc in self._manifest.docs.values()}
 
-    def build_empty(self, model: str, folder: Path) -> Path:
-        """Build all that a model reads, without a row, in a warehouse of its own; return its file.
+    def build_empty(self, what: str, folder: Path, *select: str, exclude: str | None = None) -> Path:
+        """Build models without a row in a warehouse of its own; return its file.
 
         Contracts are not enforced: models may be among them whose YAML is not written yet.
 
         Args:
-            model: which is not built itself.
+            what: reads them, as messages call it.
             folder: a new one.
+            select: the models, as dbt selects them.
+            exclude: a model that is not built.
 
         Raises:
             Fault: dbt cannot build it.
@@ -123,15 +141,8 @@ class Project:
         landing.mkdir()
         outcome = run_dbt(
             [
-                *(
-                    "build",
-                    "--select",
-                    f"+{model}",
-                    "--exclude",
-                    model,
-                    "--target-path",
-                    str(folder / "target"),
-                ),
+                *("build", "--select", *select, *(("--exclude", exclude) if exclude else ())),
+                *("--target-path", str(folder / "target")),
                 *("--exclude-resource-type", "test", "unit_test"),
             ],
             warehouse=warehouse,
@@ -144,7 +155,7 @@ class Project:
         if outcome.exception or failed:
             error = outcome.exception or "\n".join(failed)
             raise known_fault(error) or Fault(
-                f"The columns of {model} cannot be told, since what it reads cannot be built: "
+                f"The columns of {what} cannot be told, since what it reads cannot be built: "
                 f"{plain_message(str(error))}"
             )
         return warehouse

@@ -1,0 +1,401 @@
+"""`assay label add`: an outcome to predict, from one line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from assay.core.fault import MISUSED, Fault
+from assay.core.moment import length_of
+from assay.features.columns import columns_of_queries
+from assay.generate.gold import (
+    GoldModel,
+    GoldPlan,
+    checked_length,
+    checked_name,
+    column_named,
+    events_named,
+    group_of,
+    literal,
+    name_in_sql,
+    open_project,
+    plan_of,
+    plan_of_existing,
+    time_named,
+    write,
+)
+from assay.project.conventions import LABEL_COLUMNS
+from assay.project.paths import own_models
+from assay.project.personal import PII
+
+_PREFIX = "lbl_"
+_AT = "available_at"
+_UNITS = {"s": "second", "m": "minute", "h": "hour", "d": "day"}
+# So long after they happened events may land, and change an outcome, unless said otherwise.
+_LATE = "1d"
+
+
+@dataclass(frozen=True)
+class Spine:
+    """The rows that predictions are made for: one is asked for when it is known, and not before `at`."""
+
+    model: str
+    keys: Sequence[str]
+    at: str
+    available_at: str = _AT
+
+    @property
+    def prediction_at(self) -> str:
+        """When a prediction is asked for, as SQL."""
+        known = name_in_sql(self.available_at)
+        return known if self.at == self.available_at else f"greatest({name_in_sql(self.at)}, {known})"
+
+    def condition(self) -> str:
+        """Which rows predictions are made for, as SQL."""
+        needed = dict.fromkeys([*self.keys, self.at, self.available_at])
+        return _conditions([f"{name_in_sql(each)} is not null" for each in needed])
+
+
+@dataclass(frozen=True)
+class Happening:
+    """An outcome: something happens within a time after the prediction or, if `is_absent`, nothing does."""
+
+    model: str
+    at: str
+    window: str
+    horizon: str
+    where: str | None = None
+    is_absent: bool = False
+    available_at: str = _AT
+
+
+@dataclass(frozen=True)
+class Settled:
+    """An outcome that stands in the row itself, and is known so long after the prediction."""
+
+    column: str
+    horizon: str
+    where: str | None = None
+
+
+def add_label(
+    name: str,
+    *,
+    spine: str,
+    key: Sequence[str],
+    prediction_at: str | None = None,
+    outcome_from: str | None = None,
+    outcome_at: str | None = None,
+    window: str | None = None,
+    absent: bool = False,
+    outcome: str | None = None,
+    known_after: str | None = None,
+    where: str | None = None,
+    dry_run: bool = False,
+) -> GoldPlan:
+    """Add a label to the project in the current folder: what happens later, or a column of the row.
+
+    Args:
+        name: `lbl_<what>`, or only what.
+        spine: the model of silver or gold whose rows predictions are made for.
+        key: the columns that name the entity; outcomes are of the same.
+        prediction_at: the column that says when a prediction is asked for, `available_at` by default; it is
+            not asked for before the row is known.
+        outcome_from: the model of silver or gold whose rows are what may happen.
+        outcome_at: the column that says when it happened; `event_at` by default.
+        window: how long after the prediction it may happen, such as 30d.
+        absent: whether the outcome is that nothing happens.
+        outcome: the column of the spine that is the outcome, in place of `outcome_from`.
+        known_after: how long after the prediction the outcome is known; of what happens, a day after the
+            window by default.
+        where: SQL that tells which rows of `outcome_from` count, or of the spine.
+        dry_run: whether nothing is written.
+
+    Returns:
+        What was written, or would be; no files where the label is there already.
+
+    Raises:
+        Fault: something named is not there, or cannot be; nothing is written then.
+    """
+    _check_kind(outcome, outcome_from, window, known_after, outcome_at, is_absent=absent)
+    name = checked_name(name, _PREFIX, "churn or lbl_churn")
+    project = open_project()
+    rows = events_named(project, spine, "--spine")
+    events = events_named(project, outcome_from, "--outcome-from") if outcome_from else rows
+    reads = [rows] if events is rows else [rows, events]
+    with columns_of_queries(project, name, reads) as columns_of:
+
+        def kinds_of(node: Any) -> dict[str, str]:
+            found = columns_of(f"select * from {{{{ ref({literal(node.name)}) }}}}")
+            return {each.name: each.data_type for each in found}
+
+        kinds = kinds_of(rows)
+        keys = [column_named(each, kinds, rows.name, "--key") for each in key]
+        at = time_named(prediction_at, _AT, kinds, rows.name, "--prediction-at")
+        time_named(None, _AT, kinds, rows.name, "--prediction-at")
+        of = Spine(rows.name, keys, at)
+        what: Happening | Settled
+        if window:
+            of_events = kinds_of(events)
+            for each in keys:
+                column_named(each, of_events, events.name, "--key")
+            time_named(None, _AT, of_events, events.name, "--outcome-at")
+            happened_at = time_named(outcome_at, "event_at", of_events, events.name, "--outcome-at")
+            what = Happening(events.name, happened_at, window, known_after or _later(window), where, absent)
+        else:
+            assert outcome
+            assert known_after
+            what = Settled(column_named(outcome, kinds, rows.name, "--outcome"), known_after, where)
+        id_column = _id_column(name, keys)
+        wanted = _model(name, id_column, of, what, reads)
+        if there := plan_of_existing(project, wanted):
+            return there
+        plan = plan_of(project, wanted, columns_of(wanted.sql))
+    if not dry_run:
+        write(plan)
+    return plan
+
+
+def _check_kind(
+    outcome: str | None,
+    outcome_from: str | None,
+    window: str | None,
+    known_after: str | None,
+    outcome_at: str | None,
+    *,
+    is_absent: bool,
+) -> None:
+    if bool(outcome) == bool(outcome_from):
+        raise Fault(
+            "Say what the outcome is: --outcome-from MODEL --window 30d, if something happens after the "
+            "prediction; or --outcome COLUMN --known-after 30d, if a column of the row itself tells it.",
+            MISUSED,
+        )
+    if outcome_from and not window:
+        raise Fault("--outcome-from needs --window: how long after the prediction it may happen.", MISUSED)
+    if outcome and not known_after:
+        raise Fault(
+            f"--outcome {outcome} needs --known-after: how long after the prediction it is known.", MISUSED
+        )
+    if outcome and (window or outcome_at or is_absent):
+        raise Fault("--window, --outcome-at and --absent go with --outcome-from, not --outcome.", MISUSED)
+    if window:
+        checked_length(window, "--window")
+    if known_after:
+        checked_length(known_after, "--known-after")
+    if window and known_after and length_of(known_after) < length_of(window):
+        raise Fault(
+            f"--known-after {known_after} is shorter than --window {window}: what happens until the window's "
+            "end is not known before.",
+            MISUSED,
+        )
+
+
+def _id_column(name: str, keys: Sequence[str]) -> str:
+    found = f"{name.removeprefix(_PREFIX)}_id"
+    if doubled := [each for each in keys if each in (found, *LABEL_COLUMNS)]:
+        raise Fault(
+            f"The label would have two columns {doubled[0]}: choose another name than {name}."
+            if doubled[0] == found
+            else f"--key {doubled[0]}: a label has a column {doubled[0]} of its own.",
+            MISUSED,
+        )
+    return found
+
+
+def _later(window: str) -> str:
+    """Return the window and the time in which events may land late."""
+    seconds = int((length_of(window) + length_of(_LATE)).total_seconds())
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "m")):
+        if seconds % size == 0:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"
+
+
+def _interval(length: str) -> str:
+    return f"interval '{_words(length)}'"
+
+
+def _words(length: str) -> str:
+    number, unit = length[:-1], _UNITS[length[-1]]
+    return f"{number} {unit}{'s' * (number != '1')}"
+
+
+def _conditions(conditions: Sequence[str]) -> str:
+    if len(conditions) == 1:
+        return f"    where {conditions[0]}"
+    return "    where\n        " + "\n        and ".join(conditions)
+
+
+def _ctes(**named: str) -> str:
+    """Return SQL of named steps, the last of which is the result."""
+    steps = ",\n\n".join(f"{name} as (\n\n{sql.strip(chr(10))}\n\n)" for name, sql in named.items())
+    return f"with {steps}\n\nselect * from final\n"
+
+
+def label_sql(id_column: str, spine: Spine, what: Happening | Settled) -> str:
+    """Return the SQL of a label."""
+    return (
+        _happening_sql(id_column, spine, what)
+        if isinstance(what, Happening)
+        else _settled_sql(id_column, spine, what)
+    )
+
+
+def _all_of(model: str) -> str:
+    return f"    select * from {{{{ ref({literal(model)}) }}}}"
+
+
+def _id(keys: Sequence[str], of: str = "") -> str:
+    columns = [name_in_sql(each, of) for each in keys]
+    return f"concat_ws('@', {', '.join([*columns, f'{of}.prediction_at' if of else 'prediction_at'])})"
+
+
+def _happening_sql(id_column: str, spine: Spine, what: Happening) -> str:
+    keys = [name_in_sql(each) for each in spine.keys]
+    listed = "".join(f"        {each},\n" for each in keys)
+    pairs = [f"{name_in_sql(each, 'known')} = {name_in_sql(each, 'outcomes')}" for each in spine.keys]
+    same = "".join(f"{each}\n            and " for each in pairs)
+    return _ctes(
+        spine=_all_of(spine.model),
+        events=_all_of(what.model),
+        outcomes=(
+            f"    select\n{listed}"
+            f"        {name_in_sql(what.at)} as happened_at,\n"
+            f"        {name_in_sql(what.available_at)} as available_at\n"
+            "    from events" + (f"\n    where {what.where}" if what.where else "")
+        ),
+        predictions=(
+            f"    select distinct\n{listed}"
+            f"        {spine.prediction_at} as prediction_at\n"
+            f"    from spine\n{spine.condition()}"
+        ),
+        # What was asked for before events were written down, or too late to know, has no outcome.
+        known=(
+            "    select\n        *,\n"
+            f"        prediction_at + {_interval(what.horizon)} as outcome_known_at\n"
+            "    from predictions\n"
+            "    where\n"
+            f"        prediction_at + {_interval(what.horizon)} <= {{{{ assay.known_until('events') }}}}\n"
+            "        and prediction_at >= (select min(available_at) from events)"
+        ),
+        final=(
+            "    select\n"
+            f"        {_id(spine.keys, 'known')} as {id_column},\n"
+            + "".join(f"        {name_in_sql(each, 'known')},\n" for each in spine.keys)
+            + "        known.prediction_at,\n"
+            f"        count(outcomes.happened_at) {'=' if what.is_absent else '>'} 0 as outcome,\n"
+            "        known.outcome_known_at\n"
+            "    from known\n"
+            "    left join outcomes\n"
+            "        on\n"
+            f"            {same}known.prediction_at < outcomes.happened_at\n"
+            f"            and known.prediction_at + {_interval(what.window)} >= outcomes.happened_at\n"
+            "            and known.outcome_known_at >= outcomes.available_at\n"
+            "    group by all"
+        ),
+    )
+
+
+def _settled_sql(id_column: str, spine: Spine, what: Settled) -> str:
+    keys = "".join(f"        {name_in_sql(each)},\n" for each in spine.keys)
+    where = f"\n        and ({what.where})" if what.where else ""
+    return _ctes(
+        spine=_all_of(spine.model),
+        predictions=(
+            f"    select\n{keys}"
+            f"        {spine.prediction_at} as prediction_at,\n"
+            f"        {name_in_sql(what.column)} as outcome\n"
+            f"    from spine\n{spine.condition()}\n"
+            f"        and {name_in_sql(what.column)} is not null{where}"
+        ),
+        final=(
+            "    select\n"
+            f"        {_id(spine.keys)} as {id_column},\n"
+            f"{keys}"
+            "        prediction_at,\n"
+            "        outcome,\n"
+            f"        prediction_at + {_interval(what.horizon)} as outcome_known_at\n"
+            "    from predictions\n"
+            f"    where prediction_at + {_interval(what.horizon)} <= {{{{ assay.known_until('spine') }}}}"
+        ),
+    )
+
+
+def _model(
+    name: str, id_column: str, spine: Spine, what: Happening | Settled, reads: Sequence[Any]
+) -> GoldModel:
+    rows = reads[0]
+    bare = name.removeprefix(_PREFIX)
+    window = what.window if isinstance(what, Happening) else "0s"
+    label: dict[str, Any] = {
+        # Outcomes are made of what lands later: the search for leaks need but erase it.
+        **({"scramble": []} if isinstance(what, Happening) else {}),
+        "window": {"from": "0s", "to": window},
+        "horizon": what.horizon,
+        "population": {"known_after": "0s"},
+    }
+    told = _told(what)
+    shields = {
+        each: rows.columns[each].config.meta[PII]
+        for each in spine.keys
+        if each in rows.columns and rows.columns[each].config.meta.get(PII)
+    }
+    columns = [id_column, *spine.keys, *LABEL_COLUMNS]
+    entity = " and ".join(each.replace("_", " ") for each in spine.keys)
+    return GoldModel(
+        folder=own_models() / "gold" / "training",
+        sql=label_sql(id_column, spine, what),
+        entry={
+            "name": name,
+            "description": (
+                f"{told} Asked for each {entity} of {spine.model}, and known {_words(what.horizon)} later; "
+                "what lands after that changes no outcome."
+            ),
+            "config": {"meta": {"label": label}, **group_of(rows)},
+            "constraints": [{"type": "primary_key", "columns": [id_column]}],
+            "data_tests": [
+                {
+                    "dbt_expectations.expect_column_pair_values_A_to_be_greater_than_B": {
+                        "name": f"{bare}_is_known_only_after_it_is_asked_for",
+                        "arguments": {"column_A": "outcome_known_at", "column_B": "prediction_at"},
+                    }
+                }
+            ],
+        },
+        reads=reads,
+        columns=columns,
+        meta={"label": {"window": label["window"], "horizon": what.horizon}},
+        evidence=list(_evidence(spine, what, told)),
+        descriptions={
+            id_column: f"The {entity}, and the time of the prediction.",
+            "outcome": told,
+        },
+        personal={id_column: next(iter(shields.values()))} if shields else {},
+        required=columns,
+    )
+
+
+def _told(what: Happening | Settled) -> str:
+    if isinstance(what, Settled):
+        return f"{what.column.replace('_', ' ').capitalize()} of the row."
+    which = f" where {' '.join(what.where.split())}" if what.where else ""
+    return (
+        f"Whether {what.model} has {'no' if what.is_absent else 'a'} row of it{which} in the "
+        f"{_words(what.window)} after the prediction."
+    )
+
+
+def _evidence(spine: Spine, what: Happening | Settled, told: str) -> Iterator[str]:
+    yield f"A prediction for each row of {spine.model}, by {', '.join(spine.keys)}, at {spine.prediction_at}"
+    yield f"Outcome: {told[0].lower()}{told[1:-1]}"
+    if isinstance(what, Happening):
+        late = length_of(what.horizon) - length_of(what.window)
+        yield f"Known {what.horizon} after the prediction: {late} are left for what lands late"
+    else:
+        yield f"Known {what.horizon} after the prediction, as you say"
+        yield (
+            f"Note: {spine.model} shows {what.column} as soon as the row is known: make no feature of it. "
+            "meta.label.scramble lets the search for leaks prove that (docs/training-sets.md)"
+        )

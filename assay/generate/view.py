@@ -1,0 +1,330 @@
+"""`assay view add`: a feature view of windowed aggregates, from one line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from assay.core.fault import MISUSED, Fault
+from assay.features.columns import AGGREGATES, columns_of_queries, is_total
+from assay.generate.gold import (
+    GoldModel,
+    GoldPlan,
+    checked_name,
+    column_named,
+    events_named,
+    group_of,
+    listed_in,
+    literal,
+    literals,
+    name_in_sql,
+    open_project,
+    owner_of,
+    plan_of,
+    plan_of_existing,
+    time_named,
+    write,
+)
+from assay.generate.propose import Choice, singular_of
+from assay.project.paths import own_models
+from assay.project.personal import PII
+from assay.project.views import VALIDITY
+
+_PREFIX = "ftr_"
+_ROWS = "*"
+_WINDOW = re.compile("all|[1-9][0-9]{0,5}[smhd]")
+_OF_NUMBERS = ("sum", "avg", "stddev")
+# What gives values of the column back.
+_OF_VALUES = ("min", "max", "mode", "last", "first")
+_NUMBER = re.compile(r"u?(tiny|small|big|huge)int|u?integer|decimal.*")
+_FLOATING = ("double", "float")
+# Sums of floating-point numbers depend on their order.
+_EXACT = "decimal(18, 6)"
+
+
+@dataclass(frozen=True)
+class Measure:
+    """An input of `windowed_history`: its name, the column, None for rows, and what is made of it."""
+
+    name: str
+    column: str | None
+    aggregates: Sequence[str]
+    is_floating: bool = False
+
+    def features(self, windows: Sequence[str]) -> list[str]:
+        """Return the names of its features."""
+        return [f"{self.name}_{aggregate}_{window}" for aggregate in self.aggregates for window in windows]
+
+    @property
+    def sql(self) -> str:
+        """Its line in the call of `windowed_history`."""
+        aggregates = literals(self.aggregates)
+        if self.column is None:
+            return f"{literal(self.name)}: {aggregates}"
+        expression = name_in_sql(self.column)
+        if self.is_floating and set(self.aggregates) & set(_OF_NUMBERS):
+            expression = f"{expression}::{_EXACT}"
+        # Of a measure that is only counted, the macro counts rows, those without a value too.
+        if expression == self.name and list(self.aggregates) != ["count"]:
+            return f"{literal(self.name)}: {aggregates}"
+        return f"{literal(self.name)}: {{'expression': {literal(expression)}, 'aggregates': {aggregates}}}"
+
+
+@dataclass(frozen=True)
+class ViewSpec:
+    """A feature view as its SQL says it."""
+
+    events: str
+    keys: Sequence[str]
+    event_at: str
+    available_at: str
+    measures: Sequence[Measure]
+    windows: Sequence[str] = field(default_factory=list)
+
+    @property
+    def features(self) -> list[str]:
+        """Return the names of its features."""
+        return [name for measure in self.measures for name in measure.features(self.windows)]
+
+    @property
+    def sql(self) -> str:
+        """The SQL of its model."""
+        measures = "".join(f"        {each.sql},\n" for each in self.measures)
+        return (
+            "{{ assay.windowed_history(\n"
+            f"    ref({literal(self.events)}),\n"
+            f"    entity_keys={literals(self.keys)},\n"
+            f"    event_at={literal(name_in_sql(self.event_at))},\n"
+            f"    available_at={literal(name_in_sql(self.available_at))},\n"
+            f"    measures={{\n{measures}    }},\n"
+            f"    windows={literals(self.windows)}\n"
+            ") }}\n"
+        )
+
+
+def add_view(
+    name: str,
+    *,
+    model: str,
+    entity: Sequence[str],
+    measures: Mapping[str, Sequence[str]],
+    windows: Sequence[str],
+    event_at: str | None = None,
+    available_at: str | None = None,
+    online: bool = False,
+    owner: str | None = None,
+    dry_run: bool = False,
+) -> GoldPlan:
+    """Add a feature view to the project in the current folder.
+
+    Args:
+        name: `ftr_<entity>__<what>`, or only `<what>`: the rest is then made of the entity's keys.
+        model: whose rows are the events, of silver or gold.
+        entity: the columns that name the entity.
+        measures: what is made of each column, as `windowed_history` names it; `*` stands for rows.
+        windows: lengths of time such as 1h or 7d, or all.
+        event_at: the column that says when an event happened; `event_at` by default.
+        available_at: the column that says when it was known; `available_at` by default.
+        online: whether it is served online.
+        owner: who answers for it.
+        dry_run: whether nothing is written.
+
+    Returns:
+        What was written, or would be; no files where the view is there already.
+
+    Raises:
+        Fault: something named is not there, or cannot be; nothing is written then.
+    """
+    project = open_project()
+    events = events_named(project, model, "--from")
+    name, entity_name = _names(name, entity)
+    with columns_of_queries(project, name, [events]) as columns_of:
+        kinds = {
+            each.name: each.data_type
+            for each in columns_of(f"select * from {{{{ ref({literal(events.name)}) }}}}")
+        }
+        spec = ViewSpec(
+            events.name,
+            [column_named(key, kinds, events.name, "--entity") for key in entity],
+            time_named(event_at, "event_at", kinds, events.name, "--event-at"),
+            time_named(available_at, "available_at", kinds, events.name, "--available-at"),
+            list(_measures(measures, kinds, events.name)),
+            _checked_windows(windows),
+        )
+        _check_names(spec)
+        wanted = _model(name, entity_name, spec, events, owner_of(project, events, owner), is_online=online)
+        if there := plan_of_existing(project, wanted):
+            return there
+        plan = plan_of(project, wanted, columns_of(spec.sql))
+    if not dry_run:
+        write(plan)
+    return plan
+
+
+def measures_in(text: str) -> dict[str, list[str]]:
+    """Read measures as the command line has them: `amount:sum,avg;*:count`.
+
+    Raises:
+        Fault: they are written otherwise.
+    """
+    found: dict[str, list[str]] = {}
+    for part in listed_in(text, "--measures", ";"):
+        column, colon, aggregates = (each.strip() for each in part.rpartition(":"))
+        if not (colon and column):
+            raise Fault(
+                f"--measures {part!r}: write a column and what is made of it, as amount:sum,avg, or *:count "
+                "for the number of rows.",
+                MISUSED,
+            )
+        if column in found:
+            raise Fault(f"--measures: {column} stands twice; write {column}:sum,avg.", MISUSED)
+        found[column] = listed_in(aggregates, f"--measures {column}:")
+    return found
+
+
+def _names(name: str, keys: Sequence[str]) -> tuple[str, str]:
+    """Return the name of the view, and that of the entity."""
+    entity = "_".join(re.sub(r"\W+", "_", key.lower(), flags=re.ASCII).removesuffix("_id") for key in keys)
+    full = name if name.startswith(_PREFIX) or "__" in name else f"{entity}__{name}"
+    full = checked_name(full, _PREFIX, "visits or ftr_patient__visits")
+    parts = full.removeprefix(_PREFIX).split("__")
+    if len(parts) != 2:
+        raise Fault(
+            f"{name!r} is no name of a view: write ftr_<entity>__<what>, as ftr_patient__visits, or only "
+            "what it is about, as visits.",
+            MISUSED,
+        )
+    return full, parts[0]
+
+
+def _measures(
+    measures: Mapping[str, Sequence[str]], kinds: Mapping[str, str], model: str
+) -> Iterator[Measure]:
+    taken: set[str] = set()
+    if not measures:
+        raise Fault("A view needs at least one measure, such as *:count.", MISUSED)
+    for column, aggregates in measures.items():
+        for each in aggregates:
+            if each not in AGGREGATES:
+                raise Fault(
+                    f"--measures {column}:{each} is unknown: there are {', '.join(AGGREGATES)}.", MISUSED
+                )
+        if column == _ROWS:
+            if list(aggregates) != ["count"]:
+                raise Fault(
+                    "--measures *: rows can only be counted: write *:count, or name a column.", MISUSED
+                )
+            measure = Measure(_unless_taken(_thing(model), "row", taken), None, ["count"])
+        else:
+            kind = kinds[column_named(column, kinds, model, "--measures")]
+            if kind not in _FLOATING and not _NUMBER.fullmatch(kind):
+                _refuse_numbers(column, kind, aggregates)
+            snake = re.sub(r"\W+", "_", column.lower(), flags=re.ASCII).strip("_") or "value"
+            short = _unless_taken(snake.removesuffix("_id") or snake, snake, taken)
+            measure = Measure(short, column, list(aggregates), kind in _FLOATING)
+        taken.add(measure.name)
+        yield measure
+
+
+def _refuse_numbers(column: str, kind: str, aggregates: Sequence[str]) -> None:
+    if wrong := [each for each in aggregates if each in _OF_NUMBERS]:
+        others = [each for each in AGGREGATES if each not in _OF_NUMBERS]
+        raise Fault(
+            f"--measures {column}:{wrong[0]} needs a number, and {column} is {kind}. "
+            f"Of it there can be {', '.join(others)}.",
+            MISUSED,
+        )
+
+
+def _unless_taken(name: str, other: str, taken: set[str]) -> str:
+    return other if name in taken else name
+
+
+def _thing(model: str) -> str:
+    """Return what one row of a model is, by the model's name."""
+    bare = re.sub("^[a-z]+_", "", model).removesuffix("__changes")
+    return singular_of(re.sub("_+", "_", bare))
+
+
+def _checked_windows(windows: Sequence[str]) -> list[str]:
+    for window in windows:
+        if not _WINDOW.fullmatch(window):
+            raise Fault(
+                f"--windows {window} is unknown: write a whole number and s, m, h or d, such as 5m or 7d, or "
+                "all.",
+                MISUSED,
+            )
+    if not windows or len(set(windows)) != len(windows):
+        raise Fault("--windows: name at least one, each once, as 1h,7d.", MISUSED)
+    return list(windows)
+
+
+def _check_names(spec: ViewSpec) -> None:
+    names = [*spec.keys, *spec.features]
+    if doubled := [name for name in names if name in VALIDITY or names.count(name) > 1]:
+        raise Fault(
+            f"The view would have two columns {doubled[0]}: a view has {', '.join(VALIDITY)}, its keys and "
+            "its features, each once.",
+            MISUSED,
+        )
+
+
+def _model(
+    name: str, entity: str, spec: ViewSpec, events: Any, owner: Choice, *, is_online: bool
+) -> GoldModel:
+    feature_view = {
+        "entity": entity,
+        "keys": list(spec.keys),
+        "owner": owner.value,
+        "online": is_online,
+        "defaults": {feature: 0 for feature in spec.features if is_total(feature)},
+    }
+    if not feature_view["defaults"]:
+        del feature_view["defaults"]
+    about = name.split("__")[1].replace("_", " ")
+    words = entity.replace("_", " and ")
+    personal = {
+        feature: shield
+        for measure in spec.measures
+        if measure.column in events.columns
+        and (shield := events.columns[measure.column].config.meta.get(PII))
+        for aggregate in measure.aggregates
+        if aggregate in _OF_VALUES
+        for feature in (f"{measure.name}_{aggregate}_{window}" for window in spec.windows)
+    }
+    return GoldModel(
+        folder=own_models() / "gold" / "features",
+        sql=spec.sql,
+        entry={
+            "name": name,
+            "description": f"{about.capitalize()} of each {words}, over windows of time, from {events.name}.",
+            "config": {"meta": {"feature_view": feature_view}, **group_of(events)},
+        },
+        reads=[events],
+        columns=[*spec.keys, *spec.features],
+        meta={"feature_view": {"keys": list(spec.keys), **({"online": True} if is_online else {})}},
+        evidence=list(_evidence(entity, spec, owner, personal, is_online=is_online)),
+        personal=personal,
+    )
+
+
+def _evidence(
+    entity: str, spec: ViewSpec, owner: Choice, personal: Mapping[str, str], *, is_online: bool
+) -> Iterator[str]:
+    yield f"Entity: {entity}, known by {', '.join(spec.keys)}"
+    yield (
+        f"An event of {spec.events} happens at {spec.event_at}, and counts from {spec.available_at} on, "
+        "when it is known"
+    )
+    for each in spec.measures:
+        what = f"of {each.column}" if each.column else f"of rows of {spec.events}"
+        exact = f", as {_EXACT}: sums of floating-point numbers depend on their order" * (
+            each.is_floating and bool(set(each.aggregates) & set(_OF_NUMBERS))
+        )
+        yield f"{each.name}: {', '.join(each.aggregates)} {what}{exact}"
+    if personal:
+        yield f"Personal data, as its column is tagged: {', '.join(personal)}"
+    yield f"Owner: {owner.value} ({owner.evidence})"
+    yield "Online: yes" if is_online else "Online: no (online: true in its YAML puts it online)"
