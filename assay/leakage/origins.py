@@ -15,7 +15,7 @@ from assay.leakage.findings import Check
 from assay.leakage.silver import gates_of, is_landing
 from assay.leakage.tables import columns_of, number, one_row
 from assay.leakage.trained import made_by_hand
-from assay.project.conventions import LABEL_COLUMNS, AVAILABILITY, layer_of
+from assay.project.conventions import AVAILABILITY, LABEL_COLUMNS, layer_of
 from assay.project.graph import Manifest, Node, parent_ids, relation_of
 
 # Functions that make up their rows; all others that stand for a table may read one from anywhere.
