@@ -14,6 +14,7 @@ from assay.cli.alerts import app as alerts
 from assay.cli.contracts import app as contracts
 from assay.cli.features import app as features
 from assay.cli.keys import app as keys
+from assay.cli.label import app as label
 from assay.cli.online import StoreUrl
 from assay.cli.online import app as online
 from assay.cli.project import deps, docs, doctor, init, upgrade
@@ -35,6 +36,7 @@ app.add_typer(contracts, name="contracts")
 app.add_typer(features, name="features")
 app.add_typer(online, name="online")
 app.add_typer(keys, name="keys")
+app.add_typer(label, name="label")
 app.add_typer(runs, name="runs")
 app.add_typer(schema, name="schema")
 app.add_typer(source, name="source")

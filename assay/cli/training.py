@@ -45,6 +45,36 @@ def list_versions() -> None:
 
 
 @app.command()
+def add(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="trn_<what>, or only what.")],
+    label: Annotated[str, typer.Option(metavar="MODEL", help="The label whose outcomes are to be learnt.")],
+    features: Annotated[
+        str,
+        typer.Option(
+            metavar="VIEW:FEATURE,...;...",
+            help="Features by view, as ftr_a:col1,col2;ftr_b; without any, all.",
+        ),
+    ],
+    split: Annotated[
+        str, typer.Option(metavar="SHARE,...", help="After which shares of time training and validation end.")
+    ] = "0.6,0.85",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would change, and write nothing.")
+    ] = False,
+) -> None:
+    """Write a training set: its model, and YAML with types and descriptions."""
+    with faults_as_messages():
+        from assay.console.tables import console_for_people
+        from assay.generate.display import print_model
+        from assay.generate.training_set import add_training_set, features_in, shares_in
+
+        plan = add_training_set(
+            name, label=label, features=features_in(features), split=shares_in(split), dry_run=dry_run
+        )
+        print_model(plan, console_for_people(), is_written=not dry_run)
+
+
+@app.command()
 def show(
     name: Annotated[
         str, typer.Argument(metavar="NAME", help="A training set, of which the newest; or a version.")
