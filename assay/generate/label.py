@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from assay.core.fault import MISUSED, Fault
@@ -43,17 +44,15 @@ class Spine:
     model: str
     keys: Sequence[str]
     at: str
-    available_at: str = _AT
 
     @property
     def prediction_at(self) -> str:
         """When a prediction is asked for, as SQL."""
-        known = name_in_sql(self.available_at)
-        return known if self.at == self.available_at else f"greatest({name_in_sql(self.at)}, {known})"
+        return _AT if self.at == _AT else f"greatest({name_in_sql(self.at)}, {_AT})"
 
     def condition(self) -> str:
         """Which rows predictions are made for, as SQL."""
-        needed = dict.fromkeys([*self.keys, self.at, self.available_at])
+        needed = dict.fromkeys([*self.keys, self.at, _AT])
         return _conditions([f"{name_in_sql(each)} is not null" for each in needed])
 
 
@@ -67,7 +66,6 @@ class Happening:
     horizon: str
     where: str | None = None
     is_absent: bool = False
-    available_at: str = _AT
 
 
 @dataclass(frozen=True)
@@ -206,7 +204,11 @@ def _id_column(name: str, keys: Sequence[str]) -> str:
 
 def _later(window: str) -> str:
     """Return the window and the time in which events may land late."""
-    seconds = int((length_of(window) + length_of(_LATE)).total_seconds())
+    return _shortest(length_of(window) + length_of(_LATE))
+
+
+def _shortest(length: timedelta) -> str:
+    seconds = int(length.total_seconds())
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "m")):
         if seconds % size == 0:
             return f"{seconds // size}{unit}"
@@ -257,19 +259,20 @@ def _happening_sql(id_column: str, spine: Spine, what: Happening) -> str:
     listed = "".join(f"        {each},\n" for each in keys)
     pairs = [f"{name_in_sql(each, 'known')} = {name_in_sql(each, 'outcomes')}" for each in spine.keys]
     same = "".join(f"{each}\n            and " for each in pairs)
+    rows = {} if spine.model == what.model else {"spine": _all_of(spine.model)}
     return _ctes(
-        spine=_all_of(spine.model),
+        **rows,
         events=_all_of(what.model),
         outcomes=(
             f"    select\n{listed}"
             f"        {name_in_sql(what.at)} as happened_at,\n"
-            f"        {name_in_sql(what.available_at)} as available_at\n"
-            "    from events" + (f"\n    where {what.where}" if what.where else "")
+            "        available_at\n"
+            "    from events" + (f"\n    where ({what.where})" if what.where else "")
         ),
         predictions=(
             f"    select distinct\n{listed}"
             f"        {spine.prediction_at} as prediction_at\n"
-            f"    from spine\n{spine.condition()}"
+            f"    from {'spine' if rows else 'events'}\n{spine.condition()}"
         ),
         # What was asked for before events were written down, or too late to know, has no outcome.
         known=(
@@ -336,7 +339,6 @@ def _model(
         "horizon": what.horizon,
         "population": {"known_after": "0s"},
     }
-    told = _told(what)
     shields = {
         each: rows.columns[each].config.meta[PII]
         for each in spine.keys
@@ -344,6 +346,7 @@ def _model(
     }
     columns = [id_column, *spine.keys, *LABEL_COLUMNS]
     entity = " and ".join(each.replace("_", " ") for each in spine.keys)
+    told = _told(what, entity)
     return GoldModel(
         folder=own_models() / "gold" / "training",
         sql=label_sql(id_column, spine, what),
@@ -377,13 +380,13 @@ def _model(
     )
 
 
-def _told(what: Happening | Settled) -> str:
+def _told(what: Happening | Settled, entity: str) -> str:
     if isinstance(what, Settled):
         return f"{what.column.replace('_', ' ').capitalize()} of the row."
     which = f" where {' '.join(what.where.split())}" if what.where else ""
     return (
-        f"Whether {what.model} has {'no' if what.is_absent else 'a'} row of it{which} in the "
-        f"{_words(what.window)} after the prediction."
+        f"Whether {what.model} has {'no' if what.is_absent else 'a'} row of the same {entity}{which} "
+        f"in the {_words(what.window)} after the prediction."
     )
 
 
@@ -391,8 +394,8 @@ def _evidence(spine: Spine, what: Happening | Settled, told: str) -> Iterator[st
     yield f"A prediction for each row of {spine.model}, by {', '.join(spine.keys)}, at {spine.prediction_at}"
     yield f"Outcome: {told[0].lower()}{told[1:-1]}"
     if isinstance(what, Happening):
-        late = length_of(what.horizon) - length_of(what.window)
-        yield f"Known {what.horizon} after the prediction: {late} are left for what lands late"
+        late = _shortest(length_of(what.horizon) - length_of(what.window))
+        yield f"Known {what.horizon} after the prediction: {late} more than the window, for what lands late"
     else:
         yield f"Known {what.horizon} after the prediction, as you say"
         yield (

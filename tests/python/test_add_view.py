@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import re
+from datetime import datetime, timedelta
+from pathlib import Path
+from random import Random
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from small_project import SmallProject
 
 from assay.core.fault import Fault
+from assay.generate.label import Happening, Settled, Spine, add_label, label_sql
+from assay.generate.training_set import _taken, _told_apart, training_set_sql
 from assay.generate.view import ViewSpec, _checked_windows, _measures, _names, measures_in
+from assay.init.project import init_project
+from assay.project import packages
+from assay.project.views import FeatureView
 
 VISITS = {
     "visit_id": "varchar",
@@ -106,3 +117,154 @@ def test_what_cannot_be_is_refused_with_what_there_is(kind: str) -> None:
 )
 def test_a_view_is_named_by_its_entity(name: str, keys: list[str], wanted: tuple[str, str]) -> None:
     assert _names(name, keys) == wanted
+
+
+def happening(**changed: Any) -> str:
+    what = {"model": "slv_visits", "at": "event_at", "window": "14d", "horizon": "15d", **changed}
+    return label_sql("return_id", Spine("slv_visits", ["patient_id"], "available_at"), Happening(**what))
+
+
+def test_a_label_counts_what_happens_after_the_prediction_and_is_known_by_then() -> None:
+    sql = happening(where="kind = 'lab' or fee > 10")
+    assert "    from events\n    where (kind = 'lab' or fee > 10)" in sql
+    for line in (
+        "and known.prediction_at < outcomes.happened_at",
+        "and known.prediction_at + interval '14 days' >= outcomes.happened_at",
+        "and known.outcome_known_at >= outcomes.available_at",
+        "prediction_at + interval '15 days' <= {{ assay.known_until('events') }}",
+        "count(outcomes.happened_at) > 0 as outcome,",
+    ):
+        assert f" {line}\n" in sql
+    assert "count(outcomes.happened_at) = 0 as outcome," in happening(is_absent=True)
+    # One table is read once, two are told apart.
+    assert "spine" not in sql
+    assert "    from spine\n" in happening(model="slv_payments")
+
+
+def test_a_prediction_is_not_asked_for_before_its_row_is_known() -> None:
+    spine = Spine("slv_visits", ["visit_id", "patient_id"], "planned_at")
+    sql = label_sql("late_id", spine, Settled("was_late", "2h"))
+    assert "greatest(planned_at, available_at) as prediction_at," in sql
+    assert "and planned_at is not null" in sql
+    assert "prediction_at + interval '2 hours' <= {{ assay.known_until('spine') }}" in sql
+    assert "concat_ws('@', visit_id, patient_id, prediction_at) as late_id," in sql
+
+
+ASKED: dict[str, Any] = {"spine": "slv_visits", "key": ["patient_id"]}
+LABELS_REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "no outcome": ({}, "Say what the outcome is: --outcome-from MODEL --window 30d"),
+    "two outcomes": ({"outcome": "fee", "outcome_from": "slv_visits"}, "Say what the outcome is"),
+    "no window": ({"outcome_from": "slv_visits"}, "--outcome-from needs --window"),
+    "not known": ({"outcome": "fee"}, "--outcome fee needs --known-after"),
+    "of the other kind": (
+        {"outcome": "fee", "known_after": "1d", "absent": True},
+        "go with --outcome-from, not --outcome",
+    ),
+    "no length": ({"outcome_from": "slv_visits", "window": "2w"}, "--window '2w' is no length of time"),
+    "known too early": (
+        {"outcome_from": "slv_visits", "window": "30d", "known_after": "29d"},
+        "--known-after 29d is shorter than --window 30d",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", LABELS_REFUSED)
+def test_a_label_that_cannot_be_is_refused(kind: str) -> None:
+    asked, message = LABELS_REFUSED[kind]
+    with pytest.raises(Fault) as fault:
+        add_label("returns", **ASKED, **asked)
+    assert message in str(fault.value)
+
+
+def test_features_of_the_same_name_are_told_apart() -> None:
+    views = [
+        FeatureView(
+            name,
+            "",
+            {"keys": ["patient_id"], "entity": "patient"},
+            {"patient_id": ("varchar", ""), "fee_sum_1h": ("bigint", "")},
+            name,
+            [],
+        )
+        for name in ("ftr_patient__visits", "ftr_patient__lab", "ftr_patient__stays")
+    ]
+    label = SimpleNamespace(name="lbl_x", columns={"patient_id": None, "outcome": None})
+    taken = _told_apart([_taken(view, [], label) for view in views], label)
+    assert [each.features for each in taken] == [["fee_sum_1h"], ["patient_fee_sum_1h"], ["stays_fee_sum_1h"]]
+    with pytest.raises(Fault, match="it is known by patient_id, and lbl_x has no patient_id: it has room_id"):
+        _taken(views[0], [], SimpleNamespace(name="lbl_x", columns={"room_id": None}))
+
+
+def test_a_training_set_parts_its_rows_and_weighs_outcomes_of_yes_and_no() -> None:
+    weighed = training_set_sql("lbl_x", [], [0.7], "15d", is_weighted=True)
+    assert "[assay.share_of_time('spine', 'prediction_at', 0.7)],\n            '15d'\n" in weighed
+    assert "as weight\n    from split_rows" in weighed
+    assert "weight" not in training_set_sql("lbl_x", [], [0.6, 0.85], "15d", is_weighted=False)
+
+
+def visits(path: Path) -> Path:
+    """Write a clinic's visits: each patient comes again after two to forty days."""
+    random = Random(3)
+    rows = []
+    for patient in range(40):
+        at = datetime(2026, 1, 1) + timedelta(hours=random.randrange(240))
+        while at < datetime(2026, 6, 1):
+            known = at + timedelta(minutes=random.randrange(1, 600))
+            kind = random.choice(["checkup", "surgery", "lab"])
+            rows.append(f"P{patient:03},{kind},{random.randrange(9, 900)}.50,{at},{known}")
+            at += timedelta(hours=random.randrange(48, 960))
+    lines = [f"V{number},{row}" for number, row in enumerate(sorted(rows))]
+    path.write_text("\n".join(["visit_id,patient_id,kind,fee,visited_at,recorded_at", *lines]) + "\n")
+    return path
+
+
+ADDED = (
+    [
+        *("view", "add", "visits", "--from", "slv_visits", "--entity", "patient_id", "--online"),
+        *("--measures", "fee:sum,avg;*:count;kind:mode", "--windows", "30d,all"),
+    ],
+    [
+        *("label", "add", "no_return", "--spine", "slv_visits", "--key", "patient_id", "--absent"),
+        *("--outcome-from", "slv_visits", "--where", "kind <> 'lab'", "--window", "14d"),
+    ],
+    ["training-set", "add", "no_return", "--label", "lbl_no_return", "--features", "ftr_patient__visits"],
+)
+
+
+@pytest.fixture(autouse=True)
+def _hub_is_far(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packages, "hub_can_be_reached", lambda: False)
+
+
+def files_of(project: SmallProject) -> dict[str, str]:
+    return {str(path): path.read_text() for path in (project.root / "models").rglob("*") if path.is_file()}
+
+
+def test_from_a_csv_to_a_trained_set_and_an_online_feature(builds: None, tmp_path: Path) -> None:
+    init_project(tmp_path / "clinic")
+    project = SmallProject(tmp_path / "clinic")
+    sample = str(visits(tmp_path / "visits.csv"))
+    options = ("--key", "visit_id", "--event-at", "visited_at", "--available", "recorded_at", "--yes")
+    assert project.assay("source", "add", "clinic.visits", sample, *options).exit_code == 0
+    before = files_of(project)
+    shown = project.assay(*ADDED[0], "--dry-run")
+    assert "+  - name: ftr_patient__visits\n" in shown.stdout
+    assert files_of(project) == before
+    for command in ADDED:
+        added = project.assay(*command)
+        assert added.exit_code == 0, added.stderr
+    again = project.assay(*ADDED[0])
+    assert "is there already: nothing is written" in again.stdout
+    other = project.assay(*ADDED[0], "--event-at", "kind")
+    assert "--event-at kind: it is varchar, no time. Of times there are event_at, " in other.stderr
+
+    built = project.assay("build")
+    assert built.exit_code == 0, built.stdout + built.stderr
+    assert "Online     40 entities" in built.stdout
+    assert project.assay("training-set", "create", "trn_no_return").exit_code == 0
+    verified = project.assay("training-set", "verify", "trn_no_return")
+    assert verified.exit_code == 0, verified.stdout
+    ((visited,),) = project.query("select count(*) from silver.slv_visits where patient_id = 'P007'")
+    online = project.assay("online", "get", "--view", "ftr_patient__visits", "--key", "P007")
+    assert re.search(rf"visit_count_all +{visited} +PRESENT", online.stdout), online.stdout
+    assert "values are equal" in project.assay("parity", "--samples", "20").stdout
