@@ -284,7 +284,7 @@ def _model(
     if not feature_view["defaults"]:
         del feature_view["defaults"]
     about = name.split("__")[1].replace("_", " ")
-    words = entity.replace("_", " and ")
+    words = " and ".join(key.removesuffix("_id").replace("_", " ") for key in spec.keys)
     personal = {
         feature: shield
         for measure in spec.measures
