@@ -112,5 +112,7 @@ def print_model(plan: GoldPlan, console: Console, *, is_written: bool) -> None:
         return
     for path in plan.files:
         line(console, f"Wrote {path}")
-    if plan.files:
-        line(console, f"Next: assay build --select +{plan.name}")
+    if plan.next_steps:
+        line(console, "Next")
+    for step in plan.next_steps:
+        line(console, f"  {step}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import re
+import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,7 +34,8 @@ class GoldModel:
     """A model of gold to be written.
 
     `entry` is what its YAML says, but for types. `columns` are those that it is to have, `meta` what its
-    `config.meta` says that tells it from another model of its name. For `descriptions`, `personal` and
+    `config.meta` says that tells it from another model of its name. `product` is what a contract
+    about it would be called, `owner` who answers for it. For `descriptions`, `personal` and
     `required` see `entry_of_new`.
     """
 
@@ -44,6 +46,8 @@ class GoldModel:
     columns: Collection[str]
     meta: Mapping[str, Any]
     evidence: Sequence[str]
+    product: str
+    owner: str
     descriptions: Mapping[str, str] = field(default_factory=dict)
     personal: Mapping[str, str] = field(default_factory=dict)
     required: Collection[str] = ()
@@ -56,11 +60,15 @@ class GoldModel:
 
 @dataclass(frozen=True)
 class GoldPlan:
-    """What is to be written of a model, and why; no files where it is there already."""
+    """What is to be written of a model, and why; no files where it is there already.
+
+    `next_steps` are the commands that go on with it.
+    """
 
     name: str
     files: dict[Path, str]
     evidence: Sequence[str]
+    next_steps: Sequence[str] = ()
 
     @property
     def difference(self) -> str:
@@ -107,7 +115,13 @@ def plan_of(project: Project, model: GoldModel, columns: Sequence[ModelColumn]) 
             f"{generated.file} describes {model.name} already: take that out, or choose another name.",
             MISUSED,
         )
-    return GoldPlan(model.name, differing({path: model.sql, generated.file: generated.text}), model.evidence)
+    adopt = f"assay contracts adopt {model.name} --product {model.product} --owner {shlex.quote(model.owner)}"
+    return GoldPlan(
+        model.name,
+        differing({path: model.sql, generated.file: generated.text}),
+        model.evidence,
+        ["assay build", f"{adopt} && assay contracts sync    # what readers may rely on"],
+    )
 
 
 def plan_of_existing(project: Project, model: GoldModel) -> GoldPlan | None:

@@ -21,6 +21,7 @@ from assay.generate.gold import (
     literal,
     name_in_sql,
     open_project,
+    owner_of,
     plan_of,
     plan_of_existing,
     time_named,
@@ -146,7 +147,7 @@ def add_label(
             assert known_after
             what = Settled(column_named(outcome, kinds, rows.name, "--outcome"), known_after, where)
         id_column = _id_column(name, keys)
-        wanted = _model(name, id_column, of, what, reads)
+        wanted = _model(name, id_column, of, what, reads, owner_of(project, rows, None).value)
         if there := plan_of_existing(project, wanted):
             return there
         plan = plan_of(project, wanted, columns_of(wanted.sql))
@@ -327,7 +328,7 @@ def _settled_sql(id_column: str, spine: Spine, what: Settled) -> str:
 
 
 def _model(
-    name: str, id_column: str, spine: Spine, what: Happening | Settled, reads: Sequence[Any]
+    name: str, id_column: str, spine: Spine, what: Happening | Settled, reads: Sequence[Any], owner: str
 ) -> GoldModel:
     rows = reads[0]
     bare = name.removeprefix(_PREFIX)
@@ -371,6 +372,8 @@ def _model(
         columns=columns,
         meta={"label": {"window": label["window"], "horizon": what.horizon}},
         evidence=list(_evidence(spine, what, told)),
+        product=f"{bare}_training",
+        owner=owner,
         descriptions={
             id_column: f"The {entity}, and the time of the prediction.",
             "outcome": told,

@@ -20,6 +20,7 @@ from assay.generate.gold import (
     literal,
     literals,
     open_project,
+    owner_of,
     plan_of,
     plan_of_existing,
     write,
@@ -104,8 +105,9 @@ def add_training_set(
     if not key or not horizon:
         lacking = "meta.label.horizon" if key else "a primary_key among its constraints"
         raise Fault(f"--label {outcomes.name}: it declares no {lacking}: see docs/training-sets.md.", MISUSED)
+    owner = owner_of(project, outcomes, None).value
     with columns_of_queries(project, name, reads) as columns_of:
-        wanted = _model(name, outcomes, taken, list(key), horizon, split, reads)
+        wanted = _model(name, outcomes, taken, list(key), horizon, split, reads, owner)
         if there := plan_of_existing(project, wanted):
             return there
         plan = plan_of(project, wanted, columns_of(wanted.sql))
@@ -269,6 +271,7 @@ def _model(
     horizon: str,
     split: Sequence[float],
     reads: Sequence[Any],
+    owner: str,
 ) -> GoldModel:
     is_weighted = str(label.columns["outcome"].data_type).lower() in ("boolean", "bool")
     own = _OWN if is_weighted else _OWN[:1]
@@ -336,6 +339,8 @@ def _model(
         columns=[*label.columns, *(name for each in taken for name in each.features), *own],
         meta={},
         evidence=list(_evidence(label, taken, split, horizon, is_weighted=is_weighted)),
+        product=f"{label.name.removeprefix('lbl_')}_training",
+        owner=owner,
         descriptions=descriptions,
         personal=personal,
         required=required,

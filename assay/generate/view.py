@@ -306,6 +306,8 @@ def _model(
         columns=[*spec.keys, *spec.features],
         meta={"feature_view": {"keys": list(spec.keys), **({"online": True} if is_online else {})}},
         evidence=list(_evidence(entity, spec, owner, personal, is_online=is_online)),
+        product=f"{entity}_features",
+        owner=owner.value,
         personal=personal,
     )
 
