@@ -1,1 +1,1 @@
-"""How commands speak to people: tables, messages and progress."""
+"""Print for people: tables, messages and progress."""

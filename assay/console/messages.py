@@ -1,4 +1,4 @@
-"""Tell faults as messages, and end the command with their exit code."""
+"""Print faults as messages, and end the command with their exit code."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from assay.core.fault import Fault, known_errors_as_faults
 
 @contextmanager
 def faults_as_messages(tell: Callable[[Fault], None] | None = None) -> Iterator[None]:
-    """Print a fault that ends the block, or `tell` of it, and exit; so for other errors that are known."""
+    """Print a fault or a known error that ends the block, or pass it to `tell`, and exit with its code."""
     try:
         with known_errors_as_faults():
             yield

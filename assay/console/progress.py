@@ -23,7 +23,7 @@ _NAMES_SHOWN = 2
 
 
 class Display(Protocol):
-    """What is told of a run while it goes on; usable as a context manager."""
+    """Shows the progress of a run; a context manager."""
 
     def __enter__(self) -> Self: ...
 
@@ -35,19 +35,19 @@ class Display(Protocol):
         """Show a line that stays."""
 
     def loaded(self, message: str) -> None:
-        """The loader has committed something."""
+        """Show that the loader has committed something."""
 
     def planned(self, nodes: int) -> None:
-        """Dbt is about to run so many nodes."""
+        """Show that dbt is about to run this many nodes."""
 
     def started(self, node: str) -> None:
-        """A node begins."""
+        """Show that a node begins."""
 
     def ended(self, node: str) -> None:
-        """A node has ended or is skipped."""
+        """Show that a node has ended or is skipped."""
 
     def heard(self, event: Any) -> None:
-        """Dbt has said something, of these and of everything else."""
+        """Receive an event of dbt; each event comes here, also those that the other methods show."""
 
 
 def display_on(console: Console) -> Display:

@@ -14,17 +14,17 @@ _WIDTH_OF_ANY_TABLE = 100_000
 
 
 class _Piped(Console):
-    """Prose is 100 columns wide; a table is as wide as what it holds, for a program that reads it."""
+    """A console for pipes: prose is 100 columns wide; tables, which programs may read, are never cut."""
 
     def print(self, *objects: Any, **options: Any) -> None:
-        """Print as any console does."""
+        """Print objects; prose is wrapped at 100 columns."""
         if not any(isinstance(each, Table) for each in objects):
             options.setdefault("width", _WIDTH_WITHOUT_TERMINAL)
         super().print(*objects, **options)
 
 
 def console_for_people() -> Console:
-    """Return a console on standard output; without a terminal or COLUMNS, its tables cut nothing."""
+    """Return a console on standard output; without a terminal or COLUMNS, it never cuts a table."""
     console = Console(highlight=False)
     if console.is_terminal or os.environ.get("COLUMNS"):
         return console
@@ -32,10 +32,10 @@ def console_for_people() -> Console:
 
 
 def table_titled(title: str) -> Table:
-    """Return an empty table in the style of all of them."""
+    """Return an empty table in the style that all commands use."""
     return Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
 
 
 def line(console: Console, text: str) -> None:
-    """Print text as it is, however wide."""
+    """Print text on one line, without markup."""
     console.print(text, soft_wrap=True, markup=False, emoji=False)

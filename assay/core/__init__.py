@@ -1,1 +1,1 @@
-"""What everything else rests on: faults, moments, places, locks, SQL and files."""
+"""The lowest floor, which all other packages use: faults, moments, places, locks, SQL and files."""

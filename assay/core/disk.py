@@ -1,4 +1,4 @@
-"""What the disk keeps: whole lines and whole files, for their owner alone, when the machine stops too."""
+"""Write lines and files whole or not at all, readable by their owner only, even if the machine stops."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _ONLY_THE_OWNER = 0o077
 
 
 def keep_new_files_private() -> None:
-    """Let the owner alone read and write the files that this process makes: they hold people's data."""
+    """Let only their owner read and write the files that this process makes: they hold people's data."""
     os.umask(os.umask(_ONLY_THE_OWNER) | _ONLY_THE_OWNER)
 
 
 def put_in_place(new: Path, target: Path) -> Path:
-    """Move a file over another, who may read which stays as a person has set it.
+    """Move a file over another, and keep the permissions that the other file had.
 
     Raises:
         OSError: it cannot be moved.
@@ -31,7 +31,7 @@ def put_in_place(new: Path, target: Path) -> Path:
 
 
 def link_in_place(link: Path, target: Path) -> None:
-    """Let a name in the same folder lead to a file, in place of whatever had that name.
+    """Make a link to a file in the same folder; the link replaces whatever had its name.
 
     Raises:
         OSError: the link cannot be made.
@@ -57,12 +57,12 @@ def sync(path: Path) -> None:
 
 
 def has_no_room(error: OSError) -> bool:
-    """Tell whether a disk, or what one may use of it, is full."""
+    """Tell whether an error says that the disk or the quota is full."""
     return error.errno in _NO_ROOM
 
 
 def make_private_folder(folder: Path) -> None:
-    """Make a folder that only its owner may look into; one that is there stays as it is.
+    """Make a folder that only its owner may read; an existing folder stays as it is.
 
     Raises:
         OSError: it cannot be made.
@@ -72,7 +72,7 @@ def make_private_folder(folder: Path) -> None:
 
 
 def open_private(path: Path, flags: int) -> int:
-    """Open a file, which is made for its owner alone where it is missing; return its descriptor.
+    """Open a file and return its descriptor; a missing file is made, readable by its owner only.
 
     Args:
         path: of the file.
@@ -85,10 +85,12 @@ def open_private(path: Path, flags: int) -> int:
 
 
 def replace_private(path: Path, content: bytes) -> None:
-    """Write a file for its owner alone: readers, and a machine that stops, see the old or the new one, whole.
+    """Replace a file by one that only its owner may read.
+
+    At each moment, also if the machine stops, the path holds the whole old file or the whole new one.
 
     Raises:
-        OSError: it cannot be written; the old one is as it was.
+        OSError: the file cannot be written; the old one is unchanged.
     """
     temporary = path.with_name(f".{path.name}.{uuid4().hex}")
     try:
@@ -103,14 +105,14 @@ def replace_private(path: Path, content: bytes) -> None:
 
 
 def append_whole(file: int, line: bytes) -> None:
-    """Append all of a line to a file, or nothing of it.
+    """Append a line to a file: all of it or nothing.
 
     Args:
         file: its descriptor; nobody else may append meanwhile.
-        line: with its end.
+        line: the line with its line end.
 
     Raises:
-        OSError: it cannot be written; the file ends where it did.
+        OSError: the line cannot be written; the file is unchanged.
     """
     end = os.fstat(file).st_size
     written = 0
@@ -123,7 +125,7 @@ def append_whole(file: int, line: bytes) -> None:
 
 
 def cut_torn_line(file: int) -> None:
-    """Cut off the beginning of a line at a file's end, whose writer died before it was whole.
+    """Remove an unfinished last line from a file, which a writer left that died while it wrote.
 
     Args:
         file: its descriptor, open for reading and writing; nobody else may append meanwhile.

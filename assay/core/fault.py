@@ -1,4 +1,4 @@
-"""Faults one can foresee: a message that says what, where and what to do, and an exit code."""
+"""Foreseeable faults: a message that says what went wrong, where, and what to do, and an exit code."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NO_ROOM_MESSAGES = (
     "Could not write all bytes",
 )
 _NO_SPILL_MESSAGES = ("max_temp_directory_size", "failed to offload data block")
-# So many names are all told.
+# Up to this many names, a message lists all of them.
 _FEW = 8
 _DAMAGED = "Corrupt database file"
 _IS_A_FOLDER = "Is a directory"
@@ -42,11 +42,11 @@ class Fault(Exception):
 
 @contextmanager
 def extra_needed(extra: str, by: str) -> Iterator[None]:
-    """Say which extra to install, where the block imports what only that brings.
+    """Raise a fault that names the extra to install, if the block imports a package that is missing.
 
     Args:
-        extra: its name.
-        by: what needs it, as a message begins.
+        extra: name of the extra that brings the packages.
+        by: what needs them, as the subject of the message.
 
     Raises:
         Fault: a package is not installed.
@@ -61,17 +61,17 @@ def extra_needed(extra: str, by: str) -> Iterator[None]:
 
 @contextmanager
 def known_errors_as_faults() -> Iterator[None]:
-    """Raise errors of DuckDB, dbt and the system that are known as faults; others stay what they are.
+    """Turn known errors of DuckDB, dbt and the system into faults; other errors stay as they are.
 
     Raises:
-        Fault: the block ends with one, or with an error that is known.
+        Fault: the block raised a fault or a known error.
     """
     try:
         yield
     except Fault:
         raise
     except OSError as error:
-        # Whoever read the output has stopped to.
+        # The reader of the output has closed it, as `head` does.
         if error.errno == errno.EPIPE:
             raise
         where = f"{error.filename}: " if error.filename else ""
@@ -83,7 +83,7 @@ def known_errors_as_faults() -> Iterator[None]:
 
 
 def known_fault(error: BaseException | str) -> Fault | None:
-    """Translate an error of DuckDB, dbt or the system, or its text, where it is one of the known ones."""
+    """Translate an error of DuckDB, dbt or the system, or its text, to a fault; None if it is not known."""
     if isinstance(error, Fault):
         return error
     text = str(error)
@@ -117,7 +117,7 @@ def known_fault(error: BaseException | str) -> Fault | None:
 
 
 def unknown(said: str, name: str, known: Iterable[str]) -> str:
-    """Say that something is unknown, and what is known; the nearest first where there is much."""
+    """Return a message that something is unknown: `said`, then the known names, or the nearest if many."""
     names = list(known)
     near = difflib.get_close_matches(name, names, 3)
     if near and len(names) > _FEW:

@@ -1,4 +1,4 @@
-"""One build of a warehouse at a time: a lock beside the file, which goes when its process does."""
+"""Let one build at a time write a warehouse: a lock beside the file, which ends when its process ends."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import IO
 from assay.core.fault import LOCKED, MISUSED, Fault
 
 _SECONDS_BETWEEN_TRIES = 0.1
-# Whoever only looks takes the lock for an instant too, which must not turn a build away.
+# `assay status` takes the lock for an instant too, to see whether it is free. That must not refuse a build.
 _SECONDS_OF_GRACE = 0.5
 
 
@@ -46,13 +46,13 @@ def locked(
     """Hold the lock of `warehouse` while the block runs.
 
     Args:
-        warehouse: the file to guard; its folder is made where it is missing.
-        command: what others are told this process is doing.
+        warehouse: the file to guard; its folder is made if it is missing.
+        command: the command that other processes are told holds the lock.
         wait: how long to wait for another holder, in seconds.
-        on_wait: told once who holds the lock, when the wait begins.
+        on_wait: called once, when the wait begins, with the process that holds the lock.
 
     Raises:
-        Fault: another process held the lock all along, or the lock cannot be made.
+        Fault: another process held the lock during the whole wait, or the lock cannot be made.
     """
     path = lock_file(warehouse)
     with _opened(path) as stream:
@@ -61,7 +61,7 @@ def locked(
         stream.truncate(0)
         json.dump(asdict(holder) | {"started_at": holder.started_at.isoformat()}, stream)
         stream.flush()
-        # The file stays: one removed here could be locked by one process and made anew by another.
+        # The file is not removed: one process could lock the removed file while another makes a new one.
         yield
 
 
@@ -112,7 +112,7 @@ def current_holder(warehouse: Path) -> Holder | None:
 
 
 def _read(path: Path) -> Holder | None:
-    """Return who the lock file names; None in the instant between taking the lock and writing the name."""
+    """Return the process that the lock file names; None between taking the lock and writing the name."""
     try:
         held = json.loads(path.read_text())
     except ValueError:

@@ -18,14 +18,15 @@ _UNITS = {
 
 
 def now() -> datetime:
-    """Return the time."""
+    """Return the current time (UTC, without zone)."""
     return datetime.now(UTC).replace(tzinfo=None)
 
 
 def instant(text: str) -> datetime | None:
-    """Read a time in ISO 8601: an offset is applied, a date alone is its midnight. None where it is none.
+    """Read a time in ISO 8601 as UTC: an offset is applied, a date alone is its midnight.
 
-    An offset of more than 18 hours is none: no place on Earth has one, and silver refuses it as well.
+    Return None if the text is no time. An offset of more than 18 hours is refused, as in silver: no place
+    on Earth has one.
     """
     try:
         moment = datetime.fromisoformat(text.strip())
@@ -38,16 +39,16 @@ def instant(text: str) -> datetime | None:
 
 
 def length_of(text: str) -> timedelta:
-    """Read a length of time such as 0s, 250ms, 24h or 365d: a number, and us, ms, s, m, h or d."""
+    """Read a length of time such as 0s, 250ms, 24h or 365d: a number and its unit (us, ms, s, m, h or d)."""
     number = text.rstrip("usmhd")
     return timedelta(**{_UNITS[text[len(number) :]]: float(number)})
 
 
 def parse_moment(text: str) -> datetime:
-    """Read what --as-of was given.
+    """Read the value of the option --as-of.
 
     Raises:
-        Fault: the text is no time in ISO 8601, or a time to come.
+        Fault: the text is no time in ISO 8601, or lies in the future.
     """
     moment = instant(text)
     if moment is None:
@@ -62,11 +63,11 @@ def parse_moment(text: str) -> datetime:
 
 
 def in_file_name(moment: datetime) -> str:
-    """Write a moment as part of a file's name: no colons, nor dots, which DuckDB cuts catalog names at."""
+    """Write a moment for a file's name: no colons, and no dots, at which DuckDB cuts catalog names."""
     text = f"{moment:%Y-%m-%dT%H-%M-%S}"
     return f"{text}-{moment:%f}" if moment.microsecond else text
 
 
 def as_variable(moment: datetime) -> str:
-    """Write a moment as dbt's var `as_of` has it."""
+    """Write a moment as the value of dbt's variable `as_of`."""
     return f"{moment:%Y-%m-%d %H:%M:%S.%f}"

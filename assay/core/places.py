@@ -1,4 +1,4 @@
-"""Where a project's landing zone, warehouse and what goes with it lie."""
+"""Find the files and folders of a project: landing zone, warehouse, published file, ledger and others."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PUBLISHED = "assay"
 
 @dataclass(frozen=True)
 class Places:
-    """The files of one warehouse; with `as_of`, of the warehouse as known at that moment."""
+    """The files of one warehouse; with `as_of`, those of the warehouse as it was known at that moment."""
 
     landing: Path
     main_warehouse: Path
@@ -39,27 +39,27 @@ class Places:
 
     @property
     def published(self) -> Path:
-        """The file readers open. Its name is no schema's: `gold.x` would mean two things to DuckDB."""
+        """The file that readers open. No schema has its name, or `gold.x` would be ambiguous in DuckDB."""
         return self.main_warehouse.parent / "published" / f"{PUBLISHED}{self._suffix}.duckdb"
 
     @property
     def published_until_now(self) -> Path:
-        """What readers know the published file as from versions before 0.2: a link to it."""
+        """The name of the published file before version 0.2; it is a link to the file now."""
         return self.published.with_name(f"gold{self._suffix}.duckdb")
 
     @property
     def serving(self) -> Path:
-        """The folder of what the feature server keeps: API keys, and who read what."""
+        """The folder in which the feature server keeps API keys and its log of who read what."""
         return self.main_warehouse.parent / "serving"
 
     @property
     def docs(self) -> Path:
-        """The page of dbt's documentation, one file."""
+        """The HTML file with dbt's documentation."""
         return Path(os.environ.get("DBT_TARGET_PATH") or "target", "assay_docs.html")
 
     @property
     def ledger(self) -> Path:
-        """The record of all runs, of this moment and others."""
+        """The file that records all runs: those of this moment and those of others."""
         return self.main_warehouse.parent / "ops.duckdb"
 
 
@@ -67,7 +67,7 @@ def require_project() -> None:
     """Check that the current folder is the root of a dbt project.
 
     Raises:
-        Fault: it is not.
+        Fault: the current folder has no dbt_project.yml.
     """
     if not Path("dbt_project.yml").is_file():
         raise Fault(
@@ -78,7 +78,7 @@ def require_project() -> None:
 
 
 def landing_folder() -> Path:
-    """Return the landing zone's folder: ASSAY_LANDING, or the default within the project."""
+    """Return the landing zone's folder: the one in ASSAY_LANDING, or the default within the project."""
     return Path(os.environ.get("ASSAY_LANDING") or DEFAULT_LANDING)
 
 
@@ -94,12 +94,12 @@ def find_places(as_of: datetime | None = None) -> Places:
 
 
 def rendered(text: str, **names: Any) -> str:
-    """Return a setting of dbt with its Jinja carried out: `env_var` and `names` alone."""
+    """Render the Jinja of a setting of dbt, which may use `env_var` and the given names."""
     return Environment().from_string(text).render(env_var=os.environ.get, **names)
 
 
 def _file_of_profile() -> str | None:
-    """Return the file that dbt's profile of the project names, None where it names none."""
+    """Return the file that the project's dbt profile names; None if it names none."""
     project = yaml.safe_load(Path("dbt_project.yml").read_text(encoding="utf-8")) or {}
     folder = os.environ.get("DBT_PROFILES_DIR")
     folders = [Path(folder)] if folder else [Path(), Path.home() / ".dbt"]

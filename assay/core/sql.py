@@ -1,4 +1,4 @@
-"""Names and texts as SQL has them."""
+"""Write names and texts as SQL, and find the names in SQL."""
 
 from __future__ import annotations
 
@@ -7,44 +7,44 @@ from functools import cache
 from string import ascii_lowercase, ascii_uppercase
 
 _FOLDED = str.maketrans(ascii_uppercase, ascii_lowercase)
-# Texts are passed over: they name nothing. macros/shared/_private.sql has the same for `_mentioned`.
+# Skips text constants, which name nothing. macros/shared/_private.sql has the same for `_mentioned`.
 _NAME = re.compile(r"""'(?:[^']|'')*'|"((?:[^"]|"")*)"|(\w+)""")
 
 
 def quoted(*names: str, of: str = "") -> str:
-    """Return names, parted by commas; `of` is the table, as it is called in the query."""
+    """Quote names and join them with commas; `of` is the alias of their table in the query."""
     prefix = f"{of}." if of else ""
     return ", ".join(prefix + '"' + name.replace('"', '""') + '"' for name in names)
 
 
 def text(value: object) -> str:
-    """Return a text constant."""
+    """Write a value as a text constant of SQL."""
     quoted_value = "'" + str(value).replace("'", "''") + "'"
-    # DuckDB reads the text of a query up to the first NUL.
+    # DuckDB ignores all of a query behind the first NUL.
     return (
         "(" + quoted_value.replace("\0", "' || chr(0) || '") + ")" if "\0" in quoted_value else quoted_value
     )
 
 
 def folded(name: str) -> str:
-    """Return what two names share that are one to DuckDB, which ignores the case of A to Z alone."""
+    """Return a name in the form in which DuckDB compares names: it ignores the case of A to Z only."""
     return name.translate(_FOLDED)
 
 
 def names_in(expression: str) -> set[str]:
-    """Return the names that an expression may use, folded, whether it has them in quotes or without."""
+    """Return the names in an expression, quoted or not, each folded."""
     found = (name.replace('""', '"') or word for name, word in _NAME.findall(expression))
     return {folded(name) for name in found if name}
 
 
 def needs_quotes(name: str) -> bool:
-    """Tell whether SQL takes a name for a column's only where it is quoted, as `order` and `Group By`."""
+    """Tell whether a column's name must be quoted in SQL, as `order` and `Group By` must."""
     return re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name) is None or name.lower() in _keywords()
 
 
 @cache
 def _keywords() -> frozenset[str]:
-    import duckdb  # Names are quoted where help is given too, and DuckDB takes a while.
+    import duckdb  # Here because the import is slow, and `--help` quotes names too.
 
     with duckdb.connect() as connection:
         found = connection.execute(

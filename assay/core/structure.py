@@ -1,4 +1,4 @@
-"""Tables of Assay's own, brought to the structure that this version of it declares."""
+"""Give Assay's own tables the structure that this version declares."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ inner join duckdb_tables() using (database_name, schema_name, table_name)
 where not duckdb_columns.internal and database_name = current_database()
 order by schema_name, table_name, column_index
 """
-# What rows from before have in a new column that may not be NULL.
+# The value that existing rows get in a new column that may not be NULL.
 _INSTEAD_OF_NULL = {"VARCHAR": "''", "BIGINT": "0", "INTEGER": "0", "BOOLEAN": "false", "JSON": "'[]'"}
 
 
@@ -37,6 +37,6 @@ def bring_up_to_date(connection: duckdb.DuckDBPyConnection, script: str) -> list
             f"alter table {quoted(schema)}.{quoted(table)} add column {quoted(column)} {data_type}{default}"
         )
         added.append(f"{schema}.{table}.{column}")
-    # Only now, since views may read the new columns.
+    # Runs after the columns are added, because views may read them.
     connection.execute(script)
     return added

@@ -1,4 +1,4 @@
-"""Numbers and times as people read them."""
+"""Write numbers, times and lists for people."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ _LONGEST_VALUE = 400
 
 
 def counted(count: int, one: str, many: str = "") -> str:
-    """Say how many there are of something."""
+    """Write a count with its noun, such as `1 row` or `2,000 rows`."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
 def moment(when: datetime | None) -> str:
-    """Say a time (UTC), to the minute."""
+    """Write a time (UTC), to the minute; `never` for None."""
     return _together(f"{when.day} {when:%b %Y, %H:%M}") if when else "never"
 
 
 def day(when: date) -> str:
-    """Say a day."""
+    """Write a day, such as `3 Jan 2026`."""
     return _together(f"{when.day} {when:%b %Y}")
 
 
 def month(when: date) -> str:
-    """Say the month of a day."""
+    """Write the month of a day, such as `Jan 2026`."""
     return _together(f"{when:%b %Y}")
 
 
 def duration(seconds: float | None) -> str:
-    """Say a length of time in the largest unit of which there are two."""
+    """Write a length of time in the largest unit of which it has at least two; a dash for None."""
     if seconds is None:
         return "\N{EN DASH}"
     for size, unit in _UNITS:
@@ -41,31 +41,31 @@ def duration(seconds: float | None) -> str:
 
 
 def number(value: float | None, form: str = ",") -> str:
-    """Write a number; a dash stands for none."""
+    """Write a number; a dash for None."""
     return "\N{EN DASH}" if value is None else format(value, form)
 
 
 def change(now: int | None, then: int | None) -> str:
-    """Say by how much a number grew or shrank; a dash stands for what is not known."""
+    """Write by how much a number grew or shrank; a dash if either number is not known."""
     if now is None or then is None:
         return number(None)
     return f"{now - then:+,}" if now != then else "0"
 
 
 def listed(names: Sequence[str], most: int = 3) -> str:
-    """Join names as a sentence does; of many the first."""
+    """Join names to a list within a sentence; beyond `most`, write the first names and count the others."""
     if len(names) > most:
         return f"{', '.join(names[:most])} and {len(names) - most:,} more"
     return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
 
 
 def _together(text: str) -> str:
-    """Keep a text on one line."""
+    """Replace spaces by no-break spaces, so that the text stays on one line."""
     return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def value(found: Any) -> str:
-    """Write a value of a row; of a very long one the beginning."""
+    """Write a value of a row; a very long value is cut, and its length is told."""
     if found is None:
         return "NULL"
     text = str(found)
@@ -75,7 +75,7 @@ def value(found: Any) -> str:
 
 
 def timing(dbt_seconds: float | None, duckdb_seconds: float | None) -> str:
-    """Say how long dbt took (wall time), and how much of it DuckDB (the sum over its statements)."""
+    """Write how long dbt took (wall time), and how much of that DuckDB took (the sum over its statements)."""
     dbt, in_duckdb = dbt_seconds or 0.0, duckdb_seconds or 0.0
     if in_duckdb > dbt:
         return f"dbt {dbt:.1f} s, with {in_duckdb:.1f} s of DuckDB statements side by side"

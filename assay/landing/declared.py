@@ -1,4 +1,4 @@
-"""The landing tables a project declares: dbt sources whose `config.meta` has a `landing` entry."""
+"""Read the landing tables that a project declares: dbt sources whose `config.meta` has a `landing` entry."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ _SETTINGS = {
 
 
 class DeclarationError(Exception):
-    """A source's YAML says something about landing that cannot be followed."""
+    """The `landing` entry in a source's YAML is wrong, or cannot be read."""
 
 
 @dataclass(frozen=True)
 class LandingTable:
     """One folder `<source>/<name>/` of the landing zone, and how its files are read.
 
-    `columns` are the columns of a CSV file, in the order of the YAML; JSON lines have none, since the
-    document is kept whole. `types` says what values read as: those of columns, or of a document's keys by
-    their paths, such as `properties.price`. Files may lack what `optional` names, and may call columns by the
-    names that are keys of `aliases`. `modes` says what becomes of files that differ from all this, by the
-    kind of the difference.
+    `columns` are the columns of a CSV file, in the order of the YAML; JSON lines have none, because the
+    whole document is kept. `types` gives the logical type of each column, or of each key of a document by
+    its path, such as `properties.price`. Files may lack the columns in `optional`. `aliases` maps other
+    names that files may use to the declared names. `modes` says, for each kind of difference, how files
+    that differ from the declaration are handled.
     """
 
     source: str
@@ -58,26 +58,26 @@ class LandingTable:
     types: Mapping[str, LogicalType] = field(default_factory=dict, hash=False)
     aliases: Mapping[str, str] = field(default_factory=dict, hash=False)
     owner: str | None = None
-    #: How its CSV files are written.
+    #: How the CSV files are written.
     dialect: Dialect = DEFAULT
-    #: Formats of times, as DuckDB's strptime takes them, by the name of the column or key.
+    #: Formats of times for DuckDB's strptime, by the name of the column or key.
     time_formats: Mapping[str, str] = field(default_factory=dict, hash=False)
-    #: The YAML file that declares it.
+    #: The YAML file that declares the table.
     declared_in: Path | None = field(default=None, compare=False)
 
     def mode_of(self, difference: Difference) -> Mode:
-        """What becomes of files that differ so; by default they evolve, unless a CSV file lacks columns."""
+        """Return the mode for a kind of difference: by default evolve, but freeze for lost columns of CSV."""
         default: Mode = "freeze" if self.format == "csv" and difference == "lost" else "evolve"
         return self.modes.get(difference, default)
 
     @property
     def expected(self) -> tuple[str, ...]:
-        """Columns, or keys by their paths, that are declared; none of JSON lines whose keys are not."""
+        """The declared columns, or the declared keys by their paths; empty if no keys are declared."""
         return self.columns if self.format == "csv" else tuple(self.types)
 
     @property
     def relation(self) -> str:
-        """Name of the table in schema `landing` that holds the rows."""
+        """The name of the table in schema `landing` that holds the rows."""
         return f"{self.source}__{self.name}"
 
 
@@ -105,7 +105,7 @@ def declared_tables(*folders: Path) -> dict[tuple[str, str], LandingTable]:
 
 
 def lands_files(*folders: Path) -> bool:
-    """Tell whether landing tables are declared under some folders: who has none needs no landing zone."""
+    """Tell whether landing tables are declared under some folders; without any, no landing zone is needed."""
     return bool(declared_tables(*folders))
 
 
@@ -121,17 +121,17 @@ def _refuse_shared_relations(tables: Iterable[LandingTable]) -> None:
 
 
 def _sources(path: Path) -> Any:
-    """Return what a YAML file says under `sources`, whatever it is.
+    """Return the value of `sources` in a YAML file, of any type; None if the file has none.
 
     Raises:
-        DeclarationError: it cannot be read, or is no YAML.
+        DeclarationError: the file cannot be read, or is no YAML.
     """
-    # A folder may be called so, and editors put links there that lead nowhere.
+    # A folder may have such a name, and editors make links with it that lead nowhere.
     if not path.is_file():
         return None
     try:
         text = path.read_text(encoding="utf-8")
-        # Most declare none, and reading YAML takes longer than landing a small file.
+        # Most files declare no sources, and parsing YAML takes longer than landing a small file.
         content = yaml.safe_load(text) if "sources" in text else None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise DeclarationError(f"{path} cannot be read as YAML: {error}") from error
@@ -139,12 +139,12 @@ def _sources(path: Path) -> Any:
 
 
 def _mappings(declared: Any) -> list[dict[str, Any]]:
-    """Return the mappings of a list; what else stands there is for dbt to refuse."""
+    """Return the mappings of a list; dbt refuses entries of other types."""
     return [each for each in declared if isinstance(each, dict)] if isinstance(declared, list) else []
 
 
 def _inner(declared: Any, *keys: str) -> Any:
-    """Return what stands under keys in one another, None where one is not there or holds nothing."""
+    """Return the value under nested keys; None if one of the keys is missing or empty."""
     for key in keys:
         declared = declared.get(key) if isinstance(declared, dict) else None
     return declared
@@ -233,7 +233,7 @@ def _time_formats(where: str, formats: Any, types: dict[str, LogicalType]) -> di
 
 
 def _refuse_keys(where: str, names: Iterable[Any]) -> None:
-    """Keys are compared within the object they stand in."""
+    """Refuse wrong names of keys; the keys of an object are compared with each other only."""
     inside: dict[tuple[str, ...], list[Any]] = {}
     for name in names:
         *objects, key = path_of(name) if isinstance(name, str) else (name,)
@@ -249,7 +249,7 @@ def _refuse_names(where: str, names: Sequence[Any], *, is_column: bool) -> None:
 
 
 def _modes(where: str, declared: Any) -> dict[Difference, Mode]:
-    """Read a mode for all differences, or one for each kind of them."""
+    """Read one mode for all differences, or a mode for each kind of difference."""
     modes = declared if isinstance(declared, dict) else dict.fromkeys(DIFFERENCES, declared)
     _refuse(where, "landing.schema_mode", set(modes) - set(DIFFERENCES), DIFFERENCES)
     for mode in modes.values():

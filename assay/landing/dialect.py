@@ -1,4 +1,4 @@
-"""How a CSV is written: its delimiter, quotes, encoding and numbers, as a contract declares them."""
+"""The dialect of CSV files: delimiter, quote, encoding and signs of numbers, as a contract declares them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 
 DECIMALS = (".", ",")
-#: What may part the digits of a number by threes, each with the characters that people type for it.
+#: The signs that may group a number's digits by threes, each with the characters that people type for it.
 THOUSANDS: Mapping[str, str] = {
     ".": ".",
     ",": ",",
@@ -18,7 +18,7 @@ THOUSANDS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Dialect:
-    """How the CSV files of a table are written; an empty `quote` or `thousands` says that there is none."""
+    """How the CSV files of a table are written; `quote` or `thousands` is empty if files use none."""
 
     delimiter: str = ","
     quote: str = '"'
@@ -28,7 +28,7 @@ class Dialect:
 
     @property
     def declared(self) -> dict[str, str]:
-        """What a contract has to say of it: all that is not the default."""
+        """The fields that a contract must declare: those that differ from the default."""
         return {name: value for name, value in asdict(self).items() if value != getattr(DEFAULT, name)}
 
 
@@ -40,10 +40,10 @@ def dialect_of(declared: object) -> Dialect:
     """Read a dialect as contracts and YAML declare it.
 
     Args:
-        declared: a mapping with any of a dialect's fields; None is the default dialect.
+        declared: a mapping with some of a dialect's fields; None gives the default dialect.
 
     Raises:
-        ValueError: it cannot be kept to; the message ends a sentence that names the place.
+        ValueError: the dialect is wrong; callers put the place before the message.
     """
     if declared is None:
         return DEFAULT
@@ -70,7 +70,7 @@ def dialect_of(declared: object) -> Dialect:
     if found.decimal == found.thousands:
         raise ValueError(f"decimal and thousands are both {found.decimal!r}: they must differ.")
     try:
-        # What is no encoding of texts, such as base64, is refused as well.
+        # Codecs that do not encode texts, such as base64, are refused as well.
         "\n".encode(found.encoding)
     except (LookupError, ValueError) as error:
         raise ValueError(
@@ -81,12 +81,12 @@ def dialect_of(declared: object) -> Dialect:
 
 
 def same_encoding(one: str, other: str) -> bool:
-    """Tell whether two names are of one encoding, as `utf8` and `UTF-8` are."""
+    """Tell whether two names mean the same encoding, as `utf8` and `UTF-8` do."""
     return codecs.lookup(one).name == codecs.lookup(other).name
 
 
 def number_pattern(decimal: str, thousands: str) -> str:
-    """Return the pattern of whole texts that are numbers in a dialect, as RE2 and Python both read it."""
+    """Return a regular expression, for RE2 and Python, of the texts that are numbers in a dialect."""
     whole = "[0-9]+"
     if thousands:
         whole = f"(?:{whole}|[0-9]{{1,3}}(?:[{THOUSANDS[thousands]}][0-9]{{3}})+)"

@@ -1,4 +1,4 @@
-"""Find the files of a landing zone, say for each what its place and name tell, and open it."""
+"""Find the files of a landing zone, read table and landing time from their paths, and open them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 _LANDED_AT = "landed_at"
 _LANDED_AT_FORMAT = "%Y-%m-%dT%H-%M-%S"
-# A folder may be named in the sender's own time zone, and clocks differ.
+# The sender may write the folder's name in its own time zone, and clocks differ.
 _AHEAD = timedelta(days=1)
 FILE_CHANGED = "The file changed while it was being read: the next run loads it."
 _LEADS_OUT = (
@@ -23,11 +23,11 @@ _LEADS_OUT = (
 
 
 class LandingFolderMissing(Exception):
-    """The landing zone is not there."""
+    """The landing zone's folder does not exist."""
 
 
 class UnreadableFile(Exception):
-    """A file that cannot be read whole, so none of it is loaded; the message says what to do."""
+    """A file cannot be read whole, so none of it is loaded; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ class LandingFile:
     """A file under `<source>/<table>/`, before it is opened.
 
     `name` is the path within the landing zone; `folders` the Hive-style `key=value` folders on the way.
-    `modified` is in seconds since 1970. `signature` changes whenever the file is written or replaced; while
-    it stays, so does the content. `source` and `table` are empty for a file that lies outside any table's
-    folder. `fault` says why it is not to be opened.
+    `modified` is in seconds since 1970. `signature` changes whenever the file is written or replaced; the
+    same signature means the same content. `source` and `table` are empty for a file outside any table's
+    folder. `fault` says why the file must not be opened.
     """
 
     path: Path
@@ -55,7 +55,7 @@ class LandingFile:
         """When the file landed (UTC, naive): its `landed_at=` folder, else its modification time.
 
         Raises:
-            UnreadableFile: that is no time at which a file can have landed.
+            UnreadableFile: that time is invalid, or lies in the future.
         """
         named = self.folders.get(_LANDED_AT)
         try:
@@ -79,15 +79,15 @@ class LandingFile:
         return landed_at
 
     def open(self) -> BufferedReader:
-        """Open the file that was found, and no other that has been put in its place.
+        """Open the file that was found; a file that has replaced it since is refused.
 
         Raises:
-            UnreadableFile: it is not to be opened, or has been written or replaced since.
-            OSError: it cannot be opened.
+            UnreadableFile: the file has a fault, or has been written or replaced since it was found.
+            OSError: the file cannot be opened.
         """
         if self.fault:
             raise UnreadableFile(self.fault)
-        # Opening a pipe would wait for its writer.
+        # Without O_NONBLOCK, opening a pipe would wait for its writer.
         descriptor = os.open(
             self.path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
         )
@@ -98,7 +98,7 @@ class LandingFile:
         return stream
 
     def has_changed(self) -> bool:
-        """Whether the file was written, replaced or removed since it was found."""
+        """Tell whether the file was written, replaced or removed since it was found."""
         try:
             return _signature(self.path.stat()) != self.signature
         except OSError:
@@ -106,15 +106,15 @@ class LandingFile:
 
 
 def cannot_be_read(error: OSError) -> str:
-    """Say why the system does not let a file or folder be read."""
+    """Write a message that says why the system cannot read a file or folder."""
     return f"Cannot be read ({error.strerror or type(error).__name__}): check its permissions and the disk."
 
 
 def discover(landing: Path, *, follow_links: bool = False) -> Iterator[LandingFile]:
-    """Yield the files under `landing`, those of a folder before those of the folders in it.
+    """Yield the files under `landing`; the files of a folder come before those of its subfolders.
 
-    Names that start with a dot or an underscore are markers of other tools, and passed over. A link that
-    leads out of the landing zone, and a folder that cannot be listed, are yielded with their fault, as files.
+    Names that start with a dot or an underscore belong to other tools and are skipped. A link that leads out
+    of the landing zone, and a folder that cannot be listed, are yielded like files, with their fault.
 
     Args:
         landing: the landing zone's folder.
@@ -131,7 +131,7 @@ def discover(landing: Path, *, follow_links: bool = False) -> Iterator[LandingFi
             f"or make demo data there: assay demo --out {landing}"
         )
     root = landing.resolve()
-    # With each folder, where the links lead that were followed on the way to it.
+    # Each folder with the targets of the links that were followed to reach it.
     pending: list[tuple[Path, tuple[Path, ...]]] = [(landing, ())]
     while pending:
         folder, links = pending.pop()
@@ -156,32 +156,32 @@ def discover(landing: Path, *, follow_links: bool = False) -> Iterator[LandingFi
                 elif not _is_found_otherwise(target, folder, links, root):
                     subfolders.append((path, (*links, target)))
             except RuntimeError:
-                # Until Python 3.12, of links in a circle.
+                # Python before 3.13 raises this for links in a circle.
                 yield _describe(landing, path, cannot_be_read(OSError(errno.ELOOP, os.strerror(errno.ELOOP))))
             except OSError as error:
-                # What has been removed meanwhile is no file; a link without target is one.
+                # A file that has been removed meanwhile is skipped; a link without target is reported.
                 if os.path.lexists(path) or not isinstance(error, FileNotFoundError):
                     yield _describe(landing, path, cannot_be_read(error))
         pending.extend(reversed(subfolders))
 
 
 def file_at(path: Path) -> LandingFile:
-    """Return a file wherever it lies, as it would be with no folders around it.
+    """Describe a file at any path, without reading anything from its folders.
 
     Raises:
-        OSError: it is not there.
+        OSError: the file does not exist.
     """
     return _describe(path.parent, path)
 
 
 def _is_found_otherwise(target: Path, folder: Path, links: tuple[Path, ...], root: Path) -> bool:
-    """Whether a link to a folder leads back, or from folder to folder where each is found by its own path."""
+    """Tell whether to skip a link to a folder: it leads in a circle, or to a folder that is found anyway."""
     leads_back = target in links or folder.resolve().is_relative_to(target)
     return leads_back or (bool(links) and target.is_relative_to(root))
 
 
 def _describe(landing: Path, path: Path, fault: str | None = None) -> LandingFile:
-    """Return the file at `path`; with a fault, what can be told of it unopened."""
+    """Describe the file at `path`; with a fault, the file is not opened."""
     try:
         status = path.lstat() if fault else path.stat()
     except OSError:
@@ -190,7 +190,7 @@ def _describe(landing: Path, path: Path, fault: str | None = None) -> LandingFil
         status = os.stat_result([0] * 10)
     if not fault and not stat.S_ISREG(status.st_mode):
         fault = cannot_be_read(OSError(errno.EINVAL, "not a regular file"))
-    # A name need not be UTF-8; what the warehouse keeps must be.
+    # A file's name may not be UTF-8; texts in the warehouse must be.
     name = os.fsencode(path.relative_to(landing).as_posix()).decode(errors="backslashreplace")
     parts = name.split("/")
     source, table = (parts[0], parts[1]) if len(parts) > 2 else ("", "")

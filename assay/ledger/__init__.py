@@ -1,1 +1,1 @@
-"""What every build did, kept for good: runs, nodes, contracts and what landed."""
+"""Record what each build did, and show it: runs, nodes, contracts and landed rows."""

@@ -1,4 +1,4 @@
-"""What a warehouse holds: rows landed, kept and rejected, and the files that need a person."""
+"""Count what a warehouse holds: rows landed, kept and rejected, and files that are not loaded."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _RULES = "slv_rules"
 
 @dataclass(frozen=True)
 class LandedTable:
-    """Files and rows of one source table, in all and in this run; `landed` counts loaded files only."""
+    """Files and rows of one source table, in total and in this run; `landed` counts rows of loaded files."""
 
     source: str
     files: int
@@ -28,7 +28,7 @@ class LandedTable:
 
 @dataclass(frozen=True)
 class CheckedTable:
-    """What silver makes of the rows of one source table."""
+    """How many rows of one source table silver keeps and rejects."""
 
     source: str
     name: str
@@ -38,7 +38,7 @@ class CheckedTable:
 
 @dataclass(frozen=True)
 class Rejects:
-    """How many rows break a rule; a row may break several."""
+    """How many rows break a rule; a row that breaks several rules counts for each."""
 
     table: str
     rule_id: str
@@ -49,7 +49,7 @@ class Rejects:
 
 @dataclass(frozen=True)
 class TroubledFiles:
-    """Files of one table in the landing zone that are not loaded for one reason; the first is named."""
+    """The files of one landing table that are not loaded for one reason; `source_file` is the first."""
 
     source_file: str
     status: str
@@ -58,13 +58,13 @@ class TroubledFiles:
 
     @property
     def named(self) -> str:
-        """The first file, and how many there are beside it."""
+        """The first file, and how many more there are."""
         return f"{self.source_file} and {self.files - 1:,} more" if self.files > 1 else self.source_file
 
 
 @dataclass(frozen=True)
 class Account:
-    """Everything landed and checked so far, and what of it this run brought."""
+    """Everything that has landed and was checked so far, and how much of it landed in this run."""
 
     landed: list[LandedTable] = field(default_factory=list)
     checked: list[CheckedTable] = field(default_factory=list)
@@ -75,12 +75,12 @@ class Account:
 
     @property
     def files_not_loaded(self) -> int:
-        """How many files are not loaded, for whatever reason."""
+        """How many files are not loaded, for all reasons together."""
         return sum(each.files for each in self.troubled)
 
 
 def read_account(warehouse: Path, run_id: str) -> Account:
-    """Take stock of `warehouse`, and of what the run `run_id` added.
+    """Count what `warehouse` holds, and what the run `run_id` added.
 
     Raises:
         duckdb.Error: the warehouse cannot be opened.

@@ -1,4 +1,4 @@
-"""How sources and products kept their contracts in each run, in the run ledger."""
+"""Record in the run ledger whether sources and products kept their contracts in each run."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ CONTRACTS = LedgerTable(
 
 @dataclass(frozen=True)
 class ContractState:
-    """How a source or product kept its contract in a run; `why` says what is broken.
+    """Whether a source or product kept its contract in a run; `why` says what broke it.
 
-    A product that is held back is not broken itself: it rests on what is.
+    A product that is held back is not broken itself, but reads a broken one.
     """
 
     contract: str
@@ -51,16 +51,16 @@ _COLUMNS = [column.name for column in fields(ContractState)]
 def contract_states(
     results: Iterable[Any], products: Products, owner_of: dict[str, str], nodes: Iterable[NodeResult]
 ) -> list[ContractState]:
-    """Return how each source and product of a whole run kept its contract.
+    """Return for each source and product of a whole run whether it kept its contract.
 
-    A product is kept where it may be published, a source where the test of its promises passed on all its
-    tables.
+    A product's contract is kept if the product may be published. A source's is kept if the test of its
+    promises passed on all of its tables.
 
     Args:
-        results: of dbt's run.
-        products: as judged by the same run.
-        owner_of: who answers for a node, by id.
-        nodes: what became of the nodes, with what their tests found.
+        results: the results of dbt's run.
+        products: the products as judged after the same run.
+        owner_of: the owner of each node, by the node's id.
+        nodes: the nodes' results, with the messages of their tests.
     """
     messages = {node.unique_id: node.message for node in nodes}
     states: dict[str, ContractState] = {}
@@ -86,7 +86,7 @@ def contract_states(
 
 
 def record_contracts(ledger: Path, run_id: str, states: Iterable[ContractState]) -> None:
-    """Write how contracts were kept in a run.
+    """Write the states of contracts in a run to the ledger.
 
     Raises:
         Fault: another program keeps the ledger open, or the disk is full.
@@ -96,9 +96,9 @@ def record_contracts(ledger: Path, run_id: str, states: Iterable[ContractState])
 
 
 def contracts_now(ledger: Path) -> list[tuple[ContractState, datetime]]:
-    """Return how contracts are kept as of the last run that judged them, each with when that began to be so.
+    """Return the state of each contract in the last run that judged contracts, and since when (UTC) it holds.
 
-    Builds of past moments do not count. There is nothing of runs before contracts were judged.
+    Builds of past moments do not count. The result is empty if no run has judged contracts yet.
 
     Raises:
         Fault: another program keeps the ledger open.

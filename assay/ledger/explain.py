@@ -1,4 +1,4 @@
-"""Say in words what a test claims, what it found, where the rows came from and what to do."""
+"""Explain a test: what it claims, what it found, where the rows came from, and what to do."""
 
 from __future__ import annotations
 
@@ -20,35 +20,35 @@ from assay.project.warehouse import opened
 _CHECKED = "__checked"
 _ROWS_TRACED = 20
 _REMEDIES = {
-    "unique": "Find out which of the rows with one key is right, and why the other came: of a file that "
-    "landed twice under another name, or of a key that is none.",
-    "not_null": "Ask the source for the value and land the file again; or declare what stands for it.",
-    "relationships": "Land what the rows refer to; it may only be late.",
-    "ranges_do_not_overlap": "Look for two states of one entity at one instant: of a change log that came in "
-    "another order than it was written.",
-    "source_keeps_its_promises": "Ask the source's owner to keep the contract, or agree on another: its "
-    "file in contracts/ says what is promised.",
-    "values_are_complete": "Look in the rows' source for what became of the values; the contract says how "
-    "many may be absent.",
-    "broken_rules_are_explained": "Rows were rejected by a rule that no contract has any more, or that has "
-    "no reason. assay build --full-refresh judges all rows anew; reason and remedy stand in contracts/.",
-    "holds_rows_if_landed": "Look at what silver rejected: a rule may reject all that landed.",
+    "unique": "Find out which of the rows with the same key is right, and where the other came from: a file "
+    "may have landed twice under two names, or the column may not be a key.",
+    "not_null": "Ask the source for the value and land the file again; or declare a default for it.",
+    "relationships": "Land the rows that these rows refer to; they may only be late.",
+    "ranges_do_not_overlap": "Look for two states of one entity at one instant: a change log may have "
+    "arrived in another order than it was written.",
+    "source_keeps_its_promises": "Ask the source's owner to keep the contract, or agree on another: the "
+    "contract's file in contracts/ holds the promises.",
+    "values_are_complete": "Ask the rows' source why the values are absent; the contract says how many may "
+    "be absent.",
+    "broken_rules_are_explained": "A rule rejected rows, but it has no reason, or no contract has it any "
+    "more. Write its reason and remedy in contracts/; assay build --full-refresh checks all rows again.",
+    "holds_rows_if_landed": "Look at the rows that silver rejected: a rule may reject all landed rows.",
 }
-# How names of tests of dbt-expectations end that claim the same.
+# The ends of names of dbt-expectations' tests, each with the dbt test that claims the same.
 _ALIASES = {
     "compound_columns_to_be_unique": "unique",
     "values_to_be_unique": "unique",
     "to_not_be_null": "not_null",
 }
 _REMEDY = (
-    "Have the rows mended at their source and land the file again; if they are right, mend the model or the "
-    "test."
+    "Have the rows corrected at their source and land the file again; if the rows are right, correct the "
+    "model or the test."
 )
 
 
 @dataclass(frozen=True)
 class Origin:
-    """A line of a landed file from which a row came."""
+    """The line of a landed file from which a row came."""
 
     source_file: str
     row_number: int
@@ -56,9 +56,9 @@ class Origin:
 
 @dataclass(frozen=True)
 class Explanation:
-    """What is known of a test: its last result, whose run that was, where its rows came from, what to do.
+    """A test's last result, the run it is from, the origin of the failing rows, and what to do.
 
-    `declared_in` is the YAML or SQL file that has the test.
+    `declared_in` is the YAML or SQL file that declares the test.
     """
 
     test: NodeResult
@@ -71,27 +71,27 @@ class Explanation:
 
 
 def explain(places: Places, name: str) -> Explanation:
-    """Explain a test by its last run.
+    """Explain the last result of a test.
 
     Args:
-        places: of the project.
-        name: of the test.
+        places: the project's places.
+        name: the test's name.
 
     Raises:
-        Fault: no run had such a test, or another program keeps the ledger open.
+        Fault: no run had a test with that name, or another program keeps the ledger open.
     """
     run, test = _last_result(places, name)
     return explain_result(places, run, test, read_manifest())
 
 
 def explain_result(places: Places, run: Run, test: NodeResult, manifest: Manifest | None) -> Explanation:
-    """Explain what a run found with a test.
+    """Explain a test's result in a run.
 
     Args:
-        places: of the project.
+        places: the project's places.
         run: the run.
-        test: what it found.
-        manifest: of dbt, which says how the test was declared; None where it is not known.
+        test: the test's result.
+        manifest: dbt's manifest, which holds the test's declaration; None if there is none.
     """
     declared = _declared(test.name, manifest)
     kind = (declared.get("test_metadata") or {}).get("name", "")
@@ -132,7 +132,7 @@ def _remedy(kind: str) -> str:
 
 
 def _origins(places: Places, test: NodeResult, manifest: Manifest) -> list[Origin]:
-    """Look rows up by their ids in the checked rows of silver, which know the lines they came from."""
+    """Find the landed lines of failing rows: looks their ids up in silver's checked rows."""
     tested = (
         test.relation.rpartition(".")[2] if test.relation.count(".") == 1 else test.relation.split(".")[1]
     )
@@ -145,7 +145,7 @@ def _origins(places: Places, test: NodeResult, manifest: Manifest) -> list[Origi
                     for origin in _lines(connection, relation_of(node), test.sample[:_ROWS_TRACED]):
                         found[origin] = None
     except (Fault, duckdb.CatalogException):
-        # The warehouse is gone, or a build has it and what is published knows no files.
+        # The warehouse is gone, or a build locks it: the published file has no landed files.
         return []
     return sorted(found, key=lambda each: (each.source_file, each.row_number))
 

@@ -1,4 +1,4 @@
-"""Rows that fail a data test, whole: tests themselves return as little as they need."""
+"""Find the whole rows that fail a data test: tests themselves return only some columns."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from sqlglot.errors import SqlglotError
 from sqlglot.optimizer.scope import Scope, traverse_scope
 
 _ROWS_KEPT = 20
-# What tests of dbt-expectations call the truth of what they claim.
+# The column in which tests of dbt-expectations return whether their claim holds.
 _CLAIM = "expression"
-# What tests of dbt and dbt-expectations call a column that they look at: whole rows have it by its own name.
+# Names that tests of dbt and dbt-expectations give to a checked column; whole rows have it by its own name.
 _COPIES = ("value_field", "from_field")
 
 
 def failing_rows(connection: duckdb.DuckDBPyConnection, sql: str) -> list[dict[str, Any]]:
-    """Return some rows that fail a test, by column; none where that can no longer be told.
+    """Return some rows that fail a test, by column; none if the test's query no longer runs.
 
-    A test of many rows at once has no row that fails: its row has what it counted or summed up.
+    A test that compares an aggregate of many rows has no single failing row: its row holds the aggregates.
 
     Args:
-        connection: to the warehouse.
-        sql: the test as dbt compiled it.
+        connection: a connection to the warehouse.
+        sql: the test's SQL as dbt compiled it.
     """
     for query, copies in (_with_whole_rows(sql), (sql, [])):
         if query:
@@ -52,17 +52,17 @@ def _rows(connection: duckdb.DuckDBPyConnection, query: str, copies: Sequence[st
 
 
 def _with_whole_rows(sql: str) -> tuple[str | None, list[str]]:
-    """Return a test's query with all columns of the rows that fail, and which columns of it are there twice.
+    """Change a test's query to return all columns of the failing rows; also return the duplicate columns.
 
-    Where a test compares many rows with a limit, the query has what is compared as well. It is None where the
-    test cannot be read.
+    If a test compares an aggregate with a limit, the query returns the aggregate too. The query is None if
+    the test cannot be parsed.
     """
     try:
         scopes = traverse_scope(sqlglot.parse_one(sql, dialect="duckdb"))
     except SqlglotError:
         return None, []
     if any(each.is_star for scope in scopes for each in scope.expression.find_all(exp.SetOperation)):
-        # Its queries must keep their columns.
+        # The two sides of a set operation must keep the same columns.
         return None, []
     whole: list[Scope] = []
     copies: list[str] = []
@@ -80,7 +80,7 @@ def _with_whole_rows(sql: str) -> tuple[str | None, list[str]]:
 
 
 def _rows_read(scope: Scope, whole: Sequence[Scope]) -> exp.Expression | None:
-    """Return what stands for all columns of the rows that a query reads one by one; None if it does not."""
+    """Return the star for all columns of the rows that a query reads; None if it aggregates its rows."""
     select = scope.expression
     read = select.args.get("from_") or select.args.get("from")
     if read is None or any(select.args.get(part) for part in ("group", "distinct", "having")):
@@ -96,14 +96,14 @@ def _rows_read(scope: Scope, whole: Sequence[Scope]) -> exp.Expression | None:
 
 
 def _is_kept(expression: exp.Expression, rows: exp.Expression) -> bool:
-    """Whether a query has an expression beside all columns of its rows: it is of more than one of them."""
+    """Tell whether to keep an expression beside the star, which holds the plain columns already."""
     if isinstance(expression, exp.Star):
         return False
     return not isinstance(expression, exp.Column) or expression.table not in ("", rows.text("table"))
 
 
 def _figures(select: exp.Select) -> list[exp.Expr]:
-    """Return the counts and sums of a query that says whether they are within limits, by what they are."""
+    """Return the aggregates that a test's claim compares with limits, each named by its own SQL."""
     claims = [each.this.unnest() for each in select.expressions if each.alias == _CLAIM]
     figures = {
         figure.sql(dialect="duckdb", normalize_functions="lower"): figure.copy()

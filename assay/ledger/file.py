@@ -1,4 +1,4 @@
-"""The file of the run ledger, beside the warehouse, and how its tables are written and read."""
+"""Write and read the tables of the run ledger, a DuckDB file beside the warehouse."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ _SECONDS_TO_WAIT = 10.0
 
 @dataclass(frozen=True)
 class LedgerTable:
-    """A table of the ledger, with its columns in SQL; a ledger from before there was such a one lacks it."""
+    """A table of the ledger, with its columns in SQL; the ledger of an older version may lack the table."""
 
     name: str
     columns: str
 
     @property
     def script(self) -> str:
-        """SQL that creates it."""
+        """SQL that creates the table."""
         return f"create table if not exists {self.name} ({self.columns});"
 
     def write(self, ledger: Path, rows: Sequence[dict[str, Any]], *, over: bool = True) -> None:
-        """Write rows, all of the same columns.
+        """Write rows, which all have the same columns.
 
         Args:
-            ledger: the file, which is made where there is none.
+            ledger: the ledger's file, which is made if it is missing.
             rows: values by column.
-            over: whether a row takes the place of one with the same key, or leaves it.
+            over: whether a row replaces an existing row with the same key; otherwise the existing one stays.
 
         Raises:
             Fault: another program keeps the ledger open, or the disk is full.
@@ -52,7 +52,7 @@ class LedgerTable:
             )
 
     def read(self, ledger: Path, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """Return what a query gives; nothing where the ledger has no such table yet.
+        """Return the rows of a query; no rows if the ledger does not have the table yet.
 
         Raises:
             Fault: another program keeps the ledger open.
@@ -66,7 +66,7 @@ class LedgerTable:
 
 @contextmanager
 def opened(ledger: Path, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open the ledger, which others hold for instants only: runs of other moments, and `assay status`."""
+    """Open the ledger; waits a little if another run or `assay status` has it open for a moment."""
     give_up_at = time.monotonic() + _SECONDS_TO_WAIT
     while True:
         try:

@@ -1,4 +1,4 @@
-"""What landed and what became of it, as a table."""
+"""Make a table of landed, kept and rejected rows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from assay.ledger.account import CheckedTable, LandedTable
 def landed_table(
     landed: Iterable[LandedTable], checked: Sequence[CheckedTable], is_past: bool = False
 ) -> Table:
-    """Return a table of what landed and what became of it; `is_past`: rows may not be known yet."""
+    """Return a table of landed, kept and rejected rows; in the past (`is_past`) some were not known yet."""
     table = table_titled("Landed and checked")
     table.add_column("source", no_wrap=True)
     for name in ("files", "new", "rows", "new", "kept", "rejected"):

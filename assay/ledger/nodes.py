@@ -1,4 +1,4 @@
-"""The nodes of each run, in the run ledger."""
+"""Record the nodes of each run in the run ledger."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _COLUMNS = [column.name for column in fields(NodeResult)]
 
 
 def record_nodes(ledger: Path, run_id: str, nodes: Sequence[NodeResult]) -> None:
-    """Write what became of the nodes of a run.
+    """Write the results of a run's nodes to the ledger.
 
     Raises:
         Fault: another program keeps the ledger open, or the disk is full.
@@ -47,7 +47,7 @@ def record_nodes(ledger: Path, run_id: str, nodes: Sequence[NodeResult]) -> None
 
 
 def nodes_of(ledger: Path, run_id: str) -> list[NodeResult]:
-    """Return the nodes of a run, in the order in which they began; none of runs before nodes were kept.
+    """Return the nodes of a run in the order in which they began; none if the run's version kept no nodes.
 
     Raises:
         Fault: another program keeps the ledger open.
@@ -56,7 +56,7 @@ def nodes_of(ledger: Path, run_id: str) -> list[NodeResult]:
 
 
 def nodes_by_run(ledger: Path, run_ids: Sequence[str]) -> dict[str, list[NodeResult]]:
-    """Return the same for several runs, by their ids.
+    """Return the nodes of several runs, by the runs' ids.
 
     Raises:
         Fault: another program keeps the ledger open.

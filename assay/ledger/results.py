@@ -1,4 +1,4 @@
-"""What became of each node of a dbt run: models with their rows, tests with what they found."""
+"""Collect the result of each node of a dbt run: models with their row counts, tests with their findings."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ from assay.project.failures import FAILED, TESTS, guarded, message_of
 from assay.project.personal import Personal
 
 _TABLES = ("model", "seed", "snapshot")
-# Of exposures, which dbt tells of as well, there is nothing to run.
+# dbt also reports exposures, which are not run.
 _RUN = (*_TABLES, *TESTS, "operation")
 _FAILED_TESTS = ("fail", "warn")
 
 
 @dataclass(frozen=True)
 class NodeResult:
-    """A node of a run; times are UTC.
+    """The result of a node in a run; times are UTC.
 
-    `relation` is the model's own, or what a test is about; `table_rows` how many rows a model has now, None
-    of a view; `failing_rows` how many rows failed a test, and `sample` some of them by column.
+    `relation` is the model's table, or the relation that a test checks. `table_rows` is the number of rows
+    that a model has now, None for a view. `failing_rows` is the number of rows that failed a test, `sample`
+    some of them by column.
     """
 
     unique_id: str
@@ -45,20 +46,20 @@ class NodeResult:
 
     @property
     def is_bad(self) -> bool:
-        """Whether it failed or warned."""
+        """Whether the node failed or warned."""
         return self.status in (*FAILED, "warn")
 
 
 def node_results(
     results: Iterable[Any], warehouse: Path, owner_of: dict[str, str], personal: Personal
 ) -> list[NodeResult]:
-    """Return what became of the nodes, in the order in which they began.
+    """Return the results of the nodes in the order in which they began.
 
     Args:
-        results: of dbt's run, which has ended.
-        warehouse: the file it wrote, which must be closed.
-        owner_of: who answers for a node, by id.
-        personal: what no message may tell, for it may go to whom alerts go.
+        results: the results of dbt's run, which has ended.
+        warehouse: the file that the run wrote, which must be closed.
+        owner_of: the owner of each node, by the node's id.
+        personal: the personal data to mask in messages, because alerts send them on.
     """
     by_id = {result.node.unique_id: result for result in results if result.node.resource_type in _RUN}
     nodes = {unique_id: result.node for unique_id, result in by_id.items()}

@@ -1,4 +1,4 @@
-"""The run ledger: one row for every build, in a DuckDB file of its own beside the warehouse."""
+"""Record runs in the run ledger: one row for each build, in a DuckDB file beside the warehouse."""
 
 from __future__ import annotations
 
@@ -47,8 +47,9 @@ _JSON = ("options", "tables", "rejects")
 class Run:
     """One build. `run_id` is dbt's invocation id; times are UTC, naive.
 
-    `tables` counts what every silver table keeps and rejects, `rejects` what each rule rejects, over all
-    runs; `files_loaded` and `rows_landed` count this run's. A run that was killed stays 'running'.
+    `tables` counts the rows that each silver table keeps and rejects, `rejects` the rows that each rule
+    rejects, both over all runs. `files_loaded` and `rows_landed` count those of this run. A run that was
+    killed stays 'running'.
     """
 
     run_id: str
@@ -76,7 +77,7 @@ class Run:
 
 
 def record(ledger: Path, run: Run) -> None:
-    """Write `run` to the ledger, over what it said of this run before.
+    """Write `run` to the ledger; it replaces the earlier row of the same run.
 
     Raises:
         Fault: another program keeps the ledger open, or the disk is full.
@@ -89,7 +90,7 @@ def record(ledger: Path, run: Run) -> None:
 
 
 def all_runs(ledger: Path) -> list[Run]:
-    """Return every run, newest first.
+    """Return all runs, newest first.
 
     Raises:
         Fault: another program keeps the ledger open.
@@ -99,7 +100,7 @@ def all_runs(ledger: Path) -> list[Run]:
 
 
 def last_success(ledger: Path, warehouse: str) -> datetime | None:
-    """Return when the last build of a warehouse that succeeded ended (UTC), None where none has.
+    """Return when the last successful build of a warehouse ended (UTC); None if no build has succeeded.
 
     Raises:
         Fault: another program keeps the ledger open.
@@ -109,7 +110,7 @@ def last_success(ledger: Path, warehouse: str) -> datetime | None:
 
 
 def success_before(history: Sequence[Run], run: Run) -> Run | None:
-    """Return the last run before `run` that succeeded, of the same warehouse; `history` is newest first."""
+    """Return the last successful run of the same warehouse before `run`; `history` is newest first."""
     return next(
         (
             other

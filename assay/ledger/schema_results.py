@@ -1,4 +1,4 @@
-"""Changes of schema as results of a run, so that they are kept, shown and told of like those of tests."""
+"""Turn changes of schema into results of a run, so that they are recorded and alerted like those of tests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from assay.project.paths import all_model_paths
 
 
 def schema_results(changes: Iterable[SchemaChange]) -> list[NodeResult]:
-    """Return a result for each change: a warning to the source's owner while it is open, else passed."""
+    """Return a result for each change: a warning to the source's owner while it is open, else a pass."""
     owners = _owners()
     return [
         NodeResult(
@@ -37,5 +37,5 @@ def _owners() -> dict[tuple[str, str], str | None]:
     try:
         return {place: table.owner for place, table in declared_tables(*all_model_paths()).items()}
     except DeclarationError:
-        # The build has told of it.
+        # The build has reported the error already.
         return {}

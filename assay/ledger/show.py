@@ -1,4 +1,4 @@
-"""Show people the run ledger: all runs, or one with its nodes."""
+"""Print the run ledger: all runs, or one run with its nodes."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from assay.project.personal import read_personal
 
 _NODES_SHOWN = 10
 _ROWS_SHOWN = 5
-# Of more columns, each row is a table of its own.
+# Rows with more columns than this are printed as a table each.
 _COLUMNS_SIDE_BY_SIDE = 8
 
 
 def print_runs(places: Places, console: Console) -> None:
-    """Show every run, newest first.
+    """Print all runs, newest first.
 
     Raises:
         Fault: another program keeps the ledger open.
@@ -40,12 +40,12 @@ def print_runs(places: Places, console: Console) -> None:
 
 
 def print_run(places: Places, run_id: str, console: Console) -> None:
-    """Show one run: how it ended, what failed with some of the rows, what took long, and what grew or shrank.
+    """Print one run: how it ended, failed nodes with some of their rows, slow nodes, and changed row counts.
 
     Args:
-        places: of the project.
-        run_id: its id, or as much of the beginning as tells it from others.
-        console: where to.
+        places: the project's places.
+        run_id: the run's id, or enough of its beginning to be unique.
+        console: the console to print on.
 
     Raises:
         Fault: no run has that id, several do, or another program keeps the ledger open.
@@ -95,7 +95,7 @@ def _print_failed(node: NodeResult, console: Console) -> None:
 
 
 def print_sample(node: NodeResult, console: Console) -> None:
-    """Show some of the rows that failed a test."""
+    """Print some of the rows that failed a test."""
     if not node.sample:
         return
     shown = read_personal().rows(node.sample[:_ROWS_SHOWN], node.relation)
@@ -149,7 +149,7 @@ def _print_changes(nodes: Sequence[NodeResult], before: Sequence[NodeResult], co
 
 
 def print_explanation(found: Explanation, console: Console) -> None:
-    """Show what is known of a test."""
+    """Print the explanation of a test."""
     test = found.test
     line(console, f"{test.kind.capitalize()} {test.name} claims of {test.relation}: {found.claim}.")
     if found.description:

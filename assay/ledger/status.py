@@ -1,4 +1,4 @@
-"""`assay status`: what the ledger and the locks tell, without opening the warehouse."""
+"""Print what `assay status` shows; reads the ledger and the locks, and does not open the warehouse."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from assay.ledger.account import CheckedTable, LandedTable
 from assay.ledger.landed_table import landed_table
 from assay.ledger.runs import Run, all_runs
 
-# How a build ended that published the products nothing failed of.
+# The status of a build in which some products failed and the others were published.
 IN_PART = "published in part"
 
 _RUNS_SHOWN = 10
 
 
 def print_status(places: Places, console: Console) -> None:
-    """Print what was built and published and when, and whether a build is under way.
+    """Print the latest builds, what is published, and whether a build is running.
 
     Raises:
         Fault: another program keeps the ledger open.
@@ -45,7 +45,7 @@ def print_status(places: Places, console: Console) -> None:
 
 
 def builds_under_way(history: list[Run], places: Places) -> dict[str, Holder]:
-    """Return who holds the lock of each warehouse that runs were of, by its path."""
+    """Return the holder of each locked warehouse in the run history, by the warehouse's path."""
     warehouses = {str(places.warehouse), *(run.warehouse for run in history)}
     return {name: holder for name in sorted(warehouses) if (holder := current_holder(Path(name)))}
 
@@ -78,7 +78,7 @@ def runs_table(
 
 
 def status_of(run: Run, holder: Holder | None) -> str:
-    """A run that says it is running but does not hold the lock was killed."""
+    """Return the status of a run; a run that is recorded as running but does not hold the lock was killed."""
     if run.status != "running":
         if run.published_at is None:
             return run.status

@@ -1,4 +1,4 @@
-"""Which versions of Assay have built here: an older one does not build over what a newer one wrote."""
+"""Record which versions of Assay built a warehouse, and refuse to build it with an older version."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ VERSIONS = LedgerTable("versions", "version varchar primary key, first_used_at t
 
 
 def installed_version() -> str:
-    """Return the version of Assay that is installed."""
+    """Return the version of the installed Assay."""
     return version("assay")
 
 
 def newest_version(ledger: Path) -> str | None:
-    """Return the newest version that has built beside a ledger, None where none has said so.
+    """Return the newest version that a ledger records as having built; None if it records none.
 
     Raises:
         Fault: another program keeps the ledger open.
@@ -30,10 +30,10 @@ def newest_version(ledger: Path) -> str | None:
 
 
 def refuse_older_version(ledger: Path) -> None:
-    """Check that no newer version than the installed one has built beside a ledger.
+    """Check that no newer version than the installed one has built the warehouse of a ledger.
 
     Raises:
-        Fault: one has, or another program keeps the ledger open.
+        Fault: a newer version has, or another program keeps the ledger open.
     """
     newest, installed = newest_version(ledger), installed_version()
     if newest and Version(newest) > Version(installed):
@@ -45,7 +45,7 @@ def refuse_older_version(ledger: Path) -> None:
 
 
 def note_version(ledger: Path) -> None:
-    """Note that the installed version builds beside a ledger.
+    """Record in the ledger that the installed version builds its warehouse.
 
     Raises:
         Fault: another program keeps the ledger open, or the disk is full.

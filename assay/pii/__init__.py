@@ -1,1 +1,1 @@
-"""Personal data: what is declared so, how its keys are hashed, and how people are shown it."""
+"""Hash personal data with a key, in Python and in DuckDB."""

@@ -14,14 +14,14 @@ from assay.pii.key import find_pii_key
 
 
 class Plugin(BasePlugin):
-    """Sets the session's variables `pii_inner`, `pii_outer` and `pii_fingerprint`, if there is a key."""
+    """Sets the session's variables `pii_inner`, `pii_outer` and `pii_fingerprint` if there is a key."""
 
     def initialize(self, plugin_config: dict[str, Any]) -> None:
-        """Keep what dbt writes private, the warehouse above all."""
+        """Make the files that dbt writes, such as the warehouse, readable by their owner only."""
         keep_new_files_private()
 
     def configure_cursor(self, cursor: Any) -> None:
-        """Set the variables."""
+        """Set the variables of a session."""
         if key := find_pii_key():
             inner, outer = key.pads
             cursor.execute(f"set variable pii_inner = unhex('{inner.hex()}')")

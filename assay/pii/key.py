@@ -1,4 +1,4 @@
-"""The key by which personal data is hashed: HMAC-SHA-256 (RFC 2104), in Python and in DuckDB alike."""
+"""The key that hashes personal data: HMAC-SHA-256 (RFC 2104), the same in Python and in DuckDB."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FINGERPRINT_OF = b"assay: which key is this?"
 
 @dataclass(frozen=True, repr=False)
 class PiiKey:
-    """A key. It prints as nothing, and is never written anywhere."""
+    """A key. Its `repr` does not show it, and it is never written anywhere."""
 
     secret: bytes
 
@@ -27,22 +27,22 @@ class PiiKey:
 
     @property
     def fingerprint(self) -> str:
-        """What tells this key from others, and does not give it away."""
+        """A hash that identifies this key without disclosing it."""
         return hmac.digest(self.secret, _FINGERPRINT_OF, hashlib.sha256).hex()[:16]
 
     @property
     def pads(self) -> tuple[bytes, bytes]:
-        """The inner and outer block that HMAC puts before what it hashes."""
+        """The inner and outer block that HMAC prepends to its input."""
         secret = self.secret if len(self.secret) <= _BLOCK else hashlib.sha256(self.secret).digest()
         padded = secret.ljust(_BLOCK, b"\0")
         return bytes(byte ^ 0x36 for byte in padded), bytes(byte ^ 0x5C for byte in padded)
 
 
 def find_pii_key() -> PiiKey | None:
-    """Return the key in the environment, None where there is none.
+    """Return the key in the environment variable ASSAY_PII_KEY; None if it is not set.
 
     Raises:
-        Fault: it is too short to keep anybody from trying all card numbers.
+        Fault: the key is so short that somebody could guess it, and then try all card numbers.
     """
     secret = os.environ.get(VARIABLE, "")
     if not secret:

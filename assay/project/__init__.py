@@ -1,1 +1,1 @@
-"""The dbt project as it is read: its graph, views, products, owners and YAML."""
+"""Read the dbt project: its graph, views, products, owners and YAML."""

@@ -38,8 +38,8 @@ def calls_of(macro: str, code: str) -> list[dict[str, Any]]:
     """Return the arguments of each call of a macro, by name.
 
     Args:
-        macro: `windowed_history` or `temporal_split`, of whatever package.
-        code: the model's text, with its Jinja.
+        macro: name of the macro without its package: `windowed_history` or `temporal_split`.
+        code: the model's text with its Jinja.
     """
     try:
         tree = _ENVIRONMENT.parse(code)

@@ -1,4 +1,4 @@
-"""Which version of the project's code is in the current folder."""
+"""Find the version of the project's code in the current folder."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import subprocess
 
 
 def code_version() -> str | None:
-    """Return the git commit of the project, with `-dirty` where files differ from it; None without git."""
+    """Return the project's git commit, with `-dirty` if files differ from the commit; None without git."""
     git = shutil.which("git")
     if git is None:
         return None

@@ -1,6 +1,6 @@
-"""What each node of a dbt project is to Assay, as its schema, name and `config.meta` tell: here alone.
+"""Classify the nodes of a dbt project by schema, name and `config.meta`: the only place that does so.
 
-A node gets `config.meta.assay`: its `layer` and its `kinds`, and where it declares what it reads, `reads`.
+Each node gets `config.meta.assay` with its `layer` and its `kinds`, and with `reads` if it declares reads.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ def is_checked(node: Any) -> bool:
 
 
 def is_dimension(node: Any) -> bool:
-    """Tell whether a node holds the states of what other tables refer to by its key."""
+    """Tell whether a node is a dimension: states of entities to which other tables refer by key."""
     return bool(node.resource_type == "model" and node.name.startswith(DIMENSION))
 
 
 def is_monitored(node: Any) -> bool:
-    """Tell whether a table's rows are watched: of silver and gold, but not those that watch or serve."""
+    """Tell whether a table is monitored: tables of silver and gold, without those that monitor or serve."""
     return bool(
         node.resource_type == "model"
         and layer_of(node) in ("silver", "gold")
@@ -59,7 +59,7 @@ def is_monitored(node: Any) -> bool:
 
 
 def has_events(node: Any) -> bool:
-    """Tell whether a node holds the rows that silver has kept, each of a time."""
+    """Tell whether a node holds events: rows that silver kept, each with a time."""
     return (
         is_monitored(node)
         and layer_of(node) == "silver"
@@ -69,11 +69,11 @@ def has_events(node: Any) -> bool:
 
 
 def is_published(node: Any) -> bool:
-    """Tell whether a node is of gold, which readers get."""
+    """Tell whether a node is a model of gold, which is published."""
     return bool(node.resource_type == "model" and layer_of(node) == "gold")
 
 
-# What a node may declare that it reads: each kind by its name.
+# The kinds of tables that a node may name under `config.meta.reads`.
 KINDS: dict[str, Callable[[Any], bool]] = {
     "checked_rows": is_checked,
     "dimensions": is_dimension,
@@ -88,28 +88,28 @@ KINDS: dict[str, Callable[[Any], bool]] = {
 
 
 def layer_of(node: Any) -> str | None:
-    """Return the layer of a node, of dbt or of its manifest's file; None where it is of none."""
+    """Return the layer of a node (of dbt, or of the manifest's file); None if it has no layer."""
     meta = node["config"].get("meta") if isinstance(node, dict) else node.config.meta
     return ((meta or {}).get(STAMP) or {}).get("layer")
 
 
 def is_of_kind(node: dict[str, Any], kind: str) -> bool:
-    """Tell whether a node of the manifest's file is of a kind, as `stamp_kinds` wrote it there."""
+    """Tell whether `stamp_kinds` gave a kind to a node of the manifest's file."""
     return kind in (((node["config"].get("meta") or {}).get(STAMP) or {}).get("kinds") or [])
 
 
 def tables_of(node: Any) -> list[str]:
-    """Return the tables that a model makes: its own, and of the catalog those of the online views."""
+    """Return the tables that a model makes: its own, and for the catalog also those of the online views."""
     stamp = node.config.meta.get(STAMP) or {}
     return [str(node.alias), *(SERVING + view for view in (stamp.get(READS) or {}).get("online_views", []))]
 
 
 def stamp_layer(node: Any, schemas: Mapping[str, str]) -> None:
-    """Write into a node of which layer it is.
+    """Write a node's layer into its meta.
 
     Args:
         node: a model, seed or snapshot.
-        schemas: of each layer: as models declare it, or as it is in the warehouse.
+        schemas: the schema of each layer, as models declare it or as it is called in the warehouse.
     """
     own = (node.config.schema, node.schema)
     found = [layer for layer in LAYERS if own[0] == layer or schemas.get(layer, layer) in own]
@@ -118,12 +118,12 @@ def stamp_layer(node: Any, schemas: Mapping[str, str]) -> None:
 
 
 def stamp_kinds(node: Any) -> None:
-    """Write into a node, whose layer is written there, of which kinds it is."""
+    """Write a node's kinds into its meta; its layer must be there already."""
     _stamp(node)["kinds"] = [kind for kind, holds in KINDS.items() if holds(node)]
 
 
 def stamp_reads(node: Any, reads: Mapping[str, list[str]]) -> None:
-    """Write into a node the names of what it reads, by kind."""
+    """Write the names of the tables that a node reads, by kind, into its meta."""
     _stamp(node)[READS] = dict(reads)
 
 

@@ -1,8 +1,8 @@
-"""A plugin of dbt that draws the arrows nobody should keep by hand.
+"""A plugin of dbt that adds dependencies between models which nobody should maintain by hand.
 
-dbt learns what a model reads from the `ref` in its SQL, which must be there before anything is known of the
-project. A model that reads "every feature view" would have to list them. Such a model declares
-`config.meta.reads: [feature_views]` instead, and gets its arrows here, as soon as dbt has parsed the project.
+dbt learns what a model reads from the `ref` calls in its SQL. A model that reads every feature view would
+have to list them all. Instead, such a model declares `config.meta.reads: [feature_views]`, and this plugin
+adds its dependencies as soon as dbt has parsed the project.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _WRAPPED = "_draws_arrows"
 
 
 class Plugin(dbtPlugin):
-    """dbt finds it in the module `dbt_assay`, at the latest while it parses."""
+    """The plugin; dbt finds it in the module `dbt_assay` before or while it parses the project."""
 
     def initialize(self) -> None:
-        """Have each manifest completed that dbt has loaded, before dbt makes its graph: no hook is there."""
+        """Complete each manifest that dbt loads; wraps dbt's check of it, since dbt offers no hook there."""
         put_project_on_path()
         check = loading._check_manifest
         if getattr(check, _WRAPPED, False):
@@ -42,14 +42,14 @@ class Plugin(dbtPlugin):
 
 
 def complete(manifest: Any, project: Any) -> None:
-    """Stamp the layer and the kinds of each node, and draw the arrows of those that declare what they read.
+    """Write layer and kinds into each node, and add the dependencies of nodes that declare what they read.
 
     Args:
         manifest: as dbt has parsed it; changed in place.
         project: the configuration of the root project, whose variable `layers` gives the schemas of layers.
 
     Raises:
-        DbtRuntimeError: a node declares that it reads something that there is no kind of.
+        DbtRuntimeError: a node declares that it reads a kind that does not exist.
     """
     nodes = list(manifest.nodes.values())
     for node in nodes:
@@ -79,7 +79,7 @@ def complete(manifest: Any, project: Any) -> None:
 
 
 def _tell_unit_tests(manifest: Any) -> None:
-    """Give unit tests the availability of sources as a variable: they see no source, nor its YAML."""
+    """Give unit tests the availability of sources as a variable, because they cannot see sources' YAML."""
     declared = {
         f"{source.source_name}.{source.name}": source.config.meta[AVAILABILITY]
         for source in manifest.sources.values()

@@ -1,4 +1,4 @@
-"""Run dbt within this process, watched: what runs, how long it takes, and how it ends."""
+"""Run dbt within this process, and report which nodes run, how long they take, and how they end."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ from dbt.adapters.duckdb.credentials import DuckDBCredentials
 from dbt.adapters.factory import reset_adapters
 from dbt.cli.main import dbtRunner
 
-# Where the project looks for the warehouse and for the landing folder.
+# The environment variables in which the project finds the warehouse and the landing folder.
 _WAREHOUSE, _LANDING = "ASSAY_WAREHOUSE", "ASSAY_LANDING"
-# Nothing on the console; all of it in logs/dbt.log.
+# dbt prints nothing on the console, and writes everything to logs/dbt.log.
 _QUIET = ["--log-level", "none", "--log-level-file", "debug", "--no-print", "--no-use-colors"]
 
 
 class Watcher(Protocol):
-    """Told what dbt is doing, from whichever of its threads does it."""
+    """Receives what dbt does; dbt's threads call its methods."""
 
     def planned(self, nodes: int) -> None:
-        """Dbt is about to run so many nodes."""
+        """Receive the number of nodes that dbt is about to run."""
 
     def started(self, node: str) -> None:
-        """A node begins."""
+        """Receive the name of a node that begins."""
 
     def ended(self, node: str) -> None:
-        """A node has ended, well or not, or is skipped."""
+        """Receive the name of a node that has succeeded, failed, or is skipped."""
 
     def heard(self, event: Any) -> None:
-        """Dbt has said something, of these and of everything else."""
+        """Receive an event of dbt: each one, also those behind the other methods."""
 
 
 class Unwatched:
-    """Tells nobody."""
+    """A watcher that does nothing."""
 
     def planned(self, nodes: int) -> None:
         """Do nothing."""
@@ -83,17 +83,17 @@ def run_dbt(
     landing: Path | None = None,
     manifest: Any = None,
 ) -> DbtOutcome:
-    """Run a dbt command in the project of the current folder, without a word on the console.
+    """Run a dbt command in the project of the current folder; nothing is printed on the console.
 
     The warehouse is closed again when this returns, and can be opened in any mode.
 
     Args:
         arguments: the command and its options, as on dbt's command line.
         warehouse: the file the profile is to open.
-        on_start: told dbt's invocation id before anything else happens; what it raises stops the run.
-        watcher: told of every node.
-        landing: the folder that files are loaded from, None for the project's own.
-        manifest: of the project, where it is not to be parsed anew.
+        on_start: called with dbt's invocation id before anything else happens; an exception stops the run.
+        watcher: receives what dbt does.
+        landing: the folder from which files are loaded; None for the project's own.
+        manifest: the project's parsed manifest; None to parse the project.
     """
     events = DbtEvents(on_start, watcher)
     started = time.monotonic()
@@ -114,12 +114,12 @@ def run_dbt(
 
 
 def ask_dbt(arguments: list[str], warehouse: Path, manifest: Any = None) -> Any:
-    """Run a dbt command that builds nothing, and return dbt's own result; what it wrote of builds stays.
+    """Run a dbt command that builds nothing, and return dbt's result; the files of the last build stay.
 
     Args:
         arguments: the command and its options, as on dbt's command line.
         warehouse: the file the profile is to name.
-        manifest: of the project, where dbt has parsed it already.
+        manifest: the project's parsed manifest; None to parse the project.
     """
     with _environment({_WAREHOUSE: str(warehouse)}), _profile_opens(warehouse):
         try:
@@ -130,7 +130,7 @@ def ask_dbt(arguments: list[str], warehouse: Path, manifest: Any = None) -> Any:
 
 @contextmanager
 def _profile_opens(warehouse: Path) -> Iterator[None]:
-    """Have dbt open this file, also where its profile names another and not `ASSAY_WAREHOUSE`."""
+    """Make dbt open this file, even if its profile names another file and not `ASSAY_WAREHOUSE`."""
     read = DuckDBCredentials.__pre_deserialize__
 
     def read_with_file(_: type, data: dict[str, Any]) -> Any:
@@ -158,10 +158,10 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
 
 @contextmanager
 def _interrupts_noted() -> Iterator[list[KeyboardInterrupt]]:
-    """Note each interrupt that is raised.
+    """Note each interrupt of the user.
 
-    Python drops one that comes where nothing can be raised, as while an object is finalised, and libraries
-    may take it for an error of theirs. Then all would go on as if nothing had been said.
+    Python drops an interrupt where no exception can be raised, such as while an object is finalised, and
+    libraries may catch it as their own error. Without the note, the run would go on.
     """
     noted: list[KeyboardInterrupt] = []
 
@@ -180,14 +180,14 @@ def _interrupts_noted() -> Iterator[list[KeyboardInterrupt]]:
 
 
 class DbtEvents:
-    """Listens to dbt's events, which come from all of its threads."""
+    """Follows dbt's events, which come from all of its threads."""
 
     def __init__(self, on_start: Callable[[str], None], watcher: Watcher) -> None:
         self.duckdb_seconds = 0.0
         self._on_start: Callable[[str], None] | None = on_start
         self._watcher = watcher
         self._lock = threading.Lock()
-        # How often a node has begun and not ended: each batch of a model begins under the model's id.
+        # How many starts of a node have not ended yet: each batch of a model starts under the model's id.
         self._open: Counter[str] = Counter()
 
     def __call__(self, event: Any) -> None:
@@ -207,7 +207,7 @@ class DbtEvents:
 
     def _follow(self, name: str, node: Any) -> None:
         if node.resource_type == "unit_test" or node.materialized == "ephemeral":
-            # They are not among the nodes that dbt says it is about to run.
+            # dbt's count of nodes to run does not include hooks.
             return
         if name == "NodeStart":
             self._open[node.unique_id] += 1
@@ -222,8 +222,8 @@ class DbtEvents:
 
 
 def _release_warehouse() -> None:
-    """Close what dbt-duckdb keeps open for the next command of the same process."""
+    """Close the connections that dbt-duckdb keeps open for the next command of the same process."""
     reset_adapters()  # type: ignore[no-untyped-call]
     DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
-    # Tracebacks of failed nodes hold on to cursors, and those to the file.
+    # Tracebacks of failed nodes keep cursors alive, and cursors keep the file open.
     gc.collect()

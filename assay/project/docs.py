@@ -13,7 +13,7 @@ from assay.project.packages import make_linked_packages_ready
 
 
 def write_docs(places: Places, watcher: Watcher) -> Path:
-    """Write every table, column and test, with the graph, into one file that needs no network; return it.
+    """Write dbt's documentation into one HTML file, which needs no network; return its path.
 
     Raises:
         Fault: there is no warehouse yet, or dbt cannot describe the project.
@@ -27,10 +27,10 @@ def write_docs(places: Places, watcher: Watcher) -> Path:
 
 
 def describe(warehouse: Path, watcher: Watcher, *options: str) -> None:
-    """Have dbt write what the project and the warehouse hold: manifest.json and catalog.json.
+    """Make dbt write manifest.json (what the project declares) and catalog.json (what the warehouse holds).
 
     Raises:
-        Fault: dbt cannot do so.
+        Fault: dbt cannot write them.
     """
     command = ["docs", "generate", *options]
     outcome = run_dbt(command, warehouse=warehouse, on_start=lambda _: None, watcher=watcher)

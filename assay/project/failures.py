@@ -16,7 +16,7 @@ FAILED = ("error", "fail", "runtime error", "partial success")
 TESTS = ("test", "unit_test")
 _LINES_OF_MESSAGE = 15
 _NOT_TOLD = ("compiled code at ", "> in macro ", "> called by ")
-# What dbt says of a model under contract that its YAML does not describe.
+# dbt's messages about a model under contract whose columns are not in its YAML.
 _UNDESCRIBED = re.compile(
     r"Contract enforcement failed for: \(.*?(\w+)\.sql\)\s+Constraints must be defined in a `yml`"
     r"|Error in model (\w+) .*\s+This model has an enforced contract, and its 'columns' specification"
@@ -28,8 +28,8 @@ _OUT_OF_SYNC = "target schemas on this incremental model are out of sync"
 class Failure:
     """A node that failed or warned.
 
-    `guards` names the relation (and column) a test is about, `failing_rows` how many rows a data test found;
-    `skipped` counts the nodes that could not run because of it.
+    `guards` is the relation (and column) that a test checks, `failing_rows` the number of rows that a data
+    test found, `skipped` the number of nodes that could not run because this one failed.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a run of dbt proved; `tests_failed` includes tests that could not be run for an error."""
+    """The results of a run of dbt; `tests_failed` includes tests that ended with an error."""
 
     failures: list[Failure]
     warnings: list[Failure]
@@ -62,7 +62,7 @@ def judge(results: Iterable[Any], messages: Mapping[str, str | None] | None = No
 
     Args:
         results: of dbt's run.
-        messages: what is said of nodes, by id, where their rows were looked at.
+        messages: messages about nodes whose rows were examined, by the node's id.
     """
     messages = messages or {}
     by_status: dict[str, list[Any]] = {}
@@ -86,11 +86,11 @@ def judge(results: Iterable[Any], messages: Mapping[str, str | None] | None = No
 
 
 def plain_message(message: str, *, with_place: bool = False) -> str:
-    """Return what a message of dbt says, without the headings and tracebacks around it.
+    """Return a message of dbt without the headings and tracebacks around it.
 
     Args:
-        message: dbt's.
-        with_place: whether to say which node of which file it is about, where nothing else does.
+        message: the message as dbt wrote it.
+        with_place: whether to name the node and its file, for callers that do not print them.
     """
     if _OUT_OF_SYNC in message:
         return "The model's columns are not those of its table: assay build --full-refresh builds it anew."
@@ -98,7 +98,7 @@ def plain_message(message: str, *, with_place: bool = False) -> str:
         name = found[1] or found[2]
         return f"The YAML of {name} lacks its columns. To write them: assay features yaml {name} --write"
     if "Traceback (most recent call last)" in message:
-        # A Python model's: the last line that is not indented is the exception.
+        # The traceback of a Python model: its last line without indentation is the exception.
         last = [line.strip() for line in message.splitlines() if line.strip()][-1]
         return re.sub(r"^[\w.]+(?:Error|Exception|Missing): ", "", last)
     lines = [line.strip() for line in message.splitlines() if line.strip()]
@@ -112,14 +112,14 @@ def plain_message(message: str, *, with_place: bool = False) -> str:
 
 
 def message_of(result: Any, sample: Sequence[Mapping[str, Any]] = ()) -> str:
-    """Return what is to be said of a node of dbt's run beside how it ended.
+    """Return the message about a node of dbt's run that goes with its status.
 
     Args:
-        result: of the node.
-        sample: rows that failed, where it is a data test and they were looked at.
+        result: the node's result.
+        sample: some of the failing rows, if the node is a data test and its rows were examined.
     """
     if result.node.resource_type == "test" and str(result.status) in ("fail", "warn"):
-        # dbt says how many rows it got, which is told already.
+        # dbt's message repeats the number of rows, which the caller prints already.
         return finding(result.node, sample)
     return read_personal().text(plain_message(result.message or ""))
 
@@ -129,7 +129,7 @@ def _failure(
 ) -> Failure:
     node = result.node
     is_test = node.resource_type in TESTS
-    # A failed test keeps others from what it guards.
+    # A failed test stops the nodes that read what it checks.
     blocked = set(parent_ids(node)) if is_test else {node.unique_id}
     return Failure(
         name=node.name if is_test else relation(node.unique_id, nodes),
@@ -142,20 +142,20 @@ def _failure(
 
 
 def guarded(test: Any, nodes: dict[str, Any]) -> str:
-    """Return the relation, and the column, that a test is about."""
+    """Return the relation, and the column if any, that a test checks."""
     column = getattr(test, "column_name", None)
     relations = ", ".join(relation(unique_id, nodes) for unique_id in sorted(guarded_ids(test)))
     return relations + (f".{column}" if column else "")
 
 
 def guarded_ids(test: Any) -> set[str]:
-    """Return the ids of what a test is about."""
+    """Return the ids of the nodes that a test checks."""
     attached = getattr(test, "attached_node", None) or getattr(test, "tested_node_unique_id", None)
     return {attached} if attached else set(parent_ids(test))
 
 
 def relation(unique_id: str, nodes: dict[str, Any]) -> str:
-    """Return `schema.name`, or of what was not part of the run what its id says."""
+    """Return a node as `schema.name`; a node that was not in the run is named by its id."""
     if unique_id in nodes:
         return f"{nodes[unique_id].schema}.{nodes[unique_id].alias}"
     return ".".join(unique_id.split(".")[2:])

@@ -1,4 +1,4 @@
-"""What a test found that failed or warned: the figure and its limit, where dbt tells how many rows it got."""
+"""Say what a failed test found: the figure and its limit, where dbt only says how many rows it got."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from assay.core.words import counted
 
 _TOLD = 3
 _CLAIM = "expression"
-# What tests of uniqueness call how often a value is there.
+# The column in which tests of uniqueness count how often a value occurs.
 _TIMES = "n_records"
 _ANY_ROW = "!= 0"
 _MOST_COLUMNS = 6
-# Arguments of tests that name columns, or hold them.
+# Arguments of tests whose values are columns' names, or expressions with columns.
 _COLUMNS = ("column_name", "column_list", "entity_keys")
 _EXPRESSIONS = ("expression", "column_A", "column_B")
 Row = Mapping[str, Any]
 
 
 def finding(test: Any, sample: Sequence[Row]) -> str:
-    """Say what a data test found and what it allows; nothing where its name says all that there is to say.
+    """Say what a data test found and what it allows; empty if the rows and arguments add nothing to its name.
 
     Args:
         test: as dbt knows it.
-        sample: rows that failed, by column.
+        sample: some of the failing rows, by column.
     """
     arguments = dict(test.test_metadata.kwargs) if getattr(test, "test_metadata", None) else {}
     said = [_told(row, arguments) for row in sample[:_TOLD]]
@@ -52,13 +52,13 @@ def _told(row: Row, arguments: Mapping[str, Any]) -> str:
 
 
 def _groups(row: Row, arguments: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the columns that say which group a row of a test by groups is of, and what each stands for."""
+    """Return the columns that identify the group of a row in a grouped test, each with its real name."""
     groups = arguments.get("group_by") or arguments.get("group_by_columns") or []
     return [(f"col_{n}", name) for n, name in enumerate(groups, start=1) if f"col_{n}" in row]
 
 
 def _promise(row: Row) -> str:
-    """Say which promise a row of the test of promises is about, and how it was broken."""
+    """Say which promise a row of the contract's test is about, what was observed and what was promised."""
     day = f" on {row['arrived_on']}" if row.get("arrived_on") else ""
     promised, observed = row["promised"], row["observed"]
     if row.get("promise") == "completeness" and isinstance(promised, float) and isinstance(observed, float):
@@ -67,13 +67,13 @@ def _promise(row: Row) -> str:
 
 
 def _share(share: float, other: float) -> str:
-    """Write a share with two decimals of its per cent, or as many as tell it from another."""
+    """Write a share as per cent with two decimals, or with as many as make it differ from another share."""
     decimals = next((n for n in range(2, 12) if f"{share:.{n}%}" != f"{other:.{n}%}"), 2)
     return f"{share:.{decimals}%}"
 
 
 def _tested(row: Row, arguments: Mapping[str, Any]) -> list[str]:
-    """Return the columns of a row that a test is about, behind the first, which says whose they are."""
+    """Return the row's first column, which identifies the row, and the columns that the test checks."""
     about = {str(value) for key in _COLUMNS for value in _listed(arguments.get(key))}
     used = names_in(" ".join(str(arguments.get(key, "")) for key in _EXPRESSIONS))
     tested = [name for name in row if name in about or folded(name) in used or name == _TIMES or "(" in name]
@@ -88,7 +88,7 @@ def _listed(value: Any) -> list[Any]:
 
 
 def _limit(arguments: Mapping[str, Any]) -> str:
-    """Say what a test allows, by its arguments."""
+    """Say what the arguments of a test allow."""
     strictly = arguments.get("strictly")
     least, most = arguments.get("min_value"), arguments.get("max_value")
     limits = []
@@ -111,7 +111,7 @@ def _limit(arguments: Mapping[str, Any]) -> str:
 
 
 def _threshold(config: Any) -> str:
-    """Say how many rows may fail, where some may."""
+    """Say how many failing rows a test allows; empty if it allows none."""
     if config.warn_if == _ANY_ROW and config.error_if == _ANY_ROW:
         return ""
     fails = "" if str(config.severity).lower() == "warn" else f", it fails if they are {config.error_if}"

@@ -1,4 +1,4 @@
-"""The nodes and macros of dbt's manifest, and what depends on what."""
+"""The nodes and macros of dbt's manifest, and the dependencies between them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Node = dict[str, Any]
 
 
 class Manifest:
-    """A manifest, as dbt writes it to its target folder."""
+    """The manifest that dbt writes to its target folder."""
 
     def __init__(self, manifest: dict[str, Any]) -> None:
         self.nodes: dict[str, Node] = manifest["nodes"]
@@ -25,7 +25,7 @@ class Manifest:
 
     @property
     def outside_tables(self) -> list[tuple[str, str]]:
-        """Schema and name of the sources' tables that no files land in."""
+        """Schema and name of each source table that is not filled by landed files."""
         return [
             (node["schema"], node["identifier"])
             for node in self.sources.values()
@@ -46,28 +46,28 @@ class Manifest:
         """Return a model, snapshot or seed.
 
         Raises:
-            Fault: there is none of that name.
+            Fault: no node has that name.
         """
         if name not in self._by_name:
             raise Fault(f"There is no model {name} in this project.", MISUSED)
         return self.nodes[self._by_name[name]]
 
     def parents(self, node: Node) -> list[Node]:
-        """Return the nodes that a node reads itself, in the order of its SQL; sources are not among them."""
+        """Return the nodes that a node reads directly, without sources, in the order of its SQL."""
         return [self.nodes[id_] for id_ in parent_ids(node) if id_ in self.nodes]
 
     def ancestors(self, names: Iterable[str]) -> dict[str, Node]:
-        """Return the named nodes and all that they are made of, by id."""
+        """Return the named nodes and all nodes upstream of them, by id."""
         begin = [self.node(name)["unique_id"] for name in names]
         return _known(reachable(begin, lambda id_: _parents_in(self.nodes, id_)), self.nodes)
 
     def sources_of(self, name: str) -> dict[str, Node]:
-        """Return the tables of sources that a node is made of, by id."""
+        """Return the source tables upstream of a node, by id."""
         above = [id_ for node in self.ancestors([name]).values() for id_ in parent_ids(node)]
         return _known(above, self.sources)
 
     def macros_of(self, nodes: Iterable[Node]) -> dict[str, Node]:
-        """Return the macros that nodes call, by way of others too, by id."""
+        """Return the macros that nodes call directly or through other macros, by id."""
         called = [id_ for node in nodes for id_ in node["depends_on"].get("macros", [])]
         return _known(
             reachable(
@@ -78,7 +78,7 @@ class Manifest:
         )
 
     def users_of(self, macro: str, among: dict[str, Node]) -> list[str]:
-        """Return the names of the nodes that call a macro, by way of others too, and of all their readers."""
+        """Return the names of nodes that call a macro, directly or indirectly, and of all their readers."""
         callers = [
             id_
             for id_, node in among.items()
@@ -89,14 +89,14 @@ class Manifest:
 
 
 def parent_ids(node: Any) -> list[str]:
-    """Return the ids of what a node reads itself; the node is dbt's own, or of its manifest's file."""
+    """Return the ids of the nodes that a node (dbt's own, or of the manifest's file) reads directly."""
     if isinstance(node, dict):
         return list(node["depends_on"].get("nodes", []))
     return list(getattr(node.depends_on, "nodes", []))
 
 
 def reachable(begin: Iterable[str], next_of: Callable[[str], Iterable[str]]) -> list[str]:
-    """Return ids, and all that one comes to from them, each once."""
+    """Return the given ids and all ids that `next_of` leads to from them, each once."""
     found: dict[str, None] = {}
     ahead = list(begin)
     while ahead:
@@ -107,7 +107,7 @@ def reachable(begin: Iterable[str], next_of: Callable[[str], Iterable[str]]) -> 
 
 
 def ancestor_ids(unique_id: str, nodes: Mapping[str, Any]) -> set[str]:
-    """Return the ids of all that a node rests on, whether or not they are among the nodes."""
+    """Return the ids of everything upstream of a node, also of ids that are not in `nodes`."""
     return set(reachable(_parents_in(nodes, unique_id), lambda id_: _parents_in(nodes, id_)))
 
 
@@ -120,11 +120,11 @@ def _known(ids: Iterable[str], among: dict[str, Node]) -> dict[str, Node]:
 
 
 def read_manifest() -> Manifest | None:
-    """Return the manifest that dbt wrote last, if there is one."""
+    """Read the manifest that dbt wrote last; None if there is none."""
     path = Path(os.environ.get("DBT_TARGET_PATH") or "target", "manifest.json")
     return Manifest.read(path) if path.is_file() else None
 
 
 def relation_of(node: Node) -> str:
-    """Return a node's relation as SQL, without the catalog: a copy of the file has another."""
+    """Return a node's relation as SQL without the catalog, whose name differs in a copy of the file."""
     return f"{quoted(node['schema'])}.{quoted(node['alias'])}"

@@ -1,4 +1,4 @@
-"""Who answers for each node of the project."""
+"""Find the owner of each node of the project."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from assay.project.graph import parent_ids
 
 
 def owners(manifest: Path) -> dict[str, str]:
-    """Return the owners of nodes, by id, as far as anybody answers for them.
+    """Return the owner of each node that has one, by the node's id.
 
-    A model is its own YAML's (`meta.owner`) or its product's, which is its dbt group; what is
-    read from one source alone, before gold, is that source's.
+    The owner of a model is `meta.owner` of its YAML, else the owner of its product (its dbt group). Before
+    gold, a model without these has the owner of its source, if all of its sources have the same owner.
 
     Args:
-        manifest: the file that dbt wrote of its last run; nobody answers for anything where there is none.
+        manifest: the manifest's file of dbt's last run; without it no node has an owner.
     """
     if not manifest.is_file():
         return {}

@@ -14,8 +14,8 @@ from dbt.clients.registry import DEFAULT_REGISTRY_BASE_URL
 
 import assay
 
-#: What `packages.yml` of a project names as Assay: a link to the dbt project of the Assay that is installed,
-#: so that no path of one machine stands in the file.
+#: The path by which a project's `packages.yml` names Assay: a link to the dbt project of the installed Assay,
+#: so that the file holds no path of one machine.
 LINK = Path(".assay", "package")
 _PACKAGES = Path("dbt_packages")
 _ASSAY = _PACKAGES / "assay"
@@ -26,7 +26,7 @@ _SECONDS_TO_INSTALL = 120.0
 
 
 def package_folder() -> Path:
-    """Return the folder of Assay's own dbt project: in the wheel, or the checkout that is installed."""
+    """Return the folder of Assay's own dbt project: the one in the wheel, or the installed checkout."""
     installed = Path(assay.__file__).parent / "dbt_project"
     return installed if installed.is_dir() else Path(assay.__file__).parents[1]
 
@@ -34,7 +34,7 @@ def package_folder() -> Path:
 def make_packages_ready() -> None:
     """Install the packages of the project in the current folder, and link the installed Assay.
 
-    What is there already stays, but for a link to another Assay.
+    Packages that are already there stay; only a link to another Assay is replaced.
     """
     links = links_assay()
     if links:
@@ -48,13 +48,13 @@ def make_packages_ready() -> None:
 
 
 def make_linked_packages_ready() -> None:
-    """Do so where the project links the installed Assay; other projects keep their packages themselves."""
+    """Make packages ready if the project links the installed Assay; others run `dbt deps` themselves."""
     if links_assay():
         make_packages_ready()
 
 
 def links_assay() -> bool:
-    """Whether the project in the current folder has the installed Assay as a package, as of `assay init`."""
+    """Tell whether the project's packages.yml links the installed Assay, as `assay init` writes it."""
     file = Path("packages.yml")
     declared = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else None
     packages = declared.get("packages") if isinstance(declared, dict) else None
@@ -62,7 +62,7 @@ def links_assay() -> bool:
 
 
 def hub_can_be_reached() -> bool:
-    """Whether dbt's package hub answers within a few seconds."""
+    """Tell whether dbt's package hub answers within a few seconds."""
     answers: list[bool] = []
 
     def ask() -> None:
@@ -72,7 +72,7 @@ def hub_can_be_reached() -> bool:
             return
         answers.append(True)
 
-    # Looking up a name has no time limit of its own.
+    # The lookup of a host name has no timeout.
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     thread.join(_SECONDS_TO_REACH)
@@ -84,7 +84,7 @@ def _is_linked() -> bool:
 
 
 def _point(link: Path, target: Path) -> None:
-    """Make a link point somewhere, unless it does."""
+    """Make a link point to a target, unless it points there already."""
     if link.is_symlink() and link.readlink() == target:
         return
     link.parent.mkdir(parents=True, exist_ok=True)
@@ -93,7 +93,7 @@ def _point(link: Path, target: Path) -> None:
 
 
 def _install_from_hub() -> str:
-    """Run `dbt deps`; return why it failed, nothing where it did not. Its traceback helps nobody."""
+    """Run `dbt deps`; return why it failed, without the traceback, or an empty text."""
     command = [sys.executable, "-m", "dbt.cli.main", "--no-use-colors", "deps"]
     try:
         run = subprocess.run(
@@ -110,7 +110,7 @@ def _install_stand_in(reason: str) -> None:
         _point(_ASSAY, Path("..", LINK))
         if (_PACKAGES / _PACKAGE).is_dir():
             return
-    # A dbt deps that failed may have left half of it.
+    # A failed dbt deps may have left an incomplete package.
     shutil.rmtree(_PACKAGES / _PACKAGE, ignore_errors=True)
     shutil.copytree(_STAND_IN, _PACKAGES / _PACKAGE)
     tests = len(list((_STAND_IN / "macros").glob("exp*.sql")))

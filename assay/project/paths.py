@@ -1,4 +1,4 @@
-"""The folders of a dbt project, as its dbt_project.yml has them."""
+"""Find the folders of a dbt project that its dbt_project.yml names."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def put_project_on_path() -> None:
 
 
 def model_paths() -> list[Path]:
-    """Return the folders of the models of the project in the current folder, those that are there."""
+    """Return the existing model folders of the project in the current folder."""
     return _model_paths(_HERE, _declared())
 
 
 def all_model_paths() -> list[Path]:
-    """Return these, and those of the packages that are installed: what they declare lands as well."""
+    """Return the model folders of the project and its installed packages: both may declare landing tables."""
     declared = _declared()
     packages = Path(declared.get("packages-install-path") or "dbt_packages")
     installed = [file.parent for file in sorted(packages.glob(f"*/{_PROJECT}"))]
@@ -36,7 +36,7 @@ def all_model_paths() -> list[Path]:
 
 
 def _model_paths(folder: Path, root: dict[str, Any]) -> list[Path]:
-    # A package sees the profile of the project that installs it.
+    # The Jinja of a package sees the profile of the project that installs it.
     target = SimpleNamespace(profile_name=root.get("profile"))
     paths = _declared(folder).get("model-paths") or ["models"]
     found = [folder / rendered(str(path), target=target) for path in paths]
@@ -44,21 +44,21 @@ def _model_paths(folder: Path, root: dict[str, Any]) -> list[Path]:
 
 
 def _declared(folder: Path = _HERE) -> dict[str, Any]:
-    """What a project declares; nothing, and so dbt's defaults, where its file is not there."""
+    """Read a project's dbt_project.yml; empty, which means dbt's defaults, if there is no such file."""
     file = folder / _PROJECT
     return yaml.safe_load(file.read_text(encoding="utf-8")) or {} if file.is_file() else {}
 
 
 def own_models() -> Path:
-    """Return the folder of models and YAML that belong to no other yet: the last of the models' folders."""
+    """Return the folder for new models and YAML of the user: the last of the model folders."""
     return Path(str((_declared().get("model-paths") or ["models"])[-1]))
 
 
 def contract_folders(folder: Path) -> dict[Path, Path]:
-    """Return the folders of contracts, each with that of the models which it is about.
+    """Return the folders of contracts, each with the folder of its models.
 
-    A folder `contracts/<part>` goes with the models' folder `<part>`, and is left out with it; what lies in
-    `contracts` itself goes with the models that are nobody else's.
+    Contracts in `contracts/<part>` belong to the model folder `<part>`, and are left out if that folder is.
+    Contracts in `contracts` itself belong to the user's own models.
     """
     parts = {path.name: path for path in model_paths()}
     inner = {each: parts[each.name] for each in sorted(folder.glob("*/")) if each.name in parts}

@@ -1,4 +1,4 @@
-"""Which columns hold personal data, and values as people may be shown them."""
+"""Find the columns with personal data, and mask their values before people see them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 
 from assay.project.graph import Manifest, read_manifest
 
-# Keys of `config.meta`: of sources and columns; of columns of silver.
+# Keys of `config.meta`: PII in sources and columns, LANDED_AS in columns of silver.
 PII, LANDED_AS = "pii", "landed_as"
-# Landed text, which may hold any field of its row; of JSON lines there is `line`.
+# Columns with landed text, which may hold any field of its row; JSON lines have `line`.
 _LANDED = ("line", "line_as_declared", "malformed_line", "other_values")
 _DOCUMENT = "line"
-# What dbt's own tests call the column that they are about.
+# The names that dbt's own tests give to the column that they check.
 _TESTED = ("unique_field", "value_field", "from_field")
 _SHOWN, _LEAST_LENGTH = 4, 12
 _NAMED = re.compile(r"(\w+): ([^\s,\"]+)")
@@ -26,8 +26,8 @@ _WITHHELD = "(withheld: it may hold personal data, and cannot be read)"
 class Personal:
     """The names of columns and JSON fields that hold personal data, in lower case.
 
-    A name that is personal in one table counts as personal in all: rows that are shown may come from any.
-    Where `is_known` is false, nothing tells what is personal, and all is taken to be.
+    A name that is personal in one table counts as personal in all tables, because shown rows may come from
+    any of them. If `is_known` is false, there is no manifest to tell, and every column counts as personal.
     """
 
     names: frozenset[str]
@@ -35,7 +35,7 @@ class Personal:
 
     @classmethod
     def of(cls, manifest: Manifest) -> Personal:
-        """Return what a project's contracts and models declare so."""
+        """Collect the names that a project's contracts and models declare personal."""
         names: set[str] = set()
         landed: set[str] = set()
         for source in manifest.sources.values():
@@ -49,19 +49,19 @@ class Personal:
         return cls(frozenset(names | landed))
 
     def holds(self, *columns: str) -> bool:
-        """Return whether one of these columns holds personal data."""
+        """Tell whether one of these columns holds personal data."""
         return not self.is_known or any(column.lower() in self.names for column in columns)
 
     def example(self, value: Any, columns: Iterable[str]) -> Any:
-        """Return a value made of these columns, masked where one of them is personal."""
+        """Return a value that was made of these columns; it is masked if one of them is personal."""
         return masked(value) if self.holds(*columns) else value
 
     def shown(self, row: Mapping[str, Any], about: str = "") -> dict[str, Any]:
-        """Return a row without personal data.
+        """Return a row with its personal data masked.
 
         Args:
             row: values by column.
-            about: the relation and column that a test is about, whose rows may call that column otherwise.
+            about: the relation and column that a test checks; its rows may give that column another name.
         """
         tested = _TESTED if self.holds(about.rpartition(".")[2]) else ()
         return {
@@ -74,7 +74,7 @@ class Personal:
         }
 
     def text(self, message: str) -> str:
-        """Return a message such as `Duplicate key "card_id: 1"` without the values of personal columns."""
+        """Mask the values of personal columns in a message such as `Duplicate key "card_id: 1"`."""
         if not self.is_known:
             return message
         return _NAMED.sub(
@@ -82,7 +82,7 @@ class Personal:
         )
 
     def rows(self, rows: Sequence[Mapping[str, Any]], about: str = "") -> list[dict[str, Any]]:
-        """Return rows without personal data."""
+        """Return rows with their personal data masked."""
         return [self.shown(row, about) for row in rows]
 
     def _landed(self, value: Any, row: Mapping[str, Any]) -> Any:
@@ -104,19 +104,19 @@ class Personal:
 
 
 def read_personal() -> Personal:
-    """Return what the project in the current folder declares personal, as dbt parsed it last."""
+    """Read which names the current project declares personal, from the manifest that dbt wrote last."""
     manifest = read_manifest()
     return Personal.of(manifest) if manifest else Personal(frozenset(), is_known=False)
 
 
 def is_personal(column: Mapping[str, Any]) -> bool:
-    """Return whether the YAML of a column says that it holds personal data."""
+    """Tell whether the YAML of a column says that it holds personal data."""
     config = column.get("config") or {}
     return PII in (column.get("tags") or config.get("tags") or []) or bool(_meta(column).get(PII))
 
 
 def masked(value: Any) -> str | None:
-    """Return the last characters of a long value, which tell it from others; of a short one nothing."""
+    """Mask a value: a long one keeps its last characters, to distinguish it; a short one keeps nothing."""
     if value is None:
         return None
     text = str(value)

@@ -1,4 +1,4 @@
-"""What of gold may be published after a run: products of which nothing failed, and nothing they rest on."""
+"""Decide which products of gold may be published after a run: those without a failure in or upstream."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from assay.project.graph import ancestor_ids
 class Products:
     """Tables that may be published, and products that are stopped.
 
-    `product_of` gives the product of each table, `schemas` where they lie, `csv_files` the names of the CSV
-    files that some are published as besides, `stopped` why a product is not published, by product, and
-    `broken` those of them that failed themselves: the others rest on what failed.
+    `product_of` gives the product of each table, `schemas` the schemas of the tables, `csv_files` the name of
+    the CSV file for tables that are also published as CSV, and `stopped` the reason for each product that is
+    not published. `broken` names the stopped products that failed themselves; the others read a stopped one.
     """
 
     product_of: dict[str, str] = field(default_factory=dict)
@@ -38,14 +38,14 @@ class Products:
 
 
 def judge_products(results: Iterable[Any]) -> Products:
-    """Tell which products of gold came through a whole run of dbt.
+    """Decide which products of gold may be published after a whole run of dbt.
 
-    A product is a group of dbt; a model without a group is one by itself. One of which a model or a test
-    failed is stopped, and so is each that reads a table of a stopped one: its rows would be of another build
-    than those they belong with.
+    A product is a group of dbt; a model without a group is a product of its own. A product is stopped if one
+    of its models or tests failed, or if it reads a table of a stopped product: its rows would come from
+    another build than the rows they refer to.
 
     Args:
-        results: of all nodes of the project.
+        results: the results of all nodes of the project.
     """
     status = {result.node.unique_id: str(result.status) for result in results}
     nodes = {result.node.unique_id: result.node for result in results}
@@ -66,7 +66,7 @@ def judge_products(results: Iterable[Any]) -> Products:
             else relation(failed, nodes)
         )
         for unique_id, product in product_of.items():
-            # What rests on a broken model was not built anew, or not built at all.
+            # A skipped table downstream of a broken model was not rebuilt, or not built at all.
             if broken & {unique_id, *(above[unique_id] if status[unique_id] == "skipped" else ())}:
                 stopped.setdefault(product, f"{why} failed")
             if unique_id in broken:

@@ -1,4 +1,4 @@
-"""What dbt knows of the project in the current folder: its models, their SQL, and the warehouse's file."""
+"""Ask dbt about the project in the current folder: its models, their SQL, and the warehouse's file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from assay.project.failures import judge, plain_message
 from assay.project.graph import Manifest, ancestor_ids, parent_ids, reachable
 from assay.project.packages import make_linked_packages_ready
 
-# What dbt has written of the last build stays as it is.
+# The files that dbt wrote in the last build stay as they are.
 _QUIET = [
     "--no-write-json",
     "--log-level",
@@ -33,10 +33,10 @@ _QUIET = [
 
 
 class Project:
-    """The project as dbt parses it; the warehouse is not opened for that.
+    """The project as dbt parses it; parsing does not open the warehouse.
 
     Args:
-        unfinished: whether models under contract may lack the columns that their YAML is to have.
+        unfinished: whether to accept models under contract whose YAML lacks its columns.
 
     Raises:
         Fault: the current folder is no dbt project, or dbt cannot parse it.
@@ -46,7 +46,7 @@ class Project:
         require_project()
         make_linked_packages_ready()
         if unfinished:
-            # What dbt remembers of such a parse is no use to it when it builds.
+            # dbt must not reuse this parse when it builds, so it is kept in a folder of its own.
             target = Path(os.environ.get("DBT_TARGET_PATH") or "target", "unfinished")
             with _columns_may_lack():
                 self._manifest = _dbt("parse", "--target-path", str(target))
@@ -58,34 +58,34 @@ class Project:
 
     @property
     def manifest(self) -> Manifest:
-        """The manifest, as dbt would write it to a file."""
+        """The manifest in the form that dbt writes to a file."""
         return Manifest(self._manifest.to_dict())
 
     @property
     def models(self) -> list[Any]:
-        """All models, by name; those of packages too."""
+        """All models, also those of packages, sorted by name."""
         nodes = [node for node in self._manifest.nodes.values() if node.resource_type == "model"]
         return sorted(nodes, key=lambda node: str(node.name))
 
     def named(self, name: str) -> Any | None:
-        """Return the model, snapshot or seed of a name, if there is one; those of packages too."""
+        """Return the model, snapshot or seed with a name, also one of a package; None if there is none."""
         kinds = ("model", "snapshot", "seed")
         nodes = self._manifest.nodes.values()
         return next((node for node in nodes if node.name == name and node.resource_type in kinds), None)
 
     def sources_behind(self, node: Any) -> set[str]:
-        """Return the names of the sources that a node rests on."""
+        """Return the names of the sources upstream of a node."""
         ids = ancestor_ids(node.unique_id, self._manifest.nodes)
         return {self._manifest.sources[id_].source_name for id_ in ids if id_ in self._manifest.sources}
 
     def owner_of_group(self, name: str) -> str | None:
-        """Return who answers for a group of models."""
+        """Return the owner of a group of models; None if there is no such group."""
         found = (each for each in self._manifest.groups.values() if each.name == name)
         return next((each.owner.name for each in found), None)
 
     @property
     def landing_tables(self) -> dict[tuple[str, str], Any]:
-        """The sources' tables that files land in, by source and name."""
+        """The source tables in which files land, by source and table name."""
         nodes = [node for node in self._manifest.sources.values() if "landing" in node.config.meta]
         return {(node.source_name, node.name): node for node in nodes}
 
@@ -99,13 +99,13 @@ class Project:
         return [node for node in self.models if unique_id in parent_ids(node)]
 
     def checked_models(self, source: str) -> list[Any]:
-        """Return the models that check the rows of a landing table, behind its bronze."""
+        """Return the models that check the rows of a landing table, downstream of its bronze model."""
         bronze = self.readers(source)
         found = [node for each in bronze for node in self.readers(each.unique_id)]
         return [node for node in found if node.name.endswith("__checked")]
 
     def code_behind(self, source: str) -> str:
-        """Return the code, macros included, of the models that check the rows of a landing table."""
+        """Return the code of the models that check a landing table's rows, and of the macros they call."""
         macros = self._manifest.macros
         models = self.checked_models(source)
         called = reachable(
@@ -122,18 +122,18 @@ class Project:
         return {doc.name for doc in self._manifest.docs.values()}
 
     def build_empty(self, what: str, folder: Path, *select: str, exclude: str | None = None) -> Path:
-        """Build models without a row in a warehouse of its own; return its file.
+        """Build models without rows in a separate warehouse; return its file.
 
-        Contracts are not enforced: models may be among them whose YAML is not written yet.
+        Contracts are not enforced, because the YAML of some models may not be written yet.
 
         Args:
-            what: reads them, as messages call it.
-            folder: a new one.
-            select: the models, as dbt selects them.
+            what: the reader of these models, as messages name it.
+            folder: a new folder for the warehouse.
+            select: the models, in dbt's selection syntax.
             exclude: a model that is not built.
 
         Raises:
-            Fault: dbt cannot build it.
+            Fault: dbt cannot build a model.
         """
         for node in self.models:
             node.config.contract.enforced = node.contract.enforced = False
@@ -161,7 +161,7 @@ class Project:
         return warehouse
 
     def compiled(self, model: str) -> str:
-        """Return the SQL that builds a model from nothing.
+        """Return the SQL that builds a model in a full refresh.
 
         Raises:
             Fault: dbt cannot compile it.
@@ -169,7 +169,7 @@ class Project:
         return self._compiled("--full-refresh", "--select", model)
 
     def compiled_inline(self, sql: str) -> str:
-        """Return SQL with its Jinja carried out, as if it were a model.
+        """Render the Jinja in SQL as in a model.
 
         Raises:
             Fault: dbt cannot compile it.
@@ -183,7 +183,7 @@ class Project:
 
 @contextmanager
 def _columns_may_lack() -> Iterator[None]:
-    """Let dbt parse models under contract without columns, which it refuses before their SQL can be asked."""
+    """Let dbt parse models under contract that have no columns in YAML; it would refuse to parse them."""
     check = ModelPatchParser._validate_constraint_prerequisites
     ModelPatchParser._validate_constraint_prerequisites = lambda *_: None  # type: ignore[method-assign]
     try:
@@ -194,7 +194,7 @@ def _columns_may_lack() -> Iterator[None]:
 
 def _dbt(*arguments: str, manifest: Any = None) -> Any:
     result = dbtRunner(manifest=manifest).invoke([*_QUIET, *arguments])
-    # What dbt keeps open would close the file to others of this process; its settings are still of use.
+    # An open connection of dbt would block the file for others in this process. Its settings stay in use.
     DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
     if not result.success:
         reset_adapters()  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""Feature views: models that declare `config.meta.feature_view`."""
+"""Find feature views: models that declare `config.meta.feature_view`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ VALIDITY = ("valid_from", "valid_to", "updated_at", "confirmed_at")
 
 @dataclass(frozen=True)
 class FeatureView:
-    """A feature view as its YAML declares it, and who reads it.
+    """A feature view as its YAML declares it, and the models that read it.
 
     `columns` maps each column to its data type and description; `relation` is its name in SQL; `personal` are
     the columns with personal data.
@@ -42,7 +42,7 @@ class FeatureView:
         return [column for column in self.columns if column not in (*self.keys, *VALIDITY)]
 
     def told(self, word: str) -> str:
-        """Return what is declared under a word as people read it; a dash where nothing is."""
+        """Write the declared value of a key for people; a dash if it is not declared."""
         value = self.declared.get(word)
         if isinstance(value, bool):
             return "yes" if value else "no"
@@ -53,7 +53,7 @@ def feature_views(project: Project) -> list[FeatureView]:
     """Return the feature views of a project and its packages, by name."""
     readers: dict[str, list[str]] = {}
     for model in project.models:
-        # What watches reads everything, and uses nothing.
+        # Monitoring models read every view, but do not count as consumers.
         for read in parent_ids(model) if not model.name.startswith(MONITORING) else []:
             readers.setdefault(read, []).append(model.name)
     return [
@@ -76,10 +76,10 @@ def feature_views(project: Project) -> list[FeatureView]:
 
 
 def view_named(name: str, views: Iterable[FeatureView]) -> FeatureView:
-    """Return the view of a name.
+    """Return the feature view with a name.
 
     Raises:
-        Fault: there is none.
+        Fault: no feature view has that name.
     """
     by_name = {view.name: view for view in views}
     if name not in by_name:

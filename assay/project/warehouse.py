@@ -1,4 +1,4 @@
-"""Read what is built: the warehouse, or what it last published while a build keeps it closed."""
+"""Read the warehouse; while a build locks it, read the last published file instead."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from assay.core.sql import quoted, text
 
 @contextmanager
 def opened(warehouse: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open a warehouse read-only under the name that dbt gives it in SQL.
+    """Open a warehouse read-only, attached under the name that dbt's SQL uses.
 
     Raises:
         Fault: there is no such file, or another program writes to it and nothing is published.
@@ -38,12 +38,12 @@ def opened(warehouse: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 def relation_named(
     connection: duckdb.DuckDBPyConnection, name: str, database: str | None = None
 ) -> str | None:
-    """Return the table or view of a name as SQL, whatever its schema is called; None where there is none.
+    """Find a table or view by name in any schema and return it as SQL; None if there is none.
 
     Args:
-        connection: where the database is attached.
-        name: one that no two models of a project share.
-        database: the name it is attached as; without it the current one.
+        connection: a connection with the database attached.
+        name: the name of a model, which is unique within a project.
+        database: the name of the attached database; None for the current one.
     """
     found = connection.execute(
         "select database_name, schema_name from "
@@ -56,5 +56,5 @@ def relation_named(
 
 
 def attach(connection: duckdb.DuckDBPyConnection, file: Path, name: str) -> None:
-    """Attach a file read-only under a name, which SQL that dbt has compiled may know it by."""
+    """Attach a file read-only under a name, such as the one that dbt's compiled SQL uses."""
     connection.execute(f"attach {text(file)} as {quoted(name)} (read_only)")

@@ -1,4 +1,4 @@
-"""YAML that people keep: changed where it must be, and left to the letter elsewhere."""
+"""Edit YAML that people maintain: what is not edited keeps each character."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.util import load_yaml_guess_indent
 
 _NO_WRAPPING = 1 << 20
-# A key alone on its line, and how much deeper the key below it stands.
+# A key alone on its line, and the indentation of the key below it.
 _NESTED = re.compile(r"^( *)[^\s#-][^\n]*:[ ]*\n\1( +)[^\s#-]", re.MULTILINE)
 
 
 class YamlFile:
-    """A YAML file with its comments, quotes, anchors, and indentation where that is the same all over.
+    """A YAML file that keeps its comments, quotes and anchors, and its indentation if that is consistent.
 
     Raises:
-        ruamel.yaml.YAMLError: it is no YAML.
+        ruamel.yaml.YAMLError: the file is not valid YAML.
     """
 
     def __init__(self, path: Path) -> None:
@@ -36,18 +36,18 @@ class YamlFile:
 
     @property
     def text(self) -> str:
-        """What the file is to hold."""
+        """The edited content as text."""
         stream = io.StringIO()
         self._yaml.dump(self.content, stream)
         return stream.getvalue()
 
     @property
     def has_changed(self) -> bool:
-        """Whether the file is to hold something else than it does."""
+        """Whether the edited content differs from the file."""
         return self.text != self._before
 
     def write(self) -> bool:
-        """Write the file if it holds something else; return whether it was written."""
+        """Write the file if its content has changed; return whether it was written."""
         if not self.has_changed:
             return False
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -56,7 +56,7 @@ class YamlFile:
 
 
 def _indentation(text: str) -> dict[str, int]:
-    """Return how a file is indented; of what it does not show, the house style."""
+    """Return the indentation of a file; the house style for whatever the file does not show."""
     _, sequence, offset = load_yaml_guess_indent(text)
     nested = _NESTED.search(text)
     lists = {"sequence": 4, "offset": 2} if offset is None else {"sequence": sequence, "offset": offset}
@@ -64,7 +64,7 @@ def _indentation(text: str) -> dict[str, int]:
 
 
 def one_line(value: Any) -> Any:
-    """Return a mapping or list that is written on one line, whatever lies within."""
+    """Make ruamel write a mapping or list, with all that it holds, on one line."""
     if isinstance(value, dict):
         mapping = CommentedMap((key, one_line(each)) for key, each in value.items())
         mapping.fa.set_flow_style()

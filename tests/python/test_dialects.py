@@ -179,9 +179,7 @@ def test_a_file_in_another_dialect_says_what_it_is_and_what_to_declare(
 def test_an_encoding_that_cannot_be_told_is_asked_for(zone: Zone) -> None:
     zone.drop("shop/sales/a.csv", "id,name,amount,day\n1,имя,1,\n2,дом,1,\n3,год,1,\n".encode("cp1251"))
     zone.load()
-    assert zone.file()["error"].startswith(
-        "The file is not UTF-8, and which encoding it is in cannot be told"
-    )
+    assert zone.file()["error"].startswith("The file is not UTF-8, and its encoding cannot be told")
 
 
 def test_a_file_without_a_byte_is_in_any_encoding(zone: Zone) -> None:

@@ -1,1 +1,1 @@
-"""The formats of landed files, a module each."""
+"""Read the formats of landed files, one module for each format."""

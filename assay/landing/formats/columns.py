@@ -1,4 +1,4 @@
-"""Rows with named columns: check what a file has against what is declared, and put it in that shape."""
+"""Check the columns of a file against the declared ones, and arrange its rows by the declared columns."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 def check_header(
     header: list[str], line: str, file: LandingFile, table: LandingTable, tally: Tally
 ) -> list[str]:
-    """Return the names by which a file's columns are read, and note what differs from what is declared.
+    """Return the declared name of each column of a file, and note the lost and unexpected columns.
 
     Args:
         header: the file's column names.
-        line: the header's line as it stands in the file, to tell a wrong delimiter by.
-        file: the file, whose Hive-style folders may give columns.
-        table: what is declared.
-        tally: is told which columns nobody declared, and which are lost.
+        line: the header's line as it is in the file, to recognise a wrong delimiter.
+        file: the file, whose Hive-style folders may hold columns.
+        table: the declared table.
+        tally: receives the unexpected and the lost columns.
 
     Raises:
-        UnreadableFile: a column is named twice, the delimiter is another, or no column is one declared.
+        UnreadableFile: a column is named twice, the delimiter is wrong, or no declared column is there.
     """
     check_names(header)
     names = _as_declared(header, table)
@@ -46,7 +46,7 @@ def check_header(
     if tally.lost_columns:
         check_delimiter(header, line, table)
         if not set(names) & set(table.columns):
-            # What it has instead may be a row of data, which no message is to quote.
+            # The message does not quote the header, which may be a row of data.
             raise UnreadableFile(
                 "The header has none of the columns declared: "
                 f"send the file with {', '.join(tally.lost_columns)}."
@@ -55,7 +55,7 @@ def check_header(
 
 
 def check_names(header: Sequence[str]) -> None:
-    """Check that columns have names of their own.
+    """Check that no two columns have the same name.
 
     Raises:
         UnreadableFile: a column is named twice.
@@ -69,11 +69,11 @@ def check_names(header: Sequence[str]) -> None:
 
 
 def _as_declared(header: list[str], table: LandingTable) -> list[str]:
-    """Put declared names in place of aliases, and of what differs from either by case alone.
+    """Replace aliases by the declared names, and names that differ from either only in case.
 
-    A name stays where the file has the declared one as well, or two that would be it but for their case.
+    A name stays if the file also has the declared name, or has two names that differ only in case.
     """
-    # Letters beyond A to Z have two cases as well, although to DuckDB they are two names.
+    # Python folds the case of all letters; DuckDB that of A to Z only.
     declared_names = {**table.aliases, **dict(zip(table.columns, table.columns, strict=True))}
     by_case = {
         fold(name): column for fold in (str.casefold, folded) for name, column in declared_names.items()
@@ -91,7 +91,7 @@ def _as_declared(header: list[str], table: LandingTable) -> list[str]:
 
 
 def check_delimiter(header: list[str], line: str, table: LandingTable) -> None:
-    """Say so where another delimiter than the declared one would make more of the header's line."""
+    """Refuse a file whose header gives more declared columns with another delimiter than the declared one."""
     declared = table.dialect.delimiter
     for delimiter, plural in _DELIMITERS.items():
         if delimiter in (declared, table.dialect.quote):
@@ -112,7 +112,7 @@ def check_delimiter(header: list[str], line: str, table: LandingTable) -> None:
 def batch_builder(
     header: list[str], file: LandingFile, table: LandingTable, file_id: int, tally: Tally
 ) -> Callable[[list[int], list[list[str]], list[tuple[int, str, str]]], pa.RecordBatch]:
-    """Return what turns parsed records into a batch; malformed lines stand after the well-formed ones."""
+    """Return a function that turns parsed records into a batch, with malformed lines at its end."""
     schema = arrow_schema(table)
     position = {name: index for index, name in enumerate(header)}
     unexpected = tally.unexpected_columns

@@ -1,4 +1,4 @@
-"""CSV, of which a broken line costs no other."""
+"""Read CSV files so that a broken line does not affect other lines."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from assay.landing.formats.rows import Tally, csv_reader, decode, line_limit, to
 
 _CHARACTERS_A_BATCH = 16 << 20
 _CHARACTERS_IN_QUOTES = 1 << 20
-# Lines may be made so that each opens quotes anew: what is read again must stay in proportion to the file.
+# A file may open a quote in each line. The limit keeps the rereading in proportion to the file's size.
 _CHARACTERS_AGAIN = 256 << 20
 _TIMES_AGAIN = 4
 
 
 class _Lines:
-    """Lines for csv.reader, which remember those the present record took, and can be given back."""
+    """Lines for csv.reader; keeps the lines of the current record, and can give them back to be reread."""
 
     def __init__(self, stream: BufferedReader, encoding: str) -> None:
-        #: Characters read of the file so far.
+        #: Characters read from the file so far.
         self.characters = 0
         self._swallowed = 0
         self._stream = stream
@@ -44,7 +44,7 @@ class _Lines:
         if not self.taken:
             self._swallowed = 0
         else:
-            # Or each stray quote would have the rest of the file read once more.
+            # Without this limit, each stray quote would make the reader read the rest of the file again.
             self._swallowed += len(self.taken[-1][0])
             if self._swallowed > _CHARACTERS_IN_QUOTES:
                 raise csv.Error("a quote is not closed")
@@ -73,7 +73,7 @@ class _Lines:
 def read_csv(
     stream: BufferedReader, file: LandingFile, table: LandingTable, file_id: int, tally: Tally
 ) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of a CSV file; a line that is not of its shape is kept whole, with the reason.
+    """Yield the rows of a CSV file; a malformed line is kept whole, with the reason.
 
     Raises:
         UnreadableFile: the header does not fit the table, or a line is too long.
@@ -106,7 +106,7 @@ def read_csv(
         if not reason and not record:
             tally.blank_lines += 1
         elif reason or len(record) != len(header):
-            # A stray quote swallows the lines after it: only the first is at fault, the others are reread.
+            # A stray quote swallows the lines after it. The first line is malformed; the others are reread.
             lines.give_back_all_but_first()
             reason = reason or f"{len(record)} fields where the header has {len(header)}"
             malformed.append((start, lines.taken[0][0].removesuffix("\n").removesuffix("\r"), reason))
@@ -124,7 +124,7 @@ def read_csv(
 
 
 def _read_header(lines: _Lines, table: LandingTable, tally: Tally) -> list[str]:
-    """Return the names of the first line that is not blank; none where there is no such line."""
+    """Return the names in the first line that is not blank; empty if all lines are blank."""
     try:
         for header in csv_reader(lines, table.dialect.delimiter, table.dialect.quote):
             tally.lines += len(lines.taken)

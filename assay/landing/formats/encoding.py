@@ -1,4 +1,4 @@
-"""The encoding of landed text: what it evidently is, and the declared one undone."""
+"""Find the encoding of landed text, and decode text from the declared encoding."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _FALLBACK = "windows-1252"
-# Windows-1252 would read these as well, but no western language writes three such letters in a row, nor a
-# sign such as a pound within a word.
+# Windows-1252 can decode these too, but no western language writes three such letters in a row, or a sign
+# such as the pound's within a word.
 _FOREIGN = re.compile(
     "[\u0080-\u024f]{3}"
     "|[^\\W\\d_][\u00a1-\u00a9\u00ac\u00ae-\u00b3\u00b6\u00b8\u00b9\u00bc-\u00bf][a-z\u00df-\u00ff]"
     "|[\u00a2-\u00a6\u00ac\u00af\u00b3\u00b9][a-z\u00df-\u00ff]"
 )
-# Signs such as the euro's, which in Latin-1 are none.
+# Bytes of signs such as the euro's; Latin-1 has only control characters there.
 _SIGNS = re.compile(b"[\x80-\x9f]")
 _CONTROL = re.compile("[\0-\b]")
-# Of UTF-16, nearly every end of a line has a NUL beside it; of one line alone, half of the bytes are.
+# In UTF-16, nearly every line end has a NUL beside it; in a single line, half of the bytes are NUL.
 _SHARE_OF_ENDS, _SHARE_OF_NULS = 0.8, 0.3
 _BYTES_LOOKED_AT = 256 << 10
-# Fewer broken lines are broken lines, and no other encoding.
+# With fewer broken lines, the lines are malformed, and the file's encoding is the declared one.
 _FEWEST_LINES = 3
 _SHARE_OF_LINES = 0.9
 
 
 def find_encoding(raw: bytes, *, is_cut: bool = False) -> str | None:
-    """Return the encoding of a text, as Python calls it; None where it cannot be told.
+    """Find the encoding of a text, by Python's name; None if it cannot be told.
 
     Args:
-        raw: the text's first bytes.
-        is_cut: whether more follow, so that the last character may be cut in two.
+        raw: the first bytes of the text.
+        is_cut: whether more bytes follow, so that the last character may be cut in two.
     """
     if marked := _marked(raw):
         return marked
@@ -62,7 +62,7 @@ def find_encoding(raw: bytes, *, is_cut: bool = False) -> str | None:
 
 
 def decoded(raw: bytes, encoding: str, *, is_cut: bool) -> str | None:
-    """Return bytes as text, None where they are not of the encoding."""
+    """Decode bytes to text; None if they are not valid in the encoding."""
     try:
         return codecs.getincrementaldecoder(encoding)().decode(raw, final=not is_cut)
     except UnicodeDecodeError:
@@ -72,10 +72,10 @@ def decoded(raw: bytes, encoding: str, *, is_cut: bool) -> str | None:
 def splittable(stream: BufferedReader, table: LandingTable) -> BufferedReader:
     """Return a stream of text whose lines end in the byte LF, without a byte order mark.
 
-    Of encodings that write LF so, the stream stays as it is; others become UTF-8.
+    A stream in an encoding that writes LF as this byte stays as it is; others are converted to UTF-8.
 
     Raises:
-        UnreadableFile: the text evidently is in another encoding than declared.
+        UnreadableFile: the text is evidently not in the declared encoding.
     """
     raw = stream.read(_BYTES_LOOKED_AT)
     stream.seek(0)
@@ -94,7 +94,7 @@ def line_encoding(table: LandingTable) -> str:
 
 
 class _AsUtf8(io.RawIOBase):
-    """A stream of another encoding, as UTF-8; a character that no text has stays one that is no UTF-8."""
+    """Converts a stream to UTF-8; a lone surrogate stays invalid, so that its line is found malformed."""
 
     def __init__(self, stream: BufferedReader, table: LandingTable) -> None:
         self._stream = stream
@@ -134,7 +134,7 @@ def _marked(raw: bytes) -> str | None:
 
 
 def _utf_16_without_mark(raw: bytes) -> str | None:
-    """Return which UTF-16 a text is in, by the NULs beside its ends of lines."""
+    """Return the encoding of UTF-16 text, by the NULs beside its line ends; None for other text."""
     ends, nuls = raw.count(b"\n"), raw.count(0)
     if nuls < (_SHARE_OF_ENDS * ends if ends else _SHARE_OF_NULS * len(raw)):
         return None
@@ -154,7 +154,7 @@ def _is_splittable(encoding: str) -> bool:
 
 
 def _evidently(raw: bytes, declared: str, file_format: str) -> str | None:
-    """Return the encoding of a text if it is another than declared for sure; '' where it cannot be told."""
+    """Return the text's encoding if it surely is not the declared one ('' if unknown), otherwise None."""
     name = codecs.lookup(declared).name
     if marked := _marked(raw):
         return None if name.startswith(marked) else marked
@@ -163,7 +163,7 @@ def _evidently(raw: bytes, declared: str, file_format: str) -> str | None:
     is_cut = len(raw) == _BYTES_LOOKED_AT
     found = find_encoding(raw, is_cut=is_cut)
     if _is_wide(name):
-        # Without a mark, UTF-16 is taken to have the lower byte first.
+        # Without a byte order mark, UTF-16 is read with the lower byte first.
         is_other = found is not None and found != name and (found, name) != ("utf-16-le", "utf-16")
         return found if is_other else None
     if (found or "").startswith("utf-16"):
@@ -176,12 +176,12 @@ def _evidently(raw: bytes, declared: str, file_format: str) -> str | None:
 
 
 def _has_single_bytes(name: str) -> bool:
-    """Tell whether each byte is a character, so that text of two bytes for one would read as well."""
+    """Tell whether an encoding decodes every byte as a character, and so would decode UTF-8 text too."""
     return len(bytes(range(128, 256)).decode(name, "replace")) == 128
 
 
 def _is_not_utf8(raw: bytes, *, is_cut: bool) -> bool:
-    """Tell whether the header is not UTF-8, or nearly all lines that could show that they are not."""
+    """Tell whether the header is invalid UTF-8, or nearly all lines with characters beyond ASCII are."""
     lines = [line for line in raw.split(b"\n") if line.strip()]
     telling = [line for line in (lines[:-1] if is_cut and len(lines) > 1 else lines) if not line.isascii()]
     broken = [line for line in telling if decoded(line, "utf-8", is_cut=False) is None]
@@ -190,7 +190,7 @@ def _is_not_utf8(raw: bytes, *, is_cut: bool) -> bool:
 
 
 def _in_another(found: str, table: LandingTable) -> UnreadableFile:
-    """Say what a file looks like, and what to declare."""
+    """Return the error for a file in another encoding, with the declaration that would read it."""
     if table.format != "csv":
         return UnreadableFile(
             f"The file is text in {found.upper()}, whatever its name ends in: save it in UTF-8."
@@ -198,7 +198,7 @@ def _in_another(found: str, table: LandingTable) -> UnreadableFile:
     declared = table.dialect.encoding
     if not found:
         return UnreadableFile(
-            f"The file is not {declared.upper()}, and which encoding it is in cannot be told: "
+            f"The file is not {declared.upper()}, and its encoding cannot be told: "
             "send the file again in UTF-8, or declare its encoding: "
             f"{contract_line(replace(table.dialect, encoding='...'))}."
         )

@@ -1,4 +1,4 @@
-"""JSON lines: each line is kept as it is."""
+"""Read JSON lines; each line is kept as it is."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from assay.landing.formats.rows import (
 )
 
 _BYTES_A_CHUNK = 1 << 20
-# Some of DuckDB's functions of JSON call themselves at each level, and some thousands end the process.
+# Some of DuckDB's JSON functions recurse at each level, and thousands of levels crash the process.
 _MOST_LEVELS = 256
 _TOO_DEEP = f"nested more than {_MOST_LEVELS} levels deep: send flatter documents"
 _BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
@@ -29,7 +29,7 @@ _BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
 def read_jsonl(
     stream: BufferedReader, file: LandingFile, table: LandingTable, file_id: int, tally: Tally
 ) -> Iterator[pa.RecordBatch]:
-    """Keep each line as it is; whether it is JSON is for silver to judge.
+    """Yield the lines of a file as they are; silver judges whether they are JSON.
 
     Raises:
         UnreadableFile: a line is too long.
@@ -51,8 +51,8 @@ def read_jsonl(
 
 
 def jsonl_batch(raw: bytes, schema: pa.Schema, file_id: int, tally: Tally) -> Iterator[pa.RecordBatch]:
-    """Yield the lines of `raw`, none of them cut short, as one batch, or nothing where all are blank."""
-    # Arrow splits, and checks that it is UTF-8, in a fifth of the time that strings take.
+    """Yield the whole lines in `raw` as one batch; nothing if all are blank."""
+    # Arrow splits lines and checks UTF-8 in a fifth of the time that Python's strings take.
     try:
         lines = pc.split_pattern(pa.array([raw], pa.binary()).cast(pa.string()), "\n").flatten()
         reasons = pa.nulls(len(lines), pa.string())
@@ -78,7 +78,7 @@ def jsonl_batch(raw: bytes, schema: pa.Schema, file_id: int, tally: Tally) -> It
 
 
 def _with_too_deep(lines: pa.Array, reasons: pa.Array) -> pa.Array:
-    """Return why lines are malformed, with those that are nested too deep."""
+    """Add the reason for lines that are nested too deep to the reasons why lines are malformed."""
     opening = pc.add(pc.count_substring(lines, "["), pc.count_substring(lines, "{"))
     suspects = pc.indices_nonzero(pc.greater(opening, _MOST_LEVELS)).to_pylist()
     too_deep = [index for index in suspects if _levels(lines[index].as_py()) > _MOST_LEVELS]
@@ -91,7 +91,7 @@ def _with_too_deep(lines: pa.Array, reasons: pa.Array) -> pa.Array:
 
 
 def _levels(line: str) -> int:
-    """Return how deep a document is nested; brackets in strings do not count."""
+    """Return how many levels a document is nested; brackets in strings do not count."""
     level = deepest = 0
     for token in _BRACKETS.finditer(line):
         level += {"[": 1, "{": 1, "]": -1, "}": -1}.get(token[0], 0)

@@ -1,4 +1,4 @@
-"""Parquet, whose values become text as DuckDB would write them."""
+"""Read Parquet; values become text in the form that DuckDB writes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from assay.landing.formats.rows import Tally, arrow_schema, line_limit, too_long
 
 _BYTES_A_BATCH = 64 << 20
 _MEMORY = "1GB"
-# What JSON holds as it is; all else becomes text.
+# The types that JSON holds exactly; values of all others become text.
 _INTEGERS = ("tinyint", "smallint", "integer", "bigint", "utinyint", "usmallint", "uinteger", "ubigint")
 _PLAIN = {*_INTEGERS, "boolean", "varchar", "float", "double"}
 _FRACTIONS = {"float", "double", "decimal"}
@@ -32,7 +32,7 @@ _NESTED = {"struct", "map", "list", "array"}
 def read_parquet(
     stream: BufferedReader, file: LandingFile, table: LandingTable, file_id: int, tally: Tally
 ) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of a Parquet file, each of which counts as a line.
+    """Yield the rows of a Parquet file; each row counts as a line.
 
     Raises:
         UnreadableFile: the columns do not fit the table, a row is too long, or a column is of a type that
@@ -67,7 +67,7 @@ def read_parquet(
 
 
 def _rows_a_batch(metadata: pq.FileMetaData) -> int:
-    """Return how many rows are held at a time: fewer where they are longer."""
+    """Return how many rows to read at a time: fewer if the rows are long."""
     groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
     longest = max((group.total_byte_size // max(group.num_rows, 1) for group in groups), default=0)
     return max(1, min(ROWS_A_BATCH, _BYTES_A_BATCH // max(longest, 1)))
@@ -80,12 +80,12 @@ def _check_lengths(first: int, lengths: Iterable[int], limit: int) -> None:
 
 
 def _as_text(batch: pa.RecordBatch, *, all_text: bool, decimal: str = ".") -> pa.Table:
-    """Return the columns of a batch with text in place of what JSON cannot hold exactly.
+    """Return a batch in which values that JSON cannot hold exactly are text.
 
     Args:
-        batch: of any columns; those of the result are called column_0, column_1, ....
-        all_text: whether all columns are to be text, nested ones as JSON.
-        decimal: the sign that the table's numbers are written with as text.
+        batch: any columns; those of the result are named column_0, column_1, ....
+        all_text: whether to convert all columns to text, nested ones to JSON.
+        decimal: the table's decimal sign, for numbers as text.
     """
     names = [f"column_{index}" for index in range(batch.num_columns)]
     with duckdb.connect(config={"memory_limit": _MEMORY}) as connection:
@@ -104,7 +104,7 @@ def _as_text(batch: pa.RecordBatch, *, all_text: bool, decimal: str = ".") -> pa
 
 
 def _exact_type(found: DuckDBPyType) -> str:
-    """Return the type with text in place of all that JSON would round or has not."""
+    """Return a type in which every part that JSON would round or does not know is text."""
     if found.id not in _NESTED:
         return found.id if found.id in _PLAIN else "varchar"
     inner = {name: each for name, each in found.children if isinstance(each, DuckDBPyType)}
@@ -116,7 +116,7 @@ def _exact_type(found: DuckDBPyType) -> str:
 
 
 def _at_fault(batch: pa.RecordBatch) -> UnreadableFile | None:
-    """Say which column of a batch cannot be read, if it is one alone."""
+    """Return a message that names the column that cannot be read, if one column of a batch is at fault."""
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
         try:
             _as_text(pa.RecordBatch.from_arrays([column], [name]), all_text=True)
@@ -129,7 +129,7 @@ def _at_fault(batch: pa.RecordBatch) -> UnreadableFile | None:
 
 
 def _as_duckdb_has(column: pa.Array) -> pa.Array:
-    """Return a column whose type DuckDB has not as one that it has, with the same values.
+    """Convert a column whose type DuckDB does not know to a type that it knows, with the same values.
 
     Raises:
         pyarrow.ArrowInvalid: a duration would lose nanoseconds.
@@ -149,7 +149,7 @@ def _document(row: dict[str, Any]) -> bytes:
 
 
 def _finite(value: Any) -> Any:
-    """Return a value with text in place of the numbers that JSON has not."""
+    """Replace numbers that JSON does not know (infinity, not a number) in a value by text."""
     if isinstance(value, dict):
         return {key: _finite(each) for key, each in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""What every format gives: batches of text rows, and an account of the lines they come from."""
+"""What the readers of all formats share: batches of text rows, and the count of a file's lines."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from assay.landing.discover import UnreadableFile
 
 _LINE_MB = "ASSAY_LANDING_LINE_MB"
 
-# The limit is the whole process's, and others set it: readers have one of their own.
+# The limit of the csv module holds for the whole process. Readers use a limit of their own instead.
 csv.field_size_limit((1 << 31) - 1)
 
 
 @dataclass
 class Tally:
-    """What became of a file's lines: `lines == header_lines + blank_lines + row_lines`."""
+    """Counts a file's lines by kind: `lines == header_lines + blank_lines + row_lines`."""
 
     lines: int = 0
     header_lines: int = 0
@@ -37,9 +37,9 @@ class Tally:
 
 
 def arrow_schema(table: LandingTable) -> pa.Schema:
-    """Columns of a landing table: all text, as they landed.
+    """Return the columns of a landing table; values are text, as they landed.
 
-    `row_number` is the physical line a row starts on (from 1); in Parquet, the row's position.
+    `row_number` is the physical line on which a row starts (from 1); in Parquet, the row's position.
     """
     values = [*table.columns, "other_values", "malformed_line"] if table.format == "csv" else ["line"]
     return pa.schema(
@@ -53,12 +53,12 @@ def arrow_schema(table: LandingTable) -> pa.Schema:
 
 
 def verdict_columns(table: LandingTable) -> list[str]:
-    """Columns of a landing table that say what its schema's mode made of a row; NULL in most."""
+    """Return the columns in which the schema's mode marks a row of a landing table; NULL in most rows."""
     return ["schema_conflict"] if table.format == "csv" else ["line_as_declared", "schema_conflict"]
 
 
 def decode(raw: bytes, encoding: str = "utf-8") -> tuple[str, str | None]:
-    """Return a line as text and, where it is not of its encoding, why it is malformed."""
+    """Decode a line; also return why it is malformed if it is invalid in its encoding, else None."""
     try:
         return raw.decode(encoding), None
     except UnicodeDecodeError:
@@ -73,12 +73,12 @@ def contract_line(dialect: Dialect) -> str:
 
 
 def csv_reader(lines: Iterable[str], delimiter: str, quote: str) -> Iterator[list[str]]:
-    """Return a reader of records, which stops at what is not CSV.
+    """Return a reader of records, which raises csv.Error at text that is not CSV.
 
     Args:
-        lines: with their ends.
-        delimiter: of values.
-        quote: around values; empty where there is none, and each line is a record.
+        lines: the lines with their line ends.
+        delimiter: the character between values.
+        quote: the character around values; if it is empty, each line is a record.
     """
     if quote:
         return csv.reader(lines, delimiter=delimiter, quotechar=quote, strict=True)
@@ -86,10 +86,10 @@ def csv_reader(lines: Iterable[str], delimiter: str, quote: str) -> Iterator[lis
 
 
 def line_limit() -> int:
-    """Return how many bytes a line may have, or a row of Parquet as text.
+    """Return the maximum length of a line, or of a row of Parquet as text, in bytes.
 
     Raises:
-        DeclarationError: the environment says something else than a number of megabytes.
+        DeclarationError: the environment variable is not a whole number of megabytes.
     """
     megabytes = os.environ.get(_LINE_MB) or "64"
     if not megabytes.isascii() or not megabytes.isdigit() or not int(megabytes):
@@ -100,7 +100,7 @@ def line_limit() -> int:
 
 
 def too_long(number: int) -> UnreadableFile:
-    """Say that a line, by its number, is longer than lines may be."""
+    """Return the error for a line that is too long, by its number."""
     return UnreadableFile(
         f"Line {number} is longer than {line_limit() >> 20} MB: send the file in shorter lines, "
         f"or allow longer ones with {_LINE_MB}."
@@ -108,6 +108,6 @@ def too_long(number: int) -> UnreadableFile:
 
 
 def skip_byte_order_mark(stream: BufferedReader) -> None:
-    """Move a stream at its start past the mark that some editors write there."""
+    """Move a stream past the byte order mark that some editors write at the start of a file."""
     if stream.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
         stream.seek(0)

@@ -1,4 +1,4 @@
-"""What a file is that its ending calls text, by its first bytes."""
+"""Recognise files that are not text, despite their name's ending, by their first bytes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from assay.landing.discover import UnreadableFile
 _AGAIN = "unpack it, or pack it with gzip and send it as .gz"
 _BEGINNINGS: dict[bytes, tuple[str, str]] = {
     b"PK\x03\x04": ("an Excel workbook or another ZIP archive", "export each table as text"),
-    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": ("an Excel workbook of old", "export each table as text"),
+    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": ("an old Excel workbook", "export each table as text"),
     b"\x1f\x8b": ("packed with gzip", "end its name in .gz"),
     b"%PDF-": ("a PDF document", "export the table as text"),
     b"<!doctype html": ("an HTML page", "send the data that it shows, or was to lead to"),
@@ -26,10 +26,10 @@ _BYTES_LOOKED_AT = 64
 
 
 def refuse_other_kinds(stream: BufferedReader) -> None:
-    """Leave a stream of text as it is.
+    """Refuse a stream whose first bytes show that it is not text; the stream stays at its start.
 
     Raises:
-        UnreadableFile: it is known as something else.
+        UnreadableFile: the file is of a known kind that is not text.
     """
     start = stream.peek(_BYTES_LOOKED_AT)[:_BYTES_LOOKED_AT]
     written = start.lstrip().lower()

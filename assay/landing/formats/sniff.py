@@ -1,4 +1,4 @@
-"""Find in a sample how a CSV is written; what the sample leaves open is told, not guessed."""
+"""Find in a sample how a CSV is written; if several answers fit the sample, all of them are returned."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from assay.landing.time_format import EPOCHS, duckdb_format, time_by_format
 BYTES_LOOKED_AT = 1 << 20
 _DELIMITERS = (",", ";", "\t", "|")
 _QUOTES = ('"', "'", "")
-# The most usual first. A comma before three digits parts thousands where nothing else is known.
+# The most usual first. Without other evidence, a comma before three digits is a thousands separator.
 _NUMBER_SIGNS = (
     (".", ""),
     (".", ","),
@@ -59,7 +59,7 @@ _CLOCKS = tuple(
     for between in (" ", "'T'", ", ")
     for clock in ("HH:mm", "HH:mm:ss", "HH:mm:ss.SSS", "hh:mm a", "hh:mm:ss a")
 )
-# A whole number is taken for a count since 1970 from 2000 to 2100 alone.
+# A whole number counts as a time since 1970 only if that time is between 2000 and 2100.
 _EPOCHS_LOOKED_FOR = (946_684_800, 4_102_444_800)
 _TIMES_LOOKED_FOR = "timestamp '1900-01-01' and timestamp '2100-01-01'"
 _SHARE_OF_A_SHAPE = 0.9
@@ -70,7 +70,7 @@ _SHARE_OF_NUMBERS = 0.95
 class TimeFormat:
     """How a column's times are written.
 
-    `logical_type` is `date` or `timestamp`; `format` is as a contract has it, None of ISO 8601.
+    `logical_type` is `date` or `timestamp`; `format` is written as in a contract, None for ISO 8601.
     """
 
     logical_type: str
@@ -78,12 +78,12 @@ class TimeFormat:
 
     @property
     def shape(self) -> str:
-        """What the format has in common with its times: where digits stand, and where letters."""
+        """The format with its letters replaced: shows where its times have digits, and where letters."""
         return re.sub("[a-zB-Z]+", "9", re.sub("'T'|MMM+|a", "A", self.format or ""))
 
     @property
     def condition(self) -> str:
-        """The SQL condition that the text `value` is written so."""
+        """The SQL condition that the text `value` is a time in this format."""
         if self.format is None:
             day = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
             pattern = day if self.logical_type == "date" else f"{day}[T ][0-9]{{2}}:.*"
@@ -104,17 +104,17 @@ _TIME_FORMATS = [
 
 
 def find_dialect(sample: Path | bytes, encoding: str | None = None) -> Dialect:
-    """Find how a CSV file is written, by its first megabyte.
+    """Find the dialect of a CSV file from its first megabyte.
 
-    Where the sample fits several dialects, such as one column of `1.234`, the most usual is returned:
-    `find_number_signs` tells of all.
+    If several dialects fit the sample, as with one column of `1.234`, the most usual one is returned;
+    `find_number_signs` returns all.
 
     Args:
-        sample: a file, or what it holds; either may be packed with gzip.
-        encoding: that of the file, if it is known.
+        sample: a file's path or its bytes; either may be compressed with gzip.
+        encoding: the file's encoding, if it is known.
 
     Raises:
-        UnreadableFile: it is empty, no text, or in an encoding that cannot be told.
+        UnreadableFile: the sample is empty, no text, or in an unknown encoding.
     """
     text, encoding = _read_text(sample, encoding)
     delimiter, quote = _find_shape(text)
@@ -124,10 +124,10 @@ def find_dialect(sample: Path | bytes, encoding: str | None = None) -> Dialect:
 
 
 def read_sample(sample: Path | bytes, dialect: Dialect) -> tuple[list[str], list[list[str]]]:
-    """Return the header of a CSV file and its first rows, as long as the header each, as texts.
+    """Read the header of a CSV file and its first rows with as many values as the header, as texts.
 
     Raises:
-        UnreadableFile: it is empty, or in another encoding.
+        UnreadableFile: the sample is empty, or not in the dialect's encoding.
     """
     text, _ = _read_text(sample, dialect.encoding)
     header, *rows = _records(text, dialect.delimiter, dialect.quote)
@@ -135,19 +135,19 @@ def read_sample(sample: Path | bytes, dialect: Dialect) -> tuple[list[str], list
 
 
 def looks_like_data(header: Sequence[str]) -> bool:
-    """Tell whether a first line is a row and no header: names are neither empty, nor numbers or times."""
+    """Tell whether the first line is a row and no header: it has empty values, numbers or times."""
     numeric = re.compile(r"\s*|[+-]?[\d.,' \u00a0\u202f:/TZ+-]*\d[\d.,' \u00a0\u202f:/TZ+-]*")
     return any(numeric.fullmatch(name) for name in header)
 
 
 def find_number_signs(columns: Iterable[Sequence[str]]) -> list[tuple[str, str]]:
-    """Return the decimal sign and what parts thousands, by which most columns read as numbers.
+    """Return the decimal and the thousands sign with which most columns read as numbers.
 
     Args:
         columns: the values of each column.
 
     Returns:
-        The most usual first; a second stands there only where it makes other numbers of the same values.
+        The most usual pair first; further pairs only if they read the same values as other numbers.
     """
     filled = [[value.strip() for value in column if value.strip()] for column in columns]
     read = {signs: _numbers(filled, *signs) for signs in _NUMBER_SIGNS}
@@ -160,12 +160,12 @@ def find_number_signs(columns: Iterable[Sequence[str]]) -> list[tuple[str, str]]
 
 
 def find_time_formats(values: Iterable[str]) -> list[TimeFormat]:
-    """Return all the formats by which the values of a column are times: none, one, or several.
+    """Return all formats in which the values of a column are times: none, one, or several.
 
-    Several say that the sample does not tell, as 01/02/2025 does not whether the day is first.
+    Several mean that the sample is ambiguous: 01/02/2025 does not show whether the day comes first.
 
     Args:
-        values: texts; empty ones do not count.
+        values: texts; empty ones are ignored.
     """
     filled = [value.strip() for value in values if value.strip()]
     if not filled:
@@ -184,7 +184,7 @@ def find_time_formats(values: Iterable[str]) -> list[TimeFormat]:
 
 
 def _numbers(columns: Sequence[Sequence[str]], decimal: str, thousands: str) -> dict[int, list[str]]:
-    """Return the columns that read as numbers, each value as Python writes it."""
+    """Return the columns of which nearly all values are numbers; the numbers are in Python's notation."""
     pattern = re.compile(number_pattern(decimal, thousands))
     parts = THOUSANDS.get(thousands, "")
     found = {}
@@ -193,7 +193,7 @@ def _numbers(columns: Sequence[Sequence[str]], decimal: str, thousands: str) -> 
         if not numbers or len(numbers) < _SHARE_OF_NUMBERS * len(values):
             continue
         is_parted = any(part in value for value in numbers for part in parts)
-        # Codes of six digits such as 560 001 are all alike; amounts differ in length.
+        # Codes such as 560 001 all have six digits; amounts differ in length.
         if is_parted and thousands == " " and len(set(map(len, numbers))) == 1:
             continue
         found[index] = [
@@ -204,7 +204,7 @@ def _numbers(columns: Sequence[Sequence[str]], decimal: str, thousands: str) -> 
 
 
 def _read_text(sample: Path | bytes, encoding: str | None) -> tuple[str, str]:
-    """Return the first whole lines of a sample, and its encoding."""
+    """Read the first whole lines of a sample, and find its encoding."""
     stream = io.BytesIO(sample) if isinstance(sample, bytes) else sample.open("rb")
     with stream:
         start = stream.read(2)
@@ -222,8 +222,8 @@ def _read_text(sample: Path | bytes, encoding: str | None) -> tuple[str, str]:
     refuse_other_kinds(cast(io.BufferedReader, io.BufferedReader(io.BytesIO(raw))))
     if not known:
         raise UnreadableFile(
-            "The encoding cannot be told: it is neither UTF-8 nor UTF-16, and read as Windows-1252 it makes "
-            "no words. Name it, such as windows-1250 or shift_jis."
+            "The encoding cannot be told: the file is neither UTF-8 nor UTF-16, and read as Windows-1252 "
+            "it has no words. Name the encoding, such as windows-1250 or shift_jis."
         )
     text = decoded(raw, known, is_cut=is_cut)
     if text is None:
@@ -237,7 +237,7 @@ def _read_text(sample: Path | bytes, encoding: str | None) -> tuple[str, str]:
 
 
 def _find_shape(text: str) -> tuple[str, str]:
-    """Return the delimiter and the quote by which most records are as long as the header, and long."""
+    """Return the delimiter and quote that give the most records with as many values as the header."""
     best, most = (_DELIMITERS[0], _QUOTES[0]), (0.0, 0)
     for quote in _QUOTES:
         for delimiter in _DELIMITERS:
@@ -251,18 +251,18 @@ def _find_shape(text: str) -> tuple[str, str]:
 
 
 def _is_quoted(text: str, delimiter: str) -> bool:
-    """Tell whether apostrophes stand around values and not within them."""
+    """Tell whether apostrophes are around values and not within them."""
     around = re.findall(rf"(?:^|{re.escape(delimiter)})'[^'\n]*'(?={re.escape(delimiter)}|\r?$)", text, re.M)
     return len(around) >= 2 and '"' not in text
 
 
 def _records(text: str, delimiter: str, quote: str) -> list[list[str]]:
-    """Return the records of a text that are not blank, up to the first that is not CSV."""
+    """Return the records of a text without blank ones; at text that is not CSV it stops."""
     records: list[list[str]] = []
     reader = csv_reader(io.StringIO(text, newline=""), delimiter, quote)
     try:
         records += [record for record in reader if record]
     except csv.Error:
-        # What is broken is one record more, which fits no header.
+        # Broken text counts as one more record, which fits no header.
         records.append([])
     return records
