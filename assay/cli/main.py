@@ -313,6 +313,32 @@ def report(
 
 
 @app.command()
+def catalog(
+    out: Annotated[Path, typer.Option(help="The folder it goes to.")] = Path("catalog"),
+    without_rows: Annotated[
+        bool, typer.Option("--without-rows", help="Leave out the histories of single entities.")
+    ] = False,
+) -> None:
+    """Write all features, who uses them and what they hold, as a static site."""
+    with faults_as_messages():
+        from assay.console.progress import display_on
+        from assay.console.tables import console_for_people, line
+        from assay.core.fault import extra_needed
+        from assay.core.places import find_places
+        from assay.core.words import counted
+
+        places = find_places()
+        with extra_needed("report", by="The catalog"):
+            from assay.catalog.write import write_catalog
+
+        console = console_for_people()
+        with display_on(console) as display:
+            written = write_catalog(places, out, display, with_rows=not without_rows)
+        of = f"{counted(written.views, 'feature view')} with {counted(written.features, 'feature')}"
+        line(console, f"{of} in {written.index}: open it in a browser.")
+
+
+@app.command()
 def serve(
     host: Annotated[
         str, typer.Option(help="Address; at any but this machine's own, API keys are asked for.")

@@ -123,6 +123,12 @@ def _plain(data_type: str) -> str:
     return re.sub(r", *", ", ", data_type.lower())
 
 
+def window_of(name: str) -> str | None:
+    """Return the window that a column is named for, in words; None where it is named for none."""
+    found = _WINDOWED.fullmatch(name)
+    return _span(found["window"]).removeprefix("in ") if found else None
+
+
 def is_total(name: str) -> bool:
     """Tell whether a column counts or sums up."""
     found = _WINDOWED.fullmatch(name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -82,6 +82,11 @@ class Project:
         """Return the owner of a group of models; None if there is no such group."""
         found = (each for each in self._manifest.groups.values() if each.name == name)
         return next((each.owner.name for each in found), None)
+
+    @property
+    def exposures(self) -> list[Any]:
+        """All that the project says of who reads its tables, by name."""
+        return sorted(self._manifest.exposures.values(), key=lambda each: str(each.name))
 
     @property
     def landing_tables(self) -> dict[tuple[str, str], Any]:
@@ -167,6 +172,20 @@ class Project:
             Fault: dbt cannot compile it.
         """
         return self._compiled("--full-refresh", "--select", model)
+
+    def compiled_with_ancestors(self, models: Sequence[str]) -> dict[str, str]:
+        """Return the SQL that builds models, and all that they are made of, from nothing; by id.
+
+        Raises:
+            Fault: dbt cannot compile them.
+        """
+        kinds = ("model", "snapshot")
+        selected = [f"+{model},resource_type:{kind}" for model in models for kind in kinds]
+        result = _dbt(
+            *("compile", "--no-populate-cache", "--full-refresh", "--select", *selected),
+            manifest=self._manifest,
+        )
+        return {each.node.unique_id: str(each.node.compiled_code) for each in result.results}
 
     def compiled_inline(self, sql: str) -> str:
         """Render the Jinja in SQL as in a model.

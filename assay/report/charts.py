@@ -17,8 +17,8 @@ import vl_convert
 Spec = dict[str, Any]
 
 WIDTH = 320
-INK, SOFT, LINE, MARK, BAD, WATCH = (
-    f"var(--{name})" for name in ("ink", "soft", "line", "mark", "bad", "watch")
+INK, SOFT, FAINT, LINE, MARK, BAD, WATCH = (
+    f"var(--{name})" for name in ("ink", "soft", "faint", "line", "mark", "bad", "watch")
 )
 
 _VEGA_LITE = "6.4"

@@ -45,6 +45,10 @@ class Tables:
         """Return the tables whose names end so, as schema.name."""
         return sorted(name for name in self._columns if name.endswith(ending))
 
+    def has(self, table: str) -> bool:
+        """Tell whether a table or view is there."""
+        return table in self._columns
+
     def relation(self, table: str, columns: Sequence[str] = ()) -> str:
         """Return a table as SQL.
 

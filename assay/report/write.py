@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
-from assay.core.disk import put_in_place
 from assay.core.fault import MISUSED, Fault
 from assay.core.places import Places
-from assay.core.words import counted, moment
 from assay.report.docs import FILE
 from assay.report.gather import Page, gather
+from assay.report.html import environment, replace_page
 
 _PAGE = "index.html"
 
@@ -36,22 +32,14 @@ def write_report(places: Places, out: Path, *, with_rows: bool = True) -> Path:
     try:
         out.mkdir(parents=True, exist_ok=True)
         _copy_docs(page.docs, out / FILE)
-        return _replaced(out / _PAGE, render(page))
+        return replace_page(out / _PAGE, render(page))
     except OSError as error:
         raise Fault(f"The report cannot be written to {out}: {error.strerror or error}.", MISUSED) from error
 
 
 def render(page: Page) -> str:
     """Return the page as HTML. All that is told of is text in it, whatever it holds."""
-    environment = Environment(
-        loader=PackageLoader("assay.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"moment": moment, "counted": counted}
-    return environment.get_template("page.html").render(page=page)
+    return environment().get_template("page.html").render(page=page)
 
 
 def _copy_docs(docs: Path | None, copy: Path) -> None:
@@ -60,10 +48,3 @@ def _copy_docs(docs: Path | None, copy: Path) -> None:
         shutil.copyfile(docs, copy)
     else:
         copy.unlink(missing_ok=True)
-
-
-def _replaced(path: Path, text: str) -> Path:
-    """Write a file in one step: who has it open sees the old one or the new one."""
-    new = path.with_name(f".{path.name}.{os.getpid()}")
-    new.write_text(text, encoding="utf-8")
-    return put_in_place(new, path)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import groupby
-from math import isfinite
 
 from assay.core.words import counted, listed, number
 from assay.report.blocks import (
@@ -20,26 +19,24 @@ from assay.report.blocks import (
     Text,
     Tone,
 )
-from assay.report.charts import BAD, MARK, SOFT, WATCH, Spec, drawn, named
 from assay.report.docs import Docs
-from assay.report.tables import Row, Tables
+from assay.report.drift_charts import comparison_chart, drift_chart, reference_named, size_of
+from assay.report.tables import Absent, Row, Tables
 
 _FIGURES = ("psi", "ks", "js", "mean_shift", "null_shift")
 _COLUMNS = ("view", "feature", "reference", "window", *_FIGURES, "verdict")
-# What a window is compared with that is no training set.
-_ROLLING = "rolling"
 _WINDOWS_SHOWN = 12
 _FEATURES_DRAWN = 12
 _FEATURES_NAMED = 5
 _LEGEND = (
     "Population stability index (PSI) of what drifts or did: a red point drifts, an amber one is to be "
-    "watched, of a grey one there is no verdict."
+    "watched, of a grey one there is no verdict. Beside it is how the values lay in the worst window, and in "
+    "what it was compared with."
 )
 # View, feature and reference.
 Key = tuple[str, str, str]
 
 _TONES: dict[str, Tone] = {"drift": "bad", "watch": "watch", "stable": "good"}
-_COLORS = {"drift": BAD, "watch": WATCH, "stable": MARK}
 
 
 def drift_section(tables: Tables, docs: Docs) -> Section:
@@ -59,12 +56,13 @@ def drift_section(tables: Tables, docs: Docs) -> Section:
     watched = [row for row in latest if row["verdict"] == "watch"]
     ever = sorted(
         (key for key, windows in features.items() if any(row["verdict"] == "drift" for row in windows)),
-        key=lambda key: (features[key][-1] not in drifting, _order(max(features[key], key=_size))),
+        key=lambda key: (features[key][-1] not in drifting, _order(max(features[key], key=size_of))),
     )
     blocks: list[Block] = []
     if ever:
         blocks.append(Paragraph(_LEGEND))
-        blocks.append(Charts([_chart(key, features[key]) for key in ever[:_FEATURES_DRAWN]]))
+        drawn = [_charts(tables, features[key]) for key in ever[:_FEATURES_DRAWN]]
+        blocks.append(Charts([chart for charts in drawn for chart in charts]))
     blocks += [
         Details(_summary(view, of_view), [_matrix(view, of_view, docs), _figures(of_view)])
         for view, of_view in _by_view(features)
@@ -72,20 +70,12 @@ def drift_section(tables: Tables, docs: Docs) -> Section:
     return Section(_lead(last, latest, drifting, watched), blocks, _needs(last, drifting))
 
 
-def _size(row: Row) -> float:
-    return row["psi"] if row["psi"] is not None and isfinite(row["psi"]) else 0.0
-
-
 def _order(row: Row) -> tuple[float, str, str, str]:
-    return -_size(row), row["view"], row["feature"], row["reference"]
+    return -size_of(row), row["view"], row["feature"], row["reference"]
 
 
 def _name(row: Row) -> str:
     return f"{row['view']}.{row['feature']}"
-
-
-def _said(reference: str) -> str:
-    return "the months before" if reference == _ROLLING else reference
 
 
 def _lead(last: str, latest: Sequence[Row], drifting: Sequence[Row], watched: Sequence[Row]) -> str:
@@ -118,57 +108,13 @@ def _summary(view: str, features: Sequence[Sequence[Row]]) -> str:
     return f"{view}: {', '.join(said)}"
 
 
-def _chart(key: Key, windows: Sequence[Row]) -> Chart:
-    view, feature, reference = key
-    worst = max((row for row in windows if row["verdict"] == "drift"), key=_size)
-    rows = [
-        {
-            "window": row["window"],
-            "psi": row["psi"] if row["psi"] is not None and isfinite(row["psi"]) else None,
-            "verdict": row["verdict"] if row["verdict"] in _COLORS else "other",
-            "label": f"drift, {number(row['psi'], '.2f')}" if row is worst else "",
-            "align": "left" if position < len(windows) / 2 else "right",
-            "words": f"{row['window']}: PSI {number(row['psi'], '.3f')}, {row['verdict']}",
-        }
-        for position, row in enumerate(windows)
-    ]
-    drifted = [row["window"] for row in windows if row["verdict"] == "drift"]
-    period = f"{rows[0]['window']} to {rows[-1]['window']}"
-    words = (
-        f"PSI of {feature} of {view} against {_said(reference)}, {period}; "
-        f"drift in {listed(drifted, most=_WINDOWS_SHOWN)}."
-    )
-    return Chart(f"{view}.{feature}, against {_said(reference)}", words, drawn(_spec(), height=80, rows=rows))
-
-
-def _spec() -> Spec:
-    x = {
-        "field": "window",
-        "type": "ordinal",
-        "scale": {"type": "point", "padding": 0.3},
-        "axis": {"labelAngle": 0, "labelOverlap": True, "labelSeparation": 16},
-    }
-    y = {"field": "psi", "type": "quantitative", "axis": {"tickCount": 3}}
-    color = {
-        "field": "verdict",
-        "type": "nominal",
-        "scale": {"domain": [*_COLORS, "other"], "range": [*_COLORS.values(), SOFT]},
-        "legend": None,
-    }
-    label = {"type": "text", "fontWeight": 600, "align": {"expr": "datum.align"}}
-    beside = {"dx": {"expr": "datum.align == 'left' ? 8 : -8"}}
-    return {
-        "encoding": {"x": x, "y": y},
-        "layer": [
-            {"mark": {"type": "line", "color": SOFT}},
-            named({"type": "point", "filled": True, "size": 50, "opacity": 1}, color=color),
-            {
-                "transform": [{"filter": "datum.label"}],
-                "mark": label | beside,
-                "encoding": {"text": {"field": "label"}},
-            },
-        ],
-    }
+def _charts(tables: Tables, windows: Sequence[Row]) -> list[Chart]:
+    """Draw how a feature drifted, and beside it the values of its worst window, where they are there."""
+    worst = max((row for row in windows if row["verdict"] == "drift"), key=size_of)
+    try:
+        return [drift_chart(windows), comparison_chart(tables, worst)]
+    except Absent:
+        return [drift_chart(windows)]
 
 
 def _matrix(view: str, features: Sequence[Sequence[Row]], docs: Docs) -> Table:
@@ -179,7 +125,7 @@ def _matrix(view: str, features: Sequence[Sequence[Row]], docs: Docs) -> Table:
         found = {row["window"]: row["verdict"] for row in rows}
         verdicts = [found.get(window, "\N{EN DASH}") for window in windows]
         cells.append(
-            [Text(rows[-1]["feature"]), Text(_said(rows[-1]["reference"]))]
+            [Text(rows[-1]["feature"]), Text(reference_named(rows[-1]["reference"]))]
             + [Text(verdict, _TONES.get(verdict, "none")) for verdict in verdicts]
         )
     return Table(f"Verdicts on {view} by window", columns, cells)
@@ -190,7 +136,7 @@ def _figures(features: Sequence[Sequence[Row]]) -> Table:
     columns += [Head(name, True) for name in ("PSI", "KS", "JS", "mean", "NULLs")]
     forms = (".3f", ".3f", ".3f", "+.2f", "+.1%")
     rows = [
-        [Text(last["feature"]), Text(_said(last["reference"])), Text(last["window"])]
+        [Text(last["feature"]), Text(reference_named(last["reference"])), Text(last["window"])]
         + [Text(number(last[name], form)) for name, form in zip(_FIGURES, forms, strict=True)]
         for last in (windows[-1] for windows in features)
     ]
