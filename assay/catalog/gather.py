@@ -82,8 +82,7 @@ def gathered(places: Places, *, with_rows: bool) -> Iterator[Gathered]:
     project = Project()
     manifest = project.manifest
     declared = read_declared(manifest, project, VersionStore(places).versions())
-    names = list(declared.views)
-    compiled = project.compiled_with_ancestors(names) if names else {}
+    compiled = _compiled(project, places, declared)
     with opened_tables(places) as tables:
         yield Gathered(
             declared=declared,
@@ -115,6 +114,17 @@ def values_of(found: Gathered, declared: ViewDeclared) -> ViewValues:
     if found.clock is None:
         raise Absent("Nothing has arrived yet.")
     return read_values(found.tables, declared.view, found.clock, found.personal, with_rows=found.with_rows)
+
+
+def _compiled(project: Project, places: Places, declared: Declared) -> dict[str, str]:
+    """Compile what the views are made of; dbt opens the warehouse for it, and would make one."""
+    if not declared.views or not places.warehouse.is_file():
+        return {}
+    try:
+        return project.compiled_with_ancestors(list(declared.views))
+    except Fault:
+        # A build has the warehouse, or a macro asks for a table that is not built.
+        return {}
 
 
 def _freshness(tables: Tables, declared: Declared) -> dict[str, Freshness]:

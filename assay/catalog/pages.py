@@ -390,8 +390,9 @@ def _drift(found: Gathered, view: str, feature: str, is_personal: bool) -> Secti
         )
         charts += [Chart(title, chart.words, chart.svg) for title, chart in zip(titles, drawn, strict=False)]
     latest = [each[-1] for each in compared]
+    paired = len(charts) == 2 * len(compared)
     said = listed([f"{row['verdict']} against {_reference(row)}" for row in latest], most=len(latest))
-    return Section(f"In {latest[0]['window']}: {said}.", [Charts(charts)])
+    return Section(f"In {latest[0]['window']}: {said}.", [Charts(charts, in_pairs=paired)])
 
 
 def _reference(row: Row) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from assay.ledger.file import LedgerTable
 from assay.ledger.results import NodeResult
+from assay.project.failures import FAILED
 
 NODES = LedgerTable(
     "nodes",
@@ -53,6 +54,39 @@ def nodes_of(ledger: Path, run_id: str) -> list[NodeResult]:
         Fault: another program keeps the ledger open.
     """
     return nodes_by_run(ledger, [run_id])[run_id]
+
+
+@dataclass(frozen=True)
+class StatusesOfTest:
+    """How a test ended in some runs, by their ids; it did not run in those that are missing."""
+
+    name: str
+    relation: str
+    statuses: dict[str, str]
+
+
+def histories_of_tests(ledger: Path, run_ids: Sequence[str]) -> list[StatusesOfTest]:
+    """Return how the tests ended that failed or warned at least once in some runs, by name.
+
+    Raises:
+        Fault: another program keeps the ledger open.
+    """
+    rows = NODES.read(
+        ledger,
+        """
+        select
+            any_value(name order by started_at desc) as test_name,
+            any_value(relation order by started_at desc) as about,
+            map_from_entries(list((run_id, status))) as statuses
+        from nodes
+        where list_contains($1, run_id) and ends_with(kind, 'test')
+        group by unique_id
+        having bool_or(list_contains($2, status))
+        order by test_name, about
+        """,
+        [list(run_ids), [*FAILED, "warn"]],
+    )
+    return [StatusesOfTest(*row) for row in rows]
 
 
 def nodes_by_run(ledger: Path, run_ids: Sequence[str]) -> dict[str, list[NodeResult]]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from assay.core.sql import folded, names_in
-from assay.core.words import counted
+from assay.core.words import counted, duration
 
 _TOLD = 3
 _CLAIM = "expression"
@@ -14,6 +14,7 @@ _CLAIM = "expression"
 _TIMES = "n_records"
 _ANY_ROW = "!= 0"
 _MOST_COLUMNS = 6
+_SECONDS = "_seconds"
 # Arguments of tests whose values are columns' names, or expressions with columns.
 _COLUMNS = ("column_name", "column_list", "entity_keys")
 _EXPRESSIONS = ("expression", "column_A", "column_B")
@@ -48,7 +49,14 @@ def _told(row: Row, arguments: Mapping[str, Any]) -> str:
     if "compare_expression" in row:
         found, expected = (row[name] or 0 for name in (_CLAIM, "compare_expression"))
         return f"{of}{counted(found, 'row')}, where the other table asks for {_value(expected)}"
-    return of + ", ".join(f"{name} is {_value(row[name])}" for name in _tested(row, arguments))
+    return of + ", ".join(_said(name, row[name]) for name in _tested(row, arguments))
+
+
+def _said(name: str, value: Any) -> str:
+    """Say a value by the name of its column; a length of time as people do."""
+    if name.endswith(_SECONDS) and isinstance(value, int | float):
+        return f"{name.removesuffix(_SECONDS)} is {duration(value)}"
+    return f"{name} is {_value(value)}"
 
 
 def _groups(row: Row, arguments: Mapping[str, Any]) -> list[tuple[str, str]]:

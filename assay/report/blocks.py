@@ -66,10 +66,11 @@ class Chart:
 
 @dataclass(frozen=True)
 class Charts:
-    """Charts side by side, or below each other where there is little room."""
+    """Charts side by side, or below each other where there is little room; `in_pairs` two belong together."""
 
     kind: ClassVar[str] = "charts"
     charts: Sequence[Chart]
+    in_pairs: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,25 @@ class Group:
     blocks: Sequence[Block]
 
 
-Block = Paragraph | Facts | Table | Charts | Details | Group
+@dataclass(frozen=True)
+class Strip:
+    """What became of something time after time: a mark with its words each, and the same as a sentence."""
+
+    name: Text
+    words: str
+    marks: Sequence[tuple[Tone, str]]
+
+
+@dataclass(frozen=True)
+class Strips:
+    """Strips below each other, of the same times."""
+
+    kind: ClassVar[str] = "strips"
+    caption: str
+    strips: Sequence[Strip]
+
+
+Block = Paragraph | Facts | Table | Charts | Details | Group | Strips
 
 
 @dataclass(frozen=True)

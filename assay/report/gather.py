@@ -14,7 +14,7 @@ from assay.core.places import Places
 from assay.ledger.account import Account, read_account
 from assay.ledger.contracts import contracts_now
 from assay.ledger.explain import Explanation, explain_result
-from assay.ledger.nodes import nodes_of
+from assay.ledger.nodes import histories_of_tests, nodes_of
 from assay.ledger.results import NodeResult
 from assay.ledger.runs import Run, all_runs, success_before
 from assay.ledger.status import builds_under_way, status_of
@@ -38,6 +38,7 @@ from assay.training.store import VersionStore
 # Explaining looks rows up in the warehouse; of more tests `assay explain` tells.
 _EXPLAINED = 20
 _NEEDS_A_SECTION = 8
+_RUNS_JUDGED = 30
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,11 @@ def gather(places: Places, *, with_rows: bool) -> Page:
 
     def broken() -> Section:
         alerts = find_alerts(places.ledger, run.run_id, remind_after=1) if run.ended_at else []
-        return broken_section(nodes, alerts, _explained(places, run, nodes), docs, personal)
+        # A part of the project does not run all tests, and a past moment is another warehouse.
+        judged = [each for each in history if each.ended_at and not each.options.get("select")][:_RUNS_JUDGED]
+        tests = histories_of_tests(places.ledger, [each.run_id for each in judged])
+        explained = _explained(places, run, nodes)
+        return broken_section(nodes, alerts, explained, docs, personal, tests, judged[::-1])
 
     def ran() -> Section:
         nodes_before = nodes_of(places.ledger, before.run_id) if before else []

@@ -7,9 +7,11 @@ from itertools import groupby
 from typing import Any
 
 from assay.alerts.states import Alert
-from assay.core.words import counted, listed, value
+from assay.core.words import counted, listed, moment, value
 from assay.ledger.explain import Explanation, Origin
+from assay.ledger.nodes import StatusesOfTest
 from assay.ledger.results import NodeResult
+from assay.ledger.runs import Run
 from assay.project.personal import Personal
 from assay.report.blocks import (
     Block,
@@ -20,13 +22,24 @@ from assay.report.blocks import (
     Need,
     Paragraph,
     Section,
+    Strip,
+    Strips,
     Table,
     Text,
+    Tone,
 )
 from assay.report.docs import Docs
 
 _ROWS_SHOWN = 3
 _ROWS_NAMED = 10
+_FAILED: tuple[Tone, str] = ("bad", "failed")
+_ENDS: dict[str, tuple[Tone, str]] = {
+    "pass": ("good", "passed"),
+    "success": ("good", "passed"),
+    "warn": ("watch", "warned"),
+    "skipped": ("none", "did not run"),
+    "": ("none", "did not run"),
+}
 
 
 def broken_section(
@@ -35,6 +48,8 @@ def broken_section(
     explanations: Mapping[str, Explanation],
     docs: Docs,
     personal: Personal | None,
+    tests: Sequence[StatusesOfTest] = (),
+    runs_before: Sequence[Run] = (),
 ) -> Section:
     """Tell what failed or warned in a run, the worst first.
 
@@ -44,6 +59,8 @@ def broken_section(
         explanations: of tests, by the ids of their nodes.
         docs: of dbt.
         personal: what is personal in the failed rows that are shown; None to show none.
+        tests: how tests that failed or warned at least once ended in runs.
+        runs_before: the runs that `tests` are of, the oldest first.
     """
     bad = sorted((node for node in nodes if node.is_bad), key=lambda node: (node.status == "warn", node.name))
     runs = {
@@ -62,8 +79,31 @@ def broken_section(
     ]
     if recovered:
         blocks.append(Paragraph(f"Recovered since the build before: {listed(recovered, most=10)}."))
+    if len(runs_before) > 1 and tests:
+        blocks.append(_strips(tests, runs_before))
     needs = [_need(node, with_figures=personal is not None) for node in bad]
     return Section(_lead(nodes, bad), blocks, needs)
+
+
+def _strips(tests: Sequence[StatusesOfTest], runs: Sequence[Run]) -> Strips:
+    strips = []
+    for test in tests:
+        ended = [_ENDS.get(test.statuses.get(run.run_id, ""), _FAILED) for run in runs]
+        count = {words: sum(end[1] == words for end in ended) for _, words in ended}
+        said = listed([f"{words} in {number:,}" for words, number in count.items()], most=len(count))
+        marks = [
+            (tone, f"{moment(run.started_at)}: {words}")
+            for run, (tone, words) in zip(runs, ended, strict=True)
+        ]
+        words = (
+            f"{test.name} of {test.relation}: of {len(runs):,} builds, {said}; {ended[-1][1]} in the latest."
+        )
+        strips.append(Strip(Text(test.name, note=test.relation), words, marks))
+    caption = (
+        f"Tests that failed or warned in the last {len(runs):,} builds, the latest on the right: a high mark "
+        "failed, a middle one warned, a low one passed, a line did not run"
+    )
+    return Strips(caption, strips)
 
 
 def _lead(nodes: Sequence[NodeResult], bad: Sequence[NodeResult]) -> str:
@@ -83,9 +123,10 @@ def _lead(nodes: Sequence[NodeResult], bad: Sequence[NodeResult]) -> str:
 
 
 def _need(node: NodeResult, *, with_figures: bool) -> Need:
-    said = f", {counted(node.failing_rows, 'row')}" if node.failing_rows else ""
+    is_figure = _is_figure(node)
+    said = f", {counted(node.failing_rows, 'row')}" if node.failing_rows and not is_figure else ""
     # Figures of rows are rows, too.
-    if node.message and (with_figures or not node.failing_rows):
+    if node.message and (with_figures or is_figure or not node.failing_rows):
         said += f": {node.message.splitlines()[0].rstrip('.')}"
     about = f" of {node.relation}" if node.relation and node.relation != node.name else ""
     verb = "warns" if node.status == "warn" else "failed"
@@ -94,6 +135,11 @@ def _need(node: NodeResult, *, with_figures: bool) -> Need:
         f"{node.kind.capitalize()} {node.name}{about} {verb}{said}.",
         node.owner,
     )
+
+
+def _is_figure(node: NodeResult) -> bool:
+    """Tell whether what a test returns is no row of a table, but a figure and what is promised of it."""
+    return bool(node.sample) and all("promised" in row and "observed" in row for row in node.sample)
 
 
 def _told(
@@ -107,7 +153,9 @@ def _told(
         ("Owner", Text(node.owner or "nobody is named")),
         ("Since", Text("this build" if runs == 1 else f"{runs:,} builds")),
     ]
-    if node.failing_rows:
+    if _is_figure(node):
+        facts.append(("Found", Text(node.message or "")))
+    elif node.failing_rows:
         facts.append(("Failing rows", Text(f"{node.failing_rows:,}", note=(personal and node.message) or "")))
     if found:
         facts.append(("It claims", Text(f"{found.claim}.", note=found.description)))
@@ -119,13 +167,14 @@ def _told(
     blocks: list[Block] = [Facts(facts)]
     if node.message and not node.failing_rows:
         blocks.append(Paragraph(node.message, is_code=True))
-    if node.sample and personal:
+    if node.sample and personal and not _is_figure(node):
         sample = personal.rows(node.sample[:_ROWS_SHOWN], node.relation)
         rows = sample_table(sample, node.failing_rows or len(node.sample))
         blocks.append(Details("Rows that fail", [rows]))
     if found and found.origins:
         blocks.append(Details("Where they came from", [_origins(found.origins)]))
-    return Details(f"Warning: {node.name}", blocks) if is_warning else Group(node.name, blocks)
+    summary = f"Warning: {node.name}" + (f": {node.message}" if _is_figure(node) else "")
+    return Details(summary, blocks) if is_warning else Group(node.name, blocks)
 
 
 def _origins(origins: Sequence[Origin]) -> Table:

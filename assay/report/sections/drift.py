@@ -62,7 +62,8 @@ def drift_section(tables: Tables, docs: Docs) -> Section:
     if ever:
         blocks.append(Paragraph(_LEGEND))
         drawn = [_charts(tables, features[key]) for key in ever[:_FEATURES_DRAWN]]
-        blocks.append(Charts([chart for charts in drawn for chart in charts]))
+        paired = all(len(charts) > 1 for charts in drawn)
+        blocks.append(Charts([chart for charts in drawn for chart in charts], in_pairs=paired))
     blocks += [
         Details(_summary(view, of_view), [_matrix(view, of_view, docs), _figures(of_view)])
         for view, of_view in _by_view(features)
