@@ -74,15 +74,21 @@ def histories_of_tests(ledger: Path, run_ids: Sequence[str]) -> list[StatusesOfT
     rows = NODES.read(
         ledger,
         """
-        select
-            any_value(name order by started_at desc) as test_name,
-            any_value(relation order by started_at desc) as about,
-            map_from_entries(list((run_id, status))) as statuses
-        from nodes
-        where list_contains($1, run_id) and ends_with(kind, 'test')
-        group by unique_id
+        with ended as (
+
+            -- Not by id, which is another as soon as an argument of the test is.
+            select name, relation, run_id, any_value(status) as status
+            from nodes
+            where list_contains($1, run_id) and ends_with(kind, 'test')
+            group by all
+
+        )
+
+        select name, relation, map_from_entries(list((run_id, status))) as statuses
+        from ended
+        group by name, relation
         having bool_or(list_contains($2, status))
-        order by test_name, about
+        order by name, relation
         """,
         [list(run_ids), [*FAILED, "warn"]],
     )

@@ -18,6 +18,8 @@ from small_project import MOST_PIECES, SmallProject, make_small_project
 
 from assay.ledger.contracts import ContractState, contracts_now, record_contracts
 from assay.ledger.runs import Run, all_runs, record
+from assay.report.drift_charts import comparison_chart
+from assay.report.tables import Absent, Tables
 
 pytestmark = pytest.mark.usefixtures("builds")
 
@@ -86,6 +88,61 @@ def test_what_broke_is_told_in_the_words_of_explain(built_broken: SmallProject) 
     remedy = re.search(r"What to do: (.*)", explained)
     assert remedy is not None
     assert remedy[1] in told
+
+
+def test_how_a_test_ended_before_is_told(built_broken: SmallProject) -> None:
+    page = report(built_broken)
+    said = (
+        "quantities_are_plausible of gold.fct_lines.quantity: of 2 builds, passed in 1 and failed in 1; "
+        "failed in the latest."
+    )
+    assert said in page.attributes("aria-label")
+    titles = [title for title in page.attributes("title") if title.endswith((": passed", ": failed"))]
+    assert [title.rpartition(" ")[2] for title in titles] == ["passed", "failed"]
+
+
+def test_a_broken_promise_is_told_by_its_figure(broken: SmallProject) -> None:
+    figure = "completeness is 85.00%, promised is 99.90%"
+    sample = '[{"promise": "completeness", "promised": 0.999, "observed": 0.85}]'
+    with duckdb.connect(ledger(broken)) as connection:
+        connection.execute(
+            "update nodes set status = 'warn', failing_rows = 1, message = ?, sample = ? "
+            "where name = 'quantities_are_plausible'",
+            [figure, sample],
+        )
+    for options in ((), ("--without-rows",)):
+        page = report(broken, *options)
+        need = f"watch Test quantities_are_plausible of gold.fct_lines.quantity warns: {figure}."
+        assert need in page.sections["needs"]
+        assert f"Warning: quantities_are_plausible: {figure}" in page.sections["broken"]
+        assert "Failing rows 1" not in page.sections["broken"]
+
+
+def test_what_drifts_is_drawn_beside_what_it_was_compared_with() -> None:
+    with duckdb.connect() as connection:
+        connection.execute(
+            """
+            create table mon_drift__comparisons as
+                select 1 as comparison, 'ftr_a' as feature_view, 'n' as feature, 'rolling' as reference,
+                    (2025 - 1970) * 12 + 2 as month_number;
+            create table mon_drift__sides as
+                from (values (1, 7, 662, false), (1, 7, 661, true), (2, 7, 9, true)) as sides(comparison, feature_number, period, is_reference);
+            create table mon_drift__values as from (values
+                (7, 661, 1::double, null::varchar, 3), (7, 661, 2, null, 1), (7, 662, 2, null, 5),
+                (7, 9, 8, null, 1)
+            ) as counted(feature_number, period, number_value, category, occurrences)
+            """
+        )
+        row = {"view": "ftr_a", "feature": "n", "reference": "rolling", "window": "2025-03"}
+        chart = comparison_chart(Tables(connection, "memory"), row)
+        assert chart.words == (
+            "ftr_a.n in 2025-03, and in the months before. the months before: most often 1, 75.0%; "
+            "2025-03: most often 2, 100.0%."
+        )
+        assert "1: 75.0% of the months before" in chart.svg
+        connection.execute("drop table mon_drift__values")
+        with pytest.raises(Absent):
+            comparison_chart(Tables(connection, "memory"), row)
 
 
 def test_quarantine_is_told_by_rule_with_whole_rows(built_broken: SmallProject) -> None:
@@ -394,7 +451,8 @@ def test_tables_have_captions_and_headings_go_down_by_one(full: ReportPage) -> N
     assert levels.count(1) == 1
     assert all(after - before <= 1 for before, after in pairwise(levels))
     drawings = [attributes for tag, attributes in full.elements if attributes.get("role") == "img"]
-    assert len(drawings) == tags.count("svg") == 4
+    strips = [attributes for _, attributes in full.elements if attributes.get("class") == "strip"]
+    assert (len(drawings), tags.count("svg"), len(strips)) == (5, 4, 1)
     assert all(attributes["aria-label"] for attributes in drawings)
     names = {attributes["id"] for _, attributes in full.elements if "id" in attributes}
     inside = {href[1:] for href in full.attributes("href") if href.startswith("#")}
