@@ -126,7 +126,8 @@ def test_what_drifts_is_drawn_beside_what_it_was_compared_with() -> None:
                 select 1 as comparison, 'ftr_a' as feature_view, 'n' as feature, 'rolling' as reference,
                     (2025 - 1970) * 12 + 2 as month_number;
             create table mon_drift__sides as
-                from (values (1, 7, 662, false), (1, 7, 661, true), (2, 7, 9, true)) as sides(comparison, feature_number, period, is_reference);
+                from (values (1, 7, 662, false), (1, 7, 661, true), (2, 7, 9, true))
+                as sides(comparison, feature_number, period, is_reference);
             create table mon_drift__values as from (values
                 (7, 661, 1::double, null::varchar, 3), (7, 661, 2, null, 1), (7, 662, 2, null, 5),
                 (7, 9, 8, null, 1)
