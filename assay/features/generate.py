@@ -37,7 +37,7 @@ class Generated:
 
     def save(self) -> Path:
         """Put the entry into its file, and return the file."""
-        self.file.write_text(self.text)
+        self.file.write_text(self.text, encoding="utf-8")
         return self.file
 
 
@@ -129,7 +129,7 @@ def _yaml_file(model: Any) -> Path:
 
 def _read(file: Path) -> str:
     """Return what the file says, with a key for models at its end where it has none."""
-    text = file.read_text() if file.exists() else ""
+    text = file.read_text(encoding="utf-8") if file.exists() else ""
     text = text if text.endswith("\n") or not text else f"{text}\n"
     return text if re.search("^models:", text, re.MULTILINE) else f"{text}models:\n"
 

@@ -27,6 +27,7 @@ from assay.generate.gold import (
     time_named,
     write,
 )
+from assay.generate.scramble import scramble_of
 from assay.project.conventions import LABEL_COLUMNS
 from assay.project.paths import own_models
 from assay.project.personal import PII
@@ -71,11 +72,15 @@ class Happening:
 
 @dataclass(frozen=True)
 class Settled:
-    """An outcome that stands in the row itself, and is known so long after the prediction."""
+    """An outcome that stands in the row itself, and is known so long after the prediction.
+
+    `scramble` changes outcomes that landed and are not known yet, where that can be told.
+    """
 
     column: str
     horizon: str
     where: str | None = None
+    scramble: str | None = None
 
 
 def add_label(
@@ -145,7 +150,9 @@ def add_label(
         else:
             assert outcome
             assert known_after
-            what = Settled(column_named(outcome, kinds, rows.name, "--outcome"), known_after, where)
+            column = column_named(outcome, kinds, rows.name, "--outcome")
+            scramble = scramble_of(project, rows, column, _interval(known_after))
+            what = Settled(column, known_after, where, scramble)
         id_column = _id_column(name, keys)
         wanted = _model(name, id_column, of, what, reads, owner_of(project, rows, None).value)
         if there := plan_of_existing(project, wanted):
@@ -333,9 +340,10 @@ def _model(
     rows = reads[0]
     bare = name.removeprefix(_PREFIX)
     window = what.window if isinstance(what, Happening) else "0s"
+    # Outcomes that are made of what lands later need no scrambling: the search for leaks erases that.
+    scramble = [] if isinstance(what, Happening) else [what.scramble] if what.scramble else None
     label: dict[str, Any] = {
-        # Outcomes are made of what lands later: the search for leaks need but erase it.
-        **({"scramble": []} if isinstance(what, Happening) else {}),
+        **({} if scramble is None else {"scramble": scramble}),
         "window": {"from": "0s", "to": window},
         "horizon": what.horizon,
         "population": {"known_after": "0s"},
@@ -401,7 +409,9 @@ def _evidence(spine: Spine, what: Happening | Settled, told: str) -> Iterator[st
         yield f"Known {what.horizon} after the prediction: {late} more than the window, for what lands late"
     else:
         yield f"Known {what.horizon} after the prediction, as you say"
+        yield f"Note: {spine.model} shows {what.column} as soon as the row is known: make no feature of it"
         yield (
-            f"Note: {spine.model} shows {what.column} as soon as the row is known: make no feature of it. "
-            "meta.label.scramble lets the search for leaks prove that (docs/training-sets.md)"
+            "assay training-set verify proves it: meta.label.scramble changes what landed of it"
+            if what.scramble
+            else "assay training-set verify proves it with meta.label.scramble alone (docs/training-sets.md)"
         )

@@ -9,13 +9,17 @@ from random import Random
 from types import SimpleNamespace
 from typing import Any
 
+import duckdb
 import pytest
 from small_project import SmallProject
 
 from assay.core.fault import Fault
 from assay.generate.label import Happening, Settled, Spine, add_label, label_sql
+from assay.generate.propose import Choice
+from assay.generate.scramble import scramble_sql
 from assay.generate.training_set import _taken, _told_apart, training_set_sql
 from assay.generate.view import ViewSpec, _checked_windows, _measures, _names, measures_in
+from assay.generate.view import _model as view_model
 from assay.init.project import init_project
 from assay.project import packages
 from assay.project.views import FeatureView
@@ -119,6 +123,33 @@ def test_a_view_is_named_by_its_entity(name: str, keys: list[str], wanted: tuple
     assert _names(name, keys) == wanted
 
 
+def node_of(name: str, personal: dict[str, str], access: str = "public") -> Any:
+    """Return as much of dbt's node as is looked at."""
+    columns = {
+        each: SimpleNamespace(config=SimpleNamespace(meta={"pii": how})) for each, how in personal.items()
+    }
+    return SimpleNamespace(name=name, columns=columns, access=access, config=SimpleNamespace(group="clinic"))
+
+
+def test_values_of_personal_columns_stay_personal_and_a_private_model_keeps_its_group() -> None:
+    spec = spec_of("kind:last,count,distinct_count", "all")
+    events = node_of("slv_visits", {"kind": "mask"}, access="private")
+    model = view_model("x__visits", "patient", spec, events, Choice("clinic", ""), is_online=False)
+    assert model.personal == {"kind_last_all": "mask"}
+    assert model.entry["config"]["group"] == "clinic"
+    public = view_model(
+        "x__visits", "patient", spec, node_of("slv_visits", {}), Choice("clinic", ""), is_online=True
+    )
+    assert "group" not in public.entry["config"]
+    assert public.entry["config"]["meta"]["feature_view"] == {
+        "entity": "patient",
+        "keys": ["patient_id"],
+        "owner": "clinic",
+        "online": True,
+        "defaults": {"kind_count_all": 0, "kind_distinct_count_all": 0},
+    }
+
+
 def happening(**changed: Any) -> str:
     what = {"model": "slv_visits", "at": "event_at", "window": "14d", "horizon": "15d", **changed}
     return label_sql("return_id", Spine("slv_visits", ["patient_id"], "available_at"), Happening(**what))
@@ -148,6 +179,20 @@ def test_a_prediction_is_not_asked_for_before_its_row_is_known() -> None:
     assert "and planned_at is not null" in sql
     assert "prediction_at + interval '2 hours' <= {{ assay.known_until('spine') }}" in sql
     assert "concat_ws('@', visit_id, patient_id, prediction_at) as late_id," in sql
+
+
+def test_outcomes_that_nobody_knows_yet_are_changed_and_no_others() -> None:
+    with duckdb.connect() as connection:
+        connection.execute("create schema landing")
+        connection.execute(
+            "create table landing.stays as from (values ('A', 'yes', '2026-01-01 10:00:00'), "
+            "('B', 'no', ' 2026-01-20 10:00:00'), ('C', 'yes', '2026-01-21'), ('D', '', '2026-01-22'), "
+            "('E', 'no', 'soon')) as stays (id, is_late, began)"
+        )
+        sql = scramble_sql("landing.stays", "is_late", "began", "interval '10 days'")
+        connection.execute(sql.format(at="timestamp '2026-01-25'"))
+        found = dict(connection.execute("select id, is_late from landing.stays").fetchall())
+    assert found == {"A": "yes", "B": "yes", "C": "no", "D": "", "E": "no"}
 
 
 ASKED: dict[str, Any] = {"spine": "slv_visits", "key": ["patient_id"]}
