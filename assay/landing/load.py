@@ -35,8 +35,8 @@ _ROWS_LOOKED_AT_OF_A_BATCH = 50
 _BYTES_LOOKED_AT = 128 << 20
 _CHARACTERS_OF_AN_ERROR = 1000
 
-# Files are told apart by path and content: the same path with other content is a new version.
-# landing.signatures spares reading a file again only to find that nothing changed.
+# Path and content identify a file: the same path with other content is a new version.
+# landing.signatures saves reading an unchanged file again.
 _FILES = """
 create schema if not exists landing;
 create table if not exists landing.files (
@@ -62,13 +62,13 @@ create table if not exists landing.files (
 );
 create table if not exists landing.signatures (source_file varchar not null, signature varchar not null);
 """
-#: What is known of files, as SQL that creates it.
+#: SQL that creates the tables about files.
 SCHEMA = _FILES + expected.SCHEMA + sightings.SCHEMA
 
 
 @dataclass
 class _Version:
-    """A file as it is now: content, and what becomes of it; `fault` is why it is not to be read."""
+    """A version of a file, and the outcome of loading it; `fault` says why it must not be read."""
 
     file: LandingFile
     content_sha256: str | None
@@ -81,13 +81,13 @@ class _Version:
     tally: Tally = field(default_factory=Tally)
 
     def fail(self, error: str, status: str = "failed") -> None:
-        """Say why it cannot be loaded; none of its lines counts."""
+        """Record why the version cannot be loaded; none of its lines counts."""
         if len(error) > _CHARACTERS_OF_AN_ERROR:
             error = f"{error[:_CHARACTERS_OF_AN_ERROR]}..."
         self.status, self.error, self.tally = status, error, Tally()
 
     def begin_anew(self) -> None:
-        """Forget what became of it in a transaction that came to nothing."""
+        """Reset the outcome after a transaction that was rolled back."""
         self.status, self.error, self.tally = "loaded", None, Tally()
 
     @property
@@ -107,22 +107,22 @@ def load_new_files(
 ) -> None:
     """Bring `landing.files` and the tables of rows up to date with the files under `landing`.
 
-    A file is loaded whole or not at all. One that cannot be read, whatever the fault, stops no other: it is
-    recorded with its error and tried again on every run, since the remedy may lie outside the file. Rows and
-    record are committed together, so a run killed at any moment leaves files either loaded or yet to load.
+    A file is loaded whole or not at all. A file that cannot be read does not stop the others: it is recorded
+    with its error and tried again in each run, since the remedy may lie outside the file. Rows and record
+    are committed together, so a run that is killed leaves each file either loaded or still to be loaded.
 
     Args:
-        connection: to the warehouse, with no transaction under way.
+        connection: a connection to the warehouse, without an open transaction.
         landing: the landing zone's folder.
-        models: the folders where the YAML files that declare landing tables lie.
-        is_optional: whether the landing zone may be missing, as if it were empty.
-        run_id: written beside each file and row loaded.
+        models: the folders with the YAML files that declare landing tables.
+        is_optional: whether a missing landing zone counts as an empty one.
+        run_id: the run's id, which is written to each file's record.
         loaded_at: the time of the run (UTC).
-        progress: told in a few words what has been loaded, after every transaction.
+        progress: called after each transaction with a short text about what has been loaded.
 
     Raises:
-        LandingFolderMissing: there is no such folder, and there has to be one.
-        DeclarationError: a landing table is declared wrongly, or a setting of the environment is.
+        LandingFolderMissing: the landing zone is missing and not optional.
+        DeclarationError: the declaration of a landing table, or an environment variable, is wrong.
     """
     line_limit()
     follow_links = _follow_links()
@@ -174,7 +174,7 @@ def _by_size(versions: Iterator[_Version]) -> Iterator[list[_Version]]:
 
 
 def _create_table(connection: duckdb.DuckDBPyConnection, table: LandingTable) -> None:
-    """Create the table of rows; a column declared since then is added, and filled from `other_values`."""
+    """Create the table of rows; newly declared columns are added and filled from `other_values`."""
     wanted = arrow_schema(table)
     verdicts = verdict_columns(table)
     types = {pa.int64(): "bigint", pa.string(): "varchar"}
@@ -200,9 +200,9 @@ def _create_table(connection: duckdb.DuckDBPyConnection, table: LandingTable) ->
 
 
 def _can_pack(connection: duckdb.DuckDBPyConnection) -> bool:
-    """Whether the warehouse's file can hold whole lines in Zstandard: half the size, and faster to write.
+    """Tell whether the warehouse's file can compress lines with Zstandard: half the size, faster to write.
 
-    In older formats of the file, they would not be compressed at all.
+    In older storage versions of the file, such lines would not be compressed at all.
     """
     row = connection.execute(
         "select tags['storage_version'] from duckdb_databases() where database_name = current_database()"
@@ -212,7 +212,7 @@ def _can_pack(connection: duckdb.DuckDBPyConnection) -> bool:
 
 
 class _Loader:
-    """What the warehouse already holds, and how more is added to it."""
+    """Loads files into the warehouse; knows which files the warehouse already holds."""
 
     def __init__(
         self,
@@ -235,7 +235,7 @@ class _Loader:
             self._known.setdefault(name, {})[content] = (number, status, error)
 
     def version_to_load(self, file: LandingFile) -> _Version | None:
-        """Return the version of `file` that is still to be loaded, or None where it is in the warehouse."""
+        """Return the version of `file` that must be loaded, or None if the warehouse holds it already."""
         if self._signatures.get(file.name) == file.signature:
             return None
         known = self._known.get(file.name, {})
@@ -258,14 +258,14 @@ class _Loader:
         return _Version(file, content, _file_id(file.name, content), number, landed_at, fault)
 
     def remember_touched(self) -> None:
-        """Note the signatures of files whose content is in the warehouse, whatever their time stamp."""
+        """Note the new signatures of files whose content is in the warehouse already."""
         self._connection.begin()
         self._remember(self.touched)
         self._forget_unopened(self.touched)
         self._connection.commit()
 
     def withdraw_others(self, still_broken: list[int]) -> None:
-        """Mark what could not be loaded once, and has been mended, replaced or taken away since."""
+        """Mark as withdrawn the failed files that have been corrected, replaced or removed since."""
         self._connection.execute(
             "update landing.files set status = 'withdrawn' "
             "where status in ('failed', 'unknown_table') and not list_contains(?::bigint[], file_id)",
@@ -273,10 +273,10 @@ class _Loader:
         )
 
     def load(self, table: LandingTable | None, versions: list[_Version]) -> None:
-        """Load the files of one landing table (None: of a folder nobody declared).
+        """Load the files of one landing table (None: of a folder that no table declares).
 
-        In one transaction; where that comes to nothing, in one for each half, so that in the end the file at
-        fault is alone.
+        Loads them in one transaction. If that fails, each half is loaded in a transaction of its own, and so
+        on, so that in the end only the faulty file fails.
         """
         try:
             self._load_together(table, versions)
@@ -294,7 +294,7 @@ class _Loader:
             elif versions[0].fault:
                 raise
             else:
-                # The error itself may quote the file.
+                # The error's own message is not shown, because it may quote the file.
                 versions[0].fault = f"Cannot be loaded ({type(error).__name__}): send the file again."
                 self.load(table, versions)
 
@@ -337,7 +337,7 @@ class _Loader:
     def _look_at_schema(
         self, table: LandingTable, versions: list[_Version], sample: list[pa.RecordBatch] | None
     ) -> None:
-        """Find, deal with and write down how files differ from what is declared."""
+        """Find how files differ from the declaration, treat their rows by mode, and record the changes."""
         files = {version.file_id: version for version in versions if version.status == "loaded"}
         if table.relation not in self._expected:
             self._expected[table.relation] = Expected(self._connection, table)
@@ -413,13 +413,13 @@ class _Loader:
         self._replace("landing.signatures", "source_file", signatures)
 
     def _forget_unopened(self, files: Iterable[LandingFile]) -> None:
-        """Drop the records of files that could not be opened, and now can: they were no version."""
+        """Delete the records of files that could not be opened before, but now can: these were no versions."""
         unopened = [_file_id(file.name, None) for file in files if None in self._known.get(file.name, {})]
         if unopened:
             self._connection.execute("delete from landing.files where list_contains(?, file_id)", [unopened])
 
     def _replace(self, relation: str, key: str, rows: list[dict[str, object]]) -> None:
-        """Put rows in place of those with the same key, in two statements however many they are."""
+        """Replace the rows that have the same keys, in two statements for any number of rows."""
         if not rows:
             return
         self._connection.register("replacement_rows", pa.Table.from_pylist(rows))
@@ -431,10 +431,10 @@ class _Loader:
 
 
 class _Rows:
-    """The rows of files, one file after the other, of which some are noted in `sample`.
+    """Reads the rows of files, one file after the other, and collects some of them in `sample`.
 
-    `sample` is None where it would grow too large. `ended_by` is what ended the process while rows were read,
-    which DuckDB would pass on as an error of its own.
+    `sample` is None if it would grow too large. `ended_by` is an interrupt or exit that came while rows were
+    read: DuckDB would turn it into an error of its own.
     """
 
     def __init__(self, table: LandingTable, versions: list[_Version]) -> None:
@@ -445,7 +445,7 @@ class _Rows:
         self.ended_by: BaseException | None = None
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """Yield the rows. The caller takes out again those of a file that turns out unreadable."""
+        """Yield the rows. The caller deletes the rows of a file that turns out to be unreadable."""
         for version in self._versions:
             try:
                 for batch in read_file(version.file, self._table, version.file_id, version.tally):
@@ -493,6 +493,6 @@ def _sha256(file: LandingFile) -> str:
 
 
 def _file_id(name: str, content_sha256: str | None) -> int:
-    """Derive a file's number from path and content, so that it does not depend on the order of loading."""
+    """Derive a file's id from path and content, so that it does not depend on the order of loading."""
     digest = hashlib.sha256(f"{name}\0{content_sha256}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1

@@ -1,4 +1,4 @@
-"""Names of columns and keys, which come from data: how they compare, and which of them can be declared."""
+"""Check and compare names of columns and keys, which come from data."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from assay.core.sql import folded
 
-#: What landing tables of CSV, and the bronze and silver made of them, call columns of their own.
+#: Names of columns that Assay adds to landing tables of CSV and to bronze and silver.
 RESERVED = frozenset(
     {
         "file_id",
@@ -26,17 +26,17 @@ RESERVED = frozenset(
         "rule_ids",
     }
 )
-#: More characters than any name that people give.
+#: The maximum length of a name, in characters; names that people give are shorter.
 LONGEST = 255
 
 
 def what_is_wrong(name: object, others: Iterable[str] = (), *, is_column: bool) -> str | None:
-    """Return why a name cannot be declared, as the end of a sentence; None where it can.
+    """Return why a name cannot be declared, as the end of a sentence; None if it can be declared.
 
     Args:
-        name: of a column, or of a key without the object it stands in.
-        others: names beside which it would stand.
-        is_column: whether it is to be a column of a landing table, and not a key of JSON documents.
+        name: the name of a column, or of a key without the object that it is in.
+        others: the other names in the same table or object.
+        is_column: whether the name is for a column of a landing table, and not for a key of JSON documents.
     """
     if not isinstance(name, str):
         return f"{name!r} is no text: write it in quotes"
@@ -59,7 +59,7 @@ def what_is_wrong(name: object, others: Iterable[str] = (), *, is_column: bool) 
 
 
 def wrong_names(names: Sequence[object], *, is_column: bool) -> list[str]:
-    """Return what is wrong with names that are declared side by side."""
+    """Return what is wrong with the names of one table or object."""
     known: list[str] = []
     found = []
     for name in names:
@@ -71,16 +71,16 @@ def wrong_names(names: Sequence[object], *, is_column: bool) -> list[str]:
 
 
 def name_of(path: Sequence[str]) -> str:
-    """Return the name of a key by its path: dots part it from its object, those within a key are `\\.`."""
+    """Return the name of a key from its path: dots separate keys, and a dot within a key is written `\\.`."""
     return ".".join(re.sub(r"([.\\])", r"\\\1", key) for key in path)
 
 
 def path_of(name: str) -> tuple[str, ...]:
-    """Return the path of a key by its name: the objects it stands in, and its own."""
+    """Return the path of a key from its name: the keys of the objects that it is in, then its own."""
     parts = re.findall(r"(?:^|\.)((?:\\.|[^.\\]|\\$)*)", name, re.DOTALL)
     return tuple(re.sub(r"\\(.)", r"\1", part, flags=re.DOTALL) for part in parts)
 
 
 def container_of(name: str) -> str:
-    """Return the name of the object that a key stands in; '' is the document."""
+    """Return the name of the object that a key is in; '' is the document."""
     return name_of(path_of(name)[:1]) if len(path_of(name)) > 1 else ""

@@ -1,4 +1,4 @@
-"""What the warehouse of a past moment starts from: the rows that have landed, though files may be gone."""
+"""Copy landed rows to the warehouse of a past moment, because their files may be gone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from assay.core.sql import quoted, text
 
 
 def has_landing(warehouse: Path) -> bool:
-    """Whether files were ever landed in `warehouse`, or copied into it.
+    """Tell whether `warehouse` holds landed files, loaded or copied.
 
     Raises:
         duckdb.Error: the file cannot be opened.
@@ -27,17 +27,17 @@ def has_landing(warehouse: Path) -> bool:
 
 
 def copy_landing(main_warehouse: Path, warehouse: Path, others: Iterable[tuple[str, str]] = ()) -> int:
-    """Copy schema landing of the main warehouse into a warehouse that has none, whole or not at all.
+    """Copy schema landing of the main warehouse into a warehouse without one, whole or not at all.
 
-    Both files must be locked by the caller.
+    The caller must hold the locks of both files.
 
     Args:
-        main_warehouse: where rows have landed.
-        warehouse: where they go.
-        others: schema and name of tables that something else than landing fills, copied where they are there.
+        main_warehouse: the file with the landed rows.
+        warehouse: the file to copy to.
+        others: schema and name of source tables that landing does not fill; they are copied if they exist.
 
     Returns:
-        The number of tables of landing copied: 0 where nothing has landed in the main warehouse.
+        The number of copied tables of landing: 0 if nothing has landed in the main warehouse.
 
     Raises:
         duckdb.Error: one of the files cannot be opened, or the disk is full.
@@ -46,7 +46,7 @@ def copy_landing(main_warehouse: Path, warehouse: Path, others: Iterable[tuple[s
         return 0
     with duckdb.connect(str(warehouse)) as connection:
         connection.execute(f"attach {text(main_warehouse)} as main_warehouse (read_only)")
-        # landing.warehouse says which moment a warehouse is of.
+        # landing.warehouse holds the warehouse's own moment, so it is not copied.
         tables = connection.execute(
             "select table_name, sql from duckdb_tables() where database_name = 'main_warehouse' "
             "and schema_name = 'landing' and table_name <> 'warehouse' order by table_name"

@@ -1,4 +1,4 @@
-"""Where the loader's progress is told, when dbt stands between the loader and whoever wants to hear of it."""
+"""Pass the loader's progress to a listener in the same process, since dbt, which calls it, does not."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _listener: Listener = _silent
 
 
 def report(message: str) -> None:
-    """Pass on what has been loaded, in a few words, to the listener of this process."""
+    """Pass a short text about what has been loaded to the listener of this process, if there is one."""
     _listener(message)
 
 
 @contextmanager
 def listening(listener: Listener) -> Iterator[None]:
-    """Send reports to `listener`, which may be called from another thread, until the block ends."""
+    """Send reports to `listener` until the block ends; other threads may call it."""
     global _listener
     before, _listener = _listener, listener
     try:

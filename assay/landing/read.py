@@ -1,4 +1,4 @@
-"""Read one landed file by the format that its name tells and its table takes."""
+"""Read one landed file in the format that its name's ending and its table give."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ _READERS = {
 
 
 def read_file(file: LandingFile, table: LandingTable, file_id: int, tally: Tally) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of `file` in the shape of `arrow_schema(table)`, filling in `tally` on the way.
+    """Yield the rows of `file` in the shape of `arrow_schema(table)`, and count its lines in `tally`.
 
     Raises:
-        UnreadableFile: whatever the fault: missing columns, a wrong delimiter or ending, a broken archive, no
-            permission, too little memory.
+        UnreadableFile: the file cannot be read for any reason, such as missing columns, a wrong delimiter or
+            ending, a broken archive, no permission, too little memory.
     """
     suffixes = [suffix.lower() for suffix in file.path.suffixes]
     is_gzip = bool(suffixes) and suffixes[-1] == ".gz"
@@ -58,7 +58,7 @@ def read_file(file: LandingFile, table: LandingTable, file_id: int, tally: Tally
     except EOFError as error:
         raise UnreadableFile("The .gz ends before its data does: send the file again, whole.") from error
     except (gzip.BadGzipFile, zlib.error) as error:
-        # What stands behind the colon or in brackets may be a part of the file.
+        # The text behind the colon or in brackets may quote the file, so it is cut off.
         what = str(error).partition(" (")[0]
         raise UnreadableFile(f"The .gz is damaged ({what}): send the file again.") from error
     except UnreadableFile:
@@ -66,7 +66,7 @@ def read_file(file: LandingFile, table: LandingTable, file_id: int, tally: Tally
     except Exception as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise UnreadableFile(cannot_be_read(error)) from error
-        # The error itself may quote the file.
+        # The error's own message is not shown, because it may quote the file.
         name = type(error).__name__
         if reader is read_parquet:
             message = f"Not Parquet that can be read ({name}): send the file again, or in another format."
@@ -77,7 +77,7 @@ def read_file(file: LandingFile, table: LandingTable, file_id: int, tally: Tally
 
 @contextmanager
 def _unpacked(stream: BufferedReader, is_gzip: bool, ending: str) -> Iterator[BufferedReader]:
-    """Unpack a file as it is read; Parquet, which is read from its end, into a file without a name."""
+    """Unpack a file while it is read; Parquet, which is read from its end, goes to a temporary file."""
     if not is_gzip:
         yield stream
         return

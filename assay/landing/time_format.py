@@ -1,4 +1,4 @@
-"""Formats of times: as contracts write them (those of Java's DateTimeFormatter), and as DuckDB reads them."""
+"""Convert formats of times from contracts (Java's DateTimeFormatter) to DuckDB's strptime."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import re
 
 from assay.core.sql import text
 
-#: Counts since 1970, for which DateTimeFormatter has no letters.
+#: Formats that count from 1970, for which DateTimeFormatter has no letters.
 EPOCHS = ("epoch_seconds", "epoch_milliseconds")
-# Letters of a format, and what DuckDB has for them; it takes a digit or two where two are written.
+# Letters of a format, and DuckDB's specifiers for them; DuckDB accepts one digit where two are meant.
 _DIRECTIVES = {
     **dict.fromkeys(("yyyy", "uuuu"), "%Y"),
     **dict.fromkeys(("yy", "uu"), "%y"),
@@ -30,20 +30,20 @@ _DIRECTIVES = {
 _OF_A_DAY = ("%Y%y", "%m%b%B", "%d")
 _OF_A_CLOCK = ("%H", "%I", "%M", "%S", "%p", "%g", "%f", "%z")
 _PARTS = re.compile(r"'((?:[^']|'')*)'|([A-Za-z])\2*|[^A-Za-z']")
-#: The end of a text whose offset is more than any place on earth has.
+#: A pattern for the end of a text with an offset that no place on Earth has.
 WRONG_OFFSET = r"[+-](19|[2-9]\d|18:?(0[1-9]|[1-5]\d)|\d\d:?[6-9]\d)(:?\d\d)?\s*$"
 _PACKED = re.compile("%[YymdHIMS]%[YymdHIMSgf]")
 
 
 def duckdb_format(declared: object, logical_type: str) -> str:
-    """Return a contract's format of times as DuckDB's strptime takes it; those of EPOCHS stay as they are.
+    """Convert a contract's format of times to DuckDB's strptime; the formats in EPOCHS stay as they are.
 
     Args:
-        declared: what the contract says, such as `dd.MM.yyyy HH:mm`.
+        declared: the format in the contract, such as `dd.MM.yyyy HH:mm`.
         logical_type: `date` or `timestamp`.
 
     Raises:
-        ValueError: it cannot be read by; the message ends a sentence that names the format.
+        ValueError: DuckDB cannot read times by it; callers put the format before the message.
     """
     if not isinstance(declared, str) or not declared:
         raise ValueError("it is no text. Write one such as dd.MM.yyyy.")
@@ -84,11 +84,11 @@ def duckdb_format(declared: object, logical_type: str) -> str:
 
 
 def time_by_format(value: str, duckdb: str) -> str:
-    """Return SQL for the instant that a text tells in a format, NULL where it is not of it, as silver has it.
+    """Return SQL that reads a text by a format as an instant, as silver does; NULL if it does not match.
 
     Args:
         value: a SQL expression of type text.
-        duckdb: as `duckdb_format` returns it.
+        duckdb: the format as `duckdb_format` returns it.
     """
     if duckdb in EPOCHS:
         digits, factor = (11, 1_000_000) if duckdb == EPOCHS[0] else (14, 1_000)
@@ -96,8 +96,8 @@ def time_by_format(value: str, duckdb: str) -> str:
             rf"case when regexp_full_match({value}, '\s*-?[0-9]{{1,{digits}}}\s*') "
             f"then make_timestamp(try_cast({value} as bigint) * {factor}) end"
         )
-    # DuckDB reads a year of two digits where four are meant, words such as infinity in any format, offsets of
-    # any size and none that is Z, and one digit for two where nothing parts them.
+    # DuckDB's strptime accepts too much: two digits for a year of four, words such as infinity, offsets of any
+    # size, and one digit for two even without separators. It does not accept the offset Z.
     told, conditions = value, [rf"regexp_matches({value}, '[0-9]')"]
     if duckdb.endswith("%z"):
         told = rf"regexp_replace({value}, 'Z\s*$', '+00')"

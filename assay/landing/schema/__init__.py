@@ -1,1 +1,1 @@
-"""How the schema of what lands differs from what is declared: found, recorded, and dealt with by mode."""
+"""Find how the schema of landed files differs from the declared one, record it, and treat rows by mode."""

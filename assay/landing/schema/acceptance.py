@@ -1,4 +1,4 @@
-"""Changes that the declaration has come to take: whoever wrote it there, by a command or by hand."""
+"""Note the changes of schema that the declaration accepts now, whether a command or a person wrote it."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def take_accepted(
     tables: Mapping[tuple[str, str], LandingTable],
     accepted_at: datetime,
 ) -> None:
-    """Note what has been accepted since the last run, and read the rows concerned as they are declared now.
+    """Note the changes accepted since the last run, and reread the affected rows by the new declaration.
 
     Args:
-        connection: to the warehouse, with no transaction under way.
-        tables: what is declared.
+        connection: a connection to the warehouse, without an open transaction.
+        tables: the declared tables.
         accepted_at: the time of the run (UTC).
     """
     for place, group in groupby(open_sightings(connection), key=lambda each: each.place):

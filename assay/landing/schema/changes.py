@@ -1,4 +1,4 @@
-"""What a difference between a file and its table's declaration is."""
+"""Describe a difference between a file and its table's declaration."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ Kind = Literal["new", "lost", "renamed", "type"]
 
 @dataclass(frozen=True)
 class Change:
-    """One difference of a file.
+    """One difference between a file and its table's declaration.
 
-    `rows` carry it: have a value of a new column, lack a lost one, or have a value that does not read as
-    `expected_type`. `found_type` is what most values do read as. `suggested_name` is a guess: of a renamed
-    column the name it has now, of a new one the name it had.
+    `rows` is the number of rows with the difference: rows with a value in a new column, rows that lack a
+    lost column, or rows with a value that does not read as `expected_type`. `found_type` is the type as
+    which most values do read. `suggested_name` is a guess: the new name of a renamed column, or the old name
+    of a new column.
     """
 
     column: str
@@ -28,7 +29,7 @@ class Change:
     suggested_name: str | None = None
 
     def mode(self, table: LandingTable) -> Mode:
-        """What becomes of it: a renamed column is lost and new, and this is the lost one."""
+        """Return the mode that treats the change; a renamed column is treated as a lost one."""
         return table.mode_of("lost" if self.kind == "renamed" else self.kind)
 
     def __str__(self) -> str:
@@ -42,7 +43,7 @@ class Change:
         return f"lacks {self.column}{guess}"
 
     def is_accepted(self, table: LandingTable | None) -> bool:
-        """Whether the declaration takes it as it is; of a table no longer declared nobody minds."""
+        """Tell whether the declaration accepts the change; without a declared table, it is accepted."""
         if table is None:
             return True
         match self.kind:

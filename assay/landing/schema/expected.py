@@ -1,4 +1,4 @@
-"""What is expected of a table's files: what is declared, and what has been learnt where nothing is."""
+"""The names and types expected in a table's files: declared, or learnt from files if none are declared."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ create table if not exists landing.schema_learnt (
     is_required boolean not null
 );
 """
-# A first file of whole numbers does not promise that prices stay so.
+# A first file may hold only whole numbers or dates although later ones will not.
 _LEARNT_AS: dict[LogicalType, LogicalType] = {"integer": "number", "date": "timestamp"}
 
 
 class Expected:
-    """Names and types expected of a table.
+    """The names and types expected in a table's files.
 
     Args:
-        connection: to the warehouse.
-        table: what is declared.
+        connection: a connection to the warehouse.
+        table: the declared table.
     """
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, table: LandingTable) -> None:
@@ -45,12 +45,12 @@ class Expected:
 
     @property
     def names(self) -> list[str]:
-        """All that a file may have."""
+        """All names that a file may have."""
         return list(self._table.expected or self._learnt)
 
     @property
     def required(self) -> list[str]:
-        """Keys that documents, or objects in them, must have; CSV headers are checked as they are read."""
+        """Keys that documents, or objects in them, must have; CSV headers are checked when they are read."""
         optional = self._table.optional
         names = self._table.expected or [
             name for name, (_, is_required) in self._learnt.items() if is_required
@@ -59,27 +59,27 @@ class Expected:
 
     @property
     def types(self) -> dict[str, LogicalType]:
-        """The types known, declared before learnt."""
+        """The known types; a declared type overrides a learnt one."""
         names = set(self.names)
         learnt = {name: kind for name, (kind, _) in self._learnt.items() if kind and name in names}
         return learnt | dict(self._table.types)
 
     def types_to_try(self, unknown: Sequence[LogicalType]) -> dict[str, Sequence[LogicalType]]:
-        """Return for each name what its values are to be tried as.
+        """Return the types to try on the values of each name.
 
         Args:
-            unknown: the types to try where none is known.
+            unknown: the types to try for names without a known type.
         """
         known, is_csv = self.types, self._table.format == "csv"
         return {
             name: [known[name]] if name in known else unknown
             for name in self.names
-            # Whatever a CSV file has reads as text.
+            # Every value of a CSV file reads as text.
             if not (is_csv and known.get(name) == "string")
         }
 
     def learn(self, name: str, logical_type: LogicalType) -> None:
-        """Expect values of the type from now on."""
+        """Expect values of a type under a name from now on."""
         is_required = self._learnt.get(name, (None, False))[1]
         self._learnt[name] = (_LEARNT_AS.get(logical_type, logical_type), is_required)
 
@@ -88,7 +88,7 @@ class Expected:
         self._learnt.setdefault(name, (None, is_required))
 
     def keep(self) -> None:
-        """Write down what has been learnt, in the transaction under way."""
+        """Save what has been learnt, in the open transaction."""
         news = [
             {
                 "source_name": self._table.source,

@@ -17,12 +17,12 @@ from assay.landing.schema.measure import Counts, Keys, count_values, find_keys
 from assay.landing.schema.new_names import count_new_values
 from assay.landing.schema.renames import suggest_renames
 
-# Fewer values are no sign of anything.
+# With fewer values, no type is learnt and no change is reported.
 _FEWEST_VALUES = 3
-# Of dirt there is less: most values of a column read as its type.
+# Malformed values are rarer than this: most values of a column read as its type.
 _SHARE_OF_A_CHANGE = 0.5
 _SHARE_OF_A_TYPE = 0.95
-# Names without end are data, such as the ids of a map's entries. To count values takes time for each.
+# More names are data, such as the ids of a map's entries. Counting takes time for each name.
 _MOST_NAMES = 1000
 
 
@@ -34,21 +34,21 @@ def find_changes(
     sample: str,
     refuse: Callable[[int, str], None],
 ) -> dict[int, list[Change]]:
-    """Find what differs in files whose rows have been put into their landing table.
+    """Find how files differ from what is expected, after their rows were inserted into the landing table.
 
-    A look at `sample` tells which files may differ, and in what; of these all rows are counted. What is not
-    declared is learnt from the first files, in their order.
+    The rows in `sample` show which files may differ, and in which names; for these, all rows are counted.
+    Names and types that are not declared are learnt from the first files, in their order.
 
     Args:
-        connection: to the warehouse, in the transaction that put the rows there.
-        table: what is declared.
-        expected: what is expected of the table; learns on the way.
-        files: what reading each of the files told, by file_id, in the order in which they landed.
+        connection: a connection to the warehouse, in the transaction that inserted the rows.
+        table: the declared table.
+        expected: what is expected of the table; it learns from these files.
+        files: the counts of each file's lines, by file_id, in the order in which the files landed.
         sample: a relation of landed rows of these files, all or some of each.
-        refuse: told which files have too many names that nobody declared, by file_id, with the message.
+        refuse: called with file_id and message for each file with too many undeclared names.
 
     Returns:
-        file_id -> changes; files that do not differ are not there.
+        file_id -> changes, without the files that do not differ.
     """
     counted = count_values(connection, table, sample, expected.types_to_try(LOGICAL_TYPES))
     documents = find_keys(connection, table, sample, expected.names) if table.format == "jsonl" else {}
@@ -91,7 +91,7 @@ def _too_many(names: int, table: LandingTable) -> str:
 
 
 def needs_all_rows(table: LandingTable) -> bool:
-    """Whether a look at some rows of a file is not enough: what it misses would go where it must not."""
+    """Tell whether to examine all rows: a sample could miss rows that a mode has to treat."""
     differences: tuple[Difference, ...] = ("new", "type") if table.format == "csv" else DIFFERENCES
     return any(table.mode_of(each) != "evolve" for each in differences)
 
@@ -119,7 +119,7 @@ def _learn_keys(
     sample: str,
     documents: Mapping[int, Keys],
 ) -> None:
-    """Expect what the first file's documents have, and one level into the objects in them."""
+    """Expect the keys of the first file's documents, and those of the objects in them, one level deep."""
     of_file = f"(select * from {sample} where file_id = {file_id})"
     top = list(documents[file_id].found.get("", {}))
     counts = count_values(connection, table, of_file, dict.fromkeys(top, LOGICAL_TYPES)).get(file_id, {})
@@ -140,7 +140,7 @@ def _confirmed(
     files: Mapping[int, Tally],
     sample: str,
 ) -> dict[int, list[Change]]:
-    """Count all rows of files that may differ; what type new values are of, the sample tells."""
+    """Count all rows of files that may differ; the type of new values is taken from the sample."""
     if not suspects:
         return {}
     declared = [(name, kind) for found in suspects.values() for name, kind in found.items() if kind != "new"]
@@ -179,7 +179,7 @@ def _is_change(counts: Counts, known: LogicalType) -> bool:
 
 
 def _type_of(counts: Counts) -> LogicalType:
-    """Return the narrowest type that nearly all values read as; of no values, that they are texts."""
+    """Return the narrowest type as which nearly all values read; string if there are no values."""
     fitting = (
         each for each in NARROW_TO_WIDE if counts.reads.get(each, 0) >= _SHARE_OF_A_TYPE * counts.filled
     )

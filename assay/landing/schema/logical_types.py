@@ -1,4 +1,4 @@
-"""Logical types of columns and keys, as the Open Data Contract Standard names them, and what reads as one."""
+"""Test whether values read as the logical types of the Open Data Contract Standard."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ LogicalType = Literal[
     "string", "number", "integer", "boolean", "date", "timestamp", "time", "object", "array"
 ]
 LOGICAL_TYPES: tuple[LogicalType, ...] = get_args(LogicalType)
-#: The types that JSON writes in brackets; all others are texts.
+#: The types that JSON writes in brackets; values of all others are texts.
 NESTED: dict[LogicalType, str] = {"object": "OBJECT", "array": "ARRAY"}
-#: From narrow to wide, the order in which it is told what values are.
+#: From narrow to wide, the order in which types are tried on values.
 NARROW_TO_WIDE: tuple[LogicalType, ...] = (
     "object",
     "array",
@@ -33,7 +33,7 @@ _FORMATS = (
     "%d.%m.%Y %H:%M:%S",
     "%d.%m.%Y",
 )
-# Types of change events, by the start of their names, the first that fits, and what JSON has of their values.
+# Types of change events by the start of their names (the first match counts), and what JSON has for values.
 _OF_CHANGE_EVENTS: dict[str, LogicalType] = {
     "io.debezium.data.VariableScaleDecimal": "object",
     "org.apache.kafka.connect.data.Decimal": "string",
@@ -53,7 +53,7 @@ def covers(declared: LogicalType, found: LogicalType) -> bool:
 
 
 def landed_as(physical_type: str) -> LogicalType | None:
-    """Return what a value of a change event lands as; None where its type is none of Debezium's or Connect's.
+    """Return the type in which a change event's value lands; None if Debezium and Connect have no such type.
 
     Args:
         physical_type: as an event's schema names it, such as `io.debezium.time.MicroTimestamp`.
@@ -65,7 +65,7 @@ def landed_as(physical_type: str) -> LogicalType | None:
 
 
 def plain_number(text: str, dialect: Dialect) -> str:
-    """Return SQL for a number as SQL writes it, an empty text where it is none of the dialect."""
+    """Return SQL that rewrites a dialect's number in SQL's notation; an empty text if it is no number."""
     decimal, thousands = dialect.decimal, dialect.thousands
     if (decimal, thousands) == (DEFAULT.decimal, DEFAULT.thousands):
         return text
@@ -84,10 +84,10 @@ def reads(
 
     Args:
         text: a SQL expression of type text.
-        logical_type: any but those in NESTED. Times may be written as DuckDB casts them, month or day
-            first as in 12/31/2025 and 31.12.2025, or as a count since 1970 of nine digits or more.
+        logical_type: any type that is not in NESTED. Times may have a form that DuckDB casts, the month or
+            the day first as in 12/31/2025 and 31.12.2025, or nine or more digits that count from 1970.
         dialect: how numbers are written.
-        time_format: the one format, beside that of ISO 8601, by which times are written, if it is declared.
+        time_format: the declared format of times, if any; ISO 8601 is accepted beside it.
     """
     if logical_type in ("integer", "number"):
         text = plain_number(text, dialect)
@@ -99,7 +99,7 @@ def reads(
         case "string":
             return f"{text} is not null"
         case "integer":
-            # A cast to an integer would round.
+            # Not cast to an integer, which would round.
             return f"try_cast({text} as double) % 1 = 0"
         case "number" | "boolean" | "time":
             return f"try_cast({text} as {'double' if logical_type == 'number' else logical_type}) is not null"
@@ -108,7 +108,7 @@ def reads(
             counted = (
                 f"regexp_full_match({text}, '-?\\d{{9,19}}')" if logical_type == "timestamp" else "false"
             )
-            # DuckDB would evaluate all parts of an `or`.
+            # Not written with `or`, of which DuckDB would evaluate all parts.
             return (
                 f"case when try_cast({text} as {logical_type}) is not null then true "
                 f"when try_strptime({text}, [{formats}]) is not null then true else {counted} end"

@@ -1,4 +1,4 @@
-"""Count, file by file, which rows have a column or key, and how many of its values read as which type."""
+"""Count for each file the rows that have a column or key, and the values that read as each type."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from assay.landing.schema.values import (
     values_of,
 )
 
-# Each asks for a column of the result for each type.
+# The result of a query has a column for each name and type, so names are queried in groups.
 _NAMES_A_QUERY = 40
 
 
 @dataclass
 class Counts:
-    """Rows of a file, those that have a column or key, those with a value, and how many read as each type."""
+    """How many rows a file has, how many have a column or key, or a value, and how many read as each type."""
 
     rows: int
     present: int
@@ -35,7 +35,7 @@ class Counts:
 
 @dataclass
 class Keys:
-    """How many documents of a file have each key, by the object it stands in; '' is the document."""
+    """How many documents of a file have each key, by the object that it is in; '' is the document."""
 
     documents: dict[str, int] = field(default_factory=dict)
     found: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -50,13 +50,13 @@ def count_values(
     """Count the values of columns or keys.
 
     Args:
-        connection: to the warehouse.
-        table: what is declared.
+        connection: a connection to the warehouse.
+        table: the declared table.
         landed: a relation of landed rows.
-        types: the names asked for, each with the types to try.
+        types: the names to count, each with the types to try.
 
     Returns:
-        file_id -> name -> counts; files without rows are not there.
+        file_id -> name -> counts, without the files that have no rows.
     """
     found: dict[int, dict[str, Counts]] = {}
     names = list(types)
@@ -87,10 +87,10 @@ def count_values(
 def find_keys(
     connection: duckdb.DuckDBPyConnection, table: LandingTable, landed: str, names: Sequence[str]
 ) -> dict[int, Keys]:
-    """Find the keys of documents, and of the objects in them in which `names` expects any.
+    """Find the keys of documents, and of those objects in them for which `names` has keys.
 
     Returns:
-        file_id -> keys; files without documents are not there.
+        file_id -> keys, without the files that have no documents.
     """
     containers = containers_of(table, names)
     rows = connection.execute(

@@ -1,7 +1,7 @@
-"""The values of columns and keys that nobody declared, each file's own ones.
+"""Query the values of undeclared columns and keys, which differ from file to file.
 
-Every file may have others, so a query with a column for each name would grow with all files together. Here
-each value is a row, found by what the documents hold.
+Each file may have other names, so a query with a column for each name would grow with the number of files.
+Here each value is a row, found by the keys that the documents hold.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ def new_values(
     landed: str,
     names: Mapping[int, Sequence[str]],
 ) -> Iterator[str]:
-    """Give a query of the values that rows have.
+    """Provide a query of the values that rows have under the given names.
 
-    It has `file_id`, `row_number`, `name`, the name's `number`, `text`, `type` (of JSON) and `is_filled`.
+    Columns: `file_id`, `row_number`, `name`, the name's `number`, `text`, `type` (of JSON) and `is_filled`.
 
     Args:
-        connection: to the warehouse.
-        table: what is declared.
+        connection: a connection to the warehouse.
+        table: the declared table.
         landed: a relation of landed rows.
-        names: file_id -> the names asked for.
+        names: file_id -> the names to query.
     """
     is_csv = table.format == "csv"
     asked = [
@@ -101,7 +101,7 @@ def count_new_values(
     names: Mapping[int, Sequence[str]],
     types: Sequence[LogicalType] = (),
 ) -> dict[int, dict[str, Counts]]:
-    """Count the values of each file's own names; `rows` are those that have one."""
+    """Count the values under each file's own names; `rows` are the rows that have the name."""
     nested = ", ".join(text(each) for each in NESTED.values())
     tried = [
         f"type = '{NESTED[each]}'"

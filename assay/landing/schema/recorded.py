@@ -1,4 +1,4 @@
-"""The changes that a warehouse has on record."""
+"""Read the changes of schema that a warehouse has recorded."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _HANDLED: dict[Mode, str] = {
 
 @dataclass(frozen=True)
 class SchemaChange:
-    """A change over all files that showed it; a row of `bronze.brz_schema_changes`."""
+    """A change, summed up over all files that show it; a row of `bronze.brz_schema_changes`."""
 
     source_name: str
     table_name: str
@@ -44,7 +44,7 @@ class SchemaChange:
 
     @property
     def table(self) -> str:
-        """Source and table, as commands name them."""
+        """Source and table in the form that commands take: `source.table`."""
         return f"{self.source_name}.{self.table_name}"
 
     @property
@@ -61,7 +61,7 @@ class SchemaChange:
 
     @property
     def handled(self) -> str:
-        """What became of the files and rows concerned."""
+        """How the files and rows with the change were treated, in words."""
         if not self.loaded_file_count:
             return "not loaded"
         some = "" if self.loaded_file_count == self.file_count else f"{self.loaded_file_count:,} of them "
@@ -69,12 +69,12 @@ class SchemaChange:
         return some + ("loaded" if is_loaded_whole else _HANDLED.get(self.mode, "loaded"))
 
     def is_accepted(self, table: LandingTable | None) -> bool:
-        """Whether it is accepted, be it that only the next run will find it so."""
+        """Tell whether the change is accepted, also if only the next run will record that."""
         return self.state == "accepted" or self.change.is_accepted(table)
 
 
 def recorded_changes(connection: duckdb.DuckDBPyConnection) -> list[SchemaChange]:
-    """Return all changes on record, by table and column; none of a warehouse that is older than they are."""
+    """Return all recorded changes, by table and column; none if an older version made the warehouse."""
     known = connection.execute(
         "select 1 from duckdb_views() where database_name = current_database() "
         "and schema_name = 'landing' and view_name = 'schema_changes'"

@@ -1,4 +1,4 @@
-"""Guess which new column is a lost one under another name, from names and values."""
+"""Guess from names and values which new column is a lost column under another name."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from assay.landing.schema.changes import Change
 from assay.landing.schema.values import values_of
 
 _VALUES_COMPARED = 1000
-# Likeness is from 0 to 1. Of it, so much is that of the names; the rest is that of the values.
+# Similarity is from 0 to 1. This is the weight of the names' similarity; the rest is that of the values.
 _WEIGHT_OF_NAMES = 0.4
 _LIKE_ENOUGH = 0.6
-# Where values repeat more than that they are compared as they are, else by what they are made of.
+# Values that repeat more often than this are compared as they are, others by their pattern.
 _SHARE_OF_DISTINCT = 0.5
 
 
@@ -31,17 +31,17 @@ def suggest_renames(
     changes: list[Change],
     earlier: Sequence[tuple[int, Sequence[Change]]],
 ) -> list[Change]:
-    """Mark what is probably one column under two names, the likest first.
+    """Mark pairs of a lost and a new column that are probably the same column; the most similar pairs first.
 
     Args:
-        connection: to the warehouse, where the file's rows are.
-        table: what is declared.
-        file_id: the file.
-        changes: of the file.
-        earlier: files of the same transaction that landed before it, with their changes.
+        connection: a connection to the warehouse, which holds the file's rows.
+        table: the declared table.
+        file_id: the file's id.
+        changes: the file's changes.
+        earlier: the changes of files of the same transaction that landed before this file, by file_id.
 
     Returns:
-        The changes, in their order: lost columns that were found again are `renamed`.
+        The changes in the same order; the kind of a lost column that was found again is `renamed`.
     """
     new = [change.column for change in changes if change.kind == "new"]
     lost = [change.column for change in changes if change.kind == "lost"]
@@ -72,7 +72,7 @@ def _last_file_with(
     name: str,
     earlier: Sequence[tuple[int, Sequence[Change]]],
 ) -> int | None:
-    """Return the file whose values of a column came last before it was lost."""
+    """Return the last file that has values of a column, before the column was lost."""
     for file_id, changes in reversed(earlier):
         if not any(change.column == name and change.kind in ("lost", "renamed") for change in changes):
             return file_id
@@ -101,7 +101,7 @@ def _values(
 
 
 def _alike(one: str, other: str) -> float:
-    """Return how much two names have in common."""
+    """Return the similarity of two names, from 0 to 1."""
     return SequenceMatcher(a=_plain(one), b=_plain(other), autojunk=False).ratio()
 
 
@@ -110,7 +110,7 @@ def _plain(name: str) -> str:
 
 
 def _overlap(some: list[str], others: list[str]) -> float:
-    """Return the share that the distributions of values have in common."""
+    """Return the overlap of two distributions of values, from 0 to 1."""
     if not some or not others:
         return 0.0
     if len({*some, *others}) > _SHARE_OF_DISTINCT * (len(some) + len(others)):
@@ -120,5 +120,5 @@ def _overlap(some: list[str], others: list[str]) -> float:
 
 
 def _made_of(value: str) -> str:
-    """Return what a value looks like, such as a-99 for no-31."""
+    """Return the pattern of a value, such as a-99 for no-31."""
     return re.sub(r"[^\W\d_]+", "a", re.sub(r"\d", "9", value))

@@ -1,4 +1,4 @@
-"""Which file showed which change, kept in schema `landing`; changes are what sightings have in common."""
+"""Record which file showed which change, in schema `landing`; a change sums up its sightings."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from assay.core.sql import quoted
 from assay.landing.declared import LandingTable, Mode
 from assay.landing.schema.changes import Change
 
-# A change of names or types is over once a later file is without it. A column that was new stays to be
-# accepted, for many a key is in some files only.
+# A change of names or types is over once a later file does not show it. A new column stays open until it is
+# accepted, because some keys are in some files only.
 SCHEMA = """
 create table if not exists landing.schema_sightings (
     file_id bigint not null,
@@ -88,7 +88,7 @@ _VALUES = ("column_name", "kind", *_SEEN)
 
 @dataclass(frozen=True)
 class Sighting:
-    """A change that a file showed, the mode that dealt with it, and whether the file's rows are there."""
+    """A change that a file showed, the mode that treated it, and whether the file's rows are loaded."""
 
     place: tuple[str, str]
     file_id: int
@@ -100,7 +100,7 @@ class Sighting:
 def open_sightings(
     connection: duckdb.DuckDBPyConnection, file_ids: Collection[int] | None = None
 ) -> list[Sighting]:
-    """Return what is not accepted yet, of these files or of all."""
+    """Return the sightings that are not accepted yet, of the given files or of all files."""
     rows = connection.execute(
         "select files.source_name, files.table_name, sightings.file_id, sightings.mode, files.status, "
         f"{quoted(*_VALUES, of='sightings')} "
@@ -118,7 +118,7 @@ def open_sightings(
 def keep_sightings(
     connection: duckdb.DuckDBPyConnection, table: LandingTable, changes: Mapping[int, Sequence[Change]]
 ) -> None:
-    """Write down what files showed, in the transaction under way; what is known already stays as it is."""
+    """Record the changes that files showed, in the open transaction; known sightings stay as they are."""
     rows = [
         {"file_id": file_id, "mode": change.mode(table), **_row(change)}
         for file_id, found in changes.items()
@@ -149,7 +149,7 @@ def keep_sightings(
 def accept_sightings(
     connection: duckdb.DuckDBPyConnection, sightings: Sequence[Sighting], accepted_at: datetime
 ) -> None:
-    """Write down that the declaration has come to take these changes, in the transaction under way."""
+    """Record in the open transaction that the declaration accepts these changes."""
     for sighting in sightings:
         connection.execute(
             "update landing.schema_sightings set accepted_at = ? "

@@ -1,4 +1,4 @@
-"""Do with rows what their table's mode says, and undo it where the declaration has come to take them."""
+"""Treat rows with changes by their table's mode, and undo that once the declaration accepts the changes."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ def set_aside(
     table: LandingTable,
     changes: Mapping[int, Sequence[tuple[Change, Mode]]],
 ) -> None:
-    """Mark the rows that carry changes, or take the values out that do, as the modes say.
+    """Mark the rows that show changes, or move their values out, as the modes say.
 
-    `discard_row` names in `schema_conflict` what is unexpected in a row. `discard_value` moves values of
-    another type to `other_values`, and keeps a copy of documents without them; what is new nobody reads.
+    `discard_row` writes the unexpected names of a row to `schema_conflict`. `discard_value` moves values of
+    another type to `other_values`, and keeps a copy of JSON documents without them; new names need no
+    treatment, because nothing reads them.
     """
     news = {
         file_id: [change.column for change, mode in found if (change.kind, mode) == ("new", "discard_row")]
@@ -54,12 +55,12 @@ def set_aside(
 def read_again(
     connection: duckdb.DuckDBPyConnection, table: LandingTable, accepted: Sequence[Sighting]
 ) -> None:
-    """Read the rows of loaded files as the declaration has it now; silver is to check them again.
+    """Reread the rows of loaded files by the new declaration, and have silver check them again.
 
     Args:
-        connection: to the warehouse, in a transaction.
-        table: as it is declared now.
-        accepted: what the declaration has come to take.
+        connection: a connection to the warehouse, in a transaction.
+        table: the table as it is declared now.
+        accepted: the sightings that the declaration accepts now.
     """
     files = sorted({each.file_id for each in accepted if each.is_loaded and _concerns_rows(table, each)})
     if not files:
@@ -82,7 +83,7 @@ def read_again(
 
 
 def _moved(table: LandingTable, name: str, column: str) -> str:
-    """Return what moves a value from `other_values` to a column that has none."""
+    """Return the SQL assignments that move a value from `other_values` to a column without a value."""
     value = CsvValues(table, []).kept(name)
     is_there = f"{quoted(column)} is null and {value} is not null"
     rest = f"json_merge_patch(other_values, json_object({text(name)}, null))::varchar"
@@ -100,7 +101,7 @@ def _concerns_rows(table: LandingTable, sighting: Sighting) -> bool:
 
 
 def _forget_checks(connection: duckdb.DuckDBPyConnection, files: Sequence[int]) -> None:
-    """Take the rows of files out of the tables that judged them, which are known by their columns."""
+    """Delete the rows of files from the checked tables, which are recognised by their columns."""
     checked = connection.execute(
         """
         select schema_name, table_name
@@ -131,14 +132,14 @@ def _by_change(
 
 
 def _carries(values: Values, column: str, kind: Kind, expected: LogicalType | None) -> str:
-    """Return the condition that a row carries a change."""
+    """Return the SQL condition that a row shows a change."""
     if kind in ("lost", "renamed") or expected is None:
         return f"not {values.is_present(column)}"
     return f"{values.is_filled(column)} and not coalesce({values.reads(column, expected)}, false)"
 
 
 def _without(values: Values, column: str) -> list[str]:
-    """Return what sets a value aside."""
+    """Return the SQL assignments that move a value out of its place."""
     if isinstance(values, JsonValues):
         return [f"line_as_declared = {patched}" for patched in values.without(column)]
     value = quoted(column)

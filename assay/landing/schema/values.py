@@ -1,4 +1,4 @@
-"""SQL for the values of landed rows, by the names of columns or the paths of a document's keys."""
+"""Write SQL for the values of landed rows, by names of columns or paths of a document's keys."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from assay.landing.declared import LandingTable
 from assay.landing.names import container_of, name_of, path_of
 from assay.landing.schema.logical_types import NESTED, LogicalType, reads
 
-#: Debezium has a row as it was and as it is: both have the same columns, which go by the names of the latter.
+#: Debezium's events hold a row before and after a change; columns are named by their paths in the latter.
 _STATES = ("after", "before")
-#: Where a change event may stand in its line.
+#: The places in a line where a change event may be.
 _WRAPPERS: tuple[tuple[str, ...], ...] = ((), ("payload",), ("value",), ("value", "payload"))
 
 
 class CsvValues:
-    """Values of a CSV table: each is a text, of its own column or among `other_values`."""
+    """Values of a CSV table: each is a text, in its own column or in `other_values`."""
 
     is_row = "malformed_reason is null"
 
@@ -34,7 +34,7 @@ class CsvValues:
         return quoted(name) if name in self._columns else self.kept(name)
 
     def kept(self, name: str) -> str:
-        """Return the value among `other_values`, as text; NULL where it is not there."""
+        """Return the value in `other_values`, as text; NULL if it is not there."""
         return f"json_extract_string(other_values, {text(pointer((name,)))})"
 
     def is_present(self, name: str) -> str:
@@ -53,7 +53,7 @@ class CsvValues:
 
 
 class JsonValues:
-    """Values of JSON lines: each stands in the document, which is parsed once for all of them."""
+    """Values of JSON lines: each is in the document, which is parsed once for all of them."""
 
     is_row = "document is not null"
 
@@ -78,7 +78,7 @@ class JsonValues:
         )
 
     def text(self, name: str) -> str:
-        """Return the value as text, JSON where it is nested; NULL where there is none."""
+        """Return the value as text, as JSON if it is nested; NULL if there is none."""
         return self._first("texts", name)
 
     def is_present(self, name: str) -> str:
@@ -99,7 +99,7 @@ class JsonValues:
         return f"{found} not in ({nested}) and {value}"
 
     def without(self, name: str) -> list[str]:
-        """Return SQL for the line without a value: one expression for each place it may stand in."""
+        """Return SQL for the line without a value: one expression for each place where the value may be."""
         line = exact_numbers("coalesce(line_as_declared, line)")
         found = []
         for path in paths_of(self._table, name):
@@ -123,17 +123,17 @@ Values = CsvValues | JsonValues
 
 
 def values_of(table: LandingTable, names: Collection[str]) -> Values:
-    """Return how the values of these columns or keys are had."""
+    """Return the SQL writer for the values of these columns or keys."""
     return CsvValues(table, names) if table.format == "csv" else JsonValues(table, names)
 
 
 def is_change_log(table: LandingTable) -> bool:
-    """Whether the keys declared are those of Debezium's change events."""
+    """Tell whether the declared keys are those of Debezium's change events."""
     return table.format == "jsonl" and {"op", *_STATES} <= set(table.types)
 
 
 def paths_of(table: LandingTable, name: str) -> list[tuple[str, ...]]:
-    """Return where the value of a key may stand, the first that does."""
+    """Return the paths at which the value of a key may be; the first with a value counts."""
     path = path_of(name)
     if is_change_log(table) and len(path) > 1 and path[0] in _STATES:
         return [(state, *path[1:]) for state in _STATES]
@@ -141,7 +141,7 @@ def paths_of(table: LandingTable, name: str) -> list[tuple[str, ...]]:
 
 
 def exact_numbers(line: str) -> str:
-    """Return SQL for a line in which DuckDB rounds no number, as silver's macro of the name does."""
+    """Return SQL for a line with long numbers in quotes, so that DuckDB does not round them; as in silver."""
     return (
         f"case when regexp_matches({line}, '[0-9][0-9.]{{15}}') and json_valid({line}) "
         f"then left(regexp_replace({line} || ' 0000000000000000', "
@@ -151,13 +151,13 @@ def exact_numbers(line: str) -> str:
 
 
 def document_of(in_envelope: bool) -> str:
-    """Return SQL for a line's document, NULL where it is no JSON object.
+    """Return SQL for a line's document; NULL if it is no JSON object.
 
     Args:
-        in_envelope: whether a converter may have put it under `payload`, beside its schema, and a tool all of
-            that under `value`, beside the message's key.
+        in_envelope: whether a converter may have wrapped the document under `payload`, beside its schema, and
+            a tool may have wrapped all of that under `value`, beside the message's key.
     """
-    # What is malformed may be JSON that is nested too deep for what is done with documents.
+    # A malformed line may be JSON that is nested too deep for DuckDB's functions.
     is_document = "malformed_reason is null and left(ltrim(line), 1) = '{' and json_valid(line)"
     line = f"case when {is_document} then line end"
     if not in_envelope:
@@ -174,7 +174,7 @@ def document_of(in_envelope: bool) -> str:
 
 
 def containers_of(table: LandingTable, names: Collection[str]) -> list[str]:
-    """Return the objects in which keys are expected, in their order."""
+    """Return the names of the objects in which keys are expected, in their order."""
     parents = dict.fromkeys(parent for name in names if (parent := container_of(name)))
     if is_change_log(table):
         parents |= dict.fromkeys(_STATES)
@@ -182,14 +182,14 @@ def containers_of(table: LandingTable, names: Collection[str]) -> list[str]:
 
 
 def name_within(table: LandingTable, container: str, key: str) -> str:
-    """Return the name of a key within an object."""
+    """Return the name of a key that is in an object."""
     if is_change_log(table) and container in _STATES:
         container = _STATES[0]
     return name_of((*path_of(container), key))
 
 
 def pointers(containers: Sequence[str]) -> str:
-    """Return a SQL list of the whole document and of objects in it, as json_keys takes it."""
+    """Return a SQL list of paths for json_keys: the whole document and some objects in it."""
     return f"[{', '.join([text('$'), *(text(pointer(path_of(each))) for each in containers)])}]"
 
 
