@@ -1,1 +1,1 @@
-"""Contracts in the Open Data Contract Standard: what sources promise, and what gold does."""
+"""Contracts in the Open Data Contract Standard: what sources promise, and what products of gold promise."""

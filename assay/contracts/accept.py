@@ -1,4 +1,4 @@
-"""Accept changes: have the declaration say what has come."""
+"""Accept changes of schema: write them into the declaration and the contract."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from assay.landing.schema.recorded import SchemaChange, recorded_changes
 from assay.project.paths import model_paths
 
 _REMEDIES = {
-    "csv": "Declare it under another name, with the file's name as an alias (aliases, in contract and YAML).",
+    "csv": "Declare it under another name, and the file's name as its alias (aliases, in contract and YAML).",
     "jsonl": "Have the source call it otherwise; until then silver may read it from the whole document.",
 }
 
 
 @dataclass(frozen=True)
 class Accepted:
-    """What was accepted, the table as it was declared before, and the contract that says so, too.
+    """The accepted changes, the table as it was declared before, and the contract that was changed too.
 
-    `refused` says of changes that were to be accepted, too, why they cannot be.
+    `refused` says why other changes could not be accepted.
     """
 
     table: LandingTable
@@ -42,7 +42,7 @@ def tables_by_name() -> dict[str, LandingTable]:
     """Return the landing tables that the project in the current folder declares, by `source.table`.
 
     Raises:
-        Fault: one is declared wrongly.
+        Fault: the declaration of a table is wrong.
     """
     try:
         return {f"{table.source}.{table.name}": table for table in declared_tables(*model_paths()).values()}
@@ -51,7 +51,7 @@ def tables_by_name() -> dict[str, LandingTable]:
 
 
 def changes_on_record(places: Places) -> list[SchemaChange]:
-    """Return all changes that the warehouse has on record.
+    """Return all changes that the warehouse has recorded.
 
     Raises:
         Fault: there is no warehouse yet, or another program keeps it open.
@@ -61,18 +61,18 @@ def changes_on_record(places: Places) -> list[SchemaChange]:
 
 
 def accept(places: Places, name: str, column: str | None = None) -> Accepted:
-    """Declare what has changed of a landing table: new columns or keys, lost ones as optional, other types.
+    """Declare the changes of a landing table: new columns or keys, lost ones as optional, other types.
 
-    A renamed column of a CSV file becomes an alias; of JSON lines the new key is declared, and the lost one
-    becomes optional.
+    For a renamed column of a CSV file, the new name becomes an alias. For a renamed key of JSON lines, the
+    new key is declared and the lost key becomes optional.
 
     Args:
-        places: of the project in the current folder.
-        name: of the table, `source.table`.
-        column: to accept the changes of this one alone, also those that are over.
+        places: the places of the project in the current folder.
+        name: the table, as `source.table`.
+        column: the only column whose changes to accept, also those that are over; None for all columns.
 
     Raises:
-        Fault: there is no such table, or nothing that can be accepted of it.
+        Fault: there is no such table, or it has no change that can be accepted.
     """
     tables = tables_by_name()
     if name not in tables:
@@ -101,7 +101,7 @@ def accept(places: Places, name: str, column: str | None = None) -> Accepted:
 def _declarable(
     additions: Additions, table: LandingTable, changes: Sequence[SchemaChange]
 ) -> tuple[list[SchemaChange], list[str]]:
-    """Tell changes whose new names can be declared from the others, and say of these why not."""
+    """Split changes into those whose new names can be declared and the others, with the reason."""
     names = [*table.expected, *additions.types]
     renamed = {each.suggested_name for each in changes if each.kind == "renamed"}
     found, refused = [], []
@@ -142,13 +142,13 @@ def _opened(warehouse: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def _learnt(connection: duckdb.DuckDBPyConnection, table: LandingTable) -> Additions:
-    """Declare what is expected without being declared: else all keys but the accepted one would be new."""
+    """Declare the learnt keys too: otherwise all keys except the accepted one would count as new."""
     if table.format == "csv" or table.expected:
         return Additions()
     expected = Expected(connection, table)
     types, names = expected.types, list[str]()
     for name in expected.names:
-        # What cannot be declared comes up as new.
+        # Learnt keys that cannot be declared will be reported as new.
         if not _wrong(name, names, is_csv=False):
             names.append(name)
     return Additions(
@@ -167,11 +167,11 @@ def _add(additions: Additions, table: LandingTable, changes: Sequence[SchemaChan
                 additions.types[name] = found_type
             case "new" if not is_csv or name not in new_names:
                 additions.types[name] = found_type
-                # Files that were without it may come again.
+                # The column is optional, because older files that lack it may land again.
                 additions.optional.append(name)
                 if is_csv:
                     additions.columns[name] = (
-                        f"In files since {each.first_landed_at:%Y-%m-%d}; what it means is to be described."
+                        f"In files since {each.first_landed_at:%Y-%m-%d}; describe what it means."
                     )
             case "renamed" if is_csv and each.suggested_name:
                 additions.aliases[each.suggested_name] = name

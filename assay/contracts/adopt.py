@@ -1,4 +1,4 @@
-"""Write the first contract of a model from what its YAML says: a start, for its owner to go on from."""
+"""Write the first version of a model's contract from its YAML, for its owner to complete."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ API_VERSION = "v3.1.0"
 
 
 def adopt(project: Project, model: str, product: str, owner: str | None) -> Path:
-    """Add a model of gold to the contract of a product, which is begun where there is none.
+    """Add a model of gold to the contract of a product; a missing contract is made.
 
     Args:
-        project: as dbt has parsed it.
-        model: name of the model.
-        product: id of the product.
-        owner: who answers for a product that is new.
+        project: the parsed project.
+        model: the model's name.
+        product: the product's id.
+        owner: the owner of a new product.
 
     Returns:
         The contract's file.
@@ -74,7 +74,7 @@ def _new(product: str, owner: str, schema: str) -> CommentedMap:
 
 
 def _types(warehouse: Path, schema: str, table: str) -> dict[str, str]:
-    """Return the columns that a table of gold has as it is built, and their types; none where it is not."""
+    """Return the columns and types of a table of gold in the warehouse; none if it is not built."""
     if not warehouse.is_file():
         return {}
     with duckdb.connect(str(warehouse), read_only=True) as connection:
@@ -101,7 +101,7 @@ def _table(node: Any, built: dict[str, str]) -> CommentedMap:
         column = node.columns.get(name)
         data_type = (column and column.data_type) or built.get(name)
         if not data_type:
-            raise Fault(f"Nobody knows the type of {node.name}.{name}: build, or write its data_type.")
+            raise Fault(f"The type of {node.name}.{name} is unknown: build, or write its data_type.")
         written: dict[str, Any] = {
             "name": name,
             "logicalType": logical(data_type) or "string",

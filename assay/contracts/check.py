@@ -1,4 +1,4 @@
-"""Check contracts against each other, dbt's YAML and the data; bring the YAML to them."""
+"""Check contracts against each other, dbt's YAML and the data, and update the YAML from them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from assay.project.project import Project
 
 @dataclass
 class Checked:
-    """What a check found; `has_data` where there was a warehouse to look at, `written` what a sync wrote."""
+    """The findings of a check, and whether there was a warehouse to compare; `written` are a sync's files."""
 
     contracts: list[Contract]
     findings: list[Finding]
@@ -36,7 +36,7 @@ def check_project() -> Checked:
     """
     contracts, findings = _read()
     if findings:
-        # What cannot be read right would only be found different everywhere.
+        # A contract with mistakes of its own would differ from everything, so it is not compared.
         return Checked(contracts, findings)
     project = Project()
     side = DbtSide(contracts, project)
@@ -48,10 +48,10 @@ def check_project() -> Checked:
 
 
 def sync_project() -> Checked:
-    """Write what the contracts of the project ask of dbt's side.
+    """Write what the contracts of the project require into dbt's YAML.
 
     Returns:
-        What was written; and as findings what keeps contracts from being followed, in which case nothing is.
+        The written files; or the findings that stop the sync, in which case nothing is written.
 
     Raises:
         Fault: there are none, or dbt cannot parse the project.

@@ -1,4 +1,4 @@
-"""What is wrong with contracts by themselves, beyond what the standard's JSON schema can tell."""
+"""Find what is wrong within contracts, beyond what the standard's JSON schema can check."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SERVICE_LEVELS = ("completeness", "latency", "frequency", "endOfSupport", "endO
 
 
 def inconsistencies(contracts: Iterable[Contract]) -> Iterator[Finding]:
-    """Yield what contradicts itself or another contract, and what nobody could hold data to."""
+    """Yield contradictions within a contract or between contracts, and what cannot be checked on data."""
     claimed: dict[str, Contract] = {}
     ids: dict[str, Contract] = {}
     for contract in contracts:
@@ -56,7 +56,7 @@ def _owner(contract: Contract) -> Iterator[Finding]:
         yield Finding(
             contract.where(("team",)),
             f"{contract.id} has {len(contract.owners)} owners: {', '.join(contract.owners)}.",
-            "One answers for it: name the team, or give one member the role owner.",
+            "A contract has one owner: name the team, or give one member the role owner.",
         )
     if not contract.owners:
         yield Finding(contract.where(), f"{contract.id} has no owner.", "Write team: {name: ...}.")
@@ -67,7 +67,7 @@ def _sides(contract: Contract) -> Iterator[Finding]:
     if "landing" in sides and len(sides) > 1:
         yield Finding(
             contract.where(("schema",)),
-            "a contract is of a source (landing.*) or of a product (gold.*), and this is of both.",
+            "a contract is for a source (landing.*) or for a product (gold.*), and this one is for both.",
             "Make it two.",
         )
 
@@ -82,7 +82,7 @@ def _table(contract: Contract, table: Table) -> Iterator[Finding]:
         *_rules(contract, table),
     ]
     yield from said
-    # Of what is wrong by itself, no rules can be made.
+    # Rules cannot be made from a table that is wrong by itself.
     yield from _enforced(contract, table) if not said else ()
 
 
@@ -142,7 +142,7 @@ def _enforced(contract: Contract, table: Table) -> Iterator[Finding]:
                     yield Finding(
                         contract.where(table.place),
                         f"{table.relation}: {test.name} only warns.",
-                        "Say why it stops nobody, in its description.",
+                        "Say in its description why its failure stops nothing.",
                     )
             for name in sorted(
                 {test.name for test in tests if [each.name for each in tests].count(test.name) > 1}
@@ -216,7 +216,7 @@ def _pii(named: str, where: str, column: Column) -> Iterator[Finding]:
 
 
 def _custom_properties(contract: Contract, table: Table) -> Iterator[Finding]:
-    """Other tools have properties of their own; one that is nearly ours is ours, misspelt."""
+    """Yield misspelt custom properties: names nearly like Assay's; other names belong to other tools."""
     holders = [(table.raw, table.place)]
     holders += [(column.raw, column.place) for top in table.columns for column in top.walk()]
     holders += [(rule.raw, rule.place) for _, rule in table.all_rules()]
@@ -243,7 +243,7 @@ def _dialect(contract: Contract, table: Table) -> Iterator[Finding]:
         return
     where = contract.where(table.place)
     if not contract.is_of_source or table.custom("format") == "jsonl":
-        yield Finding(where, f"{table.relation}: {DIALECT} is of landed CSV.", "Take it out.")
+        yield Finding(where, f"{table.relation}: {DIALECT} is only for landed CSV.", "Take it out.")
     try:
         _ = table.dialect
     except ValueError as error:
@@ -251,7 +251,7 @@ def _dialect(contract: Contract, table: Table) -> Iterator[Finding]:
 
 
 def _promises(contract: Contract) -> Iterator[Finding]:
-    """Yield service levels that nobody would be held to."""
+    """Yield service levels that nothing would check."""
     names = {table.name for table in contract.tables}
     for number, level in enumerate(contract.raw.get("slaProperties") or []):
         where = contract.where(("slaProperties", number))
@@ -294,7 +294,7 @@ def _service_levels(contract: Contract, table: Table) -> Iterator[Finding]:
 
 
 def _fits(kind: str, value: Any) -> bool:
-    """Whether a value that is listed is one of the type, and one that dbt's YAML can hold."""
+    """Tell whether a listed value is of the type, and dbt's YAML can hold it."""
     match kind:
         case "string":
             return isinstance(value, str) and not text_problem(value)

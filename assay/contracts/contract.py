@@ -1,4 +1,4 @@
-"""What a contract says: tables, columns and rules, with what Assay reads into the standard's fields."""
+"""Read a contract: tables, columns and rules, and Assay's own custom properties."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from assay.project.paths import contract_folders
 from assay.project.personal import PII
 
 FOLDER = Path("contracts")
-# What silver makes of personal data.
+# The ways in which silver shields personal data.
 SHIELDS = ("hash", "mask")
 _LANDING = "landing."
-#: Custom property of a table: how its CSV files are written.
+#: The custom property of a table that says how its CSV files are written.
 DIALECT = "dialect"
-#: The step of a path from an array to each of its items; no key may hold this character.
+#: The step in a path from an array to its items; no key may contain this character.
 EACH = "\0"
 
 
@@ -36,12 +36,12 @@ class Rule:
 
     @property
     def name(self) -> str | None:
-        """Its name; `id` where it has no name."""
+        """The rule's name; its `id` if it has no name."""
         return self.raw.get("name") or self.raw.get("id")
 
     @property
     def kind(self) -> str:
-        """The standard's type: text, library, sql or custom."""
+        """The rule's type in the standard: text, library, sql or custom."""
         return str(self.raw.get("type") or "library")
 
     def custom(self, key: str) -> Any:
@@ -51,7 +51,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Column:
-    """A column; of JSON documents a field, and of arrays what their items are; `path` tells where it lies."""
+    """A column, a field of a JSON document, or the items of an array; `path` says where it is."""
 
     raw: dict[str, Any]
     place: tuple[str | int, ...]
@@ -61,51 +61,51 @@ class Column:
 
     @property
     def name(self) -> str:
-        """Its name in the relation, or in its object."""
+        """The column's name in its relation, or the field's in its object."""
         return self.path[-1] if self.path[-1] != EACH else f"{Column({}, (), self.path[:-1]).name} item"
 
     @property
     def label(self) -> str:
-        """Its path, as people read it: `lines[].price`."""
+        """The column's path in the form for people: `lines[].price`."""
         return ".".join(self.path).replace(f".{EACH}", "[]")
 
     @property
     def is_nested(self) -> bool:
-        """Whether it lies within a column."""
+        """Whether this is a part of another column."""
         return len(self.path) > 1
 
     @property
     def kind(self) -> str:
-        """Its logical type."""
+        """The column's logical type."""
         return str(self.raw.get("logicalType") or "string")
 
     @property
     def is_required(self) -> bool:
-        """Whether it must have a value."""
+        """Whether the column must have a value."""
         return bool(self.raw.get("required"))
 
     @property
     def rules(self) -> list[Rule]:
-        """Rules written under it."""
+        """The rules that are written under the column."""
         return _rules(self.raw, self.place)
 
     @property
     def options(self) -> dict[str, Any]:
-        """Bounds, lengths and pattern of its values."""
+        """Bounds, lengths and pattern of the column's values."""
         return dict(self.raw.get("logicalTypeOptions") or {})
 
     @property
     def valid_values(self) -> list[Any]:
-        """The values it may have, where they are listed as `enum`."""
+        """The values that the column may have, if they are listed as `enum`."""
         return [each["value"] for each in self.raw.get("enum") or []]
 
     @property
     def pii(self) -> str | None:
-        """What silver makes of its values, `hash` or `mask`, where they are personal data."""
+        """How silver shields the column's personal data, `hash` or `mask`; None for other data."""
         return cast(str | None, custom(self.raw, PII))
 
     def walk(self) -> Iterator[Column]:
-        """Yield it, the fields within it, and what its items are."""
+        """Yield the column and everything in it: fields and items."""
         yield self
         for column in [*self.columns, *([self.item] if self.item else [])]:
             yield from column.walk()
@@ -113,7 +113,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table under contract: a landing table, or one of gold."""
+    """A table under contract: a landing table or a table of gold."""
 
     raw: dict[str, Any]
     place: tuple[str | int, ...]
@@ -121,12 +121,12 @@ class Table:
 
     @property
     def name(self) -> str:
-        """Its name within source or product."""
+        """The table's name within its source or product."""
         return str(self.raw["name"])
 
     @property
     def relation(self) -> str:
-        """`schema.name` in the warehouse; the schema may be that of the contract's server."""
+        """The table as `schema.name` in the warehouse; the schema may come from the contract's server."""
         name = str(self.raw.get("physicalName") or self.name)
         servers = self.contract.raw.get("servers") or []
         schemas = [server["schema"] for server in servers if server.get("schema")]
@@ -134,12 +134,12 @@ class Table:
 
     @cached_property
     def columns(self) -> list[Column]:
-        """Its columns, in order."""
+        """The table's columns, in order."""
         return _columns(self.raw, self.place, ())
 
     @property
     def key(self) -> list[str]:
-        """Columns of the primary key, in its order."""
+        """The columns of the primary key, in the key's order."""
         keys = [column for column in self.columns if column.raw.get("primaryKey")]
         return [
             column.name for column in sorted(keys, key=lambda each: each.raw.get("primaryKeyPosition") or 1)
@@ -147,16 +147,16 @@ class Table:
 
     @property
     def dialect(self) -> Dialect:
-        """How its files are written.
+        """How the table's CSV files are written.
 
         Raises:
-            ValueError: what is declared of it cannot be followed.
+            ValueError: the declared dialect is wrong.
         """
         return dialect_of(self.custom(DIALECT))
 
     @property
     def rules(self) -> list[Rule]:
-        """Rules of the table itself."""
+        """The rules of the table itself, without those of its columns."""
         return _rules(self.raw, self.place)
 
     def all_rules(self) -> Iterator[tuple[Column | None, Rule]]:
@@ -175,23 +175,23 @@ class Table:
 
 @dataclass(frozen=True)
 class Contract:
-    """A contract whose file keeps to the standard."""
+    """A contract whose file conforms to the standard."""
 
     document: Document
 
     @property
     def raw(self) -> dict[str, Any]:
-        """What the file says."""
+        """The content of the file."""
         return dict(self.document.content)
 
     @property
     def id(self) -> str:
-        """Id of the source or product."""
+        """The id of the source or product."""
         return str(self.raw["id"])
 
     @property
     def owners(self) -> list[str]:
-        """Who answers for it: the team, or people whose role is owner."""
+        """The owners: the team, or the members with the role owner."""
         team = self.raw.get("team") or {}
         if isinstance(team, dict) and team.get("name"):
             return [str(team["name"])]
@@ -200,28 +200,28 @@ class Contract:
 
     @property
     def owner(self) -> str | None:
-        """The one who answers for it."""
+        """The owner; None if there is none."""
         return self.owners[0] if self.owners else None
 
     @property
     def consumers(self) -> list[str]:
-        """Who relies on it."""
+        """The consumers that rely on the contract."""
         return [str(each) for each in custom(self.raw, "consumers") or []]
 
     @cached_property
     def tables(self) -> list[Table]:
-        """Its tables."""
+        """The tables under the contract."""
         return [
             Table(each, ("schema", number), self) for number, each in enumerate(self.raw.get("schema") or [])
         ]
 
     @property
     def is_of_source(self) -> bool:
-        """Whether it binds a source that lands files, and not a product in gold."""
+        """Whether the contract is for a source that lands files, and not for a product of gold."""
         return bool(self.tables) and all(table.relation.startswith(_LANDING) for table in self.tables)
 
     def service_levels(self, table: Table) -> list[tuple[tuple[str | int, ...], dict[str, Any]]]:
-        """Return the service levels of a table, each with its place; those that name no table are of all."""
+        """Return a table's service levels, each with its place; levels that name no table hold for all."""
         levels = enumerate(self.raw.get("slaProperties") or [])
         return [
             (("slaProperties", number), level)
@@ -238,7 +238,7 @@ def read_contracts(*folders: Path) -> tuple[list[Contract], list[Finding]]:
     """Read all contracts in some folders.
 
     Returns:
-        Those that keep to the standard, by file name; and what is wrong with the others.
+        The contracts that conform to the standard, by file name; and what is wrong with the others.
     """
     contracts, findings = [], []
     for path in (path for folder in folders for path in sorted(folder.glob(f"*{SUFFIX}"))):
@@ -250,7 +250,7 @@ def read_contracts(*folders: Path) -> tuple[list[Contract], list[Finding]]:
 
 
 def contract_file(name: str) -> Path:
-    """Return the file of the contract of a source or product; where it has none yet, the one to write."""
+    """Return the contract file of a source or product, which may not exist yet."""
     files = [folder / f"{name}{SUFFIX}" for folder in contract_folders(FOLDER)]
     return next((file for file in files if file.is_file()), files[0])
 
@@ -263,13 +263,13 @@ def custom(raw: dict[str, Any], key: str) -> Any:
 
 
 def snake(name: str) -> str:
-    """Return a name in snake case, as rule ids and tests are written."""
+    """Convert a name to snake case, for ids of rules and names of tests."""
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|\W+", "_", name)
     return words.lower().strip("_")
 
 
 def words(text: Any) -> str:
-    """Return a description as it is compared: without the breaks of its lines."""
+    """Return a description without line breaks, for comparison."""
     return " ".join(str(text or "").split())
 
 

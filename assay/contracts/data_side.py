@@ -1,4 +1,4 @@
-"""Whether the data is what contracts say: columns and types of gold as built, columns of files as landed."""
+"""Compare data with contracts: columns and types of built gold tables, and columns of landed files."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _Columns = dict[str, dict[str, str]]
 
 
 def data_findings(contracts: Iterable[Contract], warehouse: Path) -> list[Finding]:
-    """Return what in a warehouse is otherwise than its contracts say.
+    """Return the differences between a warehouse and its contracts.
 
     Args:
-        contracts: all of the project.
-        warehouse: the file; nobody may be writing it.
+        contracts: all contracts of the project.
+        warehouse: the file; no build may be writing it.
 
     Raises:
-        Fault: it cannot be opened.
+        Fault: the file cannot be opened.
     """
     try:
         with duckdb.connect(str(warehouse), read_only=True) as connection:
@@ -50,7 +50,7 @@ def _built(connection: duckdb.DuckDBPyConnection) -> _Columns:
 
 
 def _landed(connection: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
-    """Return for each landing table the columns that files brought and nobody declared."""
+    """Return the undeclared columns that files of each landing table have."""
     try:
         rows = connection.execute(
             "select source_name || '__' || table_name, "
@@ -98,5 +98,5 @@ def _of_source(
             yield Finding(
                 contract.where(table.place),
                 f"{table.relation} has landed with a column {name} that the contract does not name.",
-                f"Its values are kept. To agree on it: assay schema accept {contract.id}.{table.name} {name}",
+                f"Its values are kept. To accept it: assay schema accept {contract.id}.{table.name} {name}",
             )

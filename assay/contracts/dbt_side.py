@@ -1,4 +1,4 @@
-"""The dbt side of all contracts of a project: what differs from them, and how it is written."""
+"""Compare dbt's YAML with all contracts of a project, and update it."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from assay.project.project import Project
 from assay.project.yaml_file import YamlFile, one_line
 
 LANDING = "landing"
-# Within the folder of models that contracts go with.
+# Relative to the model folder that a contract belongs to.
 _GROUPS = Path("gold/_gold__groups.yml")
 _SOURCES = Path("bronze/_bronze__sources.yml")
 _OF_GROUPS = "Products and their owners, as their contracts have them."
-# The model of all rules; what every source is held to stands in its YAML.
+# The model of all rules; its YAML holds the rules that apply to every source.
 _RULES = "slv_rules"
 _SYNC = "To write it: assay contracts sync"
 
 
 class DbtSide:
-    """YAML of a project, brought to its contracts; nothing is written until `write`.
+    """The YAML of a project, changed as its contracts require; nothing is written until `write`.
 
     Args:
-        contracts: all of the project.
-        project: as dbt has parsed it.
+        contracts: all contracts of the project.
+        project: the parsed project.
 
-    `rules_change` tells whether rows may be kept or rejected otherwise than before.
+    `rules_change` tells whether changed rules may keep or reject other rows than before.
     """
 
     def __init__(self, contracts: list[Contract], project: Project) -> None:
@@ -52,28 +52,28 @@ class DbtSide:
         self.findings = list(self._bring_about())
 
     def write(self) -> list[Path]:
-        """Write the files that change, and return them."""
+        """Write the changed files, and return them."""
         return sorted(file.path for file in self._files.values() if file.write())
 
     def texts(self) -> dict[Path, str]:
-        """Return what the files that change are to hold."""
+        """Return the new texts of the changed files."""
         return {file.path: file.text for file in self._files.values() if file.has_changed}
 
     def uncovered(self) -> Iterator[Finding]:
-        """Yield tables of gold and of the landing zone that no contract is about; packages have their own."""
+        """Yield tables of gold and landing tables without a contract; those of packages are left out."""
         covered = {table.relation for contract in self._contracts for table in contract.tables}
         for relation, node in sorted(self._models.items()):
             if relation not in covered and node.package_name == self._project.name:
                 yield Finding(
                     node.original_file_path,
-                    f"{relation} is published, and no contract is about it.",
+                    f"{relation} is published without a contract.",
                     f"To write one from its YAML: assay contracts adopt {node.name} --product <product>",
                 )
         for (source, name), node in sorted(self._sources.items()):
             if f"{LANDING}.{node.identifier}" not in covered and node.package_name == self._project.name:
                 yield Finding(
                     node.original_file_path,
-                    f"{source}.{name} lands, and no contract is about it.",
+                    f"{source}.{name} lands without a contract.",
                     f"Write contracts/{source}.odcs.yaml.",
                 )
 
@@ -124,7 +124,7 @@ class DbtSide:
             yield Finding(where, f"{table.relation} differs in {file.path}: {change}.", _SYNC)
 
     def _promises(self, contract: Contract, table: Table, node: Any) -> Iterator[str]:
-        """Put the test of a source's promises on the models that check its rows."""
+        """Add the test of a source's promises to the models that check its rows."""
         wanted = source_side.promise_test(contract, table)
         for model in self._project.checked_models(node.unique_id) if node else []:
             _, entry = self._model_entry(model)
@@ -143,7 +143,7 @@ class DbtSide:
         return file, _named(file.content, "models", node.name)
 
     def source_entry(self, contract: Contract, table: Table, node: Any) -> tuple[YamlFile, CommentedMap]:
-        """Return the entry of a landing table, and the file that it is in; a new one where there is none."""
+        """Return the YAML entry of a landing table, new if there is none, and its file."""
         file = self._file(Path(node.original_file_path) if node else self._folder(contract) / _SOURCES)
         source = _named(file.content, "sources", contract.id)
         if node is None and (purpose := words((contract.raw.get("description") or {}).get("purpose"))):
@@ -154,7 +154,7 @@ class DbtSide:
         return file, entry
 
     def _groups(self) -> Iterator[Finding]:
-        """Each product is a dbt group with an owner; the file holds nothing else."""
+        """Write each product as a dbt group with its owner into a file that holds nothing else."""
         groups: dict[Path, list[dict[str, Any]]] = {}
         for contract in self._contracts:
             if contract.tables and not contract.is_of_source:
@@ -170,11 +170,11 @@ class DbtSide:
                 )
 
     def _folder(self, contract: Contract) -> Path:
-        """The folder of the models that a contract goes with."""
+        """Return the model folder that a contract belongs to."""
         return self._models_of[Path(contract.document.name).parent]
 
     def _rules(self) -> Iterator[Finding]:
-        """A rule means the same in all contracts of sources, and in the library of the platform."""
+        """Yield rules that have another meaning in another source's contract, or in the platform's rules."""
         known = {
             str(rule["rule_id"]): (
                 (str(rule["reason"]), str(rule["remedy"])),
@@ -202,12 +202,12 @@ class DbtSide:
 
 
 def relation_of(node: Any) -> str:
-    """Return a model's table as contracts name it: `schema.table`."""
+    """Return a model's table in the form of contracts: `schema.table`."""
     return f"{node.schema}.{node.alias}"
 
 
 def _named(holder: Any, key: str, name: str) -> CommentedMap:
-    """Return the entry of that name in a list of entries; a new one, at its end, where there is none."""
+    """Return the entry with a name in a list of entries; a missing one is added at the end."""
     entries = holder.setdefault(key, CommentedSeq())
     found = next((entry for entry in entries if entry.get("name") == name), None)
     if found is None:

@@ -1,4 +1,4 @@
-"""Rules of a contract as dbt tests, and back."""
+"""Convert the rules of a contract to dbt tests, and dbt tests to rules."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _UNIQUE = f"{EXPECTATIONS}.expect_column_values_to_be_unique"
 _BETWEEN = f"{EXPECTATIONS}.expect_column_values_to_be_between"
 _LENGTHS = f"{EXPECTATIONS}.expect_column_value_lengths_to_be_between"
 _ROW_COUNT = f"{EXPECTATIONS}.expect_table_row_count_to_be_between"
-#: The package whose tests these are: in its own project, and in others that have it.
+#: The package that holds Assay's tests: the project itself, or a package of other projects.
 _PACKAGE = "assay"
 _KEEPS = f"{_PACKAGE}.values_keep_to"
 _COMPLETE = f"{_PACKAGE}.values_are_complete"
@@ -31,10 +31,10 @@ _DIGITS_OF_A_DOUBLE = 15
 
 @dataclass(frozen=True)
 class DbtTest:
-    """A generic test as a model's YAML has it; `column` is None where it is about the table.
+    """A generic test in a model's YAML; `column` is None for a test of the table.
 
-    `description` says what its name does not, such as why it only warns; `contract` names the contract
-    of a source whose promises it tests.
+    `description` adds to the name, such as why the test only warns. `contract` names the source's contract
+    whose promises are tested.
     """
 
     name: str
@@ -65,7 +65,7 @@ def tests_of(table: Table) -> list[DbtTest]:
     """Return the tests that a table of gold must pass.
 
     Raises:
-        Unenforceable: a rule is none that dbt could test.
+        Unenforceable: dbt cannot test one of the rules.
     """
     tests = [test_of(table, column, rule) for column, rule in table.all_rules()]
     for column in table.columns:
@@ -74,10 +74,10 @@ def tests_of(table: Table) -> list[DbtTest]:
 
 
 def test_of(table: Table, column: Column | None, rule: Rule) -> DbtTest:
-    """Return the test that a rule asks for.
+    """Return the dbt test for a rule.
 
     Raises:
-        Unenforceable: it asks for nothing that dbt could test.
+        Unenforceable: dbt cannot test the rule.
     """
     name = rule.name or _name(table, column, rule.raw.get("metric") or rule.kind)
     if column and (column.is_nested or (rule.raw.get("arguments") or {}).get("missingValues")):
@@ -100,13 +100,13 @@ def test_of(table: Table, column: Column | None, rule: Rule) -> DbtTest:
 
 
 def full_name(macro: str) -> str:
-    """Return a test's name with its package, where a YAML of Assay's own project has it without."""
+    """Add the package to a test's name that Assay's own YAML writes without it."""
     full = f"{_PACKAGE}.{macro}"
     return full if full in (_KEEPS, _COMPLETE, PROMISES) else macro
 
 
 def rule_of(test: DbtTest) -> dict[str, Any]:
-    """Return a test as a rule of a contract."""
+    """Convert a test to a rule of a contract."""
     rule: dict[str, Any] = {"name": test.name}
     if test.description:
         rule["description"] = test.description
@@ -139,7 +139,7 @@ def _test(column: Column | None, rule: Rule) -> tuple[str, dict[str, Any]]:
         return str(implementation["test"]), dict(implementation.get("arguments") or {})
     if rule.kind != "library":
         raise Unenforceable(
-            f"a rule of type {rule.kind!r} is tested by nobody. "
+            f"a rule of type {rule.kind!r} is not tested. "
             "Write it as type: library or as type: custom with engine: dbt."
         )
     return _LIBRARY[raw["metric"]](column, rule)
@@ -204,7 +204,7 @@ def _tolerated_share(rule: Rule) -> float | None:
 
 
 def _of_values(table: Table, column: Column) -> Iterator[DbtTest]:
-    """Yield the tests of what a column says of its values beyond rules."""
+    """Yield the tests for a column's options and `enum`, which apply beside its rules."""
     for part in column.walk():
         for rule in value_rules(part):
             name = _name(table, part, rule.claim)
@@ -225,7 +225,7 @@ def _of_values(table: Table, column: Column) -> Iterator[DbtTest]:
 
 
 def _expectations(column: Column, test: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield tests of dbt-expectations that say the same, where it has some."""
+    """Yield equivalent tests of dbt-expectations, if there are any."""
     match test["kind"]:
         case "bounds" if all(_is_exact_in(column, test[each]) for each in test if each.endswith("imum")):
             for low, high in (("minimum", "maximum"), ("exclusiveMinimum", "exclusiveMaximum")):
@@ -248,7 +248,7 @@ def _value_set(column: Column, values: list[Any]) -> list[Any]:
 
 
 def _constant(column: Column, text: str) -> Any:
-    """Return a bound as YAML and SQL have it."""
+    """Write a bound for YAML and SQL."""
     if column.kind in ("integer", "number"):
         number = Decimal(text)
         as_float = int(number) if number == number.to_integral_value() else float(number)
@@ -258,9 +258,9 @@ def _constant(column: Column, text: str) -> Any:
 
 
 def _is_exact_in(column: Column, text: str) -> bool:
-    """Return whether SQL compares the column with a bound exactly: it casts both to what holds either.
+    """Tell whether SQL compares a column with a bound exactly: it casts both to a common type.
 
-    That of a wide decimal and another is DOUBLE, or an error.
+    The common type of a wide decimal and another is DOUBLE, or there is none and the comparison fails.
     """
     if column.kind not in ("integer", "number"):
         return True

@@ -1,4 +1,4 @@
-"""Write into the YAML that declares a landing table, whose comments and layout stay."""
+"""Add to the YAML that declares a landing table; its comments and layout stay."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from assay.project.yaml_file import YamlFile, one_line
 
 @dataclass
 class Additions:
-    """What a declaration is to say besides: columns of CSV with descriptions, types by name, and so on.
+    """Additions to a declaration: columns of CSV with descriptions, types by name, and so on.
 
-    `aliases` has the names in files as keys, and declared columns as values.
+    `aliases` maps names in files to declared columns.
     """
 
     columns: dict[str, str] = field(default_factory=dict)
@@ -27,7 +27,7 @@ class Additions:
 
 
 def declare(table: LandingTable, additions: Additions) -> None:
-    """Add to the declaration of a landing table, in the file that has it.
+    """Add to the declaration of a landing table, in the file that holds it.
 
     Raises:
         OSError: the file cannot be written.
@@ -61,7 +61,7 @@ def _declared(document: Any, table: LandingTable) -> Any:
 
 
 def _in_blocks(mapping: Any, *path: str) -> Any:
-    """Return a mapping within others, all of them on lines of their own: what is added may be long."""
+    """Return a nested mapping, written in block style because additions may be long."""
     for name in path:
         mapping = mapping[name]
         mapping.fa.set_block_style()

@@ -1,4 +1,4 @@
-"""What a change of a contract means to those who rely on it."""
+"""Compare two versions of a contract, and tell which changes break its consumers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from assay.landing.dialect import DEFAULT
 
 @dataclass(frozen=True)
 class Change:
-    """A change: `rule` names the kind, `where` the table or column."""
+    """A change of a contract: `rule` names the kind of change, `where` the table or column."""
 
     is_breaking: bool
     rule: str
@@ -30,7 +30,7 @@ def load(name: str) -> Contract:
     """Read a contract from a file, or from a revision of git as `REVISION:PATH`.
 
     Raises:
-        Fault: there is none, or it does not keep to the standard.
+        Fault: there is no such file, or it does not conform to the standard.
     """
     if not Path(name).exists() and ":" in name:
         document, findings = parse(name, _shown(name))
@@ -42,8 +42,8 @@ def load(name: str) -> Contract:
 
 
 def _shown(name: str) -> str:
-    """Return a file as a revision of git has it."""
-    # Whatever begins with a dash would be an option of git.
+    """Return a file's text in a revision of git."""
+    # git would read a name that begins with a dash as an option.
     command = ["git", "cat-file", "--end-of-options", "blob", name]
     try:
         shown = subprocess.run(command, capture_output=True, check=False)
@@ -58,10 +58,10 @@ def _shown(name: str) -> str:
 
 
 def compare(old: Contract, new: Contract) -> list[Change]:
-    """Return what differs between two versions of a contract.
+    """Return the differences between two versions of a contract.
 
-    A change is breaking where a reader who relied on the old version may be let down by the new one:
-    something is gone, of another type, or promised to a lesser degree.
+    A change is breaking if it may break a reader of the old version: something is gone, has another type,
+    or is promised to a lesser degree.
     """
     changes = [*_of_contract(old, new), *_of_tables(old, new)]
     is_breaking = any(change.is_breaking for change in changes)
@@ -97,7 +97,7 @@ def _of_tables(old: Contract, new: Contract) -> Iterator[Change]:
 
 
 def _of_dialect(old: Table, new: Table) -> Iterator[Change]:
-    """Who reads or sends files in the one way is let down by the other."""
+    """Yield changes of a dialect, which break whoever reads or sends files in the old one."""
     before, after = (
         asdict(DEFAULT) | said if isinstance(said := table.custom(DIALECT), dict) else asdict(DEFAULT)
         for table in (old, new)
@@ -157,7 +157,7 @@ def _of_column(where: str, old: Column, new: Column) -> Iterator[Change]:
 
 
 def _is_looser(option: str, old: Column, new: Column) -> bool:
-    """Whether an option of a column lets values pass that did not pass before."""
+    """Tell whether a changed option of a column lets more values pass than before."""
     before, after = old.options.get(option), new.options.get(option)
     match option:
         case "format" if new.kind in TIMES_OF_FORMATS:
@@ -174,12 +174,12 @@ def _is_looser(option: str, old: Column, new: Column) -> bool:
             return bool(set(before or []) - set(after or []))
         case "multipleOf" if before is not None and after is not None:
             return bool(comparable("number", after) % comparable("number", before))
-    # Whatever else it is, only what was not there before is known to let less pass.
+    # For other options, only a newly added one surely lets fewer values pass.
     return before is not None
 
 
 def _is_looser_bound(old: Column, new: Column, *, is_least: bool) -> bool:
-    """An exclusive bound may have taken the place of the other: what counts is what passes."""
+    """Tell whether a changed bound lets more values pass; it may have become exclusive or inclusive."""
     try:
         before, after = (bound_of(each.kind, each.options, is_least=is_least) for each in (old, new))
         if before is None or after is None:
@@ -218,7 +218,7 @@ def _essence(rule: Rule) -> dict[str, Any]:
 
 
 def _is_looser_rule(old: dict[str, Any], new: dict[str, Any]) -> bool:
-    """Whether a changed rule may let pass what it did not; only values taken out are known not to."""
+    """Tell whether a changed rule may let more values pass; False only for a narrower list or range."""
     values = [(each.get("arguments") or {}).get("validValues") for each in (old, new)]
     others = [{key: value for key, value in each.items() if key != "arguments"} for each in (old, new)]
     if values[0] and values[1] and others[0] == others[1]:

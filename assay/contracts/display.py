@@ -1,4 +1,4 @@
-"""Show people what contracts say, and what is not as they say."""
+"""Print contracts and the differences from them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from assay.contracts.document import Finding
 
 
 def print_check(checked: Checked, console: Console) -> None:
-    """Show the contracts, and what does not agree with them."""
+    """Print the contracts, and the findings of a check."""
     if checked.contracts:
         table = table_titled("Contracts")
         for column in ("contract", "of", "owner", "status"):
@@ -44,7 +44,7 @@ def print_check(checked: Checked, console: Console) -> None:
 
 
 def print_sync(synced: Checked, console: Console) -> None:
-    """Show which files were written, or why none was."""
+    """Print which files a sync wrote, or why it wrote none."""
     _print_findings(synced.findings, console)
     if synced.findings:
         line(console, "Nothing is written.")
@@ -61,7 +61,7 @@ def print_sync(synced: Checked, console: Console) -> None:
 
 
 def print_diff(changes: Sequence[Change], console: Console) -> None:
-    """Show each change, breaking ones first."""
+    """Print each change, breaking ones first."""
     for change in sorted(changes, key=lambda each: (not each.is_breaking, each.where)):
         word = "BREAKING" if change.is_breaking else "fine    "
         line(console, f"{word}  {change.rule}  {change.where}: {change.what}")

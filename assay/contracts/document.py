@@ -1,4 +1,4 @@
-"""A contract's file: read, checked against the standard's JSON schema, with the line of everything in it."""
+"""Read a contract's file and check it against the standard's JSON schema, with the lines of its parts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _Place = tuple[str | int, ...]
 
 @dataclass(frozen=True, order=True)
 class Finding:
-    """Something that is not as a contract has it: where, what, and what to do about it."""
+    """A difference from a contract or a mistake in one: where, what, and what to do about it."""
 
     where: str
     what: str
@@ -35,14 +35,14 @@ class Finding:
 
 
 class Document:
-    """The YAML of a contract, whole, with comments and lines."""
+    """The whole YAML of a contract, with comments and line numbers."""
 
     def __init__(self, name: str, content: Any) -> None:
         self.name = name
         self.content = content
 
     def where(self, place: Iterable[str | int] = ()) -> str:
-        """Return `file:line` of the deepest part of `place` that the file has."""
+        """Return `file:line` of the deepest part of `place` that exists in the file."""
         node: Any = self.content
         line = 0
         for key in place:
@@ -59,11 +59,11 @@ def parse(name: str, text: str) -> tuple[Document | None, list[Finding]]:
     """Parse a contract and check it against the standard.
 
     Args:
-        name: the file, as messages are to name it.
-        text: what it holds.
+        name: the file's name for messages.
+        text: the file's content.
 
     Returns:
-        The document, None where it is no YAML mapping; and what is wrong with it.
+        The document, None if it is no YAML mapping; and what is wrong with it.
     """
     try:
         content = _yaml().load(text)
@@ -81,7 +81,7 @@ def parse(name: str, text: str) -> tuple[Document | None, list[Finding]]:
 
 
 class _Constructor(RoundTripConstructor):
-    """Keeps beside each float what the file says: 99999999999999.99 has no float of its own."""
+    """Keeps the text of each float, since a float cannot hold values such as 99999999999999.99."""
 
     def construct_yaml_float(self, node: Any) -> Any:
         number = super().construct_yaml_float(node)
@@ -109,7 +109,7 @@ def read(path: Path) -> tuple[Document | None, list[Finding]]:
 
 @cache
 def _validator() -> Validator:
-    # The standard's own schema, as its maintainers package it.
+    # The schema that the standard's maintainers publish as a package.
     schema = json.loads((files("open_data_contract_standard") / "schema.json").read_text(encoding="utf-8"))
     return validator_for(schema)(schema)
 
@@ -119,7 +119,7 @@ def _broken_schema(document: Document) -> Iterator[Finding]:
     known = [error for error in errors if error.validator not in _UNKNOWN]
     for error in errors:
         place = list(error.absolute_path)
-        # What is wrong within keeps the validator from knowing fields that are right.
+        # A mistake in an inner part makes the validator report correct fields as unknown: drop these errors.
         if error in known or not any(list(each.absolute_path)[: len(place)] == place for each in known):
             yield from _findings(document, error)
 
@@ -139,7 +139,7 @@ def _findings(document: Document, error: Any) -> Iterator[Finding]:
         choices = ", ".join(key for each in error.validator_value for key in each.get("required", []))
         yield Finding(document.where(place), f"{at} needs exactly one of {choices}.")
     elif "properties" in place[-2:-1] and "logicalType" not in error.instance:
-        # Without it, the options of every type would be asked for.
+        # Without logicalType, the validator would report the options of every type.
         yield Finding(document.where(place), f"{at} lacks its logicalType.")
     else:
         yield Finding(document.where(place), f"{at}: {error.message}")

@@ -1,4 +1,4 @@
-"""The dbt side of a product: what its contract asks of the YAML of a model of gold."""
+"""Change the YAML of gold's models as the contract of a product requires."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _ENDS = ("endOfSupport", "endOfLife")
 
 
 def bring_about(contract: Contract, table: Table, node: Any, entry: CommentedMap) -> Iterator[str]:
-    """Change the YAML entry of a model to what its contract says, and yield each change in words.
+    """Change the YAML entry of a model as its contract requires, and yield each change in words.
 
     Args:
-        contract: the product's.
-        table: of the contract.
-        node: the model, as dbt has parsed it: descriptions are compared with doc blocks put in.
-        entry: of the model in its YAML file; changed in place.
+        contract: the product's contract.
+        table: the model's table in the contract.
+        node: the model as dbt parsed it: its descriptions have their doc blocks filled in, for comparison.
+        entry: the model's entry in its YAML file; changed in place.
     """
     if words(table.raw.get("description")) != words(node.description):
         yield "description"
@@ -42,7 +42,7 @@ def bring_about(contract: Contract, table: Table, node: Any, entry: CommentedMap
 
 
 def declared_tests(entry: dict[str, Any]) -> list[DbtTest]:
-    """Return the tests in a model's YAML entry: those of the table, then those of its columns."""
+    """Return the tests in a model's YAML entry: first those of the table, then those of its columns."""
     found = [_declared(test, None) for test in entry.get("data_tests") or []]
     for column in entry.get("columns") or []:
         found += [_declared(test, column["name"]) for test in column.get("data_tests") or []]
@@ -50,7 +50,7 @@ def declared_tests(entry: dict[str, Any]) -> list[DbtTest]:
 
 
 def plain(value: Any) -> Any:
-    """Return what YAML holds as built-in types."""
+    """Convert values that ruamel read from YAML to built-in types."""
     if isinstance(value, dict):
         return {str(key): plain(each) for key, each in value.items()}
     if isinstance(value, list):
@@ -159,12 +159,12 @@ def _pii(column: Column, written: CommentedMap) -> Iterator[str]:
 
 
 def bring_tests(wanted: list[DbtTest], known: list[DbtTest], entry: CommentedMap) -> Iterator[str]:
-    """Change the tests of a model's YAML entry to those wanted, and yield each change in words.
+    """Change the tests in a model's YAML entry to the wanted ones, and yield each change in words.
 
     Args:
-        wanted: the tests that a contract asks for.
-        known: tests in the entry that are the contract's to keep or take away.
-        entry: changed in place.
+        wanted: the tests that a contract requires.
+        known: the tests in the entry that belong to the contract; those not wanted are removed.
+        entry: the model's entry; changed in place.
     """
     columns = {column["name"]: column for column in entry.get("columns") or []}
     declared = {(test.column, test.name): test for test in known}
@@ -187,14 +187,14 @@ def bring_tests(wanted: list[DbtTest], known: list[DbtTest], entry: CommentedMap
         if not holder.get("data_tests"):
             put(holder, "data_tests", CommentedSeq())
         ((macro, body),) = test.entry.items()
-        # Only the innermost stand on one line, as people write them.
+        # Only the innermost mappings and lists are written on one line, as people write them.
         block = CommentedMap((key, one_line(value)) for key, value in body.items())
         holder["data_tests"].append(CommentedMap({macro: block}))
         holder.fa.set_block_style()
 
 
 def _holder(columns: dict[str, CommentedMap], entry: CommentedMap, name: str) -> CommentedMap:
-    """Return the entry of a column; of a model whose columns are written nowhere, a new one."""
+    """Return the entry of a column; a new one if the YAML has no columns of the model."""
     if name not in columns:
         columns[name] = CommentedMap({"name": name})
         if not entry.get("columns"):
@@ -207,7 +207,7 @@ _ORDER = ("name", "description", "deprecation_date", "config", "constraints", "d
 
 
 def put(entry: CommentedMap, key: str, value: Any) -> None:
-    """Set a key of a YAML entry, a new one where it usually stands."""
+    """Set a key of a YAML entry; a new key goes to its usual position."""
     if key in entry:
         entry[key] = value
         return

@@ -1,4 +1,4 @@
-"""Rules of a source's contract: under which id a landed row that breaks one goes to quarantine."""
+"""Make rules for landed rows from a source's contract; rows that break one go to quarantine under its id."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from assay.landing.schema.logical_types import landed_as
 from assay.landing.time_format import duckdb_format
 
 CHECKED_BY = "checkedBy"
-# Of a rule or a column: silver's own SQL judges rows by it; or files are compared with it, and no row is.
+# The property of a rule or column that says who checks it: silver's own SQL, or the comparison of files.
 SILVER, LANDING = "silver", "landing"
-# Of a table: a word in the ids of the rules that its columns imply, where without it they mean something
-# else elsewhere.
+# The property of a table with a word for the ids of its columns' implied rules, for tables whose ids would
+# otherwise have another meaning in another contract.
 RULE_SCOPE = "ruleScope"
 _TYPES = ("integer", "number", "boolean", "date", "timestamp", "time", "object", "array")
 
 
 @dataclass(frozen=True)
 class LandingRule:
-    """A rule that landed rows are held to.
+    """A rule for landed rows.
 
-    `test` is what the macro `contract_rules` makes SQL of; it is empty where silver's own SQL names the rule.
+    The macro `contract_rules` makes SQL from `test`, which is empty if silver's own SQL checks the rule.
     """
 
     rule_id: str
@@ -36,12 +36,12 @@ class LandingRule:
 
 
 def landing_rules(table: Table) -> Iterator[LandingRule]:
-    """Yield the rules of a landing table: those written down, and those that its columns imply.
+    """Yield the rules of a landing table: the written ones, and those that its columns imply.
 
-    Silver's own rules on a column stand for what the column says of types and values it must have.
+    A column that silver's own SQL or the loader checks implies no rules about types and required values.
 
     Raises:
-        Unenforceable: a rule is none that rows could be held to.
+        Unenforceable: rows cannot be checked against one of the rules.
     """
     has_no_copies = any(rule.raw.get("dimension") == "uniqueness" for _, rule in table.all_rules())
     for column, rule in table.all_rules():
@@ -59,12 +59,12 @@ def landing_rules(table: Table) -> Iterator[LandingRule]:
 
 
 def landed_type(column: Column) -> str:
-    """Return the type that a column's values land as: what a change event has of a count is a number."""
+    """Return the type in which a column's values land: in change events, times may land as numbers."""
     return landed_as(column.raw.get("physicalType") or "") or column.kind
 
 
 def time_format(column: Column) -> str | None:
-    """Return the format in which a column's times land, as strptime takes it; None of ISO 8601."""
+    """Return the format of a column's landed times for strptime; None for ISO 8601."""
     if landed_type(column) in TIMES_OF_FORMATS and "format" in column.options:
         return duckdb_format(column.options["format"], column.kind)
     return None
@@ -81,7 +81,7 @@ def _written(column: Column | None, rule: Rule, table: Table) -> LandingRule:
         raise Unenforceable(f"{named}: description and remedy are written into dbt's YAML, and {problem}")
     common = (named, " ".join(reason.split()), remedy, str(rule.raw.get("dimension") or ""))
     if str(rule.raw.get("severity")).lower() in WARNINGS:
-        raise Unenforceable(f"{named} cannot only warn: a row that breaks a rule goes to quarantine.")
+        raise Unenforceable(f"{named} cannot just warn: a row that breaks a rule goes to quarantine.")
     if rule.custom(CHECKED_BY) == SILVER:
         return LandingRule(*common)
     if rule.kind != "library" or column is None:
@@ -94,7 +94,7 @@ def _written(column: Column | None, rule: Rule, table: Table) -> LandingRule:
 
 
 def _implied(column: Column, table: Table, scope: str | None) -> Iterator[LandingRule]:
-    """Yield what type, options and `required` of a column ask for, unless silver checks the column itself."""
+    """Yield the rules for a column's type, options and `required`, unless silver checks the column itself."""
     name, place = column.name, _place(column, _is_csv(table))
     metrics = {rule.raw.get("metric") for rule in column.rules}
     by_others = custom(column.raw, CHECKED_BY) in (LANDING, SILVER) or any(
@@ -134,7 +134,7 @@ def _implied(column: Column, table: Table, scope: str | None) -> Iterator[Landin
 
 
 def _as_landed(test: dict[str, Any], column: Column, table: Table) -> dict[str, Any]:
-    """Return a test that knows how landed values are written: numbers of CSV, and times of all."""
+    """Add to a test how landed values are written: numbers of CSV files, and times of all files."""
     written = time_format(column)
     if test.get("type") in TIMES_OF_FORMATS and written:
         return test | {"format": written}
@@ -147,9 +147,9 @@ def _as_landed(test: dict[str, Any], column: Column, table: Table) -> dict[str, 
 
 
 def _place(column: Column, is_csv: bool) -> dict[str, Any]:
-    """Return where a value lies: the column of a CSV file, or a path into a JSON document.
+    """Return the place of a value: the column of a CSV file, or a path into a JSON document.
 
-    A column may hold JSON itself, `path` telling where in it.
+    A column of a CSV file may hold JSON; `path` then says where in it the value is.
     """
     steps = [[] if step == EACH else step for step in column.path]
     if not is_csv:

@@ -1,4 +1,4 @@
-"""Take into a source's contract what was accepted of its files."""
+"""Write accepted changes of files into the source's contract."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from assay.project.yaml_file import YamlFile, one_line
 
 
 def learn(table: LandingTable, additions: Additions) -> Path | None:
-    """Add to the contract of a landing table what its declaration says besides.
+    """Add to the contract of a landing table what was added to its declaration.
 
     Args:
-        table: as it was declared before.
-        additions: what was accepted.
+        table: the table as it was declared before.
+        additions: the accepted changes.
 
     Returns:
-        The contract's file; None where the table is under no contract.
+        The contract's file; None if the table is under no contract.
     """
     path = contract_file(table.source)
     if not path.is_file():
@@ -41,7 +41,7 @@ def learn(table: LandingTable, additions: Additions) -> Path | None:
         column = column_of(name)
         column["logicalType"] = logical_type
         if not column.get("quality") and custom(column, CHECKED_BY) != SILVER:
-            # That one file reads so is no reason to reject the rows of others.
+            # The type of values in one file is no reason to reject the rows of other files.
             _customize(column, CHECKED_BY, LANDING)
     for name, description in additions.columns.items():
         column_of(name)["description"] = description
@@ -59,7 +59,7 @@ def learn(table: LandingTable, additions: Additions) -> Path | None:
 
 
 def _column(holder: Any, path: tuple[str, ...]) -> Any:
-    """Return a column, or a field by its path; a new one, at the end of its object, where there is none."""
+    """Return a column, or a field by its path; a missing one is added at the end of its object."""
     columns = holder.setdefault("properties", CommentedSeq())
     number = next(
         (
@@ -76,7 +76,7 @@ def _column(holder: Any, path: tuple[str, ...]) -> Any:
         column = columns[number]
         column.fa.set_block_style()
     else:
-        # What is added may be long.
+        # Block style, because the addition may be long.
         columns[number] = column = CommentedMap(columns[number])
     return _column(column, path[1:]) if path[1:] else column
 

@@ -1,4 +1,4 @@
-"""What a column's logical type and its options ask of values: each option is enforced, or refused by name."""
+"""Make value rules from a column's logical type and options; options that cannot be checked are refused."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import duckdb
 from assay.contracts.contract import Column
 from assay.landing.time_format import duckdb_format
 
-#: With more digits, the macro that divides by it would leave HUGEINT.
+#: With more digits, the macro's division would exceed HUGEINT.
 MOST_DIGITS_OF_A_MULTIPLE = 37
 _BOUNDS = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"})
 _NUMERIC = frozenset({*_BOUNDS, "multipleOf", "format"})
@@ -23,7 +23,7 @@ _TIMES = (
 )
 #: Logical types whose `format` says how landed values are written.
 TIMES_OF_FORMATS = ("date", "timestamp")
-#: Options that values are held to, by logical type.
+#: The options that are checked on values, by logical type.
 ENFORCED: Mapping[str, frozenset[str]] = {
     "string": frozenset({"minLength", "maxLength", "pattern", "format"}),
     "integer": _NUMERIC,
@@ -35,12 +35,12 @@ ENFORCED: Mapping[str, frozenset[str]] = {
     "object": frozenset({"minProperties", "maxProperties", "required"}),
     "boolean": frozenset(),
 }
-#: Options that nobody could hold values to, by logical type, and why.
+#: The options that cannot be checked on values, by logical type, and why.
 REFUSED: Mapping[str, Mapping[str, str]] = {
     "timestamp": {"timezone": _TIMES},
     "time": {"format": _TIMES, "timezone": _TIMES, "defaultTimezone": _TIMES},
 }
-#: Logical types that no table of Assay holds, and what to write in their place.
+#: The logical types that Assay does not support, and what to write instead.
 REFUSED_TYPES: Mapping[str, str] = {
     "map": "Write logicalType: object.",
     "vector": "Write logicalType: array, with items and minItems and maxItems.",
@@ -56,17 +56,18 @@ _FORMATS = {
     "byte": "^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$",
 }
 _MOST_OF_F32 = "3.4028234663852886e38"
-# They compile in RE2 and mean something else in ECMA-262, or in the languages that people know patterns from.
+# Syntax that RE2 compiles, but with another meaning than ECMA-262 or the usual programming languages.
 _AMBIGUOUS = re.compile(r"(?<!\\)(?:\\\\)*(\\[AzQECa0-7]|\[\[[:.=]|\[:\w+:\]|\{,\d+\})")
 _DBT = re.compile(r"\{[{%#]")
 
 
 @dataclass(frozen=True)
 class ValueRule:
-    """What values of a column are held to.
+    """A rule for the values of a column.
 
-    `test` is what the macro `breaks_rule` makes SQL of. `word` begins the id of a rule on landed rows, and
-    `claim` ends the name of a test of gold. `reason` says how a value breaks it, behind the column's name.
+    The macro `breaks_rule` makes SQL from `test`. `word` begins the id of a rule on landed rows, and `claim`
+    ends the name of a test of gold. `reason`, which follows the column's name, says how a value breaks the
+    rule.
     """
 
     word: str
@@ -77,7 +78,7 @@ class ValueRule:
 
 
 def value_rules(column: Column) -> Iterator[ValueRule]:
-    """Yield the rules that the options and the `enum` of a column make, of options that are all right."""
+    """Yield the rules from a column's options and `enum`; the options must be valid."""
     kind, options = column.kind, column.options
     if bounds := {each: literal(kind, options[each]) for each in sorted(_BOUNDS & options.keys())}:
         test: dict[str, Any] = {"kind": "bounds", "type": kind, **bounds}
@@ -112,20 +113,20 @@ def value_rules(column: Column) -> Iterator[ValueRule]:
 
 
 def values_test(kind: str, values: list[Any]) -> dict[str, Any]:
-    """Return the test that a value is one of a list."""
+    """Return the test that a value is in a list."""
     texts = [literal(kind, each) for each in values]
     return {"kind": "values", "values": texts} | ({} if kind == "string" else {"type": kind})
 
 
 def literal(kind: str, value: Any) -> str:
-    """Return a value of a contract as text, exactly as the contract has it; instants are in UTC.
+    """Return a value of a contract as text, exactly as it is written there; instants are in UTC.
 
     Raises:
-        ValueError: it is none of the type.
+        ValueError: the value is not of the type.
     """
     if isinstance(value, bool):
         return str(value).lower()
-    # A float has lost what the file says, such as the cents of 99999999999999.99.
+    # Read from the file's text: the float has lost digits, such as the cents of 99999999999999.99.
     text = str(getattr(value, "text", None) or value).replace(
         "_", "" if kind in ("integer", "number") else "_"
     )
@@ -144,11 +145,11 @@ def literal(kind: str, value: Any) -> str:
 
 
 def what_is_refused(column: Column, *, is_landed: bool) -> Iterator[str]:
-    """Yield what a column says of its values that cannot be enforced, or that no value could keep to.
+    """Yield what a column's options require that cannot be checked, or that no value could meet.
 
     Args:
-        column: or field, or items of an array.
-        is_landed: whether it is of a landing table, and not of gold.
+        column: a column, a field, or the items of an array.
+        is_landed: whether its table is a landing table, and not one of gold.
     """
     kind, options = column.kind, column.options
     if kind in REFUSED_TYPES:
@@ -183,7 +184,7 @@ def what_is_refused(column: Column, *, is_landed: bool) -> Iterator[str]:
 
 
 def pattern_problem(pattern: object) -> str | None:
-    """Return why a pattern cannot be kept to, as an end of a message; None where it can."""
+    """Return why a pattern cannot be used, as the end of a message; None if it can."""
     if not isinstance(pattern, str):
         return "a pattern is text."
     try:
@@ -197,7 +198,7 @@ def pattern_problem(pattern: object) -> str | None:
 
 
 def text_problem(value: object) -> str | None:
-    """Return why a text cannot go into dbt's YAML, as an end of a message; None where it can."""
+    """Return why a text cannot be written into dbt's YAML, as the end of a message; None if it can."""
     if isinstance(value, str) and _DBT.search(value):
         return "dbt would take {{, {% or {# in it for an expression of its own."
     if isinstance(value, str) and "\0" in value:
@@ -227,7 +228,7 @@ def _no_value_fits(kind: str, options: dict[str, Any]) -> Iterator[str]:
         least = _tightest(kind, options, "inimum", max)
         most = _tightest(kind, options, "aximum", min)
     except (ValueError, ArithmeticError, TypeError):
-        # Which of them is no value is told already.
+        # Bounds that are no values have been reported already.
         return
     if least and most and (least[0] > most[0] or (least[0] == most[0] and (least[1] or most[1]))):
         yield f"no value is between {least[2]} and {most[2]}. Correct one."
@@ -243,7 +244,7 @@ def _no_value_fits(kind: str, options: dict[str, Any]) -> Iterator[str]:
 def _tightest(
     kind: str, options: dict[str, Any], word: str, choose: Callable[..., Any]
 ) -> tuple[Any, bool, str] | None:
-    """Return the bound that decides on one side: its value, whether it is exclusive itself, and its name."""
+    """Return the tighter bound on one side: its value, whether it is exclusive, and its name."""
     names = {"m" + word: False, "exclusiveM" + word: True}
     found = [
         (comparable(kind, options[name]), is_strict, name)
@@ -257,19 +258,19 @@ def _tightest(
 
 
 def bound_of(kind: str, options: dict[str, Any], *, is_least: bool) -> tuple[Any, bool] | None:
-    """Return the bound of values on one side, and whether it is exclusive; None where there is none."""
+    """Return the bound of values on one side, and whether it is exclusive; None if there is none."""
     found = _tightest(kind, options, "inimum" if is_least else "aximum", max if is_least else min)
     return found and (found[0], found[1])
 
 
 def comparable(kind: str, value: Any) -> Any:
-    """Return a bound as it is compared with others of its type."""
+    """Convert a bound to a value that can be compared with others of its type."""
     text = literal(kind, value)
     return Decimal(text) if kind in ("integer", "number") else text
 
 
 def shortest(text: str) -> Decimal:
-    """Return a number without the zeros at its end, and with every other digit."""
+    """Return a number without zeros at its end, and with all other digits."""
     return Decimal(text).normalize(Context(prec=MAX_PREC))
 
 
@@ -299,7 +300,7 @@ def _format_problem(kind: str, value: Any) -> str | None:
             duckdb_format(value, kind)
         except ValueError as error:
             return str(error)
-    # Of numbers, the standard lists them.
+    # The standard lists the formats of numbers itself.
     if kind != "string" or value in _FORMATS:
         return None
     return f"it is not checked here. Write one of {', '.join(sorted(_FORMATS))}, or a pattern."

@@ -1,4 +1,4 @@
-"""Rules written in a contract: what can be made of them, and what is refused by name."""
+"""Convert the rules that a contract writes; what cannot be checked is refused by name."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _ARGUMENTS = {
 
 
 class Unenforceable(Exception):
-    """A rule that nothing can be held to; the text says why and what to do."""
+    """A rule cannot be checked; the message says why and what to do."""
 
 
 def what_is_refused_of(column: Column | None, rule: Rule) -> Iterator[str]:
-    """Yield what a rule says that nobody would follow.
+    """Yield the parts of a rule that would have no effect.
 
     Args:
-        column: that it stands under; None where it is the table's.
+        column: the column of the rule; None for a rule of the table.
         rule: the rule.
     """
     raw, metric = rule.raw, str(rule.raw.get("metric"))
@@ -54,14 +54,14 @@ def what_is_refused_of(column: Column | None, rule: Rule) -> Iterator[str]:
 
 
 def test_of_values(column: Column, rule: Rule) -> dict[str, Any]:
-    """Return what each value of a column is held to, as the macro `breaks_rule` takes it.
+    """Return the test of a rule on each value of a column, in the form that the macro `breaks_rule` takes.
 
     Raises:
         Unenforceable: the rule is not about each value by itself.
     """
     must_be = rule.raw.get("mustBe")
     if must_be != 0 or isinstance(must_be, bool):
-        raise Unenforceable("each value is checked by itself: mustBe: 0 is all it can be held to.")
+        raise Unenforceable("each value is checked by itself, so only mustBe: 0 is possible.")
     arguments = rule.raw.get("arguments") or {}
     match rule.raw["metric"]:
         case "nullValues" | "missingValues":
@@ -71,7 +71,7 @@ def test_of_values(column: Column, rule: Rule) -> dict[str, Any]:
             return values_test(column.kind, list(arguments["validValues"]))
         case "invalidValues" if "pattern" in arguments:
             return {"kind": "pattern", "pattern": arguments["pattern"]}
-    raise Unenforceable(f"values cannot be held to the metric {rule.raw['metric']} as it is written.")
+    raise Unenforceable(f"values cannot be checked against the metric {rule.raw['metric']} as it is written.")
 
 
 def bounds(rule: dict[str, Any]) -> tuple[float | None, float | None]:

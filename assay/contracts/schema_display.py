@@ -15,11 +15,11 @@ from assay.landing.schema.recorded import SchemaChange
 def print_changes(
     changes: Sequence[SchemaChange], tables: Mapping[str, LandingTable], console: Console
 ) -> None:
-    """Print a table of changes, with what became of them."""
+    """Print a table of changes, and how each was treated."""
     if not changes:
-        line(console, "All files are as they are declared.")
+        line(console, "All files match their declarations.")
         return
-    shown = table_titled("How files differ from what their sources declare")
+    shown = table_titled("Differences between files and their sources' declarations")
     shown.add_column("table", no_wrap=True)
     shown.add_column("a file", ratio=1)
     for name in ("files", "rows"):
@@ -37,11 +37,11 @@ def print_changes(
         )
     console.print(shown)
     if any(change.state == "open" and not change.is_accepted(tables.get(change.table)) for change in changes):
-        line(console, "To declare what has come: assay schema accept TABLE [COLUMN]")
+        line(console, "To accept changes: assay schema accept TABLE [COLUMN]")
 
 
 def print_accepted(accepted: Accepted, console: Console) -> None:
-    """Print what was accepted, and what is to be done now."""
+    """Print the accepted changes, and what to do next."""
     table = accepted.table
     files = " and ".join(str(file) for file in (accepted.contract, table.declared_in) if file)
     line(console, f"In {files}, {table.source}.{table.name} now takes that a file")

@@ -1,4 +1,4 @@
-"""Where readers, and other tools, find the tables of a product: the `servers` of its contract."""
+"""Write the `servers` of a product's contract, which say where readers and other tools find its tables."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from assay.project.yaml_file import one_line
 
 
 def published_server(schema: str) -> dict[str, str]:
-    """Return where readers find the tables of a schema, as `servers` has it."""
+    """Return the entry of `servers` for the published tables of a schema."""
     file = find_places().published
     path = file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
     return {"server": "published", "type": "duckdb", "database": path.as_posix(), "schema": schema}
 
 
 def lacks_server(contract: Contract) -> bool:
-    """Tell whether a product says only by `physicalName: schema.table` where its tables are.
+    """Tell whether a product's contract has no server and puts the schema into `physicalName`.
 
-    Other tools take that for the name of a table.
+    Other tools would take `schema.table` for the name of a table.
     """
     schemas = {table.relation.partition(".")[0] for table in contract.tables if "." in table.relation}
     return not contract.raw.get("servers") and not contract.is_of_source and len(schemas) == 1
 
 
 def name_server(content: Any, schema: str) -> None:
-    """Give a contract its `servers`, and its tables their names within the schema.
+    """Add `servers` to a contract, and remove the schema from its tables' names.
 
     Args:
-        content: of the contract's file; changed in place.
-        schema: of its tables.
+        content: the content of the contract's file; changed in place.
+        schema: the schema of its tables.
     """
     servers = CommentedSeq([one_line(published_server(schema))])
     content.insert(list(content).index("schema"), "servers", servers)

@@ -1,4 +1,4 @@
-"""Rules that a contract leaves to silver's own SQL: whether that SQL names them."""
+"""Check that silver's SQL names the rules that a contract leaves to it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from assay.project.project import Project
 
 
 def rules_nobody_checks(contracts: Iterable[Contract], project: Project) -> Iterator[Finding]:
-    """Yield rules that silver is said to check, and that no SQL behind the landing table names."""
+    """Yield the rules that silver should check, but that no SQL downstream of the landing table names."""
     tables = project.landing_tables
     for contract in contracts:
         for table in contract.tables if contract.is_of_source else []:

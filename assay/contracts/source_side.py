@@ -1,4 +1,4 @@
-"""The dbt side of a source: what its contract asks of the YAML of a landing table."""
+"""Change the YAML of landing tables as the contract of a source requires."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from assay.landing.schema.logical_types import landed_as
 from assay.project.personal import PII
 from assay.project.yaml_file import one_line
 
-# A landing table has no time of its own: the file that a row came from has.
+# A landed row has no loading time of its own; the file that it came from has one.
 _LAST_LANDED = "{{ assay.last_landed(source_node) }}"
 CONTRACT_RULES = "contract_rules"
-# The platform's own rule: the same row once more is nothing that a source lacks.
+# The platform's own rule: a repeated row does not count against a source's completeness.
 _EXACT_DUPLICATE = "exact_duplicate"
 _WHY_IT_WARNS = (
-    "Warns its owner and stops nobody: rows that break a rule are in quarantine already, "
+    "Warns the owner and stops nothing: rows that break a rule are in quarantine already, "
     "the others are right."
 )
-# Custom properties: of a column, that files may lack it, and other names it may have in them; of a table,
-# what becomes of files that differ.
+# Custom properties: of a column, whether files may lack it, and its other names in files; of a table, how
+# files that differ are treated.
 OPTIONAL, ALIASES, SCHEMA_MODE = "optional", "aliases", "schemaMode"
 _UNITS = {"d": "d", "day": "d", "days": "d", "h": "h", "hour": "h", "hours": "h", "m": "m", "minutes": "m"}
 _PERIODS = {"d": "day", "h": "hour", "m": "minute"}
@@ -35,13 +35,13 @@ _SECONDS = {"s": 1, "sec": 1, "seconds": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def bring_about(contract: Contract, table: Table, node: Any, entry: CommentedMap) -> Iterator[str]:
-    """Change the YAML entry of a landing table to what its contract says, and yield each change in words.
+    """Change the YAML entry of a landing table as its contract requires, and yield each change in words.
 
     Args:
-        contract: the source's.
-        table: of the contract.
-        node: the table, as dbt has parsed it; None where it is new.
-        entry: of the table in its YAML file; changed in place.
+        contract: the source's contract.
+        table: the landing table in the contract.
+        node: the table as dbt parsed it; None if it is new.
+        entry: the table's entry in its YAML file; changed in place.
     """
     if words(table.raw.get("description")) != words(node.description if node else ""):
         yield "description"
@@ -52,10 +52,10 @@ def bring_about(contract: Contract, table: Table, node: Any, entry: CommentedMap
 
 
 def warn_after(contract: Contract, table: Table) -> dict[str, Any] | None:
-    """Return how long the source may be silent, as dbt's `freshness` has it; None where nothing is agreed on.
+    """Return how long the source may send nothing, in the form of dbt's `freshness`; None if not agreed on.
 
     Raises:
-        Unenforceable: its unit is unknown, or it is no whole number of it.
+        Unenforceable: the unit is unknown, or the value is no whole number.
     """
     for _, level in contract.service_levels(table):
         if level["property"] == "frequency":
@@ -70,7 +70,7 @@ def warn_after(contract: Contract, table: Table) -> dict[str, Any] | None:
 
 
 def promise_test(contract: Contract, table: Table) -> DbtTest | None:
-    """Return the test of the completeness, latency and volume promised; None where none is.
+    """Return the test of the promised completeness, latency and volume; None if nothing is promised.
 
     Raises:
         Unenforceable: a promise cannot be understood.
@@ -109,7 +109,7 @@ def _meta(contract: Contract, table: Table) -> dict[tuple[str, ...], Any]:
     rules: list[dict[str, Any]] = []
     for rule in landing_rules(table):
         listed = {"rule_id": rule.rule_id, "reason": rule.reason, "remedy": rule.remedy, **rule.test}
-        # One that silver checks may stand under several columns.
+        # A rule that silver checks may be written under several columns.
         rules += [listed] if listed not in rules else []
     fields = [column for top in table.columns for column in _one_level(top)]
     personal = [column for top in table.columns for column in top.walk() if column.pii]
@@ -146,7 +146,7 @@ def _key(column: Column, is_csv: bool) -> str:
 
 
 def _one_level(column: Column) -> list[Column]:
-    """Return a column with the fields right within it, which is as deep as the loader looks."""
+    """Return a column with the fields directly in it, which is as deep as the loader looks."""
     return [column, *column.columns]
 
 

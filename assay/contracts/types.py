@@ -1,4 +1,4 @@
-"""The standard's logical types, and which types of DuckDB hold them."""
+"""Map the standard's logical types to the types of DuckDB that hold them."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ _ALIASES = {
 
 
 def normal(physical: str) -> str:
-    """Return a type of DuckDB as it is compared: lower case, without blanks, under its usual name."""
+    """Normalise a type of DuckDB for comparison: lower case, without blanks, by its usual name."""
     name, _, rest = re.sub(r"\s+", " ", physical.strip().lower()).partition("(")
     return _ALIASES.get(name.strip(), name.strip()) + (f"({rest.replace(' ', '')}" if rest else "")
 
 
 def logical(physical: str) -> str | None:
-    """Return the logical type of what a type of DuckDB holds; None where it is unknown."""
+    """Return the logical type of a type of DuckDB; None if it is unknown."""
     if physical.rstrip().endswith("]"):
         return "array"
     name = normal(physical).partition("(")[0]
@@ -62,7 +62,7 @@ def logical(physical: str) -> str | None:
 
 
 def contradict(logical_type: str, physical: str) -> bool:
-    """Whether no value could be of both types; whole numbers are numbers."""
+    """Tell whether no value could be of both types; whole numbers are also numbers."""
     held = logical(physical)
     if held is None or held == logical_type:
         return False
@@ -70,7 +70,7 @@ def contradict(logical_type: str, physical: str) -> bool:
 
 
 def is_wider(old: str, new: str) -> bool:
-    """Whether every value of the old type of DuckDB is one of the new, too."""
+    """Tell whether the new type of DuckDB holds every value of the old type."""
     old, new = normal(old), normal(new)
     order = ["tinyint", "smallint", "integer", "bigint", "hugeint"]
     if old in order and new in order:

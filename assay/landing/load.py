@@ -413,7 +413,7 @@ class _Loader:
         self._replace("landing.signatures", "source_file", signatures)
 
     def _forget_unopened(self, files: Iterable[LandingFile]) -> None:
-        """Delete the records of files that could not be opened before, but now can: these were no versions."""
+        """Delete the records of files that could not be opened before, but now can: they were no versions."""
         unopened = [_file_id(file.name, None) for file in files if None in self._known.get(file.name, {})]
         if unopened:
             self._connection.execute("delete from landing.files where list_contains(?, file_id)", [unopened])

@@ -96,8 +96,8 @@ def time_by_format(value: str, duckdb: str) -> str:
             rf"case when regexp_full_match({value}, '\s*-?[0-9]{{1,{digits}}}\s*') "
             f"then make_timestamp(try_cast({value} as bigint) * {factor}) end"
         )
-    # DuckDB's strptime accepts too much: two digits for a year of four, words such as infinity, offsets of any
-    # size, and one digit for two even without separators. It does not accept the offset Z.
+    # DuckDB's strptime accepts too much: two digits for a year of four, words such as infinity, offsets of
+    # any size, and one digit for two even without separators. It does not accept the offset Z.
     told, conditions = value, [rf"regexp_matches({value}, '[0-9]')"]
     if duckdb.endswith("%z"):
         told = rf"regexp_replace({value}, 'Z\s*$', '+00')"

@@ -388,7 +388,7 @@ def test_a_dialect_that_nobody_could_follow_is_refused(dialect: Any, why: str) -
             {"property": "dialect", "value": {"delimiter": ";"}},
         ],
     )
-    assert "dialect is of landed CSV" in found
+    assert "dialect is only for landed CSV" in found
 
 
 def test_changes_beside_their_messages_keys_are_held_to_their_contract() -> None:
@@ -685,7 +685,7 @@ def test_a_rule_says_nothing_that_is_passed_over(column: dict[str, Any], why: st
 
 def test_a_landed_row_cannot_only_be_warned_of() -> None:
     (finding,) = findings_of(written(metric="nullValues", severity="warning"))
-    assert "r cannot only warn" in finding
+    assert "r cannot just warn" in finding
 
 
 def test_texts_that_stand_for_a_missing_value_are_missing() -> None:

@@ -504,7 +504,7 @@ COLUMN = "      - {{name: a, logicalType: {}}}\n"
         ),
         (
             HEAD + TABLE + COLUMN.format("string, quality: [{name: r, type: text, description: be good}]"),
-            "a rule of type 'text' is tested by nobody",
+            "a rule of type 'text' is not tested",
         ),
         (
             HEAD
@@ -521,7 +521,7 @@ COLUMN = "      - {{name: a, logicalType: {}}}\n"
             HEAD
             + TABLE
             + COLUMN.format("string, quality: [{name: r, metric: nullValues, mustBe: 0, severity: warning}]"),
-            "gold.t: r only warns. Say why it stops nobody",
+            "gold.t: r only warns. Say in its description why",
         ),
         (HEAD + TABLE + COLUMN.format("number, physicalType: varchar"), "gold.t.a is number by logicalType"),
         (SOURCE + "    customProperties: [{property: shemaMode, value: freeze}]\n", "Write schemaMode."),

@@ -124,8 +124,7 @@ def test_rows_with_a_new_column_wait_in_quarantine_until_it_is_accepted(project:
     assert differences == [
         "+               optional: [Channel]",
         "+                 Channel: string",
-        "+           - {name: Channel, "
-        'description: "In files since 2025-01-05; what it means is to be described."}',
+        '+           - {name: Channel, description: "In files since 2025-01-05; describe what it means."}',
     ]
     build(project)
     assert states(project) == {"new Channel": "accepted"}
@@ -240,7 +239,7 @@ def test_what_cannot_be_accepted_says_why(project: SmallProject) -> None:
         ended = project.assay("schema", "accept", *arguments)
         assert ended.exit_code == 2
         assert said in " ".join(ended.stderr.split())
-    assert shown(project) == "All files are as they are declared."
+    assert shown(project) == "All files match their declarations."
     project.warehouse.unlink()
     ended = project.assay("schema", "list")
     assert ended.exit_code == 1
