@@ -1,1 +1,1 @@
-"""Alerts: people are told when something breaks, stays broken or recovers, and not otherwise."""
+"""Send alerts to people when something breaks, stays broken or recovers, and at no other time."""

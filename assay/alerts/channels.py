@@ -1,4 +1,4 @@
-"""The ways in which alerts reach people. Each is told all alerts of a run at once."""
+"""Send alerts through channels; a channel gets all alerts of a run at once."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _SECONDS_TO_WAIT = 5.0
 
 
 class Channel(Protocol):
-    """A way to reach people; `str` names it without its secrets."""
+    """A channel for alerts; `str` names it without its secrets."""
 
     def send(self, alerts: Sequence[Alert]) -> None:
-        """Tell people.
+        """Send alerts.
 
         Raises:
-            Exception: they cannot be reached; of any kind, for libraries raise what they like.
+            Exception: the alerts cannot be sent. The type depends on the library that sends them.
         """
 
 
@@ -34,7 +34,7 @@ class Stdout:
     """Standard output."""
 
     def send(self, alerts: Sequence[Alert]) -> None:
-        """Print a line for each."""
+        """Print a line for each alert."""
         for alert in alerts:
             print(f"Alert: {alert}")
 
@@ -49,7 +49,7 @@ class File:
     path: str
 
     def send(self, alerts: Sequence[Alert]) -> None:
-        """Append a line for each."""
+        """Append a line for each alert."""
         file = Path(self.path)
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("a", encoding="utf-8") as stream:
@@ -61,23 +61,23 @@ class File:
 
 @dataclass(frozen=True)
 class Webhook:
-    """An address that takes what Slack's incoming webhooks take."""
+    """A URL that accepts the messages of Slack's incoming webhooks."""
 
     url: str = field(repr=False)
 
     def send(self, alerts: Sequence[Alert]) -> None:
-        """Post one message."""
+        """Post one message with all alerts."""
         text = "\n".join(str(alert) for alert in alerts)
         requests.post(self.url, json={"text": text}, timeout=_SECONDS_TO_WAIT).raise_for_status()
 
     def __str__(self) -> str:
-        # The path of such an address is its secret.
+        # The path of such a URL is secret.
         return f"webhook at {urlsplit(self.url).hostname}"
 
 
 @dataclass(frozen=True)
 class Email:
-    """A mail server that takes SMTP."""
+    """A mail server, reached by SMTP."""
 
     host: str
     sender: str
@@ -88,7 +88,7 @@ class Email:
     starttls: bool = True
 
     def send(self, alerts: Sequence[Alert]) -> None:
-        """Send one message."""
+        """Send one mail with all alerts."""
         message = EmailMessage()
         more = f", and {len(alerts) - 1} more" if len(alerts) > 1 else ""
         message["Subject"] = f"Assay: {alerts[0].change}: {alerts[0].name}{more}"
@@ -114,12 +114,12 @@ CHANNELS: dict[str, type[Stdout | File | Webhook | Email]] = {
 
 
 def send_all(alerts: Sequence[Alert], channels: Sequence[Channel]) -> list[str]:
-    """Tell every channel, and return what is wrong with those that could not be told."""
+    """Send alerts through every channel, and return a message for each channel that failed."""
     problems = []
     for channel in channels:
         try:
             channel.send(alerts)
         except Exception as error:
             why = str(error) if not isinstance(channel, Webhook) else type(error).__name__
-            problems.append(f"The alert channel {channel} could not be told ({why}).")
+            problems.append(f"The alert channel {channel} could not be reached ({why}).")
     return problems

@@ -1,4 +1,4 @@
-"""Where alerts go: `alerts.yml` in the project's folder."""
+"""Read `alerts.yml` in the project's folder, which says where alerts go."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 @dataclass(frozen=True)
 class Config:
-    """The channels, and after how many runs it is said again that something is broken.
+    """The channels, and after how many runs an alert about something broken is repeated.
 
-    `problems` says what is wrong in the file: it keeps nobody else from being told.
+    `problems` says what is wrong with single channels; the other channels work.
     """
 
     channels: list[Channel]
@@ -34,7 +34,7 @@ def read_config(path: Path = FILE) -> Config:
     """Read the file; without it there are no channels.
 
     Raises:
-        Fault: it cannot be read as YAML, or holds no list of channels.
+        Fault: the file is no YAML, or has no list of channels.
     """
     if not path.is_file():
         return Config([])
@@ -66,7 +66,7 @@ def read_config(path: Path = FILE) -> Config:
 def _channel(path: Path, number: int, declared: Any) -> Channel:
     kinds = ", ".join(CHANNELS)
     if not isinstance(declared, dict) or str(declared.get("type")) not in CHANNELS:
-        # Not what it holds instead, which may be a secret.
+        # The message does not quote the entry, which may hold a secret.
         raise Fault(f"{path}: a channel needs a type, one of {kinds}; number {number} has none.", MISUSED)
     kind = CHANNELS[declared["type"]]
     given = {name: _filled(path, value) for name, value in declared.items() if name != "type"}
@@ -83,7 +83,7 @@ def _channel(path: Path, number: int, declared: Any) -> Channel:
 
 
 def _filled(path: Path, value: Any) -> Any:
-    """Put variables of the environment, as `${NAME}`, in place: secrets are not for files."""
+    """Replace `${NAME}` by environment variables, so that secrets need not be in the file."""
     if isinstance(value, list):
         return [_filled(path, each) for each in value]
     if not isinstance(value, str):

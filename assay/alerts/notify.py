@@ -1,4 +1,4 @@
-"""Tell people what a run changed; whatever goes wrong with that, the run is none the worse."""
+"""Send alerts about a run; a failure to send them does not affect the run."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from assay.core.fault import Fault
 
 
 def notify(ledger: Path, run_id: str) -> list[str]:
-    """Tell every channel what a run changed, and return what went wrong.
+    """Send alerts about the changes in a run through every channel, and return what went wrong.
 
     Args:
-        ledger: the run ledger, which has the run.
-        run_id: the run, which has ended.
+        ledger: the run ledger, which holds the run.
+        run_id: the id of the run, which has ended.
     """
     try:
         config = read_config()

@@ -1,4 +1,4 @@
-"""What changed its state in a run, by what the run ledger remembers."""
+"""Find in the run ledger what broke, stayed broken or recovered in a run."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from assay.ledger.runs import Run, all_runs
 Change = Literal["broken", "still broken", "recovered"]
 
 _NOT_RUN = ("skipped", "no-op")
-# A build that ended before dbt could judge its nodes.
+# The name under which a build alerts that ended before dbt could judge its nodes.
 _BUILD = "assay build"
-# How far back it is looked; what has been broken for longer is said to be so for that many runs.
+# How many earlier runs are read; something that has been broken for longer counts this many runs.
 _RUNS_REMEMBERED = 100
 
 
@@ -26,7 +26,7 @@ _RUNS_REMEMBERED = 100
 class Alert:
     """Something whose state changed: a model or a test, or the build itself.
 
-    `runs` counts the runs for which it was broken, `about` is the relation concerned.
+    `runs` counts the runs in which it was broken; `about` is the relation that a test checks.
     """
 
     change: Change
@@ -55,12 +55,12 @@ class _State:
 
 
 def find_alerts(ledger: Path, run_id: str, *, remind_after: int) -> list[Alert]:
-    """Return what a run changed, the worst first.
+    """Return the changes of state in a run, the worst first.
 
     Args:
-        ledger: the run ledger, which has the run.
-        run_id: the run, which has ended.
-        remind_after: after how many runs it is said again that something is broken.
+        ledger: the run ledger, which holds the run.
+        run_id: the id of the run, which has ended.
+        remind_after: after how many runs an alert about something broken is repeated.
 
     Raises:
         Fault: another program keeps the ledger open.
@@ -90,7 +90,7 @@ def find_alerts(ledger: Path, run_id: str, *, remind_after: int) -> list[Alert]:
 
 
 def _states(run: Run, nodes: Sequence[NodeResult]) -> dict[str, _State]:
-    # dbt's id of a test changes with its arguments, and so would what was broken be another test.
+    # Not dbt's id, which changes with a test's arguments: the broken test would seem to be a new one.
     states = {
         f"{node.kind} {node.name} {node.relation}": _State(node.is_bad, node, node.message or "")
         for node in nodes

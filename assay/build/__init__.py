@@ -1,1 +1,1 @@
-"""A build from end to end: dbt, the account, publishing and what is told of it."""
+"""Build a project from end to end: run dbt, count rows, publish, and report."""

@@ -1,4 +1,4 @@
-"""`assay build`: lock, run dbt, publish what passed, and record all of it."""
+"""Run `assay build`: lock the warehouse, run dbt, publish the products that passed, and record the run."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ _FILES_NAMED = 3
 
 @dataclass(frozen=True)
 class Options:
-    """What was asked for on the command line; `wait` in seconds, `as_of` in UTC."""
+    """The options of the command line; `wait` is in seconds, `as_of` in UTC."""
 
     full_refresh: bool = False
     select: str | None = None
@@ -68,7 +68,7 @@ class Options:
 
     @property
     def command(self) -> str:
-        """The command line these options come from."""
+        """The command line with these options."""
         parts = ["assay build"]
         parts += ["--full-refresh"] * self.full_refresh
         parts += [f"--select {self.select}"] * bool(self.select)
@@ -79,7 +79,7 @@ class Options:
 
 @dataclass
 class Report:
-    """What a build did. `withheld` says why nothing is published; `products` which are stopped."""
+    """The outcome of a build. `withheld` says why nothing is published; `products` knows the stopped ones."""
 
     places: Places
     run: Run
@@ -104,7 +104,7 @@ def build(options: Options, display: Display) -> Report:
     places = find_places(options.as_of)
     make_linked_packages_ready()
     refuse_older_version(places.ledger)
-    # Before dbt asks for it within a connection, where a fault is told badly.
+    # Checks the key here, because dbt would show a fault within a connection only as its own error.
     find_pii_key()
     if hand_over_leftovers(places.landing):
         display.say(
@@ -152,7 +152,7 @@ def _check_landing(landing: Path) -> list[str]:
 
 
 def _check_warehouse(warehouse: Path) -> None:
-    """Open the warehouse once, so that a file nobody can build in is told before dbt starts."""
+    """Open the warehouse once, so that an unusable file is reported before dbt starts."""
     if warehouse.exists():
         duckdb.connect(str(warehouse)).close()
 
@@ -198,7 +198,7 @@ def _recorded_build(options: Options, places: Places, display: Display) -> Repor
         run.message = str(fault or error) or type(error).__name__
         if run.run_id:
             _end(run, "failed")
-            # Who has interrupted it knows.
+            # An interrupt sends no alert, because the person who interrupted the build knows.
             for warning in _record(places, run, nodes, kept, alert=not isinstance(error, KeyboardInterrupt)):
                 display.say(f"Warning: {warning}")
         if isinstance(error, KeyboardInterrupt):
@@ -213,7 +213,7 @@ def _recorded_build(options: Options, places: Places, display: Display) -> Repor
 def _record(
     places: Places, run: Run, nodes: list[NodeResult], kept: list[ContractState], *, alert: bool = True
 ) -> list[str]:
-    """Write down a run that has ended and tell people what it changed; return what went wrong with that."""
+    """Record a run that has ended and send its alerts; return what went wrong with either."""
     try:
         ledger.record(places.ledger, run)
         record_nodes(places.ledger, run.run_id, nodes)
@@ -234,7 +234,7 @@ def _record(
 def _conclude(
     options: Options, places: Places, run: Run, outcome: DbtOutcome, nodes: Sequence[NodeResult]
 ) -> Report:
-    """Decide what becomes of a finished dbt run."""
+    """Publish the products of a finished dbt run, or say why they are not published."""
     run.dbt_seconds, run.duckdb_seconds = outcome.seconds, outcome.duckdb_seconds
     _raise_if_impossible(outcome)
     if options.select and not outcome.results:
@@ -288,15 +288,15 @@ def _conclude(
 
 
 def _put_online(places: Places, report: Report) -> None:
-    """Bring the online store to what is published; where it is away, the build is no worse for it."""
+    """Sync the online store with the published file; a store that is away does not fail the build."""
     try:
         report.online = sync(places.published, open_store(store_url(None, places)))
     except Fault as fault:
-        report.warnings.append(f"{fault}\nWhat is online stays as it was. To mend it: assay online sync")
+        report.warnings.append(f"{fault}\nThe online store stays as it was. To update it: assay online sync")
 
 
 def _publish(places: Places, run: Run, outcome: DbtOutcome, report: Report) -> None:
-    """Publish the products that nothing failed of; readers keep the others as they were."""
+    """Publish the products without a failure; of the others, readers keep the last published tables."""
     report.products = judge_products(outcome.results)
     if places.published_until_now.is_file() and not places.published.exists():
         places.published_until_now.replace(places.published)
@@ -314,7 +314,7 @@ def _publish(places: Places, run: Run, outcome: DbtOutcome, report: Report) -> N
 
 
 def _raise_if_impossible(outcome: DbtOutcome) -> None:
-    """Raise what kept dbt from running any node."""
+    """Raise the error that prevented dbt from running any node."""
     error = outcome.exception
     if error is None:
         return
@@ -332,7 +332,7 @@ def _raise_if_impossible(outcome: DbtOutcome) -> None:
 
 
 def _selected(options: Options, places: Places, display: Display) -> list[str]:
-    """Return what dbt is to select, and tell what of it nobody asked for."""
+    """Return dbt's selection, and print what was added to or left out of the user's selection."""
     if not options.select:
         return []
     selection = find_selection(options.select, _project_arguments(options), places.warehouse)
@@ -350,7 +350,7 @@ def _dbt_arguments(options: Options, select: list[str]) -> list[str]:
     if select:
         arguments += ["--select", *select, "--indirect-selection", "buildable"]
     if options.as_of:
-        # Their rows are of times of their own: they test the code, which is the same at any moment.
+        # Unit tests bring their own rows and times: they test the code, which is the same at any moment.
         arguments += ["--exclude-resource-type", "unit_test"]
     return arguments
 
@@ -358,7 +358,7 @@ def _dbt_arguments(options: Options, select: list[str]) -> list[str]:
 def _project_arguments(options: Options) -> list[str]:
     if not options.as_of:
         return []
-    # Other variables mean another parse: each keeps its own, and neither disturbs a build of the other.
+    # dbt parses again if variables change. With a target folder for each moment, every parse is kept.
     variables = json.dumps({"as_of": as_variable(options.as_of)})
     return ["--vars", variables, "--target-path", str(_target_path(options))]
 

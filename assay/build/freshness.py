@@ -1,4 +1,4 @@
-"""How long each source has been silent, as the last build found it in `gold.mon_freshness`."""
+"""Read from `gold.mon_freshness` how long each source had sent nothing at the last build."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from assay.project.warehouse import relation_named
 
 @dataclass(frozen=True)
 class Freshness:
-    """A landing table, as source/table: when its last row became available (UTC), how long it may be silent.
+    """A landing table as source/table: when its last row became available (UTC), and its limit of silence.
 
-    `limit_seconds` is None without limit.
+    `limit_seconds` is None if there is no limit.
     """
 
     source: str
@@ -25,7 +25,7 @@ class Freshness:
 
 
 def read_freshness(warehouse: Path) -> list[Freshness]:
-    """Return the sources of a warehouse; none where it has no such table.
+    """Return the freshness of all sources in a warehouse; none if it lacks the table.
 
     Raises:
         duckdb.Error: the warehouse cannot be opened.

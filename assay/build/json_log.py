@@ -1,4 +1,4 @@
-"""A build as JSON, one object a line, for machines that collect logs.
+"""Report a build as JSON, one object on each line, for programs that collect logs.
 
 Every line has `time` (UTC), `level` (`info`, `warning` or `error`) and `event`; from the moment dbt begins
 also `run_id`, which is dbt's invocation id and the id in the run ledger.
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
     from assay.build.build import Report
 
 _LEVELS = {"warn": "warning", "error": "error"}
-# Told of node by node instead, or nothing but layout.
+# dbt's events that are left out: they repeat what is reported for each node, or are only layout.
 _NOT_TOLD = ("NodeStart", "NodeFinished", "Formatting")
 
 
 class LogFormat(StrEnum):
-    """How a command tells what it does: in text for people, or in JSON."""
+    """The format in which a command reports: text for people, or JSON."""
 
     text = "text"
     json = "json"
 
 
 class JsonLog:
-    """A display of a run that writes lines of JSON; dbt's threads may all write."""
+    """A display that writes the progress of a run as lines of JSON; all of dbt's threads may call it."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
@@ -53,12 +53,12 @@ class JsonLog:
             self._write("crashed", "error", message=str(error) or type(error).__name__, traceback=said)
 
     def say(self, message: str) -> None:
-        """Write what people are told."""
+        """Write a message for people."""
         level = "warning" if message.startswith("Warning: ") else "info"
         self._write("said", level, message=message.removeprefix("Warning: "))
 
     def loaded(self, message: str) -> None:
-        """Write what the loader has committed."""
+        """Write that the loader has committed something."""
         self._write("loaded", message=message)
 
     def planned(self, nodes: int) -> None:
@@ -66,13 +66,13 @@ class JsonLog:
         self._write("planned", nodes=nodes)
 
     def started(self, node: str) -> None:
-        """Do nothing: `heard` tells more of it."""
+        """Do nothing: `heard` writes more about it."""
 
     def ended(self, node: str) -> None:
-        """Do nothing: `heard` tells more of it."""
+        """Do nothing: `heard` writes more about it."""
 
     def heard(self, event: Any) -> None:
-        """Write an event of dbt: nodes that begin and end, and whatever dbt does not hold for details."""
+        """Write an event of dbt: nodes that begin and end, and messages above the level debug."""
         self._run_id = event.info.invocation_id
         match event.info.name:
             case "NodeStart":
@@ -91,11 +91,11 @@ class JsonLog:
                 self._write("dbt", level, name=name, message=event.info.msg.strip())
 
     def fault(self, fault: Fault) -> None:
-        """Write why the command could not do what it was asked."""
+        """Write why the command failed."""
         self._write("fault", "error", message=str(fault), exit_code=fault.exit_code)
 
     def report(self, report: Report) -> None:
-        """Write how a build went."""
+        """Write the outcome of a build."""
         run, account, verdict = report.run, report.account, report.verdict
         for source in account.landed:
             self._write("landed", **asdict(source))

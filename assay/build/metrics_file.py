@@ -1,4 +1,4 @@
-"""What the last build did, as Prometheus reads it from a file (node_exporter's textfile collector)."""
+"""Write metrics of the last build to a file for Prometheus (node_exporter's textfile collector)."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ def write_metrics(
     succeeded_at: datetime | None,
     freshness: Sequence[Freshness],
 ) -> None:
-    """Write the file, in one step.
+    """Write the metrics' file in one step.
 
     Args:
-        folder: where it goes.
+        folder: the folder of the file.
         run: the build, which has ended.
-        nodes: what became of its nodes.
-        succeeded_at: when the last build that succeeded ended (UTC), this one or one before.
-        freshness: of the sources.
+        nodes: the results of its nodes.
+        succeeded_at: when the last successful build ended (UTC), this one or an earlier one.
+        freshness: the freshness of the sources.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
     """
     registry = CollectorRegistry()
 
@@ -81,7 +81,7 @@ def write_metrics(
         rejected.labels(reject["table"], reject["rule_id"]).set(reject["rows"])
     folder.mkdir(parents=True, exist_ok=True)
     write_to_textfile(str(folder / FILE), registry)
-    # It holds figures alone, and whoever collects them is seldom who builds.
+    # Readable by all: the file holds only figures, and the collector usually runs as another user.
     (folder / FILE).chmod(0o644)
 
 

@@ -1,4 +1,4 @@
-"""Publish gold: a file of its own that readers open, replaced as a whole and never seen half written."""
+"""Publish gold to a separate file for readers, which is replaced as a whole and never seen half written."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from assay.core.sql import quoted, text
 from assay.project.products import Products
 from assay.project.warehouse import relation_named
 
-# What is told of each published table: a schema of its own beside gold.
+# Records the build of each published table, in a schema beside gold.
 _TABLES = """
 create schema published.published;
 create table published.published.tables (
@@ -29,13 +29,13 @@ create table published.published.tables (
     why varchar
 );
 comment on table published.published.tables is
-    'The tables of gold: of which build each is, and why it is not of the last one where it is not.';
+    'The tables of gold: the build that each comes from, and why it does not come from the last build.';
 """
 
 
 @dataclass(frozen=True)
 class Publication:
-    """What was published: the file, tables and rows of this build in it, and tables of earlier ones."""
+    """The published file, its tables and rows from this build, and its tables from earlier builds."""
 
     path: Path
     tables: int
@@ -45,7 +45,7 @@ class Publication:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Of which build the published tables are."""
+    """The build that the published tables come from."""
 
     run_id: str
     built_at: datetime
@@ -54,27 +54,28 @@ class Provenance:
 def publish(
     warehouse: Path, target: Path, products: Products, provenance: Provenance | None = None
 ) -> Publication | None:
-    """Write tables and views of gold to `target`, as tables, and put it in place in one step.
+    """Write tables and views of gold to `target` as tables; the file is replaced in one step.
 
-    Some are written as CSV files beside it too, each put in place likewise. Who has an old file open
-    keeps it.
+    Some are also written as CSV files beside it, which are replaced in the same way. A reader who has an old
+    file open keeps reading that.
 
     Args:
         warehouse: the file to read.
         target: the file to replace.
-        products: of which what has passed is written; what else lies in gold is left from other times.
-        provenance: is written beside gold. Tables of stopped products stay as `target` has them.
+        products: the products; the tables of those that passed are written. Other tables in schema gold are
+            left over from earlier builds. Tables of stopped products stay as they are in `target`.
+        provenance: the build, which is recorded beside gold.
 
     Returns:
-        None where there is nothing to publish, and `target` is left as it is.
+        The publication; None if there is nothing to publish, and then `target` is unchanged.
 
     Raises:
         Fault: a table or view cannot be read, or the disk is full.
-        duckdb.Error, OSError: anything else. `target` is as it was then, and nothing else stays behind.
+        duckdb.Error, OSError: any other failure. `target` is unchanged then, and no other file is left.
     """
     if not target.parent.exists():
         target.parent.mkdir(parents=True)
-        # Who may read what lies in it is said file by file.
+        # The permissions of each file in the folder say who may read it.
         target.parent.chmod(0o755)
     csv_files = {
         relation: target.with_name(f"{name}{''.join(target.stem.partition('@')[1:])}.csv")
@@ -102,7 +103,7 @@ def publish(
 def _write(warehouse: Path, file: Path, products: Products) -> tuple[int, int]:
     rows = 0
     with duckdb.connect(str(warehouse), read_only=True) as connection:
-        # A view may cast to a local time: UTC here as in dbt.
+        # UTC as in dbt, because a view may cast to a local time.
         connection.execute("set TimeZone = 'UTC'")
         relations = connection.execute(
             """
@@ -126,13 +127,13 @@ def _write(warehouse: Path, file: Path, products: Products) -> tuple[int, int]:
             except duckdb.Error as error:
                 raise known_fault(error) or Fault(f"{source} cannot be published: {error}") from error
             _copy_comments(connection, database, schema, relation)
-        # Closing would do it too, but keep silent if it failed, and the rest of the file would be in a log.
+        # Closing the file would do this too, but would hide a failure and leave rows in a write-ahead log.
         connection.execute("checkpoint published")
     return len(relations), rows
 
 
 def _hold_back(file: Path, before: Path, products: Products, provenance: Provenance) -> list[str]:
-    """Copy tables of stopped products from what was published before; write of which build each table is."""
+    """Copy the tables of stopped products from the last published file; record the build of each table."""
     with duckdb.connect() as connection:
         connection.execute(f"attach {text(file)} as published (read_write)")
         connection.execute(_TABLES)
@@ -186,7 +187,7 @@ def _has(connection: duckdb.DuckDBPyConnection, schema: str, table: str) -> bool
 
 
 def _copy_comments(connection: duckdb.DuckDBPyConnection, database: str, schema: str, relation: str) -> None:
-    """Give a published relation the descriptions that it has in another database."""
+    """Copy the comments on a relation and its columns from another database."""
     copy = f"published.{quoted(schema)}.{quoted(relation)}"
     for (comment,) in connection.execute(
         """
@@ -211,7 +212,7 @@ def _copy_comments(connection: duckdb.DuckDBPyConnection, database: str, schema:
 
 
 def _write_csv(published: Path, files: dict[str, Path]) -> None:
-    """Write published tables as CSV: with a header, in UTF-8, ordered by their columns."""
+    """Write published tables as CSV in UTF-8, with a header, ordered by all columns."""
     with duckdb.connect() as connection:
         connection.execute(f"attach {text(published)} as published (read_only)")
         for relation, file in files.items():
@@ -224,7 +225,7 @@ def _temporary(target: Path) -> Path:
 
 
 def _remove_leftovers(targets: Iterable[Path]) -> None:
-    """Remove what this or a killed run left half written; the lock of the warehouse keeps others out."""
+    """Remove files that this or a killed run left half written; the warehouse's lock excludes other runs."""
     for target in targets:
         for leftover in target.parent.glob(f".{glob.escape(target.name)}.*"):
             leftover.unlink()

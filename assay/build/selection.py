@@ -1,4 +1,4 @@
-"""What `--select` builds: what was asked for, its tests, and what the warehouse lacks of what it rests on."""
+"""Find what `--select` builds: the selected nodes, their tests, and missing nodes upstream of them."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _BUILT = ("model", "seed", "snapshot")
 
 @dataclass(frozen=True)
 class Selection:
-    """What dbt is to select.
+    """The selection to pass to dbt.
 
-    `added` names what is built though nobody asked for it: the warehouse lacks it, and what was asked for
-    reads it. `left_out` names the tests that read something which is neither built nor read by what is built:
-    it may be missing, or of another build.
+    `added` names nodes that are built in addition, because the selected nodes read them and the warehouse
+    lacks them. `left_out` names the tests that also read a table that is neither built nor read by a built
+    node: the table may be missing, or come from another build.
     """
 
     select: list[str]
@@ -32,12 +32,12 @@ class Selection:
     left_out: list[str]
 
     def told(self) -> list[str]:
-        """Say what a person must know of it; nothing where all is as asked."""
+        """Return messages about added nodes and left-out tests; none if there are neither."""
         told = []
         if self.added:
             nodes = counted(len(self.added), "node")
             told.append(
-                f"Also building {nodes} on which the selection rests and which the warehouse lacks: "
+                f"Also building {nodes} that the selection reads and the warehouse lacks: "
                 f"{listed(self.added)}"
             )
         if self.left_out:
@@ -50,12 +50,12 @@ class Selection:
 
 
 def find_selection(select: str, options: Sequence[str], warehouse: Path) -> Selection | None:
-    """Return what to build where a part is asked for; None where dbt cannot tell, as its build will say.
+    """Return the selection for building a part; None if dbt cannot list nodes, which its build will report.
 
     Args:
-        select: in dbt's selection syntax.
-        options: of dbt that say what the project is: variables and the target folder.
-        warehouse: the file that is built, which may be missing.
+        select: the user's selection in dbt's syntax.
+        options: dbt's options for variables and the target folder.
+        warehouse: the file to build, which may be missing.
 
     Raises:
         Fault: a part of the selection matches nothing.
@@ -98,7 +98,7 @@ def find_selection(select: str, options: Sequence[str], warehouse: Path) -> Sele
 
 
 def _relations(warehouse: Path) -> set[tuple[str, str]]:
-    """Return schema and name of what a warehouse holds, in small letters: for DuckDB they are the same."""
+    """Return schema and name of a warehouse's relations in lower case, since DuckDB ignores case."""
     if not warehouse.exists():
         return set()
     with duckdb.connect(str(warehouse), read_only=True) as connection:
@@ -114,7 +114,7 @@ def _is_missing(node: Any, warehouse: Path, there: set[tuple[str, str]]) -> bool
     return (
         node.resource_type in _BUILT
         and node.config.materialized != "ephemeral"
-        # What is attached besides is not this file's.
+        # Relations of other attached databases are not in this file.
         and node.database == warehouse.stem
         and (node.schema.lower(), node.alias.lower()) not in there
     )

@@ -1,4 +1,4 @@
-"""Tell how a build went: what landed, what was kept, what failed, what is published, and what to do next."""
+"""Print the outcome of a build: landed and kept rows, failures, what is published, and what to do next."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _FILES_LISTED = 20
 
 
 def print_report(report: Report, console: Console) -> None:
-    """Print everything a person should know of a build."""
+    """Print the outcome of a build for people."""
     account, run, verdict = report.account, report.run, report.verdict
     if account.landed:
         console.print()
@@ -91,7 +91,7 @@ def _print_files(account: Account, console: Console) -> None:
     changes = [change for change in account.schema_changes if change.state == "open"]
     if changes:
         console.print()
-        line(console, "Files that differ from what is declared (to take that: assay schema accept TABLE):")
+        line(console, "Files that differ from their declaration (to accept that: assay schema accept TABLE):")
         for each in changes:
             since = f"in {counted(each.file_count, 'file')} since {each.first_landed_at:%Y-%m-%d}"
             line(console, f"  {each.table}: a file {each.change} ({since}; {each.handled})")
@@ -125,7 +125,7 @@ def _next_commands(report: Report) -> list[str]:
     else:
         commands.append(f"{named}{folder}assay docs")
     if report.publication:
-        # Opened for writing, it would be closed to everybody else.
+        # Read-only, because DuckDB locks a file that is opened for writing.
         attached = f"duckdb.sql('attach \\'{report.publication.path}\\' as assay (read_only)')"
         query = f"import duckdb; {attached}; print(duckdb.sql('show all tables'))"
         commands.append(f'{folder}python -c "{query}"')

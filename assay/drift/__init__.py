@@ -1,1 +1,1 @@
-"""Drift: whether what is now is spread as what was, feature by feature."""
+"""Measure drift: whether the distribution of each feature differs from an earlier one."""

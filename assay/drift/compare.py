@@ -1,4 +1,4 @@
-"""Compare what is now with what was, for feature views and tables."""
+"""Compare current rows of feature views and tables with earlier rows."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PUBLISHED = "assay_published"
 
 @dataclass(frozen=True)
 class Comparison:
-    """A table, the rows compared, and what was found; worst first."""
+    """A table, the compared rows, and the drift of each feature, the largest first."""
 
     source: Source
     reference: Rows
@@ -44,16 +44,16 @@ def compare(
     """Compare rows of tables.
 
     Args:
-        project: compiles the macros, and knows the keys of feature views.
+        project: compiles the macros, and declares the keys of feature views.
         published: the file a build published.
-        names: of feature views, of tables of gold, or paths of CSV and Parquet files.
-        reference: rows to compare with (see `rows_of`), or a version of a training set; the 90 days before
-            the current ones if left out, or `split=train` of a table that has splits.
-        current: rows in question; the last 30 days if left out, or `split=test`.
+        names: names of feature views or tables of gold, or paths of CSV and Parquet files.
+        reference: the rows to compare with (see `rows_of`), or a version of a training set. The default is
+            the 90 days before the current rows, or `split=train` of a table with splits.
+        current: the rows to judge; the default is the last 30 days, or `split=test`.
 
     Raises:
-        Fault: nothing is published, there is no such table, a specification says no rows, or the version has
-            nothing of a table.
+        Fault: nothing is published, there is no such table, a specification is invalid, or the version has no
+            column of a table.
     """
     if not published.is_file():
         raise Fault(f"Nothing is published yet in {published}. To publish: assay build")
@@ -84,7 +84,7 @@ def compare(
                 categorical=source.categorical,
             )
             found.append((source, before, now, measured))
-    # Judged together: the more is compared, the more differs by chance.
+    # All features are judged together, because more comparisons give more differences by chance.
     verdicts = iter(judged([each for *_, measured in found for each in measured], limits))
     return [
         Comparison(source, before, now, _worst_first([next(verdicts) for _ in measured]))

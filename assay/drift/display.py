@@ -1,4 +1,4 @@
-"""Show people what drifts."""
+"""Print which features drift."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from assay.drift.spec import Rows
 
 
 def print_comparisons(found: Sequence[Comparison], console: Console) -> None:
-    """Show a table for each comparison, worst first, what was left out, and in the end what drifts."""
+    """Print a table for each comparison, the largest drift first, left-out columns, and a summary."""
     for each in found:
         table = table_titled(f"{each.source.name}: {_said(each.current)} against {_said(each.reference)}")
         table.add_column("feature", overflow="fold", ratio=1)

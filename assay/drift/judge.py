@@ -1,9 +1,10 @@
-"""Whether a difference is more than chance, and large enough to matter.
+"""Judge whether a difference is more than chance, and large enough to matter.
 
-With many rows every difference is significant, with few large ones come by chance: a feature drifts where
-both hold. P-values are those of scipy. Over the features compared together they are adjusted by Benjamini and
-Hochberg (1995), so that of what is said to drift at most a share of `false_discoveries` is expected to be
-chance. That supposes independent rows, which those of one entity are not: hence the sizes.
+With many rows, every difference is significant; with few rows, large differences come by chance. So a
+feature drifts if its difference is both significant and large. P-values are those of scipy, adjusted over all
+features that are compared together by Benjamini and Hochberg (1995): at most a share of `false_discoveries`
+of the reported drifts is expected to be chance. That assumes independent rows. Rows of one entity are not
+independent, which is another reason to require a minimum size.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ from assay.drift.measure import FeatureDrift
 
 Verdict = Literal["drift", "watch", "stable", "too few rows"]
 
-# scipy's own bound, up to which it counts out the distribution of the two-sample statistic.
+# scipy computes the exact distribution of the two-sample statistic up to this number of rows.
 _COUNTED_OUT = 10_000
 
 
 def judged(found: Sequence[FeatureDrift], limits: Limits) -> list[FeatureDrift]:
-    """Return what was measured with p-values, adjusted over all features, and verdicts."""
+    """Return the measured features with p-values, adjusted over all features, and with verdicts."""
     with_p = [replace(each, p_value=_p_value(each), null_p_value=_null_p_value(each)) for each in found]
     given = [
         (number, name, getattr(each, name))
@@ -53,12 +54,12 @@ def ks_p_value(statistic: float, n: int, m: int) -> float:
     """Return the p-value of the two-sided two-sample Kolmogorov-Smirnov test, as scipy's `ks_2samp` does.
 
     Args:
-        statistic: greatest difference of the distribution functions.
-        n: rows of one sample.
-        m: rows of the other.
+        statistic: the greatest difference of the distribution functions.
+        n: the number of rows of one sample.
+        m: the number of rows of the other sample.
     """
     if max(n, m) <= _COUNTED_OUT:
-        # scipy takes samples, so it is given the simplest two that differ by as much.
+        # scipy takes samples, not the statistic, so it gets the simplest two samples that differ as much.
         r = numpy.arange(n + 1)
         c = numpy.clip(numpy.rint((r / n - statistic) * m), 0, m)
         place = int(numpy.argmin(numpy.abs(r / n - c / m - statistic)))
@@ -74,13 +75,13 @@ def _p_value(each: FeatureDrift) -> float | None:
     if each.ks is not None:
         return ks_p_value(each.ks, each.reference_present, each.current_present)
     if not each.degrees_of_freedom:
-        # Of one category alone there is nothing that could differ.
+        # With a single category, nothing can differ.
         return 1.0
     return float(scipy.stats.chi2.sf(each.chi2, each.degrees_of_freedom))
 
 
 def _null_p_value(each: FeatureDrift) -> float | None:
-    """Of Fisher's exact test: is the share of NULLs another?"""
+    """Return the p-value of Fisher's exact test that both sides have the same share of NULLs."""
     if min(each.reference_rows, each.current_rows) == 0:
         return None
     table = [

@@ -1,4 +1,4 @@
-"""From which size on a difference is drift; the macro `drift_limits` says, for models as well."""
+"""Read the sizes from which a difference is drift; the macro `drift_limits` gives them to models too."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from assay.project.project import Project
 
 @dataclass(frozen=True)
 class Limits:
-    """PSI, KS and shift of the share of NULLs from which on a feature drifts or is to be watched.
+    """The limits of PSI, KS and shift of the share of NULLs from which a feature drifts or is to be watched.
 
-    Of what is said to drift a share of `false_discoveries` may be chance. With fewer rows than `fewest_rows`
-    nothing is said; nor, by the model, with fewer months than `fewest_windows` that say what is usual:
-    `usual_times` their median, or `usual_deviations` above it. A column of more texts than `most_categories`
-    tells rows apart, rather than kinds of rows.
+    A share of `false_discoveries` of the reported drifts may be chance. A feature with fewer rows than
+    `fewest_rows` is not judged. dbt's model also needs `fewest_windows` earlier months to know what is usual:
+    up to `usual_times` their median, or `usual_deviations` above it. A column with more texts than
+    `most_categories` identifies rows, and is not compared.
     """
 
     psi_drift: float
@@ -36,6 +36,6 @@ def drift_limits(project: Project) -> Limits:
     """Return the limits that hold in a project.
 
     Raises:
-        Fault: its variable `drift_limits` has words that are no limits.
+        Fault: the variable `drift_limits` has a key that is no limit.
     """
     return Limits(**json.loads(project.compiled_inline("{{ tojson(assay.drift_limits()) }}")))

@@ -1,4 +1,4 @@
-"""Measure how two sets of rows differ, feature by feature; dbt's macros do it in SQL."""
+"""Measure how two sets of rows differ, feature by feature, in SQL from dbt's macros."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ _REFERENCE, _CURRENT = "assay_reference", "assay_current"
 
 @dataclass(frozen=True)
 class FeatureDrift:
-    """How a feature of the current rows differs from the reference.
+    """The difference of a feature between the current rows and the reference.
 
-    `kind` is numeric or categorical. NULLs, NaN among them, are counted apart from the rest. `psi` is the
+    `kind` is numeric or categorical. NULLs and NaN are counted apart from other values. `psi` is the
     population stability index, `js` the Jensen-Shannon distance (square root, nats), `ks` the greatest
-    difference of the distribution functions, `mean_shift` in standard deviations of the reference,
-    `unseen_share` that of current values in categories which the reference has not. None where undefined.
+    difference of the distribution functions. `mean_shift` is in standard deviations of the reference.
+    `unseen_share` is the share of current values in categories that the reference lacks. Undefined figures
+    are None.
     """
 
     feature: str
@@ -45,17 +46,17 @@ class FeatureDrift:
 
     @property
     def reference_present(self) -> int:
-        """Rows of the reference that have a value."""
+        """The number of rows of the reference that have a value."""
         return self.reference_rows - self.reference_nulls
 
     @property
     def current_present(self) -> int:
-        """Current rows that have a value."""
+        """The number of current rows that have a value."""
         return self.current_rows - self.current_nulls
 
     @property
     def null_shift(self) -> float | None:
-        """By how much the share of NULLs has grown; None where there are no rows."""
+        """The growth of the share of NULLs; None if there are no rows."""
         if min(self.reference_rows, self.current_rows) == 0:
             return None
         return self.current_nulls / self.current_rows - self.reference_nulls / self.reference_rows
@@ -73,12 +74,12 @@ def measure(
     """Compare two queries, column by column.
 
     Args:
-        connection: where both can be run.
+        connection: a connection that can run both queries.
         project: compiles the macros.
-        reference: SQL of the rows to compare with.
-        current: SQL of the rows in question.
-        numeric: names of their columns that are numbers.
-        categorical: names of their columns that are categories.
+        reference: the SQL of the rows to compare with.
+        current: the SQL of the rows to judge.
+        numeric: the names of columns with numbers.
+        categorical: the names of columns with categories.
 
     Raises:
         Fault: dbt cannot compile the macros.

@@ -1,4 +1,4 @@
-"""The tables whose rows are compared: feature views, tables of gold, and files."""
+"""Find the tables whose rows are compared: feature views, tables of gold, and files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from assay.drift.spec import Rows
 from assay.project.views import VALIDITY, FeatureView
 from assay.project.warehouse import relation_named
 
-# When a row became known; the first that a table has.
+# Columns that say when a row became known; the first that a table has is used.
 _TIMES = ("available_at", "valid_from", "prediction_at", "landed_at", "event_at")
 _SPLIT = "split"
 _NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL", "UBIGINT")
@@ -24,9 +24,9 @@ _CATEGORIES = ("VARCHAR", "BOOLEAN", "ENUM")
 
 @dataclass(frozen=True)
 class Source:
-    """A table, the time of its rows, and the columns to compare; `left_out` says why others are not.
+    """A table, its time column, and the columns to compare; `left_out` says why others are not compared.
 
-    `until` is just after its last row.
+    `until` is the instant just after the last row.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Source:
     until: datetime | None
 
     def rows(self, wanted: Rows) -> str:
-        """Return SQL of the rows that are wanted.
+        """Return the SQL of the wanted rows.
 
         Raises:
             Fault: the table has no time, or no split.
@@ -56,7 +56,7 @@ class Source:
             if bound is not None:
                 conditions.append(f"{quoted(self.time or '')} {operator} timestamp {text(bound)}")
         if self.is_history:
-            # As of each arrival: what expires, expires of itself.
+            # Only states that an arrival made: those that begin because a window expired are left out.
             conditions.append("updated_at = valid_from")
         columns = quoted(*self.numeric, *self.categorical)
         return f"select {columns} from {self.relation} where {' and '.join(conditions) or 'true'}"
@@ -72,11 +72,11 @@ def find_source(
     """Find a table by its name, or a file by its path.
 
     Args:
-        connection: where `published` is attached.
-        published: the name under which it is.
-        name: of a table of gold, or the path of a CSV or Parquet file.
-        view: the feature view of that name, if it is one.
-        limits: how many categories a column may have.
+        connection: a connection with the published file attached.
+        published: the name of the attached file.
+        name: the name of a table of gold, or the path of a CSV or Parquet file.
+        view: the feature view with that name, if there is one.
+        limits: the limits, with the maximum number of categories.
 
     Raises:
         Fault: there is no such table or file.
@@ -118,7 +118,7 @@ def find_source(
             categorical.append(column)
     until = None
     if time:
-        # What will expire is in a history already.
+        # valid_from of a history may lie in the future, at which a window expires.
         last = "updated_at" if view else quoted(time)
         [(until,)] = connection.execute(
             f"select max({last})::timestamp + interval 1 microsecond from {relation}"

@@ -1,4 +1,4 @@
-"""Which rows are compared, as people write it: a period, a length of time, or a training set's split."""
+"""Read which rows to compare: a period, a length of time, or a training set's split."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ALLOWED = "write 2025, 2025-03, 2025-03-01..2025-03-31, 30d, or split=train"
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows from a time (inclusive) to another (exclusive), or of a split; `said` is how people wrote it."""
+    """Rows from a time (inclusive) to another (exclusive), or of a split; `said` is what a person wrote."""
 
     said: str
     start: datetime | None = None
@@ -31,12 +31,12 @@ def rows_of(spec: str, *, until: datetime | None) -> Rows:
 
     Args:
         spec: `2025`, `2025-03` or `2025-03-01` (UTC), two of them or two times as `FROM..TO` (days, months
-            and years to their end, times exclusive, either may be left out), a length of time such as
-            `30d`, or `split=NAME`.
-        until: where a length of time ends (exclusive); None where there are no times.
+            and years include their end, times exclude it, and either may be left out), a length of time such
+            as `30d`, or `split=NAME`.
+        until: the end of a length of time (exclusive); None if the table has no times.
 
     Raises:
-        Fault: it is none of these, or it is a length of time and there are no times.
+        Fault: the specification is invalid, or it is a length of time and the table has no times.
     """
     spec = spec.strip()
     if split := _SPLIT.fullmatch(spec):
@@ -71,7 +71,7 @@ def _bounds(text: str, spec: str) -> tuple[datetime, datetime]:
         pass
     moment = instant(text)
     if moment is None:
-        raise Fault(f"{spec} says no rows: {_ALLOWED}.", MISUSED)
+        raise Fault(f"{spec} is no choice of rows: {_ALLOWED}.", MISUSED)
     return moment, moment
 
 

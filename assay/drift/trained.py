@@ -1,4 +1,4 @@
-"""The rows that a version of a training set trains on, as the reference of a comparison."""
+"""Use the rows that a version of a training set trains on as the reference of a comparison."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from assay.training.store import Version
 
 
 class Trained:
-    """What a version trains on: its rows of split `train`, or all of them where it has no splits.
+    """The rows that a version trains on: those of split `train`, or all rows if it has no splits.
 
     Args:
         version: the version.
@@ -28,19 +28,19 @@ class Trained:
 
     @property
     def rows(self) -> Rows:
-        """What people are told of them."""
+        """The rows in the form for messages."""
         return Rows(f"{self.name}, the rows it trains on")
 
     def shared(self, source: Source) -> Source:
-        """Return the source with the columns that were trained on alone.
+        """Return the source with only those columns that the version has too.
 
         Raises:
-            Fault: there are none.
+            Fault: they have no column in common.
         """
         names = self._names(source)
         missing = [name for name in (*source.numeric, *source.categorical) if name not in names]
         if len(missing) == len(source.numeric) + len(source.categorical):
-            raise Fault(f"{self.name} has nothing of {source.name} that could be compared.", MISUSED)
+            raise Fault(f"{self.name} has no column of {source.name} that could be compared.", MISUSED)
         return replace(
             source,
             numeric=[name for name in source.numeric if name in names],
@@ -49,7 +49,7 @@ class Trained:
         )
 
     def select(self, source: Source) -> str:
-        """Return SQL of its rows, with the columns as `source`, which it shares, names them."""
+        """Return the SQL of the version's rows, with the columns named as in `source`."""
         names = self._names(source)
         columns = ", ".join(
             f"{quoted(names[name])} as {quoted(name)}" for name in (*source.numeric, *source.categorical)
@@ -61,7 +61,7 @@ class Trained:
         return "split = 'train'" if "split" in self._columns else "true"
 
     def _names(self, source: Source) -> dict[str, str]:
-        """Columns of the version, by the names that they have in the source."""
+        """Return the version's columns by their names in the source."""
         if source.name == self._set:
             return {name: name for name in self._columns}
         return {feature.name: feature.column for feature in self._features if feature.view == source.name}

@@ -1,1 +1,1 @@
-"""Features that need more than SQL: what their Python models call."""
+"""Feature views: list them, find their columns, and write their YAML."""

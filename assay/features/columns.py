@@ -1,4 +1,4 @@
-"""What the columns of a history are: types from the warehouse, descriptions from their names."""
+"""Find the columns of a history: types from the warehouse, descriptions from the columns' names."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ _WORDS = {
     "last": "Latest {input}",
     "first": "First {input}",
 }
-#: What `windowed_history` makes of an input.
+#: The aggregates that `windowed_history` makes from an input.
 AGGREGATES = tuple(_WORDS)
 _HAPPENED = {"last": "When it last happened", "first": "When it first happened"}
 _UNITS = {"s": "second", "m": "minute", "h": "hour", "d": "day"}
-# Of nothing they are 0; all other aggregates are NULL.
+# An empty group counts 0; all other aggregates of an empty group are NULL.
 _NEVER_NULL = ("count", "distinct_count", "sum")
 
 
 @dataclass(frozen=True)
 class ModelColumn:
-    """A column of a history; `is_total`: it is 0, never NULL, where nothing happened."""
+    """A column of a history; with `is_total`, an empty window gives 0 and not NULL."""
 
     name: str
     data_type: str
@@ -54,7 +54,8 @@ class ModelColumn:
 def columns_of(project: Project, model: str) -> list[ModelColumn]:
     """Return the columns of a model, in their order.
 
-    Types are those of what it reads: as it is built or, where a part of it is not, as it is without a row.
+    The types come from the built tables that the model reads; if one of them is not built, from tables that
+    are built without rows.
 
     Raises:
         Fault: the model cannot be compiled, or DuckDB does not understand it.
@@ -72,14 +73,14 @@ def columns_of(project: Project, model: str) -> list[ModelColumn]:
 def columns_of_queries(
     project: Project, what: str, reads: Sequence[Any]
 ) -> Iterator[Callable[[str], list[ModelColumn]]]:
-    """Give a function that returns the columns of SQL, with its Jinja, that is no model yet.
+    """Provide a function that returns the columns of SQL with Jinja that is not a model yet.
 
-    Types are those of the models that it reads: as they are built or, where one is not, or lacks a column
-    that is declared, as they are without a row.
+    The types come from the built models that the SQL reads; if one of them is not built, or lacks a declared
+    column, from models that are built without rows.
 
     Args:
-        project: of the current folder.
-        what: the SQL is to make, as messages call it.
+        project: the project in the current folder.
+        what: the name of the SQL's result for messages.
         reads: the models that the SQL may read.
     """
     with ExitStack() as stack:
@@ -91,13 +92,13 @@ def columns_of_queries(
 
 
 def _is_current(node: Any, warehouse: Path) -> bool:
-    """Tell whether a model is built with all columns that are declared of it."""
+    """Tell whether a model is built with all of its declared columns."""
     described = _described(f"from {node.relation_name}", warehouse)
     return not isinstance(described, Exception) and node.columns.keys() <= {name for name, *_ in described}
 
 
 def _described(sql: str, warehouse: Path) -> list[tuple[str, ...]] | Fault | duckdb.Error:
-    """Return the columns of a query and their types, or why they cannot be told."""
+    """Return the columns of a query and their types, or the error that prevents that."""
     try:
         with opened(warehouse) as connection:
             return connection.execute(f"describe {sql}").fetchall()
@@ -114,12 +115,12 @@ def _told(described: list[tuple[str, ...]] | Fault | duckdb.Error, what: str) ->
 
 
 def is_history(columns: Sequence[ModelColumn]) -> bool:
-    """Tell whether a model is a history, as feature views are."""
+    """Tell whether columns are those of a history, as feature views have them."""
     return set(VALIDITY[:3]) <= {column.name for column in columns}
 
 
 def _plain(data_type: str) -> str:
-    """Return a type as DuckDB names it in the style of the YAML."""
+    """Convert a type's name in DuckDB to the style of the YAML."""
     return re.sub(r", *", ", ", data_type.lower())
 
 
@@ -130,13 +131,13 @@ def window_of(name: str) -> str | None:
 
 
 def is_total(name: str) -> bool:
-    """Tell whether a column counts or sums up."""
+    """Tell whether a column is a count or a sum, by its name."""
     found = _WINDOWED.fullmatch(name)
     return found is not None and found["aggregate"] in _NEVER_NULL
 
 
 def likely_keys(names: Sequence[str]) -> list[str]:
-    """Return the keys of a history by its columns: they stand first, before what is aggregated."""
+    """Return the keys of a history: the columns before the first aggregate."""
     features = [name for name in names if _WINDOWED.fullmatch(name)]
     if features:
         return list(takewhile(lambda name: name not in (*features, *VALIDITY), names))

@@ -18,7 +18,7 @@ _SAMPLE_WIDTH = 26
 
 
 def print_views(views: list[FeatureView], warehouse: Path, console: Console) -> None:
-    """Print a table of feature views, with what is built of them."""
+    """Print a table of feature views with their rows and last update in the warehouse."""
     if not views:
         line(console, "There is no feature view yet. To write one: assay view add NAME")
         return
@@ -44,7 +44,7 @@ def print_views(views: list[FeatureView], warehouse: Path, console: Console) -> 
 
 
 def print_view(view: FeatureView, warehouse: Path, console: Console) -> None:
-    """Print all that is known of a feature view, with its newest row."""
+    """Print the details of a feature view, with its newest row."""
     line(console, f"{view.name}: {view.description}")
     line(console, "")
     line(console, f"Entity    {view.told('entity')}, known by {', '.join(view.keys)}")
@@ -112,7 +112,7 @@ def _built(views: list[FeatureView], warehouse: Path) -> dict[str, tuple[str, st
 
 
 def _newest_row(view: FeatureView, warehouse: Path) -> dict[str, Any]:
-    """Return the row that was confirmed last; of several the first. Empty where there is none."""
+    """Return the row that was confirmed last, the first of several; empty if there are no rows."""
     if not warehouse.is_file():
         return {}
     order = ", ".join(["updated_at desc", "valid_from", *map(quoted, view.keys)])

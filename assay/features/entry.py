@@ -1,4 +1,4 @@
-"""The YAML entry of a model: what a person wrote stays to the letter, the rest is filled in."""
+"""Complete the YAML entry of a model; what a person wrote keeps each character."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _KNOWN_WHEN_WRITTEN = VALIDITY[:3]
 
 @dataclass(frozen=True)
 class View:
-    """What is known of a model: one that is no history is a table, a label or a training set.
+    """A model to describe in YAML; a model that is no history is a table, a label or a training set.
 
-    `required` are columns that are never NULL, beside a history's own.
+    `required` are columns that are never NULL, in addition to those of every history.
     """
 
     name: str
@@ -36,7 +36,7 @@ class View:
 
 @dataclass(frozen=True)
 class Entry:
-    """An entry of `models:` in a YAML file: its lines, `first` to before `last`, and its parts by key."""
+    """An entry of `models:` in a YAML file: its lines from `first` to before `last`, and its parts by key."""
 
     first: int
     last: int
@@ -45,12 +45,12 @@ class Entry:
 
     @property
     def declared(self) -> dict[str, Any]:
-        """What the entry says."""
+        """The parsed content of the entry."""
         found = yaml.safe_load("".join(self.parts.values()))
         return dict(found[0]) if found else {}
 
     def saying(self, entry: dict[str, Any]) -> Entry:
-        """Return the entry with what it is to say; its name is first."""
+        """Return the entry with new content; its name comes first."""
         margin = self.indent + _INDENT
         parts = {key: _dump({key: value}, margin) for key, value in entry.items()}
         parts["name"] = f"{' ' * self.indent}- name: {entry['name']}\n"
@@ -152,7 +152,7 @@ def _columns(text: str, view: View, keys: list[str], indent: int) -> str:
             },
         }
         if needs_quotes(column.name):
-            # dbt makes SQL of the name as it is.
+            # dbt writes the name into SQL without quotes.
             new["quote"] = True
         always = view.is_history and column.name in (*keys, *_KNOWN_WHEN_WRITTEN)
         is_never_null = column.name in view.required or (view.is_history and column.is_total)
@@ -169,7 +169,7 @@ def _columns(text: str, view: View, keys: list[str], indent: int) -> str:
 
 
 def _items(text: str) -> list[tuple[dict[str, Any], str]]:
-    """Return the columns of a `columns:` part, each with its lines."""
+    """Return the columns in a `columns:` part, each with its lines."""
     if not text:
         return []
     lines = text.splitlines(keepends=True)
@@ -192,7 +192,7 @@ def _value(node: Any, key: str) -> Any:
 
 
 def _without_tail(lines: list[str], first: int, last: int) -> int:
-    """Return where the entry ends: blank lines and comments before the next one are not its own."""
+    """Return where an entry ends, without the blank lines and comments that belong to the next entry."""
     while last > first and re.match(r"\s*(#|$)", lines[last - 1]):
         last -= 1
     return last
@@ -217,7 +217,7 @@ _Dumper.add_representer(str, _text)
 
 
 def _dump(value: Any, indent: int) -> str:
-    """Return YAML in blocks, its innermost lists and mappings on one line each."""
+    """Return YAML in block style, with the innermost lists and mappings on one line each."""
     text = yaml.dump(value, Dumper=_Dumper, default_flow_style=None, sort_keys=False, width=float("inf"))
     return re.sub(r"^(?=.)", " " * indent, text, flags=re.MULTILINE)
 

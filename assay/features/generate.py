@@ -28,7 +28,7 @@ class Generated:
 
     @property
     def text(self) -> str:
-        """What its file holds with it, in place of the old one or behind the others."""
+        """The text of the file with the entry, which replaces the old one or comes last."""
         lines = _read(self.file).splitlines(keepends=True)
         place = slice(self.place.first, self.place.last)
         stands_alone = self.place.parts or lines[place.start - 1 :] == ["models:\n"]
@@ -36,7 +36,7 @@ class Generated:
         return "".join(lines)
 
     def save(self) -> Path:
-        """Put the entry into its file, and return the file."""
+        """Write the entry to its file, and return the file."""
         self.file.write_text(self.text, encoding="utf-8")
         return self.file
 
@@ -45,7 +45,7 @@ def generate(project: Project, name: str) -> Generated:
     """Make the YAML entry of a model of the project in the current folder.
 
     Raises:
-        Fault: it is none, or its columns cannot be told.
+        Fault: there is no such model, or its columns cannot be found.
     """
     model = _model(name, project)
     file = _yaml_file(model)

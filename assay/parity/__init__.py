@@ -1,1 +1,1 @@
-"""Proof that what is online equals what training sets join: the same questions, asked both ways."""
+"""Prove that online features equal those that training sets join, by asking both the same questions."""

@@ -1,4 +1,4 @@
-"""Ask the same questions online and offline."""
+"""Ask the online store and the offline join the same questions, and compare the answers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from assay.project.project import Project
 from assay.project.warehouse import attach, relation_named
 
 SAMPLES = 200
-# In a type, a name has a type behind it.
+# A time type within a nested type; a field's name does not match, because its type follows it.
 _TIME = re.compile(r"\b(?:TIMESTAMP(?:_\w+)?(?: WITH TIME ZONE)?|DATE)(?=[,)\[]|$)")
 
 
@@ -42,18 +42,18 @@ def check_parity(
     seed: int = 1,
     tell: Callable[[str], None] = lambda _: None,
 ) -> list[FeatureParity]:
-    """Compare a store's answers with `point_in_time_join` on what is published, value for value.
+    """Compare a store's answers with `point_in_time_join` on the published file, value by value.
 
     Args:
         store: the online store, which must hold the published build.
         project: compiles the join.
         published: the file a build published.
-        view: the one view to look at; None for all.
-        samples: how many questions a view is asked.
-        at: the instant of all questions (UTC, without zone), not before the view's last knowledge; None for
+        view: the only view to check; None for all.
+        samples: the number of questions for each view.
+        at: the instant of all questions (UTC, without zone), not before the view's last arrival; None for
             many instants.
         seed: the same seed asks the same questions.
-        tell: told which view is looked at.
+        tell: called with the name of each view before it is checked.
 
     Raises:
         Fault: the store holds another build, or none; there is no such view; or `at` lies before it.
@@ -83,7 +83,7 @@ def check_parity(
 
 
 def joined_sql(project: Project, view: OnlineView) -> str:
-    """Return the SQL of the join that a training set would make."""
+    """Return the SQL by which a training set would join a view."""
     request = {"view": view.name, "columns": list(view.columns), "derived": list(view.derived)}
     call = f"point_in_time_join('{SPINE}', '{ASKED_AT}', {json.dumps([request])})"
     sql = project.compiled_inline(f"{{{{ assay.{call} }}}}")
@@ -91,7 +91,7 @@ def joined_sql(project: Project, view: OnlineView) -> str:
 
 
 def joined_rows(connection: duckdb.DuckDBPyConnection, sql: str) -> list[dict[str, Any]]:
-    """Return the rows of a query; times that Python does not have, such as infinity, as SQL writes them."""
+    """Return the rows of a query; times that Python cannot hold, such as infinity, are texts as in SQL."""
     relation = connection.sql(sql)
     try:
         return list(relation.to_arrow_table().to_pylist())
@@ -133,7 +133,7 @@ async def _answers(store: Store, view: OnlineView, rows: Sequence[dict[str, Any]
 
 
 def _as_given(value: Any) -> Any:
-    """Return an input as a client would send it."""
+    """Convert an input to the form in which a client would send it."""
     return value if isinstance(value, bool | int | float | str) or value is None else str(value)
 
 

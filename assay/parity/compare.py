@@ -1,4 +1,4 @@
-"""Compare what was answered online with what the join gives offline, feature by feature."""
+"""Compare the answers of the online store with those of the offline join, feature by feature."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _EXAMPLES = 3
 
 @dataclass
 class FeatureParity:
-    """How a feature compares over all questions.
+    """The comparison of a feature over all questions.
 
-    `missing` are values that are only offline, `extra` those that are only online. `smape` is the symmetric
-    mean absolute percentage error of numbers that are on both sides: the mean of `2 |a - b| / (|a| + |b|)`,
-    from 0 to 2; 0 where both are 0. None where no numbers are on both sides.
+    `missing` counts values that exist only offline, `extra` those that exist only online. `smape` is the
+    symmetric mean absolute percentage error of numbers that exist on both sides: the mean of
+    `2 |a - b| / (|a| + |b|)`, from 0 to 2; a pair of zeros counts 0. None if there is no such pair.
     """
 
     view: str
@@ -34,7 +34,7 @@ class FeatureParity:
 
     @property
     def differs(self) -> bool:
-        """Whether any answer differs."""
+        """Whether any pair of answers differs."""
         return bool(self.mismatched or self.missing or self.extra)
 
 
@@ -46,9 +46,9 @@ def compare(
     Args:
         view: the feature view's name.
         feature: the feature's name.
-        questions: how to tell people of each question.
-        online: what the store answered.
-        offline: what the join gives.
+        questions: a text for people about each question.
+        online: the answers of the store.
+        offline: the answers of the join.
     """
     found = FeatureParity(view, feature)
     errors = []
@@ -70,13 +70,13 @@ def compare(
 
 def _same(served: Any, joined: Any) -> bool:
     if isinstance(served, dict):
-        # Arrow has a map as pairs.
+        # In Arrow, a map is a list of pairs.
         others = joined if isinstance(joined, dict) else {str(key): value for key, value in joined or ()}
         return served.keys() == others.keys() and all(_same(served[name], others[name]) for name in served)
     if isinstance(served, list) and isinstance(joined, list):
         return len(served) == len(joined) and all(map(_same, served, joined))
     if isinstance(served, str) and isinstance(joined, date):
-        # Within lists, times are as SQL writes them.
+        # Within lists, times are texts as in SQL.
         served = time_in(served)
     if isinstance(served, float) and isinstance(joined, float) and math.isnan(served):
         return math.isnan(joined)

@@ -1,4 +1,4 @@
-"""Show people whether online and offline agree."""
+"""Print whether the online store and the offline join agree."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from assay.parity.compare import FeatureParity
 
 
 def print_parity(found: Sequence[FeatureParity], console: Console) -> None:
-    """Show a line for each view, and each feature that differs with examples."""
+    """Print a line for each view, and examples for each feature that differs."""
     table = table_titled("Online against the offline point-in-time join")
     table.add_column("feature view, feature")
     for name in ("values", "mismatch", "missing", "extra", "SMAPE"):

@@ -1,4 +1,4 @@
-"""Compare features that were served, and logged with predictions, with what training sets join now."""
+"""Compare features that were served and logged with predictions with what training sets join now."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ Logged = dict[str, Any]
 def check_logged(
     project: Project, published: Path, *, view: str | None = None, samples: int | None = None
 ) -> list[FeatureParity]:
-    """Compare each logged value with `point_in_time_join` at its instant.
+    """Compare each logged value with `point_in_time_join` at the value's instant.
 
-    What had arrived by then and was not online yet shows as a difference: that is skew, too.
+    A row that had arrived by then but was not online yet shows as a difference: that is skew too.
 
     Args:
         project: compiles the join.
         published: the file a build published, with `mon_served_features`.
-        view: the one view to look at; None for all.
-        samples: how many of each view are compared, the latest; None for all.
+        view: the only view to check; None for all.
+        samples: how many of the latest values of each view are compared; None for all.
 
     Raises:
         Fault: nothing is published, or no served features were logged.
@@ -111,9 +111,9 @@ def _compared(
 
 
 def _as_served(value: Any, served: Any) -> Any:
-    """Return a value as a client has it that reads JSON's numbers as floating-point ones.
+    """Convert a value as a client would that reads JSON's numbers as floating-point.
 
-    Of Feast's form, it has times in seconds.
+    In Feast's format, times are in seconds.
     """
     if isinstance(value, date) and isinstance(served, int):
         return in_seconds(value)

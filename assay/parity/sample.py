@@ -1,4 +1,4 @@
-"""Questions about a view: entities, instants and inputs, drawn the same way each time."""
+"""Draw questions about a view: entities, instants and inputs; the same seed draws the same questions."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from assay.core.sql import quoted
 from assay.online.definition import OnlineColumn, OnlineView
 
 SPINE = "parity_spine"
-# Beside the names of a view, whatever they are.
+# Column names that cannot collide with those of a view.
 ASKED_AT = "_parity_asked_at"
 NUMBER = "_parity_number"
-# How far after the last knowledge is asked: further than most windows reach.
+# How long after the last arrival questions may lie: longer than most windows.
 _HORIZON = timedelta(days=100)
 _UNKNOWN = 0.05
 
@@ -35,14 +35,14 @@ def draw_spine(
     """Make the table `parity_spine` of questions, numbered, and return its rows.
 
     One in twenty entities is unknown to the history. Half of the instants are those at which a value changes,
-    or the microsecond before; the others lie anywhere in the hundred days after the last knowledge.
+    or the microsecond before; the others lie anywhere in the hundred days after the last arrival.
 
     Args:
-        connection: has the history attached.
-        view: declares the keys, the inputs, and up to when it knows.
+        connection: a connection with the history attached.
+        view: the view, with its keys, its inputs and the time of its last arrival.
         history: the feature view's table, as SQL.
-        samples: how many questions.
-        at: the instant of all questions; None for many.
+        samples: the number of questions.
+        at: the instant of all questions; None for many instants.
         seed: the same seed draws the same questions.
     """
     make_spine(connection, view, list(_questions(connection, view, history, samples, at, Random(seed))))
@@ -52,7 +52,7 @@ def draw_spine(
 
 
 def make_spine(connection: duckdb.DuckDBPyConnection, view: OnlineView, rows: list[list[Any]]) -> None:
-    """Make the table `parity_spine`: each row its number, the keys, when it is asked, and the inputs."""
+    """Make the table `parity_spine`; each row has its number, the keys, the instant and the inputs."""
     asked = [*view.keys, OnlineColumn(ASKED_AT, "timestamp"), *view.inputs.values()]
     columns = ", ".join(f"{quoted(column.name)} {column.type}" for column in asked)
     connection.execute(f"create or replace temp table {SPINE} ({NUMBER} integer, {columns})")
@@ -91,7 +91,7 @@ def _questions(
 
 
 def _input(column: OnlineColumn, random: Random) -> Any:
-    """Draw a value of a type; numbers are small enough for degrees, amounts and counts alike."""
+    """Draw a value of a type; numbers are small enough to be degrees, amounts or counts."""
     match column.kind:
         case "boolean":
             return random.random() < 0.5

@@ -1,1 +1,1 @@
-"""Which training sets call for training anew, and what was taken because of it."""
+"""Decide which training sets need retraining, and take versions of them."""

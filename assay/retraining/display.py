@@ -1,4 +1,4 @@
-"""Tell people what to train anew, and why."""
+"""Print which training sets need retraining, and why."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from assay.retraining.due import Verdict
 
 
 def print_verdicts(found: Sequence[Verdict], console: Console) -> None:
-    """Print a table of all training sets, then the reasons, and what to do next."""
+    """Print a table of all training sets, the reasons, and what to do next."""
     if not found:
         line(console, "There are no training sets: models whose names begin with trn_ are.")
         return

@@ -1,4 +1,4 @@
-"""What calls for training anew, counted from the versions that were taken; dbt's macros judge it."""
+"""Judge which training sets need retraining, counted from their newest versions; dbt's macros judge."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _VERDICTS = "retrain, reason, is_drifting, has_lost_precision, has_lost_recall, 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a training set calls for training anew, and why.
+    """Whether a training set needs retraining, and why.
 
-    `version` is the one that age and new rows are counted from, `taken` the one that was taken for what is
-    known now; None where there is none. `known_until` is the warehouse's own clock (UTC, naive).
+    Age and new rows are counted from `version`. `taken` is the version that was taken already for the same
+    `known_until`, the latest time that the warehouse knows (UTC, naive). Both are None if there is none.
     """
 
     training_set: str
@@ -42,7 +42,7 @@ class Verdict:
 
     @property
     def is_due(self) -> bool:
-        """Whether it calls for training anew, and no version was taken for that."""
+        """Whether the training set needs retraining, and no version was taken for that yet."""
         return self.retrain and self.taken is None
 
 
@@ -52,16 +52,16 @@ _COLUMNS = [column.name for column in fields(Verdict) if column.name != "taken"]
 def verdicts(
     project: Project, published: Path, versions: Sequence[Version], recorded: Sequence[Retraining]
 ) -> list[Verdict]:
-    """Judge each training set by what was published, from the newest of its versions on.
+    """Judge each training set by the published evidence, counted from its newest version.
 
     Args:
         project: compiles the macros.
         published: the file a build published.
-        versions: all versions that were taken.
-        recorded: what was taken because of earlier verdicts.
+        versions: all versions of training sets.
+        recorded: the versions that were taken because of earlier verdicts.
 
     Raises:
-        Fault: nothing is published, or not the evidence.
+        Fault: nothing is published, or the published file lacks the evidence.
     """
     if not published.is_file():
         raise Fault(f"Nothing is published yet in {published}. To publish: assay build")
@@ -88,7 +88,7 @@ def verdicts(
 
 
 def _copy_evidence(connection: duckdb.DuckDBPyConnection, published: Path) -> list[str]:
-    """Copy what dbt found, without its verdicts; return the names of the training sets."""
+    """Copy dbt's evidence without its verdicts, and return the names of the training sets."""
     relation = relation_named(connection, _MODEL, _PUBLISHED)
     if relation is None:
         raise Fault(f"There is no {_MODEL} in {published}: a build of the whole project publishes it.")
@@ -98,11 +98,11 @@ def _copy_evidence(connection: duckdb.DuckDBPyConnection, published: Path) -> li
 
 
 def _count_from(connection: duckdb.DuckDBPyConnection, version: Version) -> None:
-    """Count age and new rows from a version, unless what was trained is declared to reach further."""
+    """Count age and new rows from a version, unless a later training is declared."""
     manifest = version.manifest
     relation = relation_named(connection, manifest.name, _PUBLISHED)
     if relation is None:
-        # Its product has never been published, so nothing is known of its rows.
+        # The training set's product has never been published, so its rows cannot be counted.
         return
     columns = connection.sql(f"from {relation} limit 0").columns
     known_at = quoted("outcome_known_at" if "outcome_known_at" in columns else "prediction_at")

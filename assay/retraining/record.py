@@ -1,4 +1,4 @@
-"""The versions that were taken because something called for training anew, in the run ledger."""
+"""Record in the run ledger the versions that were taken for retraining."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RETRAINING = LedgerTable(
 
 @dataclass(frozen=True)
 class Retraining:
-    """A version, and what called for it; `known_until` is the warehouse's own clock. Times are UTC, naive."""
+    """A version and its reason; `known_until` is the latest time that the warehouse knew. UTC, naive."""
 
     training_set: str
     known_until: datetime
@@ -36,7 +36,7 @@ _COLUMNS = [column.name for column in fields(Retraining)]
 
 
 def record_retraining(ledger: Path, retraining: Retraining) -> None:
-    """Write down what was taken; what stands there already for the same set and moment stays.
+    """Record a version that was taken; an existing record for the same set and moment stays.
 
     Raises:
         Fault: another program keeps the ledger open, or the disk is full.
@@ -45,7 +45,7 @@ def record_retraining(ledger: Path, retraining: Retraining) -> None:
 
 
 def all_retrainings(ledger: Path) -> list[Retraining]:
-    """Return all that was taken, in that order; none of a ledger from before there were any.
+    """Return all recorded versions by time; none if an older version made the ledger.
 
     Raises:
         Fault: another program keeps the ledger open.

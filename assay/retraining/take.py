@@ -1,4 +1,4 @@
-"""`assay retraining --create`: take a version of each training set that calls for it."""
+"""Take a version of each training set that needs retraining (`assay retraining --create`)."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from assay.training.create import create
 
 
 def take_versions(found: Sequence[Verdict], ledger: Path, display: Display) -> list[Verdict]:
-    """Take a version of each training set that is due, and write down why.
+    """Take a version of each training set that is due, and record why.
 
-    Killed in between, the next run finds the version that was taken: the same content is the same version.
+    If a run is killed in between, the next run finds its version: the same content is the same version.
 
     Raises:
-        Fault: of training sets no version can be taken; of all others they are.
+        Fault: some training sets cannot give a version; versions of all others are taken.
     """
     taken: list[Verdict] = []
     faults: list[str] = []

@@ -126,8 +126,8 @@ def test_a_dead_channel_fails_no_build_and_silences_no_other(project: SmallProje
     assert ended.exit_code == 1
     output = " ".join(ended.stdout.split())
     assert "Alert: Broken, error: test quantities_are_plausible" in output
-    assert "The alert channel webhook at 127.0.0.1 could not be told" in output
-    assert "The alert channel file /proc/none/alerts.jsonl could not be told" in output
+    assert "The alert channel webhook at 127.0.0.1 could not be reached" in output
+    assert "The alert channel file /proc/none/alerts.jsonl could not be reached" in output
     assert "secret" not in output
     assert [status for status, _ in project.runs()][-1] == "failed"
 
@@ -137,7 +137,7 @@ def test_a_receiver_that_refuses_is_told_of() -> None:
 
     with receiver(status=500) as (url, _):
         [problem] = send_all([ALERT], [Webhook(url)])
-    assert problem == "The alert channel webhook at 127.0.0.1 could not be told (HTTPError)."
+    assert problem == "The alert channel webhook at 127.0.0.1 could not be reached (HTTPError)."
 
 
 def test_mail_is_sent() -> None:
@@ -160,7 +160,7 @@ def test_every_channel_can_be_tried(project: SmallProject) -> None:
         assert len(received) == 1
     ended = project.assay("alerts", "test")
     assert ended.exit_code == 1
-    assert "could not be told" in ended.stderr
+    assert "could not be reached" in ended.stderr
 
 
 @pytest.mark.parametrize(

@@ -277,8 +277,8 @@ def test_periods(spec: str, start: datetime | None, end: datetime | None) -> Non
 @pytest.mark.parametrize(
     ("spec", "said"),
     [
-        ("soon", "says no rows: write 2025"),
-        ("2024-13", "says no rows"),
+        ("soon", "is no choice of rows: write 2025"),
+        ("2024-13", "is no choice of rows"),
         ("2025..2024", "ends before it begins"),
     ],
 )

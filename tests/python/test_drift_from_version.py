@@ -47,7 +47,7 @@ def test_a_view_is_compared_by_the_columns_it_has_in_the_version(grown: SmallPro
 def test_a_table_that_was_not_trained_on_cannot_be_compared(training: SmallProject) -> None:
     ended = training.assay("drift", "--table", "fct_lines", "--reference", "trn_lines@")
     assert ended.exit_code == 2
-    assert "has nothing of fct_lines that could be compared" in ended.stderr
+    assert "has no column of fct_lines that could be compared" in ended.stderr
     ended = training.assay("drift", "--reference", "trn_nothing@1")
     assert ended.exit_code == 2
     assert "There is no version trn_nothing@1" in ended.stderr

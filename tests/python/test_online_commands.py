@@ -124,7 +124,7 @@ def test_a_build_is_no_worse_for_a_store_that_is_away(
     built = project.assay("build")
     assert built.exit_code == 0
     assert "Warning: The online store redis://127.0.0.1:1/0 cannot be" in built.stdout
-    assert "To mend it: assay online sync" in built.stdout
+    assert "To update it: assay online sync" in built.stdout
     assert "Published" in built.stdout
 
 

@@ -177,7 +177,7 @@ def test_a_redis_that_is_flushed_in_the_middle_of_a_sync_holds_nothing_wrong(
 def test_status_tells_of_what_is_lost(store: Store, database: redis.Redis) -> None:
     print_status(store, Console(file=StringIO()))
     database.delete(STRETCHES)
-    with pytest.raises(StoreUnavailable, match=f"lost part of {ONE}. To mend it: assay online sync"):
+    with pytest.raises(StoreUnavailable, match=f"lost part of {ONE}. To write it again: assay online sync"):
         print_status(store, Console(file=StringIO()))
 
 

@@ -121,7 +121,7 @@ def empty(url: str) -> StoreUnavailable:
 
 def not_whole(url: str, view: str) -> StoreUnavailable:
     """Say that a store has lost part of a view."""
-    said = f"has lost part of {view}. To mend it: assay online sync"
+    said = f"has lost part of {view}. To write it again: assay online sync"
     return StoreUnavailable(f"{url} {said}", f"The online store {said}")
 
 
