@@ -1,1 +1,1 @@
-"""Features online: stores that hold stretches of histories, how they are filled, and what they answer."""
+"""Serve features online: fill stores with parts of histories, and answer requests from them."""

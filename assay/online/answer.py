@@ -1,4 +1,4 @@
-"""Answer requests from a store: values, and how each came about."""
+"""Answer requests from a store, with a status for each value."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ NOT_FOUND: Final = "NOT_FOUND"
 OUTSIDE_MAX_AGE: Final = "OUTSIDE_MAX_AGE"
 
 
-# Not frozen, which would take three times as long to make, for each feature of each request.
+# Not frozen: a frozen object takes three times as long to make, and each request makes one for each feature.
 @dataclass(slots=True)
 class FeatureAnswer:
-    """What is answered of a feature, a value for each entity.
+    """The answer for a feature: a value for each entity.
 
-    `raw` are the values as JSON holds them, by their SQL `type` (see `types`); Python's own where
-    `is_computed`. `statuses` tell how each came about, in Feast's words; `is_default` where it is the
-    declared default.
+    `raw` are the values in the JSON form of their SQL `type` (see `types`), or Python values if
+    `is_computed`. `statuses` hold the status of each value, in Feast's words. `is_default` tells for each
+    value whether it is the declared default.
     """
 
     name: str
@@ -42,16 +42,16 @@ class FeatureAnswer:
 
     @property
     def values(self) -> list[Any]:
-        """The values as Python has them."""
+        """The values as Python objects."""
         return self.raw if self.is_computed else [from_json(value, self.type) for value in self.raw]
 
 
 @dataclass(slots=True)
 class ViewAnswer:
-    """What a view answers: a column for each feature asked for.
+    """The answer for a view: a column for each requested feature.
 
-    `updated_at` is when something last arrived of each entity (UTC), None where nothing is found; `prefix`
-    comes before the names of features.
+    `updated_at` is the time of each entity's last arrival (UTC), None if the entity is not found. `prefix` is
+    put before the names of features.
     """
 
     view: OnlineView
@@ -61,7 +61,7 @@ class ViewAnswer:
 
     @property
     def left_out(self) -> dict[str, list[str]]:
-        """The derived features that were not answered and need request inputs, and which."""
+        """The derived features that were left out, each with the request inputs that it needs."""
         answered = {feature.name for feature in self.features}
         inputs = {
             name: [each.name for each in self.view.selection([name]).inputs]
@@ -72,7 +72,7 @@ class ViewAnswer:
 
 
 class Answerer:
-    """Answers from a store, one round trip to it for each request."""
+    """Answers requests from a store, with one round trip to the store for each request."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -81,12 +81,12 @@ class Answerer:
     async def answer(
         self, plan: Callable[[Catalog], Sequence[ViewRequest]], catalog: Catalog | None = None
     ) -> tuple[Catalog, list[ViewAnswer]]:
-        """Answer what a plan asks for; the catalog that it was planned with comes with it.
+        """Answer the requests of a plan; also return the catalog that the plan was made with.
 
         Args:
-            plan: makes the requests from what the store holds, and raises Refused where it cannot. If the
-                store is written to meanwhile, it is asked again.
-            catalog: what the store was last known to hold; it saves a round trip.
+            plan: makes the requests from the store's catalog, and raises Refused if it cannot. It is called
+                again if the store was written to meanwhile.
+            catalog: the store's catalog as last read; passing it saves a round trip.
 
         Raises:
             Refused: the plan, or the type of an input, is refused.

@@ -1,4 +1,4 @@
-"""What a feature view that is online declares, as `srv_catalog` writes it down."""
+"""Read the definition of an online feature view from `srv_catalog`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from assay.core.sql import folded, names_in
 from assay.online.types import kind_of
 from assay.pii.key import VARIABLE, PiiKey, find_pii_key
 
-# What clients ask for is of few kinds; who asks for all kinds must not fill the memory.
+# Clients use few different selections. The limit keeps a client that tries all from filling the memory.
 _SELECTIONS_KEPT = 1000
 
 
@@ -23,7 +23,7 @@ _SELECTIONS_KEPT = 1000
 class OnlineColumn:
     """A key, a column, a derived feature or a request input.
 
-    `default` is SQL, None where there is none; `pii` is `hash` or `mask` where values are personal data.
+    `default` is SQL, None if there is no default; `pii` is `hash` or `mask` for personal data.
     """
 
     name: str
@@ -35,15 +35,15 @@ class OnlineColumn:
 
     @cached_property
     def kind(self) -> str:
-        """How its values travel."""
+        """How values of the column are encoded in JSON."""
         return kind_of(self.type)
 
 
 @dataclass(frozen=True)
 class Build:
-    """What a view's rows are of: the dbt run, and when something last arrived for the view (UTC).
+    """The build of a view's rows: the dbt run, and the time of the view's last arrival (UTC).
 
-    `entities` is how many a store has been given, None where that is not known.
+    `entities` is the number of entities written to a store; None if it is not known.
     """
 
     run_id: str
@@ -54,7 +54,7 @@ class Build:
 
 @dataclass(frozen=True)
 class OnlineView:
-    """A feature view as it is served."""
+    """A feature view that is served online."""
 
     name: str
     text: str
@@ -64,7 +64,7 @@ class OnlineView:
 
     @classmethod
     def of(cls, definition: str, build: Build) -> OnlineView:
-        """Read a definition."""
+        """Read a view's definition."""
         declared = json.loads(definition)
         return cls(declared["name"], definition, build, declared)
 
@@ -75,14 +75,14 @@ class OnlineView:
 
     @property
     def pii_key(self) -> str | None:
-        """The fingerprint of the key that its personal keys are hashed with; None where they are not."""
+        """The fingerprint of the key that hashes the view's personal keys; None if they are not hashed."""
         return self.declared.get("pii_key")
 
     def find_key(self) -> PiiKey | None:
-        """Return the key that the view's personal keys are hashed with; None where they are not.
+        """Return the key that hashes the view's personal keys; None if they are not hashed.
 
         Raises:
-            Fault: this process has another, or none.
+            Fault: this process has another key, or none.
         """
         if self.pii_key is None:
             return None
@@ -95,10 +95,10 @@ class OnlineView:
         return key
 
     def hashed_keys(self, values: Sequence[str]) -> list[str]:
-        """Return an entity's key as it is stored, of the values that a caller knows it by.
+        """Convert an entity's key from the caller's values to the stored ones.
 
         Raises:
-            Fault: what is hashed was hashed with another key than this process has.
+            Fault: the stored keys were hashed with another key than this process has.
         """
         key = self.find_key()
         if key is None:
@@ -108,7 +108,7 @@ class OnlineView:
 
     @cached_property
     def columns(self) -> dict[str, OnlineColumn]:
-        """What is stored, by name, in the order in which it is stored."""
+        """The stored columns by name, in the order in which they are stored."""
         return {column.name: column for column in _columns(self.declared["columns"])}
 
     @cached_property
@@ -118,12 +118,12 @@ class OnlineView:
 
     @cached_property
     def inputs(self) -> dict[str, OnlineColumn]:
-        """What requests bring along, by name."""
+        """The inputs that requests bring, by name."""
         return {column.name: column for column in _columns(self.declared["inputs"])}
 
     @cached_property
     def max_age(self) -> timedelta | None:
-        """How old values may be; None without limit."""
+        """The maximum age of values; None for no limit."""
         declared = self.declared["max_age"]
         if declared is None:
             return None
@@ -131,11 +131,11 @@ class OnlineView:
 
     @cached_property
     def features(self) -> dict[str, OnlineColumn]:
-        """All that can be asked for, by name."""
+        """All columns and derived features that can be requested, by name."""
         return self.columns | self.derived
 
     def selection(self, names: Sequence[str]) -> Selection:
-        """Return what answering features takes; it is kept for the next request of the same."""
+        """Return what is needed to answer the given features; the result is cached."""
         wanted = tuple(names)
         if wanted not in self._selections:
             if len(self._selections) >= _SELECTIONS_KEPT:
@@ -165,10 +165,10 @@ class OnlineView:
 
 @dataclass(frozen=True)
 class Selection:
-    """What answering some features takes.
+    """What is needed to answer some features.
 
-    `positions` tells where the values of each column lie in a row; `derived` are the derived features to
-    compute, in their order, from the columns `needed` and the request's `inputs`.
+    `positions` gives the position of each column's value in a row. `derived` are the derived features to
+    compute, in their order, from the columns in `needed` and the request's `inputs`.
     """
 
     positions: dict[str, int]

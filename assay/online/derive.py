@@ -1,4 +1,4 @@
-"""Derived features, computed by DuckDB from the SQL that training sets use."""
+"""Compute derived features in DuckDB, from the same SQL that training sets use."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ _TIMES = ("timestamp", "date")
 
 
 class Deriver:
-    """A DuckDB of its own, in memory, that holds nothing."""
+    """Computes derived features in an empty in-memory DuckDB."""
 
     def __init__(self) -> None:
         self._connection = duckdb.connect()
         self._connection.execute("set TimeZone = 'UTC'; set threads = 1; set enable_external_access = false")
-        # There is nothing to be gained on so few rows, and optimising takes a third of the time.
+        # Optimising takes a third of the time, and gains nothing on so few rows.
         self._connection.execute("pragma disable_optimizer")
         self._sql: dict[tuple[str, tuple[str, ...]], str] = {}
         self._defaults: dict[str, dict[str, Any]] = {}
 
     def defaults(self, view: OnlineView) -> dict[str, Any]:
-        """Return the declared defaults of a view's columns, as JSON would hold them."""
+        """Return the declared defaults of a view's columns, in their JSON form."""
         if view.text not in self._defaults:
             declared = {name: column for name, column in view.columns.items() if column.default is not None}
             values = [
@@ -41,18 +41,18 @@ class Deriver:
     def derive(
         self, request: ViewRequest, selection: Selection, values: dict[str, list[Any]]
     ) -> dict[str, list[Any]]:
-        """Compute the derived features that a request asks for.
+        """Compute the requested derived features.
 
         Args:
-            request: as checked.
-            selection: what its features take.
-            values: of all columns that are needed, as JSON holds them, one for each entity.
+            request: the checked request.
+            selection: what is needed to answer its features.
+            values: the JSON values of each needed column, one for each entity.
 
         Returns:
-            A list for each feature that is computed, one value for each entity.
+            A list for each computed feature, with a value for each entity.
 
         Raises:
-            Refused: an input is not of its declared type, or a result does not fit its own.
+            Refused: an input is not of its declared type, or a result does not fit the feature's type.
         """
         if not selection.derived:
             return {}
@@ -86,7 +86,7 @@ class Deriver:
         }
 
     def _one(self, expression: str) -> Any:
-        """Return what JSON holds of a value."""
+        """Return the SQL of a value's JSON form."""
         row = self._connection.execute(f"select to_json({expression})::varchar").fetchone()
         assert row is not None
         return None if row[0] is None else orjson.loads(row[0])
@@ -105,6 +105,6 @@ def _sql(selection: Selection) -> str:
     times = [quoted(column.name) for column in selection.derived if column.kind in _TIMES]
     if not times:
         return computed
-    # As texts: DuckDB's client takes infinity for the end of the year 9999.
+    # Fetched as texts, because DuckDB's client turns infinity into the end of the year 9999.
     texts = ", ".join(f"{name}::varchar as {name}" for name in times)
     return f"select * replace ({texts}) from ({computed}) as computed"

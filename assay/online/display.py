@@ -1,4 +1,4 @@
-"""Show people what a store holds, what a sync did to it, and what it answers."""
+"""Print what a store holds, what a sync wrote, and what a store answers."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def shown_progress(console: Console) -> Iterator[Told]:
 
 
 def print_synced(url: str, done: Sequence[Synced], console: Console) -> None:
-    """Show what a sync did."""
+    """Print what a sync wrote and removed."""
     table = table_titled(f"Online in {url}")
     table.add_column("feature view")
     for name in ("entities", "written", "removed"):
@@ -54,10 +54,10 @@ def print_synced(url: str, done: Sequence[Synced], console: Console) -> None:
 
 
 def print_status(store: Store, console: Console) -> None:
-    """Show what a store holds.
+    """Print what a store holds.
 
     Raises:
-        Fault: it holds nothing, cannot be read, or has lost part of a view.
+        Fault: the store is empty, cannot be read, or has lost part of a view.
     """
     catalog = store.catalog()
     if not catalog:
@@ -79,7 +79,7 @@ def print_status(store: Store, console: Console) -> None:
     known = [view.build.known_until for view in catalog.values() if view.build.known_until]
     if known:
         age = timedelta(seconds=int((now() - max(known)).total_seconds()))
-        console.print(f"What is known is {age} old." if age > timedelta() else "What is known is of now.")
+        console.print(f"What is known is {age} old." if age > timedelta() else "The data is up to date.")
     asyncio.run(_require_whole(store, catalog))
 
 
@@ -92,7 +92,7 @@ async def _require_whole(store: Store, catalog: Catalog) -> None:
 
 
 def print_answer(answer: ViewAnswer, key: Sequence[str], console: Console) -> None:
-    """Show the features of one entity, and how each came about."""
+    """Print the features of one entity, with the status of each."""
     updated_at = answer.updated_at[0]
     when = f", last confirmed {updated_at}" if updated_at else ""
     named = zip(answer.view.keys, key, strict=True)

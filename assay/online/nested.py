@@ -1,7 +1,7 @@
-"""Values within lists, structs and maps, as JSON holds them.
+"""Convert values within lists, structs and maps to and from JSON.
 
-JSON has no NaN and no infinity, and its readers take numbers for floating-point: there, decimals, huge
-integers and what is not finite travel as text, as they do outside of lists.
+JSON has no NaN and no infinity, and its readers read numbers as floating-point. So decimals, huge integers
+and numbers that are not finite are written as text, as outside of lists.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ FLOATING = ("float", "double")
 EXACT = ("decimal", "hugeint", "uhugeint")
 _LISTS = ("list", "array")
 
-# Makes something of a value within, by the name of its type.
+# Converts an inner value, by the name of its type.
 Leaf = Callable[[Any, str], Any]
 
 
 def nested_to_json_sql(expression: str, data_type: str) -> str:
-    """Return SQL that makes what JSON holds of a list, a struct or a map."""
+    """Return SQL that converts a list, a struct or a map to its JSON form."""
     return f"to_json({_element_sql(expression, _parsed(data_type), 0)})"
 
 
 def mapped(value: Any, data_type: str, leaf: Leaf) -> Any:
-    """Return a value as JSON holds it with all that is within it replaced."""
+    """Replace all inner values of a value in its JSON form."""
     return _mapped(value, _parsed(data_type), leaf)
 
 
@@ -37,7 +37,7 @@ def _parsed(data_type: str) -> DuckDBPyType:
         try:
             return connection.type(data_type)
         except duckdb.CatalogException:
-            # Types of the project's own, such as an ENUM, are texts.
+            # Values of user-defined types, such as an ENUM, are texts.
             return connection.type("varchar")
 
 
@@ -86,7 +86,7 @@ def _mapped(value: Any, data_type: DuckDBPyType, leaf: Leaf) -> Any:
 
 
 def _children(data_type: DuckDBPyType) -> dict[str, DuckDBPyType]:
-    """Return the types within by name; `child` of a list, `key` and `value` of a map."""
+    """Return the inner types by name; a list has `child`, a map has `key` and `value`."""
     return {name: child for name, child in data_type.children if isinstance(child, DuckDBPyType)}
 
 

@@ -1,4 +1,4 @@
-"""What the last build published to go online: `srv_catalog`, and a table `srv_<view>` for each view in it."""
+"""Read what the last build published for online stores: `srv_catalog`, and `srv_<view>` for each view."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _VERSIONS = pa.schema([("key", pa.string()), ("version", pa.int64())])
 
 @dataclass(frozen=True)
 class Published:
-    """The published file, opened."""
+    """The opened published file."""
 
     connection: duckdb.DuckDBPyConnection
 
@@ -34,7 +34,7 @@ class Published:
         """Return a published table as SQL.
 
         Raises:
-            Fault: it is not there.
+            Fault: the table is not published.
         """
         found = relation_named(self.connection, table)
         if found is None:
@@ -42,7 +42,7 @@ class Published:
         return found
 
     def table_of(self, view: OnlineView) -> str:
-        """Return the table of what is online of a view, as SQL."""
+        """Return the table with a view's online rows, as SQL."""
         return self.relation(SERVING + view.name)
 
     def views(self) -> dict[str, OnlineView]:
@@ -56,11 +56,11 @@ class Published:
         return {view.name: view for view in views}
 
     def compare(self, view: OnlineView, stored: Iterator[tuple[str, int]]) -> Changes:
-        """Find what differs from what a store has.
+        """Find the differences between a published view and a store.
 
         Args:
-            view: one that is published.
-            stored: key and version of each entity in the store.
+            view: a published view.
+            stored: the key and version of each entity in the store.
         """
         keys, versions = [], []
         for key, version in stored:
@@ -91,7 +91,7 @@ class Published:
 
 @dataclass(frozen=True)
 class Changes:
-    """What must be written to a store so that it holds a view; `entities` are all that it holds then."""
+    """The changes that bring a store up to date with a view; `entities` is its number of entities then."""
 
     connection: duckdb.DuckDBPyConnection
     table: str
@@ -117,7 +117,7 @@ def open_published(file: Path) -> Iterator[Published]:
     """Open the published file.
 
     Raises:
-        Fault: nothing is published, or nothing of it is to go online.
+        Fault: nothing is published, or the file holds no online views.
     """
     if not file.is_file():
         raise Fault(f"Nothing is published yet in {file.parent}. To build: assay build")

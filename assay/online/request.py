@@ -1,4 +1,4 @@
-"""What is asked of views that are online, checked against what they declare."""
+"""Check requests for online views against the views' definitions."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Refused(Fault):
 
 @dataclass(frozen=True)
 class ViewRequest:
-    """What is asked of a view: features, entities by the text of their key, and inputs for each of them.
+    """A checked request for a view: features, entities by the text of their key, and inputs for each entity.
 
-    `max_age` is how old values may be, None without limit; `prefix` comes before the names of features.
+    `max_age` is the maximum age of values, None for no limit; `prefix` is put before the names of features.
     """
 
     view: OnlineView
@@ -48,19 +48,19 @@ def view_request(
     *,
     are_stored: bool = False,
 ) -> ViewRequest:
-    """Check what is asked of a view.
+    """Check a request for a view.
 
     Args:
-        catalog: what the store holds.
-        name: of the view.
-        features: names of columns and derived features; None for all that can be computed.
-        entities: for each key of the view, and for request inputs, a value for each entity.
+        catalog: the store's catalog.
+        name: the view's name.
+        features: the names of columns and derived features; None for all that can be computed.
+        entities: for each key of the view and each request input, a value for each entity.
         at: the instant (UTC, without zone).
-        are_stored: whether keys are as the store has them, hashed where callers know them plain.
+        are_stored: whether keys are given as stored, which means hashed if they are personal data.
 
     Raises:
-        Refused: something is unknown, missing, of another type, or before what the store knows.
-        Fault: keys are hashed, and this process has not the key to do so.
+        Refused: something is unknown, missing or of another type, or the instant is before the store's data.
+        Fault: keys must be hashed, and this process does not have the key for that.
     """
     view = view_named(catalog, name)
     if features is None:
@@ -108,10 +108,10 @@ def view_request(
 
 
 def instant_given(text: str) -> datetime:
-    """Read a time in ISO 8601, in UTC where no offset is given.
+    """Read a time in ISO 8601; without an offset it is UTC.
 
     Raises:
-        Refused: it is none.
+        Refused: the text is no time.
     """
     moment = instant(text)
     if moment is None:
@@ -120,10 +120,10 @@ def instant_given(text: str) -> datetime:
 
 
 def view_named(catalog: Catalog, name: str) -> OnlineView:
-    """Return the view of a name.
+    """Return the view with a name.
 
     Raises:
-        Refused: the store holds none.
+        Refused: the store has no such view.
     """
     if name not in catalog:
         raise Refused(unknown(f"There is no feature view {name} online", name, catalog))
@@ -135,7 +135,7 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def _key_value(key: OnlineColumn, value: Any) -> str:
-    """Return a key's value as it is stored."""
+    """Convert a key's value to the stored form."""
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise Refused(f"{key.name} must be a text or a whole number, not {_said_of(key, value)}.")
     text = _whole_text(key, str(value))
@@ -148,7 +148,7 @@ def _key_value(key: OnlineColumn, value: Any) -> str:
 
 
 def _input_value(column: OnlineColumn, value: Any) -> str | None:
-    """Return an input's value as text, which SQL casts as it would a column of a spine."""
+    """Convert an input's value to text, which SQL casts like a column of a spine."""
     if value is None:
         return None
     numbers = column.kind in ("whole", "floating", "decimal", "hugeint", "uhugeint")
@@ -176,7 +176,7 @@ def _whole_text(column: OnlineColumn, text: str) -> str:
 
 
 def wrong_type(column: OnlineColumn, value: Any) -> Refused:
-    """Say that an input is of another type than declared."""
+    """Return the error for an input that is not of the declared type."""
     return Refused(f"{column.name} must be of type {column.type}, which {_said(value)} is not.")
 
 

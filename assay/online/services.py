@@ -1,4 +1,4 @@
-"""Feature services: each training set is one, and serves the features that it trains on."""
+"""Serve training sets as feature services: a service answers the features that a training set trains on."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ Parts = list[dict[str, Any]]
 
 
 def services_in(catalog: Catalog) -> dict[str, Parts]:
-    """Return what each training set joins of the views that are online, in its order.
+    """Return what each training set joins from online views, in the order of its joins.
 
     Args:
-        catalog: what a store holds; each view carries along what is joined of it, and by which training set.
+        catalog: the store's catalog; each view lists the features that training sets join from it.
     """
     found: dict[str, Parts] = {}
     for view in catalog.values():
@@ -31,17 +31,17 @@ def services_in(catalog: Catalog) -> dict[str, Parts]:
 def service_requests(
     catalog: Catalog, name: str, parts: Parts, entities: Mapping[str, Sequence[Any]], at: datetime
 ) -> list[ViewRequest]:
-    """Plan all that a training set trains on.
+    """Make the requests for all features that a training set trains on.
 
     Args:
-        catalog: what the store holds.
-        name: of the training set.
-        parts: what it joins, of `services_in`.
+        catalog: the store's catalog.
+        name: the training set's name.
+        parts: what the training set joins, from `services_in`.
         entities: see `view_request`.
         at: the instant (UTC, without zone).
 
     Raises:
-        Refused: it joins what is not online, or is refused as any request is.
+        Refused: the training set joins something that is not online, or a request is refused.
     """
     if None in parts[0]["views"]:
         raise Refused(f"{name} joins a relation that is no feature view, so it cannot be served.")

@@ -1,8 +1,8 @@
-"""A stretch of an entity's history, as stores hold it: lines of JSON.
+"""Write and read stretches: a stretch is the part of an entity's history that a store holds, as lines of JSON.
 
-The first is the list of the instants from which rows hold, in the order of time; then comes a line for each
-row: valid_to, updated_at and the values. So one row is read without the others. Times are microseconds since
-1970.
+The first line lists the instants from which rows are valid, in the order of time. Then follows a line for
+each row: valid_to, updated_at and the values. So one row can be read without the others. Times are
+microseconds since 1970.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from assay.online.definition import OnlineColumn, OnlineView
 from assay.online.types import to_json_sql
 
 VALID_TO, UPDATED_AT, VALUES = 0, 1, 2
-# As DuckDB writes texts in JSON: others write control characters otherwise, and would find no such key.
+# Escapes as DuckDB's JSON does: with other escapes of control characters, keys would not be found.
 _IN_JSON = str.maketrans(
     {chr(code): f"\\u{code:04X}" for code in range(0x20)}
     | {"\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r", '"': '\\"', "\\": "\\\\"}
@@ -25,7 +25,7 @@ _IN_JSON = str.maketrans(
 
 
 def row_in_force(stretch: bytes | str | None, at: int) -> list[Any] | None:
-    """Return the row that holds at an instant (microseconds since 1970); None where none does."""
+    """Return the row that is valid at an instant (microseconds since 1970); None if there is none."""
     if stretch is None:
         return None
     text = stretch if isinstance(stretch, str) else stretch.decode()
@@ -37,7 +37,7 @@ def row_in_force(stretch: bytes | str | None, at: int) -> list[Any] | None:
     return row if at < row[VALID_TO] else None
 
 
-# SQL for a stretch, from the `states` of an entity.
+# SQL that makes a stretch from the `states` of an entity.
 STRETCH_SQL = (
     "to_json(list_transform(states, lambda state: state.valid_from))::varchar || chr(10) || "
     "array_to_string(list_transform(states, lambda state: state.line), chr(10))"
@@ -45,9 +45,9 @@ STRETCH_SQL = (
 
 
 def states_sql(view: OnlineView) -> str:
-    """Return SQL that aggregates an entity's rows to its states, in the order of time.
+    """Return SQL that aggregates an entity's rows to a list of states in the order of time.
 
-    They are sorted as lists: DuckDB 1.5 takes seven times as long to aggregate in an order.
+    The list is sorted afterwards: DuckDB 1.5 takes seven times as long to aggregate in order.
     """
     elements = ["epoch_us(valid_to)", "epoch_us(updated_at)"]
     elements += [to_json_sql(quoted(column.name), column.type) for column in view.columns.values()]

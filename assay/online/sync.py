@@ -1,4 +1,4 @@
-"""Bring an online store to what the last build published: only what differs is written."""
+"""Update an online store from the last published build; only differences are written."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from assay.online.definition import OnlineView
 from assay.online.published import Changes, Published, open_published
 from assay.online.stores.store import Entity, Store
 
-# Told of a view, how many entities are to be written, and how many are.
+# Called with the view's name, the number of entities to write, and the number written so far.
 Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
 class Synced:
-    """What a sync did to a view: entities that the store holds, wrote and took out."""
+    """The outcome of a sync for a view: the numbers of entities that are stored, written and removed."""
 
     view: str
     entities: int
@@ -28,16 +28,16 @@ class Synced:
 def sync(
     published: Path, store: Store, progress: Progress = lambda *_: None, view: str | None = None
 ) -> list[Synced]:
-    """Bring views of a store to the state of the published file; views that are gone are taken out.
+    """Update the views of a store from the published file; views that are no longer online are removed.
 
-    Each view changes in one step, and serving goes on meanwhile. A sync that was killed has changed nothing
-    of the view it was at; the next one does it.
+    Each view changes in one step, and serving goes on meanwhile. If a sync is killed, the view that it was
+    writing is unchanged, and the next sync writes it.
 
     Args:
         published: the file a build published.
-        store: where to write.
-        progress: told how far it is.
-        view: the one view to bring up to date; None for all.
+        store: the store to write to.
+        progress: called with the progress of each view.
+        view: the only view to update; None for all.
 
     Raises:
         Fault: nothing is published, there is no such view, or the store cannot be written.
@@ -57,7 +57,7 @@ def sync(
 def _sync_view(
     source: Published, view: OnlineView, stored: OnlineView | None, store: Store, progress: Progress
 ) -> Synced:
-    # Under another definition all must be written anew; versions of the old one say nothing.
+    # A changed definition changes every entity, so the versions of the old one cannot be compared.
     versions = store.versions(view.name)
     if stored is None or stored.text != view.text:
         versions = ((key, -1) for key, _ in versions)

@@ -1,8 +1,8 @@
-"""How values of SQL types travel: into a store's JSON, out of it, and back into SQL.
+"""Convert values of SQL types to a store's JSON, from there to Python, and back to SQL.
 
-Whole numbers, booleans, texts and finite floating-point numbers are JSON's own. Decimals travel as text,
-since readers of JSON take numbers for floating-point; times as microseconds since 1970 (UTC), and as text
-where Python has no such time: before the year 1, after 9999, and infinity.
+Whole numbers, booleans, texts and finite floating-point numbers are JSON values of the same kind. Decimals
+are written as text, because readers of JSON read numbers as floating-point. Times are microseconds since 1970
+(UTC), or text if Python cannot hold them: before the year 1, after 9999, and infinity.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _NESTED = ("[", "struct", "map", "list")
 
 
 def kind_of(data_type: str) -> str:
-    """Tell which of the ways of travelling a type takes.
+    """Return the JSON encoding of a type.
 
     Args:
-        data_type: as DuckDB names it, in lower case, such as `decimal(18, 2)`.
+        data_type: DuckDB's name of the type in lower case, such as `decimal(18, 2)`.
     """
     name = data_type.lower().strip()
     if any(word in name for word in _NESTED):
@@ -43,13 +43,13 @@ def kind_of(data_type: str) -> str:
 
 
 def to_json_sql(expression: str, data_type: str) -> str:
-    """Return SQL that makes what JSON holds of a value."""
+    """Return SQL that converts a value to its JSON form."""
     match kind_of(data_type):
         case "timestamp":
             known = f"{expression} between {_EARLIEST} and {_LATEST}"
             return f"if({known}, to_json(epoch_us({expression})), to_json({expression}::varchar))"
         case "floating":
-            # JSON knows no infinity, and no NaN.
+            # JSON has no infinity and no NaN.
             return f"if(isfinite({expression}), to_json({expression}), to_json({expression}::varchar))"
         case "nested":
             return nested_to_json_sql(expression, data_type)
@@ -59,7 +59,7 @@ def to_json_sql(expression: str, data_type: str) -> str:
 
 
 def from_json(value: Any, data_type: str) -> Any:
-    """Return what JSON holds of a value as Python has it; times are UTC, without zone."""
+    """Convert a value from its JSON form to Python; times are UTC, without zone."""
     if value is None:
         return None
     match kind_of(data_type):
@@ -79,7 +79,7 @@ def from_json(value: Any, data_type: str) -> Any:
 
 
 def unnested_sql(data_type: str) -> str:
-    """Return SQL that makes rows of a type from one parameter: a list of values as JSON holds them."""
+    """Return SQL that makes rows of a type from one parameter: a list of values in their JSON form."""
     match kind_of(data_type):
         case "timestamp":
             return "unnest(?::varchar[])::timestamp"
@@ -89,11 +89,11 @@ def unnested_sql(data_type: str) -> str:
 
 
 def parameter_value(value: Any, kind: str) -> Any:
-    """Return what a parameter takes for a value as JSON holds it."""
+    """Convert a value from its JSON form to the value of a SQL parameter."""
     if value is None:
         return None
     if kind == "floating":
-        # As a number, DuckDB's client would take NaN for NULL; and a list must be of one type.
+        # As text: DuckDB's client would read a NaN as NULL, and all values of a list must have one type.
         return str(value)
     if kind == "timestamp" and not isinstance(value, str):
         return str(moment_of(value))
@@ -101,7 +101,7 @@ def parameter_value(value: Any, kind: str) -> Any:
 
 
 def time_in(text: str) -> date | str:
-    """Return the day or moment that SQL writes as a text; the text itself where Python has no such time."""
+    """Read a day or moment from SQL's text; return the text if Python cannot hold the time."""
     try:
         return date.fromisoformat(text) if len(text) == len("9999-12-31") else datetime.fromisoformat(text)
     except ValueError:
@@ -117,7 +117,7 @@ def _python_value(value: Any, type_name: str) -> Any:
 
 
 def shown(value: Any) -> Any:
-    """Return a value as an answer shows it: times as ISO 8601 in UTC, what JSON cannot hold as text."""
+    """Convert a value for an answer: times to ISO 8601 in UTC, values that JSON cannot hold to text."""
     if isinstance(value, list | tuple):
         return [shown(each) for each in value]
     if isinstance(value, dict):
@@ -132,16 +132,16 @@ def shown(value: Any) -> Any:
 
 
 def microseconds(moment: datetime) -> int:
-    """Return microseconds since 1970 of a time in UTC, without zone."""
+    """Convert a time in UTC, without zone, to microseconds since 1970."""
     return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
 def in_seconds(moment: date) -> int:
-    """Return whole seconds since 1970 of a day or a time in UTC, as Feast has them."""
+    """Convert a day or a time in UTC to whole seconds since 1970, as in Feast's format."""
     at = moment if isinstance(moment, datetime) else datetime(moment.year, moment.month, moment.day)
     return microseconds(at) // 1_000_000
 
 
 def moment_of(microseconds_since: int) -> datetime:
-    """Return the time in UTC, without zone, so many microseconds after the beginning of 1970."""
+    """Convert microseconds since 1970 to a time in UTC, without zone."""
     return _EPOCH + timedelta(microseconds=microseconds_since)

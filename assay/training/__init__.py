@@ -1,1 +1,1 @@
-"""Versions of training sets: made, listed, compared, rebuilt to the bit, and exported."""
+"""Make, list, compare, verify and export versions of training sets."""

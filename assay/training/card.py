@@ -1,4 +1,4 @@
-"""The dataset card of an export: README.md, from which Hugging Face `datasets` takes columns and types."""
+"""Write the dataset card of an export: README.md, from which Hugging Face `datasets` reads the schema."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import yaml
 
 from assay.training.store import VersionManifest
 
-# Those that `datasets` reads.
+# The formats that `datasets` reads.
 CARD_FORMATS = ("parquet", "csv", "jsonl", "arrow")
 
-# The column that says what a row is for.
+# The column that says whether a row is to train or to test with.
 _SPLIT = "split"
 
 _NAMES = {"float": "float32", "double": "float64", "date32[day]": "date32"}
@@ -22,16 +22,16 @@ _NAMES = {"float": "float32", "double": "float64", "date32[day]": "date32"}
 def card(manifest: VersionManifest, schema: pa.Schema, format_name: str, split: str | None) -> str:
     """Write the card of a folder of shards.
 
-    Without it, `datasets` takes types from the first rows of each shard: a column that is NULL in one shard
-    alone cannot be loaded, an id of digits loses its zeros, and the text NA is NULL.
+    Without the card, `datasets` infers types from the first rows of each shard: a column that is all NULL in
+    one shard cannot be loaded, an id of digits loses its leading zeros, and the text NA becomes NULL.
 
     Args:
-        manifest: of the version that was exported.
-        schema: of the rows.
+        manifest: the manifest of the exported version.
+        schema: the schema of the rows.
         format_name: one of `CARD_FORMATS`, and the ending of the shards' names.
-        split: the split that was exported, None for all rows.
+        split: the exported split; None for all rows.
     """
-    # Without other word, `datasets` calls all rows train, those to test with as well.
+    # Without this entry, `datasets` would name all rows train, also those for tests.
     every = "all_splits" if _SPLIT in schema.names else "train"
     name = re.sub(r"\W", "_", split or every)
     config: dict[str, Any] = {
@@ -39,7 +39,7 @@ def card(manifest: VersionManifest, schema: pa.Schema, format_name: str, split: 
         "data_files": [{"split": name, "path": f"*.{format_name}"}],
     }
     if format_name == "csv":
-        # Read as texts, which are then cast to the types of dataset_info.
+        # Read as texts, which `datasets` then casts to the types in dataset_info.
         texts = [{"name": field.name, "dtype": "string"} for field in schema]
         config |= {"keep_default_na": False, "na_values": [""], "features": texts}
     features = [{"name": field.name, **_feature(field.type)} for field in schema]
@@ -58,7 +58,7 @@ values are written, and what the files' hashes are.
 
 
 def _feature(kind: pa.DataType) -> dict[str, Any]:
-    """Name an Arrow type as `datasets` does."""
+    """Return the name that `datasets` gives to an Arrow type."""
     if pa.types.is_list(kind):
         item = _feature(kind.value_type)
         return {"list": item.get("dtype", item)}

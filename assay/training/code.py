@@ -1,4 +1,4 @@
-"""What dbt's manifest says of a training set: its key, columns and features, and the code that makes it."""
+"""Read from dbt's manifest a training set's key, columns and features, and hash the code that makes it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from assay.project.conventions import STAMP, TRAINING_SET, is_of_kind, layer_of
 from assay.project.graph import Manifest, relation_of
 from assay.project.joins import JOINED, joined_features
 
-# Looks, not rows; and what tells engines and people apart.
+# Keys of a node's config that do not affect rows.
 _OF_NO_EFFECT = ("docs", "tags", "grants", "persist_docs", "group", "access")
 _OWN_PACKAGE = "assay"
 
@@ -33,7 +33,7 @@ class Feature:
 
 
 class SetInManifest:
-    """A training set and everything upstream of it, as dbt parsed it in the project of the current folder.
+    """A training set and everything upstream of it, from dbt's manifest of the current project.
 
     Raises:
         Fault: the manifest has no such model, or it declares no primary key.
@@ -48,7 +48,7 @@ class SetInManifest:
         if name not in sets:
             raise Fault(unknown_set(name, list(sets)), MISUSED)
         self._node = sets[name]
-        # dbt makes SQL of these names as they are, so some stand in quotes.
+        # dbt writes these names into SQL as they are, so some are in quotes.
         self.primary_key = [name.strip('"') for name in self._node["primary_key"]]
         if not self.primary_key:
             raise Fault(
@@ -58,17 +58,17 @@ class SetInManifest:
 
     @property
     def relation(self) -> str:
-        """The table, as SQL names it."""
+        """The table's name in SQL."""
         return relation_of(self._node)
 
     @property
     def descriptions(self) -> dict[str, str]:
-        """What the YAML says of each column."""
+        """The description of each column in the YAML."""
         return {name: column["description"] for name, column in self._node["columns"].items()}
 
     @property
     def features(self) -> list[Feature]:
-        """The features that it joins."""
+        """The features that the training set joins."""
         return [
             Feature(joined.view or "", name, joined.prefix + name)
             for joined in joined_features(self._node)
@@ -77,7 +77,7 @@ class SetInManifest:
 
     @property
     def silver_seen(self) -> list[str]:
-        """The tables and views of silver that the rest reads, as SQL names them."""
+        """The tables and views of silver that gold's models read, by their names in SQL."""
         seen = {
             parent["unique_id"]: parent
             for node in self._upstream
@@ -89,7 +89,7 @@ class SetInManifest:
 
     @property
     def joined(self) -> list[str]:
-        """The tables that it reads itself, labels and feature views, as SQL names them."""
+        """The labels and feature views that the training set reads directly, by their names in SQL."""
         parents = sorted(self._manifest.parents(self._node), key=lambda node: str(node["unique_id"]))
         return [relation_of(node) for node in parents]
 
@@ -97,11 +97,11 @@ class SetInManifest:
     def code(self) -> dict[str, str]:
         """SHA-256 of each part of the code: models, seeds and snapshots upstream, their macros, and the vars.
 
-        Of the code as written, not as compiled: that names the warehouse's file and the moment it is of.
+        The code is hashed as written, because compiled code holds the warehouse's file and moment.
         """
         parts = {node["name"]: _hash_of_node(node) for node in self._upstream}
         for macro in self._manifest.macros_of(self._upstream).values():
-            # Dbt's own are as old as dbt, which the version names.
+            # dbt's own macros are left out: the version records dbt's version.
             if not macro["package_name"].startswith("dbt"):
                 parts[f"macro {macro['name']}"] = _sha256(macro["macro_sql"])
         variables = yaml.safe_load(Path("dbt_project.yml").read_text()).get("vars") or {}
@@ -114,7 +114,7 @@ class SetInManifest:
 
 
 def unknown_set(name: str, known: list[str]) -> str:
-    """Say that there is no such training set, and which there are."""
+    """Return a message that there is no such training set, and which there are."""
     if not known:
         begin = f"models whose names begin with {TRAINING_SET} are"
         return f"There is no training set {name}, nor any other: {begin}."
@@ -128,13 +128,13 @@ def hash_of_code(parts: dict[str, str]) -> str:
 
 def _hash_of_node(node: dict[str, Any]) -> str:
     config = {key: value for key, value in node["config"].items() if key not in _OF_NO_EFFECT}
-    # What Assay writes down of a node follows from the rest.
+    # Assay's stamp on a node follows from the rest of the node.
     meta = config.get("meta") or {}
     config["meta"] = {key: value for key, value in meta.items() if key not in (STAMP, JOINED)}
     columns = {
         name: [column.get("data_type"), column.get("constraints")] for name, column in node["columns"].items()
     }
-    # A seed's code is its file, of which dbt keeps the checksum alone.
+    # A seed's code is its file, of which the manifest has only the checksum.
     code = node["raw_code"] or node["checksum"]["checksum"]
     imported = _imported(code) if node.get("language") == "python" else {}
     return _sha256(json.dumps([code, config, columns, imported], sort_keys=True, default=str))

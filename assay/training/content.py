@@ -1,4 +1,4 @@
-"""What a training set holds, hashed: equal hashes are equal rows and types, whatever program wrote them."""
+"""Hash the content of a training set: equal hashes mean equal rows and types, by whatever program written."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SCALARS = (
 
 @dataclass(frozen=True)
 class HashedColumn:
-    """A column and the hash of its values in the order of the rows; `type` as DuckDB has it."""
+    """A column with its DuckDB `type` and the hash of its values in the order of the rows."""
 
     name: str
     type: str
@@ -36,20 +36,20 @@ class HashedColumn:
 
 @dataclass(frozen=True)
 class Content:
-    """The columns of a file, and how many rows they have."""
+    """The columns of a file, and its number of rows."""
 
     rows: int
     columns: list[HashedColumn]
 
     @property
     def hash(self) -> str:
-        """SHA-256 of a line for each column: name, type and hash, parted by tabs; number of rows first."""
+        """SHA-256 of the number of rows, and a line for each column: name, type and hash, between tabs."""
         lines = [str(self.rows)] + [f"{each.name}\t{each.type}\t{each.sha256}" for each in self.columns]
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def content_of(file: Path) -> Content:
-    """Read a Parquet file of a training set whole, a batch at a time.
+    """Hash the content of a training set's Parquet file, which is read in batches.
 
     Raises:
         Fault: a column is neither a number, a text, a time nor a boolean, nor a list of these.
@@ -71,9 +71,9 @@ def content_of(file: Path) -> Content:
 
 
 class _ColumnHash:
-    """Which rows have a value (a byte each), lengths of texts and lists (int64), and the values' own bytes.
+    """Hashes which rows have a value (a byte each), lengths of texts and lists (int64), and values' bytes.
 
-    Each is a stream of its own, so it does not matter how the rows are cut into batches. Bytes are little
+    Each of these is a separate stream, so the hash does not depend on the batches. Bytes are little
     endian: times are microseconds since 1970, dates days, decimals 16 bytes unscaled, texts UTF-8.
     """
 
@@ -108,7 +108,7 @@ class _ColumnHash:
 
 
 def _fixed(values: pa.Array) -> bytes:
-    """Return the bytes of values of one width, none of them NULL."""
+    """Return the bytes of values that all have the same width and are not NULL."""
     if not len(values):
         return b""
     if pa.types.is_boolean(values.type):

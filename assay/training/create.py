@@ -1,4 +1,4 @@
-"""`assay training-set create`."""
+"""Make versions of training sets (`assay training-set create`)."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from assay.training.take import take
 def create(name: str, as_of: datetime | None, display: Display) -> tuple[Version, bool]:
     """Make a version of a training set of the project in the current folder.
 
-    It is taken from the warehouse as it stands; where a moment is given, or the code may have changed since
-    the last build, from one that is built for it.
+    The version is taken from the warehouse as it is. If a moment is given, or the code may have changed since
+    the last build, it is taken from a temporary warehouse that is built for it.
 
     Returns:
         The version, and whether it is new: the same content is the same version.

@@ -1,4 +1,4 @@
-"""`assay training-set diff`: which rows and columns differ between two versions, and why."""
+"""Find which rows and columns differ between two versions, and why (`assay training-set diff`)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NAMES_SHOWN = 5
 
 @dataclass(frozen=True)
 class ColumnChange:
-    """In how many rows of both versions a column differs; the first of them by key as an example."""
+    """The number of rows in both versions in which a column differs, with the first by key as an example."""
 
     name: str
     rows: int
@@ -28,7 +28,7 @@ class ColumnChange:
 
 @dataclass(frozen=True)
 class Difference:
-    """What is another in the second of two versions. `reasons` may be there though nothing differs."""
+    """The differences between two versions; there may be `reasons` although no row or column differs."""
 
     added: int = 0
     removed: int = 0
@@ -44,7 +44,7 @@ def diff(before: Version, after: Version) -> Difference:
     """Compare two versions of one training set, row by row by primary key.
 
     Raises:
-        Fault: they are of different sets, or have different keys, or the rows of one cannot be read.
+        Fault: the versions are of different sets or have different keys, or the rows of one cannot be read.
     """
     old, new = before.manifest, after.manifest
     if old.name != new.name:
@@ -64,7 +64,7 @@ def diff(before: Version, after: Version) -> Difference:
 
 
 def reasons(before: Version, after: Version) -> list[str]:
-    """Say what else is another: the files, the moment, the code, the engine."""
+    """Return what differs in the making of two versions: files, moment, code, engine."""
     old, new = before.manifest, after.manifest
     found = []
     if old.input_hash != new.input_hash:
@@ -110,12 +110,12 @@ def _compare(connection: duckdb.DuckDBPyConnection, before: Version, after: Vers
     old = {column.name: column.type for column in before.manifest.columns}
     new = {column.name: column.type for column in after.manifest.columns}
     compared = [name for name in old if name in new and name not in keys]
-    # A key is never NULL: where it is, there is no such row.
+    # A key is never NULL: after the full join, NULL means that the version lacks the row.
     is_added, is_removed = f"a.{quoted(keys[0])} is null", f"b.{quoted(keys[0])} is null"
     key = f"concat_ws(', ', {quoted(*keys)})"
     differing = []
     for name in compared:
-        # As texts where types differ: that they do is told with the schema.
+        # Values of different types are compared as texts; the change of type is listed with the schema.
         cast = "" if old[name] == new[name] else "::varchar"
         is_other = f"a.{quoted(name)}{cast} is distinct from b.{quoted(name)}{cast}"
         differing.append(f"(not ({is_added} or {is_removed}) and {is_other})")

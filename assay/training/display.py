@@ -1,4 +1,4 @@
-"""Tell people of versions: lists, one in full, what differs, and what to do next."""
+"""Print versions: a list, one in full, differences, and what to do next."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from assay.training.verify import Verification
 
 
 def print_list(versions: Sequence[Version], known: Iterable[str], console: Console) -> None:
-    """Print a table of all versions, newest first, and what training sets have none."""
+    """Print a table of all versions, newest first, and the training sets without a version."""
     if versions:
         table = table_titled("Versions of training sets (times in UTC)")
         table.add_column("version", no_wrap=True)
@@ -46,7 +46,7 @@ def print_list(versions: Sequence[Version], known: Iterable[str], console: Conso
 
 
 def print_version(version: Version, console: Console) -> None:
-    """Print everything a person should know of a version."""
+    """Print the details of a version."""
     manifest = version.manifest
     table = table_titled(f"{manifest.version}: {counted(manifest.rows, 'row')}")
     views = {feature.column: feature.view for feature in manifest.features}
@@ -77,10 +77,10 @@ def print_version(version: Version, console: Console) -> None:
 
 
 def print_created(version: Version, is_new: bool, console: Console) -> None:
-    """Print what has come of `create`, and what to do with it."""
+    """Print the outcome of `create`, and what to do with the version."""
     manifest = version.manifest
     console.print()
-    known = f"was there already, since {_time(manifest.created_at)} UTC: content and types are the same"
+    known = f"exists already, since {_time(manifest.created_at)} UTC: content and types are the same"
     line(console, f"{manifest.version} {'is new' if is_new else known}")
     line(
         console,
@@ -99,7 +99,7 @@ def print_created(version: Version, is_new: bool, console: Console) -> None:
 def print_exported(
     version: Version, format_name: str, shards: Sequence[Shard], out: Path, console: Console
 ) -> None:
-    """Print what was written."""
+    """Print which files an export wrote."""
     rows, size = sum(shard.rows for shard in shards), sum(shard.bytes for shard in shards)
     console.print()
     line(
@@ -113,7 +113,7 @@ def print_exported(
 def print_verified(
     version: Version, verification: Verification, console: Console, *, strict: bool = False
 ) -> None:
-    """Print whether a version is rebuilt to the bit, and else what differs; and whether anything leaks."""
+    """Print whether a version was rebuilt to the bit, or what differs; and whether anything leaks."""
     console.print()
     manifest = version.manifest
     for finding in verification.findings:

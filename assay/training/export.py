@@ -1,4 +1,4 @@
-"""`assay training-set export`: the rows of a version as files, in shards for readers side by side."""
+"""Write the rows of a version to files, in shards for parallel readers (`assay training-set export`)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from assay.training.formats import FORMATS
 from assay.training.store import Version
 
 _ROWS_A_CHUNK = 1 << 14
-# Of the names that Hugging Face does not take for data when it is given the folder.
+# A name that Hugging Face does not take for a data file when it is given the folder.
 _MANIFEST = "dataset_info.json"
 _CARD = "README.md"
 _NULLS_AND_TIMES = {
@@ -49,31 +49,32 @@ def export(
 ) -> list[Shard]:
     """Write a version to a new or empty folder, whole or not at all.
 
-    dataset_info.json says what it is, and README.md is the card from which Hugging Face `datasets` loads it.
+    dataset_info.json describes the export, and Hugging Face `datasets` loads it by the card README.md.
 
-    Rows come in the order of the MD5 of their key, and shards are runs of it that differ by one row at most.
-    So each shard is a fair sample, and the same version always gives the same bytes.
+    Rows are ordered by the MD5 of their key and cut into shards whose sizes differ by one row at most. So
+    each shard is a random sample, and the same version always gives the same bytes.
 
     Args:
-        version: what to export.
+        version: the version to export.
         format_name: one of `FORMATS`.
-        shards: how many files to write.
-        out: the folder.
-        split: the value of column `split` to export, None for all rows.
-        display: told what goes on.
+        shards: the number of files to write.
+        out: the folder to write to.
+        split: the value of column `split` to export; None for all rows.
+        display: shows the progress.
 
     Raises:
-        Fault: the folder is not empty, the rows are too few, the format cannot hold them, the disk is full.
+        Fault: the folder is not empty, there are fewer rows than shards, the format cannot hold the rows, or
+            the disk is full.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise Fault(f"{out} is not an empty folder: name another with --out, or empty it.", MISUSED)
     rows = _rows_of(version, split)
     if shards > rows:
         raise Fault(
-            f"{rows} rows cannot be parted into {shards} shards: ask for fewer with --shards.", MISUSED
+            f"{rows} rows cannot be divided into {shards} shards: ask for fewer with --shards.", MISUSED
         )
     out.parent.mkdir(parents=True, exist_ok=True)
-    # A run that was killed leaves it behind, the next one to the same folder takes it away.
+    # A run that was killed leaves this folder behind; the next export to the same folder removes it.
     unfinished = out.with_name(f".{out.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir()
@@ -143,7 +144,7 @@ def _write(
 
 
 class _Chunks:
-    """Cuts what a reader gives into chunks whose sizes do not depend on how it gives them."""
+    """Cuts the batches of a reader into chunks whose sizes do not depend on the batches."""
 
     def __init__(self, reader: pa.RecordBatchReader) -> None:
         self.schema = reader.schema

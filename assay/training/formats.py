@@ -1,4 +1,4 @@
-"""The formats a training set is exported in: writers of tables to one file, the same bytes every time."""
+"""Write tables to files in the formats of an export; the same table always gives the same bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the rows of a training set come from: the warehouse as built, or one built anew from its bronze."""
+"""Provide the warehouse that a training set is taken from: the built one, or one rebuilt from its bronze."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _SECONDS_TO_WAIT = 600.0
 class Source:
     """A warehouse that holds training sets, and the dbt manifest of the run that built it.
 
-    `as_of` is the moment it was built for, None for a warehouse of the present.
+    `as_of` is the moment it was built for; None for the present.
     """
 
     warehouse: Path
@@ -71,9 +71,9 @@ def published_sets(places: Places) -> list[str]:
 
 @contextmanager
 def as_built(places: Places, command: str, display: Display) -> Iterator[Source | None]:
-    """Hold the warehouse as its last build left it; None where its code may have changed since.
+    """Lock the warehouse as its last build left it; None if its code may have changed since.
 
-    The last build must have been published, so that all contracts are met, and dbt's manifest must be of it.
+    The last build must have been published, so that all contracts are met, and the manifest must be its own.
     """
     with _held(places.main_warehouse, command, display):
         runs = [run for run in all_runs(places.ledger) if run.warehouse == str(places.main_warehouse)]
@@ -100,18 +100,18 @@ def rebuilt(
     as_of: datetime | None,
     files: Collection[int] | None = None,
 ) -> Iterator[Source]:
-    """Build a training set and all it is made of in `folder`, from what has landed, with the code as it is.
+    """Build a training set and everything upstream in `folder`, from landed rows, with the current code.
 
-    The landing zone is not looked at. Contracts are tested as in any build.
+    The landing zone is not read. Contracts are tested as in any build.
 
     Args:
         name: the training set.
-        places: the main warehouse, whose bronze is copied.
+        places: the places of the main warehouse, whose bronze is copied.
         folder: an empty folder.
-        display: shown what goes on.
-        command: what others are told this process is doing.
+        display: shows the progress.
+        command: the command that other processes are told holds the lock.
         as_of: the moment to build for, None for everything known.
-        files: the numbers of the files to build from, None for all.
+        files: the ids of the files to build from; None for all.
 
     Raises:
         Fault: nothing has landed, or the build fails.
@@ -155,7 +155,7 @@ def _build(name: str, warehouse: Path, folder: Path, display: Display, as_of: da
 
 
 def _keep_files(warehouse: Path, files: Collection[int]) -> None:
-    """Take out of a warehouse of landed rows alone what other files brought."""
+    """Delete the rows of all other files from a warehouse that holds only landed rows."""
     with duckdb.connect(str(warehouse)) as connection:
         tables = connection.execute(
             "select table_name from duckdb_columns() "

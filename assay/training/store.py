@@ -1,4 +1,4 @@
-"""Where versions lie: a folder for each beside the warehouse, put in place whole or not at all."""
+"""Store versions: a folder for each beside the warehouse, put in place whole or not at all."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _DIGITS = 12
 
 @dataclass(frozen=True)
 class VersionColumn:
-    """A column of a version; `type` as DuckDB has it, `sha256` of its values in the order of the rows."""
+    """A column of a version with its DuckDB `type`, and `sha256` of its values in the order of the rows."""
 
     name: str
     type: str
@@ -40,7 +40,7 @@ class VersionColumn:
 
 @dataclass(frozen=True)
 class Split:
-    """Rows of one value of `split`; `outcome_rate` is the mean of `outcome`, where there is one."""
+    """The rows with one value of `split`, counted; `outcome_rate` is the mean of `outcome`, if there is one."""
 
     split: str
     rows: int
@@ -49,7 +49,7 @@ class Split:
 
 @dataclass(frozen=True)
 class InputFile:
-    """A file that had been loaded. `file_id` is made from path and content."""
+    """A loaded file; `file_id` is derived from path and content."""
 
     file_id: int
     source_file: str
@@ -59,12 +59,12 @@ class InputFile:
 
 @dataclass(frozen=True)
 class VersionManifest:
-    """All that is known of a version. Times are UTC, naive.
+    """The description of a version. Times are UTC, naive.
 
-    `as_of` is the moment it was asked for, and else, where `is_as_of_given` is false, the latest moment at
-    which anything it was made from became available. `input_hash` is of the files in files.csv, `run_id` that
-    of the build, `code_version` its git commit, None without git. The content hash is of rows and types; the
-    version's name is made from it, and from nothing else.
+    `as_of` is the moment that a person asked for or, if `is_as_of_given` is false, the latest moment at which
+    any of its input became available. `input_hash` covers the files in files.csv. `run_id` is the build's,
+    `code_version` its git commit, None without git. `content_hash` covers rows and types; the version's name
+    is made from that alone.
     """
 
     version: str
@@ -88,28 +88,28 @@ class VersionManifest:
 
     @property
     def code_hash(self) -> str:
-        """One hash for all of the code."""
+        """One hash for all parts of the code."""
         return hash_of_code(self.code)
 
 
 @dataclass(frozen=True)
 class Version:
-    """A version and the folder it lies in."""
+    """A version and its folder."""
 
     manifest: VersionManifest
     folder: Path
 
     @property
     def data(self) -> Path:
-        """The rows, in the order of the primary key."""
+        """The file with the rows, in the order of the primary key."""
         return self.folder / DATA
 
     @property
     def input_files(self) -> dict[int, InputFile]:
-        """The files it was made from, by number.
+        """The files that the version was made from, by their ids.
 
         Raises:
-            Fault: the list is gone or broken.
+            Fault: the list of files is missing or broken.
         """
         try:
             with (self.folder / _FILES).open(newline="") as stream:
@@ -123,12 +123,12 @@ class Version:
 
 
 def version_named(name: str, content_hash: str) -> str:
-    """Return what a version of this content is called."""
+    """Return the name of a version from its content hash."""
     return f"{name}@{content_hash[:_DIGITS]}"
 
 
 def write_version(folder: Path, manifest: VersionManifest, files: list[InputFile]) -> Version:
-    """Put the manifest and the list of files beside the rows in `folder`."""
+    """Write the manifest and the list of files to `folder`, beside the rows."""
     with (folder / _FILES).open("w", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(InputFile.__dataclass_fields__)
@@ -142,7 +142,7 @@ def read_version(folder: Path) -> Version:
     """Read a version's manifest.
 
     Raises:
-        Fault: it is gone or broken.
+        Fault: the manifest is missing or broken.
     """
     try:
         values = json.loads((folder / _MANIFEST).read_text())
@@ -171,7 +171,7 @@ class VersionStore:
         return sorted(map(read_version, folders), key=lambda version: version.manifest.created_at)
 
     def find(self, text: str) -> Version:
-        """Return the version of this name, or the only one whose name begins so.
+        """Return the version with a name, or the only one whose name begins with the text.
 
         Raises:
             Fault: there is none, or more than one.
@@ -194,7 +194,7 @@ class VersionStore:
         """Return the newest version of a training set.
 
         Raises:
-            Fault: it has none, or there is no such set.
+            Fault: the training set has no version, or there is no such set.
         """
         versions = [version for version in self.versions() if version.manifest.name == name]
         if versions:
@@ -205,7 +205,7 @@ class VersionStore:
 
     @contextmanager
     def workshop(self, command: str, display: Display) -> Iterator[Path]:
-        """Hold the store alone, with an empty folder in it to work in, which is gone afterwards.
+        """Lock the store, and provide an empty folder in it to work in, which is removed afterwards.
 
         Raises:
             Fault: another process held the store for ten minutes.
@@ -217,13 +217,13 @@ class VersionStore:
         with locked(self.folder, command=command, wait=600, on_wait=waiting):
             self.folder.mkdir(parents=True, exist_ok=True)
             for leftover in self.folder.glob(".*"):
-                # Of a run that was killed: whoever works here holds the lock.
+                # Left by a run that was killed: a running process would hold the lock.
                 shutil.rmtree(leftover)
             with tempfile.TemporaryDirectory(prefix=".", dir=self.folder) as folder:
                 yield Path(folder)
 
     def keep(self, version: Version) -> Version:
-        """Put a version in place in one step; the store must be held."""
+        """Put a version in place in one step; the caller must hold the store's lock."""
         for file in version.folder.iterdir():
             sync(file)
         target = self.folder / version.manifest.version

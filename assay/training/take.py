@@ -1,4 +1,4 @@
-"""Take a version of a training set out of a warehouse."""
+"""Take a version of a training set from a warehouse."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def take(name: str, source: Source, folder: Path) -> Version:
     """Write rows, manifest and list of files to `folder`; the same rows give the same file, byte for byte.
 
     Raises:
-        Fault: the training set is not there, is empty, or cannot be a version.
+        Fault: the training set is not built, is empty, or has a column that a version cannot hold.
     """
     declared = SetInManifest(source.manifest, name)
     try:
@@ -105,7 +105,7 @@ def _files(connection: duckdb.DuckDBPyConnection) -> list[InputFile]:
 
 
 def _known_until(connection: duckdb.DuckDBPyConnection, declared: SetInManifest) -> datetime:
-    """Return when the last of what gold reads became available; where it reads no silver, what it joins."""
+    """Return when the newest row of silver became available; without silver, that of the joined tables."""
     moments = [*_latest(connection, declared.silver_seen, "available_at")] or [
         *_latest(connection, declared.joined, "updated_at"),
         *_latest(connection, declared.joined, "outcome_known_at"),

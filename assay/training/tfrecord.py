@@ -21,10 +21,10 @@ _CASTAGNOLI = 0x82F63B78
 
 
 def records(table: pa.Table) -> bytes:
-    """Encode the rows of a table: a record each, a feature for each value that is not NULL.
+    """Encode each row of a table as a record, with a feature for each value that is not NULL.
 
     Whole numbers and booleans become int64, times microseconds and dates days since 1970. Other numbers
-    become float, of 32 bits as the format has no other; texts become bytes, in UTF-8.
+    become float with 32 bits, the only one that the format has; texts become bytes in UTF-8.
     """
     entries = [_entries(name, table[name]) for name in table.column_names]
     examples = [_field(1, b"".join(row)) for row in zip(*entries, strict=True)]
@@ -34,7 +34,7 @@ def records(table: pa.Table) -> bytes:
 
 
 def _entries(name: str, column: pa.ChunkedArray) -> list[bytes]:
-    """Return each row's entry of the map of features; nothing where the row has no value."""
+    """Return each row's entry in the map of features; empty if the row has no value."""
     key = _field(1, name.encode())
     column = column.combine_chunks()
     if pa.types.is_list(column.type):
@@ -50,7 +50,7 @@ def _entries(name: str, column: pa.ChunkedArray) -> list[bytes]:
 
 
 def _plain(values: pa.Array) -> pa.Array:
-    """Return texts as they are, and all else as the numbers that are written."""
+    """Convert values to the numbers that are written; texts stay as they are."""
     kind = values.type
     if pa.types.is_timestamp(kind):
         return values.cast(pa.timestamp("us", kind.tz)).cast(pa.int64())
@@ -70,7 +70,7 @@ def _encoder(kind: pa.DataType) -> Callable[[list[Any]], bytes]:
 
 
 def _floats(row: list[Any]) -> bytes:
-    # What is too large for 32 bits becomes infinite.
+    # Numbers that are too large for 32 bits become infinite.
     with np.errstate(over="ignore"):
         return np.asarray(row, "<f4").tobytes()
 

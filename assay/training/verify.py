@@ -1,4 +1,4 @@
-"""`assay training-set verify`: is a version what it says, rebuilt to the bit, and free of leaks?"""
+"""Verify that a version is intact, is rebuilt to the bit, and has no leak (`assay training-set verify`)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from assay.training.take import take
 
 @dataclass(frozen=True)
 class Mismatch:
-    """Something that is not as it should be; `difference` says how rows differ, where they do."""
+    """A mismatch of a version with its files or its rebuild; `difference` says how rows differ, if they do."""
 
     check: str
     message: str
@@ -30,10 +30,10 @@ class Mismatch:
 
 @dataclass
 class Verification:
-    """What was found wrong: no findings for a version that is rebuilt to the bit, and none in `leaks` either.
+    """The outcome: a version that is rebuilt to the bit and leak-free has no findings and no `leaks`.
 
-    Leaks are looked for in the version as rebuilt, so `leaks` is empty where that differs, or where
-    `unchecked` says why nothing could be looked at.
+    Leaks are looked for in the rebuilt version, so `leaks` is empty if that differs, or if the checks could
+    not run for the reason in `unchecked`.
     """
 
     findings: list[Mismatch] = field(default_factory=list)
@@ -42,20 +42,20 @@ class Verification:
 
     @property
     def has_failed(self) -> bool:
-        """Whether anything is wrong."""
+        """Whether there are mismatches or leaks."""
         return bool(self.findings) or any(check.findings for check in self.leaks)
 
     @property
     def is_proven(self) -> bool:
-        """Whether nothing is wrong, and each column could be looked at: none rests on what has no time."""
+        """Whether nothing is wrong and each column could be checked: none depends on data without a time."""
         return not (self.has_failed or self.unchecked or any(check.not_erasable for check in self.leaks))
 
 
 def verify(version: Version, places: Places, display: Display) -> Verification:
-    """Check what is stored, build the version again, of the same files and moment, and try to find a leak.
+    """Check the stored files, rebuild the version from the same files and moment, and look for leaks.
 
     Raises:
-        Fault: the store or the warehouse cannot be held or read.
+        Fault: the store or the warehouse cannot be locked or read.
     """
     findings = _check_stored(version)
     return Verification(findings) if findings else _check_rebuilt(version, places, display)

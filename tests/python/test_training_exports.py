@@ -176,7 +176,7 @@ def test_exports_refuse_what_cannot_be(training: SmallProject) -> None:
     before = {path: path.read_bytes() for path in out.iterdir()}
     for options, message in (
         (("--out", "out"), "out is not an empty folder"),
-        (("--out", "new", "--shards", "45"), "44 rows cannot be parted into 45 shards"),
+        (("--out", "new", "--shards", "45"), "44 rows cannot be divided into 45 shards"),
         (("--out", "new", "--split", "trian"), "has no split trian. Its splits are test, train."),
     ):
         ended = training.assay("training-set", "export", "trn_lines", *options)

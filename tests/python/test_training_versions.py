@@ -71,7 +71,7 @@ def test_the_same_content_is_the_same_version(training: SmallProject) -> None:
     version = folder(training, "trn_lines@")
     before = {path.name: path.read_bytes() for path in version.iterdir()}
     told = succeed(training, "training-set", "create", "trn_lines")
-    assert f"{version.name} was there already" in told
+    assert f"{version.name} exists already" in told
     assert {path.name: path.read_bytes() for path in version.iterdir()} == before
     rows = version / "data.parquet"
     shutil.rmtree(version)

@@ -1,1 +1,1 @@
-"""Where features are online: SQLite within a file, Redis for several machines."""
+"""Online stores: a SQLite file for one machine, Redis for several machines."""

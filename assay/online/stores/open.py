@@ -1,4 +1,4 @@
-"""Find the online store that is meant."""
+"""Find and open the online store."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ VARIABLE = "ASSAY_ONLINE_STORE"
 
 
 def store_url(url: str | None, places: Places) -> str:
-    """Return the URL of the store that is meant.
+    """Return the URL of the online store.
 
     Args:
-        url: as given; None for that of the environment (ASSAY_ONLINE_STORE), or else SQLite beside the
+        url: the URL that a person gave; None for the one in ASSAY_ONLINE_STORE, or else for SQLite beside the
             warehouse.
-        places: of the project.
+        places: the project's places.
     """
     return url or os.environ.get(VARIABLE) or f"sqlite:{places.main_warehouse.parent / 'online.sqlite'}"
 
 
 def open_store(url: str) -> Store:
-    """Open an online store; it is looked at when it is first used.
+    """Open an online store; the connection is made when the store is first used.
 
     Args:
         url: `sqlite:PATH` or `redis://HOST:PORT/DATABASE`.
 
     Raises:
-        Fault: the URL is of no kind that is known, or what it needs is not installed.
+        Fault: the URL is of an unknown kind, or a package that the store needs is not installed.
     """
     scheme, _, rest = url.partition(":")
     if scheme == "sqlite" and rest:

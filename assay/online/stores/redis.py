@@ -1,13 +1,14 @@
 """An online store in Redis, which several servers on several machines share.
 
-A view lies in two hashes, of stretches and of versions, by the text of the entity's key. What a sync writes
-is staged beside them and moved into place by one script, which Redis runs as one step: readers see a view
-before it or after it, never in between. What a killed sync has staged expires.
+A view is kept in two hashes, of stretches and of versions, by the text of the entity's key. A sync stages its
+changes beside them and moves them into place by one script, which Redis runs as one step: readers see a view
+before the change or after it, never in between. Changes that a killed sync has staged expire.
 
-Redis may lose a part: keys are evicted, flushed, deleted or restored by themselves. So both hashes have a
-stamp that tells what they are of, and the catalog has it too, with the number of entities. Each read looks at
-the stamp and at three lengths, which Redis has at hand, and where an entity is not found, whether the other
-hash knows it. What does not fit is no answer, and the next sync writes it anew.
+Redis may lose a part: keys can be evicted, flushed, deleted or restored one by one. So both hashes have a
+stamp of their build, and the catalog has the same stamp and the number of entities. Each read compares the
+stamps and three lengths, which Redis knows without counting, and for an entity that is not found, checks
+whether the other hash has it. If something does not fit, the read fails, and the next sync writes the view
+again.
 """
 
 from __future__ import annotations
@@ -40,9 +41,9 @@ with extra_needed("redis", by="The online store in Redis"):
 
 _PREFIX = "assay:"
 _CATALOG = f"{_PREFIX}catalog"
-# The field, beside the entities, that tells what a hash is of; no text that is a key has such a byte.
+# The field, beside the entities, with a hash's stamp; no key's text contains this byte.
 _STAMP = b"\xffstamp"
-# The field, beside the entries of a catalog, that tells which there should be.
+# The field, beside the entries of a catalog, that lists the entries that should be there.
 _VIEWS = b"\xffviews"
 _SECONDS_TO_WAIT = 2.0
 _FIELDS_AT_A_TIME = 5000
@@ -128,12 +129,12 @@ class RedisStore:
         }
         try:
             self._reader = redis.asyncio.Redis.from_url(url, **options)
-            # A script may take longer than an answer may.
+            # Scripts get a longer timeout than reads.
             self._writer = redis.Redis.from_url(url, **options | {"socket_timeout": 60.0})
-            # It knows all options, and connects to nothing yet.
+            # Making the connection object checks all options, and does not connect yet.
             self._writer.connection_pool.make_connection()
         except (ValueError, TypeError):
-            # What the error says may have the password in it, and so may its cause.
+            # The error is not shown or chained, because it may contain the password.
             raise Fault(
                 f"{self.url} is no URL of Redis: write redis://HOST:PORT/DATABASE.", MISUSED
             ) from None
@@ -142,7 +143,7 @@ class RedisStore:
         self._catalog: Catalog = {}
 
     async def read(self, wanted: Sequence[Wanted]) -> Reading:
-        """Read stretches, and what tells that they are of the catalog and whole; see `Store`."""
+        """Read stretches, and check that they belong to the catalog and are whole; see `Store`."""
         with self._errors("read"):
             if not wanted:
                 await self._refresh()
@@ -167,14 +168,14 @@ class RedisStore:
                 before = self._catalog
                 await self._refresh()
                 if self._catalog is before:
-                    # It was not written to meanwhile: then something of it is lost.
+                    # The catalog is unchanged, so no sync wrote meanwhile: a part of the view is lost.
                     raise not_whole(self.url, damaged[0])
         return Reading(self._catalog, stretches)
 
     async def _with_lost_entities(
         self, wanted: Sequence[Wanted], stretches: Sequence[Sequence[bytes | None]]
     ) -> list[str]:
-        """Return the views of which an entity has a version, and no stretch."""
+        """Return the views in which an entity has a version but no stretch."""
         async with self._reader.pipeline(transaction=False) as pipeline:
             views = []
             for (view, keys), held in zip(wanted, stretches, strict=True):
@@ -185,7 +186,7 @@ class RedisStore:
         return [view for view, versions in zip(views, found, strict=True) if any(versions)]
 
     async def _refresh(self) -> None:
-        """Read the catalog; where it has not changed, it stays the same object."""
+        """Read the catalog; an unchanged catalog stays the same object."""
         entries: dict[Any, Any] = await self._reader.hgetall(_CATALOG)
         listed = _listed(entries.pop(_VIEWS, b"{}"))
         known = {view.decode(): _Known.of(entry) for view, entry in entries.items()}
@@ -231,7 +232,7 @@ class RedisStore:
         return found
 
     def _is_whole(self, view: str) -> bool:
-        """Tell whether the hashes of a view are what the catalog says."""
+        """Tell whether the hashes of a view match the catalog."""
         for part in (_stretches(view), _versions(view)):
             if self._writer.type(part) not in (b"hash", b"none"):
                 self._writer.unlink(part)
@@ -296,7 +297,7 @@ class RedisStore:
             self._writer.eval(_REMOVE, 3, _stretches(view), _versions(view), _CATALOG, view, _VIEWS)
 
     async def close(self) -> None:
-        """Let go of connections."""
+        """Close the connections."""
         await self._reader.aclose()
         self._writer.close()
 
@@ -305,7 +306,7 @@ class RedisStore:
         try:
             yield
         except (redis.RedisError, OSError) as error:
-            # A server that knows no passwords repeats what it was sent.
+            # A server without passwords quotes the password that it was sent in its error.
             said = str(error).replace(self._password, "...") if self._password else str(error)
             raise StoreUnavailable(f"The online store {self.url} cannot be {done}: {said}") from error
 
@@ -348,7 +349,7 @@ def _entry(view: OnlineView) -> str:
 
 @dataclass(frozen=True)
 class _Known:
-    """What a view that is whole has: its stamp, fields of both hashes, and the length of its entry."""
+    """What a whole view must have: its stamp, the fields of both hashes, and the length of its entry."""
 
     stamp: bytes | None
     stretches: int
@@ -357,7 +358,7 @@ class _Known:
 
     @classmethod
     def of(cls, entry: bytes) -> _Known:
-        """Read what an entry of the catalog says; one that cannot be read fits nothing."""
+        """Read an entry of the catalog; an unreadable one matches nothing."""
         try:
             found = json.loads(entry)
             fields = found["entities"] + 1
@@ -367,7 +368,7 @@ class _Known:
 
 
 def _catalog(entries: Mapping[Any, Any]) -> Catalog:
-    """Read the entries of a catalog; those that are damaged are left out, and written anew."""
+    """Read the entries of a catalog; damaged ones are left out, so that the next sync writes them again."""
     views = []
     for entry in entries.values():
         with suppress(ValueError, KeyError, TypeError, AttributeError):
@@ -382,7 +383,7 @@ def _catalog(entries: Mapping[Any, Any]) -> Catalog:
 
 
 def _listed(names: bytes) -> set[str]:
-    """Read which views a catalog should have; it is of no use where it is damaged."""
+    """Read the list of views that a catalog should have; a damaged list counts as missing."""
     with suppress(ValueError, TypeError):
         return set(json.loads(names))
     return set()

@@ -1,13 +1,13 @@
-"""URLs of stores as people may see them."""
+"""Remove secrets from the URLs of stores before people see them."""
 
 from __future__ import annotations
 
 
 def shown_url(url: str) -> str:
-    """Return a store's URL without what may be a secret: the user and the password, wherever they stand.
+    """Return a store's URL without the user and the password, wherever they are in it.
 
-    Of `redis://user:password@host:6379/0?password=...` it is `redis://host:6379/0`. Where it cannot be told
-    how far a password reaches, because it has a mark of URLs in it, the scheme alone is told.
+    For `redis://user:password@host:6379/0?password=...` it is `redis://host:6379/0`. If a password contains
+    characters that separate parts of a URL, its end is unknown, and only the scheme is returned.
     """
     scheme, colon, rest = url.partition(":")
     if scheme == "sqlite":
@@ -20,6 +20,6 @@ def shown_url(url: str) -> str:
 
 
 def _cut(rest: str) -> tuple[str, str, str]:
-    """Part what is behind the slashes at the first `?` or `#`."""
+    """Split the text behind the slashes at the first `?` or `#`."""
     at = min((rest.find(mark) for mark in "?#" if mark in rest), default=len(rest))
     return rest[:at], rest[at : at + 1], rest[at + 1 :]

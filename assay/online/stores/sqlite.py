@@ -1,4 +1,4 @@
-"""An online store in a SQLite file: readers go on while one writer writes."""
+"""An online store in a SQLite file; readers are not blocked while one writer writes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _KEYS_AT_A_TIME = 500
 
 
 class SqliteStore:
-    """The store in a file, which writing creates; a file that no sync has finished holds nothing."""
+    """The store in a file, which the first sync creates; before a sync has finished, it counts as empty."""
 
     def __init__(self, path: Path) -> None:
         self.url = f"sqlite:{path}"
@@ -129,10 +129,10 @@ class SqliteStore:
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
-        """Read what a sync has written.
+        """Provide a connection that reads what a sync has written.
 
         Raises:
-            StoreUnavailable: it cannot be read, or there is nothing.
+            StoreUnavailable: the file cannot be read, or is empty.
         """
         with self._reading_if_any() as connection:
             if connection is None:
@@ -141,7 +141,7 @@ class SqliteStore:
 
     @contextmanager
     def _reading_if_any(self) -> Iterator[sqlite3.Connection | None]:
-        """Read what a sync has written; None where none has ended yet, whatever it has left behind."""
+        """Provide a connection that reads what a sync has written; None if no sync has finished yet."""
         try:
             if not self._path.exists():
                 self._forget()
@@ -161,7 +161,7 @@ class SqliteStore:
             ) from error
 
     def _connected(self) -> sqlite3.Connection:
-        """Return a connection to the file that now has the path: it may have been replaced."""
+        """Return a connection to the file that is at the path now: it may have been replaced."""
         status = self._path.stat()
         if self._connection is None or self._opened != (status.st_dev, status.st_ino):
             self._forget()
@@ -198,7 +198,7 @@ class SqliteStore:
                 self._path, timeout=_SECONDS_TO_WAIT_FOR_A_WRITER, isolation_level=None
             )
             try:
-                # Readers see the last commit, and wait for nobody.
+                # With a write-ahead log, readers see the last commit and do not wait for the writer.
                 connection.execute("pragma journal_mode = wal")
                 connection.execute("begin immediate")
                 for statement in _SCHEMA.split(";"):
@@ -217,7 +217,7 @@ class SqliteStore:
 
 
 def _is_written(connection: sqlite3.Connection) -> bool:
-    """Tell whether a sync has ended: the tables come with the first that does."""
+    """Tell whether a sync has finished: the first one commits the tables."""
     found = connection.execute("select count(*) from sqlite_master where name = 'stamp'").fetchone()
     return bool(found[0])
 

@@ -1,4 +1,4 @@
-"""What every online store can do."""
+"""The interface of all online stores."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from assay.core.fault import Fault
 from assay.online.definition import OnlineView
 
 Catalog = dict[str, OnlineView]
-# A view, and the texts of its entities' keys.
+# A view's name, and the texts of its entities' keys.
 Wanted = tuple[str, Sequence[str]]
 
 
 class StoreUnavailable(Fault):
-    """The store cannot be read now: it is away, locked, broken, or holds nothing.
+    """The store cannot be read now: it is unreachable, locked, broken or empty.
 
     Args:
-        message: for those who run it; it may name files and hosts.
-        for_callers: for those who ask a server, whom these are no business of.
+        message: the message for operators, which may name files and hosts.
+        for_callers: the message for clients of a server, which must not name these.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class StoreUnavailable(Fault):
 
 @dataclass(frozen=True)
 class Entity:
-    """What a store holds of an entity, by the text of its key."""
+    """An entity in a store, by the text of its key."""
 
     key: str
     version: int
@@ -40,7 +40,7 @@ class Entity:
 
 @dataclass(frozen=True)
 class Reading:
-    """Stretches, in the order asked for, all of one moment; and the catalog of that moment.
+    """Stretches in the requested order, and the catalog, all of the same moment.
 
     The catalog is the same object as long as the store has not been written to.
     """
@@ -52,35 +52,35 @@ class Reading:
 class Store(Protocol):
     """An online store. Reading is done by servers, writing by `assay online sync`, at the same time."""
 
-    # As people may see it: without a password.
+    # Without the password, so that people may see it.
     url: str
 
     async def read(self, wanted: Sequence[Wanted]) -> Reading:
-        """Read stretches in one round trip; views the store does not have are read as empty.
+        """Read stretches in one round trip; a view that the store does not have gives empty stretches.
 
         Raises:
-            StoreUnavailable: it cannot be read now, or has lost part of a view.
+            StoreUnavailable: the store cannot be read now, or has lost part of a view.
         """
 
     async def sample(self, view: str) -> str | None:
-        """Return the key of some entity of a view; None where there is none.
+        """Return the key of any entity of a view; None if there is none.
 
         Raises:
             StoreUnavailable: it cannot be read now.
         """
 
     def catalog(self) -> Catalog:
-        """Return what the store holds; empty where nothing has been written yet.
+        """Return the store's catalog; empty if nothing has been written yet.
 
         Raises:
             StoreUnavailable: it cannot be read now.
         """
 
     def names(self) -> set[str]:
-        """Return the names of the views that a store has anything of, readable or not."""
+        """Return the names of the views of which the store has any part, readable or not."""
 
     def versions(self, view: str) -> Iterator[tuple[str, int]]:
-        """Yield the key and the version of each entity of a view; -1 where it may be another's."""
+        """Yield key and version of each entity of a view; the version is -1 if it may be of another build."""
 
     def entities(self, view: str) -> int:
         """Count the entities of a view."""
@@ -93,38 +93,38 @@ class Store(Protocol):
         *,
         instead_of: OnlineView | None,
     ) -> None:
-        """Bring a view to another build in one step: readers see the old one until all of it is there.
+        """Bring a view to another build in one step: readers see the old build until the new one is complete.
 
         Args:
-            view: what it declares, and what it is of.
-            changed: batches of the entities to put in place.
-            removed: keys of the entities to take out.
-            instead_of: what the store held of the view when the changes were found; None for nothing.
+            view: the view's definition and build.
+            changed: batches of the entities to write.
+            removed: keys of the entities to remove.
+            instead_of: the view that the store held when the changes were found; None if it held none.
 
         Raises:
-            StoreUnavailable: it cannot be written now, or another sync was quicker; it holds what it did,
-                or says that it is not whole.
+            StoreUnavailable: the store cannot be written now, or another sync was faster. The store is
+                unchanged, or reports that the view is not whole.
         """
 
     def remove(self, view: str) -> None:
-        """Take a view out."""
+        """Remove a view."""
 
     async def close(self) -> None:
-        """Let go of files and connections."""
+        """Close files and connections."""
 
 
 def empty(url: str) -> StoreUnavailable:
-    """Say that a store holds nothing."""
+    """Return the error for an empty store."""
     said = "holds no feature views. To fill it: assay online sync"
     return StoreUnavailable(f"{url} {said}", f"The online store {said}")
 
 
 def not_whole(url: str, view: str) -> StoreUnavailable:
-    """Say that a store has lost part of a view."""
+    """Return the error for a store that has lost part of a view."""
     said = f"has lost part of {view}. To write it again: assay online sync"
     return StoreUnavailable(f"{url} {said}", f"The online store {said}")
 
 
 def overtaken(view: OnlineView) -> StoreUnavailable:
-    """Say that a view has changed in the store since it was compared."""
+    """Return the error for a view that another sync changed after it was compared."""
     return StoreUnavailable(f"Another sync wrote {view.name} meanwhile; nothing of it is changed. Try again.")
