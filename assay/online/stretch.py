@@ -1,4 +1,4 @@
-"""Write and read stretches: a stretch is the part of an entity's history that a store holds, as lines of JSON.
+"""Write and read stretches: a stretch is the part of an entity's history that a store holds, as JSON lines.
 
 The first line lists the instants from which rows are valid, in the order of time. Then follows a line for
 each row: valid_to, updated_at and the values. So one row can be read without the others. Times are

@@ -40,7 +40,7 @@ class VersionColumn:
 
 @dataclass(frozen=True)
 class Split:
-    """The rows with one value of `split`, counted; `outcome_rate` is the mean of `outcome`, if there is one."""
+    """How many rows have one value of `split`; `outcome_rate` is the mean of `outcome`, if there is one."""
 
     split: str
     rows: int

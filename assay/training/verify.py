@@ -21,7 +21,7 @@ from assay.training.take import take
 
 @dataclass(frozen=True)
 class Mismatch:
-    """A mismatch of a version with its files or its rebuild; `difference` says how rows differ, if they do."""
+    """A mismatch of a version with its files or its rebuild; `difference` says how rows differ, if so."""
 
     check: str
     message: str
