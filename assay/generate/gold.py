@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import json
 import re
 import shlex
 from collections.abc import Collection, Mapping, Sequence
@@ -138,7 +139,7 @@ def plan_of_existing(project: Project, model: GoldModel) -> GoldPlan | None:
         *(f"the column {each}" for each in model.columns if each not in node.columns),
         *(f"ref('{each.name}')" for each in model.reads if each.unique_id not in parent_ids(node)),
         *(
-            f"{word}: {value}"
+            f"{word}: {json.dumps(value)}"
             for key, wanted in model.meta.items()
             for word, value in wanted.items()
             if (declared.get(key) or {}).get(word) != value
@@ -151,7 +152,11 @@ def plan_of_existing(project: Project, model: GoldModel) -> GoldPlan | None:
             f"assay features yaml {model.name} --write. Or choose another name.",
             MISUSED,
         )
-    return GoldPlan(model.name, {}, [f"It has all that is asked for, in {node.original_file_path}."])
+    path = Path(node.original_file_path)
+    is_as_written = path.is_file() and path.read_text(encoding="utf-8") == model.sql
+    told = f"It has all columns that are asked for, in {path}."
+    otherwise = "Its SQL is not what would be written: somebody changed it, or it was asked for otherwise."
+    return GoldPlan(model.name, {}, [told] if is_as_written else [told, otherwise])
 
 
 def write(plan: GoldPlan) -> None:

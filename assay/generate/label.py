@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -138,6 +138,8 @@ def add_label(
         keys = [column_named(each, kinds, rows.name, "--key") for each in key]
         at = time_named(prediction_at, _AT, kinds, rows.name, "--prediction-at")
         time_named(None, _AT, kinds, rows.name, "--prediction-at")
+        for each in (at, _AT):
+            _check_utc(each, kinds, rows.name)
         of = Spine(rows.name, keys, at)
         what: Happening | Settled
         if window:
@@ -194,6 +196,15 @@ def _check_kind(
         raise Fault(
             f"--known-after {known_after} is shorter than --window {window}: what happens until the window's "
             "end is not known before.",
+            MISUSED,
+        )
+
+
+def _check_utc(name: str, kinds: Mapping[str, str], model: str) -> None:
+    if "zone" in kinds[name]:
+        raise Fault(
+            f"{model}.{name} is {kinds[name]}: the times of a label have no zone, and are in UTC. Make it so "
+            f"in {model}, as {{{{ assay.as_utc({literal(name)}) }}}}.",
             MISUSED,
         )
 

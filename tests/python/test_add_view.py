@@ -14,6 +14,7 @@ import pytest
 from small_project import SmallProject
 
 from assay.core.fault import Fault
+from assay.generate.gold import plan_of_existing
 from assay.generate.label import Happening, Settled, Spine, add_label, label_sql
 from assay.generate.propose import Choice
 from assay.generate.scramble import scramble_sql
@@ -148,6 +149,35 @@ def test_values_of_personal_columns_stay_personal_and_a_private_model_keeps_its_
         "online": True,
         "defaults": {"kind_count_all": 0, "kind_distinct_count_all": 0},
     }
+
+
+def test_a_model_that_is_there_stays_and_what_it_lacks_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    events = node_of("slv_visits", {})
+    events.unique_id = "model.clinic.slv_visits"
+    spec = spec_of("fee:sum", "1d")
+    wanted = view_model("ftr_patient__x", "patient", spec, events, Choice("clinic", ""), is_online=True)
+    there = SimpleNamespace(
+        original_file_path="ftr_patient__x.sql",
+        columns={"patient_id": None, "fee_sum_1d": None},
+        depends_on=SimpleNamespace(nodes=["model.clinic.slv_visits"]),
+        config=SimpleNamespace(meta={"feature_view": {"keys": ["patient_id"], "online": True}}),
+    )
+    project: Any = SimpleNamespace(named=lambda name: there)
+    Path(there.original_file_path).write_text(wanted.sql)
+    same = plan_of_existing(project, wanted)
+    assert same is not None
+    assert (same.files, len(same.evidence)) == ({}, 1)
+    Path(there.original_file_path).write_text("-- mine\n" + wanted.sql)
+    changed = plan_of_existing(project, wanted)
+    assert changed is not None
+    assert "Its SQL is not what would be written" in changed.evidence[1]
+    there.config.meta["feature_view"]["online"] = False
+    del there.columns["fee_sum_1d"]
+    with pytest.raises(Fault, match="does not have the column fee_sum_1d, online: true"):
+        plan_of_existing(project, wanted)
 
 
 def happening(**changed: Any) -> str:
