@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -78,11 +79,17 @@ class Client:
         url: of the server, such as `http://localhost:6566`.
         key: the API key, where the server asks for one.
         timeout: how long to wait for an answer, in seconds.
+
+    Raises:
+        Fault: the key cannot be one.
     """
 
     def __init__(self, url: str, key: str | None = None, *, timeout: float = 10.0) -> None:
         import requests
 
+        # Whoever sends such a header is told so in a message that shows it.
+        if key is not None and not re.fullmatch("[!-~]+", key):
+            raise Fault("The API key has characters that no API key has, such as the end of a line.", MISUSED)
         self.url = url.rstrip("/")
         self._key = key
         self._timeout = timeout
@@ -247,9 +254,6 @@ class Client:
         except requests.Timeout as error:
             said = f"it has not answered within {self._timeout:g} s"
             raise ServerFault(f"The feature server at {self.url} cannot be asked: {said}.") from error
-        except (requests.exceptions.InvalidHeader, UnicodeError) as error:
-            # Its message would show the key.
-            raise Fault("The API key has characters that no API key has.", MISUSED) from error
         except requests.RequestException as error:
             said = "does it run?" if isinstance(error, requests.ConnectionError) else str(error)
             raise ServerFault(f"The feature server at {self.url} cannot be reached: {said}") from error
