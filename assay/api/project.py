@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from assay.api.history import History
-    from assay.api.results import BuildResult, Drift
+    from assay.api.results import BuildResult, Drift, SourceChanges
     from assay.api.training_set import TrainingSet
+    from assay.console.progress import Display
     from assay.core.places import Places
     from assay.parity.compare import FeatureParity
     from assay.project.project import Project as DbtProject
@@ -216,6 +217,7 @@ class Project:
         as_of: datetime | str | None = None,
         strict: bool = False,
         wait: float = 600.0,
+        display: Display | None = None,
     ) -> BuildResult:
         """Load new files, build and test the warehouse, and publish the products of gold that pass.
 
@@ -225,6 +227,7 @@ class Project:
             as_of: build the warehouse as it was known then (UTC without an offset), in a file of its own.
             strict: whether nothing is published while a landed file is not loaded.
             wait: how long to wait for another build to end, in seconds.
+            display: told what goes on, in place of the console.
 
         Returns:
             What the build did. `failed` tells whether a model or test failed; look at it.
@@ -236,9 +239,9 @@ class Project:
         from assay.build.build import Options, build
         from assay.console.progress import display_on
 
-        moment = _moment(as_of)
-        with working_in(self.root), display_on(self.console) as display:
-            return BuildResult(build(Options(full_refresh, select, moment, strict, wait), display))
+        options = Options(full_refresh, select, _moment(as_of), strict, wait)
+        with working_in(self.root), display or display_on(self.console) as told:
+            return BuildResult(build(options, told))
 
     def drift(
         self,
@@ -266,6 +269,7 @@ class Project:
         from assay.core.places import find_places
         from assay.project.project import Project as DbtProject
 
+        tables = [self._as_given(each) if Path(each).is_file() else each for each in tables]
         with working_in(self.root):
             return Drift(compare_named(DbtProject(), find_places(), views, tables, reference, current))
 
@@ -353,21 +357,64 @@ class Project:
                     found = take_versions(found, places.ledger, display)
         return PrintedList(found, print_verdicts)
 
-    def report(self, out: str | Path = "report", *, with_rows: bool = True) -> Path:
+    def report(self, out: str | Path | None = None, *, with_rows: bool = True) -> Path:
         """Write what ran, what broke and how the data is, as one HTML file; return its path.
 
         Args:
-            out: the folder it goes to, within the project where it is relative.
+            out: the folder it goes to; `report` in the project without it.
             with_rows: whether rows that failed or were rejected are shown.
 
         Raises:
             Fault: no build is recorded, or extra `report` is not installed.
         """
+        folder = Path("report") if out is None else Path(self._as_given(out))
         with self.places() as places:
             with extra_needed("report", by="The report"):
                 from assay.report.write import write_report
 
-            return self.root / write_report(places, Path(out), with_rows=with_rows)
+            return self.root / write_report(places, folder, with_rows=with_rows)
+
+    def add_source(
+        self,
+        name: str,
+        samples: Sequence[str | Path],
+        *,
+        key: Sequence[str] | None = None,
+        event_at: str | None = None,
+        available: str | None = None,
+        owner: str | None = None,
+        land: bool = True,
+        dry_run: bool = False,
+    ) -> SourceChanges:
+        """Write a source's contract, models and YAML from samples; once more, bring them to newer samples.
+
+        What is not given is proposed, and taken.
+
+        Args:
+            name: of the table, `source.table`.
+            samples: CSV, JSON lines, Parquet, a Debezium log, or tables as `file.duckdb:schema.table`.
+            key: columns that tell rows apart; `content_hash` for none.
+            event_at: the column that says when it happened.
+            available: when the warehouse could first use a row: a column, `landed`, or `lag:2s`.
+            owner: who answers for the source.
+            land: whether the samples are copied to the landing zone.
+            dry_run: whether nothing is written.
+
+        Returns:
+            What was written, or would be, with the evidence for it; go over it before you build.
+
+        Raises:
+            Fault: the name or a sample is of no use, or the project does not have Assay.
+        """
+        from assay.api.results import SourceChanges
+        from assay.generate.propose import Answers
+        from assay.generate.source import add_source
+
+        files = [self._as_given(each) for each in samples]
+        answers = Answers(None if key is None else list(key), event_at, available, owner)
+        with working_in(self.root):
+            plan = add_source(name, files, answers, lands=land, dry_run=dry_run)
+        return SourceChanges(plan, is_written=not dry_run)
 
     def status(self) -> Printed:
         """Tell what is loaded, tested and published, and whether a build is under way."""
@@ -389,6 +436,10 @@ class Project:
 
         with working_in(self.root):
             yield find_places()
+
+    def _as_given(self, path: str | Path) -> str:
+        """Return a path that somebody gave in the current folder, as it is called in the project's."""
+        return str(path) if Path.cwd() == self.root else str(Path(path).absolute())
 
     def _parse(self, places: Places) -> tuple[DbtProject, dict[str, str]]:
         """Return the project as dbt parses it, and SQL of joins; parse anew once a file of it has changed."""

@@ -9,9 +9,13 @@ from assay.api.printed import Printed, PrintedList
 from assay.build.summary import print_report
 from assay.drift.compare import Comparison
 from assay.drift.display import print_comparisons
+from assay.generate.display import print_plan, print_written
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from assay.build.build import Report
+    from assay.generate.source import Plan
 
 
 class BuildResult(Printed):
@@ -34,6 +38,24 @@ class BuildResult(Printed):
     def run_id(self) -> str:
         """The id of the run in the run ledger."""
         return self.report.run.run_id
+
+
+class SourceChanges(Printed):
+    """What was written of a source, or would be.
+
+    Args:
+        plan: what was found and proposed.
+        is_written: whether it was written.
+    """
+
+    def __init__(self, plan: Plan, *, is_written: bool) -> None:
+        def write(console: Console) -> None:
+            print_plan(plan, console, with_difference=not is_written)
+            if is_written and (plan.files or plan.landing):
+                print_written(plan, console)
+
+        super().__init__(write)
+        self.files = list(plan.files)
 
 
 class Drift(PrintedList[Comparison]):

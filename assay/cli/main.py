@@ -141,26 +141,18 @@ def build(
     """Load new files, build and test the warehouse, and publish the products of gold that pass."""
     log = JsonLog(sys.stderr.buffer) if log_format is LogFormat.json else None
     with faults_as_messages(log.fault if log else None):
-        from assay.core.places import require_project
-
-        require_project()
-        from assay.core.moment import parse_moment
-
-        moment = parse_moment(as_of) if as_of is not None else None
-        from assay.build.build import Options
-        from assay.build.build import build as run_build
-        from assay.build.summary import print_report
-        from assay.console.progress import display_on
+        from assay.api.project import open_project
         from assay.console.tables import console_for_people
 
         console = console_for_people()
-        with log or display_on(console) as display:
-            report = run_build(Options(full_refresh, select, moment, strict, wait), display)
+        result = open_project(console=console).build(
+            full_refresh=full_refresh, select=select, as_of=as_of, strict=strict, wait=wait, display=log
+        )
         if log:
-            log.report(report)
+            log.report(result.report)
         else:
-            print_report(report, console)
-    if report.failed:
+            result.print(console)
+    if result.failed:
         raise typer.Exit(1)
 
 
@@ -168,11 +160,10 @@ def build(
 def status() -> None:
     """Tell what is loaded, tested and published, and whether a build is under way."""
     with faults_as_messages():
+        from assay.api.project import open_project
         from assay.console.tables import console_for_people
-        from assay.core.places import find_places
-        from assay.ledger.status import print_status
 
-        print_status(find_places(), console_for_people())
+        open_project().status().print(console_for_people())
 
 
 @app.command()

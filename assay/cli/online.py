@@ -28,18 +28,11 @@ def sync(
 ) -> None:
     """Bring a store to what the last build published; only what differs is written."""
     with faults_as_messages():
+        from assay.api.project import open_project
         from assay.console.tables import console_for_people
-        from assay.core.places import find_places
-        from assay.online.display import print_synced, shown_progress
-        from assay.online.stores.open import open_store, store_url
-        from assay.online.sync import sync as sync_store
 
-        places = find_places()
-        opened = open_store(store_url(store, places))
         console = console_for_people()
-        with shown_progress(console) as progress:
-            done = sync_store(places.published, opened, progress, view)
-        print_synced(opened.url, done, console)
+        open_project(console=console).online.sync(view, store=store).print(console)
 
 
 @app.command()
@@ -69,11 +62,9 @@ def get(
 ) -> None:
     """Ask a store for an entity's features, as a server would answer."""
     with faults_as_messages():
+        from assay.api.project import open_project
         from assay.console.tables import console_for_people
-        from assay.core.places import find_places
-        from assay.online.display import print_answer
-        from assay.online.get import get_one
-        from assay.online.stores.open import open_store, store_url
+        from assay.online.get import inputs_in
 
-        answer = get_one(open_store(store_url(store, find_places())), view, key, at, given or [])
-        print_answer(answer, key, console_for_people())
+        answer = open_project().online.get(view, key, at=at, inputs=inputs_in(given or []), store=store)
+        answer.print(console_for_people())

@@ -13,9 +13,7 @@ from assay.online.request import Refused, ViewRequest, instant_given, view_named
 from assay.online.stores.store import Catalog, Store
 
 
-def get_one(
-    store: Store, name: str, key: Any, at: str | None, inputs: Mapping[str, Any] | Sequence[str]
-) -> ViewAnswer:
+def get_one(store: Store, name: str, key: Any, at: str | None, inputs: Mapping[str, Any]) -> ViewAnswer:
     """Return all features of an entity that can be computed.
 
     Args:
@@ -23,15 +21,14 @@ def get_one(
         name: of the view.
         key: the entity's key; of a view with several a mapping by name, or their values in the view's order.
         at: the instant in ISO 8601 (UTC where no offset is given); None for now.
-        inputs: request inputs, by name or as texts `name=value`.
+        inputs: request inputs, by name.
 
     Raises:
         Refused: something is unknown, missing or of another type.
         StoreUnavailable: the store cannot be read, or holds nothing.
     """
     moment = now() if at is None else instant_given(at)
-    given = dict(inputs) if isinstance(inputs, Mapping) else _inputs_in(inputs)
-    times = {word: value.isoformat() for word, value in given.items() if isinstance(value, date)}
+    given = {word: value.isoformat() if isinstance(value, date) else value for word, value in inputs.items()}
 
     def plan(catalog: Catalog) -> list[ViewRequest]:
         keys = [each.name for each in view_named(catalog, name).keys]
@@ -41,7 +38,7 @@ def get_one(
         if strange := given.keys() - catalog[name].inputs.keys():
             known = ", ".join(catalog[name].inputs) or "none"
             raise Refused(f"{name} has no input {', '.join(sorted(strange))}: there are {known}.")
-        entity = dict(zip(keys, values, strict=True)) | given | times
+        entity = dict(zip(keys, values, strict=True)) | given
         return [view_request(catalog, name, None, {word: [value] for word, value in entity.items()}, moment)]
 
     async def ask() -> ViewAnswer:
@@ -54,7 +51,12 @@ def get_one(
     return asyncio.run(ask())
 
 
-def _inputs_in(texts: Sequence[str]) -> dict[str, str]:
+def inputs_in(texts: Sequence[str]) -> dict[str, str]:
+    """Return request inputs that are written as `name=value`.
+
+    Raises:
+        Refused: one is not.
+    """
     if unnamed := [each for each in texts if "=" not in each]:
         raise Refused(f"--input {unnamed[0]}: write NAME=VALUE.")
     return {name: value for name, _, value in (each.partition("=") for each in texts)}

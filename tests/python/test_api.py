@@ -377,6 +377,18 @@ def test_training_sets_that_are_not_there_are_told(training: assay.Project) -> N
         training.training_set("trn_lists").splits()
 
 
+def test_paths_are_those_of_whoever_calls(
+    training: assay.Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("things.csv").write_text("thing_id,made_at\n1,2025-01-01 10:00:00\n2,2025-01-02 10:00:00\n")
+    found = training.add_source("shop.things", ["things.csv"], dry_run=True)
+    assert "shop.things, from 2 rows" in repr(found)
+    assert found.files
+    assert not any((training.root / file).exists() for file in found.files)
+    assert training.report("out") == tmp_path / "out" / "index.html"
+
+
 def test_a_version_goes_to_pandas_and_polars(training: assay.Project) -> None:
     found = training.training_set("trn_lines")
     frame = found.to_pandas()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import duckdb
 import pytest
@@ -14,6 +18,8 @@ import yaml
 from guides import PROJECT, Block, blocks
 from small_project import SmallProject
 from warehouse import Warehouse
+
+import assay
 
 # What a checkout has that commands read or write.
 _PARTS = (
@@ -92,6 +98,28 @@ def test_sql_of_a_guide_runs(block: Block, checkout: SmallProject) -> None:
 @pytest.mark.parametrize("block", blocks("yaml"), ids=str)
 def test_yaml_of_a_guide_is_yaml(block: Block) -> None:
     assert yaml.safe_load(block.text)
+
+
+def test_the_notebook_goes_from_landing_to_a_model(
+    checkout: SmallProject, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    notebook = checkout.root / "docs" / "notebooks" / "first-model.ipynb"
+    cells = [cell for cell in json.loads(notebook.read_text())["cells"] if cell["cell_type"] == "code"]
+    left_out = [tag for cell in cells for tag in cell["metadata"].get("tags", ())]
+    assert left_out == ["needs-a-year", "needs-a-server"]
+    monkeypatch.chdir(notebook.parent)
+    names: dict[str, Any] = {}
+    # What is built already stands for the build.
+    with (
+        mock.patch.dict(os.environ, checkout.environment, clear=True),
+        mock.patch.object(assay.Project, "build"),
+    ):
+        for cell in cells:
+            if not cell["metadata"].get("tags"):
+                exec("".join(cell["source"]), names)
+    assert capsys.readouterr().out.count("probability of fraud") == 1
+    assert names["rows"].to_arrow()["seconds_since_last"].null_count > 0
+    assert Path.cwd() == notebook.parent
 
 
 def _run(project: SmallProject, words: list[str]) -> tuple[int, str]:
