@@ -9,21 +9,43 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from assay.api.client import AsyncClient, Client, ServerFault
+    from assay.api.charts import Plot
+    from assay.api.client import AsyncClient, Client, FeatureRow, ServerFault
     from assay.api.frame import Frame
+    from assay.api.history import History
+    from assay.api.online import Online, OnlineFeatures
     from assay.api.project import Project
     from assay.api.project import open_project as open
     from assay.api.training_set import TrainingSet
     from assay.core.fault import Fault
 
-__all__ = ["AsyncClient", "Client", "Fault", "Frame", "Project", "ServerFault", "TrainingSet", "open"]
+__all__ = [
+    "AsyncClient",
+    "Client",
+    "Fault",
+    "FeatureRow",
+    "Frame",
+    "History",
+    "Online",
+    "OnlineFeatures",
+    "Plot",
+    "Project",
+    "ServerFault",
+    "TrainingSet",
+    "open",
+]
 
 # Where each name comes from, as a module and what it is called there.
 _HOMES = {
     "AsyncClient": ("assay.api.client", "AsyncClient"),
     "Client": ("assay.api.client", "Client"),
     "Fault": ("assay.core.fault", "Fault"),
+    "FeatureRow": ("assay.api.client", "FeatureRow"),
     "Frame": ("assay.api.frame", "Frame"),
+    "History": ("assay.api.history", "History"),
+    "Online": ("assay.api.online", "Online"),
+    "OnlineFeatures": ("assay.api.online", "OnlineFeatures"),
+    "Plot": ("assay.api.charts", "Plot"),
     "Project": ("assay.api.project", "Project"),
     "ServerFault": ("assay.api.client", "ServerFault"),
     "TrainingSet": ("assay.api.training_set", "TrainingSet"),

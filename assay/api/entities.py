@@ -43,8 +43,8 @@ def _as_arrow(rows: Any) -> Any:
     # Not imported: whoever has a frame of pandas has imported it.
     if type(rows).__module__.startswith("pandas"):
         return pa.Table.from_pandas(rows, preserve_index=False).replace_schema_metadata(None)
-    if hasattr(rows, "collect") and hasattr(rows, "lazy"):
-        rows = rows.collect()
+    if type(rows).__module__.startswith("polars"):
+        return (rows.collect() if hasattr(rows, "collect") else rows).to_arrow()
     if hasattr(rows, "to_arrow_table"):
         return rows.to_arrow_table()
     if hasattr(rows, "__arrow_c_stream__") or isinstance(rows, pa.RecordBatch):

@@ -74,7 +74,7 @@ def read_history(view: FeatureView, key: Any, published: Path) -> History:
         if relation is None:
             raise Fault(f"{view.name} is not published yet. To build and publish all: assay build")
         stored = [
-            stored_keys(connection, relation, quoted(name), [value]).get(value, value)
+            stored_keys(connection, _PUBLISHED, view.name, name, [value]).get(value, value)
             if name in view.personal
             else value
             for name, value in zip(view.keys, values, strict=True)

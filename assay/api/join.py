@@ -18,6 +18,7 @@ from assay.core.fault import MISUSED, Fault, unknown
 from assay.core.sql import folded, quoted
 from assay.core.words import counted
 from assay.online.definition import Build, OnlineColumn, OnlineView
+from assay.online.published import CATALOG
 from assay.pii.key import VARIABLE, find_pii_key
 from assay.project.project import Project
 from assay.project.views import FeatureView, feature_views
@@ -59,7 +60,7 @@ def asked_features(project: Project, features: Sequence[str]) -> list[Asked]:
     Raises:
         Fault: nothing is asked for, or a view or feature is unknown.
     """
-    if isinstance(features, str) or not features:
+    if isinstance(features, str) or not features or not all(isinstance(each, str) for each in features):
         raise Fault("Name the features in a list, each as view:feature, or as view for all of it.", MISUSED)
     views = {view.name: view for view in feature_views(project)}
     wanted: dict[str, list[str]] = {}
@@ -133,33 +134,47 @@ def joined(
 
 
 def stored_keys(
-    connection: duckdb.DuckDBPyConnection, relation: str, column: str, values: Sequence[Any]
+    connection: duckdb.DuckDBPyConnection, database: str, view: str, column: str, values: Sequence[Any]
 ) -> dict[Any, str]:
     """Return what gold has for values of a personal key that callers know plain: their hashes.
 
     Args:
-        connection: where the history is attached.
-        relation: the history, as SQL.
-        column: the key.
+        connection: where what is published is attached.
+        database: the name under which it is.
+        view: the feature view.
+        column: its key.
         values: those in question; hashes stay what they are.
 
     Raises:
         Fault: gold is hashed with a key that this process has not.
     """
     plain = [each for each in values if each is not None and not re.fullmatch(_HASH, str(each))]
+    name, relation = quoted(column), relation_named(connection, view, database)
     [(is_hashed,)] = connection.execute(
-        f"select coalesce(bool_and(regexp_full_match({column}::varchar, '{_HASH}')), false) "
-        f"from (select {column} from {relation} where {column} is not null limit 1000)"
+        f"select coalesce(bool_and(regexp_full_match({name}::varchar, '{_HASH}')), false) "
+        f"from (select {name} from {relation} where {name} is not null limit 1000)"
     ).fetchall()
     if not is_hashed or not plain:
         return {}
     key = find_pii_key()
-    if key is None:
+    held = _fingerprint(connection, database)
+    if key is None or (held is not None and held != key.fingerprint):
         raise Fault(
-            f"{column} is hashed in gold, and {VARIABLE} is not set: set it to what it was in the build, "
-            "or give the hashes."
+            f"{column} is hashed in gold, and {VARIABLE} is {'another' if key else 'not set'}: "
+            "set it to what it was in the build, or give the hashes."
         )
     return {each: key.hashed(str(each)) for each in plain}
+
+
+def _fingerprint(connection: duckdb.DuckDBPyConnection, database: str) -> str | None:
+    """Return which key gold is hashed with, where a view that is online says so."""
+    catalog = relation_named(connection, CATALOG, database)
+    if catalog is None:
+        return None
+    found = connection.execute(
+        f"select definition::json ->> 'pii_key' as pii_key from {catalog} where pii_key is not null limit 1"
+    ).fetchone()
+    return str(found[0]) if found else None
 
 
 def _features_of(view: FeatureView) -> list[str]:
@@ -214,7 +229,7 @@ def _make_spine(
             _require_key(rows, column)
             used.setdefault(folded(key.name), (key.name, column, types[key.name]))
             if key.name in each.personal:
-                rows = _with_hashes(connection, relation, rows, key.name, column)
+                rows = _with_hashes(connection, database, each.view.name, rows, key.name, column)
         for given in each.inputs:
             column = _find(rows, given.name, f"an input that features of {each.view.name} need")
             used.setdefault(folded(given.name), (given.name, column, given.type))
@@ -276,10 +291,10 @@ def _require_key(rows: pa.Table, column: str) -> None:
 
 
 def _with_hashes(
-    connection: duckdb.DuckDBPyConnection, relation: str, rows: pa.Table, key: str, column: str
+    connection: duckdb.DuckDBPyConnection, database: str, view: str, rows: pa.Table, key: str, column: str
 ) -> pa.Table:
     values = rows[column].unique().to_pylist()
-    hashes = stored_keys(connection, relation, quoted(key), values)
+    hashes = stored_keys(connection, database, view, key, values)
     if not hashes:
         return rows
     texts = [hashes.get(value, value) for value in rows[column].to_pylist()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -28,8 +29,10 @@ from warehouse import PROJECT
 import assay
 from assay.api.entities import as_arrow
 from assay.api.frame import Frame
+from assay.api.join import stored_keys
 from assay.parity.check import joined_rows, joined_sql
 from assay.parity.sample import ASKED_AT, NUMBER, draw_spine
+from assay.pii.key import VARIABLE, PiiKey
 from assay.project.warehouse import attach, relation_named
 
 VELOCITY, PAIRS = "ftr_card__velocity", "ftr_card_merchant__pairs"
@@ -250,6 +253,30 @@ def test_rows_are_read_whole() -> None:
     assert as_arrow(pandas.DataFrame({"a": [1, 2]}, index=[7, 8])).column_names == ["a"]
     with pytest.raises(assay.Fault, match="two columns named a"):
         as_arrow(pa.table([[1], [2]], names=["a", "a"]))
+
+
+def test_keys_that_gold_has_hashed_may_be_plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = "s" * 32
+    key = PiiKey(secret.encode())
+    with duckdb.connect() as connection:
+        connection.execute("create table ftr_a as select unnest(?) as mail", [[key.hashed("a@b"), None]])
+        connection.execute("create table ftr_plain as select 'a@b' as mail")
+
+        def stored(view: str = "ftr_a") -> dict[Any, str]:
+            return stored_keys(connection, "memory", view, "mail", ["a@b", key.hashed("c@d"), None])
+
+        monkeypatch.setenv(VARIABLE, secret)
+        assert stored() == {"a@b": key.hashed("a@b")}
+        assert stored("ftr_plain") == {}
+        definition = json.dumps({"pii_key": key.fingerprint})
+        connection.execute("create table srv_catalog as select ? as definition", [definition])
+        assert stored() == {"a@b": key.hashed("a@b")}
+        monkeypatch.setenv(VARIABLE, "another " * 5)
+        with pytest.raises(assay.Fault, match="mail is hashed in gold, and ASSAY_PII_KEY is another"):
+            stored()
+        monkeypatch.delenv(VARIABLE)
+        with pytest.raises(assay.Fault, match="ASSAY_PII_KEY is not set"):
+            stored()
 
 
 # --- gold, histories, what is online ------------------------------------------------------------------------
