@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from assay.api.folder import beside_loop, working_in
 from assay.api.frame import Frame
+from assay.api.generators import Generators
 from assay.api.online import Online
 from assay.api.printed import Printed, PrintedList
 from assay.core.fault import MISUSED, Fault, extra_needed
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from assay.api.history import History
-    from assay.api.results import BuildResult, Drift, SourceChanges
+    from assay.api.results import BuildResult, Drift
     from assay.api.training_set import TrainingSet
     from assay.console.progress import Display
     from assay.core.places import Places
@@ -50,7 +51,7 @@ def open_project(path: str | Path = ".", *, console: Console | None = None) -> P
     return Project(root, console=console)
 
 
-class Project:
+class Project(Generators):
     """A project: what it has published, its training sets, its online store, and how to build it.
 
     Open one with `assay.open()`.
@@ -61,7 +62,7 @@ class Project:
     """
 
     def __init__(self, root: Path, *, console: Console | None = None) -> None:
-        self.root = root
+        super().__init__(root)
         self._console = console
         self._parsed: tuple[object, DbtProject, dict[str, str]] | None = None
 
@@ -269,7 +270,7 @@ class Project:
         from assay.core.places import find_places
         from assay.project.project import Project as DbtProject
 
-        tables = [self._as_given(each) if Path(each).is_file() else each for each in tables]
+        tables = [self.as_given(each) if Path(each).is_file() else each for each in tables]
         with working_in(self.root):
             return Drift(compare_named(DbtProject(), find_places(), views, tables, reference, current))
 
@@ -367,54 +368,12 @@ class Project:
         Raises:
             Fault: no build is recorded, or extra `report` is not installed.
         """
-        folder = Path("report") if out is None else Path(self._as_given(out))
+        folder = Path("report") if out is None else Path(self.as_given(out))
         with self.places() as places:
             with extra_needed("report", by="The report"):
                 from assay.report.write import write_report
 
             return self.root / write_report(places, folder, with_rows=with_rows)
-
-    def add_source(
-        self,
-        name: str,
-        samples: Sequence[str | Path],
-        *,
-        key: Sequence[str] | None = None,
-        event_at: str | None = None,
-        available: str | None = None,
-        owner: str | None = None,
-        land: bool = True,
-        dry_run: bool = False,
-    ) -> SourceChanges:
-        """Write a source's contract, models and YAML from samples; once more, bring them to newer samples.
-
-        What is not given is proposed, and taken.
-
-        Args:
-            name: of the table, `source.table`.
-            samples: CSV, JSON lines, Parquet, a Debezium log, or tables as `file.duckdb:schema.table`.
-            key: columns that tell rows apart; `content_hash` for none.
-            event_at: the column that says when it happened.
-            available: when the warehouse could first use a row: a column, `landed`, or `lag:2s`.
-            owner: who answers for the source.
-            land: whether the samples are copied to the landing zone.
-            dry_run: whether nothing is written.
-
-        Returns:
-            What was written, or would be, with the evidence for it; go over it before you build.
-
-        Raises:
-            Fault: the name or a sample is of no use, or the project does not have Assay.
-        """
-        from assay.api.results import SourceChanges
-        from assay.generate.propose import Answers
-        from assay.generate.source import add_source
-
-        files = [self._as_given(each) for each in samples]
-        answers = Answers(None if key is None else list(key), event_at, available, owner)
-        with working_in(self.root):
-            plan = add_source(name, files, answers, lands=land, dry_run=dry_run)
-        return SourceChanges(plan, is_written=not dry_run)
 
     def status(self) -> Printed:
         """Tell what is loaded, tested and published, and whether a build is under way."""
@@ -436,10 +395,6 @@ class Project:
 
         with working_in(self.root):
             yield find_places()
-
-    def _as_given(self, path: str | Path) -> str:
-        """Return a path that somebody gave in the current folder, as it is called in the project's."""
-        return str(path) if Path.cwd() == self.root else str(Path(path).absolute())
 
     def _parse(self, places: Places) -> tuple[DbtProject, dict[str, str]]:
         """Return the project as dbt parses it, and SQL of joins; parse anew once a file of it has changed."""

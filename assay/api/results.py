@@ -9,12 +9,13 @@ from assay.api.printed import Printed, PrintedList
 from assay.build.summary import print_report
 from assay.drift.compare import Comparison
 from assay.drift.display import print_comparisons
-from assay.generate.display import print_plan, print_written
+from assay.generate.display import print_model, print_plan, print_written
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from assay.build.build import Report
+    from assay.generate.gold import GoldPlan
     from assay.generate.source import Plan
 
 
@@ -55,6 +56,20 @@ class SourceChanges(Printed):
                 print_written(plan, console)
 
         super().__init__(write)
+        self.files = list(plan.files)
+
+
+class ModelChanges(Printed):
+    """What was written of a model, or would be; no files where it is there already.
+
+    Args:
+        plan: what was proposed.
+        is_written: whether it was written.
+    """
+
+    def __init__(self, plan: GoldPlan, *, is_written: bool) -> None:
+        super().__init__(lambda console: print_model(plan, console, is_written=is_written))
+        self.name = plan.name
         self.files = list(plan.files)
 
 

@@ -65,12 +65,11 @@ def add(
 ) -> None:
     """Write a label: what happens within a time after the prediction, or a column that is known later."""
     with faults_as_messages():
+        from assay.api.project import open_project
         from assay.console.tables import console_for_people
-        from assay.generate.display import print_model
         from assay.generate.gold import listed_in
-        from assay.generate.label import add_label
 
-        plan = add_label(
+        changes = open_project().add_label(
             name,
             spine=spine,
             key=listed_in(key, "--key"),
@@ -84,4 +83,4 @@ def add(
             where=where,
             dry_run=dry_run,
         )
-        print_model(plan, console_for_people(), is_written=not dry_run)
+        changes.print(console_for_people())

@@ -64,14 +64,14 @@ def add(
 ) -> None:
     """Write a training set: its model, and YAML with types and descriptions."""
     with faults_as_messages():
+        from assay.api.project import open_project
         from assay.console.tables import console_for_people
-        from assay.generate.display import print_model
-        from assay.generate.training_set import add_training_set, features_in, shares_in
+        from assay.generate.training_set import features_in, shares_in
 
-        plan = add_training_set(
+        changes = open_project().add_training_set(
             name, label=label, features=features_in(features), split=shares_in(split), dry_run=dry_run
         )
-        print_model(plan, console_for_people(), is_written=not dry_run)
+        changes.print(console_for_people())
 
 
 @app.command()

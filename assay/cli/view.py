@@ -49,12 +49,12 @@ def add(
 ) -> None:
     """Write a feature view: its model, and YAML with types and descriptions; nothing needs to be built."""
     with faults_as_messages():
+        from assay.api.project import open_project
         from assay.console.tables import console_for_people
-        from assay.generate.display import print_model
         from assay.generate.gold import listed_in
-        from assay.generate.view import add_view, measures_in
+        from assay.generate.view import measures_in
 
-        plan = add_view(
+        changes = open_project().add_view(
             name,
             model=model,
             entity=listed_in(entity, "--entity"),
@@ -66,4 +66,4 @@ def add(
             owner=owner,
             dry_run=dry_run,
         )
-        print_model(plan, console_for_people(), is_written=not dry_run)
+        changes.print(console_for_people())

@@ -32,7 +32,7 @@ from assay.project.project import Project
 from assay.project.views import FeatureView, feature_views, view_named
 
 _SPLITS = ("train", "validation", "test", "embargo")
-_USUAL_SPLIT = (0.6, 0.85)
+USUAL_SPLIT = (0.6, 0.85)
 _OWN = ("split", "weight")
 
 
@@ -67,7 +67,7 @@ def add_training_set(
     *,
     label: str,
     features: Mapping[str, Sequence[str]],
-    split: Sequence[float] = _USUAL_SPLIT,
+    split: Sequence[float] = USUAL_SPLIT,
     dry_run: bool = False,
 ) -> GoldPlan:
     """Add a training set to the project in the current folder.
