@@ -123,7 +123,7 @@ def add_label(
         Fault: something named is not there, or cannot be; nothing is written then.
     """
     _check_kind(outcome, outcome_from, window, known_after, outcome_at, is_absent=absent)
-    name = checked_name(name, _PREFIX, "churn or lbl_churn")
+    name = checked_name(name, _PREFIX, "renewal or lbl_renewal")
     project = open_project()
     rows = events_named(project, spine, "--spine")
     events = events_named(project, outcome_from, "--outcome-from") if outcome_from else rows

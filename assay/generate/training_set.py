@@ -86,7 +86,7 @@ def add_training_set(
     Raises:
         Fault: something named is not there, or cannot be; nothing is written then.
     """
-    name = checked_name(name, TRAINING_SET, "churn or trn_churn")
+    name = checked_name(name, TRAINING_SET, "renewal or trn_renewal")
     if len(split) not in (1, 2) or list(split) != sorted({*split}) or not all(0 < each < 1 for each in split):
         raise Fault(
             "--split: write one share of time between 0 and 1, for training and test rows, or two that "
