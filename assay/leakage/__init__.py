@@ -1,4 +1,4 @@
-"""Proof that a training set holds nothing that was not known yet: checks that try to find a leak."""
+"""Check that a training set holds nothing that was not known yet: each check tries to find a leak."""
 
 from assay.leakage.find import check, find_leaks
 from assay.leakage.findings import Check, LeakFinding

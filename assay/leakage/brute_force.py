@@ -1,4 +1,4 @@
-"""Features computed again, row by row, from the events: the definition in plain Python, without a macro.
+"""Compute features again from the events, row by row: the definition in plain Python, without macros.
 
 At time t an event exists if `available_at <= t`, and counts in a window of length w if `t - w < event_at`.
 """
@@ -38,7 +38,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Measure:
-    """A column of a feature view: an aggregate of an input over a window, None for no bound."""
+    """A column of a feature view: an aggregate of an input over a window; no window if `window` is None."""
 
     name: str
     aggregate: str
@@ -48,7 +48,7 @@ class Measure:
 def check_by_brute_force(
     training_set: TrainingSet, connection: duckdb.DuckDBPyConnection, *, sample: int, seed: int
 ) -> Check:
-    """Compute the features of some rows again, drawn by a hash of their keys and the seed."""
+    """Compute the features of some rows again and compare them; a hash of keys and seed draws the rows."""
     check = Check("brute force", unchecked=list(training_set.unread))
     keys = quoted(*training_set.keys)
     cursor = connection.execute(
@@ -100,7 +100,7 @@ def _expected(
     training_set: TrainingSet,
     rows: list[dict[str, Any]],
 ) -> dict[str, list[Any]]:
-    """Return the values each column should have, in the order of the rows."""
+    """Return the values that each column should have, in the order of the rows."""
     view = features.view
     measures = _measures(windows)
     used = _used(features, [*measures, *view.derived, *view.inputs])
@@ -145,7 +145,7 @@ def _expected(
 
 
 def _used(features: Features, known: Collection[str]) -> set[str]:
-    """Return the derived features wanted, with all of the known names that they are made of."""
+    """Return the wanted derived features, with all known names that their expressions use."""
     found: set[str] = set()
     waiting = list(features.derived)
     while waiting:
@@ -161,7 +161,7 @@ def _declared_measures(windows: Windows) -> Iterable[tuple[str, list[str], str |
     for name, measure in windows.measures.items():
         declared = measure if isinstance(measure, dict) else {"aggregates": measure}
         aggregates = declared["aggregates"]
-        # An input without expression that is only counted counts events.
+        # An input without an expression whose only aggregate is count counts events.
         expression = declared.get("expression") or (None if aggregates == ["count"] else name)
         yield name, aggregates, expression, declared.get("windows") or windows.windows
 
@@ -236,7 +236,7 @@ def _aggregated(events: list[Event], measure: Measure) -> Any:
         "stddev": lambda: float(statistics.stdev(values)),
         "min": lambda: min(values),
         "max": lambda: max(values),
-        # Of several at one instant the greatest is the last, and the least the first.
+        # Of several values at one instant, the greatest counts as the last, and the least as the first.
         "last": lambda: max(known)[1],
         "first": lambda: min(known)[1],
         "mode": lambda: min(set(values), key=lambda value: (-values.count(value), value)),

@@ -1,4 +1,4 @@
-"""What dbt's manifest says of a training set: its labels, its features, and the histories it is made of."""
+"""Read from dbt's manifest a training set's label, its features, and the histories that it joins."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from assay.project.graph import Manifest, Node, relation_of
 from assay.project.joins import AGE_OF_VIEW, JoinedFeatures, joined_features
 
 SPLIT, WEIGHT = "split", "weight"
-# The part of a split that nobody learns from, nor is judged by.
+# The part of a split whose rows are neither for training nor for tests.
 EMBARGO = "embargo"
-# The macro that fits parameters on training rows, and columns of the one that weighs them.
+# The macro that fits parameters on training rows, and a pattern of columns made by the one that weighs them.
 _FITTING = "fit_preprocessing"
 _WEIGHTED = re.compile(
     r"(?:,|\bselect)\s*\{\{-?\s*(?:assay\.)?balanced_weight\(.*?\}\}\s*as\s+\"?(\w+)", re.DOTALL
 )
-# What events are known by, whatever a feature view says of it.
+# The column with the time at which an event was known, whatever a feature view's arguments say.
 AVAILABLE_AT = "available_at"
 
 
@@ -39,7 +39,7 @@ class History:
 
 @dataclass(frozen=True)
 class Windows:
-    """The arguments of the `windowed_history` a feature view is made by; `relation` holds its events."""
+    """The arguments of the `windowed_history` that makes a feature view; `relation` holds its events."""
 
     relation: str
     entity_keys: list[str]
@@ -52,7 +52,7 @@ class Windows:
 
 @dataclass(frozen=True)
 class View:
-    """A feature view as declared; `windows` is None where it is made in another way."""
+    """A feature view as declared; `windows` is None if `windowed_history` does not make it."""
 
     name: str
     relation: str
@@ -66,7 +66,7 @@ class View:
 
 @dataclass(frozen=True)
 class Features:
-    """What a training set takes from a view."""
+    """The features that a training set takes from a view."""
 
     view: View
     columns: list[str]
@@ -78,7 +78,7 @@ class Features:
 
 @dataclass(frozen=True)
 class Population:
-    """Which rows a label has: all that are known so long after the prediction, or some drawn by outcome."""
+    """The rows of a label: all that are known `known_after` the prediction, or some drawn by outcome."""
 
     known_after: timedelta = timedelta()
     is_drawn_by_outcome: bool = False
@@ -88,15 +88,15 @@ class Population:
 class TrainingSet:
     """A training set as declared.
 
-    `ages_unknown` are relations taken with a max_age, of which it is not told when values were confirmed.
-    `scramble` is SQL that changes outcomes not yet known at `{at}` in the landed rows, as the label declares
-    it under `meta.label.scramble`; None where it declares nothing. `unread` says which parts of the
-    definition could not be read.
+    `ages_unknown` are relations that are joined with a max_age but without the time of confirmation.
+    `scramble` is the SQL under `meta.label.scramble`, which changes outcomes in landed rows that were not
+    known at `{at}`; None if the label declares none. `unread` says which parts of the definition could not
+    be read.
 
-    What the label declares under `meta.label`, None where it does not: its outcome is made of what happens
-    from `window[0]` after the prediction until `window[1]` after it, and is known `horizon` after it.
-    `learns_from_rows` tells whether parameters are fitted on its training rows; `weights` are the columns
-    that are `balanced_weight` and nothing else, which depend on all training rows too.
+    `window`, `horizon` and `population` are those under `meta.label`, None if not declared: the outcome
+    depends on events from `window[0]` to `window[1]` after the prediction, and is known `horizon` after it.
+    `learns_from_rows` tells whether parameters are fitted on the training rows. `weights` are the columns
+    made by `balanced_weight` alone; they also depend on all training rows.
     """
 
     name: str
@@ -117,10 +117,10 @@ class TrainingSet:
 
 
 def read_training_set(manifest: Manifest, name: str) -> TrainingSet:
-    """Read what is declared of a training set.
+    """Read the declaration of a training set.
 
     Raises:
-        Fault: it is none, or reads no labels, or says not which columns identify a row.
+        Fault: the model is no training set, does not read one label, or has no primary key.
     """
     node = manifest.node(name)
     if not is_of_kind(node, "training_sets"):
@@ -197,9 +197,9 @@ def _features(manifest: Manifest, joined: JoinedFeatures, name: str) -> Features
 
 
 def _ages_unknown(parents: list[Node], joins: list[JoinedFeatures]) -> list[str]:
-    """Return the histories that may be joined with an age, and without when values were confirmed.
+    """Return the histories that may be joined with a maximum age but without the time of confirmation.
 
-    What a `ref` is of, dbt does not know while it parses: any history that is not joined as a view may be.
+    dbt does not resolve a `ref` while it parses, so each history that is not joined as a view may be one.
     """
     if all(joined.view or joined.confirmed_at or joined.max_age in (None, AGE_OF_VIEW) for joined in joins):
         return []
@@ -241,7 +241,7 @@ def _primary_key(node: Node) -> list[str]:
 
 
 def _history(node: Node) -> History | None:
-    """Return what a node is as a history, if it is one and its keys are declared."""
+    """Return a node as a history; None if it is no history, or its keys are not declared."""
     if node["resource_type"] == "snapshot":
         unique_key = node["config"]["unique_key"]
         keys = [unique_key] if isinstance(unique_key, str) else list(unique_key)

@@ -1,4 +1,4 @@
-"""Rows that differ, gathered over several moments."""
+"""Collect the rows that differ, over several moments."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class _Differing:
 
 @dataclass
 class Differences:
-    """For each column the keys of the rows that differ, and the values of the first; each row counts once."""
+    """The keys of the rows that differ in each column, and the values of the first; each row counts once."""
 
     keys: list[str]
     columns: dict[str, _Differing] = field(default_factory=dict)

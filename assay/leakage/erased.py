@@ -1,4 +1,4 @@
-"""A warehouse without all that became available after a moment, built in a folder of its own."""
+"""Build a warehouse in a separate folder without anything that became available after a moment."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from assay.project.dbt_run import DbtOutcome, Watcher, run_dbt
 from assay.project.failures import plain_message
 from assay.project.graph import Manifest, Node, relation_of
 
-# The macro that says up to when labels can be known.
+# The macro that returns the time up to which labels can be known.
 _KNOWN_UNTIL = "known_until"
-# When each part of a training set begins, and the embargo before it; a model may put single rows elsewhere.
+# When each part of a split and the embargo before it begin; a model may put single rows into other parts.
 _STARTS = f"""
     with rows as (
         select {{at}} as _at, {SPLIT} as part from {{relation}}
@@ -50,10 +50,10 @@ class Erased:
 
     Attributes:
         path: the warehouse file.
-        manifest: of the project.
-        at: the last instant it knows of.
-        until: where the clock stood when labels were built again.
-        compiled: the SQL of each model, by id, as it was built first; it names `at`.
+        manifest: the project's manifest.
+        at: the last instant of its data.
+        until: the clock's time when labels were built again.
+        compiled: the SQL of each model in the first step, by id; it contains `at`.
     """
 
     path: Path
@@ -64,7 +64,7 @@ class Erased:
 
 
 class Silent:
-    """A watcher that tells nobody."""
+    """A watcher that does nothing."""
 
     def planned(self, nodes: int) -> None:
         """Nobody is told."""
@@ -80,10 +80,10 @@ class Silent:
 
 
 def parse(folder: Path, watcher: Watcher) -> Manifest:
-    """Parse the project of the current folder; what dbt writes goes to `folder`.
+    """Parse the project in the current folder; dbt writes its files to `folder`.
 
     Raises:
-        Fault: it cannot be parsed.
+        Fault: dbt cannot parse the project.
     """
     _dbt(["parse"], folder, None, watcher)
     return Manifest.read(folder / "target" / "manifest.json")
@@ -100,27 +100,27 @@ def build_erased(
     scramble: Sequence[str] = (),
     watcher: Watcher,
 ) -> Erased:
-    """Build training sets of the project of the current folder from what was available by `at`.
+    """Build training sets of the project in the current folder from what was available by `at`.
 
-    Most rows predicted shortly before `at` have no outcome yet, and labels leave them out. So what asks up to
-    when labels can be known is built again in a second step, in which the clock stands later while the data
-    stays erased: all rows predicted by `at` are in the training set then, whatever their outcome.
+    Most rows predicted shortly before `at` have no known outcome yet, and labels leave them out. So models
+    that ask for the time up to which labels can be known are built again in a second step, with a later clock
+    and the same erased data. Then the training set has all rows predicted by `at`, whatever their outcome.
 
     Args:
-        manifest: of the project.
-        training_sets: names of models.
-        warehouse: the file whose landed rows are taken; it is only read.
-        at: what became available later is erased.
-        labelled_until: where the clock stands in the second step.
-        folder: an empty folder; warehouse, target and logs go there.
+        manifest: the project's manifest.
+        training_sets: the names of the models.
+        warehouse: the file whose landed rows are copied; it is only read.
+        at: the moment; everything that became available later is erased.
+        labelled_until: the clock's time in the second step.
+        folder: an empty folder for warehouse, target and logs.
         scramble: SQL statements that change landed rows before anything is built, such as outcomes that were
-            not known yet; `{at}` stands for the moment, as a literal.
-        watcher: told of every node.
+            not known yet; `{at}` is replaced by the moment as a literal.
+        watcher: receives what dbt does.
 
     Raises:
-        Fault: nothing has landed in the warehouse, or it could not be built.
+        Fault: nothing has landed in the warehouse, or dbt could not build the erased one.
     """
-    # Of the same name: views name the catalog, which is the file's name.
+    # The file has the same name, because views contain the catalog's name, which is the file's.
     erased = folder / warehouse.name
     if copy_landing(warehouse, erased, manifest.outside_tables) == 0:
         raise Fault(f"Nothing has landed in {warehouse}: build it first (assay build).")
@@ -142,9 +142,9 @@ def build_erased(
 
 
 def _erase_landing(manifest: Manifest, warehouse: Path, erased: Path, at: datetime) -> None:
-    """Take out of landing what became available after `at`: a model may read it past silver.
+    """Delete from landing what became available after `at`, since a model may read landing without silver.
 
-    When a row became available is what silver says of it; where no silver was built, when its file landed.
+    Silver says when a row became available; without a built silver table, it is the time its file landed.
     """
     with duckdb.connect(str(erased)) as connection:
         connection.execute(f"attach {text(warehouse)} as whole (read_only)")
@@ -181,7 +181,7 @@ def _erase_landing(manifest: Manifest, warehouse: Path, erased: Path, at: dateti
 
 
 def _splits(connection: duckdb.DuckDBPyConnection, nodes: Iterable[Node]) -> dict[str, list[dict[str, str]]]:
-    """Return when each part of the models that are split by time begins, as they were built."""
+    """Return when each part of the splits begins, for the built models that are split by time."""
     found = {}
     for node in nodes:
         for call in calls_of("temporal_split", node.get("raw_code") or ""):
@@ -203,7 +203,7 @@ def _build(
     splits: dict[str, list[dict[str, str]]],
     watcher: Watcher,
 ) -> dict[str, str]:
-    """Build, and return the SQL of each model."""
+    """Run a build, and return the SQL of each model."""
     select = arguments if "--select" in arguments else ["--select", *arguments]
     tests = ["--exclude-resource-type", "test", "unit_test"]
     variables = ["--vars", json.dumps({"as_of": as_variable(at), "held_splits": splits})]
@@ -217,7 +217,7 @@ def _build(
 
 def _dbt(arguments: list[str], folder: Path, warehouse: Path | None, watcher: Watcher) -> DbtOutcome:
     paths = ["--target-path", str(folder / "target"), "--log-path", str(folder / "logs")]
-    # Files that have landed since the warehouse was built would be in one of the two alone.
+    # Not loaded from the landing zone: files that landed since would be in only one of the two warehouses.
     empty = folder / "landing"
     empty.mkdir(parents=True, exist_ok=True)
     outcome = run_dbt(

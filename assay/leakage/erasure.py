@@ -1,4 +1,4 @@
-"""What was predicted by a moment must not change when all that became available later is erased."""
+"""Check that rows predicted by a moment do not change if everything that became available later is erased."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from assay.leakage.tables import columns_of, differs, literal, number, one_row, 
 from assay.leakage.trained import trained_columns, trained_until, weight_columns
 
 _WHOLE, _ERASED = "whole", "erased"
-# What later arrivals change by right; `updated_at` is compared as it stood at each instant.
+# Columns that later arrivals may change; `updated_at` is compared with its value at each instant.
 _MOVING = ("updated_at", "confirmed_at", "is_current")
 _REMEDY = "It rests on something that became available after {at}: join histories as of prediction_at."
 _HISTORY_REMEDY = "What arrived later changed the past: give the events' own available_at."
@@ -28,12 +28,12 @@ _NOT_SCRAMBLED = (
 
 
 def check_erasure(training_set: TrainingSet, whole: Path, erased: Path, at: datetime) -> Check:
-    """Compare a training set, and all histories it is made of, with those of a warehouse that ends at `at`.
+    """Compare a training set and its histories with those in a warehouse that ends at `at`.
 
     Args:
-        training_set: as declared.
+        training_set: the declared training set.
         whole: the warehouse.
-        erased: the same warehouse, built from what was available by `at`.
+        erased: the warehouse that was built from what was available by `at`.
         at: the moment.
     """
     check = Check("erasure")
@@ -100,7 +100,7 @@ def _compare_rows(
         number(connection, f"select count(*) {pairs} where w.{SPLIT} is distinct from e.{SPLIT}")
     )
     if SPLIT in columns and splits_by_time(training_set, connection):
-        # Boundaries that are shares of time move with the data, and tell nothing of the rows.
+        # If boundaries are shares of time, they move with the data, so a changed split is no leak.
         columns.remove(SPLIT)
     if trained and (splits_move or learnt_until is None or at < learnt_until):
         columns = [column for column in columns if column not in trained]
@@ -108,7 +108,7 @@ def _compare_rows(
             f"{', '.join(sorted(trained))}: what they are learnt from is not known by {at}; see own time"
         )
     weights = weight_columns(training_set)
-    # What a row's outcome is may be known later than the row is predicted; all else may not.
+    # Only the outcome may become known later than the row is predicted.
     types = columns_of(connection, "whole_rows")
     differing = {
         column: (f"w.outcome_known_at <= {literal(at)} and " if column in ("outcome", *weights) else "")
@@ -122,7 +122,7 @@ def _compare_rows(
 def _compare_history(
     check: Check, connection: duckdb.DuckDBPyConnection, history: History, at: datetime
 ) -> None:
-    """Compare what a history says at each instant at which either of the two says anything new."""
+    """Compare the states of a history at each instant at which it changes in either warehouse."""
     keys, start, end = history.entity_keys, history.valid_from, history.valid_to
     all_columns = columns_of(connection, f"{_WHOLE}.{history.relation}")
     columns = [
@@ -180,7 +180,7 @@ def _hash(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str, object
 def _differences(
     connection: duckdb.DuckDBPyConnection, differing: dict[str, str], keys: list[str], pairs: str
 ) -> dict[str, tuple[int, tuple[dict[str, object], object, object]]]:
-    """Return how many pairs differ in each column, with the first: its keys and both values."""
+    """Return the number of pairs that differ in each column, and keys and both values of the first pair."""
     counts = ", ".join(
         f'count(*) filter ({condition}) as "{column}"' for column, condition in differing.items()
     )

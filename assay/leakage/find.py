@@ -38,19 +38,19 @@ def find_leaks(
     watcher: Watcher | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> list[Check]:
-    """Try to find a leak in a training set of the project of the current folder.
+    """Try to find a leak in a training set of the project in the current folder.
 
-    The warehouse is only read; what must be built for the checks is built in a temporary folder.
+    The warehouse is only read; the checks build what they need in a temporary folder.
 
     Args:
         training_set: the model's name.
-        warehouse: the file it was built in, by the code as it is now.
-        at: what became available later is erased; by default after three quarters of the training set's
-            time, at the instant that tells most: see `choose_moment`.
-        sample: how many rows are computed again by brute force.
-        seed: another one draws other rows.
-        watcher: told of every node that is built.
-        say: told of every check that begins, in words for people.
+        warehouse: the file in which the current code built the training set.
+        at: the moment; everything that became available later is erased. By default it is the instant late
+            in the training set at which a leak shows best: see `choose_moment`.
+        sample: the number of rows to compute again by brute force.
+        seed: the same seed draws the same rows.
+        watcher: receives what dbt does.
+        say: called with a message for people when a check begins.
 
     Raises:
         Fault: the training set is not declared or not built, or nothing has landed in the warehouse.
@@ -85,7 +85,7 @@ def check(
     seed: int = 0,
     say: Callable[[str], None] = lambda _: None,
 ) -> list[Check]:
-    """Run all checks on a training set, of which an erased warehouse is at hand; `say` is told of each."""
+    """Run all checks on a training set with an erased warehouse; `say` is called for each check."""
     label_moments = min(moments, LABEL_MOMENTS)
     first: dict[str, Callable[[], Check]] = {
         "erasure": lambda: check_erasure(training_set, warehouse, erased.path, erased.at),
@@ -119,7 +119,7 @@ def check(
     for check_files in first.values():
         tell_next()
         checks.append(check_files())
-    # Opened by itself: silver's views name the catalog.
+    # Opened and not attached, because silver's views contain the catalog's name.
     with duckdb.connect(str(warehouse), read_only=True) as connection:
         for check_tables in then.values():
             tell_next()
@@ -128,7 +128,7 @@ def check(
 
 
 def _cleared(checks: list[Check]) -> set[str]:
-    """Return the columns that some check has looked at, and in which none has found anything."""
+    """Return the columns that at least one check has examined and none has suspected."""
     found = {finding.column for check in checks for finding in check.findings}
     suspected = {column for check in checks for column in check.suspected}
     return {column for check in checks for column in check.cleared} - found - suspected

@@ -1,4 +1,4 @@
-"""What a check has looked at, and what it has found."""
+"""The outcome of a check: what it examined, and what it found."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from assay.project.personal import read_personal
 
 @dataclass(frozen=True)
 class LeakFinding:
-    """A leak, or what looks like one.
+    """A leak, or something that looks like one.
 
     Attributes:
         check: the name of the check.
-        column: the column concerned, with its table where that is not the training set; `(row)` for rows.
-        rows: how many rows show it.
-        example: one of them: its keys, and what it holds.
-        value: what it holds, as text.
-        expected: what it ought to hold, as text.
-        remedy: what to do about it.
+        column: the column, with its table if that is not the training set; `(row)` for whole rows.
+        rows: the number of rows that show the leak.
+        example: the keys of one of these rows.
+        value: the value in that row, as text.
+        expected: the value that the row should have, as text.
+        remedy: what to do about the leak.
     """
 
     check: str
@@ -43,15 +43,15 @@ class Check:
 
     Attributes:
         name: the check's name.
-        rows: how many rows it looked at.
-        telling: how many of them could have shown a difference; None where each could.
+        rows: how many rows the check examined.
+        telling: how many of them could have shown a difference; None if each could.
         findings: the leaks.
-        warnings: what a person should look at, and may be right.
-        unchecked: what it could not look at, and why.
-        notes: what else it has to say of what it looked at.
-        not_erasable: columns that nobody can prove, since they rest on something without a time, and on what.
-        cleared: columns of the training set that it looked at, and found nothing in.
-        suspected: columns that it cannot clear, whatever others find.
+        warnings: findings that a person should examine, because they may be no leaks.
+        unchecked: what the check could not examine, and why.
+        notes: other remarks on what the check examined.
+        not_erasable: columns that cannot be proven, and the data without a time on which they depend.
+        cleared: columns of the training set that the check examined without a finding.
+        suspected: columns that the check cannot clear, whatever other checks find.
     """
 
     name: str
@@ -76,7 +76,7 @@ class Check:
         *,
         is_warning: bool = False,
     ) -> None:
-        """Add a finding, unless no rows show it. Personal data is masked: findings end in logs."""
+        """Add a finding, unless no rows show it. Personal data is masked, because findings go to logs."""
         if rows:
             personal = read_personal()
             keys = ", ".join(f"{name} {_text(key)}" for name, key in personal.shown(example).items())

@@ -1,4 +1,4 @@
-"""Nothing may be known before it could be: events as feature views read them, rows as they are predicted."""
+"""Check that nothing is known too early: events when feature views read them, rows when predicted."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _BY_AVAILABILITY = (
 
 
 def check_knowledge(training_set: TrainingSet, connection: duckdb.DuckDBPyConnection) -> Check:
-    """Look for events known too early, and for rows that are known when they are predicted."""
+    """Look for events that are known too early, and for rows whose outcome is known when predicted."""
     check = Check("knowledge time")
     _check_rows(check, training_set, connection)
     for relation in training_set.ages_unknown:
@@ -31,7 +31,7 @@ def check_knowledge(training_set: TrainingSet, connection: duckdb.DuckDBPyConnec
 
 
 def _check_rows(check: Check, training_set: TrainingSet, connection: duckdb.DuckDBPyConnection) -> None:
-    """Each label is one row, as it stands there, and is predicted before its outcome is known."""
+    """Check that each label is one unchanged row, and is predicted before its outcome is known."""
     rows, labels, keys = training_set.relation, training_set.label, quoted(*training_set.keys)
     check.rows += number(connection, f"select count(*) from {rows}")
     shared = [column for column in columns_of(connection, labels) if column in columns_of(connection, rows)]
@@ -55,7 +55,7 @@ def _check_rows(check: Check, training_set: TrainingSet, connection: duckdb.Duck
 
 
 def _check_age(check: Check, relation: str, connection: duckdb.DuckDBPyConnection) -> None:
-    """Where values were confirmed later, `updated_at` is of the future for the instants in between."""
+    """Warn if values were confirmed later: for instants in between, `updated_at` lies in the future."""
     moved = f"from {relation} where updated_at > valid_from"
     if count := number(connection, f"select count(*) {moved}"):
         example = one_row(connection, f"select valid_from, updated_at {moved} order by all limit 1")
@@ -68,7 +68,7 @@ def _check_age(check: Check, relation: str, connection: duckdb.DuckDBPyConnectio
 
 
 def _check_events(check: Check, view: str, windows: Windows, connection: duckdb.DuckDBPyConnection) -> None:
-    """No event is used at or before the instant it happens, nor before it was available."""
+    """Check that no event is used at or before the instant it happens, or before it was available."""
     columns = columns_of(connection, windows.relation)
     events = f"{windows.relation} where {windows.where or 'true'}"
     check.rows += number(connection, f"select count(*) from {events}")
@@ -97,7 +97,7 @@ def _check_own_events(
     training_set: TrainingSet,
     connection: duckdb.DuckDBPyConnection,
 ) -> None:
-    """A row's own event, where events carry the row's key, is not known when the row is predicted."""
+    """Check that a row's own event, if events have the row's key, is not known when the row is predicted."""
     keys = training_set.keys
     if not set(keys) <= columns_of(connection, windows.relation).keys():
         return

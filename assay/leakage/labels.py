@@ -1,4 +1,4 @@
-"""Labels keep to what they declare: when their outcome begins, when it is known, and which rows they have."""
+"""Check that labels match their declaration: the outcome's window, when it is known, and the rows."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from assay.project.conventions import LABEL_COLUMNS
 from assay.project.graph import Manifest, Node, parent_ids, relation_of
 
 MOMENTS = 8
-# Rows may be drawn among all entities, so all are looked at; of more rows than this, so many entities.
+# Rows may be drawn among all entities, so all are examined; with more rows than this, only some entities.
 _MOST_ROWS = 200_000
 _ENTITIES = 200
-# How much of the past is erased, None for all, without which labels of those who were active have no rows.
+# How much of the past is erased, None for all. Without any past, labels of active entities have no rows.
 _PASTS = (timedelta(days=1), timedelta(days=14), timedelta(days=60), None)
-# So much of what happens beside the window is moved to an instant from it.
+# How far beside the window events are moved to an instant from the window.
 _EDGE = timedelta(days=14)
 _INSTANT = timedelta(microseconds=1)
 _PAST = (
@@ -36,9 +36,9 @@ _DRAW = (
     "Rows drawn by outcome must rest on nothing else that comes after the prediction: draw them by a "
     "hash, from what was known then."
 )
-# What moves within the window comes so much nearer to its end, in the same order.
+# By this factor, moved events come nearer to the end of the window; their order stays.
 _NEARER = 1000
-# The macro that draws rows by how many there are of all.
+# The macro that draws rows by the number of all rows.
 _OF_ALL = "downsample"
 _POPULATION = (
     "Rows are chosen by what happens after the prediction: take all that could be asked for then, or declare "
@@ -47,13 +47,13 @@ _POPULATION = (
 
 
 def check_labels(training_set: TrainingSet, erased: Erased, warehouse: Path, *, moments: int) -> Check:
-    """Build the label again without the past, without what comes after its window, and of what was known.
+    """Build the label again without the past, without later events, and from what was known; compare.
 
     Args:
-        training_set: as declared.
-        erased: how the models were compiled.
+        training_set: the declared training set.
+        erased: the erased warehouse, with the compiled models.
         warehouse: the warehouse file, which is only read.
-        moments: how many prediction times are tried.
+        moments: the number of prediction times to try.
     """
     check = Check("labels")
     if not moments:
@@ -78,7 +78,7 @@ def check_labels(training_set: TrainingSet, erased: Erased, warehouse: Path, *, 
 
 
 def _check_declared(check: Check, training_set: TrainingSet, connection: duckdb.DuckDBPyConnection) -> None:
-    """Compare what is declared with the rows."""
+    """Compare the label's declaration with its rows."""
     missing = [name for name in ("window", "horizon", "population") if getattr(training_set, name) is None]
     if missing:
         check.unchecked.append(
@@ -105,7 +105,7 @@ def _check_declared(check: Check, training_set: TrainingSet, connection: duckdb.
 
 
 class _Label:
-    """A label that is built again of other rows."""
+    """Builds a label again from other rows."""
 
     def __init__(
         self, check: Check, replay: Replay, training_set: TrainingSet, erased: Erased, gates: list[Node]
@@ -132,7 +132,7 @@ class _Label:
                 gone = f"event_at >= {begin} and event_at < {literal(at + start)}"
                 self._build(self._without(gone))
                 self._compare(past, "outcome", f"w.prediction_at >= {literal(at)}", at)
-            # A window that begins a little early shows by what happens just before it.
+            # Events just before the window show whether it begins a little early.
             before = f"event_at >= {literal(at + start - _EDGE)} and event_at < {literal(at + start)}"
             self._build(everything, self._moved(before, literal(at + start - _INSTANT)))
             self._compare(past, "outcome", f"w.prediction_at = {literal(at)}", at)
@@ -162,15 +162,15 @@ class _Label:
         ]
 
     def _check_population(self, known: Differences, at: datetime) -> None:
-        """Compare which rows there are, and what they say of themselves, with what was known then."""
+        """Compare the label's rows and columns with those built from what was known then."""
         lag = self._set.population.known_after if self._set.population else timedelta()
         self._build(known_by(at))
         self._compare_population(known, f"{{of}}prediction_at <= {literal(at - lag)}", at)
 
     def _compare_population(self, found: Differences, condition: str, at: datetime) -> None:
-        """Compare which rows there are, by outcome, and what they say of themselves.
+        """Compare the rows by outcome, and their columns.
 
-        In the condition, `{of}` stands before columns, for the table that they are of.
+        In the condition, `{of}` before a column is replaced by the alias of its table.
         """
         for column in self._types:
             if column not in (*self._set.keys, *LABEL_COLUMNS):
@@ -180,13 +180,13 @@ class _Label:
             ("erased", "not there", "there, as without what came later"),
         ):
             for outcome, lost in self._only_in(name, condition).items():
-                # Where all that comes later is erased, outcomes are not what they will be.
+                # If everything later is erased, outcomes are not the final ones.
                 is_known = name == "whole" or self._is_drawn
                 column = f"(row) of outcome {outcome}" if is_known else "(row)"
                 found.add(column, lost, value.format(outcome), expected, at)
 
     def _only_in(self, name: str, condition: str) -> dict[object, list[tuple[object, ...]]]:
-        """Return the keys of the rows that one of the two tables has alone, by outcome."""
+        """Return the keys of the rows that only one of the two tables has, by outcome."""
         keys, other = quoted(*self._set.keys), "erased" if name == "whole" else "whole"
         found: dict[object, list[tuple[object, ...]]] = {}
         for *key, outcome in self._replay.connection.execute(
@@ -197,7 +197,7 @@ class _Label:
         return found
 
     def _check_draw(self, drawn: Differences, at: datetime) -> None:
-        """Compare which rows there are when other things come later, and outcomes are the same."""
+        """Compare the drawn rows if later events differ and outcomes stay the same."""
         if self._set.window:
             self._check_moved(drawn, at, *(at + max(each, timedelta()) for each in self._set.window))
         for gate in sorted(self._events) if len(self._events) > 1 else ():
@@ -205,7 +205,7 @@ class _Label:
         self._check_others(drawn, at)
 
     def _check_moved(self, drawn: Differences, at: datetime, start: datetime, end: datetime) -> None:
-        """Let all that happens within the window happen near its end, then near its start."""
+        """Move all events within the window near its end, then near its start, and compare."""
         first, last, there = literal(start), literal(end), f"{{of}}prediction_at = {literal(at)}"
         inside = f"event_at > {first} and event_at < {last}"
         for moved in (
@@ -222,7 +222,7 @@ class _Label:
                 self._compare_population(drawn, there, at)
 
     def _moved(self, inside: str, moved: str) -> Condition:
-        """Show events at another time; nothing is available before it happens."""
+        """Return columns with the times of events moved; no event is available before it happens."""
 
         def columns_shown(node: Node, columns: dict[str, str]) -> str:
             if node["unique_id"] not in self._events or not {"event_at", "available_at"} <= columns.keys():
@@ -242,7 +242,7 @@ class _Label:
         return columns_shown
 
     def _check_other_events(self, drawn: Differences, at: datetime, gate: str) -> None:
-        """Erase what comes later of one table, on which no outcome rests."""
+        """Erase the later rows of one table on which no outcome depends, and compare."""
         there = f"{{of}}prediction_at = {literal(at)}"
         self._build(self._without(f"available_at > {literal(at)}", {gate}))
         lost, gained = (self._only_in(name, there) for name in ("whole", "erased"))
@@ -250,12 +250,12 @@ class _Label:
             self._replay.connection,
             f"select count(distinct outcome) from whole_rows where {there.format(of='')}",
         )
-        # Outcomes rest on it where rows of all outcomes go, or become others.
+        # Outcomes depend on the table if rows of all outcomes disappear or change.
         if not self._outcomes_differ(there) and len(lost.keys() | gained.keys()) < outcomes:
             self._compare_population(drawn, there, at)
 
     def _check_others(self, drawn: Differences, at: datetime) -> None:
-        """Erase what comes later of half of the entities: rows of the others are chosen by themselves."""
+        """Erase the later rows of half of the entities: the rows chosen of other entities must not change."""
         nodes = self._erased.manifest.ancestors([self._set.label_name])
         if self._erased.manifest.users_of(_OF_ALL, nodes):
             self._blind.add(
@@ -293,12 +293,12 @@ class _Label:
             )
 
     def _without(self, gone: str, among: set[str] | None = None, having: Iterable[str] = ()) -> Condition:
-        """Keep all but some events; of change logs, what held before is needed.
+        """Return a condition that drops some events; change logs keep all rows, since earlier states are needed.
 
         Args:
-            gone: which events.
-            among: ids of the tables that lose them, all by default.
-            having: columns that `gone` asks for, besides the times.
+            gone: the condition of the events to drop.
+            among: the ids of the tables that lose them; all tables of events by default.
+            having: the columns that `gone` needs beside the times.
         """
 
         def condition(node: Node, columns: dict[str, str]) -> str:
@@ -325,7 +325,7 @@ class _Label:
             found.add(column, [row[:-2] for row in rows], rows[0][-2], rows[0][-1], at)
 
     def _moments(self, moments: int) -> list[datetime]:
-        """Return prediction times spread over all there are."""
+        """Return prediction times that are spread over all prediction times."""
         rows = self._replay.connection.execute(
             "select quantile_disc(prediction_at, list_transform(range(?), lambda i: (i + 1) / (? + 1))) "
             "from (select distinct prediction_at from whole_rows)",
@@ -342,7 +342,7 @@ def _is_large(replay: Replay, gates: list[Node]) -> bool:
 
 
 def _is_change_log(manifest: Manifest, gate: Node) -> bool:
-    """Whether rows of silver say what holds from then on, and not what happens: by their reader's name."""
+    """Tell whether rows of silver are states and not events, by the name of the model that reads them."""
     return any(
         gate["unique_id"] in parent_ids(node) and node["name"].endswith("__changes")
         for node in manifest.nodes.values()

@@ -1,4 +1,4 @@
-"""The moment at which a leak would show best."""
+"""Choose the moment at which a leak would show best."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from assay.project.conventions import LABEL_COLUMNS
 _SHARE_OF_SPAN = 0.75
 _CANDIDATES_A_SOURCE = 500
 
-# A relation of events, when they happen and when they are known, as SQL.
+# SQL of a relation of events, of the time they happen and of the time they are known.
 _Source = tuple[str, str, str]
 
 
 def choose_moment(warehouse: Path, training_sets: Sequence[TrainingSet]) -> tuple[datetime, datetime]:
-    """Return an instant late in the training sets that tells much, and when their last outcome is known.
+    """Return the instant at which a leak shows best, and the time at which the last outcome is known.
 
-    A leak shows by what happened by the instant and was known only after it, and in rows predicted shortly
-    before. So of the instants up to three quarters of the time, on days with such a row, it is the one with
-    the most sources that have such an event.
+    A leak shows through events that happened by the instant but became known only after it, in rows that were
+    predicted shortly before it. So among the instants in the first three quarters of the time, on days with
+    such a row, the one is taken for which the most sources have such an event.
 
     Raises:
         Fault: a training set is not built, has no rows, or lacks the times of its label.

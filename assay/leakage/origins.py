@@ -1,4 +1,4 @@
-"""What a training set is made of: nothing past silver, and what has no time is named."""
+"""Check what a training set is made of: nothing bypasses silver, and data without a time is named."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from assay.leakage.trained import made_by_hand
 from assay.project.conventions import AVAILABILITY, LABEL_COLUMNS, layer_of
 from assay.project.graph import Manifest, Node, parent_ids, relation_of
 
-# Functions that make up their rows; all others that stand for a table may read one from anywhere.
+# Table functions that generate their rows; all others may read a table from anywhere.
 _MADE_UP = {"range", "generate_series", "unnest", "json_each", "json_tree", "repeat", "repeat_row"}
-# By which a person vouches that a node tells nothing of what was still to come, and says why.
+# The meta key under which a person states why a node holds nothing of the future.
 _VOUCHED = "knows_no_future"
 _LANDING = "landing"
 # The model that lists files.
 _FILES = "brz_files"
-# Landing later than declared by a share of the rows is more than an outage.
+# If a larger share of rows lands later than declared, it is more than an outage.
 _MOST_LATE = 0.01
 
 
 class Origins:
-    """What the nodes above a training set read, also by names that dbt does not know of."""
+    """Finds what the nodes upstream of a training set read, also by names that dbt does not know."""
 
     def __init__(self, training_set: TrainingSet, erased: Erased) -> None:
         self.manifest = erased.manifest
@@ -49,7 +49,7 @@ class Origins:
         self._read: dict[str, tuple[list[str], list[str]]] = {}
 
     def _parents(self, id_: str) -> tuple[list[str], list[str]]:
-        """Return the ids of what a node reads, and what else it reads that has no id."""
+        """Return the ids of the nodes that a node reads, and the names of other things that it reads."""
         if id_ not in self._read:
             node = self.manifest.nodes[id_]
             parents = parent_ids(node)
@@ -83,7 +83,7 @@ class Origins:
         )
 
     def beside_gates(self) -> dict[str, list[str]]:
-        """Return the gates that read more than one table, of which known_as_of may hold for one alone."""
+        """Return the gates that read more than one table: known_as_of may cover only one of them."""
         found: dict[str, list[str]] = {}
         for id_ in sorted(self._gates):
             parents = self._parents(id_)[0]
@@ -93,7 +93,7 @@ class Origins:
         return found
 
     def past_silver(self) -> list[list[str]]:
-        """Return the ways from bronze to the training set on which nothing says what was known when."""
+        """Return the paths from bronze to the training set on which no model applies known_as_of."""
         found: list[list[str]] = []
         seen: set[str] = set()
 
@@ -103,7 +103,7 @@ class Origins:
             seen.add(id_)
             if self._is_bronze(id_):
                 found.append([name_of(id_), *way])
-                # Every way to it is told.
+                # Not kept as seen, so that every path to it is reported.
                 seen.discard(id_)
                 return
             if id_ in self.manifest.nodes:
@@ -114,7 +114,7 @@ class Origins:
         return found
 
     def without_time(self, id_: str) -> dict[str, bool]:
-        """Return what a node rests on that has no time, each with whether a person vouches for it."""
+        """Return the data without a time on which a node depends, and whether a person vouches for each."""
         found: dict[str, bool] = {}
         seen: set[str] = set()
         waiting = [id_]
@@ -176,7 +176,7 @@ def check_origins(training_set: TrainingSet, erased: Erased, connection: duckdb.
 
 
 def tables_read(code: str) -> list[tuple[str, str]]:
-    """Return schema and name of the tables that a query reads, and the functions that stand for one."""
+    """Return schema and name of the tables that a query reads, and its table functions."""
     with duckdb.connect() as connection:
         [(tree,)] = connection.execute("select json_serialize_sql(?)", [code]).fetchall()
     nodes = list(_walk(json.loads(tree)))
@@ -206,7 +206,7 @@ def _walk(tree: Any) -> Iterator[dict[str, Any]]:
 
 
 def name_of(id_: str) -> str:
-    """Return the name of a node as people know it."""
+    """Return the name of a node for messages."""
     return id_.split(".", 2)[-1] if id_.count(".") > 1 else id_
 
 
@@ -252,7 +252,7 @@ def _name_without_time(
 def _compare_lags(
     check: Check, training_set: TrainingSet, erased: Erased, connection: duckdb.DuckDBPyConnection
 ) -> None:
-    """Tell of sources whose rows land later than their declared lag allows."""
+    """Warn about sources whose rows land later than their declared lag allows."""
     lags = _declared_lags(erased.manifest)
     for gate in gates_of(erased.manifest, erased.manifest.ancestors([training_set.name]).values()):
         if not {"event_at", "available_at", "landed_at"} <= columns_of(connection, relation_of(gate)).keys():

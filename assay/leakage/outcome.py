@@ -1,4 +1,4 @@
-"""A feature that tells the outcome by itself is the outcome under another name."""
+"""Look for features that predict the outcome alone: such a feature may be the outcome in disguise."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from assay.leakage.findings import Check
 from assay.leakage.tables import columns_of, one_row
 from assay.project.conventions import LABEL_COLUMNS
 
-# Of each outcome so many rows at least: few are told apart by chance.
+# The minimum number of rows with each outcome: a few rows can be separated by chance.
 _ENOUGH = 20
-# How often a row of one outcome ranks above one of the other, where a feature gives it away.
+# The share of pairs of rows with different outcomes that a suspicious feature ranks correctly.
 _TELLING = 0.999
-# So seldom would a feature as good as the least that is told look so good on so few rows.
+# The probability that a feature at the reported lower bound looks this good on so few rows.
 _CHANCE = 0.01
-# Categories are looked at where they have so many rows in the mean.
+# Categories are examined if they have this many rows on average.
 _ROWS_A_CATEGORY = 10
-# So many of the first elements of a list are looked at.
+# The number of first elements of a list that are examined.
 _ELEMENTS = 4
 _Rank = Callable[[duckdb.DuckDBPyConnection, str, str], float]
 
@@ -31,11 +31,11 @@ def check_outcome(
 ) -> Check:
     """Try each feature alone as a prediction of the outcome: numbers and times by rank, text by category.
 
-    A feature may be that good by right, or by chance where there are few rows. So it is a leak where
-    another check suspects it as well, and else a warning, which says what so many rows can tell.
+    A feature may be that good for a good reason, or by chance if there are few rows. So it is a leak if
+    another check suspects it too, and otherwise a warning, which says what this number of rows can prove.
 
     Args:
-        training_set: as declared.
+        training_set: the declared training set.
         connection: the warehouse.
         suspected: columns that the other checks have not cleared.
     """
@@ -91,7 +91,7 @@ def check_outcome(
 
 
 def _parts(value: str, type_: Any) -> Iterator[tuple[str, _Rank]]:
-    """Yield what a value of DuckDB's type is made of, each with how it is ranked: fields, first elements."""
+    """Yield the parts of a value by its DuckDB type (fields, first elements), each with its ranking."""
     if type_.id == "struct":
         for name, child in type_.children:
             yield from _parts(f"struct_extract({value}, {text(name)})", child)
@@ -128,7 +128,7 @@ def _rank(connection: duckdb.DuckDBPyConnection, value: str, labelled: str) -> f
 
 
 def _rank_of_category(connection: duckdb.DuckDBPyConnection, value: str, labelled: str) -> float:
-    """Return the same of categories by their share of true outcomes; 0 where categories are small."""
+    """Return the area for categories, ranked by their share of true outcomes; 0 if categories are small."""
     size = one_row(
         connection, f"select count(*) / count(distinct coalesce({value}, '')) as size from {labelled}"
     )

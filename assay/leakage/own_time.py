@@ -1,4 +1,4 @@
-"""What a row holds must not change when all that became available after its own prediction is erased."""
+"""Check that a row does not change if everything that became available after its prediction is erased."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from assay.leakage.trained import made_by_hand, trained_columns, trained_until, 
 from assay.project.conventions import LABEL_COLUMNS
 
 MOMENTS = 16
-# Each takes about half a second.
+# The default number of prediction times; each takes about half a second.
 _OWN_OUTCOMES = 4
 _OWN_OUTCOME = "It holds the row's own outcome, which changes it: fit parameters without the row, by folds."
 _REMEDY = "It rests on something that became available after {at}: join histories as of prediction_at."
@@ -29,17 +29,17 @@ _REMEDY = "It rests on something that became available after {at}: join historie
 def check_own_time(
     training_set: TrainingSet, erased: Erased, warehouse: Path, *, moments: int, seed: int
 ) -> Check:
-    """Erase what became available after some rows' predictions, and compare these rows and all before.
+    """Erase what became available after the prediction of some rows, and compare these and earlier rows.
 
-    Rows are chosen of which something else arrived soon after their prediction, so that columns that look
-    ahead by minutes show it; some are drawn by a hash of the seed.
+    The chosen rows have another arrival soon after their prediction, so that they show columns that look
+    ahead by minutes. Some rows are drawn by a hash of the seed.
 
     Args:
-        training_set: as declared.
-        erased: how the models were compiled.
+        training_set: the declared training set.
+        erased: the erased warehouse, with the compiled models.
         warehouse: the warehouse file, which is only read.
-        moments: how many prediction times are tried; each takes about half a second.
-        seed: another one draws other rows.
+        moments: the number of prediction times to try; each takes about half a second.
+        seed: the same seed draws the same rows.
     """
     check = Check("own time")
     if not moments:
@@ -98,7 +98,7 @@ def _check(
         seen.update(wanted)
         _compare(differences, connection, keys, wanted, weight_columns(training_set), at)
         if is_learnt and by_hand:
-            # A weight may depend on the row's own outcome, so here outcomes are what they will be.
+            # Built again with the final outcomes, because a weight may depend on the row's own outcome.
             labels = f"from {{slice}} where prediction_at <= {literal(at)}"
             known = replay.run(training_set.name, known_by(at), until=at, clock=at, labels=labels)
             connection.execute(f"create or replace temp table erased_rows as from {known}")
@@ -112,7 +112,7 @@ def _check(
     check.telling = sample.could_show("told")
     check.notes.append(f"{len(tried)} moments: {sample.reach('told')}")
     check.not_erasable += [f"{name}, taken as built: {reason}" for name, reason in replay.unread.items()]
-    # What is taken as built differs from nothing.
+    # A model that was not rebuilt cannot differ.
     check.cleared = set() if replay.unread else seen
     if left := trained & set(compared) - seen:
         names = ", ".join(sorted(left))
@@ -120,7 +120,7 @@ def _check(
 
 
 def _check_own_outcomes(check: Check, replay: Replay, training_set: TrainingSet, erased: Erased) -> None:
-    """Change the outcome of one training row at a time: nothing else that it holds may change."""
+    """Change the outcome of one training row at a time: none of its other columns may change."""
     connection, keys = replay.connection, training_set.keys
     columns = [
         column
@@ -149,7 +149,7 @@ def _check_own_outcomes(check: Check, replay: Replay, training_set: TrainingSet,
 
 
 def _training_rows_move(connection: duckdb.DuckDBPyConnection, keys: list[str]) -> bool:
-    """Whether other rows are trained on, as where boundaries are shares of time: what is learnt differs."""
+    """Tell whether the training rows are others, as with boundaries that are shares of time."""
     moved = (
         f"select count(*) from whole_rows as w inner join erased_rows as e on {same(keys, 'w', 'e')} "
         f"where (w.{SPLIT} = 'train') is distinct from (e.{SPLIT} = 'train')"
@@ -158,13 +158,13 @@ def _training_rows_move(connection: duckdb.DuckDBPyConnection, keys: list[str]) 
 
 
 def _labels_at(replay: Replay, training_set: TrainingSet, at: datetime) -> str:
-    """Write the labels as they were then: outcomes that were not known yet are others."""
+    """Return SQL of the labels at a moment, in which outcomes that were not known yet are changed."""
     labels = _labels_with_others(replay, training_set, f"outcome_known_at <= {literal(at)}")
     return f"{labels} where prediction_at <= {literal(at)}"
 
 
 def _labels_with_others(replay: Replay, training_set: TrainingSet, kept: str) -> str:
-    """Write the labels with other outcomes, but for some rows."""
+    """Return SQL of the labels with changed outcomes, except in the kept rows."""
     type_ = columns_of(replay.connection, training_set.label)["outcome"]
     other = "not outcome" if type_ == "BOOLEAN" else "null"
     return f"select * replace (case when {kept} then outcome else {other} end as outcome) from {{slice}}"
@@ -180,7 +180,7 @@ def _compare(
 ) -> None:
     types = columns_of(connection, "whole_rows")
     pairs = f"from whole_rows as w inner join erased_rows as e on {same(keys, 'w', 'e')}"
-    # A weight depends on the row's own outcome too.
+    # A weight also depends on the row's own outcome.
     known = f"w.outcome_known_at <= {literal(at)} and "
     differing = {
         column: f"{known if column in weights else ''}{differs(column, types[column])}" for column in columns

@@ -1,4 +1,4 @@
-"""Run the models between silver and a training set again, in memory, of some entities and what was known."""
+"""Run the models between silver and a training set again in memory, for some entities and known rows."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from assay.leakage.tables import columns_of, literal
 from assay.project.graph import Node, parent_ids, relation_of
 
 _RUN, _SLICE = "_assay_run", "_assay_slice"
-# The schema of what has landed, which no model makes.
+# The schema of landed rows, which no model makes.
 _LANDED = "landing"
-# The rows of a table that a run is to see, as a condition; the columns are those of the table.
+# Returns the SQL condition of the rows that a run sees, for a table and its columns.
 Condition = Callable[[Node, dict[str, str]], str]
 
 
@@ -35,22 +35,22 @@ def everything_as_it_is(node: Node, columns: dict[str, str]) -> str:
 
 
 class Replay:
-    """The models of a training set, run as often as one likes over a slice of the warehouse.
+    """Runs the models of a training set repeatedly over a slice of the warehouse.
 
-    A run begins with the tables of silver that say when each row became available, or with what else has no
-    SQL of its own: seeds, snapshots, Python models. The slice holds some entities alone, so that a run takes
-    well under a second. Both sides of a comparison are of the same slice, so that features of many entities
-    may differ from those of the warehouse, but do so on both sides.
+    A run begins with the tables of silver that say when each row became available, and with nodes without
+    SQL: seeds, snapshots, Python models. The slice holds only some entities, so that a run takes well under
+    a second. Features over many entities may differ from those in the warehouse, but equally on both sides
+    of a comparison, since both sides use the same slice.
 
     Attributes:
         connection: the warehouse, which is only read, with the slice and the last run beside it in memory.
         unread: models that could not be run, and why.
-        entity: the column by which the slice is cut; None where it holds everything.
+        entity: the column by which the slice is cut; None if it holds everything.
     """
 
     def __init__(self, training_set: TrainingSet, erased: Erased, warehouse: Path) -> None:
         self.connection = duckdb.connect(config={"threads": 2})
-        # Under its own name, which its views give.
+        # Attached under its own name, because its views contain that name.
         self._warehouse = quoted(warehouse.stem)
         self.connection.execute(f"attach {text(warehouse)} as {self._warehouse} (read_only)")
         self.connection.execute(f"use {self._warehouse}")
@@ -74,11 +74,11 @@ class Replay:
         self.connection.close()
 
     def columns(self, node: Node) -> dict[str, str]:
-        """Return the columns of a node as it was built."""
+        """Return the columns of a built node."""
         return columns_of(self.connection, self._built(node))
 
     def entities(self) -> list[list[str]]:
-        """Return the keys of the feature views that labels carry, each once, the finest last."""
+        """Return the keys of feature views that the label has, each once, the finest last."""
         labels = columns_of(self.connection, self._set.label)
         keys = [list(features.view.entity_keys) for features in self._set.features]
         if not keys:
@@ -100,7 +100,7 @@ class Replay:
         return ranked[0] if ranked and any(ranked[0] in each for each in held) else None
 
     def cut(self, values: str | None) -> None:
-        """Fill the slice with the entities that a query returns, of one column, and the labels of these.
+        """Fill the slice with the entities that a query of one column returns, and with their labels.
 
         None fills it with everything.
         """
@@ -127,14 +127,14 @@ class Replay:
 
         Args:
             target: the model's name.
-            known: which rows of each table of silver there are.
-            until: up to when snapshots are known; None for all they hold.
-            clock: up to when labels can be known.
-            labels: the rows of the label, as a query on the table `{slice}`; None builds them as well.
-            shown: the columns of each table of silver, as a list to select.
+            known: the condition of the known rows of each table of silver.
+            until: the time up to which snapshots are known; None for all of their rows.
+            clock: the time up to which labels can be known.
+            labels: the rows of the label, as a query on the table `{slice}`; None to build the label too.
+            shown: the select list of each table of silver.
 
         Raises:
-            duckdb.Error: a model that could be run before cannot be run on these rows.
+            duckdb.Error: a model that ran before fails on these rows.
         """
         for schema in {node["schema"] for node in self._nodes.values()}:
             self.connection.execute(f"drop schema if exists {_RUN}.{quoted(schema)} cascade")
@@ -183,7 +183,7 @@ class Replay:
 
     @contextmanager
     def _names_of_the_run(self) -> Iterator[None]:
-        """Let names without a catalog, written by hand, mean the run, and what has landed."""
+        """Make names without a catalog, in hand-written SQL, refer to the run and to landed rows."""
         self.connection.execute(f"use {_RUN}")
         schemas = {node["schema"] for node in self._nodes.values()}
         path = [f"{_RUN}.main", *(f"{_RUN}.{quoted(schema)}" for schema in sorted(schemas))]
@@ -195,7 +195,7 @@ class Replay:
             self.connection.execute(f"use {self._warehouse}")
 
     def _order(self, target: str, *, builds_labels: bool) -> Iterable[Node]:
-        """Yield what a run fills, each after what it reads."""
+        """Yield the nodes that a run fills, each after the nodes that it reads."""
         label = self._erased.manifest.node(self._set.label_name)["unique_id"]
         done: list[str] = []
 
@@ -203,7 +203,7 @@ class Replay:
             if id_ in done or id_ not in self._nodes:
                 return
             node = self._nodes[id_]
-            # A label that is given, and what has no SQL of its own, are taken as they are.
+            # A given label, and nodes without SQL, are taken as they are.
             is_given = id_ in self._gate_ids or (id_ == label and not builds_labels)
             if not is_given and _is_sql(node):
                 for parent in parent_ids(node):
@@ -215,12 +215,12 @@ class Replay:
 
 
 def _is_sql(node: Node) -> bool:
-    """Whether a node can be run again; a seed has no language at all."""
+    """Tell whether a node can be run again; a seed has no language."""
     return node["resource_type"] == "model" and node.get("language") == "sql"
 
 
 def known_by(at: datetime) -> Condition:
-    """Keep what was available at a moment."""
+    """Return a condition that keeps the rows available at a moment."""
 
     def condition(node: Node, columns: dict[str, str]) -> str:
         return f"available_at <= {literal(at)}" if "available_at" in columns else "true"

@@ -1,4 +1,4 @@
-"""Show what the checks have looked at and found."""
+"""Print what the checks examined and found."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from assay.leakage.findings import Check
 def print_checks(checks: Sequence[Check], console: Console, *, strict: bool = False) -> None:
     """Print a line for each check, then each finding in full, and what could not be checked.
 
-    With `strict`, columns that cannot be erased are failures.
+    With `strict`, columns that depend on data without a time are failures.
     """
     table = table_titled("Looked for leaks")
     table.add_column("check")

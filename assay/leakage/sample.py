@@ -1,4 +1,4 @@
-"""Which prediction times are tried, and whose rows: those of which something else arrived soon afterwards."""
+"""Choose prediction times and entities: those with another arrival soon after the prediction."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from assay.leakage.replay import Replay
 from assay.leakage.tables import columns_of, literal, number, same
 from assay.project.graph import relation_of
 
-# The slice holds at most twice so many entities of the rows that are tried, and so many more of each kind.
+# The slice holds at most twice this many entities of the tried rows, and this many more of each kind.
 _ENTITIES = 30
 _REACHES = ("1 hour", "1 day", "30 days")
 
 
 class Sample:
-    """Rows of a label, and what arrived next of each entity that they are about.
+    """The rows of a label, and the next arrival of each of their entities.
 
-    A row's own event happens when it is predicted, and is passed over.
+    A row's own event, which happens at its prediction time, is skipped.
     """
 
     def __init__(self, replay: Replay, training_set: TrainingSet) -> None:
@@ -35,7 +35,7 @@ class Sample:
         self._soonest = f"least({soons})" if soons else "null::interval"
 
     def _find_next(self, position: int, entity: list[str]) -> None:
-        """Add to the rows how soon something of an entity arrived, and by which entity the slice finds it."""
+        """Add to the rows the time until an entity's next arrival, and the slice's entity of that arrival."""
         whose = quoted(self._replay.entity) if self._replay.entity else "null"
         arrivals = [
             f"select {quoted(*entity)}, event_at, available_at, "
@@ -69,13 +69,13 @@ class Sample:
     def choose(
         self, moments: int, seed: int, learnt_until: datetime | None, *, learns: bool
     ) -> list[datetime]:
-        """Return prediction times, and cut the slice to their rows and to what arrived next.
+        """Return prediction times, and cut the slice to the entities of their rows and next arrivals.
 
         Args:
-            moments: how many.
-            seed: another one draws other rows, where they are drawn by a hash.
-            learnt_until: when all that is learnt from the training rows is known.
-            learns: whether columns are, so that rows of later on are preferred.
+            moments: the number of prediction times.
+            seed: the same seed draws the same rows, for rows that are drawn by a hash.
+            learnt_until: the time at which everything learnt from the training rows is known.
+            learns: whether columns are learnt from training rows, so that later rows are preferred.
         """
         late = f"prediction_at >= {literal(learnt_until)}" if learnt_until else "false"
         is_late = learns and number(self._connection, f"select count(*) from asked where {late}") > 0
@@ -125,7 +125,7 @@ class Sample:
         self._replay.cut(f"select distinct entity::{type_} from ({together}) where entity is not null")
 
     def could_show(self, told: str) -> int:
-        """Return of how many rows of a table, of keys and moment `at`, something was erased."""
+        """Return for how many rows of a table with keys and moment `at` something was erased."""
         return number(
             self._connection,
             f"select count(distinct ({quoted(*self._keys, of='asked')})) from asked "
@@ -134,7 +134,7 @@ class Sample:
         )
 
     def reach(self, told: str) -> str:
-        """Say how far columns must look ahead so that rows show it at their own prediction time."""
+        """Say how far columns must look ahead for rows to show it at their own prediction time."""
         counts = ", ".join(f"count(*) filter (_soonest <= interval '{reach}')" for reach in _REACHES)
         row = self._connection.execute(
             f"select count(*), {counts} from (select {self._soonest} as _soonest "

@@ -1,4 +1,4 @@
-"""Where silver begins: the models that know when each row became available."""
+"""Find the models at which silver begins, which know when each row became available."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 from assay.project.graph import Manifest, Node
 
-# The macro by which they leave out what was not known yet.
+# The macro with which these models leave out rows that were not known yet.
 _KNOWN_AS_OF = "known_as_of"
 
 
 def gates_of(manifest: Manifest, nodes: Iterable[Node]) -> list[Node]:
-    """Return the models that leave out what was not known as of a moment."""
+    """Return the models that leave out the rows that were not known at a moment."""
     return [
         node
         for node in nodes
@@ -22,12 +22,12 @@ def gates_of(manifest: Manifest, nodes: Iterable[Node]) -> list[Node]:
 
 
 def is_landing(source: Node) -> bool:
-    """Whether a source is a table of the landing zone."""
+    """Tell whether a source is a table of the landing zone."""
     meta: dict[str, Any] = source.get("config", {}).get("meta") or source.get("meta") or {}
     return "landing" in meta
 
 
 def landing_tables_of(manifest: Manifest, node: Node) -> list[str]:
-    """Return the tables of schema landing that a node is made of."""
+    """Return the tables of schema landing upstream of a node."""
     sources = manifest.sources_of(node["name"]).values()
     return sorted(str(source["identifier"]) for source in sources if is_landing(source))

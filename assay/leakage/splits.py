@@ -1,4 +1,4 @@
-"""The outcomes a model learns from must be known before the first row it is judged by is predicted."""
+"""Check that the outcomes for training are known before the first row for tests is predicted."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def check_splits(training_set: TrainingSet, connection: duckdb.DuckDBPyConnectio
 
 
 def splits_by_time(training_set: TrainingSet, connection: duckdb.DuckDBPyConnection) -> bool:
-    """Whether rows are split by when they are predicted alone: parts follow one another, none comes back."""
+    """Tell whether rows are split only by prediction time: parts follow one another and none comes back."""
     return not connection.execute(
         f"""
         with runs as (
@@ -73,17 +73,17 @@ def splits_by_time(training_set: TrainingSet, connection: duckdb.DuckDBPyConnect
 
 
 def _check_twins(check: Check, training_set: TrainingSet, connection: duckdb.DuckDBPyConnection) -> None:
-    """Look for one event that stands in two splits under two keys: a model is judged by what it has learnt.
+    """Look for an event in two splits under two keys: the model would be tested on what it has learnt.
 
-    Rows are twins where all that the label says of them is the same but the key; where the label says more of
-    them than whom they are about, also where the time differs, or whom they are about.
+    Rows are twins if all columns of the label except the key are equal. If the label has enough columns beside
+    entity and outcome, rows are also twins if only the time, or only the entity, differs.
     """
     labels = columns_of(connection, training_set.label)
     columns = columns_of(connection, training_set.relation)
     entities = {key for features in training_set.features for key in features.view.entity_keys}
     said = [column for column in labels if column in columns and column not in training_set.keys]
     about = [column for column in said if column not in (*entities, *LABEL_COLUMNS)]
-    # A single word or number, such as an amount, is the same by chance.
+    # A single word or number, such as an amount, may be equal by chance.
     differing = (_TIMES, entities) if len(about) >= _ENOUGH_SAID else ()
     conditions = [said, *([column for column in said if column not in left_out] for left_out in differing)]
     keys = ", ".join(quoted(key) for key in training_set.keys)
@@ -113,7 +113,7 @@ def _check_twins(check: Check, training_set: TrainingSet, connection: duckdb.Duc
 
 
 def _meant(columns: list[str], types: dict[str, str]) -> str:
-    """Write what columns mean: texts without case and blanks, floats without their last digits."""
+    """Write SQL that normalises columns: texts without case and blanks, floats without their last digits."""
     written = {
         "VARCHAR": "nullif(lower(trim({0})), '')",
         "DOUBLE": "printf('%.9g', {0})",

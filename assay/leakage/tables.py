@@ -1,4 +1,4 @@
-"""Small pieces of SQL that the checks share."""
+"""Write pieces of SQL that the checks share."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import duckdb
 
 from assay.core.sql import quoted
 
-# Between values that were added up in another order, relative to their size.
+# The relative difference of sums that were added up in another order.
 _TOLERANCE = 1e-9
 _FLOATS = re.compile(r"(DOUBLE|FLOAT)\[\d*\]")
 
@@ -33,7 +33,7 @@ def literal(at: datetime) -> str:
 
 
 def differs(column: str, type_: str) -> str:
-    """Write the condition that a column of `w` differs from that of `e`, but for the last bits of floats."""
+    """Write the condition that a column differs between `w` and `e`, ignoring the last bits of floats."""
     ours, theirs = quoted(column, of="w"), quoted(column, of="e")
     condition = f"{ours} is distinct from {theirs}"
     if type_ in ("DOUBLE", "FLOAT"):

@@ -1,4 +1,4 @@
-"""Columns that are learnt from the training rows: parameters fitted on them, and weights."""
+"""Find columns that are learnt from the training rows: fitted parameters and weights."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from assay.project.conventions import LABEL_COLUMNS
 
 
 def made_by_hand(training_set: TrainingSet, connection: duckdb.DuckDBPyConnection) -> list[str]:
-    """Return the columns that are taken from no feature view, nor from the label."""
+    """Return the columns that come neither from a feature view nor from the label."""
     taken = {
         features.prefix + name
         for features in training_set.features
@@ -27,14 +27,14 @@ def made_by_hand(training_set: TrainingSet, connection: duckdb.DuckDBPyConnectio
 
 
 def weight_columns(training_set: TrainingSet) -> set[str]:
-    """Return the columns of weights, which depend on the row's own outcome too."""
+    """Return the columns of weights, which also depend on the row's own outcome."""
     return {WEIGHT, *training_set.weights}
 
 
 def trained_columns(training_set: TrainingSet, connection: duckdb.DuckDBPyConnection) -> set[str]:
-    """Return the columns that may rest on all training rows, also on those predicted later.
+    """Return the columns that may depend on all training rows, also on those predicted later.
 
-    Where parameters are fitted, that may be any column made by hand.
+    If parameters are fitted, these may be any columns made by hand.
     """
     fitted = made_by_hand(training_set, connection) if training_set.learns_from_rows else []
     return {*weight_columns(training_set), *fitted}.intersection(
@@ -43,7 +43,7 @@ def trained_columns(training_set: TrainingSet, connection: duckdb.DuckDBPyConnec
 
 
 def trained_until(training_set: TrainingSet, connection: duckdb.DuckDBPyConnection) -> datetime | None:
-    """Return when the last outcome of the training rows is known; from then on, all they teach is known."""
+    """Return when the last outcome of the training rows is known; None without splits."""
     if SPLIT not in columns_of(connection, training_set.relation):
         return None
     until: datetime | None = one_row(
