@@ -293,7 +293,7 @@ class _Label:
             )
 
     def _without(self, gone: str, among: set[str] | None = None, having: Iterable[str] = ()) -> Condition:
-        """Return a condition that drops some events; change logs keep all rows, since earlier states are needed.
+        """Return a condition that drops some events; change logs keep their rows: earlier states are needed.
 
         Args:
             gone: the condition of the events to drop.

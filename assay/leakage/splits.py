@@ -75,8 +75,8 @@ def splits_by_time(training_set: TrainingSet, connection: duckdb.DuckDBPyConnect
 def _check_twins(check: Check, training_set: TrainingSet, connection: duckdb.DuckDBPyConnection) -> None:
     """Look for an event in two splits under two keys: the model would be tested on what it has learnt.
 
-    Rows are twins if all columns of the label except the key are equal. If the label has enough columns beside
-    entity and outcome, rows are also twins if only the time, or only the entity, differs.
+    Rows are twins if all columns of the label except the key are equal. If the label has enough columns
+    beside entity and outcome, rows are also twins if only the time, or only the entity, differs.
     """
     labels = columns_of(connection, training_set.label)
     columns = columns_of(connection, training_set.relation)
