@@ -10,8 +10,8 @@ from typing import Any, Final
 from assay.online.definition import OnlineView
 from assay.online.derive import Deriver
 from assay.online.request import ViewRequest
-from assay.online.stores.store import Catalog, Store, StoreUnavailable, empty
-from assay.online.stretch import UPDATED_AT, VALUES, row_in_force
+from assay.online.stores.store import Catalog, Reading, Store, StoreUnavailable, empty
+from assay.online.stretch import UPDATED_AT, VALID_TO, VALUES, all_rows, row_in_force
 from assay.online.types import from_json, microseconds, moment_of
 
 _ATTEMPTS = 3
@@ -71,6 +71,20 @@ class ViewAnswer:
         return {name: needed for name, needed in inputs.items() if needed}
 
 
+@dataclass(frozen=True)
+class ViewStates:
+    """What the store has of an entity: the state that holds, and those that follow as windows expire.
+
+    Each holds from an instant of `valid_from`, inclusive, until one of `valid_to` (UTC); `features` are the
+    stored columns, with a value for each state.
+    """
+
+    view: OnlineView
+    valid_from: list[datetime]
+    valid_to: list[datetime]
+    features: list[FeatureAnswer]
+
+
 class Answerer:
     """Answers requests from a store, with one round trip to the store for each request."""
 
@@ -92,6 +106,31 @@ class Answerer:
             Refused: the plan, or the type of an input, is refused.
             StoreUnavailable: the store cannot be read, or holds nothing.
         """
+        catalog, requests, reading = await self._read(plan, catalog)
+        return catalog, [
+            self._answer(request, stretches)
+            for request, stretches in zip(requests, reading.stretches, strict=True)
+        ]
+
+    async def states(
+        self, plan: Callable[[Catalog], Sequence[ViewRequest]], catalog: Catalog | None = None
+    ) -> tuple[Catalog, list[ViewStates]]:
+        """Tell what holds of each first entity that a plan asks for, and what will follow; see `answer`.
+
+        Raises:
+            Refused: the plan is refused.
+            StoreUnavailable: the store cannot be read, or holds nothing.
+        """
+        catalog, requests, reading = await self._read(plan, catalog)
+        return catalog, [
+            _states(request, stretches[0])
+            for request, stretches in zip(requests, reading.stretches, strict=True)
+        ]
+
+    async def _read(
+        self, plan: Callable[[Catalog], Sequence[ViewRequest]], catalog: Catalog | None
+    ) -> tuple[Catalog, Sequence[ViewRequest], Reading]:
+        """Read what a plan asks for, of the catalog that it was planned with."""
         if not catalog:
             catalog = (await self.store.read([])).catalog
         for _ in range(_ATTEMPTS):
@@ -100,10 +139,7 @@ class Answerer:
             requests = plan(catalog)
             reading = await self.store.read([(each.view.name, each.keys) for each in requests])
             if reading.catalog is catalog:
-                return catalog, [
-                    self._answer(request, stretches)
-                    for request, stretches in zip(requests, reading.stretches, strict=True)
-                ]
+                return catalog, requests, reading
             catalog = reading.catalog
         said = "changes faster than it can be read: try again."
         raise StoreUnavailable(f"{self.store.url} {said}", f"The online store {said}")
@@ -145,6 +181,23 @@ class Answerer:
             answers.append(FeatureAnswer(name, type_name, is_computed, raw, statuses, is_default))
         updated_at = [None if row is None else moment_of(row[UPDATED_AT]) for row in rows]
         return ViewAnswer(view, answers, updated_at, request.prefix)
+
+
+def _states(request: ViewRequest, stretch: bytes | str | None) -> ViewStates:
+    rows = all_rows(stretch)
+    age = request.max_age // timedelta(microseconds=1) if request.max_age is not None else None
+    # Values that are too old are not served, though the store has them.
+    untils = [row[VALID_TO] if age is None else min(row[VALID_TO], row[UPDATED_AT] + age) for _, row in rows]
+    columns = list(request.view.columns.values())
+    return ViewStates(
+        request.view,
+        [moment_of(instant) for instant, _ in rows],
+        [moment_of(until) for until in untils],
+        [
+            FeatureAnswer(column.name, column.type, False, [row[VALUES + place] for _, row in rows], [], [])
+            for place, column in enumerate(columns)
+        ],
+    )
 
 
 def _status_of(max_age: timedelta | None, row: list[Any] | None, at: int) -> str:

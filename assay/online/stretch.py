@@ -37,6 +37,18 @@ def row_in_force(stretch: bytes | str | None, at: int) -> list[Any] | None:
     return row if at < row[VALID_TO] else None
 
 
+def all_rows(stretch: bytes | str | None) -> list[tuple[int, list[Any]]]:
+    """Return the instants (microseconds since 1970) from which rows hold, each with its row."""
+    if stretch is None:
+        return []
+    text = stretch if isinstance(stretch, str) else stretch.decode()
+    instants, _, rows = text.partition("\n")
+    return [
+        (instant, orjson.loads(row))
+        for instant, row in zip(orjson.loads(instants), rows.split("\n"), strict=True)
+    ]
+
+
 # SQL that makes a stretch from the `states` of an entity.
 STRETCH_SQL = (
     "to_json(list_transform(states, lambda state: state.valid_from))::varchar || chr(10) || "

@@ -74,6 +74,7 @@ class Column(BaseModel):
     description: str
     default: str | None = Field(None, description="SQL of the value where there is none.")
     expression: str | None = Field(None, description="SQL of a derived feature.")
+    personal: bool | None = Field(None, description="True where values are personal data.")
 
 
 class FeatureViewAnswer(BaseModel):

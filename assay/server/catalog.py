@@ -72,9 +72,15 @@ def described(view: OnlineView) -> dict[str, Any]:
 
 
 def _column(column: OnlineColumn) -> dict[str, Any]:
-    found = {"name": column.name, "type": column.type, "description": column.description}
+    found: dict[str, Any] = {
+        "name": column.name,
+        "type": column.type,
+        "description": column.description,
+    }
     if column.default is not None:
         found["default"] = column.default
     if column.expression is not None:
         found["expression"] = column.expression
+    if column.pii is not None:
+        found["personal"] = True
     return found

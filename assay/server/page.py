@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import FileResponse, Response
 
+from assay.online.answer import ViewStates
+from assay.server.answers import json_response, json_values, timestamp
+from assay.server.bodies import read_body
 from assay.server.errors import problems
+from assay.server.plan import instant_of, plan_features
 from assay.server.rejected import Rejected
 from assay.server.service import Service, note
+from assay.server.shapes import FeaturesRequest
 
 _PAGE = Path(__file__).with_name("page.html")
 # Scripts and styles are the page's own, and it talks to this server alone.
@@ -29,6 +35,15 @@ def page_router(service: Service) -> APIRouter:
         """Return the page; what it shows it asks of the other routes."""
         return Response(page, media_type="text/html", headers={"Content-Security-Policy": _POLICY})
 
+    @router.post("/features/states", responses=problems(400, 401, 403, 404, 413, 415, 422, 429, 503, 507))
+    async def show_states(request: Request) -> Response:
+        """Return by view what holds of an entity, and what will follow as windows expire, for a chart."""
+        reader = service.reader(request)
+        asked = await read_body(request, FeaturesRequest)
+        at = instant_of(asked.as_of)
+        found = await service.states(request, lambda catalog: plan_features(asked, catalog, reader, at))
+        return json_response({each.view.name: _states(each) for each in found})
+
     @router.head("/lineage")
     @router.get("/lineage", responses=problems(401, 403, 404, 429, 507))
     async def show_lineage(request: Request) -> Response:
@@ -44,3 +59,11 @@ def page_router(service: Service) -> APIRouter:
         return FileResponse(docs, media_type="text/html")
 
     return router
+
+
+def _states(found: ViewStates) -> dict[str, Any]:
+    return {
+        "valid_from": [timestamp(moment) for moment in found.valid_from],
+        "valid_to": [timestamp(moment) for moment in found.valid_to],
+        "features": {feature.name: json_values(feature) for feature in found.features},
+    }

@@ -8,7 +8,7 @@ from typing import Any
 
 from fastapi import Request
 
-from assay.online.answer import Answerer, ViewAnswer
+from assay.online.answer import Answerer, ViewAnswer, ViewStates
 from assay.online.definition import OnlineView
 from assay.online.request import ViewRequest
 from assay.online.stores.open import open_store
@@ -120,6 +120,24 @@ class Service:
         views = [answer.view.name for answer in answers]
         note(request, "read", views=views, entities=entities, as_of=timestamp(at))
         return answers
+
+    async def states(
+        self, request: Request, plan: Callable[[Catalog], Sequence[ViewRequest]]
+    ) -> list[ViewStates]:
+        """Tell what holds and what will follow of what a plan asks for, and have it written down.
+
+        Raises:
+            Refused: the plan is refused.
+            Rejected: the reader may not read a view.
+            StoreUnavailable: the store cannot be read, or holds nothing.
+        """
+        try:
+            self._catalog, states = await self._answerer.states(plan, self._catalog)
+        except StoreUnavailable:
+            UNAVAILABLE.inc()
+            raise
+        note(request, "read", views=[each.view.name for each in states], entities=1)
+        return states
 
     async def close(self) -> None:
         """Let go of the store and the logs."""

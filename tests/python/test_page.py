@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -86,6 +87,65 @@ def test_an_entity_is_looked_up_at_an_instant(
         page.locator("input[name=as_of]").fill("soon")
         page.locator("form button").click()
         expect(page.locator("[role=alert]")).to_contain_text("'soon' is not a time")
+
+
+def test_an_entity_has_an_address_and_a_chart_of_what_follows(
+    page: Page, published: Path, store_url: str, tmp_path: Path
+) -> None:
+    view, feature = "ftr_product__demand", "view_count_28d"
+    [(product_id, at, now, changes)] = query(
+        published,
+        f"""
+        with states as (
+
+            select *, {feature} is distinct from lag({feature}) over states as is_change
+            from gold.srv_{view}
+            window states as (partition by product_id order by valid_from)
+
+        ),
+
+        known as (select known_until from gold.srv_catalog where feature_view = '{view}')
+
+        select
+            product_id,
+            any_value(known_until),
+            any_value({feature}) filter (valid_from <= known_until and valid_to > known_until),
+            count(*) filter (is_change and valid_from > known_until) as changes
+        from states
+        cross join known
+        group by product_id
+        having changes > 1
+        order by changes desc, product_id
+        limit 1
+        """,
+    )
+    page.set_viewport_size({"width": 390, "height": 844})
+    with serving(tmp_path, store_url) as (address, _):
+        page.goto(f"{address}/#view={view}&key={product_id}")
+        expect(page.locator("h2").first).to_have_text(view)
+        assert page.locator("input[name=product_id]").input_value() == product_id
+        expect(page.locator("tr[data-feature=view_count_28d] td").nth(1)).to_have_text(str(now))
+        page.locator("#feature").select_option(feature)
+        chart = page.locator("figure svg")
+        words = (
+            f"{feature}: {now} at {at:%Y-%m-%d %H:%M} UTC; if nothing more arrives, {changes} changes follow"
+        )
+        assert (chart.get_attribute("aria-label") or "").startswith(words)
+        assert chart.locator("circle.dot").count() > changes
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+        page.locator("#search").fill("how fast card")
+        expect(page.locator("#views button:visible")).to_have_count(1)
+        expect(page.locator("#matches")).to_have_text(re.compile("1 of [0-9]+ feature views"))
+        page.locator(f"nav button[data-view={VELOCITY}]").click()
+        expect(page.locator("h2").first).to_have_text(VELOCITY)
+        page.locator("input[name=card_id]").fill("4000")
+        page.locator("#view form button").first.click()
+        expect(page.locator("section p.soft")).to_contain_text("nothing is known of the entity")
+        # Who a person is stays out of the address.
+        assert page.url == f"{address}/#view={VELOCITY}"
+        page.evaluate("location.hash = 'view=ftr_customer__purchases'")
+        expect(page.locator("h2").first).to_have_text("ftr_customer__purchases")
 
 
 def test_of_views_asked_for_in_haste_the_last_is_shown(page: Page, store_url: str, tmp_path: Path) -> None:
