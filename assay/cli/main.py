@@ -262,6 +262,10 @@ def explain(test: Annotated[str, typer.Argument(metavar="TEST", help="Name of th
 
 @app.command()
 def lineage(
+    about: Annotated[
+        str | None,
+        typer.Argument(metavar="[TABLE[.COLUMN]]", help="What it opens on.", show_default="a feature view"),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="The HTML file.", show_default="target/assay_lineage.html")
     ] = None,
@@ -270,17 +274,13 @@ def lineage(
     with faults_as_messages():
         from assay.console.progress import display_on
         from assay.console.tables import console_for_people, line
-        from assay.core.fault import extra_needed
         from assay.core.places import find_places
         from assay.core.words import counted
-
-        places = find_places()
-        with extra_needed("lineage", by="The page"):
-            from assay.lineage.page import write_page
+        from assay.lineage.page import write_page
 
         console = console_for_people()
         with display_on(console) as display:
-            page = write_page(places, display, out)
+            page = write_page(find_places(), display, out, about)
         for model, why in page.not_followed.items():
             line(console, f"Warning: the columns of {model} are not followed: {why}")
         line(console, f"{counted(page.models, 'model')} in {page.path}: open it in a browser.")

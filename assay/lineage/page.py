@@ -1,30 +1,32 @@
-"""The lineage of columns as a page, by dbt-colibri: one HTML file that needs no network.
+"""The lineage of tables and columns as a page: one HTML file that needs no network.
 
-The columns are followed by DuckDB, as for OpenLineage. dbt-colibri's own way, a parser, loses them at unions
-and at structs of rows.
+The columns are followed by DuckDB, as for OpenLineage.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import json
 import os
-import shutil
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
-from dbt_colibri.lineage_extractor.extractor import DbtColumnLineageExtractor
-from dbt_colibri.report.generator import DbtColibriReportGenerator
 
-from assay.core.fault import MISUSED, Fault
+from assay.core.disk import put_in_place
+from assay.core.fault import MISUSED, Fault, unknown
 from assay.core.places import Places
-from assay.lineage.columns import SourceColumn, Untraceable, lineage_of, tables_of
+from assay.lineage.columns import Untraceable, lineage_of, tables_of
+from assay.project.conventions import layer_of
 from assay.project.dbt_run import Watcher
 from assay.project.docs import describe
+from assay.project.graph import Manifest, Node, parent_ids
 
 FILE = "assay_lineage.html"
-_TABLES = ("model", "snapshot")
+_TABLES = ("model", "snapshot", "seed")
 
 
 @dataclass(frozen=True)
@@ -36,80 +38,116 @@ class Page:
     not_followed: dict[str, str]
 
 
-def write_page(places: Places, watcher: Watcher, out: Path | None = None) -> Page:
+def write_page(places: Places, watcher: Watcher, out: Path | None = None, about: str | None = None) -> Page:
     """Write the page of the project in the current folder.
 
     Args:
         places: of the project.
         watcher: told of what dbt does.
         out: the file; None for `assay_lineage.html` in dbt's target folder.
+        about: the table, or `table.column`, that the page opens on; None for the first feature view.
 
     Raises:
-        Fault: there is no warehouse, another program has it open, or dbt cannot read the project.
+        Fault: there is no warehouse, another program has it open, dbt cannot read the project, or there is
+            nothing of the name.
     """
     if not places.warehouse.exists():
         raise Fault(f"There is no warehouse {places.warehouse} yet. To build it: assay build", MISUSED)
     target = Path(os.environ.get("DBT_TARGET_PATH") or "target")
     describe(places.warehouse, watcher)
-    with TemporaryDirectory() as folder, tables_of(places.warehouse) as tables:
-        extractor = _Extractor(target, tables)
-        DbtColibriReportGenerator(extractor, light_mode=False, disable_telemetry=True).generate_report(folder)
-        path = out or target / FILE
-        path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(Path(folder, "index.html"), path)
-    return Page(path, len(extractor.parents), extractor.not_followed)
+    manifest = Manifest.read(target / "manifest.json")
+    with tables_of(places.warehouse) as connection:
+        tables, not_followed = _tables(manifest, connection)
+    start = _start(tables, about)
+    path = out or target / FILE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f".{path.name}.{os.getpid()}")
+    new.write_text(_html({"tables": tables, "start": start}), encoding="utf-8")
+    put_in_place(new, path)
+    return Page(path, sum(table["kind"] == "model" for table in tables.values()), not_followed)
 
 
-class _Extractor(DbtColumnLineageExtractor):  # type: ignore[misc]
-    """Gives dbt-colibri's page the columns that DuckDB follows."""
-
-    def __init__(self, target: Path, connection: duckdb.DuckDBPyConnection) -> None:
-        super().__init__(str(target / "manifest.json"), str(target / "catalog.json"))
-        self._connection = connection
-        self._nodes = {
-            f"{node['database']}.{node['schema']}.{node.get('identifier') or node['alias']}": id_
-            for id_, node in (*self.manifest["nodes"].items(), *self.manifest["sources"].items())
-            if node["resource_type"] in (*_TABLES, "seed", "source")
+def _tables(
+    manifest: Manifest, connection: duckdb.DuckDBPyConnection
+) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+    """Return by name each table with what its columns are made of; and what could not be followed."""
+    nodes = {
+        id_: node
+        for id_, node in (*manifest.nodes.items(), *manifest.sources.items())
+        if node["resource_type"] in (*_TABLES, "source")
+    }
+    relations = {_relation(node): id_ for id_, node in nodes.items()}
+    types: dict[str, dict[str, str]] = {}
+    for catalog, schema, table, column, data_type in connection.execute(
+        "select database_name, schema_name, table_name, column_name, data_type from duckdb_columns() "
+        "where not internal order by table_oid, column_index"
+    ).fetchall():
+        types.setdefault(f"{catalog}.{schema}.{table}", {})[column] = data_type
+    not_followed: dict[str, str] = {}
+    tables = {}
+    for node in nodes.values():
+        made_of: dict[str, list[tuple[str, str, bool]]] = {}
+        if node.get("compiled_code") and node.get("language") == "sql":
+            try:
+                for name, sources in lineage_of(connection, node["compiled_code"]).columns.items():
+                    made_of[name] = [
+                        (_name(nodes[relations[source.relation]]), source.name, is_same)
+                        for source, is_same in sorted(sources.items())
+                        if source.relation in relations
+                    ]
+            except (duckdb.Error, Untraceable) as error:
+                not_followed[str(node["name"])] = str(error)
+        declared = {name: column.get("data_type") or "" for name, column in node["columns"].items()}
+        columns = types.get(_relation(node)) or declared
+        tables[_name(node)] = {
+            "kind": node["resource_type"],
+            "layer": "source" if node["resource_type"] == "source" else layer_of(node) or node["schema"],
+            "isFeatureView": bool((node["config"].get("meta") or {}).get("feature_view")),
+            "description": " ".join(str(node["description"]).split()),
+            "parents": sorted(_name(nodes[parent]) for parent in _parents(node) if parent in nodes),
+            "columns": {
+                name: {"type": kind, "from": made_of.get(name, [])} for name, kind in columns.items()
+            },
         }
-        self.parents: dict[str, dict[str, list[dict[str, str]]]] = {}
-        self.not_followed: dict[str, str] = {}
-
-    def extract_project_lineage(self) -> dict[str, Any]:
-        """Return for each column those above and below it, in the form that the page is made from."""
-        children: dict[str, dict[str, list[dict[str, str]]]] = {}
-        for id_, node in self.manifest["nodes"].items():
-            if node["resource_type"] not in _TABLES or node["language"] != "sql":
-                continue
-            self.parents[id_] = {}
-            for name, sources in self._columns(node).items():
-                self.parents[id_][name] = list(sources)
-                for source in sources:
-                    below = children.setdefault(source["dbt_node"], {}).setdefault(source["column"], [])
-                    below.append({"column": name, "dbt_node": id_})
-        return {"lineage": {"parents": self.parents, "children": children}, "errors": []}
-
-    def _columns(self, node: dict[str, Any]) -> dict[str, list[dict[str, str]]]:
-        try:
-            columns = lineage_of(self._connection, node["compiled_code"]).columns
-        except (duckdb.Error, Untraceable) as error:
-            self.not_followed[node["name"]] = str(error)
-            columns = {}
-        return {
-            # The page knows columns in small letters.
-            name.lower(): [
-                {
-                    "column": source.name.lower(),
-                    "dbt_node": self._nodes[source.relation],
-                    "lineage_type": _kind(name, source, is_same),
-                }
-                for source, is_same in sources.items()
-                if source.relation in self._nodes
-            ]
-            for name, sources in columns.items()
-        }
+    return tables, not_followed
 
 
-def _kind(name: str, source: SourceColumn, is_same: bool) -> str:
-    if not is_same:
-        return "transformation"
-    return "pass-through" if name == source.name else "rename"
+def _parents(node: Node) -> list[str]:
+    return [] if node["resource_type"] == "source" else parent_ids(node)
+
+
+def _name(node: Node) -> str:
+    if node["resource_type"] == "source":
+        return f"{node['source_name']}.{node['name']}"
+    return str(node["name"])
+
+
+def _relation(node: Node) -> str:
+    return f"{node['database']}.{node['schema']}.{node.get('identifier') or node['alias']}"
+
+
+def _start(tables: dict[str, dict[str, Any]], about: str | None) -> dict[str, str]:
+    """Return the table and the column that the page opens on."""
+    if about is None:
+        views = [name for name, table in tables.items() if table["isFeatureView"]]
+        return {"table": min(views or tables, default=""), "column": ""}
+    if about in tables:
+        return {"table": about, "column": ""}
+    table, _, column = about.rpartition(".")
+    if table not in tables:
+        name = table or about
+        raise Fault(unknown(f"There is no table {name} in this project", name, tables), MISUSED)
+    columns = tables[table]["columns"]
+    if column not in columns:
+        raise Fault(unknown(f"{table} has no column {column}", column, columns), MISUSED)
+    return {"table": table, "column": column}
+
+
+def _html(data: dict[str, Any]) -> str:
+    folder = files("assay.lineage").joinpath("templates")
+    script = folder.joinpath("lineage.js").read_text(encoding="utf-8")
+    # Within a script, the text of an end tag would end it.
+    script = script.replace('"DATA"', json.dumps(data, separators=(",", ":")).replace("</", "<\\/"))
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    page = folder.joinpath("lineage.html").read_text(encoding="utf-8")
+    return page.replace("SCRIPT_HASH", digest, 1).replace("SCRIPT", script, 1)

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import shutil
-import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from playwright.sync_api import sync_playwright
+from chromium import needs_chromium
+from playwright.sync_api import Browser, Page, expect
 from small_project import SmallProject, make_small_project
+from test_report_page import CONTRASTS, DESK, PHONE
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None)
-# As in test_page.py, which says why one may be missing.
-in_a_browser = pytest.mark.skipif(
-    CHROMIUM is None,
-    reason="neither chromium nor google-chrome is installed: the page is tried in no browser",
-)
+CHECKED = "slv_order_lines__checked"
 
 
 @pytest.fixture(scope="module")
@@ -25,53 +21,76 @@ def written(tmp_path_factory: pytest.TempPathFactory, built_project: SmallProjec
         Path(shutil.copytree(built_project.root, tmp_path_factory.mktemp("page") / "project"))
     )
     out = project.root / "pages" / "lineage.html"
-    lineage = project.assay("lineage", "--out", str(out))
+    lineage = project.assay("lineage", "fct_days.pieces", "--out", str(out))
     assert lineage.exit_code == 0, lineage.stderr
     assert "Warning" not in lineage.stdout
     assert lineage.stdout.endswith(f"models in {out}: open it in a browser.\n")
+    for about, said in (
+        ("fct_day", "There is no table fct_day in this project: did you mean fct_days"),
+        ("fct_days.piece", "fct_days has no column piece: there are order_date, pieces."),
+    ):
+        refused = project.assay("lineage", about, "--out", str(out))
+        assert refused.exit_code == 2
+        assert said in refused.stderr
     return out
 
 
-@pytest.fixture(scope="module")
-def shown(written: Path) -> dict[str, Any]:
-    """What a browser makes of the page: its data, and whom it asked."""
+@pytest.fixture(params=[(DESK, "light"), (PHONE, "dark")], ids=["desk by day", "phone by night"])
+def page(browser: Browser, written: Path, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """The page, opened; whatever it asks for elsewhere or complains of fails the test."""
+    size, scheme = request.param
+    page = browser.new_page(viewport=size, color_scheme=scheme)
     asked: list[str] = []
-    errors: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = browser.new_page()
-        page.on("request", lambda request: asked.append(request.url))
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.goto(written.as_uri())
-        page.get_by_text("models", exact=True).first.wait_for()
-        # By now whatever would tell of its use has had the time to.
-        page.wait_for_timeout(1500)
-        data = page.evaluate("window.colibriData")
-        browser.close()
-    assert not errors
-    return {"data": data, "asked": asked}
+    said: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.goto(written.as_uri())
+    yield page
+    page.close()
+    assert [url for url in asked if not url.startswith(("data:", "file:"))] == []
+    assert said == []
 
 
-@in_a_browser
-def test_the_page_asks_nobody(shown: dict[str, Any], written: Path) -> None:
-    others = [url for url in shown["asked"] if not url.startswith(("data:", "blob:"))]
-    assert others == [written.as_uri()]
-    assert "<script>window.colibriTelemetry = false;</script>" in written.read_text()
+def columns(page: Page, table: str) -> dict[str, str]:
+    """The columns that a table shows, each with what is said of it."""
+    items = page.locator(f"article[data-table='{table}'] li")
+    names, said = (items.locator(each).all_inner_texts() for each in ("button", "small"))
+    return dict(zip(names, said, strict=True))
 
 
-@in_a_browser
-def test_columns_lead_to_those_that_they_are_made_of(shown: dict[str, Any]) -> None:
-    edges = {
-        (edge["source"], edge["sourceColumn"], edge["target"], edge["targetColumn"])
-        for edge in shown["data"]["lineage"]["edges"]
-    }
-    lines, days = "model.assay.fct_lines", "model.assay.fct_days"
-    assert (lines, "quantity", days, "pieces") in edges
-    assert (lines, "event_at", days, "order_date") in edges
-    assert not [edge for edge in edges if edge[0] == lines and edge[2] == days and edge[1] == "product_id"]
-    checked = "model.assay.slv_order_lines__checked"
-    assert ("model.assay.brz_erp__order_lines", "stockcode", checked, "product_id") in edges
-    assert ("model.assay.slv_order_lines", "quantity", lines, "quantity") in edges
+@needs_chromium
+def test_it_opens_on_what_was_asked_for_with_what_that_is_made_of(page: Page) -> None:
+    expect(page.locator("article.center > button")).to_have_text("fct_days")
+    expect(page.locator("li.chosen button")).to_have_text("pieces")
+    assert columns(page, "fct_lines") == {"quantity": "computed with"}
+    assert columns(page, "slv_order_lines") == {"quantity": "taken as it is"}
+    assert "quantity" in columns(page, CHECKED)
+    assert set(columns(page, "brz_erp__order_lines")) >= {"Quantity"}
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert [each for each in page.evaluate(CONTRASTS) if each[2] < 4.5] == []
+    # Each column has a type, and nothing is of unknown origin.
+    page.goto(page.url.partition("#")[0] + "#table=fct_lines")
+    page.reload()
+    assert columns(page, "fct_lines")["quantity"] == "integer"
+    assert "" not in columns(page, "fct_lines").values()
+    assert "Unknown" not in page.inner_text("body")
+
+
+@needs_chromium
+def test_tables_and_columns_are_found_and_followed_by_keyboard(page: Page) -> None:
+    page.locator("#find").fill("fct_lines.quantity")
+    page.keyboard.press("Enter")
+    expect(page.locator("li.chosen button")).to_have_text("quantity")
+    assert page.url.endswith("#table=fct_lines&column=quantity")
+    assert columns(page, "fct_days") == {"pieces": "computed from"}
+    page.locator("article.center > button").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#said")).to_contain_text("fct_lines: Order lines.")
+    expect(page.locator("article[data-table='erp.order_lines']")).to_be_visible()
+    page.locator("#find").fill("nothing_like_it")
+    page.keyboard.press("Enter")
+    expect(page.locator("#said")).to_contain_text("There is no table or column nothing_like_it.")
 
 
 def test_without_a_warehouse_it_is_said_what_to_do(tmp_path: Path) -> None:
@@ -80,13 +99,3 @@ def test_without_a_warehouse_it_is_said_what_to_do(tmp_path: Path) -> None:
     assert refused.stderr == (
         "Error: There is no warehouse data/assay.duckdb yet. To build it: assay build\n"
     )
-
-
-def test_without_the_extra_it_is_said_what_to_install(
-    project: SmallProject, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "dbt_colibri.lineage_extractor.extractor", None)
-    monkeypatch.delitem(sys.modules, "assay.lineage.page", raising=False)
-    refused = project.assay("lineage")
-    assert refused.exit_code == 2
-    assert "pip install 'assay[lineage]'" in refused.stderr
