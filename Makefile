@@ -67,7 +67,7 @@ site: setup .venv/.with-docs ## Write the guides and references as a site to sit
 	$(BIN)/sphinx-build --fresh-env --fail-on-warning --keep-going --quiet --doctree-dir target/doctrees docs site
 	@echo 'Open site/index.html in a browser.'
 
-lineage: setup .venv/.with-lineage ## Write a page of what is made of what, column by column, to target/assay_lineage.html
+lineage: setup ## Write a page of what is made of what, column by column, to target/assay_lineage.html
 	$(BIN)/assay lineage
 
 SCALE ?= small
