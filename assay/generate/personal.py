@@ -12,8 +12,12 @@ Shield = Literal["hash", "mask"]
 _MOST_OF = 0.8
 # Of random digits, one in ten passes the check.
 _FEWEST_CARDS = 5
+# Of full names, this share has a given name that many have; of titles and places, fewer.
+_FEWEST_NAMES, _SHARE_OF_GIVEN_NAMES = 3, 0.2
 _PEOPLE = re.compile(
-    r"customer|client|user|person|people|member|employee|patient|contact|subscriber|driver|guest|student|passenger|tenant|kund|gast|mieter|mitarbeiter"
+    r"customer|client|user|person|people|member|employee|patient|contact|subscriber|driver|guest|student|passenger|tenant|mechanic"
+    r"|technician|doctor|physician|nurse|teacher|holder|recipient|payee|payer|applicant|participant|attendee|buyer|author"
+    r"|kund|gast|mieter|mitarbeiter|empf(ä|ae)nger|inhaber|patient|arzt|fahrer"
 )
 # A column of that name holds such data, whatever its values look like.
 _NAMES: dict[str, tuple[str, Shield]] = {
@@ -60,7 +64,12 @@ def personal(column: ColumnProfile, table: str) -> tuple[Shield, str] | None:
             return shield, f"{what}, by the column's name"
     if name == "name" and _PEOPLE.search(snake(table)):
         return "mask", "names of people, by the names of column and table"
-    if _PEOPLE.search(name) and column.full_names >= _MOST_OF * column.looked_at:
+    if column.full_names < _MOST_OF * column.looked_at:
+        return None
+    holds_names = (
+        column.looked_at >= _FEWEST_NAMES and column.given_names >= _SHARE_OF_GIVEN_NAMES * column.looked_at
+    )
+    if holds_names or _PEOPLE.search(name):
         return "mask", f"names of people in {column.full_names:,} of {column.looked_at:,} different values"
     return None
 

@@ -15,6 +15,7 @@ from assay.contracts.contract import snake
 from assay.core.fault import MISUSED, Fault
 from assay.core.sql import quoted, text
 from assay.core.words import counted
+from assay.generate.given_names import GIVEN_NAMES
 from assay.generate.sample import LANDED, Sample
 from assay.landing.dialect import THOUSANDS, Dialect, number_pattern
 from assay.landing.formats.sniff import TimeFormat, find_time_formats
@@ -27,7 +28,8 @@ _ISO = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?\s*(Z|UTC|[+-]\d\d(:?\d\d)?
 _DAY, _CLOCK = r"\d{4}-\d\d-\d\d", r"\d\d:\d\d:\d\d(\.\d+)?"
 _IBAN = r"[A-Z]{2}\d{2}( ?[A-Z0-9]{4}){2,7} ?[A-Z0-9]{1,4}"
 _PHONE = r"(\+|00)[1-9][\d ()/.-]{6,20}\d"
-_FULL_NAME = r"\p{Lu}[\p{L}.-]+( \p{L}[\p{L}.-]*){1,3}"
+_FULL_NAME = r"\p{Lu}[\p{L}.\x{2019}-]*,?( \p{L}[\p{L}.\x{2019}-]*){1,3}"
+_GIVEN_NAMES = f"[{', '.join(map(text, sorted(GIVEN_NAMES)))}]"
 #: So many different values are listed, and looked at for personal data.
 MOST_VALUES, _LOOKED_AT = 12, 10_000
 #: One value in fifty may be a mistake.
@@ -84,6 +86,7 @@ class ColumnProfile:
     cards: int
     ibans: int
     full_names: int
+    given_names: int
     written: TimeFormat | None = None
     also_written: tuple[TimeFormat, ...] = ()
     values: Mapping[str, int] = field(default_factory=dict)
@@ -327,13 +330,17 @@ def _column(
         counts,
         f"(select c{number} as t, j{number} as j, {number_in(f'c{number}', dialect)} as n from flat)",
     )
+    is_name = matches(_FULL_NAME)
     looked_at = {
         "looked_at": "count(*)",
         "emails": matches(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+"),
         "phones": matches(_PHONE),
         "cards": f"count(*) filter ({_passes_luhn('t')})",
         "ibans": matches(_IBAN),
-        "full_names": matches(_FULL_NAME),
+        "full_names": is_name,
+        "given_names": (
+            f"{is_name[:-1]} and list_has_any(string_split_regex(lower(t), '[ ,]+'), {_GIVEN_NAMES}))"
+        ),
     }
     some = f"(select distinct c{number} as t from flat where c{number} is not null limit {_LOOKED_AT})"
     found |= _row(connection, looked_at, some)

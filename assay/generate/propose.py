@@ -78,6 +78,13 @@ _IS_OPEN = re.compile(
     r"(.*_)?(country|city|town|state|region|area|job|occupation|title|description|comment|note|merchant|brand|product"
     r"|referrer|url|browser|agent|version|name|model|department|team)"
 )
+# Names that say little without that of the object around them.
+_IS_GENERIC = re.compile(
+    r".{1,2}|uid|uuid|num|number|nummer|key|code|name|label|title|description|type|kind|status|state|value|version"
+    r"|e_?mail|phone|mobile|address|(first|last|full|sur)_?name|age|gender|birth_?date|created(_at)?|updated(_at)?"
+)
+# Objects that only hold what a document tells.
+_IS_WRAPPER = re.compile(r"data|payload|propert(y|ies)|props|attributes|attrs|fields|record|body|document")
 _LAG = re.compile(
     r"lag:\s*(\d+)\s*(us|ms|s|m|h|d|microseconds?|milliseconds?|seconds?|minutes?|hours?|days?)"
 )
@@ -383,10 +390,41 @@ def _is_coded(column: ColumnProfile) -> bool:
 
 
 def _description(path: Path, table: str) -> str:
-    words = _plain(path[-1]).replace("_", " ").strip() or path[-1]
-    if words == "id":
-        words = f"{singular_of(table).replace('_', ' ')} id"
-    return f"{re.sub(r'[{}]', ' ', words[:1].upper() + words[1:])}{' of ' + path[0] if path[1:] else ''}."
+    words = _words(path[-1])
+    if words.lower() == "id":
+        words = f"{singular_of(table).replace('_', ' ')} id" if not _holder_of(path) else "id"
+    holder = f" of {_words(path[0])}" if path[1:] else ""
+    return f"{re.sub(r'[{}]', ' ', words[:1].upper() + words[1:] + holder)}."
+
+
+def _words(name: str) -> str:
+    """Return a name as words: `PreisEUR` and `Preis_EUR` as `Preis EUR`, `orderId` as `order id`."""
+    if re.search(r"\s", name.strip()):
+        return name.strip(" .")
+    words = re.sub(r"(?<=[a-zß-öø-ÿ0-9])(?=[A-ZÀ-Þ])|(?<=[A-ZÀ-Þ])(?=[A-ZÀ-Þ][a-zß-öø-ÿ])|[_-]+", " ", name)
+    words = words.strip(" .") or name
+    if " " in words and words.upper() == words:
+        return words.lower()
+    # In `orderId` capitals only part the words; in `MietNr` they may be of the language.
+    return (
+        re.sub(r"\b[A-ZÀ-Þ](?=[a-zß-öø-ÿ])", lambda found: found[0].lower(), words)
+        if name[0].islower()
+        else words
+    )
+
+
+def _holder_of(path: Path) -> str:
+    """Return the object around a key whose own name says little; nothing where there is none."""
+    is_plain = (
+        path[1:] and _IS_GENERIC.fullmatch(_plain(path[-1])) and not _IS_WRAPPER.fullmatch(_plain(path[0]))
+    )
+    return _plain(path[0]) if is_plain else ""
+
+
+def _own_name(path: Path) -> str:
+    """Return what a column is called in snake case: `bike_id` of `bike.id`."""
+    name = _plain(path[-1])
+    return f"{_holder_of(path)}_{name}" if _holder_of(path) else name
 
 
 def _plain(name: str) -> str:
@@ -398,9 +436,9 @@ def _silver_name(column: ColumnProfile, singular: str, taken: set[str]) -> str:
     """Return what a column is called in silver; nothing where SQL cannot name it."""
     if re.search(r"['\"\\]|\{[{%#]", "".join(column.path)) and len(column.path):
         return ""
-    name = _plain(column.name) or "value"
+    name = _own_name(column.path) or "value"
     name = f"{singular}_{name}" if name == "id" or name[0].isdigit() else name
-    for candidate in (name, f"{snake(column.path[0])}_{name}" if column.path[1:] else f"{name}_in_source"):
+    for candidate in (name, f"{_plain(column.path[0])}_{name}" if column.path[1:] else f"{name}_in_source"):
         if folded(candidate) not in taken:
             break
     number = 2
@@ -463,7 +501,7 @@ def _keys(profile: Profile, table: str) -> Iterator[tuple[int, Path]]:
     """Yield columns that may be the key, with their rank; the lowest is the likeliest."""
     singular = singular_of(table)
     for place, column in enumerate(profile.columns):
-        name = snake(column.name)
+        name = _own_name(column.path)
         is_named = name in (
             "id",
             f"{singular}_id",

@@ -112,6 +112,8 @@ def luhn(number: int) -> str:
     return "".join(map(str, digits)) + str(-total % 10)
 
 
+TITLES = ("Red", "Blue", "Night", "Lost")
+NAMES_OF_PEOPLE = ("Anna Meier", "Jörg Weber", "Ngozi Okafor", "O\u2019Hara, Peter", "Dr. Eva Wolf")
 PERSONAL: dict[str, tuple[str, Callable[[int], str], str | None]] = {
     "e-mail by its looks": ("contact", lambda n: f"guest{n}@mail.example", "hash"),
     "phone by its looks": ("called_at", lambda n: f"+49 89 555{n:04}", "hash"),
@@ -120,6 +122,8 @@ PERSONAL: dict[str, tuple[str, Callable[[int], str], str | None]] = {
     "iban": ("paid_from", lambda n: f"DE{n:02} 3704 0044 0532 0130 00", "hash"),
     "first name": ("first_name", lambda n: "Ann", "mask"),
     "guest by its looks": ("guest", lambda n: f"Ann Le{'abcdefghij'[n % 10]}", "mask"),
+    "people by their given names": ("Zahler", lambda n: NAMES_OF_PEOPLE[n % 5].replace(",", ""), "mask"),
+    "titles that look like names": ("film", lambda n: f"{TITLES[n % 4]} River", None),
     "product name": ("product_name", lambda n: f"Soap {n}", None),
     "street": ("StreetAddress", lambda n: f"Elm Road {n}", "mask"),
     "when an e-mail was sent": ("email_sent_at", lambda n: f"2026-01-01 00:00:{n:02}", None),
@@ -260,8 +264,8 @@ def test_documents_are_looked_into_one_level_deep(tmp_path: Path) -> None:
     path = json_lines(tmp_path / "visits.jsonl", [visit(number) for number in range(40)])
     proposal = proposal_of(path, name="web.visits")
     silver = {each.label: (each.silver, each.type.sql, each.pii) for each in proposal.fields}
-    assert silver["guest.email"] == ("email", "varchar", "hash")
-    assert silver["guest.name"] == ("name", "varchar", "mask")
+    assert silver["guest.email"] == ("guest_email", "varchar", "hash")
+    assert silver["guest.name"] == ("guest_name", "varchar", "mask")
     assert silver["guest.loyalty-no"] == ("loyalty_no", "varchar", None)
     assert silver["tags"] == ("tags", "varchar", None)
     assert (proposal.key, proposal.event_at) == ([("id",)], ("happenedAt",))
@@ -271,6 +275,45 @@ def test_documents_are_looked_into_one_level_deep(tmp_path: Path) -> None:
     assert "'loyalty_no': assay.filled('document.guest.\"loyalty-no\"')," in sql
     guest = next(each for each in table_entry(proposal)["properties"] if each["name"] == "guest")
     assert [each["name"] for each in guest["properties"]] == ["name", "email", "loyalty-no"]
+
+
+def test_a_nested_name_that_says_little_carries_that_of_its_object(tmp_path: Path) -> None:
+    documents = [
+        {
+            "bike": {"id": f"B{n}", "gears": n},
+            "mechanic": {"name": NAMES_OF_PEOPLE[n % 5], "email": "m@shop.example"},
+            "payload": {"id": f"T{n}"},
+        }
+        for n in range(40)
+    ]
+    proposal = proposal_of(json_lines(tmp_path / "x.jsonl", documents), name="shop.tickets")
+    assert {each.label: (each.silver, each.pii) for each in proposal.fields} == {
+        "bike.id": ("bike_id", None),
+        "bike.gears": ("gears", None),
+        "mechanic.name": ("mechanic_name", "mask"),
+        "mechanic.email": ("mechanic_email", "hash"),
+        "payload.id": ("ticket_id", None),
+    }
+    assert proposal.key == [("payload", "id")]
+    assert field(proposal, "bike.id").description == "Id of bike."
+
+
+@pytest.mark.parametrize(
+    ("name", "description"),
+    [
+        ("Preis EUR", "Preis EUR."),
+        ("PreisEUR", "Preis EUR."),
+        ("Miet_Nr.", "Miet Nr."),
+        ("Betrag (EUR)", "Betrag (EUR)."),
+        ("ORDER_DATE", "Order date."),
+        ("orderId", "Order id."),
+        ("SKU", "SKU."),
+        ("id", "Order id."),
+    ],
+)
+def test_a_column_is_described_by_the_words_of_its_name(tmp_path: Path, name: str, description: str) -> None:
+    proposal = proposal_of(csv_file(tmp_path / "x.csv", name, str), name="shop.orders")
+    assert proposal.fields[0].description == description
 
 
 def test_a_key_of_mixed_types_is_text(tmp_path: Path) -> None:
@@ -577,7 +620,7 @@ def test_values_of_a_generated_source_are_typed(hotel: Hotel) -> None:
         ("C4", None, Decimal(5), Decimal("-1.50"), None, "web", datetime(2026, 3, 2, 4), timedelta(hours=1)),
     ]
     assert hotel.rows(
-        "select email, loyalty_no, ms, tags, available_at - event_at from silver.slv_visits "
+        "select guest_email, loyalty_no, ms, tags, available_at - event_at from silver.slv_visits "
         "where visit_id = 'V3'"
     ) == [("guest3@mail.example", "3", 9, '["a","b"]', timedelta(seconds=3))]
     assert hotel.rows(
