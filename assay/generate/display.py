@@ -70,7 +70,7 @@ def print_plan(plan: Plan, console: Console, *, with_difference: bool) -> None:
         line(console, f"By hand: {each}")
     if with_difference:
         line(console, plan.difference.rstrip("\n"))
-    for file, target in plan.landing.items() if with_difference else ():
+    for file, target in plan.landing.items() if with_difference or not plan.is_new else ():
         line(console, f"{file} would land as {target}")
 
 
@@ -82,7 +82,7 @@ def _print_proposal(plan: Plan, console: Console) -> None:
     for each in proposal.fields:
         words = [
             each.evidence[word]
-            for word in ("type", "required", "empty", "values", "personal")
+            for word in ("type", "required", "empty", "values", "range", "personal")
             if word in each.evidence
         ]
         kind = each.type.sql + " not null" * each.required + f", pii: {each.pii}" * bool(each.pii)

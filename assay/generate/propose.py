@@ -85,6 +85,8 @@ _IS_GENERIC = re.compile(
 )
 # Objects that only hold what a document tells.
 _IS_WRAPPER = re.compile(r"data|payload|propert(y|ies)|props|attributes|attrs|fields|record|body|document")
+# What is called so has few values, and not one for each thing that there is.
+_IS_CODE = re.compile(r"(.*_)?(code|key)")
 _LAG = re.compile(
     r"lag:\s*(\d+)\s*(us|ms|s|m|h|d|microseconds?|milliseconds?|seconds?|minutes?|hours?|days?)"
 )
@@ -210,7 +212,7 @@ def propose(profile: Profile, source: str, table: str, answers: Answers, owner: 
     fields = []
     for column in profile.columns:
         found = _field(profile, column, table, is_key=column.path in key, is_event=column.path == event)
-        if column.path in roles:
+        if column.path in roles and column.path not in key:
             silver = roles[column.path]
         elif profile.is_change_log and column.path in key:
             # The macro calls the key by the name that the log has for it.
@@ -346,6 +348,10 @@ def _field(profile: Profile, column: ColumnProfile, table: str, *, is_key: bool,
         evidence["values"] = (
             f"{len(values)} different values, each in {min(column.values.values()):,} rows or more"
         )
+    if "minimum" in kind.options and column.least is not None and column.most is not None:
+        evidence["range"] = (
+            f"from {column.least:,g} to {column.most:,g}, so never below {kind.options['minimum']}"
+        )
     if shield:
         evidence["personal"] = shield[1]
     return Field(
@@ -383,7 +389,7 @@ def _is_coded(column: ColumnProfile) -> bool:
         and min(column.values.values()) >= _SEEN_LEAST
         and not _IS_OPEN.fullmatch(snake(column.name))
         and column.longest <= _LONGEST_CODE
-        and not (is_id(column.name) and column.integers)
+        and not (is_id(column.name) and (column.integers or not _IS_CODE.fullmatch(snake(column.name))))
         and not column.objects + column.arrays
         and not any(re.search(r"\{[{%#]|\0", value) for value in column.values)
     )

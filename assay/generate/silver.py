@@ -60,7 +60,8 @@ def in_silver(proposal: Proposal) -> list[Field]:
     named = [
         each
         for each in proposal.fields
-        if each.silver and each.path not in (proposal.event_at, proposal.received_at)
+        if each.silver
+        and (each.path in proposal.key or each.path not in (proposal.event_at, proposal.received_at))
     ]
     return sorted(named, key=lambda each: each.path not in proposal.key)
 

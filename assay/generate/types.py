@@ -24,6 +24,11 @@ _IS_FLAG = re.compile(r"(is|has|was|can)_.*|(.*_)?flag")
 _IS_TIME = re.compile(r"(.*_)?(at|ts|ts_ms|time|timestamp|date|datetime|created|updated|modified)")
 _LAT = re.compile(r"(.*_)?lat(itude)?")
 _LONG = re.compile(r"(.*_)?(long|lon|lng)(itude)?")
+# A sample of summer, or of a good month, says nothing of these.
+_BELOW_ZERO = re.compile(
+    r"(.*_)?(temp|temperature|celsius|balance|saldo|change|diff|difference|delta|profit|margin|growth|score|offset"
+    r"|altitude|elevation|x|y|z)(_.*)?"
+)
 _WORDS = {"true", "false", "t", "f", "yes", "no", "y", "n", "0", "1"}
 _CONNECT = "org.apache.kafka.connect.data."
 # Digits of a count since 1970 that tells a time between 2001 and 2286.
@@ -240,6 +245,8 @@ def _range(column: ColumnProfile, name: str) -> dict[str, Any]:
     for pattern, most in ((_LAT, 90), (_LONG, 180)):
         if pattern.fullmatch(name) and -most <= column.least and column.most <= most:
             return {"minimum": -most, "maximum": most}
+    if _BELOW_ZERO.fullmatch(re.sub(r"\W+", "_", name)):
+        return {}
     return {"minimum": 0} if column.least >= 0 and column.rows >= ENOUGH else {}
 
 

@@ -7,11 +7,16 @@ import re
 from pathlib import Path
 from typing import Any
 
+import yaml
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.scalarstring import PlainScalarString
 from ruamel.yaml.util import load_yaml_guess_indent
 
 _NO_WRAPPING = 1 << 20
+_TEXT = "tag:yaml.org,2002:str"
+# dbt reads YAML 1.1, where `on` and `no` are booleans and 12:30 is a number; what is written here is 1.2.
+_YAML_1_1: Any = yaml.resolver.Resolver()
 # A key alone on its line, and the indentation of the key below it.
 _NESTED = re.compile(r"^( *)[^\s#-][^\n]*:[ ]*\n\1( +)[^\s#-]", re.MULTILINE)
 
@@ -30,6 +35,8 @@ class YamlFile:
         self._yaml.preserve_quotes = True
         self._yaml.brace_single_entry_mapping_in_flow_sequence = True
         self._yaml.representer.add_representer(type(None), _null)
+        self._yaml.representer.add_representer(str, _text)
+        self._yaml.constructor.add_constructor(_TEXT, _text_as_written)
         self._before = path.read_text(encoding="utf-8") if path.exists() else ""
         self._yaml.indent(**_indentation(self._before))
         self.content: Any = self._yaml.load(self._before) or CommentedMap()
@@ -78,3 +85,17 @@ def one_line(value: Any) -> Any:
 
 def _null(representer: Any, _: None) -> Any:
     return representer.represent_scalar("tag:yaml.org,2002:null", "null")
+
+
+def _text(representer: Any, value: str) -> Any:
+    return representer.represent_scalar(_TEXT, value, "'" if _is_text_in_1_2_alone(value) else None)
+
+
+def _text_as_written(constructor: Any, node: Any) -> Any:
+    """Return a text that stays without quotes where a person wrote it so."""
+    found = constructor.construct_yaml_str(node)
+    return PlainScalarString(found) if type(found) is str and _is_text_in_1_2_alone(found) else found
+
+
+def _is_text_in_1_2_alone(value: str) -> bool:
+    return bool(_YAML_1_1.resolve(yaml.ScalarNode, value, (True, False)) != _TEXT)

@@ -26,6 +26,7 @@ from assay.generate.sample import read_sample
 from assay.generate.silver import models
 from assay.generate.source import answers_of, planned_source
 from assay.generate.write import land, places_to_land, write_all
+from assay.project.yaml_file import YamlFile
 
 OWNER = Choice("front desk", "as the test says")
 BEGIN = datetime(2026, 3, 1)
@@ -191,6 +192,36 @@ def test_without_a_key_a_row_is_known_by_all_its_values(tmp_path: Path) -> None:
     assert "key=['booking_id']," in sql
     assert "'booking_id': 'content_hash'," in sql
     assert "repeated=" not in sql
+
+
+def test_what_names_things_has_no_closed_list_of_values(tmp_path: Path) -> None:
+    proposal = columns_of(
+        tmp_path, {"sensor_id": [f"S{n % 3}" for n in range(60)], "fee_code": ["on", "off", "no"] * 20}
+    )
+    assert field(proposal, "sensor_id").values == ()
+    assert field(proposal, "fee_code").values == ("no", "off", "on")
+    assert "enum: [{value: 'no'}, {value: 'off'}, {value: 'on'}]" in contract_text(tmp_path, proposal)
+
+
+def contract_text(folder: Path, proposal: Proposal) -> str:
+    file = YamlFile(folder / "x.odcs.yaml")
+    file.content["schema"] = [table_entry(proposal)]
+    return file.text
+
+
+def test_a_range_is_told_by_its_evidence_and_not_of_what_may_be_below_zero(tmp_path: Path) -> None:
+    proposal = columns_of(tmp_path, {"Temp C": range(20, 60), "weight": range(20, 60)})
+    assert "minimum" not in field(proposal, "Temp C").type.options
+    assert field(proposal, "weight").evidence["range"] == "from 20 to 59, so never below 0"
+
+
+def test_the_time_of_the_event_may_be_a_part_of_the_key(tmp_path: Path) -> None:
+    path = csv_file(tmp_path / "x.csv", "store,day", lambda n: f"{n % 2},2026-01-{n // 2 + 1:02}", 50)
+    sql = models(proposal_of(path, name="shop.sales", key=["store", "day"]))["slv_sales__checked"]
+    assert "key=['store', 'day']" in sql
+    assert (
+        "        'day': 'try_cast(day as date)',\n        'written_at': assay.utc_timestamp('day'),\n" in sql
+    )
 
 
 def test_two_columns_are_the_key_where_no_one_is(tmp_path: Path) -> None:

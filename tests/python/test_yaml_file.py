@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from assay.project.yaml_file import YamlFile, one_line
 
@@ -47,3 +48,14 @@ def test_a_column_that_is_added_is_the_only_line_that_changes(tmp_path: Path, st
     before = next(line for line in STYLES[style].splitlines() if "name: b" in line)
     added = before.replace("name: b", "name: c")
     assert path.read_text() == STYLES[style].replace(f"{before}\n", f"{before}\n{added}\n")
+
+
+def test_a_text_that_other_readers_take_for_something_else_is_quoted(tmp_path: Path) -> None:
+    path = tmp_path / "x.yml"
+    path.write_text("enabled: yes\n")
+    file = YamlFile(path)
+    assert not file.has_changed
+    texts = ["on", "No", "12:30", "=", "0o17", "2026-01-01", "1_000", "word"]
+    file.content["texts"] = [{each: each} for each in texts]
+    assert file.text.startswith("enabled: yes\n")
+    assert yaml.safe_load(file.text) == {"enabled": True, "texts": [{each: each} for each in texts]}
