@@ -375,6 +375,27 @@ class Project(Generators):
 
             return self.root / write_report(places, folder, with_rows=with_rows)
 
+    def catalog(self, out: str | Path | None = None, *, with_rows: bool = True) -> Path:
+        """Write all features, who uses them and what they hold, as a static site; return its index.
+
+        Args:
+            out: the folder it goes to; `catalog` in the project without it.
+            with_rows: whether the histories of single entities are shown.
+
+        Raises:
+            Fault: dbt cannot read the project, the folder holds something else, or extra `report` is not
+                installed.
+        """
+        from assay.console.progress import display_on
+
+        folder = Path("catalog") if out is None else Path(self.as_given(out))
+        with self.places() as places:
+            with extra_needed("report", by="The catalog"):
+                from assay.catalog.write import write_catalog
+
+            with display_on(self.console) as display:
+                return self.root / write_catalog(places, folder, display, with_rows=with_rows)
+
     def status(self) -> Printed:
         """Tell what is loaded, tested and published, and whether a build is under way."""
         from assay.ledger.status import print_status

@@ -61,16 +61,7 @@ class Entry:
         }
 
 
-@dataclass(frozen=True)
-class Written:
-    """The index, and how many pages of views and features there are."""
-
-    index: Path
-    views: int
-    features: int
-
-
-def write_catalog(places: Places, out: Path, display: Display, *, with_rows: bool = True) -> Written:
+def write_catalog(places: Places, out: Path, display: Display, *, with_rows: bool = True) -> Path:
     """Write the catalog of the project in the current folder, over the one before.
 
     Args:
@@ -78,6 +69,9 @@ def write_catalog(places: Places, out: Path, display: Display, *, with_rows: boo
         out: the folder it goes to, which is made where it is missing.
         display: told of what is done.
         with_rows: whether values of single entities are shown.
+
+    Returns:
+        The index.
 
     Raises:
         Fault: dbt cannot read the project, or `out` holds something else or cannot be written.
@@ -97,7 +91,7 @@ def _require_own(out: Path) -> None:
         raise Fault(f"{out} holds something else than a catalog: give a new or an empty folder.", MISUSED)
 
 
-def _write(places: Places, out: Path, display: Display, *, with_rows: bool) -> Written:
+def _write(places: Places, out: Path, display: Display, *, with_rows: bool) -> Path:
     templates = environment("assay.catalog")
     written: set[Path] = set()
     entries: list[Entry] = []
@@ -135,7 +129,7 @@ def _write(places: Places, out: Path, display: Display, *, with_rows: bool) -> W
     for folder in (VIEWS, SETS):
         for old in set((out / folder).rglob("*.html")) - written:
             old.unlink()
-    return Written(out / INDEX, len(entries), sum(len(entry.features) for entry in entries))
+    return out / INDEX
 
 
 def _facets(entries: list[Entry]) -> list[str]:

@@ -312,21 +312,12 @@ def catalog(
 ) -> None:
     """Write all features, who uses them and what they hold, as a static site."""
     with faults_as_messages():
-        from assay.console.progress import display_on
-        from assay.console.tables import console_for_people, line
-        from assay.core.fault import extra_needed
-        from assay.core.places import find_places
-        from assay.core.words import counted
+        from assay.api.project import open_project
 
-        places = find_places()
-        with extra_needed("report", by="The catalog"):
-            from assay.catalog.write import write_catalog
-
-        console = console_for_people()
-        with display_on(console) as display:
-            written = write_catalog(places, out, display, with_rows=not without_rows)
-        of = f"{counted(written.views, 'feature view')} with {counted(written.features, 'feature')}"
-        line(console, f"{of} in {written.index}: open it in a browser.")
+        page = open_project().catalog(out, with_rows=not without_rows)
+        print(
+            f"Open {page.relative_to(Path.cwd()) if page.is_relative_to(Path.cwd()) else page} in a browser."
+        )
 
 
 @app.command()
