@@ -50,7 +50,7 @@
 {%- endmacro %}
 
 
-{#- An age is a length of time or none: of 0 or an empty text nobody knows which. -#}
+{#- An age is a length of time or none: 0 or an empty text could mean either. -#}
 {% macro _check_age(age, name) -%}
     {%- if age is not none and not assay._window_lengths([age]) -%}
         {%- do assay._refuse('the max_age ' ~ age ~ ' of ' ~ name ~ ' is no length of time: write one such as 24h, or leave it out') -%}

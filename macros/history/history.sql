@@ -136,7 +136,7 @@
 {%- endmacro %}
 
 
-{#- Finds the spans that changed and the entities they concern, and returns from when on these are computed anew. -#}
+{#- Finds the changed spans and their entities, and returns the time from which these are computed again. -#}
 {% macro _first_change(history, target, seen) -%}
     {%- do run_query(assay._changed_spans(seen)) -%}
     {%- set first, was_seen = run_query('select min(span_from)::varchar, bool_or(was_seen) from temp.assay_changed').rows[0].values() -%}

@@ -40,7 +40,7 @@
 {%- endmacro %}
 
 
-{#- Of a column whose type nobody knows yet, it may be. -#}
+{#- A column whose type is not known yet may be a time. -#}
 {% macro _is_time(type) -%}
     {{ return(type is not none and (type == '' or type.startswith('timestamp') or type == 'date')) }}
 {%- endmacro %}

@@ -4,7 +4,7 @@
 {%- endmacro %}
 
 
-{#- Versions before read the variable: what a project still says by it would be lost. -#}
+{#- Earlier versions read the variable. A project that still sets it must be told, since it has no effect now. -#}
 {% macro _refuse_variable(name, instead) -%}
     {%- if execute and var(name, none) -%}
         {%- do assay._refuse(
@@ -110,7 +110,7 @@
 {%- endmacro %}
 
 
-{#- A limit as SQL: NULL where there is none, which nothing exceeds or falls short of. -#}
+{#- A limit as SQL; without a limit NULL, which no comparison breaks. -#}
 {% macro _limit(limit) -%}
     {{ 'null' if limit is none or limit is undefined else limit }}::double
 {%- endmacro %}

@@ -1,5 +1,5 @@
 {% macro as_utc(at) -%}
-    {#- A query would be asked as often as it is written. -#}
+    {#- The expression is repeated below, and a query in it would run each time. -#}
     {%- if modules.re.match('(?i)\\s*\\(\\s*(select|with|from)\\b', at) -%}
     (select {{ assay._as_utc('_at') }} from (select {{ at }} as _at) as asked)
     {%- else -%}

@@ -30,7 +30,7 @@
 {%- endmacro %}
 
 
-{#- Whatever a sender claims: nothing was available before it happened, nor later than its file has landed. -#}
+{#- Corrects the sender's claim: no event is available before it happens, or later than its file lands. -#}
 {% macro _within_what_can_be(claimed, event_at, landed_at) -%}
     case
         when {{ event_at }} >= {{ landed_at }} then {{ landed_at }}

@@ -15,8 +15,8 @@
 {%- endmacro %}
 
 
-{#- Whether a value breaks a rule; but for `required`, what is absent breaks none, nor does what is no value of its type,
-    for which there is a rule of its own. -#}
+{#- Whether a value breaks a rule. An absent value breaks only `required`; a value that is not of its type breaks only
+    the rule about types. -#}
 {% macro _breaks(rule, root, path) -%}
     {%- set text = assay._text_at(root, path) -%}
     {%- if 'decimal' in rule -%}

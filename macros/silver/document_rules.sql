@@ -1,5 +1,5 @@
 {% macro document_rules(line) -%}
-    {#- What is nested too deep is malformed already, and would take long. -#}
+    {#- Documents that are nested too deep are malformed already, and would take long to parse. -#}
     case
         when malformed_reason is null and json_valid({{ line }})
             then [
