@@ -14,7 +14,7 @@ import duckdb
 from assay.contracts.contract import snake
 from assay.core.fault import MISUSED, Fault
 from assay.core.sql import quoted, text
-from assay.core.words import counted
+from assay.core.words import counted, listed
 from assay.generate.given_names import GIVEN_NAMES
 from assay.generate.sample import LANDED, Sample
 from assay.landing.dialect import THOUSANDS, Dialect, number_pattern
@@ -212,6 +212,8 @@ def _begin_documents(connection: duckdb.DuckDBPyConnection) -> bool:
     connection.execute(f"create table events as select line, coalesce({envelope}) as event from lines")
     all_lines, changes = connection.execute("select count(*), count(event) from events").fetchall()[0]
     is_change_log = bool(changes) and changes >= 0.8 * all_lines
+    if is_change_log:
+        _check_one_table(connection)
     document = (
         "coalesce(nullif(json_extract(event, '/after'), 'null'), json_extract(event, '/before'))"
         if is_change_log
@@ -222,6 +224,25 @@ def _begin_documents(connection: duckdb.DuckDBPyConnection) -> bool:
         + " where event is not null" * is_change_log
     )
     return is_change_log
+
+
+def _check_one_table(connection: duckdb.DuckDBPyConnection) -> None:
+    """Check that changes are of one table.
+
+    Raises:
+        Fault: they are of several, whose rows have columns and keys of their own.
+    """
+    tables = connection.execute(
+        "select distinct concat_ws('.', json_extract_string(event, '/source/schema'), "
+        "json_extract_string(event, '/source/table')) as name from events "
+        "where json_extract_string(event, '/source/table') is not null order by name"
+    ).fetchall()
+    if len(tables) > 1:
+        raise Fault(
+            f"The sample has changes of {len(tables)} tables: {listed([name for (name,) in tables], 8)}. "
+            "Put those of each table in files of their own, and add each as a source's table.",
+            MISUSED,
+        )
 
 
 def _physical_types(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:

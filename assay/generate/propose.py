@@ -9,7 +9,7 @@ from itertools import combinations
 from typing import Any, Literal
 
 from assay.contracts.contract import snake
-from assay.core.sql import folded
+from assay.core.sql import folded, needs_quotes
 from assay.core.words import listed
 from assay.generate.personal import Shield, personal
 from assay.generate.profile import MOST_VALUES, ColumnProfile, Profile
@@ -443,7 +443,9 @@ def _silver_name(column: ColumnProfile, singular: str, taken: set[str]) -> str:
     if re.search(r"['\"\\]|\{[{%#]", "".join(column.path)) and len(column.path):
         return ""
     name = _own_name(column.path) or "value"
-    name = f"{singular}_{name}" if name == "id" or name[0].isdigit() else name
+    # dbt's own tests write names without quotes, and letters beyond ASCII need none.
+    is_word = not needs_quotes(re.sub(r"[^\x00-\x7F]", "x", name))
+    name = name if is_word and name != "id" else f"{singular}_{name}"
     for candidate in (name, f"{_plain(column.path[0])}_{name}" if column.path[1:] else f"{name}_in_source"):
         if folded(candidate) not in taken:
             break
@@ -616,8 +618,11 @@ def _rank_of_event(column: ColumnProfile) -> tuple[Any, ...]:
 
 def _told_times(column: ColumnProfile) -> str:
     if column.first_time:
-        span = f"{column.first_time[:16]} to {(column.last_time or '')[:16]}"
-        return f"times from {span} in {column.timestamps:,} of {column.rows:,} rows"
+        what, shown, count = (
+            ("times", 16, column.timestamps) if column.timestamps else ("days", 10, column.dates)
+        )
+        span = f"{column.first_time[:shown]} to {(column.last_time or '')[:shown]}"
+        return f"{what} from {span} in {count:,} of {column.rows:,} rows"
     return f"{'days' if column.dates else 'counts since 1970'} in {column.filled:,} of {column.rows:,} rows"
 
 

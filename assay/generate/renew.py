@@ -13,7 +13,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from assay.core.words import listed
 from assay.generate.contract import property_of
 from assay.generate.described import column_entry
-from assay.generate.profile import ColumnProfile, Profile
+from assay.generate.profile import DIRTY, ColumnProfile, Profile, number_in
 from assay.generate.propose import Field, Path, Proposal
 from assay.generate.silver import column_line, shape_of
 from assay.generate.types import Type, sql_of
@@ -70,6 +70,39 @@ def renew_contract(table: Any, proposal: Proposal, profile: Profile) -> Renewal:
         if json.loads(json.dumps(column, default=str)) != before:
             renewal.changes += [f"{each.label} {word}" for word in words]
     return renewal
+
+
+def find_written_otherwise(table: Any, profile: Profile, *, is_change_log: bool = False) -> Iterator[str]:
+    """Yield what is wrong with a sample whose times or numbers are written otherwise than the contract says.
+
+    Args:
+        table: the table's entry in the contract.
+        profile: the sample.
+        is_change_log: whether its rows lie under `after`.
+    """
+    root = _named(table, "after") if is_change_log else table
+    for found in profile.columns:
+        holder = _holder_there(root, found.path)
+        number = _index(holder, found.path[-1]) if holder is not None else None
+        column = holder["properties"][number] if number is not None else {}
+        label = ".".join(found.path)
+        match column.get("logicalType"):
+            case "date" | "timestamp" if found.written:
+                declared = (column.get("logicalTypeOptions") or {}).get("format", "as ISO 8601 has them")
+                ways = [str(each.format) for each in (found.written, *found.also_written)]
+                if declared not in ways:
+                    yield f"{label} has times written {' or '.join(ways)}, where the contract says {declared}"
+            case "integer" | "number" if found.numbers < (1 - DIRTY) * found.filled:
+                for decimal, thousands in profile.sample.number_signs:
+                    other = replace(profile.sample.dialect, decimal=decimal, thousands=thousands)
+                    misfits, _ = profile.misfits(found.path, f"{number_in('value', other)} is not null")
+                    if misfits <= DIRTY * found.filled:
+                        known = profile.sample.dialect
+                        yield (
+                            f"{label} has numbers with decimal {decimal!r} and thousands {thousands!r}, "
+                            f"where the contract says {known.decimal!r} and {known.thousands!r}"
+                        )
+                        break
 
 
 def _retype(
@@ -265,6 +298,16 @@ def _holder(root: Any, path: Path) -> Any:
             root = new
         else:
             root = root["properties"][number]
+    return root
+
+
+def _holder_there(root: Any, path: Path) -> Any:
+    """Return what holds the last key of a path; None where the contract has no such object."""
+    for name in path[:-1]:
+        number = _index(root, name)
+        if number is None:
+            return None
+        root = root["properties"][number]
     return root
 
 

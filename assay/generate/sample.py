@@ -21,14 +21,25 @@ from assay.landing.declared import Format, LandingTable
 from assay.landing.dialect import DEFAULT, Dialect
 from assay.landing.discover import UnreadableFile, file_at
 from assay.landing.formats.rows import Tally
-from assay.landing.formats.sniff import find_dialect, find_number_signs, looks_like_data
+from assay.landing.formats.sniff import (
+    find_dialect,
+    find_differences,
+    find_number_signs,
+    looks_like_data,
+)
 from assay.landing.formats.sniff import read_sample as read_first_rows
 from assay.landing.names import RESERVED, what_is_wrong
 from assay.landing.read import read_file
 
 #: The table of rows: `row_number` of each and, by format, its columns or its `line`.
 LANDED = "landed"
-_FORMATS: dict[str, Format] = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl"}
+_DELIMITED = (".csv", ".tsv")
+_FORMATS: dict[str, Format] = {
+    **dict.fromkeys(_DELIMITED, "csv"),
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+}
 _DATABASES = (".duckdb", ".db")
 _MOST_ROWS = 2_000_000
 _MOST_SECONDS = 60.0
@@ -80,6 +91,12 @@ def read_sample(
 
 def _as_file(path: str, folder: Path) -> Path:
     """Return the file of a sample; a table of DuckDB is written to a file first."""
+    if path.startswith(("postgres://", "postgresql://")):
+        raise Fault(
+            "A table of Postgres cannot be a sample itself: write it to a file, as "
+            'psql ... -c "\\copy shop.orders to orders.csv csv header", and give that file.',
+            MISUSED,
+        )
     name, _, relation = path.rpartition(":")
     if name and Path(name).suffix.lower() in _DATABASES:
         return _table_as_file(Path(name), relation, folder)
@@ -126,7 +143,11 @@ def _load(
         named = ", ".join(f"{file.name} is {_WORDS[each]}" for file, each in formats.items())
         raise Fault(f"The samples are of different formats ({named}): give those of one table.", MISUSED)
     is_csv = formats[files[0]] == "csv"
-    dialect = dialect or _dialect([file for file in files if _suffix(file) == ".csv"])
+    delimited = [file for file in files if _suffix(file) in _DELIMITED]
+    if dialect:
+        _check_written(delimited, dialect)
+    else:
+        dialect = _dialect(delimited)
     headers = [_checked(_header(file, dialect), file) for file in files] if is_csv else []
     names = list(dict.fromkeys(name for header in headers for name in header))
     optional = frozenset(name for name in names if not all(name in header for header in headers))
@@ -180,8 +201,8 @@ def _format_of(file: Path) -> Format:
         return "jsonl" if any(map(pa.types.is_nested, _parquet_schema(file).types)) else "csv"
     if suffix not in _FORMATS:
         raise Fault(
-            f"The sample {file} ends in {suffix or 'nothing'}: give a file of .csv, .jsonl, .ndjson, .json "
-            "or .parquet (or one of these with .gz), or a table as file.duckdb:schema.table.",
+            f"The sample {file} ends in {suffix or 'nothing'}: give a file of .csv, .tsv, .jsonl, .ndjson, "
+            ".json or .parquet (or one of these with .gz), or a table as file.duckdb:schema.table.",
             MISUSED,
         )
     return _FORMATS[suffix]
@@ -218,9 +239,33 @@ def _dialect(files: Sequence[Path]) -> Dialect:
     return Dialect(**{name: next(iter(values)) for name, values in said.items() if values})
 
 
+def _check_written(files: Sequence[Path], declared: Dialect) -> None:
+    """Check that files of CSV are written as their contract says.
+
+    Raises:
+        Fault: one is written otherwise, or cannot be read.
+    """
+    for file in files:
+        try:
+            differences = find_differences(file, declared)
+        except UnreadableFile as error:
+            raise Fault(f"The sample {file} cannot be read. {error}", MISUSED) from error
+        if differences:
+            said = " and ".join(
+                f"{name} {found!r}, where the contract says {known!r}"
+                for name, (known, found) in differences.items()
+            )
+            raise Fault(
+                f"The sample {file} is written with {said}. Give one that is written as the contract says. "
+                "Or change dialect in the contract and run assay contracts sync; files written otherwise are "
+                "then no longer loaded.",
+                MISUSED,
+            )
+
+
 def _number_signs(files: Sequence[Path], dialect: Dialect) -> list[tuple[str, str]]:
     """Return all ways in which the numbers of CSV may be written."""
-    rows = [row for file in files if _suffix(file) == ".csv" for row in read_first_rows(file, dialect)[1]]
+    rows = [row for file in files if _suffix(file) in _DELIMITED for row in read_first_rows(file, dialect)[1]]
     return find_number_signs(zip_longest(*rows, fillvalue=""))
 
 

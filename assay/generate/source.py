@@ -25,7 +25,14 @@ from assay.generate.described import entries
 from assay.generate.gold import open_project
 from assay.generate.profile import Profile, profile
 from assay.generate.propose import CONTENT_HASH, Answers, Choice, Proposal, Unanswerable, propose
-from assay.generate.renew import Renewal, renew_changes_sql, renew_contract, renew_sql, renew_yaml
+from assay.generate.renew import (
+    Renewal,
+    find_written_otherwise,
+    renew_changes_sql,
+    renew_contract,
+    renew_sql,
+    renew_yaml,
+)
 from assay.generate.sample import read_sample
 from assay.generate.silver import bronze, bronze_name, checked_name, kept_name, models
 from assay.generate.write import difference, differing, land, places_to_land, write_all
@@ -245,6 +252,15 @@ class _Planner:
             raise Fault(
                 f"{self._path} has {self._table}, and {len(checked) or 'no'} models check its rows: "
                 "take the table out of the contract to begin it anew, or go on by hand.",
+                MISUSED,
+            )
+        if otherwise := list(
+            find_written_otherwise(self._entry, self._profile, is_change_log=self._profile.is_change_log)
+        ):
+            raise Fault(
+                f"The sample is written otherwise than {self._path} says: {'; '.join(otherwise)}. Give one "
+                "that is written as the contract says; or, where the source has changed, correct the "
+                "contract and run assay contracts sync.",
                 MISUSED,
             )
         path = Path(checked[0].original_file_path)

@@ -24,6 +24,7 @@ from assay.landing.formats.signatures import refuse_other_kinds
 
 _READERS = {
     ("csv", ".csv"): read_csv,
+    ("csv", ".tsv"): read_csv,
     ("csv", ".parquet"): read_parquet,
     ("jsonl", ".jsonl"): read_jsonl,
     ("jsonl", ".ndjson"): read_jsonl,

@@ -176,6 +176,14 @@ def test_a_file_in_another_dialect_says_what_it_is_and_what_to_declare(
     assert zone.query("select count(*) from landing.shop__sales where malformed_reason is null") == [(3,)]
 
 
+def test_a_line_that_tells_excel_the_delimiter_is_no_header(zone: Zone) -> None:
+    for name, first in (("a.csv", "sep=,"), ("b.tsv", '"SEP=,"')):
+        zone.drop(f"shop/sales/{name}", f"{first}\r\n".encode() + PLAIN.encode())
+    zone.load()
+    assert [file["status"] for file in zone.files()] == ["loaded"] * 2
+    assert zone.query("select count(*) from landing.shop__sales where malformed_reason is null") == [(6,)]
+
+
 def test_an_encoding_that_cannot_be_told_is_asked_for(zone: Zone) -> None:
     zone.drop("shop/sales/a.csv", "id,name,amount,day\n1,имя,1,\n2,дом,1,\n3,год,1,\n".encode("cp1251"))
     zone.load()

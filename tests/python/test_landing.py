@@ -687,7 +687,7 @@ PACKED = gzip.compress(("id,name,amount\n" + "".join(f"{i},{i * i},1\n" for i in
             "shop/sales/a.txt",
             HEADER,
             "failed",
-            "ends in .txt, but shop/sales takes .csv, .parquet (or the same with",
+            "ends in .txt, but shop/sales takes .csv, .parquet, .tsv (or the same with",
         ),
         (
             "shop/sales/a.csv",
@@ -695,9 +695,9 @@ PACKED = gzip.compress(("id,name,amount\n" + "".join(f"{i},{i * i},1\n" for i in
             "failed",
             "The header is not UTF-8: send the file",
         ),
-        ("shop/sales/a", HEADER, "failed", "ends in nothing, but shop/sales takes .csv, .parquet"),
-        ("shop/sales/a.gz", HEADER, "failed", "ends in .gz, but shop/sales takes .csv, .parquet"),
-        ("shop/sales/a.jsonl", "{}\n", "failed", "ends in .jsonl, but shop/sales takes .csv, .parquet"),
+        ("shop/sales/a", HEADER, "failed", "ends in nothing, but shop/sales takes .csv, .parquet, .tsv"),
+        ("shop/sales/a.gz", HEADER, "failed", "ends in .gz, but shop/sales takes .csv, .parquet, .tsv"),
+        ("shop/sales/a.jsonl", "{}\n", "failed", "ends in .jsonl, but shop/sales takes .csv, .parquet, .tsv"),
         (
             "shop/clicks/a.csv",
             HEADER,

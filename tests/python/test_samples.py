@@ -40,6 +40,8 @@ DIALECTS = [
     ("a|b\n1|2\n", "utf-8", Dialect("|")),
     ("a,b\nfoo,bar\n", "utf-8", Dialect()),
     ("a;b\n1;2\n\n\n3;4\n", "utf-8", Dialect(";")),
+    ("sep=;\r\na;b\r\n1;2,5\r\n", "utf-8-sig", Dialect(";", decimal=",")),
+    ("value\n1,5\n2,5\n", "utf-8", Dialect(";", decimal=",")),
 ]  # fmt: skip
 
 

@@ -21,11 +21,12 @@ from assay.generate.contract import means_otherwise, table_entry
 from assay.generate.described import entries
 from assay.generate.profile import profile
 from assay.generate.propose import Answers, Choice, Field, Proposal, Unanswerable, propose
-from assay.generate.renew import Renewal, renew_sql
+from assay.generate.renew import Renewal, find_written_otherwise, renew_sql
 from assay.generate.sample import read_sample
 from assay.generate.silver import models
 from assay.generate.source import answers_of, planned_source
 from assay.generate.write import land, places_to_land, write_all
+from assay.landing.dialect import Dialect
 from assay.project.yaml_file import YamlFile
 
 OWNER = Choice("front desk", "as the test says")
@@ -347,6 +348,16 @@ def test_a_column_is_described_by_the_words_of_its_name(tmp_path: Path, name: st
     assert proposal.fields[0].description == description
 
 
+def test_silver_names_nothing_by_a_word_of_sql(tmp_path: Path) -> None:
+    proposal = columns_of(tmp_path, {"select": range(40), "Group": range(40), "größe (cm)": range(40)})
+    assert [each.silver for each in proposal.fields] == [
+        "order_id",
+        "order_select",
+        "order_group",
+        "größe_cm",
+    ]
+
+
 def test_a_key_of_mixed_types_is_text(tmp_path: Path) -> None:
     documents = [{"id": n, "size": {"w": 1} if n % 2 else "small"} for n in range(40)]
     found = field(proposal_of(json_lines(tmp_path / "x.jsonl", documents), name="web.visits"), "size")
@@ -434,6 +445,20 @@ SAMPLES: dict[str, tuple[str, str | bytes, str]] = {
     "no such format": ("x.xlsx", "PK", "ends in .xlsx: give a file of .csv"),
     "no JSON lines": ("x.json", '[\n{"id": 1},\n{"id": 2}\n]\n', "no JSON objects, one a line"),
     "a broken archive": ("x.csv.gz", b"\x1f\x8b\x08broken", "cannot be read"),
+    "Excel's lines above the header": (
+        "x.csv",
+        "Account statement\nAccount: 12, 13\n\nid;at;note\n1;2026-03-01;a\n2;2026-03-02;b\n",
+        "The header is in line 4: take out the 3 lines above it",
+    ),
+    "changes of two tables": (
+        "x.jsonl",
+        "".join(
+            json.dumps({"op": "c", "after": {"id": n}, "source": {"schema": "s", "table": "ab"[n % 2]}})
+            + "\n"
+            for n in range(4)
+        ),
+        "has changes of 2 tables: s.a and s.b",
+    ),
     "broken Parquet": ("x.parquet", b"PAR1broken", "cannot be read as Parquet"),
 }
 
@@ -460,6 +485,47 @@ def test_a_table_that_the_database_does_not_have_is_refused(tmp_path: Path) -> N
         proposal_of(sample.replace("main.rooms", "beds"))
     with pytest.raises(Fault, match="name a table in it, as"):
         proposal_of(tmp_path / "pms.duckdb")
+
+
+def test_a_table_of_postgres_is_written_to_a_file_first() -> None:
+    with pytest.raises(Fault, match="cannot be a sample itself: write it to a file, as psql"):
+        proposal_of("postgresql://me@host/db:public.rooms")
+
+
+def statements(path: Path, *, delimiter: str = ";", day: str = "%d.%m.%Y", sum_: str = "1.{:03},50") -> Path:
+    """Write a sample as a bank does."""
+    days = [(BEGIN + timedelta(days=n)).strftime(day) for n in range(60)]
+    lines = [["Nr", "Gebucht am", "Betrag"], *([f"S{n:03}", at, sum_.format(n)] for n, at in enumerate(days))]
+    path.write_text("sep=;\n" + "".join(delimiter.join(line) + "\n" for line in lines), encoding="utf-16")
+    return path
+
+
+OTHERWISE: dict[str, tuple[dict[str, str], str]] = {
+    "the same": ({}, ""),
+    "delimiter": ({"delimiter": "\t"}, r"delimiter '\t', where the contract says ';'"),
+    "days": ({"day": "%m/%d/%Y"}, "times written MM/dd/yyyy, where the contract says dd.MM.yyyy"),
+    "ISO days": ({"day": "%Y-%m-%d"}, ""),
+    "numbers": ({"sum_": "1,{:03}.50"}, "decimal '.' and thousands ',', where the contract says ',' and '.'"),
+    "numbers of either kind": ({"sum_": "{}"}, ""),
+}
+
+
+@pytest.mark.parametrize("kind", OTHERWISE)
+def test_a_newer_sample_that_is_written_otherwise_is_told(tmp_path: Path, kind: str) -> None:
+    changed, message = OTHERWISE[kind]
+    first = proposal_of(statements(tmp_path / "a.csv"), name="bank.sums")
+    contract = table_entry(first)
+    assert first.dialect == Dialect(";", encoding="utf-16", decimal=",", thousands=".")
+    told = ""
+    try:
+        path = str(statements(tmp_path / "b.csv", **changed))
+        with read_sample([path], "bank.sums", first.dialect) as (sample, connection):
+            found = profile(connection, sample, {("Gebucht am",): "dd.MM.yyyy"})
+            told = "; ".join(find_written_otherwise(contract, found))
+    except Fault as fault:
+        told = str(fault)
+    assert message in told
+    assert bool(told) == bool(message)
 
 
 def buchungen(path: Path) -> Path:

@@ -13,7 +13,7 @@ from assay.landing.declared import LandingTable
 from assay.landing.discover import LandingFile, UnreadableFile
 from assay.landing.formats.columns import ROWS_A_BATCH, batch_builder, check_delimiter, check_header
 from assay.landing.formats.encoding import line_encoding
-from assay.landing.formats.rows import Tally, csv_reader, decode, line_limit, too_long
+from assay.landing.formats.rows import Tally, csv_reader, decode, line_limit, names_delimiter, too_long
 
 _CHARACTERS_A_BATCH = 16 << 20
 _CHARACTERS_IN_QUOTES = 1 << 20
@@ -128,7 +128,7 @@ def _read_header(lines: _Lines, table: LandingTable, tally: Tally) -> list[str]:
     try:
         for header in csv_reader(lines, table.dialect.delimiter, table.dialect.quote):
             tally.lines += len(lines.taken)
-            if header:
+            if header and not names_delimiter(lines.taken[0][0]):
                 tally.header_lines = len(lines.taken)
                 break
             tally.blank_lines += len(lines.taken)

@@ -6,6 +6,7 @@ import codecs
 import csv
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from io import BufferedReader
@@ -83,6 +84,11 @@ def csv_reader(lines: Iterable[str], delimiter: str, quote: str) -> Iterator[lis
     if quote:
         return csv.reader(lines, delimiter=delimiter, quotechar=quote, strict=True)
     return csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE, strict=True)
+
+
+def names_delimiter(line: str) -> bool:
+    """Whether a line above the header tells Excel the delimiter, such as `sep=;`."""
+    return re.fullmatch(r'\s*"?sep=.?"?\s*', line, re.IGNORECASE) is not None
 
 
 def line_limit() -> int:

@@ -15,10 +15,11 @@ from typing import cast
 
 import duckdb
 
+from assay.core.words import counted
 from assay.landing.dialect import THOUSANDS, Dialect, number_pattern
 from assay.landing.discover import UnreadableFile
 from assay.landing.formats.encoding import decoded, find_encoding
-from assay.landing.formats.rows import csv_reader
+from assay.landing.formats.rows import csv_reader, names_delimiter
 from assay.landing.formats.signatures import refuse_other_kinds
 from assay.landing.time_format import EPOCHS, duckdb_format, time_by_format
 
@@ -63,6 +64,7 @@ _CLOCKS = tuple(
 _EPOCHS_LOOKED_FOR = (946_684_800, 4_102_444_800)
 _TIMES_LOOKED_FOR = "timestamp '1900-01-01' and timestamp '2100-01-01'"
 _SHARE_OF_A_SHAPE = 0.9
+_LINES_ABOVE_HEADER = 20
 _SHARE_OF_NUMBERS = 0.95
 
 
@@ -117,10 +119,44 @@ def find_dialect(sample: Path | bytes, encoding: str | None = None) -> Dialect:
         UnreadableFile: the sample is empty, no text, or in an unknown encoding.
     """
     text, encoding = _read_text(sample, encoding)
-    delimiter, quote = _find_shape(text)
+    delimiter, quote = _find_shape(text) or _shape_of_one_column(text)
     _, *rows = _records(text, delimiter, quote)
     decimal, thousands = find_number_signs(zip_longest(*rows, fillvalue=""))[0]
     return Dialect(delimiter, quote, encoding, decimal, thousands)
+
+
+def find_differences(sample: Path | bytes, declared: Dialect) -> dict[str, tuple[str, str]]:
+    """Return in what a CSV file is written otherwise than declared, numbers aside, which columns tell.
+
+    Args:
+        sample: a file, or its content.
+        declared: what the table's contract says.
+
+    Returns:
+        By field of the dialect, what is declared and what is found.
+
+    Raises:
+        UnreadableFile: the file is empty, is not text, or has an encoding that cannot be told.
+    """
+    try:
+        text, _ = _read_text(sample, declared.encoding)
+    except UnreadableFile:
+        text = ""
+    found = find_dialect(sample, None)
+    # Any bytes are Windows-1252, so that tells nothing against another encoding of single bytes.
+    is_certain = found.encoding != "windows-1252" or not text
+    plain = _read_text(sample, found.encoding)[0] if is_certain else text
+    differing = ["encoding"] if plain != text else []
+    records = _records(plain, declared.delimiter, declared.quote)
+    fits = sum(len(record) == len(records[0]) for record in records) >= _SHARE_OF_A_SHAPE * len(records)
+    is_split = len(records[0]) > 1 or found.delimiter == declared.delimiter
+    if not (fits and is_split):
+        differing += ["delimiter"] if found.delimiter != declared.delimiter else ["quote"]
+    return {
+        name: (getattr(declared, name), getattr(found, name))
+        for name in differing
+        if getattr(declared, name) != getattr(found, name)
+    }
 
 
 def read_sample(sample: Path | bytes, dialect: Dialect) -> tuple[list[str], list[list[str]]]:
@@ -231,14 +267,19 @@ def _read_text(sample: Path | bytes, encoding: str | None) -> tuple[str, str]:
     text = text.removeprefix("\ufeff")
     if is_cut:
         text = text[: text.rfind("\n") + 1] or text
+    first, end, rest = text.partition("\n")
+    text = rest if names_delimiter(first) and end else text
     if not text.strip():
         raise UnreadableFile("The file is empty: send one with a header and some rows.")
     return text, known
 
 
-def _find_shape(text: str) -> tuple[str, str]:
-    """Return the delimiter and quote that give the most records with as many values as the header."""
-    best, most = (_DELIMITERS[0], _QUOTES[0]), (0.0, 0)
+def _find_shape(text: str) -> tuple[str, str] | None:
+    """Return the delimiter and quote that give the most records with as many values as the header.
+
+    None if the header has one value by any of them.
+    """
+    best, most = None, (0.0, 0)
     for quote in _QUOTES:
         for delimiter in _DELIMITERS:
             records = _records(text, delimiter, quote)
@@ -248,6 +289,28 @@ def _find_shape(text: str) -> tuple[str, str]:
             if fields > 1 and share >= _SHARE_OF_A_SHAPE and is_quoted and (round(share, 2), fields) > most:
                 best, most = (delimiter, quote), (round(share, 2), fields)
     return best
+
+
+def _shape_of_one_column(text: str) -> tuple[str, str]:
+    """Return a delimiter that does not split the values of one column, as a comma splits 1,5.
+
+    Raises:
+        UnreadableFile: the file has several columns, whose header is below other lines.
+    """
+    lines = text.splitlines(keepends=True)
+    for number in range(1, min(_LINES_ABOVE_HEADER, len(lines) - 2) + 1):
+        rest = "".join(lines[number:])
+        shape = _find_shape(rest) if lines[number].strip() else None
+        records = _records(rest, *shape) if shape else []
+        if len(records) > 2 and not looks_like_data([name.strip() for name in records[0]]):
+            raise UnreadableFile(
+                f"The header is in line {number + 1}: take out the {counted(number, 'line')} above it."
+            )
+    for delimiter in _DELIMITERS:
+        records = _records(text, delimiter, _QUOTES[0])
+        if sum(len(record) == 1 for record in records) > len(records) / 2:
+            return delimiter, _QUOTES[0]
+    return _DELIMITERS[0], _QUOTES[0]
 
 
 def _is_quoted(text: str, delimiter: str) -> bool:
