@@ -517,7 +517,7 @@ def test_columns_of_gold_keep_to_what_dbt_expectations_has_no_test_for(
 ) -> None:
     (table,) = contract_of({**column, "physicalType": physical}, "gold.t").tables
     tests = dbt_tests.tests_of(table)
-    assert {test.macro for test in tests} == {"values_keep_to"}
+    assert {test.macro for test in tests} == {"assay.values_keep_to"}
     assert findings_of({**column, "physicalType": physical}, "gold.t") == []
     with duckdb.connect() as connection:
         connection.execute("set TimeZone = 'America/New_York'")
@@ -694,7 +694,7 @@ def test_texts_that_stand_for_a_missing_value_are_missing() -> None:
     (table,) = contract_of(column, "gold.t").tables
     (test,) = dbt_tests.tests_of(table)
     assert (test.macro, test.arguments) == (
-        "values_keep_to",
+        "assay.values_keep_to",
         {"rule": {"kind": "required", "besides": ["N/A", "it's"]}},
     )
 

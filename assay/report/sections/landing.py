@@ -123,7 +123,7 @@ def _changes(changes: Sequence[SchemaChange]) -> Table:
         Head("first landed"),
     ]
     columns += [Head("last landed"), Head("what became of them")]
-    caption = "Files that differ from what is declared; to take that: assay schema accept TABLE"
+    caption = "Files that differ from their declaration; to accept that: assay schema accept TABLE"
     return Table(caption, columns, rows)
 
 
