@@ -209,17 +209,23 @@ def propose(profile: Profile, source: str, table: str, answers: Answers, owner: 
     roles = {event: "written_at", received: "received_at"}
     singular = singular_of(table)
     taken = set(_TAKEN)
-    fields = []
-    for column in profile.columns:
-        found = _field(profile, column, table, is_key=column.path in key, is_event=column.path == event)
+    named: dict[Path, str] = {}
+    # A column's own name goes before one that is made of two.
+    for column in sorted(profile.columns, key=lambda each: len(each.path)):
         if column.path in roles and column.path not in key:
-            silver = roles[column.path]
+            named[column.path] = roles[column.path]
         elif profile.is_change_log and column.path in key:
             # The macro calls the key by the name that the log has for it.
-            silver = column.name
+            named[column.path] = column.name
         else:
-            silver = _silver_name(column, singular, taken)
-        fields.append(replace(found, silver=silver))
+            named[column.path] = _silver_name(column, singular, taken)
+    fields = [
+        replace(
+            _field(profile, column, table, is_key=column.path in key, is_event=column.path == event),
+            silver=named[column.path],
+        )
+        for column in profile.columns
+    ]
     fields, alike = _apart(fields, [*key, *([event] if event else [])])
     return Proposal(
         source=source,
@@ -378,6 +384,8 @@ def _misfits(profile: Profile, column: ColumnProfile, kind: Type, *, hidden: boo
     if not count:
         return ""
     shown = listed([f"`{masked(each) if hidden else each[:_LONGEST_CODE]}`" for each in found])
+    if kind.logical == "string":
+        return f", such as {shown}"
     return f"; {count:,} {'is' if count == 1 else 'are'} not ({shown}) and will be rejected"
 
 
@@ -492,6 +500,7 @@ def _key(profile: Profile, table: str, given: Sequence[str] | None) -> tuple[lis
     why = f"no column tells rows apart, so all values do together ({rows:,} of {profile.rows:,} differ)"
     if twice:
         why += f"; {twice:,} that repeat another will be rejected"
+    why += ". If several columns tell rows apart, say --key with their names, parted by commas"
     return [], Choice(CONTENT_HASH, why, others)
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
+import gzip
 import time
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields
@@ -161,6 +164,8 @@ def _load(
         aliases={name: each for name, each in declared.items() if name != each},
         dialect=dialect,
     )
+    for file in files:
+        _check_lines(file)
     tally, is_cut = _insert(connection, files, landing)
     good = tally.rows - tally.malformed_rows
     if good < 2:
@@ -267,6 +272,29 @@ def _number_signs(files: Sequence[Path], dialect: Dialect) -> list[tuple[str, st
     """Return all ways in which the numbers of CSV may be written."""
     rows = [row for file in files if _suffix(file) in _DELIMITED for row in read_first_rows(file, dialect)[1]]
     return find_number_signs(zip_longest(*rows, fillvalue=""))
+
+
+def _check_lines(file: Path) -> None:
+    """Check that a file of JSON is no array of its documents.
+
+    Raises:
+        Fault: it is one.
+    """
+    if _FORMATS.get(_suffix(file)) != "jsonl":
+        return
+    try:
+        with gzip.open(file) if file.suffix.lower() == ".gz" else file.open("rb") as stream:
+            start = stream.read(1 << 10).removeprefix(codecs.BOM_UTF8).lstrip()
+    except (OSError, EOFError, zlib.error):
+        # Reading all of it says what is wrong.
+        return
+    if start.startswith(b"["):
+        name = file.name.removesuffix(".gz")
+        raise Fault(
+            f"The sample {file} is one JSON array, so there are no JSON objects, one a line: write each "
+            f"document on a line of its own, as jq -c '.[]' {name} > {Path(name).stem}.jsonl does.",
+            MISUSED,
+        )
 
 
 def _header(file: Path, dialect: Dialect) -> list[str]:

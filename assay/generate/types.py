@@ -79,7 +79,9 @@ def type_of(column: ColumnProfile, dialect: Dialect = DEFAULT, *, in_changes: bo
     for found in (_boolean(column, name), _time(column), _number(column, name, dialect)):
         if found:
             return found
-    return Type("string", "varchar", _why_text(column))
+    is_mixed = column.numbers or column.dates or column.timestamps
+    others = f"{number_in('value', dialect)} is not null or try_cast(value as timestamptz) is not null"
+    return Type("string", "varchar", _why_text(column), fits=others if is_mixed else None)
 
 
 def _nested(column: ColumnProfile) -> Type:

@@ -77,7 +77,7 @@ TYPES: dict[str, tuple[list[Any], str, str]] = {
     "mixed": (
         [*range(30), *["a", "b", "c"] * 10],
         "varchar",
-        "mixed types, so it is text: 30 numbers, 30 others",
+        "mixed types, so it is text: 30 numbers, 30 others, such as `a`, `b` and `c`",
     ),
     "one mistake": ([*range(59), "n/a"], "integer", "1 is not (`n/a`) and will be rejected"),
     "nothing": ([""] * 60, "varchar", "empty in all 60 rows, so it stays text"),
@@ -312,9 +312,10 @@ def test_documents_are_looked_into_one_level_deep(tmp_path: Path) -> None:
 def test_a_nested_name_that_says_little_carries_that_of_its_object(tmp_path: Path) -> None:
     documents = [
         {
-            "bike": {"id": f"B{n}", "gears": n},
+            "bike": {"id": f"B{n}", "gears": n, "code": n},
             "mechanic": {"name": NAMES_OF_PEOPLE[n % 5], "email": "m@shop.example"},
             "payload": {"id": f"T{n}"},
+            "bike_code": n,
         }
         for n in range(40)
     ]
@@ -324,7 +325,9 @@ def test_a_nested_name_that_says_little_carries_that_of_its_object(tmp_path: Pat
         "bike.gears": ("gears", None),
         "mechanic.name": ("mechanic_name", "mask"),
         "mechanic.email": ("mechanic_email", "hash"),
+        "bike.code": ("bike_bike_code", None),
         "payload.id": ("ticket_id", None),
+        "bike_code": ("bike_code", None),
     }
     assert proposal.key == [("payload", "id")]
     assert field(proposal, "bike.id").description == "Id of bike."
@@ -449,6 +452,11 @@ SAMPLES: dict[str, tuple[str, str | bytes, str]] = {
         "x.csv",
         "Account statement\nAccount: 12, 13\n\nid;at;note\n1;2026-03-01;a\n2;2026-03-02;b\n",
         "The header is in line 4: take out the 3 lines above it",
+    ),
+    "an array on one line": (
+        "x.json",
+        '[{"id": 1}, {"id": 2}]',
+        "write each document on a line of its own, as jq",
     ),
     "changes of two tables": (
         "x.jsonl",
