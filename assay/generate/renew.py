@@ -10,6 +10,8 @@ from typing import Any
 
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
+from assay.contracts.contract import custom
+from assay.contracts.source_side import OPTIONAL
 from assay.core.words import listed
 from assay.generate.contract import property_of
 from assay.generate.described import column_entry
@@ -52,7 +54,8 @@ def renew_contract(table: Any, proposal: Proposal, profile: Profile) -> Renewal:
             new = replace(each, required=False, optional=not proposal.is_change_log, values=())
             holder.setdefault("properties", CommentedSeq()).append(property_of(new, proposal))
             renewal.new.append(new)
-            renewal.changes.append(f"{each.label} is new: {each.evidence['type']}")
+            told = [each.evidence[word] for word in ("type", "personal") if word in each.evidence]
+            renewal.changes.append(f"{each.label} is new: {'; '.join(told)}")
             continue
         column = holder["properties"][number]
         silver_checks = bool(column.get("quality"))
@@ -69,7 +72,34 @@ def renew_contract(table: Any, proposal: Proposal, profile: Profile) -> Renewal:
         ]
         if json.loads(json.dumps(column, default=str)) != before:
             renewal.changes += [f"{each.label} {word}" for word in words]
+    for label in labels_only_in_contract(root, profile):
+        renewal.by_hand.append(
+            f"{label} is in the contract and not in the sample: if the source no longer sends it, take out "
+            "required there, and add {property: optional, value: true} to its customProperties"
+        )
     return renewal
+
+
+def labels_only_in_contract(holder: Any, profile: Profile, path: Path = ()) -> Iterator[str]:
+    """Yield the columns of a contract that a sample lacks, those aside that may be absent."""
+    known = {".".join(each).lower() for each in profile.by_path}
+    for column in holder.get("properties") or []:
+        own = (*path, str(column.get("physicalName") or column["name"]))
+        label = ".".join(own)
+        if column.get("properties"):
+            yield from labels_only_in_contract(column, profile, own)
+        elif label.lower() not in known and not custom(column, OPTIONAL):
+            yield label
+
+
+def is_of_table(table: Any, profile: Profile) -> bool:
+    """Tell whether a sample has the format and a column of a table, by the table's entry in the contract."""
+    is_change_log = _index(table, "after") is not None and _index(table, "op") is not None
+    if custom(table, "format") != profile.sample.format or is_change_log != profile.is_change_log:
+        return False
+    root = _named(table, "after") if is_change_log else table
+    holders = [(_holder_there(root, each.path), each.path[-1]) for each in profile.columns]
+    return any(holder is not None and _index(holder, name) is not None for holder, name in holders)
 
 
 def find_written_otherwise(table: Any, profile: Profile, *, is_change_log: bool = False) -> Iterator[str]:

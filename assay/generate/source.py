@@ -28,6 +28,7 @@ from assay.generate.propose import CONTENT_HASH, Answers, Choice, Proposal, Unan
 from assay.generate.renew import (
     Renewal,
     find_written_otherwise,
+    is_of_table,
     renew_changes_sql,
     renew_contract,
     renew_sql,
@@ -252,6 +253,13 @@ class _Planner:
             raise Fault(
                 f"{self._path} has {self._table}, and {len(checked) or 'no'} models check its rows: "
                 "take the table out of the contract to begin it anew, or go on by hand.",
+                MISUSED,
+            )
+        if not is_of_table(self._entry, self._profile):
+            raise Fault(
+                f"The sample is not of the table {self._table} that {self._path} describes: it has another "
+                "format, or none of its columns. Give a sample of that table, or add this one by another "
+                "name.",
                 MISUSED,
             )
         if otherwise := list(

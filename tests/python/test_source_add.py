@@ -21,7 +21,7 @@ from assay.generate.contract import means_otherwise, table_entry
 from assay.generate.described import entries
 from assay.generate.profile import profile
 from assay.generate.propose import Answers, Choice, Field, Proposal, Unanswerable, propose
-from assay.generate.renew import Renewal, find_written_otherwise, renew_sql
+from assay.generate.renew import Renewal, find_written_otherwise, is_of_table, renew_contract, renew_sql
 from assay.generate.sample import read_sample
 from assay.generate.silver import models
 from assay.generate.source import answers_of, planned_source
@@ -534,6 +534,26 @@ def test_a_newer_sample_that_is_written_otherwise_is_told(tmp_path: Path, kind: 
         told = str(fault)
     assert message in told
     assert bool(told) == bool(message)
+
+
+def test_a_newer_sample_of_another_table_or_without_a_column_is_told(tmp_path: Path) -> None:
+    first = proposal_of(bookings(tmp_path / "a.csv"))
+    fewer = csv_file(tmp_path / "b.csv", "Booking ID,Booked At", lambda n: f"B{n},2026-03-01 10:00:{n:02}")
+    others = {
+        "another": csv_file(tmp_path / "c.csv", "sensor,heat", lambda n: f"{n},{n}"),
+        "documents": json_lines(tmp_path / "d.jsonl", [visit(n) for n in range(9)]),
+        "changes": json_lines(tmp_path / "e.jsonl", [change(n, "c") for n in range(9)]),
+    }
+    table = table_entry(first)
+    for path in others.values():
+        with read_sample([str(path)], "hotel.bookings") as (sample, connection):
+            assert not is_of_table(table, profile(connection, sample))
+    with read_sample([str(fewer)], "hotel.bookings") as (sample, connection):
+        found = profile(connection, sample)
+        assert is_of_table(table, found)
+        renewal = renew_contract(table, propose(found, "hotel", "bookings", Answers(), OWNER), found)
+    assert "Nights is in the contract and not in the sample: if the source no" in "".join(renewal.by_hand)
+    assert not renewal.changes
 
 
 def buchungen(path: Path) -> Path:
