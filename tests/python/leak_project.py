@@ -55,7 +55,8 @@ def with_column(expression: str, join: str = "") -> list[Change]:
 
 FIXED = [
     (
-        "[share_of_time('spine', 'prediction_at', 0.6), share_of_time('spine', 'prediction_at', 0.85)]",
+        "[assay.share_of_time('spine', 'prediction_at', 0.6), "
+        "assay.share_of_time('spine', 'prediction_at', 0.85)]",
         "['2025-06-01', '2025-08-15']",
     ),
     (
@@ -66,7 +67,10 @@ FIXED = [
     *with_column("{{ standard_scale('amount', 'parameters') }} as scaled_amount"),
 ]
 
-BY_SHARES = "[share_of_time('spine', 'prediction_at', 0.6), share_of_time('spine', 'prediction_at', 0.85)]"
+BY_SHARES = (
+    "[assay.share_of_time('spine', 'prediction_at', 0.6), "
+    "assay.share_of_time('spine', 'prediction_at', 0.85)]"
+)
 
 
 def encoded(boundaries: str) -> list[Change]:
@@ -393,7 +397,7 @@ LEARNT_WRONGLY = Leak(
                 for before, after in encoded(BY_SHARES)
             ),
             (
-                "{{ balanced_weight('outcome', \"split = 'train'\") }} as weight",
+                "{{ assay.balanced_weight('outcome', \"split = 'train'\") }} as weight",
                 """(
             select count(*)
             from {{ ref('fct_card_transactions') }} as later
