@@ -23,6 +23,7 @@ from assay.core.places import Places
 from assay.core.words import counted
 from assay.landing.declared import DeclarationError, declared_tables
 from assay.landing.discover import LandingFile, LandingFolderMissing, UnreadableFile, discover
+from assay.ledger.account import read_account
 from assay.ledger.runs import all_runs
 from assay.ledger.versions import refuse_older_version
 from assay.online.stores.open import open_store, store_url
@@ -123,6 +124,11 @@ def _warehouse(places: Places) -> Iterator[Check]:
         return
     with duckdb.connect(str(places.warehouse), read_only=True) as connection:
         tables = connection.execute("select count(*) from duckdb_tables()").fetchall()[0][0]
+    not_loaded = read_account(places.warehouse, "").files_not_loaded
+    if not_loaded:
+        yield Check(
+            "warehouse", "warning", f"{counted(not_loaded, 'file')} could not be loaded", "assay status"
+        )
     size = places.warehouse.stat().st_size
     yield Check("warehouse", "ok", f"{places.warehouse}: {counted(tables, 'table')}, {size / 1e6:,.0f} MB")
 

@@ -250,7 +250,7 @@ def propose(profile: Profile, source: str, table: str, answers: Answers, owner: 
             "availability": available_choice,
             "owner": Choice(answers.owner, "as you say") if answers.owner else owner,
         },
-        notes=[*_notes(profile, fields), *alike],
+        notes=[*_notes(profile, fields, has_event=event is not None), *alike],
         things=table,
     )
 
@@ -289,7 +289,7 @@ def _apart(fields: Sequence[Field], first: Sequence[Path]) -> tuple[list[Field],
     return [result[each.path] for each in fields], notes
 
 
-def _notes(profile: Profile, fields: Sequence[Field]) -> Iterator[str]:
+def _notes(profile: Profile, fields: Sequence[Field], *, has_event: bool) -> Iterator[str]:
     sample = profile.sample
     if sample.is_cut:
         yield f"The sample is large: the first {profile.rows:,} rows were looked at."
@@ -301,6 +301,11 @@ def _notes(profile: Profile, fields: Sequence[Field]) -> Iterator[str]:
         yield (
             f"Some numbers read in two ways, as 1.234 does: {dialect.decimal!r} is taken for the decimal "
             "sign. Where it parts thousands, say so in the contract's dialect."
+        )
+    if any(each.pii for each in fields):
+        yield (
+            "Silver hashes and masks personal data where hash_pii is true (vars in dbt_project.yml); "
+            "a new project has it false. docs/privacy.md says more."
         )
     if sample.malformed:
         yield f"{sample.malformed:,} of {sample.rows:,} rows do not fit the format: they will be rejected."
@@ -316,6 +321,8 @@ def _notes(profile: Profile, fields: Sequence[Field]) -> Iterator[str]:
     for each in fields:
         if not each.silver:
             yield f"{each.label} is left out of silver, where its name cannot be written. Bronze keeps it."
+    if has_event:
+        yield "A time without an offset is taken as UTC."
 
 
 def _field(profile: Profile, column: ColumnProfile, table: str, *, is_key: bool, is_event: bool) -> Field:

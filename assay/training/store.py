@@ -171,14 +171,16 @@ class VersionStore:
         return sorted(map(read_version, folders), key=lambda version: version.manifest.created_at)
 
     def find(self, text: str) -> Version:
-        """Return the version with a name, or the only one whose name begins with the text.
+        """Return a version: by its name, the newest of a training set, or the only one that begins so.
 
         Raises:
-            Fault: there is none, or more than one.
+            Fault: there is none, or more than one begins so.
         """
         versions = {version.manifest.version: version for version in self.versions()}
         if text in versions:
             return versions[text]
+        if of_set := [each for each in versions.values() if each.manifest.name == text]:
+            return of_set[-1]
         if not versions:
             raise Fault("There are no versions yet. To make one: assay training-set create NAME", MISUSED)
         matching = [name for name in versions if name.startswith(text)]

@@ -14,6 +14,7 @@ from assay.core.moment import now
 from assay.core.places import Places
 from assay.doctor import checks
 from assay.doctor.checks import run_checks
+from assay.landing.load import SCHEMA
 from assay.ledger.runs import Run, record
 
 
@@ -60,6 +61,18 @@ def test_a_warehouse_that_is_none_is_a_problem_and_the_other_checks_go_on(places
     assert told["warehouse"][0] == "problem"
     assert "is not a DuckDB file" in told["warehouse"][1]
     assert told["disk"][0] == "ok"
+
+
+def test_files_that_could_not_be_loaded_are_told(places: Places) -> None:
+    places.main_warehouse.parent.mkdir()
+    with duckdb.connect(str(places.main_warehouse)) as connection:
+        connection.execute(SCHEMA)
+        connection.execute(
+            "insert into landing.files select 1, 'crm', 'accounts', 'crm/accounts/a.csv', 1, 9, 'h', now(), "
+            "'failed', 'The header is not CSV', 0, 0, 0, 0, 0, 0, [], now(), 'r'"
+        )
+    told = [(each.name, each.state, each.detail) for each in run_checks(places)]
+    assert ("warehouse", "warning", "1 file could not be loaded") in told
 
 
 def test_a_build_that_failed_is_told_with_where_to_look(places: Places) -> None:

@@ -8,9 +8,15 @@ import shutil
 import time
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 
+import pytest
 from small_project import SmallProject, make_small_project
 from training_project import ROWS, create, edit, folder, rows_of, succeed
+
+from assay.core.fault import Fault
+from assay.core.places import Places
+from assay.training.store import VersionStore
 
 
 def test_a_version_says_what_it_is_and_what_it_was_made_from(built_training: SmallProject) -> None:
@@ -124,6 +130,22 @@ def test_a_killed_create_leaves_nothing_behind(training: SmallProject) -> None:
     assert "2025-01-03" not in succeed(training, "training-set", "list")
     new = create(training, "trn_lines", "--as-of", "2025-01-03T12:00:00")
     assert sorted(path.name for path in store.iterdir()) == sorted([*before, new])
+
+
+def test_a_training_sets_name_alone_is_its_newest_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("trn_lines@2", "trn_lists@9", "trn_lines@1")
+    oldest_first = [
+        SimpleNamespace(manifest=SimpleNamespace(version=name, name=name.partition("@")[0])) for name in names
+    ]
+    monkeypatch.setattr(VersionStore, "versions", lambda _: oldest_first)
+    store = VersionStore(Places(tmp_path, tmp_path / "w.duckdb"))
+    assert store.find("trn_lines").manifest.version == "trn_lines@1"
+    assert store.find("trn_lines@2").manifest.version == "trn_lines@2"
+    assert store.find("trn_lis").manifest.version == "trn_lists@9"
+    with pytest.raises(Fault, match="trn_l is not one version"):
+        store.find("trn_l")
 
 
 def test_names_that_are_not_there(
