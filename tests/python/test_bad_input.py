@@ -575,7 +575,7 @@ TROUBLED: FileErrors = {
     ),
     f"erp/order_lines/{EARLY}/semicolons.csv": (
         "failed",
-        "The file is delimited by semicolons: send it again delimited by commas.",
+        "The file is delimited by semicolons: send it again delimited by commas, or declare it: ",
     ),
     f"erp/order_lines/{EARLY}/columns.csv": (
         "failed",

@@ -258,7 +258,7 @@ unit_tests: []
     assert list(columns)[:3] == ["card_id", "merchant_id", "transaction_count_90d"]
     assert [name for test in pairs["data_tests"] for name in test] == [
         "dbt_expectations.expect_table_row_count_to_be_between",
-        "ranges_do_not_overlap",
+        "assay.ranges_do_not_overlap",
     ]
     assert purchases["config"]["tags"] == ["shop"]
     assert purchases["config"]["meta"]["owner"] == "me"

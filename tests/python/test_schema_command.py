@@ -307,7 +307,8 @@ def test_to_accept_a_key_where_none_is_declared_declares_all_of_them(web: SmallP
     path = web.root / SOURCES
     text = path.read_text()
     start = text.index("              keys:\n                messageId")
-    path.write_text(text[:start] + text[text.index("        columns: &document") :])
+    end = text.index("            availability:", start)
+    path.write_text(text[:start] + text[end:])
     land_calls(web, 2, {"price": 1.5}, {"price": 2.5, "quantity": 1}, {"price": 3})
     land_calls(web, 3, {"price": 1.5, "colour": "red"})
     build(web)

@@ -84,7 +84,7 @@ def changed_columns(told: str) -> dict[str, int]:
             "ftr_product__lines",
         ),
         ("macros/features/feature_view.sql", "{%- endmacro %}", "{#- new -#}{%- endmacro %}", "macro "),
-        ("dbt_project.yml", "erp.order_lines: {at: landed}", "erp.order_lines: {at: landed, lag: x}", "vars"),
+        ("dbt_project.yml", 'latest_event_at: "2100-01-01"', 'latest_event_at: "2100-01-02"', "vars"),
     ],
 )
 def test_code_counts_wherever_it_is(training: SmallProject, file: str, old: str, new: str, part: str) -> None:
