@@ -370,7 +370,7 @@ def test_tool_has_no_complaint(command: list[str], tmp_path: Path) -> None:
         [tool, *command[1:]], cwd=PROJECT, env=environment, capture_output=True, text=True, check=False
     )
     assert run.returncode == 0, run.stdout + run.stderr
-    # What sqlfluff cannot read is a warning, since it does not know all of DuckDB: frames of windows alone may be.
+    # What sqlfluff cannot read is a warning, since it does not know all of DuckDB: some frames alone may be.
     report = re.sub(r"\n +\| +", " ", run.stdout)
     unread = re.findall(r"Found unparsable section: '(.*?)'", report)
     frames = ("between unbounded preceding", "rows between 7 * weeks_before preceding")
