@@ -29,6 +29,9 @@ from assay.generate.write import land, places_to_land, write_all
 from assay.landing.dialect import Dialect
 from assay.project.yaml_file import YamlFile
 
+# Each profiles a sample, which adds up to more than the first tier has time for.
+pytestmark = pytest.mark.usefixtures("builds")
+
 OWNER = Choice("front desk", "as the test says")
 BEGIN = datetime(2026, 3, 1)
 
