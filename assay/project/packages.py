@@ -12,23 +12,22 @@ import requests
 import yaml
 from dbt.clients.registry import DEFAULT_REGISTRY_BASE_URL
 
-import assay
-
 #: The path by which a project's `packages.yml` names Assay: a link to the dbt project of the installed Assay,
 #: so that the file holds no path of one machine.
 LINK = Path(".assay", "package")
 _PACKAGES = Path("dbt_packages")
 _ASSAY = _PACKAGES / "assay"
 _PACKAGE = "dbt_expectations"
-_STAND_IN = Path(assay.__file__).parent / "stand_ins" / _PACKAGE
+_ROOT = Path(__file__).parents[1]
+_STAND_IN = _ROOT / "stand_ins" / _PACKAGE
 _SECONDS_TO_REACH = 4.0
 _SECONDS_TO_INSTALL = 120.0
 
 
 def package_folder() -> Path:
     """Return the folder of Assay's own dbt project: the one in the wheel, or the installed checkout."""
-    installed = Path(assay.__file__).parent / "dbt_project"
-    return installed if installed.is_dir() else Path(assay.__file__).parents[1]
+    installed = _ROOT / "dbt_project"
+    return installed if installed.is_dir() else _ROOT.parent
 
 
 def make_packages_ready() -> None:

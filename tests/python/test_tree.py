@@ -24,6 +24,8 @@ def imports_of(code: str) -> Iterator[str]:
     """Yield the packages of Assay that a file imports, those for type checking too."""
     for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.Import):
+            # The package itself stands above all of them: it is what users import.
+            assert "assay" not in [alias.name for alias in node.names]
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
             names = [f"{node.module}.{alias.name}" for alias in node.names]
