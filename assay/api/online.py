@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from assay.api.project import Project
     from assay.core.places import Places
     from assay.online.answer import ViewAnswer
     from assay.online.stores.store import Store
@@ -62,11 +61,14 @@ class Online:
     """What a project has online, in the store that ASSAY_ONLINE_STORE names or beside the warehouse.
 
     Args:
-        project: whose it is.
+        places: enters the project's folder, and gives where its files lie.
+        console: gives where progress is shown.
     """
 
-    def __init__(self, project: Project) -> None:
-        self._project = project
+    def __init__(
+        self, places: Callable[[], AbstractContextManager[Places]], console: Callable[[], Console]
+    ) -> None:
+        self._places, self._console = places, console
 
     def get(
         self,
@@ -123,7 +125,7 @@ class Online:
         from assay.online.sync import sync
 
         with self._opened(store) as (places, opened):
-            with shown_progress(self._project.console) as progress:
+            with shown_progress(self._console()) as progress:
                 done = sync(places.published, opened, progress, view)
             return PrintedList(done, lambda found, console: print_synced(opened.url, found, console))
 
@@ -131,5 +133,5 @@ class Online:
     def _opened(self, url: str | None) -> Iterator[tuple[Places, Store]]:
         from assay.online.stores.open import open_store, store_url
 
-        with self._project.places() as places:
+        with self._places() as places:
             yield places, open_store(store_url(url, places))

@@ -78,7 +78,7 @@ class Project(Generators):
     @property
     def online(self) -> Online:
         """What is online."""
-        return Online(self)
+        return Online(self.places, lambda: self.console)
 
     def training_set(self, name: str, version: str | None = None) -> TrainingSet:
         """Return a version of a training set.
