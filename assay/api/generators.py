@@ -31,6 +31,7 @@ class Generators:
         event_at: str | None = None,
         available: str | None = None,
         owner: str | None = None,
+        kafka: str | None = None,
         land: bool = True,
         dry_run: bool = False,
     ) -> SourceChanges:
@@ -45,6 +46,7 @@ class Generators:
             event_at: the column that says when it happened.
             available: when the warehouse could first use a row: a column, `landed`, or `lag:2s`.
             owner: who answers for the source.
+            kafka: the topic that rows come from, as `host:9092/topic`; the contract then says so.
             land: whether the samples are copied to the landing zone.
             dry_run: whether nothing is written.
 
@@ -59,7 +61,7 @@ class Generators:
         from assay.generate.source import add_source
 
         files = [self.as_given(each) for each in samples]
-        answers = Answers(None if key is None else list(key), event_at, available, owner)
+        answers = Answers(None if key is None else list(key), event_at, available, owner, kafka)
         with working_in(self.root):
             plan = add_source(name, files, answers, lands=land, dry_run=dry_run)
         return SourceChanges(plan, is_written=not dry_run)

@@ -36,6 +36,10 @@ def add(
         typer.Option(metavar="COLUMN|landed|lag:2s", help="When the warehouse could first use a row."),
     ] = None,
     owner: Annotated[str | None, typer.Option(help="Who answers for the source.")] = None,
+    kafka: Annotated[
+        str | None,
+        typer.Option(metavar="HOST/TOPIC", help="The topic that rows come from: broker:9092/orders."),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Take what is proposed, and ask nothing.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would change, and write nothing.")
@@ -51,7 +55,7 @@ def add(
 
         console = console_for_people()
         answers = Answers(
-            [part.strip() for part in key.split(",")] if key else None, event_at, available, owner
+            [part.strip() for part in key.split(",")] if key else None, event_at, available, owner, kafka
         )
         ask = None if yes or dry_run else ask_person
         with planned_source(name, samples, answers, ask=ask, lands=land) as plan:

@@ -1,7 +1,8 @@
-"""Write the `servers` of a product's contract, which say where readers and other tools find its tables."""
+"""Write the `servers` of a contract: where a product's tables are found, where a source's rows come from."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,30 @@ from ruamel.yaml.comments import CommentedSeq
 from assay.contracts.contract import Contract
 from assay.core.places import find_places
 from assay.project.yaml_file import one_line
+
+_PORT = "[1-9][0-9]{0,4}"
+_BROKER = rf"(?:[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\])(?::{_PORT})?"
+_TOPIC = re.compile(rf"({_BROKER}(?:,{_BROKER})*)/(?!\.{{1,2}}$)([A-Za-z0-9._-]{{1,249}})")
+
+
+def kafka_server(place: str, table: str, format: str) -> dict[str, str]:
+    """Return the entry of `servers` for the topic of Kafka that a landing table's rows come from.
+
+    Args:
+        place: brokers and topic, as `host:9092/topic`; several brokers are parted by commas.
+        table: the table's name in its source; the server has the same.
+        format: of the messages: json, avro or debezium.
+
+    Raises:
+        ValueError: the place is written otherwise.
+    """
+    found = _TOPIC.fullmatch(place)
+    if not found or any(int(port) > 65535 for port in re.findall(rf":({_PORT})(?=[,/])", place)):
+        raise ValueError(
+            f"{place!r} is no topic of Kafka: write HOST/TOPIC, as broker.example:9092/orders. A topic has "
+            "letters, digits, '.', '_' and '-'; user names and passwords do not belong into a contract."
+        )
+    return {"server": table, "type": "kafka", "host": found[1], "topic": found[2], "format": format}
 
 
 def published_server(schema: str) -> dict[str, str]:

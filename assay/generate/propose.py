@@ -9,6 +9,7 @@ from itertools import combinations
 from typing import Any, Literal
 
 from assay.contracts.contract import snake
+from assay.contracts.servers import kafka_server
 from assay.core.sql import folded, needs_quotes
 from assay.core.words import listed
 from assay.generate.personal import Shield, personal
@@ -101,13 +102,15 @@ class Unanswerable(Exception):
 class Answers:
     """What a person says of a source; None where Assay is to propose it.
 
-    `key` has names of columns; `available` is `landed`, `lag:2s` or the name of a column.
+    `key` has names of columns; `available` is `landed`, `lag:2s` or the name of a column; `kafka` is
+    `host:9092/topic`.
     """
 
     key: Sequence[str] | None = None
     event_at: str | None = None
     available: str | None = None
     owner: str | None = None
+    kafka: str | None = None
 
 
 @dataclass(frozen=True)
@@ -179,6 +182,8 @@ class Proposal:
     rule_scope: str | None = None
     #: What silver calls its things.
     things: str = ""
+    #: Where its rows come from, as the contract's `servers` say it.
+    server: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -226,6 +231,7 @@ def propose(profile: Profile, source: str, table: str, answers: Answers, owner: 
         )
         for column in profile.columns
     ]
+    server, kafka = _kafka(profile, table, answers.kafka)
     fields, alike = _apart(fields, [*key, *([event] if event else [])])
     return Proposal(
         source=source,
@@ -249,9 +255,11 @@ def propose(profile: Profile, source: str, table: str, answers: Answers, owner: 
             "event time": event_choice,
             "availability": available_choice,
             "owner": Choice(answers.owner, "as you say") if answers.owner else owner,
+            **kafka,
         },
         notes=[*_notes(profile, fields, has_event=event is not None), *alike],
         things=table,
+        server=server,
     )
 
 
@@ -710,3 +718,21 @@ def _available(
     if not _tells_a_time(profile.by_path[path]):
         raise Unanswerable(f"{given} tells no time: {type_of(profile.by_path[path]).evidence}.")
     return "column", None, path, Choice(".".join(path), "as you say")
+
+
+def _kafka(profile: Profile, table: str, given: str | None) -> tuple[dict[str, str], dict[str, Choice]]:
+    """Return the topic that rows come from, as contracts say it, and as people read it."""
+    if given is None:
+        return {}, {}
+    if profile.sample.format != "jsonl":
+        raise Unanswerable(
+            "Messages of Kafka land as JSON lines, and the sample is of columns: give messages of the topic, "
+            "one JSON document a line, or leave --kafka out."
+        )
+    try:
+        server = kafka_server(given, table, "debezium" if profile.is_change_log else "json")
+    except ValueError as error:
+        raise Unanswerable(f"--kafka {error}") from error
+    what = "change events" if profile.is_change_log else "JSON documents"
+    told = f"as you say; format {server['format']}, for the sample has {what}. The contract says where rows "
+    return server, {"kafka": Choice(given, f"{told}come from; until a stream lands them, they land as files")}

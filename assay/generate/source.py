@@ -224,6 +224,7 @@ class _Planner:
         if not self._file.content:
             self._file.content = new_contract(self._source, proposal.owner)
         self._file.content.setdefault("schema", CommentedSeq()).append(entry)
+        self._add_server(proposal)
         folder = own_models()
         files = {
             self._path: self._file.text,
@@ -273,9 +274,10 @@ class _Planner:
             )
         path = Path(checked[0].original_file_path)
         sql = path.read_text(encoding="utf-8")
-        proposal = self._proposal(self._answers_in(sql))
+        proposal = self._proposal(replace(self._answers_in(sql), kafka=answers.kafka))
         proposal = replace(proposal, things=checked[0].name.removeprefix("slv_").removesuffix("__checked"))
         renewal = renew_contract(self._entry, proposal, self._profile)
+        renewal.changes += self._add_server(proposal)
         files = {self._path: self._file.text} if renewal.changes else {}
         if renewal.changes:
             files[path] = renew_sql(sql, renewal, proposal, str(path))
@@ -290,6 +292,25 @@ class _Planner:
             by_hand=renewal.by_hand,
             needs_full_refresh=bool(renewal.new or renewal.retyped),
         )
+
+    def _add_server(self, proposal: Proposal) -> list[str]:
+        """Let the contract say which topic a table's rows come from; return what changes of it, in words."""
+        if not proposal.server:
+            return []
+        content = self._file.content
+        if "servers" not in content:
+            content.insert(list(content).index("schema"), "servers", CommentedSeq())
+        server = next((each for each in content["servers"] if each["server"] == self._table), None)
+        if server is None:
+            content["servers"].append(one_line(dict(proposal.server)))
+            return [f"rows come from {proposal.choices['kafka'].value}: {proposal.choices['kafka'].evidence}"]
+        if any(server.get(key) != value for key, value in proposal.server.items()):
+            raise Fault(
+                f"{self._path} has a server {self._table} already, and it says something else than --kafka. "
+                "Change it there.",
+                MISUSED,
+            )
+        return []
 
     def _renewed_yaml(self, checked: Any, proposal: Proposal, renewal: Renewal) -> dict[Path, str]:
         """Return the YAML, and the SQL of changes, of the models around the one that checks rows."""
@@ -414,7 +435,8 @@ def answers_of(proposal: Proposal, answers: Answers, ask: Ask) -> Answers:
         )
         if given is None
     }
-    return Answers(
+    return replace(
+        answers,
         key=[part.strip() for part in said["key"].split(",")] if "key" in said else answers.key,
         event_at=said.get("event time", answers.event_at),
         available=said.get("availability", answers.available),

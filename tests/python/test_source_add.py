@@ -16,6 +16,8 @@ import duckdb
 import pytest
 from small_project import PROJECT, SmallProject
 
+import assay
+from assay.contracts.servers import kafka_server
 from assay.core.fault import Fault
 from assay.generate.contract import means_otherwise, table_entry
 from assay.generate.described import entries
@@ -618,6 +620,8 @@ def written(project: SmallProject) -> dict[str, str]:
     return {str(path.relative_to(project.root)): path.read_bytes().decode("latin-1") for path in files}
 
 
+TOPIC = "broker.example:9092/web-visits"
+SERVER = "  - {server: visits, type: kafka, host: broker.example:9092, topic: web-visits, format: json}\n"
 SOURCES = {
     "hotel.bookings": ("bookings.csv", "lag:1h"),
     "web.visits": ("visits.jsonl", "receivedAt"),
@@ -672,7 +676,11 @@ def hotel(builds: None, tmp_path_factory: pytest.TempPathFactory) -> Hotel:
     json_lines(samples / "guests.jsonl", [change(number, "cu"[number // 40]) for number in range(70)])
     buchungen(samples / "buchungen.csv")
     for name, (sample, available) in SOURCES.items():
-        ran(project, "source", "add", name, str(samples / sample), "--yes", "--available", available)
+        kafka = ("--kafka", TOPIC) if name == "web.visits" else ()
+        told = ran(
+            project, "source", "add", name, str(samples / sample), "--yes", "--available", available, *kafka
+        )
+        assert ("until a stream lands them, they land as files" in " ".join(told.split())) == bool(kafka)
     edit(
         project.root / "contracts" / "hotel.odcs.yaml",
         "description: Note.",
@@ -796,10 +804,44 @@ def test_contracts_and_yaml_agree_after_a_source_is_added(hotel: Hotel) -> None:
 
 def test_a_second_run_changes_nothing(hotel: Hotel) -> None:
     before = written(hotel.project)
-    for name, sample in (("hotel.bookings", "newer.csv"), ("pms.guests", "guests.jsonl")):
-        output = ran(hotel.project, "source", "add", name, str(hotel.samples / sample), "--yes")
+    for name, sample, *more in (
+        ("hotel.bookings", "newer.csv"),
+        ("pms.guests", "guests.jsonl"),
+        ("web.visits", "visits.jsonl", "--kafka", TOPIC),
+    ):
+        output = ran(hotel.project, "source", "add", name, str(hotel.samples / sample), "--yes", *more)
         assert "The sample shows nothing new." in output
     assert written(hotel.project) == before
+
+
+def test_the_contract_says_which_topic_rows_come_from(hotel: Hotel, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert f"servers:\n{SERVER}schema:\n" in (hotel.project.root / "contracts" / "web.odcs.yaml").read_text()
+    monkeypatch.chdir(hotel.project.root)
+    project = assay.open()
+    with pytest.raises(Fault, match="has a server visits already, and it says something else"):
+        project.add_source("web.visits", [hotel.samples / "visits.jsonl"], kafka="other:9092/web-visits")
+    guests = project.add_source(
+        "pms.guests", [hotel.samples / "guests.jsonl"], kafka="[::1]:9092,b:9093/x.guests", dry_run=True
+    )
+    added = "+  - {server: guests, type: kafka, host: '[::1]:9092,b:9093', topic: x.guests, format: debezium}"
+    assert added in str(guests)
+
+
+NO_TOPICS = (
+    *("orders", "b:9092", "b:9092/", "/orders", "b:0/x", "b:70000/x", "kafka://b/x", "u:p@b/x", "b/x y"),
+    *("b/..", "b/x/y", "b,/x", "b/x?acks=all", "", "/"),
+)
+
+
+@pytest.mark.parametrize("place", NO_TOPICS)
+def test_what_is_no_topic_of_kafka_is_refused(place: str) -> None:
+    with pytest.raises(ValueError, match="is no topic of Kafka: write HOST/TOPIC, as "):
+        kafka_server(place, "visits", "json")
+
+
+def test_a_topic_needs_a_sample_of_its_messages(tmp_path: Path) -> None:
+    with pytest.raises(Unanswerable, match="land as JSON lines, and the sample is of columns"):
+        proposal_of(bookings(tmp_path / "bookings.csv"), kafka="b:9092/bookings")
 
 
 def test_the_same_rule_with_another_meaning_gets_a_name_of_its_own(tmp_path: Path) -> None:
