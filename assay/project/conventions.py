@@ -109,10 +109,10 @@ def stamp_layer(node: Any, schemas: Mapping[str, str]) -> None:
 
     Args:
         node: a model, seed or snapshot.
-        schemas: the schema of each layer, as models declare it or as it is called in the warehouse.
+        schemas: the schema of every layer, as models declare it or as it is called in the warehouse.
     """
     own = (node.config.schema, node.schema)
-    found = [layer for layer in LAYERS if own[0] == layer or schemas.get(layer, layer) in own]
+    found = [layer for layer in LAYERS if own[0] == layer or schemas[layer] in own]
     if found:
         _stamp(node)["layer"] = found[0]
 

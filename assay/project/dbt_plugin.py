@@ -16,6 +16,7 @@ from dbt.plugins.manager import dbtPlugin
 from dbt_common.exceptions import DbtRuntimeError
 
 from assay.project.conventions import AVAILABILITY, KINDS, READS, stamp_kinds, stamp_layer, stamp_reads
+from assay.project.meta import faults_of_meta, schemas_of_layers
 from assay.project.paths import put_project_on_path
 
 _LAYERED = ("model", "seed", "snapshot")
@@ -49,13 +50,16 @@ def complete(manifest: Any, project: Any) -> None:
         project: the configuration of the root project, whose variable `layers` gives the schemas of layers.
 
     Raises:
-        DbtRuntimeError: a node declares that it reads a kind that does not exist.
+        DbtRuntimeError: a variable or the meta of a node declares what cannot be.
     """
     nodes = list(manifest.nodes.values())
-    for node in nodes:
-        if node.resource_type in _LAYERED:
-            stamp_layer(node, _schemas(project))
-            stamp_kinds(node)
+    layered = [node for node in nodes if node.resource_type in _LAYERED]
+    if faults := [fault for node in layered for fault in faults_of_meta(node)]:
+        raise DbtRuntimeError("\n".join(faults))
+    schemas = _schemas(project)
+    for node in layered:
+        stamp_layer(node, schemas)
+        stamp_kinds(node)
     for reader in [*nodes, *manifest.exposures.values()]:
         kinds = reader.config.meta.get(READS) or reader.meta.get(READS) or []
         if not kinds:
@@ -93,5 +97,12 @@ def _tell_unit_tests(manifest: Any) -> None:
 
 def _schemas(project: Any) -> dict[str, str]:
     variables = {**project.vars.to_dict(), **project.cli_vars}
-    own = variables.get(project.project_name) or {}
-    return dict(own.get("layers") or variables.get("layers") or {})
+    # As dbt has it, variables of the project go before those of all; and this one may stand with Assay's own.
+    scopes = (variables.get(project.project_name), variables.get("assay"), variables)
+    declared = next(
+        (scope["layers"] for scope in scopes if isinstance(scope, dict) and "layers" in scope), None
+    )
+    try:
+        return schemas_of_layers(declared)
+    except ValueError as error:
+        raise DbtRuntimeError(str(error)) from error

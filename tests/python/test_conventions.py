@@ -15,6 +15,8 @@ from assay.project.conventions import KINDS, layer_of, tables_of
 from assay.project.dbt_plugin import complete
 from assay.project.paths import contract_folders, model_paths, own_models
 
+VIEW = {"entity": "person", "keys": ["person_id"], "online": False}
+
 
 def node(name: str, schema: str, *, kind: str = "model", columns: str = "id", **meta: Any) -> Any:
     return SimpleNamespace(
@@ -58,9 +60,9 @@ def shop() -> list[Any]:
         node("slv_orders__checked", "silver", columns="id event_at rule_ids"),
         node("slv_orders__rejected", "silver", columns="id reason"),
         node("dim_people", "gold"),
-        node("ftr_person__orders", "gold", feature_view={"online": True}),
-        node("ftr_person__visits", "gold", feature_view={"online": False}),
-        node("lbl_churn", "gold", label={"window": "30d"}),
+        node("ftr_person__orders", "gold", feature_view={**VIEW, "online": True}),
+        node("ftr_person__visits", "gold", feature_view=VIEW),
+        node("lbl_churn", "gold", label={"horizon": "30d"}),
         node("trn_churn", "gold"),
         node("fct_secret", "gold", monitored=False),
         node("fct_undescribed", "gold", columns=""),
@@ -99,8 +101,48 @@ def test_a_layer_is_known_by_the_schema_that_the_project_gives_it() -> None:
     assert {name: layer_of(each) for name, each in found.items()} == {
         **{"a": "gold", "b": None, "c": "gold", "d": "silver"}
     }
-    own = completed(node("a", "mart"), shop={"layers": {"gold": "mart"}})
-    assert layer_of(own["a"]) == "gold"
+    for scope in ("shop", "assay"):
+        own = completed(node("a", "mart"), **{scope: {"layers": {"gold": "mart"}}})
+        assert layer_of(own["a"]) == "gold"
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [{"gould": "mart"}, {"gold": "silver"}, {"gold": None}, {"gold": 5}, {"gold": ""}, "mart", ["gold"]],
+)
+def test_a_layer_that_does_not_exist_or_has_no_schema_of_its_own_is_refused(layers: Any) -> None:
+    with pytest.raises(
+        DbtRuntimeError, match=r"the variable layers is .* the layers are bronze, silver, gold"
+    ):
+        completed(layers=layers)
+
+
+@pytest.mark.parametrize(
+    ("meta", "told"),
+    [
+        ({"feature_view": True}, "feature_view: True is not of type 'object'"),
+        ({"feature_view": {}}, "feature_view: 'entity' is a required property"),
+        (
+            {"feature_view": {**VIEW, "keys": "person_id"}},
+            "feature_view.keys: 'person_id' is not of type 'array'",
+        ),
+        ({"feature_view": {**VIEW, "online": "yes"}}, "feature_view.online: 'yes' is not of type 'boolean'"),
+        (
+            {"feature_view": {**VIEW, "max_agee": "1h"}},
+            r"feature_view: .*'max_agee' was unexpected.*, max_age, ",
+        ),
+        ({"feature_view": {**VIEW, "derived": [{"name": "a"}]}}, "feature_view.derived.0: 'expression' is a"),
+        ({"label": "30d"}, "label: '30d' is not of type 'object'"),
+        ({"label": {"horizn": "30d"}}, "label: .*'horizn' was unexpected"),
+        ({"quality": {"ignore": "id"}}, "quality.ignore: 'id' is not of type 'array'"),
+        ({"monitored": "no"}, "monitored: 'no' is not of type 'boolean'"),
+        ({"reads": "labels"}, "reads: 'labels' is not of type 'array'"),
+    ],
+)
+def test_what_a_node_declares_otherwise_than_it_can_is_refused_where_it_stands(meta: Any, told: str) -> None:
+    with pytest.raises(DbtRuntimeError, match=rf"models/ftr_x.sql: ftr_x: config\.meta\.{told}"):
+        completed(node("ftr_x", "gold", **meta))
+    assert completed(node("ftr_x", "gold", anybody={"has": "this"}, **dict.fromkeys(meta)))
 
 
 def test_arrows_lead_to_all_of_a_kind_and_stay_where_they_are() -> None:

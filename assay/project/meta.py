@@ -1,0 +1,82 @@
+"""Check what nodes and variables declare to Assay, so that a misspelt word is refused where it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from jsonschema import Draft202012Validator
+
+from assay.project.conventions import LAYERS
+
+_TEXT: dict[str, Any] = {"type": "string", "minLength": 1}
+_TEXTS: dict[str, Any] = {"type": "array", "items": _TEXT}
+
+
+def _object(required: tuple[str, ...] = (), **properties: Any) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "required": list(required),
+        "properties": properties,
+        "additionalProperties": False,
+    }
+
+
+_NAMED = {"name": _TEXT, "type": _TEXT, "description": {"type": "string"}}
+# Keys of `config.meta` that are not Assay's are anybody's. An age is read, and refused, where it is used.
+_SHAPES: dict[str, Draft202012Validator] = {
+    name: Draft202012Validator(shape)
+    for name, shape in {
+        "feature_view": _object(
+            ("entity", "keys"),
+            entity=_TEXT,
+            keys={**_TEXTS, "minItems": 1},
+            owner=_TEXT,
+            online={"type": "boolean"},
+            online_pii={"type": "boolean"},
+            max_age={},
+            defaults={"type": "object"},
+            derived={"type": "array", "items": _object(("name", "expression"), expression=_TEXT, **_NAMED)},
+            inputs={"type": "array", "items": _object(("name",), **_NAMED)},
+        ),
+        "label": _object(horizon=_TEXT, window={}, population={}, scramble={"type": "array"}),
+        "quality": _object(time=_TEXT, ignore=_TEXTS),
+        "monitored": {"type": "boolean"},
+        "reads": _TEXTS,
+    }.items()
+}
+
+
+def faults_of_meta(node: Any) -> Iterator[str]:
+    """Say what is wrong with the keys of a node's `config.meta` that are Assay's.
+
+    Args:
+        node: a model, seed or snapshot, as dbt has parsed it.
+    """
+    for key, shape in _SHAPES.items():
+        # dbt has no way to take back a key but to set it to null.
+        if (value := node.config.meta.get(key)) is None:
+            continue
+        for error in sorted(shape.iter_errors(value), key=lambda each: each.json_path):
+            place = ".".join(map(str, ("config.meta", key, *error.absolute_path)))
+            said = error.message
+            if error.validator == "additionalProperties":
+                said += f"; there are {', '.join(error.schema['properties'])}"
+            yield f"{node.original_file_path}: {node.name}: {place}: {said}"
+
+
+def schemas_of_layers(declared: Any) -> dict[str, str]:
+    """Return the schema of each layer, from the variable `layers`.
+
+    Raises:
+        ValueError: it names something else than layers, or one schema for two.
+    """
+    given = {} if declared is None else declared
+    schemas = {layer: given.get(layer, layer) for layer in LAYERS} if isinstance(given, Mapping) else {}
+    is_text = all(isinstance(each, str) and each for each in schemas.values())
+    if not schemas or not is_text or set(given) - set(LAYERS) or len(set(schemas.values())) < len(LAYERS):
+        raise ValueError(
+            f"the variable layers is {declared!r}: name the schema of each layer that has another, "
+            f"as {{gold: mart}}, no schema twice; the layers are {', '.join(LAYERS)}"
+        )
+    return schemas
