@@ -6,12 +6,12 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import duckdb
 from packaging.requirements import Requirement
@@ -20,7 +20,7 @@ from assay.core.fault import Fault, known_fault
 from assay.core.lock import current_holder
 from assay.core.moment import now
 from assay.core.places import Places
-from assay.core.words import counted
+from assay.core.words import counted, listed
 from assay.landing.declared import DeclarationError, declared_tables
 from assay.landing.discover import LandingFile, LandingFolderMissing, UnreadableFile, discover
 from assay.ledger.account import read_account
@@ -29,6 +29,7 @@ from assay.ledger.versions import refuse_older_version
 from assay.online.stores.open import open_store, store_url
 from assay.online.stores.shown_url import shown_url
 from assay.pii.key import VARIABLE, find_pii_key
+from assay.project.conventions import MONITORING, layer_of
 from assay.project.packages import links_assay, make_linked_packages_ready
 from assay.project.paths import all_model_paths
 from assay.project.personal import PII
@@ -64,6 +65,8 @@ def run_checks(places: Places) -> Iterator[Check]:
             if name == "project":
                 project = Project()
                 yield Check(name, "ok", f"{project.name}: {counted(len(project.models), 'model')}")
+            elif name == "layers":
+                yield from [_layers(project.name, project.models)] if project else ()
             elif name == "personal data":
                 yield from _personal_data(project) if project else ()
             else:
@@ -208,6 +211,24 @@ def _disk(places: Places) -> Iterator[Check]:
         yield Check("disk", "ok", detail)
 
 
+def _layers(project_name: str, models: Iterable[Any]) -> Check:
+    """Name a project's models that lie in no layer: nobody publishes or watches them."""
+    outside: dict[str, list[str]] = {}
+    for node in models:
+        if node.package_name == project_name and not layer_of(node) and not node.name.startswith(MONITORING):
+            outside.setdefault(node.config.schema or node.schema, []).append(node.name)
+    if not outside:
+        return Check("layers", "ok", "each model lies in one")
+    told = (f"{schema} ({listed(sorted(names))})" for schema, names in sorted(outside.items()))
+    return Check(
+        "layers",
+        "warning",
+        f"models in these schemas are neither published nor monitored: {', '.join(told)}",
+        f"where a schema is your gold, write vars: {{layers: {{gold: {min(outside)}}}}} in dbt_project.yml; "
+        "else leave them so",
+    )
+
+
 def _personal_data(project: Project) -> Iterator[Check]:
     tables = [".".join(name) for name, node in project.landing_tables.items() if node.config.meta.get(PII)]
     if not tables:
@@ -227,6 +248,7 @@ _CHECKS: dict[str, Callable[[Places], Iterator[Check]]] = {
     "environment": _environment,
     "packages": _packages,
     "project": lambda _: iter(()),
+    "layers": lambda _: iter(()),
     "personal data": lambda _: iter(()),
     "landing": _landing,
     "warehouse": _warehouse,

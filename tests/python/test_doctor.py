@@ -41,6 +41,28 @@ def test_a_project_that_is_not_built_yet_is_well(places: Places) -> None:
     assert told["warehouse"][2] == told["builds"][2] == "assay build"
 
 
+def test_models_that_lie_in_no_layer_are_told_with_how_to_put_them_into_gold(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def model(name: str, schema: str, layer: str | None, package: str = "shop") -> SimpleNamespace:
+        meta = {"assay": {"layer": layer} if layer else {}}
+        config = SimpleNamespace(schema=schema, meta=meta)
+        return SimpleNamespace(name=name, package_name=package, schema=f"main_{schema}", config=config)
+
+    models = [
+        *(model(f"fct_{letter}", "mart", None) for letter in "dbac"),
+        *(model("slv_a", "silver", "silver"), model("mon_drift__states", "monitoring", None, "assay")),
+    ]
+    project = SimpleNamespace(name="shop", models=models, landing_tables={})
+    monkeypatch.setattr(checks, "Project", lambda: project)
+    state, detail, remedy = found(places)["layers"]
+    assert (state, detail) == (
+        "warning",
+        "models in these schemas are neither published nor monitored: mart (fct_a, fct_b, fct_c and 1 more)",
+    )
+    assert "vars: {layers: {gold: mart}} in dbt_project.yml" in remedy
+
+
 def test_packages_that_are_missing_are_named(places: Places) -> None:
     shutil.rmtree("dbt_packages")
     assert found(places)["packages"] == ("problem", "there is no dbt_packages/dbt_expectations", "assay deps")
