@@ -41,7 +41,8 @@ class Generators:
 
         Args:
             name: of the table, `source.table`.
-            samples: CSV, JSON lines, Parquet, a Debezium log, or tables as `file.duckdb:schema.table`.
+            samples: CSV, JSON lines, Parquet, a Debezium log, or tables: `file.duckdb:schema.table`,
+                `postgresql://user@host:5432/database:schema.table`.
             key: columns that tell rows apart; `content_hash` for none.
             event_at: the column that says when it happened.
             available: when the warehouse could first use a row: a column, `landed`, or `lag:2s`.
@@ -203,4 +204,7 @@ class Generators:
 
     def as_given(self, path: str | Path) -> str:
         """Return a path that somebody gave in the current folder, as it is called in the project's."""
-        return str(path) if Path.cwd() == self.root else str(Path(path).absolute())
+        from assay.generate.postgres import SCHEMES
+
+        is_file = not str(path).startswith(SCHEMES)
+        return str(Path(path).absolute()) if is_file and Path.cwd() != self.root else str(path)

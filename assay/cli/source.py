@@ -23,7 +23,8 @@ def add(
         list[str],
         typer.Argument(
             metavar="SAMPLE...",
-            help="CSV, JSON lines, Parquet, a Debezium log, or a table as file.duckdb:schema.table.",
+            help="CSV, JSON lines, Parquet, a Debezium log, or a table: file.duckdb:schema.table, or "
+            "postgresql://user@host:5432/database:schema.table.",
         ),
     ],
     key: Annotated[

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from assay.core.fault import MISUSED, Fault
 from assay.core.sql import quoted, text
 from assay.core.words import counted, listed
+from assay.generate.postgres import SCHEMES, parquet_named, read_postgres
 from assay.landing.declared import Format, LandingTable
 from assay.landing.dialect import DEFAULT, Dialect
 from assay.landing.discover import UnreadableFile, file_at
@@ -77,7 +78,7 @@ def read_sample(
     """Read samples into the table `landed` of a database in memory.
 
     Args:
-        paths: of files of one format, or tables as `file.duckdb:schema.table`.
+        paths: of files of one format, or tables of DuckDB, as `file.duckdb:schema.table`, or of Postgres.
         table: as which it is to land, `source.table`.
         dialect: in which CSV is written, if that is known.
 
@@ -93,13 +94,9 @@ def read_sample(
 
 
 def _as_file(path: str, folder: Path) -> Path:
-    """Return the file of a sample; a table of DuckDB is written to a file first."""
-    if path.startswith(("postgres://", "postgresql://")):
-        raise Fault(
-            "A table of Postgres cannot be a sample itself: write it to a file, as "
-            'psql ... -c "\\copy shop.orders to orders.csv csv header", and give that file.',
-            MISUSED,
-        )
+    """Return the file of a sample; a table of a database is written to a file first."""
+    if path.startswith(SCHEMES):
+        return read_postgres(path, folder, _MOST_ROWS)
     name, _, relation = path.rpartition(":")
     if name and Path(name).suffix.lower() in _DATABASES:
         return _table_as_file(Path(name), relation, folder)
@@ -116,7 +113,7 @@ def _table_as_file(database: Path, relation: str, folder: Path) -> Path:
     if not database.is_file():
         raise Fault(f"The sample {database} is not there.", MISUSED)
     schema, _, table = relation.rpartition(".")
-    file = folder / f"{table}.parquet"
+    file = folder / parquet_named(table)
     with duckdb.connect(str(database), read_only=True) as connection:
         known = [
             f"{schema_name}.{name}"

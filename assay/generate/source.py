@@ -93,7 +93,8 @@ def planned_source(
 
     Args:
         name: of the table, `source.table`.
-        samples: paths of files of one format, or tables as `file.duckdb:schema.table`.
+        samples: paths of files of one format, or tables, of DuckDB (`file.duckdb:schema.table`) or
+            of Postgres.
         answers: what is known of the source; the rest is asked or proposed.
         ask: asked for the key, the time of the event, the availability and the owner where `answers` has
             none; without it, what is proposed is taken.
@@ -130,7 +131,8 @@ def add_source(
 
     Args:
         name: of the table, `source.table`.
-        samples: paths of files of one format, or tables as `file.duckdb:schema.table`.
+        samples: paths of files of one format, or tables, of DuckDB (`file.duckdb:schema.table`) or
+            of Postgres.
         answers: what is known of the source.
         ask: asked for what the sample cannot tell; without it, what is proposed is taken.
         lands: whether the samples are copied to the landing zone.

@@ -500,11 +500,6 @@ def test_a_table_that_the_database_does_not_have_is_refused(tmp_path: Path) -> N
         proposal_of(tmp_path / "pms.duckdb")
 
 
-def test_a_table_of_postgres_is_written_to_a_file_first() -> None:
-    with pytest.raises(Fault, match="cannot be a sample itself: write it to a file, as psql"):
-        proposal_of("postgresql://me@host/db:public.rooms")
-
-
 def statements(path: Path, *, delimiter: str = ";", day: str = "%d.%m.%Y", sum_: str = "1.{:03},50") -> Path:
     """Write a sample as a bank does."""
     days = [(BEGIN + timedelta(days=n)).strftime(day) for n in range(60)]
