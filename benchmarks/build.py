@@ -79,7 +79,7 @@ class Warehouse:
         return built
 
     def remove_data(self) -> None:
-        """Begin anew, but for what dbt knows of the project."""
+        """Begin from the start, but for what dbt knows of the project."""
         for path in self.folder.glob("assay.duckdb*"):
             path.unlink()
 

@@ -74,7 +74,7 @@ def monthly_cut_offs(first: datetime | None, last: datetime | None) -> list[date
 def affinity_scores(
     signs: pa.Table, cut_offs: Sequence[datetime], *, neighbours: int, products: int
 ) -> pa.Table:
-    """Fit anew at each cut-off, from what was available then, and return each customer's best products.
+    """Fit again at each cut-off, from what was available then, and return each customer's best products.
 
     The score of a product is the mean of its similarities to all products the customer showed interest in,
     weighted by the strength of that interest; similarities beyond its nearest neighbours count as 0. So it

@@ -104,7 +104,7 @@ class Project(Generators):
             return TrainingSet(found)
 
     def create_training_set(self, name: str, *, as_of: datetime | str | None = None) -> TrainingSet:
-        """Make a version of a training set, which may build it anew; the same content is the same version.
+        """Make a version of a training set, which may rebuild it; the same content is the same version.
 
         Args:
             name: of the training set.
@@ -330,13 +330,13 @@ class Project(Generators):
         return PrintedList(beside_loop(ask), print_parity)
 
     def retraining(self, *, create: bool = False) -> PrintedList[Verdict]:
-        """Tell which training sets call for training anew, and why.
+        """Tell which training sets need retraining, and why.
 
         Args:
             create: whether a version of each that does is taken.
 
         Returns:
-            A verdict for each training set; `is_due` tells whether it calls for training.
+            A verdict for each training set; `is_due` tells whether it needs retraining.
 
         Raises:
             Fault: nothing is published, or a version cannot be taken.
@@ -418,7 +418,7 @@ class Project(Generators):
             yield find_places()
 
     def _parse(self, places: Places) -> tuple[DbtProject, dict[str, str]]:
-        """Return the project as dbt parses it, and SQL of joins; parse anew once a file of it has changed."""
+        """Return the project as dbt parses it, and SQL of joins; parse again once a file has changed."""
         from assay.project.paths import all_model_paths
         from assay.project.project import Project as DbtProject
 

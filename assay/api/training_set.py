@@ -127,7 +127,7 @@ def _rows_of(version: Version) -> pa.Table:
         return pq.read_table(version.data)
     except (OSError, pa.ArrowException) as error:
         raise Fault(
-            f"{version.data} cannot be read ({error}): remove {version.folder}, and create it anew."
+            f"{version.data} cannot be read ({error}): remove {version.folder}, and create it again."
         ) from error
 
 

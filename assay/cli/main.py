@@ -233,10 +233,10 @@ def drift(
 @app.command()
 def retraining(
     create: Annotated[
-        bool, typer.Option("--create", help="Take a version of each training set that calls for it.")
+        bool, typer.Option("--create", help="Take a version of each training set that needs it.")
     ] = False,
 ) -> None:
-    """Tell which training sets call for training anew, and why; exit code 1 where one does."""
+    """Tell which training sets need retraining, and why; exit code 1 where one does."""
     with faults_as_messages():
         from assay.api.project import open_project
         from assay.console.tables import console_for_people

@@ -100,7 +100,7 @@ def create(
     as_of: Annotated[
         str | None,
         typer.Option(
-            metavar="TIME", help="Of what was known then (ISO 8601, UTC): the set is built anew for it."
+            metavar="TIME", help="Of what was known then (ISO 8601, UTC): the set is rebuilt for it."
         ),
     ] = None,
 ) -> None:

@@ -255,7 +255,7 @@ class _Planner:
         if len(checked) != 1:
             raise Fault(
                 f"{self._path} has {self._table}, and {len(checked) or 'no'} models check its rows: "
-                "take the table out of the contract to begin it anew, or go on by hand.",
+                "take the table out of the contract to begin again, or go on by hand.",
                 MISUSED,
             )
         if not is_of_table(self._entry, self._profile):

@@ -111,7 +111,7 @@ def _print_published(places: Places, history: list[Run], console: Console) -> No
         f"Published  {run.published_path} at {_time(run.published_at)} UTC: {size}, by run {run.run_id}",
     )
     if not places.published.exists():
-        line(console, "           That file is gone; the next build writes it anew.")
+        line(console, "           That file is gone; the next build writes it again.")
 
 
 def _time(moment: datetime) -> str:

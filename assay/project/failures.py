@@ -93,7 +93,7 @@ def plain_message(message: str, *, with_place: bool = False) -> str:
         with_place: whether to name the node and its file, for callers that do not print them.
     """
     if _OUT_OF_SYNC in message:
-        return "The model's columns are not those of its table: assay build --full-refresh builds it anew."
+        return "The model's columns are not those of its table: assay build --full-refresh rebuilds it."
     if found := _UNDESCRIBED.search(message):
         name = found[1] or found[2]
         return f"The YAML of {name} lacks its columns. To write them: assay features yaml {name} --write"

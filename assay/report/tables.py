@@ -65,7 +65,7 @@ class Tables:
         if missing:
             raise Absent(
                 f"{table} has no column {', '.join(missing)}: another version of Assay built it. "
-                "To build it anew: assay build --full-refresh"
+                "To rebuild it: assay build --full-refresh"
             )
         return ".".join(map(quoted, (self._catalog, self._schemas[table], table)))
 

@@ -185,7 +185,7 @@ class KeyRing:
 
     @contextmanager
     def _changing(self) -> Iterator[dict[str, Key]]:
-        """Hold the lock of writers; the keys are read anew, and written where the block changes them."""
+        """Hold the lock of writers; the keys are read again, and written where the block changes them."""
         try:
             make_private_folder(self._path.parent)
             lock = open_private(self._path.with_name(f"{FILE}.lock"), os.O_RDWR)

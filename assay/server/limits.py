@@ -13,7 +13,7 @@ class Limit:
     """So much a second for each name, and `most` at once after a pause; of one process.
 
     Args:
-        each_second: how much is granted anew.
+        each_second: how much is granted each second.
         most: how much can be saved up.
         clock: seconds that only ever grow.
     """

@@ -124,7 +124,7 @@ def rebuilt(
             copy_landing(places.main_warehouse, warehouse, Project().manifest.outside_tables)
         if files is not None:
             _keep_files(warehouse, files)
-        display.say(f"Building {name} anew from what has landed")
+        display.say(f"Rebuilding {name} from what has landed")
         outcome = _build(name, warehouse, folder, display, as_of)
     except (duckdb.Error, OSError) as error:
         raise known_fault(error) or error from error

@@ -155,7 +155,7 @@ def read_version(folder: Path) -> Version:
         return Version(VersionManifest(**values), folder)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise Fault(
-            f"{folder / _MANIFEST} cannot be read ({error}): remove {folder}, and create it anew."
+            f"{folder / _MANIFEST} cannot be read ({error}): remove {folder}, and create it again."
         ) from error
 
 

@@ -81,7 +81,7 @@ def _check_stored(version: Version) -> list[Mismatch]:
             "stored",
             f"{version.data} is not what the version was made with: it has {content.rows:,} rows of "
             f"{manifest.rows:,}, and other values in {', '.join(others) or 'columns it should not have'}. "
-            "Remove the version's folder, and create it anew.",
+            "Remove the version's folder, and create it again.",
         )
     ]
 

@@ -1,5 +1,5 @@
 {#- A table that holds a history. What the input has not shown before is found by fingerprints, one for each span of
-    availability; the entities it concerns are computed anew from the first such span on. All in one transaction. -#}
+    availability; the entities it concerns are computed again from the first such span on. All in one transaction. -#}
 {% materialization history, adapter='duckdb', supported_languages=['sql'] %}
 
     {%- set history = graph.nodes[model.unique_id].assay_history -%}

@@ -29,15 +29,15 @@ select
     is_drifting or has_lost_precision or has_lost_recall or is_old or has_new_rows as retrain,
     case
         when retrain then {{ assay._reason_to_retrain() }}
-        when counted_from = 'training rows' then 'nothing calls for it; age and new rows are counted from a version, and none is known'
-        else 'nothing calls for it'
+        when counted_from = 'training rows' then 'no reason to retrain; age and new rows are counted from a version, and none is known'
+        else 'no reason to retrain'
     end as reason,
     * exclude (training_set)
 from triggered
 {%- endmacro %}
 
 
-{#- What calls for it, in words: a part for each trigger. -#}
+{#- The reasons, in words: a part for each trigger. -#}
 {% macro _reason_to_retrain() -%}
     {%- set features_told = 5 -%}
     concat_ws(
@@ -71,6 +71,9 @@ from triggered
 
 
 {% macro _limits_of(training_sets) -%}
+{%- for name in var('retrain_when', {}).training_sets or {} if execute and not assay._node_named(name) -%}
+    {%- do assay._refuse('retrain_when has limits for ' ~ name ~ ', which is no training set: there are ' ~ training_sets | join(', ')) -%}
+{%- endfor -%}
 limits (
     training_set, drifting_share, precision_lost, recall_lost, fewest_outcomes, age, age_days, new_rows_share
 ) as (

@@ -18,7 +18,7 @@
 
 
 {#- Hashes of two keys, or hashes and plain values, must not meet in one table. Who changes the key, or what is personal,
-    builds all of silver anew; `next` stays in the table until that has succeeded. -#}
+    builds all of silver again; `next` stays in the table until that has succeeded. -#}
 {% macro _hold_pii_key(wanted) -%}
     {%- do run_query('create schema if not exists landing') -%}
     {%- do run_query('create table if not exists landing.pii_key (held varchar, next varchar)') -%}
@@ -32,7 +32,7 @@
     {%- if not is_settled and not is_whole -%}
         {{ exceptions.raise_compiler_error(
             'What contracts declare personal (pii), hash_pii or ASSAY_PII_KEY is not what it was when silver was built, and one table'
-            ~ ' cannot hold both: build silver anew (--full-refresh, without --select), or give back what was.'
+            ~ ' cannot hold both: build all of silver again (--full-refresh, without --select), or give back what was.'
         ) }}
     {%- endif -%}
     {%- set next = 'null::varchar' if is_settled else "'" ~ wanted ~ "'" -%}

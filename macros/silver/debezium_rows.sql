@@ -308,7 +308,7 @@
 {%- endmacro %}
 
 
-{#- Positions are of one server's log: after a failover they begin anew. MariaDB counts on in its domain. -#}
+{#- Positions are of one server's log: after a failover they begin from the start. MariaDB counts on in its domain. -#}
 {% macro _log_of_server(source) -%}
     case
         when {{ source }}.pos is not null then coalesce(

@@ -354,7 +354,7 @@ CUSTOMERS: list[tuple[str | bytes, list[str] | None]] = [
         change({"customer_id": "server", "segment": "two"}, sql_server(2), ts_ms=COMMITTED_MS + 700),
         ["repeated_change"],
     ),
-    # Delivered together: positions start anew with each file.
+    # Delivered together: positions start again with each file.
     (change({"customer_id": "mysql", "segment": "last"}, mysql("mysql-bin.000010", 4)), None),
     (change({"customer_id": "mysql", "segment": "first"}, mysql("mysql-bin.000009", 900)), None),
     (change({"customer_id": "mysql", "segment": "second"}, mysql("mysql-bin.000010", 3)), None),

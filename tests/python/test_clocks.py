@@ -631,7 +631,7 @@ def test_clocks_order_what_has_no_position_and_several_logs(
         # Committed no later than it arrived: the next one is later, whatever this one says.
         Change("2096", "odd", 37_000_000, 1),
         Change("2096", "right", 2, 3),
-        # Restored under another name, its log begins anew.
+        # Restored under another name, its log begins from the start.
         Change("restored", "before", 0, 1, [9000], "old"),
         Change("restored", "after", 5, 6, [10], "new"),
         Change("restored", "late", 3, 7, [9001], "old"),

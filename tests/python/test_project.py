@@ -8,12 +8,14 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
+import yaml
 from warehouse import PROJECT, Warehouse
 
 pytestmark = pytest.mark.usefixtures("builds")
@@ -205,6 +207,11 @@ def test_each_macro_file_holds_the_public_macro_of_its_name(manifest: Thing) -> 
         found[macro["original_file_path"]].append(name)
     private = {path for path, name in named.items() if name.startswith("_")}
     assert found == {path: [name] * (path not in private) for path, name in named.items()}
+
+
+def test_package_and_dbt_project_are_of_one_version() -> None:
+    package = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["version"]
+    assert yaml.safe_load((PROJECT / "dbt_project.yml").read_text())["version"] == package
 
 
 def long_macros(text: str) -> list[str]:

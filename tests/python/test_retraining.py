@@ -1,4 +1,4 @@
-"""What calls for training anew is told with its figures, counted from what was trained on, and taken once."""
+"""Each reason to retrain is told with its figures, counted from what was trained on, and taken once."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ def test_drift_is_that_of_the_newest_window_that_could_be_judged(built: SmallPro
     assert drifting["reason"] == "2 of 4 features (50 %) have drifted in 2025-10: ftr_v.f3, ftr_v.f1"
     quiet = found["trn_quiet"]
     assert (quiet["retrain"], quiet["feature_count"], quiet["drifting_share"]) == (False, 4, 0)
-    assert quiet["reason"].startswith("nothing calls for it")
+    assert quiet["reason"].startswith("no reason to retrain")
     assert found["trn_worse"]["feature_count"] is None
 
 
@@ -243,15 +243,24 @@ def test_limits_of_a_training_set_go_before_those_of_all(project: SmallProject) 
         "what was trained is 184 days old; 12 labelled rows are new, 30 % of the 40 trained on"
     )
     assert {name for name, each in found.items() if each["retrain"]} == {"trn_quiet"}
-    assert found["trn_chance"]["reason"] == "nothing calls for it"
+    assert found["trn_chance"]["reason"] == "no reason to retrain"
 
 
-def test_a_limit_that_is_unknown_is_refused(project: SmallProject) -> None:
-    set_limits(project, "{age: 90d, ages: 3}")
-    ended = project.assay("build")
-    assert ended.exit_code == 1
-    told = " ".join((ended.stdout + ended.stderr).split())
-    assert "retrain_when has ages for trn_bare: allowed are" in told
+@pytest.mark.parametrize(
+    ("limits", "refusal"),
+    [
+        ("{age: 90d, ages: 3}", "retrain_when has ages for trn_bare: allowed are"),
+        (
+            "{training_sets: {trn_quite: {age: 90d}}}",
+            "retrain_when has limits for trn_quite, which is no training set: there are trn_bare, ",
+        ),
+    ],
+)
+def test_a_limit_of_nothing_is_refused(project: SmallProject, limits: str, refusal: str) -> None:
+    set_limits(project, limits)
+    compiled = project.dbt("compile", "--select", "mon_retraining")
+    assert compiled.returncode != 0
+    assert refusal in " ".join(compiled.stdout.split())
 
 
 def told(project: SmallProject, *options: str) -> tuple[int, str]:
@@ -269,7 +278,7 @@ def test_the_command_counts_from_the_version_taken_last(project: SmallProject) -
     age = (KNOWN_UNTIL - as_of) / timedelta(days=1)
     assert "old; 50 labelled rows are new, 125 % of the 40 trained on" in said
     assert f"is {age:.0f} days old" in said
-    assert "trn_bare: nothing calls for it" in said
+    assert "trn_bare: no reason to retrain" in said
     assert "No version yet: trn_bare, trn_chance, trn_drifting, trn_worse." in said
 
 
