@@ -7,6 +7,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
+from assay.core.sql import folded
 from assay.project.conventions import LAYERS
 
 _TEXT: dict[str, Any] = {"type": "string", "minLength": 1}
@@ -45,24 +46,41 @@ _SHAPES: dict[str, Draft202012Validator] = {
         "reads": _TEXTS,
     }.items()
 }
+# Where the meta names columns of the node.
+_COLUMNS_NAMED = {"feature_view": ("keys", "defaults"), "quality": ("time", "ignore")}
 
 
-def faults_of_meta(node: Any) -> Iterator[str]:
+def faults_of_meta(node: Any) -> list[str]:
     """Say what is wrong with the keys of a node's `config.meta` that are Assay's.
 
     Args:
         node: a model, seed or snapshot, as dbt has parsed it.
     """
+    meta = node.config.meta
+    found = [*_faults_of_shape(meta)] or [*_columns_it_lacks(meta, {folded(name) for name in node.columns})]
+    return [f"{node.original_file_path}: {node.name}: config.meta.{each}" for each in found]
+
+
+def _faults_of_shape(meta: Mapping[str, Any]) -> Iterator[str]:
     for key, shape in _SHAPES.items():
         # dbt has no way to take back a key but to set it to null.
-        if (value := node.config.meta.get(key)) is None:
+        if (value := meta.get(key)) is None:
             continue
         for error in sorted(shape.iter_errors(value), key=lambda each: each.json_path):
-            place = ".".join(map(str, ("config.meta", key, *error.absolute_path)))
             said = error.message
             if error.validator == "additionalProperties":
                 said += f"; there are {', '.join(error.schema['properties'])}"
-            yield f"{node.original_file_path}: {node.name}: {place}: {said}"
+            yield f"{'.'.join(map(str, (key, *error.absolute_path)))}: {said}"
+
+
+def _columns_it_lacks(meta: Mapping[str, Any], columns: set[str]) -> Iterator[str]:
+    """Name columns of which the YAML has none; it may not list any yet."""
+    for key, words in _COLUMNS_NAMED.items() if columns else ():
+        for word in words:
+            named = (meta.get(key) or {}).get(word) or ()
+            for name in [named] if isinstance(named, str) else named:
+                if folded(name) not in columns:
+                    yield f"{key}.{word}: there is no column {name}"
 
 
 def schemas_of_layers(declared: Any) -> dict[str, str]:

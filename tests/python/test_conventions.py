@@ -60,8 +60,8 @@ def shop() -> list[Any]:
         node("slv_orders__checked", "silver", columns="id event_at rule_ids"),
         node("slv_orders__rejected", "silver", columns="id reason"),
         node("dim_people", "gold"),
-        node("ftr_person__orders", "gold", feature_view={**VIEW, "online": True}),
-        node("ftr_person__visits", "gold", feature_view=VIEW),
+        node("ftr_person__orders", "gold", columns="person_id", feature_view={**VIEW, "online": True}),
+        node("ftr_person__visits", "gold", columns="", feature_view=VIEW),
         node("lbl_churn", "gold", label={"horizon": "30d"}),
         node("trn_churn", "gold"),
         node("fct_secret", "gold", monitored=False),
@@ -120,6 +120,13 @@ def test_a_layer_that_does_not_exist_or_has_no_schema_of_its_own_is_refused(laye
 @pytest.mark.parametrize(
     ("meta", "told"),
     [
+        (
+            {"feature_view": {**VIEW, "keys": ["people_id"]}},
+            "feature_view.keys: there is no column people_id",
+        ),
+        ({"feature_view": {**VIEW, "defaults": {"sun": 0}}}, "feature_view.defaults: there is no column sun"),
+        ({"quality": {"time": "event"}}, "quality.time: there is no column event"),
+        ({"quality": {"ignore": ["ID", "notes"]}}, "quality.ignore: there is no column notes"),
         ({"feature_view": True}, "feature_view: True is not of type 'object'"),
         ({"feature_view": {}}, "feature_view: 'entity' is a required property"),
         (
@@ -141,7 +148,7 @@ def test_a_layer_that_does_not_exist_or_has_no_schema_of_its_own_is_refused(laye
 )
 def test_what_a_node_declares_otherwise_than_it_can_is_refused_where_it_stands(meta: Any, told: str) -> None:
     with pytest.raises(DbtRuntimeError, match=rf"models/ftr_x.sql: ftr_x: config\.meta\.{told}"):
-        completed(node("ftr_x", "gold", **meta))
+        completed(node("ftr_x", "gold", columns="id person_id sum", **meta))
     assert completed(node("ftr_x", "gold", anybody={"has": "this"}, **dict.fromkeys(meta)))
 
 
