@@ -6,7 +6,7 @@ import getpass
 import json
 import re
 import shlex
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -93,7 +93,34 @@ def open_project() -> Project:
     return project
 
 
-def plan_of(project: Project, model: GoldModel, columns: Sequence[ModelColumn]) -> GoldPlan:
+def add_model(
+    project: Project,
+    model: GoldModel,
+    columns_of: Callable[[str], Sequence[ModelColumn]],
+    *,
+    dry_run: bool,
+) -> GoldPlan:
+    """Write a model, unless it is there as it is wanted; return what was written, or would be.
+
+    Args:
+        project: to which it is added.
+        model: what is wanted.
+        columns_of: the columns of a query, as the engine types them.
+        dry_run: whether nothing is written.
+
+    Raises:
+        Fault: another model has its name, or its file is there.
+        OSError: a file cannot be written; none is then.
+    """
+    if there := plan_of_existing(project, model):
+        return there
+    plan = _plan_of_new(project, model, columns_of(model.sql))
+    if not dry_run:
+        write_all(plan.files)
+    return plan
+
+
+def _plan_of_new(project: Project, model: GoldModel, columns: Sequence[ModelColumn]) -> GoldPlan:
     """Plan the files of a model that is new."""
     path = model.folder / f"{model.name}.sql"
     if path.exists():
@@ -157,15 +184,6 @@ def plan_of_existing(project: Project, model: GoldModel) -> GoldPlan | None:
     told = f"It has all columns that are asked for, in {path}."
     otherwise = "Its SQL is not what would be written: somebody changed it, or it was asked for otherwise."
     return GoldPlan(model.name, {}, [told] if is_as_written else [told, otherwise])
-
-
-def write(plan: GoldPlan) -> None:
-    """Write the files of a plan, all or none.
-
-    Raises:
-        OSError: a file cannot be written.
-    """
-    write_all(plan.files)
 
 
 def checked_name(name: str, prefix: str, example: str) -> str:

@@ -13,6 +13,7 @@ from assay.features.columns import columns_of_queries
 from assay.generate.gold import (
     GoldModel,
     GoldPlan,
+    add_model,
     checked_length,
     checked_name,
     column_named,
@@ -22,10 +23,7 @@ from assay.generate.gold import (
     name_in_sql,
     open_project,
     owner_of,
-    plan_of,
-    plan_of_existing,
     time_named,
-    write,
 )
 from assay.generate.scramble import scramble_of
 from assay.project.conventions import LABEL_COLUMNS
@@ -157,12 +155,7 @@ def add_label(
             what = Settled(column, known_after, where, scramble)
         id_column = _id_column(name, keys)
         wanted = _model(name, id_column, of, what, reads, owner_of(project, rows, None).value)
-        if there := plan_of_existing(project, wanted):
-            return there
-        plan = plan_of(project, wanted, columns_of(wanted.sql))
-    if not dry_run:
-        write(plan)
-    return plan
+        return add_model(project, wanted, columns_of, dry_run=dry_run)
 
 
 def _check_kind(

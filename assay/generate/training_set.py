@@ -14,6 +14,7 @@ from assay.features.columns import columns_of_queries, is_total
 from assay.generate.gold import (
     GoldModel,
     GoldPlan,
+    add_model,
     checked_name,
     group_of,
     listed_in,
@@ -21,9 +22,6 @@ from assay.generate.gold import (
     literals,
     open_project,
     owner_of,
-    plan_of,
-    plan_of_existing,
-    write,
 )
 from assay.project.conventions import LABEL_COLUMNS, TRAINING_SET
 from assay.project.paths import own_models
@@ -108,12 +106,7 @@ def add_training_set(
     owner = owner_of(project, outcomes, None).value
     with columns_of_queries(project, name, reads) as columns_of:
         wanted = _model(name, outcomes, taken, list(key), horizon, split, reads, owner)
-        if there := plan_of_existing(project, wanted):
-            return there
-        plan = plan_of(project, wanted, columns_of(wanted.sql))
-    if not dry_run:
-        write(plan)
-    return plan
+        return add_model(project, wanted, columns_of, dry_run=dry_run)
 
 
 def features_in(text: str) -> dict[str, list[str]]:

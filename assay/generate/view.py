@@ -12,6 +12,7 @@ from assay.features.columns import AGGREGATES, columns_of_queries, is_total
 from assay.generate.gold import (
     GoldModel,
     GoldPlan,
+    add_model,
     checked_name,
     column_named,
     events_named,
@@ -22,10 +23,7 @@ from assay.generate.gold import (
     name_in_sql,
     open_project,
     owner_of,
-    plan_of,
-    plan_of_existing,
     time_named,
-    write,
 )
 from assay.generate.propose import Choice, singular_of
 from assay.project.paths import own_models
@@ -155,12 +153,7 @@ def add_view(
         )
         _check_names(spec)
         wanted = _model(name, entity_name, spec, events, owner_of(project, events, owner), is_online=online)
-        if there := plan_of_existing(project, wanted):
-            return there
-        plan = plan_of(project, wanted, columns_of(spec.sql))
-    if not dry_run:
-        write(plan)
-    return plan
+        return add_model(project, wanted, columns_of, dry_run=dry_run)
 
 
 def measures_in(text: str) -> dict[str, list[str]]:
