@@ -12,7 +12,6 @@
 
 
 {#- Spine and features travel as structs, so that their names never meet before the end. -#}
-{#- Long because it is one query, whose steps need each other's names. -#}
 {% macro _joined_as_of(spine, spine_at, requests) -%}
 with features_0 as (
 
@@ -24,95 +23,10 @@ with features_0 as (
 ),
 {% for request in requests %}
 {%- set view = 'features_' ~ loop.index %}
-{%- set before = 'features_' ~ loop.index0 %}
 {%- set carried = ['_spine', '_spine_at'] + (requests[:loop.index0] | map(attribute='struct') | list) %}
--- Rows that hold at no time asked for are left out first: sorting them for the join would cost most of it.
-{{ view }}_asked as (
+{{ assay._history_asked_for(view, request) }}
 
-    select
-        {%- for key in request.entity_keys %}
-        {{ assay.quoted(key, '_spine') }} as _key_{{ loop.index }},
-        {%- endfor %}
-        min(_spine_at) as _first_at,
-        max(_spine_at) as _last_at
-    from features_0
-    group by {{ assay.quoted(request.entity_keys, '_spine') }}
-
-),
-
-{{ view }}_history as (
-
-    select
-        {%- for column in request.entity_keys %}
-        {{ assay.quoted(column, 'history') }} as _key_{{ loop.index }},
-        {%- endfor %}
-        {%- for column in request.needed %}
-        {{ assay.quoted(column, 'history') }},
-        {%- endfor %}
-        {{ assay.as_utc('history.valid_from') }} as _valid_from,
-        {{ assay.as_utc('history.valid_to') }} as _valid_to
-        {%- if request.max_age %},
-        {{ assay.as_utc('history.updated_at') }} as _updated_at
-        {%- if request.confirmed_at %},
-        list_transform(history.confirmed_at, lambda instant: {{ assay.as_utc('instant') }}) as _confirmed_at
-        {%- endif %}
-        {%- endif %}
-    from {{ request.relation }} as history
-    inner join {{ view }}_asked as asked
-        on
-            {{ assay.as_utc('history.valid_from') }} <= asked._last_at
-            and {{ assay.as_utc('history.valid_to') }} > asked._first_at
-            {%- for key in request.entity_keys %}
-            and {{ assay.quoted(key, 'history') }} = asked._key_{{ loop.index }}
-            {%- endfor %}
-
-),
-
-{{ view }}_matched as (
-
-    select
-        {%- for column in carried %}
-        spine_rows.{{ column }},
-        {%- endfor %}
-        {%- for name, expression in request.inputs.items() %}
-        {{ assay.quoted(expression, 'spine_rows._spine') }} as {{ assay.quoted(name) }},
-        {%- endfor %}
-        {%- for column in request.needed %}
-        {{ assay.quoted(column, 'history') }},
-        {%- endfor %}
-        {{ assay._is_in_force(request, 'spine_rows._spine_at') }} as _is_in_force
-    from {{ before }} as spine_rows
-    asof left join {{ view }}_history as history
-        on
-            {%- for key in request.entity_keys %}
-            {{ assay.quoted(key, 'spine_rows._spine') }} = history._key_{{ loop.index }} and
-            {%- endfor %}
-            spine_rows._spine_at >= history._valid_from
-
-),
-
-{{ view }}_values as (
-
-    select
-        {%- for column in carried %}
-        {{ column }},
-        {%- endfor %}
-        _spine_at as as_of
-        {%- for name in request.inputs %},
-        {{ assay.quoted(name) }}
-        {%- endfor %}
-        {%- for column in request.needed %},
-        {#- CASE takes no ARRAY before DuckDB 2.0. #}
-        {%- set value = 'list_extract([' ~ assay.quoted(column) ~ '], case when _is_in_force then 1 end)' %}
-        {%- if column in request.defaults %}
-        coalesce({{ value }}, {{ request.defaults[column] }}) as {{ assay.quoted(column) }}
-        {%- else %}
-        {{ value }} as {{ assay.quoted(column) }}
-        {%- endif %}
-        {%- endfor %}
-    from {{ view }}_matched
-
-),
+{{ assay._values_in_force(view, request, 'features_' ~ loop.index0, carried) }}
 
 {{ view }}_derived as (
 
@@ -154,6 +68,101 @@ final as (
 )
 
 select * from final
+{%- endmacro %}
+
+
+{#- Rows of a history that hold at a time asked for; to sort the others for the join would cost most of it. -#}
+{% macro _history_asked_for(view, request) -%}
+{{ view }}_asked as (
+
+    select
+        {%- for key in request.entity_keys %}
+        {{ assay.quoted(key, '_spine') }} as _key_{{ loop.index }},
+        {%- endfor %}
+        min(_spine_at) as _first_at,
+        max(_spine_at) as _last_at
+    from features_0
+    group by {{ assay.quoted(request.entity_keys, '_spine') }}
+
+),
+
+{{ view }}_history as (
+
+    select
+        {%- for column in request.entity_keys %}
+        {{ assay.quoted(column, 'history') }} as _key_{{ loop.index }},
+        {%- endfor %}
+        {%- for column in request.needed %}
+        {{ assay.quoted(column, 'history') }},
+        {%- endfor %}
+        {{ assay.as_utc('history.valid_from') }} as _valid_from,
+        {{ assay.as_utc('history.valid_to') }} as _valid_to
+        {%- if request.max_age %},
+        {{ assay.as_utc('history.updated_at') }} as _updated_at
+        {%- if request.confirmed_at %},
+        list_transform(history.confirmed_at, lambda instant: {{ assay.as_utc('instant') }}) as _confirmed_at
+        {%- endif %}
+        {%- endif %}
+    from {{ request.relation }} as history
+    inner join {{ view }}_asked as asked
+        on
+            {{ assay.as_utc('history.valid_from') }} <= asked._last_at
+            and {{ assay.as_utc('history.valid_to') }} > asked._first_at
+            {%- for key in request.entity_keys %}
+            and {{ assay.quoted(key, 'history') }} = asked._key_{{ loop.index }}
+            {%- endfor %}
+
+),
+{%- endmacro %}
+
+
+{#- The row that holds for each of the spine, and what it says: nothing where it ended, or is too old. -#}
+{% macro _values_in_force(view, request, spine, carried) -%}
+{{ view }}_matched as (
+
+    select
+        {%- for column in carried %}
+        spine_rows.{{ column }},
+        {%- endfor %}
+        {%- for name, expression in request.inputs.items() %}
+        {{ assay.quoted(expression, 'spine_rows._spine') }} as {{ assay.quoted(name) }},
+        {%- endfor %}
+        {%- for column in request.needed %}
+        {{ assay.quoted(column, 'history') }},
+        {%- endfor %}
+        {{ assay._is_in_force(request, 'spine_rows._spine_at') }} as _is_in_force
+    from {{ spine }} as spine_rows
+    asof left join {{ view }}_history as history
+        on
+            {%- for key in request.entity_keys %}
+            {{ assay.quoted(key, 'spine_rows._spine') }} = history._key_{{ loop.index }} and
+            {%- endfor %}
+            spine_rows._spine_at >= history._valid_from
+
+),
+
+{{ view }}_values as (
+
+    select
+        {%- for column in carried %}
+        {{ column }},
+        {%- endfor %}
+        _spine_at as as_of
+        {%- for name in request.inputs %},
+        {{ assay.quoted(name) }}
+        {%- endfor %}
+        {%- for column in request.needed %},
+        {#- CASE takes no ARRAY before DuckDB 2.0. #}
+        {%- set value = 'list_extract([' ~ assay.quoted(column) ~ '], case when _is_in_force then 1 end)' %}
+        {%- if column in request.defaults %}
+        coalesce({{ value }}, {{ request.defaults[column] }}) as {{ assay.quoted(column) }}
+        {%- else %}
+        {{ value }} as {{ assay.quoted(column) }}
+        {%- endif %}
+        {%- endfor %}
+    from {{ view }}_matched
+
+),
 {%- endmacro %}
 
 

@@ -12,7 +12,6 @@
 {%- endmacro %}
 
 
-{#- Long because it is one query, of steps that each read the one before. -#}
 {% macro _change_rows(relation, entity_keys, available_at, columns, is_deleted, change_order, where, increment=none, since=none) -%}
     {%- set keys = assay.quoted(entity_keys) -%}
 with changes as (
@@ -29,15 +28,7 @@ with changes as (
         list_extract([struct_pack(
             {%- for column in columns %}{{ assay.quoted(column) }} := {{ assay.quoted(column) }}{{ ', ' if not loop.last }}{% endfor -%}
         )], case when not ({{ is_deleted }}) then 1 end) as _state
-    from {{ relation }}
-    {%- if increment %}
-    semi join {{ increment.touched }} using ({{ keys }})
-    {%- endif %}
-    where
-        {{ assay._is_event(entity_keys, where) }}
-        {%- if increment %}
-        and {{ available_at }} >= {{ increment.cut }}
-        {%- endif %}
+    {{ assay._from_events(relation, entity_keys, where, increment, available_at ~ ' >= ' ~ increment.cut if increment) }}
 
 ),
 {% if increment %}

@@ -31,6 +31,9 @@
     {%- set extremes = assay._extremes_of(inputs) -%}
     {%- set columns = assay._columns_of(inputs) -%}
     {%- set are_sorted = not extremes and not increment -%}
+    {%- set since_cut = '(%s >= %s or %s >= %s - %s)' % (
+        available_at, increment.cut, event_at, increment.cut, lengths[bounded[-1]]
+    ) if increment and 'all' not in windows -%}
     {%- set running = 'over (rows between unbounded preceding and current row)' -%}
 -- In order, so that each window's exits are as well: runs are merged in half the time that sorting takes.
 with events as materialized (
@@ -42,15 +45,7 @@ with events as materialized (
         {%- for input in inputs.values() if not input.counts_rows %},
         {{ input.expression }} as {{ input.column }}
         {%- endfor %}
-    from {{ relation }}
-    {%- if increment %}
-    semi join {{ increment.touched }} using ({{ keys }})
-    {%- endif %}
-    where
-        {{ assay._is_event(entity_keys, where) }}
-        {%- if increment and 'all' not in windows %}
-        and ({{ available_at }} >= {{ increment.cut }} or {{ event_at }} >= {{ increment.cut }} - {{ lengths[bounded[-1]] }})
-        {%- endif %}
+    {{ assay._from_events(relation, entity_keys, where, increment, since_cut) }}
     order by {{ keys }}, _event_at
 
 ),
@@ -200,6 +195,21 @@ final as (
 )
 
 select * from final
+{%- endmacro %}
+
+
+{#- Where a history's events come from; of an increment the entities that it concerns, and what their states from its cut on
+    are made of. -#}
+{% macro _from_events(relation, entity_keys, where, increment, since_cut) -%}
+from {{ relation }}
+    {%- if increment %}
+    semi join {{ increment.touched }} using ({{ assay.quoted(entity_keys) }})
+    {%- endif %}
+    where
+        {{ assay._is_event(entity_keys, where) }}
+        {%- if since_cut %}
+        and {{ since_cut }}
+        {%- endif %}
 {%- endmacro %}
 
 

@@ -159,12 +159,8 @@ group by 2
 
 {#- Counts of numbers by magnitude: bounds grow by 4 %, so that a value is known to 2 % (DDSketch). -#}
 {% macro _spread(x) -%}
-    histogram(case
-                when isnan({{ x }}) then null
-                when isinf({{ x }}) then sign({{ x }}) * 100000
-                when abs({{ x }}) < 1e-9 then 0
-                else sign({{ x }}) * greatest(1, ceil((ln(abs({{ x }})) - ln(1e-9)) / ln(1.04)))
-            end::integer)
+    {%- set bucket = 'ceil((ln(abs(' ~ x ~ ')) - ln(1e-9)) / ln(1.04))' -%}
+    histogram(case when abs({{ x }}) < 1e-9 then 0 when not isnan({{ x }}) then sign({{ x }}) * greatest(1, least({{ bucket }}, 100000)) end::integer)
 {%- endmacro %}
 
 

@@ -8,25 +8,15 @@
 
 {#- `version` is of all that an entity has shown since something last arrived, however much of it has passed by now: it
     changes when something new is known, and not by the clock. -#}
-{#- Long because it is one query, read from top to bottom. -#}
 {% macro _online_rows(view, relation) -%}
     {%- set keys = assay.quoted(view.entity_keys) -%}
-    {%- set columns, names = assay._online_columns(view), [] -%}
-    {%- for name in ['valid_from', 'valid_to', 'updated_at', 'version', 'arrived_at', 'stretches'] -%}
-        {%- do names.append((name, 'column of online rows themselves')) -%}
-    {%- endfor -%}
-    {%- for name in view.entity_keys + columns -%}
-        {%- do names.append((name, 'column ' ~ name ~ ' of ' ~ view.name)) -%}
-    {%- endfor -%}
-    {%- do assay._refuse_doubles(names) -%}
+    {%- set columns = assay._online_columns(view) -%}
+    {%- do assay._refuse_names_online(view.name, view.entity_keys + columns) -%}
     {%- set arrived_at = 'coalesce(list_last(confirmed_at), updated_at)' if view.confirmed_at else 'updated_at' -%}
 with history as (
 
     select
-        {{ keys }},
-        {%- for column in columns %}
-        {{ assay.quoted(column) }},
-        {%- endfor %}
+        {{ assay.quoted(view.entity_keys + columns) }},
         {{ assay.as_utc('valid_from') }} as valid_from,
         {{ assay.as_utc('valid_to') }} as valid_to,
         {{ assay.as_utc(arrived_at) }} as updated_at
@@ -77,6 +67,19 @@ final as (
 )
 
 select * from final
+{%- endmacro %}
+
+
+{#- Refuse names that the query has a use of its own for. -#}
+{% macro _refuse_names_online(view, columns) -%}
+    {%- set names = [] -%}
+    {%- for name in ['valid_from', 'valid_to', 'updated_at', 'version', 'arrived_at', 'stretches'] -%}
+        {%- do names.append((name, 'column of online rows themselves')) -%}
+    {%- endfor -%}
+    {%- for name in columns -%}
+        {%- do names.append((name, 'column ' ~ name ~ ' of ' ~ view)) -%}
+    {%- endfor -%}
+    {%- do assay._refuse_doubles(names) -%}
 {%- endmacro %}
 
 

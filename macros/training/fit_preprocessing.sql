@@ -1,28 +1,5 @@
-{#- Long because it is one query, with a part for each method. -#}
 {% macro fit_preprocessing(relation, steps, where="split = 'train'") -%}
-    {%- set methods = {
-        'standard_scale': {'words': ['columns'], 'fit': assay._fit_standard_scale},
-        'min_max_scale': {'words': ['columns'], 'fit': assay._fit_min_max_scale},
-        'quantile_bin': {'words': ['columns', 'bins'], 'fit': assay._fit_quantile_bin},
-        'one_hot': {'words': ['columns', 'max_categories'], 'fit': assay._fit_one_hot},
-        'target_encode': {'words': ['columns', 'target', 'smoothing', 'folds', 'row_id'], 'fit': assay._fit_target_encode},
-    } -%}
-    {%- set fits = [] -%}
-    {%- for method, step in steps.items() -%}
-        {%- if method not in methods -%}
-            {%- do assay._refuse('the method ' ~ method ~ ' is unknown: allowed are ' ~ methods | join(', ')) -%}
-        {%- endif -%}
-        {%- set options = step if step is mapping else {'columns': step} -%}
-        {%- if options | sort != methods[method].words | sort or options.columns is string or not options.columns -%}
-            {%- do assay._refuse(method ~ ' needs ' ~ methods[method].words | join(', ') ~ ', of which columns is a list, and nothing else') -%}
-        {%- endif -%}
-        {%- for column in options.columns -%}
-            {%- do fits.append({'method': method, 'column': column, 'query': methods[method].fit(column, options, where)}) -%}
-        {%- endfor -%}
-    {%- endfor -%}
-    {%- if not fits -%}
-        {%- do assay._refuse('fit_preprocessing was given no steps: allowed are ' ~ methods | join(', ')) -%}
-    {%- endif -%}
+    {%- set fits = assay._fits(steps, where) -%}
 -- Each column is fitted from a scan of its own; together, all columns of all rows would have to be held.
 with training as not materialized (
 
@@ -69,6 +46,35 @@ final as (
 )
 
 select * from final
+{%- endmacro %}
+
+
+{#- What is fitted: a query for each method and column. -#}
+{% macro _fits(steps, where) -%}
+    {%- set methods = {
+        'standard_scale': {'words': ['columns'], 'fit': assay._fit_standard_scale},
+        'min_max_scale': {'words': ['columns'], 'fit': assay._fit_min_max_scale},
+        'quantile_bin': {'words': ['columns', 'bins'], 'fit': assay._fit_quantile_bin},
+        'one_hot': {'words': ['columns', 'max_categories'], 'fit': assay._fit_one_hot},
+        'target_encode': {'words': ['columns', 'target', 'smoothing', 'folds', 'row_id'], 'fit': assay._fit_target_encode},
+    } -%}
+    {%- set fits = [] -%}
+    {%- for method, step in steps.items() -%}
+        {%- if method not in methods -%}
+            {%- do assay._refuse('the method ' ~ method ~ ' is unknown: allowed are ' ~ methods | join(', ')) -%}
+        {%- endif -%}
+        {%- set options = step if step is mapping else {'columns': step} -%}
+        {%- if options | sort != methods[method].words | sort or options.columns is string or not options.columns -%}
+            {%- do assay._refuse(method ~ ' needs ' ~ methods[method].words | join(', ') ~ ', of which columns is a list, and nothing else') -%}
+        {%- endif -%}
+        {%- for column in options.columns -%}
+            {%- do fits.append({'method': method, 'column': column, 'query': methods[method].fit(column, options, where)}) -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    {%- if not fits -%}
+        {%- do assay._refuse('fit_preprocessing was given no steps: allowed are ' ~ methods | join(', ')) -%}
+    {%- endif -%}
+    {{ return(fits) }}
 {%- endmacro %}
 
 

@@ -26,20 +26,50 @@
 
 
 {#- Encodings for all rows, where `fold` is NULL, and for the rows of each fold, whose own targets are left out. -#}
-{#- Long because it is one query, read from top to bottom. -#}
 {% macro _fit_target_encode(column, options, where) -%}
-    {%- set smoothing, folds, target = options.smoothing, options.folds, assay._sql(options.target) -%}
+    {%- set smoothing, folds = options.smoothing, options.folds -%}
     {%- if smoothing is not number or smoothing <= 0 -%}
         {%- do assay._refuse('the smoothing ' ~ smoothing ~ ' of target_encode must be a number above 0') -%}
     {%- endif -%}
     {%- if folds is not integer or folds < 2 -%}
         {%- do assay._refuse('the folds ' ~ folds ~ ' of target_encode must be a whole number from 2') -%}
     {%- endif -%}
+    {{ assay._targets_without_fold(column, options) }}
+
+    select
+        'folds' as parameter,
+        {{ assay._split_into_folds(options.row_id, where) }} as key,
+        null as fold,
+        {{ folds }} as value
+
+    union all
+
+    select
+        'prior' as parameter,
+        null as key,
+        fold,
+        prior as value
+    from priors
+
+    union all
+
+    select
+        'encoding' as parameter,
+        category as key,
+        fold,
+        (target_sum + {{ smoothing }} * prior) / (row_count + {{ smoothing }}) as value
+    from totals
+{%- endmacro %}
+
+
+{#- The mean target without each fold, and of each category rows and targets without it. -#}
+{% macro _targets_without_fold(column, options) -%}
+    {%- set target = assay._sql(options.target) -%}
     with parts as (
 
         select
             {{ assay._as_text(assay.quoted(column)) }} as category,
-            {{ assay._fold(options.row_id, folds) }} as part,
+            {{ assay._fold(options.row_id, options.folds) }} as part,
             count(*) as row_count,
             list_aggregate(list(({{ target }})::double order by ({{ target }})::double), 'fsum') as target_sum
         from training
@@ -50,7 +80,7 @@
 
     left_out as (
 
-        select unnest([null] || range(1, {{ folds + 1 }})) as fold
+        select unnest([null] || range(1, {{ options.folds + 1 }})) as fold
 
     ),
 
@@ -86,30 +116,6 @@
         group by all
 
     )
-
-    select
-        'folds' as parameter,
-        {{ assay._split_into_folds(options.row_id, where) }} as key,
-        null as fold,
-        {{ folds }} as value
-
-    union all
-
-    select
-        'prior' as parameter,
-        null as key,
-        fold,
-        prior as value
-    from priors
-
-    union all
-
-    select
-        'encoding' as parameter,
-        category as key,
-        fold,
-        (target_sum + {{ smoothing }} * prior) / (row_count + {{ smoothing }}) as value
-    from totals
 {%- endmacro %}
 
 
