@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 
@@ -80,16 +79,14 @@ def dialect_of(declared: object) -> Dialect:
     return found
 
 
-def same_encoding(one: str, other: str) -> bool:
-    """Tell whether two names mean the same encoding, as `utf8` and `UTF-8` do."""
-    return codecs.lookup(one).name == codecs.lookup(other).name
-
-
 def number_pattern(decimal: str, thousands: str) -> str:
-    """Return a regular expression, for RE2 and Python, of the texts that are numbers in a dialect."""
+    """Return a regular expression, for RE2 and Python, of the texts that are numbers in a dialect.
+
+    Thousands never begin with 0: the comma in `0,672` is a decimal sign, whatever else it could be.
+    """
     whole = "[0-9]+"
     if thousands:
-        whole = f"(?:{whole}|[0-9]{{1,3}}(?:[{THOUSANDS[thousands]}][0-9]{{3}})+)"
+        whole = f"(?:{whole}|[1-9][0-9]{{0,2}}(?:[{THOUSANDS[thousands]}][0-9]{{3}})+)"
     digits = f"(?:{whole}(?:[{decimal}][0-9]*)?|[{decimal}][0-9]+)"
     return rf"\s*[+-]?{digits}(?:[eE][+-]?[0-9]+)?\s*"
 

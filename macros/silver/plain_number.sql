@@ -8,7 +8,7 @@
     {%- else -%}
         {#- People type several blanks and apostrophes for one. -#}
         {%- set parts = {' ': ' \u00a0\u202f', "'": "'\u2019"}.get(thousands, thousands) -%}
-        {%- set whole = '(?:[0-9]+|[0-9]{1,3}(?:[' ~ parts ~ '][0-9]{3})+)' if parts else '[0-9]+' -%}
+        {%- set whole = '(?:[0-9]+|[1-9][0-9]{0,2}(?:[' ~ parts ~ '][0-9]{3})+)' if parts else '[0-9]+' -%}
         {%- set digits = '(?:' ~ whole ~ '(?:[' ~ decimal ~ '][0-9]*)?|[' ~ decimal ~ '][0-9]+)' -%}
         case
             when regexp_full_match({{ text }}, {{ assay._text('\\s*[+-]?' ~ digits ~ '(?:[eE][+-]?[0-9]+)?\\s*') }})
