@@ -7,6 +7,7 @@ adds its dependencies as soon as dbt has parsed the project.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import wraps
 from typing import Any
 
@@ -15,7 +16,17 @@ from dbt.parser import manifest as loading
 from dbt.plugins.manager import dbtPlugin
 from dbt_common.exceptions import DbtRuntimeError
 
-from assay.project.conventions import AVAILABILITY, KINDS, READS, stamp_kinds, stamp_layer, stamp_reads
+from assay.project.conventions import (
+    AVAILABILITY,
+    KINDS,
+    READS,
+    SERVING,
+    is_online,
+    is_published,
+    stamp_kinds,
+    stamp_layer,
+    stamp_reads,
+)
 from assay.project.meta import faults_of_meta, schemas_of_layers
 from assay.project.paths import put_project_on_path
 
@@ -54,12 +65,15 @@ def complete(manifest: Any, project: Any) -> None:
     """
     nodes = list(manifest.nodes.values())
     layered = [node for node in nodes if node.resource_type in _LAYERED]
-    if faults := [fault for node in layered for fault in faults_of_meta(node)]:
+    faults = [fault for node in layered for fault in faults_of_meta(node)]
+    if not faults:
+        schemas = _schemas(project)
+        for node in layered:
+            stamp_layer(node, schemas)
+            stamp_kinds(node)
+        faults = [*_names_taken(layered)]
+    if faults:
         raise DbtRuntimeError("\n".join(faults))
-    schemas = _schemas(project)
-    for node in layered:
-        stamp_layer(node, schemas)
-        stamp_kinds(node)
     for reader in [*nodes, *manifest.exposures.values()]:
         kinds = reader.config.meta.get(READS) or reader.meta.get(READS) or []
         if not kinds:
@@ -80,6 +94,17 @@ def complete(manifest: Any, project: Any) -> None:
         stamp_reads(reader, {kind: [node.name for node in each] for kind, each in found.items()})
     _tell_unit_tests(manifest)
     manifest.build_parent_and_child_maps()
+
+
+def _names_taken(nodes: list[Any]) -> Iterator[str]:
+    """Name the models of gold that would be called as the tables that the catalog makes of online views."""
+    views = {SERVING + node.name: node.name for node in nodes if is_online(node)}
+    for node in nodes:
+        if node.alias in views and is_published(node):
+            yield (
+                f"{node.original_file_path}: {node.alias} is the table that srv_catalog makes of "
+                f"{views[node.alias]}: give the model another name"
+            )
 
 
 def _tell_unit_tests(manifest: Any) -> None:

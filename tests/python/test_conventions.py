@@ -174,6 +174,13 @@ def test_a_kind_that_does_not_exist_is_refused_by_name() -> None:
         completed(node("mon_x", "gold", reads=["feature_view"]))
 
 
+def test_a_model_that_is_called_as_a_table_online_is_refused() -> None:
+    told = r"models/srv_ftr_person__orders.sql: .* is the table that srv_catalog makes of ftr_person__orders"
+    with pytest.raises(DbtRuntimeError, match=told):
+        completed(*shop(), node("srv_ftr_person__orders", "gold"))
+    assert completed(*shop(), node("srv_ftr_person__visits", "gold"))
+
+
 def test_unit_tests_are_told_when_rows_of_sources_are_available() -> None:
     sources = [node(name, "landing", kind="source") for name in ("events", "lines", "undeclared")]
     for each, meta in zip(sources, ({"at": "column"}, {"at": "landed"}, None), strict=True):
