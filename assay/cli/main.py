@@ -286,6 +286,10 @@ def lineage(
         line(console, f"{counted(page.models, 'model')} in {page.path}: open it in a browser.")
 
 
+def _tell_where(page: Path) -> None:
+    print(f"Open {page.relative_to(Path.cwd()) if page.is_relative_to(Path.cwd()) else page} in a browser.")
+
+
 @app.command()
 def report(
     out: Annotated[Path, typer.Option(help="The folder it goes to.")] = Path("report"),
@@ -298,9 +302,7 @@ def report(
         from assay.api.project import open_project
 
         page = open_project().report(out, with_rows=not without_rows)
-        print(
-            f"Open {page.relative_to(Path.cwd()) if page.is_relative_to(Path.cwd()) else page} in a browser."
-        )
+        _tell_where(page)
 
 
 @app.command()
@@ -315,9 +317,7 @@ def catalog(
         from assay.api.project import open_project
 
         page = open_project().catalog(out, with_rows=not without_rows)
-        print(
-            f"Open {page.relative_to(Path.cwd()) if page.is_relative_to(Path.cwd()) else page} in a browser."
-        )
+        _tell_where(page)
 
 
 @app.command()
