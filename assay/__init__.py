@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from assay.api.charts import Plot
     from assay.api.client import AsyncClient, Client, FeatureRow, ServerFault
+    from assay.api.contracts import compare_contracts
     from assay.api.frame import Frame
     from assay.api.history import History
+    from assay.api.new_project import create_project
     from assay.api.online import Online, OnlineFeatures
     from assay.api.project import Project
     from assay.api.project import open_project as open
@@ -32,6 +34,8 @@ __all__ = [
     "Project",
     "ServerFault",
     "TrainingSet",
+    "compare_contracts",
+    "create_project",
     "open",
 ]
 
@@ -49,6 +53,8 @@ _HOMES = {
     "Project": ("assay.api.project", "Project"),
     "ServerFault": ("assay.api.client", "ServerFault"),
     "TrainingSet": ("assay.api.training_set", "TrainingSet"),
+    "compare_contracts": ("assay.api.contracts", "compare_contracts"),
+    "create_project": ("assay.api.new_project", "create_project"),
     "open": ("assay.api.project", "open_project"),
 }
 

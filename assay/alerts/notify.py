@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
 
 from assay.alerts.channels import send_all
-from assay.alerts.config import read_config
-from assay.alerts.states import find_alerts
-from assay.core.fault import Fault
+from assay.alerts.config import FILE, read_config
+from assay.alerts.states import Alert, find_alerts
+from assay.core.fault import MISUSED, Fault
 
 
 def notify(ledger: Path, run_id: str) -> list[str]:
@@ -27,3 +28,30 @@ def notify(ledger: Path, run_id: str) -> list[str]:
     except (Fault, duckdb.Error, OSError) as error:
         return [f"No alerts could be sent: {error}"]
     return config.problems + (send_all(alerts, config.channels) if alerts else [])
+
+
+@dataclass
+class SentTest:
+    """The channels that took a test alert, and what went wrong with others."""
+
+    told: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def send_test_alert() -> SentTest:
+    """Send a test alert to every channel of the project in the current folder.
+
+    Raises:
+        Fault: alerts.yml names no channels.
+    """
+    config = read_config()
+    if not config.channels and not config.problems:
+        raise Fault(f"{FILE} names no channels: write them there, such as - type: stdout.", MISUSED)
+    alert = Alert("broken", "a test", "alert", "", None, "warn", 1, "This is a test.", "")
+    sent = SentTest(problems=list(config.problems))
+    for channel in config.channels:
+        if problems := send_all([alert], [channel]):
+            sent.problems += problems
+        else:
+            sent.told.append(str(channel))
+    return sent

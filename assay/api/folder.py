@@ -9,14 +9,60 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import chdir, contextmanager
 from pathlib import Path
 from threading import RLock
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from assay.core.disk import keep_new_files_private
 from assay.core.fault import known_errors_as_faults
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from assay.console.progress import Display
+    from assay.core.places import Places
+
 Found = TypeVar("Found")
 # A process has one current folder, and dbt one state: calls of several threads wait for each other.
 _ALONE = RLock()
+
+
+class ProjectFolder:
+    """The folder of a project, and where progress is shown.
+
+    Args:
+        root: the folder, absolute.
+        console: where progress is shown; standard error without it, and the cell's output in a notebook.
+    """
+
+    def __init__(self, root: Path, *, console: Console | None = None) -> None:
+        self.root = root
+        self._console = console
+
+    @property
+    def console(self) -> Console:
+        """Where progress is shown."""
+        if self._console is None:
+            from rich.console import Console
+
+            self._console = Console(stderr=True, highlight=False)
+        return self._console
+
+    @contextmanager
+    def places(self) -> Iterator[Places]:
+        """Be in the project's folder while the block runs, and know where its files lie."""
+        from assay.core.places import find_places
+
+        with working_in(self.root):
+            yield find_places()
+
+    def display(self) -> Display:
+        """Return what shows progress."""
+        from assay.console.progress import display_on
+
+        return display_on(self.console)
+
+    def as_given(self, path: str | Path) -> str:
+        """Return a path that somebody gave in the current folder, as it is called in the project's."""
+        return str(path) if Path.cwd() == self.root else str(Path(path).absolute())
 
 
 @contextmanager

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assay.api.folder import working_in
+from assay.api.folder import ProjectFolder, working_in
 
 if TYPE_CHECKING:
-    from assay.api.results import ModelChanges, SourceChanges
+    from assay.api.results import ModelChanges, ModelYaml, SourceChanges
+    from assay.generate.source import Ask
 
 
-class Generators:
-    """Writes into a project what people would write by hand; what they have written stays.
-
-    Args:
-        root: the project's folder, absolute.
-    """
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
+class Generators(ProjectFolder):
+    """Writes into a project what people would write by hand; what they have written stays."""
 
     def add_source(
         self,
@@ -34,10 +28,12 @@ class Generators:
         kafka: str | None = None,
         land: bool = True,
         dry_run: bool = False,
+        ask: Ask | None = None,
+        agree: Callable[[SourceChanges], bool] | None = None,
     ) -> SourceChanges:
         """Write a source's contract, models and YAML from samples; once more, bring them to newer samples.
 
-        What is not given is proposed, and taken.
+        What is not given is proposed, and taken unless `ask` or `agree` say otherwise.
 
         Args:
             name: of the table, `source.table`.
@@ -50,6 +46,9 @@ class Generators:
             kafka: the topic that rows come from, as `host:9092/topic`; the contract then says so.
             land: whether the samples are copied to the landing zone.
             dry_run: whether nothing is written.
+            ask: asked for the key, the event time, the availability and the owner where they are not given:
+                a function of the word and the choice proposed, that returns the answer.
+            agree: asked before anything is written; nothing is, unless it returns True.
 
         Returns:
             What was written, or would be, with the evidence for it; go over it before you build.
@@ -58,14 +57,18 @@ class Generators:
             Fault: the name or a sample is of no use, or the project does not have Assay.
         """
         from assay.api.results import SourceChanges
+        from assay.generate.postgres import SCHEMES
         from assay.generate.propose import Answers
-        from assay.generate.source import add_source
+        from assay.generate.source import planned_source
 
-        files = [self.as_given(each) for each in samples]
+        files = [str(each) if str(each).startswith(SCHEMES) else self.as_given(each) for each in samples]
         answers = Answers(None if key is None else list(key), event_at, available, owner, kafka)
-        with working_in(self.root):
-            plan = add_source(name, files, answers, lands=land, dry_run=dry_run)
-        return SourceChanges(plan, is_written=not dry_run)
+        with working_in(self.root), planned_source(name, files, answers, ask=ask, lands=land) as plan:
+            has_news = bool(plan.files or plan.landing) and not dry_run
+            proposed = SourceChanges(plan, self.root, is_written=False)
+            if is_agreed := has_news and (agree is None or agree(proposed)):
+                plan.write()
+        return SourceChanges(plan, self.root, is_written=is_agreed)
 
     def add_view(
         self,
@@ -114,7 +117,7 @@ class Generators:
                 owner=owner,
                 dry_run=dry_run,
             )
-        return ModelChanges(plan, is_written=not dry_run)
+        return ModelChanges(plan, self.root, is_written=not dry_run)
 
     def add_label(
         self,
@@ -169,7 +172,7 @@ class Generators:
                 where=where,
                 dry_run=dry_run,
             )
-        return ModelChanges(plan, is_written=not dry_run)
+        return ModelChanges(plan, self.root, is_written=not dry_run)
 
     def add_training_set(
         self,
@@ -200,11 +203,26 @@ class Generators:
         shares = USUAL_SPLIT if split is None else split
         with working_in(self.root):
             plan = add_training_set(name, label=label, features=features, split=shares, dry_run=dry_run)
-        return ModelChanges(plan, is_written=not dry_run)
+        return ModelChanges(plan, self.root, is_written=not dry_run)
 
-    def as_given(self, path: str | Path) -> str:
-        """Return a path that somebody gave in the current folder, as it is called in the project's."""
-        from assay.generate.postgres import SCHEMES
+    def model_yaml(self, model: str, *, write: bool = False) -> ModelYaml:
+        """Return the complete YAML entry of a model, written from its SQL; nothing needs to be built.
 
-        is_file = not str(path).startswith(SCHEMES)
-        return str(Path(path).absolute()) if is_file and Path.cwd() != self.root else str(path)
+        A history becomes a feature view; tables, labels and training sets are described as what they are.
+        What stands in the YAML already, descriptions and `feature_view` included, stays as it is; columns
+        that are gone go.
+
+        Args:
+            model: its name.
+            write: whether the entry is put into the folder's YAML file, in place of what is there.
+
+        Raises:
+            Fault: there is no such model, or its columns cannot be found.
+        """
+        from assay.api.results import ModelYaml
+        from assay.features.generate import generate
+        from assay.project.project import Project
+
+        with working_in(self.root):
+            made = generate(Project(unfinished=True), model)
+            return ModelYaml(model, made.entry, made.columns, made.save() if write else None, self.root)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assay.api.folder import beside_loop
@@ -15,8 +16,10 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from assay.api.folder import ProjectFolder
     from assay.core.places import Places
     from assay.online.answer import ViewAnswer
+    from assay.online.held import HeldView
     from assay.online.stores.store import Store
     from assay.online.sync import Synced
 
@@ -30,6 +33,7 @@ class OnlineFeatures(Printed, Mapping[str, Any]):
         defaults: features whose value is the declared default.
         left_out: features that need request inputs, and which.
         write: prints them.
+        folder: the project's.
     """
 
     def __init__(
@@ -40,8 +44,9 @@ class OnlineFeatures(Printed, Mapping[str, Any]):
         defaults: list[str],
         left_out: dict[str, list[str]],
         write: Callable[[Console], None],
+        folder: Path,
     ) -> None:
-        super().__init__(write)
+        super().__init__(write, folder)
         self._values = values
         self.statuses = statuses
         self.defaults = defaults
@@ -61,14 +66,30 @@ class Online:
     """What a project has online, in the store that ASSAY_ONLINE_STORE names or beside the warehouse.
 
     Args:
-        places: enters the project's folder, and gives where its files lie.
-        console: gives where progress is shown.
+        project: the project's folder.
     """
 
-    def __init__(
-        self, places: Callable[[], AbstractContextManager[Places]], console: Callable[[], Console]
-    ) -> None:
-        self._places, self._console = places, console
+    def __init__(self, project: ProjectFolder) -> None:
+        self._project = project
+
+    def status(self, *, store: str | None = None) -> PrintedList[HeldView]:
+        """Tell what a store holds, of which build, and how old it is.
+
+        Args:
+            store: the URL of another store.
+
+        Raises:
+            Fault: the store is empty, cannot be read, or has lost part of a view.
+        """
+        from assay.online.display import print_status
+        from assay.online.held import read_held
+
+        def read() -> tuple[str, list[HeldView]]:
+            with self._opened(store) as (_, opened):
+                return opened.url, read_held(opened)
+
+        url, held = beside_loop(read)
+        return PrintedList(held, lambda found, console: print_status(url, found, console), self._project.root)
 
     def get(
         self,
@@ -109,6 +130,7 @@ class Online:
             defaults=[feature.name for feature in answer.features if feature.is_default[0]],
             left_out=answer.left_out,
             write=lambda console: print_answer(answer, told, console),
+            folder=self._project.root,
         )
 
     def sync(self, view: str | None = None, *, store: str | None = None) -> PrintedList[Synced]:
@@ -124,14 +146,15 @@ class Online:
         from assay.online.display import print_synced, shown_progress
         from assay.online.sync import sync
 
-        with self._opened(store) as (places, opened):
-            with shown_progress(self._console()) as progress:
-                done = sync(places.published, opened, progress, view)
-            return PrintedList(done, lambda found, console: print_synced(opened.url, found, console))
+        with self._opened(store) as (places, opened), shown_progress(self._project.console) as progress:
+            done = sync(places.published, opened, progress, view)
+        return PrintedList(
+            done, lambda found, console: print_synced(opened.url, found, console), self._project.root
+        )
 
     @contextmanager
     def _opened(self, url: str | None) -> Iterator[tuple[Places, Store]]:
         from assay.online.stores.open import open_store, store_url
 
-        with self._places() as places:
+        with self._project.places() as places:
             yield places, open_store(store_url(url, places))

@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assay.api.folder import beside_loop, working_in
+from assay.api.contracts import Contracts
+from assay.api.folder import working_in
 from assay.api.frame import Frame
 from assay.api.generators import Generators
+from assay.api.keys import Keys
+from assay.api.monitoring import Monitoring
 from assay.api.online import Online
-from assay.api.printed import Printed, PrintedList
+from assay.api.pages import Pages
+from assay.api.printed import Found, PrintedList
 from assay.core.fault import MISUSED, Fault, extra_needed
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from assay.api.history import History
-    from assay.api.results import BuildResult, Drift
-    from assay.api.training_set import TrainingSet
+    from assay.api.results import BuildResult
+    from assay.api.training_set import CreatedTrainingSet, TrainingSet
     from assay.console.progress import Display
+    from assay.contracts.accept import Accepted
     from assay.core.places import Places
-    from assay.parity.compare import FeatureParity
     from assay.project.project import Project as DbtProject
-    from assay.retraining.due import Verdict
+    from assay.project.views import FeatureView
 
 
 def open_project(path: str | Path = ".", *, console: Console | None = None) -> Project:
@@ -51,7 +54,7 @@ def open_project(path: str | Path = ".", *, console: Console | None = None) -> P
     return Project(root, console=console)
 
 
-class Project(Generators):
+class Project(Generators, Monitoring, Pages):
     """A project: what it has published, its training sets, its online store, and how to build it.
 
     Open one with `assay.open()`.
@@ -62,29 +65,48 @@ class Project(Generators):
     """
 
     def __init__(self, root: Path, *, console: Console | None = None) -> None:
-        super().__init__(root)
-        self._console = console
+        super().__init__(root, console=console)
         self._parsed: tuple[object, DbtProject, dict[str, str]] | None = None
 
     @property
-    def console(self) -> Console:
-        """Where progress is shown."""
-        if self._console is None:
-            from rich.console import Console
+    def contracts(self) -> Contracts:
+        """The contracts of sources and products."""
+        return Contracts(self)
 
-            self._console = Console(stderr=True, highlight=False)
-        return self._console
+    @property
+    def keys(self) -> Keys:
+        """The API keys of the feature server."""
+        return Keys(self)
 
     @property
     def online(self) -> Online:
         """What is online."""
-        return Online(self.places, lambda: self.console)
+        return Online(self)
+
+    def training_sets(self) -> PrintedList[TrainingSet]:
+        """Return all versions of training sets, the oldest first.
+
+        Raises:
+            Fault: nothing is published.
+        """
+        from assay.api.training_set import TrainingSet
+        from assay.training.display import print_list
+        from assay.training.source import published_sets
+        from assay.training.store import VersionStore
+
+        with self.places() as places:
+            versions, known = VersionStore(places).versions(), published_sets(places)
+        return PrintedList(
+            [TrainingSet(version, self) for version in versions],
+            lambda _, console: print_list(versions, known, console),
+            self.root,
+        )
 
     def training_set(self, name: str, version: str | None = None) -> TrainingSet:
         """Return a version of a training set.
 
         Args:
-            name: of the training set.
+            name: of the training set; or a version's whole name, or its beginning, with `@`.
             version: the version's name, or as much of it as no other has, with or without `name@`;
                 the newest without it.
 
@@ -92,18 +114,14 @@ class Project(Generators):
             Fault: there is no such training set or version, or it has no version yet.
         """
         from assay.api.training_set import TrainingSet
-        from assay.training.source import published_sets
         from assay.training.store import VersionStore
 
+        if version is not None:
+            name = version if version.startswith(f"{name}@") else f"{name}@{version}"
         with self.places() as places:
-            store = VersionStore(places)
-            if version is None:
-                found = store.newest(name, published_sets(places))
-            else:
-                found = store.find(version if version.startswith(f"{name}@") else f"{name}@{version}")
-            return TrainingSet(found)
+            return TrainingSet(VersionStore(places).find(name), self)
 
-    def create_training_set(self, name: str, *, as_of: datetime | str | None = None) -> TrainingSet:
+    def create_training_set(self, name: str, *, as_of: datetime | str | None = None) -> CreatedTrainingSet:
         """Make a version of a training set, which may rebuild it; the same content is the same version.
 
         Args:
@@ -114,14 +132,13 @@ class Project(Generators):
         Raises:
             Fault: there is no such training set, or it cannot be built.
         """
-        from assay.api.training_set import TrainingSet
-        from assay.console.progress import display_on
+        from assay.api.training_set import CreatedTrainingSet
         from assay.training.create import create
 
         moment = _moment(as_of)
-        with self.places(), display_on(self.console) as display:
-            version, _ = create(name, moment, display)
-            return TrainingSet(version)
+        with self.places(), self.display() as display:
+            version, is_new = create(name, moment, display)
+        return CreatedTrainingSet(version, self, is_new=is_new)
 
     def features(self, entities: Any, features: Sequence[str], *, at: str) -> Frame:
         """Join features to rows as of an instant of each: what was known then, and nothing later.
@@ -161,7 +178,7 @@ class Project(Generators):
             )
         return Frame(lambda: rows)
 
-    def feature_views(self) -> PrintedList[Any]:
+    def feature_views(self) -> PrintedList[FeatureView]:
         """Return the feature views, by name: what each declares, and its columns.
 
         Raises:
@@ -172,10 +189,28 @@ class Project(Generators):
 
         with self.places() as places:
             project, _ = self._parse(places)
-            warehouse = project.warehouse.absolute()
-            return PrintedList(
-                feature_views(project), lambda found, console: print_views(list(found), warehouse, console)
-            )
+        return PrintedList(
+            feature_views(project),
+            lambda found, console: print_views(found, project.warehouse, console),
+            self.root,
+        )
+
+    def feature_view(self, name: str) -> Found[FeatureView]:
+        """Return a feature view: columns, derived features, and who uses it; shown with its newest row.
+
+        Raises:
+            Fault: there is no such view, or dbt cannot parse the project.
+        """
+        from assay.features.display import print_view
+        from assay.project.views import feature_views, view_named
+
+        with self.places() as places:
+            project, _ = self._parse(places)
+        return Found(
+            view_named(name, feature_views(project)),
+            lambda view, console: print_view(view, project.warehouse, console),
+            self.root,
+        )
 
     def history(self, view: str, key: Any) -> History:
         """Return what was known of one entity over time, from published gold; `.plot()` draws it.
@@ -238,184 +273,141 @@ class Project(Generators):
         """
         from assay.api.results import BuildResult
         from assay.build.build import Options, build
-        from assay.console.progress import display_on
 
         options = Options(full_refresh, select, _moment(as_of), strict, wait)
-        with working_in(self.root), display or display_on(self.console) as told:
-            return BuildResult(build(options, told))
+        with self.places(), display or self.display() as told:
+            return BuildResult(build(options, told), self.root)
 
-    def drift(
+    def serve(
         self,
-        views: Sequence[str] = (),
         *,
-        tables: Sequence[str] = (),
-        reference: str | None = None,
-        current: str | None = None,
-    ) -> Drift:
-        """Compare what is now with what was, feature by feature; `.plot()` draws it.
-
-        Args:
-            views: feature views; without any view or table, all of them.
-            tables: tables of gold, or CSV or Parquet files.
-            reference: rows to compare with: `2025`, `2025-03`, `2025-03-01..2025-03-31`, a length of time
-                such as `30d`, `split=train`, or a version of a training set; the 90 days before without it.
-            current: rows in question, likewise; the last 30 days without it.
-
-        Raises:
-            Fault: nothing is published, something is unknown, or extra `drift` is not installed.
-        """
-        with extra_needed("drift", by="The comparison"):
-            from assay.drift.named import compare_named
-        from assay.api.results import Drift
-        from assay.core.places import find_places
-        from assay.project.project import Project as DbtProject
-
-        tables = [self.as_given(each) if Path(each).is_file() else each for each in tables]
-        with working_in(self.root):
-            return Drift(compare_named(DbtProject(), find_places(), views, tables, reference, current))
-
-    def parity(
-        self,
-        view: str | None = None,
-        *,
-        samples: int = 200,
-        at: datetime | str | None = None,
+        host: str = "127.0.0.1",
+        port: int = 6566,
+        workers: int = 1,
         store: str | None = None,
-        seed: int = 1,
-        logged: bool = False,
-    ) -> PrintedList[FeatureParity]:
-        """Compare what is online with the offline point-in-time join, value for value.
+        with_keys: bool = False,
+        requests_per_second: float = 100.0,
+        megabytes_per_hour: float = 64.0,
+    ) -> None:
+        """Serve what is online over HTTP, until the process is told to stop.
 
         Args:
-            view: the one view to look at; all without it.
-            samples: how many questions each view is asked.
-            at: the instant of all questions, UTC where it has no offset; many without it.
+            host: the address to listen at; at any but this machine's own, API keys are asked for.
+            port: TCP port; 0 for any that is free.
+            workers: how many processes answer.
             store: the URL of another store.
-            seed: the same seed asks the same questions.
-            logged: whether features that were logged with predictions are compared instead.
+            with_keys: whether API keys are asked for at this machine's address too.
+            requests_per_second: how many a worker takes of one API key.
+            megabytes_per_hour: of predictions, how many a worker keeps of one API key.
+
+        Raises:
+            Fault: the address cannot be listened at, keys are needed and there are none, what is online is
+                hashed with another key than ASSAY_PII_KEY, or extra `serve` is not installed.
+        """
+        with extra_needed("serve", by="Serving"):
+            from assay.server.serve import serve
+
+        with self.places() as places:
+            serve(
+                places,
+                host=host,
+                port=port,
+                workers=workers,
+                store=store,
+                with_keys=with_keys,
+                requests_per_second=requests_per_second,
+                megabytes_per_hour=megabytes_per_hour,
+                display=self.display(),
+            )
+
+    def install_packages(self) -> None:
+        """Make dbt's packages ready: link the installed Assay, and fetch dbt-expectations."""
+        from assay.project.packages import make_packages_ready
+
+        with self.places():
+            make_packages_ready()
+
+    def upgrade(self) -> PrintedList[str]:
+        """Bring ledger, landing tables and packages to the structure of the installed version.
 
         Returns:
-            A finding for each feature; `differs` tells whether any answer does.
+            Each change in words; none where all is of the installed version.
 
         Raises:
-            Fault: the store holds another build or none, there is no such view, or nothing was logged.
+            Fault: a newer Assay has built here, or another program keeps a file open.
         """
-        from assay.console.progress import display_on
-        from assay.online.request import instant_given
-        from assay.online.stores.open import open_store, store_url
-        from assay.parity.display import print_parity
+        from assay.doctor.display import print_upgrade
+        from assay.doctor.upgrade import upgrade
 
-        def ask() -> list[FeatureParity]:
-            with self.places() as places:
-                opened = open_store(store_url(store, places))
-                moment = at if isinstance(at, datetime) or at is None else instant_given(at)
-                from assay.parity.check import check_parity
-                from assay.parity.logged import check_logged
-                from assay.project.project import Project as DbtProject
+        with self.places() as places:
+            return PrintedList(list(upgrade(places)), print_upgrade, self.root)
 
-                with display_on(self.console) as display:
-                    if logged:
-                        return check_logged(DbtProject(), places.published, view=view, samples=samples)
-                    return check_parity(
-                        opened,
-                        DbtProject(),
-                        places.published,
-                        view=view,
-                        samples=samples,
-                        at=moment,
-                        seed=seed,
-                        tell=lambda name: display.say(f"Asking {name}"),
-                    )
-
-        return PrintedList(beside_loop(ask), print_parity)
-
-    def retraining(self, *, create: bool = False) -> PrintedList[Verdict]:
-        """Tell which training sets need retraining, and why.
+    def land_demo(
+        self,
+        out: str | Path | None = None,
+        *,
+        customers: int = 2000,
+        days: int = 365,
+        events: int = 100_000,
+        seed: int = 42,
+        start: date = date(2025, 1, 1),
+        drift: bool = True,
+    ) -> None:
+        """Make up a retailer's data, flaws included, and land it.
 
         Args:
-            create: whether a version of each that does is taken.
+            out: a new or empty folder; the landing zone without it.
+            customers: who have signed up by the end.
+            days: that the data covers.
+            events: of the web, before any are repeated.
+            seed: the same gives the same bytes.
+            start: the first day.
+            drift: whether some columns change in the course of time, to be found.
+
+        Raises:
+            Fault: the project has no example, the folder holds something, or a number makes no sense.
+        """
+        from assay.project.paths import put_project_on_path
+
+        with self.places() as places:
+            put_project_on_path()
+            try:
+                from example.command import land_demo
+            except ModuleNotFoundError as error:
+                raise Fault(
+                    "This project has no example: `assay init DIR --example retail` writes one that has.",
+                    MISUSED,
+                ) from error
+            folder = places.landing if out is None else Path(self.as_given(out))
+            land_demo(
+                folder,
+                self.console,
+                customers=customers,
+                days=days,
+                events=events,
+                seed=seed,
+                start=start,
+                drift=drift,
+            )
+
+    def accept_schema_changes(self, table: str, column: str | None = None) -> Found[Accepted]:
+        """Accept what is open of a landing table, by declaring it; the next build goes on with that.
+
+        Args:
+            table: `source.table`.
+            column: the only column whose changes to accept, also those that are over.
 
         Returns:
-            A verdict for each training set; `is_due` tells whether it needs retraining.
+            What was accepted; `found.refused` says why other changes could not be.
 
         Raises:
-            Fault: nothing is published, or a version cannot be taken.
+            Fault: there is no such table, or it has no change that can be accepted.
         """
-        from assay.console.progress import display_on
-        from assay.retraining.display import print_verdicts
-        from assay.retraining.due import verdicts
-        from assay.retraining.record import all_retrainings
-        from assay.retraining.take import take_versions
-        from assay.training.store import VersionStore
+        from assay.contracts.accept import accept
+        from assay.contracts.schema_display import print_accepted
 
         with self.places() as places:
-            from assay.project.project import Project as DbtProject
-
-            recorded = all_retrainings(places.ledger)
-            found = verdicts(DbtProject(), places.published, VersionStore(places).versions(), recorded)
-            if create:
-                with display_on(self.console) as display:
-                    found = take_versions(found, places.ledger, display)
-        return PrintedList(found, print_verdicts)
-
-    def report(self, out: str | Path | None = None, *, with_rows: bool = True) -> Path:
-        """Write what ran, what broke and how the data is, as one HTML file; return its path.
-
-        Args:
-            out: the folder it goes to; `report` in the project without it.
-            with_rows: whether rows that failed or were rejected are shown.
-
-        Raises:
-            Fault: no build is recorded, or extra `report` is not installed.
-        """
-        folder = Path("report") if out is None else Path(self.as_given(out))
-        with self.places() as places:
-            with extra_needed("report", by="The report"):
-                from assay.report.write import write_report
-
-            return self.root / write_report(places, folder, with_rows=with_rows)
-
-    def catalog(self, out: str | Path | None = None, *, with_rows: bool = True) -> Path:
-        """Write all features, who uses them and what they hold, as a static site; return its index.
-
-        Args:
-            out: the folder it goes to; `catalog` in the project without it.
-            with_rows: whether the histories of single entities are shown.
-
-        Raises:
-            Fault: dbt cannot read the project, the folder holds something else, or extra `report` is not
-                installed.
-        """
-        from assay.console.progress import display_on
-
-        folder = Path("catalog") if out is None else Path(self.as_given(out))
-        with self.places() as places:
-            with extra_needed("report", by="The catalog"):
-                from assay.catalog.write import write_catalog
-
-            with display_on(self.console) as display:
-                return self.root / write_catalog(places, folder, display, with_rows=with_rows)
-
-    def status(self) -> Printed:
-        """Tell what is loaded, tested and published, and whether a build is under way."""
-        from assay.ledger.status import print_status
-
-        with self.places() as places:
-            found = places
-
-        def write(console: Console) -> None:
-            with working_in(self.root):
-                print_status(found, console)
-
-        return Printed(write)
-
-    @contextmanager
-    def places(self) -> Iterator[Places]:
-        """Be in the project's folder while the block runs, and know where its files lie."""
-        from assay.core.places import find_places
-
-        with working_in(self.root):
-            yield find_places()
+            return Found(accept(places, table, column), print_accepted, self.root)
 
     def _parse(self, places: Places) -> tuple[DbtProject, dict[str, str]]:
         """Return the project as dbt parses it, and SQL of joins; parse again once a file has changed."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assay.api.charts import Plot, plot_drift
 from assay.api.printed import Printed, PrintedList
 from assay.build.summary import print_report
+from assay.console.tables import line
+from assay.core.words import counted
 from assay.drift.compare import Comparison
 from assay.drift.display import print_comparisons
 from assay.generate.display import print_model, print_plan, print_written
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
 
     from assay.build.build import Report
     from assay.generate.gold import GoldPlan
+    from assay.generate.propose import Choice as Choice
     from assay.generate.source import Plan
 
 
@@ -24,10 +28,11 @@ class BuildResult(Printed):
 
     Args:
         report: of the build.
+        folder: the project's.
     """
 
-    def __init__(self, report: Report) -> None:
-        super().__init__(lambda console: print_report(report, console))
+    def __init__(self, report: Report, folder: Path) -> None:
+        super().__init__(lambda console: print_report(report, console), folder)
         self.report = report
 
     @property
@@ -46,17 +51,50 @@ class SourceChanges(Printed):
 
     Args:
         plan: what was found and proposed.
+        folder: the project's.
         is_written: whether it was written.
     """
 
-    def __init__(self, plan: Plan, *, is_written: bool) -> None:
+    def __init__(self, plan: Plan, folder: Path, *, is_written: bool) -> None:
+        has_news = bool(plan.files or plan.landing)
+
         def write(console: Console) -> None:
-            print_plan(plan, console, with_difference=not is_written)
-            if is_written and (plan.files or plan.landing):
+            print_plan(plan, console, with_difference=has_news and not is_written)
+            if self.is_written:
                 print_written(plan, console)
 
-        super().__init__(write)
+        super().__init__(write, folder)
+        self._plan = plan
         self.files = list(plan.files)
+        self.is_written = is_written and has_news
+
+    def print_proposal(self, console: Console) -> None:
+        """Print what is proposed, without the files' text."""
+        print_plan(self._plan, console, with_difference=False)
+
+    def print_outcome(self, console: Console) -> None:
+        """Print what was written, and what to do next."""
+        if self.is_written:
+            print_written(self._plan, console)
+
+
+class ModelYaml(Printed):
+    """The YAML entry of a model; `file` holds it, where it was written, and else is None.
+
+    Args:
+        name: of the model.
+        entry: the text.
+        columns: how many it has.
+        file: where it was written.
+        folder: the project's.
+    """
+
+    def __init__(self, name: str, entry: str, columns: int, file: Path | None, folder: Path) -> None:
+        def write(console: Console) -> None:
+            line(console, f"{file}: {counted(columns, 'column')} of {name}" if file else entry.rstrip("\n"))
+
+        super().__init__(write, folder)
+        self.entry, self.columns, self.file = entry, columns, file
 
 
 class ModelChanges(Printed):
@@ -64,11 +102,12 @@ class ModelChanges(Printed):
 
     Args:
         plan: what was proposed.
+        folder: the project's.
         is_written: whether it was written.
     """
 
-    def __init__(self, plan: GoldPlan, *, is_written: bool) -> None:
-        super().__init__(lambda console: print_model(plan, console, is_written=is_written))
+    def __init__(self, plan: GoldPlan, folder: Path, *, is_written: bool) -> None:
+        super().__init__(lambda console: print_model(plan, console, is_written=is_written), folder)
         self.name = plan.name
         self.files = list(plan.files)
 
@@ -78,10 +117,11 @@ class Drift(PrintedList[Comparison]):
 
     Args:
         found: what was compared.
+        folder: the project's.
     """
 
-    def __init__(self, found: list[Comparison]) -> None:
-        super().__init__(found, print_comparisons)
+    def __init__(self, found: list[Comparison], folder: Path) -> None:
+        super().__init__(found, print_comparisons, folder)
 
     @property
     def drifting(self) -> list[str]:

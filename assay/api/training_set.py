@@ -1,20 +1,27 @@
-"""A version of a training set, as programs read it."""
+"""Versions of training sets: read them, rebuild them, compare them, export them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assay.api.frame import Frame
+from assay.api.printed import Found, PrintedList
 from assay.core.fault import MISUSED, Fault
 from assay.core.words import counted
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from rich.console import Console
 
+    from assay.api.folder import ProjectFolder
+    from assay.training.diff import Difference
+    from assay.training.export import Shard
     from assay.training.store import Version, VersionManifest
+    from assay.training.verify import Verification
 
 _SPLIT = "split"
 
@@ -24,11 +31,12 @@ class TrainingSet(Frame):
 
     Args:
         version: as found in the project's folder, which is the current one.
+        project: the project's folder.
     """
 
-    def __init__(self, version: Version) -> None:
-        self._version = replace(version, folder=version.folder.absolute())
-        super().__init__(partial(_rows_of, self._version))
+    def __init__(self, version: Version, project: ProjectFolder) -> None:
+        self._version, self._project = version, project
+        super().__init__(partial(_rows_of, replace(version, folder=version.folder.absolute())))
 
     @property
     def name(self) -> str:
@@ -43,7 +51,7 @@ class TrainingSet(Frame):
     @property
     def card(self) -> Card:
         """What is known of the version: columns, features, splits, and what it was made from."""
-        return Card(self._version.manifest)
+        return Card(self._version)
 
     @property
     def features(self) -> list[str]:
@@ -61,6 +69,69 @@ class TrainingSet(Frame):
             raise Fault(f"{self.version} has no splits: its model has no column split.", MISUSED)
         return {split: Frame(partial(self._rows_of_split, split)) for split in splits}
 
+    def verify(self, *, strict: bool = False) -> Verified:
+        """Build the version again, to the bit, and look for leaks.
+
+        Args:
+            strict: whether it fails as well where a column rests on what has no time: it may leak.
+
+        Returns:
+            What differs and leaks; `failed` tells whether anything does.
+
+        Raises:
+            Fault: it cannot be built again.
+        """
+        from assay.training.verify import verify
+
+        with self._project.places() as places, self._project.display() as display:
+            verification = verify(self._version, places, display)
+        return Verified(self._version, verification, self._project.root, strict=strict)
+
+    def export(
+        self, out: str | Path, *, format: str = "parquet", shards: int = 1, split: str | None = None
+    ) -> PrintedList[Shard]:
+        """Write the rows as files: mixed, and the same bytes every time; return the files.
+
+        Args:
+            out: a new or empty folder.
+            format: of the files: `parquet`, `csv`, `jsonl`, `arrow` or `tfrecord`.
+            shards: how many files, for readers side by side.
+            split: the only split whose rows are written; all without it.
+
+        Raises:
+            Fault: the folder holds something, there is no such format or split, or a column does not fit the
+                format.
+        """
+        from assay.training.display import print_exported
+        from assay.training.export import export
+
+        folder = Path(self._project.as_given(out))
+        with self._project.places(), self._project.display() as display:
+            written = export(self._version, format, shards, folder, split, display)
+        return PrintedList(
+            written,
+            lambda files, console: print_exported(self._version, format, files, folder, console),
+            self._project.root,
+        )
+
+    def diff(self, later: TrainingSet) -> Found[Difference]:
+        """Tell which rows and columns differ in another version of the same training set, and why.
+
+        Raises:
+            Fault: it is a version of another training set.
+        """
+        from assay.training.diff import diff
+        from assay.training.display import print_diff
+
+        before, after = self._version, later._version
+        with self._project.places():
+            difference = diff(before, after)
+        return Found(
+            difference,
+            lambda found, console: print_diff(before, after, found, console),
+            self._project.root,
+        )
+
     def _rows_of_split(self, split: str) -> pa.Table:
         import pyarrow.compute as pc
 
@@ -71,14 +142,67 @@ class TrainingSet(Frame):
         return f"{self.version}: {super()._title()}"
 
 
-@dataclass(frozen=True)
+class CreatedTrainingSet(TrainingSet):
+    """A version that was asked for: `is_new` tells whether there was none of its content.
+
+    Args:
+        version: as found in the project's folder, which is the current one.
+        project: the project's folder.
+        is_new: whether it is.
+    """
+
+    def __init__(self, version: Version, project: ProjectFolder, *, is_new: bool) -> None:
+        super().__init__(version, project)
+        self.is_new = is_new
+
+    def print(self, console: Console) -> None:
+        """Print what it is, and what to do with it, as the command does."""
+        from assay.training.display import print_created
+
+        print_created(self._version, self.is_new, console)
+
+
+class Verified(Found["Verification"]):
+    """Whether a version was rebuilt to the bit, and whether anything leaks.
+
+    Args:
+        version: that was built again.
+        verification: what differs and leaks.
+        folder: the project's.
+        strict: whether it fails where a column may leak.
+    """
+
+    def __init__(self, version: Version, verification: Verification, folder: Path, *, strict: bool) -> None:
+        from assay.training.display import print_verified
+
+        super().__init__(
+            verification,
+            lambda found, console: print_verified(version, found, console, strict=strict),
+            folder,
+        )
+        self.failed = verification.has_failed or (strict and not verification.is_proven)
+
+
 class Card:
     """What is known of a version; a notebook shows it as Markdown.
 
-    `manifest` has all of it for programs. Times are UTC, naive.
+    Args:
+        version: of the training set.
     """
 
-    manifest: VersionManifest
+    def __init__(self, version: Version) -> None:
+        self._version = version
+
+    @property
+    def manifest(self) -> VersionManifest:
+        """All of it for programs; times are UTC, naive."""
+        return self._version.manifest
+
+    def print(self, console: Console) -> None:
+        """Print it, as the command does."""
+        from assay.training.display import print_version
+
+        print_version(self._version, console)
 
     def __str__(self) -> str:
         manifest = self.manifest

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from assay.console.messages import faults_as_messages
+from assay.cli.call import ask
 
 app = typer.Typer(help="Alerts: who is told when something breaks.", no_args_is_help=True)
 
@@ -17,24 +17,10 @@ def main() -> None:
 @app.command()
 def test() -> None:
     """Send a test alert to every channel of alerts.yml; exit code 1 where one cannot be told."""
-    with faults_as_messages():
-        from assay.alerts.channels import send_all
-        from assay.alerts.config import FILE, read_config
-        from assay.alerts.states import Alert
-        from assay.core.fault import MISUSED, Fault
-        from assay.core.places import require_project
-
-        require_project()
-        config = read_config()
-        if not config.channels and not config.problems:
-            raise Fault(f"{FILE} names no channels: write them there, such as - type: stdout.", MISUSED)
-        alert = Alert("broken", "a test", "alert", "", None, "warn", 1, "This is a test.", "")
-        for problem in config.problems:
-            typer.echo(problem, err=True)
-        problems = len(config.problems)
-        for channel in config.channels:
-            said = send_all([alert], [channel])
-            typer.echo(said[0] if said else f"Told {channel}.", err=bool(said))
-            problems += len(said)
-    if problems:
+    sent = ask(lambda project: project.send_test_alert())
+    for channel in sent.told:
+        typer.echo(f"Told {channel}.")
+    for problem in sent.problems:
+        typer.echo(problem, err=True)
+    if sent.problems:
         raise typer.Exit(1)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from assay.console.messages import faults_as_messages
+from assay.cli.call import ask, show
 
 app = typer.Typer(help="API keys of the feature server.", no_args_is_help=True)
 
@@ -31,62 +31,25 @@ def create(
     ] = None,
 ) -> None:
     """Make a key, and print it: it is shown this once, and kept as a hash."""
-    with faults_as_messages():
-        from assay.core.fault import MISUSED, Fault
-        from assay.core.moment import now
-        from assay.core.places import find_places
-        from assay.online.request import instant_given
-        from assay.server.keys import KeyRing
-        from assay.server.readable import require_known
-
-        if not name.strip():
-            raise Fault("NAME is empty: say whose key it is.", MISUSED)
-        wanted, models = (
-            [each.strip() for each in (given or "").split(",") if each.strip()]
-            for given in (views, predictions)
-        )
-        if views is not None and not wanted:
-            raise Fault("--views names none: write those the key is for, or *.", MISUSED)
-        if predictions is not None and not models:
-            raise Fault("--predictions names no model: write those the key is for, or *.", MISUSED)
-        if not wanted and not models:
-            raise Fault("Say what the key is for: --views VIEW,... or --predictions MODEL,...", MISUSED)
-        expires_at = instant_given(expires) if expires else None
-        if expires_at and expires_at <= now():
-            raise Fault(f"--expires {expires} has passed.", MISUSED)
-        places = find_places()
-        require_known(wanted, places)
-        typer.echo(KeyRing(places.serving).create(name, wanted, expires_at, models))
-        typer.echo("It is shown this once. To use it, send the header Authorization: Bearer KEY.", err=True)
+    given = (
+        None if each is None else [part.strip() for part in each.split(",") if part.strip()]
+        for each in (views, predictions)
+    )
+    readable, models = given
+    typer.echo(
+        ask(lambda project: project.keys.create(name, views=readable, predictions=models, expires=expires))
+    )
+    typer.echo("It is shown this once. To use it, send the header Authorization: Bearer KEY.", err=True)
 
 
 @app.command("list")
 def list_keys() -> None:
     """List the keys, what they are for, and whether they are valid."""
-    with faults_as_messages():
-        from rich.markup import escape
-
-        from assay.console.tables import console_for_people, table_titled
-        from assay.core.places import find_places
-        from assay.server.keys import KeyRing
-
-        table = table_titled("API keys (UTC)")
-        for column in ("name", "state", "feature views", "predictions of", "created", "expires"):
-            table.add_column(column)
-        for key in KeyRing(find_places().serving).keys:
-            expires = key.expires_at[:19] if key.expires_at else "never"
-            scopes = [", ".join(scope) or "-" for scope in (key.views, key.predictions)]
-            told = (key.name, key.state, *scopes, key.created_at[:19], expires)
-            table.add_row(*map(escape, told))
-        console_for_people().print(table)
+    show(lambda project: project.keys.list())
 
 
 @app.command()
 def revoke(name: Name) -> None:
     """Make a key invalid, at once for every server."""
-    with faults_as_messages():
-        from assay.core.places import find_places
-        from assay.server.keys import KeyRing
-
-        KeyRing(find_places().serving).revoke(name)
-        typer.echo(f"The key of {name} is revoked.")
+    ask(lambda project: project.keys.revoke(name))
+    typer.echo(f"The key of {name} is revoked.")

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from assay.console.messages import faults_as_messages
+from assay.cli.arguments import split_list
+from assay.cli.call import show
 
 app = typer.Typer(help="Labels: write one.", no_args_is_help=True)
 
@@ -64,15 +65,11 @@ def add(
     ] = False,
 ) -> None:
     """Write a label: what happens within a time after the prediction, or a column that is known later."""
-    with faults_as_messages():
-        from assay.api.project import open_project
-        from assay.console.tables import console_for_people
-        from assay.generate.gold import listed_in
-
-        changes = open_project().add_label(
+    show(
+        lambda project: project.add_label(
             name,
             spine=spine,
-            key=listed_in(key, "--key"),
+            key=split_list(key, "--key"),
             prediction_at=prediction_at,
             outcome_from=outcome_from,
             outcome_at=outcome_at,
@@ -83,4 +80,4 @@ def add(
             where=where,
             dry_run=dry_run,
         )
-        changes.print(console_for_people())
+    )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from assay.build.json_log import JsonLog, LogFormat
 from assay.cli.alerts import app as alerts
+from assay.cli.call import ask, shortened, show
 from assay.cli.contracts import app as contracts
 from assay.cli.features import app as features
 from assay.cli.keys import app as keys
@@ -25,6 +26,14 @@ from assay.cli.training import app as training_set
 from assay.cli.view import app as view
 from assay.console.messages import faults_as_messages
 from assay.core.disk import keep_new_files_private
+
+
+class LogFormat(StrEnum):
+    """The format in which a build reports: text for people, or JSON."""
+
+    text = "text"
+    json = "json"
+
 
 app = typer.Typer(
     help="Assay: a feature platform for machine learning, as a dbt project.",
@@ -82,25 +91,9 @@ def demo(
     ] = None,
 ) -> None:
     """Make up a retailer's data, flaws included, and land it."""
-    with faults_as_messages():
-        from assay.console.tables import console_for_people
-        from assay.core.fault import MISUSED, Fault
-        from assay.core.places import landing_folder, require_project
-        from assay.project.paths import put_project_on_path
-
-        put_project_on_path()
-        try:
-            from example.command import land_demo
-        except ModuleNotFoundError as error:
-            raise Fault(
-                "This project has no example: `assay init DIR --example retail` writes one that has.", MISUSED
-            ) from error
-        if out is None:
-            require_project()
-            out = landing_folder()
-        land_demo(
+    ask(
+        lambda project: project.land_demo(
             out,
-            console_for_people(),
             customers=customers,
             days=days,
             events=events,
@@ -108,6 +101,7 @@ def demo(
             start=start.date(),
             drift=drift,
         )
+    )
 
 
 @app.command()
@@ -139,7 +133,11 @@ def build(
     ] = LogFormat.text,
 ) -> None:
     """Load new files, build and test the warehouse, and publish the products of gold that pass."""
-    log = JsonLog(sys.stderr.buffer) if log_format is LogFormat.json else None
+    log = None
+    if log_format is LogFormat.json:
+        from assay.api.json_log import JsonLog
+
+        log = JsonLog(sys.stderr.buffer)
     with faults_as_messages(log.fault if log else None):
         from assay.api.project import open_project
         from assay.console.tables import console_for_people
@@ -159,11 +157,7 @@ def build(
 @app.command()
 def status() -> None:
     """Tell what is loaded, tested and published, and whether a build is under way."""
-    with faults_as_messages():
-        from assay.api.project import open_project
-        from assay.console.tables import console_for_people
-
-        open_project().status().print(console_for_people())
+    show(lambda project: project.status())
 
 
 @app.command()
@@ -183,15 +177,9 @@ def parity(
     ] = False,
 ) -> None:
     """Compare what is online with the offline point-in-time join, value for value."""
-    with faults_as_messages():
-        from assay.api.project import open_project
-        from assay.console.tables import console_for_people
-
-        console = console_for_people()
-        found = open_project(console=console).parity(
-            view, samples=samples, at=at, store=store, seed=seed, logged=logged
-        )
-        found.print(console)
+    found = show(
+        lambda project: project.parity(view, samples=samples, at=at, store=store, seed=seed, logged=logged)
+    )
     if any(each.differs for each in found):
         raise typer.Exit(1)
 
@@ -217,15 +205,9 @@ def drift(
     SPEC is 2025, 2025-03, 2025-03-01..2025-03-31, a length of time such as 30d, or split=train; of the
     reference also a version of a training set, for the rows that it trains on.
     """
-    with faults_as_messages():
-        from assay.api.project import open_project
-        from assay.console.tables import console_for_people
-
-        console = console_for_people()
-        found = open_project(console=console).drift(
-            view or (), tables=table or (), reference=reference, current=current
-        )
-        found.print(console)
+    found = show(
+        lambda project: project.drift(view or (), tables=table or (), reference=reference, current=current)
+    )
     if found.drifting:
         raise typer.Exit(1)
 
@@ -237,27 +219,14 @@ def retraining(
     ] = False,
 ) -> None:
     """Tell which training sets need retraining, and why; exit code 1 where one does."""
-    with faults_as_messages():
-        from assay.api.project import open_project
-        from assay.console.tables import console_for_people
-
-        console = console_for_people()
-        found = open_project(console=console).retraining(create=create)
-        found.print(console)
-    if any(each.is_due for each in found):
+    if any(each.is_due for each in show(lambda project: project.retraining(create=create))):
         raise typer.Exit(1)
 
 
 @app.command()
 def explain(test: Annotated[str, typer.Argument(metavar="TEST", help="Name of the test.")]) -> None:
     """Explain a test: what it claims, what it found, where the rows came from, and what to do."""
-    with faults_as_messages():
-        from assay.console.tables import console_for_people
-        from assay.core.places import find_places
-        from assay.ledger.explain import explain
-        from assay.ledger.show import print_explanation
-
-        print_explanation(explain(find_places(), test), console_for_people())
+    show(lambda project: project.explain(test))
 
 
 @app.command()
@@ -271,23 +240,7 @@ def lineage(
     ] = None,
 ) -> None:
     """Write a page that shows, column by column, what is made of what; it needs no network."""
-    with faults_as_messages():
-        from assay.console.progress import display_on
-        from assay.console.tables import console_for_people, line
-        from assay.core.places import find_places
-        from assay.core.words import counted
-        from assay.lineage.page import write_page
-
-        console = console_for_people()
-        with display_on(console) as display:
-            page = write_page(find_places(), display, out, about)
-        for model, why in page.not_followed.items():
-            line(console, f"Warning: the columns of {model} are not followed: {why}")
-        line(console, f"{counted(page.models, 'model')} in {page.path}: open it in a browser.")
-
-
-def _tell_where(page: Path) -> None:
-    print(f"Open {page.relative_to(Path.cwd()) if page.is_relative_to(Path.cwd()) else page} in a browser.")
+    show(lambda project: project.lineage(about, out=out))
 
 
 @app.command()
@@ -298,11 +251,8 @@ def report(
     ] = False,
 ) -> None:
     """Write what ran, what broke and how the data is, as one HTML file."""
-    with faults_as_messages():
-        from assay.api.project import open_project
-
-        page = open_project().report(out, with_rows=not without_rows)
-        _tell_where(page)
+    page = ask(lambda project: project.report(out, with_rows=not without_rows))
+    typer.echo(f"Open {shortened(page)} in a browser.")
 
 
 @app.command()
@@ -313,11 +263,8 @@ def catalog(
     ] = False,
 ) -> None:
     """Write all features, who uses them and what they hold, as a static site."""
-    with faults_as_messages():
-        from assay.api.project import open_project
-
-        page = open_project().catalog(out, with_rows=not without_rows)
-        _tell_where(page)
+    page = ask(lambda project: project.catalog(out, with_rows=not without_rows))
+    typer.echo(f"Open {shortened(page)} in a browser.")
 
 
 @app.command()
@@ -339,19 +286,8 @@ def serve(
     ] = 64.0,
 ) -> None:
     """Serve what is online over HTTP."""
-    with faults_as_messages():
-        from assay.console.progress import display_on
-        from assay.console.tables import console_for_people
-        from assay.core.fault import extra_needed
-        from assay.core.places import find_places
-
-        places = find_places()
-        with extra_needed("serve", by="Serving"):
-            from assay.server.serve import serve as run_server
-
-        display = display_on(console_for_people())
-        run_server(
-            places,
+    ask(
+        lambda project: project.serve(
             host=host,
             port=port,
             workers=workers,
@@ -359,5 +295,5 @@ def serve(
             with_keys=with_keys,
             requests_per_second=requests_per_second,
             megabytes_per_hour=megabytes_per_hour,
-            display=display,
         )
+    )

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from assay.console.messages import faults_as_messages
+from assay.cli.arguments import split_inputs
+from assay.cli.call import show
 
 app = typer.Typer(help="Online stores: fill them, look at them, ask them.", no_args_is_help=True)
 
@@ -27,24 +28,13 @@ def sync(
     store: StoreUrl = None,
 ) -> None:
     """Bring a store to what the last build published; only what differs is written."""
-    with faults_as_messages():
-        from assay.api.project import open_project
-        from assay.console.tables import console_for_people
-
-        console = console_for_people()
-        open_project(console=console).online.sync(view, store=store).print(console)
+    show(lambda project: project.online.sync(view, store=store))
 
 
 @app.command()
 def status(store: StoreUrl = None) -> None:
     """Tell what a store holds, of which build, and how old it is."""
-    with faults_as_messages():
-        from assay.console.tables import console_for_people
-        from assay.core.places import find_places
-        from assay.online.display import print_status
-        from assay.online.stores.open import open_store, store_url
-
-        print_status(open_store(store_url(store, find_places())), console_for_people())
+    show(lambda project: project.online.status(store=store))
 
 
 @app.command()
@@ -61,10 +51,4 @@ def get(
     store: StoreUrl = None,
 ) -> None:
     """Ask a store for an entity's features, as a server would answer."""
-    with faults_as_messages():
-        from assay.api.project import open_project
-        from assay.console.tables import console_for_people
-        from assay.online.get import inputs_in
-
-        answer = open_project().online.get(view, key, at=at, inputs=inputs_in(given or []), store=store)
-        answer.print(console_for_people())
+    show(lambda project: project.online.get(view, key, at=at, inputs=split_inputs(given or []), store=store))

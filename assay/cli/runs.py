@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from assay.console.messages import faults_as_messages
+from assay.cli.call import show
 
 app = typer.Typer(help="What builds did, from the run ledger.", no_args_is_help=True)
 
@@ -14,22 +14,12 @@ app = typer.Typer(help="What builds did, from the run ledger.", no_args_is_help=
 @app.command("list")
 def list_runs() -> None:
     """List every run, newest first."""
-    with faults_as_messages():
-        from assay.console.tables import console_for_people
-        from assay.core.places import find_places
-        from assay.ledger.show import print_runs
-
-        print_runs(find_places(), console_for_people())
+    show(lambda project: project.runs())
 
 
-@app.command()
-def show(
+@app.command("show")
+def show_run(
     run_id: Annotated[str, typer.Argument(metavar="ID", help="The run's id, or its beginning.")],
 ) -> None:
     """Show a run: how it ended, what failed with some of the rows, what took long, what grew or shrank."""
-    with faults_as_messages():
-        from assay.console.tables import console_for_people
-        from assay.core.places import find_places
-        from assay.ledger.show import print_run
-
-        print_run(find_places(), run_id, console_for_people())
+    show(lambda project: project.run(run_id))

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from assay.console.messages import faults_as_messages
+from assay.cli.call import show
 
 app = typer.Typer(help="How files differ from what their sources declare.", no_args_is_help=True)
 
@@ -14,13 +14,7 @@ app = typer.Typer(help="How files differ from what their sources declare.", no_a
 @app.command("list")
 def list_changes() -> None:
     """List all changes: open, accepted and over."""
-    with faults_as_messages():
-        from assay.console.tables import console_for_people
-        from assay.contracts.accept import changes_on_record, tables_by_name
-        from assay.contracts.schema_display import print_changes
-        from assay.core.places import find_places
-
-        print_changes(changes_on_record(find_places()), tables_by_name(), console_for_people())
+    show(lambda project: project.schema_changes())
 
 
 @app.command()
@@ -31,12 +25,5 @@ def accept(
     ] = None,
 ) -> None:
     """Accept what is open of a landing table, by declaring it; the next build goes on with that."""
-    with faults_as_messages():
-        from assay.console.tables import console_for_people
-        from assay.contracts.accept import accept as accept_changes
-        from assay.contracts.schema_display import print_accepted
-        from assay.core.places import find_places
-
-        accepted = accept_changes(find_places(), table, column)
-        print_accepted(accepted, console_for_people())
-        raise typer.Exit(1 if accepted.refused else 0)
+    if show(lambda project: project.accept_schema_changes(table, column)).found.refused:
+        raise typer.Exit(1)

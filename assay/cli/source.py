@@ -1,12 +1,24 @@
-"""`assay source add`."""
+"""`assay source add`: the questions of a command that people answer."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from assay.console.messages import faults_as_messages
+from assay.cli.call import ask
+from assay.core.fault import MISUSED, Fault
+
+if TYPE_CHECKING:
+    from assay.api.project import Project
+    from assay.api.results import Choice, SourceChanges
+
+_QUESTIONS = {
+    "key": "Which columns tell rows apart (parted by commas, or content_hash)",
+    "event time": "Which column says when it happened",
+    "availability": "When could the warehouse first use a row: landed, lag:2s, or a column",
+    "owner": "Who answers for the source",
+}
 
 app = typer.Typer(help="Sources of data.", no_args_is_help=True)
 
@@ -48,22 +60,65 @@ def add(
     land: Annotated[bool, typer.Option(help="Copy the samples to the landing zone.")] = True,
 ) -> None:
     """Write a source's contract, models and YAML from a sample; once more, bring them to a newer sample."""
-    with faults_as_messages():
-        from assay.console.tables import console_for_people
-        from assay.generate.display import ask_person, confirm, print_plan, print_written
-        from assay.generate.propose import Answers
-        from assay.generate.source import planned_source
 
-        console = console_for_people()
-        answers = Answers(
-            [part.strip() for part in key.split(",")] if key else None, event_at, available, owner, kafka
+    def write(project: Project) -> None:
+        def agree(proposed: SourceChanges) -> bool:
+            proposed.print_proposal(project.console)
+            return yes or _confirm()
+
+        changes = project.add_source(
+            name,
+            samples,
+            key=[part.strip() for part in key.split(",")] if key else None,
+            event_at=event_at,
+            available=available,
+            owner=owner,
+            kafka=kafka,
+            land=land,
+            dry_run=dry_run,
+            ask=None if yes or dry_run else _ask_person,
+            agree=agree,
         )
-        ask = None if yes or dry_run else ask_person
-        with planned_source(name, samples, answers, ask=ask, lands=land) as plan:
-            print_plan(plan, console, with_difference=dry_run)
-            if dry_run or not (plan.files or plan.landing):
-                return
-            if not yes:
-                confirm()
-            plan.write()
-            print_written(plan, console)
+        if changes.is_written:
+            changes.print_outcome(project.console)
+        else:
+            changes.print(project.console)
+
+    ask(write)
+
+
+def _ask_person(name: str, choice: Choice) -> str:
+    """Ask for what a sample cannot tell.
+
+    Raises:
+        Fault: nobody is there to answer.
+    """
+    also = f" (or {', '.join(choice.others)})" if choice.others else ""
+    typer.echo(f"{name.capitalize()}: {choice.value}{also}. {choice.evidence}.")
+    try:
+        return str(typer.prompt(_QUESTIONS[name], default=choice.value))
+    except typer.Abort as error:
+        raise _nobody() from error
+
+
+def _confirm() -> bool:
+    """Ask whether to write what was shown.
+
+    Raises:
+        Fault: it is not to be written, or nobody is there to answer.
+    """
+    try:
+        is_agreed = typer.confirm("Write this?", default=True)
+    except typer.Abort as error:
+        raise _nobody() from error
+    if not is_agreed:
+        raise Fault("Nothing was written.", MISUSED)
+    return True
+
+
+def _nobody() -> Fault:
+    return Fault(
+        "Nothing was written, as nobody answered: "
+        "say --yes to take what is proposed, or --dry-run to see it.",
+        MISUSED,
+    )

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from assay.console.messages import faults_as_messages
+from assay.cli.arguments import split_features, split_shares
+from assay.cli.call import show
 
 app = typer.Typer(
     help="Training sets: versions that can be listed, compared, rebuilt to the bit, and exported.",
@@ -26,22 +27,16 @@ class Format(StrEnum):
     tfrecord = "tfrecord"
 
 
-_VERSION = typer.Argument(metavar="VERSION", help="A version, or as much of its name as no other has.")
+_VERSION = typer.Argument(
+    metavar="VERSION",
+    help="A training set, of which the newest; or a version, or as much of its name as no other has.",
+)
 
 
 @app.command("list")
 def list_versions() -> None:
     """List all versions, and the training sets that have none."""
-    with faults_as_messages():
-        from assay.console.tables import console_for_people
-        from assay.core.places import find_places
-        from assay.training.display import print_list
-        from assay.training.source import published_sets
-        from assay.training.store import VersionStore
-
-        places = find_places()
-        versions = VersionStore(places).versions()
-        print_list(versions, published_sets(places), console_for_people())
+    show(lambda project: project.training_sets())
 
 
 @app.command()
@@ -63,35 +58,25 @@ def add(
     ] = False,
 ) -> None:
     """Write a training set: its model, and YAML with types and descriptions."""
-    with faults_as_messages():
-        from assay.api.project import open_project
-        from assay.console.tables import console_for_people
-        from assay.generate.training_set import features_in, shares_in
-
-        changes = open_project().add_training_set(
-            name, label=label, features=features_in(features), split=shares_in(split), dry_run=dry_run
+    show(
+        lambda project: project.add_training_set(
+            name,
+            label=label,
+            features=split_features(features),
+            split=split_shares(split),
+            dry_run=dry_run,
         )
-        changes.print(console_for_people())
+    )
 
 
-@app.command()
-def show(
+@app.command("show")
+def show_version(
     name: Annotated[
         str, typer.Argument(metavar="NAME", help="A training set, of which the newest; or a version.")
     ],
 ) -> None:
     """Tell what is in a version, and what it was made from."""
-    with faults_as_messages():
-        from assay.console.tables import console_for_people
-        from assay.core.places import find_places
-        from assay.training.display import print_version
-        from assay.training.source import published_sets
-        from assay.training.store import VersionStore
-
-        places = find_places()
-        store = VersionStore(places)
-        version = store.find(name) if "@" in name else store.newest(name, published_sets(places))
-        print_version(version, console_for_people())
+    show(lambda project: project.training_set(name).card)
 
 
 @app.command()
@@ -105,19 +90,7 @@ def create(
     ] = None,
 ) -> None:
     """Make a version of a training set; the same content is the same version."""
-    with faults_as_messages():
-        from assay.console.progress import display_on
-        from assay.console.tables import console_for_people
-        from assay.core.moment import parse_moment
-        from assay.training.create import create as create_version
-        from assay.training.display import print_created
-
-        console = console_for_people()
-        with display_on(console) as display:
-            version, is_new = create_version(
-                name, parse_moment(as_of) if as_of is not None else None, display
-            )
-        print_created(version, is_new, console)
+    show(lambda project: project.create_training_set(name, as_of=as_of))
 
 
 @app.command()
@@ -133,19 +106,11 @@ def export(
     ] = None,
 ) -> None:
     """Write a version's rows as files: mixed, and the same bytes every time."""
-    with faults_as_messages():
-        from assay.console.progress import display_on
-        from assay.console.tables import console_for_people
-        from assay.core.places import find_places
-        from assay.training.display import print_exported
-        from assay.training.export import export as export_version
-        from assay.training.store import VersionStore
-
-        found = VersionStore(find_places()).find(version)
-        console = console_for_people()
-        with display_on(console) as display:
-            written = export_version(found, format_name.value, shards, out, split, display)
-        print_exported(found, format_name.value, written, out, console)
+    show(
+        lambda project: project.training_set(version).export(
+            out, format=format_name.value, shards=shards, split=split
+        )
+    )
 
 
 @app.command()
@@ -157,21 +122,7 @@ def verify(
     ] = False,
 ) -> None:
     """Build a version again, to the bit, and look for leaks: exit code 1 where it differs, or leaks."""
-    with faults_as_messages():
-        from assay.console.progress import display_on
-        from assay.console.tables import console_for_people
-        from assay.core.places import find_places
-        from assay.training.display import print_verified
-        from assay.training.store import VersionStore
-        from assay.training.verify import verify as verify_version
-
-        places = find_places()
-        found = VersionStore(places).find(version)
-        console = console_for_people()
-        with display_on(console) as display:
-            verification = verify_version(found, places, display)
-        print_verified(found, verification, console, strict=strict)
-    if verification.has_failed or (strict and not verification.is_proven):
+    if show(lambda project: project.training_set(version).verify(strict=strict)).failed:
         raise typer.Exit(1)
 
 
@@ -181,13 +132,4 @@ def diff(
     after: Annotated[str, typer.Argument(metavar="B", help="Another version of the same set.")],
 ) -> None:
     """Tell which rows and columns differ between two versions, and why."""
-    with faults_as_messages():
-        from assay.console.tables import console_for_people
-        from assay.core.places import find_places
-        from assay.training.diff import diff as difference
-        from assay.training.display import print_diff
-        from assay.training.store import VersionStore
-
-        store = VersionStore(find_places())
-        old, new = store.find(before), store.find(after)
-        print_diff(old, new, difference(old, new), console_for_people())
+    show(lambda project: project.training_set(before).diff(project.training_set(after)))

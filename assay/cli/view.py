@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from assay.console.messages import faults_as_messages
+from assay.cli.arguments import split_list, split_measures
+from assay.cli.call import show
 
 app = typer.Typer(help="Feature views: write one.", no_args_is_help=True)
 
@@ -48,22 +49,17 @@ def add(
     ] = False,
 ) -> None:
     """Write a feature view: its model, and YAML with types and descriptions; nothing needs to be built."""
-    with faults_as_messages():
-        from assay.api.project import open_project
-        from assay.console.tables import console_for_people
-        from assay.generate.gold import listed_in
-        from assay.generate.view import measures_in
-
-        changes = open_project().add_view(
+    show(
+        lambda project: project.add_view(
             name,
             model=model,
-            entity=listed_in(entity, "--entity"),
-            measures=measures_in(measures),
-            windows=listed_in(windows, "--windows"),
+            entity=split_list(entity, "--entity"),
+            measures=split_measures(measures),
+            windows=split_list(windows, "--windows"),
             event_at=event_at,
             available_at=available_at,
             online=online,
             owner=owner,
             dry_run=dry_run,
         )
-        changes.print(console_for_people())
+    )

@@ -1,59 +1,13 @@
-"""Show what is proposed of a source or a model, and ask for what a sample cannot tell."""
+"""Show what is proposed of a source or a model."""
 
 from __future__ import annotations
 
-import typer
 from rich.console import Console
 
 from assay.console.tables import line, table_titled
-from assay.core.fault import MISUSED, Fault
 from assay.core.words import counted
 from assay.generate.gold import GoldPlan
-from assay.generate.propose import Choice
 from assay.generate.source import Plan
-
-_QUESTIONS = {
-    "key": "Which columns tell rows apart (parted by commas, or content_hash)",
-    "event time": "Which column says when it happened",
-    "availability": "When could the warehouse first use a row: landed, lag:2s, or a column",
-    "owner": "Who answers for the source",
-}
-
-
-def ask_person(name: str, choice: Choice) -> str:
-    """Ask for what a sample cannot tell.
-
-    Raises:
-        Fault: nobody is there to answer.
-    """
-    also = f" (or {', '.join(choice.others)})" if choice.others else ""
-    typer.echo(f"{name.capitalize()}: {choice.value}{also}. {choice.evidence}.")
-    try:
-        return str(typer.prompt(_QUESTIONS[name], default=choice.value))
-    except typer.Abort as error:
-        raise _nobody() from error
-
-
-def confirm() -> None:
-    """Ask whether to write what was shown.
-
-    Raises:
-        Fault: it is not to be written, or nobody is there to answer.
-    """
-    try:
-        is_agreed = typer.confirm("Write this?", default=True)
-    except typer.Abort as error:
-        raise _nobody() from error
-    if not is_agreed:
-        raise Fault("Nothing was written.", MISUSED)
-
-
-def _nobody() -> Fault:
-    return Fault(
-        "Nothing was written, as nobody answered: "
-        "say --yes to take what is proposed, or --dry-run to see it.",
-        MISUSED,
-    )
 
 
 def print_plan(plan: Plan, console: Console, *, with_difference: bool) -> None:

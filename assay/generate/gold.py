@@ -279,20 +279,6 @@ def time_named(given: str | None, usual: str, columns: Mapping[str, str], model:
     return name
 
 
-def listed_in(text: str, option: str, separator: str = ",") -> list[str]:
-    """Return what a text lists, each once.
-
-    Raises:
-        Fault: it lists nothing, or something twice.
-    """
-    found = [part.strip() for part in text.split(separator)]
-    if not all(found) or len(set(found)) != len(found):
-        raise Fault(
-            f"{option} {text!r}: name at least one, each once, with {separator!r} in between.", MISUSED
-        )
-    return found
-
-
 def owner_of(project: Project, node: Any, given: str | None) -> Choice:
     """Return who answers for what is made of a model, and how that is known."""
     if given:

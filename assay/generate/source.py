@@ -118,38 +118,6 @@ def planned_source(
         yield plan
 
 
-def add_source(
-    name: str,
-    samples: Sequence[str],
-    answers: Answers | None = None,
-    *,
-    ask: Ask | None = None,
-    lands: bool = True,
-    dry_run: bool = False,
-) -> Plan:
-    """Add a source to the project in the current folder, or bring it to a newer sample.
-
-    Args:
-        name: of the table, `source.table`.
-        samples: paths of files of one format, or tables, of DuckDB (`file.duckdb:schema.table`) or
-            of Postgres.
-        answers: what is known of the source.
-        ask: asked for what the sample cannot tell; without it, what is proposed is taken.
-        lands: whether the samples are copied to the landing zone.
-        dry_run: whether nothing is written.
-
-    Returns:
-        What was written, or would be.
-
-    Raises:
-        Fault: as of `planned_source`.
-    """
-    with planned_source(name, samples, answers, ask=ask, lands=lands) as plan:
-        if not dry_run:
-            plan.write()
-        return plan
-
-
 def _names(name: str) -> tuple[str, str]:
     source, _, table = name.partition(".")
     for each in (source, table):

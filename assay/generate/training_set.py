@@ -17,7 +17,6 @@ from assay.generate.gold import (
     add_model,
     checked_name,
     group_of,
-    listed_in,
     literal,
     literals,
     open_project,
@@ -107,33 +106,6 @@ def add_training_set(
     with columns_of_queries(project, name, reads) as columns_of:
         wanted = _model(name, outcomes, taken, list(key), horizon, split, reads, owner)
         return add_model(project, wanted, columns_of, dry_run=dry_run)
-
-
-def features_in(text: str) -> dict[str, list[str]]:
-    """Read features as the command line has them: `ftr_a:col1,col2;ftr_b`.
-
-    Raises:
-        Fault: they are written otherwise.
-    """
-    found: dict[str, list[str]] = {}
-    for part in listed_in(text, "--features", ";"):
-        view, colon, names = (each.strip() for each in part.partition(":"))
-        if view in found:
-            raise Fault(f"--features: {view} stands twice; write {view}:col1,col2.", MISUSED)
-        found[view] = listed_in(names, f"--features {view}:") if colon else []
-    return found
-
-
-def shares_in(text: str) -> list[float]:
-    """Read shares of time as the command line has them: `0.6,0.85`.
-
-    Raises:
-        Fault: one is no number.
-    """
-    try:
-        return [float(each) for each in listed_in(text, "--split")]
-    except ValueError as error:
-        raise Fault(f"--split {text!r}: write shares of time, as 0.6,0.85.", MISUSED) from error
 
 
 def _label_named(project: Project, name: str) -> Any:

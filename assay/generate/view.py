@@ -17,7 +17,6 @@ from assay.generate.gold import (
     column_named,
     events_named,
     group_of,
-    listed_in,
     literal,
     literals,
     name_in_sql,
@@ -154,27 +153,6 @@ def add_view(
         _check_names(spec)
         wanted = _model(name, entity_name, spec, events, owner_of(project, events, owner), is_online=online)
         return add_model(project, wanted, columns_of, dry_run=dry_run)
-
-
-def measures_in(text: str) -> dict[str, list[str]]:
-    """Read measures as the command line has them: `amount:sum,avg;*:count`.
-
-    Raises:
-        Fault: they are written otherwise.
-    """
-    found: dict[str, list[str]] = {}
-    for part in listed_in(text, "--measures", ";"):
-        column, colon, aggregates = (each.strip() for each in part.rpartition(":"))
-        if not (colon and column):
-            raise Fault(
-                f"--measures {part!r}: write a column and what is made of it, as amount:sum,avg, or *:count "
-                "for the number of rows.",
-                MISUSED,
-            )
-        if column in found:
-            raise Fault(f"--measures: {column} stands twice; write {column}:sum,avg.", MISUSED)
-        found[column] = listed_in(aggregates, f"--measures {column}:")
-    return found
 
 
 def _names(name: str, keys: Sequence[str]) -> tuple[str, str]:

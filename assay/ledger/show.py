@@ -7,14 +7,11 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from assay.console.tables import line, table_titled
-from assay.core.fault import MISUSED, Fault
-from assay.core.places import Places
 from assay.core.words import counted, timing
+from assay.ledger.details import RunDetails
 from assay.ledger.explain import Explanation
-from assay.ledger.nodes import nodes_of
 from assay.ledger.results import NodeResult
-from assay.ledger.runs import Run, all_runs, success_before
-from assay.ledger.status import builds_under_way, runs_table, status_of
+from assay.ledger.status import LedgerStatus, runs_table
 from assay.project.personal import read_personal
 
 _NODES_SHOWN = 10
@@ -23,38 +20,19 @@ _ROWS_SHOWN = 5
 _COLUMNS_SIDE_BY_SIDE = 8
 
 
-def print_runs(places: Places, console: Console) -> None:
-    """Print all runs, newest first.
-
-    Raises:
-        Fault: another program keeps the ledger open.
-    """
-    history = all_runs(places.ledger)
-    if not history:
-        line(console, f"No run is recorded in {places.ledger} yet. To build: assay build")
+def print_runs(status: LedgerStatus, console: Console) -> None:
+    """Print all runs, newest first."""
+    if not status.history:
+        line(console, f"No run is recorded in {status.places.ledger} yet. To build: assay build")
         return
-    holders = builds_under_way(history, places)
-    console.print(
-        runs_table("Runs (UTC), and the files and rows each landed", history, holders, with_ids=True)
-    )
+    title = "Runs (UTC), and the files and rows each landed"
+    console.print(runs_table(title, status.history, status.holders, with_ids=True))
 
 
-def print_run(places: Places, run_id: str, console: Console) -> None:
-    """Print one run: how it ended, failed nodes with some of their rows, slow nodes, and changed row counts.
-
-    Args:
-        places: the project's places.
-        run_id: the run's id, or enough of its beginning to be unique.
-        console: the console to print on.
-
-    Raises:
-        Fault: no run has that id, several do, or another program keeps the ledger open.
-    """
-    history = all_runs(places.ledger)
-    run = _named(history, run_id)
-    nodes = nodes_of(places.ledger, run.run_id)
-    status = status_of(run, builds_under_way(history, places).get(run.warehouse))
-    line(console, f"Run {run.run_id}: {status}, {run.command}")
+def print_run(details: RunDetails, console: Console) -> None:
+    """Print a run: how it ended, failed nodes with some of their rows, slow nodes, changed row counts."""
+    run = details.run
+    line(console, f"Run {run.run_id}: {details.status}, {run.command}")
     ended = f", ended {run.ended_at:%Y-%m-%d %H:%M:%S}" if run.ended_at else ""
     line(
         console,
@@ -65,22 +43,13 @@ def print_run(places: Places, run_id: str, console: Console) -> None:
     line(console, timing(run.dbt_seconds, run.duckdb_seconds))
     if run.message:
         line(console, run.message)
-    for node in nodes:
+    for node in details.nodes:
         if node.is_bad:
             _print_failed(node, console)
-    if nodes:
-        _print_slowest(nodes, console)
-        if before := success_before(history, run):
-            _print_changes(nodes, nodes_of(places.ledger, before.run_id), console)
-
-
-def _named(history: Sequence[Run], run_id: str) -> Run:
-    found = [run for run in history if run.run_id.startswith(run_id)]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise Fault(f"Several runs begin with {run_id}: {', '.join(run.run_id for run in found)}.", MISUSED)
-    raise Fault(f"No run begins with {run_id}. To see them all: assay runs list", MISUSED)
+    if details.nodes:
+        _print_slowest(details.nodes, console)
+        if details.nodes_before is not None:
+            _print_changes(details.nodes, details.nodes_before, console)
 
 
 def _print_failed(node: NodeResult, console: Console) -> None:

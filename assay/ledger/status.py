@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -22,14 +23,28 @@ IN_PART = "published in part"
 _RUNS_SHOWN = 10
 
 
-def print_status(places: Places, console: Console) -> None:
-    """Print the latest builds, what is published, and whether a build is running.
+@dataclass(frozen=True)
+class LedgerStatus:
+    """All runs, newest first, and who builds now: the holder of each locked warehouse, by its path."""
+
+    places: Places
+    history: list[Run]
+    holders: dict[str, Holder]
+
+
+def read_status(places: Places) -> LedgerStatus:
+    """Read the run ledger, and who builds now.
 
     Raises:
         Fault: another program keeps the ledger open.
     """
     history = all_runs(places.ledger)
-    holders = builds_under_way(history, places)
+    return LedgerStatus(places, history, builds_under_way(history, places))
+
+
+def print_status(status: LedgerStatus, console: Console) -> None:
+    """Print the latest builds, what is published, and whether a build is running."""
+    places, history, holders = status.places, status.history, status.holders
     for name, holder in holders.items():
         line(console, f"A build of {name} is under way: {holder}")
     if not history:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -12,10 +11,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from assay.console.tables import table_titled
-from assay.core.fault import Fault
 from assay.core.moment import now
 from assay.online.answer import ViewAnswer
-from assay.online.stores.store import Catalog, Store
+from assay.online.held import HeldView
 from assay.online.sync import Progress as Told
 from assay.online.sync import Synced
 from assay.online.types import shown
@@ -53,42 +51,26 @@ def print_synced(url: str, done: Sequence[Synced], console: Console) -> None:
     console.print(table)
 
 
-def print_status(store: Store, console: Console) -> None:
-    """Print what a store holds.
-
-    Raises:
-        Fault: the store is empty, cannot be read, or has lost part of a view.
-    """
-    catalog = store.catalog()
-    if not catalog:
-        raise Fault(f"{store.url} holds no feature views. To fill it: assay online sync")
-    table = table_titled(f"Online in {store.url}")
+def print_status(url: str, views: Sequence[HeldView], console: Console) -> None:
+    """Print what a store holds."""
+    table = table_titled(f"Online in {url}")
     table.add_column("feature view")
     table.add_column("entities", justify="right")
     for name in ("known until (UTC)", "synced at (UTC)", "run"):
         table.add_column(name)
-    for view in catalog.values():
+    for view in views:
         table.add_row(
-            view.name,
-            f"{store.entities(view.name):,}",
-            str(view.build.known_until or "-"),
-            f"{view.build.synced_at:%Y-%m-%d %H:%M:%S}" if view.build.synced_at else "-",
-            view.build.run_id[:8],
+            view.view,
+            f"{view.entities:,}",
+            str(view.known_until or "-"),
+            f"{view.synced_at:%Y-%m-%d %H:%M:%S}" if view.synced_at else "-",
+            view.run_id[:8],
         )
     console.print(table)
-    known = [view.build.known_until for view in catalog.values() if view.build.known_until]
+    known = [view.known_until for view in views if view.known_until]
     if known:
         age = timedelta(seconds=int((now() - max(known)).total_seconds()))
         console.print(f"What is known is {age} old." if age > timedelta() else "The data is up to date.")
-    asyncio.run(_require_whole(store, catalog))
-
-
-async def _require_whole(store: Store, catalog: Catalog) -> None:
-    try:
-        await store.read([])
-        await store.read([(name, []) for name in catalog])
-    finally:
-        await store.close()
 
 
 def print_answer(answer: ViewAnswer, key: Sequence[str], console: Console) -> None:

@@ -51,17 +51,6 @@ def get_one(store: Store, name: str, key: Any, at: str | None, inputs: Mapping[s
     return asyncio.run(ask())
 
 
-def inputs_in(texts: Sequence[str]) -> dict[str, str]:
-    """Return request inputs that are written as `name=value`.
-
-    Raises:
-        Refused: one is not.
-    """
-    if unnamed := [each for each in texts if "=" not in each]:
-        raise Refused(f"--input {unnamed[0]}: write NAME=VALUE.")
-    return {name: value for name, _, value in (each.partition("=") for each in texts)}
-
-
 def _values_of(key: Any, names: Sequence[str]) -> list[Any]:
     """Return the values of a key in the view's order; none where they are not those of the view."""
     if isinstance(key, Mapping):

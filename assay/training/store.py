@@ -19,6 +19,7 @@ from assay.core.fault import MISUSED, Fault
 from assay.core.lock import Holder, locked
 from assay.core.places import Places
 from assay.training.code import Feature, hash_of_code, unknown_set
+from assay.training.source import published_sets
 
 DATA = "data.parquet"
 
@@ -163,6 +164,7 @@ class VersionStore:
     """The versions beside a warehouse."""
 
     def __init__(self, places: Places) -> None:
+        self._places = places
         self.folder = places.main_warehouse.parent / _FOLDER
 
     def versions(self) -> list[Version]:
@@ -171,19 +173,17 @@ class VersionStore:
         return sorted(map(read_version, folders), key=lambda version: version.manifest.created_at)
 
     def find(self, text: str) -> Version:
-        """Return a version: by its name, the newest of a training set, or the only one that begins so.
+        """Return a version: the newest of a training set, or the only one whose name begins with `set@...`.
 
         Raises:
             Fault: there is none, or more than one begins so.
         """
         versions = {version.manifest.version: version for version in self.versions()}
-        if text in versions:
-            return versions[text]
-        if of_set := [each for each in versions.values() if each.manifest.name == text]:
-            return of_set[-1]
+        if "@" not in text:
+            return self._newest(text, list(versions.values()))
         if not versions:
             raise Fault("There are no versions yet. To make one: assay training-set create NAME", MISUSED)
-        matching = [name for name in versions if name.startswith(text)]
+        matching = [text] if text in versions else [name for name in versions if name.startswith(text)]
         if len(matching) == 1:
             return versions[matching[0]]
         if matching:
@@ -192,15 +192,11 @@ class VersionStore:
         nearest = f" The nearest is {near[0]}." if near else ""
         raise Fault(f"There is no version {text}.{nearest} All: assay training-set list", MISUSED)
 
-    def newest(self, name: str, known: list[str]) -> Version:
-        """Return the newest version of a training set.
-
-        Raises:
-            Fault: the training set has no version, or there is no such set.
-        """
-        versions = [version for version in self.versions() if version.manifest.name == name]
-        if versions:
-            return versions[-1]
+    def _newest(self, name: str, versions: list[Version]) -> Version:
+        of_set = [version for version in versions if version.manifest.name == name]
+        if of_set:
+            return of_set[-1]
+        known = published_sets(self._places)
         if name in known:
             raise Fault(f"{name} has no version yet. To make one: assay training-set create {name}", MISUSED)
         raise Fault(unknown_set(name, known), MISUSED)

@@ -13,13 +13,14 @@ import duckdb
 import pytest
 from small_project import SmallProject
 
+from assay.cli.arguments import split_measures
 from assay.core.fault import Fault
 from assay.generate.gold import plan_of_existing
 from assay.generate.label import Happening, Settled, Spine, add_label, label_sql
 from assay.generate.propose import Choice
 from assay.generate.scramble import scramble_sql
 from assay.generate.training_set import _taken, _told_apart, training_set_sql
-from assay.generate.view import ViewSpec, _checked_windows, _measures, _names, measures_in
+from assay.generate.view import ViewSpec, _checked_windows, _measures, _names
 from assay.generate.view import _model as view_model
 from assay.init.project import init_project
 from assay.project import packages
@@ -38,7 +39,7 @@ VISITS = {
 
 
 def spec_of(measures: str, windows: str = "1h,7d", model: str = "slv_visits") -> ViewSpec:
-    found = list(_measures(measures_in(measures), VISITS, model))
+    found = list(_measures(split_measures(measures), VISITS, model))
     return ViewSpec(model, ["patient_id"], "event_at", "available_at", found, windows.split(","))
 
 

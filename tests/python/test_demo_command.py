@@ -12,6 +12,11 @@ from small_project import SmallProject
 SMALL = ("--customers", "5", "--days", "3", "--events", "20", "--start", "2024-02-28")
 
 
+@pytest.fixture(autouse=True)
+def in_a_project(tmp_path: Path) -> None:
+    (tmp_path / "dbt_project.yml").touch()
+
+
 def test_demo_data_lands_where_it_is_told_and_is_counted(tmp_path: Path) -> None:
     demo = SmallProject(tmp_path).assay("demo", *SMALL, "--out", "new/landing")
     assert demo.exit_code == 0, demo.stderr
@@ -33,7 +38,6 @@ def test_what_drifts_is_told_or_left_out(tmp_path: Path) -> None:
 
 
 def test_demo_data_goes_to_the_landing_folder_of_the_project(tmp_path: Path) -> None:
-    (tmp_path / "dbt_project.yml").touch()
     assert SmallProject(tmp_path).assay("demo", *SMALL).exit_code == 0
     assert (tmp_path / "data/landing/web/events").is_dir()
 

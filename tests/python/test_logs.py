@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from small_project import MOST_PIECES, SmallProject, make_small_project
 
-from assay.build.json_log import JsonLog
+from assay.api.json_log import JsonLog
 from assay.ledger.runs import all_runs
 
 

@@ -143,9 +143,9 @@ def test_a_training_sets_name_alone_is_its_newest_version(
     store = VersionStore(Places(tmp_path, tmp_path / "w.duckdb"))
     assert store.find("trn_lines").manifest.version == "trn_lines@1"
     assert store.find("trn_lines@2").manifest.version == "trn_lines@2"
-    assert store.find("trn_lis").manifest.version == "trn_lists@9"
-    with pytest.raises(Fault, match="trn_l is not one version"):
-        store.find("trn_l")
+    assert store.find("trn_lists@").manifest.version == "trn_lists@9"
+    with pytest.raises(Fault, match="trn_lines@ is not one version: trn_lines@2, trn_lines@1 begin so"):
+        store.find("trn_lines@")
 
 
 def test_names_that_are_not_there(
@@ -157,13 +157,16 @@ def test_names_that_are_not_there(
         (("create", "trn_line"), "There is no training set trn_line. There are trn_lines, trn_lists."),
         (("show", "trn_line"), "There is no training set trn_line. There are trn_lines, trn_lists."),
         (("show", other), f"There is no version {other}. The nearest is {version}."),
-        (("verify", "trn_"), "trn_ is not one version: "),
+        (("verify", "trn_"), "There is no training set trn_. There are trn_lines, trn_lists."),
         (("diff", "trn_lines", "trn_lists"), "are of different training sets"),
     ):
         ended = built_training.assay("training-set", *arguments)
         assert ended.exit_code == 2, ended.stdout
         assert message in ended.stderr
     ended = project.assay("training-set", "verify", "trn_lines")
+    assert ended.exit_code == 2
+    assert "There is no training set trn_lines, nor any other" in ended.stderr
+    ended = project.assay("training-set", "verify", "trn_lines@1")
     assert ended.exit_code == 2
     assert "There are no versions yet. To make one: assay training-set create NAME" in ended.stderr
     unbuilt = make_small_project(tmp_path / "unbuilt")

@@ -46,6 +46,12 @@ def test_a_package_imports_what_stands_below_it_alone(package: str) -> None:
     assert {file: names for file, names in found.items() if names} == {}
 
 
+def test_commands_call_the_interface_alone() -> None:
+    files = sorted((PACKAGE / "cli").glob("*.py"))
+    found = {file.name: {*imports_of(file.read_text())} - {"api", "cli", "console", "core"} for file in files}
+    assert {name: names for name, names in found.items() if names} == {}
+
+
 def test_each_package_has_its_floor() -> None:
     assert {file.parent.name for file in PACKAGE.glob("*/__init__.py")} == set(FLOORS)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 import traceback
 from dataclasses import asdict
-from enum import StrEnum
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
@@ -25,13 +24,6 @@ if TYPE_CHECKING:
 _LEVELS = {"warn": "warning", "error": "error"}
 # dbt's events that are left out: they repeat what is reported for each node, or are only layout.
 _NOT_TOLD = ("NodeStart", "NodeFinished", "Formatting")
-
-
-class LogFormat(StrEnum):
-    """The format in which a command reports: text for people, or JSON."""
-
-    text = "text"
-    json = "json"
 
 
 class JsonLog:

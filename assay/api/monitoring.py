@@ -1,0 +1,230 @@
+"""The part of a project that tells how builds went and how the data is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from assay.api.folder import ProjectFolder, beside_loop
+from assay.api.printed import Found, PrintedList
+from assay.core.fault import extra_needed
+
+if TYPE_CHECKING:
+    from assay.alerts.notify import SentTest
+    from assay.api.results import Drift
+    from assay.doctor.checks import Check
+    from assay.landing.schema.recorded import SchemaChange
+    from assay.ledger.details import RunDetails
+    from assay.ledger.explain import Explanation
+    from assay.ledger.runs import Run
+    from assay.ledger.status import LedgerStatus
+    from assay.parity.compare import FeatureParity
+    from assay.retraining.due import Verdict
+
+
+class Monitoring(ProjectFolder):
+    """Tells what builds did and what they found, and whether the data is as it was."""
+
+    def status(self) -> Found[LedgerStatus]:
+        """Tell what is loaded, tested and published, and whether a build is under way.
+
+        Raises:
+            Fault: another program keeps the run ledger open.
+        """
+        from assay.ledger.status import print_status, read_status
+
+        with self.places() as places:
+            return Found(read_status(places), print_status, self.root)
+
+    def runs(self) -> PrintedList[Run]:
+        """Return every run of the ledger, newest first.
+
+        Raises:
+            Fault: another program keeps the run ledger open.
+        """
+        from assay.ledger.show import print_runs
+        from assay.ledger.status import read_status
+
+        with self.places() as places:
+            status = read_status(places)
+        return PrintedList(status.history, lambda _, console: print_runs(status, console), self.root)
+
+    def run(self, run_id: str) -> Found[RunDetails]:
+        """Return a run: how it ended, what failed with some of the rows, what took long, what grew or shrank.
+
+        Args:
+            run_id: the run's id, or its beginning.
+
+        Raises:
+            Fault: no run has that id, several do, or another program keeps the run ledger open.
+        """
+        from assay.ledger.details import read_run
+        from assay.ledger.show import print_run
+
+        with self.places() as places:
+            return Found(read_run(places, run_id), print_run, self.root)
+
+    def explain(self, test: str) -> Found[Explanation]:
+        """Explain a test: what it claims, what it found, where the rows came from, and what to do.
+
+        Args:
+            test: its name.
+
+        Raises:
+            Fault: no run has a test of that name, or another program keeps the run ledger open.
+        """
+        from assay.ledger.explain import explain
+        from assay.ledger.show import print_explanation
+
+        with self.places() as places:
+            return Found(explain(places, test), print_explanation, self.root)
+
+    def schema_changes(self) -> PrintedList[SchemaChange]:
+        """Return how files differ from what their sources declare: changes open, accepted and over.
+
+        Raises:
+            Fault: nothing is built yet, or a declaration is wrong.
+        """
+        from assay.contracts.accept import changes_on_record, tables_by_name
+        from assay.contracts.schema_display import print_changes
+
+        with self.places() as places:
+            found, tables = changes_on_record(places), tables_by_name()
+        return PrintedList(found, lambda changes, console: print_changes(changes, tables, console), self.root)
+
+    def drift(
+        self,
+        views: Sequence[str] = (),
+        *,
+        tables: Sequence[str] = (),
+        reference: str | None = None,
+        current: str | None = None,
+    ) -> Drift:
+        """Compare what is now with what was, feature by feature; `.plot()` draws it.
+
+        Args:
+            views: feature views; without any view or table, all of them.
+            tables: tables of gold, or CSV or Parquet files.
+            reference: rows to compare with: `2025`, `2025-03`, `2025-03-01..2025-03-31`, a length of time
+                such as `30d`, `split=train`, or a version of a training set; the 90 days before without it.
+            current: rows in question, likewise; the last 30 days without it.
+
+        Raises:
+            Fault: nothing is published, something is unknown, or extra `drift` is not installed.
+        """
+        with extra_needed("drift", by="The comparison"):
+            from assay.drift.named import compare_named
+        from assay.api.results import Drift
+        from assay.project.project import Project as DbtProject
+
+        tables = [self.as_given(each) if Path(each).is_file() else each for each in tables]
+        with self.places() as places:
+            found = compare_named(DbtProject(), places, views, tables, reference, current)
+        return Drift(found, self.root)
+
+    def parity(
+        self,
+        view: str | None = None,
+        *,
+        samples: int = 200,
+        at: datetime | str | None = None,
+        store: str | None = None,
+        seed: int = 1,
+        logged: bool = False,
+    ) -> PrintedList[FeatureParity]:
+        """Compare what is online with the offline point-in-time join, value for value.
+
+        Args:
+            view: the one view to look at; all without it.
+            samples: how many questions each view is asked.
+            at: the instant of all questions, UTC where it has no offset; many without it.
+            store: the URL of another store.
+            seed: the same seed asks the same questions.
+            logged: whether features that were logged with predictions are compared instead.
+
+        Returns:
+            A finding for each feature; `differs` tells whether any answer does.
+
+        Raises:
+            Fault: the store holds another build or none, there is no such view, or nothing was logged.
+        """
+        from assay.online.request import instant_given
+        from assay.online.stores.open import open_store, store_url
+        from assay.parity.display import print_parity
+
+        def ask() -> list[FeatureParity]:
+            with self.places() as places:
+                opened = open_store(store_url(store, places))
+                moment = at if isinstance(at, datetime) or at is None else instant_given(at)
+                from assay.parity.check import check_parity
+                from assay.parity.logged import check_logged
+                from assay.project.project import Project as DbtProject
+
+                with self.display() as display:
+                    if logged:
+                        return check_logged(DbtProject(), places.published, view=view, samples=samples)
+                    return check_parity(
+                        opened,
+                        DbtProject(),
+                        places.published,
+                        view=view,
+                        samples=samples,
+                        at=moment,
+                        seed=seed,
+                        tell=lambda name: display.say(f"Asking {name}"),
+                    )
+
+        return PrintedList(beside_loop(ask), print_parity, self.root)
+
+    def retraining(self, *, create: bool = False) -> PrintedList[Verdict]:
+        """Tell which training sets need retraining, and why.
+
+        Args:
+            create: whether a version of each that does is taken.
+
+        Returns:
+            A verdict for each training set; `is_due` tells whether it needs retraining.
+
+        Raises:
+            Fault: nothing is published, or a version cannot be taken.
+        """
+        from assay.retraining.display import print_verdicts
+        from assay.retraining.due import verdicts
+        from assay.retraining.record import all_retrainings
+        from assay.retraining.take import take_versions
+        from assay.training.store import VersionStore
+
+        with self.places() as places:
+            from assay.project.project import Project as DbtProject
+
+            recorded = all_retrainings(places.ledger)
+            found = verdicts(DbtProject(), places.published, VersionStore(places).versions(), recorded)
+            if create:
+                with self.display() as display:
+                    found = take_versions(found, places.ledger, display)
+        return PrintedList(found, print_verdicts, self.root)
+
+    def send_test_alert(self) -> SentTest:
+        """Send a test alert to every channel of alerts.yml; return who was told, and what went wrong.
+
+        Raises:
+            Fault: alerts.yml names no channels.
+        """
+        from assay.alerts.notify import send_test_alert
+
+        with self.places():
+            return send_test_alert()
+
+    def doctor(self) -> PrintedList[Check]:
+        """Look whether all is well: environment, project, warehouse, store, disk, clock.
+
+        Returns:
+            The checks; `state` is `ok`, `warning` or `problem`.
+        """
+        from assay.doctor.checks import run_checks
+        from assay.doctor.display import print_checks
+
+        with self.places() as places:
+            return PrintedList(list(run_checks(places)), print_checks, self.root)

@@ -1,0 +1,65 @@
+"""Make API keys for feature views and models that there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from assay.core.fault import MISUSED, Fault, unknown
+from assay.core.moment import now
+from assay.core.places import Places
+from assay.online.request import instant_given
+from assay.online.stores.open import open_store, store_url
+from assay.online.stores.store import StoreUnavailable
+from assay.server.keys import EVERY, KeyRing
+
+
+def create_key(
+    places: Places,
+    name: str,
+    *,
+    views: Sequence[str] | None,
+    predictions: Sequence[str] | None,
+    expires: datetime | str | None,
+) -> str:
+    """Make a key and return it; it is told this once, and kept as a hash.
+
+    Args:
+        places: of the project.
+        name: whose it is.
+        views: the feature views it may read; `*` for all.
+        predictions: the models whose predictions it may log; `*` for all.
+        expires: from when on it is invalid, UTC where it has no offset; never without it.
+
+    Raises:
+        Fault: it would be for nothing or nobody, a view is unknown, it would have expired, the name has a
+            valid key, or the keys cannot be written.
+    """
+    if not name.strip():
+        raise Fault("NAME is empty: say whose key it is.", MISUSED)
+    if views is not None and not views:
+        raise Fault("--views names none: write those the key is for, or *.", MISUSED)
+    if predictions is not None and not predictions:
+        raise Fault("--predictions names no model: write those the key is for, or *.", MISUSED)
+    if not views and not predictions:
+        raise Fault("Say what the key is for: --views VIEW,... or --predictions MODEL,...", MISUSED)
+    expires_at = instant_given(str(expires)) if expires else None
+    if expires_at and expires_at <= now():
+        raise Fault(f"--expires {expires} has passed.", MISUSED)
+    _require_known(views or (), places)
+    return KeyRing(places.serving).create(name, list(views or ()), expires_at, predictions or ())
+
+
+def _require_known(views: Iterable[str], places: Places) -> None:
+    """Check that views are online, where the project's store can tell.
+
+    Raises:
+        Fault: the store holds feature views, and one of these is none of them.
+    """
+    try:
+        catalog = open_store(store_url(None, places)).catalog()
+    except StoreUnavailable:
+        return
+    for view in views:
+        if catalog and view != EVERY and view not in catalog:
+            raise Fault(unknown(f"There is no feature view {view} online", view, catalog), MISUSED)

@@ -1,0 +1,62 @@
+"""Each command of the command line is a call of the Python interface."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+import assay
+from assay.cli import app
+
+
+class Reached(Exception):
+    """A command has called the interface."""
+
+
+def commands(group: Any, *names: str) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield all commands, with the words that call them."""
+    inner = getattr(group, "commands", None)
+    if inner is None:
+        yield names, group
+    for name, command in (inner or {}).items():
+        yield from commands(command, *names, name)
+
+
+def arguments(command: Any) -> Iterator[str]:
+    """Yield a word for each argument and option that a command cannot do without."""
+    for parameter in command.params:
+        if parameter.required:
+            if parameter.param_type_name == "option":
+                yield parameter.opts[0]
+            yield "word:word"
+
+
+COMMANDS = dict(commands(typer.main.get_command(app)))
+
+
+def test_all_commands_are_found() -> None:
+    assert len(COMMANDS) > 30
+    assert {("build",), ("contracts", "check"), ("training-set", "verify")} <= COMMANDS.keys()
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_a_command_calls_the_interface(
+    words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing else happens: what opens or begins a project raises, in a folder without one."""
+
+    def reach(*_: Any, **__: Any) -> Any:
+        raise Reached
+
+    monkeypatch.chdir(tmp_path)
+    for name in assay.__all__:
+        if inspect.isfunction(function := getattr(assay, name)):
+            monkeypatch.setattr(f"{function.__module__}.{function.__name__}", reach)
+    ended = CliRunner().invoke(app, [*words, *arguments(COMMANDS[words])])
+    assert isinstance(ended.exception, Reached), ended.output
