@@ -39,18 +39,19 @@ class Frame:
             self._table = self._read()
         return self._table
 
-    def to_pandas(self, *, arrow_types: bool = False) -> pandas.DataFrame:
+    def to_pandas(self, *, arrow_types: bool = False, decimals_as_floats: bool = False) -> pandas.DataFrame:
         """Return the rows as a data frame of pandas.
 
         Args:
             arrow_types: whether columns keep Arrow's types and memory, without a copy. Else they have
                 NumPy's: whole numbers with NULLs become floating-point, decimals and days Python objects.
+            decimals_as_floats: whether decimals become float64, as models take them.
 
         Raises:
             Fault: pandas is not installed.
         """
         pandas = library("pandas", by="to_pandas")
-        table = self.to_arrow()
+        table = _with_floats(self.to_arrow()) if decimals_as_floats else self.to_arrow()
         return table.to_pandas(types_mapper=pandas.ArrowDtype) if arrow_types else table.to_pandas()
 
     def to_polars(self) -> polars.DataFrame:
@@ -65,8 +66,9 @@ class Frame:
     def to_torch(self) -> dict[str, Any]:
         """Return a tensor for each column of numbers, booleans or times, by name.
 
-        Whole numbers and booleans keep their type where none is NULL; else, as decimals do, they become
-        float64, in which NaN stands for NULL. Times are whole microseconds, and days whole days, since 1970.
+        Whole numbers and booleans keep their type where none is NULL, but that unsigned ones become int64, or
+        float64 where they have 64 bits. With NULLs, and as decimals do, they become float64, in which NaN
+        stands for NULL. Times are whole microseconds, and days whole days, since 1970.
         A column without NULLs shares the memory of Arrow: copy a tensor before you write to it. Columns that
         no tensor can hold, such as texts, are left out, of which a warning tells.
 
@@ -139,6 +141,16 @@ def _shown(value: Any) -> str:
     return escape(text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}...")
 
 
+def _with_floats(table: pa.Table) -> pa.Table:
+    """Return a table with float64 in place of decimals."""
+    import pyarrow as pa
+
+    fields = [
+        field.with_type(pa.float64()) if pa.types.is_decimal(field.type) else field for field in table.schema
+    ]
+    return table.cast(pa.schema(fields))
+
+
 def _is_whole_boolean(column: pa.ChunkedArray) -> bool:
     import pyarrow as pa
 
@@ -159,9 +171,12 @@ def _numbers(column: pa.ChunkedArray) -> Any:
         column = column.cast(pa.uint8())
     elif of.is_decimal(kind):
         column = column.cast(pa.float64())
+    elif of.is_unsigned_integer(kind) and kind.bit_width > 8:
+        # PyTorch before 2.3 has no such types, and later ones can do little with them.
+        column = column.cast(pa.int64() if kind.bit_width < 64 else pa.float64(), safe=False)
     elif not (of.is_integer(kind) or of.is_floating(kind)):
         return None
     if column.null_count:
         column = pc.fill_null(column.cast(pa.float64(), safe=False), float("nan"))
-    found = column.combine_chunks()
-    return found.chunk(0) if isinstance(found, pa.ChunkedArray) else found
+    # To combine copies even what is one.
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -30,6 +31,7 @@ import assay
 from assay.api.entities import as_arrow
 from assay.api.frame import Frame
 from assay.api.join import stored_keys
+from assay.api.printed import PrintedList
 from assay.parity.check import joined_rows, joined_sql
 from assay.parity.sample import ASKED_AT, NUMBER, draw_spine
 from assay.pii.key import VARIABLE, PiiKey
@@ -366,6 +368,20 @@ def test_what_is_no_project_is_not_opened(tmp_path: Path, path: str, monkeypatch
         assay.open(path)
 
 
+def test_lists_of_results_are_rows_too(tmp_path: Path) -> None:
+    @dataclass
+    class Finding:
+        name: str
+        rows: int
+        path: Path
+        reasons: list[str]
+
+    found = PrintedList([Finding("a", 1, tmp_path, ["b"])], lambda *_: None, tmp_path)
+    assert found.to_frame().to_arrow().to_pylist() == [
+        {"name": "a", "rows": 1, "path": str(tmp_path), "reasons": '["b"]'}
+    ]
+
+
 # --- training sets ------------------------------------------------------------------------------------------
 
 
@@ -450,6 +466,7 @@ def test_numbers_go_to_torch() -> None:
             "maybe": [True, None, False],
             "price": pa.array([Decimal("1.25"), None, Decimal("2.50")]),
             "at": [datetime(1970, 1, 1, 0, 0, 1)] * 3,
+            "many": pa.array([1, 2, 3], pa.uint32()),
             "text": ["a", "b", "c"],
         }
     )
@@ -468,7 +485,22 @@ def test_numbers_go_to_torch() -> None:
         "maybe": ("float64", [1, -1, 0]),
         "price": ("float64", [1.25, -1, 2.5]),
         "at": ("int64", [1_000_000] * 3),
+        "many": ("int64", [1, 2, 3]),
     }
+    with mock.patch.dict(sys.modules, {"torch": taken}):
+        whole = Frame(lambda: rows.select(["whole"])).to_torch()["whole"]
+    assert whole.ctypes.data == rows["whole"].chunk(0).buffers()[1].address
+
+
+def test_decimals_may_be_floats_in_pandas() -> None:
+    rows = pa.table({"price": pa.array([Decimal("1.25"), None]), "n": [1, 2]})
+    frame = Frame(lambda: rows).to_pandas(decimals_as_floats=True)
+    assert [str(each) for each in frame.dtypes] == ["float64", "int64"]
+    assert frame.price[0] == 1.25
+    assert pandas.isna(frame.price[1])
+    assert str(Frame(lambda: rows).to_pandas().dtypes["price"]) == "object"
+    arrow = Frame(lambda: rows).to_pandas(arrow_types=True, decimals_as_floats=True)
+    assert str(arrow.dtypes["price"]) == "double[pyarrow]"
 
 
 def test_a_frame_shows_itself_and_nothing_of_it_is_code() -> None:
