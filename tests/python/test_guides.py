@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -15,6 +16,7 @@ from unittest import mock
 import duckdb
 import pytest
 import yaml
+from feature_server import serving
 from guides import PROJECT, Block, blocks
 from small_project import SmallProject
 from warehouse import Warehouse
@@ -101,24 +103,33 @@ def test_yaml_of_a_guide_is_yaml(block: Block) -> None:
 
 
 def test_the_notebook_goes_from_landing_to_a_model(
-    checkout: SmallProject, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    checkout: SmallProject,
+    trained: SmallProject,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     notebook = checkout.root / "docs" / "notebooks" / "first-model.ipynb"
     cells = [cell for cell in json.loads(notebook.read_text())["cells"] if cell["cell_type"] == "code"]
-    left_out = [tag for cell in cells for tag in cell["metadata"].get("tags", ())]
-    assert left_out == ["needs-a-year", "needs-a-server"]
+    version = assay.open(trained.root).training_set(_TRAINING_SETS["trn_fraud"])
+    client = assay.Client
     monkeypatch.chdir(notebook.parent)
     names: dict[str, Any] = {}
-    # What is built already stands for the build.
-    with (
-        mock.patch.dict(os.environ, checkout.environment, clear=True),
-        mock.patch.object(assay.Project, "build"),
-    ):
+    with ExitStack() as server:
+
+        def connect(_: str) -> assay.Client:
+            address, _ = server.enter_context(serving(checkout.root, "sqlite:data/online.sqlite"))
+            return client(address)
+
+        server.enter_context(mock.patch.dict(os.environ, checkout.environment, clear=True))
+        # What is built already stands for the build, and a server on a free port for the one of the text.
+        server.enter_context(mock.patch.object(assay.Project, "build"))
+        server.enter_context(mock.patch.object(assay.Project, "create_training_set", return_value=version))
+        server.enter_context(mock.patch.object(assay, "Client", connect))
         for cell in cells:
-            if not cell["metadata"].get("tags"):
-                exec("".join(cell["source"]), names)
+            exec("".join(cell["source"]), names)
     assert capsys.readouterr().out.count("probability of fraud") == 1
     assert names["rows"].to_arrow()["seconds_since_last"].null_count > 0
+    assert float(names["row"]["amount_sum_24h"]) == float(names["online"]["amount_sum_24h"])
     assert Path.cwd() == notebook.parent
 
 
