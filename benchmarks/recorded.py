@@ -35,7 +35,7 @@ def main() -> int:
         return call
 
     with (
-        mock.patch.object(build, "node_results", timed(build.node_results)),
+        mock.patch.object(build, "make_node_results", timed(build.make_node_results)),
         mock.patch.object(build, "_record", timed(build._record)),
         display_on(Console(stderr=True)) as display,
     ):

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Literal
 
 from assay.core.words import counted
-from assay.ledger.nodes import nodes_by_run
+from assay.ledger.nodes import read_nodes_by_run
 from assay.ledger.results import NodeResult
-from assay.ledger.runs import Run, all_runs
+from assay.ledger.runs import Run, read_runs
 
 Change = Literal["broken", "still broken", "recovered"]
 
@@ -65,14 +65,14 @@ def find_alerts(ledger: Path, run_id: str, *, remind_after: int) -> list[Alert]:
     Raises:
         Fault: another program keeps the ledger open.
     """
-    history = all_runs(ledger)
+    history = read_runs(ledger)
     run = next(each for each in history if each.run_id == run_id)
     before = [
         other
         for other in history
         if other.warehouse == run.warehouse and other.ended_at and other.started_at < run.started_at
     ][:_RUNS_REMEMBERED]
-    nodes = nodes_by_run(ledger, [run.run_id, *(other.run_id for other in before)])
+    nodes = read_nodes_by_run(ledger, [run.run_id, *(other.run_id for other in before)])
     now = _states(run, nodes[run.run_id])
     earlier = [_states(other, nodes[other.run_id]) for other in before]
     found = []

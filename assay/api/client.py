@@ -150,12 +150,12 @@ class Client:
         """
         import pyarrow as pa
 
-        from assay.api.entities import as_arrow
+        from assay.api.entities import convert_to_arrow
 
         is_service = isinstance(features, str)
         body = {
             "feature_service" if is_service else "features": features if is_service else list(features),
-            "entities": as_arrow(entities).to_pydict(),
+            "entities": convert_to_arrow(entities).to_pydict(),
             "full_feature_names": full_names,
             "as_of": _instant(at),
         }

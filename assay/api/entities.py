@@ -13,7 +13,7 @@ _KINDS = (
 )
 
 
-def as_arrow(rows: Any) -> Any:
+def convert_to_arrow(rows: Any) -> Any:
     """Return rows as an Arrow table, in their order; pandas' index is left out.
 
     Args:

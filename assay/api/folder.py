@@ -82,7 +82,7 @@ def working_in(folder: Path) -> Iterator[None]:
             os.umask(before)
 
 
-def beside_loop(function: Callable[[], Found]) -> Found:
+def run_beside_loop(function: Callable[[], Found]) -> Found:
     """Call a function that runs an event loop; in a thread of its own where one runs already."""
     try:
         asyncio.get_running_loop()

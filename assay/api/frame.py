@@ -50,7 +50,7 @@ class Frame:
         Raises:
             Fault: pandas is not installed.
         """
-        pandas = library("pandas", by="to_pandas")
+        pandas = import_library("pandas", by="to_pandas")
         table = _with_floats(self.to_arrow()) if decimals_as_floats else self.to_arrow()
         return table.to_pandas(types_mapper=pandas.ArrowDtype) if arrow_types else table.to_pandas()
 
@@ -60,7 +60,7 @@ class Frame:
         Raises:
             Fault: Polars is not installed.
         """
-        found: polars.DataFrame = library("polars", by="to_polars").from_arrow(self.to_arrow())
+        found: polars.DataFrame = import_library("polars", by="to_polars").from_arrow(self.to_arrow())
         return found
 
     def to_torch(self) -> dict[str, Any]:
@@ -75,7 +75,7 @@ class Frame:
         Raises:
             Fault: PyTorch is not installed.
         """
-        torch = library("torch", by="to_torch")
+        torch = import_library("torch", by="to_torch")
         found, left_out = {}, []
         for name, column in zip(self.columns, self.to_arrow().columns, strict=True):
             numbers = _numbers(column)
@@ -116,7 +116,7 @@ class Frame:
         return f"{counted(len(self), 'row')} of {counted(len(self.columns), 'column')}"
 
 
-def library(name: str, by: str) -> Any:
+def import_library(name: str, by: str) -> Any:
     """Import a library that Assay works with and does not bring.
 
     Args:

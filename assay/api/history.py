@@ -10,7 +10,7 @@ import duckdb
 
 from assay.api.charts import Plot, plot_history
 from assay.api.frame import Frame
-from assay.api.join import stored_keys
+from assay.api.join import find_stored_keys
 from assay.core.fault import MISUSED, Fault
 from assay.core.sql import quoted
 from assay.project.warehouse import attach, relation_named
@@ -74,7 +74,7 @@ def read_history(view: FeatureView, key: Any, published: Path) -> History:
         if relation is None:
             raise Fault(f"{view.name} is not published yet. To build and publish all: assay build")
         stored = [
-            stored_keys(connection, _PUBLISHED, view.name, name, [value]).get(value, value)
+            find_stored_keys(connection, _PUBLISHED, view.name, name, [value]).get(value, value)
             if name in view.personal
             else value
             for name, value in zip(view.keys, values, strict=True)

@@ -13,7 +13,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from assay.api.entities import as_arrow
+from assay.api.entities import convert_to_arrow
 from assay.core.fault import MISUSED, Fault, unknown
 from assay.core.sql import folded, quoted
 from assay.core.words import counted
@@ -54,7 +54,7 @@ class Asked:
         }
 
 
-def asked_features(project: Project, features: Sequence[str]) -> list[Asked]:
+def find_asked_features(project: Project, features: Sequence[str]) -> list[Asked]:
     """Read what is asked for: `view:feature`, or a view's name for all of its features.
 
     Raises:
@@ -78,7 +78,7 @@ def asked_features(project: Project, features: Sequence[str]) -> list[Asked]:
     ]
 
 
-def join_sql(project: Project, asked: Sequence[Asked]) -> str:
+def write_join_sql(project: Project, asked: Sequence[Asked]) -> str:
     """Return the SQL of the join, which is the same for all rows.
 
     Raises:
@@ -89,13 +89,13 @@ def join_sql(project: Project, asked: Sequence[Asked]) -> str:
     return project.compiled_inline(f"{{{{ assay.{call} }}}}")
 
 
-def joined(
+def join_rows(
     entities: Any, asked: Sequence[Asked], at: str, *, sql: str, published: Path, database: str
 ) -> pa.Table:
     """Return rows with their features behind them, in the order in which they came.
 
     Args:
-        entities: the rows, see `as_arrow`; with the keys of all views and the inputs that features need.
+        entities: the rows, see `convert_to_arrow`; with the keys of all views and the inputs of features.
         asked: the features.
         at: the column with the instant of each row.
         sql: of the join.
@@ -106,7 +106,7 @@ def joined(
         Fault: a column is missing or of another type, a row has no instant, two columns would share a name,
             or a view is not published.
     """
-    rows = as_arrow(entities)
+    rows = convert_to_arrow(entities)
     names = _result_names(asked)
     if taken := sorted({folded(each) for each in rows.column_names} & set(map(folded, names.values()))):
         raise Fault(f"The rows have a column {taken[0]} already: rename it, or leave it out.", MISUSED)
@@ -133,7 +133,7 @@ def joined(
     return rows
 
 
-def stored_keys(
+def find_stored_keys(
     connection: duckdb.DuckDBPyConnection, database: str, view: str, column: str, values: Sequence[Any]
 ) -> dict[Any, str]:
     """Return what gold has for values of a personal key that callers know plain: their hashes.
@@ -294,7 +294,7 @@ def _with_hashes(
     connection: duckdb.DuckDBPyConnection, database: str, view: str, rows: pa.Table, key: str, column: str
 ) -> pa.Table:
     values = rows[column].unique().to_pylist()
-    hashes = stored_keys(connection, database, view, key, values)
+    hashes = find_stored_keys(connection, database, view, key, values)
     if not hashes:
         return rows
     texts = [hashes.get(value, value) for value in rows[column].to_pylist()]
@@ -318,6 +318,6 @@ def _refuse_misfits(
     raise Fault(f"{column} must be of type {kind.lower()}, which it is not in {of}.", MISUSED)
 
 
-def requests_key(asked: Sequence[Asked]) -> str:
+def make_requests_key(asked: Sequence[Asked]) -> str:
     """Return what two questions share that the same SQL answers."""
     return json.dumps([each.request(place) for place, each in enumerate(asked)])

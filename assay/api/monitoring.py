@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assay.api.folder import ProjectFolder, beside_loop
+from assay.api.folder import ProjectFolder, run_beside_loop
 from assay.api.printed import Found, PrintedList
 from assay.core.fault import extra_needed
 
@@ -87,11 +87,11 @@ class Monitoring(ProjectFolder):
         Raises:
             Fault: nothing is built yet, or a declaration is wrong.
         """
-        from assay.contracts.accept import changes_on_record, tables_by_name
+        from assay.contracts.accept import read_changes, read_tables_by_name
         from assay.contracts.schema_display import print_changes
 
         with self.places() as places:
-            found, tables = changes_on_record(places), tables_by_name()
+            found, tables = read_changes(places), read_tables_by_name()
         return PrintedList(found, lambda changes, console: print_changes(changes, tables, console), self.root)
 
     def drift(
@@ -176,7 +176,7 @@ class Monitoring(ProjectFolder):
                         tell=lambda name: display.say(f"Asking {name}"),
                     )
 
-        return PrintedList(beside_loop(ask), print_parity, self.root)
+        return PrintedList(run_beside_loop(ask), print_parity, self.root)
 
     def retraining(self, *, create: bool = False) -> PrintedList[Verdict]:
         """Tell which training sets need retraining, and why.

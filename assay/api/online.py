@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assay.api.folder import beside_loop
+from assay.api.folder import run_beside_loop
 from assay.api.printed import Printed, PrintedList
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class Online:
             with self._opened(store) as (_, opened):
                 return opened.url, read_held(opened)
 
-        url, held = beside_loop(read)
+        url, held = run_beside_loop(read)
         return PrintedList(held, lambda found, console: print_status(url, found, console), self._project.root)
 
     def get(
@@ -121,7 +121,7 @@ class Online:
             with self._opened(store) as (_, opened):
                 return get_one(opened, view, key, moment, inputs or {})
 
-        answer = beside_loop(ask)
+        answer = run_beside_loop(ask)
         keys = [key[each.name] for each in answer.view.keys] if isinstance(key, Mapping) else key
         told = [str(each) for each in (keys if isinstance(keys, list | tuple) else [keys])]
         return OnlineFeatures(

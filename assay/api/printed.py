@@ -92,7 +92,7 @@ class PrintedList(Printed, Sequence[Item], Generic[Item]):
 
         Lists and other objects are texts of JSON.
         """
-        return frame_of(self._items)
+        return make_frame(self._items)
 
     @overload
     def __getitem__(self, place: int) -> Item: ...
@@ -110,7 +110,7 @@ class PrintedList(Printed, Sequence[Item], Generic[Item]):
         return iter(self._items)
 
 
-def frame_of(items: Sequence[Any]) -> Frame:
+def make_frame(items: Sequence[Any]) -> Frame:
     """Return data classes as rows; fields that Arrow has no plain type for are texts of JSON."""
     import pyarrow as pa
 

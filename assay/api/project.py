@@ -91,11 +91,11 @@ class Project(Generators, Monitoring, Pages):
         """
         from assay.api.training_set import TrainingSet
         from assay.training.display import print_list
-        from assay.training.source import published_sets
+        from assay.training.source import read_published_sets
         from assay.training.store import VersionStore
 
         with self.places() as places:
-            versions, known = VersionStore(places).versions(), published_sets(places)
+            versions, known = VersionStore(places).versions(), read_published_sets(places)
         return PrintedList(
             [TrainingSet(version, self) for version in versions],
             lambda _, console: print_list(versions, known, console),
@@ -160,15 +160,15 @@ class Project(Generators, Monitoring, Pages):
         Example:
             `project.features(frame, ["ftr_<entity>__<topic>:<feature>"], at="asked_at").to_pandas()`
         """
-        from assay.api.join import asked_features, join_sql, joined, requests_key
+        from assay.api.join import find_asked_features, join_rows, make_requests_key, write_join_sql
 
         with self.places() as places:
             project, known = self._parse(places)
-            asked = asked_features(project, features)
-            key = requests_key(asked)
+            asked = find_asked_features(project, features)
+            key = make_requests_key(asked)
             if key not in known:
-                known[key] = join_sql(project, asked)
-            rows = joined(
+                known[key] = write_join_sql(project, asked)
+            rows = join_rows(
                 entities,
                 asked,
                 at,

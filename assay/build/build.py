@@ -30,11 +30,11 @@ from assay.landing.past import copy_landing, has_landing
 from assay.landing.progress import listening
 from assay.ledger import runs as ledger
 from assay.ledger.account import Account, read_account
-from assay.ledger.contracts import ContractState, contract_states, record_contracts
+from assay.ledger.contracts import ContractState, describe_contracts, record_contracts
 from assay.ledger.nodes import record_nodes
-from assay.ledger.results import NodeResult, node_results
+from assay.ledger.results import NodeResult, make_node_results
 from assay.ledger.runs import Run
-from assay.ledger.schema_results import schema_results
+from assay.ledger.schema_results import make_schema_results
 from assay.ledger.versions import note_version, refuse_older_version
 from assay.lineage.tell import tell_lineage
 from assay.online.published import CATALOG
@@ -187,12 +187,12 @@ def _recorded_build(options: Options, places: Places, display: Display) -> Repor
             manifest = _target_path(options) / "manifest.json"
             owner_of = owners(manifest)
             personal = Personal.of(Manifest.read(manifest))
-            nodes = node_results(outcome.results, places.warehouse, owner_of, personal)
+            nodes = make_node_results(outcome.results, places.warehouse, owner_of, personal)
         report = _conclude(options, places, run, outcome, nodes)
         if report.products.product_of:
-            kept = contract_states(outcome.results, report.products, owner_of, nodes)
+            kept = describe_contracts(outcome.results, report.products, owner_of, nodes)
         if report.account.schema_changes:
-            nodes += schema_results(report.account.schema_changes)
+            nodes += make_schema_results(report.account.schema_changes)
     except BaseException as error:
         fault = known_fault(error)
         run.message = str(fault or error) or type(error).__name__
@@ -223,7 +223,7 @@ def _record(
                 places.ledger.parent,
                 run,
                 nodes,
-                succeeded_at=ledger.last_success(places.ledger, run.warehouse),
+                succeeded_at=ledger.find_last_success(places.ledger, run.warehouse),
                 freshness=read_freshness(places.warehouse),
             )
     except (Fault, duckdb.Error, OSError) as error:

@@ -15,7 +15,7 @@ from assay.console.tables import line, table_titled
 from assay.core.places import DEFAULT_WAREHOUSE
 from assay.core.words import counted, timing
 from assay.ledger.account import Account, Rejects
-from assay.ledger.landed_table import landed_table
+from assay.ledger.landed_table import make_landed_table
 from assay.project.failures import Failure
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def print_report(report: Report, console: Console) -> None:
     account, run, verdict = report.account, report.run, report.verdict
     if account.landed:
         console.print()
-        console.print(landed_table(account.landed, account.checked, report.places.as_of is not None))
+        console.print(make_landed_table(account.landed, account.checked, report.places.as_of is not None))
     if account.rejects:
         console.print()
         console.print(_rejects_table(account.rejects))

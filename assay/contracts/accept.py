@@ -38,7 +38,7 @@ class Accepted:
     refused: Sequence[str] = ()
 
 
-def tables_by_name() -> dict[str, LandingTable]:
+def read_tables_by_name() -> dict[str, LandingTable]:
     """Return the landing tables that the project in the current folder declares, by `source.table`.
 
     Raises:
@@ -50,7 +50,7 @@ def tables_by_name() -> dict[str, LandingTable]:
         raise Fault(str(error), MISUSED) from error
 
 
-def changes_on_record(places: Places) -> list[SchemaChange]:
+def read_changes(places: Places) -> list[SchemaChange]:
     """Return all changes that the warehouse has recorded.
 
     Raises:
@@ -74,7 +74,7 @@ def accept(places: Places, name: str, column: str | None = None) -> Accepted:
     Raises:
         Fault: there is no such table, or it has no change that can be accepted.
     """
-    tables = tables_by_name()
+    tables = read_tables_by_name()
     if name not in tables:
         raise Fault(unknown(f"No landing table {name} is declared", name, tables), MISUSED)
     table = tables[name]

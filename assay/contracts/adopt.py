@@ -9,12 +9,12 @@ from typing import Any
 import duckdb
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
-from assay.contracts.contract import contract_file, words
-from assay.contracts.dbt_side import relation_of
-from assay.contracts.dbt_tests import rule_of
-from assay.contracts.gold_side import declared_tests
-from assay.contracts.servers import published_server
-from assay.contracts.types import logical
+from assay.contracts.contract import find_contract_file, join_words
+from assay.contracts.dbt_side import name_relation
+from assay.contracts.dbt_tests import make_rule
+from assay.contracts.gold_side import find_declared_tests
+from assay.contracts.servers import make_published_server
+from assay.contracts.types import find_logical_type
 from assay.core.fault import MISUSED, Fault
 from assay.project.conventions import is_published
 from assay.project.project import Project
@@ -44,15 +44,15 @@ def adopt(project: Project, model: str, product: str, owner: str | None) -> Path
         raise Fault(f"There is no model {model} in gold.", MISUSED)
     if not re.fullmatch(r"\w[\w-]*", product):
         raise Fault(f"{product!r} cannot name a product: write letters, digits and underscores.", MISUSED)
-    file = YamlFile(contract_file(product))
+    file = YamlFile(find_contract_file(product))
     if not file.content:
         if not owner:
             raise Fault(f"{file.path} is new: say who answers for it (--owner).", MISUSED)
         file.content = _new(product, owner, node.schema)
-    file.content.setdefault("servers", CommentedSeq([one_line(published_server(node.schema))]))
+    file.content.setdefault("servers", CommentedSeq([one_line(make_published_server(node.schema))]))
     tables = file.content.setdefault("schema", CommentedSeq())
     if any(str(table.get("physicalName")).rpartition(".")[2] == node.alias for table in tables):
-        raise Fault(f"{relation_of(node)} is in {file.path} already.", MISUSED)
+        raise Fault(f"{name_relation(node)} is in {file.path} already.", MISUSED)
     tables.append(_table(node, _types(project.warehouse, node.schema, node.alias)))
     file.write()
     return file.path
@@ -68,7 +68,7 @@ def _new(product: str, owner: str, schema: str) -> CommentedMap:
             "version": "1.0.0",
             "status": "active",
             "team": CommentedMap({"name": owner}),
-            "servers": CommentedSeq([one_line(published_server(schema))]),
+            "servers": CommentedSeq([one_line(make_published_server(schema))]),
         }
     )
 
@@ -89,13 +89,13 @@ def _types(warehouse: Path, schema: str, table: str) -> dict[str, str]:
 
 def _table(node: Any, built: dict[str, str]) -> CommentedMap:
     entry = _entry(node)
-    tests = declared_tests(entry)
+    tests = find_declared_tests(entry)
     keys = next(
         (list(each["columns"]) for each in entry.get("constraints") or [] if each["type"] == "primary_key"),
         [],
     )
     table = CommentedMap({"name": node.alias, "physicalName": node.alias, "physicalType": "table"})
-    table["description"] = words(node.description)
+    table["description"] = join_words(node.description)
     table["properties"] = CommentedSeq()
     for name in node.columns or built:
         column = node.columns.get(name)
@@ -104,7 +104,7 @@ def _table(node: Any, built: dict[str, str]) -> CommentedMap:
             raise Fault(f"The type of {node.name}.{name} is unknown: build, or write its data_type.")
         written: dict[str, Any] = {
             "name": name,
-            "logicalType": logical(data_type) or "string",
+            "logicalType": find_logical_type(data_type) or "string",
             "physicalType": data_type,
         }
         # A primary key admits no NULL.
@@ -113,10 +113,10 @@ def _table(node: Any, built: dict[str, str]) -> CommentedMap:
         if name in keys:
             written |= {"primaryKey": True, "primaryKeyPosition": keys.index(name) + 1}
         if column and column.description:
-            written["description"] = words(column.description)
-        rules = [rule_of(test) for test in tests if test.column == name]
+            written["description"] = join_words(column.description)
+        rules = [make_rule(test) for test in tests if test.column == name]
         table["properties"].append(_block(written, rules) if rules else one_line(written))
-    if rules := [_rule(rule_of(test)) for test in tests if test.column is None]:
+    if rules := [_rule(make_rule(test)) for test in tests if test.column is None]:
         table["quality"] = CommentedSeq(rules)
     return table
 

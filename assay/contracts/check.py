@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from assay.contracts.consistency import inconsistencies
+from assay.contracts.consistency import find_inconsistencies
 from assay.contracts.contract import FOLDER, Contract, read_contracts
-from assay.contracts.data_side import data_findings
+from assay.contracts.data_side import find_data_differences
 from assay.contracts.dbt_side import DbtSide
 from assay.contracts.document import SUFFIX, Finding
-from assay.contracts.silver_side import rules_nobody_checks
+from assay.contracts.silver_side import find_unchecked_rules
 from assay.core.fault import MISUSED, Fault
 from assay.core.places import find_places
 from assay.project.paths import contract_folders
@@ -40,10 +40,10 @@ def check_project() -> Checked:
         return Checked(contracts, findings)
     project = Project()
     side = DbtSide(contracts, project)
-    findings = [*side.findings, *side.uncovered(), *rules_nobody_checks(contracts, project)]
+    findings = [*side.findings, *side.uncovered(), *find_unchecked_rules(contracts, project)]
     warehouse = find_places(None).warehouse
     if has_data := warehouse.exists():
-        findings += data_findings(contracts, warehouse)
+        findings += find_data_differences(contracts, warehouse)
     return Checked(contracts, findings, has_data)
 
 
@@ -74,4 +74,4 @@ def _read() -> tuple[list[Contract], list[Finding]]:
             "To begin one: assay contracts adopt <model> --product <product> --owner <team>",
             MISUSED,
         )
-    return contracts, [*findings, *inconsistencies(contracts)]
+    return contracts, [*findings, *find_inconsistencies(contracts)]

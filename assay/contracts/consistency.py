@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from typing import Any
 
-from assay.contracts.contract import DIALECT, EACH, SHIELDS, Column, Contract, Table, custom
-from assay.contracts.dbt_tests import tests_of
+from assay.contracts.contract import DIALECT, EACH, SHIELDS, Column, Contract, Table, find_custom
+from assay.contracts.dbt_tests import list_tests
 from assay.contracts.document import Finding
-from assay.contracts.landing_rules import CHECKED_BY, landing_rules
-from assay.contracts.options import literal, text_problem, what_is_refused
-from assay.contracts.rules import Unenforceable, bounds, what_is_refused_of
-from assay.contracts.source_side import ALIASES, OPTIONAL, SCHEMA_MODE, promise_test, warn_after
+from assay.contracts.landing_rules import CHECKED_BY, list_landing_rules
+from assay.contracts.options import find_text_problem, list_refused, write_literal
+from assay.contracts.rules import Unenforceable, find_bounds, list_refused_of
+from assay.contracts.source_side import ALIASES, OPTIONAL, SCHEMA_MODE, find_warn_after, make_promise_test
 from assay.contracts.types import contradict
 from assay.core.sql import folded
 from assay.landing.declared import DIFFERENCES, MODES
@@ -23,7 +23,7 @@ _OURS = (DIALECT, "format", "remedy", "consumers", CHECKED_BY, OPTIONAL, ALIASES
 _SERVICE_LEVELS = ("completeness", "latency", "frequency", "endOfSupport", "endOfLife")
 
 
-def inconsistencies(contracts: Iterable[Contract]) -> Iterator[Finding]:
+def find_inconsistencies(contracts: Iterable[Contract]) -> Iterator[Finding]:
     """Yield contradictions within a contract or between contracts, and what cannot be checked on data."""
     claimed: dict[str, Contract] = {}
     ids: dict[str, Contract] = {}
@@ -99,7 +99,7 @@ def _descriptions(contract: Contract) -> Iterator[Finding]:
         for column in top.walk()
     ]
     for name, raw, place in described:
-        if problem := text_problem(raw.get("description")):
+        if problem := find_text_problem(raw.get("description")):
             yield Finding(
                 contract.where(place), f"{name}: a description is written into dbt's YAML, and {problem}"
             )
@@ -125,18 +125,18 @@ def _rules(contract: Contract, table: Table) -> Iterator[Finding]:
             "Write a rule of type: custom with engine: dbt and the test relationships.",
         )
     for under, rule in table.all_rules():
-        for refused in what_is_refused_of(under, rule):
+        for refused in list_refused_of(under, rule):
             yield Finding(contract.where(rule.place), f"{table.relation}: {rule.name or 'a rule'}: {refused}")
 
 
 def _enforced(contract: Contract, table: Table) -> Iterator[Finding]:
     try:
         if contract.is_of_source:
-            list(landing_rules(table))
-            promise_test(contract, table)
-            warn_after(contract, table)
+            list(list_landing_rules(table))
+            make_promise_test(contract, table)
+            find_warn_after(contract, table)
         else:
-            tests = tests_of(table)
+            tests = list_tests(table)
             for test in tests:
                 if test.warns and not test.description:
                     yield Finding(
@@ -167,7 +167,7 @@ def _names(contract: Contract, table: Table) -> Iterator[Finding]:
             )
     known = {column.name: column for column in table.columns}
     for column in table.columns:
-        for alias in custom(column.raw, ALIASES) or []:
+        for alias in find_custom(column.raw, ALIASES) or []:
             if known.setdefault(alias, column) is not column:
                 yield Finding(
                     contract.where(column.place),
@@ -186,7 +186,7 @@ def _column(contract: Contract, table: Table, column: Column) -> Iterator[Findin
         )
     if PII in {each["property"] for each in raw.get("customProperties") or []}:
         yield from _pii(named, where, column)
-    for refused in what_is_refused(column, is_landed=contract.is_of_source):
+    for refused in list_refused(column, is_landed=contract.is_of_source):
         yield Finding(where, f"{named}: {refused}")
     for value in column.valid_values:
         if not _fits(kind, value):
@@ -283,7 +283,7 @@ def _service_levels(contract: Contract, table: Table) -> Iterator[Finding]:
     for rule in table.rules:
         if rule.raw.get("metric") == "rowCount":
             try:
-                low, high = bounds(rule.raw)
+                low, high = find_bounds(rule.raw)
             except Unenforceable as error:
                 yield Finding(contract.where(rule.place), f"{table.relation}: {error}")
                 continue
@@ -297,7 +297,7 @@ def _fits(kind: str, value: Any) -> bool:
     """Tell whether a listed value is of the type, and dbt's YAML can hold it."""
     match kind:
         case "string":
-            return isinstance(value, str) and not text_problem(value)
+            return isinstance(value, str) and not find_text_problem(value)
         case "integer":
             return isinstance(value, int) and not isinstance(value, bool)
         case "number":
@@ -306,7 +306,7 @@ def _fits(kind: str, value: Any) -> bool:
             return isinstance(value, bool)
         case "date" | "timestamp" | "time":
             try:
-                literal(kind, value)
+                write_literal(kind, value)
             except ValueError:
                 return False
     return True

@@ -46,7 +46,7 @@ class Rule:
 
     def custom(self, key: str) -> Any:
         """Return a custom property, or None."""
-        return custom(self.raw, key)
+        return find_custom(self.raw, key)
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class Column:
     @property
     def pii(self) -> str | None:
         """How silver shields the column's personal data, `hash` or `mask`; None for other data."""
-        return cast(str | None, custom(self.raw, PII))
+        return cast(str | None, find_custom(self.raw, PII))
 
     def walk(self) -> Iterator[Column]:
         """Yield the column and everything in it: fields and items."""
@@ -170,7 +170,7 @@ class Table:
 
     def custom(self, key: str) -> Any:
         """Return a custom property, or None."""
-        return custom(self.raw, key)
+        return find_custom(self.raw, key)
 
 
 @dataclass(frozen=True)
@@ -206,7 +206,7 @@ class Contract:
     @property
     def consumers(self) -> list[str]:
         """The consumers that rely on the contract."""
-        return [str(each) for each in custom(self.raw, "consumers") or []]
+        return [str(each) for each in find_custom(self.raw, "consumers") or []]
 
     @cached_property
     def tables(self) -> list[Table]:
@@ -249,26 +249,26 @@ def read_contracts(*folders: Path) -> tuple[list[Contract], list[Finding]]:
     return contracts, findings
 
 
-def contract_file(name: str) -> Path:
+def find_contract_file(name: str) -> Path:
     """Return the contract file of a source or product, which may not exist yet."""
     files = [folder / f"{name}{SUFFIX}" for folder in contract_folders(FOLDER)]
     return next((file for file in files if file.is_file()), files[0])
 
 
-def custom(raw: dict[str, Any], key: str) -> Any:
+def find_custom(raw: dict[str, Any], key: str) -> Any:
     """Return the value of a custom property, or None."""
     return next(
         (each["value"] for each in raw.get("customProperties") or [] if each["property"] == key), None
     )
 
 
-def snake(name: str) -> str:
+def make_snake_case(name: str) -> str:
     """Convert a name to snake case, for ids of rules and names of tests."""
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|\W+", "_", name)
     return words.lower().strip("_")
 
 
-def words(text: Any) -> str:
+def join_words(text: Any) -> str:
     """Return a description without line breaks, for comparison."""
     return " ".join(str(text or "").split())
 

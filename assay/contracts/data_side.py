@@ -9,13 +9,13 @@ import duckdb
 
 from assay.contracts.contract import Contract, Table
 from assay.contracts.document import Finding
-from assay.contracts.types import normal
+from assay.contracts.types import normalize
 from assay.core.fault import known_fault
 
 _Columns = dict[str, dict[str, str]]
 
 
-def data_findings(contracts: Iterable[Contract], warehouse: Path) -> list[Finding]:
+def find_data_differences(contracts: Iterable[Contract], warehouse: Path) -> list[Finding]:
     """Return the differences between a warehouse and its contracts.
 
     Args:
@@ -81,7 +81,7 @@ def _of_product(
             yield Finding(where, f"{table.relation} has a column {name} that the contract does not name.")
             continue
         promised = wanted[name].raw.get("physicalType")
-        if promised and normal(promised) != normal(data_type):
+        if promised and normalize(promised) != normalize(data_type):
             yield Finding(
                 contract.where(wanted[name].place),
                 f"{table.relation}.{name} is {promised}; in the warehouse it is {data_type.lower()}.",

@@ -10,12 +10,12 @@ from typing import Any, cast
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from assay.contracts import gold_side, source_side
-from assay.contracts.contract import FOLDER, Contract, Table, words
+from assay.contracts.contract import FOLDER, Contract, Table, join_words
 from assay.contracts.dbt_tests import PROMISES
 from assay.contracts.document import Finding
-from assay.contracts.landing_rules import landing_rules
+from assay.contracts.landing_rules import list_landing_rules
 from assay.contracts.rules import Unenforceable
-from assay.contracts.servers import lacks_server, name_server, published_server
+from assay.contracts.servers import lacks_server, make_published_server, name_server
 from assay.project.conventions import is_published
 from assay.project.paths import contract_folders
 from assay.project.project import Project
@@ -44,7 +44,7 @@ class DbtSide:
     def __init__(self, contracts: list[Contract], project: Project) -> None:
         self._contracts = contracts
         self._project = project
-        self._models = {relation_of(node): node for node in project.models if is_published(node)}
+        self._models = {name_relation(node): node for node in project.models if is_published(node)}
         self._sources = project.landing_tables
         self._models_of = contract_folders(FOLDER)
         self._files: dict[Path, YamlFile] = {}
@@ -91,7 +91,7 @@ class DbtSide:
     def _server(self, contract: Contract) -> Iterator[Finding]:
         if lacks_server(contract):
             schema = contract.tables[0].relation.partition(".")[0]
-            server = ", ".join(f"{key}: {value}" for key, value in published_server(schema).items())
+            server = ", ".join(f"{key}: {value}" for key, value in make_published_server(schema).items())
             yield Finding(
                 contract.where(("schema",)),
                 f"{contract.id} has no servers, so other tools do not find its tables: add "
@@ -125,10 +125,10 @@ class DbtSide:
 
     def _promises(self, contract: Contract, table: Table, node: Any) -> Iterator[str]:
         """Add the test of a source's promises to the models that check its rows."""
-        wanted = source_side.promise_test(contract, table)
+        wanted = source_side.make_promise_test(contract, table)
         for model in self._project.checked_models(node.unique_id) if node else []:
             _, entry = self._model_entry(model)
-            known = [test for test in gold_side.declared_tests(entry) if test.macro == PROMISES]
+            known = [test for test in gold_side.find_declared_tests(entry) if test.macro == PROMISES]
             yield from gold_side.bring_tests([wanted] if wanted else [], known, entry)
 
     def _file(self, path: Path) -> YamlFile:
@@ -146,7 +146,7 @@ class DbtSide:
         """Return the YAML entry of a landing table, new if there is none, and its file."""
         file = self._file(Path(node.original_file_path) if node else self._folder(contract) / _SOURCES)
         source = _named(file.content, "sources", contract.id)
-        if node is None and (purpose := words((contract.raw.get("description") or {}).get("purpose"))):
+        if node is None and (purpose := join_words((contract.raw.get("description") or {}).get("purpose"))):
             gold_side.put(source, "description", source.get("description") or purpose)
         source.setdefault("schema", LANDING)
         entry = _named(source, "tables", table.name)
@@ -162,7 +162,7 @@ class DbtSide:
                 groups.setdefault(self._folder(contract), []).append(group)
         for folder, wanted in groups.items():
             file = self._file(folder / _GROUPS)
-            if gold_side.plain(file.content.get("groups") or []) != wanted:
+            if gold_side.make_plain(file.content.get("groups") or []) != wanted:
                 yield Finding(str(file.path), "differs from the contracts' products and owners.", _SYNC)
                 file.content = CommentedMap({"groups": CommentedSeq(one_line(each) for each in wanted)})
                 file.content.yaml_set_start_comment(
@@ -187,7 +187,7 @@ class DbtSide:
         for contract in self._contracts:
             for table in contract.tables if contract.is_of_source else []:
                 try:
-                    rules = list(landing_rules(table))
+                    rules = list(list_landing_rules(table))
                 except Unenforceable:
                     continue
                 for rule in rules:
@@ -201,7 +201,7 @@ class DbtSide:
                         )
 
 
-def relation_of(node: Any) -> str:
+def name_relation(node: Any) -> str:
     """Return a model's table in the form of contracts: `schema.table`."""
     return f"{node.schema}.{node.alias}"
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from assay.contracts.contract import EACH, Column, Rule, Table, snake, words
-from assay.contracts.options import literal, shortest, value_rules
-from assay.contracts.rules import WARNINGS, Unenforceable, bounds, test_of_values
-from assay.contracts.types import normal
+from assay.contracts.contract import EACH, Column, Rule, Table, join_words, make_snake_case
+from assay.contracts.options import list_value_rules, read_shortest, write_literal
+from assay.contracts.rules import WARNINGS, Unenforceable, find_bounds, make_test_of_values
+from assay.contracts.types import normalize
 
 EXPECTATIONS = "dbt_expectations"
 _IN_SET = f"{EXPECTATIONS}.expect_column_values_to_be_in_set"
@@ -61,19 +61,19 @@ class DbtTest:
         return {self.macro: body}
 
 
-def tests_of(table: Table) -> list[DbtTest]:
+def list_tests(table: Table) -> list[DbtTest]:
     """Return the tests that a table of gold must pass.
 
     Raises:
         Unenforceable: dbt cannot test one of the rules.
     """
-    tests = [test_of(table, column, rule) for column, rule in table.all_rules()]
+    tests = [make_test(table, column, rule) for column, rule in table.all_rules()]
     for column in table.columns:
         tests += _of_values(table, column)
     return tests
 
 
-def test_of(table: Table, column: Column | None, rule: Rule) -> DbtTest:
+def make_test(table: Table, column: Column | None, rule: Rule) -> DbtTest:
     """Return the dbt test for a rule.
 
     Raises:
@@ -85,7 +85,7 @@ def test_of(table: Table, column: Column | None, rule: Rule) -> DbtTest:
             raise Unenforceable(
                 f"{column.label} is no column of its own: write a rule of type custom under {column.path[0]}."
             )
-        own = _own(name, column, test_of_values(column, rule))
+        own = _own(name, column, make_test_of_values(column, rule))
         macro, arguments = own.macro, own.arguments
     else:
         macro, arguments = _test(column, rule)
@@ -95,17 +95,17 @@ def test_of(table: Table, column: Column | None, rule: Rule) -> DbtTest:
         arguments,
         column.path[0] if column else None,
         str(rule.raw.get("severity")).lower() in WARNINGS,
-        description=words(rule.raw.get("description")) or None,
+        description=join_words(rule.raw.get("description")) or None,
     )
 
 
-def full_name(macro: str) -> str:
+def make_full_name(macro: str) -> str:
     """Add the package to a test's name that Assay's own YAML writes without it."""
     full = f"{_PACKAGE}.{macro}"
     return full if full in (_KEEPS, _COMPLETE, PROMISES) else macro
 
 
-def rule_of(test: DbtTest) -> dict[str, Any]:
+def make_rule(test: DbtTest) -> dict[str, Any]:
     """Convert a test to a rule of a contract."""
     rule: dict[str, Any] = {"name": test.name}
     if test.description:
@@ -147,7 +147,7 @@ def _test(column: Column | None, rule: Rule) -> tuple[str, dict[str, Any]]:
 
 def _row_count(column: Column | None, rule: Rule) -> tuple[str, dict[str, Any]]:
     del column
-    low, high = bounds(rule.raw)
+    low, high = find_bounds(rule.raw)
     limits = {"min_value": low, "max_value": high}
     return _ROW_COUNT, {key: value for key, value in limits.items() if value is not None}
 
@@ -156,7 +156,7 @@ def _invalid_values(column: Column | None, rule: Rule) -> tuple[str, dict[str, A
     column = _must_be_none(column, rule)
     arguments = rule.raw.get("arguments") or {}
     if "validValues" in arguments and column.kind != "string":
-        own = _own("", column, test_of_values(column, rule))
+        own = _own("", column, make_test_of_values(column, rule))
         return own.macro, own.arguments
     if "validValues" in arguments:
         return _IN_SET, {"value_set": _value_set(column, arguments["validValues"])}
@@ -206,7 +206,7 @@ def _tolerated_share(rule: Rule) -> float | None:
 def _of_values(table: Table, column: Column) -> Iterator[DbtTest]:
     """Yield the tests for a column's options and `enum`, which apply beside its rules."""
     for part in column.walk():
-        for rule in value_rules(part):
+        for rule in list_value_rules(part):
             name = _name(table, part, rule.claim)
             found = [] if part.is_nested else list(_expectations(part, rule.test))
             for macro, arguments in found:
@@ -244,7 +244,10 @@ def _expectations(column: Column, test: dict[str, Any]) -> Iterator[tuple[str, d
 
 
 def _value_set(column: Column, values: list[Any]) -> list[Any]:
-    return [each if isinstance(each, bool | int) else _escaped(literal(column.kind, each)) for each in values]
+    return [
+        each if isinstance(each, bool | int) else _escaped(write_literal(column.kind, each))
+        for each in values
+    ]
 
 
 def _constant(column: Column, text: str) -> Any:
@@ -253,7 +256,7 @@ def _constant(column: Column, text: str) -> Any:
         number = Decimal(text)
         as_float = int(number) if number == number.to_integral_value() else float(number)
         return as_float if Decimal(str(as_float)) == number else text
-    is_zoned = normal(str(column.raw.get("physicalType") or "")) == "timestamp with time zone"
+    is_zoned = normalize(str(column.raw.get("physicalType") or "")) == "timestamp with time zone"
     return f"timestamptz '{text}+00'" if is_zoned else f"{column.kind} '{text}'"
 
 
@@ -264,9 +267,9 @@ def _is_exact_in(column: Column, text: str) -> bool:
     """
     if column.kind not in ("integer", "number"):
         return True
-    number = shortest(text)
+    number = read_shortest(text)
     decimals, whole_digits = max(0, -int(number.as_tuple().exponent)), number.adjusted() + 1
-    physical = normal(str(column.raw.get("physicalType") or "")).replace("hugeint", "decimal(38,0)")
+    physical = normalize(str(column.raw.get("physicalType") or "")).replace("hugeint", "decimal(38,0)")
     if found := re.fullmatch(r"decimal\((\d+),(\d+)\)", physical):
         width, scale = int(found[1]), int(found[2])
         return decimals <= scale and whole_digits <= width - scale
@@ -291,4 +294,6 @@ def _own(name: str, column: Column, test: dict[str, Any]) -> DbtTest:
 
 
 def _name(table: Table, column: Column | None, claim: str) -> str:
-    return "_".join([table.name, *([snake(column.label)] if column else []), snake(claim)])
+    return "_".join(
+        [table.name, *([make_snake_case(column.label)] if column else []), make_snake_case(claim)]
+    )

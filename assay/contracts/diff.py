@@ -10,7 +10,7 @@ from typing import Any
 
 from assay.contracts.contract import DIALECT, Column, Contract, Rule, Table
 from assay.contracts.document import parse, read
-from assay.contracts.options import TIMES_OF_FORMATS, bound_of, comparable
+from assay.contracts.options import TIMES_OF_FORMATS, find_bound, make_comparable
 from assay.contracts.types import is_wider
 from assay.core.fault import MISUSED, Fault
 from assay.landing.dialect import DEFAULT
@@ -173,7 +173,7 @@ def _is_looser(option: str, old: Column, new: Column) -> bool:
         case "required":
             return bool(set(before or []) - set(after or []))
         case "multipleOf" if before is not None and after is not None:
-            return bool(comparable("number", after) % comparable("number", before))
+            return bool(make_comparable("number", after) % make_comparable("number", before))
     # For other options, only a newly added one surely lets fewer values pass.
     return before is not None
 
@@ -181,7 +181,7 @@ def _is_looser(option: str, old: Column, new: Column) -> bool:
 def _is_looser_bound(old: Column, new: Column, *, is_least: bool) -> bool:
     """Tell whether a changed bound lets more values pass; it may have become exclusive or inclusive."""
     try:
-        before, after = (bound_of(each.kind, each.options, is_least=is_least) for each in (old, new))
+        before, after = (find_bound(each.kind, each.options, is_least=is_least) for each in (old, new))
         if before is None or after is None:
             return before is not None
         if before[0] == after[0]:

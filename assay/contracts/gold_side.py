@@ -7,9 +7,9 @@ from typing import Any
 
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
-from assay.contracts.contract import Column, Contract, Table, words
-from assay.contracts.dbt_tests import DbtTest, full_name, tests_of
-from assay.contracts.types import normal
+from assay.contracts.contract import Column, Contract, Table, join_words
+from assay.contracts.dbt_tests import DbtTest, list_tests, make_full_name
+from assay.contracts.types import normalize
 from assay.project.personal import PII
 from assay.project.yaml_file import one_line
 
@@ -25,9 +25,9 @@ def bring_about(contract: Contract, table: Table, node: Any, entry: CommentedMap
         node: the model as dbt parsed it: its descriptions have their doc blocks filled in, for comparison.
         entry: the model's entry in its YAML file; changed in place.
     """
-    if words(table.raw.get("description")) != words(node.description):
+    if join_words(table.raw.get("description")) != join_words(node.description):
         yield "description"
-        put(entry, "description", words(table.raw.get("description")))
+        put(entry, "description", join_words(table.raw.get("description")))
     config = entry.get("config") or {}
     if config.get("group") != contract.id:
         yield f"group {contract.id}"
@@ -38,10 +38,10 @@ def bring_about(contract: Contract, table: Table, node: Any, entry: CommentedMap
     yield from _key(table, entry)
     if node.config.contract.enforced:
         yield from _columns(table, node, entry)
-    yield from bring_tests(tests_of(table), declared_tests(entry), entry)
+    yield from bring_tests(list_tests(table), find_declared_tests(entry), entry)
 
 
-def declared_tests(entry: dict[str, Any]) -> list[DbtTest]:
+def find_declared_tests(entry: dict[str, Any]) -> list[DbtTest]:
     """Return the tests in a model's YAML entry: first those of the table, then those of its columns."""
     found = [_declared(test, None) for test in entry.get("data_tests") or []]
     for column in entry.get("columns") or []:
@@ -49,29 +49,29 @@ def declared_tests(entry: dict[str, Any]) -> list[DbtTest]:
     return found
 
 
-def plain(value: Any) -> Any:
+def make_plain(value: Any) -> Any:
     """Convert values that ruamel read from YAML to built-in types."""
     if isinstance(value, dict):
-        return {str(key): plain(each) for key, each in value.items()}
+        return {str(key): make_plain(each) for key, each in value.items()}
     if isinstance(value, list):
-        return [plain(each) for each in value]
+        return [make_plain(each) for each in value]
     return str(value) if isinstance(value, str) else value
 
 
 def _declared(test: Any, column: str | None) -> DbtTest:
     if isinstance(test, str):
-        return DbtTest(test, full_name(test), {}, column)
+        return DbtTest(test, make_full_name(test), {}, column)
     ((macro, body),) = test.items()
     body = body or {}
     config = body.get("config") or {}
     return DbtTest(
         name=str(body.get("name") or macro),
-        macro=full_name(str(macro)),
-        arguments=plain(body.get("arguments") or {}),
+        macro=make_full_name(str(macro)),
+        arguments=make_plain(body.get("arguments") or {}),
         column=column,
         warns=str(config.get("severity", "error")).lower() == "warn",
         contract=(config.get("meta") or {}).get("contract"),
-        description=words(body.get("description")) or None,
+        description=join_words(body.get("description")) or None,
     )
 
 
@@ -123,13 +123,13 @@ def _columns(table: Table, node: Any, entry: CommentedMap) -> Iterator[str]:
 
 def _column(column: Column, written: CommentedMap, described: str) -> Iterator[str]:
     data_type = column.raw.get("physicalType")
-    if data_type and normal(str(written.get("data_type", ""))) != normal(data_type):
+    if data_type and normalize(str(written.get("data_type", ""))) != normalize(data_type):
         yield f"column {column.name}: data_type {data_type}"
         if "data_type" not in written:
             written.insert(1, "data_type", data_type)
         written["data_type"] = data_type
-    description = words(column.raw.get("description"))
-    if description != words(described):
+    description = join_words(column.raw.get("description"))
+    if description != join_words(described):
         yield f"column {column.name}: description"
         written["description"] = description
     yield from _pii(column, written)
@@ -144,7 +144,7 @@ def _column(column: Column, written: CommentedMap, described: str) -> Iterator[s
 
 
 def _pii(column: Column, written: CommentedMap) -> Iterator[str]:
-    config = plain(written.get("config") or {})
+    config = make_plain(written.get("config") or {})
     meta = dict(config.get("meta") or {})
     if meta.get(PII) == column.pii:
         return

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from assay.contracts.contract import EACH, Column, Rule, Table, custom, snake
-from assay.contracts.options import TIMES_OF_FORMATS, text_problem, value_rules
-from assay.contracts.rules import WARNINGS, Unenforceable, test_of_values
+from assay.contracts.contract import EACH, Column, Rule, Table, find_custom, make_snake_case
+from assay.contracts.options import TIMES_OF_FORMATS, find_text_problem, list_value_rules
+from assay.contracts.rules import WARNINGS, Unenforceable, make_test_of_values
 from assay.landing.schema.logical_types import landed_as
 from assay.landing.time_format import duckdb_format
 
@@ -35,7 +35,7 @@ class LandingRule:
     test: dict[str, Any] = field(default_factory=dict)
 
 
-def landing_rules(table: Table) -> Iterator[LandingRule]:
+def list_landing_rules(table: Table) -> Iterator[LandingRule]:
     """Yield the rules of a landing table: the written ones, and those that its columns imply.
 
     A column that silver's own SQL or the loader checks implies no rules about types and required values.
@@ -58,14 +58,14 @@ def landing_rules(table: Table) -> Iterator[LandingRule]:
             yield from _implied(column, table, table.custom(RULE_SCOPE))
 
 
-def landed_type(column: Column) -> str:
+def find_landed_type(column: Column) -> str:
     """Return the type in which a column's values land: in change events, times may land as numbers."""
     return landed_as(column.raw.get("physicalType") or "") or column.kind
 
 
-def time_format(column: Column) -> str | None:
+def find_time_format(column: Column) -> str | None:
     """Return the format of a column's landed times for strptime; None for ISO 8601."""
-    if landed_type(column) in TIMES_OF_FORMATS and "format" in column.options:
+    if find_landed_type(column) in TIMES_OF_FORMATS and "format" in column.options:
         return duckdb_format(column.options["format"], column.kind)
     return None
 
@@ -77,7 +77,7 @@ def _written(column: Column | None, rule: Rule, table: Table) -> LandingRule:
     of = f" of {column.name}" if column else ""
     reason = str(rule.raw.get("description") or f"The rule {named}{of} in the source's contract is broken")
     remedy = str(rule.custom("remedy") or f"correct {column.name if column else 'the row'} in the source")
-    if problem := text_problem(reason) or text_problem(remedy):
+    if problem := find_text_problem(reason) or find_text_problem(remedy):
         raise Unenforceable(f"{named}: description and remedy are written into dbt's YAML, and {problem}")
     common = (named, " ".join(reason.split()), remedy, str(rule.raw.get("dimension") or ""))
     if str(rule.raw.get("severity")).lower() in WARNINGS:
@@ -89,7 +89,7 @@ def _written(column: Column | None, rule: Rule, table: Table) -> LandingRule:
             "landed rows can be held to rules of type library under a column. "
             f"For others write the rule into silver's SQL, and here customProperties {CHECKED_BY}: {SILVER}."
         )
-    test = _as_landed(test_of_values(column, rule), column, table)
+    test = _as_landed(make_test_of_values(column, rule), column, table)
     return LandingRule(*common, {"rule_id": named, **_place(column, _is_csv(table)), **test})
 
 
@@ -97,13 +97,13 @@ def _implied(column: Column, table: Table, scope: str | None) -> Iterator[Landin
     """Yield the rules for a column's type, options and `required`, unless silver checks the column itself."""
     name, place = column.name, _place(column, _is_csv(table))
     metrics = {rule.raw.get("metric") for rule in column.rules}
-    by_others = custom(column.raw, CHECKED_BY) in (LANDING, SILVER) or any(
+    by_others = find_custom(column.raw, CHECKED_BY) in (LANDING, SILVER) or any(
         rule.custom(CHECKED_BY) == SILVER for rule in column.rules
     )
-    kind = landed_type(column)
+    kind = find_landed_type(column)
 
     def id_of(prefix: str, about: str) -> str:
-        return "_".join(filter(None, (prefix, scope, snake(about))))
+        return "_".join(filter(None, (prefix, scope, make_snake_case(about))))
 
     def rule(prefix: str, reason: str, remedy: str, dimension: str, test: dict[str, Any]) -> LandingRule:
         rule_id = id_of(prefix, name)
@@ -119,10 +119,10 @@ def _implied(column: Column, table: Table, scope: str | None) -> Iterator[Landin
         yield rule("missing", f"{name} is absent", f"send {name}", "completeness", {"kind": "required"})
     if kind in _TYPES and not by_others:
         reason = f"{name} is no {kind}"
-        how = f", written {column.options['format']}" if time_format(column) else ""
+        how = f", written {column.options['format']}" if find_time_format(column) else ""
         remedy = f"send {name} as {kind}{how}"
         yield rule("mistyped", reason, remedy, "conformity", {"kind": "type", "type": kind})
-    for each in value_rules(column):
+    for each in list_value_rules(column):
         remedy = each.remedy or f"correct {name} in the source"
         yield rule(each.word, f"{name} {each.reason}", remedy, "conformity", each.test)
     required = {each.name for each in column.columns if each.is_required}
@@ -135,7 +135,7 @@ def _implied(column: Column, table: Table, scope: str | None) -> Iterator[Landin
 
 def _as_landed(test: dict[str, Any], column: Column, table: Table) -> dict[str, Any]:
     """Add to a test how landed values are written: numbers of CSV files, and times of all files."""
-    written = time_format(column)
+    written = find_time_format(column)
     if test.get("type") in TIMES_OF_FORMATS and written:
         return test | {"format": written}
     signs = {name: value for name, value in asdict(table.dialect).items() if name in ("decimal", "thousands")}

@@ -7,7 +7,7 @@ from typing import Any
 
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
-from assay.contracts.contract import contract_file, custom
+from assay.contracts.contract import find_contract_file, find_custom
 from assay.contracts.declaration import Additions
 from assay.contracts.landing_rules import CHECKED_BY, LANDING, SILVER
 from assay.contracts.source_side import ALIASES, OPTIONAL
@@ -26,7 +26,7 @@ def learn(table: LandingTable, additions: Additions) -> Path | None:
     Returns:
         The contract's file; None if the table is under no contract.
     """
-    path = contract_file(table.source)
+    path = find_contract_file(table.source)
     if not path.is_file():
         return None
     file = YamlFile(path)
@@ -40,7 +40,7 @@ def learn(table: LandingTable, additions: Additions) -> Path | None:
     for name, logical_type in additions.types.items():
         column = column_of(name)
         column["logicalType"] = logical_type
-        if not column.get("quality") and custom(column, CHECKED_BY) != SILVER:
+        if not column.get("quality") and find_custom(column, CHECKED_BY) != SILVER:
             # The type of values in one file is no reason to reject the rows of other files.
             _customize(column, CHECKED_BY, LANDING)
     for name, description in additions.columns.items():

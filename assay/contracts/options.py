@@ -77,14 +77,14 @@ class ValueRule:
     remedy: str | None = None
 
 
-def value_rules(column: Column) -> Iterator[ValueRule]:
+def list_value_rules(column: Column) -> Iterator[ValueRule]:
     """Yield the rules from a column's options and `enum`; the options must be valid."""
     kind, options = column.kind, column.options
-    if bounds := {each: literal(kind, options[each]) for each in sorted(_BOUNDS & options.keys())}:
+    if bounds := {each: write_literal(kind, options[each]) for each in sorted(_BOUNDS & options.keys())}:
         test: dict[str, Any] = {"kind": "bounds", "type": kind, **bounds}
         yield ValueRule("out_of_range", "is_in_range", "lies outside its range", test)
     if "multipleOf" in options:
-        of = literal("number", options["multipleOf"])
+        of = write_literal("number", options["multipleOf"])
         yield ValueRule(
             "no_multiple", "is_a_multiple", f"is no multiple of {of}", {"kind": "multiple", "of": of}
         )
@@ -107,18 +107,18 @@ def value_rules(column: Column) -> Iterator[ValueRule]:
         reason = "has too few or too many properties"
         yield ValueRule("mis_sized", "has_so_many_properties", reason, {"kind": "properties", **sizes})
     if column.valid_values:
-        test = values_test(kind, column.valid_values)
+        test = make_values_test(kind, column.valid_values)
         reason, remedy = "is none of the values agreed on", f"agree on the value or correct {column.name}"
         yield ValueRule("unknown", "is_of_known_values", reason, test, remedy)
 
 
-def values_test(kind: str, values: list[Any]) -> dict[str, Any]:
+def make_values_test(kind: str, values: list[Any]) -> dict[str, Any]:
     """Return the test that a value is in a list."""
-    texts = [literal(kind, each) for each in values]
+    texts = [write_literal(kind, each) for each in values]
     return {"kind": "values", "values": texts} | ({} if kind == "string" else {"type": kind})
 
 
-def literal(kind: str, value: Any) -> str:
+def write_literal(kind: str, value: Any) -> str:
     """Return a value of a contract as text, exactly as it is written there; instants are in UTC.
 
     Raises:
@@ -144,7 +144,7 @@ def literal(kind: str, value: Any) -> str:
     return text
 
 
-def what_is_refused(column: Column, *, is_landed: bool) -> Iterator[str]:
+def list_refused(column: Column, *, is_landed: bool) -> Iterator[str]:
     """Yield what a column's options require that cannot be checked, or that no value could meet.
 
     Args:
@@ -183,7 +183,7 @@ def what_is_refused(column: Column, *, is_landed: bool) -> Iterator[str]:
                 yield f"{key} is of columns of the table, not of what is within them. Take it out."
 
 
-def pattern_problem(pattern: object) -> str | None:
+def find_pattern_problem(pattern: object) -> str | None:
     """Return why a pattern cannot be used, as the end of a message; None if it can."""
     if not isinstance(pattern, str):
         return "a pattern is text."
@@ -194,10 +194,10 @@ def pattern_problem(pattern: object) -> str | None:
         return f"DuckDB, whose patterns are RE2's, cannot read it ({reason}). Write it without."
     if found := _AMBIGUOUS.search(pattern):
         return f"{found[1]} is not read alike by RE2 and other programs. Write what is meant in other words."
-    return text_problem(pattern)
+    return find_text_problem(pattern)
 
 
-def text_problem(value: object) -> str | None:
+def find_text_problem(value: object) -> str | None:
     """Return why a text cannot be written into dbt's YAML, as the end of a message; None if it can."""
     if isinstance(value, str) and _DBT.search(value):
         return "dbt would take {{, {% or {# in it for an expression of its own."
@@ -247,7 +247,7 @@ def _tightest(
     """Return the tighter bound on one side: its value, whether it is exclusive, and its name."""
     names = {"m" + word: False, "exclusiveM" + word: True}
     found = [
-        (comparable(kind, options[name]), is_strict, name)
+        (make_comparable(kind, options[name]), is_strict, name)
         for name, is_strict in names.items()
         if name in options
     ]
@@ -257,19 +257,19 @@ def _tightest(
     return max((each for each in found if each[0] == value), key=lambda each: each[1])
 
 
-def bound_of(kind: str, options: dict[str, Any], *, is_least: bool) -> tuple[Any, bool] | None:
+def find_bound(kind: str, options: dict[str, Any], *, is_least: bool) -> tuple[Any, bool] | None:
     """Return the bound of values on one side, and whether it is exclusive; None if there is none."""
     found = _tightest(kind, options, "inimum" if is_least else "aximum", max if is_least else min)
     return found and (found[0], found[1])
 
 
-def comparable(kind: str, value: Any) -> Any:
+def make_comparable(kind: str, value: Any) -> Any:
     """Convert a bound to a value that can be compared with others of its type."""
-    text = literal(kind, value)
+    text = write_literal(kind, value)
     return Decimal(text) if kind in ("integer", "number") else text
 
 
-def shortest(text: str) -> Decimal:
+def read_shortest(text: str) -> Decimal:
     """Return a number without zeros at its end, and with all other digits."""
     return Decimal(text).normalize(Context(prec=MAX_PREC))
 
@@ -281,7 +281,7 @@ def _nothing(kind: str, value: Any) -> str | None:
 
 def _bound_problem(kind: str, value: Any) -> str | None:
     try:
-        literal(kind, value)
+        write_literal(kind, value)
     except (ValueError, ArithmeticError):
         return f"it is no {kind}. Write it as ISO 8601 has it." if kind in _ISO else f"it is no {kind}."
     return None
@@ -289,7 +289,7 @@ def _bound_problem(kind: str, value: Any) -> str | None:
 
 def _multiple_problem(kind: str, value: Any) -> str | None:
     del kind
-    if len(shortest(literal("number", value)).as_tuple().digits) <= MOST_DIGITS_OF_A_MULTIPLE:
+    if len(read_shortest(write_literal("number", value)).as_tuple().digits) <= MOST_DIGITS_OF_A_MULTIPLE:
         return None
     return f"it has more than {MOST_DIGITS_OF_A_MULTIPLE} digits."
 
@@ -315,7 +315,7 @@ _ISO = ("date", "timestamp", "time")
 _CHECKS: Mapping[str, Callable[[str, Any], str | None]] = {
     **dict.fromkeys(_BOUNDS, _bound_problem),
     "multipleOf": _multiple_problem,
-    "pattern": lambda kind, value: pattern_problem(value),
+    "pattern": lambda kind, value: find_pattern_problem(value),
     "format": _format_problem,
     "defaultTimezone": _zone_problem,
 }

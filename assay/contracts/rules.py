@@ -7,7 +7,7 @@ from math import ceil, floor
 from typing import Any
 
 from assay.contracts.contract import Column, Rule
-from assay.contracts.options import literal, pattern_problem, text_problem, values_test
+from assay.contracts.options import find_pattern_problem, find_text_problem, make_values_test, write_literal
 
 WARNINGS = ("warn", "warning", "info")
 _ARGUMENTS = {
@@ -20,7 +20,7 @@ class Unenforceable(Exception):
     """A rule cannot be checked; the message says why and what to do."""
 
 
-def what_is_refused_of(column: Column | None, rule: Rule) -> Iterator[str]:
+def list_refused_of(column: Column | None, rule: Rule) -> Iterator[str]:
     """Yield the parts of a rule that would have no effect.
 
     Args:
@@ -43,17 +43,17 @@ def what_is_refused_of(column: Column | None, rule: Rule) -> Iterator[str]:
         )
     if {"validValues", "pattern"} <= set(arguments):
         yield "invalidValues takes validValues or pattern, not both: make it two rules."
-    if "pattern" in arguments and (problem := pattern_problem(arguments["pattern"])):
+    if "pattern" in arguments and (problem := find_pattern_problem(arguments["pattern"])):
         yield f"pattern is {arguments['pattern']!r}: {problem}"
     for name in ("validValues", "missingValues"):
         values = arguments.get(name, [])
         if not isinstance(values, list) or any(isinstance(each, list | dict) for each in values):
             yield f"{name} is a list of values."
-        elif problem := next((each for value in values if (each := text_problem(value))), None):
+        elif problem := next((each for value in values if (each := find_text_problem(value))), None):
             yield f"{name}: {problem}"
 
 
-def test_of_values(column: Column, rule: Rule) -> dict[str, Any]:
+def make_test_of_values(column: Column, rule: Rule) -> dict[str, Any]:
     """Return the test of a rule on each value of a column, in the form that the macro `breaks_rule` takes.
 
     Raises:
@@ -65,16 +65,18 @@ def test_of_values(column: Column, rule: Rule) -> dict[str, Any]:
     arguments = rule.raw.get("arguments") or {}
     match rule.raw["metric"]:
         case "nullValues" | "missingValues":
-            texts = [literal(column.kind, each) for each in arguments.get("missingValues") or [] if each]
+            texts = [
+                write_literal(column.kind, each) for each in arguments.get("missingValues") or [] if each
+            ]
             return {"kind": "required"} | ({"besides": texts} if texts else {})
         case "invalidValues" if "validValues" in arguments:
-            return values_test(column.kind, list(arguments["validValues"]))
+            return make_values_test(column.kind, list(arguments["validValues"]))
         case "invalidValues" if "pattern" in arguments:
             return {"kind": "pattern", "pattern": arguments["pattern"]}
     raise Unenforceable(f"values cannot be checked against the metric {rule.raw['metric']} as it is written.")
 
 
-def bounds(rule: dict[str, Any]) -> tuple[float | None, float | None]:
+def find_bounds(rule: dict[str, Any]) -> tuple[float | None, float | None]:
     """Return the least and the greatest whole number that a rule's operator lets pass.
 
     Raises:

@@ -17,7 +17,7 @@ _BROKER = rf"(?:[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\])
 _TOPIC = re.compile(rf"({_BROKER}(?:,{_BROKER})*)/(?!\.{{1,2}}$)([A-Za-z0-9._-]{{1,249}})")
 
 
-def kafka_server(place: str, table: str, format: str) -> dict[str, str]:
+def make_kafka_server(place: str, table: str, format: str) -> dict[str, str]:
     """Return the entry of `servers` for the topic of Kafka that a landing table's rows come from.
 
     Args:
@@ -37,7 +37,7 @@ def kafka_server(place: str, table: str, format: str) -> dict[str, str]:
     return {"server": table, "type": "kafka", "host": found[1], "topic": found[2], "format": format}
 
 
-def published_server(schema: str) -> dict[str, str]:
+def make_published_server(schema: str) -> dict[str, str]:
     """Return the entry of `servers` for the published tables of a schema."""
     file = find_places().published
     path = file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
@@ -60,7 +60,7 @@ def name_server(content: Any, schema: str) -> None:
         content: the content of the contract's file; changed in place.
         schema: the schema of its tables.
     """
-    servers = CommentedSeq([one_line(published_server(schema))])
+    servers = CommentedSeq([one_line(make_published_server(schema))])
     content.insert(list(content).index("schema"), "servers", servers)
     for table in content["schema"]:
         if "physicalName" in table:

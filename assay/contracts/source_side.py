@@ -7,11 +7,19 @@ from typing import Any
 
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
-from assay.contracts.contract import DIALECT, Column, Contract, Table, custom, snake, words
+from assay.contracts.contract import (
+    DIALECT,
+    Column,
+    Contract,
+    Table,
+    find_custom,
+    join_words,
+    make_snake_case,
+)
 from assay.contracts.dbt_tests import PROMISES, DbtTest
-from assay.contracts.gold_side import plain, put
-from assay.contracts.landing_rules import landed_type, landing_rules, time_format
-from assay.contracts.rules import Unenforceable, bounds
+from assay.contracts.gold_side import make_plain, put
+from assay.contracts.landing_rules import find_landed_type, find_time_format, list_landing_rules
+from assay.contracts.rules import Unenforceable, find_bounds
 from assay.landing.names import name_of
 from assay.landing.schema.logical_types import landed_as
 from assay.project.personal import PII
@@ -43,15 +51,15 @@ def bring_about(contract: Contract, table: Table, node: Any, entry: CommentedMap
         node: the table as dbt parsed it; None if it is new.
         entry: the table's entry in its YAML file; changed in place.
     """
-    if words(table.raw.get("description")) != words(node.description if node else ""):
+    if join_words(table.raw.get("description")) != join_words(node.description if node else ""):
         yield "description"
-        put(entry, "description", words(table.raw.get("description")))
+        put(entry, "description", join_words(table.raw.get("description")))
     for path, value in _meta(contract, table).items():
         yield from _settle(entry, path, value)
     yield from _columns(table, node, entry)
 
 
-def warn_after(contract: Contract, table: Table) -> dict[str, Any] | None:
+def find_warn_after(contract: Contract, table: Table) -> dict[str, Any] | None:
     """Return how long the source may send nothing, in the form of dbt's `freshness`; None if not agreed on.
 
     Raises:
@@ -69,7 +77,7 @@ def warn_after(contract: Contract, table: Table) -> dict[str, Any] | None:
     return None
 
 
-def promise_test(contract: Contract, table: Table) -> DbtTest | None:
+def make_promise_test(contract: Contract, table: Table) -> DbtTest | None:
     """Return the test of the promised completeness, latency and volume; None if nothing is promised.
 
     Raises:
@@ -79,17 +87,17 @@ def promise_test(contract: Contract, table: Table) -> DbtTest | None:
     for _, level in contract.service_levels(table):
         if level["property"] == "completeness":
             arguments["completeness"] = round(float(level["value"]) / 100, 12)
-            copies = [rule.rule_id for rule in landing_rules(table) if rule.dimension == "uniqueness"]
+            copies = [rule.rule_id for rule in list_landing_rules(table) if rule.dimension == "uniqueness"]
             arguments["forgiven"] = list(dict.fromkeys([_EXACT_DUPLICATE, *copies]))
         elif level["property"] == "latency":
             arguments["latency"] = float(level["value"]) * _seconds(level)
     for rule in table.rules:
         if rule.raw.get("metric") == "rowCount":
-            arguments["rows_a_day"] = list(bounds(rule.raw))
+            arguments["rows_a_day"] = list(find_bounds(rule.raw))
     if not arguments:
         return None
     return DbtTest(
-        f"{snake(contract.id)}_{snake(table.name)}_keep_their_promises",
+        f"{make_snake_case(contract.id)}_{make_snake_case(table.name)}_keep_their_promises",
         PROMISES,
         arguments,
         warns=True,
@@ -107,20 +115,20 @@ def _seconds(level: dict[str, Any]) -> int:
 
 def _meta(contract: Contract, table: Table) -> dict[tuple[str, ...], Any]:
     rules: list[dict[str, Any]] = []
-    for rule in landing_rules(table):
+    for rule in list_landing_rules(table):
         listed = {"rule_id": rule.rule_id, "reason": rule.reason, "remedy": rule.remedy, **rule.test}
         # A rule that silver checks may be written under several columns.
         rules += [listed] if listed not in rules else []
     fields = [column for top in table.columns for column in _one_level(top)]
     personal = [column for top in table.columns for column in top.walk() if column.pii]
     is_csv = table.custom("format") != "jsonl"
-    aliases = {alias: column.name for column in fields for alias in custom(column.raw, ALIASES) or []}
-    formats = {_key(column, is_csv): time_format(column) for column in fields}
+    aliases = {alias: column.name for column in fields for alias in find_custom(column.raw, ALIASES) or []}
+    formats = {_key(column, is_csv): find_time_format(column) for column in fields}
     settings = {
         "format": table.custom("format") or "csv",
         DIALECT: table.dialect.declared or None,
-        OPTIONAL: [_key(column, is_csv) for column in fields if custom(column.raw, OPTIONAL)] or None,
-        "types" if is_csv else "keys": {_key(column, is_csv): landed_type(column) for column in fields},
+        OPTIONAL: [_key(column, is_csv) for column in fields if find_custom(column.raw, OPTIONAL)] or None,
+        "types" if is_csv else "keys": {_key(column, is_csv): find_landed_type(column) for column in fields},
         "physical_types": {
             _key(column, is_csv): column.raw["physicalType"]
             for column in fields
@@ -133,7 +141,7 @@ def _meta(contract: Contract, table: Table) -> dict[tuple[str, ...], Any]:
     }
     return {
         **{("config", "meta", "landing", name): value for name, value in settings.items()},
-        ("config", "freshness", "warn_after"): (silence := warn_after(contract, table)),
+        ("config", "freshness", "warn_after"): (silence := find_warn_after(contract, table)),
         ("config", "loaded_at_query"): _LAST_LANDED if silence else None,
         ("config", "meta", "owner"): contract.owner,
         ("config", "meta", CONTRACT_RULES): rules or None,
@@ -161,7 +169,7 @@ def _settle(entry: CommentedMap, path: tuple[str, ...], value: Any) -> Iterator[
             else:
                 holder[key] = CommentedMap()
         holder = holder[key]
-    found = plain(holder.get(path[-1]))
+    found = make_plain(holder.get(path[-1]))
     if found == value or (path[-1] == OPTIONAL and set(found or []) == set(value or [])):
         return
     yield f"{path[-1]}"
@@ -199,8 +207,8 @@ def _columns(table: Table, node: Any, entry: CommentedMap) -> Iterator[str]:
     for column in table.columns:
         written = declared.get(column.name, one_line({"name": column.name}))
         described = node.columns.get(column.name) if node else None
-        description = words(column.raw.get("description"))
-        if description != words(described.description if described else ""):
+        description = join_words(column.raw.get("description"))
+        if description != join_words(described.description if described else ""):
             if column.name in declared:
                 yield f"column {column.name}: description"
             written["description"] = description

@@ -45,17 +45,17 @@ _ALIASES = {
 }
 
 
-def normal(physical: str) -> str:
+def normalize(physical: str) -> str:
     """Normalise a type of DuckDB for comparison: lower case, without blanks, by its usual name."""
     name, _, rest = re.sub(r"\s+", " ", physical.strip().lower()).partition("(")
     return _ALIASES.get(name.strip(), name.strip()) + (f"({rest.replace(' ', '')}" if rest else "")
 
 
-def logical(physical: str) -> str | None:
+def find_logical_type(physical: str) -> str | None:
     """Return the logical type of a type of DuckDB; None if it is unknown."""
     if physical.rstrip().endswith("]"):
         return "array"
-    name = normal(physical).partition("(")[0]
+    name = normalize(physical).partition("(")[0]
     if name in _WHOLE:
         return "integer"
     return "number" if name in _NUMBERS else _OTHERS.get(name)
@@ -63,7 +63,7 @@ def logical(physical: str) -> str | None:
 
 def contradict(logical_type: str, physical: str) -> bool:
     """Tell whether no value could be of both types; whole numbers are also numbers."""
-    held = logical(physical)
+    held = find_logical_type(physical)
     if held is None or held == logical_type:
         return False
     return {held, logical_type} != {"integer", "number"}
@@ -71,7 +71,7 @@ def contradict(logical_type: str, physical: str) -> bool:
 
 def is_wider(old: str, new: str) -> bool:
     """Tell whether the new type of DuckDB holds every value of the old type."""
-    old, new = normal(old), normal(new)
+    old, new = normalize(old), normalize(new)
     order = ["tinyint", "smallint", "integer", "bigint", "hugeint"]
     if old in order and new in order:
         return order.index(old) <= order.index(new)

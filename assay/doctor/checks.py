@@ -24,7 +24,7 @@ from assay.core.words import counted, listed
 from assay.landing.declared import DeclarationError, declared_tables
 from assay.landing.discover import LandingFile, LandingFolderMissing, UnreadableFile, discover
 from assay.ledger.account import read_account
-from assay.ledger.runs import all_runs
+from assay.ledger.runs import read_runs
 from assay.ledger.versions import refuse_older_version
 from assay.online.stores.open import open_store, store_url
 from assay.online.stores.shown_url import shown_url
@@ -147,7 +147,7 @@ def _published(places: Places) -> Iterator[Check]:
 
 def _ledger(places: Places) -> Iterator[Check]:
     refuse_older_version(places.ledger)
-    runs = all_runs(places.ledger)
+    runs = read_runs(places.ledger)
     if not runs:
         yield Check("builds", "ok", "none yet", "assay build")
         return

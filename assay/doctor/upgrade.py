@@ -17,8 +17,8 @@ from assay.ledger.nodes import NODES
 from assay.ledger.runs import RUNS
 from assay.ledger.versions import (
     VERSIONS,
-    installed_version,
-    newest_version,
+    find_installed_version,
+    find_newest_version,
     note_version,
     refuse_older_version,
 )
@@ -46,7 +46,7 @@ def upgrade(places: Places, *, wait: float = 600) -> Iterator[str]:
         Fault: a newer Assay has built here, or another program keeps a file open.
     """
     refuse_older_version(places.ledger)
-    before = newest_version(places.ledger)
+    before = find_newest_version(places.ledger)
     make_linked_packages_ready()
     with locked(places.main_warehouse, command="assay upgrade", wait=wait, on_wait=lambda _: None):
         try:
@@ -64,9 +64,9 @@ def upgrade(places: Places, *, wait: float = 600) -> Iterator[str]:
         open_store(url).catalog()
     except StoreUnavailable as error:
         yield f"{shown_url(url)}: {error}"
-    if places.ledger.exists() and before != installed_version():
+    if places.ledger.exists() and before != find_installed_version():
         note_version(places.ledger)
-        yield f"{places.ledger.name}: from now on, Assay {installed_version()} builds here"
+        yield f"{places.ledger.name}: from now on, Assay {find_installed_version()} builds here"
 
 
 def _told(file: str, added: list[str]) -> Iterator[str]:

@@ -10,9 +10,9 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from assay.contracts.adopt import API_VERSION
-from assay.contracts.contract import DIALECT, Contract, snake
+from assay.contracts.contract import DIALECT, Contract, make_snake_case
 from assay.contracts.document import Document
-from assay.contracts.landing_rules import CHECKED_BY, RULE_SCOPE, SILVER, landing_rules
+from assay.contracts.landing_rules import CHECKED_BY, RULE_SCOPE, SILVER, list_landing_rules
 from assay.contracts.source_side import ALIASES, OPTIONAL
 from assay.generate.propose import Field, Path, Proposal, singular_of
 from assay.project.personal import PII
@@ -75,7 +75,7 @@ def table_entry(proposal: Proposal) -> CommentedMap:
 def means_otherwise(entry: CommentedMap, known: Mapping[str, Meaning]) -> bool:
     """Tell whether a rule of a table means something else than the rule of its name elsewhere."""
     contract = Contract(Document("", CommentedMap({"id": "", "schema": [entry]})))
-    rules = list(landing_rules(contract.tables[0]))
+    rules = list(list_landing_rules(contract.tables[0]))
     return any(
         known.get(each.rule_id, (each.reason, each.remedy)) != (each.reason, each.remedy) for each in rules
     )
@@ -112,7 +112,7 @@ def event_rule(proposal: Proposal) -> str:
 
 
 def _id(prefix: str, about: str, proposal: Proposal) -> str:
-    return "_".join(filter(None, (prefix, proposal.rule_scope, snake(about))))
+    return "_".join(filter(None, (prefix, proposal.rule_scope, make_snake_case(about))))
 
 
 def _properties(proposal: Proposal) -> list[CommentedMap]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from assay.contracts.contract import snake
+from assay.contracts.contract import make_snake_case
 from assay.generate.profile import ColumnProfile
 
 Shield = Literal["hash", "mask"]
@@ -58,11 +58,11 @@ def personal(column: ColumnProfile, table: str) -> tuple[Shield, str] | None:
             return "hash", f"{what} in {count:,} of {column.looked_at:,} different values"
     if _is_of_other_type(column):
         return None
-    name = snake(column.name)
+    name = make_snake_case(column.name)
     for pattern, (what, shield) in _NAMES.items():
         if re.fullmatch(pattern, name):
             return shield, f"{what}, by the column's name"
-    if name == "name" and _PEOPLE.search(snake(table)):
+    if name == "name" and _PEOPLE.search(make_snake_case(table)):
         return "mask", "names of people, by the names of column and table"
     if column.full_names < _MOST_OF * column.looked_at:
         return None

@@ -11,7 +11,7 @@ from typing import Any
 
 import duckdb
 
-from assay.contracts.contract import snake
+from assay.contracts.contract import make_snake_case
 from assay.core.fault import MISUSED, Fault
 from assay.core.sql import quoted, text
 from assay.core.words import counted, listed
@@ -416,7 +416,7 @@ def _time_formats(
     """Return the ways in which the values of a column may be written as times, those of ISO 8601 aside."""
     if not column.filled or column.dates + column.timestamps + column.objects + column.arrays:
         return []
-    is_named_so = _IS_TIME.fullmatch(snake(column.name)) is not None
+    is_named_so = _IS_TIME.fullmatch(make_snake_case(column.name)) is not None
     # Whole numbers may be anything.
     if column.numbers and not is_named_so:
         return []

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import Any, Literal
 
-from assay.contracts.contract import snake
-from assay.contracts.servers import kafka_server
+from assay.contracts.contract import make_snake_case
+from assay.contracts.servers import make_kafka_server
 from assay.core.sql import folded, needs_quotes
 from assay.core.words import listed
 from assay.generate.personal import Shield, personal
@@ -282,7 +282,7 @@ def _apart(fields: Sequence[Field], first: Sequence[Path]) -> tuple[list[Field],
     result: dict[Path, Field] = {}
     notes = []
     for each in sorted(fields, key=lambda one: one.path not in first):
-        other = known.setdefault(snake(each.path[-1]), each)
+        other = known.setdefault(make_snake_case(each.path[-1]), each)
         said = [
             (one.path[-1], one.type.sql, one.type.options, one.required, one.values) for one in (other, each)
         ]
@@ -410,9 +410,11 @@ def _is_coded(column: ColumnProfile) -> bool:
         and column.rows >= ENOUGH
         and column.filled >= _SEEN_EACH * len(column.values)
         and min(column.values.values()) >= _SEEN_LEAST
-        and not _IS_OPEN.fullmatch(snake(column.name))
+        and not _IS_OPEN.fullmatch(make_snake_case(column.name))
         and column.longest <= _LONGEST_CODE
-        and not (is_id(column.name) and (column.integers or not _IS_CODE.fullmatch(snake(column.name))))
+        and not (
+            is_id(column.name) and (column.integers or not _IS_CODE.fullmatch(make_snake_case(column.name)))
+        )
         and not column.objects + column.arrays
         and not any(re.search(r"\{[{%#]|\0", value) for value in column.values)
     )
@@ -458,7 +460,7 @@ def _own_name(path: Path) -> str:
 
 def _plain(name: str) -> str:
     """Return a name in snake case, as people write the word."""
-    return re.sub(r"_+", "_", re.sub(r"\W", "_", snake(name))).strip("_").replace("e_mail", "email")
+    return re.sub(r"_+", "_", re.sub(r"\W", "_", make_snake_case(name))).strip("_").replace("e_mail", "email")
 
 
 def _silver_name(column: ColumnProfile, singular: str, taken: set[str]) -> str:
@@ -484,7 +486,11 @@ def _path_named(profile: Profile, name: str) -> Path:
     paths = {".".join(path): path for path in profile.by_path}
     if name in paths:
         return paths[name]
-    found = [path for label, path in paths.items() if folded(label) == folded(name) or snake(label) == name]
+    found = [
+        path
+        for label, path in paths.items()
+        if folded(label) == folded(name) or make_snake_case(label) == name
+    ]
     if len(found) != 1:
         raise Unanswerable(f"The sample has no column {name}: there are {listed(list(paths), 20)}.")
     return found[0]
@@ -566,7 +572,7 @@ def _pair(profile: Profile) -> tuple[Path, Path] | None:
         and 1 < column.distinct < column.rows
         and (
             is_id(column.name)
-            or _PART_OF_KEY.fullmatch(snake(column.name))
+            or _PART_OF_KEY.fullmatch(make_snake_case(column.name))
             or column.dates + column.timestamps == column.filled
         )
     ][:8]
@@ -585,7 +591,8 @@ def _key_of_changes(profile: Profile, table: str) -> tuple[list[Path], Choice]:
     named = [
         column
         for column in profile.columns
-        if column.filled == column.rows and snake(column.name) in ("id", f"{singular}_id", f"{table}_id")
+        if column.filled == column.rows
+        and make_snake_case(column.name) in ("id", f"{singular}_id", f"{table}_id")
     ]
     ids = named or [
         column for column in profile.columns if column.filled == column.rows and is_id(column.name)
@@ -627,7 +634,7 @@ def _tells_a_time(column: ColumnProfile) -> bool:
 
 
 def _rank_of_event(column: ColumnProfile) -> tuple[Any, ...]:
-    name = snake(column.name)
+    name = make_snake_case(column.name)
     words = name.split("_")
     place = next((place for place, word in enumerate(_EVENT_NAMES) if word in words), len(_EVENT_NAMES))
     return (
@@ -670,7 +677,9 @@ def _available(
     received = [
         column.path
         for column in profile.columns
-        if column.path != event and _tells_a_time(column) and _IS_RECEIVED.fullmatch(snake(column.name))
+        if column.path != event
+        and _tells_a_time(column)
+        and _IS_RECEIVED.fullmatch(make_snake_case(column.name))
     ]
     if given is None:
         if received and event and profile.by_path[received[0]].filled == profile.rows:
@@ -730,7 +739,7 @@ def _kafka(profile: Profile, table: str, given: str | None) -> tuple[dict[str, s
             "one JSON document a line, or leave --kafka out."
         )
     try:
-        server = kafka_server(given, table, "debezium" if profile.is_change_log else "json")
+        server = make_kafka_server(given, table, "debezium" if profile.is_change_log else "json")
     except ValueError as error:
         raise Unanswerable(f"--kafka {error}") from error
     what = "change events" if profile.is_change_log else "JSON documents"

@@ -10,7 +10,7 @@ from typing import Any
 
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
-from assay.contracts.contract import custom
+from assay.contracts.contract import find_custom
 from assay.contracts.source_side import OPTIONAL
 from assay.core.words import listed
 from assay.generate.contract import property_of
@@ -88,14 +88,14 @@ def labels_only_in_contract(holder: Any, profile: Profile, path: Path = ()) -> I
         label = ".".join(own)
         if column.get("properties"):
             yield from labels_only_in_contract(column, profile, own)
-        elif label.lower() not in known and not custom(column, OPTIONAL):
+        elif label.lower() not in known and not find_custom(column, OPTIONAL):
             yield label
 
 
 def is_of_table(table: Any, profile: Profile) -> bool:
     """Tell whether a sample has the format and a column of a table, by the table's entry in the contract."""
     is_change_log = _index(table, "after") is not None and _index(table, "op") is not None
-    if custom(table, "format") != profile.sample.format or is_change_log != profile.is_change_log:
+    if find_custom(table, "format") != profile.sample.format or is_change_log != profile.is_change_log:
         return False
     root = _named(table, "after") if is_change_log else table
     holders = [(_holder_there(root, each.path), each.path[-1]) for each in profile.columns]

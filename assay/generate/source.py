@@ -13,11 +13,18 @@ from typing import Any
 from ruamel.yaml.comments import CommentedSeq
 from ruamel.yaml.error import YAMLError
 
-from assay.contracts.consistency import inconsistencies
-from assay.contracts.contract import DIALECT, FOLDER, Contract, contract_file, custom, read_contracts
+from assay.contracts.consistency import find_inconsistencies
+from assay.contracts.contract import (
+    DIALECT,
+    FOLDER,
+    Contract,
+    find_contract_file,
+    find_custom,
+    read_contracts,
+)
 from assay.contracts.dbt_side import DbtSide
 from assay.contracts.document import parse
-from assay.contracts.landing_rules import landing_rules
+from assay.contracts.landing_rules import list_landing_rules
 from assay.core.fault import MISUSED, Fault
 from assay.core.places import landing_folder, require_project
 from assay.generate.contract import Meaning, means_otherwise, new_contract, table_entry
@@ -135,7 +142,7 @@ def _names(name: str) -> tuple[str, str]:
 def _known_table(source: str, table: str) -> Any:
     """Return what the contract of a source says of a table; None where it says nothing."""
     try:
-        tables = YamlFile(contract_file(source)).content.get("schema") or []
+        tables = YamlFile(find_contract_file(source)).content.get("schema") or []
     except (YAMLError, AttributeError):
         # What is wrong with it is told when all contracts are read.
         return None
@@ -144,7 +151,7 @@ def _known_table(source: str, table: str) -> Any:
 
 def _known_dialect(table: Any) -> Dialect | None:
     try:
-        return dialect_of(custom(table, DIALECT)) if table else None
+        return dialect_of(find_custom(table, DIALECT)) if table else None
     except ValueError as error:
         raise Fault(f"The contract's dialect of {table['name']}: {error}", MISUSED) from error
 
@@ -166,7 +173,7 @@ class _Planner:
         self._contracts, wrong = read_contracts(*contract_folders(FOLDER))
         if wrong:
             raise Fault("\n".join(map(str, wrong)), MISUSED)
-        self._path = contract_file(source)
+        self._path = find_contract_file(source)
         self._file = YamlFile(self._path)
         self._node = project.landing_tables.get((source, table))
         tables = self._file.content.get("schema") or []
@@ -367,7 +374,7 @@ class _Planner:
         }
         for contract in self._contracts:
             for table in contract.tables if contract.is_of_source else []:
-                known.update({rule.rule_id: (rule.reason, rule.remedy) for rule in landing_rules(table)})
+                known.update({rule.rule_id: (rule.reason, rule.remedy) for rule in list_landing_rules(table)})
         return known
 
     def _dbt_side(self, proposal: Proposal | None) -> dict[Path, str]:
@@ -379,7 +386,7 @@ class _Planner:
         contracts.append(contract)
         side = DbtSide(contracts, self._project)
         findings = [
-            *inconsistencies(contracts),
+            *find_inconsistencies(contracts),
             *(each for each in side.findings if not each.remedy.endswith("sync")),
         ]
         if findings:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from assay.contracts.contract import snake
+from assay.contracts.contract import make_snake_case
 from assay.generate.profile import DIRTY, ColumnProfile, number_in
 from assay.landing.dialect import DEFAULT, Dialect
 from assay.landing.formats.sniff import TimeFormat
@@ -51,7 +51,7 @@ class Type:
 
 def is_id(name: str) -> bool:
     """Tell whether a column names things, by its own name."""
-    return _IS_ID.fullmatch(snake(name)) is not None
+    return _IS_ID.fullmatch(make_snake_case(name)) is not None
 
 
 def type_of(column: ColumnProfile, dialect: Dialect = DEFAULT, *, in_changes: bool = False) -> Type:
@@ -68,7 +68,7 @@ def type_of(column: ColumnProfile, dialect: Dialect = DEFAULT, *, in_changes: bo
         return _nested(column)
     if in_changes and (found := _of_change_event(column)):
         return found
-    name = snake(column.name)
+    name = make_snake_case(column.name)
     if column.uuids == column.filled:
         return Type("string", "varchar", f"UUIDs in {_all(column)}")
     if column.padded and column.padded == column.integers:
@@ -119,7 +119,9 @@ def _of_change_event(column: ColumnProfile) -> Type | None:
 def counted_time(column: ColumnProfile) -> str | None:
     """Return the unit of a column that counts since 1970, by its name and its size: `milli`, `micro`."""
     is_whole = column.integers == column.filled and column.digits in _EPOCHS and (column.least or 0) > 0
-    return _EPOCHS[column.digits][1] if is_whole and _IS_TIME.fullmatch(snake(column.name)) else None
+    return (
+        _EPOCHS[column.digits][1] if is_whole and _IS_TIME.fullmatch(make_snake_case(column.name)) else None
+    )
 
 
 def physical_time(column: ColumnProfile) -> str:

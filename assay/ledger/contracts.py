@@ -48,7 +48,7 @@ class ContractState:
 _COLUMNS = [column.name for column in fields(ContractState)]
 
 
-def contract_states(
+def describe_contracts(
     results: Iterable[Any], products: Products, owner_of: dict[str, str], nodes: Iterable[NodeResult]
 ) -> list[ContractState]:
     """Return for each source and product of a whole run whether it kept its contract.
@@ -95,7 +95,7 @@ def record_contracts(ledger: Path, run_id: str, states: Iterable[ContractState])
     CONTRACTS.write(ledger, [{"run_id": run_id, **asdict(state)} for state in states])
 
 
-def contracts_now(ledger: Path) -> list[tuple[ContractState, datetime]]:
+def read_newest_contracts(ledger: Path) -> list[tuple[ContractState, datetime]]:
     """Return the state of each contract in the last run that judged contracts, and since when (UTC) it holds.
 
     Builds of past moments do not count. The result is empty if no run has judged contracts yet.

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from assay.core.fault import MISUSED, Fault
 from assay.core.places import Places
-from assay.ledger.nodes import nodes_of
+from assay.ledger.nodes import read_nodes
 from assay.ledger.results import NodeResult
-from assay.ledger.runs import Run, all_runs, success_before
-from assay.ledger.status import builds_under_way, status_of
+from assay.ledger.runs import Run, find_success_before, read_runs
+from assay.ledger.status import find_builds_under_way, tell_status
 
 
 @dataclass(frozen=True)
@@ -33,14 +33,14 @@ def read_run(places: Places, run_id: str) -> RunDetails:
     Raises:
         Fault: no run has that id, several do, or another program keeps the ledger open.
     """
-    history = all_runs(places.ledger)
+    history = read_runs(places.ledger)
     run = _named(history, run_id)
-    before = success_before(history, run)
+    before = find_success_before(history, run)
     return RunDetails(
         run,
-        status_of(run, builds_under_way(history, places).get(run.warehouse)),
-        nodes_of(places.ledger, run.run_id),
-        nodes_of(places.ledger, before.run_id) if before else None,
+        tell_status(run, find_builds_under_way(history, places).get(run.warehouse)),
+        read_nodes(places.ledger, run.run_id),
+        read_nodes(places.ledger, before.run_id) if before else None,
     )
 
 

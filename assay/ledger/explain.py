@@ -11,9 +11,9 @@ import duckdb
 from assay.core.fault import MISUSED, Fault, unknown
 from assay.core.places import Places
 from assay.core.sql import quoted
-from assay.ledger.nodes import nodes_of
+from assay.ledger.nodes import read_nodes
 from assay.ledger.results import NodeResult
-from assay.ledger.runs import Run, all_runs
+from assay.ledger.runs import Run, read_runs
 from assay.project.graph import Manifest, read_manifest, relation_of
 from assay.project.warehouse import opened
 
@@ -110,8 +110,8 @@ def explain_result(places: Places, run: Run, test: NodeResult, manifest: Manifes
 
 def _last_result(places: Places, name: str) -> tuple[Run, NodeResult]:
     known: set[str] = set()
-    for run in all_runs(places.ledger):
-        tests = [node for node in nodes_of(places.ledger, run.run_id) if node.kind in ("test", "unit test")]
+    for run in read_runs(places.ledger):
+        tests = [node for node in read_nodes(places.ledger, run.run_id) if node.kind in ("test", "unit test")]
         for test in tests:
             if test.name == name and test.status != "skipped":
                 return run, test

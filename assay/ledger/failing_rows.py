@@ -19,7 +19,7 @@ _CLAIM = "expression"
 _COPIES = ("value_field", "from_field")
 
 
-def failing_rows(connection: duckdb.DuckDBPyConnection, sql: str) -> list[dict[str, Any]]:
+def read_failing_rows(connection: duckdb.DuckDBPyConnection, sql: str) -> list[dict[str, Any]]:
     """Return some rows that fail a test, by column; none if the test's query no longer runs.
 
     A test that compares an aggregate of many rows has no single failing row: its row holds the aggregates.

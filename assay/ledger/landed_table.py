@@ -10,7 +10,7 @@ from assay.console.tables import table_titled
 from assay.ledger.account import CheckedTable, LandedTable
 
 
-def landed_table(
+def make_landed_table(
     landed: Iterable[LandedTable], checked: Sequence[CheckedTable], is_past: bool = False
 ) -> Table:
     """Return a table of landed, kept and rejected rows; in the past (`is_past`) some were not known yet."""

@@ -47,13 +47,13 @@ def record_nodes(ledger: Path, run_id: str, nodes: Sequence[NodeResult]) -> None
     )
 
 
-def nodes_of(ledger: Path, run_id: str) -> list[NodeResult]:
+def read_nodes(ledger: Path, run_id: str) -> list[NodeResult]:
     """Return the nodes of a run in the order in which they began; none if the run's version kept no nodes.
 
     Raises:
         Fault: another program keeps the ledger open.
     """
-    return nodes_by_run(ledger, [run_id])[run_id]
+    return read_nodes_by_run(ledger, [run_id])[run_id]
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class StatusesOfTest:
     statuses: dict[str, str]
 
 
-def histories_of_tests(ledger: Path, run_ids: Sequence[str]) -> list[StatusesOfTest]:
+def read_test_statuses(ledger: Path, run_ids: Sequence[str]) -> list[StatusesOfTest]:
     """Return how the tests ended that failed or warned at least once in some runs, by name.
 
     Raises:
@@ -95,7 +95,7 @@ def histories_of_tests(ledger: Path, run_ids: Sequence[str]) -> list[StatusesOfT
     return [StatusesOfTest(*row) for row in rows]
 
 
-def nodes_by_run(ledger: Path, run_ids: Sequence[str]) -> dict[str, list[NodeResult]]:
+def read_nodes_by_run(ledger: Path, run_ids: Sequence[str]) -> dict[str, list[NodeResult]]:
     """Return the nodes of several runs, by the runs' ids.
 
     Raises:

@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 
 from assay.core.sql import quoted
-from assay.ledger.failing_rows import failing_rows
+from assay.ledger.failing_rows import read_failing_rows
 from assay.project.failures import FAILED, TESTS, guarded, message_of
 from assay.project.personal import Personal
 
@@ -50,7 +50,7 @@ class NodeResult:
         return self.status in (*FAILED, "warn")
 
 
-def node_results(
+def make_node_results(
     results: Iterable[Any], warehouse: Path, owner_of: dict[str, str], personal: Personal
 ) -> list[NodeResult]:
     """Return the results of the nodes in the order in which they began.
@@ -70,7 +70,7 @@ def node_results(
             node, status = result.node, str(result.status)
             is_test = node.resource_type in TESTS
             failed_rows = node.resource_type == "test" and status in _FAILED_TESTS
-            sample = failing_rows(connection, node.compiled_code) if failed_rows else []
+            sample = read_failing_rows(connection, node.compiled_code) if failed_rows else []
             relation = guarded(node, nodes) if is_test else f"{node.schema}.{node.alias}"
             found.append(
                 NodeResult(

@@ -89,7 +89,7 @@ def record(ledger: Path, run: Run) -> None:
     RUNS.write(ledger, [values])
 
 
-def all_runs(ledger: Path) -> list[Run]:
+def read_runs(ledger: Path) -> list[Run]:
     """Return all runs, newest first.
 
     Raises:
@@ -99,7 +99,7 @@ def all_runs(ledger: Path) -> list[Run]:
     return [_run(dict(zip(_COLUMNS, row, strict=True))) for row in rows]
 
 
-def last_success(ledger: Path, warehouse: str) -> datetime | None:
+def find_last_success(ledger: Path, warehouse: str) -> datetime | None:
     """Return when the last successful build of a warehouse ended (UTC); None if no build has succeeded.
 
     Raises:
@@ -109,7 +109,7 @@ def last_success(ledger: Path, warehouse: str) -> datetime | None:
     return next((ended_at for (ended_at,) in RUNS.read(ledger, sql, [warehouse])), None)
 
 
-def success_before(history: Sequence[Run], run: Run) -> Run | None:
+def find_success_before(history: Sequence[Run], run: Run) -> Run | None:
     """Return the last successful run of the same warehouse before `run`; `history` is newest first."""
     return next(
         (

@@ -10,7 +10,7 @@ from assay.ledger.results import NodeResult
 from assay.project.paths import all_model_paths
 
 
-def schema_results(changes: Iterable[SchemaChange]) -> list[NodeResult]:
+def make_schema_results(changes: Iterable[SchemaChange]) -> list[NodeResult]:
     """Return a result for each change: a warning to the source's owner while it is open, else a pass."""
     owners = _owners()
     return [

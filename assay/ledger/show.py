@@ -11,7 +11,7 @@ from assay.core.words import counted, timing
 from assay.ledger.details import RunDetails
 from assay.ledger.explain import Explanation
 from assay.ledger.results import NodeResult
-from assay.ledger.status import LedgerStatus, runs_table
+from assay.ledger.status import LedgerStatus, make_runs_table
 from assay.project.personal import read_personal
 
 _NODES_SHOWN = 10
@@ -26,7 +26,7 @@ def print_runs(status: LedgerStatus, console: Console) -> None:
         line(console, f"No run is recorded in {status.places.ledger} yet. To build: assay build")
         return
     title = "Runs (UTC), and the files and rows each landed"
-    console.print(runs_table(title, status.history, status.holders, with_ids=True))
+    console.print(make_runs_table(title, status.history, status.holders, with_ids=True))
 
 
 def print_run(details: RunDetails, console: Console) -> None:

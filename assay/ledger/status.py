@@ -14,8 +14,8 @@ from assay.core.lock import Holder, current_holder
 from assay.core.places import Places
 from assay.core.words import counted, timing
 from assay.ledger.account import CheckedTable, LandedTable
-from assay.ledger.landed_table import landed_table
-from assay.ledger.runs import Run, all_runs
+from assay.ledger.landed_table import make_landed_table
+from assay.ledger.runs import Run, read_runs
 
 # The status of a build in which some products failed and the others were published.
 IN_PART = "published in part"
@@ -38,8 +38,8 @@ def read_status(places: Places) -> LedgerStatus:
     Raises:
         Fault: another program keeps the ledger open.
     """
-    history = all_runs(places.ledger)
-    return LedgerStatus(places, history, builds_under_way(history, places))
+    history = read_runs(places.ledger)
+    return LedgerStatus(places, history, find_builds_under_way(history, places))
 
 
 def print_status(status: LedgerStatus, console: Console) -> None:
@@ -52,20 +52,20 @@ def print_status(status: LedgerStatus, console: Console) -> None:
             line(console, f"Nothing is built yet in {places.warehouse.parent}. To build: assay build")
         return
     title = "Latest builds (UTC), and the files and rows each landed"
-    console.print(runs_table(title, history[:_RUNS_SHOWN], holders))
+    console.print(make_runs_table(title, history[:_RUNS_SHOWN], holders))
     ended = next((run for run in history if run.warehouse == str(places.warehouse) and run.ended_at), None)
     if ended:
         _print_latest(ended, console)
     _print_published(places, history, console)
 
 
-def builds_under_way(history: list[Run], places: Places) -> dict[str, Holder]:
+def find_builds_under_way(history: list[Run], places: Places) -> dict[str, Holder]:
     """Return the holder of each locked warehouse in the run history, by the warehouse's path."""
     warehouses = {str(places.warehouse), *(run.warehouse for run in history)}
     return {name: holder for name in sorted(warehouses) if (holder := current_holder(Path(name)))}
 
 
-def runs_table(
+def make_runs_table(
     title: str, history: list[Run], holders: dict[str, Holder], *, with_ids: bool = False
 ) -> Table:
     """Return a table of runs, newest first."""
@@ -81,7 +81,7 @@ def runs_table(
         table.add_row(
             *([run.run_id[:8]] if with_ids else []),
             _time(run.started_at),
-            status_of(run, holders.get(run.warehouse)),
+            tell_status(run, holders.get(run.warehouse)),
             f"{(run.ended_at - run.started_at).total_seconds():.0f} s" if run.ended_at else "",
             f"{run.files_loaded:,}",
             f"{run.rows_landed:,}",
@@ -92,7 +92,7 @@ def runs_table(
     return table
 
 
-def status_of(run: Run, holder: Holder | None) -> str:
+def tell_status(run: Run, holder: Holder | None) -> str:
     """Return the status of a run; a run that is recorded as running but does not hold the lock was killed."""
     if run.status != "running":
         if run.published_at is None:
@@ -111,7 +111,7 @@ def _print_latest(run: Run, console: Console) -> None:
     if run.tables:
         landed = [LandedTable(**{k: v for k, v in table.items() if k != "checked"}) for table in run.tables]
         checked = [CheckedTable(**part) for table in run.tables for part in table["checked"]]
-        console.print(landed_table(landed, checked))
+        console.print(make_landed_table(landed, checked))
 
 
 def _print_published(places: Places, history: list[Run], console: Console) -> None:

@@ -14,12 +14,12 @@ from assay.ledger.file import LedgerTable
 VERSIONS = LedgerTable("versions", "version varchar primary key, first_used_at timestamp not null")
 
 
-def installed_version() -> str:
+def find_installed_version() -> str:
     """Return the version of the installed Assay."""
     return version("assay")
 
 
-def newest_version(ledger: Path) -> str | None:
+def find_newest_version(ledger: Path) -> str | None:
     """Return the newest version that a ledger records as having built; None if it records none.
 
     Raises:
@@ -35,7 +35,7 @@ def refuse_older_version(ledger: Path) -> None:
     Raises:
         Fault: a newer version has, or another program keeps the ledger open.
     """
-    newest, installed = newest_version(ledger), installed_version()
+    newest, installed = find_newest_version(ledger), find_installed_version()
     if newest and Version(newest) > Version(installed):
         raise Fault(
             f"Assay {newest} has built here, and {installed} is installed, which may not know what a newer "
@@ -50,4 +50,4 @@ def note_version(ledger: Path) -> None:
     Raises:
         Fault: another program keeps the ledger open, or the disk is full.
     """
-    VERSIONS.write(ledger, [{"version": installed_version(), "first_used_at": now()}], over=False)
+    VERSIONS.write(ledger, [{"version": find_installed_version(), "first_used_at": now()}], over=False)

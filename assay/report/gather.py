@@ -12,12 +12,12 @@ from assay.alerts.states import find_alerts
 from assay.core.fault import Fault
 from assay.core.places import Places
 from assay.ledger.account import Account, read_account
-from assay.ledger.contracts import contracts_now
+from assay.ledger.contracts import read_newest_contracts
 from assay.ledger.explain import Explanation, explain_result
-from assay.ledger.nodes import histories_of_tests, nodes_of
+from assay.ledger.nodes import read_nodes, read_test_statuses
 from assay.ledger.results import NodeResult
-from assay.ledger.runs import Run, all_runs, success_before
-from assay.ledger.status import builds_under_way, status_of
+from assay.ledger.runs import Run, find_success_before, read_runs
+from assay.ledger.status import find_builds_under_way, tell_status
 from assay.project.graph import read_manifest
 from assay.project.personal import read_personal
 from assay.report.blocks import Need, Section
@@ -83,30 +83,30 @@ def gather(places: Places, *, with_rows: bool) -> Page:
     Raises:
         Fault: no build of the warehouse is recorded, or another program keeps the ledger open.
     """
-    everything = all_runs(places.ledger)
-    holder = builds_under_way(everything, places).get(str(places.warehouse))
+    everything = read_runs(places.ledger)
+    holder = find_builds_under_way(everything, places).get(str(places.warehouse))
     history = [run for run in everything if run.warehouse == str(places.warehouse)]
     if not history:
         raise Fault(f"No build of {places.warehouse} is recorded in {places.ledger}. To build: assay build")
-    statuses = [(run, status_of(run, holder)) for run in history]
+    statuses = [(run, tell_status(run, holder)) for run in history]
     run, status = next((each for each in statuses if each[0].ended_at), statuses[0])
-    nodes = nodes_of(places.ledger, run.run_id)
-    before = success_before(history, run)
+    nodes = read_nodes(places.ledger, run.run_id)
+    before = find_success_before(history, run)
     docs = Docs(places.docs, nodes)
     account = _account(places, run)
-    contracts = contracts_now(places.ledger)
+    contracts = read_newest_contracts(places.ledger)
     personal = read_personal() if with_rows else None
 
     def broken() -> Section:
         alerts = find_alerts(places.ledger, run.run_id, remind_after=1) if run.ended_at else []
         # A part of the project does not run all tests, and a past moment is another warehouse.
         judged = [each for each in history if each.ended_at and not each.options.get("select")][:_RUNS_JUDGED]
-        tests = histories_of_tests(places.ledger, [each.run_id for each in judged])
+        tests = read_test_statuses(places.ledger, [each.run_id for each in judged])
         explained = _explained(places, run, nodes)
         return broken_section(nodes, alerts, explained, docs, personal, tests, judged[::-1])
 
     def ran() -> Section:
-        nodes_before = nodes_of(places.ledger, before.run_id) if before else []
+        nodes_before = read_nodes(places.ledger, before.run_id) if before else []
         return runs_section(run, nodes, nodes_before, statuses, docs)
 
     with opened_tables(places) as tables:

@@ -19,7 +19,7 @@ _SPLIT = "split"
 _NAMES = {"float": "float32", "double": "float64", "date32[day]": "date32"}
 
 
-def card(manifest: VersionManifest, schema: pa.Schema, format_name: str, split: str | None) -> str:
+def write_card(manifest: VersionManifest, schema: pa.Schema, format_name: str, split: str | None) -> str:
     """Write the card of a folder of shards.
 
     Without the card, `datasets` infers types from the first rows of each shard: a column that is all NULL in

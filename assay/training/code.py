@@ -46,7 +46,7 @@ class SetInManifest:
             node["name"]: node for node in self._manifest.nodes.values() if is_of_kind(node, "training_sets")
         }
         if name not in sets:
-            raise Fault(unknown_set(name, list(sets)), MISUSED)
+            raise Fault(describe_unknown_set(name, list(sets)), MISUSED)
         self._node = sets[name]
         # dbt writes these names into SQL as they are, so some are in quotes.
         self.primary_key = [name.strip('"') for name in self._node["primary_key"]]
@@ -113,7 +113,7 @@ class SetInManifest:
         return list(self._manifest.ancestors([self.name]).values())
 
 
-def unknown_set(name: str, known: list[str]) -> str:
+def describe_unknown_set(name: str, known: list[str]) -> str:
     """Return a message that there is no such training set, and which there are."""
     if not known:
         begin = f"models whose names begin with {TRAINING_SET} are"

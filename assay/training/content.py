@@ -48,7 +48,7 @@ class Content:
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def content_of(file: Path) -> Content:
+def read_content(file: Path) -> Content:
     """Hash the content of a training set's Parquet file, which is read in batches.
 
     Raises:

@@ -8,8 +8,8 @@ from datetime import datetime
 from assay.console.progress import Display
 from assay.core.fault import MISUSED, Fault
 from assay.core.places import find_places
-from assay.training.code import unknown_set
-from assay.training.source import as_built, published_sets, rebuilt
+from assay.training.code import describe_unknown_set
+from assay.training.source import as_built, read_published_sets, rebuilt
 from assay.training.store import Version, VersionStore
 from assay.training.take import take
 
@@ -27,10 +27,11 @@ def create(name: str, as_of: datetime | None, display: Display) -> tuple[Version
         Fault: there is no such training set, or it cannot be built.
     """
     places = find_places()
-    known = published_sets(places)
+    known = read_published_sets(places)
     if name not in known:
         raise Fault(
-            f"{unknown_set(name, known)} A new one is there once assay build has published it.", MISUSED
+            f"{describe_unknown_set(name, known)} A new one is there once assay build has published it.",
+            MISUSED,
         )
     store = VersionStore(places)
     command = f"assay training-set create {name}"

@@ -60,10 +60,10 @@ def diff(before: Version, after: Version) -> Difference:
             rows = _compare(connection, before, after)
     except (duckdb.Error, OSError) as error:
         raise known_fault(error) or Fault(f"The rows of a version cannot be read: {error}") from error
-    return Difference(**rows, schema=_schema(old, new), reasons=reasons(before, after))
+    return Difference(**rows, schema=_schema(old, new), reasons=find_reasons(before, after))
 
 
-def reasons(before: Version, after: Version) -> list[str]:
+def find_reasons(before: Version, after: Version) -> list[str]:
     """Return what differs in the making of two versions: files, moment, code, engine."""
     old, new = before.manifest, after.manifest
     found = []

@@ -15,7 +15,7 @@ import pyarrow as pa
 from assay.console.progress import Display
 from assay.core.fault import MISUSED, Fault, known_fault
 from assay.core.sql import quoted, text
-from assay.training.card import CARD_FORMATS, card
+from assay.training.card import CARD_FORMATS, write_card
 from assay.training.formats import FORMATS
 from assay.training.store import Version
 
@@ -139,7 +139,7 @@ def _write(
     }
     (out / _MANIFEST).write_text(json.dumps(described, indent=2, ensure_ascii=False) + "\n")
     if format_name in CARD_FORMATS:
-        (out / _CARD).write_text(card(manifest, chunks.schema, format_name, split))
+        (out / _CARD).write_text(write_card(manifest, chunks.schema, format_name, split))
     return written
 
 

@@ -19,7 +19,7 @@ from assay.core.lock import Holder, locked
 from assay.core.moment import as_variable
 from assay.core.places import Places
 from assay.landing.past import copy_landing, has_landing
-from assay.ledger.runs import all_runs
+from assay.ledger.runs import read_runs
 from assay.project.code_version import code_version
 from assay.project.conventions import TRAINING_SET
 from assay.project.dbt_run import run_dbt
@@ -47,7 +47,7 @@ class Source:
         return str(self.manifest["metadata"]["invocation_id"])
 
 
-def published_sets(places: Places) -> list[str]:
+def read_published_sets(places: Places) -> list[str]:
     """Return the names of the training sets that are published.
 
     Raises:
@@ -76,7 +76,7 @@ def as_built(places: Places, command: str, display: Display) -> Iterator[Source 
     The last build must have been published, so that all contracts are met, and the manifest must be its own.
     """
     with _held(places.main_warehouse, command, display):
-        runs = [run for run in all_runs(places.ledger) if run.warehouse == str(places.main_warehouse)]
+        runs = [run for run in read_runs(places.ledger) if run.warehouse == str(places.main_warehouse)]
         try:
             manifest = _manifest(Path(os.environ.get("DBT_TARGET_PATH") or "target"))
         except (OSError, ValueError):

@@ -18,8 +18,8 @@ from assay.core.disk import sync
 from assay.core.fault import MISUSED, Fault
 from assay.core.lock import Holder, locked
 from assay.core.places import Places
-from assay.training.code import Feature, hash_of_code, unknown_set
-from assay.training.source import published_sets
+from assay.training.code import Feature, describe_unknown_set, hash_of_code
+from assay.training.source import read_published_sets
 
 DATA = "data.parquet"
 
@@ -123,7 +123,7 @@ class Version:
         return {file.file_id: file for file in found}
 
 
-def version_named(name: str, content_hash: str) -> str:
+def name_version(name: str, content_hash: str) -> str:
     """Return the name of a version from its content hash."""
     return f"{name}@{content_hash[:_DIGITS]}"
 
@@ -196,10 +196,10 @@ class VersionStore:
         of_set = [version for version in versions if version.manifest.name == name]
         if of_set:
             return of_set[-1]
-        known = published_sets(self._places)
+        known = read_published_sets(self._places)
         if name in known:
             raise Fault(f"{name} has no version yet. To make one: assay training-set create {name}", MISUSED)
-        raise Fault(unknown_set(name, known), MISUSED)
+        raise Fault(describe_unknown_set(name, known), MISUSED)
 
     @contextmanager
     def workshop(self, command: str, display: Display) -> Iterator[Path]:

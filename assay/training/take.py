@@ -13,7 +13,7 @@ from assay.core.fault import Fault, known_fault
 from assay.core.moment import now
 from assay.core.sql import quoted, text
 from assay.training.code import SetInManifest
-from assay.training.content import content_of
+from assay.training.content import read_content
 from assay.training.source import Source
 from assay.training.store import (
     DATA,
@@ -22,7 +22,7 @@ from assay.training.store import (
     Version,
     VersionColumn,
     VersionManifest,
-    version_named,
+    name_version,
     write_version,
 )
 
@@ -43,13 +43,13 @@ def take(name: str, source: Source, folder: Path) -> Version:
             splits = _splits(connection, folder / DATA)
             files = _files(connection)
             as_of = source.as_of or _known_until(connection, declared)
-        content = content_of(folder / DATA)
+        content = read_content(folder / DATA)
     except (duckdb.Error, OSError) as error:
         raise known_fault(error) or error from error
     if not content.rows:
         raise Fault(f"{name} has no rows as of {as_of}: no outcome was known by then.")
     manifest = VersionManifest(
-        version=version_named(name, content.hash),
+        version=name_version(name, content.hash),
         name=name,
         content_hash=content.hash,
         rows=content.rows,

@@ -12,10 +12,10 @@ from assay.console.progress import Display
 from assay.core.fault import MISUSED, Fault, known_fault
 from assay.core.places import Places
 from assay.leakage import Check, find_leaks
-from assay.training.content import content_of
+from assay.training.content import read_content
 from assay.training.diff import Difference, diff
 from assay.training.source import rebuilt
-from assay.training.store import Version, VersionStore, version_named
+from assay.training.store import Version, VersionStore, name_version
 from assay.training.take import take
 
 
@@ -64,10 +64,10 @@ def verify(version: Version, places: Places, display: Display) -> Verification:
 def _check_stored(version: Version) -> list[Mismatch]:
     manifest = version.manifest
     try:
-        content = content_of(version.data)
+        content = read_content(version.data)
     except (Fault, duckdb.Error, pa.ArrowException, OSError) as error:
         return [Mismatch("stored", f"{version.data} cannot be read: {known_fault(error) or error}")]
-    named = version_named(manifest.name, manifest.content_hash)
+    named = name_version(manifest.name, manifest.content_hash)
     if not named == manifest.version == version.folder.name:
         return [
             Mismatch("stored", f"{version.folder} holds a manifest of {manifest.version}, content {named}.")

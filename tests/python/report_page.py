@@ -12,12 +12,12 @@ import duckdb
 from small_project import HEADER, MOST_PIECES, SmallProject, make_small_project
 
 from assay.core.places import find_places
-from assay.training.store import Split, VersionManifest, VersionStore, version_named, write_version
+from assay.training.store import Split, VersionManifest, VersionStore, name_version, write_version
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 SILENT_FOR = 3 * 86_400
 LAST_DAY = date(2025, 3, 31)
-VERSION = version_named("trn_fraud", "d4457ccfc03e0000")
+VERSION = name_version("trn_fraud", "d4457ccfc03e0000")
 
 _FRESHNESS = """
 {{ config(contract={'enforced': false}) }}

@@ -28,9 +28,9 @@ from training_project import folder
 from warehouse import PROJECT
 
 import assay
-from assay.api.entities import as_arrow
+from assay.api.entities import convert_to_arrow
 from assay.api.frame import Frame
-from assay.api.join import stored_keys
+from assay.api.join import find_stored_keys
 from assay.api.printed import PrintedList
 from assay.parity.check import joined_rows, joined_sql
 from assay.parity.sample import ASKED_AT, NUMBER, draw_spine
@@ -251,10 +251,10 @@ def test_what_cannot_be_joined_is_refused_in_words(demo: assay.Project, case: st
 
 
 def test_rows_are_read_whole() -> None:
-    assert as_arrow([{"a": 1}, {"b": 2}]).to_pydict() == {"a": [1, None], "b": [None, 2]}
-    assert as_arrow(pandas.DataFrame({"a": [1, 2]}, index=[7, 8])).column_names == ["a"]
+    assert convert_to_arrow([{"a": 1}, {"b": 2}]).to_pydict() == {"a": [1, None], "b": [None, 2]}
+    assert convert_to_arrow(pandas.DataFrame({"a": [1, 2]}, index=[7, 8])).column_names == ["a"]
     with pytest.raises(assay.Fault, match="two columns named a"):
-        as_arrow(pa.table([[1], [2]], names=["a", "a"]))
+        convert_to_arrow(pa.table([[1], [2]], names=["a", "a"]))
 
 
 def test_keys_that_gold_has_hashed_may_be_plain(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -265,7 +265,7 @@ def test_keys_that_gold_has_hashed_may_be_plain(monkeypatch: pytest.MonkeyPatch)
         connection.execute("create table ftr_plain as select 'a@b' as mail")
 
         def stored(view: str = "ftr_a") -> dict[Any, str]:
-            return stored_keys(connection, "memory", view, "mail", ["a@b", key.hashed("c@d"), None])
+            return find_stored_keys(connection, "memory", view, "mail", ["a@b", key.hashed("c@d"), None])
 
         monkeypatch.setenv(VARIABLE, secret)
         assert stored() == {"a@b": key.hashed("a@b")}

@@ -14,10 +14,10 @@ import pytest
 from rendered_macros import Macros
 
 from assay.contracts import dbt_tests
-from assay.contracts.consistency import inconsistencies
+from assay.contracts.consistency import find_inconsistencies
 from assay.contracts.contract import Contract
 from assay.contracts.document import parse
-from assay.contracts.landing_rules import landing_rules, time_format
+from assay.contracts.landing_rules import find_time_format, list_landing_rules
 from assay.contracts.options import ENFORCED, REFUSED, REFUSED_TYPES
 from assay.landing.schema.logical_types import reads
 
@@ -55,7 +55,7 @@ def _parsed(text: str) -> Contract:
 
 
 def findings_of(column: dict[str, Any], relation: str = "landing.t", **table: Any) -> list[str]:
-    return [str(each) for each in inconsistencies([contract_of(column, relation, "jsonl", **table)])]
+    return [str(each) for each in find_inconsistencies([contract_of(column, relation, "jsonl", **table)])]
 
 
 def column_of(kind: str, **options: Any) -> dict[str, Any]:
@@ -65,17 +65,19 @@ def column_of(kind: str, **options: Any) -> dict[str, Any]:
 def broken_lines(column: dict[str, Any], lines: list[str]) -> list[list[str]]:
     """Return which rules of a JSON-lines table each line breaks."""
     (table,) = contract_of(column, "landing.t", "jsonl").tables
-    return _broken([MACRO._landed_breaks(rule.test) for rule in landing_rules(table)], table, "line", lines)
+    return _broken(
+        [MACRO._landed_breaks(rule.test) for rule in list_landing_rules(table)], table, "line", lines
+    )
 
 
 def broken_texts(column: dict[str, Any], texts: list[str]) -> list[list[str]]:
     """Return which rules of a CSV table each value of its column breaks."""
     (table,) = contract_of(column, "landing.t").tables
-    return _broken([MACRO._landed_breaks(rule.test) for rule in landing_rules(table)], table, "v", texts)
+    return _broken([MACRO._landed_breaks(rule.test) for rule in list_landing_rules(table)], table, "v", texts)
 
 
 def _broken(conditions: list[str], table: Any, name: str, values: list[str]) -> list[list[str]]:
-    ids = [rule.rule_id for rule in landing_rules(table)]
+    ids = [rule.rule_id for rule in list_landing_rules(table)]
     with duckdb.connect() as connection:
         connection.execute("set TimeZone = 'America/New_York'")
         connection.execute(f"create table landed as select unnest($1::varchar[]) as {name}", [values])
@@ -328,13 +330,13 @@ def test_values_are_judged_as_their_dialect_and_format_read(
 ) -> None:
     custom = [{"property": "format", "value": "csv"}, {"property": "dialect", "value": dialect}]
     contract = contract_of(column, "landing.t", customProperties=custom)
-    assert list(inconsistencies([contract])) == []
+    assert list(find_inconsistencies([contract])) == []
     (table,) = contract.tables
-    rules = [MACRO._landed_breaks(rule.test) for rule in landing_rules(table)]
+    rules = [MACRO._landed_breaks(rule.test) for rule in list_landing_rules(table)]
     found = _broken(rules, table, "v", [*valid, *invalid, "", " "])
     assert [bool(each) for each in found] == [False] * len(valid) + [True] * len(invalid) + [False] * 2, found
     # What the loader takes for a value of the type, the contract does, too.
-    kind, written = column["logicalType"], time_format(table.columns[0])
+    kind, written = column["logicalType"], find_time_format(table.columns[0])
     if column.keys() == {"logicalType"} or (
         column.get("logicalTypeOptions", {}).keys() == {"format"} and written
     ):
@@ -379,7 +381,7 @@ def test_a_format_that_no_time_could_be_read_by_is_refused(kind: str, format_: s
 def test_a_dialect_that_nobody_could_follow_is_refused(dialect: Any, why: str) -> None:
     custom = [{"property": "dialect", "value": dialect}]
     contract = contract_of(column_of("number"), "landing.t", customProperties=custom)
-    (found,) = map(str, inconsistencies([contract]))
+    (found,) = map(str, find_inconsistencies([contract]))
     assert f"landing.t: of dialect, {why}" in found
     (found,) = findings_of(
         column_of("string"),
@@ -395,7 +397,7 @@ def test_changes_beside_their_messages_keys_are_held_to_their_contract() -> None
     (table,) = contract_of(
         {"name": "after", **column_of("object", required=["id"])}, "landing.t", "jsonl"
     ).tables
-    conditions = [MACRO._landed_breaks(rule.test) for rule in landing_rules(table)]
+    conditions = [MACRO._landed_breaks(rule.test) for rule in list_landing_rules(table)]
     lines = ['{"key": 1, "value": {"payload": {"after": {}}}}', '{"key": 1, "value": {"after": {"id": 1}}}']
     assert _broken(conditions, table, "line", lines) == [["missing_id"], []]
 
@@ -407,7 +409,7 @@ def test_money_is_compared_to_the_cent() -> None:
     document, _ = parse("x", json.dumps(says).replace("0.5", "99999999999999.99"))
     assert document
     (table,) = Contract(document).tables
-    conditions = [MACRO._landed_breaks(rule.test) for rule in landing_rules(table)]
+    conditions = [MACRO._landed_breaks(rule.test) for rule in list_landing_rules(table)]
     texts = ["99999999999999.98", "99999999999999.99", "100000000000000.00"]
     assert _broken(conditions, table, "v", texts) == [[], [], ["out_of_range_v"]]
 
@@ -516,7 +518,7 @@ def test_columns_of_gold_keep_to_what_dbt_expectations_has_no_test_for(
     column: dict[str, Any], physical: str, valid: list[Any], invalid: list[Any]
 ) -> None:
     (table,) = contract_of({**column, "physicalType": physical}, "gold.t").tables
-    tests = dbt_tests.tests_of(table)
+    tests = dbt_tests.list_tests(table)
     assert {test.macro for test in tests} == {"assay.values_keep_to"}
     assert findings_of({**column, "physicalType": physical}, "gold.t") == []
     with duckdb.connect() as connection:
@@ -554,7 +556,7 @@ def test_columns_of_gold_are_tested_by_dbt_expectations_where_it_can(
     column: dict[str, Any], arguments: list[dict[str, Any]]
 ) -> None:
     (table,) = contract_of(column, "gold.t").tables
-    tests = dbt_tests.tests_of(table)
+    tests = dbt_tests.list_tests(table)
     assert [test.arguments for test in tests] == arguments
     assert len({test.name for test in tests}) == len(tests)
 
@@ -692,7 +694,7 @@ def test_texts_that_stand_for_a_missing_value_are_missing() -> None:
     column = written(metric="missingValues", arguments={"missingValues": ["N/A", "it's", None]})
     assert broken_texts(column, ["a", "N/A", "", "it's"]) == [[], ["r"], ["r"], ["r"]]
     (table,) = contract_of(column, "gold.t").tables
-    (test,) = dbt_tests.tests_of(table)
+    (test,) = dbt_tests.list_tests(table)
     assert (test.macro, test.arguments) == (
         "assay.values_keep_to",
         {"rule": {"kind": "required", "besides": ["N/A", "it's"]}},
@@ -704,7 +706,7 @@ def test_rules_written_under_items_are_kept_to() -> None:
     column = {**column_of("array"), "items": {**column_of("string"), "quality": [rule]}}
     assert broken_lines(column, ['{"v": ["a"]}', '{"v": ["a", "b"]}']) == [[], ["odd"]]
     (table,) = contract_of(column, "gold.t").tables
-    (test,) = dbt_tests.tests_of(table)
+    (test,) = dbt_tests.list_tests(table)
     assert test.arguments == {"rule": {"kind": "values", "values": ["a"], "path": [[]]}}
 
 

@@ -16,15 +16,15 @@ import yaml
 from contract_project import change_contract, column, contract_file, make_contract_project
 from small_project import MOST_PIECES, PROJECT, SmallProject
 
-from assay.contracts.consistency import inconsistencies
+from assay.contracts.consistency import find_inconsistencies
 from assay.contracts.contract import read_contracts
 from assay.contracts.declaration import Additions
 from assay.contracts.document import parse
 from assay.contracts.learn import learn
 from assay.landing.declared import LandingTable
-from assay.ledger.contracts import ContractState, contracts_now
-from assay.ledger.nodes import nodes_of
-from assay.ledger.runs import all_runs
+from assay.ledger.contracts import ContractState, read_newest_contracts
+from assay.ledger.nodes import read_nodes
+from assay.ledger.runs import read_runs
 from assay.project.project import Project
 
 CONTRACTS = PROJECT / "contracts"
@@ -59,7 +59,7 @@ def files(project: SmallProject) -> dict[Path, str]:
 def test_every_source_and_every_table_of_gold_is_under_contract() -> None:
     contracts, findings = read_contracts(CONTRACTS / "platform", CONTRACTS / "example")
     assert not findings
-    assert not list(inconsistencies(contracts))
+    assert not list(find_inconsistencies(contracts))
     relations = {table.relation for contract in contracts for table in contract.tables}
     models = {
         f"gold.{path.stem}"
@@ -225,7 +225,9 @@ def test_a_broken_contract_stops_its_product_and_what_rests_on_it_alone(project:
     lines = project.query("select count(*) from gold.fct_lines", file=project.published)
     ordered = project.query("select sum(line_count) from gold.fct_products", file=project.published)
     assert (lines, ordered) == ([(4,)], [(5,)])
-    states = {state.contract: state for state, _ in contracts_now(project.root / "data" / "ops.duckdb")}
+    states = {
+        state.contract: state for state, _ in read_newest_contracts(project.root / "data" / "ops.duckdb")
+    }
     assert {name: state.status for name, state in states.items()} == {
         "days": "held back",
         "erp": "kept",
@@ -352,7 +354,7 @@ def test_landed_rows_that_break_a_producers_contract_go_to_quarantine(project: S
     assert {(rule,) for _, rule in broken} <= set(named)
     assert "odd_share" in build.stdout
     ledger = project.root / "data" / "ops.duckdb"
-    ran = {node.name: node.status for node in nodes_of(ledger, all_runs(ledger)[0].run_id)}
+    ran = {node.name: node.status for node in read_nodes(ledger, read_runs(ledger)[0].run_id)}
     tests = ("is_a_multiple", "is_in_range", "is_in_range_strictly")
     assert {ran[f"fct_lines_quantity_{each}"] for each in tests} == {"pass"}
 
@@ -374,16 +376,16 @@ def test_a_source_that_breaks_its_promises_is_told_and_goes_on(project: SmallPro
     build = project.assay("build")
     assert build.exit_code == 0, build.stdout
     ledger = project.root / "data" / "ops.duckdb"
-    (erp,) = (each for each in contracts_now(ledger) if each[0].side == "source")
+    (erp,) = (each for each in read_newest_contracts(ledger) if each[0].side == "source")
     why = (
         "completeness is 80.00%, promised is 99.90%; latency in seconds: 64,800, promised is 3,600; "
         "least rows a day on 2025-01-02: 3, promised is 10"
     )
     assert erp[0] == ContractState("erp", "source", "order management", "broken", why)
-    assert erp[1] == all_runs(ledger)[0].started_at
+    assert erp[1] == read_runs(ledger)[0].started_at
     (test,) = (
         node
-        for node in nodes_of(ledger, all_runs(ledger)[0].run_id)
+        for node in read_nodes(ledger, read_runs(ledger)[0].run_id)
         if node.name == "erp_order_lines_keep_their_promises"
     )
     assert (test.status, test.owner) == ("warn", "order management")
@@ -461,7 +463,7 @@ def consistent(tmp_path: Path, *texts: str) -> list[str]:
         (tmp_path / f"c{number}.odcs.yaml").write_text(text)
     contracts, findings = read_contracts(tmp_path)
     assert not findings
-    return [str(finding) for finding in inconsistencies(contracts)]
+    return [str(finding) for finding in find_inconsistencies(contracts)]
 
 
 SOURCE = HEAD + TABLE.replace("gold.t", "landing.t") + "      - {name: a, logicalType: string}\n"

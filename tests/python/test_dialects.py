@@ -20,7 +20,7 @@ from rendered_macros import Macros
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 
-from assay.contracts.consistency import inconsistencies
+from assay.contracts.consistency import find_inconsistencies
 from assay.contracts.contract import Contract
 from assay.contracts.document import parse
 from assay.contracts.source_side import bring_about
@@ -308,7 +308,7 @@ def test_what_a_contract_says_is_written_how_it_is_loaded_and_judged(zone: Zone)
     assert document is not None
     assert not findings
     contract = Contract(document)
-    assert list(inconsistencies([contract])) == []
+    assert list(find_inconsistencies([contract])) == []
     entry = CommentedMap({"name": "sales"})
     changes = list(bring_about(contract, contract.tables[0], None, entry))
     assert {"dialect", "time_formats", "contract_rules"} <= set(changes)

@@ -17,7 +17,7 @@ import pytest
 from openlineage.client.generated import base
 from small_project import MOST_PIECES, SmallProject, make_small_project
 
-from assay.ledger.runs import all_runs
+from assay.ledger.runs import read_runs
 from assay.lineage.columns import Untraceable, lineage_of, tables_of
 
 Event = dict[str, Any]
@@ -149,7 +149,7 @@ def of(events: list[Event], job: str, state: str = "COMPLETE") -> Event:
 
 def test_events_of_a_build_are_children_of_its_run(told: tuple[SmallProject, list[Event]]) -> None:
     project, events = told
-    [run] = all_runs(project.root / "data" / "ops.duckdb")
+    [run] = read_runs(project.root / "data" / "ops.duckdb")
     assert [events[place]["eventType"] for place in (0, -1)] == ["START", "COMPLETE"]
     assert {events[place]["run"]["runId"] for place in (0, -1)} == {run.run_id}
     children = events[1:-1]

@@ -11,7 +11,7 @@ import pytest
 from small_project import MOST_PIECES, SmallProject, make_small_project
 
 from assay.api.json_log import JsonLog
-from assay.ledger.runs import all_runs
+from assay.ledger.runs import read_runs
 
 
 def lines_of(stderr: str) -> list[dict[str, Any]]:
@@ -35,7 +35,7 @@ def built(
 
 def test_a_build_is_told_from_start_to_end(built: tuple[SmallProject, list[dict[str, Any]]]) -> None:
     project, lines = built
-    [run] = all_runs(project.root / "data" / "ops.duckdb")
+    [run] = read_runs(project.root / "data" / "ops.duckdb")
     events = [line["event"] for line in lines]
     assert (events[0], events[-1]) == ("said", "ended")
     assert {line["run_id"] for line in lines if "run_id" in line} == {run.run_id}
@@ -92,7 +92,7 @@ def test_what_breaks_is_told_with_what_it_was_and_what_was_skipped(project: Smal
     skipped = [line["node"] for line in named(lines, "node_ended") if line["status"] == "skipped"]
     assert len(skipped) == broken["skipped"] == 1
     assert {line["product"] for line in named(lines, "stopped")} == {"fct_lines", "fct_days"}
-    run = all_runs(project.root / "data" / "ops.duckdb")[0]
+    run = read_runs(project.root / "data" / "ops.duckdb")[0]
     [withheld] = named(lines, "withheld")
     assert (withheld["level"], withheld["message"]) == ("error", run.message)
     assert (lines[-1]["level"], lines[-1]["status"]) == ("error", "failed")
@@ -111,7 +111,7 @@ def test_a_build_that_could_not_be_done_tells_why_in_json_too(
     fault = lines_of(build.stderr)[-1]
     assert (fault["event"], fault["level"], fault["exit_code"]) == ("fault", "error", 1)
     assert "there is no key to hash it with" in fault["message"]
-    assert fault["run_id"] == all_runs(project.root / "data" / "ops.duckdb")[0].run_id
+    assert fault["run_id"] == read_runs(project.root / "data" / "ops.duckdb")[0].run_id
 
 
 def test_the_format_may_be_set_once_for_all(project: SmallProject, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from published_by_hand import publish_view
 from small_project import SmallProject
 from typer.testing import Result
 
-from assay.contracts.consistency import inconsistencies
+from assay.contracts.consistency import find_inconsistencies
 from assay.contracts.contract import read_contracts
 from assay.core.fault import Fault
 from assay.online.definition import OnlineColumn
@@ -185,7 +185,7 @@ def test_a_declaration_that_says_nothing_is_told(
     (tmp_path / "s.odcs.yaml").write_text(yaml.safe_dump(contract))
     found, wrong = read_contracts(tmp_path)
     assert not wrong
-    told = " ".join(f"{each.what} {each.remedy}" for each in inconsistencies(found))
+    told = " ".join(f"{each.what} {each.remedy}" for each in find_inconsistencies(found))
     assert finding in told
     assert bool(finding) == bool(told)
 

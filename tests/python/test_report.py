@@ -16,8 +16,8 @@ import pytest
 from report_page import HOSTILE, VERSION, ReportPage, fill_monitors, take_version
 from small_project import MOST_PIECES, SmallProject, make_small_project
 
-from assay.ledger.contracts import ContractState, contracts_now, record_contracts
-from assay.ledger.runs import Run, all_runs, record
+from assay.ledger.contracts import ContractState, read_newest_contracts, record_contracts
+from assay.ledger.runs import Run, read_runs, record
 from assay.report.drift_charts import comparison_chart
 from assay.report.tables import Absent, Tables
 
@@ -64,7 +64,7 @@ def test_gold_is_fine_where_nothing_needs_a_person(tmp_path: Path) -> None:
     assert "Gold is fine, and nothing needs a person." in page.sections["page"]
     assert "needs" not in page.sections
     assert page.sections["broken"].startswith("What broke Nothing: no model failed, and all ")
-    [run] = all_runs(ledger(project))
+    [run] = read_runs(ledger(project))
     assert f"Tests passed {run.tests_passed} none failed" in page.sections["page"]
     assert f"Run {run.run_id}" in page.sections["runs"]
     assert "gold.fct_lines model success" in page.sections["runs"]
@@ -241,7 +241,7 @@ def test_contracts_are_told_by_owner_with_why_they_are_broken(built_broken: Smal
     told = page.sections["contracts"]
     why = "test quantities_are_plausible of gold.fct_lines.quantity failed"
     assert why in told
-    contracts = contracts_now(ledger(built_broken))
+    contracts = read_newest_contracts(ledger(built_broken))
     assert {state.status for state, _ in contracts} == {"kept", "broken", "held back"}
     for state, since in contracts:
         owner = state.owner or "nobody"
@@ -252,7 +252,7 @@ def test_contracts_are_told_by_owner_with_why_they_are_broken(built_broken: Smal
 
 
 def test_a_source_that_breaks_its_contract_holds_nothing_back(project: SmallProject) -> None:
-    [run] = all_runs(ledger(project))
+    [run] = read_runs(ledger(project))
     broken = ContractState("erp", "source", "erp team", "broken", "one promise broken")
     record_contracts(ledger(project), run.run_id, [broken])
     page = report(project)
@@ -285,7 +285,7 @@ def test_files_that_are_not_loaded_need_a_person(project: SmallProject) -> None:
 
 
 def test_a_build_that_was_killed_needs_a_person(project: SmallProject) -> None:
-    [run] = all_runs(ledger(project))
+    [run] = read_runs(ledger(project))
     begun = datetime(2999, 1, 1)
     record(ledger(project), Run("killed", run.warehouse, begun, "assay build", {}))
     page = report(project)

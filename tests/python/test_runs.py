@@ -14,10 +14,10 @@ from small_project import MOST_PIECES, SmallProject, make_small_project
 from assay.build.freshness import read_freshness
 from assay.build.metrics_file import write_metrics
 from assay.core.fault import known_fault
-from assay.ledger.failing_rows import failing_rows
-from assay.ledger.nodes import nodes_of
-from assay.ledger.runs import Run, all_runs
-from assay.ledger.status import status_of
+from assay.ledger.failing_rows import read_failing_rows
+from assay.ledger.nodes import read_nodes
+from assay.ledger.runs import Run, read_runs
+from assay.ledger.status import tell_status
 from assay.project.dbt_run import DbtEvents
 from assay.project.failures import plain_message
 from assay.project.findings import finding
@@ -44,8 +44,8 @@ def ledger(project: SmallProject) -> Path:
 
 
 def test_every_node_is_kept(built: SmallProject) -> None:
-    failed, second, first = all_runs(ledger(built))
-    nodes = {node.name: node for node in nodes_of(ledger(built), first.run_id)}
+    failed, second, first = read_runs(ledger(built))
+    nodes = {node.name: node for node in read_nodes(ledger(built), first.run_id)}
     lines = nodes["fct_lines"]
     assert (lines.kind, lines.relation, lines.status, lines.table_rows) == (
         "model",
@@ -61,13 +61,13 @@ def test_every_node_is_kept(built: SmallProject) -> None:
     tests = [node for node in nodes.values() if node.kind == "test"]
     assert len(tests) == first.tests_passed
     assert {node.status for node in tests} == {"pass"}
-    rows = {node.name: node.table_rows for node in nodes_of(ledger(built), second.run_id)}
+    rows = {node.name: node.table_rows for node in read_nodes(ledger(built), second.run_id)}
     assert rows["fct_lines"] == 6
-    assert nodes_of(ledger(built), failed.run_id)
+    assert read_nodes(ledger(built), failed.run_id)
 
 
 def test_a_test_that_failed_keeps_rows_whole(built: SmallProject) -> None:
-    nodes = {node.name: node for node in nodes_of(ledger(built), all_runs(ledger(built))[0].run_id)}
+    nodes = {node.name: node for node in read_nodes(ledger(built), read_runs(ledger(built))[0].run_id)}
     test = nodes["quantities_are_plausible"]
     assert (test.status, test.severity, test.failing_rows) == ("fail", "error", 30)
     assert (test.relation, test.owner) == ("gold.fct_lines.quantity", "sales")
@@ -77,7 +77,7 @@ def test_a_test_that_failed_keeps_rows_whole(built: SmallProject) -> None:
 
 
 def test_runs_are_listed_and_shown(built: SmallProject) -> None:
-    history = all_runs(ledger(built))
+    history = read_runs(ledger(built))
     listed = built.assay("runs", "list").stdout
     assert all(run.run_id[:8] in listed for run in history)
     assert listed.count("published") == 2
@@ -127,7 +127,7 @@ def test_prometheus_is_told_of_the_last_build(built: SmallProject) -> None:
     assert found["assay_build_tests_failed", "warn"] == 0
     assert found["assay_build_source_rows_landed", "erp/order_lines"] == 30
     assert [value for name, value in found.items() if name[0] == "assay_rejected_rows"] == [1]
-    last, succeeded, _ = all_runs(ledger(built))
+    last, succeeded, _ = read_runs(ledger(built))
     assert last.ended_at is not None
     assert succeeded.ended_at is not None
     assert found["assay_build_last_success_timestamp_seconds",] == pytest.approx(
@@ -152,7 +152,7 @@ def test_prometheus_is_told_since_when_a_source_is_silent(built: SmallProject, t
             """
         )
     freshness = read_freshness(tmp_path / "assay.duckdb")
-    write_metrics(tmp_path, all_runs(ledger(built))[0], [], succeeded_at=None, freshness=freshness)
+    write_metrics(tmp_path, read_runs(ledger(built))[0], [], succeeded_at=None, freshness=freshness)
     families = text_string_to_metric_families((tmp_path / "assay.prom").read_text())
     found = {
         (sample.name, *sample.labels.values()): sample.value
@@ -183,8 +183,8 @@ def test_a_ledger_from_before_nodes_were_kept_is_shown(built: SmallProject, tmp_
         connection.execute(f"attach '{ledger(built)}' as old (read_only)")
         connection.execute(f"attach '{tmp_path / 'ops.duckdb'}' as new")
         connection.execute("create table new.runs as from old.runs")
-    [*_, first] = all_runs(tmp_path / "ops.duckdb")
-    assert nodes_of(tmp_path / "ops.duckdb", first.run_id) == []
+    [*_, first] = read_runs(tmp_path / "ops.duckdb")
+    assert read_nodes(tmp_path / "ops.duckdb", first.run_id) == []
 
 
 def test_before_the_first_build_there_is_nothing_to_list(tmp_path: Path) -> None:
@@ -239,7 +239,7 @@ def test_rows_that_fail_are_whole(sql: str, rows: list[dict[str, object]]) -> No
             "create table t as from (values ('a', 1), ('b', 2), ('c', 3)) as things (id, quantity);"
             "create table u as select 'c' as n"
         )
-        assert failing_rows(connection, sql) == rows
+        assert read_failing_rows(connection, sql) == rows
 
 
 MISSED = {"promise": "completeness", "arrived_on": None, "promised": 0.999}
@@ -331,9 +331,9 @@ def test_progress_counts_each_node_that_dbt_planned_once() -> None:
 def test_a_run_of_which_products_were_held_back_is_published_in_part() -> None:
     at = datetime(2025, 6, 1)
     run = Run("a", "w", at, "assay build", {}, status="failed", published_at=at)
-    assert status_of(run, None) == "published in part"
+    assert tell_status(run, None) == "published in part"
     run.status = "succeeded"
-    assert status_of(run, None) == "published"
+    assert tell_status(run, None) == "published"
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ import pytest
 from small_project import PROJECT, SmallProject
 
 import assay
-from assay.contracts.servers import kafka_server
+from assay.contracts.servers import make_kafka_server
 from assay.core.fault import Fault
 from assay.generate.contract import means_otherwise, table_entry
 from assay.generate.described import entries
@@ -831,7 +831,7 @@ NO_TOPICS = (
 @pytest.mark.parametrize("place", NO_TOPICS)
 def test_what_is_no_topic_of_kafka_is_refused(place: str) -> None:
     with pytest.raises(ValueError, match="is no topic of Kafka: write HOST/TOPIC, as "):
-        kafka_server(place, "visits", "json")
+        make_kafka_server(place, "visits", "json")
 
 
 def test_a_topic_needs_a_sample_of_its_messages(tmp_path: Path) -> None:

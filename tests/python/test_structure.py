@@ -13,8 +13,13 @@ from assay.core.structure import bring_up_to_date
 from assay.doctor.upgrade import upgrade
 from assay.landing.load import SCHEMA
 from assay.ledger import versions
-from assay.ledger.runs import all_runs
-from assay.ledger.versions import installed_version, newest_version, note_version, refuse_older_version
+from assay.ledger.runs import read_runs
+from assay.ledger.versions import (
+    find_installed_version,
+    find_newest_version,
+    note_version,
+    refuse_older_version,
+)
 
 _NEW = """
 create schema if not exists kept;
@@ -61,19 +66,19 @@ def test_an_upgrade_says_what_it_changes_and_a_second_one_changes_nothing(places
         connection.execute("create table runs (run_id varchar primary key, warehouse varchar)")
     assert list(upgrade(places))[-2:] == [
         "warehouse.duckdb: added the column landing.files.malformed_row_count",
-        f"ops.duckdb: from now on, Assay {installed_version()} builds here",
+        f"ops.duckdb: from now on, Assay {find_installed_version()} builds here",
     ]
-    assert all_runs(places.ledger) == []
+    assert read_runs(places.ledger) == []
     assert list(upgrade(places)) == []
 
 
 def test_an_older_version_builds_nothing_and_upgrades_nothing(
     places: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(versions, "installed_version", lambda: "0.10.0")
+    monkeypatch.setattr(versions, "find_installed_version", lambda: "0.10.0")
     note_version(places.ledger)
-    monkeypatch.setattr(versions, "installed_version", lambda: "0.9.0")
-    assert newest_version(places.ledger) == "0.10.0"
+    monkeypatch.setattr(versions, "find_installed_version", lambda: "0.9.0")
+    assert find_newest_version(places.ledger) == "0.10.0"
     with pytest.raises(Fault, match=r"Assay 0\.10\.0 has built here, and 0\.9\.0 is installed"):
         refuse_older_version(places.ledger)
     with pytest.raises(Fault, match=r"Install assay==0\.10\.0 or a newer one"):

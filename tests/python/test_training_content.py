@@ -12,12 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from assay.training import content
-from assay.training.content import content_of
+from assay.training.content import read_content
 
 
 def write(path: Path, table: pa.Table, **options: Any) -> content.Content:
     pq.write_table(table, path, **options)
-    return content_of(path)
+    return read_content(path)
 
 
 def test_the_hash_is_of_rows_and_types_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,7 +33,7 @@ def test_the_hash_is_of_rows_and_types_alone(tmp_path: Path, monkeypatch: pytest
     first = write(tmp_path / "a.parquet", table)
     assert write(tmp_path / "b.parquet", table, row_group_size=1, compression="none") == first
     monkeypatch.setattr(content, "_ROWS_A_BATCH", 3)
-    assert content_of(tmp_path / "a.parquet") == first
+    assert read_content(tmp_path / "a.parquet") == first
     others = {
         "text": [["", "", "ä", "b"], [None, None, "ä", "b"], ["", None, "äb", ""]],
         "number": [[1, 0, 3, 4], [1, None, 4, 3], [None, 1, 3, 4]],
