@@ -25,7 +25,7 @@ import pytest
 from online_stores import query
 from small_project import SmallProject
 from training_project import folder
-from warehouse import PROJECT
+from warehouse import PROJECT, Warehouse
 
 import assay
 from assay.api.entities import convert_to_arrow
@@ -47,30 +47,19 @@ ASKED = (
 
 
 @pytest.fixture(scope="module")
-def opened_demo(
-    published: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[assay.Project, dict[str, str]]:
-    warehouse = tmp_path_factory.mktemp("api")
-    (warehouse / "published").mkdir()
-    os.link(published, warehouse / "published" / "assay.duckdb")
-    environment = {
-        "ASSAY_WAREHOUSE": str(warehouse / "assay.duckdb"),
-        "DBT_TARGET_PATH": str(warehouse / "target"),
-        "DBT_LOG_PATH": str(warehouse / "logs"),
-    }
-    return assay.open(PROJECT), environment
+def opened_demo() -> assay.Project:
+    return assay.open(PROJECT)
 
 
 @pytest.fixture
 def demo(
-    opened_demo: tuple[assay.Project, dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    opened_demo: assay.Project, built_demo: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> assay.Project:
     """The demo company, opened from a folder that is not its own."""
-    project, environment = opened_demo
-    for name, value in environment.items():
+    for name, value in built_demo.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
-    return project
+    return opened_demo
 
 
 @pytest.fixture(scope="module")

@@ -142,12 +142,7 @@ def test_pages_of_what_is_gone_go_and_what_is_no_catalog_stays(training: SmallPr
 @pytest.fixture(scope="module")
 def demo(built_demo: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("catalog") / "site"
-    places = {
-        "ASSAY_WAREHOUSE": str(built_demo.path),
-        "ASSAY_LANDING": str(built_demo.landing),
-        "DBT_TARGET_PATH": str(tmp_path_factory.mktemp("target")),
-    }
-    with chdir(PROJECT), mock.patch.dict(os.environ, places):
+    with chdir(PROJECT), mock.patch.dict(os.environ, built_demo.environment):
         written = CliRunner().invoke(app, ["catalog", "--out", str(out)])
     assert written.exit_code == 0, written.output
     return out

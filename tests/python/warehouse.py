@@ -26,6 +26,17 @@ class Warehouse:
     def path(self) -> Path:
         return self.folder / "assay.duckdb"
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """What commands on it are started with; what one of them has parsed is there for the next."""
+        paths = {
+            "ASSAY_LANDING": self.landing,
+            "ASSAY_WAREHOUSE": self.path,
+            "DBT_TARGET_PATH": self.folder / "target",
+            "DBT_LOG_PATH": self.folder / "logs",
+        }
+        return {name: str(path) for name, path in paths.items()}
+
     def dbt(self, *arguments: str, variables: dict[str, str] | None = None) -> subprocess.Popen[str]:
         """Start dbt on this warehouse; artifacts stay in the warehouse's folder."""
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -47,9 +58,7 @@ class Warehouse:
     def build_and_publish(self) -> None:
         """Run `assay build`, which must succeed."""
         command = [sys.executable, "-c", "from assay.cli import app; app()", "build"]
-        paths = {"ASSAY_LANDING": self.landing, "ASSAY_WAREHOUSE": self.path}
-        artifacts = {"DBT_TARGET_PATH": self.folder / "target", "DBT_LOG_PATH": self.folder / "logs"}
-        environment = {**os.environ, **{name: str(path) for name, path in {**paths, **artifacts}.items()}}
+        environment = os.environ | self.environment
         run = subprocess.run(
             command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False
         )
