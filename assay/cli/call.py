@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+import typer
+
 from assay.console.messages import faults_as_messages
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ def show_result(make: Callable[[], Shown]) -> Shown:
     return answer
 
 
-def shortened(path: Path) -> Path:
-    """Return a path as it is called in the current folder, where it lies there."""
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+def tell_where(page: Path) -> None:
+    """Print where a page lies, as it is called in the current folder."""
+    here = page.relative_to(Path.cwd()) if page.is_relative_to(Path.cwd()) else page
+    typer.echo(f"Open {here} in a browser.")

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from assay.cli.alerts import app as alerts
-from assay.cli.call import ask, shortened, show
+from assay.cli.call import ask, show, tell_where
 from assay.cli.contracts import app as contracts
 from assay.cli.features import app as features
 from assay.cli.keys import app as keys
@@ -251,8 +251,7 @@ def report(
     ] = False,
 ) -> None:
     """Write what ran, what broke and how the data is, as one HTML file."""
-    page = ask(lambda project: project.report(out, with_rows=not without_rows))
-    typer.echo(f"Open {shortened(page)} in a browser.")
+    tell_where(ask(lambda project: project.report(out, with_rows=not without_rows)))
 
 
 @app.command()
@@ -263,8 +262,7 @@ def catalog(
     ] = False,
 ) -> None:
     """Write all features, who uses them and what they hold, as a static site."""
-    page = ask(lambda project: project.catalog(out, with_rows=not without_rows))
-    typer.echo(f"Open {shortened(page)} in a browser.")
+    tell_where(ask(lambda project: project.catalog(out, with_rows=not without_rows)))
 
 
 @app.command()

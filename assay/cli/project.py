@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from assay.cli.call import ask, shortened, show, show_result
+from assay.cli.call import ask, show, show_result, tell_where
 
 
 def init(
@@ -31,8 +31,7 @@ def deps() -> None:
 
 def docs() -> None:
     """Write dbt's documentation, one HTML file: every table, column and test, with the graph."""
-    page = ask(lambda project: project.docs())
-    typer.echo(f"Open {shortened(page)} in a browser.")
+    tell_where(ask(lambda project: project.docs()))
 
 
 def doctor() -> None:
