@@ -33,6 +33,10 @@ _GENERATED = {
 }
 
 
+# In a clone, what follows says where the reference is.
+PLACE = "<!-- generated below -->"
+
+
 def _complete_page(_: Sphinx, page: str, content: list[str]) -> None:
     """Put what is generated onto the pages that introduce it."""
     if page == "index":
@@ -40,7 +44,7 @@ def _complete_page(_: Sphinx, page: str, content: list[str]) -> None:
     if page == "decisions":
         content[0] = (Path(__file__).parents[1] / "DECISIONS.md").read_text()
     if page in _GENERATED:
-        content[0] += _GENERATED[page]()
+        content[0] = content[0].partition(PLACE)[0] + _GENERATED[page]()
     content[0] = link_pages(content[0])
 
 

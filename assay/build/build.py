@@ -186,11 +186,14 @@ def _recorded_build(options: Options, places: Places, display: Display) -> Repor
         if outcome.results:
             manifest = _target_path(options) / "manifest.json"
             owner_of = owners(manifest)
-            personal = Personal.of(Manifest.read(manifest))
+            graph = Manifest.read(manifest)
+            personal = Personal.of(graph)
             nodes = make_node_results(outcome.results, places.warehouse, owner_of, personal)
         report = _conclude(options, places, run, outcome, nodes)
         if report.products.product_of:
-            kept = describe_contracts(outcome.results, report.products, owner_of, nodes)
+            kept = describe_contracts(
+                outcome.results, report.products, owner_of, nodes, graph.sources.values()
+            )
         if report.account.schema_changes:
             nodes += make_schema_results(report.account.schema_changes)
     except BaseException as error:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from assay.catalog.values import EntityHistory, State
-from assay.core.words import counted, moment, number
+from assay.core.words import counted, figure, moment
 from assay.report.blocks import Chart
-from assay.report.charts import INK, MARK, SOFT, Spec, drawn, named
+from assay.report.charts import FIGURES, INK, MARK, SOFT, Spec, drawn, named
 
 # A chart is as wide as a phone: more points could not be told apart.
 _STATES_DRAWN = 60
@@ -30,7 +30,7 @@ def history_chart(history: EntityHistory, feature: str, clock: datetime) -> Char
     changes = counted(len(states) - 1, "change")
     words = (
         f"{feature} of {history.name}, which {history.how}: {changes} since {moment(states[0].valid_from)}; "
-        f"at {moment(clock)} it is {number(_number(now), ',.6g') if now else 'not known'}"
+        f"at {moment(clock)} it is {figure(_number(now)) if now else 'not known'}"
     )
     if len(states) > len(past):
         words += f", and {counted(len(states) - len(past), 'change')} will follow as windows expire"
@@ -68,7 +68,7 @@ def _rows(states: Sequence[State], clock: datetime) -> list[dict[str, object]]:
     for state, following in zip(states, [*states[1:], None], strict=True):
         value = _number(state)
         until = state.valid_to or end
-        said = f"{moment(state.valid_from)}: {number(value, ',.6g')}"
+        said = f"{moment(state.valid_from)}: {figure(value)}"
         part = "past" if state.valid_from <= clock else "to come"
         add(state.valid_from, value, part, said)
         if part == "past" and until > clock:
@@ -94,7 +94,7 @@ def _spec() -> Spec:
         "scale": {"type": "utc"},
         "axis": {"grid": False, "tickCount": 4, "labelOverlap": True, "labelFlush": True, "format": "%-d %b"},
     }
-    y = {"field": "value", "type": "quantitative", "axis": {"tickCount": 3, "format": "~s"}}
+    y = {"field": "value", "type": "quantitative", "axis": {"tickCount": 3, **FIGURES}}
     parts = ["past", "to come"]
     color = {
         "field": "part",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from assay.contracts.contract import FOLDER, Contract, read_contracts
-from assay.project.conventions import is_training_set, layer_of
+from assay.project.conventions import is_label, is_training_set, layer_of
 from assay.project.graph import Manifest, Node, ancestor_ids
 from assay.project.joins import joined_features
 from assay.project.paths import contract_folders
@@ -75,6 +75,7 @@ class SetDeclared:
     joined: dict[str, Joined]
     consumers: list[Consumer]
     versions: list[Version] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,7 @@ def read_declared(manifest: Manifest, project: Project, versions: Sequence[Versi
     }
     joined = _joined(manifest)
     exposed = _exposed(project)
+    labels = {node.name for node in project.models if is_label(node)}
     sets = {
         name: SetDeclared(
             name,
@@ -107,6 +109,7 @@ def read_declared(manifest: Manifest, project: Project, versions: Sequence[Versi
             by_view,
             [*_of_contract(of_table.get(name)), *exposed.get(manifest.node(name)["unique_id"], [])],
             [each for each in versions if each.manifest.name == name],
+            [each["name"] for each in manifest.parents(manifest.node(name)) if each["name"] in labels],
         )
         for name, by_view in joined.items()
     }

@@ -14,6 +14,7 @@ from assay.catalog.declared import Declared, ViewDeclared, read_declared
 from assay.catalog.values import ViewValues, clock_of, read_values
 from assay.core.fault import Fault
 from assay.core.places import Places
+from assay.core.words import moment
 from assay.lineage.columns import SourceColumn, Untraceable, lineage_of, tables_of
 from assay.online.stores.open import open_store, store_url
 from assay.online.stores.store import Catalog as StoreCatalog
@@ -58,6 +59,7 @@ class Gathered:
     tables: Tables
     personal: Personal
     with_rows: bool
+    has_lineage: bool
     clock: datetime | None
     freshness: dict[str, Freshness]
     online: dict[str, Online]
@@ -89,6 +91,7 @@ def gathered(places: Places, *, with_rows: bool) -> Iterator[Gathered]:
             tables=tables,
             personal=Personal.of(manifest),
             with_rows=with_rows,
+            has_lineage=places.lineage.is_file(),
             clock=clock_of(tables, [each.view for each in declared.views.values()]),
             freshness=_freshness(tables, declared),
             online=_online(places, declared),
@@ -159,9 +162,9 @@ def _online(places: Places, declared: Declared) -> dict[str, Online]:
         is_declared = bool(each.view.declared.get("online"))
         build = store[name].build if store and name in store else None
         if build:
-            known = f"known until {build.known_until:%Y-%m-%d %H:%M} UTC" if build.known_until else "empty"
+            known = f"known until {moment(build.known_until)} UTC" if build.known_until else "empty"
             entities = "" if build.entities is None else f"{build.entities:,} entities, "
-            synced = f", synced {build.synced_at:%Y-%m-%d %H:%M} UTC" if build.synced_at else ""
+            synced = f", synced {moment(build.synced_at)} UTC" if build.synced_at else ""
             found[name] = Online("online", "good", f"{entities}{known}{synced}, build {build.run_id[:8]}")
         elif is_declared:
             found[name] = Online("declared, not in the store", "watch", why or "assay online sync")

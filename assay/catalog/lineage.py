@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import groupby
+from urllib.parse import quote
 
-from assay.catalog.declared import Declared, ViewDeclared
+from assay.catalog.declared import ViewDeclared
 from assay.catalog.gather import Gathered
 from assay.core.words import counted
 from assay.lineage.columns import SourceColumn
-from assay.report.blocks import Block, Head, Section, Table, Text
+from assay.report.blocks import Block, Facts, Head, Section, Table, Text
+from assay.report.docs import LINEAGE
 
 _MOST_COLUMNS = 40
 
 
 def lineage_section(
-    declared: Declared,
+    found: Gathered,
     view: ViewDeclared,
     view_path: Callable[[str], str],
     set_path: Callable[[str], str],
@@ -24,12 +26,14 @@ def lineage_section(
     """Tell from which tables a view is made, layer by layer, and which models read it.
 
     Args:
-        declared: what there are pages of.
+        found: all that was gathered.
         view: the view.
         view_path: gives the page of a view.
         set_path: gives the page of a model that joins features.
         root: what leads from the page to the catalog's folder.
     """
+
+    declared = found.declared
 
     def text(name: str, note: str = "") -> Text:
         if name in declared.views:
@@ -47,6 +51,11 @@ def lineage_section(
     blocks: list[Block] = [Table("Made of", [Head("table"), Head("layer")], above)]
     if below:
         blocks.append(Table("Read by", [Head("table"), Head("how")], below))
+    name = view.view.name
+    columns = Text(f"assay lineage {name}")
+    if found.has_lineage:
+        columns = Text("the page of lineage", href=f"{root}{LINEAGE}#table={quote(name)}")
+    blocks.append(Facts([("Column by column", columns)]))
     read = counted(len(below), "model reads it", "models read it") if below else "no model reads it"
     return Section(f"Made of {counted(len(above), 'table')}; {read}.", blocks)
 

@@ -13,7 +13,7 @@ from assay.catalog.declared import LIFECYCLE, REPLACEMENT, Consumer, SetDeclared
 from assay.catalog.gather import Gathered
 from assay.catalog.lineage import columns_section, lineage_section
 from assay.catalog.values import EntityHistory, ViewValues, is_number, occurrences_now
-from assay.core.words import counted, listed, moment, number, value
+from assay.core.words import counted, figure, listed, moment, number, value
 from assay.features.columns import window_of
 from assay.report.blocks import (
     Block,
@@ -30,6 +30,7 @@ from assay.report.blocks import (
 )
 from assay.report.distributions import bins_of_categories, bins_of_numbers, distribution_chart
 from assay.report.drift_charts import comparison_chart, drift_chart, reference_named
+from assay.report.sections.training import splits_told
 from assay.report.tables import Absent, Row
 
 INDEX, VIEWS, SETS = "index.html", "views", "training"
@@ -143,7 +144,7 @@ def _view_page(found: Gathered, declared: ViewDeclared, values: ViewValues | Abs
         Part("history", "History of an entity", _history_of_view(declared, values, found)),
         Part("used-by", "Who uses it", _used_by(found, declared, "")),
         Part("versions", "Training sets and versions", _versions(found, declared, "")),
-        Part("lineage", "Lineage", lineage_section(found.declared, declared, view_path, set_path, "../")),
+        Part("lineage", "Lineage", lineage_section(found, declared, view_path, set_path, "../")),
         Part("use", "How to use it", _use(declared, found)),
         Part("sql", "The SQL that makes it", _sql(found, declared)),
     ]
@@ -370,7 +371,7 @@ def _share(figures: Row) -> str:
 def _figure(text: Any) -> str:
     """Shorten a figure, which DuckDB gives as text."""
     try:
-        return number(float(text), ",.6g")
+        return figure(float(text))
     except (TypeError, ValueError):
         return _DASH if text is None else str(text)
 
@@ -449,7 +450,7 @@ def _consumer(each: Consumer, how: str = "") -> list[Text]:
 def _versions(found: Gathered, declared: ViewDeclared, feature: str) -> Section:
     root = "../../" if feature else "../"
     columns = [Head("version"), Head("features of it" if not feature else "column")]
-    columns += [Head("rows", True), Head("as of (UTC)"), Head("taken (UTC)")]
+    columns += [Head("rows", True), Head("as of (UTC)"), Head("created (UTC)")]
     rows = []
     sets = [
         each.model for each in declared.joined if not feature or feature in [*each.columns, *each.derived]
@@ -477,7 +478,11 @@ def _versions(found: Gathered, declared: ViewDeclared, feature: str) -> Section:
         if sets
         else "No model joins it"
     )
-    lead = f"{joined}; {counted(len(rows), 'version')} taken with it."
+    if rows:
+        lead = f"{joined}; {counted(len(rows), 'version')} created with it."
+    else:
+        create = f" To create one: assay training-set create {sets[0]}" if sets else ""
+        lead = f"{joined}; no version was created with it yet.{create}"
     return Section(lead, [Table("Versions, newest first", columns, rows)] if rows else [])
 
 
@@ -488,9 +493,14 @@ def _use(declared: ViewDeclared, found: Gathered) -> Section:
     blocks: list[Block] = [
         Paragraph("In a training set, as of each row's prediction:"),
         Paragraph(
-            "{{ point_in_time_join('spine', 'prediction_at', [\n"
+            "{{ assay.point_in_time_join('spine', 'prediction_at', [\n"
             f"    {{'view': '{view.name}', 'columns': [{listed_features}]}},\n"
             "]) }}",
+            is_code=True,
+        ),
+        Paragraph("In Python, for a data frame with a time in each row:"),
+        Paragraph(
+            f'assay.open().features(frame, ["{view.name}:{features[0]}"], at="asked_at").to_pandas()',
             is_code=True,
         ),
         Paragraph("In SQL, as of a moment:"),
@@ -503,9 +513,12 @@ def _use(declared: ViewDeclared, found: Gathered) -> Section:
     ]
     if found.online[view.name].word == "online":
         keys = " ".join(f"--key {key.upper()}" for key in view.keys)
+        inputs = "".join(
+            f" --input {each['name']}={each['name'].upper()}" for each in view.declared.get("inputs") or []
+        )
         blocks += [
-            Paragraph("Online, now:"),
-            Paragraph(f"assay online get {view.name} {keys}", is_code=True),
+            Paragraph("Online, as of now:"),
+            Paragraph(f"assay online get --view {view.name} {keys}{inputs}", is_code=True),
         ]
     return Section("The same values for training and serving.", blocks)
 
@@ -563,17 +576,17 @@ def set_page(found: Gathered, declared: SetDeclared) -> Page:
         [
             Text(manifest.version),
             Text(f"{manifest.rows:,}"),
-            Text(listed([f"{split.split} {split.rows:,}" for split in manifest.splits], most=10) or _DASH),
+            Text(splits_told(manifest) or _DASH),
             Text(moment(manifest.as_of)),
             Text(moment(manifest.created_at)),
         ]
         for manifest in (version.manifest for version in reversed(declared.versions))
     ]
-    heads = [Head("version"), Head("rows", True), Head("splits"), Head("as of (UTC)"), Head("taken (UTC)")]
+    heads = [Head("version"), Head("rows", True), Head("splits"), Head("as of (UTC)"), Head("created (UTC)")]
     taken = Section(
-        f"{counted(len(versions), 'version')} taken."
+        f"{counted(len(versions), 'version')} created."
         if versions
-        else f"No version is taken yet. To take one: assay training-set create {declared.name}",
+        else f"No version was created yet. To create one: assay training-set create {declared.name}",
         [Table("Versions, newest first", heads, versions)] if versions else [],
     )
     users = [_consumer(each) for each in declared.consumers]
@@ -590,6 +603,7 @@ def set_page(found: Gathered, declared: SetDeclared) -> Page:
     kind = "training set" if declared.is_training_set else "model"
     facts = [
         ("Kind", Text(kind)),
+        *(("Label", Text(name)) for name in declared.labels),
         ("Table", Text(f"{declared.node['schema']}.{declared.node['alias']}")),
         ("Written in", Text(str(declared.node["original_file_path"]))),
     ]

@@ -15,6 +15,7 @@ from assay.catalog.pages import (
     INDEX,
     LIFECYCLES,
     SETS,
+    VERDICTS,
     VIEWS,
     Page,
     feature_path,
@@ -29,9 +30,12 @@ from assay.console.progress import Display
 from assay.core.fault import MISUSED, Fault
 from assay.core.moment import now
 from assay.core.places import Places
+from assay.core.words import counted
+from assay.report.beside import copy_beside, link_between
 from assay.report.blocks import Text
+from assay.report.docs import LINEAGE
 from assay.report.html import environment, replace_page
-from assay.report.tables import Absent
+from assay.report.tables import Absent, Row
 
 _MARK = '<meta name="generator" content="assay catalog">'
 
@@ -49,7 +53,7 @@ class Entry:
     freshness: Text
     online: Text
     features: list[tuple[str, str, str]]
-    drifting: int
+    drifting: str
     consumers: int
 
     @property
@@ -99,10 +103,18 @@ def _write(places: Places, out: Path, display: Display, *, with_rows: bool) -> P
     def put(page: Page) -> None:
         path = out / page.path
         path.parent.mkdir(parents=True, exist_ok=True)
-        made = templates.get_template("catalog_page.html").render(page=page, made_at=made_at, mark=_MARK)
+        made = templates.get_template("catalog_page.html").render(
+            page=page, root=page.root, pages=pages, made_at=made_at, mark=_MARK
+        )
         written.add(replace_page(path, made))
 
     made_at = now()
+    out.mkdir(parents=True, exist_ok=True)
+    others = {
+        "Report": link_between(out, Path("report", INDEX)),
+        "Lineage": LINEAGE if copy_beside(places.lineage, out / LINEAGE) else "",
+    }
+    pages = {name: address for name, address in others.items() if address}
     with gathered(places, with_rows=with_rows) as found:
         sets = [each for each in found.declared.sets.values() if each.joined.keys() & found.declared.views]
         for declared in found.declared.views.values():
@@ -115,6 +127,8 @@ def _write(places: Places, out: Path, display: Display, *, with_rows: bool) -> P
         script = files("assay.catalog").joinpath("templates", "catalog.js").read_text(encoding="utf-8")
         index = templates.get_template("catalog_index.html").render(
             entries=entries,
+            root="",
+            pages=pages,
             sets=[(each, set_path(each.name)) for each in sets],
             facets={name: sorted({entry.facets[name] for entry in entries}) for name in _facets(entries)},
             made_at=made_at,
@@ -123,7 +137,6 @@ def _write(places: Places, out: Path, display: Display, *, with_rows: bool) -> P
             script=script,
             script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         )
-    out.mkdir(parents=True, exist_ok=True)
     # The index comes last: what it leads to is there.
     replace_page(out / INDEX, index)
     for folder in (VIEWS, SETS):
@@ -164,6 +177,13 @@ def _entry(found: Gathered, declared: ViewDeclared) -> Entry:
         freshness=Text(fresh.word, fresh.tone),
         online=Text(online.word, online.tone),
         features=[(name, " ".join(said.split()), feature_path(view.name, name)) for name, said in features],
-        drifting=sum(any(windows[-1]["verdict"] == "drift" for windows in each) for each in drift.values()),
+        drifting=_drifting(drift, len(features)),
         consumers=len(declared.consumers) + len(declared.joined) + len(found.models.get(view.name, [])),
     )
+
+
+def _drifting(drift: dict[str, list[list[Row]]], features: int) -> str:
+    verdicts = [{windows[-1]["verdict"] for windows in each} for each in drift.values()]
+    if not any(each & {*VERDICTS} for each in verdicts):
+        return "not judged yet"
+    return f"{sum('drift' in each for each in verdicts)} of {counted(features, 'feature')}"

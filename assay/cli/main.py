@@ -215,10 +215,10 @@ def drift(
 @app.command()
 def retraining(
     create: Annotated[
-        bool, typer.Option("--create", help="Take a version of each training set that needs it.")
+        bool, typer.Option("--create", help="Create a version of each training set that needs retraining.")
     ] = False,
 ) -> None:
-    """Tell which training sets need retraining, and why; exit code 1 where one does."""
+    """Tell which training sets need retraining, and why; exit code 1 if one does."""
     if any(each.is_due for each in show(lambda project: project.retraining(create=create))):
         raise typer.Exit(1)
 

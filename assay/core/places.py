@@ -58,6 +58,11 @@ class Places:
         return Path(os.environ.get("DBT_TARGET_PATH") or "target", "assay_docs.html")
 
     @property
+    def lineage(self) -> Path:
+        """The HTML file that shows which columns are made of which."""
+        return self.docs.with_name("assay_lineage.html")
+
+    @property
     def ledger(self) -> Path:
         """The file that records all runs: those of this moment and those of others."""
         return self.main_warehouse.parent / "ops.duckdb"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 _UNITS = ((86_400.0, "day"), (3_600.0, "hour"), (60.0, "minute"))
@@ -45,6 +45,11 @@ def number(value: float | None, form: str = ",") -> str:
     return "\N{EN DASH}" if value is None else format(value, form)
 
 
+def figure(value: float | None, digits: int = 6) -> str:
+    """Write a measured number in so many digits; long ones in groups of three, but a year is `1950`."""
+    return number(value, f",.{digits}g" if value is not None and abs(value) >= 10_000 else f".{digits}g")
+
+
 def change(now: int | None, then: int | None) -> str:
     """Write by how much a number grew or shrank; a dash if either number is not known."""
     if now is None or then is None:
@@ -68,10 +73,21 @@ def value(found: Any) -> str:
     """Write a value of a row; a very long value is cut, and its length is told."""
     if found is None:
         return "NULL"
-    text = str(found)
+    text = _length(found) if isinstance(found, timedelta) else str(found)
     if len(text) <= _LONGEST_VALUE:
         return text
     return f"{text[:_LONGEST_VALUE]}\N{HORIZONTAL ELLIPSIS} ({len(text):,} characters)"
+
+
+def _length(length: timedelta) -> str:
+    """Write a length of time in its two largest units, such as `106 days 3 hours`, or in seconds."""
+    rest, parts = abs(length).total_seconds(), []
+    for size, unit in _UNITS:
+        count, rest = divmod(rest, size)
+        if count:
+            parts.append(counted(int(count), unit))
+    told = " ".join(parts[:2]) or f"{rest:.6g} s"
+    return f"-{told}" if length < timedelta() else told
 
 
 def timing(dbt_seconds: float | None, duckdb_seconds: float | None) -> str:

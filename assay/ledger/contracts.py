@@ -12,9 +12,10 @@ from assay.ledger.file import LedgerTable
 from assay.ledger.results import NodeResult
 from assay.project.conventions import is_published
 from assay.project.failures import FAILED
+from assay.project.graph import Node
 from assay.project.products import Products
 
-Side = Literal["source", "product"]
+Side = Literal["source", "product", "table"]
 Status = Literal["kept", "broken", "held back"]
 
 CONTRACTS = LedgerTable(
@@ -31,11 +32,15 @@ CONTRACTS = LedgerTable(
 )
 
 
+_NO_PROMISE = "promises no completeness, delay or volume; rows that break its rules are rejected"
+
+
 @dataclass(frozen=True)
 class ContractState:
-    """Whether a source or product kept its contract in a run; `why` says what broke it.
+    """Whether a source or product kept its contract in a run.
 
-    A product that is held back is not broken itself, but reads a broken one.
+    `why` says what broke it, or that nothing is promised. A product that is held back is not broken itself,
+    but reads a broken one. A table of gold without a contract has the side `table`: it is published alone.
     """
 
     contract: str
@@ -49,26 +54,34 @@ _COLUMNS = [column.name for column in fields(ContractState)]
 
 
 def describe_contracts(
-    results: Iterable[Any], products: Products, owner_of: dict[str, str], nodes: Iterable[NodeResult]
+    results: Iterable[Any],
+    products: Products,
+    owner_of: dict[str, str],
+    nodes: Iterable[NodeResult],
+    sources: Iterable[Node] = (),
 ) -> list[ContractState]:
     """Return for each source and product of a whole run whether it kept its contract.
 
     A product's contract is kept if the product may be published. A source's is kept if the test of its
-    promises passed on all of its tables.
+    promises passed on all of its tables, or if it promises nothing that could be measured.
 
     Args:
         results: the results of dbt's run.
         products: the products as judged after the same run.
         owner_of: the owner of each node, by the node's id.
         nodes: the nodes' results, with the messages of their tests.
+        sources: the manifest's landing tables.
     """
     messages = {node.unique_id: node.message for node in nodes}
     states: dict[str, ContractState] = {}
     owners: dict[str, str | None] = {}
+    in_groups = set()
     for result in results:
         node, status = result.node, str(result.status)
         if is_published(node):
-            owners.setdefault(products.product_of[node.alias], owner_of.get(node.unique_id))
+            product = products.product_of[node.alias]
+            owners.setdefault(product, owner_of.get(node.unique_id))
+            in_groups |= {product} if node.config.group else set()
         source = (node.config.meta or {}).get("contract") if node.resource_type == "test" else None
         if source and status != "skipped":
             is_broken = status == "warn" or status in FAILED
@@ -78,10 +91,17 @@ def describe_contracts(
                 states[source] = ContractState(
                     source, "source", owner, "broken" if is_broken else "kept", why
                 )
+    for each in sources:
+        meta = each["config"].get("meta") or {}
+        if meta.get("contract_rules"):
+            name = str(each["source_name"])
+            states.setdefault(name, ContractState(name, "source", meta.get("owner"), "kept", _NO_PROMISE))
     for product in sorted(set(products.product_of.values())):
         why = products.stopped.get(product)
         state: Status = "broken" if product in products.broken else "held back" if why else "kept"
-        states[product] = ContractState(product, "product", owners.get(product), state, why)
+        # `contracts sync` puts the tables of a contract into a group of dbt.
+        side: Side = "product" if product in in_groups else "table"
+        states[product] = ContractState(product, side, owners.get(product), state, why)
     return list(states.values())
 
 

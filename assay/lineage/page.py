@@ -24,8 +24,8 @@ from assay.project.conventions import layer_of
 from assay.project.dbt_run import Watcher
 from assay.project.docs import describe
 from assay.project.graph import Manifest, Node, parent_ids
+from assay.project.views import MONITORING
 
-FILE = "assay_lineage.html"
 _TABLES = ("model", "snapshot", "seed")
 
 
@@ -53,13 +53,12 @@ def write_page(places: Places, watcher: Watcher, out: Path | None = None, about:
     """
     if not places.warehouse.exists():
         raise Fault(f"There is no warehouse {places.warehouse} yet. To build it: assay build", MISUSED)
-    target = Path(os.environ.get("DBT_TARGET_PATH") or "target")
     describe(places.warehouse, watcher)
-    manifest = Manifest.read(target / "manifest.json")
+    manifest = Manifest.read(places.lineage.with_name("manifest.json"))
     with tables_of(places.warehouse) as connection:
         tables, not_followed = _tables(manifest, connection)
     start = _start(tables, about)
-    path = out or target / FILE
+    path = out or places.lineage
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.{os.getpid()}")
     new.write_text(_html({"tables": tables, "start": start}), encoding="utf-8")
@@ -102,6 +101,7 @@ def _tables(
         tables[_name(node)] = {
             "kind": node["resource_type"],
             "layer": "source" if node["resource_type"] == "source" else layer_of(node) or node["schema"],
+            "isMonitoring": _is_monitoring(node),
             "isFeatureView": bool((node["config"].get("meta") or {}).get("feature_view")),
             "description": " ".join(str(node["description"]).split()),
             "parents": sorted(_name(nodes[parent]) for parent in _parents(node) if parent in nodes),
@@ -110,6 +110,10 @@ def _tables(
             },
         }
     return tables, not_followed
+
+
+def _is_monitoring(node: Node) -> bool:
+    return layer_of(node) == "monitoring" or str(node["name"]).startswith(MONITORING)
 
 
 def _parents(node: Node) -> list[str]:

@@ -15,8 +15,9 @@ from assay.core.fault import Fault
 from assay.online.definition import OnlineView
 from assay.online.published import open_published
 from assay.online.types import in_seconds, shown
+from assay.parity.cause import likely_cause
 from assay.parity.check import joined_rows, joined_sql
-from assay.parity.compare import FeatureParity, compare
+from assay.parity.compare import FeatureParity, compare, same
 from assay.parity.sample import make_spine
 from assay.project.project import Project
 from assay.project.warehouse import attach, relation_named
@@ -24,6 +25,8 @@ from assay.project.warehouse import attach, relation_named
 _SERVED = "mon_served_features"
 
 Logged = dict[str, Any]
+# The number of a question, what was logged, and what the join gives.
+Pair = tuple[int, Logged, dict[str, Any]]
 
 
 def check_logged(
@@ -31,7 +34,8 @@ def check_logged(
 ) -> list[FeatureParity]:
     """Compare each logged value with `point_in_time_join` at the value's instant.
 
-    A row that had arrived by then but was not online yet shows as a difference: that is skew too.
+    A row that had arrived by then but was not online yet shows as a difference: that is skew too. Examples
+    say their likely cause.
 
     Args:
         project: compiles the join.
@@ -92,19 +96,36 @@ def _compared(
         ],
     )
     joined = joined_rows(connection, joined_sql(project, view))
+    history = str(relation_named(connection, view.name, project.warehouse.stem))
     compared = []
     for feature in view.features:
         pairs = [
-            (row, offline) for row, offline in zip(rows, joined, strict=True) if feature in row["features"]
+            (number, row, offline)
+            for number, (row, offline) in enumerate(zip(rows, joined, strict=True))
+            if feature in row["features"]
         ]
+
+        def cause(place: int, feature: str = feature, pairs: list[Pair] = pairs) -> str:
+            number, row, _ = pairs[place]
+            served = row["features"][feature]
+
+            def is_served(value: Any) -> bool:
+                return same(served, _as_served(value, served))
+
+            return likely_cause(connection, view, history, feature, (number, row["as_of"]), is_served)
+
         if pairs:
             compared.append(
                 compare(
                     view.name,
                     feature,
-                    [f"prediction {row['prediction_id']} at {row['as_of'].isoformat()}Z" for row, _ in pairs],
-                    [row["features"][feature] for row, _ in pairs],
-                    [_as_served(offline[feature], row["features"][feature]) for row, offline in pairs],
+                    [
+                        f"prediction {row['prediction_id']} at {row['as_of'].isoformat()}Z"
+                        for _, row, _ in pairs
+                    ],
+                    [row["features"][feature] for _, row, _ in pairs],
+                    [_as_served(offline[feature], row["features"][feature]) for _, row, offline in pairs],
+                    cause,
                 )
             )
     return compared

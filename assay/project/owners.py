@@ -13,8 +13,9 @@ from assay.project.graph import parent_ids
 def owners(manifest: Path) -> dict[str, str]:
     """Return the owner of each node that has one, by the node's id.
 
-    The owner of a model is `meta.owner` of its YAML, else the owner of its product (its dbt group). Before
-    gold, a model without these has the owner of its source, if all of its sources have the same owner.
+    The owner of a model is `meta.owner` of its YAML, or of the feature view that it declares, else the owner
+    of its product (its dbt group). Before gold, a model without these has the owner of its source, if all of
+    its sources have the same owner.
 
     Args:
         manifest: the manifest's file of dbt's last run; without it no node has an owner.
@@ -42,4 +43,6 @@ def owners(manifest: Path) -> dict[str, str]:
 
 def _declared(node: dict[str, Any], groups: dict[str, str]) -> str | None:
     meta = node["config"].get("meta") or {}
-    return meta.get("owner") or groups.get(node["config"].get("group") or "")
+    view = meta.get("feature_view")
+    of_view = view.get("owner") if isinstance(view, dict) else None
+    return meta.get("owner") or of_view or groups.get(node["config"].get("group") or "")

@@ -24,6 +24,11 @@ INK, SOFT, FAINT, LINE, MARK, BAD, WATCH = (
 _VEGA_LITE = "6.4"
 _SVG = "http://www.w3.org/2000/svg"
 _LONG_NUMBER = re.compile(r"-?\d+\.\d{3,}")
+# SI prefixes only where numbers are long: a year is 1950 and a share 0.5, not 1.95k and 500m.
+FIGURES: Spec = {
+    "format": "~s",
+    "labelExpr": "abs(datum.value) < 1e4 ? format(datum.value, '~g') : datum.label",
+}
 _CONFIG: Spec = {
     "background": "transparent",
     "font": "sans-serif",

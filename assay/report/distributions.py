@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from assay.core.words import number
+from assay.core.words import figure
 from assay.report.blocks import Chart
-from assay.report.charts import FAINT, MARK, Spec, drawn, named
+from assay.report.charts import FAINT, FIGURES, MARK, Spec, drawn, named
 from assay.report.tables import Tables
 
 _BINS = 10
@@ -67,14 +67,14 @@ def bins_of_numbers(tables: Tables, occurrences: str) -> list[Bin]:
     if not bounds["value_count"]:
         return []
     if bounds["value_count"] <= _MOST_VALUES:
-        return _by_place(tables, occurrences, "value", lambda value: number(value, ",.6g"))
+        return _by_place(tables, occurrences, "value", figure)
     is_flat = bounds["low"] == bounds["high"]
     low, high = (bounds["least"], bounds["most"]) if is_flat else (bounds["low"], bounds["high"])
     width = (high - low) / _BINS
     place = f"least({_BINS - 1}, greatest(0, floor((value - {low!r}) / {width!r})))"
 
     def label(found: float) -> str:
-        return f"{low + found * width:,.4g} to {low + (found + 1) * width:,.4g}"
+        return f"{figure(low + found * width, 4)} to {figure(low + (found + 1) * width, 4)}"
 
     filled = {each.label: each.shares for each in _by_place(tables, occurrences, place, label)}
     return [
@@ -156,7 +156,7 @@ def _ends(ends: tuple[float, float], *, is_inner: bool) -> dict[str, float]:
 
 def _histogram(sides: Sequence[str]) -> Spec:
     x = {"field": "from", "type": "quantitative", "scale": {"zero": False}}
-    x["axis"] = {"tickCount": 4, "format": "~s", "grid": False}
+    x["axis"] = {"tickCount": 4, "grid": False, **FIGURES}
     y = {"field": "share", "type": "quantitative", "axis": {"tickCount": 3, "format": ".0%"}}
     return named({"type": "rect"}, x=x, x2={"field": "to"}, y=y, y2={"datum": 0}, color=_color(sides))
 

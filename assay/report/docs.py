@@ -8,7 +8,7 @@ from pathlib import Path
 from assay.ledger.results import NodeResult
 from assay.report.blocks import Text
 
-FILE = "dbt_docs.html"
+FILE, LINEAGE = "dbt_docs.html", "assay_lineage.html"
 _KINDS = ("model", "seed", "snapshot", "test")
 
 

@@ -41,7 +41,7 @@ def drift_chart(windows: Sequence[Row]) -> Chart:
             "psi": row["psi"] if row["psi"] is not None and isfinite(row["psi"]) else None,
             "verdict": row["verdict"] if row["verdict"] in COLORS else "other",
             "label": f"drift, {number(row['psi'], '.2f')}" if row is worst else "",
-            "align": "left" if position < len(windows) / 2 else "right",
+            "align": _align(position, len(windows)),
             "words": f"{row['window']}: PSI {number(row['psi'], '.3f')}, {row['verdict']}",
         }
         for position, row in enumerate(windows)
@@ -89,6 +89,11 @@ def comparison_chart(tables: Tables, row: Row) -> Chart:
     return distribution_chart(title, bins, [reference, window])
 
 
+def _align(position: int, count: int) -> str:
+    """Keep the label of a point within the chart."""
+    return "left" if position < count / 4 else "right" if position >= count * 3 / 4 else "center"
+
+
 def _spec() -> Spec:
     x = {
         "field": "window",
@@ -103,16 +108,23 @@ def _spec() -> Spec:
         "scale": {"domain": [*COLORS, "other"], "range": [*COLORS.values(), SOFT]},
         "legend": None,
     }
-    label = {"type": "text", "fontWeight": 600, "align": {"expr": "datum.align"}}
-    beside = {"dx": {"expr": "datum.align == 'left' ? 8 : -8"}}
+    # Above its point, which is the highest of its kind: beside it, it would lie on the line.
+    label = {
+        "type": "text",
+        "fontWeight": 600,
+        "align": {"expr": "datum.align"},
+        "baseline": "bottom",
+        "dy": -7,
+    }
     return {
+        "padding": {"left": 2, "right": 2, "top": 18, "bottom": 2},
         "encoding": {"x": x, "y": y},
         "layer": [
             {"mark": {"type": "line", "color": SOFT}},
             named({"type": "point", "filled": True, "size": 50, "opacity": 1}, color=color),
             {
                 "transform": [{"filter": "datum.label"}],
-                "mark": label | beside,
+                "mark": label,
                 "encoding": {"text": {"field": "label"}},
             },
         ],

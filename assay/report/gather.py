@@ -96,6 +96,7 @@ def gather(places: Places, *, with_rows: bool) -> Page:
     account = _account(places, run)
     contracts = read_newest_contracts(places.ledger)
     personal = read_personal() if with_rows else None
+    store = VersionStore(places)
 
     def broken() -> Section:
         alerts = find_alerts(places.ledger, run.run_id, remind_after=1) if run.ended_at else []
@@ -122,11 +123,11 @@ def gather(places: Places, *, with_rows: bool) -> Page:
             ("volume", "Volume", lambda: volume_section(tables, docs)),
             ("quality", "Quality", lambda: quality_section(tables, docs)),
             ("drift", "Feature drift", lambda: drift_section(tables, docs)),
-            ("retraining", "Retraining", lambda: retraining_section(tables, docs)),
+            ("retraining", "Retraining", lambda: retraining_section(tables, docs, store.versions())),
             (
                 "training-sets",
                 "Training sets",
-                lambda: versions_section(VersionStore(places).versions(), docs),
+                lambda: versions_section(store.versions(), docs),
             ),
             ("runs", "What ran", ran),
         ]
@@ -137,7 +138,7 @@ def gather(places: Places, *, with_rows: bool) -> Page:
             except (Absent, Fault) as error:
                 absent.append((title, str(error)))
         needs = [need for part in parts for need in part.section.needs]
-        stopped = [state for state, _ in contracts if state.side == "product" and state.status != "kept"]
+        stopped = [state for state, _ in contracts if state.side != "source" and state.status != "kept"]
         # What is broken itself is the cause of the rest.
         held_back = [state.contract for state in sorted(stopped, key=lambda each: each.status)]
         summary = summarize(run, status, history, places.published, account, needs, held_back)

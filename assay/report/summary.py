@@ -62,7 +62,7 @@ def _verdict(
         said = f"Gold stays as it was: the latest build {_ended(status)}."
         return tone, said, f"{readers} Why: {run.message}." if run.message else readers
     if held_back:
-        return "bad", f"Gold is published but for {listed(held_back)}.", readers
+        return "bad", f"Gold is published, except {listed(held_back)}.", readers
     if not needs:
         return "good", "Gold is fine, and nothing needs a person.", readers
     verb = "needs" if needs == 1 else "need"
@@ -79,7 +79,11 @@ def _figures(run: Run, last: Run | None, account: Account) -> list[tuple[str, st
     failed = f"{run.tests_failed:,} failed" if run.tests_failed else "none failed"
     figures = [
         ("Tests passed", number(run.tests_passed), failed),
-        ("Rows landed", number(run.rows_landed), f"in {counted(run.files_loaded, 'file')}"),
+        (
+            "New rows landed",
+            number(run.rows_landed),
+            f"of {number(sum(table.landed for table in account.landed))} in all",
+        ),
         ("Rows in quarantine", number(rejected), f"{rejected / max(kept + rejected, 1):.1%} of all"),
     ]
     if last:

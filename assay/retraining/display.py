@@ -35,9 +35,6 @@ def print_verdicts(found: Sequence[Verdict], console: Console) -> None:
     for each in found:
         taken = f" (taken for it: {each.taken})" if each.taken else ""
         line(console, f"{each.training_set}: {each.reason}{taken}")
-    without = [each.training_set for each in found if not (each.version or each.taken)]
-    if without:
-        line(console, f"No version yet: {', '.join(without)}. To make one: assay training-set create NAME")
     if any(each.is_due for each in found):
         console.print()
         line(console, "Next")

@@ -73,11 +73,17 @@ def verdicts(
         connection.execute("set TimeZone = 'UTC'")
         attach(connection, published, _PUBLISHED)
         names = _copy_evidence(connection, published)
+        if not names:
+            return []
         for name in names:
             if name in newest:
                 _count_from(connection, newest[name])
-        if not names:
-            return []
+            else:
+                connection.execute(
+                    f"update {_EVIDENCE} set counted_from = 'no version' "
+                    "where training_set = ? and counted_from = 'training rows'",
+                    [name],
+                )
         judged = project.compiled_inline(f"{{{{ assay.retraining_verdicts('{_EVIDENCE}', {names!r}) }}}}")
         rows = connection.execute(
             f"select {', '.join(_COLUMNS)} from ({judged}) as judged order by training_set"

@@ -17,8 +17,8 @@ triggered as (
             and evidence.outcome_count >= limits.fewest_outcomes, false
         ) as has_lost_recall,
         -- The split moves with time: of rows that train always the same share lies behind.
-        coalesce(evidence.counted_from <> 'training rows' and evidence.age_days > limits.age_days, false) as is_old,
-        coalesce(evidence.counted_from <> 'training rows' and evidence.new_rows_share >= limits.new_rows_share, false) as has_new_rows
+        coalesce(evidence.counted_from in ('declared', 'version') and evidence.age_days > limits.age_days, false) as is_old,
+        coalesce(evidence.counted_from in ('declared', 'version') and evidence.new_rows_share >= limits.new_rows_share, false) as has_new_rows
     from {{ evidence }} as evidence
     inner join limits on evidence.training_set = limits.training_set
 
@@ -29,7 +29,9 @@ select
     is_drifting or has_lost_precision or has_lost_recall or is_old or has_new_rows as retrain,
     case
         when retrain then {{ assay._reason_to_retrain() }}
-        when counted_from = 'training rows' then 'no reason to retrain; age and new rows are counted from a version, and none is known'
+        when counted_from = 'no version'
+            then 'no reason to retrain; no version was created yet, so age and new rows are not judged: assay training-set create ' || training_set
+        when counted_from = 'training rows' then 'no reason to retrain; age and new rows are judged by assay retraining, from the newest version'
         else 'no reason to retrain'
     end as reason,
     * exclude (training_set)
@@ -37,7 +39,7 @@ from triggered
 {%- endmacro %}
 
 
-{#- The reasons, in words: a part for each trigger. -#}
+{#- The reasons to retrain, in words: a part for each trigger. -#}
 {% macro _reason_to_retrain() -%}
     {%- set features_told = 5 -%}
     concat_ws(

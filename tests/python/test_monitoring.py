@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
 
+import duckdb
 import numpy
 import pytest
 from package_project import OWN_MODELS, PackageProject, make_monitored_project, make_package_project
@@ -28,6 +29,8 @@ def of_a_shop() -> list[int]:
 
 
 GROWING = chances(5, 120)
+NOT_OVER = FIRST + timedelta(days=75)
+KNOWN_UNTIL = f"{NOT_OVER} 12:00:00"
 COUNTS = {"shop": of_a_shop(), "growing": GROWING, "growing_before": GROWING[:90], "steady": chances(6, 730)}
 
 
@@ -55,7 +58,26 @@ def volumes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Days]:
     found: dict[str, Days] = {name: {} for name in COUNTS}
     for row in project.rows("select * from gold.mon_volume order by event_on"):
         found[row["table_name"]][row["event_on"]] = (row["row_count"], row["verdict"])
+    # What arrived last did so before the last days of some tables were over.
+    with duckdb.connect(project.warehouse) as connection:
+        connection.execute(
+            f"create or replace table gold.mon_freshness as select {KNOWN_UNTIL!r}::timestamp as known_until"
+        )
+    project.build("--select", "mon_volume", "--resource-type", "model")
+    found["not over"] = {
+        row["event_on"]: (row["row_count"], row["verdict"])
+        for row in project.rows("select * from gold.mon_volume where table_name = 'shop' order by event_on")
+    }
     return found
+
+
+def test_a_day_that_is_not_over_is_not_judged(volumes: dict[str, Days]) -> None:
+    before, after = volumes["shop"], volumes["not over"]
+    changed = {day for day in before if before[day] != after[day]}
+    assert changed == {FIRST + timedelta(days=day) for day in (75, 77)} | {
+        day for day, (_, verdict) in before.items() if day >= NOT_OVER and verdict == "usual"
+    }
+    assert {after[day][1] for day in changed} == {"too early"}
 
 
 def test_a_day_is_judged_by_its_weekday(volumes: dict[str, Days]) -> None:

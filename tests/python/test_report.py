@@ -200,12 +200,12 @@ def test_features_that_drift_are_drawn_and_all_are_listed(full: ReportPage) -> N
 
 
 def test_training_sets_that_are_due_and_their_versions_are_told(full: ReportPage) -> None:
-    assert "trn_fraud is due." in full.sections["retraining"]
+    assert "trn_fraud needs retraining." in full.sections["retraining"]
     assert (
-        "trn_churn not yet nothing has changed trn_fraud due one feature drifts"
-        in full.sections["retraining"]
+        "trn_churn no nothing has changed none yet to create one: assay training-set create trn_churn "
+        f"trn_fraud yes one feature drifts {VERSION} created 1 Mar 2025" in full.sections["retraining"]
     )
-    assert "Models of trn_fraud are due: one feature drifts" in full.sections["needs"]
+    assert "Models of trn_fraud need retraining: one feature drifts" in full.sections["needs"]
     assert f"{VERSION} 1,234 0 train 1,000 and test 234" in full.sections["training-sets"]
 
 
@@ -237,17 +237,22 @@ def test_files_that_differ_from_what_is_declared_are_told(project: SmallProject)
 
 def test_contracts_are_told_by_owner_with_why_they_are_broken(built_broken: SmallProject) -> None:
     page = report(built_broken)
-    assert "Gold is published but for fct_lines and fct_days." in page.sections["page"]
+    assert "Gold is published, except fct_lines and fct_days." in page.sections["page"]
     told = page.sections["contracts"]
     why = "test quantities_are_plausible of gold.fct_lines.quantity failed"
     assert why in told
     contracts = read_newest_contracts(ledger(built_broken))
     assert {state.status for state, _ in contracts} == {"kept", "broken", "held back"}
+    assert {state.side for state, _ in contracts} == {"source", "table"}
     for state, since in contracts:
         owner = state.owner or "nobody"
         when = f"{since.day} {since:%b %Y, %H:%M}"
-        assert f"{state.contract} {owner} {state.side} {state.status} {when}" in told
-    assert f"Of {len(contracts)} contracts, fct_lines is broken; fct_days rest on what is." in told
+        of_source = f"{owner} source {state.status} {when}"
+        of_table = f"{owner} {'yes' if state.status == 'kept' else 'no'}"
+        assert f"{state.contract} {of_source if state.side == 'source' else of_table}" in told
+    tables = sum(state.side == "table" for state, _ in contracts)
+    assert f"{tables} tables of gold have none." in told
+    assert "assay contracts adopt fct_" in told
     assert "published in part" in page.sections["runs"]
 
 
@@ -257,7 +262,7 @@ def test_a_source_that_breaks_its_contract_holds_nothing_back(project: SmallProj
     record_contracts(ledger(project), run.run_id, [broken])
     page = report(project)
     assert "erp erp team source broken" in page.sections["contracts"]
-    assert "published but for" not in page.sections["page"]
+    assert "published, except" not in page.sections["page"]
 
 
 def test_where_all_of_gold_is_broken_it_is_said_to_stay(project: SmallProject) -> None:

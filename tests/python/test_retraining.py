@@ -1,4 +1,4 @@
-"""Each reason to retrain is told with its figures, counted from what was trained on, and taken once."""
+"""What needs retraining is told with its figures, counted from what was trained on, and taken once."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ def test_drift_is_that_of_the_newest_window_that_could_be_judged(built: SmallPro
     assert drifting["reason"] == "2 of 4 features (50 %) have drifted in 2025-10: ftr_v.f3, ftr_v.f1"
     quiet = found["trn_quiet"]
     assert (quiet["retrain"], quiet["feature_count"], quiet["drifting_share"]) == (False, 4, 0)
-    assert quiet["reason"].startswith("no reason to retrain")
+    assert quiet["reason"].startswith("no reason to retrain; age and new rows are judged by assay retraining")
     assert found["trn_worse"]["feature_count"] is None
 
 
@@ -278,8 +278,9 @@ def test_the_command_counts_from_the_version_taken_last(project: SmallProject) -
     age = (KNOWN_UNTIL - as_of) / timedelta(days=1)
     assert "old; 50 labelled rows are new, 125 % of the 40 trained on" in said
     assert f"is {age:.0f} days old" in said
-    assert "trn_bare: no reason to retrain" in said
-    assert "No version yet: trn_bare, trn_chance, trn_drifting, trn_worse." in said
+    without = "no reason to retrain; no version was created yet, so age and new rows are not judged"
+    assert f"trn_bare: {without}: assay training-set create trn_bare" in said
+    assert "trn_quiet: no reason" not in said
 
 
 def test_what_is_due_is_taken_once_and_written_down(project: SmallProject) -> None:

@@ -32,7 +32,9 @@ const show = () => {
     shown += !view.element.hidden;
     matches += view.element.hidden ? 0 : matching;
   }
-  found.textContent = `${shown} of ${views.length} feature views, with ${matches} features`;
+  const noun = views.length === 1 ? "feature view" : "feature views";
+  found.textContent = shown ? `${shown} of ${views.length} ${noun}, with ${matches} features`
+    : `None of ${views.length} ${noun} fits: take out a word, or choose "all".`;
   const wanted = new URLSearchParams();
   if (search.value) wanted.set("search", search.value);
   for (const facet of facets) if (facet.value) wanted.set(facet.dataset.facet, facet.value);

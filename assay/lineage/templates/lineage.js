@@ -7,6 +7,7 @@ const make = (tag, attributes = {}, ...children) => {
   element.append(...children);
   return element;
 };
+const counted = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
 const children = {}, below = {};
 for (const [name, table] of Object.entries(tables)) {
   for (const parent of table.parents) (children[parent] ||= []).push(name);
@@ -45,7 +46,9 @@ let shown = {table: "", column: ""};
 const show = (table, column) => {
   shown = {table, column};
   history.replaceState(null, "", `#${new URLSearchParams({table, ...(column && {column})})}`);
-  const above = levels(table, name => tables[name].parents), under = levels(table, name => children[name] || []);
+  // What monitors reads nearly every table: it would hide the tables that data flows through.
+  const isShown = name => tables[table].isMonitoring || byId("watching").checked || !tables[name].isMonitoring;
+  const above = levels(table, name => tables[name].parents.filter(isShown)), under = levels(table, name => (children[name] || []).filter(isShown));
   const follows = column ? chain(table, column) : null;
   const places = new Map([[table, 0]]);
   for (const [name, distance] of above) places.set(name, -distance);
@@ -58,8 +61,8 @@ const show = (table, column) => {
     graph.append(make("div", {class: "level"}, ...byPlace.get(place).sort().map(name => card(name, name === table, follows))));
   const columns = Object.keys(tables[table].columns).length;
   byId("said").textContent = column
-    ? `${table}.${column}: made of what stands left of it, used by what stands right of it. Choose ${table} itself to see all tables.`
-    : `${table}: ${tables[table].description || "no description."} ${above.size} tables above, ${under.size} below, ${columns} columns: choose one to follow it.`;
+    ? `${table}.${column}: what stands left of it makes it, and what stands right of it uses it. Choose ${table} itself to see all tables.`
+    : `${table}: ${tables[table].description || "no description."} ${counted(above.size, "table")} before it, ${under.size} after it. Choose one of its ${counted(columns, "column")} to follow it.`;
   document.title = `${table}${column && `.${column}`}: Assay lineage`;
   byId("find").value = "";
   lines();
@@ -110,6 +113,7 @@ byId("find").onchange = () => {
     byId("said").textContent = `There is no table or column ${wanted}.${near.length ? ` There are ${near.join(", ")}.` : ""}`;
   }
 };
+byId("watching").onchange = () => show(shown.table, shown.column);
 addEventListener("resize", lines);
 addEventListener("hashchange", open);
 open();

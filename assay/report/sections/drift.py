@@ -11,6 +11,7 @@ from assay.report.blocks import (
     Chart,
     Charts,
     Details,
+    Facts,
     Head,
     Need,
     Paragraph,
@@ -37,6 +38,20 @@ _LEGEND = (
 Key = tuple[str, str, str]
 
 _TONES: dict[str, Tone] = {"drift": "bad", "watch": "watch", "stable": "good"}
+
+
+# What verdicts mean, in the order of how much they want of a reader.
+_MEANINGS = {
+    "drift": "values differ more than chance allows, much, and more than is usual for the feature",
+    "watch": "half as much",
+    "volume": "as much, but a busier or quieter month, or a window that only grows, explains it",
+    "stable": "less",
+    "too few rows": "there are too few values to compare",
+    "too early": "fewer than three earlier months are known, so nothing says what is usual",
+    "trained on": "the training set trains on a part of the month",
+    "too many categories": "there are too many different values to compare",
+}
+_JUDGED = ("drift", "watch", "volume", "stable")
 
 
 def drift_section(tables: Tables, docs: Docs) -> Section:
@@ -68,6 +83,9 @@ def drift_section(tables: Tables, docs: Docs) -> Section:
         Details(_summary(view, of_view), [_matrix(view, of_view, docs), _figures(of_view)])
         for view, of_view in _by_view(features)
     ]
+    if features:
+        meanings = Facts([(verdict, Text(meaning)) for verdict, meaning in _MEANINGS.items()])
+        blocks.append(Details("What the verdicts mean", [meanings]))
     return Section(_lead(last, latest, drifting, watched), blocks, _needs(last, drifting))
 
 
@@ -82,6 +100,9 @@ def _name(row: Row) -> str:
 def _lead(last: str, latest: Sequence[Row], drifting: Sequence[Row], watched: Sequence[Row]) -> str:
     if not last:
         return "No window is complete yet, so nothing could be compared."
+    if not any(row["verdict"] in _JUDGED for row in latest):
+        why = dict.fromkeys(row["verdict"] for row in latest)
+        return f"In {last}, no feature could be judged yet: {', '.join(why)}."
     drift = {_name(row) for row in drifting}
     watch = {_name(row) for row in watched} - drift
     of = counted(len({_name(row) for row in latest}), "feature")

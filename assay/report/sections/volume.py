@@ -10,7 +10,7 @@ from typing import Any
 
 from assay.core.words import counted, day, listed, number
 from assay.report.blocks import Chart, Charts, Details, Head, Need, Section, Table, Text
-from assay.report.charts import BAD, INK, drawn, named
+from assay.report.charts import BAD, FIGURES, INK, drawn, named
 from assay.report.docs import Docs
 from assay.report.tables import Row, Tables
 
@@ -45,7 +45,7 @@ def volume_section(tables: Tables, docs: Docs) -> Section:
         needs += [Need("watch", f"{name} had {_said(row)}.") for row in recent]
     blocks: list[Charts | Details] = [Charts(charts)] if charts else []
     if unusual:
-        summary = f"All {counted(len(unusual), 'unusual day')}" if len(unusual) > 1 else "The unusual day"
+        summary = f"The {counted(len(unusual), 'unusual day')}" if len(unusual) > 1 else "The unusual day"
         blocks.append(Details(summary, [_table(unusual, docs)]))
     return Section(_lead(charts, unusual), blocks, needs)
 
@@ -93,7 +93,7 @@ def _chart(name: str, days: Sequence[Row], unusual: Sequence[Row]) -> Chart:
         said = f"{counted(len(unusual), 'day')} unusual: {listed([_said(row) for row in labelled])}"
     period = f"{day(days[0]['event_on'])} to {day(days[-1]['event_on'])}"
     words = f"Rows a day of {name}, {period}: {least:,} to {most:,}; {said}."
-    return Chart(name, words, drawn(_spec(len(days), top), height=90, rows=rows))
+    return Chart(name, words, drawn(_spec([row["event_on"] for row in days], top), height=90, rows=rows))
 
 
 def _label(row: Row) -> str:
@@ -107,12 +107,17 @@ def _words(row: Row) -> str:
     return f"{said}, {row['verdict']}" if row["verdict"] in _UNUSUAL else said
 
 
-def _spec(days: int, top: int) -> dict[str, Any]:
+def _spec(days: Sequence[date], top: int) -> dict[str, Any]:
     months = "utcmonth(datum.value) ? utcFormat(datum.value, '%b') : utcFormat(datum.value, '%Y')"
-    if days > 2 * 31:
-        ticks = {"tickCount": {"interval": "month", "step": ceil(days / 31 / 4)}, "labelExpr": months}
+    ticks: dict[str, Any]
+    if len(days) > 2 * 31:
+        ticks = {"tickCount": {"interval": "month", "step": ceil(len(days) / 31 / 4)}, "labelExpr": months}
     else:
-        ticks = {"tickCount": {"interval": "day", "step": ceil(days / 6)}, "format": "%-d %b"}
+        ticked = [
+            {"year": day.year, "month": day.month, "date": day.day, "utc": True}
+            for day in days[:: ceil(len(days) / 5)]
+        ]
+        ticks = {"values": ticked, "format": "%-d %b"}
     x = {
         "field": "on",
         "type": "temporal",
@@ -123,7 +128,7 @@ def _spec(days: int, top: int) -> dict[str, Any]:
         "field": "rows",
         "type": "quantitative",
         "scale": {"domain": [0, max(top, 1)]},
-        "axis": {"tickCount": 3, "format": "~s"},
+        "axis": {"tickCount": 3, **FIGURES},
     }
     label = {"type": "text", "color": INK, "fontWeight": 600, "align": {"expr": "datum.align"}}
     beside = {

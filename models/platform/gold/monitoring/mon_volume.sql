@@ -11,6 +11,14 @@ rules as (
 
 ),
 
+-- The warehouse's own clock: of a day that is not over by it, rows are still to come.
+clock as (
+
+    select max(known_until) as known_until
+    from {{ ref('mon_freshness') }}
+
+),
+
 -- The same weekday of the weeks before: what comes later must not judge what came earlier.
 remembered as (
 
@@ -66,19 +74,21 @@ scored as (
 final as (
 
     select
-        table_name,
-        event_on,
-        row_count,
-        expected_rows,
-        robust_z,
+        scored.table_name,
+        scored.event_on,
+        scored.row_count,
+        scored.expected_rows,
+        scored.robust_z,
         case
-            when coalesce(len(counts_before), 0) < fewest_before then 'too early'
-            when robust_z < -deviations and row_count = 0 then 'missing'
-            when robust_z < -deviations then 'low'
-            when robust_z > deviations then 'high'
+            when coalesce(len(scored.counts_before), 0) < scored.fewest_before then 'too early'
+            when scored.event_on >= clock.known_until::date then 'too early'
+            when scored.robust_z < -scored.deviations and scored.row_count = 0 then 'missing'
+            when scored.robust_z < -scored.deviations then 'low'
+            when scored.robust_z > scored.deviations then 'high'
             else 'usual'
         end as verdict
     from scored
+    cross join clock
 
 )
 
