@@ -59,10 +59,9 @@ def volumes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Days]:
     for row in project.rows("select * from gold.mon_volume order by event_on"):
         found[row["table_name"]][row["event_on"]] = (row["row_count"], row["verdict"])
     # What arrived last did so before the last days of some tables were over.
-    with duckdb.connect(project.warehouse) as connection:
-        connection.execute(
-            f"create or replace table gold.mon_freshness as select {KNOWN_UNTIL!r}::timestamp as known_until"
-        )
+    with duckdb.connect(project.path) as connection:
+        known = f"select timestamp '{KNOWN_UNTIL}' as known_until"
+        connection.execute(f"create or replace table gold.mon_freshness as {known}")
     project.build("--select", "mon_volume", "--resource-type", "model")
     found["not over"] = {
         row["event_on"]: (row["row_count"], row["verdict"])
