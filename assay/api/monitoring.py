@@ -182,7 +182,7 @@ class Monitoring(ProjectFolder):
         """Tell which training sets need retraining, and why.
 
         Args:
-            create: whether a version of each that does is taken.
+            create: whether to create a version of each set that needs it.
 
         Returns:
             A verdict for each training set; `is_due` tells whether it needs retraining.
