@@ -14,7 +14,7 @@ from assay.contracts.contract import DIALECT, Contract, make_snake_case
 from assay.contracts.document import Document
 from assay.contracts.landing_rules import CHECKED_BY, RULE_SCOPE, SILVER, list_landing_rules
 from assay.contracts.source_side import ALIASES, OPTIONAL
-from assay.generate.propose import Field, Path, Proposal, singular_of
+from assay.generate.propose import Field, Path, Proposal, make_singular
 from assay.project.personal import PII
 from assay.project.yaml_file import one_line
 
@@ -29,7 +29,7 @@ _CHANGE_FIELDS: tuple[tuple[str, str, str, dict[str, Any], bool], ...] = (
 REPEATED_CHANGE = "repeated_change"
 
 
-def new_contract(source: str, owner: str) -> CommentedMap:
+def begin_contract(source: str, owner: str) -> CommentedMap:
     """Return the contract of a source, without a table yet."""
     name = source.replace("_", " ").capitalize()
     return CommentedMap(
@@ -46,7 +46,7 @@ def new_contract(source: str, owner: str) -> CommentedMap:
     )
 
 
-def table_entry(proposal: Proposal) -> CommentedMap:
+def write_table_entry(proposal: Proposal) -> CommentedMap:
     """Return what a source's contract says of a table."""
     entry = CommentedMap(
         {
@@ -67,7 +67,7 @@ def table_entry(proposal: Proposal) -> CommentedMap:
     )
     entry["properties"] = CommentedSeq(_properties(proposal))
     if proposal.key or proposal.is_change_log:
-        rule = _rule(repeated_rule(proposal), *_repeated(proposal), "uniqueness")
+        rule = _rule(name_repeated_rule(proposal), *_repeated(proposal), "uniqueness")
         entry["quality"] = CommentedSeq([rule])
     return entry
 
@@ -89,7 +89,7 @@ _WHAT = {
 
 
 def _of(proposal: Proposal) -> str:
-    return singular_of(proposal.table).replace("_", " ")
+    return make_singular(proposal.table).replace("_", " ")
 
 
 def _repeated(proposal: Proposal) -> Meaning:
@@ -98,14 +98,16 @@ def _repeated(proposal: Proposal) -> Meaning:
     return f"Another {_of(proposal)} of this key arrived first", "none needed: the first arrival is kept"
 
 
-def repeated_rule(proposal: Proposal) -> str:
+def name_repeated_rule(proposal: Proposal) -> str:
     """Return the id of the rule that a row breaks whose key another has."""
     return (
-        REPEATED_CHANGE if proposal.is_change_log else _id("repeated", singular_of(proposal.table), proposal)
+        REPEATED_CHANGE
+        if proposal.is_change_log
+        else _id("repeated", make_singular(proposal.table), proposal)
     )
 
 
-def event_rule(proposal: Proposal) -> str:
+def name_event_rule(proposal: Proposal) -> str:
     """Return the id of the rule that a row breaks whose time cannot be read, or cannot be."""
     assert proposal.event_at
     return _id("invalid", proposal.event_at[-1], proposal)
@@ -126,7 +128,7 @@ def _properties(proposal: Proposal) -> list[CommentedMap]:
         holders = {}
     for each in proposal.fields:
         place = each.path[:-1]
-        column = property_of(each, proposal)
+        column = write_property(each, proposal)
         if each.path == proposal.event_at:
             column = _with_event_rule(column, proposal)
         if not place and not proposal.is_change_log:
@@ -143,7 +145,7 @@ def _with_event_rule(column: CommentedMap, proposal: Proposal) -> CommentedMap:
     """Let silver say of a time that it cannot be read or, as typing errors are, cannot be."""
     name = str(column["name"])
     rule = _rule(
-        event_rule(proposal), f"{name} is absent or no time that can be", f"send {name}", "conformity"
+        name_event_rule(proposal), f"{name} is absent or no time that can be", f"send {name}", "conformity"
     )
     return CommentedMap({**column, "quality": CommentedSeq([rule])})
 
@@ -164,7 +166,7 @@ def _plain(name: str, kind: str, description: str, custom: dict[str, Any], *, re
     return one_line(column)  # type: ignore[no-any-return]
 
 
-def property_of(field: Field, proposal: Proposal) -> CommentedMap:
+def write_property(field: Field, proposal: Proposal) -> CommentedMap:
     """Return what a contract says of one column or key, on one line."""
     column: dict[str, Any] = {"name": field.path[-1], "logicalType": field.logical}
     if field.physical:

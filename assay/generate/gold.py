@@ -17,7 +17,7 @@ from assay.core.sql import needs_quotes, quoted
 from assay.features.columns import ModelColumn
 from assay.features.generate import entry_of_new
 from assay.generate.propose import Choice
-from assay.generate.write import difference, differing, write_all
+from assay.generate.write import find_differing, show_difference, write_all
 from assay.project.conventions import CHECKED, REJECTED, layer_of
 from assay.project.graph import parent_ids
 from assay.project.paths import contract_folders
@@ -74,10 +74,10 @@ class GoldPlan:
     @property
     def difference(self) -> str:
         """What writing it would change, as `diff -u` shows it."""
-        return difference(self.files)
+        return show_difference(self.files)
 
 
-def open_project() -> Project:
+def read_project() -> Project:
     """Return the project of the current folder.
 
     Raises:
@@ -112,7 +112,7 @@ def add_model(
         Fault: another model has its name, or its file is there.
         OSError: a file cannot be written; none is then.
     """
-    if there := plan_of_existing(project, model):
+    if there := plan_existing(project, model):
         return there
     plan = _plan_of_new(project, model, columns_of(model.sql))
     if not dry_run:
@@ -146,13 +146,13 @@ def _plan_of_new(project: Project, model: GoldModel, columns: Sequence[ModelColu
     adopt = f"assay contracts adopt {model.name} --product {model.product} --owner {shlex.quote(model.owner)}"
     return GoldPlan(
         model.name,
-        differing({path: model.sql, generated.file: generated.text}),
+        find_differing({path: model.sql, generated.file: generated.text}),
         model.evidence,
         ["assay build", f"{adopt} && assay contracts sync    # what readers may rely on"],
     )
 
 
-def plan_of_existing(project: Project, model: GoldModel) -> GoldPlan | None:
+def plan_existing(project: Project, model: GoldModel) -> GoldPlan | None:
     """Return that nothing is to be written of a model that is there as it is wanted; None where it is new.
 
     Raises:
@@ -186,7 +186,7 @@ def plan_of_existing(project: Project, model: GoldModel) -> GoldPlan | None:
     return GoldPlan(model.name, {}, [told] if is_as_written else [told, otherwise])
 
 
-def checked_name(name: str, prefix: str, example: str) -> str:
+def check_name(name: str, prefix: str, example: str) -> str:
     """Return a model's name with its prefix.
 
     Raises:
@@ -204,7 +204,7 @@ def checked_name(name: str, prefix: str, example: str) -> str:
     return prefix + bare
 
 
-def checked_length(length: str, option: str) -> str:
+def check_length(length: str, option: str) -> str:
     """Return a length of time.
 
     Raises:
@@ -219,7 +219,7 @@ def checked_length(length: str, option: str) -> str:
     return length
 
 
-def events_named(project: Project, name: str, option: str) -> Any:
+def find_events(project: Project, name: str, option: str) -> Any:
     """Return the model of a name, of silver or gold, whose rows may be counted.
 
     Raises:
@@ -247,7 +247,7 @@ def events_named(project: Project, name: str, option: str) -> Any:
     )
 
 
-def column_named(name: str, columns: Mapping[str, str], model: str, option: str) -> str:
+def find_column(name: str, columns: Mapping[str, str], model: str, option: str) -> str:
     """Return the name of a column of a model, as the model writes it.
 
     Raises:
@@ -258,7 +258,7 @@ def column_named(name: str, columns: Mapping[str, str], model: str, option: str)
     return name
 
 
-def time_named(given: str | None, usual: str, columns: Mapping[str, str], model: str, option: str) -> str:
+def find_time(given: str | None, usual: str, columns: Mapping[str, str], model: str, option: str) -> str:
     """Return the name of a column that holds a time: as given, else the usual one.
 
     Raises:
@@ -279,7 +279,7 @@ def time_named(given: str | None, usual: str, columns: Mapping[str, str], model:
     return name
 
 
-def owner_of(project: Project, node: Any, given: str | None) -> Choice:
+def find_owner(project: Project, node: Any, given: str | None) -> Choice:
     """Return who answers for what is made of a model, and how that is known."""
     if given:
         return Choice(given, "as you say")
@@ -295,21 +295,21 @@ def owner_of(project: Project, node: Any, given: str | None) -> Choice:
     return Choice(getpass.getuser(), "who runs this")
 
 
-def group_of(node: Any) -> dict[str, str]:
+def find_group(node: Any) -> dict[str, str]:
     """Return the group that readers of a model must be of, as their YAML says it: private ones have one."""
     return {"group": node.config.group} if node.access == "private" else {}
 
 
-def name_in_sql(column: str, of: str = "") -> str:
+def quote_column(column: str, of: str = "") -> str:
     """Return a column's name as SQL has it, in quotes where it needs any."""
     return quoted(column, of=of) if needs_quotes(column) else f"{of}.{column}" if of else column
 
 
-def literal(text: str) -> str:
+def quote_text(text: str) -> str:
     """Return a text as Jinja has it."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-def literals(texts: Sequence[str]) -> str:
+def quote_texts(texts: Sequence[str]) -> str:
     """Return a list of texts as Jinja has it."""
-    return f"[{', '.join(map(literal, texts))}]"
+    return f"[{', '.join(map(quote_text, texts))}]"

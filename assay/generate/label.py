@@ -14,18 +14,18 @@ from assay.generate.gold import (
     GoldModel,
     GoldPlan,
     add_model,
-    checked_length,
-    checked_name,
-    column_named,
-    events_named,
-    group_of,
-    literal,
-    name_in_sql,
-    open_project,
-    owner_of,
-    time_named,
+    check_length,
+    check_name,
+    find_column,
+    find_events,
+    find_group,
+    find_owner,
+    find_time,
+    quote_column,
+    quote_text,
+    read_project,
 )
-from assay.generate.scramble import scramble_of
+from assay.generate.scramble import find_scramble
 from assay.project.conventions import LABEL_COLUMNS
 from assay.project.paths import own_models
 from assay.project.personal import PII
@@ -48,12 +48,12 @@ class Spine:
     @property
     def prediction_at(self) -> str:
         """When a prediction is asked for, as SQL."""
-        return _AT if self.at == _AT else f"greatest({name_in_sql(self.at)}, {_AT})"
+        return _AT if self.at == _AT else f"greatest({quote_column(self.at)}, {_AT})"
 
     def condition(self) -> str:
         """Which rows predictions are made for, as SQL."""
         needed = dict.fromkeys([*self.keys, self.at, _AT])
-        return _conditions([f"{name_in_sql(each)} is not null" for each in needed])
+        return _conditions([f"{quote_column(each)} is not null" for each in needed])
 
 
 @dataclass(frozen=True)
@@ -121,21 +121,21 @@ def add_label(
         Fault: something named is not there, or cannot be; nothing is written then.
     """
     _check_kind(outcome, outcome_from, window, known_after, outcome_at, is_absent=absent)
-    name = checked_name(name, _PREFIX, "renewal or lbl_renewal")
-    project = open_project()
-    rows = events_named(project, spine, "--spine")
-    events = events_named(project, outcome_from, "--outcome-from") if outcome_from else rows
+    name = check_name(name, _PREFIX, "renewal or lbl_renewal")
+    project = read_project()
+    rows = find_events(project, spine, "--spine")
+    events = find_events(project, outcome_from, "--outcome-from") if outcome_from else rows
     reads = [rows] if events is rows else [rows, events]
     with columns_of_queries(project, name, reads) as columns_of:
 
         def kinds_of(node: Any) -> dict[str, str]:
-            found = columns_of(f"select * from {{{{ ref({literal(node.name)}) }}}}")
+            found = columns_of(f"select * from {{{{ ref({quote_text(node.name)}) }}}}")
             return {each.name: each.data_type for each in found}
 
         kinds = kinds_of(rows)
-        keys = [column_named(each, kinds, rows.name, "--key") for each in key]
-        at = time_named(prediction_at, _AT, kinds, rows.name, "--prediction-at")
-        time_named(None, _AT, kinds, rows.name, "--prediction-at")
+        keys = [find_column(each, kinds, rows.name, "--key") for each in key]
+        at = find_time(prediction_at, _AT, kinds, rows.name, "--prediction-at")
+        find_time(None, _AT, kinds, rows.name, "--prediction-at")
         for each in (at, _AT):
             _check_utc(each, kinds, rows.name)
         of = Spine(rows.name, keys, at)
@@ -143,18 +143,18 @@ def add_label(
         if window:
             of_events = kinds_of(events)
             for each in keys:
-                column_named(each, of_events, events.name, "--key")
-            time_named(None, _AT, of_events, events.name, "--outcome-at")
-            happened_at = time_named(outcome_at, "event_at", of_events, events.name, "--outcome-at")
+                find_column(each, of_events, events.name, "--key")
+            find_time(None, _AT, of_events, events.name, "--outcome-at")
+            happened_at = find_time(outcome_at, "event_at", of_events, events.name, "--outcome-at")
             what = Happening(events.name, happened_at, window, known_after or _later(window), where, absent)
         else:
             assert outcome
             assert known_after
-            column = column_named(outcome, kinds, rows.name, "--outcome")
-            scramble = scramble_of(project, rows, column, _interval(known_after))
+            column = find_column(outcome, kinds, rows.name, "--outcome")
+            scramble = find_scramble(project, rows, column, _interval(known_after))
             what = Settled(column, known_after, where, scramble)
         id_column = _id_column(name, keys)
-        wanted = _model(name, id_column, of, what, reads, owner_of(project, rows, None).value)
+        wanted = _model(name, id_column, of, what, reads, find_owner(project, rows, None).value)
         return add_model(project, wanted, columns_of, dry_run=dry_run)
 
 
@@ -182,9 +182,9 @@ def _check_kind(
     if outcome and (window or outcome_at or is_absent):
         raise Fault("--window, --outcome-at and --absent go with --outcome-from, not --outcome.", MISUSED)
     if window:
-        checked_length(window, "--window")
+        check_length(window, "--window")
     if known_after:
-        checked_length(known_after, "--known-after")
+        check_length(known_after, "--known-after")
     if window and known_after and length_of(known_after) < length_of(window):
         raise Fault(
             f"--known-after {known_after} is shorter than --window {window}: what happens until the window's "
@@ -197,7 +197,7 @@ def _check_utc(name: str, kinds: Mapping[str, str], model: str) -> None:
     if "zone" in kinds[name]:
         raise Fault(
             f"{model}.{name} is {kinds[name]}: the times of a label have no zone, and are in UTC. Make it so "
-            f"in {model}, as {{{{ assay.as_utc({literal(name)}) }}}}.",
+            f"in {model}, as {{{{ assay.as_utc({quote_text(name)}) }}}}.",
             MISUSED,
         )
 
@@ -248,7 +248,7 @@ def _ctes(**named: str) -> str:
     return f"with {steps}\n\nselect * from final\n"
 
 
-def label_sql(id_column: str, spine: Spine, what: Happening | Settled) -> str:
+def write_label_sql(id_column: str, spine: Spine, what: Happening | Settled) -> str:
     """Return the SQL of a label."""
     return (
         _happening_sql(id_column, spine, what)
@@ -258,18 +258,18 @@ def label_sql(id_column: str, spine: Spine, what: Happening | Settled) -> str:
 
 
 def _all_of(model: str) -> str:
-    return f"    select * from {{{{ ref({literal(model)}) }}}}"
+    return f"    select * from {{{{ ref({quote_text(model)}) }}}}"
 
 
 def _id(keys: Sequence[str], of: str = "") -> str:
-    columns = [name_in_sql(each, of) for each in keys]
+    columns = [quote_column(each, of) for each in keys]
     return f"concat_ws('@', {', '.join([*columns, f'{of}.prediction_at' if of else 'prediction_at'])})"
 
 
 def _happening_sql(id_column: str, spine: Spine, what: Happening) -> str:
-    keys = [name_in_sql(each) for each in spine.keys]
+    keys = [quote_column(each) for each in spine.keys]
     listed = "".join(f"        {each},\n" for each in keys)
-    pairs = [f"{name_in_sql(each, 'known')} = {name_in_sql(each, 'outcomes')}" for each in spine.keys]
+    pairs = [f"{quote_column(each, 'known')} = {quote_column(each, 'outcomes')}" for each in spine.keys]
     same = "".join(f"{each}\n            and " for each in pairs)
     rows = {} if spine.model == what.model else {"spine": _all_of(spine.model)}
     return _ctes(
@@ -277,7 +277,7 @@ def _happening_sql(id_column: str, spine: Spine, what: Happening) -> str:
         events=_all_of(what.model),
         outcomes=(
             f"    select\n{listed}"
-            f"        {name_in_sql(what.at)} as happened_at,\n"
+            f"        {quote_column(what.at)} as happened_at,\n"
             "        available_at\n"
             "    from events" + (f"\n    where ({what.where})" if what.where else "")
         ),
@@ -298,7 +298,7 @@ def _happening_sql(id_column: str, spine: Spine, what: Happening) -> str:
         final=(
             "    select\n"
             f"        {_id(spine.keys, 'known')} as {id_column},\n"
-            + "".join(f"        {name_in_sql(each, 'known')},\n" for each in spine.keys)
+            + "".join(f"        {quote_column(each, 'known')},\n" for each in spine.keys)
             + "        known.prediction_at,\n"
             f"        count(outcomes.happened_at) {'=' if what.is_absent else '>'} 0 as outcome,\n"
             "        known.outcome_known_at\n"
@@ -314,16 +314,16 @@ def _happening_sql(id_column: str, spine: Spine, what: Happening) -> str:
 
 
 def _settled_sql(id_column: str, spine: Spine, what: Settled) -> str:
-    keys = "".join(f"        {name_in_sql(each)},\n" for each in spine.keys)
+    keys = "".join(f"        {quote_column(each)},\n" for each in spine.keys)
     where = f"\n        and ({what.where})" if what.where else ""
     return _ctes(
         spine=_all_of(spine.model),
         predictions=(
             f"    select\n{keys}"
             f"        {spine.prediction_at} as prediction_at,\n"
-            f"        {name_in_sql(what.column)} as outcome\n"
+            f"        {quote_column(what.column)} as outcome\n"
             f"    from spine\n{spine.condition()}\n"
-            f"        and {name_in_sql(what.column)} is not null{where}"
+            f"        and {quote_column(what.column)} is not null{where}"
         ),
         final=(
             "    select\n"
@@ -362,14 +362,14 @@ def _model(
     told = _told(what, entity)
     return GoldModel(
         folder=own_models() / "gold" / "training",
-        sql=label_sql(id_column, spine, what),
+        sql=write_label_sql(id_column, spine, what),
         entry={
             "name": name,
             "description": (
                 f"{told} Asked for each {entity} of {spine.model}, and known {_words(what.horizon)} later; "
                 "what lands after that changes no outcome."
             ),
-            "config": {"meta": {"label": label}, **group_of(rows)},
+            "config": {"meta": {"label": label}, **find_group(rows)},
             "constraints": [{"type": "primary_key", "columns": [id_column]}],
             "data_tests": [
                 {

@@ -38,7 +38,7 @@ _NAMES: dict[str, tuple[str, Shield]] = {
 }
 
 
-def personal(column: ColumnProfile, table: str) -> tuple[Shield, str] | None:
+def find_shield(column: ColumnProfile, table: str) -> tuple[Shield, str] | None:
     """Tell what silver makes of the values of a column, `hash` where they join tables; and how it is known.
 
     Args:

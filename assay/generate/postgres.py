@@ -54,7 +54,7 @@ def read_postgres(address: str, folder: Path, most_rows: int) -> Path:
         )
     with extra_needed("postgres", by="A table of Postgres as a sample"):
         from adbc_driver_postgresql import dbapi
-    file = folder / parquet_named(found["table"])
+    file = folder / name_parquet_file(found["table"])
     try:
         connection = _connect(found["database"])
     except dbapi.Error as error:
@@ -74,7 +74,7 @@ def read_postgres(address: str, folder: Path, most_rows: int) -> Path:
     return file
 
 
-def parquet_named(table: str) -> str:
+def name_parquet_file(table: str) -> str:
     """Return the name of a file for a table, which may have any letters in its own."""
     return re.sub(r"[^\w.-]", "_", table) + ".parquet"
 

@@ -349,7 +349,7 @@ def _column(
     found = _row(
         connection,
         counts,
-        f"(select c{number} as t, j{number} as j, {number_in(f'c{number}', dialect)} as n from flat)",
+        f"(select c{number} as t, j{number} as j, {write_number_sql(f'c{number}', dialect)} as n from flat)",
     )
     is_name = matches(_FULL_NAME)
     looked_at = {
@@ -375,7 +375,7 @@ def _column(
     return ColumnProfile(path=path, rows=rows, values=values, physical=physical, **found)
 
 
-def number_in(value: str, dialect: Dialect) -> str:
+def write_number_sql(value: str, dialect: Dialect) -> str:
     """Return SQL for the number that a text tells, as SQL writes it; NULL where it tells none.
 
     Args:

@@ -12,9 +12,9 @@ from assay.contracts.contract import make_snake_case
 from assay.contracts.servers import make_kafka_server
 from assay.core.sql import folded, needs_quotes
 from assay.core.words import listed
-from assay.generate.personal import Shield, personal
+from assay.generate.personal import Shield, find_shield
 from assay.generate.profile import MOST_VALUES, ColumnProfile, Profile
-from assay.generate.types import ENOUGH, Type, counted_time, is_id, physical_time, type_of
+from assay.generate.types import ENOUGH, Type, find_counted_time, find_type, is_id, name_physical_time
 from assay.landing.declared import Format
 from assay.landing.dialect import Dialect
 from assay.landing.schema.logical_types import LogicalType
@@ -212,7 +212,7 @@ def propose(profile: Profile, source: str, table: str, answers: Answers, owner: 
     event, event_choice = _event(profile, answers.event_at)
     at, lag, received, available_choice = _available(profile, event, answers.available)
     roles = {event: "written_at", received: "received_at"}
-    singular = singular_of(table)
+    singular = make_singular(table)
     taken = set(_TAKEN)
     named: dict[Path, str] = {}
     # A column's own name goes before one that is made of two.
@@ -244,7 +244,7 @@ def propose(profile: Profile, source: str, table: str, answers: Answers, owner: 
         dialect=profile.sample.dialect,
         key=key,
         event_at=event,
-        event_unit=counted_time(profile.by_path[event]) if event else None,
+        event_unit=find_counted_time(profile.by_path[event]) if event else None,
         at=at,
         lag=lag,
         received_at=received,
@@ -263,7 +263,7 @@ def propose(profile: Profile, source: str, table: str, answers: Answers, owner: 
     )
 
 
-def singular_of(table: str) -> str:
+def make_singular(table: str) -> str:
     """Return what one row of a table is: `order` of `orders`, `category` of `categories`."""
     for ending, one in (("ies", "y"), ("sses", "ss"), ("ches", "ch"), ("xes", "x"), ("ss", "ss"), ("s", "")):
         if table.endswith(ending) and len(table) > len(ending) + 1:
@@ -335,16 +335,18 @@ def _notes(profile: Profile, fields: Sequence[Field], *, has_event: bool) -> Ite
 
 def _field(profile: Profile, column: ColumnProfile, table: str, *, is_key: bool, is_event: bool) -> Field:
     """Return what is proposed of one column."""
-    kind = type_of(column, profile.sample.dialect, in_changes=profile.is_change_log)
+    kind = find_type(column, profile.sample.dialect, in_changes=profile.is_change_log)
     physical = column.physical
-    if profile.is_change_log and not physical and counted_time(column):
-        physical = physical_time(column)
+    if profile.is_change_log and not physical and find_counted_time(column):
+        physical = name_physical_time(column)
         kind = Type(
-            "timestamp", "timestamp", f"counts of {counted_time(column)}seconds since 1970, by name and size"
+            "timestamp",
+            "timestamp",
+            f"counts of {find_counted_time(column)}seconds since 1970, by name and size",
         )
     if is_key and kind.logical in ("integer", "number", "boolean"):
         kind = Type("string", "varchar", "it is the key, so it is text")
-    shield = personal(column, column.path[-2] if column.path[1:] else table)
+    shield = find_shield(column, column.path[-2] if column.path[1:] else table)
     if shield and kind.sql != "varchar":
         kind = Type("string", "varchar", "personal data is text")
     evidence = {"type": kind.evidence + _misfits(profile, column, kind, hidden=shield is not None)}
@@ -423,7 +425,7 @@ def _is_coded(column: ColumnProfile) -> bool:
 def _description(path: Path, table: str) -> str:
     words = _words(path[-1])
     if words.lower() == "id":
-        words = f"{singular_of(table).replace('_', ' ')} id" if not _holder_of(path) else "id"
+        words = f"{make_singular(table).replace('_', ' ')} id" if not _holder_of(path) else "id"
     holder = f" of {_words(path[0])}" if path[1:] else ""
     return f"{re.sub(r'[{}]', ' ', words[:1].upper() + words[1:] + holder)}."
 
@@ -537,7 +539,7 @@ def _told_apart(profile: Profile, paths: Sequence[Path]) -> str:
 
 def _keys(profile: Profile, table: str) -> Iterator[tuple[int, Path]]:
     """Yield columns that may be the key, with their rank; the lowest is the likeliest."""
-    singular = singular_of(table)
+    singular = make_singular(table)
     for place, column in enumerate(profile.columns):
         name = _own_name(column.path)
         is_named = name in (
@@ -587,7 +589,7 @@ def _pair(profile: Profile) -> tuple[Path, Path] | None:
 
 
 def _key_of_changes(profile: Profile, table: str) -> tuple[list[Path], Choice]:
-    singular = singular_of(table)
+    singular = make_singular(table)
     named = [
         column
         for column in profile.columns
@@ -615,7 +617,7 @@ def _event(profile: Profile, given: str | None) -> tuple[Path | None, Choice]:
     if given:
         path = _path_named(profile, given)
         if not _tells_a_time(profile.by_path[path]):
-            raise Unanswerable(f"{given} tells no time: {type_of(profile.by_path[path]).evidence}.")
+            raise Unanswerable(f"{given} tells no time: {find_type(profile.by_path[path]).evidence}.")
         return path, Choice(".".join(path), f"as you say; {_told_times(profile.by_path[path])}")
     times = sorted(
         (column for column in profile.columns if _tells_a_time(column)), key=lambda each: _rank_of_event(each)
@@ -629,7 +631,7 @@ def _event(profile: Profile, given: str | None) -> tuple[Path | None, Choice]:
 def _tells_a_time(column: ColumnProfile) -> bool:
     return bool(
         column.filled
-        and (type_of(column).logical in ("timestamp", "date") or counted_time(column) is not None)
+        and (find_type(column).logical in ("timestamp", "date") or find_counted_time(column) is not None)
     )
 
 
@@ -725,7 +727,7 @@ def _available(
             f"{given} is when it happened: a row is known later, as landed or after a lag (lag:2s)."
         )
     if not _tells_a_time(profile.by_path[path]):
-        raise Unanswerable(f"{given} tells no time: {type_of(profile.by_path[path]).evidence}.")
+        raise Unanswerable(f"{given} tells no time: {find_type(profile.by_path[path]).evidence}.")
     return "column", None, path, Choice(".".join(path), "as you say")
 
 

@@ -13,12 +13,12 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from assay.contracts.contract import find_custom
 from assay.contracts.source_side import OPTIONAL
 from assay.core.words import listed
-from assay.generate.contract import property_of
-from assay.generate.described import column_entry
-from assay.generate.profile import DIRTY, ColumnProfile, Profile, number_in
+from assay.generate.contract import write_property
+from assay.generate.described import write_column_entry
+from assay.generate.profile import DIRTY, ColumnProfile, Profile, write_number_sql
 from assay.generate.propose import Field, Path, Proposal
-from assay.generate.silver import column_line, shape_of
-from assay.generate.types import Type, sql_of
+from assay.generate.silver import write_column_line, write_shape_of
+from assay.generate.types import Type, write_type
 from assay.landing.schema.logical_types import LogicalType
 from assay.project.yaml_file import one_line
 
@@ -52,7 +52,7 @@ def renew_contract(table: Any, proposal: Proposal, profile: Profile) -> Renewal:
         number = _index(holder, each.path[-1])
         if number is None:
             new = replace(each, required=False, optional=not proposal.is_change_log, values=())
-            holder.setdefault("properties", CommentedSeq()).append(property_of(new, proposal))
+            holder.setdefault("properties", CommentedSeq()).append(write_property(new, proposal))
             renewal.new.append(new)
             told = [each.evidence[word] for word in ("type", "personal") if word in each.evidence]
             renewal.changes.append(f"{each.label} is new: {'; '.join(told)}")
@@ -72,7 +72,7 @@ def renew_contract(table: Any, proposal: Proposal, profile: Profile) -> Renewal:
         ]
         if json.loads(json.dumps(column, default=str)) != before:
             renewal.changes += [f"{each.label} {word}" for word in words]
-    for label in labels_only_in_contract(root, profile):
+    for label in list_labels_only_in_contract(root, profile):
         renewal.by_hand.append(
             f"{label} is in the contract and not in the sample: if the source no longer sends it, take out "
             "required there, and add {property: optional, value: true} to its customProperties"
@@ -80,14 +80,14 @@ def renew_contract(table: Any, proposal: Proposal, profile: Profile) -> Renewal:
     return renewal
 
 
-def labels_only_in_contract(holder: Any, profile: Profile, path: Path = ()) -> Iterator[str]:
+def list_labels_only_in_contract(holder: Any, profile: Profile, path: Path = ()) -> Iterator[str]:
     """Yield the columns of a contract that a sample lacks, those aside that may be absent."""
     known = {".".join(each).lower() for each in profile.by_path}
     for column in holder.get("properties") or []:
         own = (*path, str(column.get("physicalName") or column["name"]))
         label = ".".join(own)
         if column.get("properties"):
-            yield from labels_only_in_contract(column, profile, own)
+            yield from list_labels_only_in_contract(column, profile, own)
         elif label.lower() not in known and not find_custom(column, OPTIONAL):
             yield label
 
@@ -125,7 +125,9 @@ def find_written_otherwise(table: Any, profile: Profile, *, is_change_log: bool 
             case "integer" | "number" if found.numbers < (1 - DIRTY) * found.filled:
                 for decimal, thousands in profile.sample.number_signs:
                     other = replace(profile.sample.dialect, decimal=decimal, thousands=thousands)
-                    misfits, _ = profile.misfits(found.path, f"{number_in('value', other)} is not null")
+                    misfits, _ = profile.misfits(
+                        found.path, f"{write_number_sql('value', other)} is not null"
+                    )
                     if misfits <= DIRTY * found.filled:
                         known = profile.sample.dialect
                         yield (
@@ -143,7 +145,7 @@ def _retype(
     new = found.type
     if not profile.filled or old in ("string", "object") or column.get("physicalType"):
         return
-    sql_before = sql_of(old, column.get("logicalTypeOptions") or {})
+    sql_before = write_type(old, column.get("logicalTypeOptions") or {})
     if old == new.logical:
         if old not in ("integer", "number") or not _is_wider(new.sql, sql_before):
             return
@@ -158,7 +160,7 @@ def _retype(
         {key: value for key, value in options.items() if key == "minimum"} if new.logical != "string" else {}
     )
     column.pop("logicalTypeOptions", None)
-    wider = property_of(replace(found, type=new), proposal).get("logicalTypeOptions") or {}
+    wider = write_property(replace(found, type=new), proposal).get("logicalTypeOptions") or {}
     wanted = {**{key: value for key, value in wider.items() if key != "minimum"}, **kept}
     if wanted:
         _put(column, "logicalTypeOptions", one_line(wanted))
@@ -234,7 +236,7 @@ def renew_sql(sql: str, renewal: Renewal, proposal: Proposal, file: str) -> str:
         elif f": {new}," not in sql:
             renewal.by_hand.append(f"{file}: let the column of {after.label} be {new}")
     for each in renewal.new:
-        line = column_line(each, proposal)
+        line = write_column_line(each, proposal)
         added = _with_line(sql, line) if f"'{each.silver}':" not in sql else None
         if added and proposal.is_change_log:
             added = re.sub(r"(attributes=\[)([^\]]*)\]", _appended(each.path[-1]), added, count=1)
@@ -252,7 +254,7 @@ def _appended(name: str) -> Any:
 
 
 def _expression(each: Field, proposal: Proposal) -> str:
-    return column_line(each, proposal).partition("': ")[2].removesuffix(",\n")
+    return write_column_line(each, proposal).partition("': ")[2].removesuffix(",\n")
 
 
 def _with_line(sql: str, line: str) -> str | None:
@@ -270,7 +272,7 @@ def _with_key(sql: str, path: Path) -> str | None:
         tree = json.loads(found[1]) if found else None
     except ValueError:
         tree = None
-    if found is None or tree is None or shape_of(tree) != found[1]:
+    if found is None or tree is None or write_shape_of(tree) != found[1]:
         return None
     node = tree
     for key in path[:-1]:
@@ -278,7 +280,7 @@ def _with_key(sql: str, path: Path) -> str | None:
         if not isinstance(node, dict):
             return None
     node[path[-1]] = "VARCHAR"
-    return sql[: found.start(1)] + shape_of(tree) + sql[found.end(1) :]
+    return sql[: found.start(1)] + write_shape_of(tree) + sql[found.end(1) :]
 
 
 def renew_changes_sql(sql: str, renewal: Renewal, file: str) -> str:
@@ -300,7 +302,7 @@ def renew_yaml(models: Sequence[Any], renewal: Renewal) -> None:
         place = names.index("event_at") if "event_at" in names else len(names)
         for each in renewal.new:
             if each.silver not in names:
-                columns.insert(place, column_entry(each))
+                columns.insert(place, write_column_entry(each))
                 place += 1
         for before, after in renewal.retyped:
             for column in columns:

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from assay.core.fault import MISUSED, Fault
 from assay.core.sql import quoted, text
 from assay.core.words import counted, listed
-from assay.generate.postgres import SCHEMES, parquet_named, read_postgres
+from assay.generate.postgres import SCHEMES, name_parquet_file, read_postgres
 from assay.landing.declared import Format, LandingTable
 from assay.landing.dialect import DEFAULT, Dialect
 from assay.landing.discover import UnreadableFile, file_at
@@ -113,7 +113,7 @@ def _table_as_file(database: Path, relation: str, folder: Path) -> Path:
     if not database.is_file():
         raise Fault(f"The sample {database} is not there.", MISUSED)
     schema, _, table = relation.rpartition(".")
-    file = folder / parquet_named(table)
+    file = folder / name_parquet_file(table)
     with duckdb.connect(str(database), read_only=True) as connection:
         known = [
             f"{schema_name}.{name}"

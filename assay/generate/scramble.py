@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from assay.generate.gold import name_in_sql
+from assay.generate.gold import quote_column
 from assay.project.conventions import CHECKED
 from assay.project.graph import parent_ids
 from assay.project.project import Project
@@ -13,7 +13,7 @@ from assay.project.project import Project
 _CALL = re.compile(r"checked_rows\(\s*'([^']+)',\s*'([^']+)'")
 
 
-def scramble_of(project: Project, rows: Any, column: str, horizon: str) -> str | None:
+def find_scramble(project: Project, rows: Any, column: str, horizon: str) -> str | None:
     """Return SQL that changes landed outcomes which nobody can know at `{at}`; None where it cannot be told.
 
     Args:
@@ -40,12 +40,12 @@ def scramble_of(project: Project, rows: Any, column: str, horizon: str) -> str |
         or written_at in (source.config.meta["landing"].get("time_formats") or {})
     ):
         return None
-    return scramble_sql(f"landing.{name_in_sql(source.identifier)}", outcome, written_at, horizon)
+    return write_scramble_sql(f"landing.{quote_column(source.identifier)}", outcome, written_at, horizon)
 
 
-def scramble_sql(table: str, outcome: str, written_at: str, horizon: str) -> str:
+def write_scramble_sql(table: str, outcome: str, written_at: str, horizon: str) -> str:
     """Return the statement, which puts another outcome of the table in the place of each."""
-    value, at = name_in_sql(outcome), name_in_sql(written_at)
+    value, at = quote_column(outcome), quote_column(written_at)
     others = f"from {table} where trim({value}) <> ''"
     return (
         f"update {table} set {value} = case when {value} = (select max({value}) {others}) "

@@ -7,55 +7,56 @@ from collections.abc import Sequence
 from typing import Any
 
 from assay.core.sql import needs_quotes
-from assay.generate.contract import event_rule, repeated_rule
-from assay.generate.propose import Field, Path, Proposal, singular_of
+from assay.generate.contract import name_event_rule, name_repeated_rule
+from assay.generate.propose import Field, Path, Proposal, make_singular
 from assay.landing.time_format import duckdb_format
 
 _COUNTS = {"milli": " * 1000", "micro": ""}
 
 
-def bronze_name(proposal: Proposal) -> str:
+def name_bronze_model(proposal: Proposal) -> str:
     """Return the name of the model of landed rows."""
     return f"brz_{proposal.source}__{proposal.table}"
 
 
-def checked_name(proposal: Proposal) -> str:
+def name_checked_model(proposal: Proposal) -> str:
     """Return the name of the model of all rows with the rules that they break."""
     return f"slv_{proposal.things}__checked"
 
 
-def kept_name(proposal: Proposal) -> str:
+def name_kept_model(proposal: Proposal) -> str:
     """Return the name of the model of rows that break no rule."""
     return f"slv_{proposal.things}" + "__changes" * proposal.is_change_log
 
 
-def rejected_name(proposal: Proposal) -> str:
+def name_rejected_model(proposal: Proposal) -> str:
     """Return the name of the model of rows that break one."""
     return f"slv_{proposal.things}__rejected"
 
 
-def models(proposal: Proposal) -> dict[str, str]:
+def write_models(proposal: Proposal) -> dict[str, str]:
     """Return the SQL of silver's models by their names."""
-    checked = f"ref('{checked_name(proposal)}')"
+    checked = f"ref('{name_checked_model(proposal)}')"
     return {
-        checked_name(proposal): _checked_changes(proposal)
+        name_checked_model(proposal): _checked_changes(proposal)
         if proposal.is_change_log
         else _checked_rows(proposal),
-        kept_name(proposal): _changes(proposal)
+        name_kept_model(proposal): _changes(proposal)
         if proposal.is_change_log
         else f"{{{{ assay.kept_rows({checked}) }}}}\n",
-        rejected_name(proposal): (
-            f"{{{{ assay.rejected_rows({checked}, ref('{bronze_name(proposal)}'), ref('slv_rules')) }}}}\n"
+        name_rejected_model(proposal): (
+            f"{{{{ assay.rejected_rows({checked}, ref('{name_bronze_model(proposal)}'), "
+            "ref('slv_rules')) }}\n"
         ),
     }
 
 
-def bronze(proposal: Proposal) -> str:
+def write_bronze(proposal: Proposal) -> str:
     """Return the SQL of the model of landed rows."""
     return f"{{{{ assay.landed_rows('{proposal.source}', '{proposal.table}') }}}}\n"
 
 
-def in_silver(proposal: Proposal) -> list[Field]:
+def list_silver_fields(proposal: Proposal) -> list[Field]:
     """Return the fields that silver has as columns of their names, the key first."""
     named = [
         each
@@ -66,12 +67,12 @@ def in_silver(proposal: Proposal) -> list[Field]:
     return sorted(named, key=lambda each: each.path not in proposal.key)
 
 
-def column_line(field: Field, proposal: Proposal) -> str:
+def write_column_line(field: Field, proposal: Proposal) -> str:
     """Return the line of a column in the call of `checked_rows` or `checked_changes`."""
     return f"        '{field.silver}': {_expression(field, proposal)},\n"
 
 
-def shape(paths: Sequence[Path]) -> str:
+def write_shape(paths: Sequence[Path]) -> str:
     """Return what `json_transform` is to make of documents."""
     tree: dict[str, Any] = {}
     for path in paths:
@@ -79,17 +80,17 @@ def shape(paths: Sequence[Path]) -> str:
         for key in path[:-1]:
             node = node.setdefault(key, {})
         node[path[-1]] = "VARCHAR"
-    return shape_of(tree)
+    return write_shape_of(tree)
 
 
-def shape_of(tree: dict[str, Any], indent: int = 8) -> str:
+def write_shape_of(tree: dict[str, Any], indent: int = 8) -> str:
     """Return the same of a tree of keys, on as few lines as they take."""
     margin = " " * indent
     lines: list[str] = []
     line = ""
     for key, value in tree.items():
         is_object = isinstance(value, dict)
-        part = f"{json.dumps(key)}: {shape_of(value, indent + 4) if is_object else json.dumps(value)}"
+        part = f"{json.dumps(key)}: {write_shape_of(value, indent + 4) if is_object else json.dumps(value)}"
         if line and (is_object or len(margin) + len(line) + len(part) > 108):
             lines, line = [*lines, f"{line},"], ""
         line = f"{line}, {part}" if line else part
@@ -103,9 +104,9 @@ def shape_of(tree: dict[str, Any], indent: int = 8) -> str:
 
 def _checked_rows(proposal: Proposal) -> str:
     keys = [proposal.field_of(path).silver for path in proposal.key] or ["content_hash"]
-    lines = [column_line(each, proposal) for each in in_silver(proposal)]
+    lines = [write_column_line(each, proposal) for each in list_silver_fields(proposal)]
     if not proposal.key:
-        keys = [f"{singular_key(proposal)}"]
+        keys = [f"{name_key(proposal)}"]
         lines.insert(0, f"        '{keys[0]}': 'content_hash',\n")
     for role, path in (("written_at", proposal.event_at), ("received_at", proposal.received_at)):
         if path:
@@ -114,30 +115,30 @@ def _checked_rows(proposal: Proposal) -> str:
             lines.append("        'written_at': 'landed_at',\n")
     arguments = f"'{proposal.source}', '{proposal.table}', key=[{', '.join(map(repr, keys))}],"
     if proposal.key:
-        arguments += f" repeated='{repeated_rule(proposal)}',"
+        arguments += f" repeated='{name_repeated_rule(proposal)}',"
     document = ""
     if proposal.format == "jsonl":
-        document = f"    document='{shape([each.path for each in proposal.fields if each.silver])}',\n"
-    rules = f"'{event_rule(proposal)}': 'claimed_at is null'" if proposal.event_at else ""
+        document = f"    document='{write_shape([each.path for each in proposal.fields if each.silver])}',\n"
+    rules = f"'{name_event_rule(proposal)}': 'claimed_at is null'" if proposal.event_at else ""
     return (
         f"{{{{ assay.checked_rows(\n    {arguments}\n{document}    columns={{\n{''.join(lines)}    }},\n"
         f"    rules={{{rules}}}\n) }}}}\n"
     )
 
 
-def singular_key(proposal: Proposal) -> str:
+def name_key(proposal: Proposal) -> str:
     """Return what silver calls the hash that stands in place of a key."""
-    name = f"{singular_of(proposal.table)}_id"
+    name = f"{make_singular(proposal.table)}_id"
     return (
-        f"{singular_of(proposal.table)}_hash" if name in [each.silver for each in proposal.fields] else name
+        f"{make_singular(proposal.table)}_hash" if name in [each.silver for each in proposal.fields] else name
     )
 
 
 def _checked_changes(proposal: Proposal) -> str:
     key = proposal.field_of(proposal.key[0])
-    others = [each for each in in_silver(proposal) if each is not key]
+    others = [each for each in list_silver_fields(proposal) if each is not key]
     attributes = ", ".join(f"'{each.path[-1]}'" for each in others)
-    lines = "".join(column_line(each, proposal) for each in others)
+    lines = "".join(write_column_line(each, proposal) for each in others)
     return (
         f"{{{{ assay.checked_changes(\n    '{proposal.source}', '{proposal.table}', key='{key.path[-1]}',\n"
         f"    attributes=[{attributes}],\n    columns={{\n{lines}    }}\n) }}}}\n"
@@ -146,9 +147,9 @@ def _checked_changes(proposal: Proposal) -> str:
 
 def _changes(proposal: Proposal) -> str:
     key = proposal.field_of(proposal.key[0])
-    others = [each for each in in_silver(proposal) if each is not key]
+    others = [each for each in list_silver_fields(proposal) if each is not key]
     pairs = "".join(f"    '{each.silver}': '{each.path[-1]}',\n" for each in others)
-    checked = f"ref('{checked_name(proposal)}')"
+    checked = f"ref('{name_checked_model(proposal)}')"
     return f"{{{{ assay.effective_changes({checked}, '{key.path[-1]}', {{\n{pairs}}}) }}}}\n"
 
 

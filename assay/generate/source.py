@@ -27,9 +27,9 @@ from assay.contracts.document import parse
 from assay.contracts.landing_rules import list_landing_rules
 from assay.core.fault import MISUSED, Fault
 from assay.core.places import landing_folder, require_project
-from assay.generate.contract import Meaning, means_otherwise, new_contract, table_entry
-from assay.generate.described import entries
-from assay.generate.gold import open_project
+from assay.generate.contract import Meaning, begin_contract, means_otherwise, write_table_entry
+from assay.generate.described import write_entries
+from assay.generate.gold import read_project
 from assay.generate.profile import Profile, profile
 from assay.generate.propose import CONTENT_HASH, Answers, Choice, Proposal, Unanswerable, propose
 from assay.generate.renew import (
@@ -42,8 +42,14 @@ from assay.generate.renew import (
     renew_yaml,
 )
 from assay.generate.sample import read_sample
-from assay.generate.silver import bronze, bronze_name, checked_name, kept_name, models
-from assay.generate.write import difference, differing, land, places_to_land, write_all
+from assay.generate.silver import (
+    name_bronze_model,
+    name_checked_model,
+    name_kept_model,
+    write_bronze,
+    write_models,
+)
+from assay.generate.write import choose_places_to_land, find_differing, land, show_difference, write_all
 from assay.landing.dialect import Dialect, dialect_of
 from assay.project.paths import contract_folders, own_models
 from assay.project.project import Project
@@ -75,7 +81,7 @@ class Plan:
     @property
     def difference(self) -> str:
         """What writing it would change, as `diff -u` shows it."""
-        return difference(self.files)
+        return show_difference(self.files)
 
     def write(self) -> None:
         """Write the files, all or none, and land the samples.
@@ -117,11 +123,13 @@ def planned_source(
     known = _known_table(source, table)
     with read_sample(samples, name, _known_dialect(known)) as (sample, connection):
         found = profile(connection, sample, dict(_known_formats(known, ())))
-        project = open_project()
+        project = read_project()
         planner = _Planner(project, source, table, found)
         plan = planner.renew(answers) if planner.is_known else planner.begin(answers, ask)
         if lands:
-            plan = replace(plan, landing=places_to_land(sample.files, landing_folder() / source / table))
+            plan = replace(
+                plan, landing=choose_places_to_land(sample.files, landing_folder() / source / table)
+            )
         yield plan
 
 
@@ -195,28 +203,28 @@ class _Planner:
             )
         proposal = self._proposal(answers)
         if ask:
-            proposal = self._proposal(answers_of(proposal, answers, ask))
+            proposal = self._proposal(gather_answers(proposal, answers, ask))
         proposal = self._named_apart(proposal)
-        entry = table_entry(proposal)
+        entry = write_table_entry(proposal)
         if not self._file.content:
-            self._file.content = new_contract(self._source, proposal.owner)
+            self._file.content = begin_contract(self._source, proposal.owner)
         self._file.content.setdefault("schema", CommentedSeq()).append(entry)
         self._add_server(proposal)
         folder = own_models()
         files = {
             self._path: self._file.text,
-            folder / "bronze" / f"{bronze_name(proposal)}.sql": bronze(proposal),
+            folder / "bronze" / f"{name_bronze_model(proposal)}.sql": write_bronze(proposal),
             **{
                 folder / "silver" / self._source / f"{model}.sql": sql
-                for model, sql in models(proposal).items()
+                for model, sql in write_models(proposal).items()
             },
         }
         if there := [path for path in files if path != self._path and path.exists()]:
             raise Fault(f"{there[0]} is there already: move it away, or choose another name.", MISUSED)
         described = YamlFile(folder / "silver" / self._source / f"_{self._source}__models.yml")
-        described.content.setdefault("models", CommentedSeq()).extend(entries(proposal))
+        described.content.setdefault("models", CommentedSeq()).extend(write_entries(proposal))
         files[described.path] = described.text
-        return Plan(proposal, differing({**files, **self._dbt_side(proposal)}), {}, is_new=True)
+        return Plan(proposal, find_differing({**files, **self._dbt_side(proposal)}), {}, is_new=True)
 
     def renew(self, answers: Answers) -> Plan:
         """Plan what a newer sample changes of a table that is there."""
@@ -262,7 +270,7 @@ class _Planner:
             files |= self._dbt_side(None)
         return Plan(
             proposal,
-            differing(files),
+            find_differing(files),
             {},
             is_new=False,
             changes=renewal.changes,
@@ -293,7 +301,7 @@ class _Planner:
         """Return the YAML, and the SQL of changes, of the models around the one that checks rows."""
         files: dict[Path, str] = {}
         yaml_files: dict[Path, YamlFile] = {}
-        kept = [each for each in self._project.models if each.name == kept_name(proposal)]
+        kept = [each for each in self._project.models if each.name == name_kept_model(proposal)]
         described = []
         for node in [checked, *kept]:
             if node.patch_path:
@@ -350,18 +358,22 @@ class _Planner:
     def _named_apart(self, proposal: Proposal) -> Proposal:
         """Return a proposal whose models and rules have names of their own."""
         names = {each.name for each in self._project.models}
-        if bronze_name(proposal) in names:
-            raise Fault(f"There is a model {bronze_name(proposal)} already: choose another name.", MISUSED)
+        if name_bronze_model(proposal) in names:
+            raise Fault(
+                f"There is a model {name_bronze_model(proposal)} already: choose another name.", MISUSED
+            )
         for things in (self._table, f"{self._source}_{self._table}"):
             proposal = replace(proposal, things=things)
-            if not names & set(models(proposal)):
+            if not names & set(write_models(proposal)):
                 break
         else:
-            raise Fault(f"There is a model {checked_name(proposal)} already: choose another name.", MISUSED)
+            raise Fault(
+                f"There is a model {name_checked_model(proposal)} already: choose another name.", MISUSED
+            )
         known = self._known_rules()
         for scope in (None, self._table, f"{self._source}_{self._table}"):
             proposal = replace(proposal, rule_scope=scope)
-            if not means_otherwise(table_entry(proposal), known):
+            if not means_otherwise(write_table_entry(proposal), known):
                 break
         return proposal
 
@@ -400,7 +412,7 @@ class _Planner:
         return side.texts()
 
 
-def answers_of(proposal: Proposal, answers: Answers, ask: Ask) -> Answers:
+def gather_answers(proposal: Proposal, answers: Answers, ask: Ask) -> Answers:
     """Return the answers with what a person says of what the sample cannot tell."""
     said = {
         name: ask(name, proposal.choices[name])

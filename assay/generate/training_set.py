@@ -15,12 +15,12 @@ from assay.generate.gold import (
     GoldModel,
     GoldPlan,
     add_model,
-    checked_name,
-    group_of,
-    literal,
-    literals,
-    open_project,
-    owner_of,
+    check_name,
+    find_group,
+    find_owner,
+    quote_text,
+    quote_texts,
+    read_project,
 )
 from assay.project.conventions import LABEL_COLUMNS, TRAINING_SET
 from assay.project.paths import own_models
@@ -51,10 +51,10 @@ class Taken:
     def sql(self) -> str:
         """Its entry in the call of `point_in_time_join`."""
         lines = [
-            f"'view': {literal(self.view.name)},",
+            f"'view': {quote_text(self.view.name)},",
             f"'columns': {_wrapped(self.columns)},",
             *([f"'derived': {_wrapped(self.derived)},"] if self.derived else []),
-            *([f"'prefix': {literal(self.prefix)},"] if self.prefix else []),
+            *([f"'prefix': {quote_text(self.prefix)},"] if self.prefix else []),
         ]
         return "        {\n" + "".join(f"            {each}\n" for each in lines) + "        },\n"
 
@@ -83,14 +83,14 @@ def add_training_set(
     Raises:
         Fault: something named is not there, or cannot be; nothing is written then.
     """
-    name = checked_name(name, TRAINING_SET, "renewal or trn_renewal")
+    name = check_name(name, TRAINING_SET, "renewal or trn_renewal")
     if len(split) not in (1, 2) or list(split) != sorted({*split}) or not all(0 < each < 1 for each in split):
         raise Fault(
             "--split: write one share of time between 0 and 1, for training and test rows, or two that "
             "ascend, as 0.6,0.85, with validation rows in between.",
             MISUSED,
         )
-    project = open_project()
+    project = read_project()
     outcomes = _label_named(project, label)
     views = feature_views(project)
     taken = _told_apart(
@@ -102,7 +102,7 @@ def add_training_set(
     if not key or not horizon:
         lacking = "meta.label.horizon" if key else "a primary_key among its constraints"
         raise Fault(f"--label {outcomes.name}: it declares no {lacking}: see docs/training-sets.md.", MISUSED)
-    owner = owner_of(project, outcomes, None).value
+    owner = find_owner(project, outcomes, None).value
     with columns_of_queries(project, name, reads) as columns_of:
         wanted = _model(name, outcomes, taken, list(key), horizon, split, reads, owner)
         return add_model(project, wanted, columns_of, dry_run=dry_run)
@@ -186,11 +186,11 @@ def _told_apart(taken: Sequence[Taken], label: Any) -> list[Taken]:
 
 def _wrapped(names: Sequence[str]) -> str:
     """Return a list of names as Jinja has it, over lines where it is long."""
-    on_one_line = literals(names)
+    on_one_line = quote_texts(names)
     if len(on_one_line) <= 80:
         return on_one_line
     lines, line = [], ""
-    for each in (f"{literal(name)}," for name in names):
+    for each in (f"{quote_text(name)}," for name in names):
         if line and len(line) + len(each) > 90:
             lines.append(line)
             line = ""
@@ -198,7 +198,7 @@ def _wrapped(names: Sequence[str]) -> str:
     return "[\n" + "".join(f"                {each}\n" for each in [*lines, line]) + "            ]"
 
 
-def training_set_sql(
+def write_training_set_sql(
     label: str, taken: Sequence[Taken], split: Sequence[float], embargo: str, *, is_weighted: bool
 ) -> str:
     """Return the SQL of a training set."""
@@ -208,7 +208,7 @@ def training_set_sql(
         "        {{ assay.temporal_split(\n"
         "            'prediction_at',\n"
         f"            [{shares}],\n"
-        f"            {literal(embargo)}\n"
+        f"            {quote_text(embargo)}\n"
         "        ) }} as split\n"
         "    from joined"
     )
@@ -219,7 +219,7 @@ def training_set_sql(
         "    from split_rows\n\n)\n\n"
     )
     return (
-        f"with spine as (\n\n    select * from {{{{ ref({literal(label)}) }}}}\n\n),\n\n"
+        f"with spine as (\n\n    select * from {{{{ ref({quote_text(label)}) }}}}\n\n),\n\n"
         "joined as (\n\n    {{ assay.point_in_time_join('spine', 'prediction_at', [\n"
         + "".join(each.sql for each in taken)
         + "    ]) }}\n\n),\n\n"
@@ -267,14 +267,14 @@ def _model(
     views = ", ".join(each.view.name for each in taken)
     return GoldModel(
         folder=own_models() / "gold" / "training",
-        sql=training_set_sql(label.name, taken, split, horizon, is_weighted=is_weighted),
+        sql=write_training_set_sql(label.name, taken, split, horizon, is_weighted=is_weighted),
         entry={
             "name": name,
             "description": (
                 f"Training set of {label.name}, with what was known of {views} when each outcome was asked "
                 f"for. The embargo is as long as it takes to know an outcome, {horizon}."
             ),
-            **({"config": group} if (group := group_of(label)) else {}),
+            **({"config": group} if (group := find_group(label)) else {}),
             "constraints": [{"type": "primary_key", "columns": list(key)}],
             "data_tests": [
                 {

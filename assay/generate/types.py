@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from assay.contracts.contract import make_snake_case
-from assay.generate.profile import DIRTY, ColumnProfile, number_in
+from assay.generate.profile import DIRTY, ColumnProfile, write_number_sql
 from assay.landing.dialect import DEFAULT, Dialect
 from assay.landing.formats.sniff import TimeFormat
 from assay.landing.schema.logical_types import LogicalType
@@ -54,7 +54,7 @@ def is_id(name: str) -> bool:
     return _IS_ID.fullmatch(make_snake_case(name)) is not None
 
 
-def type_of(column: ColumnProfile, dialect: Dialect = DEFAULT, *, in_changes: bool = False) -> Type:
+def find_type(column: ColumnProfile, dialect: Dialect = DEFAULT, *, in_changes: bool = False) -> Type:
     """Return the type of a column; where in doubt, text.
 
     Args:
@@ -80,7 +80,7 @@ def type_of(column: ColumnProfile, dialect: Dialect = DEFAULT, *, in_changes: bo
         if found:
             return found
     is_mixed = column.numbers or column.dates or column.timestamps
-    others = f"{number_in('value', dialect)} is not null or try_cast(value as timestamptz) is not null"
+    others = f"{write_number_sql('value', dialect)} is not null or try_cast(value as timestamptz) is not null"
     return Type("string", "varchar", _why_text(column), fits=others if is_mixed else None)
 
 
@@ -116,7 +116,7 @@ def _of_change_event(column: ColumnProfile) -> Type | None:
     return None
 
 
-def counted_time(column: ColumnProfile) -> str | None:
+def find_counted_time(column: ColumnProfile) -> str | None:
     """Return the unit of a column that counts since 1970, by its name and its size: `milli`, `micro`."""
     is_whole = column.integers == column.filled and column.digits in _EPOCHS and (column.least or 0) > 0
     return (
@@ -124,7 +124,7 @@ def counted_time(column: ColumnProfile) -> str | None:
     )
 
 
-def physical_time(column: ColumnProfile) -> str:
+def name_physical_time(column: ColumnProfile) -> str:
     """Return how Debezium names the type of such a count."""
     return _EPOCHS[column.digits][0]
 
@@ -199,8 +199,8 @@ def _number(column: ColumnProfile, name: str, dialect: Dialect) -> Type | None:
     options = _range(column, name)
 
     def number(logical: LogicalType, what: str, options: dict[str, Any], shape: str = "true") -> Type:
-        fits = f"{number_in('value', dialect)} is not null and {shape}"
-        return Type(logical, sql_of(logical, options), f"{what} {told}", options, fits)
+        fits = f"{write_number_sql('value', dialect)} is not null and {shape}"
+        return Type(logical, write_type(logical, options), f"{what} {told}", options, fits)
 
     if column.integers == column.numbers:
         if column.digits > 18:
@@ -221,11 +221,13 @@ def _number(column: ColumnProfile, name: str, dialect: Dialect) -> Type | None:
         options["exclusiveMinimum"] = -most
     if "maximum" not in options:
         options["exclusiveMaximum"] = most
-    shape = f"length(rtrim(regexp_extract({number_in('value', dialect)}, '\\.(\\d+)', 1), '0')) <= {scale}"
+    shape = (
+        f"length(rtrim(regexp_extract({write_number_sql('value', dialect)}, '\\.(\\d+)', 1), '0')) <= {scale}"
+    )
     return number("number", f"numbers with up to {min(column.decimals, scale)} decimals", options, shape)
 
 
-def sql_of(logical: LogicalType, options: Mapping[str, Any]) -> str:
+def write_type(logical: LogicalType, options: Mapping[str, Any]) -> str:
     """Return the type that silver has of a contract's column, without a value that is lost or rounded."""
     match logical:
         case "string" | "object" | "array":

@@ -13,18 +13,18 @@ from assay.generate.gold import (
     GoldModel,
     GoldPlan,
     add_model,
-    checked_name,
-    column_named,
-    events_named,
-    group_of,
-    literal,
-    literals,
-    name_in_sql,
-    open_project,
-    owner_of,
-    time_named,
+    check_name,
+    find_column,
+    find_events,
+    find_group,
+    find_owner,
+    find_time,
+    quote_column,
+    quote_text,
+    quote_texts,
+    read_project,
 )
-from assay.generate.propose import Choice, singular_of
+from assay.generate.propose import Choice, make_singular
 from assay.project.paths import own_models
 from assay.project.personal import PII
 from assay.project.views import VALIDITY
@@ -57,16 +57,18 @@ class Measure:
     @property
     def sql(self) -> str:
         """Its line in the call of `windowed_history`."""
-        aggregates = literals(self.aggregates)
+        aggregates = quote_texts(self.aggregates)
         if self.column is None:
-            return f"{literal(self.name)}: {aggregates}"
-        expression = name_in_sql(self.column)
+            return f"{quote_text(self.name)}: {aggregates}"
+        expression = quote_column(self.column)
         if self.is_floating and set(self.aggregates) & set(_OF_NUMBERS):
             expression = f"{expression}::{_EXACT}"
         # Of a measure that is only counted, the macro counts rows, those without a value too.
         if expression == self.name and list(self.aggregates) != ["count"]:
-            return f"{literal(self.name)}: {aggregates}"
-        return f"{literal(self.name)}: {{'expression': {literal(expression)}, 'aggregates': {aggregates}}}"
+            return f"{quote_text(self.name)}: {aggregates}"
+        return (
+            f"{quote_text(self.name)}: {{'expression': {quote_text(expression)}, 'aggregates': {aggregates}}}"
+        )
 
 
 @dataclass(frozen=True)
@@ -91,12 +93,12 @@ class ViewSpec:
         measures = "".join(f"        {each.sql},\n" for each in self.measures)
         return (
             "{{ assay.windowed_history(\n"
-            f"    ref({literal(self.events)}),\n"
-            f"    entity_keys={literals(self.keys)},\n"
-            f"    event_at={literal(name_in_sql(self.event_at))},\n"
-            f"    available_at={literal(name_in_sql(self.available_at))},\n"
+            f"    ref({quote_text(self.events)}),\n"
+            f"    entity_keys={quote_texts(self.keys)},\n"
+            f"    event_at={quote_text(quote_column(self.event_at))},\n"
+            f"    available_at={quote_text(quote_column(self.available_at))},\n"
             f"    measures={{\n{measures}    }},\n"
-            f"    windows={literals(self.windows)}\n"
+            f"    windows={quote_texts(self.windows)}\n"
             ") }}\n"
         )
 
@@ -134,24 +136,24 @@ def add_view(
     Raises:
         Fault: something named is not there, or cannot be; nothing is written then.
     """
-    project = open_project()
-    events = events_named(project, model, "--from")
+    project = read_project()
+    events = find_events(project, model, "--from")
     name, entity_name = _names(name, entity)
     with columns_of_queries(project, name, [events]) as columns_of:
         kinds = {
             each.name: each.data_type
-            for each in columns_of(f"select * from {{{{ ref({literal(events.name)}) }}}}")
+            for each in columns_of(f"select * from {{{{ ref({quote_text(events.name)}) }}}}")
         }
         spec = ViewSpec(
             events.name,
-            [column_named(key, kinds, events.name, "--entity") for key in entity],
-            time_named(event_at, "event_at", kinds, events.name, "--event-at"),
-            time_named(available_at, "available_at", kinds, events.name, "--available-at"),
+            [find_column(key, kinds, events.name, "--entity") for key in entity],
+            find_time(event_at, "event_at", kinds, events.name, "--event-at"),
+            find_time(available_at, "available_at", kinds, events.name, "--available-at"),
             list(_measures(measures, kinds, events.name)),
             _checked_windows(windows),
         )
         _check_names(spec)
-        wanted = _model(name, entity_name, spec, events, owner_of(project, events, owner), is_online=online)
+        wanted = _model(name, entity_name, spec, events, find_owner(project, events, owner), is_online=online)
         return add_model(project, wanted, columns_of, dry_run=dry_run)
 
 
@@ -159,7 +161,7 @@ def _names(name: str, keys: Sequence[str]) -> tuple[str, str]:
     """Return the name of the view, and that of the entity."""
     entity = "_".join(re.sub(r"\W+", "_", key.lower(), flags=re.ASCII).removesuffix("_id") for key in keys)
     full = name if name.startswith(_PREFIX) or "__" in name else f"{entity}__{name}"
-    full = checked_name(full, _PREFIX, "visits or ftr_patient__visits")
+    full = check_name(full, _PREFIX, "visits or ftr_patient__visits")
     parts = full.removeprefix(_PREFIX).split("__")
     if len(parts) != 2:
         raise Fault(
@@ -189,7 +191,7 @@ def _measures(
                 )
             measure = Measure(_unless_taken(_thing(model), "row", taken), None, ["count"])
         else:
-            kind = kinds[column_named(column, kinds, model, "--measures")]
+            kind = kinds[find_column(column, kinds, model, "--measures")]
             if kind not in _FLOATING and not _NUMBER.fullmatch(kind):
                 _refuse_numbers(column, kind, aggregates)
             snake = re.sub(r"\W+", "_", column.lower(), flags=re.ASCII).strip("_") or "value"
@@ -216,7 +218,7 @@ def _unless_taken(name: str, other: str, taken: set[str]) -> str:
 def _thing(model: str) -> str:
     """Return what one row of a model is, by the model's name."""
     bare = re.sub("^[a-z]+_", "", model).removesuffix("__changes")
-    return singular_of(re.sub("_+", "_", bare))
+    return make_singular(re.sub("_+", "_", bare))
 
 
 def _checked_windows(windows: Sequence[str]) -> list[str]:
@@ -271,7 +273,7 @@ def _model(
         entry={
             "name": name,
             "description": f"{about.capitalize()} of each {words}, over windows of time, from {events.name}.",
-            "config": {"meta": {"feature_view": feature_view}, **group_of(events)},
+            "config": {"meta": {"feature_view": feature_view}, **find_group(events)},
         },
         reads=[events],
         columns=[*spec.keys, *spec.features],

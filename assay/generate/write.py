@@ -13,12 +13,12 @@ from uuid import uuid4
 from assay.core.disk import put_in_place
 
 
-def differing(files: Mapping[Path, str]) -> dict[Path, str]:
+def find_differing(files: Mapping[Path, str]) -> dict[Path, str]:
     """Return those files that are not there yet, or hold something else."""
     return {path: text for path, text in sorted(files.items()) if _text_of(path) != text}
 
 
-def difference(files: Mapping[Path, str]) -> str:
+def show_difference(files: Mapping[Path, str]) -> str:
     """Return what writing files would change, as `diff -u` shows it."""
     lines: list[str] = []
     for path, text in files.items():
@@ -47,7 +47,7 @@ def write_all(files: Mapping[Path, str]) -> None:
             temporary.unlink(missing_ok=True)
 
 
-def places_to_land(files: Sequence[Path], folder: Path) -> dict[Path, Path]:
+def choose_places_to_land(files: Sequence[Path], folder: Path) -> dict[Path, Path]:
     """Return where files are to lie in a folder of the landing zone, without those that lie there already.
 
     One whose name another has goes into a folder that says when it was written.

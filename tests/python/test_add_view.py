@@ -15,11 +15,11 @@ from small_project import SmallProject
 
 from assay.cli.arguments import split_measures
 from assay.core.fault import Fault
-from assay.generate.gold import plan_of_existing
-from assay.generate.label import Happening, Settled, Spine, add_label, label_sql
+from assay.generate.gold import plan_existing
+from assay.generate.label import Happening, Settled, Spine, add_label, write_label_sql
 from assay.generate.propose import Choice
-from assay.generate.scramble import scramble_sql
-from assay.generate.training_set import _taken, _told_apart, training_set_sql
+from assay.generate.scramble import write_scramble_sql
+from assay.generate.training_set import _taken, _told_apart, write_training_set_sql
 from assay.generate.view import ViewSpec, _checked_windows, _measures, _names
 from assay.generate.view import _model as view_model
 from assay.init.project import init_project
@@ -168,22 +168,24 @@ def test_a_model_that_is_there_stays_and_what_it_lacks_is_told(
     )
     project: Any = SimpleNamespace(named=lambda name: there)
     Path(there.original_file_path).write_text(wanted.sql)
-    same = plan_of_existing(project, wanted)
+    same = plan_existing(project, wanted)
     assert same is not None
     assert (same.files, len(same.evidence)) == ({}, 1)
     Path(there.original_file_path).write_text("-- mine\n" + wanted.sql)
-    changed = plan_of_existing(project, wanted)
+    changed = plan_existing(project, wanted)
     assert changed is not None
     assert "Its SQL is not what would be written" in changed.evidence[1]
     there.config.meta["feature_view"]["online"] = False
     del there.columns["fee_sum_1d"]
     with pytest.raises(Fault, match="does not have the column fee_sum_1d, online: true"):
-        plan_of_existing(project, wanted)
+        plan_existing(project, wanted)
 
 
 def happening(**changed: Any) -> str:
     what = {"model": "slv_visits", "at": "event_at", "window": "14d", "horizon": "15d", **changed}
-    return label_sql("return_id", Spine("slv_visits", ["patient_id"], "available_at"), Happening(**what))
+    return write_label_sql(
+        "return_id", Spine("slv_visits", ["patient_id"], "available_at"), Happening(**what)
+    )
 
 
 def test_a_label_counts_what_happens_after_the_prediction_and_is_known_by_then() -> None:
@@ -205,7 +207,7 @@ def test_a_label_counts_what_happens_after_the_prediction_and_is_known_by_then()
 
 def test_a_prediction_is_not_asked_for_before_its_row_is_known() -> None:
     spine = Spine("slv_visits", ["visit_id", "patient_id"], "planned_at")
-    sql = label_sql("late_id", spine, Settled("was_late", "2h"))
+    sql = write_label_sql("late_id", spine, Settled("was_late", "2h"))
     assert "greatest(planned_at, available_at) as prediction_at," in sql
     assert "and planned_at is not null" in sql
     assert "prediction_at + interval '2 hours' <= {{ assay.known_until('spine') }}" in sql
@@ -220,7 +222,7 @@ def test_outcomes_that_nobody_knows_yet_are_changed_and_no_others() -> None:
             "('B', 'no', ' 2026-01-20 10:00:00'), ('C', 'yes', '2026-01-21'), ('D', '', '2026-01-22'), "
             "('E', 'no', 'soon')) as stays (id, is_late, began)"
         )
-        sql = scramble_sql("landing.stays", "is_late", "began", "interval '10 days'")
+        sql = write_scramble_sql("landing.stays", "is_late", "began", "interval '10 days'")
         connection.execute(sql.format(at="timestamp '2026-01-25'"))
         found = dict(connection.execute("select id, is_late from landing.stays").fetchall())
     assert found == {"A": "yes", "B": "yes", "C": "no", "D": "", "E": "no"}
@@ -272,10 +274,10 @@ def test_features_of_the_same_name_are_told_apart() -> None:
 
 
 def test_a_training_set_parts_its_rows_and_weighs_outcomes_of_yes_and_no() -> None:
-    weighed = training_set_sql("lbl_x", [], [0.7], "15d", is_weighted=True)
+    weighed = write_training_set_sql("lbl_x", [], [0.7], "15d", is_weighted=True)
     assert "[assay.share_of_time('spine', 'prediction_at', 0.7)],\n            '15d'\n" in weighed
     assert "as weight\n    from split_rows" in weighed
-    assert "weight" not in training_set_sql("lbl_x", [], [0.6, 0.85], "15d", is_weighted=False)
+    assert "weight" not in write_training_set_sql("lbl_x", [], [0.6, 0.85], "15d", is_weighted=False)
 
 
 def visits(path: Path) -> Path:

@@ -19,15 +19,15 @@ from small_project import PROJECT, SmallProject
 import assay
 from assay.contracts.servers import make_kafka_server
 from assay.core.fault import Fault
-from assay.generate.contract import means_otherwise, table_entry
-from assay.generate.described import entries
+from assay.generate.contract import means_otherwise, write_table_entry
+from assay.generate.described import write_entries
 from assay.generate.profile import profile
 from assay.generate.propose import Answers, Choice, Field, Proposal, Unanswerable, propose
 from assay.generate.renew import Renewal, find_written_otherwise, is_of_table, renew_contract, renew_sql
 from assay.generate.sample import read_sample
-from assay.generate.silver import models
-from assay.generate.source import answers_of, planned_source
-from assay.generate.write import land, places_to_land, write_all
+from assay.generate.silver import write_models
+from assay.generate.source import gather_answers, planned_source
+from assay.generate.write import choose_places_to_land, land, write_all
 from assay.landing.dialect import Dialect
 from assay.project.yaml_file import YamlFile
 
@@ -194,7 +194,7 @@ def test_without_a_key_a_row_is_known_by_all_its_values(tmp_path: Path) -> None:
     proposal = proposal_of(path)
     assert (proposal.key, proposal.choices["key"].value) == ([], "content_hash")
     assert "7 of 40 differ); 33 that repeat another will be rejected" in proposal.choices["key"].evidence
-    sql = models(proposal)["slv_bookings__checked"]
+    sql = write_models(proposal)["slv_bookings__checked"]
     assert "key=['booking_id']," in sql
     assert "'booking_id': 'content_hash'," in sql
     assert "repeated=" not in sql
@@ -211,7 +211,7 @@ def test_what_names_things_has_no_closed_list_of_values(tmp_path: Path) -> None:
 
 def contract_text(folder: Path, proposal: Proposal) -> str:
     file = YamlFile(folder / "x.odcs.yaml")
-    file.content["schema"] = [table_entry(proposal)]
+    file.content["schema"] = [write_table_entry(proposal)]
     return file.text
 
 
@@ -223,7 +223,7 @@ def test_a_range_is_told_by_its_evidence_and_not_of_what_may_be_below_zero(tmp_p
 
 def test_the_time_of_the_event_may_be_a_part_of_the_key(tmp_path: Path) -> None:
     path = csv_file(tmp_path / "x.csv", "store,day", lambda n: f"{n % 2},2026-01-{n // 2 + 1:02}", 50)
-    sql = models(proposal_of(path, name="shop.sales", key=["store", "day"]))["slv_sales__checked"]
+    sql = write_models(proposal_of(path, name="shop.sales", key=["store", "day"]))["slv_sales__checked"]
     assert "key=['store', 'day']" in sql
     assert (
         "        'day': 'try_cast(day as date)',\n        'written_at': assay.utc_timestamp('day'),\n" in sql
@@ -307,10 +307,10 @@ def test_documents_are_looked_into_one_level_deep(tmp_path: Path) -> None:
     assert silver["tags"] == ("tags", "varchar", None)
     assert (proposal.key, proposal.event_at) == ([("id",)], ("happenedAt",))
     assert (proposal.at, proposal.received_at) == ("column", ("receivedAt",))
-    sql = models(proposal)["slv_visits__checked"]
+    sql = write_models(proposal)["slv_visits__checked"]
     assert "'visit_id': assay.filled('document.id')," in sql
     assert "'loyalty_no': assay.filled('document.guest.\"loyalty-no\"')," in sql
-    guest = next(each for each in table_entry(proposal)["properties"] if each["name"] == "guest")
+    guest = next(each for each in write_table_entry(proposal)["properties"] if each["name"] == "guest")
     assert [each["name"] for each in guest["properties"]] == ["name", "email", "loyalty-no"]
 
 
@@ -382,7 +382,7 @@ def test_a_change_log_is_known_by_its_envelope(tmp_path: Path) -> None:
     assert proposal.choices["key"].evidence == "40 different values in 90 changes"
     joined = field(proposal, "joined_at")
     assert (joined.type.sql, joined.physical) == ("timestamp", "io.debezium.time.Timestamp")
-    sql = models(proposal)
+    sql = write_models(proposal)
     assert "attributes=['email', 'points', 'joined_at']," in sql["slv_guests__checked"]
     assert "'points': 'points'," in sql["slv_guests__changes"]
 
@@ -436,7 +436,7 @@ def test_names_that_assay_has_itself_are_declared_otherwise(tmp_path: Path) -> N
     assert field(proposal, "available_at").silver == "available_at_in_source"
     assert "Assay has a column row_number itself" in proposal.notes[0]
     column = next(
-        each for each in table_entry(proposal)["properties"] if each["name"] == "row_number_in_source"
+        each for each in write_table_entry(proposal)["properties"] if each["name"] == "row_number_in_source"
     )
     assert column["customProperties"] == [{"property": "aliases", "value": ["row_number"]}]
 
@@ -522,7 +522,7 @@ OTHERWISE: dict[str, tuple[dict[str, str], str]] = {
 def test_a_newer_sample_that_is_written_otherwise_is_told(tmp_path: Path, kind: str) -> None:
     changed, message = OTHERWISE[kind]
     first = proposal_of(statements(tmp_path / "a.csv"), name="bank.sums")
-    contract = table_entry(first)
+    contract = write_table_entry(first)
     assert first.dialect == Dialect(";", encoding="utf-16", decimal=",", thousands=".")
     told = ""
     try:
@@ -544,7 +544,7 @@ def test_a_newer_sample_of_another_table_or_without_a_column_is_told(tmp_path: P
         "documents": json_lines(tmp_path / "d.jsonl", [visit(n) for n in range(9)]),
         "changes": json_lines(tmp_path / "e.jsonl", [change(n, "c") for n in range(9)]),
     }
-    table = table_entry(first)
+    table = write_table_entry(first)
     for path in others.values():
         with read_sample([str(path)], "hotel.bookings") as (sample, connection):
             assert not is_of_table(table, profile(connection, sample))
@@ -568,13 +568,13 @@ def test_how_a_csv_is_written_is_found_and_kept_in_the_contract(tmp_path: Path) 
     proposal = proposal_of(buchungen(tmp_path / "buchungen.csv"))
     dialect = {"delimiter": ";", "encoding": "windows-1252", "decimal": ",", "thousands": "."}
     assert proposal.dialect.declared == dialect
-    assert {"property": "dialect", "value": dialect} in table_entry(proposal)["customProperties"]
+    assert {"property": "dialect", "value": dialect} in write_table_entry(proposal)["customProperties"]
     price, arrival = field(proposal, "Preis"), field(proposal, "Anreise")
     assert (price.type.sql, arrival.type.sql) == ("decimal(18, 2)", "date")
     assert price.evidence["type"] == "numbers with up to 2 decimals in 60 of 60 values"
     assert arrival.type.options == {"format": "dd.MM.yyyy"}
     assert proposal.event_at == ("Gebucht am",)
-    sql = models(proposal)["slv_bookings__checked"]
+    sql = write_models(proposal)["slv_bookings__checked"]
     assert "'anreise': assay.utc_timestamp('Anreise') ~ '::date'," in sql
     assert "'written_at': assay.utc_timestamp('\"Gebucht am\"')," in sql
 
@@ -843,12 +843,14 @@ def test_the_same_rule_with_another_meaning_gets_a_name_of_its_own(tmp_path: Pat
     proposal = proposal_of(bookings(tmp_path / "bookings.csv"))
     known = {"mistyped_nights": ("Nights is no date", "send Nights as date")}
     assert not means_otherwise(
-        table_entry(proposal), {"mistyped_nights": ("Nights is no integer", "send Nights as integer")}
+        write_table_entry(proposal), {"mistyped_nights": ("Nights is no integer", "send Nights as integer")}
     )
-    assert means_otherwise(table_entry(proposal), known)
+    assert means_otherwise(write_table_entry(proposal), known)
     scoped = replace(proposal, rule_scope="bookings")
-    assert not means_otherwise(table_entry(scoped), known)
-    assert "'invalid_bookings_booked_at': 'claimed_at is null'" in models(scoped)["slv_bookings__checked"]
+    assert not means_otherwise(write_table_entry(scoped), known)
+    assert (
+        "'invalid_bookings_booked_at': 'claimed_at is null'" in write_models(scoped)["slv_bookings__checked"]
+    )
 
 
 def test_what_is_asked_comes_with_what_is_proposed(tmp_path: Path) -> None:
@@ -859,7 +861,7 @@ def test_what_is_asked_comes_with_what_is_proposed(tmp_path: Path) -> None:
         return {"key": "Booking ID, Room", "event time": "Last Changed"}.get(name, choice.value)
 
     proposal = proposal_of(bookings(tmp_path / "bookings.csv"))
-    answers = answers_of(proposal, Answers(available="landed"), ask)
+    answers = gather_answers(proposal, Answers(available="landed"), ask)
     assert answers == Answers(["Booking ID", "Room"], "Last Changed", "landed", "front desk")
     assert {name: choice.value for name, choice in asked.items()} == {
         "key": "Booking ID",
@@ -903,17 +905,17 @@ def test_a_sample_lands_once_and_in_place_of_no_other_file(tmp_path: Path) -> No
     sample, folder = tmp_path / "orders.csv", tmp_path / "landing" / "shop" / "orders"
     for text in ("id\n1\n", "id\n2\n"):
         sample.write_text(text)
-        land(places_to_land([sample], folder))
-        assert places_to_land([sample], folder) == {}
+        land(choose_places_to_land([sample], folder))
+        assert choose_places_to_land([sample], folder) == {}
     landed = sorted(path for path in folder.rglob("*") if path.is_file())
     assert [path.read_text() for path in landed] == ["id\n2\n", "id\n1\n"]
-    assert places_to_land(landed, folder) == {}
+    assert choose_places_to_land(landed, folder) == {}
     assert landed[0].parent.name.startswith("landed_at=")
 
 
 def test_where_a_person_changed_the_sql_it_is_told_what_to_add(tmp_path: Path) -> None:
     proposal = proposal_of(bookings(tmp_path / "bookings.csv"))
-    sql = models(proposal)["slv_bookings__checked"]
+    sql = write_models(proposal)["slv_bookings__checked"]
     nights, room = field(proposal, "Nights"), field(proposal, "Room")
     wider = replace(nights, type=replace(nights.type, sql="bigint"))
     renewal = Renewal(new=[replace(room, silver="kind")], retyped=[(nights, wider)])
@@ -938,7 +940,7 @@ def test_keys_that_cannot_be_declared_stay_in_bronze(tmp_path: Path) -> None:
     assert "A key cannot be declared: 'ID' is there already as 'id'" in proposal.notes[0]
     assert "the beginning of a dbt expression. Bronze keeps it." in proposal.notes[1]
     assert "it's is left out of silver" in proposal.notes[2]
-    assert "it's" not in models(proposal)["slv_visits__checked"]
+    assert "it's" not in write_models(proposal)["slv_visits__checked"]
 
 
 def test_columns_whose_rules_would_have_one_name_do_not_share_it(tmp_path: Path) -> None:
@@ -951,5 +953,5 @@ def test_columns_whose_rules_would_have_one_name_do_not_share_it(tmp_path: Path)
 
 def test_personal_data_that_silver_leaves_out_is_said_to_be_left_out(tmp_path: Path) -> None:
     proposal = columns_of(tmp_path, {"guest's email": [f"g{n}@mail.example" for n in range(40)]})
-    checked = next(entries(proposal))
+    checked = next(write_entries(proposal))
     assert checked["config"] == {"meta": {"pii_dropped": ["guest's email"]}}
