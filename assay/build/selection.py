@@ -12,10 +12,9 @@ import duckdb
 
 from assay.core.fault import MISUSED, Fault
 from assay.core.words import counted, listed
+from assay.project.conventions import TABLES
 from assay.project.dbt_run import ask_dbt
 from assay.project.graph import ancestor_ids, parent_ids
-
-_BUILT = ("model", "seed", "snapshot")
 
 
 @dataclass(frozen=True)
@@ -112,7 +111,7 @@ def _relations(warehouse: Path) -> set[tuple[str, str]]:
 
 def _is_missing(node: Any, warehouse: Path, there: set[tuple[str, str]]) -> bool:
     return (
-        node.resource_type in _BUILT
+        node.resource_type in TABLES
         and node.config.materialized != "ephemeral"
         # Relations of other attached databases are not in this file.
         and node.database == warehouse.stem

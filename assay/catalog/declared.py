@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from assay.contracts.contract import FOLDER, Contract, read_contracts
-from assay.project.conventions import is_label, is_training_set, layer_of
+from assay.project.conventions import MONITORING, is_label, is_training_set, layer_of
 from assay.project.graph import Manifest, Node, ancestor_ids
 from assay.project.joins import joined_features
 from assay.project.paths import contract_folders
 from assay.project.project import Project
-from assay.project.views import MONITORING, FeatureView, feature_views
+from assay.project.views import FeatureView, feature_views
 from assay.training.store import Version
 
 # Of a contract, in the standard's words; a model or a column may state its own in `config.meta`.

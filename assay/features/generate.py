@@ -11,6 +11,7 @@ from typing import Any
 from assay.core.fault import MISUSED, Fault, unknown
 from assay.features.columns import ModelColumn, columns_of, description_of, is_history
 from assay.features.entry import Entry, View, complete_entry, find_entry
+from assay.project.conventions import is_feature_view
 from assay.project.graph import parent_ids
 from assay.project.personal import PII
 from assay.project.project import Project
@@ -52,7 +53,7 @@ def generate(project: Project, name: str) -> Generated:
     place = find_entry(_read(file), name)
     columns = columns_of(project, name)
     has_history = is_history(columns)
-    if not has_history and (model.config.materialized == "history" or model.config.meta.get("feature_view")):
+    if not has_history and (model.config.materialized == "history" or is_feature_view(model)):
         missing = ", ".join(sorted(set(VALIDITY[:3]) - {column.name for column in columns}))
         raise Fault(
             f"{name} is no history: it has no column {missing}. Feature views are "

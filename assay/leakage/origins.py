@@ -15,7 +15,7 @@ from assay.leakage.findings import Check
 from assay.leakage.silver import gates_of, is_landing
 from assay.leakage.tables import columns_of, number, one_row
 from assay.leakage.trained import made_by_hand
-from assay.project.conventions import AVAILABILITY, LABEL_COLUMNS, layer_of
+from assay.project.conventions import AVAILABILITY, LABEL_COLUMNS, TABLES, layer_of
 from assay.project.graph import Manifest, Node, parent_ids, relation_of
 
 # Table functions that generate their rows; all others may read a table from anywhere.
@@ -39,7 +39,7 @@ class Origins:
         self._by_relation = {
             (node["schema"], node["alias"]): node["unique_id"]
             for node in nodes
-            if node["resource_type"] in ("model", "snapshot", "seed")
+            if node["resource_type"] in TABLES
         }
         self.root = self.manifest.node(training_set.name)["unique_id"]
         self._gates = {

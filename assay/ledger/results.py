@@ -12,12 +12,12 @@ import duckdb
 
 from assay.core.sql import quoted
 from assay.ledger.failing_rows import read_failing_rows
+from assay.project.conventions import TABLES
 from assay.project.failures import FAILED, TESTS, guarded, message_of
 from assay.project.personal import Personal
 
-_TABLES = ("model", "seed", "snapshot")
 # dbt also reports exposures, which are not run.
-_RUN = (*_TABLES, *TESTS, "operation")
+_RUN = (*TABLES, *TESTS, "operation")
 _FAILED_TESTS = ("fail", "warn")
 
 
@@ -65,7 +65,7 @@ def make_node_results(
     nodes = {unique_id: result.node for unique_id, result in by_id.items()}
     found = []
     with duckdb.connect(warehouse, read_only=True) as connection:
-        rows = _table_rows(connection, [node for node in nodes.values() if node.resource_type in _TABLES])
+        rows = _table_rows(connection, [node for node in nodes.values() if node.resource_type in TABLES])
         for unique_id, result in by_id.items():
             node, status = result.node, str(result.status)
             is_test = node.resource_type in TESTS

@@ -35,13 +35,13 @@ from openlineage.client.facet_v2 import (
 from assay.ledger import runs as ledger
 from assay.ledger.results import NodeResult
 from assay.lineage.columns import QueryLineage, Untraceable, lineage_of, tables_of
+from assay.project.conventions import TABLES
 from assay.project.failures import FAILED
 
 # OpenLineage's own variable: the namespace of jobs.
 NAMESPACE = "OPENLINEAGE_NAMESPACE"
 PRODUCER = "urn:assay"
 _BUILD = "assay build"
-_TABLES = ("model", "seed", "snapshot")
 
 
 def events_of(
@@ -94,7 +94,7 @@ class _Events:
         failed = self._run.status != "succeeded"
         yield self._event(RunState.START, self._run.started_at, run, job)
         for node in nodes:
-            if node.kind in _TABLES and node.started_at and node.status != "skipped":
+            if node.kind in TABLES and node.started_at and node.status != "skipped":
                 yield from self._of_node(node, node.started_at)
         yield from self._of_tests(nodes, ended)
         yield self._event(RunState.FAIL if failed else RunState.COMPLETE, ended, run, job)

@@ -20,13 +20,10 @@ from assay.core.disk import put_in_place
 from assay.core.fault import MISUSED, Fault, unknown
 from assay.core.places import Places
 from assay.lineage.columns import Untraceable, lineage_of, tables_of
-from assay.project.conventions import layer_of
+from assay.project.conventions import MONITORING, TABLES, layer_of
 from assay.project.dbt_run import Watcher
 from assay.project.docs import describe
 from assay.project.graph import Manifest, Node, parent_ids
-from assay.project.views import MONITORING
-
-_TABLES = ("model", "snapshot", "seed")
 
 
 @dataclass(frozen=True)
@@ -73,7 +70,7 @@ def _tables(
     nodes = {
         id_: node
         for id_, node in (*manifest.nodes.items(), *manifest.sources.items())
-        if node["resource_type"] in (*_TABLES, "source")
+        if node["resource_type"] in (*TABLES, "source")
     }
     relations = {_relation(node): id_ for id_, node in nodes.items()}
     types: dict[str, dict[str, str]] = {}

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 LAYERS = ("bronze", "silver", "gold")
+# The types of dbt's nodes that are tables or views.
+TABLES = ("model", "seed", "snapshot")
 TRAINING_SET, DIMENSION, MONITORING, SERVING = "trn_", "dim_", "mon_", "srv_"
 CHECKED, REJECTED = "__checked", "__rejected"
 # What every label has, beside its key.

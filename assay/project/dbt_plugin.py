@@ -21,6 +21,7 @@ from assay.project.conventions import (
     KINDS,
     READS,
     SERVING,
+    TABLES,
     is_online,
     is_published,
     stamp_kinds,
@@ -30,7 +31,6 @@ from assay.project.conventions import (
 from assay.project.meta import faults_of_meta, schemas_of_layers
 from assay.project.paths import put_project_on_path
 
-_LAYERED = ("model", "seed", "snapshot")
 _WRAPPED = "_draws_arrows"
 
 
@@ -64,7 +64,7 @@ def complete(manifest: Any, project: Any) -> None:
         DbtRuntimeError: a variable or the meta of a node declares what cannot be.
     """
     nodes = list(manifest.nodes.values())
-    layered = [node for node in nodes if node.resource_type in _LAYERED]
+    layered = [node for node in nodes if node.resource_type in TABLES]
     faults = [fault for node in layered for fault in faults_of_meta(node)]
     if not faults:
         schemas = _schemas(project)

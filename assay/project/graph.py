@@ -11,6 +11,7 @@ from typing import Any
 
 from assay.core.fault import MISUSED, Fault
 from assay.core.sql import quoted
+from assay.project.conventions import TABLES
 
 Node = dict[str, Any]
 
@@ -39,8 +40,7 @@ class Manifest:
 
     @cached_property
     def _by_name(self) -> dict[str, str]:
-        kinds = ("model", "snapshot", "seed")
-        return {node["name"]: id_ for id_, node in self.nodes.items() if node["resource_type"] in kinds}
+        return {node["name"]: id_ for id_, node in self.nodes.items() if node["resource_type"] in TABLES}
 
     def node(self, name: str) -> Node:
         """Return a model, snapshot or seed.

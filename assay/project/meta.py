@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
 from typing import Any
 
 from jsonschema import Draft202012Validator
@@ -46,6 +47,8 @@ _SHAPES: dict[str, Draft202012Validator] = {
         "reads": _TEXTS,
     }.items()
 }
+# Set while YAML is completed: it may name columns before it lists them.
+columns_may_lack: ContextVar[bool] = ContextVar("columns_may_lack", default=False)
 # Where the meta names columns of the node.
 _COLUMNS_NAMED = {"feature_view": ("keys", "defaults"), "quality": ("time", "ignore")}
 
@@ -57,7 +60,8 @@ def faults_of_meta(node: Any) -> list[str]:
         node: a model, seed or snapshot, as dbt has parsed it.
     """
     meta = node.config.meta
-    found = [*_faults_of_shape(meta)] or [*_columns_it_lacks(meta, {folded(name) for name in node.columns})]
+    columns = set() if columns_may_lack.get() else {folded(name) for name in node.columns}
+    found = [*_faults_of_shape(meta)] or [*_columns_it_lacks(meta, columns)]
     return [f"{node.original_file_path}: {node.name}: config.meta.{each}" for each in found]
 
 
@@ -80,7 +84,7 @@ def _columns_it_lacks(meta: Mapping[str, Any], columns: set[str]) -> Iterator[st
             named = (meta.get(key) or {}).get(word) or ()
             for name in [named] if isinstance(named, str) else named:
                 if folded(name) not in columns:
-                    yield f"{key}.{word}: there is no column {name}"
+                    yield f"{key}.{word}: its YAML has no column {name}"
 
 
 def schemas_of_layers(declared: Any) -> dict[str, str]:

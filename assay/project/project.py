@@ -15,9 +15,11 @@ from dbt.parser.schemas import ModelPatchParser
 
 from assay.core.fault import Fault, known_fault
 from assay.core.places import require_project
+from assay.project.conventions import TABLES, is_checked
 from assay.project.dbt_run import Unwatched, run_dbt
 from assay.project.failures import judge, plain_message
 from assay.project.graph import Manifest, ancestor_ids, parent_ids, reachable
+from assay.project.meta import columns_may_lack
 from assay.project.packages import make_linked_packages_ready
 
 # The files that dbt wrote in the last build stay as they are.
@@ -69,9 +71,8 @@ class Project:
 
     def named(self, name: str) -> Any | None:
         """Return the model, snapshot or seed with a name, also one of a package; None if there is none."""
-        kinds = ("model", "snapshot", "seed")
         nodes = self._manifest.nodes.values()
-        return next((node for node in nodes if node.name == name and node.resource_type in kinds), None)
+        return next((node for node in nodes if node.name == name and node.resource_type in TABLES), None)
 
     def sources_behind(self, node: Any) -> set[str]:
         """Return the names of the sources upstream of a node."""
@@ -107,7 +108,7 @@ class Project:
         """Return the models that check the rows of a landing table, downstream of its bronze model."""
         bronze = self.readers(source)
         found = [node for each in bronze for node in self.readers(each.unique_id)]
-        return [node for node in found if node.name.endswith("__checked")]
+        return [node for node in found if is_checked(node)]
 
     def code_behind(self, source: str) -> str:
         """Return the code of the models that check a landing table's rows, and of the macros they call."""
@@ -205,9 +206,11 @@ def _columns_may_lack() -> Iterator[None]:
     """Let dbt parse models under contract that have no columns in YAML; it would refuse to parse them."""
     check = ModelPatchParser._validate_constraint_prerequisites
     ModelPatchParser._validate_constraint_prerequisites = lambda *_: None  # type: ignore[method-assign]
+    before = columns_may_lack.set(True)
     try:
         yield
     finally:
+        columns_may_lack.reset(before)
         ModelPatchParser._validate_constraint_prerequisites = check  # type: ignore[method-assign]
 
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from assay.core.fault import MISUSED, Fault
+from assay.project.conventions import MONITORING, is_feature_view
 from assay.project.graph import parent_ids
 from assay.project.personal import is_personal
 from assay.project.project import Project
 
-MONITORING = "mon_"
 VALIDITY = ("valid_from", "valid_to", "updated_at", "confirmed_at")
 
 
@@ -71,7 +71,7 @@ def feature_views(project: Project) -> list[FeatureView]:
             ),
         )
         for model in project.models
-        if model.config.meta.get("feature_view")
+        if is_feature_view(model)
     ]
 
 

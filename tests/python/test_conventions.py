@@ -13,6 +13,7 @@ from dbt_common.exceptions import DbtRuntimeError
 from assay.core.disk import link_in_place
 from assay.project.conventions import KINDS, layer_of, tables_of
 from assay.project.dbt_plugin import complete
+from assay.project.meta import columns_may_lack
 from assay.project.paths import contract_folders, model_paths, own_models
 
 VIEW = {"entity": "person", "keys": ["person_id"], "online": False}
@@ -122,11 +123,14 @@ def test_a_layer_that_does_not_exist_or_has_no_schema_of_its_own_is_refused(laye
     [
         (
             {"feature_view": {**VIEW, "keys": ["people_id"]}},
-            "feature_view.keys: there is no column people_id",
+            "feature_view.keys: its YAML has no column people_id",
         ),
-        ({"feature_view": {**VIEW, "defaults": {"sun": 0}}}, "feature_view.defaults: there is no column sun"),
-        ({"quality": {"time": "event"}}, "quality.time: there is no column event"),
-        ({"quality": {"ignore": ["ID", "notes"]}}, "quality.ignore: there is no column notes"),
+        (
+            {"feature_view": {**VIEW, "defaults": {"sun": 0}}},
+            "feature_view.defaults: its YAML has no column sun",
+        ),
+        ({"quality": {"time": "event"}}, "quality.time: its YAML has no column event"),
+        ({"quality": {"ignore": ["ID", "notes"]}}, "quality.ignore: its YAML has no column notes"),
         ({"feature_view": True}, "feature_view: True is not of type 'object'"),
         ({"feature_view": {}}, "feature_view: 'entity' is a required property"),
         (
@@ -172,6 +176,14 @@ def test_arrows_lead_to_all_of_a_kind_and_stay_where_they_are() -> None:
 def test_a_kind_that_does_not_exist_is_refused_by_name() -> None:
     with pytest.raises(DbtRuntimeError, match=r"mon_x.sql: mon_x reads 'feature_view', which is no kind"):
         completed(node("mon_x", "gold", reads=["feature_view"]))
+
+
+def test_yaml_that_is_completed_may_name_columns_before_it_lists_them() -> None:
+    before = columns_may_lack.set(True)
+    try:
+        completed(node("ftr_x", "gold", columns="id", feature_view=VIEW))
+    finally:
+        columns_may_lack.reset(before)
 
 
 def test_a_model_that_is_called_as_a_table_online_is_refused() -> None:
