@@ -154,7 +154,10 @@ def test_consumers_are_declared_in_contracts_and_found_in_training_sets(demo: Pa
     assert "trn_fraud training set joins 17 features of it" in told["used-by"]
     page = " ".join(told.values())
     assert "Owner risk Lifecycle active Contract card_features 1.0.0" in page
-    assert re.search(r"Online online known until 2025-0\d-\d\d \d\d:\d\d UTC, synced ", page)
+    assert re.search(r"Online online known until \d+ \w+ 2025, \d\d:\d\d UTC, synced ", page)
+    # What it says to run is what there is.
+    assert f"assay online get --view {VELOCITY} --key CARD_ID --input amount=AMOUNT" in told["use"]
+    assert "{{ assay.point_in_time_join('spine'" in told["use"]
     assert "payments.card_transactions source" in told["lineage"]
 
 
