@@ -127,6 +127,7 @@ class Generators(ProjectFolder):
         key: Sequence[str],
         prediction_at: str | None = None,
         outcome_from: str | None = None,
+        outcome_key: Sequence[str] | None = None,
         outcome_at: str | None = None,
         window: str | None = None,
         absent: bool = False,
@@ -143,6 +144,7 @@ class Generators(ProjectFolder):
             key: the columns that name the entity; with the time they name a row.
             prediction_at: the column that says when a prediction is asked for; `available_at` without it.
             outcome_from: the model whose rows are what may happen.
+            outcome_key: what that model calls the columns of `key`, where it has other names for them.
             outcome_at: the column that says when it happened; `event_at` without it.
             window: how long after the prediction it may happen, such as `30d`.
             absent: whether the outcome is that nothing happens.
@@ -164,6 +166,7 @@ class Generators(ProjectFolder):
                 key=key,
                 prediction_at=prediction_at,
                 outcome_from=outcome_from,
+                outcome_key=outcome_key,
                 outcome_at=outcome_at,
                 window=window,
                 absent=absent,

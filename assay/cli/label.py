@@ -38,6 +38,12 @@ def add(
     outcome_from: Annotated[
         str | None, typer.Option(metavar="MODEL", help="The model whose rows are what may happen.")
     ] = None,
+    outcome_key: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEY,...", help="What that model calls the columns of --key.", show_default="--key"
+        ),
+    ] = None,
     outcome_at: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="When it happened.", show_default="event_at")
     ] = None,
@@ -72,6 +78,7 @@ def add(
             key=split_list(key, "--key"),
             prediction_at=prediction_at,
             outcome_from=outcome_from,
+            outcome_key=split_list(outcome_key, "--outcome-key") if outcome_key else None,
             outcome_at=outcome_at,
             window=window,
             absent=absent,

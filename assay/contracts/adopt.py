@@ -44,6 +44,28 @@ def adopt(project: Project, model: str, product: str, owner: str | None) -> Path
         raise Fault(f"There is no model {model} in gold.", MISUSED)
     if not re.fullmatch(r"\w[\w-]*", product):
         raise Fault(f"{product!r} cannot name a product: write letters, digits and underscores.", MISUSED)
+    built = _types(project.warehouse, node.schema, node.alias)
+    file = adopted(node, _entry(node), product, owner, built)
+    file.write()
+    return file.path
+
+
+def adopted(
+    node: Any, entry: dict[str, Any], product: str, owner: str | None, built: dict[str, str]
+) -> YamlFile:
+    """Return the contract of a product with a model added to it; nothing is written yet.
+
+    Args:
+        node: the model as dbt parsed it.
+        entry: the model's entry in its YAML.
+        product: the product's id.
+        owner: the owner of a new product.
+        built: the columns and types of the built table, for what the YAML does not say.
+
+    Raises:
+        Fault: the model is in the contract already, a column is of no known type, or a new product has no
+            owner.
+    """
     file = YamlFile(find_contract_file(product))
     if not file.content:
         if not owner:
@@ -53,9 +75,8 @@ def adopt(project: Project, model: str, product: str, owner: str | None) -> Path
     tables = file.content.setdefault("schema", CommentedSeq())
     if any(str(table.get("physicalName")).rpartition(".")[2] == node.alias for table in tables):
         raise Fault(f"{name_relation(node)} is in {file.path} already.", MISUSED)
-    tables.append(_table(node, _types(project.warehouse, node.schema, node.alias)))
-    file.write()
-    return file.path
+    tables.append(_table(node, entry, built))
+    return file
 
 
 def _new(product: str, owner: str, schema: str) -> CommentedMap:
@@ -87,8 +108,7 @@ def _types(warehouse: Path, schema: str, table: str) -> dict[str, str]:
     return dict(rows)
 
 
-def _table(node: Any, built: dict[str, str]) -> CommentedMap:
-    entry = _entry(node)
+def _table(node: Any, entry: dict[str, Any], built: dict[str, str]) -> CommentedMap:
     tests = find_declared_tests(entry)
     keys = next(
         (list(each["columns"]) for each in entry.get("constraints") or [] if each["type"] == "primary_key"),

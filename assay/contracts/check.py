@@ -32,9 +32,9 @@ def check_project() -> Checked:
     """Check the contracts of the project in the current folder.
 
     Raises:
-        Fault: there are none, or dbt cannot parse the project.
+        Fault: dbt cannot parse the project.
     """
-    contracts, findings = _read()
+    contracts, findings = _read(may_be_none=True)
     if findings:
         # A contract with mistakes of its own would differ from everything, so it is not compared.
         return Checked(contracts, findings)
@@ -66,9 +66,9 @@ def sync_project() -> Checked:
     return Checked(contracts, [], written=written, rules_changed=side.rules_change)
 
 
-def _read() -> tuple[list[Contract], list[Finding]]:
+def _read(*, may_be_none: bool = False) -> tuple[list[Contract], list[Finding]]:
     contracts, findings = read_contracts(*contract_folders(FOLDER))
-    if not contracts and not findings:
+    if not (contracts or findings or may_be_none):
         raise Fault(
             f"There is no contract in {FOLDER}/: they are files named <source or product>{SUFFIX}. "
             "To begin one: assay contracts adopt <model> --product <product> --owner <team>",

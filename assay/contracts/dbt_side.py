@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 from typing import Any, cast
@@ -154,20 +154,8 @@ class DbtSide:
         return file, entry
 
     def _groups(self) -> Iterator[Finding]:
-        """Write each product as a dbt group with its owner into a file that holds nothing else."""
-        groups: dict[Path, list[dict[str, Any]]] = {}
-        for contract in self._contracts:
-            if contract.tables and not contract.is_of_source:
-                group = {"name": contract.id, "owner": {"name": contract.owner or contract.id}}
-                groups.setdefault(self._folder(contract), []).append(group)
-        for folder, wanted in groups.items():
-            file = self._file(folder / _GROUPS)
-            if gold_side.make_plain(file.content.get("groups") or []) != wanted:
-                yield Finding(str(file.path), "differs from the contracts' products and owners.", _SYNC)
-                file.content = CommentedMap({"groups": CommentedSeq(one_line(each) for each in wanted)})
-                file.content.yaml_set_start_comment(
-                    "Products and their owners, as their contracts have them."
-                )
+        for file in bring_groups(self._contracts, self._models_of, self._file):
+            yield Finding(str(file.path), "differs from the contracts' products and owners.", _SYNC)
 
     def _folder(self, contract: Contract) -> Path:
         """Return the model folder that a contract belongs to."""
@@ -199,6 +187,32 @@ class DbtSide:
                             f"the rule {rule.rule_id} of {table.relation} means something else in {place}.",
                             "Give one reason and remedy to both, or two names.",
                         )
+
+
+def bring_groups(
+    contracts: list[Contract], models_of: Mapping[Path, Path], file_at: Callable[[Path], YamlFile]
+) -> Iterator[YamlFile]:
+    """Write each product as a dbt group with its owner into a file that holds nothing else.
+
+    Args:
+        contracts: all contracts of the project.
+        models_of: the folders of contracts, each with that of its models.
+        file_at: opens a file of YAML.
+
+    Yields:
+        The files that differed; they are changed, and not written.
+    """
+    groups: dict[Path, list[dict[str, Any]]] = {}
+    for contract in contracts:
+        if contract.tables and not contract.is_of_source:
+            group = {"name": contract.id, "owner": {"name": contract.owner or contract.id}}
+            groups.setdefault(models_of[Path(contract.document.name).parent], []).append(group)
+    for folder, wanted in groups.items():
+        file = file_at(folder / _GROUPS)
+        if gold_side.make_plain(file.content.get("groups") or []) != wanted:
+            file.content = CommentedMap({"groups": CommentedSeq(one_line(each) for each in wanted)})
+            file.content.yaml_set_start_comment(_OF_GROUPS)
+            yield file
 
 
 def name_relation(node: Any) -> str:

@@ -33,6 +33,8 @@ def print_check(checked: Checked, console: Console) -> None:
                 ", ".join(contract.consumers) or "-",
             )
         console.print(table)
+    else:
+        line(console, "There are no contracts.")
     _print_findings(checked.findings, console)
     if not checked.findings:
         looked_at = (

@@ -23,7 +23,8 @@ _KNOWN_WHEN_WRITTEN = VALIDITY[:3]
 class View:
     """A model to describe in YAML; a model that is no history is a table, a label or a training set.
 
-    `required` are columns that are never NULL, in addition to those of every history.
+    `required` are columns that are never NULL, in addition to those of every history. `keys` are those that
+    its SQL names.
     """
 
     name: str
@@ -32,6 +33,7 @@ class View:
     describe: Callable[[str], str]
     shield: Callable[[str], str | None]
     required: Collection[str] = ()
+    keys: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -114,10 +116,11 @@ def _complete_view(
 
 
 def _proposed(view: View) -> dict[str, Any]:
-    keys = likely_keys([column.name for column in view.columns])
+    names = [column.name for column in view.columns]
+    keys = list(view.keys) if view.keys and set(view.keys) <= set(names) else likely_keys(names)
     if not keys:
         raise Fault(
-            f"The keys of {view.name} cannot be told from its columns: "
+            f"The keys of {view.name} cannot be told from its SQL nor its columns: "
             "write config.meta.feature_view with entity and keys into its YAML, and try again."
         )
     return {

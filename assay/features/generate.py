@@ -11,6 +11,7 @@ from typing import Any
 from assay.core.fault import MISUSED, Fault, unknown
 from assay.features.columns import ModelColumn, columns_of, description_of, is_history
 from assay.features.entry import Entry, View, complete_entry, find_entry
+from assay.project.calls import entity_keys_in
 from assay.project.conventions import is_feature_view
 from assay.project.graph import parent_ids
 from assay.project.personal import PII
@@ -66,6 +67,7 @@ def generate(project: Project, name: str) -> Generated:
         is_history=has_history,
         describe=lambda column: _described_by(column, reads, project),
         shield=lambda column: _shielded_by(column, reads),
+        keys=entity_keys_in(model.raw_code) or (),
     )
     return Generated(complete_entry(place, view), len(columns), file, place)
 

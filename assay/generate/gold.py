@@ -5,17 +5,19 @@ from __future__ import annotations
 import getpass
 import json
 import re
-import shlex
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from assay.contracts.contract import FOLDER, read_contracts
 from assay.core.fault import MISUSED, Fault, unknown
 from assay.core.sql import needs_quotes, quoted
 from assay.features.columns import ModelColumn
 from assay.features.generate import entry_of_new
+from assay.generate.product import contract_files
 from assay.generate.propose import Choice
 from assay.generate.write import find_differing, show_difference, write_all
 from assay.project.conventions import CHECKED, REJECTED, layer_of
@@ -128,9 +130,12 @@ def _plan_of_new(project: Project, model: GoldModel, columns: Sequence[ModelColu
             f"{path} is there already, though dbt does not know it: move it away, or choose another name.",
             MISUSED,
         )
+    # Readers of a private model are of its group.
+    product = model.entry.get("config", {}).get("group") or model.product
+    entry = {**model.entry, "config": {**model.entry.get("config", {}), "group": product}}
     generated = entry_of_new(
         project,
-        model.entry,
+        entry,
         model.folder,
         columns,
         model.reads,
@@ -143,12 +148,13 @@ def _plan_of_new(project: Project, model: GoldModel, columns: Sequence[ModelColu
             f"{generated.file} describes {model.name} already: take that out, or choose another name.",
             MISUSED,
         )
-    adopt = f"assay contracts adopt {model.name} --product {model.product} --owner {shlex.quote(model.owner)}"
+    (written,) = yaml.safe_load(generated.entry)
+    contract = contract_files(project, written, product, model.owner)
     return GoldPlan(
         model.name,
-        find_differing({path: model.sql, generated.file: generated.text}),
-        model.evidence,
-        ["assay build", f"{adopt} && assay contracts sync    # what readers may rely on"],
+        find_differing({path: model.sql, generated.file: generated.text, **contract}),
+        [*model.evidence, f"Contract: {next(iter(contract))} says what readers may rely on; go over it"],
+        ["assay build"],
     )
 
 

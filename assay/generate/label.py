@@ -9,6 +9,7 @@ from typing import Any
 
 from assay.core.fault import MISUSED, Fault
 from assay.core.moment import length_of
+from assay.core.words import listed
 from assay.features.columns import columns_of_queries
 from assay.generate.gold import (
     GoldModel,
@@ -58,9 +59,13 @@ class Spine:
 
 @dataclass(frozen=True)
 class Happening:
-    """An outcome: something happens within a time after the prediction or, if `is_absent`, nothing does."""
+    """An outcome: something happens within a time after the prediction or, if `is_absent`, nothing does.
+
+    `keys` are what the model calls the keys of the spine, in their order.
+    """
 
     model: str
+    keys: Sequence[str]
     at: str
     window: str
     horizon: str
@@ -88,6 +93,7 @@ def add_label(
     key: Sequence[str],
     prediction_at: str | None = None,
     outcome_from: str | None = None,
+    outcome_key: Sequence[str] | None = None,
     outcome_at: str | None = None,
     window: str | None = None,
     absent: bool = False,
@@ -105,6 +111,7 @@ def add_label(
         prediction_at: the column that says when a prediction is asked for, `available_at` by default; it is
             not asked for before the row is known.
         outcome_from: the model of silver or gold whose rows are what may happen.
+        outcome_key: what that model calls the columns of `key`, where it has other names for them.
         outcome_at: the column that says when it happened; `event_at` by default.
         window: how long after the prediction it may happen, such as 30d.
         absent: whether the outcome is that nothing happens.
@@ -120,7 +127,15 @@ def add_label(
     Raises:
         Fault: something named is not there, or cannot be; nothing is written then.
     """
-    _check_kind(outcome, outcome_from, window, known_after, outcome_at, is_absent=absent)
+    _check_kind(
+        outcome, outcome_from, window, known_after, is_absent=absent, has_more=bool(outcome_at or outcome_key)
+    )
+    if outcome_key and len(outcome_key) != len(key):
+        raise Fault(
+            f"--outcome-key {','.join(outcome_key)}: name a column for each of --key {','.join(key)}, in its "
+            "order.",
+            MISUSED,
+        )
     name = check_name(name, _PREFIX, "renewal or lbl_renewal")
     project = read_project()
     rows = find_events(project, spine, "--spine")
@@ -142,11 +157,20 @@ def add_label(
         what: Happening | Settled
         if window:
             of_events = kinds_of(events)
-            for each in keys:
-                find_column(each, of_events, events.name, "--key")
+            if not outcome_key and (lacking := [each for each in keys if each not in of_events]):
+                raise Fault(
+                    f"--key {lacking[0]}: {events.name} has no such column. Say what it calls the key, as "
+                    f"--outcome-key COLUMN: there are {listed(list(of_events), 20)}.",
+                    MISUSED,
+                )
+            same = [
+                find_column(each, of_events, events.name, "--outcome-key") for each in outcome_key or keys
+            ]
             find_time(None, _AT, of_events, events.name, "--outcome-at")
             happened_at = find_time(outcome_at, "event_at", of_events, events.name, "--outcome-at")
-            what = Happening(events.name, happened_at, window, known_after or _later(window), where, absent)
+            what = Happening(
+                events.name, same, happened_at, window, known_after or _later(window), where, absent
+            )
         else:
             assert outcome
             assert known_after
@@ -163,9 +187,9 @@ def _check_kind(
     outcome_from: str | None,
     window: str | None,
     known_after: str | None,
-    outcome_at: str | None,
     *,
     is_absent: bool,
+    has_more: bool,
 ) -> None:
     if bool(outcome) == bool(outcome_from):
         raise Fault(
@@ -179,8 +203,11 @@ def _check_kind(
         raise Fault(
             f"--outcome {outcome} needs --known-after: how long after the prediction it is known.", MISUSED
         )
-    if outcome and (window or outcome_at or is_absent):
-        raise Fault("--window, --outcome-at and --absent go with --outcome-from, not --outcome.", MISUSED)
+    if outcome and (window or is_absent or has_more):
+        raise Fault(
+            "--window, --outcome-key, --outcome-at and --absent go with --outcome-from, not --outcome.",
+            MISUSED,
+        )
     if window:
         check_length(window, "--window")
     if known_after:
@@ -268,7 +295,9 @@ def _id(keys: Sequence[str], of: str = "") -> str:
 
 def _happening_sql(id_column: str, spine: Spine, what: Happening) -> str:
     keys = [quote_column(each) for each in spine.keys]
-    listed = "".join(f"        {each},\n" for each in keys)
+    of_spine = "".join(f"        {each},\n" for each in keys)
+    of_outcomes = zip(map(quote_column, what.keys), keys, strict=True)
+    renamed = "".join(f"        {own}{f' as {key}' * (own != key)},\n" for own, key in of_outcomes)
     pairs = [f"{quote_column(each, 'known')} = {quote_column(each, 'outcomes')}" for each in spine.keys]
     same = "".join(f"{each}\n            and " for each in pairs)
     rows = {} if spine.model == what.model else {"spine": _all_of(spine.model)}
@@ -276,13 +305,13 @@ def _happening_sql(id_column: str, spine: Spine, what: Happening) -> str:
         **rows,
         events=_all_of(what.model),
         outcomes=(
-            f"    select\n{listed}"
+            f"    select\n{renamed}"
             f"        {quote_column(what.at)} as happened_at,\n"
             "        available_at\n"
             "    from events" + (f"\n    where ({what.where})" if what.where else "")
         ),
         predictions=(
-            f"    select distinct\n{listed}"
+            f"    select distinct\n{of_spine}"
             f"        {spine.prediction_at} as prediction_at\n"
             f"    from {'spine' if rows else 'events'}\n{spine.condition()}"
         ),
@@ -359,7 +388,7 @@ def _model(
     }
     columns = [id_column, *spine.keys, *LABEL_COLUMNS]
     entity = " and ".join(each.replace("_", " ") for each in spine.keys)
-    told = _told(what, entity)
+    told = _told(what, entity, spine.keys)
     return GoldModel(
         folder=own_models() / "gold" / "training",
         sql=write_label_sql(id_column, spine, what),
@@ -395,12 +424,13 @@ def _model(
     )
 
 
-def _told(what: Happening | Settled, entity: str) -> str:
+def _told(what: Happening | Settled, entity: str, keys: Sequence[str]) -> str:
     if isinstance(what, Settled):
         return f"{what.column.replace('_', ' ').capitalize()} of the row."
+    by = f" ({', '.join(what.keys)})" * (list(what.keys) != list(keys))
     which = f" where {' '.join(what.where.split())}" if what.where else ""
     return (
-        f"Whether {what.model} has {'no' if what.is_absent else 'a'} row of the same {entity}{which} "
+        f"Whether {what.model} has {'no' if what.is_absent else 'a'} row of the same {entity}{by}{which} "
         f"in the {_words(what.window)} after the prediction."
     )
 

@@ -14,7 +14,7 @@ import duckdb
 from assay.contracts.contract import make_snake_case
 from assay.core.fault import MISUSED, Fault
 from assay.core.sql import quoted, text
-from assay.core.words import counted, listed
+from assay.core.words import listed
 from assay.generate.given_names import GIVEN_NAMES
 from assay.generate.sample import LANDED, Sample
 from assay.landing.dialect import THOUSANDS, Dialect, number_pattern
@@ -28,6 +28,16 @@ _ISO = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?\s*(Z|UTC|[+-]\d\d(:?\d\d)?
 _DAY, _CLOCK = r"\d{4}-\d\d-\d\d", r"\d\d:\d\d:\d\d(\.\d+)?"
 _IBAN = r"[A-Z]{2}\d{2}( ?[A-Z0-9]{4}){2,7} ?[A-Z0-9]{1,4}"
 _PHONE = r"(\+|00)[1-9][\d ()/.-]{6,20}\d"
+_CURRENCY = (
+    r"(\p{Sc}|AUD|BRL|CAD|CHF|CNY|CZK|DKK|EUR|GBP|HKD|HUF|INR|JPY|KRW|MXN|NOK|NZD|PLN|RUB|SEK|SGD|TRY|USD|ZAR"
+    r"|Fr\.|kr|Kč|zł)"
+)
+_DIGITS = r"[0-9]([0-9., \x{a0}\x{202f}\x{2019}\x27]*[0-9])?"
+_DRESSED = (
+    rf"[-+(]?{_CURRENCY}[ \x{{a0}}\x{{202f}}]?[-+]?{_DIGITS}[-)]?"
+    rf"|[-+(]?{_DIGITS}[ \x{{a0}}\x{{202f}}]?({_CURRENCY}|%|‰)[-)]?|{_DIGITS}-|\({_DIGITS}\)"
+)
+_ZONED = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d\S* ?\[?([A-Z]{3,5}|[A-Z][A-Za-z_]+(/[A-Z][A-Za-z_]+)+)\]?"
 _FULL_NAME = r"\p{Lu}[\p{L}.\x{2019}-]*,?( \p{L}[\p{L}.\x{2019}-]*){1,3}"
 _GIVEN_NAMES = f"[{', '.join(map(text, sorted(GIVEN_NAMES)))}]"
 #: So many different values are listed, and looked at for personal data.
@@ -51,8 +61,9 @@ class ColumnProfile:
 
     The counts are of rows, those from `looked_at` on of different values. `least` and `most` are of values
     that are numbers; `digits` and `decimals` count the most before and after a point, `usual_decimals` those
-    of all but a few. `values` has all
-    different values and how often each is there, where they are few. `physical` is the type that change
+    of all but a few. `dressed` counts numbers with a currency, a percent sign or a minus behind, `bare` other
+    numbers by any dialect, and `zoned` times with the name of a zone. `values` has all different values and
+    how often each is there, where they are few. `physical` is the type that change
     events name. `written` is how times are written that are not as ISO 8601 has them; where the sample does
     not tell, `also_written` has the other ways.
     """
@@ -81,6 +92,9 @@ class ColumnProfile:
     objects: int
     arrays: int
     looked_at: int
+    dressed: int
+    bare: int
+    zoned: int
     emails: int
     phones: int
     cards: int
@@ -102,13 +116,15 @@ class ColumnProfile:
 class Profile:
     """A sample, with its columns; of JSON lines, their keys and those of the objects right within.
 
-    `distinct_rows` leaves out rows that say the same as another. `undeclared` says which keys cannot be
-    declared, and why.
+    `distinct_rows` leaves out rows that say the same as another. `broken_lines` are those that are no JSON
+    objects, or no changes in a log of changes; they are not among `rows`. `undeclared` says which keys
+    cannot be declared, and why.
     """
 
     sample: Sample
     rows: int
     distinct_rows: int
+    broken_lines: int
     is_change_log: bool
     columns: Sequence[ColumnProfile]
     objects: Sequence[tuple[str, ...]]
@@ -170,6 +186,11 @@ def profile(
         values = [f"nullif(trim(json_extract_string(document, {_at(path)})), '')" for path in paths]
         kinds = [f"json_type(document, {_at(path)})" for path in paths]
         source = "documents"
+    if not paths:
+        raise Fault(
+            "The sample's documents have no keys to learn from: give documents that have some.",
+            MISUSED,
+        )
     listed = ", ".join(
         f"{value} as c{number}, {kind} as j{number}"
         for number, (value, kind) in enumerate(zip(values, kinds, strict=True))
@@ -184,7 +205,10 @@ def profile(
     if not is_change_log:
         columns = _with_times(connection, columns, known_formats)
     distinct_rows = _one(connection, "select count(distinct row_hash) from flat")
-    return Profile(sample, rows, distinct_rows, is_change_log, columns, objects, undeclared, connection)
+    broken = _one(connection, f"select count(*) from {LANDED}") - rows
+    return Profile(
+        sample, rows, distinct_rows, broken, is_change_log, columns, objects, undeclared, connection
+    )
 
 
 def _begin_documents(connection: duckdb.DuckDBPyConnection) -> bool:
@@ -196,8 +220,8 @@ def _begin_documents(connection: duckdb.DuckDBPyConnection) -> bool:
     objects = _one(connection, "select count(*) from lines")
     if objects < 2:
         raise Fault(
-            f"The sample has {counted(objects, 'JSON object')} that stands on a line of its own: there are "
-            "no JSON objects, one a line, to learn from. Write each document on a line.",
+            f"Of the sample's lines, {objects} hold a JSON object: there are no JSON objects, one a line, to "
+            "learn from. Write each document on a line of its own, and give at least 2.",
             MISUSED,
         )
     envelope = ", ".join(
@@ -354,6 +378,9 @@ def _column(
     is_name = matches(_FULL_NAME)
     looked_at = {
         "looked_at": "count(*)",
+        "dressed": matches(_DRESSED),
+        "bare": matches(rf"[-+]?{_DIGITS}"),
+        "zoned": matches(_ZONED),
         "emails": matches(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+"),
         "phones": matches(_PHONE),
         "cards": f"count(*) filter ({_passes_luhn('t')})",

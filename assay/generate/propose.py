@@ -13,7 +13,7 @@ from assay.contracts.servers import make_kafka_server
 from assay.core.sql import folded, needs_quotes
 from assay.core.words import listed
 from assay.generate.personal import Shield, find_shield
-from assay.generate.profile import MOST_VALUES, ColumnProfile, Profile
+from assay.generate.profile import DIRTY, MOST_VALUES, ColumnProfile, Profile
 from assay.generate.types import ENOUGH, Type, find_counted_time, find_type, is_id, name_physical_time
 from assay.landing.declared import Format
 from assay.landing.dialect import Dialect
@@ -88,6 +88,25 @@ _IS_GENERIC = re.compile(
 _IS_WRAPPER = re.compile(r"data|payload|propert(y|ies)|props|attributes|attrs|fields|record|body|document")
 # What is called so has few values, and not one for each thing that there is.
 _IS_CODE = re.compile(r"(.*_)?(code|key)")
+# Words for yes and no that SQL does not read as a boolean.
+_YES_NO = frozenset(
+    frozenset(pair.split())
+    for pair in (
+        *("ja nein", "j n", "ja nee", "ja nej", "ja nei", "oui non", "o n", "si no", "sí no", "s n", "sì no"),
+        *(
+            "sim não",
+            "sim nao",
+            "tak nie",
+            "ano ne",
+            "da ne",
+            "igen nem",
+            "kyllä ei",
+            "evet hay\u0131r",
+            "да нет",
+        ),
+        *("wahr falsch", "vrai faux", "verdadero falso", "vero falso", "on off", "x -"),
+    )
+)
 _LAG = re.compile(
     r"lag:\s*(\d+)\s*(us|ms|s|m|h|d|microseconds?|milliseconds?|seconds?|minutes?|hours?|days?)"
 )
@@ -317,6 +336,12 @@ def _notes(profile: Profile, fields: Sequence[Field], *, has_event: bool) -> Ite
         )
     if sample.malformed:
         yield f"{sample.malformed:,} of {sample.rows:,} rows do not fit the format: they will be rejected."
+    if profile.broken_lines:
+        what = "changes of a row" if profile.is_change_log else "JSON objects"
+        lines = profile.broken_lines + profile.rows
+        yield f"{profile.broken_lines:,} of {lines:,} lines are no {what}: they will be rejected."
+    for each in fields:
+        yield from _left_as_text(each, profile.by_path[each.path])
     if profile.rows < ENOUGH:
         yield (
             f"The sample has {profile.rows:,} rows: from fewer than {ENOUGH} it is not concluded which "
@@ -331,6 +356,29 @@ def _notes(profile: Profile, fields: Sequence[Field], *, has_event: bool) -> Ite
             yield f"{each.label} is left out of silver, where its name cannot be written. Bronze keeps it."
     if has_event:
         yield "A time without an offset is taken as UTC."
+
+
+def _left_as_text(field: Field, column: ColumnProfile) -> Iterator[str]:
+    """Say of a text that people would read it as a number, or as yes and no."""
+    if field.logical != "string" or field.pii:
+        return
+    shown = " and ".join(f"`{value}`" for value in column.values)
+    if column.dressed and column.dressed + column.bare >= (1 - DIRTY) * column.looked_at:
+        yield (
+            f"{field.label} has numbers with a sign beside them, as a currency, a percent sign or a minus "
+            "behind: it stays text. To count with it, have the source send bare numbers, or take the sign "
+            "off in a model that reads silver."
+        )
+    elif column.zoned and column.zoned >= (1 - DIRTY) * column.looked_at:
+        yield (
+            f"{field.label} has times with the name of a zone: it stays text. To use it as a time, have the "
+            "source send UTC, or an offset such as +01:00."
+        )
+    elif frozenset(value.lower() for value in column.values) in _YES_NO:
+        yield (
+            f"{field.label} says yes and no as {shown}: it stays text. For a boolean, compare it in a model "
+            "that reads silver."
+        )
 
 
 def _field(profile: Profile, column: ColumnProfile, table: str, *, is_key: bool, is_event: bool) -> Field:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import gzip
+import re
 import time
 import zlib
 from collections.abc import Iterator, Sequence
@@ -73,7 +74,7 @@ class Sample:
 
 @contextmanager
 def read_sample(
-    paths: Sequence[str], table: str, dialect: Dialect | None = None
+    paths: Sequence[str], table: str, dialect: Dialect | None = None, format: Format | None = None
 ) -> Iterator[tuple[Sample, duckdb.DuckDBPyConnection]]:
     """Read samples into the table `landed` of a database in memory.
 
@@ -81,6 +82,7 @@ def read_sample(
         paths: of files of one format, or tables of DuckDB, as `file.duckdb:schema.table`, or of Postgres.
         table: as which it is to land, `source.table`.
         dialect: in which CSV is written, if that is known.
+        format: of the table, if that is known; Parquet does in place of either.
 
     Raises:
         Fault: a sample cannot be read, is of another format than the others, or has no rows to learn from.
@@ -90,7 +92,7 @@ def read_sample(
         files = [_as_file(path, folder) for path in paths]
         connection = stack.enter_context(duckdb.connect())
         connection.execute("set TimeZone = 'UTC'")
-        yield _load(connection, files, table, dialect), connection
+        yield _load(connection, files, table, dialect, format), connection
 
 
 def _as_file(path: str, folder: Path) -> Path:
@@ -136,9 +138,13 @@ def _table_as_file(database: Path, relation: str, folder: Path) -> Path:
 
 
 def _load(
-    connection: duckdb.DuckDBPyConnection, files: Sequence[Path], table: str, dialect: Dialect | None
+    connection: duckdb.DuckDBPyConnection,
+    files: Sequence[Path],
+    table: str,
+    dialect: Dialect | None,
+    format: Format | None,
 ) -> Sample:
-    formats = {file: _format_of(file) for file in files}
+    formats = {file: _format_of(file, format) for file in files}
     if len(set(formats.values())) > 1:
         named = ", ".join(f"{file.name} is {_WORDS[each]}" for file, each in formats.items())
         raise Fault(f"The samples are of different formats ({named}): give those of one table.", MISUSED)
@@ -194,13 +200,14 @@ def _suffix(file: Path) -> str:
     return "".join(suffixes[-2:-1] if suffixes[-1:] == [".gz"] else suffixes[-1:])
 
 
-def _format_of(file: Path) -> Format:
-    """Return as what a file lands; Parquet with columns that are nested, as documents."""
+def _format_of(file: Path, known: Format | None) -> Format:
+    """Return as what a file lands: Parquet as its table, else as documents if columns are nested."""
     if file.stat().st_size == 0:
         raise Fault(f"The sample {file} is empty: give one with rows in it.", MISUSED)
     suffix = _suffix(file)
     if suffix == ".parquet":
-        return "jsonl" if any(map(pa.types.is_nested, _parquet_schema(file).types)) else "csv"
+        is_nested = any(map(pa.types.is_nested, _parquet_schema(file).types))
+        return known or ("jsonl" if is_nested else "csv")
     if suffix not in _FORMATS:
         raise Fault(
             f"The sample {file} ends in {suffix or 'nothing'}: give a file of .csv, .tsv, .jsonl, .ndjson, "
@@ -317,6 +324,12 @@ def _checked(header: list[str], file: Path) -> list[str]:
     if looks_like_data(header):
         raise Fault(
             f"The first line of {file} looks like a row, not like names of columns: put a header above it.",
+            MISUSED,
+        )
+    if len(header) == 1 and re.search(r"[,;\t|]", header[0]):
+        raise Fault(
+            f"The rows of {file} have other numbers of values than its header, by any delimiter. Correct the "
+            "rows, and put quotes around values that have the delimiter in them.",
             MISUSED,
         )
     known: list[str] = []

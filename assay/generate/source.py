@@ -121,7 +121,8 @@ def planned_source(
     source, table = _names(name)
     answers = answers or Answers()
     known = _known_table(source, table)
-    with read_sample(samples, name, _known_dialect(known)) as (sample, connection):
+    format = find_custom(known, "format") if known else None
+    with read_sample(samples, name, _known_dialect(known), format) as (sample, connection):
         found = profile(connection, sample, dict(_known_formats(known, ())))
         project = read_project()
         planner = _Planner(project, source, table, found)

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from assay.contracts.contract import make_snake_case
+from assay.core.words import counted
 from assay.generate.profile import DIRTY, ColumnProfile, write_number_sql
 from assay.landing.dialect import DEFAULT, Dialect
 from assay.landing.formats.sniff import TimeFormat
@@ -207,7 +208,9 @@ def _number(column: ColumnProfile, name: str, dialect: Dialect) -> Type | None:
             return Type("string", "varchar", f"up to {column.digits} digits {told}, which no number holds")
         size = "i32" if column.digits <= 9 else "i64"
         return number(
-            "integer", f"whole numbers of up to {column.digits} digits", {"format": size, **options}
+            "integer",
+            f"whole numbers of up to {counted(column.digits, 'digit')}",
+            {"format": size, **options},
         )
     if column.exponents > DIRTY * column.numbers or column.usual_decimals > 9:
         return number("number", "numbers with many decimals", options)
@@ -224,7 +227,9 @@ def _number(column: ColumnProfile, name: str, dialect: Dialect) -> Type | None:
     shape = (
         f"length(rtrim(regexp_extract({write_number_sql('value', dialect)}, '\\.(\\d+)', 1), '0')) <= {scale}"
     )
-    return number("number", f"numbers with up to {min(column.decimals, scale)} decimals", options, shape)
+    return number(
+        "number", f"numbers with up to {counted(min(column.decimals, scale), 'decimal')}", options, shape
+    )
 
 
 def write_type(logical: LogicalType, options: Mapping[str, Any]) -> str:
@@ -276,4 +281,4 @@ def _why_text(column: ColumnProfile) -> str:
     if parts:
         others = column.filled - sum(counts.values())
         return f"of mixed types, so it is text: {', '.join(parts)}, {others:,} others"
-    return f"texts of up to {column.longest:,} characters"
+    return f"texts of up to {counted(column.longest, 'character')}"

@@ -27,7 +27,8 @@ from assay.generate.gold import (
 from assay.generate.propose import Choice, make_singular
 from assay.project.paths import own_models
 from assay.project.personal import PII
-from assay.project.views import VALIDITY
+from assay.project.project import Project
+from assay.project.views import VALIDITY, feature_views
 
 _PREFIX = "ftr_"
 _ROWS = "*"
@@ -138,7 +139,8 @@ def add_view(
     """
     project = read_project()
     events = find_events(project, model, "--from")
-    name, entity_name = _names(name, entity)
+    known, its_view = _known_entity(project, entity) or (None, None)
+    name, entity_name = _names(name, entity, known)
     with columns_of_queries(project, name, [events]) as columns_of:
         kinds = {
             each.name: each.data_type
@@ -153,13 +155,34 @@ def add_view(
             _checked_windows(windows),
         )
         _check_names(spec)
-        wanted = _model(name, entity_name, spec, events, find_owner(project, events, owner), is_online=online)
+        wanted = _model(
+            name,
+            Choice(entity_name, f", as {its_view} has it" if its_view else ""),
+            spec,
+            events,
+            find_owner(project, events, owner),
+            is_online=online,
+        )
         return add_model(project, wanted, columns_of, dry_run=dry_run)
 
 
-def _names(name: str, keys: Sequence[str]) -> tuple[str, str]:
-    """Return the name of the view, and that of the entity."""
-    entity = "_".join(re.sub(r"\W+", "_", key.lower(), flags=re.ASCII).removesuffix("_id") for key in keys)
+def _known_entity(project: Project, keys: Sequence[str]) -> tuple[str, str] | None:
+    """Return what an entity of these keys is called already, and by which view."""
+    return next(
+        (
+            (view.declared["entity"], view.name)
+            for view in feature_views(project)
+            if set(view.keys) == set(keys) and view.declared.get("entity")
+        ),
+        None,
+    )
+
+
+def _names(name: str, keys: Sequence[str], known: str | None = None) -> tuple[str, str]:
+    """Return the name of the view, and that of the entity: the known one, else one that the names make."""
+    entity = known or "_".join(
+        re.sub(r"\W+", "_", key.lower(), flags=re.ASCII).removesuffix("_id") for key in keys
+    )
     full = name if name.startswith(_PREFIX) or "__" in name else f"{entity}__{name}"
     full = check_name(full, _PREFIX, "visits or ftr_patient__visits")
     parts = full.removeprefix(_PREFIX).split("__")
@@ -169,7 +192,7 @@ def _names(name: str, keys: Sequence[str]) -> tuple[str, str]:
             "what it is about, as visits.",
             MISUSED,
         )
-    return full, parts[0]
+    return full, known or parts[0]
 
 
 def _measures(
@@ -245,10 +268,10 @@ def _check_names(spec: ViewSpec) -> None:
 
 
 def _model(
-    name: str, entity: str, spec: ViewSpec, events: Any, owner: Choice, *, is_online: bool
+    name: str, entity: Choice, spec: ViewSpec, events: Any, owner: Choice, *, is_online: bool
 ) -> GoldModel:
     feature_view = {
-        "entity": entity,
+        "entity": entity.value,
         "keys": list(spec.keys),
         "owner": owner.value,
         "online": is_online,
@@ -279,16 +302,16 @@ def _model(
         columns=[*spec.keys, *spec.features],
         meta={"feature_view": {"keys": list(spec.keys), **({"online": True} if is_online else {})}},
         evidence=list(_evidence(entity, spec, owner, personal, is_online=is_online)),
-        product=f"{entity}_features",
+        product=f"{entity.value}_features",
         owner=owner.value,
         personal=personal,
     )
 
 
 def _evidence(
-    entity: str, spec: ViewSpec, owner: Choice, personal: Mapping[str, str], *, is_online: bool
+    entity: Choice, spec: ViewSpec, owner: Choice, personal: Mapping[str, str], *, is_online: bool
 ) -> Iterator[str]:
-    yield f"Entity: {entity}, known by {', '.join(spec.keys)}"
+    yield f"Entity: {entity.value}, known by {', '.join(spec.keys)}{entity.evidence}"
     yield (
         f"An event of {spec.events} happens at {spec.event_at}, and counts from {spec.available_at} on, "
         "when it is known"

@@ -18,6 +18,9 @@ _ARGUMENTS = {
         "windows",
         "where",
     ),
+    "change_history": ("relation", "entity_keys"),
+    "snapshot_history": ("relation", "entity_keys"),
+    "history_of_states": ("states", "entity_keys"),
     "temporal_split": ("at", "boundaries", "embargo"),
 }
 
@@ -38,7 +41,7 @@ def calls_of(macro: str, code: str) -> list[dict[str, Any]]:
     """Return the arguments of each call of a macro, by name.
 
     Args:
-        macro: name of the macro without its package: `windowed_history` or `temporal_split`.
+        macro: name of the macro without its package: `temporal_split`, or one of a history.
         code: the model's text with its Jinja.
     """
     try:
@@ -58,6 +61,18 @@ def calls_of(macro: str, code: str) -> list[dict[str, Any]]:
         for call in tree.find_all(nodes.Call)
         if _name(call.node) == macro
     ]
+
+
+def entity_keys_in(code: str) -> list[str] | None:
+    """Return the keys that a model's calls of history macros name; None where these do not agree."""
+    found = [
+        keys
+        for macro, arguments in _ARGUMENTS.items()
+        if "entity_keys" in arguments
+        for call in calls_of(macro, code)
+        if isinstance(keys := call.get("entity_keys"), list) and all(isinstance(each, str) for each in keys)
+    ]
+    return found[0] if found and all(keys == found[0] for keys in found) else None
 
 
 def _name(node: nodes.Node) -> str | None:

@@ -123,9 +123,9 @@ class Project:
         )
 
     @property
-    def doc_blocks(self) -> set[str]:
-        """Names of the doc blocks that a description may refer to."""
-        return {doc.name for doc in self._manifest.docs.values()}
+    def doc_blocks(self) -> dict[str, str]:
+        """The texts of the doc blocks that a description may refer to, by their names."""
+        return {doc.name: doc.block_contents for doc in self._manifest.docs.values()}
 
     def build_empty(self, what: str, folder: Path, *select: str, exclude: str | None = None) -> Path:
         """Build models without rows in a separate warehouse; return its file.

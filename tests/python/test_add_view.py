@@ -20,7 +20,7 @@ from assay.generate.label import Happening, Settled, Spine, add_label, write_lab
 from assay.generate.propose import Choice
 from assay.generate.scramble import write_scramble_sql
 from assay.generate.training_set import _taken, _told_apart, write_training_set_sql
-from assay.generate.view import ViewSpec, _checked_windows, _measures, _names
+from assay.generate.view import ViewSpec, _checked_windows, _known_entity, _measures, _names
 from assay.generate.view import _model as view_model
 from assay.init.project import init_project
 from assay.project import packages
@@ -36,6 +36,9 @@ VISITS = {
     "event_at": "timestamp",
     "available_at": "timestamp",
 }
+
+
+PATIENT = Choice("patient", "")
 
 
 def spec_of(measures: str, windows: str = "1h,7d", model: str = "slv_visits") -> ViewSpec:
@@ -125,6 +128,23 @@ def test_a_view_is_named_by_its_entity(name: str, keys: list[str], wanted: tuple
     assert _names(name, keys) == wanted
 
 
+def test_a_key_has_one_entity_although_a_view_has_another_name_for_it() -> None:
+    meta = {"feature_view": {"entity": "patient", "keys": ["patient_id"]}}
+    view = {
+        "name": "ftr_patient__stays",
+        "unique_id": "x",
+        "description": "",
+        "columns": {},
+        "relation_name": "",
+    }
+    node = SimpleNamespace(**view, config=SimpleNamespace(meta=meta), depends_on=SimpleNamespace(nodes=[]))
+    project: Any = SimpleNamespace(models=[node])
+    assert _known_entity(project, ["patient_id"]) == ("patient", "ftr_patient__stays")
+    assert _known_entity(project, ["room_id"]) is None
+    assert _names("visits", ["patient_id"], "person") == ("ftr_person__visits", "person")
+    assert _names("ftr_guest__stays", ["patient_id"], "patient") == ("ftr_guest__stays", "patient")
+
+
 def node_of(name: str, personal: dict[str, str], access: str = "public") -> Any:
     """Return as much of dbt's node as is looked at."""
     columns = {
@@ -136,11 +156,11 @@ def node_of(name: str, personal: dict[str, str], access: str = "public") -> Any:
 def test_values_of_personal_columns_stay_personal_and_a_private_model_keeps_its_group() -> None:
     spec = spec_of("kind:last,count,distinct_count", "all")
     events = node_of("slv_visits", {"kind": "mask"}, access="private")
-    model = view_model("x__visits", "patient", spec, events, Choice("clinic", ""), is_online=False)
+    model = view_model("x__visits", PATIENT, spec, events, Choice("clinic", ""), is_online=False)
     assert model.personal == {"kind_last_all": "mask"}
     assert model.entry["config"]["group"] == "clinic"
     public = view_model(
-        "x__visits", "patient", spec, node_of("slv_visits", {}), Choice("clinic", ""), is_online=True
+        "x__visits", PATIENT, spec, node_of("slv_visits", {}), Choice("clinic", ""), is_online=True
     )
     assert "group" not in public.entry["config"]
     assert public.entry["config"]["meta"]["feature_view"] == {
@@ -159,7 +179,7 @@ def test_a_model_that_is_there_stays_and_what_it_lacks_is_told(
     events = node_of("slv_visits", {})
     events.unique_id = "model.clinic.slv_visits"
     spec = spec_of("fee:sum", "1d")
-    wanted = view_model("ftr_patient__x", "patient", spec, events, Choice("clinic", ""), is_online=True)
+    wanted = view_model("ftr_patient__x", PATIENT, spec, events, Choice("clinic", ""), is_online=True)
     there = SimpleNamespace(
         original_file_path="ftr_patient__x.sql",
         columns={"patient_id": None, "fee_sum_1d": None},
@@ -182,7 +202,14 @@ def test_a_model_that_is_there_stays_and_what_it_lacks_is_told(
 
 
 def happening(**changed: Any) -> str:
-    what = {"model": "slv_visits", "at": "event_at", "window": "14d", "horizon": "15d", **changed}
+    what = {
+        "model": "slv_visits",
+        "keys": ["patient_id"],
+        "at": "event_at",
+        "window": "14d",
+        "horizon": "15d",
+        **changed,
+    }
     return write_label_sql(
         "return_id", Spine("slv_visits", ["patient_id"], "available_at"), Happening(**what)
     )
@@ -203,6 +230,13 @@ def test_a_label_counts_what_happens_after_the_prediction_and_is_known_by_then()
     # One table is read once, two are told apart.
     assert "spine" not in sql
     assert "    from spine\n" in happening(model="slv_payments")
+
+
+def test_the_outcomes_may_have_another_name_for_the_key() -> None:
+    sql = happening(model="slv_payments", keys=["Paid by"])
+    assert 'select\n        "Paid by" as patient_id,\n        event_at as happened_at,' in sql
+    assert "known.patient_id = outcomes.patient_id\n" in sql
+    assert " as patient_id" not in happening()
 
 
 def test_a_prediction_is_not_asked_for_before_its_row_is_known() -> None:
@@ -234,6 +268,14 @@ LABELS_REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "two outcomes": ({"outcome": "fee", "outcome_from": "slv_visits"}, "Say what the outcome is"),
     "no window": ({"outcome_from": "slv_visits"}, "--outcome-from needs --window"),
     "not known": ({"outcome": "fee"}, "--outcome fee needs --known-after"),
+    "a key too few": (
+        {"key": ["a", "b"], "outcome_from": "slv_visits", "window": "1d", "outcome_key": ["a"]},
+        "--outcome-key a: name a column for each of --key a,b, in its order",
+    ),
+    "a key of the other kind": (
+        {"outcome": "fee", "known_after": "1d", "outcome_key": ["a"]},
+        "--outcome-key, --outcome-at and --absent go with --outcome-from, not --outcome",
+    ),
     "of the other kind": (
         {"outcome": "fee", "known_after": "1d", "absent": True},
         "go with --outcome-from, not --outcome",
@@ -250,7 +292,7 @@ LABELS_REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 def test_a_label_that_cannot_be_is_refused(kind: str) -> None:
     asked, message = LABELS_REFUSED[kind]
     with pytest.raises(Fault) as fault:
-        add_label("returns", **ASKED, **asked)
+        add_label("returns", **{**ASKED, **asked})
     assert message in str(fault.value)
 
 
@@ -315,12 +357,16 @@ def _hub_is_far(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def files_of(project: SmallProject) -> dict[str, str]:
-    return {str(path): path.read_text() for path in (project.root / "models").rglob("*") if path.is_file()}
+    folders = (project.root / "models", project.root / "contracts")
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    return {str(path): path.read_text() for path in files}
 
 
 def test_from_a_csv_to_a_trained_set_and_an_online_feature(builds: None, tmp_path: Path) -> None:
     init_project(tmp_path / "clinic")
     project = SmallProject(tmp_path / "clinic")
+    # The continuous integration of a new project runs it.
+    assert "There are no contracts" in project.assay("contracts", "check").stdout
     sample = str(visits(tmp_path / "visits.csv"))
     options = ("--key", "visit_id", "--event-at", "visited_at", "--available", "recorded_at", "--yes")
     assert project.assay("source", "add", "clinic.visits", sample, *options).exit_code == 0
@@ -338,6 +384,8 @@ def test_from_a_csv_to_a_trained_set_and_an_online_feature(builds: None, tmp_pat
 
     built = project.assay("build")
     assert built.exit_code == 0, built.stdout + built.stderr
+    checked = project.assay("contracts", "check")
+    assert "No differences between contracts, dbt's YAML and the warehouse" in checked.stdout, checked.stdout
     assert "Online     40 entities" in built.stdout
     assert project.assay("training-set", "create", "trn_no_return").exit_code == 0
     verified = project.assay("training-set", "verify", "trn_no_return")

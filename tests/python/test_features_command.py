@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -23,9 +23,11 @@ from warehouse import Warehouse
 
 from assay.build.publish import publish
 from assay.cli import app
-from assay.features.columns import description_of
-from assay.features.entry import find_entry
+from assay.core.fault import Fault
+from assay.features.columns import ModelColumn, description_of
+from assay.features.entry import View, complete_entry, find_entry
 from assay.features.generate import Generated, _read, generate
+from assay.project.calls import entity_keys_in
 from assay.project.products import Products
 from assay.project.project import Project
 
@@ -176,6 +178,33 @@ def test_a_view_without_any_yaml_gets_all_of_it(checkout: Checkout) -> None:
         "product_id",
     ]
     assert list(entries(checkout.yaml.read_text())) == ["ftr_customer__affinity"]
+
+
+HISTORIES = {
+    "assay.change_history(ref('slv_tanks__changes'), ['tank_no'], 'available_at', ['size'])": ["tank_no"],
+    "snapshot_history(ref('x'), entity_keys=['shop', 'tank'], columns=['size'])": ["shop", "tank"],
+    "assay.history_of_states('states', entity_keys=keys, columns=['size'])": ["tank"],
+    "assay.windowed_history(ref('x'), entity_keys=var('keys'), windows=['1d'])": None,
+    "assay.windowed_history(ref('x'), ['a']) ~ assay.windowed_history(ref('x'), ['b'])": None,
+    "ref('x')": None,
+}
+
+
+@pytest.mark.parametrize("call", HISTORIES)
+def test_the_keys_of_a_history_are_those_that_its_sql_names(call: str) -> None:
+    assert (
+        entity_keys_in("{% set keys = ['tank'] %}select * from (\n{{ " + call + " }}\n)") == HISTORIES[call]
+    )
+
+
+def test_a_history_without_windows_has_the_keys_of_its_sql() -> None:
+    names = ("tank_no", "size", "valid_from", "valid_to", "updated_at")
+    columns = [ModelColumn(name, "varchar", is_total=False) for name in names]
+    view = View("ftr_tank__size", columns, is_history=True, describe=str, shield=lambda column: None)
+    with pytest.raises(Fault, match="cannot be told from its SQL nor its columns"):
+        complete_entry(find_entry("models:\n", view.name), view)
+    told = complete_entry(find_entry("models:\n", view.name), replace(view, keys=["tank_no"]))
+    assert yaml.safe_load(told)[0]["config"]["meta"]["feature_view"]["keys"] == ["tank_no"]
 
 
 @pytest.mark.parametrize(

@@ -122,14 +122,21 @@ def test_a_source_that_falls_silent_is_stale(project: PackageProject) -> None:
         ("beyond", [49, 60], [None, None]),
         ("unlimited", [5000], [None]),
         ("nothing", [], []),
+        ("broken", [60, 0], [None, ["malformed"]]),
+        ("unreadable", [0], [["malformed"]]),
     ):
         rows = [
-            (now - timedelta(hours=age, minutes=10), now - timedelta(hours=age), now, rule)
+            (
+                None if rule == ["malformed"] else now - timedelta(hours=age, minutes=10),
+                now - timedelta(hours=age),
+                now,
+                rule,
+            )
             for age, rule in zip(ages, rules, strict=True)
         ]
         project.create(name, columns, rows)
-    names = ("spoken", "within", "beyond", "unlimited", "nothing")
-    limits = {"spoken": "1h", "within": "2d", "beyond": "48h", "nothing": "1d"}
+    names = ("spoken", "within", "beyond", "unlimited", "nothing", "broken", "unreadable")
+    limits = {"spoken": "1h", "within": "2d", "beyond": "48h", "nothing": "1d", "broken": "1d"}
     call = f"assay.arrival_freshness({ {name: name for name in names} }, {limits})"
     project.write_model("freshness", "{{ config(materialized='table') }} {{ " + call + " }}")
     ran = project.dbt("run", "--select", "freshness")
@@ -141,7 +148,11 @@ def test_a_source_that_falls_silent_is_stale(project: PackageProject) -> None:
         "beyond": "stale",
         "unlimited": "no limit",
         "nothing": "empty",
+        "broken": "stale",
+        "unreadable": "no limit",
     }
+    # A row without a time of its own is known when it lands: nothing new was told by it.
+    assert (found["broken"]["age_seconds"], found["unreadable"]["age_seconds"]) == (60 * 3600, 0)
     spoken = found["spoken"]
     assert (spoken["row_count"], spoken["rejected_count"], spoken["age_seconds"]) == (3, 1, 0)
     assert (spoken["lateness_p50_seconds"], spoken["lateness_max_seconds"]) == (600, 600)

@@ -472,6 +472,13 @@ SAMPLES: dict[str, tuple[str, str | bytes, str]] = {
         ),
         "has changes of 2 tables: s.a and s.b",
     ),
+    "rows of other lengths": (
+        "x.csv",
+        "a,b\n1,2\n3\n4,5,6\n7,8\n",
+        "other numbers of values than its",
+    ),
+    "NUL bytes": ("x.csv", "a,b\n1\0,2\n3,4\n", "has NUL bytes between its letters"),
+    "documents without keys": ("x.jsonl", "{}\n{}\n", "have no keys to learn from"),
     "broken Parquet": ("x.parquet", b"PAR1broken", "cannot be read as Parquet"),
 }
 
@@ -767,7 +774,7 @@ NEW = [
     "Channel is new: texts of up to 5 characters",
     "Room is no longer required: empty in 12 of 60 rows",
     "Room may be `attic` as well",
-    "Nights is number and no longer integer: numbers with up to 1 decimals in 60 of 60 values",
+    "Nights is number and no longer integer: numbers with up to 1 decimal in 60 of 60 values",
     "Total is no longer held to minimum 0: values go from -5.5 to 54.5",
 ]
 
@@ -949,6 +956,63 @@ def test_columns_whose_rules_would_have_one_name_do_not_share_it(tmp_path: Path)
     assert (first.type.sql, first.silver, first.required) == ("integer", "a_b", True)
     assert (second.type.sql, second.silver, second.required) == ("varchar", "a_b_in_source", False)
     assert "a b stays text without rules" in proposal.notes[0]
+
+
+LEFT_AS_TEXT = {
+    "minus behind": ["1.234,56-", "12,00", "7,5-"],
+    "percent": ["12%", "3.5 %", "7"],
+    "euro": ["€ 12,50", "1.200,00 EUR", "3"],
+    "accounting": ["(12.50)", "13.00", "$14"],
+    "codes": ["AB 12", "CD 13", "EF 14"],
+    "yes in German": ["ja", "nein", ""],
+    "yes in French": ["Oui", "NON", "oui"],
+    "Y and N": ["Y", "N", "Y"],
+    "zone": ["2026-03-01 10:00:00 CET", "2026-03-01T10:00:00Z[Europe/Berlin]", "2026-03-01 10:00 Asia/Tokyo"],
+}
+TOLD = {
+    "numbers with a sign beside them": {"minus behind", "percent", "euro", "accounting"},
+    "says yes and no as": {"yes in German", "yes in French"},
+    "times with the name of a zone": {"zone"},
+}
+
+
+def test_what_people_read_as_more_than_text_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    rows = [
+        ["id", *LEFT_AS_TEXT],
+        *([n, *(each[n % 3] for each in LEFT_AS_TEXT.values())] for n in range(60)),
+    ]
+    path.write_text("".join("\t".join(map(str, row)) + "\n" for row in rows))
+    proposal = proposal_of(path)
+    for words, kinds in TOLD.items():
+        assert {
+            note.split(f" {words.split()[0]} ")[0].removesuffix(" has")
+            for note in proposal.notes
+            if words in note
+        } == kinds
+    types = {each.label: each.type.sql for each in proposal.fields}
+    assert {name for name, kind in types.items() if kind != "varchar"} == {"Y and N"}
+
+
+def test_lines_that_are_no_documents_are_told(tmp_path: Path) -> None:
+    path = json_lines(tmp_path / "x.jsonl", [{"id": n} for n in range(30)])
+    path.write_text(path.read_text() + "{\n[1]\n")
+    assert "2 of 32 lines are no JSON objects: they will be rejected." in proposal_of(path).notes
+
+
+def test_parquet_is_a_newer_sample_of_documents_too(tmp_path: Path) -> None:
+    lines = json_lines(tmp_path / "x.jsonl", [{"id": f"V{n}", "ms": n} for n in range(30)])
+    entry = write_table_entry(proposal_of(lines, name="web.visits"))
+    path = tmp_path / "x.parquet"
+    duckdb.sql("select 'V' || n as id, n as ms, n % 2 = 0 as is_new from range(30) as t (n)").write_parquet(
+        str(path)
+    )
+    with read_sample([str(path)], "web.visits", format="jsonl") as (sample, connection):
+        found = profile(connection, sample)
+        assert is_of_table(entry, found)
+        renewal = renew_contract(entry, propose(found, "web", "visits", Answers(), OWNER), found)
+    assert [each.label for each in renewal.new] == ["is_new"]
+    assert not renewal.retyped
 
 
 def test_personal_data_that_silver_leaves_out_is_said_to_be_left_out(tmp_path: Path) -> None:

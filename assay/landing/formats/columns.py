@@ -92,9 +92,25 @@ def _as_declared(header: list[str], table: LandingTable) -> list[str]:
 
 def check_delimiter(header: list[str], line: str, table: LandingTable) -> None:
     """Refuse a file whose header gives more declared columns with another delimiter than the declared one."""
-    declared = table.dialect.delimiter
-    for delimiter, plural in _DELIMITERS.items():
-        if delimiter in (declared, table.dialect.quote):
+    if delimiter := other_delimiter(header, line, table):
+        declared = table.dialect.delimiter
+        raise UnreadableFile(
+            f"The file is delimited by {_DELIMITERS[delimiter]}: send it again delimited by "
+            f"{_DELIMITERS.get(declared, repr(declared))}, "
+            f"or declare it: {contract_line(replace(table.dialect, delimiter=delimiter))}."
+        )
+
+
+def other_delimiter(header: list[str], line: str, table: LandingTable) -> str | None:
+    """Return the delimiter that gives more declared columns than the declared one; None if none does.
+
+    Args:
+        header: the names by the declared delimiter.
+        line: the header's line.
+        table: the declared table.
+    """
+    for delimiter in _DELIMITERS:
+        if delimiter in (table.dialect.delimiter, table.dialect.quote):
             continue
         try:
             names = [name.strip() for name in next(csv_reader([line], delimiter, table.dialect.quote), [])]
@@ -102,11 +118,8 @@ def check_delimiter(header: list[str], line: str, table: LandingTable) -> None:
             continue
         found, known = (set(_as_declared(each, table)) & set(table.columns) for each in (names, header))
         if len(found) > len(known) or (len(header) == 1 and len(names) > 1):
-            expected = _DELIMITERS.get(declared, repr(declared))
-            raise UnreadableFile(
-                f"The file is delimited by {plural}: send it again delimited by {expected}, "
-                f"or declare it: {contract_line(replace(table.dialect, delimiter=delimiter))}."
-            )
+            return delimiter
+    return None
 
 
 def batch_builder(

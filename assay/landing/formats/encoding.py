@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 from assay.landing.declared import LandingTable
 from assay.landing.discover import UnreadableFile
+from assay.landing.formats.columns import other_delimiter
 from assay.landing.formats.rows import contract_line, skip_byte_order_mark
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def splittable(stream: BufferedReader, table: LandingTable) -> BufferedReader:
     stream.seek(0)
     declared = table.dialect.encoding
     if (found := _evidently(raw, declared, table.format)) is not None:
-        raise _in_another(found, table)
+        raise _in_another(found, raw, table)
     if _is_splittable(declared):
         skip_byte_order_mark(stream)
         return stream
@@ -117,7 +118,8 @@ class _AsUtf8(io.RawIOBase):
             except UnicodeError as error:
                 raise UnreadableFile(
                     f"The file is not {self._table.dialect.encoding}, as is declared: send the file again, "
-                    f"whole, or declare its encoding: {contract_line(self._table.dialect)}."
+                    "whole, or declare its encoding: "
+                    f"{contract_line(replace(self._table.dialect, encoding='...'))}."
                 ) from error
             if self._is_start and text:
                 text, self._is_start = text.removeprefix("\ufeff"), False
@@ -189,8 +191,14 @@ def _is_not_utf8(raw: bytes, *, is_cut: bool) -> bool:
     return is_in_header or (len(broken) >= _FEWEST_LINES and len(broken) >= _SHARE_OF_LINES * len(telling))
 
 
-def _in_another(found: str, table: LandingTable) -> UnreadableFile:
-    """Return the error for a file in another encoding, with the declaration that would read it."""
+def _in_another(found: str, raw: bytes, table: LandingTable) -> UnreadableFile:
+    """Return the error for a file in another encoding, with the declaration that would read it.
+
+    Args:
+        found: its encoding; empty where that cannot be told.
+        raw: its first bytes.
+        table: the declared table.
+    """
     if table.format != "csv":
         return UnreadableFile(
             f"The file is text in {found.upper()}, whatever its name ends in: save it in UTF-8."
@@ -202,8 +210,11 @@ def _in_another(found: str, table: LandingTable) -> UnreadableFile:
             "send the file again in UTF-8, or declare its encoding: "
             f"{contract_line(replace(table.dialect, encoding='...'))}."
         )
+    # Whoever writes another encoding may write another delimiter as well.
+    line = raw.decode(found, "ignore").removeprefix("\ufeff").partition("\n")[0].strip("\r")
+    delimiter = other_delimiter(line.split(table.dialect.delimiter), line, table) or table.dialect.delimiter
     return UnreadableFile(
         f"The file is text in {found.upper()}, where {declared.upper()} is declared: "
-        f"declare it: {contract_line(replace(table.dialect, encoding=found))}; "
+        f"declare it: {contract_line(replace(table.dialect, encoding=found, delimiter=delimiter))}; "
         f"or send the file again in {declared.upper()}."
     )

@@ -68,7 +68,9 @@ def decode(raw: bytes, encoding: str = "utf-8") -> tuple[str, str | None]:
 
 
 def contract_line(dialect: Dialect) -> str:
-    """Return the line of a table's contract that declares a dialect."""
+    """Return the line of a table's contract that declares a dialect, or that it needs none."""
+    if not dialect.declared:
+        return "take the property dialect out of the table's contract"
     declared = ", ".join(f"{name}: {json.dumps(value)}" for name, value in dialect.declared.items())
     return f"- {{property: dialect, value: {{{declared}}}}} under customProperties of the table's contract"
 

@@ -256,6 +256,8 @@ def _read_text(sample: Path | bytes, encoding: str | None) -> tuple[str, str]:
     raw, is_cut = raw[:BYTES_LOOKED_AT], len(raw) > BYTES_LOOKED_AT
     known = encoding or find_encoding(raw, is_cut=is_cut)
     refuse_other_kinds(cast(io.BufferedReader, io.BufferedReader(io.BytesIO(raw))))
+    if not known and b"\0" in raw and find_encoding(raw.replace(b"\0", b""), is_cut=is_cut) == "utf-8":
+        raise UnreadableFile("The file has NUL bytes between its letters: send it again without them.")
     if not known:
         raise UnreadableFile(
             "The encoding cannot be told: the file is neither UTF-8 nor UTF-16, and read as Windows-1252 "
