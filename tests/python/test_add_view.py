@@ -131,6 +131,7 @@ def test_a_view_is_named_by_its_entity(name: str, keys: list[str], wanted: tuple
 def test_a_key_has_one_entity_although_a_view_has_another_name_for_it() -> None:
     meta = {"feature_view": {"entity": "patient", "keys": ["patient_id"]}}
     view = {
+        "resource_type": "model",
         "name": "ftr_patient__stays",
         "unique_id": "x",
         "description": "",
