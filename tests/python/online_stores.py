@@ -33,14 +33,9 @@ def publish_all(warehouse: Warehouse, target: Path) -> Path:
 
 
 @contextmanager
-def parsed(warehouse: Warehouse, target: Path) -> Iterator[Project]:
-    """This project as dbt parses it for a warehouse, while the block runs; dbt writes to `target`."""
-    environment = {
-        "ASSAY_WAREHOUSE": str(warehouse.path),
-        "DBT_TARGET_PATH": str(target),
-        "DBT_LOG_PATH": str(target),
-    }
-    with chdir(PROJECT), mock.patch.dict(os.environ, environment):
+def parsed(warehouse: Warehouse) -> Iterator[Project]:
+    """This project as dbt parses it for a warehouse, while the block runs."""
+    with chdir(PROJECT), mock.patch.dict(os.environ, warehouse.environment):
         yield Project()
 
 

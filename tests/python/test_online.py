@@ -320,8 +320,8 @@ def test_an_instant_before_the_last_knowledge_is_refused(filled: Store, publishe
 
 
 @pytest.fixture(scope="module")
-def project(built_demo: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    with parsed(built_demo, tmp_path_factory.mktemp("parity")) as project:
+def project(built_demo: Warehouse) -> Iterator[Project]:
+    with parsed(built_demo) as project:
         yield project
 
 

@@ -127,8 +127,8 @@ def test_a_prediction_that_was_sent_twice_counts_once(told: Told) -> None:
 
 
 @pytest.fixture
-def project(told: Told, tmp_path: Path) -> Iterator[Project]:
-    with parsed(told[0], tmp_path) as project:
+def project(told: Told) -> Iterator[Project]:
+    with parsed(told[0]) as project:
         yield project
 
 
