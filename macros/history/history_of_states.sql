@@ -121,12 +121,12 @@ select * from final
 {#- Columns are called each by a name of its own, and by none that a history, or the query that makes it, gives. -#}
 {% macro _check_names(entity_keys, columns) -%}
     {%- set own = [
-        'valid_from', 'valid_to', 'updated_at', 'confirmed_at', '_arrival', '_arrivals', '_at', '_available_at',
-        '_begins_at', '_block', '_change', '_changed_at', '_count', '_count_before', '_end', '_ends_at', '_event_at',
-        '_first', '_from', '_has_ended', '_has_order', '_is_deleted', '_is_deletion', '_is_last', '_is_new_entity',
-        '_is_new_state', '_is_whole_row', '_last', '_left', '_level', '_missed', '_move', '_next_at', '_opens_row',
-        '_order', '_position', '_rank', '_right', '_span', '_state', '_state_number', '_step', '_to', '_updated_at',
-        '_value',
+        'valid_from', 'valid_to', 'updated_at', 'confirmed_at', '_arrival', '_arrivals', '_arrived', '_at',
+        '_available_at', '_begins_at', '_block', '_change', '_changed_at', '_come', '_end', '_ends_at', '_event_at',
+        '_first', '_from', '_gone', '_happened', '_has_ended', '_has_order', '_is_deleted', '_is_deletion', '_is_last',
+        '_is_late', '_is_new_entity', '_is_new_state', '_is_whole_row', '_last', '_left', '_level', '_missed', '_move',
+        '_next_at', '_number', '_opens_row', '_order', '_place', '_position', '_rank', '_right', '_span', '_state',
+        '_state_number', '_to', '_updated_at', '_value',
     ] -%}
     {%- set names = [] -%}
     {%- for name in entity_keys + columns -%}

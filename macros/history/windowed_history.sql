@@ -28,9 +28,12 @@
     {%- set inputs = assay._inputs_of(measures, windows) -%}
     {%- set totals = assay._totals_of(inputs) -%}
     {%- set unbounded = totals | selectattr('window', 'equalto', 'all') | list -%}
-    {%- set extremes = assay._extremes_of(inputs) -%}
-    {%- set columns = assay._columns_of(inputs) -%}
-    {%- set are_sorted = not extremes and not increment -%}
+    {%- set extremes = assay._extremes_of(inputs, lengths, bounded) -%}
+    {%- set held = assay._held_columns(extremes) -%}
+    {%- set moved = assay._moved_columns(inputs, extremes, bounded) -%}
+    {%- set columns = assay._columns_of(inputs, extremes) -%}
+    {%- set is_valued = extremes or totals | selectattr('kind', 'equalto', 'd') | list -%}
+    {%- set are_sorted = not increment -%}
     {%- set since_cut = '(%s >= %s or %s >= %s - %s)' % (
         available_at, increment.cut, event_at, increment.cut, lengths[bounded[-1]]
     ) if increment and 'all' not in windows -%}
@@ -52,23 +55,21 @@ with events as materialized (
 {% if increment %}
 {{ assay._seeds(entity_keys, increment) }}
 {% endif %}
+{% if is_valued %}
+{{ assay._valued_events(inputs, extremes, entity_keys, lengths, bounded) }}
+{% endif %}
 -- An event enters when it becomes known, and leaves each window whose end it does not come after.
 moves as (
 
     select
         {{ keys }},
         _available_at as _at,
-        0::tinyint as _move,
-        {% if bounded %}case
-            {%- for window in bounded %}
-            when _event_at + {{ lengths[window] }} > _available_at then {{ loop.index0 }}
-            {%- endfor %}
-            else {{ bounded | length }}
-        end{% else %}0{% endif %}::tinyint as _missed
-        {%- for name, input in inputs.items() if input.is_moved %},
-        {{ assay._addend(name, input) }} as {{ input.column }}
+        0::smallint as _move,
+        {{ assay._windows_left('_event_at', lengths, bounded) }} as _missed
+        {%- for column in moved %},
+        {{ column.enters }} as {{ column.name }}
         {%- endfor %}
-    from events
+    from {{ 'valued' if is_valued else 'events' }}
 
     {% for window in bounded %}
     union all
@@ -76,26 +77,25 @@ moves as (
     select
         {{ keys }},
         _event_at + {{ lengths[window] }} as _at,
-        {{ loop.index }}::tinyint as _move,
+        {{ loop.index }}::smallint as _move,
         0::tinyint as _missed
-        {%- for name, input in inputs.items() if input.is_moved %},
-        {{ assay._addend(name, input) }}
+        {%- for column in moved %},
+        {{ column.leaves.get(window, 'null') }}
         {%- endfor %}
-    from events
+    from {{ 'valued' if is_valued else 'events' }}
     where _event_at + {{ lengths[window] }} > _available_at
     {% endfor %}
-    {% if increment %}
-    union all
+    {%- for extreme in extremes if extreme.move %}
+    union all by name
+
+    select {{ keys }}, _at, {{ extreme.move }}::smallint as _move, _value as {{ extreme.name }}{% if extreme.rank %}, _rank as {{ extreme.rank }}{% endif %}
+    from {{ extreme.name }}_states
+    {% endfor %}
+    {%- if increment %}
+    union all by name
 
     -- The last arrival before, of an event that may count no longer.
-    select
-        {{ keys }},
-        _arrivals[-1] as _at,
-        -1::tinyint as _move,
-        0::tinyint as _missed
-        {%- for input in inputs.values() if input.is_moved %},
-        null as {{ input.column }}
-        {%- endfor %}
+    select {{ keys }}, _arrivals[-1] as _at, -1::smallint as _move
     from seeds
     {% endif %}
 
@@ -106,6 +106,24 @@ moves as (
 
 ),
 
+{% if held -%}
+-- One at a time: DuckDB 1.5 mixes up several that leave out NULLs where it streams them together.
+{% endif -%}
+sorted_moves as (
+
+    select * from moves order by {{ keys }} nulls last, _at nulls last
+
+),
+{% for name, value in held.items() %}
+held_{{ loop.index }} as (
+
+    select
+        *,
+        last_value({{ value }} ignore nulls) {{ running }} as {{ name }}
+    from {{ 'held_' ~ loop.index0 if loop.index0 else 'sorted_moves' }}
+
+),
+{% endfor %}
 -- Sorted once, and read once: what entities have in bounded windows they lose again, so no total needs a partition.
 running as (
 
@@ -119,10 +137,13 @@ running as (
         {%- for total in unbounded %},
         case when _move = 0 then {{ total.addend }} end as {{ total.name }}_own
         {%- endfor %}
+        {%- for name in held %},
+        {{ name }}
+        {%- endfor %}
         {%- if unbounded %},
         {{ assay._differs(entity_keys) }} as _is_new_entity
         {%- endif %}
-    from (select * from moves order by {{ keys }} nulls last, _at nulls last) as sorted
+    from {{ 'held_' ~ held | length if held else 'sorted_moves' }}
 
 ),
 {% if unbounded %}
@@ -146,7 +167,7 @@ own as (
 before as (
 
     select
-        {%- for column in entity_keys + ['_at', '_updated_at'] + (totals | map(attribute='name') | list) %}
+        {%- for column in entity_keys + ['_at', '_updated_at'] + (totals | map(attribute='name') | list) + held.keys() | list %}
         {{ assay._before(column) }} as {{ assay.quoted(column) }},
         {%- endfor %}
         {{ assay._differs(entity_keys + ['_at']) }} as _is_last
@@ -154,33 +175,17 @@ before as (
 
 ),
 
-points as (
-
-    select
-        * exclude (_is_last)
-        {%- if extremes %},
-        row_number() over () as _position
-        {%- endif %}
-    from before
-    where _is_last and _at is not null
-
-),
-{% for extreme in extremes %}
-{{ assay._extreme(extreme, entity_keys, lengths, keys) }}
-{% endfor %}
 {{ 'computed' if increment else 'states' }} as (
 
     select
-        {{ assay.quoted(entity_keys, 'points') }},
-        points._at,
-        points._updated_at
+        {{ keys }},
+        _at,
+        _updated_at
         {%- for column in columns %},
         {{ column.expression }} as {{ assay.quoted(column.name) }}
         {%- endfor %}
-    from points
-    {%- for extreme in extremes %}
-    left join {{ extreme.name }} on points._position = {{ extreme.name }}._position
-    {%- endfor %}
+    from before
+    where _is_last and _at is not null
 
 ),
 {% if increment %}
@@ -239,20 +244,21 @@ from {{ relation }}
 {%- endmacro %}
 
 
-{#- The totals that columns are made of: number (n), sum (s) and sum of squares (q) of an input over a window. -#}
+{#- The totals that columns are made of, of an input over a window: number (n), sum (s), sum of squares (q) and number
+    of different values (d). -#}
 {% macro _totals_of(inputs) -%}
     {%- set totals = [] -%}
     {%- for input in inputs.values() -%}
-        {%- for kind in input.totals -%}
-            {%- for window in input.windows -%}
+        {%- for window in input.windows -%}
+            {%- for kind in input.totals if window != 'all' or kind not in 'col' -%}
                 {%- do totals.append({
                     'name': input.column ~ '_' ~ window ~ '_' ~ kind, 'kind': kind, 'window': window, 'type': input.type,
-                    'has_value': '' if input.counts_rows else ' and ' ~ input.column ~ ' is not null',
+                    'input': input,
                     'addend': {
-                        'n': '1' if input.counts_rows else '(' ~ input.column ~ ' is not null)::int',
                         's': input.column,
                         'q': input.column ~ ' * ' ~ input.column,
-                    }[kind],
+                        'd': '(' ~ input.column ~ '_new > 0)::int',
+                    }.get(kind, '1' if input.counts_rows else '(' ~ input.column ~ ' is not null)::int'),
                 }) -%}
             {%- endfor -%}
         {%- endfor -%}
@@ -263,18 +269,24 @@ from {{ relation }}
 
 {#- Counts are taken by filters, at a tenth of the cost of sums. -#}
 {% macro _running_total(total, bounded, running) -%}
-    {%- set enters = '_move = 0' -%}
-    {%- if total.window != 'all' -%}
-        {%- set number = bounded.index(total.window) + 1 -%}
-        {%- set enters = '_move = 0 and _missed < ' ~ number -%}
-        {%- set leaves = '_move = ' ~ number -%}
+    {%- set is_bounded = total.window != 'all' -%}
+    {%- set number = (bounded + ['all']).index(total.window) + 1 -%}
+    {%- set enters = '_move = 0' ~ (' and _missed < ' ~ number if is_bounded) -%}
+    {%- set leaves = '_move = ' ~ number -%}
+    {%- if total.kind == 'd' -%}
+        {%- set enters = enters ~ ' and ' ~ total.input.column ~ '_new >= ' ~ number -%}
+        {%- set leaves = leaves ~ ' and ' ~ total.input.column ~ '_new > 0' -%}
+    {%- elif total.kind in 'ncol' -%}
+        {%- set has_value = ('' if total.input.counts_rows else ' and ' ~ total.input.column ~ ' is not null')
+            ~ {'o': ' and not _is_late', 'l': ' and _is_late'}.get(total.kind, '') -%}
+        {%- set enters, leaves = enters ~ has_value, leaves ~ has_value -%}
     {%- endif -%}
-    {%- if total.kind == 'n' -%}
-        count(*) filter ({{ enters }}{{ total.has_value }}) {{ running }}
-        {%- if leaves %} - count(*) filter ({{ leaves }}{{ total.has_value }}) {{ running }}{% endif -%}
+    {%- if total.kind in 'ncold' -%}
+        count(*) filter ({{ enters }}) {{ running }}
+        {%- if is_bounded %} - count(*) filter ({{ leaves }}) {{ running }}{% endif -%}
     {%- else -%}
-        sum(case when {{ enters }} then {{ total.addend }}{% if leaves %} when {{ leaves }} then -({{ total.addend }}){% endif %} end) {{ running }}
-        {%- if total.type and total.kind == 's' and leaves %}::{{ total.type }}{% endif -%}
+        sum(case when {{ enters }} then {{ total.addend }}{% if is_bounded %} when {{ leaves }} then -({{ total.addend }}){% endif %} end) {{ running }}
+        {%- if total.type and total.kind == 's' and is_bounded %}::{{ total.type }}{% endif -%}
     {%- endif -%}
 {%- endmacro %}
 
@@ -302,12 +314,16 @@ from {{ relation }}
 
 
 {% macro _shortest_first(lengths) -%}
-    {%- set seconds = {'s': 1, 'm': 60, 'h': 3600, 'd': 86400} -%}
     {%- set found = [] -%}
     {%- for window in lengths -%}
-        {%- do found.append((window[:-1] | int * seconds[window[-1]], window)) -%}
+        {%- do found.append((assay._microseconds(window), window)) -%}
     {%- endfor -%}
     {{ return(found | sort | map(attribute=1) | list) }}
+{%- endmacro %}
+
+
+{% macro _microseconds(window) -%}
+    {{ return(window[:-1] | int * {'s': 1, 'm': 60, 'h': 3600, 'd': 86400}[window[-1]] * 1000000) }}
 {%- endmacro %}
 
 
@@ -334,7 +350,10 @@ from {{ relation }}
             {%- do assay._refuse('the window ' ~ window ~ ' of ' ~ name ~ ' is not among the windows ' ~ windows | join(', ')) -%}
         {%- endfor -%}
         {%- set totals = [] -%}
-        {%- for kind, users in {'n': ['count', 'avg', 'stddev'], 's': ['sum', 'avg', 'stddev'], 'q': ['stddev']}.items() -%}
+        {%- for kind, users in {
+            'n': ['count', 'avg', 'stddev'], 's': ['sum', 'avg', 'stddev'], 'q': ['stddev'],
+            'd': ['distinct_count'], 'c': ['last'], 'o': ['min', 'max', 'first', 'mode'], 'l': ['min', 'max', 'first', 'mode'],
+        }.items() -%}
             {%- if aggregates | select('in', users) | list -%}
                 {%- do totals.append(kind) -%}
             {%- endif -%}
@@ -349,28 +368,32 @@ from {{ relation }}
             'type': measure.get('type'),
             'totals': totals,
             'is_summed': 's' in totals,
-            'is_moved': totals and expression != 'true',
+            'is_moved': totals | reject('equalto', 'd') | list and expression != 'true',
         }}) -%}
     {%- endfor -%}
     {{ return(inputs) }}
 {%- endmacro %}
 
 
-{% macro _columns_of(inputs) -%}
+{% macro _columns_of(inputs, extremes=[]) -%}
     {%- set columns = [] -%}
+    {%- set values = {} -%}
+    {%- for extreme in extremes -%}
+        {%- set least = extremes | selectattr('name', 'equalto', extreme.name.removesuffix('mode') ~ 'min') | first -%}
+        {%- do values.update({extreme.name: assay._extreme_value(extreme, least)}) -%}
+    {%- endfor -%}
     {%- for name, input in inputs.items() -%}
         {%- for aggregate in input.aggregates -%}
             {%- for window in input.windows -%}
                 {%- set of_window = input.column ~ '_' ~ window -%}
                 {%- set n, s, q = of_window ~ '_n', of_window ~ '_s', of_window ~ '_q' -%}
-                {%- set extreme = of_window ~ '_' ~ aggregate ~ '._value' -%}
                 {%- do columns.append({'name': name ~ '_' ~ aggregate ~ '_' ~ window, 'expression': {
                     'count': 'coalesce(' ~ n ~ ', 0)::bigint',
                     'sum': 'coalesce(' ~ s ~ ', 0)' ~ ('::' ~ input.type if input.type else ''),
                     'avg': s ~ '::double / nullif(' ~ n ~ ', 0)',
                     'stddev': 'case when ' ~ n ~ ' > 1 then sqrt((' ~ n ~ '::decimal(38, 0) * ' ~ q ~ ' - ' ~ s ~ ' * ' ~ s ~ ')::double / (' ~ n ~ '::double * (' ~ n ~ ' - 1))) end',
-                    'distinct_count': 'coalesce(' ~ extreme ~ ', 0)::bigint',
-                }.get(aggregate, extreme)}) -%}
+                    'distinct_count': 'coalesce(' ~ of_window ~ '_d, 0)::bigint',
+                }.get(aggregate, values.get(of_window ~ '_' ~ aggregate))}) -%}
             {%- endfor -%}
         {%- endfor -%}
     {%- endfor -%}
@@ -378,175 +401,45 @@ from {{ relation }}
 {%- endmacro %}
 
 
-{#- The aggregates that cannot be subtracted, each with its window. -#}
-{% macro _extremes_of(inputs) -%}
-    {%- set extremes = [] -%}
-    {%- for input in inputs.values() -%}
-        {%- for aggregate in input.aggregates if aggregate in ('min', 'max', 'first', 'last', 'mode', 'distinct_count') -%}
-            {%- for window in input.windows -%}
-                {%- do extremes.append({
-                    'name': input.column ~ '_' ~ window ~ '_' ~ aggregate, 'input': input.column, 'aggregate': aggregate, 'window': window,
-                }) -%}
-            {%- endfor -%}
-        {%- endfor -%}
-    {%- endfor -%}
-    {{ return(extremes) }}
+{#- How many of the windows, shortest first, what happened at a time has left when an event becomes available. -#}
+{% macro _windows_left(happened_at, lengths, bounded) -%}
+    {% if bounded %}case
+            {%- for window in bounded %}
+            when {{ happened_at }} + {{ lengths[window] }} > _available_at then {{ loop.index0 }}
+            {%- endfor %}
+            else {{ bounded | length }}
+        end{% else %}0{% endif %}::tinyint
 {%- endmacro %}
 
 
-{#- Aggregates that cannot be subtracted, as CTEs: the value at each point of an entity. -#}
-{#- Long because its steps are one algorithm for each kind of aggregate, over the same names. -#}
-{% macro _extreme(extreme, entity_keys, lengths, keys) -%}
-    {%- set name, input, window = extreme.name, extreme.input, extreme.window -%}
-    {%- set counts_values = extreme.aggregate in ('distinct_count', 'mode') -%}
-    {%- set best = 'max' if extreme.aggregate in ('max', 'last') else 'min' -%}
-    {%- set rank = {
-        'max': input, 'min': input,
-        'last': 'struct_pack(_order := _event_at, _value := ' ~ input ~ ')',
-        'first': 'struct_pack(_order := _event_at, _value := ' ~ input ~ ')',
-        'mode': 'struct_pack(_order := -_count, _value := _value)',
-    }.get(extreme.aggregate) -%}
-    {%- set value = '_rank' if extreme.aggregate in ('max', 'min') else '_rank._value' -%}
-    {%- set length = lengths.get(window) -%}
-    {%- if counts_values %}
-{{ name }}_moves as (
-
-    select {{ keys }}, {{ input }} as _value, _available_at as _at, 1 as _change
-    from events
-    where {{ input }} is not null{% if length %} and _event_at + {{ length }} > _available_at
-
-    union all
-
-    select {{ keys }}, {{ input }}, _event_at + {{ length }}, -1
-    from events
-    where {{ input }} is not null and _event_at + {{ length }} > _available_at{% endif %}
-
-),
-
-{{ name }}_counts as (
-
-    select
-        {{ keys }},
-        _value,
-        _at as _from,
-        lead(_at) over by_time as _to,
-        sum(_change) over by_time as _count,
-        sum(_change) over by_time - _change as _count_before
-    from (select {{ keys }}, _value, _at, sum(_change) as _change from {{ name }}_moves group by all) as changes
-    window by_time as (partition by {{ keys }}, _value order by _at)
-
-),
-    {%- endif %}
-    {%- if extreme.aggregate == 'distinct_count' %}
-{{ name }}_steps as (
-
-    select
-        {{ keys }},
-        _from as _at,
-        sum((_count > 0)::int - (_count_before > 0)::int) as _step
-    from {{ name }}_counts
-    group by all
-
-),
-
-{{ name }} as (
-
-    select
-        points._position,
-        sum(steps._step) over (partition by {{ assay.quoted(entity_keys, 'points') }} order by points._position) as _value
-    from points
-    left join {{ name }}_steps as steps
-        on points._at = steps._at{{ assay._same_entity(entity_keys, 'points', 'steps') }}
-
-),
-    {%- else %}
-{{ name }}_spans as (
-
-    {% if counts_values -%}
-    select {{ keys }}, _from, _to, {{ rank }} as _rank
-    from {{ name }}_counts
-    where _count > 0
-    {%- else -%}
-    select {{ keys }}, _available_at as _from, {{ '_event_at + ' ~ length if length else 'null' }} as _to, {{ rank }} as _rank
-    from events
-    where {{ input }} is not null{% if length %} and _event_at + {{ length }} > _available_at{% endif %}
-    {%- endif %}
-
-),
-    {%- if not length %}
-
--- What never leaves is outdone, or not, for ever.
-{{ name }} as (
-
-    select
-        points._position,
-        ({{ best }}(spans._rank) over (
-            partition by {{ assay.quoted(entity_keys, 'points') }} order by points._position
-        )){{ value.removeprefix('_rank') }} as _value
-    from points
-    left join (select {{ keys }}, _from, {{ best }}(_rank) as _rank from {{ name }}_spans group by all) as spans
-        on points._at = spans._from{{ assay._same_entity(entity_keys, 'points', 'spans') }}
-
-),
-    {%- else %}
-
-{{ name }}_positions as (
-
-    select
-        first_points._position as _first,
-        last_points._position as _end,
-        spans._rank
-    from {{ name }}_spans as spans
-    inner join points as first_points
-        on spans._from = first_points._at{{ assay._same_entity(entity_keys, 'spans', 'first_points') }}
-    inner join points as last_points
-        on spans._to = last_points._at{{ assay._same_entity(entity_keys, 'spans', 'last_points') }}
-
-),
-
--- A segment tree: each span is cut into blocks of 1, 2, 4, ... aligned positions, at most two of a size.
-{{ name }}_cut as (
-
-    select
-        *,
-        (_first + (1 << _level) - 1) >> _level as _left,
-        _end >> _level as _right
-    from (
-        select *, unnest(range(0, 1 + floor(log2(_end - _first))::bigint)) as _level
-        from {{ name }}_positions
-    ) as levels
-
-),
-
-{{ name }}_blocks as (
-
-    select
-        _level,
-        _block,
-        {{ best }}(_rank) as _rank
-    from (
-        select _level, _left as _block, _rank from {{ name }}_cut where _left < _right and _left % 2 = 1
-        union all
-        select _level, _right - 1 as _block, _rank from {{ name }}_cut where _left < _right and _right % 2 = 1
-    ) as blocks
-    group by _level, _block
-
-),
-
-{{ name }} as (
-
-    select
-        asked._position,
-        {{ best }}(blocks._rank){{ value.removeprefix('_rank') }} as _value
-    from (
-        select _position, unnest(range(0, 1 + (select max(_level) from {{ name }}_blocks))) as _level
-        from points
-    ) as asked
-    inner join {{ name }}_blocks as blocks
-        on asked._level = blocks._level and asked._position >> asked._level = blocks._block
-    group by asked._position
-
-),
-    {%- endif %}
-    {%- endif %}
+{#- What a move brings along: by name, when an event enters, and when it leaves a window. -#}
+{% macro _moved_columns(inputs, extremes, bounded) -%}
+    {%- set columns = [] -%}
+    {%- for name, input in inputs.items() -%}
+        {%- set column = input.column -%}
+        {%- if input.is_moved -%}
+            {%- set addend = assay._addend(name, input) -%}
+            {%- do columns.append({'name': column, 'enters': addend, 'leaves': dict.fromkeys(bounded, addend)}) -%}
+        {%- endif -%}
+        {%- if 'd' in input.totals -%}
+            {%- set leaves = {} -%}
+            {%- for window in bounded -%}
+                {%- do leaves.update({window: column ~ '_last_' ~ window}) -%}
+            {%- endfor -%}
+            {%- do columns.append({'name': column ~ '_new', 'enters': column ~ '_new', 'leaves': leaves}) -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {%- if extremes | selectattr('way', 'equalto', 'frames') | list -%}
+        {%- do columns.append({'name': '_is_late', 'enters': '_is_late', 'leaves': dict.fromkeys(bounded, '_is_late')}) -%}
+    {%- endif -%}
+    {%- for extreme in extremes if extreme.way != 'values' -%}
+        {%- for part in [extreme.carried, extreme.rank] if part and part not in columns | map(attribute='name') -%}
+            {%- do columns.append({
+                'name': part,
+                'enters': part ~ '_in' if extreme.way == 'frames' else part,
+                'leaves': {extreme.window: part ~ '_out'} if extreme.way == 'frames' else {},
+            }) -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    {{ return(columns) }}
 {%- endmacro %}
