@@ -31,11 +31,68 @@
 {%- endmacro %}
 
 
-{#- The events with what they bring about, as `valued`: `events` alone where nothing is asked for but totals. -#}
+{#- The events with what they bring about, as `valued`, and the states of what no frame gives. -#}
 {% macro _valued_events(inputs, extremes, entity_keys, lengths, bounded) -%}
     {%- set keys = assay.quoted(entity_keys) -%}
     {%- set framed = extremes | selectattr('way', 'equalto', 'frames') | list -%}
-    {%- set alike = 'partition by ' ~ keys ~ ', _is_late' -%}
+    {%- set in_frame = 'partition by ' ~ keys ~ ', _is_late order by _number rows between' -%}
+{{ assay._ranked_events(inputs, framed, keys) }}
+{% if framed %}
+{{ assay._framed_events(framed, keys, bounded) }}
+{% endif %}
+valued as (
+
+    select
+        {{ keys }},
+        _event_at,
+        _available_at
+        {%- if framed %},
+        _is_late
+        {%- endif %}
+        {%- for input in inputs.values() if not input.counts_rows %},
+        {{ input.column }}
+        {%- endfor %}
+        {%- for input in inputs.values() if 'd' in input.totals %}
+        {%- set column = input.column %},
+        -- A value counts from where it was in no window until its last occurrence leaves.
+        case
+            when {{ column }} is null then 0
+            when {{ column }}_before is null then {{ bounded | length + 1 }}
+            else {{ assay._windows_left(column ~ '_before', lengths, bounded) }}
+        end::tinyint as {{ column }}_new
+        {%- for window in bounded %},
+        ({{ column }} is not null and ({{ column }}_after is null or {{ column }}_after >= _event_at + {{ lengths[window] }}))::tinyint as {{ column }}_last_{{ window }}
+        {%- endfor %}
+        {%- endfor %}
+        {%- for carried in extremes | selectattr('way', 'equalto', 'arrivals') | map(attribute='carried') | unique %}
+        {%- set extreme = extremes | selectattr('carried', 'equalto', carried) | first %},
+        {{ assay._best(extreme, {'mode': '(' ~ extreme.input ~ '_times << 32) - ' ~ extreme.input ~ '_place'}) }} over (
+            partition by {{ keys }} order by _available_at
+        ) as {{ carried }}
+        {%- endfor %}
+        {%- for extreme in framed %}
+        {%- for part, best in [(extreme.name, assay._best(extreme)), (extreme.rank, extreme.best ~ '(' ~ extreme.input ~ '_rank)')] if part %},
+        {{ best }} over (
+            {{ in_frame }} greatest(0, _number - _input_gone_{{ extreme.window }} - 1) preceding and (_come - _number) following
+        ) as {{ part }}_in,
+        {{ best }} over (
+            {{ in_frame }} greatest(0, _gone - _number + 1) following and greatest(0, _input_come_{{ extreme.window }} - _number) following
+        ) as {{ part }}_out
+        {%- endfor %}
+        {%- endfor %}
+    from {{ 'framed' if framed else 'ranked' }}
+
+),
+{% for extreme in extremes if extreme.move %}
+{{ assay._recurring_spans(extreme, keys) if extreme.way == 'values' else assay._late_spans(extreme, keys) }}
+
+{{ assay._states_of_spans(extreme, entity_keys) }}
+{%- endfor %}
+{%- endmacro %}
+
+
+{#- The events with what frames and comparisons need: which are late, the order of values, where they were before. -#}
+{% macro _ranked_events(inputs, framed, keys) -%}
 ranked as (
 
     select
@@ -73,7 +130,11 @@ ranked as (
     from events
 
 ),
-{% if framed %}
+{%- endmacro %}
+
+
+{% macro _framed_events(framed, keys, bounded) -%}
+    {%- set alike = 'partition by ' ~ keys ~ ', _is_late' -%}
 -- Of the events that are not late, those that count are a frame: they have come by then, and the ones before have left.
 framed as (
 
@@ -95,56 +156,6 @@ framed as (
     from ranked
 
 ),
-{% endif %}
-valued as (
-
-    select
-        {{ keys }},
-        _event_at,
-        _available_at
-        {%- if framed %},
-        _is_late
-        {%- endif %}
-        {%- for input in inputs.values() if not input.counts_rows %},
-        {{ input.column }}
-        {%- endfor %}
-        {%- for input in inputs.values() if 'd' in input.totals %}
-        {%- set column = input.column %},
-        -- A value counts from where it was in no window until its last occurrence leaves.
-        case
-            when {{ column }} is null then 0
-            when {{ column }}_before is null then {{ bounded | length + 1 }}
-            else {{ assay._windows_left(column ~ '_before', lengths, bounded) }}
-        end::tinyint as {{ column }}_new
-        {%- for window in bounded %},
-        ({{ column }} is not null and ({{ column }}_after is null or {{ column }}_after >= _event_at + {{ lengths[window] }}))::tinyint as {{ column }}_last_{{ window }}
-        {%- endfor %}
-        {%- endfor %}
-        {%- for carried in extremes | selectattr('way', 'equalto', 'arrivals') | map(attribute='carried') | unique %}
-        {%- set extreme = extremes | selectattr('carried', 'equalto', carried) | first %},
-        {{ assay._best(extreme, {'mode': '(' ~ extreme.input ~ '_times << 32) - ' ~ extreme.input ~ '_place'}) }} over (
-            partition by {{ keys }} order by _available_at
-        ) as {{ carried }}
-        {%- endfor %}
-        {%- for extreme in framed %}
-        {%- for part, best in [(extreme.name, assay._best(extreme)), (extreme.rank, extreme.best ~ '(' ~ extreme.input ~ '_rank)')] if part %},
-        {{ best }} over (
-            {{ alike }} order by _number
-            rows between greatest(0, _number - _input_gone_{{ extreme.window }} - 1) preceding and (_come - _number) following
-        ) as {{ part }}_in,
-        {{ best }} over (
-            {{ alike }} order by _number
-            rows between greatest(0, _gone - _number + 1) following and greatest(0, _input_come_{{ extreme.window }} - _number) following
-        ) as {{ part }}_out
-        {%- endfor %}
-        {%- endfor %}
-    from {{ 'framed' if framed else 'ranked' }}
-
-),
-{%- for extreme in extremes if extreme.move %}
-
-{{ assay._states_of_spans(extreme, entity_keys) }}
-{%- endfor %}
 {%- endmacro %}
 
 
@@ -209,12 +220,9 @@ valued as (
 {%- endmacro %}
 
 
-{#- The best of what holds for a span each, at every instant where one begins or ends: of late events, or of how often
-    each value is there. Long because its steps are one algorithm. -#}
-{% macro _states_of_spans(extreme, entity_keys) -%}
-    {%- set keys = assay.quoted(entity_keys) -%}
-    {%- set name, input, best = extreme.name, extreme.input, extreme.best -%}
-    {%- if extreme.way == 'values' %}
+{#- How often each value is there, as long as it is there more than once. -#}
+{% macro _recurring_spans(extreme, keys) -%}
+    {%- set name, input = extreme.name, extreme.input -%}
 {{ name }}_moves as (
 
     select {{ keys }}, {{ input }} as _value, {{ input }}_place as _place, _available_at as _at, 1 as _change
@@ -243,7 +251,12 @@ valued as (
     qualify _rank > 1::bigint << 32
 
 ),
-    {%- else %}
+{%- endmacro %}
+
+
+{#- The late events, as long as each counts. -#}
+{% macro _late_spans(extreme, keys) -%}
+    {%- set name, input = extreme.name, extreme.input -%}
 {{ name }}_spans as (
 
     select
@@ -256,8 +269,13 @@ valued as (
     where _is_late and {{ input }} is not null and _event_at + {{ extreme.length }} > _available_at
 
 ),
-    {%- endif %}
+{%- endmacro %}
 
+
+{#- Long because its steps are one algorithm: the best of what holds for a span each, at every instant where one begins or ends. -#}
+{% macro _states_of_spans(extreme, entity_keys) -%}
+    {%- set keys = assay.quoted(entity_keys) -%}
+    {%- set name, best = extreme.name, extreme.best -%}
 {{ name }}_instants as (
 
     select *, row_number() over (order by {{ keys }}, _at) as _position
