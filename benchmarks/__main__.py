@@ -10,7 +10,18 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import demo, drift, events, histories, increment, latest, online, publish, watching
+from benchmarks import (
+    aggregates,
+    demo,
+    drift,
+    events,
+    histories,
+    increment,
+    latest,
+    online,
+    publish,
+    watching,
+)
 from benchmarks.measure import CommandFailed
 from benchmarks.settings import Settings
 from benchmarks.table import Report, machine, print_machine, print_report, write_json
@@ -19,6 +30,7 @@ BENCHMARKS: dict[str, Callable[[Settings], Report]] = {
     "events": events.run,
     "increment": increment.run,
     "histories": histories.run,
+    "aggregates": aggregates.run,
     "latest": latest.run,
     "online": online.run,
     "demo": demo.run,

@@ -94,6 +94,9 @@ class Workshop:
             {"first": first, "count": count, "from_day": 365, "days": days, "heaviest": 0.01},
         )
 
+    def write_model(self, name: str, sql: str) -> None:
+        (self.folder / "models" / f"{name}.sql").write_text(sql)
+
     def run(self, *models: str) -> dict[str, NodeCost]:
         """Run models, one after the other, and tell what each costs."""
         cost = run_module("benchmarks.nodes", str(self.folder), *models)

@@ -109,12 +109,12 @@
 
 
 {#- How many parts are computed one after the other, each with the entities of its own: DuckDB 1.5 cannot sort far more
-    than memory holds, so a part is of 4 GiB at most, or half of what DuckDB may have. -#}
+    than memory holds, and small parts cost no more: one is of 3/4 GiB at most, or half of what DuckDB may have. -#}
 {% macro _parts(history) -%}
     {%- set number, unit = run_query("select current_setting('memory_limit')").rows[0][0].split(' ') -%}
     {%- set memory = number | float * 1024 ** ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'].index(unit) -%}
     {%- set events = run_query('select coalesce(sum(events), 0) from temp.assay_input').rows[0][0] -%}
-    {{ return(1 + (events | int * history.bytes_an_event / [memory / 2, 4 * 1024 ** 3] | min) | int) }}
+    {{ return(1 + (events | int * history.bytes_an_event / [memory / 2, 0.75 * 1024 ** 3] | min) | int) }}
 {%- endmacro %}
 
 

@@ -13,7 +13,7 @@
     {%- do assay._register_history(
         assay._windowed_rows, rows,
         [rows.event_at] + (inputs.values() | map(attribute='expression') | list),
-        columns | length,
+        columns | length + assay._extremes_of(inputs, {}, bounded) | selectattr('move') | list | length,
         1 + bounded | length,
     ) -%}
     {{ assay._windowed_rows(**rows) }}
