@@ -249,16 +249,18 @@ class Project(Generators, Monitoring, Pages):
         self,
         *,
         full_refresh: bool = False,
+        everything: bool = False,
         select: str | None = None,
         as_of: datetime | str | None = None,
         strict: bool = False,
         wait: float = 600.0,
         display: Display | None = None,
     ) -> BuildResult:
-        """Load new files, build and test the warehouse, and publish the products of gold that pass.
+        """Load new files, build and test what has changed, and publish the products of gold that pass.
 
         Args:
             full_refresh: whether silver and gold are rebuilt from bronze.
+            everything: whether all models are built and tested, also those for which nothing has changed.
             select: a part to build, in dbt's selection syntax; it is not published.
             as_of: build the warehouse as it was known then (UTC without an offset), in a file of its own.
             strict: whether nothing is published while a landed file is not loaded.
@@ -274,7 +276,7 @@ class Project(Generators, Monitoring, Pages):
         from assay.api.results import BuildResult
         from assay.build.build import Options, build
 
-        options = Options(full_refresh, select, _moment(as_of), strict, wait)
+        options = Options(full_refresh, everything, select, _moment(as_of), strict, wait)
         with self.places(), display or self.display() as told:
             return BuildResult(build(options, told), self.root)
 

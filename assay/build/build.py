@@ -1,59 +1,42 @@
-"""Run `assay build`: lock the warehouse, run dbt, publish the products that passed, and record the run."""
+"""Run `assay build`: lock the warehouse, and build what has changed; if nothing has, dbt does not start."""
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import duckdb
-from dbt.exceptions import UninstalledPackagesFoundError
 
-from assay.alerts.notify import notify
-from assay.build.freshness import read_freshness
-from assay.build.metrics_file import write_metrics
-from assay.build.publish import Provenance, Publication, publish
-from assay.build.selection import find_selection
+from assay.build.inputs import read_inputs
+from assay.build.plan import is_up_to_date
+from assay.build.publish import Publication
+from assay.build.state import read_state
 from assay.console.progress import Display
-from assay.core.disk import link_in_place
-from assay.core.fault import FAILED, INTERRUPTED, MISUSED, Fault, known_fault
+from assay.core.fault import MISUSED, Fault, known_fault
 from assay.core.lock import Holder, locked
-from assay.core.moment import as_variable, in_file_name, now
+from assay.core.moment import now
 from assay.core.places import Places, find_places
-from assay.core.words import counted
 from assay.landing.declared import lands_files
 from assay.landing.discover import LandingFolderMissing, discover
 from assay.landing.past import copy_landing, has_landing
-from assay.landing.progress import listening
-from assay.ledger import runs as ledger
-from assay.ledger.account import Account, read_account
-from assay.ledger.contracts import ContractState, describe_contracts, record_contracts
-from assay.ledger.nodes import record_nodes
-from assay.ledger.results import NodeResult, make_node_results
-from assay.ledger.runs import Run
-from assay.ledger.schema_results import make_schema_results
+from assay.ledger.account import Account
+from assay.ledger.runs import Run, read_runs, record
 from assay.ledger.versions import note_version, refuse_older_version
-from assay.lineage.tell import tell_lineage
-from assay.online.published import CATALOG
-from assay.online.stores.open import open_store, store_url
-from assay.online.sync import Synced, sync
 from assay.pii.key import find_pii_key
 from assay.project.code_version import code_version
-from assay.project.dbt_run import DbtOutcome, run_dbt
-from assay.project.failures import Verdict, judge, plain_message
-from assay.project.graph import Manifest
-from assay.project.owners import owners
+from assay.project.failures import Verdict
 from assay.project.packages import make_linked_packages_ready
 from assay.project.paths import model_paths
-from assay.project.personal import Personal
-from assay.project.products import Products, judge_products
+from assay.project.products import Products
 from assay.server.prediction_log import SECONDS_OPEN, hand_over_leftovers
 
-_TARGET_PATH = "target"
-_FILES_NAMED = 3
+if TYPE_CHECKING:
+    from assay.build.inputs import Inputs
+    from assay.build.state import State
+    from assay.online.sync import Synced
 
 
 @dataclass(frozen=True)
@@ -61,6 +44,7 @@ class Options:
     """The options of the command line; `wait` is in seconds, `as_of` in UTC."""
 
     full_refresh: bool = False
+    everything: bool = False
     select: str | None = None
     as_of: datetime | None = None
     strict: bool = False
@@ -71,15 +55,35 @@ class Options:
         """The command line with these options."""
         parts = ["assay build"]
         parts += ["--full-refresh"] * self.full_refresh
+        parts += ["--all"] * self.everything
         parts += [f"--select {self.select}"] * bool(self.select)
         parts += [f"--as-of {self.as_of.isoformat()}"] if self.as_of else []
         parts += ["--strict"] * self.strict
         return " ".join(parts)
 
+    @property
+    def builds_all(self) -> bool:
+        """Whether all nodes are built, also those for which nothing has changed."""
+        return self.full_refresh or self.everything
+
+    @property
+    def may_do_nothing(self) -> bool:
+        """Whether the build may end where nothing has changed; a strict one still looks at the files."""
+        return not (self.builds_all or self.strict)
+
 
 @dataclass
 class Report:
-    """The outcome of a build. `withheld` says why nothing is published; `products` knows the stopped ones."""
+    """The outcome of a build.
+
+    Attributes:
+        withheld: why nothing is published.
+        products: the products; knows the stopped ones.
+        of_nodes: how many models, seeds and snapshots the project has.
+        built_nodes: how many of them the build ran; None if it ran all.
+        waiting: how many nodes wait until their group is due, and when that is (UTC), by group.
+        unchanged_since: the run that built what is there, if nothing had changed and dbt did not start.
+    """
 
     places: Places
     run: Run
@@ -91,6 +95,10 @@ class Report:
     withheld: str | None = None
     failed: bool = False
     warnings: list[str] = field(default_factory=list)
+    of_nodes: int = 0
+    built_nodes: int | None = None
+    waiting: dict[str, tuple[int, datetime]] = field(default_factory=dict)
+    unchanged_since: str | None = None
 
 
 def build(options: Options, display: Display) -> Report:
@@ -127,12 +135,53 @@ def build(options: Options, display: Display) -> Report:
                 if copied:
                     display.say(f"Copied what had landed from {places.main_warehouse}")
             _check_warehouse(places.warehouse)
+            # Read before dbt looks for files: one that lands in between counts as changed in the next build.
+            inputs = read_inputs(places)
         except (duckdb.Error, OSError) as error:
             raise known_fault(error) or error from error
-        display.say(f"Building {places.warehouse} from {places.landing}")
-        report = _recorded_build(options, places, display)
+        state = None if options.select or options.as_of else read_state(places.warehouse)
+        if state and options.may_do_nothing and is_up_to_date(state, inputs, places, now()):
+            report = _record_nothing_to_do(options, places, state)
+        else:
+            report = _run(options, places, inputs, state, display)
     report.warnings = warnings + report.warnings
     return report
+
+
+def _run(options: Options, places: Places, inputs: Inputs, state: State | None, display: Display) -> Report:
+    # Imports dbt, which takes longer than a build that has nothing to do.
+    from assay.build.run import run_recorded
+
+    display.say(f"Building {places.warehouse} from {places.landing}")
+    return run_recorded(options, places, inputs, state, display)
+
+
+def _record_nothing_to_do(options: Options, places: Places, state: State) -> Report:
+    """Record a run that found the warehouse up to date; it has the tables and rejects of the run before."""
+    run = start_run(options, places)
+    run.run_id, run.options["part"] = str(uuid4()), True
+    before = next((each for each in read_runs(places.ledger) if each.run_id == state.run_id), None)
+    if before:
+        run.tables, run.rejects = before.tables, before.rejects
+    run.status, run.ended_at = "succeeded", now()
+    run.message = f"Nothing has landed and no code has changed since run {state.run_id}: nothing to build"
+    note_version(places.ledger)
+    record(places.ledger, run)
+    none_ran = Verdict([], [], 0, 0, 0, 0)
+    return Report(places, run, none_ran, Account(), withheld=run.message, unchanged_since=state.run_id)
+
+
+def start_run(options: Options, places: Places) -> Run:
+    """Return the record of a run that begins now."""
+    return Run(
+        run_id="",
+        warehouse=str(places.warehouse),
+        started_at=now(),
+        command=options.command,
+        options=asdict(options) | {"as_of": options.as_of.isoformat() if options.as_of else None},
+        as_of=options.as_of,
+        code_version=code_version(),
+    )
 
 
 def _check_landing(landing: Path) -> list[str]:
@@ -155,221 +204,3 @@ def _check_warehouse(warehouse: Path) -> None:
     """Open the warehouse once, so that an unusable file is reported before dbt starts."""
     if warehouse.exists():
         duckdb.connect(str(warehouse)).close()
-
-
-def _recorded_build(options: Options, places: Places, display: Display) -> Report:
-    run = Run(
-        run_id="",
-        warehouse=str(places.warehouse),
-        started_at=now(),
-        command=options.command,
-        options=asdict(options) | {"as_of": options.as_of.isoformat() if options.as_of else None},
-        as_of=options.as_of,
-        code_version=code_version(),
-    )
-
-    def begin(run_id: str) -> None:
-        run.run_id = run_id
-        note_version(places.ledger)
-        ledger.record(places.ledger, run)
-
-    nodes: list[NodeResult] = []
-    kept: list[ContractState] = []
-    try:
-        with listening(display.loaded):
-            outcome = run_dbt(
-                _dbt_arguments(options, _selected(options, places, display)),
-                warehouse=places.warehouse,
-                on_start=begin,
-                watcher=display,
-            )
-        if outcome.results:
-            manifest = _target_path(options) / "manifest.json"
-            owner_of = owners(manifest)
-            graph = Manifest.read(manifest)
-            personal = Personal.of(graph)
-            nodes = make_node_results(outcome.results, places.warehouse, owner_of, personal)
-        report = _conclude(options, places, run, outcome, nodes)
-        if report.products.product_of:
-            kept = describe_contracts(
-                outcome.results, report.products, owner_of, nodes, graph.sources.values()
-            )
-        if report.account.schema_changes:
-            nodes += make_schema_results(report.account.schema_changes)
-    except BaseException as error:
-        fault = known_fault(error)
-        run.message = str(fault or error) or type(error).__name__
-        if run.run_id:
-            _end(run, "failed")
-            # An interrupt sends no alert, because the person who interrupted the build knows.
-            for warning in _record(places, run, nodes, kept, alert=not isinstance(error, KeyboardInterrupt)):
-                display.say(f"Warning: {warning}")
-        if isinstance(error, KeyboardInterrupt):
-            raise Fault("Interrupted: nothing is published. Build again to go on.", INTERRUPTED) from error
-        raise fault or error from error
-    _end(run, "failed" if report.failed else "succeeded")
-    report.warnings += _record(places, run, nodes, kept)
-    report.warnings += tell_lineage(run, nodes, outcome.results, places.warehouse)
-    return report
-
-
-def _record(
-    places: Places, run: Run, nodes: list[NodeResult], kept: list[ContractState], *, alert: bool = True
-) -> list[str]:
-    """Record a run that has ended and send its alerts; return what went wrong with either."""
-    try:
-        ledger.record(places.ledger, run)
-        record_nodes(places.ledger, run.run_id, nodes)
-        record_contracts(places.ledger, run.run_id, kept)
-        if not run.as_of:
-            write_metrics(
-                places.ledger.parent,
-                run,
-                nodes,
-                succeeded_at=ledger.find_last_success(places.ledger, run.warehouse),
-                freshness=read_freshness(places.warehouse),
-            )
-    except (Fault, duckdb.Error, OSError) as error:
-        return [f"The run could not be recorded in {places.ledger}: {known_fault(error) or error}"]
-    return notify(places.ledger, run.run_id) if alert else []
-
-
-def _conclude(
-    options: Options, places: Places, run: Run, outcome: DbtOutcome, nodes: Sequence[NodeResult]
-) -> Report:
-    """Publish the products of a finished dbt run, or say why they are not published."""
-    run.dbt_seconds, run.duckdb_seconds = outcome.seconds, outcome.duckdb_seconds
-    _raise_if_impossible(outcome)
-    if options.select and not outcome.results:
-        raise Fault(f"--select {options.select} matches nothing in this project.", MISUSED)
-    verdict = judge(outcome.results, {node.unique_id: node.message for node in nodes})
-    for failure in verdict.failures:
-        if fault := known_fault(failure.message):
-            raise fault
-    account = read_account(places.warehouse, run.run_id)
-    run.files_loaded = sum(table.files_in_run for table in account.landed)
-    run.rows_landed = sum(table.landed_in_run for table in account.landed)
-    run.tables = [
-        asdict(landed) | {"checked": [asdict(row) for row in account.checked if row.source == landed.source]}
-        for landed in account.landed
-    ]
-    run.rejects = [asdict(rejects) for rejects in account.rejects]
-    run.tests_passed, run.tests_failed = verdict.tests_passed, verdict.tests_failed
-    report = Report(places, run, verdict, account)
-    report.failed = bool(verdict.failures)
-    if options.strict and account.troubled:
-        report.failed = True
-        verb = "is" if account.files_not_loaded == 1 else "are"
-        files = counted(account.files_not_loaded, "file")
-        report.withheld = f"{files} {verb} not loaded, and --strict was given"
-    elif options.select:
-        report.withheld = (
-            "--select builds a part, which may leave gold half-checked; build without it to publish"
-        )
-    else:
-        _publish(places, run, outcome, report)
-        if report.publication and CATALOG in report.products.passed and not options.as_of:
-            _put_online(places, report)
-    if report.publication:
-        run.published_path = str(report.publication.path)
-        run.published_at = now()
-        run.published_tables = report.publication.tables
-        run.published_rows = report.publication.rows
-    run.message = report.withheld
-    if run.message is None and verdict.failures:
-        stopped = report.products.stopped
-        run.message = (
-            f"{len(verdict.failures)} of {counted(verdict.nodes_run, 'node')} failed; not published: "
-            + (", ".join(sorted(stopped)) if stopped else "nothing of gold")
-        )
-    elif run.message is None and account.troubled:
-        files = counted(account.files_not_loaded, "landed file")
-        run.message = f"{files} could not be loaded: " + ", ".join(
-            each.named for each in account.troubled[:_FILES_NAMED]
-        )
-    return report
-
-
-def _put_online(places: Places, report: Report) -> None:
-    """Sync the online store with the published file; a store that is away does not fail the build."""
-    try:
-        report.online = sync(places.published, open_store(store_url(None, places)))
-    except Fault as fault:
-        report.warnings.append(f"{fault}\nThe online store stays as it was. To update it: assay online sync")
-
-
-def _publish(places: Places, run: Run, outcome: DbtOutcome, report: Report) -> None:
-    """Publish the products without a failure; of the others, readers keep the last published tables."""
-    report.products = judge_products(outcome.results)
-    if places.published_until_now.is_file() and not places.published.exists():
-        places.published_until_now.replace(places.published)
-    provenance = Provenance(run.run_id, run.started_at)
-    report.publication = publish(places.warehouse, places.published, report.products, provenance)
-    if report.publication is None:
-        failures = len(report.verdict.failures)
-        report.withheld = (
-            f"{failures} of {counted(report.verdict.nodes_run, 'node')} failed"
-            if failures
-            else "no model is in gold"
-        )
-    if places.published.is_file():
-        link_in_place(places.published_until_now, places.published)
-
-
-def _raise_if_impossible(outcome: DbtOutcome) -> None:
-    """Raise the error that prevented dbt from running any node."""
-    error = outcome.exception
-    if error is None:
-        return
-    if isinstance(error, Fault | KeyboardInterrupt | SystemExit):
-        raise error
-    if isinstance(error, UninstalledPackagesFoundError):
-        raise Fault(
-            "The dbt packages of this project are not installed in dbt_packages/: "
-            "run python -m assay.setup_packages (or dbt deps), then build again.",
-            MISUSED,
-        ) from error
-    raise known_fault(error) or Fault(
-        f"dbt could not run: {plain_message(str(error), with_place=True)}", FAILED
-    ) from error
-
-
-def _selected(options: Options, places: Places, display: Display) -> list[str]:
-    """Return dbt's selection, and print what was added to or left out of the user's selection."""
-    if not options.select:
-        return []
-    selection = find_selection(options.select, _project_arguments(options), places.warehouse)
-    if selection is None:
-        return [options.select]
-    for told in selection.told():
-        display.say(told)
-    return selection.select
-
-
-def _dbt_arguments(options: Options, select: list[str]) -> list[str]:
-    arguments = ["build", *_project_arguments(options)]
-    if options.full_refresh:
-        arguments.append("--full-refresh")
-    if select:
-        arguments += ["--select", *select, "--indirect-selection", "buildable"]
-    if options.as_of:
-        # Unit tests bring their own rows and times: they test the code, which is the same at any moment.
-        arguments += ["--exclude-resource-type", "unit_test"]
-    return arguments
-
-
-def _project_arguments(options: Options) -> list[str]:
-    if not options.as_of:
-        return []
-    # dbt parses again if variables change. With a target folder for each moment, every parse is kept.
-    variables = json.dumps({"as_of": as_variable(options.as_of)})
-    return ["--vars", variables, "--target-path", str(_target_path(options))]
-
-
-def _target_path(options: Options) -> Path:
-    target = Path(os.environ.get("DBT_TARGET_PATH") or _TARGET_PATH)
-    return target / "as_of" / in_file_name(options.as_of) if options.as_of else target
-
-
-def _end(run: Run, status: ledger.Status) -> None:
-    run.status, run.ended_at = status, now()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable
+import shutil
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,8 +20,8 @@ from assay.project.warehouse import relation_named
 
 # Records the build of each published table, in a schema beside gold.
 _TABLES = """
-create schema published.published;
-create table published.published.tables (
+create schema if not exists published.published;
+create or replace table published.published.tables (
     table_name varchar not null,
     product varchar not null,
     is_current boolean not null,
@@ -52,7 +53,11 @@ class Provenance:
 
 
 def publish(
-    warehouse: Path, target: Path, products: Products, provenance: Provenance | None = None
+    warehouse: Path,
+    target: Path,
+    products: Products,
+    provenance: Provenance | None = None,
+    changed: Collection[str] | None = None,
 ) -> Publication | None:
     """Write tables and views of gold to `target` as tables; the file is replaced in one step.
 
@@ -65,6 +70,7 @@ def publish(
         products: the products; the tables of those that passed are written. Other tables in schema gold are
             left over from earlier builds. Tables of stopped products stay as they are in `target`.
         provenance: the build, which is recorded beside gold.
+        changed: the tables that differ from those in `target`, of which all others are kept; None for all.
 
     Returns:
         The publication; None if there is nothing to publish, and then `target` is unchanged.
@@ -80,15 +86,17 @@ def publish(
     csv_files = {
         relation: target.with_name(f"{name}{''.join(target.stem.partition('@')[1:])}.csv")
         for relation, name in products.csv_files.items()
-        if relation in products.passed
+        if relation in products.passed and (changed is None or relation in changed)
     }
     targets = [*csv_files.values(), target]
     _remove_leftovers(targets)
     try:
-        tables, rows = _write(warehouse, _temporary(target), products)
+        if changed is not None:
+            # As bytes: the tables that did not change are neither read nor written again.
+            shutil.copyfile(target, _temporary(target))
+        tables, rows, held_back = _write(warehouse, _temporary(target), target, products, provenance, changed)
         if not tables:
             return None
-        held_back = _hold_back(_temporary(target), target, products, provenance) if provenance else []
         _write_csv(_temporary(target), {name: _temporary(file) for name, file in csv_files.items()})
         for file in targets:
             sync(_temporary(file))
@@ -97,11 +105,18 @@ def publish(
         sync(target.parent)
     finally:
         _remove_leftovers(targets)
-    return Publication(target, tables, rows, len(held_back))
+    return Publication(target, tables, rows, held_back)
 
 
-def _write(warehouse: Path, file: Path, products: Products) -> tuple[int, int]:
-    rows = 0
+def _write(
+    warehouse: Path,
+    file: Path,
+    before: Path,
+    products: Products,
+    provenance: Provenance | None,
+    changed: Collection[str] | None,
+) -> tuple[int, int, int]:
+    """Write the tables; return how many come from products that passed, their rows, and how many do not."""
     with duckdb.connect(str(warehouse), read_only=True) as connection:
         # UTC as in dbt, because a view may cast to a local time.
         connection.execute("set TimeZone = 'UTC'")
@@ -118,72 +133,99 @@ def _write(warehouse: Path, file: Path, products: Products) -> tuple[int, int]:
         ).fetchall()
         database = connection.execute("select current_database()").fetchall()[0][0]
         connection.execute(f"attach {text(file)} as published (read_write)")
+        there = _tables(connection, "published")
+        kept = {relation for relation in there if relation[1] in products.held_back}
+        kept |= {
+            relation for relation in relations if relation in there and relation[1] not in (changed or ())
+        }
+        for schema, relation in there - kept:
+            connection.execute(f"drop table published.{quoted(schema)}.{quoted(relation)}")
+        # Frees the room of the old tables for the new ones.
+        connection.execute("checkpoint published")
         for schema, relation in relations:
-            source = f"{quoted(schema)}.{quoted(relation)}"
-            copy = f"published.{source}"
-            connection.execute(f"create schema if not exists published.{quoted(schema)}")
-            try:
-                rows += connection.execute(f"create table {copy} as from {source}").fetchall()[0][0]
-            except duckdb.Error as error:
-                raise known_fault(error) or Fault(f"{source} cannot be published: {error}") from error
-            _copy_comments(connection, database, schema, relation)
+            if (schema, relation) not in kept:
+                _copy_table(connection, database, schema, relation)
+        rows = sum(
+            _count(connection, f"published.{quoted(schema)}.{quoted(relation)}")
+            for schema, relation in relations
+        )
+        held_back = 0
+        if provenance and relations:
+            held_back = _record_origins(connection, before, products, provenance, kept)
         # Closing the file would do this too, but would hide a failure and leave rows in a write-ahead log.
         connection.execute("checkpoint published")
-    return len(relations), rows
+    return len(relations), rows, held_back
 
 
-def _hold_back(file: Path, before: Path, products: Products, provenance: Provenance) -> list[str]:
-    """Copy the tables of stopped products from the last published file; record the build of each table."""
-    with duckdb.connect() as connection:
-        connection.execute(f"attach {text(file)} as published (read_write)")
-        connection.execute(_TABLES)
-        connection.executemany(
+def _copy_table(connection: duckdb.DuckDBPyConnection, database: str, schema: str, relation: str) -> None:
+    source = f"{quoted(schema)}.{quoted(relation)}"
+    connection.execute(f"create schema if not exists published.{quoted(schema)}")
+    try:
+        connection.execute(f"create table published.{source} as from {quoted(database)}.{source}")
+    except duckdb.Error as error:
+        raise known_fault(error) or Fault(f"{source} cannot be published: {error}") from error
+    _copy_comments(connection, database, schema, relation)
+
+
+def _record_origins(
+    connection: duckdb.DuckDBPyConnection,
+    before: Path,
+    products: Products,
+    provenance: Provenance,
+    kept: Collection[tuple[str, str]],
+) -> int:
+    """Record the build of each table; the tables of stopped products come from the last published file.
+
+    Returns:
+        How many tables of stopped products there are.
+    """
+    known: dict[str, tuple[datetime | None, str | None]] = {}
+    there: set[tuple[str, str]] = set()
+    if before.exists():
+        connection.execute(f"attach {text(before)} as old (read_only)")
+        there = _tables(connection, "old")
+        if ("published", "tables") in _tables(connection, "old", own=True):
+            known = {
+                table: (built_at, run_id)
+                for table, built_at, run_id in connection.execute(
+                    "select table_name, built_at, run_id from old.published.tables"
+                ).fetchall()
+            }
+    connection.execute(_TABLES)
+    names_kept = {name for _, name in kept}
+    own = (provenance.built_at, provenance.run_id)
+    for table in sorted(products.passed):
+        built_at, run_id = known.get(table, own) if table in names_kept else own
+        connection.execute(
             "insert into published.published.tables values ($1, $2, true, $3, $4, null)",
-            [
-                [table, products.product_of[table], provenance.built_at, provenance.run_id]
-                for table in sorted(products.passed)
-            ],
+            [table, products.product_of[table], built_at, run_id],
         )
-        held_back = _copy_tables(connection, before, products) if products.stopped and before.exists() else []
-        connection.execute("checkpoint published")
-    return held_back
-
-
-def _copy_tables(connection: duckdb.DuckDBPyConnection, before: Path, products: Products) -> list[str]:
-    connection.execute(f"attach {text(before)} as old (read_only)")
-    known = {
-        table: (built_at, run_id)
-        for table, built_at, run_id in (
-            connection.execute("select table_name, built_at, run_id from old.published.tables").fetchall()
-            if _has(connection, "published", "tables")
-            else []
-        )
-    }
-    held_back = [
-        (schema, table)
-        for schema in sorted(products.schemas)
-        for table in sorted(products.held_back)
-        if _has(connection, schema, table)
-    ]
+    held_back = sorted(relation for relation in there if relation[1] in products.held_back)
     for schema, table in held_back:
+        if (schema, table) not in kept:
+            _copy_table(connection, "old", schema, table)
         product = products.product_of[table]
-        relation = f"{quoted(schema)}.{quoted(table)}"
-        connection.execute(f"create schema if not exists published.{quoted(schema)}")
-        connection.execute(f"create table published.{relation} as from old.{relation}")
-        _copy_comments(connection, "old", schema, table)
         connection.execute(
             "insert into published.published.tables values ($1, $2, false, $3, $4, $5)",
             [table, product, *known.get(table, (None, None)), products.stopped[product]],
         )
-    return [table for _, table in held_back]
+    return len(held_back)
 
 
-def _has(connection: duckdb.DuckDBPyConnection, schema: str, table: str) -> bool:
-    found = connection.execute(
-        "select 1 from duckdb_tables() where database_name = 'old' and schema_name = $1 and table_name = $2",
-        [schema, table],
-    ).fetchone()
-    return found is not None
+def _tables(
+    connection: duckdb.DuckDBPyConnection, database: str, *, own: bool = False
+) -> set[tuple[str, str]]:
+    """Return schema and name of the tables of a database: those of gold, or Assay's own beside it."""
+    rows = connection.execute(
+        "select schema_name, table_name from duckdb_tables() "
+        "where database_name = $1 and (schema_name = 'published') = $2",
+        [database, own],
+    ).fetchall()
+    return {(schema, table) for schema, table in rows}
+
+
+def _count(connection: duckdb.DuckDBPyConnection, table: str) -> int:
+    return int(connection.execute(f"select count(*) from {table}").fetchall()[0][0])
 
 
 def _copy_comments(connection: duckdb.DuckDBPyConnection, database: str, schema: str, relation: str) -> None:

@@ -27,6 +27,12 @@ _FILES_LISTED = 20
 def print_report(report: Report, console: Console) -> None:
     """Print the outcome of a build for people."""
     account, run, verdict = report.account, report.run, report.verdict
+    if report.unchanged_since:
+        for warning in report.warnings:
+            line(console, f"Warning: {warning}")
+        line(console, f"{run.message}.")
+        line(console, "To build all the same: assay build --all")
+        return
     if account.landed:
         console.print()
         console.print(make_landed_table(account.landed, account.checked, report.places.as_of is not None))
@@ -42,6 +48,17 @@ def print_report(report: Report, console: Console) -> None:
         _print_failure("FAILED", failure, console)
     console.print()
     skipped = f", {counted(verdict.nodes_skipped, 'node')} skipped" if verdict.nodes_skipped else ""
+    if report.built_nodes is not None:
+        line(
+            console,
+            f"Built      {report.built_nodes} of {report.of_nodes} models: those with changes upstream",
+        )
+    for group, (count, due) in report.waiting.items():
+        line(
+            console,
+            f"Later      {counted(count, 'model')} of {group.replace('_', ' ')}: "
+            f"due at {due:%Y-%m-%d %H:%M} UTC (at once: assay build --all)",
+        )
     line(console, f"Tests      {verdict.tests_passed} passed, {verdict.tests_failed} failed{skipped}")
     line(console, f"Time       {timing(run.dbt_seconds, run.duckdb_seconds)}")
     if report.publication:

@@ -109,6 +109,10 @@ def build(
     full_refresh: Annotated[
         bool, typer.Option("--full-refresh", help="Rebuild silver and gold from bronze; bronze stays.")
     ] = False,
+    everything: Annotated[
+        bool,
+        typer.Option("--all", help="Build and test all models, also those for which nothing has changed."),
+    ] = False,
     select: Annotated[
         str | None, typer.Option(help="Build a part only, in dbt's selection syntax; it is not published.")
     ] = None,
@@ -132,7 +136,7 @@ def build(
         ),
     ] = LogFormat.text,
 ) -> None:
-    """Load new files, build and test the warehouse, and publish the products of gold that pass."""
+    """Load new files, build and test what has changed, and publish the products of gold that pass."""
     log = None
     if log_format is LogFormat.json:
         from assay.api.json_log import JsonLog
@@ -144,7 +148,13 @@ def build(
 
         console = console_for_people()
         result = open_project(console=console).build(
-            full_refresh=full_refresh, select=select, as_of=as_of, strict=strict, wait=wait, display=log
+            full_refresh=full_refresh,
+            everything=everything,
+            select=select,
+            as_of=as_of,
+            strict=strict,
+            wait=wait,
+            display=log,
         )
         if log:
             log.report(result.report)

@@ -8,11 +8,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
 from jinja2 import Environment
 
 from assay.core.fault import MISUSED, Fault
 from assay.core.moment import in_file_name
+from assay.core.yaml_text import read_yaml
 
 DEFAULT_LANDING = "data/landing"
 DEFAULT_WAREHOUSE = "data/assay.duckdb"
@@ -105,11 +105,11 @@ def rendered(text: str, **names: Any) -> str:
 
 def _file_of_profile() -> str | None:
     """Return the file that the project's dbt profile names; None if it names none."""
-    project = yaml.safe_load(Path("dbt_project.yml").read_text(encoding="utf-8")) or {}
+    project = read_yaml(Path("dbt_project.yml").read_text(encoding="utf-8")) or {}
     folder = os.environ.get("DBT_PROFILES_DIR")
     folders = [Path(folder)] if folder else [Path(), Path.home() / ".dbt"]
     file = next((each for folder in folders if (each := folder / "profiles.yml").is_file()), None)
-    profiles = (yaml.safe_load(file.read_text(encoding="utf-8")) if file else None) or {}
+    profiles = (read_yaml(file.read_text(encoding="utf-8")) if file else None) or {}
     profile = profiles.get(project.get("profile")) or {}
     target = os.environ.get("DBT_TARGET") or rendered(str(profile.get("target") or "default"))
     path = rendered(str(((profile.get("outputs") or {}).get(target) or {}).get("path") or ""))

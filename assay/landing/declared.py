@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 import yaml
 
 from assay.core.sql import folded
+from assay.core.yaml_text import read_yaml
 from assay.landing.dialect import DEFAULT, Dialect, dialect_of
 from assay.landing.names import path_of, wrong_names
 from assay.landing.schema.logical_types import LOGICAL_TYPES, LogicalType
@@ -132,7 +133,7 @@ def _sources(path: Path) -> Any:
     try:
         text = path.read_text(encoding="utf-8")
         # Most files declare no sources, and parsing YAML takes longer than landing a small file.
-        content = yaml.safe_load(text) if "sources" in text else None
+        content = read_yaml(text) if "sources" in text else None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise DeclarationError(f"{path} cannot be read as YAML: {error}") from error
     return content.get("sources") if isinstance(content, dict) else None

@@ -32,6 +32,58 @@ NODES = LedgerTable(
 """,
 )
 _COLUMNS = [column.name for column in fields(NodeResult)]
+_REMOVED = "removed"
+# The runs whose results stand for a run: itself, and if it built only what had changed, those before it
+# back to the last run that built everything.
+_STANDS_FOR = """
+with parts as (
+
+    select *, coalesce((options ->> 'part')::boolean, false) as is_part
+    from runs
+
+),
+
+asked as (
+
+    select
+        parts.*,
+        (
+            select max(earlier.started_at)
+            from parts as earlier
+            where
+                earlier.warehouse = parts.warehouse
+                and not earlier.is_part
+                and earlier.as_of is null
+                and (earlier.options ->> 'select') is null
+                and earlier.started_at <= parts.started_at
+        ) as since
+    from parts
+    where list_contains($1, run_id)
+
+),
+
+standing as (
+
+    select asked.run_id, parts.run_id as ran_id, parts.started_at as ran_at
+    from asked
+    inner join parts
+        on
+            parts.run_id = asked.run_id
+            or (
+                asked.is_part
+                and parts.warehouse = asked.warehouse
+                and parts.as_of is null
+                and parts.started_at between asked.since and asked.started_at
+            )
+
+)
+"""
+
+
+def make_removed_node(unique_id: str) -> NodeResult:
+    """Return the record that a node is gone from the project, so that its earlier results stand no more."""
+    nothing = (None, None, 0.0, None, None, None, None)
+    return NodeResult(unique_id, unique_id, _REMOVED, "", _REMOVED, *nothing, [])
 
 
 def record_nodes(ledger: Path, run_id: str, nodes: Sequence[NodeResult]) -> None:
@@ -98,14 +150,35 @@ def read_test_statuses(ledger: Path, run_ids: Sequence[str]) -> list[StatusesOfT
 def read_nodes_by_run(ledger: Path, run_ids: Sequence[str]) -> dict[str, list[NodeResult]]:
     """Return the nodes of several runs, by the runs' ids.
 
+    A run that built only what had changed has the results of the runs before it for the nodes that it did
+    not run; those began before it did.
+
     Raises:
         Fault: another program keeps the ledger open.
     """
     found: dict[str, list[NodeResult]] = {run_id: [] for run_id in run_ids}
     rows = NODES.read(
         ledger,
-        f"select run_id, {', '.join(_COLUMNS)} from nodes where list_contains($1, run_id) "
-        "order by started_at nulls last, unique_id",
+        f"""
+        {_STANDS_FOR},
+
+        latest as (
+
+            select standing.run_id as asked_id, {", ".join(f"nodes.{column}" for column in _COLUMNS)}
+            from standing
+            inner join nodes on standing.ran_id = nodes.run_id
+            qualify
+                row_number() over (
+                    partition by standing.run_id, nodes.unique_id order by standing.ran_at desc
+                ) = 1
+
+        )
+
+        select asked_id, {", ".join(_COLUMNS)}
+        from latest
+        where status <> '{_REMOVED}'
+        order by started_at nulls last, unique_id
+        """,
         [list(run_ids)],
     )
     for run_id, *row in rows:

@@ -121,7 +121,8 @@ def message_of(result: Any, sample: Sequence[Mapping[str, Any]] = ()) -> str:
     if result.node.resource_type == "test" and str(result.status) in ("fail", "warn"):
         # dbt's message repeats the number of rows, which the caller prints already.
         return finding(result.node, sample)
-    return read_personal().text(plain_message(result.message or ""))
+    message = plain_message(result.message or "")
+    return read_personal().text(message) if message else ""
 
 
 def _failure(

@@ -23,6 +23,7 @@ class Manifest:
         self.nodes: dict[str, Node] = manifest["nodes"]
         self.sources: dict[str, Node] = manifest.get("sources", {})
         self.macros: dict[str, Node] = manifest["macros"]
+        self.groups: dict[str, dict[str, Any]] = manifest.get("groups", {})
 
     @property
     def outside_tables(self) -> list[tuple[str, str]]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 from assay.project.conventions import layer_of
-from assay.project.graph import parent_ids
+from assay.project.graph import Manifest, parent_ids
 
 
-def owners(manifest: Path) -> dict[str, str]:
+def owners(manifest: Manifest) -> dict[str, str]:
     """Return the owner of each node that has one, by the node's id.
 
     The owner of a model is `meta.owner` of its YAML, or of the feature view that it declares, else the owner
@@ -18,16 +16,13 @@ def owners(manifest: Path) -> dict[str, str]:
     its sources have the same owner.
 
     Args:
-        manifest: the manifest's file of dbt's last run; without it no node has an owner.
+        manifest: of the project.
     """
-    if not manifest.is_file():
-        return {}
-    content = json.loads(manifest.read_text(encoding="utf-8"))
-    groups = {group["name"]: group["owner"].get("name") for group in content.get("groups", {}).values()}
+    groups = {group["name"]: group["owner"].get("name") for group in manifest.groups.values()}
     known: dict[str, str | None] = {
-        unique_id: source["config"]["meta"].get("owner") for unique_id, source in content["sources"].items()
+        unique_id: source["config"]["meta"].get("owner") for unique_id, source in manifest.sources.items()
     }
-    nodes = content["nodes"]
+    nodes = manifest.nodes
 
     def owner(unique_id: str) -> str | None:
         if unique_id not in known and unique_id in nodes:

@@ -8,9 +8,7 @@ import sys
 import threading
 from pathlib import Path
 
-import requests
-import yaml
-from dbt.clients.registry import DEFAULT_REGISTRY_BASE_URL
+from assay.core.yaml_text import read_yaml
 
 #: The path by which a project's `packages.yml` names Assay: a link to the dbt project of the installed Assay,
 #: so that the file holds no path of one machine.
@@ -55,13 +53,17 @@ def make_linked_packages_ready() -> None:
 def links_assay() -> bool:
     """Tell whether the project's packages.yml links the installed Assay, as `assay init` writes it."""
     file = Path("packages.yml")
-    declared = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else None
+    declared = read_yaml(file.read_text(encoding="utf-8")) if file.is_file() else None
     packages = declared.get("packages") if isinstance(declared, dict) else None
     return any(isinstance(each, dict) and each.get("local") == LINK.as_posix() for each in packages or [])
 
 
 def hub_can_be_reached() -> bool:
     """Tell whether dbt's package hub answers within a few seconds."""
+    # Not needed where the packages are ready, which is nearly always.
+    import requests
+    from dbt.clients.registry import DEFAULT_REGISTRY_BASE_URL
+
     answers: list[bool] = []
 
     def ask() -> None:

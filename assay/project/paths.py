@@ -7,9 +7,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import yaml
-
 from assay.core.places import rendered
+from assay.core.yaml_text import read_yaml
 
 _PROJECT = "dbt_project.yml"
 _HERE = Path()
@@ -46,7 +45,7 @@ def _model_paths(folder: Path, root: dict[str, Any]) -> list[Path]:
 def _declared(folder: Path = _HERE) -> dict[str, Any]:
     """Read a project's dbt_project.yml; empty, which means dbt's defaults, if there is no such file."""
     file = folder / _PROJECT
-    return yaml.safe_load(file.read_text(encoding="utf-8")) or {} if file.is_file() else {}
+    return read_yaml(file.read_text(encoding="utf-8")) or {} if file.is_file() else {}
 
 
 def own_models() -> Path:

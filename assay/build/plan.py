@@ -1,0 +1,216 @@
+"""Decide which nodes a build runs: those whose code or landed files have changed, and what reads them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from assay.build.inputs import Inputs, identity
+from assay.build.refresh import due_at, group_of
+from assay.build.state import State
+from assay.core.places import Places
+from assay.project.conventions import READS
+from assay.project.failures import FAILED, TESTS, guarded_ids
+from assay.project.graph import parent_ids, reachable
+
+_LOADER = "brz_files"
+_BUILT = ("model", "seed", "snapshot")
+# What of a node's declaration bears on its rows, or on how it is published.
+_DECLARED = (
+    *("raw_code", "language", "checksum", "config", "columns", "constraints", "description", "meta"),
+    *("relation_name", "access", "version", "identifier", "schema", "strategy", "check_cols", "unique_key"),
+    *("test_metadata", "column_name", "attached_node", "given", "expect", "overrides"),
+)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The nodes that a build runs.
+
+    Attributes:
+        run: ids of models, seeds, snapshots, tests and unit tests; None for all of the project.
+        waiting: nodes that are out of date and whose group is not due, by group.
+        refreshed: the groups of which all that is out of date is built.
+    """
+
+    run: frozenset[str] | None
+    waiting: Mapping[str, list[str]] = field(default_factory=dict)
+    refreshed: Collection[str] = ()
+
+    def selection(self, nodes: Mapping[str, Any]) -> list[str]:
+        """Return the plan as options of `dbt build`; empty where all of the project is built."""
+        if self.run is None:
+            return []
+        names = sorted(f"fqn:{'.'.join(nodes[unique_id].fqn)}" for unique_id in self.run)
+        return ["--select", *names, "--indirect-selection", "empty"]
+
+
+def is_up_to_date(state: State | None, inputs: Inputs, places: Places, moment: datetime) -> bool:
+    """Tell whether a build would find nothing to do; neither dbt nor the warehouse is needed for that."""
+    return (
+        state is not None
+        and not state.reads_outside
+        and state.inputs == inputs
+        and _is_untouched(state, places)
+        and state.published == identity(places.published)
+        and state.synced
+        and not state.failed
+        and not state.unpublished
+        and not any(_is_due(group, state, moment) for group in state.waiting)
+    )
+
+
+def _is_untouched(state: State, places: Places) -> bool:
+    return state.warehouse == identity(places.warehouse)
+
+
+def _is_due(group: str, state: State, moment: datetime) -> bool:
+    due = due_at(group, state.refreshed_at.get(group))
+    return due is None or due <= moment
+
+
+def make_plan(
+    state: State,
+    inputs: Inputs,
+    places: Places,
+    manifest: Any,
+    digests: Mapping[str, str],
+    moment: datetime,
+) -> Plan:
+    """Decide which nodes to run.
+
+    Args:
+        state: what the last build left behind.
+        inputs: what this build depends on.
+        places: of the project.
+        manifest: the project as dbt has parsed it.
+        digests: of its nodes, as `node_digests` returns them.
+        moment: when the build began (UTC).
+    """
+    if state.inputs.settings != inputs.settings or not _is_untouched(state, places):
+        return Plan(None)
+    nodes = {**manifest.nodes, **manifest.unit_tests}
+    children: dict[str, list[str]] = {}
+    for unique_id, node in manifest.nodes.items():
+        for parent in parent_ids(node):
+            # All of bronze reads the list of files; what has changed of it is known by source.
+            if not (parent in nodes and nodes[parent].name == _LOADER):
+                children.setdefault(parent, []).append(unique_id)
+
+    def below(begin: Iterable[str]) -> set[str]:
+        return {
+            each
+            for each in reachable(begin, lambda id_: children.get(id_, []))
+            if each in manifest.nodes and nodes[each].resource_type in _BUILT
+        }
+
+    changed = {unique_id for unique_id, digest in digests.items() if state.digests.get(unique_id) != digest}
+    if changed or digests.keys() != state.digests.keys():
+        changed |= {each for each, node in manifest.nodes.items() if _looks_around(node)}
+    landed = _landed_changes(state.inputs.landed, inputs.landed)
+    if landed:
+        changed |= _loader_and_readers(manifest, below, landed)
+    changed |= {each for each, source in manifest.sources.items() if not _lands(source)}
+    before = {*state.failed, *(each for ids in state.waiting.values() for each in ids)}
+    stale = below(changed) | (before & nodes.keys())
+    run: set[str] = set()
+    while True:
+        waiting = _waiting(stale, nodes, below, state, moment)
+        run = stale - {each for ids in waiting.values() for each in ids}
+        if stale >= below(run):
+            break
+        stale |= below(run)
+    postponed = stale - run
+    run |= {each for each in changed if each in nodes and nodes[each].resource_type in TESTS}
+    for unique_id, test in manifest.nodes.items():
+        parents = set(parent_ids(test))
+        if test.resource_type == "test" and parents & (run | changed) and not parents & postponed:
+            run.add(unique_id)
+    run |= {each for each, test in manifest.unit_tests.items() if changed & set(parent_ids(test))}
+    due = {group for group in state.refreshed_at if group not in waiting}
+    return Plan(frozenset(run), {group: sorted(ids) for group, ids in waiting.items()}, due)
+
+
+def _landed_changes(before: Mapping[str, str], now: Mapping[str, str]) -> set[str]:
+    return {table for table in {*before, *now} if before.get(table) != now.get(table)}
+
+
+def _loader_and_readers(manifest: Any, below: Any, landed: Collection[str]) -> set[str]:
+    """Return the sources whose files changed, the loader, and what reads the list of files alone."""
+    sources = {
+        unique_id: f"{source.source_name}.{source.name}"
+        for unique_id, source in manifest.sources.items()
+        if _lands(source)
+    }
+    loaders = {each for each, node in manifest.nodes.items() if node.name == _LOADER}
+    of_rows = below(sources)
+    lists = {
+        each
+        for each, node in manifest.nodes.items()
+        if loaders & set(parent_ids(node)) and each not in of_rows and node.resource_type in _BUILT
+    }
+    return {each for each, name in sources.items() if name in landed} | lists | loaders
+
+
+def _lands(source: Any) -> bool:
+    return "landing" in (source.config.meta or {})
+
+
+def _looks_around(node: Any) -> bool:
+    """Tell whether a node's SQL may follow from nodes that it does not read: its macros walk the graph."""
+    reads = (node.config.meta or {}).get(READS)
+    return node.resource_type == "model" and bool(reads or not parent_ids(node))
+
+
+def _waiting(
+    stale: set[str], nodes: Mapping[str, Any], below: Any, state: State, moment: datetime
+) -> dict[str, set[str]]:
+    """Return the nodes to leave for later, by group: of groups that are not due, and what reads them."""
+    waiting: dict[str, set[str]] = {}
+    for group in state.refreshed_at:
+        if _is_due(group, state, moment):
+            continue
+        own = {each for each in stale if group_of(nodes[each].name) == group and each not in state.failed}
+        # A reader in another group is built when that group is due.
+        readers = {each for each in below(own) & stale if group_of(nodes[each].name) in (None, group)}
+        if own:
+            waiting[group] = own | (readers - set(state.failed))
+    return waiting
+
+
+def node_digests(manifest: Any) -> dict[str, str]:
+    """Return a hash of each node, source and unit test as the project declares it, by id."""
+    found = {**manifest.nodes, **manifest.sources, **manifest.unit_tests}
+    return {unique_id: _digest(node) for unique_id, node in found.items()}
+
+
+def _digest(node: Any) -> str:
+    values = node.to_dict(omit_none=True)
+    declared = {name: values[name] for name in _DECLARED if name in values}
+    declared["parents"] = sorted(parent_ids(node)) if hasattr(node, "depends_on") else []
+    if node.resource_type == "seed":
+        # dbt does not read a large seed to tell whether it changed.
+        declared["content"] = sha256(Path(node.root_path, node.original_file_path).read_bytes()).hexdigest()
+    return sha256(json.dumps(declared, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def unfinished(results: Iterable[Any]) -> set[str]:
+    """Return the ids of the nodes of a run that failed or were skipped, or that a test refuted."""
+    found = set()
+    for result in results:
+        status = str(result.status)
+        if status in FAILED or status == "skipped":
+            found.add(result.node.unique_id)
+            if status in FAILED and result.node.resource_type in TESTS:
+                found |= guarded_ids(result.node)
+    return found
+
+
+def reads_outside(manifest: Any) -> bool:
+    """Tell whether the project has sources that are not filled by landed files."""
+    return not all(_lands(source) for source in manifest.sources.values())

@@ -1,0 +1,69 @@
+"""Keep what a build left behind, so that the next one builds what has changed since."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from assay.build.inputs import Inputs
+from assay.core.disk import replace_private
+
+
+@dataclass
+class State:
+    """What the warehouse was built from, and what of it is not up to date.
+
+    Attributes:
+        inputs: what the build depended on.
+        warehouse: the identity of the warehouse's file after the build.
+        run_id: of that build.
+        digests: a hash of each node and source as the project declares it, by id.
+        reads_outside: whether a source is not filled by landed files, so that nobody can tell if it changed.
+        failed: the nodes that did not succeed, and those whose tests failed.
+        waiting: nodes that were not built because their group was not due, by group.
+        refreshed_at: when each group was last built whole (ISO 8601, UTC).
+        published: the identity of the published file; None if nothing is published.
+        unpublished: tables that have been built and not been published since.
+        synced: whether the online store holds what is published.
+    """
+
+    inputs: Inputs
+    warehouse: str
+    run_id: str
+    digests: dict[str, str]
+    reads_outside: bool = False
+    failed: list[str] = field(default_factory=list)
+    waiting: dict[str, list[str]] = field(default_factory=dict)
+    refreshed_at: dict[str, str] = field(default_factory=dict)
+    published: str | None = None
+    unpublished: list[str] = field(default_factory=list)
+    synced: bool = True
+
+
+def state_file(warehouse: Path) -> Path:
+    """Return the file with the state of a warehouse, which lies beside it."""
+    return warehouse.with_name(f"{warehouse.name}.state.json")
+
+
+def read_state(warehouse: Path) -> State | None:
+    """Return what the last build left behind; None if nobody knows, and then everything is to be built."""
+    try:
+        values = json.loads(state_file(warehouse).read_text(encoding="utf-8"))
+        return State(**values | {"inputs": Inputs(**values["inputs"])})
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def forget_state(warehouse: Path) -> None:
+    """Remove the state before a build changes the warehouse: after a kill, the next builds everything."""
+    state_file(warehouse).unlink(missing_ok=True)
+
+
+def write_state(warehouse: Path, state: State) -> None:
+    """Write what a build left behind.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    replace_private(state_file(warehouse), json.dumps(asdict(state)).encode())
