@@ -13,6 +13,7 @@ import duckdb
 from assay.build.inputs import read_inputs
 from assay.build.plan import is_up_to_date
 from assay.build.publish import Publication
+from assay.build.refresh import check_lengths
 from assay.build.state import read_state
 from assay.console.progress import Display
 from assay.core.fault import MISUSED, Fault, known_fault
@@ -112,6 +113,7 @@ def build(options: Options, display: Display) -> Report:
     places = find_places(options.as_of)
     make_linked_packages_ready()
     refuse_older_version(places.ledger)
+    check_lengths()
     # Checks the key here, because dbt would show a fault within a connection only as its own error.
     find_pii_key()
     if hand_over_leftovers(places.landing):

@@ -35,6 +35,16 @@ def due_at(group: str, refreshed_at: str | None) -> datetime | None:
     return datetime.fromisoformat(refreshed_at) + every if every and refreshed_at else None
 
 
+def check_lengths() -> None:
+    """Check that `refresh_every` in dbt_project.yml holds lengths of time.
+
+    Raises:
+        Fault: it does not.
+    """
+    for group in GROUPS:
+        _every(group)
+
+
 def _every(group: str) -> timedelta | None:
     project = read_yaml(Path("dbt_project.yml").read_text(encoding="utf-8")) or {}
     variables = project.get("vars") or {}

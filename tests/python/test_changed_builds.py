@@ -1,0 +1,218 @@
+"""`assay build` builds what has changed: equal to a build of everything, and dbt rests where nothing has."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from random import Random
+
+import pytest
+from small_project import SmallProject
+from typer.testing import Result
+
+from assay.build.state import read_state, state_file
+
+pytestmark = pytest.mark.usefixtures("builds")
+
+_TABLES = (
+    "select schema_name || '.' || table_name from duckdb_tables() where schema_name in ('silver', 'gold')"
+)
+# They say when a row was loaded, not what it is.
+_AUDIT = "columns(c -> c not in ('loaded_at', 'run_id'))"
+
+
+@pytest.fixture
+def built(project: SmallProject) -> SmallProject:
+    """The small project, built where it lies: a copy of a warehouse counts as changed."""
+    succeed(project)
+    return project
+
+
+def succeed(project: SmallProject, *options: str) -> Result:
+    result = project.assay("build", *options)
+    assert result.exit_code == 0, result.stdout + result.stderr
+    return result
+
+
+def built_nodes(result: Result) -> int | None:
+    found = re.search(r"^Built +(\d+) of \d+ models", result.stdout, re.MULTILINE)
+    return int(found[1]) if found else None
+
+
+def hashes(project: SmallProject, file: Path | None = None) -> dict[str, tuple[int, int]]:
+    return {
+        table: project.query(
+            f"select count(*), sum(hash(rows)) from (select {_AUDIT} from {table}) as rows", file=file
+        )[0]
+        for (table,) in project.query(_TABLES, file=file)
+    }
+
+
+def test_dbt_rests_where_nothing_has_changed(built: SmallProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = built.published.stat()
+    monkeypatch.setattr("dbt.cli.main.dbtRunner.invoke", lambda *_, **__: pytest.fail("dbt is started"))
+    again = succeed(built)
+    assert "Nothing has landed and no code has changed since run " in again.stdout
+    assert "assay build --all" in again.stdout
+    assert built.published.stat() == before
+    assert [status for status, _ in built.runs()][-1] == "succeeded"
+    assert built.runs()[-1][1].startswith("Nothing has landed")
+    status = built.assay("status")
+    assert "erp/order_lines" in status.stdout, "the tables of the run before stand"
+
+
+def test_a_file_builds_what_reads_it(built: SmallProject) -> None:
+    built.land(4, 7)
+    result = succeed(built)
+    nodes = built_nodes(result)
+    assert nodes
+    assert nodes < 15
+    ran = "select list(name) from nodes where run_id = (select arg_max(run_id, started_at) from runs)"
+    ((names,),) = built.query(ran, file=built.root / "data" / "ops.duckdb")
+    assert {"brz_files", "slv_order_lines", "fct_lines", "fct_days"} <= set(names)
+    assert not any("customers" in name for name in names)
+    assert built.query("select sum(quantity)::int from gold.fct_lines", file=built.published) == [(17,)]
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_builds_of_changes_equal_a_build_of_everything(
+    built: SmallProject, tmp_path: Path, seed: int
+) -> None:
+    random = Random(seed)
+    gold = built.root / "models" / "own" / "gold"
+
+    def land_lines() -> None:
+        built.land(
+            random.randint(5, 28), *(random.randint(1, 9) for _ in range(3)), name=f"{random.random()}.csv"
+        )
+
+    def break_and_mend() -> None:
+        path = built.land(random.randint(5, 28), 1, name=f"{random.random()}.csv")
+        path.write_text("not,the,header\n1,2,3\n")
+        succeed(built)
+        path.unlink()
+
+    def change_code() -> None:
+        quantity = f"(quantity + {random.randint(1, 9)})::integer as quantity"
+        (gold / "fct_lines.sql").write_text(
+            f"select order_line_id, product_id, {quantity}, event_at, available_at\n"
+            "from {{ ref('slv_order_lines') }}\n"
+        )
+
+    def add_model() -> None:
+        (gold / f"own_{random.randint(0, 10**9)}.sql").write_text(
+            "{{ config(materialized='table', contract={'enforced': false}) }}\n"
+            "select count(*) as lines from {{ ref('fct_lines') }}\n"
+        )
+
+    def remove_model() -> None:
+        for model in list(gold.glob("own_*.sql"))[:1]:
+            model.unlink()
+
+    for _ in range(5):
+        random.choice([land_lines, land_lines, break_and_mend, change_code, add_model, remove_model])()
+        succeed(built)
+    small = hashes(built)
+    published = hashes(built, built.published)
+    succeed(built, "--all")
+    assert hashes(built) == small
+    assert hashes(built, built.published) == published
+    assert small.items() >= published.items() or {*published} - {*small} == {"gold.fct_days"}
+
+
+def test_what_failed_is_built_until_it_passes(built: SmallProject) -> None:
+    wrong = built.land(5, 5000)
+    first = built.assay("build")
+    assert first.exit_code == 1
+    second = built.assay("build")
+    assert second.exit_code == 1, "a failure lasts, though nothing has landed since"
+    assert "quantities_are_plausible" in second.stdout
+    assert built.query("select sum(quantity)::int from gold.fct_lines", file=built.published) == [(10,)]
+    models = built.root / "models" / "own" / "gold" / "_gold__models.yml"
+    models.write_text(models.read_text().replace("max_value: 1000", "max_value: 9000"))
+    mended = succeed(built)
+    assert built_nodes(mended) is not None, mended.stdout
+    assert built.query("select sum(quantity)::int from gold.fct_lines", file=built.published) == [(5010,)]
+    assert wrong.exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda project: project.settings.update(ASSAY_SOMETHING="else"),
+        lambda project: project.query("select 1") and project.warehouse.touch(),
+        lambda project: state_file(project.warehouse).unlink(),
+        lambda project: state_file(project.warehouse).write_text('{"inputs": 1}'),
+        lambda project: (project.root / "macros" / "own.sql").write_text("{% macro own() %}{% endmacro %}"),
+    ],
+    ids=["environment", "warehouse", "no state", "broken state", "macro"],
+)
+def test_what_may_concern_every_node_builds_everything(built: SmallProject, change) -> None:  # type: ignore[no-untyped-def]
+    change(built)
+    result = succeed(built)
+    assert built_nodes(result) is None, result.stdout
+    assert "Nothing has landed" not in result.stdout
+
+
+def test_a_published_file_that_is_gone_is_written_again(built: SmallProject) -> None:
+    wanted = hashes(built, built.published)
+    built.published.unlink()
+    succeed(built)
+    assert hashes(built, built.published) == wanted
+
+
+def test_tables_that_did_not_change_keep_their_origin(built: SmallProject) -> None:
+    (built.root / "models" / "own" / "gold" / "own_kinds.sql").write_text(
+        "{{ config(contract={'enforced': false}) }}\nselect 1 as kind\n"
+    )
+    succeed(built)
+    origins = "select table_name, run_id from published.tables order by all"
+    before = dict(built.query(origins, file=built.published))
+    built.land(6, 2)
+    succeed(built)
+    after = dict(built.query(origins, file=built.published))
+    assert after["own_kinds"] == before["own_kinds"]
+    assert after["fct_lines"] != before["fct_lines"]
+
+
+def test_a_killed_build_leaves_no_state(built: SmallProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    built.land(7, 3)
+    monkeypatch.setattr("assay.build.run.publish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    assert built.assay("build").exit_code != 0
+    monkeypatch.undo()
+    assert read_state(built.warehouse) is None
+    assert built_nodes(succeed(built)) is None
+    assert built.query("select sum(quantity)::int from gold.fct_lines", file=built.published) == [(13,)]
+
+
+def test_results_of_nodes_that_rested_stand(built: SmallProject) -> None:
+    shown = built.assay("runs", "show").stdout
+    built.land(8, 1)
+    succeed(built)
+    assert built.assay("runs", "show").stdout.count("slv_") == shown.count("slv_")
+
+
+def test_training_sets_wait_until_they_are_due(training: SmallProject) -> None:
+    project = training
+    settings = project.root / "dbt_project.yml"
+    text = settings.read_text()
+    assert "refresh_every: {monitoring: 1h, training_sets: 12h}" in text
+    succeed(project)
+    rows = "select count(*)::int from gold.trn_lines"
+    before = project.query(rows)
+    project.land(20, 6)
+    waiting = succeed(project)
+    assert re.search(r"Later +\d+ models? of training sets: due at \d{4}-", waiting.stdout), waiting.stdout
+    assert project.query(rows) == before
+    assert "Nothing has landed" in succeed(project).stdout
+    state = json.loads(state_file(project.warehouse).read_text())
+    state["refreshed_at"]["training_sets"] = "2020-01-01T00:00:00"
+    state_file(project.warehouse).write_text(json.dumps(state))
+    due = succeed(project)
+    assert "training sets" not in due.stdout
+    assert project.query(rows) == [(before[0][0] + 1,)]
+    settings.write_text(text.replace("training_sets: 12h", "training_sets: soon"))
+    wrong = project.assay("build")
+    assert wrong.exit_code == 2
+    assert "refresh_every of training_sets is 'soon'" in wrong.stderr
