@@ -14,12 +14,11 @@ from assay.build.inputs import Inputs, identity
 from assay.build.refresh import due_at, group_of
 from assay.build.state import State
 from assay.core.places import Places
-from assay.project.conventions import READS
+from assay.project.conventions import READS, TABLES
 from assay.project.failures import FAILED, TESTS, guarded_ids
 from assay.project.graph import parent_ids, reachable
 
 _LOADER = "brz_files"
-_BUILT = ("model", "seed", "snapshot")
 # What of a node's declaration bears on its rows, or on how it is published.
 _DECLARED = (
     *("raw_code", "language", "checksum", "config", "columns", "constraints", "description", "meta"),
@@ -106,7 +105,7 @@ def make_plan(
         return {
             each
             for each in reachable(begin, lambda id_: children.get(id_, []))
-            if each in manifest.nodes and nodes[each].resource_type in _BUILT
+            if each in manifest.nodes and nodes[each].resource_type in TABLES
         }
 
     changed = {unique_id for unique_id, digest in digests.items() if state.digests.get(unique_id) != digest}
@@ -152,7 +151,7 @@ def _loader_and_readers(manifest: Any, below: Any, landed: Collection[str]) -> s
     lists = {
         each
         for each, node in manifest.nodes.items()
-        if loaders & set(parent_ids(node)) and each not in of_rows and node.resource_type in _BUILT
+        if loaders & set(parent_ids(node)) and each not in of_rows and node.resource_type in TABLES
     }
     return {each for each, name in sources.items() if name in landed} | lists | loaders
 

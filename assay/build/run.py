@@ -43,7 +43,7 @@ from assay.lineage.tell import tell_lineage
 from assay.online.published import CATALOG
 from assay.online.stores.open import open_store, store_url
 from assay.online.sync import sync
-from assay.project.conventions import SERVING, is_published, tables_of
+from assay.project.conventions import SERVING, TABLES, is_published, tables_of
 from assay.project.dbt_run import DbtOutcome, ask_dbt, run_dbt
 from assay.project.failures import judge, plain_message
 from assay.project.graph import Manifest
@@ -53,7 +53,6 @@ from assay.project.products import judge_products
 
 _TARGET_PATH = "target"
 _FILES_NAMED = 3
-_BUILT = ("model", "seed", "snapshot")
 
 
 @dataclass(frozen=True)
@@ -294,7 +293,7 @@ def _conclude(
 
 def _describe_work(report: Report, work: _Work) -> None:
     if work.manifest:
-        built = {each for each, node in work.manifest.nodes.items() if node.resource_type in _BUILT}
+        built = {each for each, node in work.manifest.nodes.items() if node.resource_type in TABLES}
         report.of_nodes = len(built)
         report.built_nodes = len(built & work.plan.run) if work.plan.run is not None else None
     for group, ids in work.plan.waiting.items():
@@ -379,7 +378,7 @@ def _results_of_all(results: Sequence[Any], work: _Work) -> list[Any]:
         *(
             SimpleNamespace(node=node, status="success")
             for unique_id, node in work.manifest.nodes.items()
-            if unique_id not in ran and node.resource_type in _BUILT
+            if unique_id not in ran and node.resource_type in TABLES
         ),
     ]
 
