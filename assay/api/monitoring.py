@@ -13,7 +13,7 @@ from assay.core.fault import extra_needed
 
 if TYPE_CHECKING:
     from assay.alerts.notify import SentTest
-    from assay.api.results import Drift
+    from assay.api.drift import Drift
     from assay.doctor.checks import Check
     from assay.landing.schema.recorded import SchemaChange
     from assay.ledger.details import RunDetails
@@ -116,7 +116,7 @@ class Monitoring(ProjectFolder):
         """
         with extra_needed("drift", by="The comparison"):
             from assay.drift.named import compare_named
-        from assay.api.results import Drift
+        from assay.api.drift import Drift
         from assay.project.project import Project as DbtProject
 
         tables = [self.as_given(each) if Path(each).is_file() else each for each in tables]

@@ -21,8 +21,8 @@ from assay.core.fault import MISUSED, Fault, extra_needed
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from assay.api.build_result import BuildResult
     from assay.api.history import History
-    from assay.api.results import BuildResult
     from assay.api.training_set import CreatedTrainingSet, TrainingSet
     from assay.console.progress import Display
     from assay.contracts.accept import Accepted
@@ -273,7 +273,7 @@ class Project(Generators, Monitoring, Pages):
         Raises:
             Fault: the build could not be done.
         """
-        from assay.api.results import BuildResult
+        from assay.api.build_result import BuildResult
         from assay.build.build import Options, build
 
         options = Options(full_refresh, everything, select, _moment(as_of), strict, wait)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
@@ -19,6 +20,7 @@ from assay.project.failures import FAILED, TESTS, guarded_ids
 from assay.project.graph import parent_ids, reachable
 
 _LOADER = "brz_files"
+_TAG = "assay_changed"
 # What of a node's declaration bears on its rows, or on how it is published.
 _DECLARED = (
     *("raw_code", "language", "checksum", "config", "columns", "constraints", "description", "meta"),
@@ -41,12 +43,24 @@ class Plan:
     waiting: Mapping[str, list[str]] = field(default_factory=dict)
     refreshed: Collection[str] = ()
 
-    def selection(self, nodes: Mapping[str, Any]) -> list[str]:
-        """Return the plan as options of `dbt build`; empty where all of the project is built."""
+    @contextmanager
+    def selection(self, manifest: Any) -> Iterator[list[str]]:
+        """Mark the nodes to run while the block runs; yields options of `dbt build` that select them.
+
+        dbt looks at all nodes for each name that it is given, and once for a tag.
+        """
         if self.run is None:
-            return []
-        names = sorted(f"fqn:{'.'.join(nodes[unique_id].fqn)}" for unique_id in self.run)
-        return ["--select", *names, "--indirect-selection", "empty"]
+            yield []
+            return
+        nodes = {**manifest.nodes, **manifest.unit_tests}
+        marked = [nodes[unique_id] for unique_id in self.run]
+        for node in marked:
+            node.tags.append(_TAG)
+        try:
+            yield ["--select", f"tag:{_TAG}", "--indirect-selection", "empty"]
+        finally:
+            for node in marked:
+                node.tags.remove(_TAG)
 
 
 def is_up_to_date(state: State | None, inputs: Inputs, places: Places, moment: datetime) -> bool:

@@ -142,9 +142,10 @@ def _write(
             connection.execute(f"drop table published.{quoted(schema)}.{quoted(relation)}")
         # Frees the room of the old tables for the new ones.
         connection.execute("checkpoint published")
+        comments = _comments(connection, database)
         for schema, relation in relations:
             if (schema, relation) not in kept:
-                _copy_table(connection, database, schema, relation)
+                _copy_table(connection, database, schema, relation, comments.get((schema, relation), ()))
         rows = sum(
             _count(connection, f"published.{quoted(schema)}.{quoted(relation)}")
             for schema, relation in relations
@@ -157,14 +158,17 @@ def _write(
     return len(relations), rows, held_back
 
 
-def _copy_table(connection: duckdb.DuckDBPyConnection, database: str, schema: str, relation: str) -> None:
+def _copy_table(
+    connection: duckdb.DuckDBPyConnection, database: str, schema: str, relation: str, comments: Iterable[str]
+) -> None:
     source = f"{quoted(schema)}.{quoted(relation)}"
     connection.execute(f"create schema if not exists published.{quoted(schema)}")
     try:
         connection.execute(f"create table published.{source} as from {quoted(database)}.{source}")
     except duckdb.Error as error:
         raise known_fault(error) or Fault(f"{source} cannot be published: {error}") from error
-    _copy_comments(connection, database, schema, relation)
+    for comment in comments:
+        connection.execute(comment)
 
 
 def _record_origins(
@@ -201,9 +205,10 @@ def _record_origins(
             [table, products.product_of[table], built_at, run_id],
         )
     held_back = sorted(relation for relation in there if relation[1] in products.held_back)
+    comments = _comments(connection, "old") if held_back else {}
     for schema, table in held_back:
         if (schema, table) not in kept:
-            _copy_table(connection, "old", schema, table)
+            _copy_table(connection, "old", schema, table, comments.get((schema, table), ()))
         product = products.product_of[table]
         connection.execute(
             "insert into published.published.tables values ($1, $2, false, $3, $4, $5)",
@@ -228,29 +233,26 @@ def _count(connection: duckdb.DuckDBPyConnection, table: str) -> int:
     return int(connection.execute(f"select count(*) from {table}").fetchall()[0][0])
 
 
-def _copy_comments(connection: duckdb.DuckDBPyConnection, database: str, schema: str, relation: str) -> None:
-    """Copy the comments on a relation and its columns from another database."""
-    copy = f"published.{quoted(schema)}.{quoted(relation)}"
-    for (comment,) in connection.execute(
+def _comments(connection: duckdb.DuckDBPyConnection, database: str) -> dict[tuple[str, str], list[str]]:
+    """Return for each relation of a database the statements that comment on it and its columns."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for schema, relation, column, comment in connection.execute(
         """
-        select comment from duckdb_tables()
-        where database_name = $1 and schema_name = $2 and table_name = $3 and comment is not null
+        select schema_name, table_name, null as column_name, comment from duckdb_tables()
+        where database_name = $1 and comment is not null
         union all
-        select comment from duckdb_views()
-        where database_name = $1 and schema_name = $2 and view_name = $3 and comment is not null
+        select schema_name, view_name, null, comment from duckdb_views()
+        where database_name = $1 and comment is not null
+        union all
+        select schema_name, table_name, column_name, comment from duckdb_columns()
+        where database_name = $1 and comment is not null
         """,
-        [database, schema, relation],
+        [database],
     ).fetchall():
-        connection.execute(f"comment on table {copy} is {text(comment)}")
-    for column, comment in connection.execute(
-        """
-        select column_name, comment from duckdb_columns()
-        where database_name = $1 and schema_name = $2 and table_name = $3 and comment is not null
-        order by column_index
-        """,
-        [database, schema, relation],
-    ).fetchall():
-        connection.execute(f"comment on column {copy}.{quoted(column)} is {text(comment)}")
+        copy = f"published.{quoted(schema)}.{quoted(relation)}"
+        about = f"column {copy}.{quoted(column)}" if column else f"table {copy}"
+        found.setdefault((schema, relation), []).append(f"comment on {about} is {text(comment)}")
+    return found
 
 
 def _write_csv(published: Path, files: dict[str, Path]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -174,18 +175,19 @@ def _run_planned(
         # Only something is still to be published, or a test is gone.
         begin(str(uuid4()))
         return DbtOutcome(succeeded=True)
-    selection = (
-        work.plan.selection({**work.manifest.nodes, **work.manifest.unit_tests})
+    chosen = (
+        work.plan.selection(work.manifest)
         if work.manifest
-        else _selected(options, places, display)
+        else nullcontext(_selected(options, places, display))
     )
-    return run_dbt(
-        _dbt_arguments(options, work, selection),
-        warehouse=places.warehouse,
-        on_start=begin,
-        watcher=display,
-        manifest=work.manifest,
-    )
+    with chosen as selection:
+        return run_dbt(
+            _dbt_arguments(options, work, selection),
+            warehouse=places.warehouse,
+            on_start=begin,
+            watcher=display,
+            manifest=work.manifest,
+        )
 
 
 def _describe_contracts(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from random import Random
 
@@ -60,6 +62,19 @@ def test_dbt_rests_where_nothing_has_changed(built: SmallProject, monkeypatch: p
     assert built.runs()[-1][1].startswith("Nothing has landed")
     status = built.assay("status")
     assert "erp/order_lines" in status.stdout, "the tables of the run before stand"
+
+
+def test_dbt_is_not_even_imported_where_nothing_has_changed(built: SmallProject) -> None:
+    code = "from assay.api.project import open_project as o; o().build(); import sys; print('dbt' in sys.modules)"
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=built.root,
+        env=built.environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout.splitlines()[-1] == "False", run.stdout
 
 
 def test_a_file_builds_what_reads_it(built: SmallProject) -> None:
