@@ -11,7 +11,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import assay
 from assay.core.places import Places
 from assay.core.yaml_text import read_yaml
 from assay.landing.discover import LandingFolderMissing, discover
@@ -94,7 +93,7 @@ def _installed_packages() -> list[Path]:
 def _python_packages() -> list[Path]:
     """Return the Python packages of which Python models may import something: Assay's, the project's own."""
     own = {file.parent.resolve() for file in Path().glob("*/__init__.py")}
-    return sorted(own | {Path(assay.__file__).parent.resolve()})
+    return sorted(own | {Path(__file__).resolve().parents[1]})
 
 
 def _files(folder: Path, paths: Iterable[Any]) -> Iterator[Path]:
