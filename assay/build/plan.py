@@ -123,6 +123,9 @@ def make_plan(
         }
 
     changed = {unique_id for unique_id, digest in digests.items() if state.digests.get(unique_id) != digest}
+    # Whoever changes a view wants to see the training sets that join it.
+    at_once = changed | {each for each in below(changed) if group_of(nodes[each].name) == "training_sets"}
+    at_once |= set(state.failed)
     if changed or digests.keys() != state.digests.keys():
         changed |= {each for each, node in manifest.nodes.items() if _looks_around(node)}
     landed = _landed_changes(state.inputs.landed, inputs.landed)
@@ -133,7 +136,7 @@ def make_plan(
     stale = below(changed) | (before & nodes.keys())
     run: set[str] = set()
     while True:
-        waiting = _waiting(stale, nodes, below, state, moment)
+        waiting = _waiting(stale - at_once, nodes, below, state, moment)
         run = stale - {each for ids in waiting.values() for each in ids}
         if stale >= below(run):
             break
@@ -181,18 +184,22 @@ def _looks_around(node: Any) -> bool:
 
 
 def _waiting(
-    stale: set[str], nodes: Mapping[str, Any], below: Any, state: State, moment: datetime
+    candidates: set[str], nodes: Mapping[str, Any], below: Any, state: State, moment: datetime
 ) -> dict[str, set[str]]:
-    """Return the nodes to leave for later, by group: of groups that are not due, and what reads them."""
+    """Return the nodes to leave for later, by group: of groups that are not due, and what reads them.
+
+    Args:
+        candidates: nodes that are out of date and may be left for later.
+    """
     waiting: dict[str, set[str]] = {}
     for group in state.refreshed_at:
         if _is_due(group, state, moment):
             continue
-        own = {each for each in stale if group_of(nodes[each].name) == group and each not in state.failed}
-        # A reader in another group is built when that group is due.
-        readers = {each for each in below(own) & stale if group_of(nodes[each].name) in (None, group)}
+        own = {each for each in candidates if group_of(nodes[each].name) == group}
         if own:
-            waiting[group] = own | (readers - set(state.failed))
+            # A reader in another group is built when that group is due.
+            readers = below(own) & candidates
+            waiting[group] = own | {each for each in readers if group_of(nodes[each].name) in (None, group)}
     return waiting
 
 

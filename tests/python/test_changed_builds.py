@@ -227,6 +227,11 @@ def test_training_sets_wait_until_they_are_due(training: SmallProject) -> None:
     due = succeed(project)
     assert "training sets" not in due.stdout
     assert project.query(rows) == [(before[0][0] + 1,)]
+    project.land(21, 6)
+    view = project.root / "models" / "own" / "gold" / "ftr_product__lines.sql"
+    view.write_text(view.read_text() + "\n-- changed\n")
+    succeed(project)
+    assert project.query(rows) == [(before[0][0] + 2,)], "whoever changes a view sees its training sets"
     settings.write_text(text.replace("training_sets: 12h", "training_sets: soon"))
     wrong = project.assay("build")
     assert wrong.exit_code == 2
