@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from assay.api.build_result import BuildResult
     from assay.api.history import History
     from assay.api.training_set import CreatedTrainingSet, TrainingSet
+    from assay.build.build import Report
     from assay.console.progress import Display
     from assay.contracts.accept import Accepted
     from assay.core.places import Places
@@ -279,6 +280,49 @@ class Project(Generators, Monitoring, Pages):
         options = Options(full_refresh, everything, select, _moment(as_of), strict, wait)
         with self.places(), display or self.display() as told:
             return BuildResult(build(options, told), self.root)
+
+    def watch(
+        self,
+        every: str = "30s",
+        *,
+        strict: bool = False,
+        wait: float = 600.0,
+        display: Display | None = None,
+        tell: Callable[[BuildResult], None] | None = None,
+    ) -> None:
+        """Build what has changed, again and again, until somebody interrupts.
+
+        The process stays warm: what it has imported and parsed serves the next build.
+
+        Args:
+            every: the time from the beginning of one build to that of the next, such as `30s`.
+            strict: whether nothing is published while a landed file is not loaded.
+            wait: how long to wait for another build to end, in seconds.
+            display: told what goes on, in place of the console.
+            tell: called with the result of each build that had something to do, in place of printing it.
+
+        Raises:
+            Fault: `every` is no length of time, or somebody interrupted.
+        """
+        from assay.api.build_result import BuildResult
+        from assay.build.build import Options
+        from assay.build.watch import watch
+        from assay.core.moment import length_of
+
+        try:
+            length = length_of(every)
+        except (KeyError, ValueError, OverflowError) as error:
+            raise Fault(f"--every {every} is no length of time: write 30s, 5m or 1h.", MISUSED) from error
+
+        def show(report: Report) -> None:
+            result = BuildResult(report, self.root)
+            if tell:
+                tell(result)
+            else:
+                result.print(self.console)
+
+        with self.places():
+            watch(Options(strict=strict, wait=wait), length, lambda: display or self.display(), show)
 
     def serve(
         self,

@@ -42,7 +42,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Options:
-    """The options of the command line; `wait` is in seconds, `as_of` in UTC."""
+    """The options of the command line; `wait` is in seconds, `as_of` in UTC.
+
+    `records_idle` says whether a build that has nothing to do is recorded as a run.
+    """
 
     full_refresh: bool = False
     everything: bool = False
@@ -50,6 +53,7 @@ class Options:
     as_of: datetime | None = None
     strict: bool = False
     wait: float = 600.0
+    records_idle: bool = True
 
     @property
     def command(self) -> str:
@@ -167,8 +171,9 @@ def _record_nothing_to_do(options: Options, places: Places, state: State) -> Rep
         run.tables, run.rejects = before.tables, before.rejects
     run.status, run.ended_at = "succeeded", now()
     run.message = f"Nothing has landed and no code has changed since run {state.run_id}: nothing to build"
-    note_version(places.ledger)
-    record(places.ledger, run)
+    if options.records_idle:
+        note_version(places.ledger)
+        record(places.ledger, run)
     none_ran = Verdict([], [], 0, 0, 0, 0)
     return Report(places, run, none_ran, Account(), withheld=run.message, unchanged_since=state.run_id)
 

@@ -102,8 +102,10 @@ def run_recorded(
     kept: list[ContractState] = []
     try:
         work = _plan_work(options, places, inputs, state, run)
-        # A build that is killed leaves no state, and so the next one builds everything.
-        forget_state(places.warehouse)
+        # A build that is killed leaves no state, and so the next one builds everything. A project that dbt
+        # cannot parse changes nothing.
+        if work.manifest or options.select:
+            forget_state(places.warehouse)
         with listening(display.loaded):
             outcome = _run_planned(options, places, work, begin, display)
         if outcome.results:

@@ -126,6 +126,12 @@ def build(
     strict: Annotated[
         bool, typer.Option("--strict", help="Publish nothing while any landed file is not loaded.")
     ] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Build what has changed, again and again, until interrupted.")
+    ] = False,
+    every: Annotated[
+        str, typer.Option(metavar="LENGTH", help="With --watch: the time between builds, such as 30s or 5m.")
+    ] = "30s",
     wait: Annotated[
         float, typer.Option(min=0, metavar="SECONDS", help="How long to wait for another build to end.")
     ] = 600,
@@ -145,9 +151,18 @@ def build(
     with faults_as_messages(log.fault if log else None):
         from assay.api.project import open_project
         from assay.console.tables import console_for_people
+        from assay.core.fault import MISUSED, Fault
 
         console = console_for_people()
-        result = open_project(console=console).build(
+        project = open_project(console=console)
+        if watch:
+            if full_refresh or everything or select or as_of:
+                raise Fault(
+                    "--watch builds what has changed, so it goes with --strict and --wait alone.", MISUSED
+                )
+            tell = (lambda result: log.report(result.report)) if log else None
+            project.watch(every, strict=strict, wait=wait, display=log, tell=tell)
+        result = project.build(
             full_refresh=full_refresh,
             everything=everything,
             select=select,

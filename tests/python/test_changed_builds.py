@@ -201,6 +201,43 @@ def test_a_killed_build_leaves_no_state(built: SmallProject, monkeypatch: pytest
     assert built.query("select sum(quantity)::int from gold.fct_lines", file=built.published) == [(13,)]
 
 
+def test_a_watch_builds_what_lands_until_it_is_interrupted(
+    built: SmallProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = len(built.runs())
+    models = built.root / "models" / "own" / "gold" / "_gold__models.yml"
+    sound = models.read_text()
+    steps = [
+        lambda: built.land(9, 8),
+        lambda: None,
+        lambda: models.write_text("models: ["),
+        lambda: models.write_text(sound),
+    ]
+
+    def wait(seconds: float) -> None:
+        assert 0 <= seconds <= 300
+        if not steps:
+            raise KeyboardInterrupt
+        steps.pop(0)()
+
+    monkeypatch.setattr("assay.build.watch.time.sleep", wait)
+    watched = built.assay("build", "--watch", "--every", "5m")
+    assert watched.exit_code == 130, watched.stderr
+    assert watched.stdout.count("Published ") == 1, "a look that finds nothing says nothing"
+    assert built.query("select sum(quantity)::int from gold.fct_lines", file=built.published) == [(18,)]
+    assert "_gold__models.yml" in watched.stderr + watched.stdout, (
+        "broken code is told, and the watch goes on"
+    )
+    assert len(built.runs()) - runs <= 2
+
+
+@pytest.mark.parametrize("options", [("--all",), ("--every", "soon")])
+def test_a_watch_that_makes_no_sense_is_refused(
+    built_project: SmallProject, options: tuple[str, ...]
+) -> None:
+    assert built_project.assay("build", "--watch", *options).exit_code == 2
+
+
 def test_results_of_nodes_that_rested_stand(built: SmallProject) -> None:
     shown = built.assay("runs", "show").stdout
     built.land(8, 1)

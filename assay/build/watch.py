@@ -1,0 +1,52 @@
+"""Build again and again, within one process that keeps what it has imported and parsed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+from assay.build.build import Options, Report, build
+from assay.console.progress import Display
+from assay.core.fault import INTERRUPTED, Fault
+
+
+def watch(
+    options: Options, every: timedelta, make_display: Callable[[], Display], tell: Callable[[Report], None]
+) -> None:
+    """Build what has changed, wait, and begin again, until somebody interrupts.
+
+    A fault, such as a file that is just being edited, is told once and does not end the watch. A look that
+    finds nothing to do is not recorded as a run.
+
+    Args:
+        options: of each build.
+        every: the time from the beginning of one build to that of the next, if it does not take longer.
+        make_display: returns what shows the progress of a build.
+        tell: called with the outcome of each build that had something to do.
+
+    Raises:
+        Fault: somebody interrupted.
+    """
+    options = replace(options, records_idle=False)
+    told = ""
+    while True:
+        begun = time.monotonic()
+        try:
+            with make_display() as display:
+                try:
+                    report = build(options, display)
+                except Fault as fault:
+                    if fault.exit_code == INTERRUPTED:
+                        raise
+                    if str(fault) != told:
+                        display.say(f"{fault}\nThe next look is in {every.total_seconds():g} s.")
+                    told = str(fault)
+                else:
+                    told = ""
+                    if report.unchanged_since is None:
+                        tell(report)
+            time.sleep(max(every.total_seconds() - (time.monotonic() - begun), 0))
+        except KeyboardInterrupt:
+            raise Fault("Interrupted: no build was under way.", INTERRUPTED) from None
