@@ -190,8 +190,10 @@ class Monitoring(ProjectFolder):
         Raises:
             Fault: nothing is published, or a version cannot be taken.
         """
+        from functools import partial
+
         from assay.retraining.display import print_verdicts
-        from assay.retraining.due import verdicts
+        from assay.retraining.due import verdicts, why_held_back
         from assay.retraining.record import all_retrainings
         from assay.retraining.take import take_versions
         from assay.training.store import VersionStore
@@ -200,11 +202,13 @@ class Monitoring(ProjectFolder):
             from assay.project.project import Project as DbtProject
 
             recorded = all_retrainings(places.ledger)
-            found = verdicts(DbtProject(), places.published, VersionStore(places).versions(), recorded)
+            project = DbtProject()
+            why = why_held_back(project, places.ledger)
+            found = verdicts(project, places.published, VersionStore(places).versions(), recorded, why)
             if create:
                 with self.display() as display:
                     found = take_versions(found, places.ledger, display)
-        return PrintedList(found, print_verdicts, self.root)
+        return PrintedList(found, partial(print_verdicts, why_held_back=why), self.root)
 
     def send_test_alert(self) -> SentTest:
         """Send a test alert to every channel of alerts.yml; return who was told, and what went wrong.

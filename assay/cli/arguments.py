@@ -30,6 +30,12 @@ def split_features(text: str) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for part in split_list(text, "--features", ";"):
         view, colon, names = (each.strip() for each in part.partition(":"))
+        if "," in view:
+            raise Fault(
+                f"--features {view!r}: commas part the features of one view, and ; parts views. Write "
+                f"{';'.join(each.strip() for each in view.split(','))}, in quotes, or ftr_a:col1,col2;ftr_b.",
+                MISUSED,
+            )
         if view in found:
             raise Fault(f"--features: {view} stands twice; write {view}:col1,col2.", MISUSED)
         found[view] = split_list(names, f"--features {view}:") if colon else []

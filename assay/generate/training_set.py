@@ -94,7 +94,8 @@ def add_training_set(
     outcomes = _label_named(project, label)
     views = feature_views(project)
     taken = _told_apart(
-        [_taken(view_named(each, views), names, outcomes) for each, names in features.items()], outcomes
+        [_taken(view_named(each, views), names, outcomes, views) for each, names in features.items()],
+        outcomes,
     )
     reads = [outcomes, *(project.named(each.view.name) for each in taken)]
     key = next((each.columns for each in outcomes.constraints if each.type == "primary_key"), None)
@@ -121,11 +122,15 @@ def _label_named(project: Project, name: str) -> Any:
     return labels[name]
 
 
-def _taken(view: FeatureView, names: Sequence[str], label: Any) -> Taken:
+def _taken(view: FeatureView, names: Sequence[str], label: Any, views: Sequence[FeatureView]) -> Taken:
     if missing := [key for key in view.keys if key not in label.columns]:
+        possible = [each.name for each in views if set(each.keys) <= label.columns.keys()]
+        lacking = ", ".join(missing)
         raise Fault(
             f"--features {view.name}: it is known by {', '.join(view.keys)}, and {label.name} has no "
-            f"{', '.join(missing)}: it has {', '.join(each for each in label.columns)}.",
+            f"{lacking}: it has {', '.join(each for each in label.columns)}. Views that it can "
+            f"take: {', '.join(possible) or 'none'}. For this one, the label needs {lacking}: "
+            "write it with that in its --key; or give the same key one name in silver, for label and view.",
             MISUSED,
         )
     derived = {each["name"]: each for each in view.declared.get("derived") or []}
@@ -135,9 +140,10 @@ def _taken(view: FeatureView, names: Sequence[str], label: Any) -> Taken:
     possible = [each for each in derived if not _inputs_of(each, derived) & set(map(folded, absent))]
     for name in names:
         if name not in (*view.features, *derived):
+            parted = "; views are parted by ; and not by a comma" * (name in [each.name for each in views])
             raise Fault(
                 unknown(
-                    f"--features {view.name}:{name}: it has no such feature",
+                    f"--features {view.name}:{name}: it has no such feature{parted}",
                     name,
                     [*view.features, *derived],
                 ),

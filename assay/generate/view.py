@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from assay.core.fault import MISUSED, Fault
@@ -27,8 +27,7 @@ from assay.generate.gold import (
 from assay.generate.propose import Choice, make_singular
 from assay.project.paths import own_models
 from assay.project.personal import PII
-from assay.project.project import Project
-from assay.project.views import VALIDITY, feature_views
+from assay.project.views import VALIDITY, FeatureView, feature_views
 
 _PREFIX = "ftr_"
 _ROWS = "*"
@@ -139,7 +138,8 @@ def add_view(
     """
     project = read_project()
     events = find_events(project, model, "--from")
-    known, its_view = _known_entity(project, entity) or (None, None)
+    views = feature_views(project)
+    known, its_view = _known_entity(views, entity) or (None, None)
     name, entity_name = _names(name, entity, known)
     with columns_of_queries(project, name, [events]) as columns_of:
         kinds = {
@@ -163,15 +163,28 @@ def add_view(
             find_owner(project, events, owner),
             is_online=online,
         )
-        return add_model(project, wanted, columns_of, dry_run=dry_run)
+        plan = add_model(project, wanted, columns_of, dry_run=dry_run)
+    return replace(plan, evidence=[*plan.evidence, *_other_keys(views, name, entity_name, entity)])
 
 
-def _known_entity(project: Project, keys: Sequence[str]) -> tuple[str, str] | None:
+def _other_keys(views: Sequence[FeatureView], name: str, entity: str, keys: Sequence[str]) -> Iterator[str]:
+    """Say by which other keys views know the entity: few labels have all of them."""
+    for view in views:
+        if view.name != name and view.declared.get("entity") == entity and set(view.keys) != set(keys):
+            yield (
+                f"Note: entity {entity} has the key {', '.join(view.keys)} in {view.name}, and "
+                f"{', '.join(keys)} here. A training set takes features of both only if its label has all of "
+                "these columns. If they hold the same, give them one name in silver; if not, give this "
+                f"view another entity: assay view add ftr_<entity>__{name.split('__')[1]}"
+            )
+
+
+def _known_entity(views: Sequence[FeatureView], keys: Sequence[str]) -> tuple[str, str] | None:
     """Return what an entity of these keys is called already, and by which view."""
     return next(
         (
             (view.declared["entity"], view.name)
-            for view in feature_views(project)
+            for view in views
             if set(view.keys) == set(keys) and view.declared.get("entity")
         ),
         None,

@@ -78,7 +78,7 @@ def explain(places: Places, name: str) -> Explanation:
         name: the test's name.
 
     Raises:
-        Fault: no run had a test with that name, or another program keeps the ledger open.
+        Fault: no run had a test with that name, it is a model, or another program keeps the ledger open.
     """
     run, test = _last_result(places, name)
     return explain_result(places, run, test, read_manifest())
@@ -110,12 +110,23 @@ def explain_result(places: Places, run: Run, test: NodeResult, manifest: Manifes
 
 def _last_result(places: Places, name: str) -> tuple[Run, NodeResult]:
     known: set[str] = set()
+    other: str | None = None
     for run in read_runs(places.ledger):
-        tests = [node for node in read_nodes(places.ledger, run.run_id) if node.kind in ("test", "unit test")]
+        nodes = read_nodes(places.ledger, run.run_id)
+        tests = [node for node in nodes if node.kind in ("test", "unit test")]
         for test in tests:
             if test.name == name and test.status != "skipped":
                 return run, test
         known |= {test.name for test in tests}
+        for node in nodes if other is None else []:
+            if name in (node.name, node.relation):
+                what = "a test that has never run" if node in tests else f"no test, but a {node.kind}"
+                other = (
+                    f"{name} is {what}: it ended as {node.status} in run {run.run_id[:8]}. "
+                    f"For what failed, and why: assay runs show {run.run_id[:8]}"
+                )
+    if other:
+        raise Fault(other, MISUSED)
     raise Fault(unknown(f"No build has run a test {name}", name, sorted(known)), MISUSED)
 
 

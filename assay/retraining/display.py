@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from assay.console.tables import line, table_titled
-from assay.retraining.due import Verdict
+from assay.retraining.due import Verdict, stale_note
 
 
-def print_verdicts(found: Sequence[Verdict], console: Console) -> None:
-    """Print a table of all training sets, the reasons, and what to do next."""
+def print_verdicts(found: Sequence[Verdict], console: Console, why_held_back: str | None = None) -> None:
+    """Print a table of all training sets, the reasons, and what to do next.
+
+    `why_held_back` says why the verdicts rest on evidence of an earlier build; None if they do not.
+    """
     if not found:
         line(console, "There are no training sets: models whose names begin with trn_ are.")
         return
@@ -35,6 +38,8 @@ def print_verdicts(found: Sequence[Verdict], console: Console) -> None:
     for each in found:
         taken = f" (taken for it: {each.taken})" if each.taken else ""
         line(console, f"{each.training_set}: {each.reason}{taken}")
+    if why_held_back:
+        line(console, stale_note(why_held_back))
     if any(each.is_due for each in found):
         console.print()
         line(console, "Next")

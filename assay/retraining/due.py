@@ -11,12 +11,14 @@ import duckdb
 
 from assay.core.fault import Fault
 from assay.core.sql import quoted
+from assay.ledger.contracts import read_newest_contracts
 from assay.project.project import Project
 from assay.project.warehouse import attach, relation_named
 from assay.retraining.record import Retraining
 from assay.training.store import Version
 
 _MODEL = "mon_retraining"
+_WHAT_TO_DO = "To see what failed: assay runs list, then assay runs show ID. Mend it, then: assay build"
 _EVIDENCE, _PUBLISHED = "assay_evidence", "assay_published"
 _VERDICTS = "retrain, reason, is_drifting, has_lost_precision, has_lost_recall, is_old, has_new_rows"
 
@@ -50,7 +52,11 @@ _COLUMNS = [column.name for column in fields(Verdict) if column.name != "taken"]
 
 
 def verdicts(
-    project: Project, published: Path, versions: Sequence[Version], recorded: Sequence[Retraining]
+    project: Project,
+    published: Path,
+    versions: Sequence[Version],
+    recorded: Sequence[Retraining],
+    held_back: str | None = None,
 ) -> list[Verdict]:
     """Judge each training set by the published evidence, counted from its newest version.
 
@@ -59,6 +65,7 @@ def verdicts(
         published: the file a build published.
         versions: all versions of training sets.
         recorded: the versions that were taken because of earlier verdicts.
+        held_back: why the newest build did not publish the evidence; None if it did.
 
     Raises:
         Fault: nothing is published, or the published file lacks the evidence.
@@ -72,7 +79,12 @@ def verdicts(
     with duckdb.connect() as connection:
         connection.execute("set TimeZone = 'UTC'")
         attach(connection, published, _PUBLISHED)
-        names = _copy_evidence(connection, published)
+        names = _copy_evidence(connection, published, held_back)
+        if not names and held_back:
+            raise Fault(
+                f"{_said(held_back)} What is published of it is of an earlier build, and knows no "
+                f"training set. {_WHAT_TO_DO}"
+            )
         if not names:
             return []
         for name in names:
@@ -93,10 +105,35 @@ def verdicts(
     return [Verdict(**each, taken=taken.get((each["training_set"], each["known_until"]))) for each in found]
 
 
-def _copy_evidence(connection: duckdb.DuckDBPyConnection, published: Path) -> list[str]:
+def why_held_back(project: Project, ledger: Path) -> str | None:
+    """Return why the newest build did not publish the evidence; None if it did, or if there is no build.
+
+    Raises:
+        Fault: another program keeps the ledger open.
+    """
+    node = project.named(_MODEL)
+    product = (node.config.group or node.alias) if node else _MODEL
+    states = [state for state, _ in read_newest_contracts(ledger) if state.contract == product]
+    return next((state.why for state in states if state.status != "kept"), None)
+
+
+def stale_note(why: str) -> str:
+    """Return that verdicts rest on evidence of an earlier build, and why."""
+    return f"{_said(why)} These verdicts rest on what an earlier build published. {_WHAT_TO_DO}"
+
+
+def _said(why: str) -> str:
+    return f"gold.{_MODEL} is held back: {why}."
+
+
+def _copy_evidence(
+    connection: duckdb.DuckDBPyConnection, published: Path, held_back: str | None
+) -> list[str]:
     """Copy dbt's evidence without its verdicts, and return the names of the training sets."""
     relation = relation_named(connection, _MODEL, _PUBLISHED)
     if relation is None:
+        if held_back:
+            raise Fault(f"{_said(held_back)} No build has published it yet. {_WHAT_TO_DO}")
         raise Fault(f"There is no {_MODEL} in {published}: a build of the whole project publishes it.")
     connection.execute(f"create temp table {_EVIDENCE} as select * exclude ({_VERDICTS}) from {relation}")
     rows = connection.execute(f"select training_set from {_EVIDENCE} order by training_set").fetchall()

@@ -238,7 +238,7 @@ select * from c{{ loop.index }}
 
     select
         *,
-        least({{ bins - 1 }}, r * {{ bins }} // n) - least({{ bins - 1 }}, r_before * {{ bins }} // n) as times
+        least({{ bins - 1 }}, r * {{ bins }} // nullif(n, 0)) - least({{ bins - 1 }}, r_before * {{ bins }} // nullif(n, 0)) as times
     from {{ name }}_rises
     where n > 0
 

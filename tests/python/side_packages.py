@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
@@ -30,3 +31,27 @@ def environment_with_duckdb(version: str) -> dict[str, str]:
             pytest.skip(f"DuckDB {version} cannot be installed here: {run.stderr.strip().splitlines()[-1:]}")
         unready.rename(folder)
     return {**os.environ, "PYTHONPATH": str(folder)}
+
+
+def assert_same_tables(found: Path, wanted: Path, tables: Sequence[str], version: str) -> None:
+    """Compare tables of two DuckDB files, which this version of DuckDB reads."""
+    compare = f"""
+import duckdb
+assert duckdb.__version__ == {version!r}
+connection = duckdb.connect()
+connection.execute("attach {str(found)!r} as found (read_only)")
+connection.execute("attach {str(wanted)!r} as wanted (read_only)")
+for name in {list(tables)}:
+    for left, right in (("found", "wanted"), ("wanted", "found")):
+        sql = f"from {{left}}.{{name}} except all from {{right}}.{{name}} limit 3"
+        rows = connection.execute(sql).fetchall()
+        assert rows == [], (name, left, rows)
+"""
+    compared = subprocess.run(
+        [sys.executable, "-c", compare],
+        env=environment_with_duckdb(version),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert compared.returncode == 0, compared.stderr

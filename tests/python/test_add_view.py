@@ -13,14 +13,14 @@ import duckdb
 import pytest
 from small_project import SmallProject
 
-from assay.cli.arguments import split_measures
+from assay.cli.arguments import split_features, split_measures
 from assay.core.fault import Fault
 from assay.generate.gold import plan_existing
 from assay.generate.label import Happening, Settled, Spine, add_label, write_label_sql
 from assay.generate.propose import Choice
 from assay.generate.scramble import write_scramble_sql
 from assay.generate.training_set import _taken, _told_apart, write_training_set_sql
-from assay.generate.view import ViewSpec, _checked_windows, _known_entity, _measures, _names
+from assay.generate.view import ViewSpec, _checked_windows, _known_entity, _measures, _names, _other_keys
 from assay.generate.view import _model as view_model
 from assay.init.project import init_project
 from assay.project import packages
@@ -130,20 +130,22 @@ def test_a_view_is_named_by_its_entity(name: str, keys: list[str], wanted: tuple
 
 def test_a_key_has_one_entity_although_a_view_has_another_name_for_it() -> None:
     meta = {"feature_view": {"entity": "patient", "keys": ["patient_id"]}}
-    view = {
-        "resource_type": "model",
-        "name": "ftr_patient__stays",
-        "unique_id": "x",
-        "description": "",
-        "columns": {},
-        "relation_name": "",
-    }
-    node = SimpleNamespace(**view, config=SimpleNamespace(meta=meta), depends_on=SimpleNamespace(nodes=[]))
-    project: Any = SimpleNamespace(models=[node])
-    assert _known_entity(project, ["patient_id"]) == ("patient", "ftr_patient__stays")
-    assert _known_entity(project, ["room_id"]) is None
+    views = [FeatureView("ftr_patient__stays", "", meta["feature_view"], {}, "", [])]
+    assert _known_entity(views, ["patient_id"]) == ("patient", "ftr_patient__stays")
+    assert _known_entity(views, ["room_id"]) is None
     assert _names("visits", ["patient_id"], "person") == ("ftr_person__visits", "person")
     assert _names("ftr_guest__stays", ["patient_id"], "patient") == ("ftr_guest__stays", "patient")
+
+
+def test_an_entity_that_a_view_knows_by_another_key_is_told_of() -> None:
+    views = [FeatureView("ftr_card__entries", "", {"entity": "card", "keys": ["card_no"]}, {}, "", [])]
+    [told] = _other_keys(views, "ftr_card__bookings", "card", ["karte"])
+    assert "entity card has the key card_no in ftr_card__entries, and karte here." in told
+    assert "assay view add ftr_<entity>__bookings" in told
+    assert not list(_other_keys(views, "ftr_card__bookings", "card", ["card_no"]))
+    assert not list(_other_keys(views, "ftr_pool__water", "pool", ["pool_id"]))
+    # The view itself, where it is there already.
+    assert not list(_other_keys(views, "ftr_card__entries", "card", ["karte"]))
 
 
 def node_of(name: str, personal: dict[str, str], access: str = "public") -> Any:
@@ -310,10 +312,29 @@ def test_features_of_the_same_name_are_told_apart() -> None:
         for name in ("ftr_patient__visits", "ftr_patient__lab", "ftr_patient__stays")
     ]
     label = SimpleNamespace(name="lbl_x", columns={"patient_id": None, "outcome": None})
-    taken = _told_apart([_taken(view, [], label) for view in views], label)
+    taken = _told_apart([_taken(view, [], label, views) for view in views], label)
     assert [each.features for each in taken] == [["fee_sum_1h"], ["patient_fee_sum_1h"], ["stays_fee_sum_1h"]]
-    with pytest.raises(Fault, match="it is known by patient_id, and lbl_x has no patient_id: it has room_id"):
-        _taken(views[0], [], SimpleNamespace(name="lbl_x", columns={"room_id": None}))
+    with pytest.raises(Fault, match="has no such feature; views are parted by ; and not by a comma"):
+        _taken(views[0], ["fee_sum_1h", "ftr_patient__lab"], label, views)
+
+
+def test_a_view_whose_key_the_label_lacks_is_refused_with_what_to_do() -> None:
+    by_card = FeatureView("ftr_card__entries", "", {"entity": "card", "keys": ["card_no"]}, {}, "", [])
+    by_room = FeatureView("ftr_room__stays", "", {"entity": "room", "keys": ["room_id"]}, {}, "", [])
+    label = SimpleNamespace(name="lbl_x", columns={"room_id": None})
+    with pytest.raises(Fault) as fault:
+        _taken(by_card, [], label, [by_card, by_room])
+    said = str(fault.value)
+    assert "it is known by card_no, and lbl_x has no card_no: it has room_id." in said
+    assert "Views that it can take: ftr_room__stays." in said
+    assert "write it with that in its --key" in said
+
+
+def test_views_that_commas_part_are_told_to_be_parted_otherwise() -> None:
+    assert split_features("ftr_a:x,y; ftr_b") == {"ftr_a": ["x", "y"], "ftr_b": []}
+    for text in ("ftr_a,ftr_b", "ftr_a, ftr_b:x"):
+        with pytest.raises(Fault, match=r"and ; parts views\. Write ftr_a;ftr_b, in quotes"):
+            split_features(text)
 
 
 def test_a_training_set_parts_its_rows_and_weighs_outcomes_of_yes_and_no() -> None:

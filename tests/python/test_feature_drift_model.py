@@ -16,6 +16,7 @@ import scipy
 from drift_reference import Sample, expected_psi, expected_shares
 from numpy.typing import NDArray
 from package_project import DRIFT_MODELS, PackageProject, Row, make_package_project
+from side_packages import OTHER_DUCKDBS, assert_same_tables, environment_with_duckdb
 
 pytestmark = pytest.mark.usefixtures("builds")
 
@@ -400,3 +401,14 @@ def test_limits_can_be_set(project: PackageProject, tmp_path: Path) -> None:
     ran = other.dbt("run", "--select", "mon_drift__baselines", "mon_feature_drift", "--vars", limits)
     assert ran.returncode == 0, ran.stdout
     assert "drift" not in set(verdicts(other).values())
+
+
+def test_another_duckdb_measures_and_judges_the_same(project: PackageProject, tmp_path: Path) -> None:
+    # The newest refuses to divide by zero, where those before it say NULL.
+    newest = OTHER_DUCKDBS[-1]
+    other = PackageProject(Path(shutil.copytree(project.root, tmp_path / "project")))
+    ran = other.dbt("run", environment=environment_with_duckdb(newest))
+    assert ran.returncode == 0, ran.stdout
+    judged = {"mon_feature_drift": "gold"}
+    tables = [f"{judged.get(name, 'monitoring')}.{name}" for name in DRIFT_MODELS]
+    assert_same_tables(other.path, project.path, tables, newest)

@@ -314,6 +314,31 @@ def test_without_a_model_of_the_evidence_it_is_said_what_is_missing(tmp_path: Pa
     assert "There is no mon_retraining in" in ended.stderr
 
 
+def test_evidence_that_is_held_back_is_told_of_with_the_reason(project: SmallProject) -> None:
+    ledger = project.root / "data" / "ops.duckdb"
+    with duckdb.connect(str(ledger)) as connection:
+        connection.execute(
+            "update contracts set status = 'held back', why = 'monitoring.mon_drift__x failed' "
+            "where contract = 'retraining'"
+        )
+    why = "gold.mon_retraining is held back: monitoring.mon_drift__x failed."
+    told = " ".join(project.assay("retraining").stdout.split())
+    assert "trn_drifting: 2 of 4 features" in told
+    assert f"{why} These verdicts rest on what an earlier build published." in told
+    for change, said in (
+        ("delete from", "is of an earlier build, and knows no training set."),
+        ("drop table", "No build has published it yet."),
+    ):
+        with duckdb.connect(str(project.published)) as connection:
+            connection.execute(f"{change} gold.mon_retraining")
+        refused = project.assay("retraining")
+        assert refused.exit_code == 1
+        said_of_it = " ".join(refused.stderr.split())
+        assert why in said_of_it
+        assert said in said_of_it
+        assert "assay runs show" in said_of_it
+
+
 def test_a_training_set_that_cannot_be_taken_stops_no_other(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -103,6 +103,12 @@ def test_a_test_that_failed_is_explained(built: SmallProject) -> None:
     assert "landed_at=2025-01-04" not in said
     assert "What to do: Have the rows corrected at their source" in said
     assert "The test is declared in models/own/gold/_gold__models.yml. Its owner is sales." in said
+    for name in ("fct_lines", "gold.fct_lines"):
+        refused = built.assay("explain", name)
+        assert refused.exit_code == 2
+        said = f"{name} is no test, but a model: it ended as success in run "
+        assert " ".join(refused.stderr.split()).startswith(f"Error: {said}")
+        assert "assay runs show" in refused.stderr
     refused = built.assay("explain", "quantities_are_plausibel")
     assert refused.exit_code == 2
     known = refused.stderr.removeprefix("Error: No build has run a test quantities_are_plausibel: there are ")

@@ -17,7 +17,7 @@ def model(dbt, session):
     visits = dbt.ref("slv_web_events").filter(f"{IS_ABOUT_BOTH} and event_type in ('view', 'cart_addition')")
     events = sales.project(SALES).union(visits.project(VISITS))
     signs = events.aggregate("customer_id, product_id, strength, min(available_at) as available_at")
-    first, last = events.aggregate("min(available_at), max(available_at)").fetchone()
+    [(first, last)] = events.aggregate("min(available_at), max(available_at)").fetchall()
     return affinity_scores(
         signs.to_arrow_table(),
         monthly_cut_offs(first, last),
