@@ -13,12 +13,14 @@
     {#- At least one is kept, so that it can stand for all. -#}
     {%- set kept = 'least(' ~ negatives ~ ', greatest(1, ceil(' ~ ratio ~ ' * ' ~ positives ~ ')))' -%}
 case
+    {#- What cannot be drawn is refused here: DuckDB 2 orders a window by nothing that may raise an error. #}
+    when {{ assay._number_of_row(row_id, seed) }} is null then null
     when {{ is_positive }} is null then null
     when {{ is_positive }} or not {{ is_sampled }} then 1
     when
         row_number() over (
             partition by {{ is_sampled }}, {{ is_positive }}
-            order by {{ assay._number_of_row(row_id, seed) }}, {{ assay._sql(row_id) }}
+            order by {{ assay._hash_of_row(assay._as_text(assay._sql(row_id), refused=false), seed) }}, {{ assay._sql(row_id) }}
         ) <= {{ kept }}
         then {{ negatives }} / {{ kept }}
 end::double
@@ -27,5 +29,13 @@ end::double
 
 {#- A number that depends on nothing but the row and the seed, on every machine and in every version of DuckDB. -#}
 {% macro _number_of_row(row_id, seed) -%}
-    md5_number_lower('{{ seed }}/' || coalesce({{ assay._as_text(assay._sql(row_id)) }}, error({{ assay._text(row_id ~ ' is NULL, so the row cannot be drawn') }})))
+    coalesce(
+        {{ assay._hash_of_row(assay._as_text(assay._sql(row_id)), seed) }},
+        error({{ assay._text(row_id ~ ' is NULL, so the row cannot be drawn') }})
+    )
+{%- endmacro %}
+
+
+{% macro _hash_of_row(text, seed) -%}
+    md5_number_lower('{{ seed }}/' || {{ text }})
 {%- endmacro %}

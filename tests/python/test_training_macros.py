@@ -21,6 +21,7 @@ from typing import Any
 import duckdb
 import pytest
 from package_project import PackageProject, Row, make_package_project
+from side_packages import OTHER_DUCKDBS, assert_same_tables, environment_with_duckdb
 
 pytestmark = pytest.mark.usefixtures("builds")
 
@@ -602,3 +603,12 @@ def test_a_mistake_is_an_error_that_names_the_model(complaints: str, name: str) 
     found = re.search(rf"{name}: ((?:(?!{name}).)*)", complaints)
     assert found
     assert MISTAKES[name][1] in found[1]
+
+
+def test_another_duckdb_draws_the_same_rows(project: PackageProject, tmp_path: Path) -> None:
+    newest = OTHER_DUCKDBS[-1]
+    other = PackageProject(Path(shutil.copytree(project.root, tmp_path / "project")))
+    drawn = [name for name in MODELS if name.startswith("sampled")]
+    ran = other.dbt("run", "--select", *drawn, environment=environment_with_duckdb(newest))
+    assert ran.returncode == 0, ran.stdout
+    assert_same_tables(other.path, project.path, drawn, newest)
