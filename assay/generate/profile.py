@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -447,18 +448,17 @@ def _time_formats(
     # Whole numbers may be anything.
     if column.numbers and not is_named_so:
         return []
-    # Of texts in several shapes, a few may be mistakes.
+    # Of texts in several shapes, a few may be mistakes; so may days that no month has.
     rows = connection.execute(
-        f"select value, count(*) over (partition by shape) from (select distinct c{number} as value, "
-        f"regexp_replace(regexp_replace(c{number}, '[0-9]+', '9', 'g'), '[A-Za-z]+', 'A', 'g') as shape "
-        f"from flat where c{number} is not null limit {_LOOKED_AT})"
+        "select value, n, sum(n) over (partition by shape) from (select c{0} as value, count(*) as n, "
+        "regexp_replace(regexp_replace(c{0}, '[0-9]+', '9', 'g'), '[A-Za-z]+', 'A', 'g') as shape "
+        "from flat where c{0} is not null group by all limit {1})".format(number, _LOOKED_AT)
     ).fetchall()
-    most = max(count for _, count in rows)
-    if most < (1 - DIRTY) * len(rows):
+    most = max(count for *_, count in rows)
+    if most < (1 - DIRTY) * sum(n for _, n, _ in rows):
         return []
-    return [
-        each for each in find_time_formats(value for value, count in rows if count == most) if each.format
-    ]
+    usual = Counter({value: n for value, n, count in rows if count == most})
+    return [each for each in find_time_formats(usual.elements(), mistakes=DIRTY) if each.format]
 
 
 def _written(

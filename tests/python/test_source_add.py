@@ -597,6 +597,23 @@ def test_days_that_read_in_two_ways_are_told_by_another_column_or_stay_text(tmp_
     assert field(proposal_of(told), "day").type.options == {"format": "dd/MM/yyyy"}
 
 
+@pytest.mark.parametrize(
+    ("days", "mistakes", "written"), [(60, 1, True), (30, 1, True), (30, 60, False)], ids=str
+)
+def test_a_few_days_that_no_month_has_leave_a_column_of_days(
+    tmp_path: Path, days: int, mistakes: int, written: bool
+) -> None:
+    first = datetime(2026, 3, 1)
+
+    def day(number: int) -> str:
+        return "31.02.2026" if number < mistakes else f"{first + timedelta(number % days):%d.%m.%Y}"
+
+    path = csv_file(tmp_path / "x.csv", "id;zeitpunkt", lambda number: f"{number};{day(number)}", 300)
+    found = field(proposal_of(path), "zeitpunkt")
+    assert found.type.sql == ("date" if written else "varchar")
+    assert not written or "days written dd.MM.yyyy in 299 of 300 values" in found.evidence["type"]
+
+
 def make_hotel(root: Path) -> SmallProject:
     """Write a project of the platform alone, in which nothing lands yet."""
     for name in ("macros", "seeds/platform", "tests/dbt/platform", "models/platform", "contracts/platform"):

@@ -7,6 +7,7 @@ import gzip
 import io
 import re
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -195,28 +196,34 @@ def find_number_signs(columns: Iterable[Sequence[str]]) -> list[tuple[str, str]]
     return list(best.values())
 
 
-def find_time_formats(values: Iterable[str]) -> list[TimeFormat]:
+def find_time_formats(values: Iterable[str], *, mistakes: float = 0) -> list[TimeFormat]:
     """Return all formats in which the values of a column are times: none, one, or several.
 
     Several mean that the sample is ambiguous: 01/02/2025 does not show whether the day comes first.
 
     Args:
-        values: texts; empty ones are ignored.
+        values: texts, each as often as it comes; empty ones are ignored.
+        mistakes: the share of values that may be none, such as 31.02.2025.
     """
-    filled = [value.strip() for value in values if value.strip()]
-    if not filled:
+    counts = Counter(value.strip() for value in values if value.strip())
+    if not counts:
         return []
-    shape = re.sub("[A-Za-z]+", "A", re.sub("[0-9]+", "9", filled[0]))
+    shape = re.sub("[A-Za-z]+", "A", re.sub("[0-9]+", "9", next(iter(counts))))
     candidates = [TimeFormat("date", None), TimeFormat("timestamp", None)]
     candidates += [each for each in _TIME_FORMATS if each.shape == shape]
     candidates += [TimeFormat("timestamp", each) for each in EPOCHS]
-    counted = ", ".join(f"count(*) filter (where {each.condition})" for each in candidates)
+    fitting = ", ".join(f"coalesce(sum(n) filter (where {each.condition}), 0)" for each in candidates)
     with duckdb.connect() as connection:
         connection.execute("set TimeZone = 'UTC'")
         row = connection.execute(
-            f"select {counted} from (select unnest($1::varchar[]) as value)", [filled]
+            f"select {fitting} from (select unnest($1::varchar[]) as value, unnest($2::bigint[]) as n)",
+            [list(counts), list(counts.values())],
         ).fetchone()
-    return [each for each, count in zip(candidates, row or (), strict=False) if count == len(filled)]
+    assert row
+    most = max(row)
+    if most < (1 - mistakes) * counts.total():
+        return []
+    return [each for each, count in zip(candidates, row, strict=True) if count == most]
 
 
 def _numbers(columns: Sequence[Sequence[str]], decimal: str, thousands: str) -> dict[int, list[str]]:
