@@ -17,6 +17,7 @@ from assay.contracts.servers import make_published_server
 from assay.contracts.types import find_logical_type
 from assay.core.fault import MISUSED, Fault
 from assay.project.conventions import is_published
+from assay.project.personal import PII
 from assay.project.project import Project
 from assay.project.yaml_file import YamlFile, one_line
 
@@ -134,6 +135,8 @@ def _table(node: Any, entry: dict[str, Any], built: dict[str, str]) -> Commented
             written |= {"primaryKey": True, "primaryKeyPosition": keys.index(name) + 1}
         if column and column.description:
             written["description"] = join_words(column.description)
+        if column and (shield := column.config.meta.get(PII)):
+            written["customProperties"] = [{"property": PII, "value": shield}]
         rules = [make_rule(test) for test in tests if test.column == name]
         table["properties"].append(_block(written, rules) if rules else one_line(written))
     if rules := [_rule(make_rule(test)) for test in tests if test.column is None]:
@@ -142,7 +145,9 @@ def _table(node: Any, entry: dict[str, Any], built: dict[str, str]) -> Commented
 
 
 def _block(column: dict[str, Any], rules: list[dict[str, Any]]) -> CommentedMap:
-    return CommentedMap({**column, "quality": CommentedSeq(_rule(rule) for rule in rules)})
+    block = CommentedMap((key, one_line(value)) for key, value in column.items())
+    block["quality"] = CommentedSeq(_rule(rule) for rule in rules)
+    return block
 
 
 def _rule(rule: dict[str, Any]) -> CommentedMap:

@@ -155,6 +155,12 @@ class Table:
         return dialect_of(self.custom(DIALECT))
 
     @property
+    def shields(self) -> dict[str, str]:
+        """How silver shields the table's personal data, by the path of column or field."""
+        columns = [column for top in self.columns for column in top.walk()]
+        return {".".join(each.path): each.pii for each in columns if each.pii}
+
+    @property
     def rules(self) -> list[Rule]:
         """The rules of the table itself, without those of its columns."""
         return _rules(self.raw, self.place)

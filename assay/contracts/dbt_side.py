@@ -10,7 +10,7 @@ from typing import Any, cast
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from assay.contracts import gold_side, source_side
-from assay.contracts.contract import FOLDER, Contract, Table, join_words
+from assay.contracts.contract import FOLDER, Column, Contract, Table, join_words
 from assay.contracts.dbt_tests import PROMISES
 from assay.contracts.document import Finding
 from assay.contracts.landing_rules import list_landing_rules
@@ -18,7 +18,9 @@ from assay.contracts.rules import Unenforceable
 from assay.contracts.servers import lacks_server, make_published_server, name_server
 from assay.project.conventions import is_published
 from assay.project.paths import contract_folders
+from assay.project.personal import PII
 from assay.project.project import Project
+from assay.project.shields import Shields
 from assay.project.yaml_file import YamlFile, one_line
 
 LANDING = "landing"
@@ -48,6 +50,13 @@ class DbtSide:
         self._sources = project.landing_tables
         self._models_of = contract_folders(FOLDER)
         self._files: dict[Path, YamlFile] = {}
+        landed = {
+            node.unique_id: table.shields
+            for contract in contracts
+            for table in contract.tables
+            if contract.is_of_source and (node := self._sources.get((contract.id, table.name)))
+        }
+        self._shields = Shields(project.nodes, landed)
         self.rules_change = False
         self.findings = list(self._bring_about())
 
@@ -118,10 +127,32 @@ class DbtSide:
                 )
                 return
             file, entry = self._model_entry(node)
-            changes = gold_side.bring_about(contract, table, node, entry)
+            unmarked = list(self._unmarked(table, node))
+            for column, name, shield in unmarked:
+                yield Finding(
+                    contract.where(column.place),
+                    f"{table.relation}.{column.name} passes on personal data of {name} ({PII}: {shield}), "
+                    "and the contract does not say so; a key that is asked for is not hashed then.",
+                    f"Write customProperties: [{{property: {PII}, value: {shield}}}] at it (or, if it is "
+                    "other data, give it another name), then: assay contracts sync",
+                )
+            kept = {column.name for column, *_ in unmarked}
+            changes = gold_side.bring_about(contract, table, node, entry, kept)
         for change in changes:
             self.rules_change |= change == source_side.CONTRACT_RULES
             yield Finding(where, f"{table.relation} differs in {file.path}: {change}.", _SYNC)
+
+    def _unmarked(self, table: Table, node: Any) -> Iterator[tuple[Column, str, str]]:
+        """Yield columns that pass on personal data and are not marked so, and whose it is, as names tell."""
+        keys = (node.config.meta.get("feature_view") or {}).get("keys") or ()
+        for column in table.columns:
+            read = self._shields.inherited(column.name, node)
+            personal = [(name, shield) for name, shield in read.items() if shield]
+            was_marked = column.name in node.columns and node.columns[column.name].config.meta.get(PII)
+            # Of what several tables have, such as a name, one alone may be personal.
+            is_told = len(personal) == len(read) or was_marked or column.name in keys
+            if personal and is_told and not column.pii:
+                yield (column, *personal[0])
 
     def _promises(self, contract: Contract, table: Table, node: Any) -> Iterator[str]:
         """Add the test of a source's promises to the models that check its rows."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
@@ -16,7 +16,9 @@ from assay.project.yaml_file import one_line
 _ENDS = ("endOfSupport", "endOfLife")
 
 
-def bring_about(contract: Contract, table: Table, node: Any, entry: CommentedMap) -> Iterator[str]:
+def bring_about(
+    contract: Contract, table: Table, node: Any, entry: CommentedMap, still_personal: Collection[str] = ()
+) -> Iterator[str]:
     """Change the YAML entry of a model as its contract requires, and yield each change in words.
 
     Args:
@@ -24,6 +26,8 @@ def bring_about(contract: Contract, table: Table, node: Any, entry: CommentedMap
         table: the model's table in the contract.
         node: the model as dbt parsed it: its descriptions have their doc blocks filled in, for comparison.
         entry: the model's entry in its YAML file; changed in place.
+        still_personal: columns that pass on personal data, though the contract does not say so; they keep the
+            mark that they have.
     """
     if join_words(table.raw.get("description")) != join_words(node.description):
         yield "description"
@@ -37,7 +41,7 @@ def bring_about(contract: Contract, table: Table, node: Any, entry: CommentedMap
     yield from _deprecation(contract, table, entry)
     yield from _key(table, entry)
     if node.config.contract.enforced:
-        yield from _columns(table, node, entry)
+        yield from _columns(table, node, entry, still_personal)
     yield from bring_tests(list_tests(table), find_declared_tests(entry), entry)
 
 
@@ -102,7 +106,7 @@ def _key(table: Table, entry: CommentedMap) -> Iterator[str]:
         put(entry, "constraints", CommentedSeq(key + others))
 
 
-def _columns(table: Table, node: Any, entry: CommentedMap) -> Iterator[str]:
+def _columns(table: Table, node: Any, entry: CommentedMap, still_personal: Collection[str]) -> Iterator[str]:
     declared = {column["name"]: column for column in entry.get("columns") or []}
     wanted = [column.name for column in table.columns]
     for name in declared.keys() - set(wanted):
@@ -116,6 +120,8 @@ def _columns(table: Table, node: Any, entry: CommentedMap) -> Iterator[str]:
         written = declared.get(column.name, one_line({"name": column.name}))
         described = node.columns.get(column.name)
         yield from _column(column, written, described.description if described else "")
+        if column.name not in still_personal:
+            yield from _pii(column, written)
         columns.append(written)
     if columns != list(entry.get("columns") or []):
         put(entry, "columns", CommentedSeq(columns))
@@ -132,7 +138,6 @@ def _column(column: Column, written: CommentedMap, described: str) -> Iterator[s
     if description != join_words(described):
         yield f"column {column.name}: description"
         written["description"] = description
-    yield from _pii(column, written)
     constraints = written.get("constraints") or []
     others = [each for each in constraints if each["type"] != "not_null"]
     if (len(others) < len(constraints)) != column.is_required:
@@ -148,7 +153,8 @@ def _pii(column: Column, written: CommentedMap) -> Iterator[str]:
     meta = dict(config.get("meta") or {})
     if meta.get(PII) == column.pii:
         return
-    yield f"column {column.name}: {'no personal data' if column.pii is None else f'{PII} {column.pii}'}"
+    taken = f"{PII} {meta.get(PII)} is taken out, since the contract says that it is no personal data"
+    yield f"column {column.name}: {taken if column.pii is None else f'{PII} {column.pii}'}"
     meta = {key: value for key, value in meta.items() if key != PII} | (
         {PII: column.pii} if column.pii else {}
     )

@@ -120,7 +120,6 @@ def _meta(contract: Contract, table: Table) -> dict[tuple[str, ...], Any]:
         # A rule that silver checks may be written under several columns.
         rules += [listed] if listed not in rules else []
     fields = [column for top in table.columns for column in _one_level(top)]
-    personal = [column for top in table.columns for column in top.walk() if column.pii]
     is_csv = table.custom("format") != "jsonl"
     aliases = {alias: column.name for column in fields for alias in find_custom(column.raw, ALIASES) or []}
     formats = {_key(column, is_csv): find_time_format(column) for column in fields}
@@ -145,7 +144,7 @@ def _meta(contract: Contract, table: Table) -> dict[tuple[str, ...], Any]:
         ("config", "loaded_at_query"): _LAST_LANDED if silence else None,
         ("config", "meta", "owner"): contract.owner,
         ("config", "meta", CONTRACT_RULES): rules or None,
-        ("config", "meta", PII): {".".join(each.path): each.pii for each in personal} or None,
+        ("config", "meta", PII): table.shields or None,
     }
 
 

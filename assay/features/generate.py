@@ -14,7 +14,6 @@ from assay.features.entry import Entry, View, complete_entry, find_entry
 from assay.project.calls import entity_keys_in
 from assay.project.conventions import is_feature_view
 from assay.project.graph import parent_ids
-from assay.project.personal import PII
 from assay.project.project import Project
 from assay.project.views import VALIDITY
 
@@ -66,7 +65,7 @@ def generate(project: Project, name: str) -> Generated:
         columns=columns,
         is_history=has_history,
         describe=lambda column: _described_by(column, reads, project),
-        shield=lambda column: _shielded_by(column, reads),
+        shield=lambda column: _shielded_by(column, reads, project),
         keys=entity_keys_in(model.raw_code) or (),
     )
     return Generated(complete_entry(place, view), len(columns), file, place)
@@ -102,7 +101,7 @@ def entry_of_new(
         columns=columns,
         is_history=is_history(columns),
         describe=lambda column: descriptions.get(column) or _described_by(column, reads, project),
-        shield=lambda column: personal.get(column) or _shielded_by(column, reads),
+        shield=lambda column: personal.get(column) or _shielded_by(column, reads, project),
         required=required,
     )
     return Generated(complete_entry(place.saying(entry), view), len(columns), file, place)
@@ -145,9 +144,10 @@ def _described_by(column: str, reads: Sequence[Any], project: Project) -> str:
     return " ".join(next(filter(None, inherited), description_of(column)).split())
 
 
-def _shielded_by(column: str, reads: Sequence[Any]) -> str | None:
+def _shielded_by(column: str, reads: Sequence[Any], project: Project) -> str | None:
     """Return what is declared of a column that is personal data in what the model reads."""
-    return next(filter(None, (each.config.meta.get(PII) for each in _inherited(column, reads))), None)
+    shields = (project.shields.of(column, node) for node in reads if column in node.columns)
+    return next(filter(None, shields), None)
 
 
 def _inherited(column: str, reads: Sequence[Any]) -> list[Any]:

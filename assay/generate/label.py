@@ -29,7 +29,6 @@ from assay.generate.gold import (
 from assay.generate.scramble import find_scramble
 from assay.project.conventions import LABEL_COLUMNS
 from assay.project.paths import own_models
-from assay.project.personal import PII
 
 _PREFIX = "lbl_"
 _AT = "available_at"
@@ -178,7 +177,8 @@ def add_label(
             scramble = find_scramble(project, rows, column, _interval(known_after))
             what = Settled(column, known_after, where, scramble)
         id_column = _id_column(name, keys)
-        wanted = _model(name, id_column, of, what, reads, find_owner(project, rows, None).value)
+        shields = {each: shield for each in kinds if (shield := project.shields.of(each, rows))}
+        wanted = _model(name, id_column, of, what, reads, find_owner(project, rows, None).value, shields)
         return add_model(project, wanted, columns_of, dry_run=dry_run)
 
 
@@ -368,7 +368,13 @@ def _settled_sql(id_column: str, spine: Spine, what: Settled) -> str:
 
 
 def _model(
-    name: str, id_column: str, spine: Spine, what: Happening | Settled, reads: Sequence[Any], owner: str
+    name: str,
+    id_column: str,
+    spine: Spine,
+    what: Happening | Settled,
+    reads: Sequence[Any],
+    owner: str,
+    shields: Mapping[str, str],
 ) -> GoldModel:
     rows = reads[0]
     bare = name.removeprefix(_PREFIX)
@@ -381,11 +387,10 @@ def _model(
         "horizon": what.horizon,
         "population": {"known_after": "0s"},
     }
-    shields = {
-        each: rows.columns[each].config.meta[PII]
-        for each in spine.keys
-        if each in rows.columns and rows.columns[each].config.meta.get(PII)
-    }
+    of_keys = [shields[each] for each in spine.keys if each in shields]
+    personal = {id_column: of_keys[0]} if of_keys else {}
+    if isinstance(what, Settled) and what.column in shields:
+        personal["outcome"] = shields[what.column]
     columns = [id_column, *spine.keys, *LABEL_COLUMNS]
     entity = " and ".join(each.replace("_", " ") for each in spine.keys)
     told = _told(what, entity, spine.keys)
@@ -419,7 +424,7 @@ def _model(
             id_column: f"The {entity}, and the time of the prediction.",
             "outcome": told,
         },
-        personal={id_column: next(iter(shields.values()))} if shields else {},
+        personal=personal,
         required=columns,
     )
 

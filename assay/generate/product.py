@@ -64,6 +64,7 @@ def _node_of(project: Project, entry: dict[str, Any]) -> Any:
             column["name"]: SimpleNamespace(
                 data_type=column.get("data_type"),
                 description=words(column),
+                config=SimpleNamespace(meta=(column.get("config") or {}).get("meta") or {}),
                 constraints=[SimpleNamespace(**each) for each in column.get("constraints") or []],
             )
             for column in entry["columns"]

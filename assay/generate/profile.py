@@ -450,9 +450,9 @@ def _time_formats(
         return []
     # Of texts in several shapes, a few may be mistakes; so may days that no month has.
     rows = connection.execute(
-        "select value, n, sum(n) over (partition by shape) from (select c{0} as value, count(*) as n, "
-        "regexp_replace(regexp_replace(c{0}, '[0-9]+', '9', 'g'), '[A-Za-z]+', 'A', 'g') as shape "
-        "from flat where c{0} is not null group by all limit {1})".format(number, _LOOKED_AT)
+        f"select value, n, sum(n) over (partition by shape) from (select c{number} as value, count(*) as n, "
+        f"regexp_replace(regexp_replace(c{number}, '[0-9]+', '9', 'g'), '[A-Za-z]+', 'A', 'g') as shape "
+        f"from flat where c{number} is not null group by all limit {_LOOKED_AT})"
     ).fetchall()
     most = max(count for *_, count in rows)
     if most < (1 - DIRTY) * sum(n for _, n, _ in rows):

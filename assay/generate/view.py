@@ -26,7 +26,6 @@ from assay.generate.gold import (
 )
 from assay.generate.propose import Choice, make_singular
 from assay.project.paths import own_models
-from assay.project.personal import PII
 from assay.project.views import VALIDITY, FeatureView, feature_views
 
 _PREFIX = "ftr_"
@@ -161,6 +160,11 @@ def add_view(
             spec,
             events,
             find_owner(project, events, owner),
+            {
+                each.column: shield
+                for each in spec.measures
+                if each.column and (shield := project.shields.of(each.column, events))
+            },
             is_online=online,
         )
         plan = add_model(project, wanted, columns_of, dry_run=dry_run)
@@ -281,7 +285,14 @@ def _check_names(spec: ViewSpec) -> None:
 
 
 def _model(
-    name: str, entity: Choice, spec: ViewSpec, events: Any, owner: Choice, *, is_online: bool
+    name: str,
+    entity: Choice,
+    spec: ViewSpec,
+    events: Any,
+    owner: Choice,
+    shields: Mapping[str, str],
+    *,
+    is_online: bool,
 ) -> GoldModel:
     feature_view = {
         "entity": entity.value,
@@ -297,8 +308,7 @@ def _model(
     personal = {
         feature: shield
         for measure in spec.measures
-        if measure.column in events.columns
-        and (shield := events.columns[measure.column].config.meta.get(PII))
+        if measure.column and (shield := shields.get(measure.column))
         for aggregate in measure.aggregates
         if aggregate in _OF_VALUES
         for feature in (f"{measure.name}_{aggregate}_{window}" for window in spec.windows)

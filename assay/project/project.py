@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from assay.project.failures import judge, plain_message
 from assay.project.graph import Manifest, ancestor_ids, parent_ids, reachable
 from assay.project.meta import columns_may_lack
 from assay.project.packages import make_linked_packages_ready
+from assay.project.shields import Shields
 
 # The files that dbt wrote in the last build stay as they are.
 _QUIET = [
@@ -78,6 +80,16 @@ class Project:
         """Return the names of the sources upstream of a node."""
         ids = ancestor_ids(node.unique_id, self._manifest.nodes)
         return {self._manifest.sources[id_].source_name for id_ in ids if id_ in self._manifest.sources}
+
+    @cached_property
+    def shields(self) -> Shields:
+        """How columns are shielded that hold personal data."""
+        return Shields(self.nodes)
+
+    @property
+    def nodes(self) -> dict[str, Any]:
+        """Models, seeds, snapshots, tests and sources, by id."""
+        return {**self._manifest.nodes, **self._manifest.sources}
 
     def owner_of_group(self, name: str) -> str | None:
         """Return the owner of a group of models; None if there is no such group."""

@@ -17,6 +17,7 @@ from assay.cli.arguments import split_features, split_measures
 from assay.core.fault import Fault
 from assay.generate.gold import plan_existing
 from assay.generate.label import Happening, Settled, Spine, add_label, write_label_sql
+from assay.generate.label import _model as label_model
 from assay.generate.propose import Choice
 from assay.generate.scramble import write_scramble_sql
 from assay.generate.training_set import _taken, _told_apart, write_training_set_sql
@@ -148,22 +149,20 @@ def test_an_entity_that_a_view_knows_by_another_key_is_told_of() -> None:
     assert not list(_other_keys(views, "ftr_card__entries", "card", ["karte"]))
 
 
-def node_of(name: str, personal: dict[str, str], access: str = "public") -> Any:
+def node_of(name: str, access: str = "public") -> Any:
     """Return as much of dbt's node as is looked at."""
-    columns = {
-        each: SimpleNamespace(config=SimpleNamespace(meta={"pii": how})) for each, how in personal.items()
-    }
-    return SimpleNamespace(name=name, columns=columns, access=access, config=SimpleNamespace(group="clinic"))
+    return SimpleNamespace(name=name, columns={}, access=access, config=SimpleNamespace(group="clinic"))
 
 
 def test_values_of_personal_columns_stay_personal_and_a_private_model_keeps_its_group() -> None:
     spec = spec_of("kind:last,count,distinct_count", "all")
-    events = node_of("slv_visits", {"kind": "mask"}, access="private")
-    model = view_model("x__visits", PATIENT, spec, events, Choice("clinic", ""), is_online=False)
+    events = node_of("slv_visits", access="private")
+    personal = {"kind": "mask"}
+    model = view_model("x__visits", PATIENT, spec, events, Choice("clinic", ""), personal, is_online=False)
     assert model.personal == {"kind_last_all": "mask"}
     assert model.entry["config"]["group"] == "clinic"
     public = view_model(
-        "x__visits", PATIENT, spec, node_of("slv_visits", {}), Choice("clinic", ""), is_online=True
+        "x__visits", PATIENT, spec, node_of("slv_visits"), Choice("clinic", ""), {}, is_online=True
     )
     assert "group" not in public.entry["config"]
     assert public.entry["config"]["meta"]["feature_view"] == {
@@ -175,14 +174,23 @@ def test_values_of_personal_columns_stay_personal_and_a_private_model_keeps_its_
     }
 
 
+def test_an_outcome_and_an_id_made_of_personal_data_stay_personal() -> None:
+    spine = Spine("slv_visits", ["patient_id"], "available_at")
+    reads, shields = [node_of("slv_visits")], {"kind": "mask", "patient_id": "hash"}
+    of = Settled("kind", "30d")
+    label = label_model("lbl_x", "x_id", spine, of, reads, "clinic", shields)
+    assert label.personal == {"x_id": "hash", "outcome": "mask"}
+    assert label_model("lbl_x", "x_id", spine, of, reads, "clinic", {}).personal == {}
+
+
 def test_a_model_that_is_there_stays_and_what_it_lacks_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    events = node_of("slv_visits", {})
+    events = node_of("slv_visits")
     events.unique_id = "model.clinic.slv_visits"
     spec = spec_of("fee:sum", "1d")
-    wanted = view_model("ftr_patient__x", PATIENT, spec, events, Choice("clinic", ""), is_online=True)
+    wanted = view_model("ftr_patient__x", PATIENT, spec, events, Choice("clinic", ""), {}, is_online=True)
     there = SimpleNamespace(
         original_file_path="ftr_patient__x.sql",
         columns={"patient_id": None, "fee_sum_1d": None},
