@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cache
+from typing import Any
+
 import duckdb
 
 from assay.core.sql import quoted
@@ -17,19 +20,23 @@ order by schema_name, table_name, column_index
 _INSTEAD_OF_NULL = {"VARCHAR": "''", "BIGINT": "0", "INTEGER": "0", "BOOLEAN": "false", "JSON": "'[]'"}
 
 
+@cache
+def _declared_columns(script: str) -> list[tuple[Any, ...]]:
+    with duckdb.connect() as scratch:
+        scratch.execute(script)
+        return scratch.execute(_COLUMNS).fetchall()
+
+
 def bring_up_to_date(connection: duckdb.DuckDBPyConnection, script: str) -> list[str]:
     """Create the tables that a script of `create table if not exists` declares, and add columns they lack.
 
     Returns:
         The columns that were added, each as `schema.table.column`.
     """
-    with duckdb.connect() as scratch:
-        scratch.execute(script)
-        declared = scratch.execute(_COLUMNS).fetchall()
     there = {row[:3] for row in connection.execute(_COLUMNS).fetchall()}
     tables = {row[:2] for row in there}
     added = []
-    for schema, table, column, data_type, is_nullable in declared:
+    for schema, table, column, data_type, is_nullable in _declared_columns(script):
         if (schema, table) not in tables or (schema, table, column) in there:
             continue
         default = "" if is_nullable else f" default {_INSTEAD_OF_NULL.get(data_type, '[]')}"
