@@ -72,6 +72,7 @@ def is_up_to_date(state: State | None, inputs: Inputs, places: Places, moment: d
         and _is_untouched(state, places)
         and state.published == identity(places.published)
         and state.synced
+        and (state.store is None or Path(state.store).exists())
         and not state.failed
         and not state.unpublished
         and not any(_is_due(group, state, moment) for group in state.waiting)
@@ -124,7 +125,7 @@ def make_plan(
 
     changed = {unique_id for unique_id, digest in digests.items() if state.digests.get(unique_id) != digest}
     # Whoever changes a view wants to see the training sets that join it.
-    at_once = changed | {each for each in below(changed) if group_of(nodes[each].name) == "training_sets"}
+    at_once = changed | {each for each in below(changed) if group_of(nodes[each]) == "training_sets"}
     at_once |= set(state.failed)
     if changed or digests.keys() != state.digests.keys():
         changed |= {each for each, node in manifest.nodes.items() if _looks_around(node)}
@@ -195,11 +196,11 @@ def _waiting(
     for group in state.refreshed_at:
         if _is_due(group, state, moment):
             continue
-        own = {each for each in candidates if group_of(nodes[each].name) == group}
+        own = {each for each in candidates if group_of(nodes[each]) == group}
         if own:
             # A reader in another group is built when that group is due.
             readers = below(own) & candidates
-            waiting[group] = own | {each for each in readers if group_of(nodes[each].name) in (None, group)}
+            waiting[group] = own | {each for each in readers if group_of(nodes[each]) in (None, group)}
     return waiting
 
 

@@ -9,16 +9,18 @@ from typing import Any
 from assay.core.fault import MISUSED, Fault
 from assay.core.moment import length_of
 from assay.core.yaml_text import read_yaml
-from assay.project.conventions import MONITORING, TRAINING_SET
+from assay.project.conventions import MONITORING, REFRESH, TRAINING_SET
 
 #: The groups of nodes that are not built each time their inputs change, by the prefix of their names.
 GROUPS = {"monitoring": MONITORING, "training_sets": TRAINING_SET}
 _EVERY = {"monitoring": "1h", "training_sets": "12h"}
 
 
-def group_of(name: str) -> str | None:
-    """Return the group of a model, by its name; None if it is built whenever its inputs change."""
-    return next((group for group, prefix in GROUPS.items() if name.startswith(prefix)), None)
+def group_of(node: Any) -> str | None:
+    """Return the group of a model; None if it is built whenever its inputs change."""
+    if (node.config.meta or {}).get(REFRESH) == "always":
+        return None
+    return next((group for group, prefix in GROUPS.items() if node.name.startswith(prefix)), None)
 
 
 def due_at(group: str, refreshed_at: str | None) -> datetime | None:

@@ -42,7 +42,7 @@ from assay.ledger.schema_results import make_schema_results
 from assay.ledger.versions import note_version
 from assay.lineage.tell import tell_lineage
 from assay.online.published import CATALOG
-from assay.online.stores.open import open_store, store_url
+from assay.online.stores.open import open_store, store_file, store_url
 from assay.online.sync import sync
 from assay.project.conventions import SERVING, TABLES, is_published, tables_of
 from assay.project.dbt_run import DbtOutcome, ask_dbt, run_dbt
@@ -324,6 +324,7 @@ def _state_after(places: Places, run: Run, outcome: DbtOutcome, report: Report, 
         refreshed_at=(before.refreshed_at if before else {}) | dict.fromkeys(refreshed, begun),
         published=identity(places.published),
         unpublished=sorted(changed - report.products.passed if is_published else changed),
+        store=str(file) if report.online and (file := store_file(store_url(None, places))) else None,
         synced=report.online is not None or not is_published or CATALOG not in report.products.passed,
     )
 

@@ -26,6 +26,7 @@ class State:
         published: the identity of the published file; None if nothing is published.
         unpublished: tables that have been built and not been published since.
         synced: whether the online store holds what is published.
+        store: the file of that store; None if it is no file, or nothing was put online.
     """
 
     inputs: Inputs
@@ -39,6 +40,7 @@ class State:
     published: str | None = None
     unpublished: list[str] = field(default_factory=list)
     synced: bool = True
+    store: str | None = None
 
 
 def state_file(warehouse: Path) -> Path:

@@ -17,6 +17,7 @@ CHECKED, REJECTED = "__checked", "__rejected"
 LABEL_COLUMNS = ("prediction_at", "outcome", "outcome_known_at")
 # Keys of `config.meta`.
 STAMP, READS, MONITORED, CSV_FILE, AVAILABILITY = "assay", "reads", "monitored", "csv_file", "availability"
+REFRESH = "refresh"
 
 
 def is_training_set(node: Any) -> bool:

@@ -45,6 +45,7 @@ _SHAPES: dict[str, Draft202012Validator] = {
         "quality": _object(time=_TEXT, ignore=_TEXTS),
         "monitored": {"type": "boolean"},
         "reads": _TEXTS,
+        "refresh": {"enum": ["always"]},
     }.items()
 }
 # Set while YAML is completed: it may name columns before it lists them.

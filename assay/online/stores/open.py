@@ -24,6 +24,14 @@ def store_url(url: str | None, places: Places) -> str:
     return url or os.environ.get(VARIABLE) or f"sqlite:{places.main_warehouse.parent / 'online.sqlite'}"
 
 
+def store_file(url: str) -> Path | None:
+    """Return the file of a store in SQLite; None for any other URL."""
+    scheme, _, rest = url.partition(":")
+    if scheme != "sqlite" or not rest:
+        return None
+    return Path(rest.removeprefix("//") if rest.startswith("///") else rest)
+
+
 def open_store(url: str) -> Store:
     """Open an online store; the connection is made when the store is first used.
 
@@ -33,11 +41,11 @@ def open_store(url: str) -> Store:
     Raises:
         Fault: the URL is of an unknown kind, or a package that the store needs is not installed.
     """
-    scheme, _, rest = url.partition(":")
-    if scheme == "sqlite" and rest:
+    if file := store_file(url):
         from assay.online.stores.sqlite import SqliteStore
 
-        return SqliteStore(Path(rest.removeprefix("//") if rest.startswith("///") else rest))
+        return SqliteStore(file)
+    scheme = url.partition(":")[0]
     if scheme in ("redis", "rediss", "unix"):
         from assay.online.stores.redis import RedisStore
 
