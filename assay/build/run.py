@@ -182,11 +182,18 @@ def _run_planned(
         if work.manifest
         else nullcontext(_selected(options, places, display))
     )
+
+    def begin_with_manifest(run_id: str) -> None:
+        # The manifest that dbt writes names the run that it is of, not the parse before it.
+        if work.manifest:
+            work.manifest.metadata.invocation_id = run_id
+        begin(run_id)
+
     with chosen as selection:
         return run_dbt(
             _dbt_arguments(options, work, selection),
             warehouse=places.warehouse,
-            on_start=begin,
+            on_start=begin_with_manifest,
             watcher=display,
             manifest=work.manifest,
         )

@@ -76,7 +76,13 @@ def as_built(places: Places, command: str, display: Display) -> Iterator[Source 
     The last build must have been published, so that all contracts are met, and the manifest must be its own.
     """
     with _held(places.main_warehouse, command, display):
-        runs = [run for run in read_runs(places.ledger) if run.warehouse == str(places.main_warehouse)]
+        # A run that found nothing to do, and so did not start dbt, left the warehouse as it was.
+        runs = [
+            run
+            for run in read_runs(places.ledger)
+            if run.warehouse == str(places.main_warehouse)
+            and not (run.status == "succeeded" and run.dbt_seconds is None)
+        ]
         try:
             manifest = _manifest(Path(os.environ.get("DBT_TARGET_PATH") or "target"))
         except (OSError, ValueError):

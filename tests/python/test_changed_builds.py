@@ -245,6 +245,14 @@ def test_results_of_nodes_that_rested_stand(built: SmallProject) -> None:
     assert built.assay("runs", "show").stdout.count("slv_") == shown.count("slv_")
 
 
+def test_a_version_is_taken_of_what_a_build_left(training: SmallProject) -> None:
+    succeed(training)
+    assert "Nothing has landed" in succeed(training).stdout
+    created = training.assay("training-set", "create", "trn_lines")
+    assert created.exit_code == 0, created.stderr
+    assert "is not as a published build left it" not in created.stdout + created.stderr
+
+
 def test_training_sets_wait_until_they_are_due(training: SmallProject) -> None:
     project = training
     settings = project.root / "dbt_project.yml"
