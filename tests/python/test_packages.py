@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import requests
+from dbt.clients.registry import DEFAULT_REGISTRY_BASE_URL
 
 from assay.project import packages
 
@@ -60,7 +61,7 @@ def test_a_hub_that_answers_is_used(
 ) -> None:
     asked, commands = answer(monkeypatch, 200), deps(monkeypatch, 0)
     packages.make_packages_ready()
-    assert asked == [packages.DEFAULT_REGISTRY_BASE_URL]
+    assert asked == [DEFAULT_REGISTRY_BASE_URL]
     assert [command[-1] for command in commands] == ["deps"]
     assert list(PACKAGE.iterdir()) == []
     assert capsys.readouterr().out == ""
