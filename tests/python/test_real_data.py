@@ -91,7 +91,7 @@ def test_sources_that_are_not_there_are_empty_tables(real: Warehouse) -> None:
 def test_two_years_of_bike_sharing_drift_in_rentals_and_not_in_the_calendar(real: Warehouse) -> None:
     hours = LANDING.parent / "bike_sharing" / "hour.csv"
     published = publish_all(real, real.path.with_name("published.duckdb"))
-    with parsed(real, real.folder / "target") as project:
+    with parsed(real) as project:
         [found] = compare(project, published, [str(hours)], reference="2011", current="2012")
     verdicts = {each.feature: each.verdict for each in found.features}
     assert {name for name, verdict in verdicts.items() if verdict == "drift"} == {
