@@ -7,7 +7,7 @@
         'change_order': change_order, 'where': none,
     } -%}
     {%- set expressions = [rows.is_deleted, assay.quoted(columns)] + ([change_order] if change_order else []) -%}
-    {%- do assay._register_history(assay._change_rows, rows, expressions, columns | length) -%}
+    {%- do assay._register_history(assay._change_rows, rows, expressions, columns | length, reach="interval '0 days'") -%}
     {{ assay._change_rows(**rows) }}
 {%- endmacro %}
 
@@ -28,7 +28,7 @@ with changes as (
         list_extract([struct_pack(
             {%- for column in columns %}{{ assay.quoted(column) }} := {{ assay.quoted(column) }}{{ ', ' if not loop.last }}{% endfor -%}
         )], case when not ({{ is_deleted }}) then 1 end) as _state
-    {{ assay._from_events(relation, entity_keys, where, increment, available_at ~ ' >= ' ~ increment.cut if increment) }}
+    {{ assay._from_events(relation, entity_keys, where, increment, available_at ~ ' >= {cut}') }}
 
 ),
 {% if increment %}

@@ -1,5 +1,5 @@
 {#- A table that holds a history. What the input has not shown before is found by fingerprints, one for each span of
-    availability; the entities it concerns are computed again from the first such span on. All in one transaction. -#}
+    availability; each entity it concerns is computed again from its first such span on. All in one transaction. -#}
 {% materialization history, adapter='duckdb', supported_languages=['sql'] %}
 
     {%- set history = graph.nodes[model.unique_id].assay_history -%}
@@ -25,12 +25,15 @@
     {%- endcall -%}
 
     {%- if existing and existing.is_table and not should_full_refresh() and assay._is_of(seen, definition) -%}
-        {%- set cut = assay._first_change(history, target, seen) -%}
+        {%- set parts = assay._touched_parts(history, target, seen) -%}
         {%- call statement('main') -%}
-            {{ assay._replacement(history, target, cut) if cut else 'select 0' }}
+            {{ assay._replacement(history, target, **parts[0]) if parts else 'select 0' }}
         {%- endcall -%}
+        {%- for part in parts[1:] -%}
+            {%- do run_query(assay._replacement(history, target, **part)) -%}
+        {%- endfor -%}
     {%- else -%}
-        {%- set parts, since = assay._parts(history), assay._since() -%}
+        {%- set parts, since = assay._parts(history, 'select coalesce(sum(events), 0) from temp.assay_input'), assay._since('temp.assay_input') -%}
         {%- call statement('main') -%}
             {{ get_create_table_as_sql(False, rebuilt, assay._part(history, 0, parts, since)) }}
         {%- endcall -%}
@@ -55,11 +58,13 @@
 {% endmaterialization %}
 
 
-{#- Tells the materialization how the history is made; `expressions` are all that its rows depend on. -#}
-{% macro _register_history(rows, arguments, expressions, columns, instants=1) -%}
+{#- Tells the materialization how the history is made; `expressions` are all that its rows depend on, and `reach` is how
+    long an event counts, unless that has no end. -#}
+{% macro _register_history(rows, arguments, expressions, columns, instants=1, reach=none) -%}
     {%- if execute and model.config.materialized == 'history' -%}
         {%- do graph.nodes[model.unique_id].update({'assay_history': {
             'rows': rows, 'arguments': arguments, 'expressions': expressions,
+            'reach': reach,
             'bytes_an_event': 16 * instants * (columns + 8),
         }}) -%}
     {%- endif -%}
@@ -110,18 +115,18 @@
 
 {#- How many parts are computed one after the other, each with the entities of its own: DuckDB 1.5 cannot sort far more
     than memory holds, and small parts cost no more: one is of 3/4 GiB at most, or half of what DuckDB may have. -#}
-{% macro _parts(history) -%}
+{% macro _parts(history, events) -%}
     {%- set number, unit = run_query("select current_setting('memory_limit')").rows[0][0].split(' ') -%}
     {%- set memory = number | float * 1024 ** ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'].index(unit) -%}
-    {%- set events = run_query('select coalesce(sum(events), 0) from temp.assay_input').rows[0][0] -%}
-    {{ return(1 + (events | int * history.bytes_an_event / [memory / 2, 0.75 * 1024 ** 3] | min) | int) }}
+    {%- set events = run_query(events).rows[0][0] | int -%}
+    {{ return(1 + (events * history.bytes_an_event / [memory / 2, 0.75 * 1024 ** 3] | min) | int) }}
 {%- endmacro %}
 
 
 {#- The next run looks for rows that had not ended when its news came. Written last, they are found without reading all;
     two days are for what comes late. None where there is no input. -#}
-{% macro _since() -%}
-    {%- set since = run_query("select (max(span_from) - interval '2 days')::varchar from temp.assay_input").rows[0][0] -%}
+{% macro _since(input) -%}
+    {%- set since = run_query("select (max(span_from) - interval '2 days')::varchar from " ~ input).rows[0][0] -%}
     {{ return("timestamp '" ~ since ~ "'" if since else none) }}
 {%- endmacro %}
 
@@ -136,16 +141,47 @@
 {%- endmacro %}
 
 
-{#- Finds the changed spans and their entities, and returns the time from which these are computed again. -#}
-{% macro _first_change(history, target, seen) -%}
+{#- Finds the entities that changed spans concern, each with the time from which it is computed again; and returns the parts
+    to do so in. Those that changed long ago are apart: they are few, and their rows lie all over the history, where the
+    others' lie at its end. -#}
+{% macro _touched_parts(history, target, seen) -%}
     {%- do run_query(assay._changed_spans(seen)) -%}
-    {%- set first, was_seen = run_query('select min(span_from)::varchar, bool_or(was_seen) from temp.assay_changed').rows[0].values() -%}
+    {%- set first, gone_from, gone_until = run_query(assay._bounds_of_changes()).rows[0].values() -%}
     {%- if first is none -%}
-        {{ return(none) }}
+        {{ return([]) }}
     {%- endif -%}
-    {%- set cut = "timestamp '" ~ first ~ "'" -%}
-    {%- do run_query(assay._touched(history, target, cut, was_seen)) -%}
-    {{ return(cut) }}
+    {%- do run_query(assay._touched(history, target, first, gone_from, gone_until)) -%}
+    {%- set parts = [] -%}
+    {%- set is_old = '_assay_cut < ' ~ (assay._since(seen) or assay.end_of_time()) -%}
+    {%- for entities in [is_old, 'not ' ~ is_old] -%}
+        {%- set cut = run_query('select min(_assay_cut)::varchar from temp.assay_touched where ' ~ entities).rows[0][0] -%}
+        {%- if cut is not none -%}
+            {%- set cut = "timestamp '" ~ cut ~ "'" -%}
+            {%- set number = assay._parts(history, assay._events_since(history, entities, cut)) -%}
+            {%- for part in range(number) -%}
+                {%- do parts.append({
+                    'entities': entities ~ ' and hash(' ~ assay.quoted(history.arguments.entity_keys) ~ ') % ' ~ number ~ ' = ' ~ part,
+                    'cut': cut,
+                }) -%}
+            {%- endfor -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {{ return(parts) }}
+{%- endmacro %}
+
+
+{#- How many events some of the touched entities are computed again from. -#}
+{% macro _events_since(history, entities, cut) -%}
+    {%- set input = history.arguments -%}
+    select count(*)
+    from {{ input.relation }}
+    semi join (select * from temp.assay_touched where {{ entities }}) as touched
+        using ({{ assay.quoted(input.entity_keys) }})
+    where
+        {{ assay._is_event(input.entity_keys, input.where) }}
+        {%- if history.reach %}
+        and {{ input.available_at }} >= {{ cut }} - {{ history.reach }}
+        {%- endif %}
 {%- endmacro %}
 
 
@@ -161,59 +197,102 @@
 {%- endmacro %}
 
 
-{#- Whose rows came, changed or went: those that went show in the history, deletions in the end of a state alone. -#}
-{% macro _touched(history, target, cut, was_seen) -%}
-    {%- set input = history.arguments -%}
-    {%- set keys = assay.quoted(input.entity_keys) -%}
-    create or replace temp table assay_touched as
-    select distinct {{ keys }}
-    from {{ input.relation }}
-    where
-        {{ assay._is_event(input.entity_keys, input.where) }}
-        and {{ input.available_at }} >= {{ cut }}
-        and {{ assay._span(input.available_at) }} in (select _span from temp.assay_changed)
-    {%- if was_seen %}
-
-    union
-
-    select {{ keys }}
-    from {{ target }}
-    where
-        updated_at >= {{ cut }}
-        {%- if input.is_deleted %}
-        or (valid_to >= {{ cut }} and valid_to < {{ assay.end_of_time() }})
-        {%- endif %}
-    {%- endif %}
+{#- When the first change was, and from when to when those were that rows can have gone from. -#}
+{% macro _bounds_of_changes() -%}
+    select
+        min(span_from)::varchar,
+        min(span_from) filter (where was_seen)::varchar,
+        (max(span_from) filter (where was_seen) + to_microseconds(4294967296))::varchar
+    from temp.assay_changed
 {%- endmacro %}
 
 
-{#- Takes out what the touched entities have from the cut on, and puts in what holds now. -#}
-{% macro _replacement(history, target, cut) -%}
-    {%- set increment = {'touched': 'temp.assay_touched', 'cut': cut, 'target': target} -%}
+{#- Whose rows came, changed or went, and in which span first. What went shows in the history: as the time when something
+    arrived, or where a deletion ended a state. -#}
+{% macro _touched(history, target, first, gone_from, gone_until) -%}
+    {%- set input = history.arguments -%}
+    {%- set keys = assay.quoted(input.entity_keys) -%}
+    {%- set changed = ' in (select _span from temp.assay_changed)' -%}
+    create or replace temp table assay_touched as
+    select
+        {{ keys }},
+        make_timestamp(min(_span) * 4294967296) as _assay_cut
+    from (
+        select {{ keys }}, {{ assay._span(input.available_at) }} as _span
+        from {{ input.relation }}
+        where
+            {{ assay._is_event(input.entity_keys, input.where) }}
+            and {{ input.available_at }} >= timestamp '{{ first }}'
+            and {{ assay._span(input.available_at) }}{{ changed }}
+        {%- if gone_from %}
+
+        union all
+
+        select {{ keys }}, {{ assay._span('updated_at') }}
+        from {{ target }}
+        where
+            updated_at >= timestamp '{{ gone_from }}' and updated_at < timestamp '{{ gone_until }}'
+            and {{ assay._span('updated_at') }}{{ changed }}
+
+        union all
+
+        select *
+        from (
+            select {{ keys }}, {{ assay._span('unnest(confirmed_at)') }} as _span
+            from {{ target }}
+            where confirmed_at is not null and updated_at >= timestamp '{{ gone_from }}'
+        ) as confirmations
+        where _span{{ changed }}
+        {%- if input.is_deleted %}
+
+        union all
+
+        select {{ keys }}, {{ assay._span('valid_to') }}
+        from {{ target }}
+        where
+            valid_to >= timestamp '{{ gone_from }}' and valid_to < least(timestamp '{{ gone_until }}', {{ assay.end_of_time() }})
+            and {{ assay._span('valid_to') }}{{ changed }}
+        {%- endif %}
+        {%- endif %}
+    ) as changes
+    group by {{ keys }}
+{%- endmacro %}
+
+
+{#- Takes out what some of the touched entities have since their cuts, none of them before `cut`, and puts in what holds
+    now. -#}
+{% macro _replacement(history, target, entities, cut) -%}
+    {%- set increment = {'touched': 'temp.assay_part', 'cut': cut, 'target': target} -%}
     {%- set rows = history.rows -%}
+    create or replace temp table assay_part as
+    select {{ assay.quoted(history.arguments.entity_keys) }}, _assay_cut
+    from temp.assay_touched
+    where {{ entities }};
+
     create or replace temp table assay_fresh as
     {{ rows(increment=increment, **history.arguments) }};
 
     delete from {{ target }} as history
-    using temp.assay_touched as touched
+    using temp.assay_part as touched
     where
         history.valid_to >= {{ cut }}
+        and history.valid_to >= touched._assay_cut
         {{- assay._same_entity(history.arguments.entity_keys, 'history', 'touched') }};
 
     insert into {{ target }} by name select * from temp.assay_fresh;
 {%- endmacro %}
 
 
-{#- What the touched entities were in when the cut came, with the arrivals until then. -#}
+{#- What the touched entities were in when their cut came, with the arrivals until then. -#}
 {% macro _seeds(entity_keys, increment) -%}
 seeds as (
 
     select
         *,
-        list_filter(coalesce(confirmed_at, [updated_at]), lambda _arrival: _arrival < {{ increment.cut }}) as _arrivals
+        list_filter(coalesce(confirmed_at, [updated_at]), lambda _arrival: _arrival < _assay_cut) as _arrivals
     from {{ increment.target }}
-    semi join {{ increment.touched }} using ({{ assay.quoted(entity_keys) }})
-    where valid_from < {{ increment.cut }} and valid_to >= {{ increment.cut }}
+    inner join {{ increment.touched }} using ({{ assay.quoted(entity_keys) }})
+    where valid_to >= {{ increment.cut }} and valid_from < _assay_cut and valid_to >= _assay_cut
 
 ),
 {%- endmacro %}
@@ -249,8 +328,10 @@ states as (
 
     union all by name
 
-    select * from computed
-    where _at >= {{ increment.cut }}
+    select computed.*
+    from computed
+    inner join {{ increment.touched }} using ({{ assay.quoted(entity_keys) }})
+    where computed._at >= _assay_cut
 
 ),
 {%- endmacro %}

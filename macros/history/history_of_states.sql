@@ -121,7 +121,7 @@ select * from final
 {#- Columns are called each by a name of its own, and by none that a history, or the query that makes it, gives. -#}
 {% macro _check_names(entity_keys, columns) -%}
     {%- set own = [
-        'valid_from', 'valid_to', 'updated_at', 'confirmed_at', '_arrival', '_arrivals', '_arrived', '_at',
+        'valid_from', 'valid_to', 'updated_at', 'confirmed_at', '_arrival', '_arrivals', '_arrived', '_assay_cut', '_at',
         '_available_at', '_begins_at', '_block', '_change', '_changed_at', '_come', '_end', '_ends_at', '_event_at',
         '_first', '_from', '_gone', '_happened', '_has_ended', '_has_order', '_is_deleted', '_is_deletion', '_is_last',
         '_is_late', '_is_new_entity', '_is_new_state', '_is_whole_row', '_last', '_left', '_level', '_missed', '_move',

@@ -15,6 +15,7 @@
         [rows.event_at] + (inputs.values() | map(attribute='expression') | list),
         columns | length + assay._extremes_of(inputs, {}, bounded) | selectattr('move') | list | length,
         1 + bounded | length,
+        assay._window_lengths(windows)[bounded[-1]] if 'all' not in windows,
     ) -%}
     {{ assay._windowed_rows(**rows) }}
 {%- endmacro %}
@@ -34,9 +35,7 @@
     {%- set columns = assay._columns_of(inputs, extremes) -%}
     {%- set is_valued = extremes or totals | selectattr('kind', 'equalto', 'd') | list -%}
     {%- set are_sorted = not increment -%}
-    {%- set since_cut = '(%s >= %s or %s >= %s - %s)' % (
-        available_at, increment.cut, event_at, increment.cut, lengths[bounded[-1]]
-    ) if increment and 'all' not in windows -%}
+    {%- set since_cut = '(%s >= {cut} or %s >= {cut} - %s)' % (available_at, event_at, lengths[bounded[-1]]) if 'all' not in windows -%}
     {%- set running = 'over (rows between unbounded preceding and current row)' -%}
 -- In order, so that each window's exits are as well: runs are merged in half the time that sorting takes.
 with events as materialized (
@@ -203,17 +202,18 @@ select * from final
 {%- endmacro %}
 
 
-{#- Where a history's events come from; of an increment the entities that it concerns, and what their states from its cut on
-    are made of. -#}
+{#- Where a history's events come from; of an increment the entities that it concerns, and what their states from their cuts
+    on are made of. -#}
 {% macro _from_events(relation, entity_keys, where, increment, since_cut) -%}
 from {{ relation }}
     {%- if increment %}
-    semi join {{ increment.touched }} using ({{ assay.quoted(entity_keys) }})
+    inner join {{ increment.touched }} using ({{ assay.quoted(entity_keys) }})
     {%- endif %}
     where
         {{ assay._is_event(entity_keys, where) }}
-        {%- if since_cut %}
-        and {{ since_cut }}
+        {%- if increment and since_cut %}
+        and {{ since_cut.replace('{cut}', increment.cut) }}
+        and {{ since_cut.replace('{cut}', '_assay_cut') }}
         {%- endif %}
 {%- endmacro %}
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import duckdb
 from package_project import make_package_project
 
-_CUT = "timestamp '1900-01-02 03:04:05'"
+_FIRST, _FROM, _UNTIL, _CUT = (f"1900-01-02 03:04:0{second}" for second in range(4))
+_PART = "hash(machine) % 2 = 7"
 _STATEMENTS = """
 {{{{ config(materialized='history') }}}}
 {{%- set rows = assay.{call} -%}}
@@ -20,9 +21,10 @@ _STATEMENTS = """
     rows,
     assay._fingerprints(history, 'definition'),
     assay._changed_spans('seen'),
-    assay._touched(history, 'grown', "{cut}", false),
-    assay._touched(history, 'grown', "{cut}", true),
-    assay._replacement(history, 'grown', "{cut}"),
+    assay._bounds_of_changes(),
+    assay._touched(history, 'grown', '{first}', none, none),
+    assay._touched(history, 'grown', '{first}', '{gone_from}', '{gone_until}'),
+    assay._replacement(history, 'grown', '{part}', "timestamp '{cut}'"),
 ] -%}}
 {{{{ tojson(statements) }}}}
 {{%- endif -%}}
@@ -39,6 +41,7 @@ class RenderedHistory:
     rows: str
     fingerprints: str
     changed_spans: str
+    bounds_of_changes: str
     touched_by_new: str
     touched: str
     replacement: str
@@ -51,14 +54,17 @@ class RenderedHistory:
     def grow(self, connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute(self.fingerprints)
         connection.execute(self.changed_spans)
-        found = connection.execute(
-            "select min(span_from)::varchar, bool_or(was_seen) from temp.assay_changed"
-        ).fetchone()
+        found = connection.execute(self.bounds_of_changes).fetchone()
         assert found is not None
-        first, was_seen = found
+        first, gone_from, gone_until = found
         if first is not None:
-            for statement in (self.touched if was_seen else self.touched_by_new, self.replacement):
-                connection.execute(statement.replace(_CUT, f"timestamp '{first}'"))
+            touched = self.touched if gone_from else self.touched_by_new
+            for moment, told in ((_FIRST, first), (_FROM, gone_from), (_UNTIL, gone_until)):
+                touched = touched.replace(moment, told or "")
+            connection.execute(touched)
+            for part in range(2):
+                replacement = self.replacement.replace(_PART, f"hash(machine) % 2 = {part}")
+                connection.execute(replacement.replace(_CUT, first))
         connection.execute("create or replace table seen as from temp.assay_input")
 
 
@@ -74,8 +80,9 @@ def render_histories(root: Path, calls: dict[str, str]) -> dict[str, RenderedHis
         shutil.rmtree(root / "dbt_packages" / "assay" / name)
     sources = [{"name": "plant", "schema": "main", "tables": [{"name": "events"}, {"name": "versions"}]}]
     (root / "models" / "_models__sources.yml").write_text(json.dumps({"sources": sources}))
+    places = {"first": _FIRST, "gone_from": _FROM, "gone_until": _UNTIL, "cut": _CUT, "part": _PART}
     for name, call in calls.items():
-        project.write_model(name, _STATEMENTS.format(call=call, cut=_CUT))
+        project.write_model(name, _STATEMENTS.format(call=call, **places))
     run = project.dbt("compile")
     assert run.returncode == 0, run.stdout + run.stderr
     compiled = root / "target" / "compiled" / "workshop" / "models"
