@@ -47,7 +47,7 @@ serve: setup .venv/.with-serve ## Serve the features that are online at http://1
 	$(BIN)/assay serve
 
 test: setup .venv/.with-dev ## Run the tests
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # To compile the tests anew takes each worker five seconds.
 test-unit: export PYTHONDONTWRITEBYTECODE :=

@@ -98,12 +98,13 @@ def run_dbt(
     events = DbtEvents(on_start, watcher)
     started = time.monotonic()
     places = {_WAREHOUSE: str(warehouse)} | ({_LANDING: str(landing)} if landing else {})
+    result = None
     with _environment(places), _profile_opens(warehouse):
         try:
             with _interrupts_noted() as interrupts:
                 result = dbtRunner(manifest=manifest, callbacks=[events]).invoke([*_QUIET, *arguments])
         finally:
-            _release_warehouse()
+            release_warehouse(failed=not (result and result.success))
     return DbtOutcome(
         succeeded=result.success,
         results=list(getattr(result.result, "results", [])),
@@ -121,11 +122,13 @@ def ask_dbt(arguments: list[str], warehouse: Path, manifest: Any = None) -> Any:
         warehouse: the file the profile is to name.
         manifest: the project's parsed manifest; None to parse the project.
     """
+    result = None
     with _environment({_WAREHOUSE: str(warehouse)}), _profile_opens(warehouse):
         try:
-            return dbtRunner(manifest=manifest).invoke([*_QUIET, "--no-write-json", *arguments])
+            result = dbtRunner(manifest=manifest).invoke([*_QUIET, "--no-write-json", *arguments])
         finally:
-            _release_warehouse()
+            release_warehouse(failed=not (result and result.success))
+    return result
 
 
 @contextmanager
@@ -221,9 +224,14 @@ class DbtEvents:
             self._watcher.ended(node.node_name)
 
 
-def _release_warehouse() -> None:
-    """Close the connections that dbt-duckdb keeps open for the next command of the same process."""
+def release_warehouse(*, failed: bool) -> None:
+    """Close the connections that dbt-duckdb keeps open for the next command of the same process.
+
+    Args:
+        failed: whether the command failed.
+    """
     reset_adapters()  # type: ignore[no-untyped-call]
     DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
-    # Tracebacks of failed nodes keep cursors alive, and cursors keep the file open.
-    gc.collect()
+    if failed:
+        # Tracebacks of failed nodes keep cursors alive, and cursors keep the file open.
+        gc.collect()

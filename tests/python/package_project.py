@@ -14,6 +14,7 @@ from typing import Any
 import duckdb
 import pyarrow
 import yaml
+from dbt_here import dbt_here
 
 HERE = Path(__file__).parent
 PROJECT = HERE.parents[1]
@@ -51,12 +52,16 @@ class PackageProject:
     def dbt(
         self, *arguments: str, environment: dict[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "dbt.cli.main", *arguments, "--profiles-dir", str(self.root)]
-        environment = {
+        """Run dbt to its end; where an environment is given, in a process of its own."""
+        arguments = (*arguments, "--profiles-dir", str(self.root))
+        variables = {
             name: value for name, value in (environment or os.environ).items() if not name.startswith("DBT_")
         }
+        if environment is None:
+            return dbt_here([*arguments], self.root, variables)
+        command = [sys.executable, "-m", "dbt.cli.main", *arguments]
         return subprocess.run(
-            command, cwd=self.root, env=environment, capture_output=True, text=True, check=False
+            command, cwd=self.root, env=variables, capture_output=True, text=True, check=False
         )
 
     def build(self, *arguments: str) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from unittest import mock
 
 import duckdb
+from dbt_here import dbt_here
 from typer.testing import CliRunner, Result
 
 from assay.cli import app
@@ -104,11 +105,8 @@ class SmallProject:
         )
 
     def dbt(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run dbt itself to its end, in a process of its own."""
-        command = [sys.executable, "-m", "dbt.cli.main", "--no-use-colors", *arguments]
-        return subprocess.run(
-            command, cwd=self.root, env=self.environment, capture_output=True, text=True, check=False
-        )
+        """Run dbt itself to its end."""
+        return dbt_here([*arguments], self.root, self.environment)
 
     def land(self, day: int, *quantities: int | str, name: str = "lines.csv") -> Path:
         """Land a file of order lines on a day of January 2025, a line for each quantity."""

@@ -818,12 +818,11 @@ def test_change_logs_of_every_connector_make_histories(bad: Warehouse) -> None:
 def test_without_a_landing_folder_dbt_says_what_to_do(bad: Warehouse, tmp_path: Path) -> None:
     warehouse = Warehouse(tmp_path / "none", tmp_path / "absent")
     shutil.copytree(bad.folder / "target", warehouse.folder / "target")
-    process = warehouse.dbt("build", "--select", "brz_files+1")
-    output, _ = process.communicate()
-    assert process.returncode != 0
-    assert f"The landing folder {tmp_path / 'absent'} does not exist. Set ASSAY_LANDING" in output
-    assert "or make demo data there: assay demo --out" in output
-    assert "SKIP relation bronze.brz_web__events" in output
+    run = warehouse.dbt("build", "--select", "brz_files+1")
+    assert run.returncode != 0
+    assert f"The landing folder {tmp_path / 'absent'} does not exist. Set ASSAY_LANDING" in run.stdout
+    assert "or make demo data there: assay demo --out" in run.stdout
+    assert "SKIP relation bronze.brz_web__events" in run.stdout
 
 
 def test_the_demos_dirt_is_rejected_to_the_row(built_demo: Warehouse) -> None:

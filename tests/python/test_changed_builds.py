@@ -15,7 +15,7 @@ from typer.testing import Result
 
 from assay.build.state import read_state, state_file
 
-pytestmark = pytest.mark.usefixtures("builds")
+pytestmark = [pytest.mark.minutes, pytest.mark.usefixtures("builds")]
 
 _TABLES = (
     "select schema_name || '.' || table_name from duckdb_tables() where schema_name in ('silver', 'gold')"

@@ -27,6 +27,8 @@ from assay.ledger.nodes import read_nodes
 from assay.ledger.runs import read_runs
 from assay.project.project import Project
 
+pytestmark = pytest.mark.minutes
+
 CONTRACTS = PROJECT / "contracts"
 
 

@@ -12,9 +12,8 @@ from warehouse import Warehouse
 
 @pytest.fixture(scope="module")
 def target(built_demo: Warehouse) -> Path:
-    process = built_demo.dbt("docs", "generate", "--static")
-    output, _ = process.communicate()
-    assert process.returncode == 0, output
+    run = built_demo.dbt("docs", "generate", "--static")
+    assert run.returncode == 0, run.stdout + run.stderr
     return built_demo.folder / "target"
 
 

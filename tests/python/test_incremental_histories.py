@@ -11,7 +11,7 @@ import duckdb
 import pytest
 from package_project import PackageProject, make_package_project
 
-pytestmark = pytest.mark.usefixtures("builds")
+pytestmark = [pytest.mark.minutes, pytest.mark.usefixtures("builds")]
 
 # Times before and after 1970, where they change their sign.
 START = datetime(1969, 12, 31)

@@ -50,6 +50,8 @@ from assay.project.personal import Personal
 from assay.training.verify import Verification
 from example import generate
 
+pytestmark = pytest.mark.minutes
+
 TRAINING_SETS = ("trn_fraud", "trn_churn", "trn_recommendation")
 CHECKS = [
     "erasure", "own time", "labels", "origins", "brute force", "knowledge time", "splits", "outcome",

@@ -18,7 +18,7 @@ import pytest
 import yaml
 from warehouse import PROJECT, Warehouse
 
-pytestmark = pytest.mark.usefixtures("builds")
+pytestmark = [pytest.mark.minutes, pytest.mark.usefixtures("builds")]
 
 READS = {
     "bronze": {"sources", "brz_files"},
@@ -56,9 +56,9 @@ ANALYSES = sorted(path.stem for path in (PROJECT / "analyses").rglob("*.sql"))
 Thing = dict[str, Any]
 
 
-def finish(process: subprocess.Popen[str]) -> str:
-    output, _ = process.communicate()
-    assert process.returncode == 0, output
+def finish(run: subprocess.CompletedProcess[str]) -> str:
+    output = run.stdout + run.stderr
+    assert run.returncode == 0, output
     return output
 
 

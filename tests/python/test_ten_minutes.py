@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from small_project import PROJECT
 
+pytestmark = pytest.mark.minutes
+
 _SECTION = re.compile(r"## Your own data, in ten minutes\n(.*?)\n## ", re.DOTALL)
 _BLOCK = re.compile(r"```sh\n(.*?)```", re.DOTALL)
 

@@ -12,6 +12,8 @@ import pytest
 from small_project import SmallProject
 from training_project import ROWS, create, edit, folder, rows_of, succeed
 
+pytestmark = pytest.mark.minutes
+
 
 def test_a_version_is_rebuilt_to_the_bit_whatever_lands_later(training: SmallProject) -> None:
     version = folder(training, "trn_lines@").name

@@ -13,7 +13,7 @@ from training_project import create, folder, succeed
 
 from example import generate
 
-pytestmark = pytest.mark.usefixtures("builds")
+pytestmark = [pytest.mark.minutes, pytest.mark.usefixtures("builds")]
 
 
 def test_every_training_set_of_the_project_is_rebuilt_to_the_bit_and_leaks_nothing(tmp_path: Path) -> None:

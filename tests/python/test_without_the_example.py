@@ -1,5 +1,7 @@
 """Without its example, the platform works on three sources of another business, shows these and nothing else.
 
+pytestmark = pytest.mark.minutes
+
 The project is the repository's own with `ASSAY_EXAMPLE=none`; it is built once for all cases.
 """
 

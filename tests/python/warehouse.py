@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
+from dbt_here import dbt_here
 
 PROJECT = Path(__file__).parents[2]
 AUDIT_COLUMNS = ("loaded_at", "run_id")
@@ -37,23 +38,32 @@ class Warehouse:
         }
         return {name: str(path) for name, path in paths.items()}
 
-    def dbt(self, *arguments: str, variables: dict[str, str] | None = None) -> subprocess.Popen[str]:
-        """Start dbt on this warehouse; artifacts stay in the warehouse's folder."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+    def start_dbt(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start dbt on this warehouse in a process of its own."""
         command = [str(Path(sys.executable).with_name("dbt")), "--no-use-colors", *arguments]
-        command += ["--target-path", str(self.folder / "target"), "--log-path", str(self.folder / "logs")]
-        command += ["--vars", json.dumps(variables or {})]
-        environment = {**os.environ, "ASSAY_LANDING": str(self.landing), "ASSAY_WAREHOUSE": str(self.path)}
         return subprocess.Popen(
-            command, cwd=PROJECT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command,
+            cwd=PROJECT,
+            env={**os.environ, **self.environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def dbt(
+        self, *arguments: str, variables: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run dbt on this warehouse to its end; artifacts stay in the warehouse's folder."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return dbt_here(
+            [*arguments, "--vars", json.dumps(variables or {})], PROJECT, {**os.environ, **self.environment}
         )
 
     def build(self, *arguments: str, variables: dict[str, str] | None = None) -> str:
         """Run `dbt build`, which must succeed, and return what it printed."""
-        process = self.dbt("build", *arguments, variables=variables)
-        output, _ = process.communicate()
-        assert process.returncode == 0, output
-        return output
+        run = self.dbt("build", *arguments, variables=variables)
+        assert run.returncode == 0, run.stdout + run.stderr
+        return run.stdout
 
     def build_and_publish(self) -> None:
         """Run `assay build`, which must succeed."""

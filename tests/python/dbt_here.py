@@ -1,0 +1,40 @@
+"""Run dbt within the process of the tests: to import it, and what it makes ready once, takes seconds."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+from collections.abc import Mapping
+from contextlib import chdir, redirect_stderr, redirect_stdout
+from pathlib import Path
+from unittest import mock
+
+from dbt.cli.main import dbtRunner
+
+from assay.project.dbt_run import release_warehouse
+
+
+def dbt_here(
+    arguments: list[str], folder: Path, environment: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """Run dbt to its end as a process of its own would in a folder, and return what it printed.
+
+    Args:
+        arguments: the command and its options, as on dbt's command line.
+        folder: where dbt is called.
+        environment: all variables of its environment.
+    """
+    printed, warned = io.StringIO(), io.StringIO()
+    with (
+        chdir(folder),
+        mock.patch.dict(os.environ, environment, clear=True),
+        redirect_stdout(printed),
+        redirect_stderr(warned),
+    ):
+        result = dbtRunner().invoke(["--no-use-colors", *arguments])
+        release_warehouse(failed=not result.success)
+    if result.exception:
+        warned.write(str(result.exception))
+    code = 0 if result.success else 2 if result.exception else 1
+    return subprocess.CompletedProcess(arguments, code, printed.getvalue(), warned.getvalue())
