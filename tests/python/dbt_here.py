@@ -10,7 +10,10 @@ from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
 from unittest import mock
 
+from dbt.artifacts.resources import FileHash
 from dbt.cli.main import dbtRunner
+from dbt.contracts.graph.manifest import ManifestStateCheck
+from dbt.parser.manifest import ManifestLoader
 
 from assay.project.dbt_run import release_warehouse
 
@@ -38,3 +41,17 @@ def dbt_here(
         warned.write(str(result.exception))
     code = 0 if result.success else 2 if result.exception else 1
     return subprocess.CompletedProcess(arguments, code, printed.getvalue(), warned.getvalue())
+
+
+_state_check = ManifestLoader.build_manifest_state_check
+
+
+def _state_check_wherever_the_warehouse_lies(loader: ManifestLoader) -> ManifestStateCheck:
+    """Let a copy of a project go on with what its original has parsed: dbt would parse all of it again."""
+    found = _state_check(loader)
+    credentials = loader.root_project.credentials
+    found.profile_hash = FileHash.from_contents(f"{credentials.database} {credentials.schema}")
+    return found
+
+
+ManifestLoader.build_manifest_state_check = _state_check_wherever_the_warehouse_lies  # type: ignore[method-assign]

@@ -26,7 +26,6 @@ TABLES = {
     "brz_catalog__products": ("slv_products__changes", "slv_products__rejected"),
     "brz_catalog__price_list": ("slv_price_list", "slv_price_list__rejected"),
 }
-NO_UNIT_TESTS = ("--exclude-resource-type", "unit_test")
 EARLY, LATE = "landed_at=2025-03-02T01-00-00", "landed_at=2025-03-03T01-00-00"
 
 
@@ -608,7 +607,7 @@ def bad(
     """The bad input, landed and built in two instalments."""
     warehouse = Warehouse(tmp_path_factory.mktemp("grown"), delivery.landing)
     delivery.first()
-    warehouse.build(*NO_UNIT_TESTS)
+    warehouse.build()
     early_winners["amounts"] = warehouse.query(
         "select amount::varchar from silver.slv_card_transactions where transaction_number = 't11'"
     )
@@ -617,7 +616,7 @@ def bad(
         "where message_id in ('m15', 'm16') order by all"
     )
     delivery.second()
-    warehouse.build(*NO_UNIT_TESTS)
+    warehouse.build()
     return warehouse
 
 
@@ -763,7 +762,7 @@ def test_in_two_runs_or_in_one_it_is_the_same_warehouse(bad: Warehouse, tmp_path
     fresh = Warehouse(tmp_path / "fresh", bad.landing)
     # Parsing takes longer than building so little.
     shutil.copytree(bad.folder / "target", fresh.folder / "target")
-    fresh.build(*NO_UNIT_TESTS)
+    fresh.build()
     assert fresh.hashes() == bad.hashes()
 
 

@@ -15,7 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from warehouse import Warehouse, files_by_landing
+from warehouse import NO_UNIT_TESTS, Warehouse, files_by_landing
 
 pytestmark = pytest.mark.minutes
 
@@ -54,7 +54,7 @@ def _deliver(paths: list[Path], source: Path, target: Path) -> None:
 
 
 def test_ten_increments_equal_one_full_refresh(full: Warehouse, tmp_path: Path) -> None:
-    grown = Warehouse(tmp_path / "grown", tmp_path / "landing")
+    grown = Warehouse(tmp_path / "grown", tmp_path / "landing").parsed_as(full)
     files = files_by_landing(full.landing)
     bounds = [len(files) * increment // 10 for increment in range(11)]
     for start, end in pairwise(bounds):
@@ -64,7 +64,7 @@ def test_ten_increments_equal_one_full_refresh(full: Warehouse, tmp_path: Path) 
 
 
 def test_files_that_arrive_in_the_wrong_order_change_nothing(full: Warehouse, tmp_path: Path) -> None:
-    shuffled = Warehouse(tmp_path / "shuffled", tmp_path / "landing")
+    shuffled = Warehouse(tmp_path / "shuffled", tmp_path / "landing").parsed_as(full)
     files = files_by_landing(full.landing)
     random.Random(7).shuffle(files)
     for third in (files[0::3], files[1::3], files[2::3]):
@@ -79,7 +79,7 @@ def test_a_run_mends_what_kills_left(full: Warehouse, tmp_path: Path) -> None:
     kills = 0
     # Parsing takes the first seconds: start the clock when the first statement runs.
     for _ in range(6):
-        process = killed.start_dbt("build")
+        process = killed.start_dbt("build", *NO_UNIT_TESTS)
         assert process.stdout is not None
         for line in process.stdout:
             if "START hook" in line:
@@ -98,7 +98,7 @@ def test_as_of_equals_a_build_from_what_was_available(full: Warehouse, tmp_path:
     moment = datetime(2025, 1, 20, 13, 0)
     as_of = Warehouse(tmp_path / "as_of", full.landing)
     as_of.build(variables={"as_of": moment.isoformat(sep=" ")})
-    only = Warehouse(tmp_path / "only", tmp_path / "landing")
+    only = Warehouse(tmp_path / "only", tmp_path / "landing").parsed_as(as_of)
     for path in files_by_landing(full.landing):
         _copy_available(path, full.landing, only.landing, moment)
     # What tells its own time tells the moment in both.

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from contextlib import chdir
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 import duckdb
 from dbt_here import dbt_here
+from typer.testing import CliRunner
+
+from assay.cli import app
 
 PROJECT = Path(__file__).parents[2]
+NO_UNIT_TESTS = ("--exclude-resource-type", "unit_test")
 AUDIT_COLUMNS = ("loaded_at", "run_id")
 
 
@@ -22,6 +29,12 @@ class Warehouse:
 
     folder: Path
     landing: Path
+
+    def parsed_as(self, other: Warehouse) -> Warehouse:
+        """Begin with what another warehouse's dbt has parsed, and return this one."""
+        (self.folder / "target").mkdir(parents=True)
+        shutil.copy(other.folder / "target" / "partial_parse.msgpack", self.folder / "target")
+        return self
 
     @property
     def path(self) -> Path:
@@ -60,19 +73,19 @@ class Warehouse:
         )
 
     def build(self, *arguments: str, variables: dict[str, str] | None = None) -> str:
-        """Run `dbt build`, which must succeed, and return what it printed."""
-        run = self.dbt("build", *arguments, variables=variables)
+        """Run `dbt build`, which must succeed, and return what it printed.
+
+        Unit tests need no data: that of `built_demo` runs them.
+        """
+        run = self.dbt("build", *NO_UNIT_TESTS, *arguments, variables=variables)
         assert run.returncode == 0, run.stdout + run.stderr
         return run.stdout
 
     def build_and_publish(self) -> None:
         """Run `assay build`, which must succeed."""
-        command = [sys.executable, "-c", "from assay.cli import app; app()", "build"]
-        environment = os.environ | self.environment
-        run = subprocess.run(
-            command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False
-        )
-        assert run.returncode == 0, run.stdout + run.stderr
+        with chdir(PROJECT), mock.patch.dict(os.environ, self.environment):
+            run = CliRunner().invoke(app, ["build"])
+        assert run.exit_code == 0, run.output
 
     def query(self, sql: str) -> list[tuple]:  # type: ignore[type-arg]
         with duckdb.connect(self.path, read_only=True) as connection:
