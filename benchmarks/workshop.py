@@ -43,7 +43,8 @@ select
     happened_at,
     happened_at
     + to_microseconds(2000000 + if(rest % 100 < 3, rest % 86400000000, 0)::bigint) as available_at,
-    amount
+    amount,
+    timestamp '2025-01-01' + to_microseconds((($from_day + $days) * 86400e6)::bigint) as loaded_at
 from transactions
 order by happened_at
 """
@@ -86,12 +87,24 @@ class Workshop:
             f"from transactions using sample reservoir({count // 10} rows) repeatable (1)"
         )
 
-    def add_transactions(self, first: int, count: int) -> None:
-        """Make those of the days after."""
+    def add_transactions(self, first: int, count: int, *, from_day: int = 365) -> None:
+        """Make those of days after the first year."""
         days = 365 * count / first
         self._execute(
             f"insert into transactions {_TRANSACTIONS}",
-            {"first": first, "count": count, "from_day": 365, "days": days, "heaviest": 0.01},
+            {"first": first, "count": count, "from_day": from_day, "days": days, "heaviest": 0.01},
+        )
+
+    def add_old_transaction(self, *, is_told: bool) -> None:
+        """Make one that became available seven months before the last ones, but was loaded after them.
+
+        `is_told` says whether the time when it was loaded shows that it is new.
+        """
+        self._execute(
+            "insert into transactions "
+            "select * replace (happened_at + interval 2 seconds as available_at, "
+            f"(select max(loaded_at) from transactions) + to_seconds({int(is_told)}) as loaded_at) "
+            "from transactions where happened_at >= timestamp '2025-05-15' order by happened_at limit 1"
         )
 
     def write_model(self, name: str, sql: str) -> None:

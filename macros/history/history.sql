@@ -20,12 +20,14 @@
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
 
+    {%- set is_kept_up = existing and existing.is_table and not should_full_refresh() and assay._is_of(seen, definition) -%}
+    {%- set news = assay._news(history, seen) if is_kept_up -%}
     {%- call statement('input') -%}
-        {{ assay._fingerprints(history, definition) }}
+        {{ assay._fingerprints(history, definition, seen if news, news) }}
     {%- endcall -%}
 
-    {%- if existing and existing.is_table and not should_full_refresh() and assay._is_of(seen, definition) -%}
-        {%- set parts = assay._touched_parts(history, target, seen) -%}
+    {%- if is_kept_up -%}
+        {%- set parts = assay._touched_parts(history, target, seen, news) -%}
         {%- call statement('main') -%}
             {{ assay._replacement(history, target, **parts[0]) if parts else 'select 0' }}
         {%- endcall -%}
@@ -46,7 +48,9 @@
         {%- do adapter.rename_relation(rebuilt, target) -%}
     {%- endif -%}
 
-    {%- do run_query('create or replace table ' ~ seen ~ ' as select * from temp.assay_input') -%}
+    {%- if not is_kept_up or parts -%}
+        {%- do run_query('create or replace table ' ~ seen ~ ' as select * from temp.assay_input') -%}
+    {%- endif -%}
     {%- do apply_grants(target, config.get('grants'), should_revoke=should_revoke(existing, full_refresh_mode=True)) -%}
     {%- do persist_docs(target, model) -%}
     {{ run_hooks(post_hooks, inside_transaction=True) }}
@@ -65,6 +69,7 @@
         {%- do graph.nodes[model.unique_id].update({'assay_history': {
             'rows': rows, 'arguments': arguments, 'expressions': expressions,
             'reach': reach,
+            'appended_at': assay._appended_at(arguments.relation),
             'bytes_an_event': 16 * instants * (columns + 8),
         }}) -%}
     {%- endif -%}
@@ -92,24 +97,78 @@
 {%- endmacro %}
 
 
-{% macro _fingerprints(history, definition) -%}
+{#- The column in which an input tells when each of its rows was added, if rows are added to it and nothing else happens. -#}
+{% macro _appended_at(relation) -%}
+    {%- for node in graph.nodes.values() | list + graph.sources.values() | list
+            if node.unique_id in model.depends_on.nodes and node.relation_name == relation and node.config.meta.appended_at -%}
+        {{ return(assay.quoted(node.config.meta.appended_at)) }}
+    {%- endfor -%}
+{%- endmacro %}
+
+
+{#- What tells the rows that were added since the last run, where it is sure that all others are those that were there. -#}
+{% macro _news(history, seen) -%}
+    {%- if not history.appended_at -%}
+        {{ return(none) }}
+    {%- endif -%}
+    {%- set events, until = run_query('select sum(events), max(appended_until)::varchar from ' ~ seen).rows[0].values() -%}
+    {%- if until is none -%}
+        {{ return(none) }}
+    {%- endif -%}
+    {%- set news = history.appended_at ~ " > '" ~ until ~ "'" -%}
+    {%- set counted = 'select count(*) from ' ~ history.arguments.relation ~ ' where '
+        ~ assay._is_event(history.arguments.entity_keys, history.arguments.where) -%}
+    {%- set others = run_query('select (' ~ counted ~ ') - (' ~ counted ~ ' and ' ~ news ~ ')').rows[0][0] -%}
+    {{ return(news if others == events) }}
+{%- endmacro %}
+
+
+{% macro _hash(history) -%}
+    hash({{ ([assay.quoted(history.arguments.entity_keys), history.arguments.available_at] + history.expressions) | join(', ') }})::hugeint
+{%- endmacro %}
+
+
+{#- Those of all rows; or, where only `news` were added, those of what was seen and of the news. -#}
+{% macro _fingerprints(history, definition, seen=none, news=none) -%}
     {%- set input = history.arguments -%}
     create or replace temp table assay_input as
     select
         _span,
         make_timestamp(_span * 4294967296) as span_from,
+        {%- if seen %}
+        sum(events)::bigint as events,
+        sum(fingerprint) as fingerprint,
+        max(appended_until) as appended_until,
+        {%- else %}
         events,
         fingerprint,
+        {%- if history.appended_at %}
+        appended_until,
+        {%- endif %}
+        {%- endif %}
         '{{ definition }}' as definition
     from (
         select
             {{ assay._span(assay._with_end(input.available_at, 'available_at', input.relation)) }} as _span,
             count(*) as events,
-            sum(hash({{ ([assay.quoted(input.entity_keys), input.available_at] + history.expressions) | join(', ') }})::hugeint) as fingerprint
+            {%- if history.appended_at %}
+            max({{ history.appended_at }}) as appended_until,
+            {%- endif %}
+            sum({{ assay._hash(history) }}) as fingerprint
         from {{ input.relation }}
-        where {{ assay._is_event(input.entity_keys, input.where) }}
+        where {{ assay._is_event(input.entity_keys, input.where) }}{{ ' and ' ~ news if news }}
         group by all
+        {%- if seen %}
+
+        union all by name
+
+        select _span, events, appended_until, fingerprint
+        from {{ seen }}
+        {%- endif %}
     ) as spans
+    {%- if seen %}
+    group by _span
+    {%- endif %}
 {%- endmacro %}
 
 
@@ -144,13 +203,13 @@
 {#- Finds the entities that changed spans concern, each with the time from which it is computed again; and returns the parts
     to do so in. Those that changed long ago are apart: they are few, and their rows lie all over the history, where the
     others' lie at its end. -#}
-{% macro _touched_parts(history, target, seen) -%}
-    {%- do run_query(assay._changed_spans(seen)) -%}
+{% macro _touched_parts(history, target, seen, news=none) -%}
+    {%- do run_query(assay._changed_spans(seen, news)) -%}
     {%- set first, gone_from, gone_until = run_query(assay._bounds_of_changes()).rows[0].values() -%}
     {%- if first is none -%}
         {{ return([]) }}
     {%- endif -%}
-    {%- do run_query(assay._touched(history, target, first, gone_from, gone_until)) -%}
+    {%- do run_query(assay._touched(history, target, first, gone_from, gone_until, news)) -%}
     {%- set parts = [] -%}
     {%- set is_old = '_assay_cut < ' ~ (assay._since(seen) or assay.end_of_time()) -%}
     {%- for entities in [is_old, 'not ' ~ is_old] -%}
@@ -185,12 +244,13 @@
 {%- endmacro %}
 
 
-{% macro _changed_spans(seen) -%}
+{% macro _changed_spans(seen, news=none) -%}
     create or replace temp table assay_changed as
     select
         _span,
         coalesce(input.span_from, seen.span_from) as span_from,
-        seen.span_from is not null as was_seen
+        {{ 'false' if news else 'seen.span_from is not null' }} as was_seen,
+        case when input.events = seen.events + 1 then input.fingerprint - seen.fingerprint end as hash_of_added
     from temp.assay_input as input
     full join {{ seen }} as seen using (_span)
     where (input.events, input.fingerprint) is distinct from (seen.events, seen.fingerprint)
@@ -208,22 +268,35 @@
 
 
 {#- Whose rows came, changed or went, and in which span first. What went shows in the history: as the time when something
-    arrived, or where a deletion ended a state. -#}
-{% macro _touched(history, target, first, gone_from, gone_until) -%}
+    arrived, or where a deletion ended a state. Where a span differs by the hash of one of its rows, that row was added and
+    nothing else happened. -#}
+{% macro _touched(history, target, first, gone_from, gone_until, news=none) -%}
     {%- set input = history.arguments -%}
     {%- set keys = assay.quoted(input.entity_keys) -%}
     {%- set changed = ' in (select _span from temp.assay_changed)' -%}
+    create or replace temp table assay_arrivals as
+    select {{ assay.quoted(input.entity_keys, 'arrivals') }}, arrivals._span, arrivals._hash = changed.hash_of_added as _is_added
+    from (
+        select {{ keys }}, {{ assay._span(input.available_at) }} as _span, {{ assay._hash(history) }} as _hash
+        from {{ input.relation }}
+        where
+            {{ assay._is_event(input.entity_keys, input.where) }}{{ ' and ' ~ news if news }}
+            and {{ input.available_at }} >= timestamp '{{ first }}'
+            and {{ assay._span(input.available_at) }}{{ changed }}
+    ) as arrivals
+    inner join temp.assay_changed as changed on arrivals._span = changed._span;
+
+    delete from temp.assay_changed
+    where _span in (select _span from temp.assay_arrivals where _is_added);
+
     create or replace temp table assay_touched as
     select
         {{ keys }},
         make_timestamp(min(_span) * 4294967296) as _assay_cut
     from (
-        select {{ keys }}, {{ assay._span(input.available_at) }} as _span
-        from {{ input.relation }}
-        where
-            {{ assay._is_event(input.entity_keys, input.where) }}
-            and {{ input.available_at }} >= timestamp '{{ first }}'
-            and {{ assay._span(input.available_at) }}{{ changed }}
+        select {{ keys }}, _span
+        from temp.assay_arrivals
+        where _is_added or _span{{ changed }}
         {%- if gone_from %}
 
         union all

@@ -58,6 +58,7 @@ MORE = int(os.environ.get("ASSAY_EXAMPLES", "1"))
 
 
 def land(connection: duckdb.DuckDBPyConnection, rows: list[Row], unit: int) -> None:
+    """Put rows in the place of those that are there; the last value of each is the step in which it came."""
     values = ", ".join(f"({', '.join('null' if v is None else str(v) for v in row)})" for row in rows)
     connection.execute("truncate events")
     if rows:
@@ -66,13 +67,13 @@ def land(connection: duckdb.DuckDBPyConnection, rows: list[Row], unit: int) -> N
             insert into events
             select
                 machine, number, instant, instant + to_microseconds(late * {unit}::bigint),
-                amount, tool, op, is_test, lsn
+                amount, tool, op, is_test, lsn, step
             from (
                 select * replace (
                     timestamp '1970-01-01' + to_microseconds(instant * {unit}::bigint) as instant
                 )
                 from (values {values})
-                    as rows (machine, number, instant, late, amount, tool, op, is_test, lsn)
+                    as rows (machine, number, instant, late, amount, tool, op, is_test, lsn, step)
             )
             """
         )
@@ -91,7 +92,7 @@ def connection() -> duckdb.DuckDBPyConnection:
         """
         create table events (
             machine varchar, "order" int, ended_at timestamp, reported_at timestamp, amount decimal(18, 2),
-            tool varchar, op varchar, is_test boolean, lsn int
+            tool varchar, op varchar, is_test boolean, lsn int, step int
         );
         create view versions as
         select
@@ -115,13 +116,15 @@ def check(
     steps: list[set[int]],
 ) -> None:
     """Build a history, let rows of a pool come and go, and compare after each step."""
-    there = set(range(POOL))
-    land(connection, [pool[place] for place in sorted(there)], unit)
+    there = dict.fromkeys(range(POOL), 0)
+    land(connection, [(*pool[place], came) for place, came in there.items()], unit)
     history.build(connection)
-    for step in steps:
-        there ^= step
-        land(connection, [pool[place] for place in sorted(there)], unit)
-        history.grow(connection)
+    for number, step in enumerate(steps, start=1):
+        gone = {place for place in step if there.pop(place, None) is not None}
+        there |= dict.fromkeys(step - gone, number)
+        land(connection, [(*pool[place], came) for place, came in there.items()], unit)
+        says_what_came = history.tells_what_was_added and not gone and number % 2 == 0
+        history.grow(connection, only_added=says_what_came)
         grown = connection.execute("from grown order by all").fetchall()
         assert grown == connection.execute(f"from ({history.rows}) order by all").fetchall()
 
