@@ -11,7 +11,7 @@ import duckdb
 from package_project import make_package_project
 
 _FIRST, _FROM, _UNTIL, _CUT = (f"1900-01-02 03:04:0{second}" for second in range(4))
-_PART = "hash(machine) % 2 = 7"
+_PART = "hash(assay_touched) % 2 = 7"
 _NEWS = "step > (select max(appended_until) from seen)"
 _STATEMENTS = """
 {{{{ config(materialized='history') }}}}
@@ -77,22 +77,25 @@ class RenderedHistory:
                 touched = touched.replace(moment, told or "")
             connection.execute(touched)
             for part in range(2):
-                replacement = self.replacement.replace(_PART, f"hash(machine) % 2 = {part}")
+                replacement = self.replacement.replace(_PART, f"hash(assay_touched) % 2 = {part}")
                 connection.execute(replacement.replace(_CUT, first))
         connection.execute("create or replace table seen as from temp.assay_input")
 
 
-def render_histories(root: Path, calls: dict[str, str]) -> dict[str, RenderedHistory]:
+def render_histories(
+    root: Path, calls: dict[str, str], *, with_steps: bool = False
+) -> dict[str, RenderedHistory]:
     """Render calls of history macros, on the tables `events` and `versions`.
 
     Args:
         root: the folder to make a dbt project in.
         calls: by name, such as `change_history(source('plant', 'events'), ...)`.
+        with_steps: whether the events say, as their `step`, when they were added.
     """
     project = make_package_project(root, models=False)
     for name in ("models", "seeds", "snapshots", "analyses", "tests"):
         shutil.rmtree(root / "dbt_packages" / "assay" / name)
-    events = {"name": "events", "config": {"meta": {"appended_at": "step"}}}
+    events = {"name": "events", "config": {"meta": {"appended_at": "step"} if with_steps else {}}}
     sources = [{"name": "plant", "schema": "main", "tables": [events, {"name": "versions"}]}]
     (root / "models" / "_models__sources.yml").write_text(json.dumps({"sources": sources}))
     places = {

@@ -81,7 +81,7 @@ def land(connection: duckdb.DuckDBPyConnection, rows: list[Row], unit: int) -> N
 
 @pytest.fixture(scope="module")
 def histories(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RenderedHistory]:
-    return render_histories(tmp_path_factory.mktemp("rendered") / "project", CALLS)
+    return render_histories(tmp_path_factory.mktemp("rendered") / "project", CALLS, with_steps=True)
 
 
 @pytest.fixture(scope="module")
