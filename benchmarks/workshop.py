@@ -75,14 +75,17 @@ class Workshop:
     def warehouse(self) -> Path:
         return self.folder / _WAREHOUSE
 
-    def make_transactions(self, count: int, *, heaviest: float = 0.01) -> None:
-        """Make the transactions of a year, and a tenth as many questions about the cards."""
+    def make_transactions(self, count: int, *, first: int = 0, heaviest: float = 0.01) -> None:
+        """Make the transactions of a year, and a tenth as many questions about the cards.
+
+        They take the place of any before; another `first` gives others.
+        """
         self._execute(
-            f"create table transactions as {_TRANSACTIONS}",
-            {"first": 0, "count": count, "from_day": 0, "days": 365, "heaviest": heaviest},
+            f"create or replace table transactions as {_TRANSACTIONS}",
+            {"first": first, "count": count, "from_day": 0, "days": 365, "heaviest": heaviest},
         )
         self._execute(
-            "create table questions as select row_number() over () as question_id, card_id, "
+            "create or replace table questions as select row_number() over () as question_id, card_id, "
             "happened_at + interval 3 hours as asked_at "
             f"from transactions using sample reservoir({count // 10} rows) repeatable (1)"
         )

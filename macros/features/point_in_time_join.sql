@@ -21,10 +21,16 @@ with features_0 as (
     from (select * from {{ spine }}) as _spine_row
 
 ),
+{%- set asked = {} %}
 {% for request in requests %}
 {%- set view = 'features_' ~ loop.index %}
 {%- set carried = ['_spine', '_spine_at'] + (requests[:loop.index0] | map(attribute='struct') | list) %}
-{{ assay._history_asked_for(view, request) }}
+{%- set keys = assay.quoted(request.entity_keys, '_spine') %}
+{%- if keys not in asked %}
+{%- do asked.update({keys: 'asked_' ~ loop.index}) %}
+{{ assay._spans_asked_for(asked[keys], request.entity_keys) }}
+{% endif %}
+{{ assay._history_asked_for(view, request, asked[keys]) }}
 
 {{ assay._values_in_force(view, request, 'features_' ~ loop.index0, carried) }}
 
@@ -71,21 +77,25 @@ select * from final
 {%- endmacro %}
 
 
-{#- Rows of a history that hold at a time asked for; to sort the others for the join would cost most of it. -#}
-{% macro _history_asked_for(view, request) -%}
-{{ view }}_asked as (
+{#- Of each entity of the spine, the span in which it is asked for; views with the same keys share it. -#}
+{% macro _spans_asked_for(asked, entity_keys) -%}
+{{ asked }} as (
 
     select
-        {%- for key in request.entity_keys %}
+        {%- for key in entity_keys %}
         {{ assay.quoted(key, '_spine') }} as _key_{{ loop.index }},
         {%- endfor %}
         min(_spine_at) as _first_at,
         max(_spine_at) as _last_at
     from features_0
-    group by {{ assay.quoted(request.entity_keys, '_spine') }}
+    group by {{ assay.quoted(entity_keys, '_spine') }}
 
 ),
+{%- endmacro %}
 
+
+{#- Rows of a history that hold at a time asked for; to sort the others for the join would cost most of it. -#}
+{% macro _history_asked_for(view, request, asked) -%}
 {{ view }}_history as (
 
     select
@@ -104,13 +114,17 @@ select * from final
         {%- endif %}
         {%- endif %}
     from {{ request.relation }} as history
-    inner join {{ view }}_asked as asked
+    inner join {{ asked }} as asked
         on
-            {{ assay.as_utc('history.valid_from') }} <= asked._last_at
-            and {{ assay.as_utc('history.valid_to') }} > asked._first_at
             {%- for key in request.entity_keys %}
-            and {{ assay.quoted(key, 'history') }} = asked._key_{{ loop.index }}
+            {{ assay.quoted(key, 'history') }} = asked._key_{{ loop.index }}{{ ' and' if not loop.last }}
             {%- endfor %}
+    -- A case stays out of the join: whole numbers are looked up in an array where there are no other conditions.
+    where
+        case
+            when {{ assay.as_utc('history.valid_from') }} <= asked._last_at
+                then {{ assay.as_utc('history.valid_to') }} > asked._first_at
+        end
 
 ),
 {%- endmacro %}
