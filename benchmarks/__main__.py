@@ -12,6 +12,7 @@ from rich.console import Console
 
 from benchmarks import (
     aggregates,
+    builds,
     demo,
     drift,
     events,
@@ -34,6 +35,7 @@ BENCHMARKS: dict[str, Callable[[Settings], Report]] = {
     "latest": latest.run,
     "online": online.run,
     "demo": demo.run,
+    "builds": builds.run,
     "publish": publish.run,
     "drift": drift.run,
     "watching": watching.run,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import shutil
 import sys
 from collections import Counter
@@ -14,7 +13,7 @@ from typing import Any
 import yaml
 from dbt.cli.main import dbtRunner
 
-from benchmarks.measure import Cost, run_module
+from benchmarks.measure import Cost, own_cpu, run_module
 
 MEMORY_LIMIT = "8GB"
 _FOUND = "benchmark: "
@@ -109,8 +108,7 @@ class _Events:
     def __call__(self, event: Any) -> None:
         match event.info.name:
             case "ConcurrencyLine":
-                usage = resource.getrusage(resource.RUSAGE_SELF)
-                self.start_up = usage.ru_utime + usage.ru_stime
+                self.start_up = own_cpu()
                 self.nodes = event.data.node_count
             case "SQLQueryStatus":
                 self.statements += event.data.elapsed

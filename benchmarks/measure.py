@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -70,6 +71,17 @@ def run(command: Sequence[str], environment: Mapping[str, str] | None = None) ->
 def run_module(module: str, *arguments: str, environment: Mapping[str, str] | None = None) -> Cost:
     """Run a Python module in an interpreter of its own."""
     return run([sys.executable, "-m", module, *arguments], environment)
+
+
+def run_assay(*arguments: str, environment: Mapping[str, str] | None = None) -> Cost:
+    """Run the command `assay` of the interpreter that measures."""
+    return run([sys.executable, "-c", "from assay.cli import app; app()", *arguments], environment)
+
+
+def own_cpu() -> float:
+    """Return the CPU seconds that this process has used, over all its threads."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
 
 
 def middle(values: Sequence[float]) -> float:

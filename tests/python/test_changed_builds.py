@@ -193,7 +193,7 @@ def test_tables_that_did_not_change_keep_their_origin(built: SmallProject) -> No
 
 def test_a_killed_build_leaves_no_state(built: SmallProject, monkeypatch: pytest.MonkeyPatch) -> None:
     built.land(7, 3)
-    monkeypatch.setattr("assay.build.run.publish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr("assay.build.conclude.publish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     assert built.assay("build").exit_code != 0
     monkeypatch.undo()
     assert read_state(built.warehouse) is None

@@ -1,0 +1,208 @@
+"""Publish what a finished dbt run has built, and note what the next build needs to know."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from types import SimpleNamespace
+from typing import Any
+
+from dbt.exceptions import UninstalledPackagesFoundError
+
+from assay.build.build import Options, Report
+from assay.build.inputs import identity
+from assay.build.plan import reads_outside, unfinished
+from assay.build.publish import Provenance, publish
+from assay.build.refresh import GROUPS, due_at
+from assay.build.state import State, write_state
+from assay.build.work import Work
+from assay.core.disk import link_in_place
+from assay.core.fault import FAILED, MISUSED, Fault, known_fault
+from assay.core.moment import now
+from assay.core.places import Places
+from assay.core.words import counted
+from assay.ledger.account import read_account
+from assay.ledger.results import NodeResult
+from assay.ledger.runs import Run
+from assay.online.published import CATALOG
+from assay.online.stores.open import open_store, store_file, store_url
+from assay.online.sync import sync
+from assay.project.conventions import SERVING, TABLES, is_published, tables_of
+from assay.project.dbt_run import DbtOutcome
+from assay.project.failures import judge, plain_message
+from assay.project.products import judge_products
+
+_FILES_NAMED = 3
+
+
+def conclude(
+    options: Options,
+    places: Places,
+    run: Run,
+    outcome: DbtOutcome,
+    nodes: Sequence[NodeResult],
+    work: Work,
+) -> Report:
+    """Publish the products of a finished dbt run, or say why they are not published."""
+    run.dbt_seconds, run.duckdb_seconds = outcome.seconds, outcome.duckdb_seconds
+    _raise_if_impossible(outcome)
+    if options.select and not outcome.results:
+        raise Fault(f"--select {options.select} matches nothing in this project.", MISUSED)
+    verdict = judge(outcome.results, {node.unique_id: node.message for node in nodes})
+    for failure in verdict.failures:
+        if fault := known_fault(failure.message):
+            raise fault
+    account = read_account(places.warehouse, run.run_id)
+    run.files_loaded = sum(table.files_in_run for table in account.landed)
+    run.rows_landed = sum(table.landed_in_run for table in account.landed)
+    run.tables = [
+        asdict(landed) | {"checked": [asdict(row) for row in account.checked if row.source == landed.source]}
+        for landed in account.landed
+    ]
+    run.rejects = [asdict(rejects) for rejects in account.rejects]
+    run.tests_passed, run.tests_failed = verdict.tests_passed, verdict.tests_failed
+    report = Report(places, run, verdict, account)
+    report.failed = bool(verdict.failures)
+    if options.strict and account.troubled:
+        report.failed = True
+        verb = "is" if account.files_not_loaded == 1 else "are"
+        files = counted(account.files_not_loaded, "file")
+        report.withheld = f"{files} {verb} not loaded, and --strict was given"
+    elif options.select:
+        report.withheld = (
+            "--select builds a part, which may leave gold half-checked; build without it to publish"
+        )
+    else:
+        _publish(places, run, outcome, report, work)
+    if report.publication:
+        run.published_path = str(report.publication.path)
+        run.published_at = now()
+        run.published_tables = report.publication.tables
+        run.published_rows = report.publication.rows
+    run.message = report.withheld
+    if run.message is None and verdict.failures:
+        stopped = report.products.stopped
+        run.message = (
+            f"{len(verdict.failures)} of {counted(verdict.nodes_run, 'node')} failed; not published: "
+            + (", ".join(sorted(stopped)) if stopped else "nothing of gold")
+        )
+    elif run.message is None and account.troubled:
+        files = counted(account.files_not_loaded, "landed file")
+        run.message = f"{files} could not be loaded: " + ", ".join(
+            each.named for each in account.troubled[:_FILES_NAMED]
+        )
+    _describe_work(report, work)
+    if work.manifest:
+        write_state(places.warehouse, _state_after(places, run, outcome, report, work))
+    return report
+
+
+def _describe_work(report: Report, work: Work) -> None:
+    if work.manifest:
+        built = {each for each, node in work.manifest.nodes.items() if node.resource_type in TABLES}
+        report.of_nodes = len(built)
+        report.built_nodes = len(built & work.plan.run) if work.plan.run is not None else None
+    for group, ids in work.plan.waiting.items():
+        due = due_at(group, work.state.refreshed_at.get(group)) if work.state else None
+        if due:
+            report.waiting[group] = (len(ids), due)
+
+
+def _state_after(places: Places, run: Run, outcome: DbtOutcome, report: Report, work: Work) -> State:
+    before = work.state if work.is_part else None
+    ran = {result.node.unique_id for result in outcome.results}
+    refreshed = GROUPS if before is None else work.plan.refreshed
+    begun = run.started_at.isoformat()
+    changed = set(before.unpublished if before else []) | _changed_tables(outcome.results)
+    is_published = report.publication is not None
+    return State(
+        inputs=work.inputs,
+        warehouse=identity(places.warehouse) or "",
+        run_id=run.run_id,
+        digests=dict(work.digests),
+        reads_outside=reads_outside(work.manifest),
+        failed=sorted(unfinished(outcome.results) | (set(before.failed if before else []) - ran)),
+        waiting={group: list(ids) for group, ids in work.plan.waiting.items()},
+        refreshed_at=(before.refreshed_at if before else {}) | dict.fromkeys(refreshed, begun),
+        published=identity(places.published),
+        unpublished=sorted(changed - report.products.passed if is_published else changed),
+        store=str(file) if report.online and (file := store_file(store_url(None, places))) else None,
+        synced=report.online is not None or not is_published or CATALOG not in report.products.passed,
+    )
+
+
+def _changed_tables(results: Sequence[Any]) -> set[str]:
+    """Return the tables of gold that a run has built; those of online views only if it built the view."""
+    done = {result.node.name: result.node for result in results if str(result.status) == "success"}
+    views = {SERVING + name for name in done}
+    return {
+        table
+        for node in done.values()
+        if is_published(node)
+        for table in tables_of(node)
+        if table == str(node.alias) or table in views
+    }
+
+
+def _put_online(places: Places, report: Report) -> None:
+    """Sync the online store with the published file; a store that is away does not fail the build."""
+    try:
+        report.online = sync(places.published, open_store(store_url(None, places)))
+    except Fault as fault:
+        report.warnings.append(f"{fault}\nThe online store stays as it was. To update it: assay online sync")
+
+
+def _publish(places: Places, run: Run, outcome: DbtOutcome, report: Report, work: Work) -> None:
+    """Publish the products without a failure; of the others, readers keep the last published tables."""
+    report.products = judge_products(find_results_of_all(outcome.results, work))
+    if places.published_until_now.is_file() and not places.published.exists():
+        places.published_until_now.replace(places.published)
+    changed = None
+    if work.is_part and work.state and work.state.published == identity(places.published):
+        changed = set(work.state.unpublished) | _changed_tables(outcome.results)
+    provenance = Provenance(run.run_id, run.started_at)
+    report.publication = publish(places.warehouse, places.published, report.products, provenance, changed)
+    if report.publication is None:
+        failures = len(report.verdict.failures)
+        report.withheld = (
+            f"{failures} of {counted(report.verdict.nodes_run, 'node')} failed"
+            if failures
+            else "no model is in gold"
+        )
+    if places.published.is_file():
+        link_in_place(places.published_until_now, places.published)
+    if report.publication and CATALOG in report.products.passed and not run.as_of:
+        _put_online(places, report)
+
+
+def find_results_of_all(results: Sequence[Any], work: Work) -> list[Any]:
+    """Return the results of all nodes; those that a part's build did not run succeeded in their last run."""
+    if not work.is_part:
+        return list(results)
+    ran = {result.node.unique_id for result in results}
+    return [
+        *results,
+        *(
+            SimpleNamespace(node=node, status="success")
+            for unique_id, node in work.manifest.nodes.items()
+            if unique_id not in ran and node.resource_type in TABLES
+        ),
+    ]
+
+
+def _raise_if_impossible(outcome: DbtOutcome) -> None:
+    """Raise the error that prevented dbt from running any node."""
+    error = outcome.exception
+    if error is None:
+        return
+    if isinstance(error, Fault | KeyboardInterrupt | SystemExit):
+        raise error
+    if isinstance(error, UninstalledPackagesFoundError):
+        raise Fault(
+            "The dbt packages of this project are not installed in dbt_packages/: "
+            "run python -m assay.setup_packages (or dbt deps), then build again.",
+            MISUSED,
+        ) from error
+    raise known_fault(error) or Fault(
+        f"dbt could not run: {plain_message(str(error), with_place=True)}", FAILED
+    ) from error

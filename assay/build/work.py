@@ -1,0 +1,167 @@
+"""Decide what a run is to do, and have dbt do it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from assay.build.build import Options
+from assay.build.inputs import Inputs
+from assay.build.plan import Plan, make_plan, node_digests
+from assay.build.selection import find_selection
+from assay.build.state import State
+from assay.console.progress import Display
+from assay.core.moment import as_variable, in_file_name
+from assay.core.places import Places
+from assay.ledger.runs import Run
+from assay.project.dbt_run import DbtOutcome, ask_dbt, run_dbt
+
+_TARGET_PATH = "target"
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a run is to do: its plan, and the project as parsed for it; None if it is not parsed before."""
+
+    plan: Plan
+    manifest: Any
+    inputs: Inputs
+    state: State | None
+    digests: Mapping[str, str]
+
+    @property
+    def is_part(self) -> bool:
+        """Whether the run builds a part of the project."""
+        return self.plan.run is not None
+
+    @property
+    def removed(self) -> list[str]:
+        """The ids of what the project had when the state was written, and has no more."""
+        return sorted(self.state.digests.keys() - self.digests.keys()) if self.is_part and self.state else []
+
+
+def plan_work(options: Options, places: Places, inputs: Inputs, state: State | None, run: Run) -> Work:
+    """Parse the project, and decide what to run of it."""
+    if options.select or options.as_of:
+        return Work(Plan(None), None, inputs, None, {})
+    manifest = _parse(places, inputs)
+    if manifest is None:
+        # dbt's build will report why.
+        return Work(Plan(None), None, inputs, None, {})
+    is_known = state is not None and state.inputs.code == inputs.code
+    digests = state.digests if state and is_known else node_digests(manifest)
+    plan = (
+        Plan(None)
+        if state is None or options.builds_all
+        else make_plan(state, inputs, places, manifest, digests, run.started_at)
+    )
+    run.options["part"] = plan.run is not None
+    return Work(plan, manifest, inputs, state, digests)
+
+
+# The project as this process parsed it last: a build that finds the same code does not parse it again.
+_parsed: dict[tuple[str, str, str], Any] = {}
+
+
+def _parse(places: Places, inputs: Inputs) -> Any:
+    key = (str(Path.cwd()), inputs.settings, inputs.code)
+    if key not in _parsed:
+        parsed = ask_dbt(["parse"], places.warehouse)
+        _parsed.clear()
+        if not parsed.success:
+            return None
+        _parsed[key] = parsed.result
+    return _parsed[key]
+
+
+def run_planned(
+    options: Options, places: Places, work: Work, begin: Callable[[str], None], display: Display
+) -> DbtOutcome:
+    """Have dbt build what is planned.
+
+    Args:
+        options: of the build.
+        places: of the project.
+        work: what is to be done.
+        begin: called with the run's id before anything else happens.
+        display: shows the progress.
+    """
+    if work.is_part and not work.plan.run:
+        # Only something is still to be published, or a test is gone.
+        begin(str(uuid4()))
+        return DbtOutcome(succeeded=True)
+    chosen = (
+        work.plan.selection(work.manifest)
+        if work.manifest
+        else nullcontext(_selected(options, places, display))
+    )
+
+    def begin_with_manifest(run_id: str) -> None:
+        # The manifest that dbt writes names the run that it is of, not the parse before it.
+        if work.manifest:
+            work.manifest.metadata.invocation_id = run_id
+        begin(run_id)
+
+    with chosen as selection:
+        return run_dbt(
+            _dbt_arguments(options, work, selection),
+            warehouse=places.warehouse,
+            on_start=begin_with_manifest,
+            watcher=display,
+            manifest=work.manifest,
+        )
+
+
+def _selected(options: Options, places: Places, display: Display) -> list[str]:
+    """Return dbt's selection, and print what was added to or left out of the user's selection."""
+    if not options.select:
+        return []
+    selection = find_selection(options.select, _project_arguments(options), places.warehouse)
+    for told in selection.told() if selection else []:
+        display.say(told)
+    selected = selection.select if selection else [options.select]
+    return ["--select", *selected, "--indirect-selection", "buildable"]
+
+
+def _dbt_arguments(options: Options, work: Work, selection: Sequence[str]) -> list[str]:
+    arguments = ["build", *_project_arguments(options), *selection]
+    if options.full_refresh:
+        arguments.append("--full-refresh")
+    if work.is_part and work.state and work.state.inputs.code == work.inputs.code:
+        # The last build wrote the manifest of this code, with the SQL of all nodes.
+        arguments.append("--no-write-json")
+    if options.as_of or _has_tested_code(work):
+        # Unit tests bring their own rows and times: they test the code, and it is as it was.
+        arguments += ["--exclude-resource-type", "unit_test"]
+    return arguments
+
+
+def _has_tested_code(work: Work) -> bool:
+    """Tell whether the unit tests of this code have passed."""
+    state = work.state
+    return (
+        not work.is_part
+        and state is not None
+        and not any(each.startswith("unit_test.") for each in state.failed)
+        and (state.inputs.settings, state.inputs.code) == (work.inputs.settings, work.inputs.code)
+    )
+
+
+def _project_arguments(options: Options) -> list[str]:
+    if not options.as_of:
+        return []
+    # dbt parses again if variables change. With a target folder for each moment, every parse is kept.
+    variables = json.dumps({"as_of": as_variable(options.as_of)})
+    return ["--vars", variables, "--target-path", str(target_path(options))]
+
+
+def target_path(options: Options) -> Path:
+    """Return the folder into which dbt writes its artifacts."""
+    target = Path(os.environ.get("DBT_TARGET_PATH") or _TARGET_PATH)
+    return target / "as_of" / in_file_name(options.as_of) if options.as_of else target
