@@ -19,7 +19,8 @@ pytestmark = [pytest.mark.minutes, pytest.mark.usefixtures("builds")]
 def test_every_training_set_of_the_project_is_rebuilt_to_the_bit_and_leaks_nothing(tmp_path: Path) -> None:
     project = SmallProject(tmp_path / "project")
     for name in ("macros", "models", "seeds", "snapshots", "tests/dbt", "dbt_packages"):
-        shutil.copytree(PROJECT / name, project.root / name)
+        unit_tests = shutil.ignore_patterns("*__unit_tests.yml")
+        shutil.copytree(PROJECT / name, project.root / name, ignore=unit_tests)
     for name in ("dbt_project.yml", "profiles.yml", "packages.yml"):
         shutil.copy(PROJECT / name, project.root / name)
     generate(project.landing, customers=60, days=150, events=1500, drift=False)

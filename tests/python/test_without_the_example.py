@@ -1,7 +1,5 @@
 """Without its example, the platform works on three sources of another business, shows these and nothing else.
 
-pytestmark = pytest.mark.minutes
-
 The project is the repository's own with `ASSAY_EXAMPLE=none`; it is built once for all cases.
 """
 
@@ -16,6 +14,8 @@ import pytest
 from example_names import names_found, names_of_the_example
 from small_project import SmallProject
 from subscription_project import ACCOUNTS, make_subscription_project
+
+pytestmark = pytest.mark.minutes
 
 SOURCES = ("app.sessions", "billing.invoices", "crm.accounts")
 FACTS = {"dim_accounts", "fct_invoices", "fct_sessions", "ftr_account__usage"}
