@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -62,15 +63,22 @@ def some_runs(chance: random.Random, first: int, count: int, day: int) -> list[R
     return found
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> PackageProject:
-    project = make_package_project(tmp_path / "project")
+@pytest.fixture(scope="module")
+def parsed(tmp_path_factory: pytest.TempPathFactory) -> PackageProject:
+    """The histories, and what dbt has parsed of them, to copy."""
+    project = make_package_project(tmp_path_factory.mktemp("histories") / "project")
     for path in (project.root / "models").glob("*.sql"):
         path.unlink()
     for name, sql in HISTORIES.items():
         project.write_model(f"{name}_grown", sql.format(materialized="history"))
         project.write_model(f"{name}_whole", sql.format(materialized="table"))
+    assert project.dbt("parse").returncode == 0
     return project
+
+
+@pytest.fixture
+def project(parsed: PackageProject, tmp_path: Path) -> PackageProject:
+    return PackageProject(Path(shutil.copytree(parsed.root, tmp_path / "project")))
 
 
 def change(project: PackageProject, sql: str, rows: list[Run] | None = None) -> None:
