@@ -123,7 +123,7 @@ def print_report(console: Console, report: Report) -> None:
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.2f}"
+    return "" if value is None else f"{value:.2f}" if value >= 0.1 else f"{value:.3f}"
 
 
 def write_json(path: Path, found: dict[str, Any], scale: str, reports: Sequence[Report]) -> None:
