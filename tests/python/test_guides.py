@@ -49,6 +49,7 @@ def checkout(built_demo: Warehouse, tmp_path_factory: pytest.TempPathFactory) ->
     for name in _FILES:
         shutil.copy(PROJECT / name, root / name)
     shutil.copytree(built_demo.folder, root / "data")
+    (root / "data" / "target").rename(root / "target")
     with duckdb.connect(root / "data" / "ops.duckdb") as ledger:
         # Where it was built; the copy is a warehouse of its own.
         ledger.execute("update runs set warehouse = 'data/assay.duckdb'")
