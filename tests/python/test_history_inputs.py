@@ -131,6 +131,42 @@ def test_features_may_be_vectors() -> None:
     assert rows == [(1, VECTOR), (2, None), (3, None)]
 
 
+def test_views_of_the_same_keys_share_what_is_asked_for() -> None:
+    connection = duckdb.connect()
+    connection.execute(
+        "create table spine as select i % 3 as id, i % 2 as place, i, "
+        "timestamp '2025-01-01' + i * interval 1 day as at "
+        "from range(12) as numbers (i)"
+    )
+    requests = []
+    for number, key in enumerate(("id", "place", "id"), start=1):
+        requests.append(
+            {
+                **{"relation": f"history_{number}", "entity_keys": [key], "needed": ["v"], "outputs": ["v"]},
+                **{"max_age": None, "confirmed_at": False, "inputs": {}, "defaults": {}, "derived": {}},
+                **{"prefix": f"of_{number}_", "struct": f"_features_{number}"},
+            }
+        )
+        # Days 0 to 9, each a row of its own; of nobody on the day that is a multiple of four.
+        connection.execute(
+            f"create table history_{number} as select key as {key}, {number} * 100 + day as v, "
+            "timestamp '2025-01-01' + day * interval 1 day as valid_from, "
+            "valid_from + interval 1 day as valid_to from range(3) as keys (key), range(10) as days (day) "
+            "where day % 4 <> 0"
+        )
+    joined = Macros()._joined_as_of("spine", "at", requests)
+    assert re.findall(r"(asked_\d) as \(|inner join (asked_\d) ", joined) == [
+        *(("asked_1", ""), ("", "asked_1"), ("asked_2", ""), ("", "asked_2"), ("", "asked_1"))
+    ]
+    rows = connection.execute(
+        f"select i, of_1_v, of_2_v, of_3_v from ({joined}) as joined order by i"
+    ).fetchall()
+    assert rows == [
+        (day, *(number * 100 + day if day % 4 and day < 10 else None for number in (1, 2, 3)))
+        for day in range(12)
+    ]
+
+
 @pytest.mark.parametrize("zone", ["America/New_York", "Europe/Berlin", "Asia/Kolkata"])
 def test_instants_with_a_zone_are_taken_in_utc(histories: dict[str, RenderedHistory], zone: str) -> None:
     rows = [(1, 2, START, None, False, 1), (1, 3, START + DAY, "d", False, 2)]
