@@ -21,206 +21,97 @@
 {%- endmacro %}
 
 
-{#- Long because it is one query, of steps that each read the one before, and the whole of it is what was measured. -#}
 {% macro _windowed_rows(relation, entity_keys, event_at, available_at, measures, windows, where, increment=none, since=none) -%}
-    {%- set keys = assay.quoted(entity_keys) -%}
+    {%- set plan = assay._plan(entity_keys, measures, windows, increment) -%}
+    {%- set names = plan.columns | map(attribute='name') | list -%}
+{{ assay._events(plan, relation, event_at, available_at, where, increment) }}
+{% if plan.is_parted %}
+{{ assay._parted_events(plan) }}
+{% endif %}
+{% if increment %}
+{{ assay._seeds(entity_keys, increment) }}
+{% endif %}
+{% if plan.is_valued %}
+{{ assay._valued_events(plan.inputs, plan.extremes, entity_keys, plan.lengths, plan.bounded) }}
+{% endif %}
+{{ assay._moves(plan, increment) }}
+
+{{ assay._held_moves(plan) }}
+
+{{ assay._running_totals(plan) }}
+
+{{ assay._states_of_moves(plan, 'computed' if increment else 'states_of_crowds' if plan.is_parted else 'states') }}
+{% if plan.is_parted %}
+{{ assay._states_of_all(plan) }}
+{% endif %}
+{% if increment %}
+{{ assay._states_since(entity_keys, names, increment) }}
+{% endif %}
+final as (
+
+    {{ assay.history_of_states('states', entity_keys, names, since=since, are_sorted=plan.are_sorted) }}
+
+)
+
+select * from final
+{%- endmacro %}
+
+
+{#- What the steps of the query are made from. Events are parted where it pays: more than counts and sums are asked for, in
+    windows that all events leave again. -#}
+{% macro _plan(entity_keys, measures, windows, increment) -%}
     {%- set lengths = assay._window_lengths(windows) -%}
     {%- set bounded = assay._shortest_first(lengths) -%}
     {%- set inputs = assay._inputs_of(measures, windows) -%}
     {%- set totals = assay._totals_of(inputs) -%}
-    {%- set unbounded = totals | selectattr('window', 'equalto', 'all') | list -%}
     {%- set extremes = assay._extremes_of(inputs, lengths, bounded) -%}
-    {%- set held = assay._held_columns(extremes) -%}
-    {%- set moved = assay._moved_columns(inputs, extremes, bounded) -%}
-    {%- set columns = assay._columns_of(inputs, extremes) -%}
-    {%- set is_valued = extremes or totals | selectattr('kind', 'equalto', 'd') | list -%}
-    {%- set since_cut = '(%s >= {cut} or %s >= {cut} - %s)' % (available_at, event_at, lengths[bounded[-1]]) if 'all' not in windows -%}
-    {%- set running = 'over (rows between unbounded preceding and current row)' -%}
-    {%- set is_parted = not increment and bounded and 'all' not in windows and inputs.values() | map(attribute='totals') | sum(start=[]) | reject('in', 'ns') | list -%}
-    {%- set are_sorted = not (increment or is_parted) -%}
+    {%- set kinds = totals | map(attribute='kind') | list -%}
+    {%- set is_parted = not increment and 'all' not in windows and kinds | reject('in', 'ns') | list | length > 0 -%}
+    {{ return({
+        'entity_keys': entity_keys,
+        'entity': assay.quoted(entity_keys),
+        'lengths': lengths,
+        'bounded': bounded,
+        'inputs': inputs,
+        'totals': totals,
+        'unbounded': totals | selectattr('window', 'equalto', 'all') | list,
+        'extremes': extremes,
+        'held': assay._held_columns(extremes),
+        'moved': assay._moved_columns(inputs, extremes, bounded),
+        'columns': assay._columns_of(inputs, extremes),
+        'is_valued': extremes or 'd' in kinds,
+        'is_open': 'all' in windows,
+        'is_parted': is_parted,
+        'are_sorted': not (increment or is_parted),
+    }) }}
+{%- endmacro %}
+
+
+{#- The events as given; those that are to be parted in the order in which they became known. -#}
+{% macro _events(plan, relation, event_at, available_at, where, increment) -%}
+    {%- set longest = plan.lengths[plan.bounded[-1]] if plan.bounded -%}
+    {%- set since_cut = '(%s >= {cut} or %s >= {cut} - %s)' % (available_at, event_at, longest) if not plan.is_open -%}
 -- In order, so that each window's exits are as well: runs are merged in half the time that sorting takes.
-with {{ 'arrived as' if is_parted else 'events as materialized' }} (
+with {{ 'arrived as' if plan.is_parted else 'events as materialized' }} (
 
     select
-        {{ keys }},
-        {{ assay._with_end(event_at, 'event_at', relation, lengths[bounded[-1]] if bounded) }} as _event_at,
+        {{ plan.entity }},
+        {{ assay._with_end(event_at, 'event_at', relation, longest) }} as _event_at,
         {{ assay._with_end(available_at, 'available_at', relation) }} as _available_at
-        {%- for input in inputs.values() if not input.counts_rows %},
+        {%- for input in plan.inputs.values() if not input.counts_rows %},
         {{ input.expression }} as {{ input.column }}
         {%- endfor %}
-    {{ assay._from_events(relation, entity_keys, where, increment, since_cut) }}
-    {%- if is_parted %}
+    {{ assay._from_events(relation, plan.entity_keys, where, increment, since_cut) }}
+    {%- if plan.is_parted %}
 
     -- What comes last is seen from a row behind it, of no entity.
     union all by name
 
     select timestamp 'infinity' as _available_at
     {% endif %}
-    order by {{ keys }} nulls last, {{ '_available_at' if is_parted else '_event_at' }}
+    order by {{ plan.entity }} nulls last, {{ '_available_at' if plan.is_parted else '_event_at' }}
 
 ),
-{% if is_parted %}
-{{ assay._parted_events(inputs, entity_keys, lengths, bounded) }}
-{% endif %}
-{% if increment %}
-{{ assay._seeds(entity_keys, increment) }}
-{% endif %}
-{% if is_valued %}
-{{ assay._valued_events(inputs, extremes, entity_keys, lengths, bounded) }}
-{% endif %}
--- An event enters when it becomes known, and leaves each window whose end it does not come after.
-moves as (
-
-    select
-        {{ keys }},
-        _available_at as _at,
-        0::smallint as _move,
-        {{ assay._windows_left('_event_at', lengths, bounded) }} as _missed
-        {%- for column in moved %},
-        {{ column.enters }} as {{ column.name }}
-        {%- endfor %}
-    from {{ 'valued' if is_valued else 'events' }}
-
-    {% for window in bounded %}
-    union all
-
-    select
-        {{ keys }},
-        _event_at + {{ lengths[window] }} as _at,
-        {{ loop.index }}::smallint as _move,
-        0::tinyint as _missed
-        {%- for column in moved %},
-        {{ column.leaves.get(window, 'null') }}
-        {%- endfor %}
-    from {{ 'valued' if is_valued else 'events' }}
-    where _event_at + {{ lengths[window] }} > _available_at
-    {% endfor %}
-    {%- for extreme in extremes if extreme.move %}
-    union all by name
-
-    select {{ keys }}, _at, {{ extreme.move }}::smallint as _move, _value as {{ extreme.name }}{% if extreme.rank %}, _rank as {{ extreme.rank }}{% endif %}
-    from {{ extreme.name }}_states
-    {% endfor %}
-    {%- if increment %}
-    union all by name
-
-    -- The last arrival before, of an event that may count no longer.
-    select {{ keys }}, _arrivals[-1] as _at, -1::smallint as _move
-    from seeds
-    {% endif %}
-
-    -- What comes last is seen from a row behind it, of no entity: one for each time that rows look back.
-    union all by name
-
-    select unnest([timestamp 'infinity'{{ ', null' if are_sorted }}]) as _at
-
-),
-
-{% if held -%}
--- One at a time: DuckDB 1.5 mixes up several that leave out NULLs where it streams them together.
-{% endif -%}
-sorted_moves as (
-
-    select * from moves order by {{ keys }} nulls last, _at nulls last
-
-),
-{% for name, value in held.items() %}
-held_{{ loop.index }} as (
-
-    select
-        *,
-        last_value({{ value }} ignore nulls) {{ running }} as {{ name }}
-    from {{ 'held_' ~ loop.index0 if loop.index0 else 'sorted_moves' }}
-
-),
-{% endfor %}
--- Sorted once, and read once: what entities have in bounded windows they lose again, so no total needs a partition.
-running as (
-
-    select
-        {{ keys }},
-        _at,
-        last_value(case when _move <= 0 then _at end ignore nulls) {{ running }} as _updated_at
-        {%- for total in totals %},
-        {{ assay._running_total(total, bounded, running) }} as {{ total.name }}
-        {%- endfor %}
-        {%- for total in unbounded %},
-        case when _move = 0 then {{ total.addend }} end as {{ total.name }}_own
-        {%- endfor %}
-        {%- for name in held %},
-        {{ name }}
-        {%- endfor %}
-        {%- if unbounded %},
-        {{ assay._differs(entity_keys) }} as _is_new_entity
-        {%- endif %}
-    from {{ 'held_' ~ held | length if held else 'sorted_moves' }}
-
-),
-{% if unbounded %}
--- What never leaves an entity runs on into the next one: it is taken off there.
-own as (
-
-    select
-        * exclude (_is_new_entity)
-        replace (
-            {%- for total in unbounded %}
-            {{ total.name }} - last_value(
-                case when _is_new_entity then coalesce({{ total.name }}, 0) - coalesce({{ total.name }}_own, 0) end ignore nulls
-            ) {{ running }} as {{ total.name }}{{ ',' if not loop.last }}
-            {%- endfor %}
-        )
-    from running
-
-),
-{% endif %}
--- The row before each, now that it is known whether its instant is over.
-before as (
-
-    select
-        {%- for column in entity_keys + ['_at', '_updated_at'] + (totals | map(attribute='name') | list) + held.keys() | list %}
-        {{ assay._before(column) }} as {{ assay.quoted(column) }},
-        {%- endfor %}
-        {{ assay._differs(entity_keys + ['_at']) }} as _is_last
-    from {{ 'own' if unbounded else 'running' }}
-
-),
-
-{{ 'computed' if increment else 'states_of_crowds' if is_parted else 'states' }} as (
-
-    select
-        {{ keys }},
-        _at,
-        _updated_at
-        {%- for column in columns %},
-        {{ column.expression }} as {{ assay.quoted(column.name) }}
-        {%- endfor %}
-    from before
-    where _is_last and _at is not null
-
-),
-{% if is_parted %}
-states as (
-
-    select * from states_of_crowds
-    {% for at in assay._instants_of_one(lengths, bounded) %}
-    union all by name
-
-    {{ assay._state_of_one(at, inputs, keys, lengths) }}
-    {% endfor %}
-),
-{% endif %}
-{% if increment %}
-{{ assay._states_since(entity_keys, columns | map(attribute='name') | list, increment) }}
-{% endif %}
-final as (
-
-    {{ assay.history_of_states(
-        'states', entity_keys, columns | map(attribute='name') | list, since=since, are_sorted=are_sorted
-    ) }}
-
-)
-
-select * from final
 {%- endmacro %}
 
 
