@@ -104,8 +104,8 @@ def replace_private(path: Path, content: bytes) -> None:
     sync(path.parent)
 
 
-def append_whole(file: int, line: bytes) -> None:
-    """Append a line to a file: all of it or nothing.
+def append_whole(file: int, line: bytes) -> int:
+    """Append a line to a file, all of it or nothing, and return the file's size.
 
     Args:
         file: its descriptor; nobody else may append meanwhile.
@@ -122,6 +122,7 @@ def append_whole(file: int, line: bytes) -> None:
     except OSError:
         os.ftruncate(file, end)
         raise
+    return end + written
 
 
 def cut_torn_line(file: int) -> None:

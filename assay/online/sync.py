@@ -57,13 +57,19 @@ def sync(
 def _sync_view(
     source: Published, view: OnlineView, stored: OnlineView | None, store: Store, progress: Progress
 ) -> Synced:
+    view = source.measure(view)
+    entities = view.build.entities or 0
+    is_of_definition = stored is not None and stored.text == view.text
+    if stored is not None and is_of_definition and stored.build.digest == view.build.digest:
+        store.write(view, [], [], instead_of=stored)
+        return Synced(view.name, entities, 0, 0)
     # A changed definition changes every entity, so the versions of the old one cannot be compared.
     versions = store.versions(view.name)
-    if stored is None or stored.text != view.text:
+    if not is_of_definition:
         versions = ((key, -1) for key, _ in versions)
     changes = source.compare(view, versions)
-    store.write(changes.view, _watched(changes, progress), changes.removed, instead_of=stored)
-    return Synced(view.name, changes.entities, changes.changed, len(changes.removed))
+    store.write(view, _watched(changes, progress), changes.removed, instead_of=stored)
+    return Synced(view.name, entities, changes.changed, len(changes.removed))
 
 
 def _watched(changes: Changes, progress: Progress) -> Iterator[list[Entity]]:

@@ -11,6 +11,7 @@ import json
 import math
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from assay.online.nested import EXACT, FLOATING, mapped, nested_to_json_sql
@@ -22,6 +23,7 @@ _FLOATING = ("float", "real", "double")
 _NESTED = ("[", "struct", "map", "list")
 
 
+@lru_cache(maxsize=1024)
 def kind_of(data_type: str) -> str:
     """Return the JSON encoding of a type.
 

@@ -48,9 +48,10 @@ def json_values(feature: FeatureAnswer) -> list[Any]:
 
 def feast_values(feature: FeatureAnswer) -> list[Any]:
     """Return a feature's values as Feast's server does, where times and days are whole seconds since 1970."""
-    if feature.is_computed or kind_of(feature.type) in ("timestamp", "date"):
+    kind = kind_of(feature.type)
+    if feature.is_computed or kind in ("timestamp", "date"):
         return [_in_seconds(value) for value in feature.values]
-    if kind_of(feature.type) == "nested":
+    if kind == "nested":
         return [mapped(value, feature.type, _within_in_seconds) for value in feature.raw]
     return json_values(feature)
 

@@ -15,6 +15,7 @@ from assay.core.fault import Fault
 from assay.online.request import Refused
 from assay.online.stores.store import StoreUnavailable
 from assay.server.catalog import catalog_router
+from assay.server.direct import Direct
 from assay.server.document import document
 from assay.server.errors import on_fault, on_http_error, on_refused, on_rejected, on_unavailable
 from assay.server.features import features_router
@@ -53,8 +54,9 @@ def make_app(settings: Settings) -> FastAPI:
         version=version("assay"),
         lifespan=lifespan,
     )
+    features = features_router(service)
     routers = [
-        features_router(service),
+        features,
         catalog_router(service),
         predictions_router(service),
         health_router(service),
@@ -69,6 +71,9 @@ def make_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(HTTPException, on_http_error)
     app.openapi = document(app, with_keys=settings.with_keys)  # type: ignore[method-assign]
     paths = {route.path for router in routers for route in router.routes}  # type: ignore[attr-defined]
+    endpoints = {route.path: route.endpoint for route in features.routes}  # type: ignore[attr-defined]
+    # The one added last is the outermost.
+    app.add_middleware(Direct, endpoints=endpoints, on_errors=app.exception_handlers)
     app.add_middleware(
         Requests,
         body_bytes=settings.body_bytes,

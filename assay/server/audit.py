@@ -100,8 +100,7 @@ class Audit:
         told = {name: shortened(value) if isinstance(value, str) else value for name, value in line.items()}
         content = orjson.dumps(told) + b"\n"
         with self._held():
-            append_whole(self._file, content)
-            if os.fstat(self._file).st_size >= self._most_bytes:
+            if append_whole(self._file, content) >= self._most_bytes:
                 self._begin_another()
 
     @contextmanager
@@ -145,4 +144,4 @@ class Audit:
 
 def shortened(text: str, most: int = _LONGEST) -> str:
     """Return the beginning of what a caller sent, without halves of characters, which no line can hold."""
-    return text[:most].encode(errors="replace").decode()
+    return text[:most] if text.isascii() else text[:most].encode(errors="replace").decode()

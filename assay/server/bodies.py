@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
+from starlette.requests import ClientDisconnect
 
 from assay.server.rejected import Rejected
 
@@ -38,7 +39,7 @@ async def read_body(request: Request, shape: type[Shape]) -> Shape:
     kind = request.headers.get("content-type", _JSON).partition(";")[0].strip().lower()
     if kind != _JSON:
         raise Rejected(415, f"Send the body as {_JSON}, not as {kind[:80] or 'nothing named'}.")
-    body = await request.body()
+    body = await _whole_body(request)
     try:
         text = body.decode()
         content = json.loads(
@@ -48,7 +49,8 @@ async def read_body(request: Request, shape: type[Shape]) -> Shape:
         raise Rejected(400, str(error)) from error
     except (ValueError, ArithmeticError, RecursionError) as error:
         raise Rejected(400, f"The body is no JSON: {error}") from error
-    if _depth_exceeds(content, _DEEPEST):
+    # What opens few brackets cannot be deep, and need not be walked through.
+    if text.count("[") + text.count("{") > _DEEPEST and _depth_exceeds(content, _DEEPEST):
         raise Rejected(400, f"The body is nested more than {_DEEPEST} deep.")
     if not _is_text(content, text):
         raise Rejected(400, "The body holds half of a character (a lone surrogate), which is no text.")
@@ -62,6 +64,19 @@ def body_of(shape: type[BaseModel]) -> dict[str, Any]:
     """Declare a body in the OpenAPI document."""
     schema = {"$ref": REFERENCE.format(model=shape.__name__)}
     return {"requestBody": {"required": True, "content": {_JSON: {"schema": schema}}}}
+
+
+async def _whole_body(request: Request) -> bytes:
+    """Read the body as it comes: the framework's way takes twice as long."""
+    parts = []
+    has_more = True
+    while has_more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        parts.append(message.get("body", b""))
+        has_more = message.get("more_body", False)
+    return b"".join(parts)
 
 
 def _said(error: ValidationError, shape: type[BaseModel]) -> str:

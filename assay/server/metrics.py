@@ -20,6 +20,13 @@ VALUES = Counter("assay_feature_values", "Feature values served, by how they cam
 UNAVAILABLE = Counter("assay_store_unavailable", "Times that the online store could not be read.")
 
 
+def count_request(path: str, status: int, seconds: float) -> None:
+    """Count a request that was answered, and how long that took."""
+    counter, histogram = _requests(path, status)
+    counter.inc()
+    histogram.observe(seconds)
+
+
 def count_values(answers: Sequence[ViewAnswer]) -> None:
     """Count what was served."""
     for answer in answers:
@@ -29,6 +36,11 @@ def count_values(answers: Sequence[ViewAnswer]) -> None:
                 counted[status] = counted.get(status, 0) + feature.statuses.count(status)
         for status, number in counted.items():
             _values(answer.view.name, status).inc(number)
+
+
+@cache
+def _requests(path: str, status: int) -> tuple[Counter, Histogram]:
+    return REQUESTS.labels(path, status), DURATION.labels(path)
 
 
 @cache

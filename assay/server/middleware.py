@@ -19,7 +19,7 @@ from assay.core.disk import has_no_room
 from assay.core.moment import now
 from assay.server.audit import Audit, shortened
 from assay.server.errors import problem
-from assay.server.metrics import DURATION, REQUESTS
+from assay.server.metrics import count_request
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # Those who watch a server ask for these all day, and learn nothing of features.
@@ -106,8 +106,7 @@ class Requests:
         finally:
             took = time.perf_counter() - started
             path = scope["path"] if scope["path"] in self._paths else "other"
-            REQUESTS.labels(path, status).inc()
-            DURATION.labels(path).observe(took)
+            count_request(path, status, took)
             _log(scope, request_id, status, took)
 
     def _note(self, request: HTTPConnection, status: int) -> None:

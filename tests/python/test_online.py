@@ -340,7 +340,8 @@ def test_parity_finds_a_value_that_differs(published: Path, project: Project, tm
     sync(published, SqliteStore(path))
     with sqlite3.connect(path) as connection:
         for key, stretch in connection.execute(
-            "select key, stretch from entities where feature_view = ?", [VELOCITY]
+            "select key, stretch from entities inner join catalog on id = view where feature_view = ?",
+            [VELOCITY],
         ).fetchall():
             instants, *rows = map(json.loads, stretch.split("\n"))
             position = 2 + list(SqliteStore(path).catalog()[VELOCITY].columns).index("transaction_count_all")

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -341,6 +342,38 @@ def test_the_document_is_whole(guarded: TestClient, client: TestClient) -> None:
     assert "securitySchemes" not in client.get("/openapi.json").json()["components"]
 
 
+def test_the_document_is_as_it_was(guarded: TestClient) -> None:
+    """Clients are made of it: whoever means to change it changes the file too."""
+    found = guarded.get("/openapi.json").text
+    expected = json.loads((Path(__file__).parent / "fixtures" / "openapi.json").read_text())
+    expected["info"]["version"] = version("assay")
+    assert found == json.dumps(expected, separators=(",", ":"), ensure_ascii=False)
+
+
+@pytest.mark.parametrize("body", ["good", "{", "{}", "unknown", "nothing"])
+@pytest.mark.parametrize("path", [GET, FEAST])
+def test_the_short_way_answers_as_the_framework_does(
+    client: TestClient, settings: Settings, monkeypatch: pytest.MonkeyPatch, path: str, body: str
+) -> None:
+    """The same function answers; here without the middleware that calls it at once."""
+    asked: dict[str, Any] = {"user_id": "1", "feature_groups": [VELOCITY], "as_of": "2030-01-01"}
+    unknown: dict[str, Any] = {"user_id": "1", "feature_groups": ["ftr_none"]}
+    if path == FEAST:
+        asked = {"entities": {"card_id": ["1"]}, "feature_service": VELOCITY, "as_of": "2030-01-01"}
+        unknown = {"entities": {"card_id": ["1"]}, "features": ["ftr_none:a"]}
+    content = {"good": json.dumps(asked), "unknown": json.dumps(unknown), "nothing": ""}.get(body, body)
+
+    def answer(of: TestClient) -> tuple[int, Any, Any]:
+        found = of.post(path, content=content, headers={"X-Request-ID": "r"})
+        headers = {name: value for name, value in found.headers.items() if name != "content-length"}
+        return found.status_code, headers, re.sub(r'"age_seconds":[0-9.]+', "", found.text)
+
+    shortly = answer(client)
+    monkeypatch.setattr("assay.server.app.Direct", lambda app, **_: app)
+    with TestClient(make_app(settings)) as plain:
+        assert answer(plain) == shortly
+
+
 def test_figures_count_requests_and_values(client: TestClient) -> None:
     def figure(line: str) -> float:
         text = client.get("/metrics").text
@@ -514,7 +547,7 @@ def test_workers_serve_until_they_are_told_to_stop(store_url: str, tmp_path: Pat
 def test_memory_does_not_grow_with_the_entities(store_url: str, tmp_path: Path) -> None:
     view = open_store(store_url).catalog()[PAIRS]
     [(stretch,)] = sqlite3.connect(store_url.removeprefix("sqlite:")).execute(
-        "select stretch from entities where feature_view = ? limit 1", [PAIRS]
+        "select stretch from entities inner join catalog on id = view where feature_view = ? limit 1", [PAIRS]
     )
     resident = {}
     for entities in (100, 200_000):

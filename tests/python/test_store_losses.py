@@ -221,7 +221,7 @@ def in_child(act: Callable[[], None]) -> int:
 def view(published: Path) -> OnlineView:
     """A view as a sync writes it."""
     with open_published(published) as source:
-        return source.compare(source.views()[ONE], iter(())).view
+        return source.measure(source.views()[ONE])
 
 
 def write_to(path: Path, view: OnlineView) -> None:
@@ -289,6 +289,72 @@ def test_a_first_sync_that_meets_a_full_disk_is_done_by_the_next(
             assert totals(store, "t3") == [6]
     assert failed > 5
     assert ended == 0
+
+
+TAMPERED = {
+    "an entity is gone": "delete from entities where key = 't3'",
+    "all are gone": "delete from entities",
+    "a version is another": "update entities set version = version + 1 where key = 't3'",
+    "a key is another": "update entities set key = 't3x' where key = 't3'",
+    "one came": "insert into entities select view, 'nobody', version, stretch from entities where key = 't3'",
+    "one was replaced": "insert or replace into entities select view, key, 0, stretch from entities "
+    "where key = 't3'",
+    "it went to another view": "update entities set view = 9 where key = 't3'",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("tampered", TAMPERED)
+def test_what_is_changed_in_sqlite_without_a_sync_is_found_and_mended(
+    published: Path, tmp_path: Path, tampered: str
+) -> None:
+    """Although its digest, written with its entities, speaks of the same build."""
+    path = tmp_path / "online.sqlite"
+    store = SqliteStore(path)
+    sync(published, store)
+    before = list(contents(store))
+    assert {each.written for each in sync(published, store)} == {0}
+    with sqlite3.connect(path) as connection:
+        connection.execute(TAMPERED[tampered])
+    connection.close()
+    assert sum(each.written + each.removed for each in sync(published, store)) > 0
+    assert list(contents(store)) == before
+    assert totals(store, "t3", "nobody") == [6, 0]
+    assert {each.written for each in sync(published, store)} == {0}
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_a_sync_compares_entities_one_by_one_only_where_something_changed(
+    published: Path, newer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: bool
+) -> None:
+    store = SqliteStore(tmp_path / "online.sqlite")
+    sync(published, store)
+    asked: list[str] = []
+    versions = SqliteStore.versions
+
+    def told(self: SqliteStore, view: str) -> Iterator[tuple[str, int]]:
+        asked.append(view)
+        return versions(self, view)
+
+    monkeypatch.setattr(SqliteStore, "versions", told)
+    sync(newer if changed else published, store)
+    assert asked == ([PAIR, ONE] if changed else [])
+
+
+def test_a_file_of_an_older_layout_counts_as_empty_and_the_next_sync_fills_it(
+    published: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "online.sqlite"
+    store = SqliteStore(path)
+    sync(published, store)
+    with sqlite3.connect(path) as connection:
+        connection.execute("drop table entities")
+        connection.execute("create table entities (feature_view text, key text, version integer)")
+        connection.execute("pragma user_version = 0")
+    connection.close()
+    with pytest.raises(StoreUnavailable, match="holds no feature views"):
+        totals(SqliteStore(path), "t3")
+    sync(published, store)
+    assert totals(SqliteStore(path), "t3") == [6]
 
 
 def test_a_store_in_sqlite_is_for_its_owner_alone(published: Path, tmp_path: Path) -> None:

@@ -22,17 +22,28 @@ from assay.online.stores.store import (
     overtaken,
 )
 
+# Of the tables; a file of another layout counts as empty, and the next sync writes it anew.
+_LAYOUT = 2
 _SCHEMA = """
-create table if not exists stamp (value text not null) strict;
-create table if not exists catalog (
-    feature_view text primary key, definition text not null, run_id text not null, known_until text,
-    synced_at text not null
+create table stamp (value text not null) strict;
+create table catalog (
+    id integer primary key, feature_view text not null unique, definition text not null, run_id text not null,
+    known_until text, synced_at text not null, digest text
 ) strict;
-create table if not exists entities (
-    feature_view text not null, key text not null, version integer not null, stretch text not null,
-    primary key (feature_view, key)
-) strict;
+create table entities (
+    view integer not null, key text not null, version integer not null, stretch text not null,
+    primary key (view, key)
+) strict, without rowid;
 """
+# What changes entities without a sync takes the digest away, so the next sync compares them one by one.
+_CHANGES = {"insert": "new", "update": "old", "delete": "old"}
+_WATCH = """
+create trigger watch_{change} after {change} on entities begin
+    update catalog set digest = null where id = {row}.view and digest is not null;
+    update stamp set value = lower(hex(randomblob(16)));
+end
+"""
+_VIEW = "view = (select id from catalog where feature_view = ?)"
 _SECONDS_TO_WAIT_FOR_A_WRITER = 60.0
 _KEYS_AT_A_TIME = 500
 
@@ -57,7 +68,7 @@ class SqliteStore:
     async def sample(self, view: str) -> str | None:
         """Return some key; see `Store`."""
         with self._reading() as connection:
-            found = connection.execute("select min(key) from entities where feature_view = ?", [view])
+            found = connection.execute(f"select min(key) from entities where {_VIEW}", [view])
             key: str | None = found.fetchone()[0]
             return key
 
@@ -74,14 +85,12 @@ class SqliteStore:
         """Yield keys and versions; see `Store`."""
         with self._reading_if_any() as connection:
             if connection:
-                yield from connection.execute(
-                    "select key, version from entities where feature_view = ?", [view]
-                )
+                yield from connection.execute(f"select key, version from entities where {_VIEW}", [view])
 
     def entities(self, view: str) -> int:
         """Count the entities of a view; see `Store`."""
         with self._reading() as connection:
-            found = connection.execute("select count(*) from entities where feature_view = ?", [view])
+            found = connection.execute(f"select count(*) from entities where {_VIEW}", [view])
             return int(found.fetchone()[0])
 
     def write(
@@ -96,29 +105,42 @@ class SqliteStore:
         build = view.build
         with self._writing() as connection:
             held = connection.execute(
-                "select run_id, synced_at from catalog where feature_view = ?", [view.name]
+                "select run_id, synced_at, digest from catalog where feature_view = ?", [view.name]
             ).fetchone()
-            expected = (instead_of.build.run_id, _text(instead_of.build.synced_at)) if instead_of else None
+            expected = None
+            if instead_of:
+                of = instead_of.build
+                expected = (of.run_id, _text(of.synced_at), of.digest)
             if held != expected:
                 raise overtaken(view)
+            [(number,)] = connection.execute(
+                "insert into catalog (feature_view, definition, run_id, known_until, synced_at, digest) "
+                "values (?, ?, ?, ?, ?, ?) on conflict (feature_view) do update set "
+                "definition = excluded.definition, run_id = excluded.run_id, "
+                "known_until = excluded.known_until, synced_at = excluded.synced_at, "
+                "digest = excluded.digest returning id",
+                [
+                    view.name,
+                    view.text,
+                    build.run_id,
+                    _text(build.known_until),
+                    _text(build.synced_at),
+                    build.digest,
+                ],
+            ).fetchall()
             for batch in changed:
                 connection.executemany(
                     "insert or replace into entities values (?, ?, ?, ?)",
-                    [(view.name, each.key, each.version, each.stretch) for each in batch],
+                    [(number, each.key, each.version, each.stretch) for each in batch],
                 )
             connection.executemany(
-                "delete from entities where feature_view = ? and key = ?",
-                [(view.name, key) for key in removed],
-            )
-            connection.execute(
-                "insert or replace into catalog values (?, ?, ?, ?, ?)",
-                [view.name, view.text, build.run_id, _text(build.known_until), _text(build.synced_at)],
+                "delete from entities where view = ? and key = ?", [(number, key) for key in removed]
             )
 
     def remove(self, view: str) -> None:
         """Take a view out; see `Store`."""
         with self._writing() as connection:
-            connection.execute("delete from entities where feature_view = ?", [view])
+            connection.execute(f"delete from entities where {_VIEW}", [view])
             connection.execute("delete from catalog where feature_view = ?", [view])
 
     async def close(self) -> None:
@@ -143,11 +165,10 @@ class SqliteStore:
     def _reading_if_any(self) -> Iterator[sqlite3.Connection | None]:
         """Provide a connection that reads what a sync has written; None if no sync has finished yet."""
         try:
-            if not self._path.exists():
-                self._forget()
+            connection = self._connected()
+            if connection is None:
                 yield None
                 return
-            connection = self._connected()
             connection.execute("begin")
             try:
                 yield connection if self._stamp or _is_written(connection) else None
@@ -160,9 +181,13 @@ class SqliteStore:
                 "If it is broken, remove it; to write it: assay online sync"
             ) from error
 
-    def _connected(self) -> sqlite3.Connection:
-        """Return a connection to the file that is at the path now: it may have been replaced."""
-        status = self._path.stat()
+    def _connected(self) -> sqlite3.Connection | None:
+        """Return a connection to the file that is at the path now: it may have been replaced, or be none."""
+        try:
+            status = self._path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            self._forget()
+            return None
         if self._connection is None or self._opened != (status.st_dev, status.st_ino):
             self._forget()
             self._connection = sqlite3.connect(
@@ -180,11 +205,13 @@ class SqliteStore:
         (stamp,) = connection.execute("select value from stamp").fetchone()
         if stamp != self._stamp:
             rows = connection.execute(
-                "select definition, run_id, known_until, synced_at from catalog order by feature_view"
+                "select definition, run_id, known_until, synced_at, digest from catalog order by feature_view"
             ).fetchall()
             views = [
-                OnlineView.of(definition, Build(run_id, _moment(known_until), _moment(synced_at)))
-                for definition, run_id, known_until, synced_at in rows
+                OnlineView.of(
+                    definition, Build(run_id, _moment(known_until), _moment(synced_at), digest=digest)
+                )
+                for definition, run_id, known_until, synced_at, digest in rows
             ]
             self._catalog, self._stamp = {view.name: view for view in views}, stamp
         return self._catalog
@@ -201,9 +228,10 @@ class SqliteStore:
                 # With a write-ahead log, readers see the last commit and do not wait for the writer.
                 connection.execute("pragma journal_mode = wal")
                 connection.execute("begin immediate")
-                for statement in _SCHEMA.split(";"):
-                    connection.execute(statement)
+                _prepare(connection)
                 yield connection
+                for change, row in _CHANGES.items():
+                    connection.execute(_WATCH.format(change=change, row=row))
                 connection.execute("delete from stamp")
                 connection.execute("insert into stamp values (?)", [uuid4().hex])
                 connection.execute("commit")
@@ -218,8 +246,20 @@ class SqliteStore:
 
 def _is_written(connection: sqlite3.Connection) -> bool:
     """Tell whether a sync has finished: the first one commits the tables."""
-    found = connection.execute("select count(*) from sqlite_master where name = 'stamp'").fetchone()
-    return bool(found[0])
+    return bool(connection.execute("pragma user_version").fetchone()[0] == _LAYOUT)
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    """Make the tables, and let a sync change entities unwatched: within its transaction, nobody else does."""
+    if _is_written(connection):
+        for change in _CHANGES:
+            connection.execute(f"drop trigger if exists watch_{change}")
+        return
+    for table in ("stamp", "catalog", "entities"):
+        connection.execute(f"drop table if exists {table}")
+    for statement in _SCHEMA.split(";"):
+        connection.execute(statement)
+    connection.execute(f"pragma user_version = {_LAYOUT}")
 
 
 def _read_view(connection: sqlite3.Connection, view: str, keys: Sequence[str]) -> list[bytes | str | None]:
@@ -229,7 +269,7 @@ def _read_view(connection: sqlite3.Connection, view: str, keys: Sequence[str]) -
         places = ", ".join("?" * len(some))
         found.update(
             connection.execute(
-                f"select key, stretch from entities where feature_view = ? and key in ({places})",
+                f"select key, stretch from entities where {_VIEW} and key in ({places})",
                 [view, *some],
             ).fetchall()
         )
