@@ -77,6 +77,11 @@ def _by_sync(file: Path, url: str) -> None:
     sync(file, open_store(url))
 
 
+def _start() -> None:
+    from assay.online.stores import redis, sqlite  # noqa: F401
+    from assay.online.sync import sync  # noqa: F401
+
+
 def _by_executemany(file: Path, path: str) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute("pragma journal_mode = wal")
@@ -127,6 +132,8 @@ def _first_answer(url: str) -> None:
 if __name__ == "__main__":
     way, *arguments = sys.argv[1:]
     match way:
+        case "start":
+            _start()
         case "sync":
             _by_sync(Path(arguments[0]), arguments[1])
         case "executemany":

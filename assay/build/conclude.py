@@ -27,9 +27,11 @@ from assay.ledger.runs import Run
 from assay.online.published import CATALOG
 from assay.online.stores.open import open_store, store_file, store_url
 from assay.online.sync import sync
+from assay.project.code_files import Code
 from assay.project.conventions import SERVING, TABLES, is_published, tables_of
 from assay.project.dbt_run import DbtOutcome
 from assay.project.failures import judge, plain_message
+from assay.project.kept import OF_BUILD, point_to
 from assay.project.products import judge_products
 
 _FILES_NAMED = 3
@@ -94,6 +96,9 @@ def conclude(
     _describe_work(report, work)
     if work.manifest:
         write_state(places.warehouse, _state_after(places, run, outcome, report, work))
+        if not work.keeps_manifest:
+            code = Code(work.inputs.settings, work.inputs.code)
+            point_to(code, OF_BUILD, run.run_id, places.warehouse)
     return report
 
 

@@ -41,6 +41,11 @@ class Work:
         return self.plan.run is not None
 
     @property
+    def keeps_manifest(self) -> bool:
+        """Whether the last build wrote the manifest of this code, with the SQL of all nodes."""
+        return self.is_part and self.state is not None and self.state.inputs.code == self.inputs.code
+
+    @property
     def removed(self) -> list[str]:
         """The ids of what the project had when the state was written, and has no more."""
         return sorted(self.state.digests.keys() - self.digests.keys()) if self.is_part and self.state else []
@@ -133,8 +138,7 @@ def _dbt_arguments(options: Options, work: Work, selection: Sequence[str]) -> li
     arguments = ["build", *_project_arguments(options), *selection]
     if options.full_refresh:
         arguments.append("--full-refresh")
-    if work.is_part and work.state and work.state.inputs.code == work.inputs.code:
-        # The last build wrote the manifest of this code, with the SQL of all nodes.
+    if work.keeps_manifest:
         arguments.append("--no-write-json")
     if options.as_of or _has_tested_code(work):
         # Unit tests bring their own rows and times: they test the code, and it is as it was.

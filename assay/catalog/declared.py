@@ -161,7 +161,7 @@ def _exposed(project: Project) -> dict[str, list[Consumer]]:
     found: dict[str, list[Consumer]] = {}
     for each in project.exposures:
         owner = str(each.owner.name or each.owner.email or "")
-        consumer = Consumer(each.label or each.name, str(each.type.value), "an exposure names it", owner)
+        consumer = Consumer(each.label or each.name, str(each.type), "an exposure names it", owner)
         for id_ in each.depends_on.nodes:
             found.setdefault(id_, []).append(consumer)
     return found

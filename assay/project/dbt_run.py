@@ -1,4 +1,7 @@
-"""Run dbt within this process, and report which nodes run, how long they take, and how they end."""
+"""Run dbt within this process, and report which nodes run, how long they take, and how they end.
+
+dbt is imported where it runs: that takes two seconds, and most commands do without it.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +18,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 from unittest import mock
-
-from dbt.adapters.duckdb.connections import DuckDBConnectionManager
-from dbt.adapters.duckdb.credentials import DuckDBCredentials
-from dbt.adapters.factory import reset_adapters
-from dbt.cli.main import dbtRunner
 
 # The environment variables in which the project finds the warehouse and the landing folder.
 _WAREHOUSE, _LANDING = "ASSAY_WAREHOUSE", "ASSAY_LANDING"
@@ -95,6 +93,8 @@ def run_dbt(
         landing: the folder from which files are loaded; None for the project's own.
         manifest: the project's parsed manifest; None to parse the project.
     """
+    from dbt.cli.main import dbtRunner
+
     events = DbtEvents(on_start, watcher)
     started = time.monotonic()
     places = {_WAREHOUSE: str(warehouse)} | ({_LANDING: str(landing)} if landing else {})
@@ -122,6 +122,8 @@ def ask_dbt(arguments: list[str], warehouse: Path, manifest: Any = None) -> Any:
         warehouse: the file the profile is to name.
         manifest: the project's parsed manifest; None to parse the project.
     """
+    from dbt.cli.main import dbtRunner
+
     result = None
     with _environment({_WAREHOUSE: str(warehouse)}), _profile_opens(warehouse):
         try:
@@ -134,6 +136,8 @@ def ask_dbt(arguments: list[str], warehouse: Path, manifest: Any = None) -> Any:
 @contextmanager
 def _profile_opens(warehouse: Path) -> Iterator[None]:
     """Make dbt open this file, even if its profile names another file and not `ASSAY_WAREHOUSE`."""
+    from dbt.adapters.duckdb.credentials import DuckDBCredentials
+
     read = DuckDBCredentials.__pre_deserialize__
 
     def read_with_file(_: type, data: dict[str, Any]) -> Any:
@@ -230,6 +234,9 @@ def release_warehouse(*, failed: bool) -> None:
     Args:
         failed: whether the command failed.
     """
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+    from dbt.adapters.factory import reset_adapters
+
     reset_adapters()  # type: ignore[no-untyped-call]
     DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
     if failed:

@@ -92,7 +92,7 @@ class Manifest:
 def parent_ids(node: Any) -> list[str]:
     """Return the ids of the nodes that a node (dbt's own, or of the manifest's file) reads directly."""
     if isinstance(node, dict):
-        return list(node["depends_on"].get("nodes", []))
+        return list((node.get("depends_on") or {}).get("nodes", []))
     return list(getattr(node.depends_on, "nodes", []))
 
 

@@ -1,4 +1,7 @@
-"""Ask dbt about the project in the current folder: its models, their SQL, and the warehouse's file."""
+"""Ask dbt about the project in the current folder: its models, their SQL, and the warehouse's file.
+
+dbt is imported where it is needed: that takes two seconds, and what it parsed last is kept.
+"""
 
 from __future__ import annotations
 
@@ -9,18 +12,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from dbt.adapters.duckdb.connections import DuckDBConnectionManager
-from dbt.adapters.factory import FACTORY, reset_adapters
-from dbt.cli.main import dbtRunner
-from dbt.parser.schemas import ModelPatchParser
-
 from assay.core.fault import Fault, known_fault
 from assay.core.places import require_project
+from assay.project.code_files import read_code
 from assay.project.conventions import TABLES, is_checked
 from assay.project.dbt_run import Unwatched, run_dbt
 from assay.project.failures import judge, plain_message
 from assay.project.graph import Manifest, ancestor_ids, parent_ids, reachable
-from assay.project.meta import columns_may_lack
+from assay.project.kept import keep, read_kept
 from assay.project.packages import make_linked_packages_ready
 from assay.project.shields import Shields
 
@@ -39,6 +38,9 @@ _QUIET = [
 class Project:
     """The project as dbt parses it; parsing does not open the warehouse.
 
+    As long as no file of the project changes, what was parsed last is read again, and dbt is needed only to
+    compile and to build.
+
     Args:
         unfinished: whether to accept models under contract whose YAML lacks its columns.
 
@@ -53,12 +55,24 @@ class Project:
             # dbt must not reuse this parse when it builds, so it is kept in a folder of its own.
             target = Path(os.environ.get("DBT_TARGET_PATH") or "target", "unfinished")
             with _columns_may_lack():
-                self._manifest = _dbt("parse", "--target-path", str(target))
+                self._manifest = self._parsed = _dbt("parse", "--target-path", str(target))
+            self.warehouse = _warehouse_of_profile()
         else:
-            self._manifest = _dbt("parse")
+            self._parsed = None
+            code = read_code()
+            if kept := read_kept(code):
+                self._manifest, self.warehouse = kept
+            else:
+                self._manifest = self._parsed = _dbt("parse")
+                self.warehouse = _warehouse_of_profile()
+                keep(code, self._parsed, self.warehouse)
         self.name: str = self._manifest.metadata.project_name
-        adapter: Any = next(iter(FACTORY.adapters.values()))
-        self.warehouse = Path(getattr(adapter.config.credentials, "path", ""))
+
+    def _parse(self) -> Any:
+        """Return dbt's own manifest."""
+        if self._parsed is None:
+            self._parsed = _dbt("parse")
+        return self._parsed
 
     @property
     def manifest(self) -> Manifest:
@@ -153,8 +167,10 @@ class Project:
         Raises:
             Fault: dbt cannot build a model.
         """
-        for node in self.models:
-            node.config.contract.enforced = node.contract.enforced = False
+        manifest = self._parse()
+        for node in manifest.nodes.values():
+            if node.resource_type == "model":
+                node.config.contract.enforced = node.contract.enforced = False
         warehouse, landing = folder / self.warehouse.name, folder / "landing"
         landing.mkdir()
         outcome = run_dbt(
@@ -167,7 +183,7 @@ class Project:
             on_start=lambda run_id: None,
             watcher=Unwatched(),
             landing=landing,
-            manifest=self._manifest,
+            manifest=manifest,
         )
         failed = [str(failure) + f": {failure.message}" for failure in judge(outcome.results).failures]
         if outcome.exception or failed:
@@ -196,7 +212,7 @@ class Project:
         selected = [f"+{model},resource_type:{kind}" for model in models for kind in kinds]
         result = _dbt(
             *("compile", "--no-populate-cache", "--full-refresh", "--select", *selected),
-            manifest=self._manifest,
+            manifest=self._parse(),
         )
         return {each.node.unique_id: str(each.node.compiled_code) for each in result.results}
 
@@ -209,13 +225,17 @@ class Project:
         return self._compiled("--inline", sql)
 
     def _compiled(self, *what: str) -> str:
-        result = _dbt("compile", "--no-populate-cache", *what, manifest=self._manifest)
+        result = _dbt("compile", "--no-populate-cache", *what, manifest=self._parse())
         return str(result.results[0].node.compiled_code)
 
 
 @contextmanager
 def _columns_may_lack() -> Iterator[None]:
     """Let dbt parse models under contract that have no columns in YAML; it would refuse to parse them."""
+    from dbt.parser.schemas import ModelPatchParser
+
+    from assay.project.meta import columns_may_lack
+
     check = ModelPatchParser._validate_constraint_prerequisites
     ModelPatchParser._validate_constraint_prerequisites = lambda *_: None  # type: ignore[method-assign]
     before = columns_may_lack.set(True)
@@ -226,7 +246,19 @@ def _columns_may_lack() -> Iterator[None]:
         ModelPatchParser._validate_constraint_prerequisites = check  # type: ignore[method-assign]
 
 
+def _warehouse_of_profile() -> Path:
+    """Return the file that the profile names, of a project that has just been parsed."""
+    from dbt.adapters.factory import FACTORY
+
+    adapter: Any = next(iter(FACTORY.adapters.values()))
+    return Path(getattr(adapter.config.credentials, "path", ""))
+
+
 def _dbt(*arguments: str, manifest: Any = None) -> Any:
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+    from dbt.adapters.factory import reset_adapters
+    from dbt.cli.main import dbtRunner
+
     result = dbtRunner(manifest=manifest).invoke([*_QUIET, *arguments])
     # An open connection of dbt would block the file for others in this process. Its settings stay in use.
     DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +39,17 @@ class YamlFile:
         self._yaml.representer.add_representer(str, _text)
         self._yaml.constructor.add_constructor(_TEXT, _text_as_written)
         self._before = path.read_text(encoding="utf-8") if path.exists() else ""
-        self._yaml.indent(**_indentation(self._before))
         self.content: Any = self._yaml.load(self._before) or CommentedMap()
+
+    @cached_property
+    def _indentation(self) -> dict[str, int]:
+        return _indentation(self._before)
 
     @property
     def text(self) -> str:
         """The edited content as text."""
+        # Found where it is needed: it takes as long as reading the file does.
+        self._yaml.indent(**self._indentation)
         stream = io.StringIO()
         self._yaml.dump(self.content, stream)
         return stream.getvalue()
