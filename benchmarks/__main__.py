@@ -21,6 +21,7 @@ from benchmarks import (
     latest,
     online,
     publish,
+    readers,
     watching,
 )
 from benchmarks.measure import CommandFailed
@@ -37,6 +38,7 @@ BENCHMARKS: dict[str, Callable[[Settings], Report]] = {
     "demo": demo.run,
     "builds": builds.run,
     "publish": publish.run,
+    "readers": readers.run,
     "drift": drift.run,
     "watching": watching.run,
 }
