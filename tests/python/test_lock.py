@@ -177,7 +177,7 @@ def test_an_interrupt_that_gets_lost_on_the_way_still_counts(
                 signal.raise_signal(signal.SIGINT)
             return dbtRunnerResult(success=True)
 
-    monkeypatch.setattr(dbt_run, "dbtRunner", Swallows)
+    monkeypatch.setattr("dbt.cli.main.dbtRunner", Swallows)
     before = signal.getsignal(signal.SIGINT)
     outcome = dbt_run.run_dbt([], warehouse=tmp_path / "x", on_start=lambda _: None, watcher=Silent())
     assert isinstance(outcome.exception, KeyboardInterrupt)
