@@ -50,6 +50,15 @@ DELETED = (
     ],
     [set(range(3, POOL - 1)), {2}, {2}, {3}, {2, 3}],
 )
+# One row goes as two of another entity come: a span has one more, which is not all that happened to it.
+SWAPPED = (
+    [
+        ("'a'", "1", 0, 0, "1", "'saw'", None, "false", 0),
+        *[("'b'", "1", 0, 0, amount, "'saw'", None, "false", 0) for amount in ("1", "2")],
+        *[("'b'", "1", 8, 0, "2", "'drill'", None, "false", 0)] * (POOL - 3),
+    ],
+    [{1, 2}, {0, 1, 2}],
+)
 # Microseconds between instants: half of a span of fingerprints, so that changes fall on its ends; or half an
 # hour, so that events leave windows as others come. Windows take longer.
 UNITS = dict.fromkeys(CALLS, 2**31) | dict.fromkeys(("bounded", "unbounded"), 1_800_000_000)
@@ -141,6 +150,7 @@ def test_increments_equal_a_full_refresh(
         suppress_health_check=list(HealthCheck),
     )
     @example(*DELETED)
+    @example(*SWAPPED)
     @given(*INPUTS)
     def holds(pool: list[Row], steps: list[set[int]]) -> None:
         check(connection, histories[name], UNITS[name], pool, steps)
