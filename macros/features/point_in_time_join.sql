@@ -23,13 +23,9 @@ with features_0 as (
 ),
 {%- set asked = {} %}
 {% for request in requests %}
-{%- set view = 'features_' ~ loop.index %}
+{%- set view, keys = 'features_' ~ loop.index, assay.quoted(request.entity_keys, '_spine') %}
 {%- set carried = ['_spine', '_spine_at'] + (requests[:loop.index0] | map(attribute='struct') | list) %}
-{%- set keys = assay.quoted(request.entity_keys, '_spine') %}
-{%- if keys not in asked %}
-{%- do asked.update({keys: 'asked_' ~ loop.index}) %}
-{{ assay._spans_asked_for(asked[keys], request.entity_keys) }}
-{% endif %}
+{{ assay._spans_asked_for(asked, keys, request.entity_keys) }}
 {{ assay._history_asked_for(view, request, asked[keys]) }}
 
 {{ assay._values_in_force(view, request, 'features_' ~ loop.index0, carried) }}
@@ -77,9 +73,12 @@ select * from final
 {%- endmacro %}
 
 
-{#- Of each entity of the spine, the span in which it is asked for; views with the same keys share it. -#}
-{% macro _spans_asked_for(asked, entity_keys) -%}
-{{ asked }} as (
+{#- Of each entity of the spine, the span in which it is asked for; views with the same keys share it. `asked` has those
+    that stand there already. -#}
+{% macro _spans_asked_for(asked, keys, entity_keys) -%}
+{% if keys not in asked -%}
+{%- do asked.update({keys: 'asked_' ~ (asked | length + 1)}) -%}
+{{ asked[keys] }} as (
 
     select
         {%- for key in entity_keys %}
@@ -88,9 +87,10 @@ select * from final
         min(_spine_at) as _first_at,
         max(_spine_at) as _last_at
     from features_0
-    group by {{ assay.quoted(entity_keys, '_spine') }}
+    group by {{ keys }}
 
 ),
+{% endif %}
 {%- endmacro %}
 
 
