@@ -13,6 +13,7 @@ from unittest import mock
 from dbt.artifacts.resources import FileHash
 from dbt.cli.main import dbtRunner
 from dbt.contracts.graph.manifest import ManifestStateCheck
+from dbt.deprecations import reset_deprecations
 from dbt.parser.manifest import ManifestLoader
 
 from assay.project.dbt_run import release_warehouse
@@ -28,6 +29,8 @@ def dbt_here(
         folder: where dbt is called.
         environment: all variables of its environment.
     """
+    # dbt tells of each deprecation once in a process, and sums up those of all runs at the end of each.
+    reset_deprecations()
     printed, warned = io.StringIO(), io.StringIO()
     with (
         chdir(folder),
