@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -39,11 +39,18 @@ class Cost:
         return self.user + self.system
 
 
-def run(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Cost:
+def run(
+    command: Sequence[str], environment: Mapping[str, str] | None = None, codes: Collection[int] = (0,)
+) -> Cost:
     """Run a command to its end.
 
+    Args:
+        command: the program and its arguments.
+        environment: variables beside those of this process.
+        codes: the exit codes that are no failure.
+
     Raises:
-        CommandFailed: it ended with an error.
+        CommandFailed: it ended with another code.
     """
     load = os.getloadavg()[0]
     with tempfile.TemporaryFile("w+") as output:
@@ -61,7 +68,7 @@ def run(command: Sequence[str], environment: Mapping[str, str] | None = None) ->
         process.returncode = os.waitstatus_to_exitcode(status)
         output.seek(0)
         text = output.read()
-    if process.returncode != 0:
+    if process.returncode not in codes:
         raise CommandFailed(f"{' '.join(command)} ended with {process.returncode}:\n{text}")
     # Linux counts the peak in KiB, macOS in bytes.
     unit = 1 if sys.platform == "darwin" else _KIBIBYTE
@@ -73,9 +80,11 @@ def run_module(module: str, *arguments: str, environment: Mapping[str, str] | No
     return run([sys.executable, "-m", module, *arguments], environment)
 
 
-def run_assay(*arguments: str, environment: Mapping[str, str] | None = None) -> Cost:
+def run_assay(
+    *arguments: str, environment: Mapping[str, str] | None = None, codes: Collection[int] = (0,)
+) -> Cost:
     """Run the command `assay` of the interpreter that measures."""
-    return run([sys.executable, "-c", "from assay.cli import app; app()", *arguments], environment)
+    return run([sys.executable, "-c", "from assay.cli import app; app()", *arguments], environment, codes)
 
 
 def own_cpu() -> float:
