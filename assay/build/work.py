@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -18,11 +17,9 @@ from assay.build.selection import find_selection
 from assay.build.state import State
 from assay.console.progress import Display
 from assay.core.moment import as_variable, in_file_name
-from assay.core.places import Places
+from assay.core.places import Places, find_target
 from assay.ledger.runs import Run
 from assay.project.dbt_run import DbtOutcome, ask_dbt, run_dbt
-
-_TARGET_PATH = "target"
 
 
 @dataclass(frozen=True)
@@ -167,5 +164,5 @@ def _project_arguments(options: Options) -> list[str]:
 
 def target_path(options: Options) -> Path:
     """Return the folder into which dbt writes its artifacts."""
-    target = Path(os.environ.get("DBT_TARGET_PATH") or _TARGET_PATH)
+    target = find_target()
     return target / "as_of" / in_file_name(options.as_of) if options.as_of else target

@@ -55,7 +55,7 @@ class Places:
     @property
     def docs(self) -> Path:
         """The HTML file with dbt's documentation."""
-        return Path(os.environ.get("DBT_TARGET_PATH") or "target", "assay_docs.html")
+        return find_target() / "assay_docs.html"
 
     @property
     def lineage(self) -> Path:
@@ -85,6 +85,11 @@ def require_project() -> None:
 def landing_folder() -> Path:
     """Return the landing zone's folder: the one in ASSAY_LANDING, or the default within the project."""
     return Path(os.environ.get("ASSAY_LANDING") or DEFAULT_LANDING)
+
+
+def find_target() -> Path:
+    """Return the folder into which dbt writes, of the project in the current folder."""
+    return Path(os.environ.get("DBT_TARGET_PATH") or "target")
 
 
 def find_places(as_of: datetime | None = None) -> Places:

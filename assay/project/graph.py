@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from assay.core.fault import MISUSED, Fault
+from assay.core.places import find_target
 from assay.core.sql import quoted
 from assay.project.conventions import TABLES
 
@@ -122,7 +122,7 @@ def _known(ids: Iterable[str], among: dict[str, Node]) -> dict[str, Node]:
 
 def read_manifest() -> Manifest | None:
     """Read the manifest that dbt wrote last; None if there is none."""
-    path = Path(os.environ.get("DBT_TARGET_PATH") or "target", "manifest.json")
+    path = find_target() / "manifest.json"
     return Manifest.read(path) if path.is_file() else None
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from assay.core.disk import replace_private
+from assay.core.places import find_target
 from assay.project.code_files import Code
 
 _FILE, _MANIFEST = "assay_parsed.json", "assay_manifest.json"
@@ -36,10 +36,10 @@ def read_kept(code: Code) -> tuple[Kept, Path] | None:
         code: the project's files as they are.
     """
     try:
-        told = json.loads((_target() / _FILE).read_text())
+        told = json.loads((find_target() / _FILE).read_text())
         if told["code"] != [code.settings, code.nodes]:
             return None
-        manifest: Kept = json.loads((_target() / told["manifest"]).read_text(), object_hook=Kept)
+        manifest: Kept = json.loads((find_target() / told["manifest"]).read_text(), object_hook=Kept)
         if manifest.metadata.invocation_id != told["invocation_id"]:
             return None
         return manifest, Path(told["warehouse"])
@@ -56,7 +56,7 @@ def keep(code: Code, manifest: Any, warehouse: Path) -> None:
         warehouse: the file that the project's profile names.
     """
     try:
-        written = _target() / _MANIFEST
+        written = find_target() / _MANIFEST
         content = json.dumps(manifest.writable_manifest().to_dict(omit_none=False), default=str)
         replace_private(written, content.encode())
     except OSError:
@@ -73,10 +73,6 @@ def point_to(code: Code, name: str, invocation_id: str, warehouse: Path) -> None
         "warehouse": str(warehouse),
     }
     try:
-        replace_private(_target() / _FILE, json.dumps(told).encode())
+        replace_private(find_target() / _FILE, json.dumps(told).encode())
     except OSError:
         return
-
-
-def _target() -> Path:
-    return Path(os.environ.get("DBT_TARGET_PATH") or "target")

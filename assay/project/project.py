@@ -5,7 +5,6 @@ dbt is imported where it is needed: that takes two seconds, and what it parsed l
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.core.fault import Fault, known_fault
-from assay.core.places import require_project
+from assay.core.places import find_target, require_project
 from assay.project.code_files import read_code
 from assay.project.conventions import TABLES, is_checked
 from assay.project.dbt_run import Unwatched, run_dbt
@@ -53,7 +52,7 @@ class Project:
         make_linked_packages_ready()
         if unfinished:
             # dbt must not reuse this parse when it builds, so it is kept in a folder of its own.
-            target = Path(os.environ.get("DBT_TARGET_PATH") or "target", "unfinished")
+            target = find_target() / "unfinished"
             with _columns_may_lack():
                 self._manifest = self._parsed = _dbt("parse", "--target-path", str(target))
             self.warehouse = _warehouse_of_profile()

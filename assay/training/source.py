@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from assay.console.progress import Display
 from assay.core.fault import Fault, known_fault
 from assay.core.lock import Holder, locked
 from assay.core.moment import as_variable
-from assay.core.places import Places
+from assay.core.places import Places, find_target
 from assay.landing.past import copy_landing, has_landing
 from assay.ledger.runs import read_runs
 from assay.project.code_version import code_version
@@ -84,7 +83,7 @@ def as_built(places: Places, command: str, display: Display) -> Iterator[Source 
             and not (run.status == "succeeded" and run.dbt_seconds is None)
         ]
         try:
-            manifest = _manifest(Path(os.environ.get("DBT_TARGET_PATH") or "target"))
+            manifest = _manifest(find_target())
         except (OSError, ValueError):
             manifest = {}
         latest = runs[0] if runs else None
