@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from built_once import built_once
 from chromium import CHROMIUM
+from kafka_broker import broker, kafka, own_kafka
 from online_stores import publish_all
 from playwright.sync_api import Browser, sync_playwright
 from report_page import make_broken_project
@@ -21,7 +22,14 @@ from assay.online.stores.open import open_store
 from assay.online.sync import sync
 from example import generate
 
-__all__ = ["builds", "pytest_collection_modifyitems", "pytest_runtest_protocol"]
+__all__ = [
+    "broker",
+    "builds",
+    "kafka",
+    "own_kafka",
+    "pytest_collection_modifyitems",
+    "pytest_runtest_protocol",
+]
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from redis_server import free_port
 
 USER, PASSWORD = "clerk", "let:me@in"
 
@@ -23,7 +23,9 @@ class PostgresServer:
     """A server that asks its only user for a password."""
 
     port: int
+    _root: Path
     _programs: Path
+    _options: str
     _as_user: Mapping[str, Any]
 
     @property
@@ -31,10 +33,29 @@ class PostgresServer:
         """Its database's address, without a password."""
         return f"postgresql://{USER}@127.0.0.1:{self.port}/postgres"
 
-    def run(self, sql: str) -> None:
-        """Run SQL as the user."""
-        command = [str(self._programs / "psql"), "-q", "-v", "ON_ERROR_STOP=1", "-d", self.address, "-c", sql]
-        subprocess.run(command, check=True, env=os.environ | {"PGPASSWORD": PASSWORD}, **self._as_user)
+    def run(self, *sql: str) -> None:
+        """Run SQL as the user: each text is a transaction."""
+        commands = [part for text in sql for part in ("-c", text)]
+        command = [str(self._programs / "psql"), "-q", "-v", "ON_ERROR_STOP=1", "-d", self.address, *commands]
+        environment = os.environ | {"PGPASSWORD": PASSWORD}
+        subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL, **self._as_user)
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        self.control("-l", self._root / "log", "-o", self._options, "start")
+
+    def stop(self, how: str = "immediate") -> None:
+        """Stop it: at once, as where it falls over, or `fast`, in good order."""
+        self.control("-m", how, "stop")
+
+    def control(self, *arguments: Any) -> None:
+        """Call pg_ctl."""
+        self.call("pg_ctl", "-D", self._root / "data", "-w", *arguments)
+
+    def call(self, program: str, *arguments: Any) -> None:
+        """Call one of Postgres's programs."""
+        command = [self._programs / program, *arguments]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, **self._as_user)
 
 
 def _programs() -> Path | None:
@@ -45,8 +66,12 @@ def _programs() -> Path | None:
 
 
 @contextmanager
-def postgres_server() -> Iterator[PostgresServer]:
-    """Start a server with an empty database; skip the test where Postgres is not installed."""
+def postgres_server(log_for_readers: bool = False) -> Iterator[PostgresServer]:
+    """Start a server with an empty database; skip the test where Postgres is not installed.
+
+    Args:
+        log_for_readers: whether its log says what readers of changes need (`wal_level = logical`).
+    """
     programs = _programs()
     if programs is None:
         pytest.skip("Postgres is not installed: apt-get install postgresql")
@@ -60,34 +85,15 @@ def postgres_server() -> Iterator[PostgresServer]:
         password = root / "password"
         password.write_text(PASSWORD)
         password.chmod(0o644)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        data = root / "data"
-        initdb = (
-            "initdb",
-            "-D",
-            data,
-            "-U",
-            USER,
-            "-A",
-            "scram-sha-256",
-            "--pwfile",
-            password,
-            "-N",
-            "-E",
-            "UTF8",
-        )
+        port = free_port()
         options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
-        start = ("pg_ctl", "-D", data, "-w", "-l", root / "log", "-o", options, "start")
-        stop = ("pg_ctl", "-D", data, "-w", "-m", "immediate", "stop")
-
-        def run(program: str, *arguments: Any) -> None:
-            subprocess.run([programs / program, *arguments], check=True, stdout=subprocess.DEVNULL, **as_user)
-
-        run(*initdb)
-        run(*start)
+        if log_for_readers:
+            options += " -c wal_level=logical"
+        server = PostgresServer(port, root, programs, options, as_user)
+        asked = ("-A", "scram-sha-256", "--pwfile", password)
+        server.call("initdb", "-D", root / "data", "-U", USER, *asked, "-N", "-E", "UTF8")
+        server.start()
         try:
-            yield PostgresServer(port, programs, as_user)
+            yield server
         finally:
-            run(*stop)
+            server.stop()
