@@ -17,11 +17,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 from redis_server import free_port
+
+if TYPE_CHECKING:
+    # Each process that runs tests imports this file, and few start a broker.
+    from confluent_kafka import KafkaError, Message
+    from confluent_kafka.admin import AdminClient
 
 VERSION = "4.4.0"
 _POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
@@ -76,6 +80,8 @@ class Broker:
             partitions: how many.
             config: of the topic, such as `message.timestamp.type` and `retention.ms`.
         """
+        from confluent_kafka.admin import NewTopic
+
         new = NewTopic(
             topic, partitions, 1, config={key: str(value) for key, value in (config or {}).items()}
         )
@@ -84,6 +90,8 @@ class Broker:
 
     def add_partitions(self, topic: str, partitions: int) -> None:
         """Raise the number of a topic's partitions."""
+        from confluent_kafka.admin import NewPartitions
+
         self._admin.create_partitions([NewPartitions(topic, partitions)])[topic].result(30)
 
     def delete_topic(self, topic: str) -> None:
@@ -92,6 +100,8 @@ class Broker:
 
     def expire(self, topic: str, partition: int, before: int) -> None:
         """Delete the messages before an offset, as retention does after days."""
+        from confluent_kafka import TopicPartition
+
         [deleted] = self._admin.delete_records([TopicPartition(topic, partition, before)]).values()
         deleted.result(30)
 
@@ -117,6 +127,8 @@ class Broker:
             timestamp: of each, in milliseconds; None for now.
             commit: None for no transaction; False for one that is aborted.
         """
+        from confluent_kafka import Producer
+
         config: dict[str, str | int] = {
             "bootstrap.servers": self.address,
             "linger.ms": 5,
@@ -151,6 +163,8 @@ class Broker:
 
     def consume(self, topic: str, partition: int = 0, isolation: str = "read_committed") -> list[Message]:
         """Return all messages of a partition that a reader sees."""
+        from confluent_kafka import Consumer, TopicPartition
+
         consumer = Consumer(
             {
                 "bootstrap.servers": self.address,
@@ -180,6 +194,8 @@ class Broker:
 
     @cached_property
     def _admin(self) -> AdminClient:
+        from confluent_kafka.admin import AdminClient
+
         # It lives on while the broker is stopped, and would tell so on the terminal.
         return AdminClient({"bootstrap.servers": self.address, "log_level": 0})
 
@@ -189,6 +205,9 @@ class Broker:
         Raises:
             RuntimeError: it ended, or took longer; with the end of its log.
         """
+        from confluent_kafka import KafkaException
+        from confluent_kafka.admin import AdminClient
+
         admin = AdminClient(
             {"bootstrap.servers": self.address, "log_level": 0, "reconnect.backoff.max.ms": 200}
         )
