@@ -10,6 +10,7 @@ from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
 from unittest import mock
 
+import quick_dbt  # noqa: F401
 from dbt.artifacts.resources import FileHash
 from dbt.cli.main import dbtRunner
 from dbt.contracts.graph.manifest import ManifestStateCheck
@@ -17,6 +18,9 @@ from dbt.deprecations import reset_deprecations
 from dbt.parser.manifest import ManifestLoader
 
 from assay.project.dbt_run import release_warehouse
+
+# What dbt writes to logs/dbt.log, of each statement, takes a sixth of a build.
+NO_LOG = {"DBT_LOG_LEVEL_FILE": "none"}
 
 
 def dbt_here(

@@ -16,7 +16,7 @@ from pathlib import Path
 from unittest import mock
 
 import duckdb
-from dbt_here import dbt_here
+from dbt_here import NO_LOG, dbt_here
 from typer.testing import CliRunner, Result
 
 from assay.cli import app
@@ -83,7 +83,7 @@ class SmallProject:
         theirs = ("ASSAY_", "DBT_")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(theirs)}
         # The package under test, also where another checkout is installed.
-        return {**kept, "PYTHONPATH": str(PROJECT), "COLUMNS": "100", **self.settings}
+        return {**kept, **NO_LOG, "PYTHONPATH": str(PROJECT), "COLUMNS": "100", **self.settings}
 
     def assay(self, *arguments: str) -> Result:
         """Run `assay` to its end within this process, which spares it the second that importing dbt takes."""

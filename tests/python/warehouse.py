@@ -13,7 +13,7 @@ from pathlib import Path
 from unittest import mock
 
 import duckdb
-from dbt_here import dbt_here
+from dbt_here import NO_LOG, dbt_here
 from typer.testing import CliRunner
 
 from assay.cli import app
@@ -49,7 +49,7 @@ class Warehouse:
             "DBT_TARGET_PATH": self.folder / "target",
             "DBT_LOG_PATH": self.folder / "logs",
         }
-        return {name: str(path) for name, path in paths.items()}
+        return {name: str(path) for name, path in paths.items()} | NO_LOG
 
     def start_dbt(self, *arguments: str) -> subprocess.Popen[str]:
         """Start dbt on this warehouse in a process of its own."""

@@ -1,0 +1,69 @@
+"""Spare dbt, in the process of the tests, what it does over and over for nothing.
+
+All that dbt renders, runs, prints and returns stays as it is; a process of its own has nothing of this.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from dbt.context.macros import MacroNamespace
+from dbt_common.clients.jinja import MacroFuzzEnvironment
+from dbt_common.events import base_types, logger
+from google.protobuf import json_format
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+
+_write_line = logger._Logger.write_line
+_compile = MacroFuzzEnvironment.compile
+_compiled: dict[Any, Any] = {}
+
+
+def _message_of(values: dict[str, Any], message: Message) -> Message:
+    """Make an event's message in C, where nothing has to be converted; dbt's way is written in Python."""
+    try:
+        if "ts" in (info := values.get("info", {})):
+            info = info | {"ts": Timestamp()}
+            info["ts"].FromJsonString(values["info"]["ts"])
+            return type(message)(info=info)
+        return type(message)(**values)
+    except (AttributeError, TypeError, ValueError):
+        return json_format.ParseDict(values, message)
+
+
+def _write_what_is_kept(writer: logger._Logger, message: Any) -> None:
+    """Write a line; dbt puts each together that the level of the log then throws away."""
+    kept = writer._python_logger
+    throws_away = kept is not None and not kept.isEnabledFor(logging.DEBUG)
+    if throws_away and message.info.level in ("debug", "test") and not logger._is_print_event(message):
+        return
+    _write_line(writer, message)
+
+
+def _flat(namespace: MacroNamespace) -> dict[str, Any]:
+    """All names of a namespace; dbt looks for each one, for each node, in five dictionaries."""
+    found: dict[str, Any] | None = namespace.__dict__.get("_flat")
+    if found is None:
+        found = {}
+        for names in reversed([*namespace._search_order()]):
+            found.update(names)
+        namespace.__dict__["_flat"] = found
+    return found
+
+
+def _compile_once(environment: MacroFuzzEnvironment, source: Any, *arguments: Any, **options: Any) -> Any:
+    """Compile a template; the same text comes again with each run, and often within one."""
+    if not isinstance(source, str):
+        return _compile(environment, source, *arguments, **options)
+    key = (type(environment), *environment.extensions, source, *arguments, *options.items())
+    if key not in _compiled:
+        _compiled[key] = _compile(environment, source, *arguments, **options)
+    return _compiled[key]
+
+
+base_types.ParseDict = _message_of  # type: ignore[attr-defined]
+logger._Logger.write_line = _write_what_is_kept  # type: ignore[method-assign]
+MacroNamespace.__getitem__ = lambda namespace, name: _flat(namespace)[name]  # type: ignore[method-assign]
+MacroNamespace.__iter__ = lambda namespace: iter(_flat(namespace))  # type: ignore[method-assign]
+MacroFuzzEnvironment.compile = _compile_once  # type: ignore[method-assign]
