@@ -16,6 +16,7 @@ from assay.api.monitoring import Monitoring
 from assay.api.online import Online
 from assay.api.pages import Pages
 from assay.api.printed import Found, PrintedList
+from assay.api.stream import Streams
 from assay.core.fault import MISUSED, Fault, extra_needed
 
 if TYPE_CHECKING:
@@ -83,6 +84,11 @@ class Project(Generators, Monitoring, Pages):
     def online(self) -> Online:
         """What is online."""
         return Online(self)
+
+    @property
+    def streams(self) -> Streams:
+        """What comes as a stream."""
+        return Streams(self)
 
     def training_sets(self) -> PrintedList[TrainingSet]:
         """Return all versions of training sets, the oldest first.

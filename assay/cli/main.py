@@ -22,6 +22,7 @@ from assay.cli.project import deps, docs, doctor, init, upgrade
 from assay.cli.runs import app as runs
 from assay.cli.schema import app as schema
 from assay.cli.source import app as source
+from assay.cli.stream import app as stream
 from assay.cli.training import app as training_set
 from assay.cli.view import app as view
 from assay.console.messages import faults_as_messages
@@ -49,6 +50,7 @@ app.add_typer(label, name="label")
 app.add_typer(runs, name="runs")
 app.add_typer(schema, name="schema")
 app.add_typer(source, name="source")
+app.add_typer(stream, name="stream")
 app.add_typer(training_set, name="training-set")
 app.add_typer(view, name="view")
 for command in (init, deps, docs, doctor, upgrade):

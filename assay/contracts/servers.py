@@ -8,10 +8,12 @@ from typing import Any
 
 from ruamel.yaml.comments import CommentedSeq
 
-from assay.contracts.contract import Contract
+from assay.contracts.contract import Contract, Table
 from assay.core.places import find_places
 from assay.project.yaml_file import one_line
 
+#: The types of servers whose rows come as a stream.
+STREAMS = ("kafka", "postgres")
 _PORT = "[1-9][0-9]{0,4}"
 _BROKER = rf"(?:[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\])(?::{_PORT})?"
 _TOPIC = re.compile(rf"({_BROKER}(?:,{_BROKER})*)/(?!\.{{1,2}}$)([A-Za-z0-9._-]{{1,249}})")
@@ -65,3 +67,16 @@ def name_server(content: Any, schema: str) -> None:
     for table in content["schema"]:
         if "physicalName" in table:
             table["physicalName"] = str(table["physicalName"]).removeprefix(f"{schema}.")
+
+
+def find_stream_server(contract: Contract, table: Table) -> dict[str, Any] | None:
+    """Return the server of Kafka or Postgres that a landing table's rows come from as a stream, if any.
+
+    The server has the table's name; a contract of one table may name it otherwise.
+    """
+    streams: list[dict[str, Any]] = [
+        each for each in contract.raw.get("servers") or [] if each.get("type") in STREAMS
+    ]
+    named = [each for each in streams if each.get("server") == table.name]
+    found = named or (streams if len(contract.tables) == 1 else [])
+    return found[0] if found else None

@@ -20,6 +20,7 @@ from assay.contracts.dbt_tests import PROMISES, DbtTest
 from assay.contracts.gold_side import make_plain, put
 from assay.contracts.landing_rules import find_landed_type, find_time_format, list_landing_rules
 from assay.contracts.rules import Unenforceable, find_bounds
+from assay.contracts.servers import find_stream_server
 from assay.landing.names import name_of
 from assay.landing.schema.logical_types import landed_as
 from assay.project.personal import PII
@@ -137,6 +138,7 @@ def _meta(contract: Contract, table: Table) -> dict[tuple[str, ...], Any]:
         "time_formats": {name: each for name, each in formats.items() if each} or None,
         ALIASES: aliases or None,
         "schema_mode": table.custom(SCHEMA_MODE),
+        "streamed": find_stream_server(contract, table) is not None or None,
     }
     return {
         **{("config", "meta", "landing", name): value for name, value in settings.items()},

@@ -1,4 +1,4 @@
-"""Let one build at a time write a warehouse: a lock beside the file, which ends when its process ends."""
+"""Let one process at a time write a place: a lock beside it, which ends when its process ends."""
 
 from __future__ import annotations
 
@@ -55,8 +55,43 @@ def locked(
         Fault: another process held the lock during the whole wait, or the lock cannot be made.
     """
     path = lock_file(warehouse)
+    with hold(
+        path,
+        command=command,
+        wait=max(wait, _SECONDS_OF_GRACE),
+        on_wait=on_wait,
+        refuse=lambda holder: Fault(
+            f"Another build has this warehouse: {holder or 'its lock is ' + str(path)}. "
+            "Try again when it is done, or wait for it with --wait SECONDS.",
+            LOCKED,
+        ),
+    ):
+        yield
+
+
+@contextmanager
+def hold(
+    path: Path,
+    *,
+    command: str,
+    wait: float = 0,
+    on_wait: Callable[[Holder | None], None] = lambda holder: None,
+    refuse: Callable[[Holder | None], Fault],
+) -> Iterator[None]:
+    """Hold a lock while the block runs.
+
+    Args:
+        path: the lock's file; its folder is made if it is missing.
+        command: the command that other processes are told holds the lock.
+        wait: how long to wait for another holder, in seconds.
+        on_wait: called once, when the wait begins, with the process that holds the lock.
+        refuse: makes the fault to raise from the process that held the lock during the whole wait.
+
+    Raises:
+        Fault: that fault, or the lock cannot be made.
+    """
     with _opened(path) as stream:
-        _acquire(stream.fileno(), path, wait, on_wait)
+        _acquire(stream.fileno(), path, wait, on_wait, refuse)
         holder = Holder(os.getpid(), socket.gethostname(), datetime.now(UTC), command)
         stream.truncate(0)
         json.dump(asdict(holder) | {"started_at": holder.started_at.isoformat()}, stream)
@@ -72,12 +107,18 @@ def _opened(path: Path) -> IO[str]:
     except OSError as error:
         raise Fault(
             f"{path} cannot be written ({error.strerror}): make its folder writable, "
-            "or name another place for the warehouse in ASSAY_WAREHOUSE.",
+            "or name another place for the warehouse in ASSAY_WAREHOUSE, or for what lands in ASSAY_LANDING.",
             MISUSED,
         ) from error
 
 
-def _acquire(descriptor: int, path: Path, wait: float, on_wait: Callable[[Holder | None], None]) -> None:
+def _acquire(
+    descriptor: int,
+    path: Path,
+    wait: float,
+    on_wait: Callable[[Holder | None], None],
+    refuse: Callable[[Holder | None], Fault],
+) -> None:
     started = time.monotonic()
     told = False
     while True:
@@ -86,12 +127,8 @@ def _acquire(descriptor: int, path: Path, wait: float, on_wait: Callable[[Holder
             return
         except BlockingIOError:
             waited = time.monotonic() - started
-        if waited > max(wait, _SECONDS_OF_GRACE):
-            raise Fault(
-                f"Another build has this warehouse: {_read(path) or 'its lock is ' + str(path)}. "
-                "Try again when it is done, or wait for it with --wait SECONDS.",
-                LOCKED,
-            )
+        if waited > wait:
+            raise refuse(_read(path))
         if not told and waited > _SECONDS_OF_GRACE:
             on_wait(_read(path))
             told = True

@@ -13,7 +13,7 @@ import yaml
 from assay.core.sql import folded
 from assay.core.yaml_text import read_yaml
 from assay.landing.dialect import DEFAULT, Dialect, dialect_of
-from assay.landing.names import path_of, wrong_names
+from assay.landing.names import MESSAGE_NAMES, path_of, wrong_names
 from assay.landing.schema.logical_types import LOGICAL_TYPES, LogicalType
 from assay.landing.time_format import EPOCHS
 
@@ -32,6 +32,7 @@ _SETTINGS = {
     "keys",
     "physical_types",
     "aliases",
+    "streamed",
 }
 
 
@@ -63,12 +64,15 @@ class LandingTable:
     dialect: Dialect = DEFAULT
     #: Formats of times for DuckDB's strptime, by the name of the column or key.
     time_formats: Mapping[str, str] = field(default_factory=dict, hash=False)
+    #: Whether a stream lands messages in the table, as segments.
+    is_streamed: bool = False
     #: The YAML file that declares the table.
     declared_in: Path | None = field(default=None, compare=False)
 
     def mode_of(self, difference: Difference) -> Mode:
-        """Return the mode for a kind of difference: by default evolve, but freeze for lost columns of CSV."""
-        default: Mode = "freeze" if self.format == "csv" and difference == "lost" else "evolve"
+        """Return the mode for a kind of difference: evolve by default, freeze for lost columns of CSV."""
+        is_frozen = self.format == "csv" and difference == "lost" and not self.is_streamed
+        default: Mode = "freeze" if is_frozen else "evolve"
         return self.modes.get(difference, default)
 
     @property
@@ -165,6 +169,11 @@ def _landing_table(path: Path, source: dict[str, Any], table: dict[str, Any], la
     if is_csv and not columns:
         raise DeclarationError(f"{where}: a CSV landing table needs its columns listed.")
     _refuse_names(where, columns, is_column=True)
+    if landing.get("streamed") and (taken := [name for name in columns if folded(name) in MESSAGE_NAMES]):
+        raise DeclarationError(
+            f"{where}: {taken[0]!r} is the name of a column that Assay adds to the messages of a stream: "
+            "declare it under another, and the message's name as one of landing.aliases."
+        )
     modes = _modes(where, landing.get("schema_mode", {}))
     word, other = ("types", "keys") if is_csv else ("keys", "types")
     if other in landing:
@@ -204,6 +213,7 @@ def _landing_table(path: Path, source: dict[str, Any], table: dict[str, Any], la
         _owner(table) or _owner(source),
         _dialect(where, landing, is_csv=is_csv),
         _time_formats(where, landing.get("time_formats") or {}, types),
+        bool(landing.get("streamed")),
         path,
     )
 

@@ -19,7 +19,7 @@ from assay.core.structure import bring_up_to_date
 from assay.core.words import counted
 from assay.landing.declared import DeclarationError, LandingTable, declared_tables
 from assay.landing.discover import FILE_CHANGED, LandingFile, UnreadableFile, cannot_be_read, discover
-from assay.landing.formats.rows import Tally, arrow_schema, line_limit, verdict_columns
+from assay.landing.formats.rows import Tally, landed_schema, line_limit, verdict_columns
 from assay.landing.read import read_file
 from assay.landing.schema import expected, sightings
 from assay.landing.schema.acceptance import take_accepted
@@ -29,6 +29,7 @@ from assay.landing.schema.find import find_changes, landed_rows, needs_all_rows
 from assay.landing.schema.sightings import keep_sightings
 from assay.landing.schema.treat import set_aside
 from assay.landing.schema.values import pointer
+from assay.landing.segments import Range, merge_ranges, segment_of
 
 _BYTES_A_TRANSACTION = 256 << 20
 _ROWS_LOOKED_AT_OF_A_BATCH = 50
@@ -134,7 +135,8 @@ def load_new_files(
     loader = _Loader(connection, tables, run_id, loaded_at)
     is_missing = is_optional and not landing.exists()
     files: Iterable[LandingFile] = () if is_missing else discover(landing, follow_links=follow_links)
-    pending = [version for file in files if (version := loader.version_to_load(file))]
+    found = [version for file in files if (version := loader.version_to_load(file))]
+    pending = list(loader.without_covered(found))
     loader.remember_touched()
     pending.sort(
         key=lambda version: (version.file.source, version.file.table, version.landed_at, version.file.name)
@@ -175,9 +177,9 @@ def _by_size(versions: Iterator[_Version]) -> Iterator[list[_Version]]:
 
 def _create_table(connection: duckdb.DuckDBPyConnection, table: LandingTable) -> None:
     """Create the table of rows; newly declared columns are added and filled from `other_values`."""
-    wanted = arrow_schema(table)
+    wanted = landed_schema(table)
     verdicts = verdict_columns(table)
-    types = {pa.int64(): "bigint", pa.string(): "varchar"}
+    types = {pa.int64(): "bigint", pa.string(): "varchar", pa.timestamp("us"): "timestamp"}
     packed = {"line": " using compression zstd"} if _can_pack(connection) else {}
     columns = ", ".join(
         [f"{quoted(column.name)} {types[column.type]}{packed.get(column.name, '')}" for column in wanted]
@@ -188,14 +190,15 @@ def _create_table(connection: duckdb.DuckDBPyConnection, table: LandingTable) ->
     present = {folded(row[0]) for row in connection.execute(f"describe {landed}").fetchall()}
     for name in verdicts:
         connection.execute(f"alter table {landed} add column if not exists {quoted(name)} varchar")
-    for name in [name for name in wanted.names if folded(name) not in present]:
+    for column in [column for column in wanted if folded(column.name) not in present]:
         connection.begin()
-        connection.execute(f"alter table {landed} add column {quoted(name)} varchar")
-        connection.execute(
-            f"update {landed} set {quoted(name)} = json_extract_string(other_values, ?) "
-            "where other_values is not null",
-            [pointer((name,))],
-        )
+        connection.execute(f"alter table {landed} add column {quoted(column.name)} {types[column.type]}")
+        if column.name in table.columns:
+            connection.execute(
+                f"update {landed} set {quoted(column.name)} = json_extract_string(other_values, ?) "
+                "where other_values is not null",
+                [pointer((column.name,))],
+            )
         connection.commit()
 
 
@@ -247,7 +250,7 @@ class _Loader:
         except OSError as error:
             fault = cannot_be_read(error)
         number, status, _ = known.get(content, (len(known.keys() - {None}) + 1, "new", None))
-        if status == "loaded":
+        if status in ("loaded", "covered"):
             self.touched.append(file)
             return None
         landed_at = self._loaded_at
@@ -256,6 +259,47 @@ class _Loader:
         except UnreadableFile as error:
             fault = fault or str(error)
         return _Version(file, content, _file_id(file.name, content), number, landed_at, fault)
+
+    def without_covered(self, found: list[_Version]) -> Iterator[_Version]:
+        """Yield the versions to load: of segments, those whose messages come in no other.
+
+        A segment is covered where the warehouse holds its messages already, because segments are merged into
+        larger ones. Where one lies beside what it was merged from, the larger is loaded, unless it failed.
+        """
+        held: dict[tuple[str, ...], list[Range]] = {}
+        for name, versions in self._known.items():
+            if (segment := segment_of(name)) and any(
+                status == "loaded" for _, status, _ in versions.values()
+            ):
+                held.setdefault(_partition_of(name), []).append((segment.first, segment.last))
+        waiting: dict[tuple[str, ...], list[Range]] = {}
+        segments = []
+        for version in found:
+            if segment := segment_of(version.file.name):
+                has_failed = version.content_sha256 in self._known.get(version.file.name, {})
+                segments.append((has_failed, segment.first - segment.last, version, segment))
+            else:
+                yield version
+        covered = []
+        for _, _, version, segment in sorted(segments, key=lambda each: each[:2]):
+            place, offsets = _partition_of(version.file.name), (segment.first, segment.last)
+            if _holds(held.get(place, []), offsets):
+                version.fail("Its messages are loaded already: nothing is left to do.", "covered")
+                covered.append(version)
+            elif _holds(waiting.get(place, []), offsets):
+                continue
+            else:
+                if overlap := _overlap([*held.get(place, []), *waiting.get(place, [])], offsets):
+                    version.fault = version.fault or (
+                        f"Its offsets {overlap[0]} to {overlap[1]} are in other segments too, which are "
+                        "loaded: take it away, and fetch what lacks with assay stream run."
+                    )
+                waiting.setdefault(place, []).append(offsets)
+                yield version
+        self._connection.begin()
+        self._record(covered)
+        self._remember([version.file for version in covered])
+        self._connection.commit()
 
     def remember_touched(self) -> None:
         """Note the new signatures of files whose content is in the warehouse already."""
@@ -317,7 +361,7 @@ class _Loader:
     def _insert(self, table: LandingTable, versions: list[_Version]) -> None:
         rows = _Rows(table, versions)
         self._connection.register(
-            "landed_batches", pa.RecordBatchReader.from_batches(arrow_schema(table), rows.batches())
+            "landed_batches", pa.RecordBatchReader.from_batches(landed_schema(table), rows.batches())
         )
         try:
             self._connection.execute(
@@ -346,7 +390,7 @@ class _Loader:
             rows = landed_rows(table, files)
         else:
             rows = "looked_at"
-            looked_at = pa.Table.from_batches(sample, arrow_schema(table)).combine_chunks()
+            looked_at = pa.Table.from_batches(sample, landed_schema(table)).combine_chunks()
             self._connection.register(rows, looked_at)
         tallies = {file_id: version.tally for file_id, version in files.items()}
         changes = find_changes(
@@ -485,6 +529,20 @@ def _unknown_table(file: LandingFile) -> str:
         f"No landing table {file.source}/{file.table} is declared: "
         "declare it under sources: in models/, or move the folder away."
     )
+
+
+def _partition_of(name: str) -> tuple[str, ...]:
+    """Return the folders of a segment: source, table, topic and partition."""
+    return tuple(name.split("/")[:-1])
+
+
+def _holds(ranges: list[Range], offsets: Range) -> bool:
+    return any(first <= offsets[0] and offsets[1] <= last for first, last in merge_ranges(ranges))
+
+
+def _overlap(ranges: list[Range], offsets: Range) -> Range | None:
+    common = [(max(first, offsets[0]), min(last, offsets[1])) for first, last in merge_ranges(ranges)]
+    return next((each for each in common if each[0] <= each[1]), None)
 
 
 def _sha256(file: LandingFile) -> str:

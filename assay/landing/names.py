@@ -26,6 +26,8 @@ RESERVED = frozenset(
         "rule_ids",
     }
 )
+#: Names of columns that Assay adds to tables that a stream lands.
+MESSAGE_NAMES = frozenset({"topic", "partition", "offset", "message_at", "message_key", "message_landed_at"})
 #: The maximum length of a name, in characters; names that people give are shorter.
 LONGEST = 255
 

@@ -18,9 +18,11 @@ from assay.landing.discover import LandingFile, UnreadableFile, cannot_be_read
 from assay.landing.formats.delimited import read_csv
 from assay.landing.formats.encoding import splittable
 from assay.landing.formats.json_lines import read_jsonl
+from assay.landing.formats.messages import read_messages, without_message
 from assay.landing.formats.parquet import read_parquet
 from assay.landing.formats.rows import Tally
 from assay.landing.formats.signatures import refuse_other_kinds
+from assay.landing.segments import segment_of
 
 _READERS = {
     ("csv", ".csv"): read_csv,
@@ -34,7 +36,7 @@ _READERS = {
 
 
 def read_file(file: LandingFile, table: LandingTable, file_id: int, tally: Tally) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of `file` in the shape of `arrow_schema(table)`, and count its lines in `tally`.
+    """Yield the rows of `file` in the shape of `landed_schema(table)`, and count its lines in `tally`.
 
     Raises:
         UnreadableFile: the file cannot be read for any reason, such as missing columns, a wrong delimiter or
@@ -43,7 +45,8 @@ def read_file(file: LandingFile, table: LandingTable, file_id: int, tally: Tally
     suffixes = [suffix.lower() for suffix in file.path.suffixes]
     is_gzip = bool(suffixes) and suffixes[-1] == ".gz"
     ending = suffixes[-2] if is_gzip and len(suffixes) > 1 else (suffixes or [""])[-1]
-    reader = _READERS.get((table.format, ending))
+    is_segment = table.is_streamed and segment_of(file.name) is not None
+    reader = read_messages if is_segment else _READERS.get((table.format, ending))
     if reader is None:
         wanted = sorted(suffix for format_, suffix in _READERS if format_ == table.format)
         raise UnreadableFile(
@@ -54,8 +57,9 @@ def read_file(file: LandingFile, table: LandingTable, file_id: int, tally: Tally
         with file.open() as stream, _unpacked(stream, is_gzip, ending) as plain:
             if reader is not read_parquet:
                 refuse_other_kinds(plain)
-                plain = splittable(plain, table)
-            yield from reader(plain, file, table, file_id, tally)
+                plain = plain if is_segment else splittable(plain, table)
+            rows = reader(plain, file, table, file_id, tally)
+            yield from rows if is_segment else (without_message(batch, table) for batch in rows)
     except EOFError as error:
         raise UnreadableFile("The .gz ends before its data does: send the file again, whole.") from error
     except (gzip.BadGzipFile, zlib.error) as error:

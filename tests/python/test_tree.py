@@ -15,7 +15,7 @@ FLOORS = [
     *("core", "pii", "console", "project"),
     *("landing", "ledger", "contracts"),
     *("features", "generate", "leakage", "training", "online", "parity", "drift", "retraining"),
-    *("alerts", "lineage", "server", "report", "catalog"),
+    *("alerts", "lineage", "server", "report", "catalog", "stream"),
     *("build", "init", "doctor", "api", "cli"),
 ]
 

@@ -36,7 +36,7 @@ def check_header(
         UnreadableFile: a column is named twice, the delimiter is wrong, or no declared column is there.
     """
     check_names(header)
-    names = _as_declared(header, table)
+    names = as_declared(header, table)
     tally.lost_columns = [
         name
         for name in table.columns
@@ -68,7 +68,7 @@ def check_names(header: Sequence[str]) -> None:
         )
 
 
-def _as_declared(header: list[str], table: LandingTable) -> list[str]:
+def as_declared(header: list[str], table: LandingTable) -> list[str]:
     """Replace aliases by the declared names, and names that differ from either only in case.
 
     A name stays if the file also has the declared name, or has two names that differ only in case.
@@ -116,7 +116,7 @@ def other_delimiter(header: list[str], line: str, table: LandingTable) -> str | 
             names = [name.strip() for name in next(csv_reader([line], delimiter, table.dialect.quote), [])]
         except csv.Error:
             continue
-        found, known = (set(_as_declared(each, table)) & set(table.columns) for each in (names, header))
+        found, known = (set(as_declared(each, table)) & set(table.columns) for each in (names, header))
         if len(found) > len(known) or (len(header) == 1 and len(names) > 1):
             return delimiter
     return None

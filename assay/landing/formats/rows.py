@@ -19,6 +19,16 @@ from assay.landing.discover import UnreadableFile
 
 _LINE_MB = "ASSAY_LANDING_LINE_MB"
 
+#: What a table that a stream lands has of each message; NULL in rows that came in other files.
+MESSAGE_COLUMNS = {
+    "topic": pa.string(),
+    "partition": pa.int64(),
+    "offset": pa.int64(),
+    "message_at": pa.timestamp("us"),
+    "message_key": pa.string(),
+    "message_landed_at": pa.timestamp("us"),
+}
+
 # The limit of the csv module holds for the whole process. Readers use a limit of their own instead.
 csv.field_size_limit((1 << 31) - 1)
 
@@ -51,6 +61,15 @@ def arrow_schema(table: LandingTable) -> pa.Schema:
             pa.field("malformed_reason", pa.string()),
         ]
     )
+
+
+def landed_schema(table: LandingTable) -> pa.Schema:
+    """Return the columns in which rows are loaded: of a stream, those of the message come last."""
+    schema = arrow_schema(table)
+    if table.is_streamed:
+        for name, kind in MESSAGE_COLUMNS.items():
+            schema = schema.append(pa.field(name, kind))
+    return schema
 
 
 def verdict_columns(table: LandingTable) -> list[str]:

@@ -1,0 +1,65 @@
+"""The streams of a project: what lands from Kafka and from databases' logs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from assay.api.printed import PrintedList
+
+if TYPE_CHECKING:
+    from assay.api.folder import ProjectFolder
+    from assay.stream.run import Landed
+
+
+class Streams:
+    """What a project's contracts say comes as a stream.
+
+    Args:
+        project: the project's folder.
+    """
+
+    def __init__(self, project: ProjectFolder) -> None:
+        self._project = project
+
+    def run(
+        self,
+        sources: Sequence[str] = (),
+        *,
+        start: int | datetime | str = "earliest",
+        partitions: Sequence[int] | None = None,
+        until_drained: bool = False,
+        segment_seconds: float = 60.0,
+        segment_mb: int = 128,
+    ) -> PrintedList[Landed]:
+        """Land what comes, each message once, until the process is told to stop.
+
+        Args:
+            sources: the landing tables as `source.table`; all that are streamed without any.
+            start: where to begin a partition of which nothing has landed: earliest, latest, an offset or a
+                time (UTC).
+            partitions: the partitions to land; all without it.
+            until_drained: whether to end when all that the brokers had has landed.
+            segment_seconds: after how long a segment is closed.
+            segment_mb: at which size a segment is closed, in megabytes.
+
+        Raises:
+            Fault: nothing is streamed, a broker or topic cannot be read, or another process lands the same.
+        """
+        from assay.stream.display import print_landed, shown_streams
+        from assay.stream.land import Limits
+        from assay.stream.run import StreamOptions, run_streams
+        from assay.stream.source import find_stream_sources
+
+        options = StreamOptions(partitions, start, until_drained, Limits(segment_seconds, segment_mb << 20))
+        with self._project.places() as places, shown_streams(self._project.console) as (tell, show):
+            landed = run_streams(
+                find_stream_sources(sources),
+                places.landing,
+                options,
+                command="assay stream run",
+                tell=tell,
+                show=show,
+            )
+        return PrintedList(landed, print_landed, self._project.root)

@@ -1,0 +1,89 @@
+"""`assay stream`: each command imports what it needs, so that help comes at once."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from assay.cli.call import show
+from assay.core.fault import MISUSED, Fault
+from assay.core.moment import instant
+
+app = typer.Typer(
+    help="Streams: land what Kafka and databases' logs bring, exactly once.", no_args_is_help=True
+)
+
+Sources = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--source",
+        metavar="S.T",
+        help="A landing table; once for each of several.",
+        show_default="all streamed",
+    ),
+]
+
+
+@app.command()
+def run(
+    source: Sources = None,
+    start: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            metavar="PLACE",
+            help="Where to begin a partition of which nothing has landed: earliest, latest, an offset, "
+            "or a time (ISO 8601, UTC).",
+        ),
+    ] = "earliest",
+    partitions: Annotated[
+        str | None,
+        typer.Option(metavar="0-3", help="The partitions to land, such as 0-3 or 0,2.", show_default="all"),
+    ] = None,
+    until_drained: Annotated[
+        bool, typer.Option("--until-drained", help="End when all that the brokers had has landed.")
+    ] = False,
+    segment_seconds: Annotated[float, typer.Option(help="Close a segment after so long.", min=0.1)] = 60.0,
+    segment_mb: Annotated[int, typer.Option(help="Close a segment at this size.", min=1)] = 128,
+) -> None:
+    """Land what comes, until Ctrl-C or the end of the process."""
+    show(
+        lambda project: project.streams.run(
+            source or (),
+            start=_start(start),
+            partitions=_numbers(partitions),
+            until_drained=until_drained,
+            segment_seconds=segment_seconds,
+            segment_mb=segment_mb,
+        )
+    )
+
+
+def _start(text: str) -> int | datetime | str:
+    if text in ("earliest", "latest"):
+        return text
+    if text.isdecimal():
+        return int(text)
+    moment = instant(text)
+    if moment is None:
+        raise Fault(
+            f"--from {text} is no place in a topic: write earliest, latest, an offset such as 4200, "
+            "or a time such as 2025-06-30T12:00:00.",
+            MISUSED,
+        )
+    return moment
+
+
+def _numbers(text: str | None) -> list[int] | None:
+    """Read partitions such as `0-3`, `0,2` or `0-1,4`."""
+    if text is None:
+        return None
+    numbers: set[int] = set()
+    for part in text.split(","):
+        first, dash, last = part.partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()) or (dash and int(last) < int(first)):
+            raise Fault(f"--partitions {text} names no partitions: write 0-3 or 0,2.", MISUSED)
+        numbers.update(range(int(first), int(last or first) + 1))
+    return sorted(numbers)

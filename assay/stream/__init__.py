@@ -1,0 +1,1 @@
+"""Land the messages of Kafka and of databases' logs as segments, exactly once."""

@@ -1,0 +1,166 @@
+"""Connect to Kafka by confluent-kafka: settings from the environment, errors as faults."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from assay.core.fault import MISUSED, Fault, extra_needed
+
+if TYPE_CHECKING:
+    from confluent_kafka import Consumer
+
+    from assay.stream.source import StreamSource
+
+_PREFIX = "ASSAY_KAFKA_"
+_REGISTRY = f"{_PREFIX}SCHEMA_REGISTRY_"
+_SECONDS_TO_CONNECT = 15.0
+# Landing rests on these.
+_FIXED = {
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    "auto.offset.reset": "error",
+    "enable.partition.eof": True,
+    "isolation.level": "read_committed",
+    "allow.auto.create.topics": False,
+}
+
+
+@dataclass
+class Troubles:
+    """The last error that the client told of the broker; `said` once it is shown."""
+
+    last: str = ""
+    said: str = field(default="", repr=False)
+
+    def note(self, error: Any) -> None:
+        """Remember an error of the client."""
+        self.last = error.str()
+
+    def news(self) -> str | None:
+        """Return the last error if it has not been shown yet."""
+        if self.last == self.said:
+            return None
+        self.said = self.last
+        return self.last
+
+
+def read_settings(prefix: str = _PREFIX, *, other_than: str = _REGISTRY) -> dict[str, str]:
+    """Return the properties in the environment: `ASSAY_KAFKA_SASL_USERNAME` is `sasl.username`."""
+    return {
+        name.removeprefix(prefix).lower().replace("_", "."): value
+        for name, value in os.environ.items()
+        if name.startswith(prefix) and not (other_than and name.startswith(other_than))
+    }
+
+
+def read_registry_settings() -> dict[str, str]:
+    """Return the properties of the schema registry: `ASSAY_KAFKA_SCHEMA_REGISTRY_URL` is `url`."""
+    return read_settings(_REGISTRY, other_than="")
+
+
+def connect(source: StreamSource, troubles: Troubles) -> Consumer:
+    """Return a consumer of a source's broker, to which nothing is assigned yet.
+
+    Args:
+        source: the landing table and its server.
+        troubles: what the client tells of the broker later.
+
+    Raises:
+        Fault: confluent-kafka is not installed, or a property in the environment is wrong.
+    """
+    with extra_needed("stream", "A stream from Kafka"):
+        from confluent_kafka import Consumer, KafkaException
+    settings = read_settings()
+    if fixed := sorted(settings.keys() & _FIXED):
+        raise Fault(f"{_variable(fixed[0])} cannot be set: landing each message once rests on it.", MISUSED)
+    properties = {
+        "bootstrap.servers": source.server["host"],
+        "group.id": "assay",
+        "client.id": f"assay {source.name}",
+        "fetch.wait.max.ms": 100,
+        **settings,
+        **_FIXED,
+        "error_cb": troubles.note,
+        # The client writes to standard error otherwise, and repeats itself.
+        "log_level": 0,
+    }
+    try:
+        return Consumer(properties)
+    except KafkaException as error:
+        told = error.args[0].str()
+        name = told.rpartition('"')[0].rpartition('"')[2]
+        where = f"{_variable(name)}: " if name in settings else f"the environment's {_PREFIX}* variables: "
+        raise Fault(f"A property of Kafka's client is wrong; correct {where}{told}.", MISUSED) from error
+
+
+def find_partitions(consumer: Consumer, source: StreamSource, troubles: Troubles) -> list[int]:
+    """Return the numbers of a topic's partitions.
+
+    Raises:
+        Fault: the broker cannot be reached or refuses the client, or it has no such topic.
+    """
+    from confluent_kafka import KafkaError, KafkaException
+
+    try:
+        metadata = consumer.list_topics(source.topic, timeout=_SECONDS_TO_CONNECT)
+    except KafkaException as error:
+        why = troubles.last or error.args[0].str()
+        raise Fault(
+            f"The broker of {source.name} cannot be reached: {why}. The address is the contract's host or "
+            f"{_PREFIX}BOOTSTRAP_SERVERS; users, passwords and TLS are in {_PREFIX}SECURITY_PROTOCOL, "
+            f"{_PREFIX}SASL_* and {_PREFIX}SSL_*."
+        ) from error
+    topic = metadata.topics[source.topic]
+    if topic.error is not None:
+        if topic.error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+            raise Fault(
+                f"The broker has no topic {source.topic}, from which {source.name} is to come: make it first."
+            )
+        raise Fault(f"The topic {source.topic} of {source.name} cannot be read: {topic.error.str()}.")
+    return sorted(topic.partitions)
+
+
+def find_bounds(consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
+    """Return the first offset that the broker still has, and the one after the last.
+
+    Raises:
+        Fault: the broker does not answer.
+    """
+    from confluent_kafka import KafkaException, TopicPartition
+
+    try:
+        low, high = consumer.get_watermark_offsets(
+            TopicPartition(topic, partition), timeout=_SECONDS_TO_CONNECT
+        )
+    except KafkaException as error:
+        raise Fault(
+            f"The broker does not say which offsets {topic}/{partition} has: {error.args[0].str()}."
+        ) from error
+    return low, high
+
+
+def find_offset_at(consumer: Consumer, topic: str, partition: int, moment: datetime, otherwise: int) -> int:
+    """Return the offset of the first message from a moment (UTC) on; `otherwise` if there is none yet.
+
+    Raises:
+        Fault: the broker does not answer.
+    """
+    from confluent_kafka import KafkaException, TopicPartition
+
+    milliseconds = int(moment.timestamp() * 1000)
+    try:
+        found = consumer.offsets_for_times(
+            [TopicPartition(topic, partition, milliseconds)], timeout=_SECONDS_TO_CONNECT
+        )
+    except KafkaException as error:
+        raise Fault(
+            f"The broker does not say what {topic}/{partition} had then: {error.args[0].str()}."
+        ) from error
+    return found[0].offset if found[0].offset >= 0 else otherwise
+
+
+def _variable(name: str) -> str:
+    return _PREFIX + name.upper().replace(".", "_")

@@ -1,0 +1,399 @@
+"""Land a topic of Kafka, each message once: the landing folder alone says from which offset to go on."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from assay.core.fault import Fault
+from assay.core.words import counted
+from assay.landing.formats.messages import Message, line_of
+from assay.landing.segments import Range, Segment
+from assay.stream.decode import Decode, decoder_of
+from assay.stream.kafka import Troubles, connect, find_bounds, find_offset_at, find_partitions
+from assay.stream.partition import LandedPartition, SegmentWriter
+
+if TYPE_CHECKING:
+    from confluent_kafka import Consumer
+
+    from assay.stream.source import StreamSource
+
+#: Where to begin a partition of which nothing has landed: a word, an offset, or a time (UTC).
+Start = int | datetime | str
+_MESSAGES_A_BATCH = 10_000
+_SECONDS_BETWEEN_COMMITS = 5.0
+_SECONDS_AFTER_A_FULL_DISK = 5.0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a segment is closed: so many seconds after it was begun, or with so many bytes."""
+
+    seconds: float = 60.0
+    bytes: int = 128 << 20
+
+
+@dataclass
+class Progress:
+    """How far a partition has come in this run; `at_end` if all that the broker had was read."""
+
+    partition: LandedPartition
+    position: int
+    messages: int = 0
+    bytes: int = 0
+    segments: int = 0
+    at_end: bool = False
+    last_timestamp: int | None = None
+    gaps: list[Range] = field(default_factory=list)
+
+
+class _Reading:
+    """One partition: what is to be read, up to where it was read, and the segment that is written."""
+
+    def __init__(self, partition: LandedPartition, ranges: list[Range], progress: Progress) -> None:
+        self.partition = partition
+        # What lacks between the segments comes first; the last range has no end.
+        self.ranges = ranges
+        self.progress = progress
+        self.writer: SegmentWriter | None = None
+
+    @property
+    def end(self) -> int | None:
+        """The last offset to read before the next range begins; None if there is no end."""
+        return self.ranges[0][1] if len(self.ranges) > 1 else None
+
+    def write(self, messages: Sequence[Message]) -> None:
+        """Add messages to the open segment."""
+        if self.writer is None:
+            self.writer = SegmentWriter(self.partition, self.progress.position)
+        self.writer.add(map(line_of, messages))
+        self.progress.position = messages[-1].offset + 1
+        self.progress.messages += len(messages)
+        self.progress.bytes += sum(len(message.value or b"") for message in messages)
+        self.progress.last_timestamp = messages[-1].timestamp
+
+    def close(self) -> Segment | None:
+        """Close the open segment, if there is one."""
+        if self.writer is None:
+            return None
+        segment = self.writer.close(self.progress.position - 1)
+        self.writer = None
+        self.progress.segments += 1
+        return segment
+
+
+class TopicLanding:
+    """Lands the partitions of one topic. Use it as a context: it holds their leases.
+
+    Args:
+        source: the landing table and its server.
+        landing: the landing zone's folder.
+        command: what other processes are told holds the leases.
+        partitions: the partitions to land; all if None.
+        start: where to begin partitions of which nothing has landed.
+        limits: when segments are closed.
+        tell: called with messages for people.
+
+    Raises:
+        Fault: the broker, its topic or a partition cannot be read, or another process lands them.
+    """
+
+    def __init__(
+        self,
+        source: StreamSource,
+        landing: Path,
+        *,
+        command: str,
+        partitions: Sequence[int] | None = None,
+        start: Start = "earliest",
+        limits: Limits | None = None,
+        tell: Callable[[str], None],
+    ) -> None:
+        self.source = source
+        self._folder = landing / source.table.source / source.table.name
+        self._command, self._asked, self._start = command, partitions, start
+        self._limits, self._tell = limits or Limits(), tell
+        self._troubles = Troubles()
+        self._decode: Decode = decoder_of(source.format, tell)
+        self._readings: dict[int, _Reading] = {}
+        # Partitions to go on with from another place, once all that was received is taken.
+        self._moved: set[int] = set()
+        self._leases = ExitStack()
+        self._committed = time.monotonic()
+        self._consumer: Consumer | None = None
+
+    def __enter__(self) -> TopicLanding:
+        try:
+            self._begin()
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            for reading in self._readings.values():
+                reading.close()
+        finally:
+            self._end()
+
+    @property
+    def progress(self) -> list[Progress]:
+        """How far each partition has come."""
+        return [reading.progress for reading in self._readings.values()]
+
+    @property
+    def is_drained(self) -> bool:
+        """Whether all that the broker had of every partition has been read."""
+        return all(each.progress.at_end and len(each.ranges) == 1 for each in self._readings.values())
+
+    def poll(self, seconds: float) -> dict[int, list[Message]]:
+        """Read what has come, write it to the open segments, and close those that are due.
+
+        Args:
+            seconds: how long to wait for messages.
+
+        Returns:
+            The messages by partition; those that close a hole between segments are among them.
+
+        Raises:
+            Fault: the broker refuses to go on, or a segment cannot be written.
+        """
+        assert self._consumer is not None
+        # The client's own types say of all that a message has that it may be missing.
+        received: list[Any] = self._consumer.consume(_MESSAGES_A_BATCH, timeout=seconds)
+        batches: dict[int, list[Any]] = defaultdict(list)
+        for message in received:
+            if message.error() is None:
+                batches[message.partition()].append(message)
+        if (trouble := self._troubles.news()) and not received:
+            self._tell(f"{self.source.name}: {trouble}. Trying again.")
+        try:
+            landed = {number: self._take(self._readings[number], batch) for number, batch in batches.items()}
+            for message in received:
+                # What is told of a place that was left meanwhile no longer counts.
+                if message.error() is not None and message.partition() not in self._moved:
+                    self._take_event(message)
+            if self._moved:
+                self._assign()
+            self._close_due()
+        except OSError as error:
+            self._begin_again(error)
+            return {}
+        self._commit()
+        return landed
+
+    def _take(self, reading: _Reading, batch: Sequence[Any]) -> list[Message]:
+        # Only a broker that keeps the time of appending knows when a message could first be read.
+        from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME
+
+        now = time.time_ns() // 1_000_000
+        messages = []
+        for each in batch:
+            offset = each.offset()
+            # After a change of place, messages of the former place may still come.
+            if offset < reading.progress.position or (reading.end is not None and offset > reading.end):
+                continue
+            kind, timestamp = each.timestamp()
+            is_appended = kind == TIMESTAMP_LOG_APPEND_TIME
+            messages.append(
+                Message(
+                    offset,
+                    timestamp if kind else None,
+                    min(timestamp, now) if is_appended else now,
+                    self._decode(each.key()),
+                    each.headers() or (),
+                    self._decode(each.value()),
+                )
+            )
+        if messages:
+            reading.write(messages)
+        reading.progress.at_end = False
+        if reading.end is not None and batch[-1].offset() >= reading.end:
+            self._go_to_next(reading)
+        return messages
+
+    def _take_event(self, message: Any) -> None:
+        from confluent_kafka import KafkaError
+
+        error, reading = message.error(), self._readings.get(message.partition())
+        if error.code() == KafkaError._PARTITION_EOF and reading is not None:
+            # The end may lie behind markers of transactions, which are no messages.
+            reading.progress.position = max(reading.progress.position, message.offset())
+            if reading.end is not None:
+                self._go_to_next(reading)
+            else:
+                reading.progress.at_end = True
+        elif error.code() in (KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET) and reading:
+            self._leave_gap(reading)
+        elif not error.retriable():
+            self._tell(f"{self.source.name}: {error.str()}.")
+
+    def _close_due(self) -> None:
+        for reading in self._readings.values():
+            writer = reading.writer
+            if writer is None:
+                continue
+            age = time.monotonic() - writer.opened
+            if age >= self._limits.seconds or writer.size >= self._limits.bytes:
+                reading.close()
+
+    def _begin(self) -> None:
+        self._consumer = connect(self.source, self._troubles)
+        there = find_partitions(self._consumer, self.source, self._troubles)
+        if strange := sorted(set(self._asked or ()) - set(there)):
+            raise Fault(
+                f"The topic {self.source.topic} has no partition {strange[0]}: it has {len(there)}, from 0."
+            )
+        landed = [int(path.name.partition("=")[2]) for path in self._partition_folders()]
+        if lost := sorted(set(landed) - set(there)):
+            self._tell(
+                f"{self.source.name}: the topic has {counted(len(there), 'partition')}, but partition "
+                f"{lost[-1]} has landed. It was deleted and made again: what has landed stays, the others go on."
+            )
+        for number in there if self._asked is None else self._asked:
+            partition = LandedPartition(self._folder, self.source.topic, number)
+            self._leases.enter_context(partition.leased(self._command))
+            for path in partition.put_in_order():
+                self._tell(f"{path} is damaged, and is set aside: its messages are fetched again.")
+            self._place(partition)
+        if not self._readings:
+            raise Fault(f"{self.source.name}: no partition can be landed; the messages above say why.")
+        self._assign()
+
+    def _partition_folders(self) -> list[Path]:
+        return [
+            path
+            for path in self._folder.glob(f"topic={self.source.topic}/partition=*")
+            if path.name.partition("=")[2].isdigit()
+        ]
+
+    def _place(self, partition: LandedPartition) -> None:
+        """Decide what to read of a partition: what lacks between its segments, then on from their end."""
+        assert self._consumer is not None
+        low, high = find_bounds(self._consumer, partition.topic, partition.partition)
+        following = partition.next_offset()
+        if following is not None and following > high:
+            self._tell(
+                f"{self.source.name}: offset {following - 1} of {partition.topic}/{partition.partition} has "
+                f"landed, but the broker's end at {high - 1}. The topic was deleted and made again: land the "
+                "new one under another name of topic, or move the old segments to another landing table."
+            )
+            return
+        first = self._first(partition, low, high) if following is None else following
+        wanted = [*(partition.holes()), (first, -1)]
+        ranges, gaps = [], []
+        for start, end in wanted:
+            is_open = end == -1
+            if start < low and following is not None:
+                gaps.append((start, low - 1 if is_open else min(end, low - 1)))
+            if is_open or end >= low:
+                ranges.append((max(start, low) if following is not None else start, end))
+        progress = Progress(partition, ranges[0][0], gaps=gaps)
+        for gap in gaps:
+            self._tell_gap(partition, gap)
+        self._readings[partition.partition] = _Reading(partition, ranges, progress)
+
+    def _first(self, partition: LandedPartition, low: int, high: int) -> int:
+        if isinstance(self._start, datetime):
+            assert self._consumer is not None
+            return find_offset_at(self._consumer, partition.topic, partition.partition, self._start, high)
+        if isinstance(self._start, int):
+            return min(max(self._start, low), high)
+        return low if self._start == "earliest" else high
+
+    def _assign(self) -> None:
+        from confluent_kafka import TopicPartition
+
+        assert self._consumer is not None
+        self._moved.clear()
+        self._consumer.assign(
+            [
+                TopicPartition(self.source.topic, number, reading.progress.position)
+                for number, reading in self._readings.items()
+            ]
+        )
+
+    def _go_to_next(self, reading: _Reading) -> None:
+        """Close what fills a hole, and go on behind it."""
+        assert reading.end is not None
+        reading.progress.position = reading.end + 1
+        if reading.writer is None:
+            # None of the hole's offsets is a message: the empty segment says so.
+            reading.writer = SegmentWriter(reading.partition, reading.ranges[0][0])
+        reading.close()
+        reading.ranges.pop(0)
+        self._move(reading, reading.ranges[0][0])
+
+    def _leave_gap(self, reading: _Reading) -> None:
+        """Go on at the first offset that the broker still has."""
+        assert self._consumer is not None
+        low, high = find_bounds(self._consumer, reading.partition.topic, reading.partition.partition)
+        position = reading.progress.position
+        if position > high:
+            raise Fault(
+                f"{self.source.name}: the broker's offsets end at {high - 1}, and {position - 1} was read: "
+                f"the topic {reading.partition.topic} was deleted and made again."
+            )
+        if position >= low:
+            self._move(reading, position)
+            return
+        gap = (position, low - 1)
+        reading.close()
+        reading.progress.gaps.append(gap)
+        self._tell_gap(reading.partition, gap)
+        self._move(reading, low)
+
+    def _tell_gap(self, partition: LandedPartition, gap: Range) -> None:
+        self._tell(
+            f"{self.source.name}: the broker no longer has the offsets {gap[0]} to {gap[1]} of "
+            f"{partition.topic}/{partition.partition}. They are lost here: mon_streams shows the gap."
+        )
+
+    def _move(self, reading: _Reading, position: int) -> None:
+        reading.progress.position = position
+        reading.progress.at_end = False
+        self._moved.add(reading.partition.partition)
+
+    def _begin_again(self, error: OSError) -> None:
+        """After a segment could not be written: forget what is unfinished, and read it again later."""
+        self._tell(
+            f"{self._folder} cannot be written ({error.strerror}): trying again every "
+            f"{_SECONDS_AFTER_A_FULL_DISK:.0f} s. Nothing is lost as long as the broker keeps its messages."
+        )
+        for reading in self._readings.values():
+            if reading.writer is not None:
+                reading.progress.position = reading.writer.first
+                reading.progress.messages -= reading.writer.messages
+                reading.writer.discard()
+                reading.writer = None
+        time.sleep(_SECONDS_AFTER_A_FULL_DISK)
+        self._assign()
+
+    def _commit(self) -> None:
+        """Tell the broker's group how far it came, for dashboards of lag; nothing rests on it."""
+        from confluent_kafka import KafkaException, TopicPartition
+
+        if time.monotonic() - self._committed < _SECONDS_BETWEEN_COMMITS:
+            return
+        self._committed = time.monotonic()
+        assert self._consumer is not None
+        offsets = [
+            TopicPartition(self.source.topic, number, reading.progress.position)
+            for number, reading in self._readings.items()
+        ]
+        try:
+            self._consumer.commit(offsets=offsets, asynchronous=True)
+        except KafkaException as error:
+            self._troubles.last = error.args[0].str()
+
+    def _end(self) -> None:
+        if self._consumer is not None:
+            self._consumer.close()
+        self._leases.close()

@@ -1,0 +1,181 @@
+"""Write the messages of a partition as segments; their folder says how far the partition has landed."""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from assay.core.disk import make_private_folder, sync
+from assay.core.fault import LOCKED, Fault
+from assay.core.lock import hold
+from assay.landing.segments import Range, Segment, holes_between, merge_ranges, partition_folder, segment_of
+
+# The longest file name's part before the offsets are known.
+_PART = ".{first}.part"
+_DAMAGED = "_damaged-"
+_LEVEL = 3
+_GZIP = 31
+_BYTES_A_READ = 1 << 20
+
+
+def _packer() -> zlib._Compress:
+    return zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
+
+
+#: An empty part of a gzip file. Each segment ends with it, so that one which was cut off is recognised.
+END = _packer().flush()
+
+
+@dataclass(frozen=True)
+class LandedPartition:
+    """The folder with the segments of a topic's partition.
+
+    Args:
+        table: the folder of the landing table.
+        topic: the topic's name.
+        partition: the partition's number.
+    """
+
+    table: Path
+    topic: str
+    partition: int
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the segments."""
+        return self.table / partition_folder(self.topic, self.partition)
+
+    def segments(self) -> list[Segment]:
+        """Return the segments in the order of their offsets."""
+        names = self.folder.iterdir() if self.folder.is_dir() else ()
+        found = (segment_of(path.relative_to(self.table).as_posix()) for path in names)
+        return sorted((each for each in found if each), key=lambda each: (each.first, -each.last))
+
+    def ranges(self) -> list[Range]:
+        """Return which offsets have landed."""
+        return merge_ranges((each.first, each.last) for each in self.segments())
+
+    def holes(self) -> list[Range]:
+        """Return the offsets that lack between those which have landed."""
+        return holes_between(self.ranges())
+
+    def next_offset(self) -> int | None:
+        """Return the offset after the last that has landed; None if nothing has."""
+        ranges = self.ranges()
+        return ranges[-1][1] + 1 if ranges else None
+
+    @contextmanager
+    def leased(self, command: str) -> Iterator[None]:
+        """Be the one process that lands this partition, while the block runs.
+
+        Raises:
+            Fault: another process lands it.
+        """
+        with hold(
+            self.folder / ".lease",
+            command=command,
+            refuse=lambda holder: Fault(
+                f"{self.topic}/{self.partition} is landed by another process: {holder or 'unknown'}. "
+                "Stop that one, or share the partitions among processes with --partitions.",
+                LOCKED,
+            ),
+        ):
+            yield
+
+    def put_in_order(self) -> list[Path]:
+        """Remove what a killed process left unfinished, and set damaged segments aside.
+
+        The messages of both are fetched again.
+
+        Returns:
+            The damaged segments, under the names that landing passes over.
+        """
+        for part in self.folder.glob(_PART.format(first="*")):
+            part.unlink()
+        damaged = []
+        for segment in self.segments():
+            path = self.table / segment.path
+            if not is_whole(path):
+                damaged.append(path.rename(path.with_name(f"{_DAMAGED}{path.name}")))
+        return damaged
+
+
+class SegmentWriter:
+    """Writes a segment under a name that landing passes over, and gives it its own when it is closed.
+
+    Args:
+        partition: the folder it belongs to.
+        first: the offset from which on the segment has all messages.
+    """
+
+    def __init__(self, partition: LandedPartition, first: int) -> None:
+        self.first = first
+        self.messages = 0
+        self.opened = time.monotonic()
+        self._partition = partition
+        make_private_folder(partition.folder)
+        self._path = partition.folder / _PART.format(first=first)
+        self._file = self._path.open("wb")
+        self._packer = _packer()
+
+    @property
+    def size(self) -> int:
+        """The bytes written so far."""
+        return self._file.tell()
+
+    def add(self, lines: Iterable[bytes]) -> None:
+        """Write messages, each as its line.
+
+        Raises:
+            OSError: the disk is full, or the like.
+        """
+        for line in lines:
+            self._file.write(self._packer.compress(line))
+            self.messages += 1
+
+    def close(self, last: int) -> Segment:
+        """Finish the segment, which has all messages up to the offset `last`.
+
+        Raises:
+            OSError: the disk is full, or the like.
+        """
+        self._file.write(self._packer.flush() + END)
+        self._file.close()
+        sync(self._path)
+        segment = Segment(self._partition.topic, self._partition.partition, self.first, last)
+        self._path.rename(self._partition.table / segment.path)
+        sync(self._partition.folder)
+        return segment
+
+    def discard(self) -> None:
+        """Remove what was written."""
+        self._file.close()
+        self._path.unlink(missing_ok=True)
+
+
+def is_whole(path: Path) -> bool:
+    """Tell whether a segment can be read to its end.
+
+    One that ends as Assay's segments do is taken for whole; of others all is read.
+    """
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(0, size - len(END)))
+        if file.read() == END and size > len(END):
+            return True
+        file.seek(0)
+        unpacker = zlib.decompressobj(_GZIP)
+        try:
+            while raw := file.read(_BYTES_A_READ):
+                while raw:
+                    unpacker.decompress(raw)
+                    raw = unpacker.unused_data
+                    if unpacker.eof and raw:
+                        unpacker = zlib.decompressobj(_GZIP)
+        except zlib.error:
+            return False
+        return unpacker.eof

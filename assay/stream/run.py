@@ -1,0 +1,136 @@
+"""Run streams until they are told to stop: land what comes, from several topics at once."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from assay.core.fault import Fault
+from assay.stream.land import Limits, Progress, Start, TopicLanding
+from assay.stream.source import StreamSource
+
+_SECONDS_A_POLL = 0.2
+
+
+@dataclass(frozen=True)
+class StreamOptions:
+    """What `assay stream run` is to do.
+
+    `partitions` are the ones to land, of each source; all if None. `start` is where to begin partitions of
+    which nothing has landed. `until_drained` ends the run when all that the brokers had has landed.
+    """
+
+    partitions: Sequence[int] | None = None
+    start: Start = "earliest"
+    until_drained: bool = False
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True)
+class Landed:
+    """What a run has landed of a source."""
+
+    source: str
+    partitions: list[Progress]
+
+    @property
+    def messages(self) -> int:
+        """The number of messages."""
+        return sum(each.messages for each in self.partitions)
+
+
+def run_streams(
+    sources: Sequence[StreamSource],
+    landing: Path,
+    options: StreamOptions,
+    *,
+    command: str,
+    tell: Callable[[str], None],
+    show: Callable[[list[Landed]], None],
+) -> list[Landed]:
+    """Land the messages of some sources until the process is told to stop, or the brokers have no more.
+
+    A source whose broker or topic fails does not stop the others.
+
+    Args:
+        sources: the landing tables and their servers.
+        landing: the landing zone's folder.
+        options: what to do.
+        command: what other processes are told holds the partitions.
+        tell: called with messages for people.
+        show: called after each round with what has landed so far.
+
+    Returns:
+        What has landed, by source.
+
+    Raises:
+        Fault: none of the sources can be landed, or one of several could not; the others were landed.
+    """
+    faults: dict[str, Fault] = {}
+    done: dict[str, Landed] = {}
+    with ExitStack() as open_landings, _stop_on_signal() as stop:
+        running: dict[str, TopicLanding] = {}
+        for source in sources:
+            try:
+                running[source.name] = open_landings.enter_context(
+                    TopicLanding(
+                        source,
+                        landing,
+                        command=command,
+                        partitions=options.partitions,
+                        start=options.start,
+                        limits=options.limits,
+                        tell=tell,
+                    )
+                )
+            except Fault as fault:
+                _keep_on(fault, source.name, faults, sources, tell)
+        while running and not stop.is_set():
+            for name, topic in list(running.items()):
+                try:
+                    topic.poll(_SECONDS_A_POLL / len(running))
+                except Fault as fault:
+                    _keep_on(fault, name, faults, sources, tell)
+                    del running[name]
+                done[name] = Landed(name, topic.progress)
+            show(list(done.values()))
+            if options.until_drained and all(topic.is_drained for topic in running.values()):
+                break
+    if faults:
+        raise Fault(f"Not all was landed. {' '.join(map(str, faults.values()))}")
+    return list(done.values())
+
+
+def _keep_on(
+    fault: Fault,
+    name: str,
+    faults: dict[str, Fault],
+    sources: Sequence[StreamSource],
+    tell: Callable[[str], None],
+) -> None:
+    """Remember why a source stopped; one that is alone ends the run."""
+    if len(sources) == 1:
+        raise fault
+    faults[name] = fault
+    tell(str(fault))
+
+
+@contextmanager
+def _stop_on_signal() -> Iterator[threading.Event]:
+    """Give an event that is set when the process is told to stop: open segments are closed then."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before = {
+        number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,100 @@
+"""Find the landing tables whose rows come as a stream: their contracts' servers say from where."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from assay.contracts.contract import FOLDER, read_contracts
+from assay.contracts.servers import find_stream_server
+from assay.core.fault import MISUSED, Fault
+from assay.core.words import listed
+from assay.landing.declared import LandingTable, declared_tables
+from assay.project.paths import all_model_paths, contract_folders
+
+_FORMATS = ("json", "avro", "debezium")
+
+
+@dataclass(frozen=True)
+class StreamSource:
+    """A landing table and the server that its rows come from, as the contract declares it."""
+
+    table: LandingTable
+    server: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The landing table as `source.table`."""
+        return f"{self.table.source}.{self.table.name}"
+
+    @property
+    def kind(self) -> str:
+        """The type of server: kafka or postgres."""
+        return str(self.server["type"])
+
+    @property
+    def topic(self) -> str:
+        """The topic of Kafka."""
+        return str(self.server["topic"])
+
+    @property
+    def format(self) -> str:
+        """How messages are written: json, avro or debezium."""
+        return str(self.server.get("format") or "json")
+
+
+def find_stream_sources(names: Sequence[str] = ()) -> list[StreamSource]:
+    """Return the landing tables that are streamed, in the order of their names.
+
+    Args:
+        names: the tables as `source.table`; all if none are named.
+
+    Raises:
+        Fault: a name is of no streamed table, nothing is streamed, or a server lacks something.
+    """
+    tables = declared_tables(*all_model_paths())
+    found = {}
+    contracts, _ = read_contracts(*contract_folders(FOLDER))
+    for contract in contracts:
+        for table in contract.tables if contract.is_of_source else ():
+            server = find_stream_server(contract, table)
+            if server is None:
+                continue
+            landing = next(
+                (each for each in tables.values() if f"landing.{each.relation}" == table.relation), None
+            )
+            if landing is None or not landing.is_streamed:
+                raise Fault(
+                    f"{contract.where()}: {contract.id}.{table.name} has a server of type {server['type']}, "
+                    "and the source's YAML does not know of it: assay contracts sync",
+                    MISUSED,
+                )
+            source = StreamSource(landing, server)
+            _check(source, contract.where())
+            found[source.name] = source
+    if strange := [name for name in names if name not in found]:
+        known = (
+            f"streamed are {listed(sorted(found))}" if found else "no contract of a source has such a server"
+        )
+        raise Fault(f"{strange[0]} is not streamed: {known}.", MISUSED)
+    if not found:
+        raise Fault(
+            "Nothing is streamed: name the topic in a source's contract, as "
+            "servers: [{server: TABLE, type: kafka, host: 'broker:9092', topic: TOPIC, format: json}], "
+            "then: assay contracts sync",
+            MISUSED,
+        )
+    return [found[name] for name in sorted(names or found)]
+
+
+def _check(source: StreamSource, where: str) -> None:
+    if source.kind == "kafka":
+        if lacking := [name for name in ("host", "topic") if not source.server.get(name)]:
+            raise Fault(f"{where}: the server of {source.name} lacks {lacking[0]}.", MISUSED)
+        if source.format not in _FORMATS:
+            raise Fault(
+                f"{where}: the server of {source.name} has the format {source.format!r}; "
+                f"it must be {' or '.join(_FORMATS)}.",
+                MISUSED,
+            )
