@@ -255,7 +255,7 @@ class TopicLanding:
         if lost := sorted(set(landed) - set(there)):
             self._tell(
                 f"{self.source.name}: the topic has {counted(len(there), 'partition')}, but partition "
-                f"{lost[-1]} has landed. It was deleted and made again: what has landed stays, the others go on."
+                f"{lost[-1]} has landed. It was deleted and made again: what has landed stays."
             )
         for number in there if self._asked is None else self._asked:
             partition = LandedPartition(self._folder, self.source.topic, number)

@@ -1,4 +1,5 @@
 {% macro landed_rows(source_name, table_name) -%}
+    {%- set is_streamed = execute and assay._source_named(source_name ~ '.' ~ table_name).config.meta.landing.streamed -%}
 -- depends_on: {{ ref('brz_files') }}
 with landed as (
 
@@ -15,11 +16,12 @@ files as (
 final as (
 
     select
-        landed.*,
+        landed.*{{ ' exclude (message_landed_at)' if is_streamed }},
         {{ assay.content_hash(source_name, table_name) }} as content_hash,
         files.source_file,
         files.file_version,
-        files.landed_at,
+        {#- A message landed by itself, not with the file that it was written to later. #}
+        {{ 'coalesce(landed.message_landed_at, files.landed_at) as landed_at' if is_streamed else 'files.landed_at' }},
         files.loaded_at,
         files.run_id
     from landed

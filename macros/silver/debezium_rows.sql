@@ -39,7 +39,7 @@
             when document.op is not null
                 then md5(to_json([
                     document.op, document."source".ts_ms, log_position::varchar,
-                    to_json(document.before)::varchar, to_json(document.after)::varchar, to_json(message_key)::varchar
+                    to_json(document.before)::varchar, to_json(document.after)::varchar, to_json(row_key)::varchar
                 ])::varchar)
         end as change_hash
     from ({{ assay._decoded_changes(bronze, attributes) }}) as changes
@@ -90,7 +90,7 @@
                             then coalesce(document.before."{{ attribute }}", document.after."{{ attribute }}")
                         else document.after."{{ attribute }}"
                     end,
-                    message_key."{{ attribute }}"
+                    row_key."{{ attribute }}"
                 )
             ){{ ',' if not loop.last }}
             {%- endfor %}
@@ -106,6 +106,15 @@
 {% macro _parsed_messages(bronze, attributes) -%}
     {%- set row_shape -%}
         { {%- for attribute in attributes -%} "{{ attribute }}": "VARCHAR"{{ ', ' if not loop.last }} {%- endfor -%} }
+    {%- endset -%}
+    {#- The key of a stream's message counts where the event itself has no row: so the same event in a file is the same. -#}
+    {%- set sent_key -%}
+        coalesce(
+            message.key, tombstones.key
+            {%- if assay._landing_of(bronze).streamed -%}
+            , case when not regexp_matches(envelope, '"(before|after)"\s*:\s*\{') then {{ assay._payload_of('message_key') }} end
+            {%- endif -%}
+        )
     {%- endset -%}
     select
         messages.*,
@@ -129,9 +138,8 @@
             )[1].fields
         end as schema_fields,
         case
-            when json_valid(coalesce(message.key, tombstones.key))
-                then json_transform(coalesce(message.key, tombstones.key), '{{ row_shape }}')
-        end as message_key
+            when json_valid({{ sent_key }}) then json_transform({{ sent_key }}, '{{ row_shape }}')
+        end as row_key
     from (
         select
             *,
@@ -221,17 +229,22 @@
 {#- Attribute to the type that the contract declares of its column, as Debezium or Kafka Connect names it. -#}
 {% macro _physical_types(bronze) -%}
     {%- set found = {} -%}
-    {%- if execute -%}
-        {%- for node in graph.get('nodes', {}).values()
-            if node.resource_type == 'model' and node.alias == bronze.identifier and node.schema == bronze.schema -%}
-            {%- for unique_id in node.depends_on.nodes if unique_id in graph.get('sources', {}) -%}
-                {%- for path, type in graph.sources[unique_id].config.meta.get('landing', {}).get('physical_types', {}).items() -%}
-                    {%- do found.update({path.removeprefix('after.'): type}) -%}
-                {%- endfor -%}
-            {%- endfor -%}
-        {%- endfor -%}
-    {%- endif -%}
+    {%- for path, type in assay._landing_of(bronze).get('physical_types', {}).items() -%}
+        {%- do found.update({path.removeprefix('after.'): type}) -%}
+    {%- endfor -%}
     {{ return(found) }}
+{%- endmacro %}
+
+
+{#- What the source of a bronze relation declares of its landing table; nothing while dbt parses. -#}
+{% macro _landing_of(bronze) -%}
+    {%- for node in graph.get('nodes', {}).values() if execute
+        and node.resource_type == 'model' and node.alias == bronze.identifier and node.schema == bronze.schema -%}
+        {%- for unique_id in node.depends_on.nodes if unique_id in graph.get('sources', {}) -%}
+            {{ return(graph.sources[unique_id].config.meta.get('landing', {})) }}
+        {%- endfor -%}
+    {%- endfor -%}
+    {{ return({}) }}
 {%- endmacro %}
 
 
