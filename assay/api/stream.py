@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assay.api.printed import PrintedList
 
 if TYPE_CHECKING:
     from assay.api.folder import ProjectFolder
+    from assay.stream.compact import Merged
     from assay.stream.run import Landed
 
 
@@ -63,3 +65,62 @@ class Streams:
                 show=show,
             )
         return PrintedList(landed, print_landed, self._project.root)
+
+    def replay(self, source: str, into: Path | str) -> PrintedList[Landed]:
+        """Land a topic anew from its first offset into another landing zone.
+
+        Messages that this project's landing zone has keep the time when they landed there. So a build of the
+        new zone gives the same tables.
+
+        Args:
+            source: the landing table as `source.table`.
+            into: the folder of the other landing zone; what it has of the topic is gone on with.
+
+        Raises:
+            Fault: the folder is this project's landing zone, or what `run` raises.
+        """
+        from assay.core.fault import MISUSED, Fault
+        from assay.stream.display import print_landed, shown_streams
+        from assay.stream.run import StreamOptions, run_streams
+        from assay.stream.source import find_stream_sources
+
+        target = Path(into).absolute()
+        with self._project.places() as places, shown_streams(self._project.console) as (tell, show):
+            if target.resolve() == places.landing.resolve():
+                raise Fault(f"{into} is this project's own landing zone: name another folder.", MISUSED)
+            landed = run_streams(
+                find_stream_sources([source]),
+                target,
+                StreamOptions(until_drained=True, known=places.landing),
+                command="assay stream replay",
+                tell=tell,
+                show=show,
+            )
+        return PrintedList(landed, print_landed, self._project.root)
+
+    def compact(
+        self, sources: Sequence[str] = (), *, least_mb: int = 128, most_mb: int = 1024
+    ) -> PrintedList[Merged]:
+        """Merge segments that the warehouse has loaded into large ones.
+
+        Args:
+            sources: the landing tables as `source.table`; all that are streamed without any.
+            least_mb: the size from which on a group of segments is merged, in megabytes.
+            most_mb: the size that a merged segment has at most, in megabytes.
+
+        Raises:
+            Fault: a build is under way, or another process merges the same.
+        """
+        from assay.stream.compact import MergeLimits, merge_segments
+        from assay.stream.display import print_merged
+        from assay.stream.loaded import read_loaded_files
+        from assay.stream.source import find_stream_sources
+
+        with self._project.places() as places:
+            merged = merge_segments(
+                find_stream_sources(sources),
+                places.landing,
+                read_loaded_files(places),
+                MergeLimits(least_mb << 20, most_mb << 20),
+            )
+        return PrintedList(merged, print_merged, self._project.root)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -87,3 +88,24 @@ def _numbers(text: str | None) -> list[int] | None:
             raise Fault(f"--partitions {text} names no partitions: write 0-3 or 0,2.", MISUSED)
         numbers.update(range(int(first), int(last or first) + 1))
     return sorted(numbers)
+
+
+@app.command()
+def replay(
+    source: Annotated[str, typer.Option("--source", metavar="S.T", help="The landing table.")],
+    into: Annotated[
+        Path, typer.Option("--into", metavar="LANDING", help="The folder of another landing zone.")
+    ],
+) -> None:
+    """Land a topic anew from its first offset, into another landing zone."""
+    show(lambda project: project.streams.replay(source, into))
+
+
+@app.command()
+def compact(
+    source: Sources = None,
+    least_mb: Annotated[int, typer.Option(help="Merge groups of segments from this size on.", min=0)] = 128,
+    most_mb: Annotated[int, typer.Option(help="The size of a merged segment at most.", min=1)] = 1024,
+) -> None:
+    """Merge the segments that the warehouse has loaded into large ones."""
+    show(lambda project: project.streams.compact(source or (), least_mb=least_mb, most_mb=most_mb))

@@ -296,10 +296,11 @@ class _Loader:
                     )
                 waiting.setdefault(place, []).append(offsets)
                 yield version
-        self._connection.begin()
-        self._record(covered)
-        self._remember([version.file for version in covered])
-        self._connection.commit()
+        if covered:
+            self._connection.begin()
+            self._record(covered)
+            self._remember([version.file for version in covered])
+            self._connection.commit()
 
     def remember_touched(self) -> None:
         """Note the new signatures of files whose content is in the warehouse already."""

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from assay.console.tables import table_titled
 from assay.core.words import counted
+from assay.stream.compact import Merged
 from assay.stream.run import Landed
 
 _SECONDS_BETWEEN_LINES = 15.0
@@ -98,3 +99,15 @@ def print_landed(landed: list[Landed], console: Console) -> None:
         )
     if any(each.messages for each in landed):
         console.print("To load them: assay build", highlight=False)
+
+
+def print_merged(merged: list[Merged], console: Console) -> None:
+    """Print what was merged."""
+    for each in merged:
+        where = f"{each.partition.table.parent.name}.{each.partition.table.name}, {each.partition.topic}"
+        console.print(
+            f"{where}/{each.partition.partition}: {counted(each.before, 'segment')} are {each.after:,} now",
+            highlight=False,
+        )
+    if not merged:
+        console.print("Nothing to merge: loaded segments are large, or few.", highlight=False)

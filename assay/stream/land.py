@@ -18,6 +18,7 @@ from assay.landing.segments import Range, Segment
 from assay.stream.decode import Decode, decoder_of
 from assay.stream.kafka import Troubles, connect, find_bounds, find_offset_at, find_partitions
 from assay.stream.partition import LandedPartition, SegmentWriter
+from assay.stream.replay import LandingTimes
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer
@@ -56,8 +57,15 @@ class Progress:
 class _Reading:
     """One partition: what is to be read, up to where it was read, and the segment that is written."""
 
-    def __init__(self, partition: LandedPartition, ranges: list[Range], progress: Progress) -> None:
+    def __init__(
+        self,
+        partition: LandedPartition,
+        ranges: list[Range],
+        progress: Progress,
+        times: LandingTimes | None = None,
+    ) -> None:
         self.partition = partition
+        self.times = times
         # What lacks between the segments comes first; the last range has no end.
         self.ranges = ranges
         self.progress = progress
@@ -98,6 +106,7 @@ class TopicLanding:
         partitions: the partitions to land; all if None.
         start: where to begin partitions of which nothing has landed.
         limits: when segments are closed.
+        known: another landing zone, in which messages have landed already: they keep the time of that.
         tell: called with messages for people.
 
     Raises:
@@ -113,10 +122,13 @@ class TopicLanding:
         partitions: Sequence[int] | None = None,
         start: Start = "earliest",
         limits: Limits | None = None,
+        known: Path | None = None,
         tell: Callable[[str], None],
     ) -> None:
         self.source = source
-        self._folder = landing / source.table.source / source.table.name
+        self._place_in_zone = Path(source.table.source) / source.table.name
+        self._folder = landing / self._place_in_zone
+        self._known = known
         self._command, self._asked, self._start = command, partitions, start
         self._limits, self._tell = limits or Limits(), tell
         self._troubles = Troubles()
@@ -201,12 +213,14 @@ class TopicLanding:
             if offset < reading.progress.position or (reading.end is not None and offset > reading.end):
                 continue
             kind, timestamp = each.timestamp()
-            is_appended = kind == TIMESTAMP_LOG_APPEND_TIME
+            landed_at = min(timestamp, now) if kind == TIMESTAMP_LOG_APPEND_TIME else now
+            if reading.times is not None:
+                landed_at = reading.times.find(offset) or landed_at
             messages.append(
                 Message(
                     offset,
                     timestamp if kind else None,
-                    min(timestamp, now) if is_appended else now,
+                    landed_at,
                     self._decode(each.key()),
                     each.headers() or (),
                     self._decode(each.value()),
@@ -298,7 +312,11 @@ class TopicLanding:
         progress = Progress(partition, ranges[0][0], gaps=gaps)
         for gap in gaps:
             self._tell_gap(partition, gap)
-        self._readings[partition.partition] = _Reading(partition, ranges, progress)
+        times = None
+        if self._known is not None:
+            known = LandedPartition(self._known / self._place_in_zone, partition.topic, partition.partition)
+            times = LandingTimes(known)
+        self._readings[partition.partition] = _Reading(partition, ranges, progress, times)
 
     def _first(self, partition: LandedPartition, low: int, high: int) -> int:
         if isinstance(self._start, datetime):

@@ -22,12 +22,14 @@ class StreamOptions:
 
     `partitions` are the ones to land, of each source; all if None. `start` is where to begin partitions of
     which nothing has landed. `until_drained` ends the run when all that the brokers had has landed.
+    `known` is another landing zone with messages that keep the time when they landed there.
     """
 
     partitions: Sequence[int] | None = None
     start: Start = "earliest"
     until_drained: bool = False
     limits: Limits = field(default_factory=Limits)
+    known: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,7 @@ def run_streams(
                         partitions=options.partitions,
                         start=options.start,
                         limits=options.limits,
+                        known=options.known,
                         tell=tell,
                     )
                 )

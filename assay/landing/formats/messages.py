@@ -193,19 +193,21 @@ def _as_columns(
             why[index] = why[index] or _NO_OBJECT
         malformed.append(value if row is None else None)
         rows.append(row or {})
-    header = list(dict.fromkeys(name for row in rows for name in row))
-    declared = dict(zip(header, as_declared(header, table), strict=True))
-    others = [name for name, known in declared.items() if known not in table.columns]
-    known_unexpected = tally.unexpected_columns
-    tally.unexpected_columns = [*known_unexpected, *(each for each in others if each not in known_unexpected)]
-    sent_as = {known: name for name, known in declared.items()}
-    columns = {name: [row.get(sent_as.get(name, name)) for row in rows] for name in table.columns}
-    columns["other_values"] = [
-        json.dumps({name: row[name] for name in others if name in row}, ensure_ascii=False) or None
-        if any(name in row for name in others)
-        else None
-        for row in rows
-    ]
+    names: dict[tuple[str, ...], dict[str, str]] = {}
+    columns: dict[str, list[str | None]] = {name: [] for name in (*table.columns, "other_values")}
+    for row in rows:
+        sent = tuple(row)
+        if sent not in names:
+            names[sent] = dict(zip(as_declared(list(sent), table), sent, strict=True))
+            new = [
+                name for name in names[sent] if name not in columns and name not in tally.unexpected_columns
+            ]
+            tally.unexpected_columns = [*tally.unexpected_columns, *new]
+        sent_as = names[sent]
+        for name in table.columns:
+            columns[name].append(row[sent_as[name]] if name in sent_as else None)
+        others = {name: row[each] for name, each in sent_as.items() if name not in columns}
+        columns["other_values"].append(json.dumps(others, ensure_ascii=False) if others else None)
     columns["malformed_line"] = malformed
     texts = {name: pa.array(column, pa.string()) for name, column in columns.items()}
     return texts, pa.array(why, pa.string())
