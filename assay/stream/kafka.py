@@ -107,6 +107,8 @@ def find_partitions(consumer: Consumer, source: StreamSource, troubles: Troubles
     try:
         metadata = consumer.list_topics(source.topic, timeout=_SECONDS_TO_CONNECT)
     except KafkaException as error:
+        # What the client knows of the cause comes with its events.
+        consumer.poll(0)
         why = troubles.last or error.args[0].str()
         raise Fault(
             f"The broker of {source.name} cannot be reached: {why}. The address is the contract's host or "

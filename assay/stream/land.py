@@ -386,6 +386,7 @@ class TopicLanding:
             f"{_SECONDS_AFTER_A_FULL_DISK:.0f} s. Nothing is lost as long as the broker keeps its messages."
         )
         for reading in self._readings.values():
+            reading.progress.at_end = False
             if reading.writer is not None:
                 reading.progress.position = reading.writer.first
                 reading.progress.messages -= reading.writer.messages

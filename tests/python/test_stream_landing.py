@@ -1,0 +1,367 @@
+"""A topic lands each message once, whatever happens to the process, the broker or the files."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from unittest import mock
+
+import pytest
+from kafka_broker import Broker, StartedBroker
+
+from assay.core.fault import Fault
+from assay.landing.declared import LandingTable
+from assay.stream import land
+from assay.stream.land import Limits
+from assay.stream.partition import LandedPartition, SegmentWriter
+from assay.stream.run import Landed, StreamOptions, run_streams
+from assay.stream.source import StreamSource
+
+TABLE = LandingTable("shop", "clicks", "jsonl", (), frozenset(), {}, {}, is_streamed=True)
+
+
+@dataclass
+class Stream:
+    """A topic and the landing zone it is landed in."""
+
+    broker: Broker
+    topic: str
+    landing: Path
+    told: list[str] = field(default_factory=list)
+
+    @property
+    def source(self) -> StreamSource:
+        server = {"type": "kafka", "host": self.broker.address, "topic": self.topic}
+        return StreamSource(TABLE, server)
+
+    def partition(self, number: int = 0) -> LandedPartition:
+        return LandedPartition(self.landing / "shop" / "clicks", self.topic, number)
+
+    def run(self, **options: object) -> Landed:
+        """Land all that the broker has."""
+        [landed] = run_streams(
+            [self.source],
+            self.landing,
+            StreamOptions(until_drained=True, **options),  # type: ignore[arg-type]
+            command="a test",
+            tell=self.told.append,
+            show=lambda _: None,
+        )
+        return landed
+
+    def offsets(self, number: int = 0) -> list[int]:
+        """All offsets that have landed, in the order of the segments."""
+        return [document["_offset"] for document in self.documents(number)]
+
+    def documents(self, number: int = 0) -> list[dict[str, object]]:
+        partition = self.partition(number)
+        lines = (
+            line
+            for segment in partition.segments()
+            for line in gzip.decompress((partition.table / segment.path).read_bytes()).splitlines()
+        )
+        return [json.loads(line) for line in lines]
+
+
+@pytest.fixture
+def make_stream(broker: Broker, tmp_path: Path) -> Callable[..., Stream]:
+    def make(partitions: int = 1, **config: str | int) -> Stream:
+        topic = f"landing-{tmp_path.name.replace('_', '-')}-{time.time_ns()}"
+        named = {name.replace("_", "."): value for name, value in config.items()}
+        return Stream(broker, broker.create_topic(topic, partitions, named), tmp_path / "landing")
+
+    return make
+
+
+@pytest.fixture
+def stream(make_stream: Callable[..., Stream]) -> Stream:
+    return make_stream()
+
+
+def test_messages_land_with_key_headers_and_time(stream: Stream) -> None:
+    stream.broker.produce(stream.topic, ['{"id":1}'], key="k", headers=[("h", b"v")], timestamp=1000)
+    stream.run()
+    [document] = stream.documents()
+    assert document.pop("_landed_at") == pytest.approx(time.time() * 1000, abs=60_000)
+    assert document == {"_offset": 0, "_timestamp": 1000, "_key": "k", "_headers": {"h": "v"}, "id": 1}
+
+
+def test_the_next_run_goes_on_where_the_landing_folder_ends(stream: Stream) -> None:
+    for run in range(3):
+        stream.broker.produce(stream.topic, [f'{{"id":{run}}}'] * 10)
+        stream.run(start="latest" if run else "earliest")
+    assert [(each.first, each.last) for each in stream.partition().segments()] == [(0, 9), (10, 19), (20, 29)]
+    assert stream.offsets() == list(range(30))
+    assert stream.run().messages == 0
+
+
+def test_segments_are_closed_by_size_and_by_time(stream: Stream) -> None:
+    values = [json.dumps({"pad": random.Random(n).randbytes(3000).hex()}) for n in range(200)]
+    stream.broker.produce(stream.topic, values)
+    with mock.patch.object(land, "_MESSAGES_A_BATCH", 20):
+        stream.run(limits=Limits(bytes=100_000))
+        assert len(stream.partition().segments()) > 3
+        before = len(stream.partition().segments())
+        stream.broker.produce(stream.topic, values)
+        stream.run(limits=Limits(seconds=0))
+    assert len(stream.partition().segments()) - before >= 10
+    assert stream.offsets() == list(range(400))
+
+
+@pytest.mark.parametrize(
+    ("start", "first"),
+    [("earliest", 0), ("latest", None), (4, 4), (99, None), ("time", 6)],
+)
+def test_where_a_new_partition_begins(stream: Stream, start: int | str, first: int | None) -> None:
+    then = datetime(2025, 1, 1, tzinfo=UTC)
+    for hour in range(10):
+        milliseconds = int((then + timedelta(hours=hour)).timestamp() * 1000)
+        stream.broker.produce(stream.topic, [f'{{"hour":{hour}}}'], timestamp=milliseconds)
+    stream.run(start=datetime(2025, 1, 1, 5, 30) if start == "time" else start)
+    assert stream.offsets() == ([] if first is None else list(range(first, 10)))
+
+
+def test_a_process_that_is_killed_at_any_moment_loses_and_repeats_nothing(stream: Stream) -> None:
+    values = [json.dumps({"id": n, "pad": "x" * 200}) for n in range(20_000)]
+    stream.broker.produce(stream.topic, values)
+    program = (
+        "import sys; sys.path[:0] = sys.argv[1:2]; import test_stream_landing as t; from pathlib import Path;"
+        "from unittest import mock; from assay.stream import land;"
+        "mock.patch.object(land, '_MESSAGES_A_BATCH', 50).start();"
+        "s = t.Stream(t.Broker(sys.argv[2]), sys.argv[3], Path(sys.argv[4])); print('begun', flush=True);"
+        "s.run(limits=t.Limits(bytes=4000))"
+    )
+    arguments = [str(Path(__file__).parent), stream.broker.address, stream.topic, str(stream.landing)]
+    chance = random.Random(7)
+    killed = 0
+    while killed < 5:
+        process = subprocess.Popen([sys.executable, "-c", program, *arguments], stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(chance.uniform(0.05, 0.5))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        killed += 1
+    stream.run()
+    assert Counter(stream.offsets()) == Counter(range(len(values)))
+    assert [document["id"] for document in stream.documents()] == list(range(len(values)))
+
+
+def test_a_second_process_on_the_same_partition_is_refused(make_stream: Callable[..., Stream]) -> None:
+    stream = make_stream(2)
+    stream.broker.produce(stream.topic, ["{}"], partition=1)
+    with stream.partition(0).leased("assay stream run"):
+        with pytest.raises(Fault, match="is landed by another process: PID"):
+            stream.run()
+        assert stream.run(partitions=[1]).messages == 1
+
+
+def test_a_broker_that_restarts_is_waited_for(own_kafka: StartedBroker, stream: Stream) -> None:
+    stream.broker.produce(stream.topic, ["{}"] * 100)
+    seen: list[int] = []
+
+    def show(landed: list[Landed]) -> None:
+        if landed and landed[0].messages >= 100 and not seen:
+            seen.append(1)
+            own_kafka.stop()
+            own_kafka.start()
+            stream.broker.produce(stream.topic, ["{}"] * 100)
+        if landed and landed[0].messages >= 200:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    run_streams(
+        [stream.source],
+        stream.landing,
+        StreamOptions(),
+        command="a test",
+        tell=stream.told.append,
+        show=show,
+    )
+    assert stream.offsets() == list(range(200))
+
+
+def test_messages_of_aborted_transactions_never_land(kafka: Broker, stream: Stream) -> None:
+    kafka.produce(stream.topic, ["aborted"] * 5, commit=False)
+    kafka.produce(stream.topic, ['{"ok":1}'] * 5, commit=True)
+    kafka.produce(stream.topic, ["aborted"] * 5, commit=False)
+    assert stream.run().messages == 5
+    assert {document["ok"] for document in stream.documents()} == {1}
+    kafka.produce(stream.topic, ['{"ok":2}'], commit=True)
+    assert stream.run().messages == 1
+    # Markers of transactions have offsets too; none is taken for a message that lacks.
+    assert stream.partition().holes() == []
+
+
+def test_a_segment_that_is_cut_off_or_lost_is_fetched_again(stream: Stream) -> None:
+    for _ in range(4):
+        stream.broker.produce(stream.topic, ["{}"] * 10)
+        stream.run()
+    partition = stream.partition()
+    second, third = (partition.table / each.path for each in partition.segments()[1:3])
+    os.truncate(second, second.stat().st_size - 5)
+    third.unlink()
+    stream.broker.produce(stream.topic, ["{}"] * 10)
+    stream.run()
+    assert Counter(stream.offsets()) == Counter(range(50))
+    assert any("is damaged, and is set aside" in each for each in stream.told)
+    assert list(partition.folder.glob("_damaged-*"))
+
+
+def test_offsets_that_expired_at_the_broker_are_a_gap_that_is_told(kafka: Broker, stream: Stream) -> None:
+    kafka.produce(stream.topic, ["{}"] * 10)
+    stream.run()
+    kafka.produce(stream.topic, ["{}"] * 10)
+    kafka.expire(stream.topic, 0, 15)
+    landed = stream.run()
+    assert stream.offsets() == [*range(10), *range(15, 20)]
+    assert landed.partitions[0].gaps == [(10, 14)]
+    assert "no longer has the offsets 10 to 14" in stream.told[0]
+    assert stream.partition().holes() == [(10, 14)]
+
+
+def test_offsets_that_expire_while_a_stream_runs_are_a_gap(kafka: Broker, stream: Stream) -> None:
+    kafka.produce(stream.topic, ["{}"] * 10)
+    with land.TopicLanding(stream.source, stream.landing, command="a test", tell=stream.told.append) as topic:
+        kafka.produce(stream.topic, ["{}"] * 10)
+        kafka.expire(stream.topic, 0, 15)
+        deadline = time.monotonic() + 30
+        while not topic.is_drained and time.monotonic() < deadline:
+            topic.poll(0.1)
+    landed = stream.offsets()
+    lost = sum(last - first + 1 for first, last in topic.progress[0].gaps)
+    assert landed[-1] == 19
+    assert len(landed) + lost == 20
+
+
+def test_a_topic_that_was_made_again_is_not_mixed_with_the_old(kafka: Broker, stream: Stream) -> None:
+    kafka.produce(stream.topic, ['{"old":1}'] * 10)
+    stream.run()
+    kafka.delete_topic(stream.topic)
+    time.sleep(1)
+    kafka.create_topic(stream.topic, 1)
+    with pytest.raises(Fault, match="no partition can be landed"):
+        stream.run()
+    assert "was deleted and made again" in stream.told[0]
+    assert len(stream.documents()) == 10
+
+
+def test_a_full_disk_is_waited_for_and_nothing_is_lost(
+    stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(land, "_SECONDS_AFTER_A_FULL_DISK", 0.05)
+    stream.broker.produce(stream.topic, ["{}"] * 100)
+    full = iter([True, False, True])
+    add, close = SegmentWriter.add, SegmentWriter.close
+
+    def add_to_full_disk(self: SegmentWriter, lines: Iterator[bytes]) -> None:
+        add(self, lines)
+        if next(full, False):
+            raise OSError(28, "No space left on device")
+
+    def close_on_full_disk(self: SegmentWriter, last: int) -> object:
+        if next(full, False):
+            raise OSError(28, "No space left on device")
+        return close(self, last)
+
+    monkeypatch.setattr(SegmentWriter, "add", add_to_full_disk)
+    monkeypatch.setattr(SegmentWriter, "close", close_on_full_disk)
+    stream.run(limits=Limits(seconds=0))
+    assert stream.offsets() == list(range(100))
+    assert "No space left on device" in stream.told[0]
+
+
+def test_messages_replayed_keep_the_time_when_they_landed_first(stream: Stream, tmp_path: Path) -> None:
+    stream.broker.produce(stream.topic, [f'{{"id":{n}}}' for n in range(50)])
+    stream.run(limits=Limits(seconds=0))
+    first = stream.documents()
+    again = Stream(stream.broker, stream.topic, tmp_path / "again")
+    again.run(known=stream.landing)
+    assert again.documents() == first
+
+
+def test_a_broker_that_keeps_the_time_of_appending_says_when_messages_landed(
+    make_stream: Callable[..., Stream], kafka: Broker
+) -> None:
+    stream = make_stream(message_timestamp_type="LogAppendTime")
+    kafka.produce(stream.topic, ["{}"], timestamp=1000)
+    time.sleep(0.2)
+    stream.run()
+    [document] = stream.documents()
+    assert document["_landed_at"] == document["_timestamp"]
+
+
+def test_messages_of_any_kind_land(stream: Stream) -> None:
+    values = [None, "", "null", "[]", b"\xff", "{", '{"a":\n1}', "x" * 5_000_000, '{"_key":"mine"}']
+    stream.broker.produce(stream.topic, values)
+    stream.broker.produce(stream.topic, ["{}"], key=b"\xff\x00")
+    assert stream.run().messages == 10
+    documents = stream.documents()
+    assert len(str(documents[7]["_value"])) == 5_000_000
+    assert documents[8]["_value"] == '{"_key":"mine"}'
+    assert documents[9]["_key"] == {"base64": "/wA="}
+
+
+def test_a_topic_that_is_missing_is_said_with_the_remedy(stream: Stream) -> None:
+    stream.topic = "no-such-topic"
+    with pytest.raises(
+        Fault, match=r"has no topic no-such-topic, from which shop.clicks is to come: make it"
+    ):
+        stream.run()
+
+
+def test_a_broker_that_is_missing_is_said_with_the_remedy(
+    stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("assay.stream.kafka._SECONDS_TO_CONNECT", 1.0)
+    monkeypatch.setenv("ASSAY_KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
+    with pytest.raises(Fault, match=r"The broker of shop.clicks cannot be reached: .*127.0.0.1:1/"):
+        stream.run()
+
+
+def test_a_partition_that_the_topic_has_not_is_refused(stream: Stream) -> None:
+    with pytest.raises(Fault, match="has no partition 3: it has 1"):
+        stream.run(partitions=[3])
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("ASSAY_KAFKA_ISOLATION_LEVEL", "ASSAY_KAFKA_ISOLATION_LEVEL cannot be set"),
+        ("ASSAY_KAFKA_NO_SUCH_THING", 'correct ASSAY_KAFKA_NO_SUCH_THING: .*"no.such.thing"'),
+    ],
+)
+def test_a_wrong_property_of_the_client_is_named(
+    stream: Stream, monkeypatch: pytest.MonkeyPatch, name: str, said: str
+) -> None:
+    monkeypatch.setenv(name, "1")
+    with pytest.raises(Fault, match=said):
+        stream.run()
+
+
+def test_a_topic_that_fails_does_not_stop_the_others(stream: Stream) -> None:
+    stream.broker.produce(stream.topic, ["{}"])
+    missing = StreamSource(
+        LandingTable("shop", "views", "jsonl", (), frozenset(), {}, {}, is_streamed=True),
+        {"type": "kafka", "host": stream.broker.address, "topic": "no-such-topic"},
+    )
+    with pytest.raises(Fault, match=r"Not all was landed\. The broker has no topic"):
+        run_streams(
+            [missing, stream.source],
+            stream.landing,
+            StreamOptions(until_drained=True),
+            command="a test",
+            tell=stream.told.append,
+            show=lambda _: None,
+        )
+    assert stream.offsets() == [0]
