@@ -107,15 +107,7 @@
     {%- set row_shape -%}
         { {%- for attribute in attributes -%} "{{ attribute }}": "VARCHAR"{{ ', ' if not loop.last }} {%- endfor -%} }
     {%- endset -%}
-    {#- The key of a stream's message counts where the event itself has no row: so the same event in a file is the same. -#}
-    {%- set sent_key -%}
-        coalesce(
-            message.key, tombstones.key
-            {%- if assay._landing_of(bronze).streamed -%}
-            , case when not regexp_matches(envelope, '"(before|after)"\s*:\s*\{') then {{ assay._payload_of('message_key') }} end
-            {%- endif -%}
-        )
-    {%- endset -%}
+    {%- set sent_key = assay._sent_key(bronze) -%}
     select
         messages.*,
         case when json_valid(envelope) then json_transform(envelope, '{
@@ -164,6 +156,23 @@
         and messages.row_number = tombstones.deletion_row_number
         and messages.message.key is null
         and contains(messages.envelope, '"d"')
+{%- endmacro %}
+
+
+{#- The key that a change is of, where the event itself does not say it. The key of a stream's message counts where the
+    event has no row: so the same event in a file is the same. -#}
+{% macro _sent_key(bronze) -%}
+    coalesce(
+        message.key,
+        tombstones.key
+        {%- if assay._landing_of(bronze).streamed -%}
+        ,
+        case
+            when not regexp_matches(envelope, '"(before|after)"[[:space:]]*:[[:space:]]*[{]')
+                then {{ assay._payload_of('message_key') }}
+        end
+        {%- endif -%}
+    )
 {%- endmacro %}
 
 
