@@ -86,6 +86,13 @@ class LandedPartition:
         ):
             yield
 
+    def name_finished(self, first: int, last: int) -> None:
+        """Give a finished segment its name, if a killed process did not come to that."""
+        part = self.folder / _PART.format(first=first)
+        if part.exists():
+            part.rename(self.table / Segment(self.topic, self.partition, first, last).path)
+            sync(self.folder)
+
     def put_in_order(self) -> list[Path]:
         """Remove what a killed process left unfinished, and set damaged segments aside.
 
@@ -137,15 +144,24 @@ class SegmentWriter:
             self._file.write(self._packer.compress(line))
             self.messages += 1
 
-    def close(self, last: int) -> Segment:
-        """Finish the segment, which has all messages up to the offset `last`.
+    def finish(self) -> None:
+        """Write the segment's end, and wait until all is on the disk; it has no name of its own yet.
 
         Raises:
             OSError: the disk is full, or the like.
         """
-        self._file.write(self._packer.flush() + END)
-        self._file.close()
-        sync(self._path)
+        if not self._file.closed:
+            self._file.write(self._packer.flush() + END)
+            self._file.close()
+            sync(self._path)
+
+    def close(self, last: int) -> Segment:
+        """Finish the segment, which has all messages up to the offset `last`, and give it its name.
+
+        Raises:
+            OSError: the disk is full, or the like.
+        """
+        self.finish()
         segment = Segment(self._partition.topic, self._partition.partition, self.first, last)
         self._path.rename(self._partition.table / segment.path)
         sync(self._partition.folder)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from assay.core.fault import Fault
+from assay.stream.database import DatabaseLanding, find_databases
 from assay.stream.land import Limits, Progress, Start, TopicLanding
 from assay.stream.source import StreamSource
 
@@ -75,37 +77,75 @@ def run_streams(
     faults: dict[str, Fault] = {}
     done: dict[str, Landed] = {}
     with ExitStack() as open_landings, _stop_on_signal() as stop:
-        running: dict[str, TopicLanding] = {}
-        for source in sources:
+        running: dict[str, TopicLanding | DatabaseLanding] = {}
+        for name, begin in _landings(sources, landing, options, command, tell):
             try:
-                running[source.name] = open_landings.enter_context(
-                    TopicLanding(
-                        source,
-                        landing,
-                        command=command,
-                        partitions=options.partitions,
-                        start=options.start,
-                        limits=options.limits,
-                        known=options.known,
-                        tell=tell,
-                    )
-                )
+                running[name] = open_landings.enter_context(begin())
             except Fault as fault:
-                _keep_on(fault, source.name, faults, sources, tell)
+                _keep_on(fault, name, faults, sources, tell)
         while running and not stop.is_set():
-            for name, topic in list(running.items()):
+            for name, each in list(running.items()):
                 try:
-                    topic.poll(_SECONDS_A_POLL / len(running))
+                    each.poll(_SECONDS_A_POLL / len(running))
                 except Fault as fault:
                     _keep_on(fault, name, faults, sources, tell)
                     del running[name]
-                done[name] = Landed(name, topic.progress)
+                done |= {landed.source: landed for landed in _landed(each)}
             show(list(done.values()))
-            if options.until_drained and all(topic.is_drained for topic in running.values()):
+            if options.until_drained and all(each.is_drained for each in running.values()):
                 break
     if faults:
         raise Fault(f"Not all was landed. {' '.join(map(str, faults.values()))}")
     return list(done.values())
+
+
+def _landed(landing: TopicLanding | DatabaseLanding) -> list[Landed]:
+    if isinstance(landing, TopicLanding):
+        return [Landed(landing.source.name, landing.progress)]
+    return [Landed(source, [progress]) for source, progress in landing.progress.items()]
+
+
+def _landings(
+    sources: Sequence[StreamSource],
+    landing: Path,
+    options: StreamOptions,
+    command: str,
+    tell: Callable[[str], None],
+) -> Iterator[tuple[str, Callable[[], AbstractContextManager[TopicLanding | DatabaseLanding]]]]:
+    """Yield what lands some sources, by the name of the first source it lands, and how it is begun."""
+    for source in sources:
+        if source.kind == "kafka":
+            yield (
+                source.name,
+                partial(
+                    TopicLanding,
+                    source,
+                    landing,
+                    command=command,
+                    partitions=options.partitions,
+                    start=options.start,
+                    limits=options.limits,
+                    known=options.known,
+                    tell=tell,
+                ),
+            )
+    for place, position, tables in find_databases(
+        [source for source in sources if source.kind == "postgres"], landing
+    ):
+        yield (
+            tables[0].name,
+            partial(
+                DatabaseLanding,
+                place,
+                position,
+                tables,
+                landing,
+                command=command,
+                limits=options.limits,
+                until_drained=options.until_drained,
+                tell=tell,
+            ),
+        )
 
 
 def _keep_on(

@@ -89,12 +89,19 @@ def find_stream_sources(names: Sequence[str] = ()) -> list[StreamSource]:
 
 
 def _check(source: StreamSource, where: str) -> None:
-    if source.kind == "kafka":
-        if lacking := [name for name in ("host", "topic") if not source.server.get(name)]:
-            raise Fault(f"{where}: the server of {source.name} lacks {lacking[0]}.", MISUSED)
-        if source.format not in _FORMATS:
-            raise Fault(
-                f"{where}: the server of {source.name} has the format {source.format!r}; "
-                f"it must be {' or '.join(_FORMATS)}.",
-                MISUSED,
-            )
+    is_kafka = source.kind == "kafka"
+    needed = ("host", "topic") if is_kafka else ("host", "database")
+    if lacking := [name for name in needed if not source.server.get(name)]:
+        raise Fault(f"{where}: the server of {source.name} lacks {lacking[0]}.", MISUSED)
+    if is_kafka and source.format not in _FORMATS:
+        raise Fault(
+            f"{where}: the server of {source.name} has the format {source.format!r}; "
+            f"it must be {' or '.join(_FORMATS)}.",
+            MISUSED,
+        )
+    if not is_kafka and source.table.format != "jsonl":
+        raise Fault(
+            f"{where}: {source.name} is declared as {source.table.format}; the changes of a database land as "
+            "Debezium's events: declare the format jsonl, with the columns under `after`.",
+            MISUSED,
+        )
