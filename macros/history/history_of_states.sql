@@ -89,7 +89,8 @@ final as (
         min(_at) as valid_from,
         max(_next_at) as valid_to,
         max(_updated_at) as updated_at,
-        list(_updated_at order by _at) as confirmed_at
+        -- The times only grow: to sort each list costs a fifth of gathering it in order.
+        list_sort(list(_updated_at)) as confirmed_at
     from rest
     where not _is_whole_row{{ is_gone }}
     group by _state_number, {{ keys }}

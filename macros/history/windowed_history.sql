@@ -49,11 +49,25 @@
 {% endif %}
 final as (
 
-    {{ assay.history_of_states('states', entity_keys, names, since=since, are_sorted=plan.are_sorted) }}
+    {{ assay.history_of_states(
+        'states', entity_keys, names, '_is_written' if plan.is_parted, since=since, are_sorted=plan.are_sorted,
+    ) }}
 
 )
 
+{% if plan.is_parted -%}
+{{ assay._whole_rows(plan, '< ' ~ since if since) }}
+
+union all
+
+{% endif -%}
 select * from final
+{%- if plan.is_parted and since %}
+
+union all
+
+{{ assay._whole_rows(plan, '>= ' ~ since) }}
+{%- endif %}
 {%- endmacro %}
 
 
