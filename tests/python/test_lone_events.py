@@ -71,7 +71,7 @@ def some_events(delays: list[int]) -> Rows:
         reported_at = START
         for _ in range(chance.choice([1, 2, 12])):
             reported_at += chance.choice(GAPS) * HOUR
-            amount = chance.choice([None, Decimal(1), Decimal(2), Decimal("-3.5")])
+            amount = chance.choice([None, Decimal(0), Decimal(1), Decimal("-3.5")])
             tool = chance.choice([None, "saw", "drill"])
             rows.append(
                 (f"m{machine}", reported_at - chance.choice(delays) * HOUR, reported_at, amount, tool)
@@ -102,13 +102,16 @@ def test_events_that_are_alone_have_the_history_that_all_have(
             states = history(expected, load)
             columns = ", ".join(load)
             found = connection.execute(
-                f"select valid_from, coalesce(confirmed_at, [updated_at]), {columns} from found "
+                f"select valid_from, valid_to, coalesce(confirmed_at, [updated_at]), {columns} from found "
                 "where machine = ? order by valid_from",
                 [machine],
             ).fetchall()
-            assert [row[:2] for row in found] == [(state.valid_from, state.arrivals) for state in states]
+            ends = [state.valid_from for state in states[1:]] + [datetime(9999, 12, 31)]
+            assert [row[:3] for row in found] == [
+                (state.valid_from, end, state.arrivals) for state, end in zip(states, ends, strict=True)
+            ]
             for row, state in zip(found, states, strict=True):
-                assert row[2:] == pytest.approx(tuple(state.values.values())), state
+                assert row[3:] == pytest.approx(tuple(state.values.values())), state
 
 
 def test_floating_point_sums_are_refused_of_a_lone_event(rendered: dict[str, RenderedHistory]) -> None:
