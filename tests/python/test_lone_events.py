@@ -19,7 +19,7 @@ WINDOWS = {"1h": HOUR, "3h": 3 * HOUR, "180m": 3 * HOUR}
 AMOUNTS = ["count", "sum", "avg", "min", "max", "stddev", "last", "first"]
 TOOLS = ["distinct_count", "mode"]
 Measures = dict[str, tuple[list[str], list[str]]]
-# Aggregates and windows. Some change with each event, some with those that have a value, some with none alone.
+# Aggregates and windows: some change with each event, some with each value, some with none alone.
 MEASURES: dict[str, Measures] = {
     "load": {
         "run": (["count"], list(WINDOWS)),
