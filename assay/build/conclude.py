@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,27 +11,28 @@ from dbt.exceptions import UninstalledPackagesFoundError
 
 from assay.build.build import Options, Report
 from assay.build.inputs import identity
-from assay.build.plan import reads_outside, unfinished
+from assay.build.outside import outside_ids
+from assay.build.plan import unfinished
 from assay.build.publish import Provenance, publish
 from assay.build.refresh import GROUPS, due_at
-from assay.build.state import State, write_state
+from assay.build.state import State
 from assay.build.work import Work
 from assay.core.disk import link_in_place
 from assay.core.fault import FAILED, MISUSED, Fault, known_fault
 from assay.core.moment import now
-from assay.core.places import Places
+from assay.core.places import Places, find_target
 from assay.core.words import counted
-from assay.ledger.account import read_account
+from assay.landing.discover import TRIED_AGAIN
+from assay.ledger.account import Account, read_account
 from assay.ledger.results import NodeResult
 from assay.ledger.runs import Run
 from assay.online.published import CATALOG
 from assay.online.stores.open import open_store, store_file, store_url
 from assay.online.sync import sync
-from assay.project.code_files import Code
 from assay.project.conventions import SERVING, TABLES, is_published, tables_of
 from assay.project.dbt_run import DbtOutcome
 from assay.project.failures import judge, plain_message
-from assay.project.kept import OF_BUILD, point_to
+from assay.project.kept import OF_BUILD
 from assay.project.products import judge_products
 
 _FILES_NAMED = 3
@@ -94,17 +95,16 @@ def conclude(
             each.named for each in account.troubled[:_FILES_NAMED]
         )
     _describe_work(report, work)
-    if work.manifest:
-        write_state(places.warehouse, _state_after(places, run, outcome, report, work))
-        if not work.keeps_manifest:
-            code = Code(work.inputs.settings, work.inputs.code)
-            point_to(code, OF_BUILD, run.run_id, places.warehouse)
     return report
 
 
 def _describe_work(report: Report, work: Work) -> None:
     if work.manifest:
-        built = {each for each, node in work.manifest.nodes.items() if node.resource_type in TABLES}
+        built = {
+            each
+            for each, node in work.manifest.nodes.items()
+            if node.resource_type in TABLES and node.config.materialized != "ephemeral"
+        }
         report.of_nodes = len(built)
         report.built_nodes = len(built & work.plan.run) if work.plan.run is not None else None
     for group, ids in work.plan.waiting.items():
@@ -113,27 +113,41 @@ def _describe_work(report: Report, work: Work) -> None:
             report.waiting[group] = (len(ids), due)
 
 
-def _state_after(places: Places, run: Run, outcome: DbtOutcome, report: Report, work: Work) -> State:
+def state_after(places: Places, run: Run, outcome: DbtOutcome, report: Report, work: Work) -> State:
+    """Return what the next build needs to know of one that has been published as far as it passed."""
     before = work.state if work.is_part else None
     ran = {result.node.unique_id for result in outcome.results}
     refreshed = GROUPS if before is None else work.plan.refreshed
     begun = run.started_at.isoformat()
     changed = set(before.unpublished if before else []) | _changed_tables(outcome.results)
     is_published = report.publication is not None
+    is_synced = not is_published or CATALOG not in report.products.passed
+    store = str(file) if report.online and (file := store_file(store_url(None, places))) else None
+    unread = _unread_tables(report.account)
+    landed = {table: digest for table, digest in work.inputs.landed.items() if table not in unread}
+    failed = unfinished(outcome.results) | (set(before.failed if before else []) - ran)
     return State(
-        inputs=work.inputs,
+        inputs=replace(work.inputs, landed=landed),
         warehouse=identity(places.warehouse) or "",
         run_id=run.run_id,
         digests=dict(work.digests),
-        reads_outside=reads_outside(work.manifest),
-        failed=sorted(unfinished(outcome.results) | (set(before.failed if before else []) - ran)),
+        reads_outside=bool(outside_ids(work.manifest)),
+        failed=sorted(failed & work.digests.keys()),
         waiting={group: list(ids) for group, ids in work.plan.waiting.items()},
         refreshed_at=(before.refreshed_at if before else {}) | dict.fromkeys(refreshed, begun),
         published=identity(places.published),
         unpublished=sorted(changed - report.products.passed if is_published else changed),
-        store=str(file) if report.online and (file := store_file(store_url(None, places))) else None,
-        synced=report.online is not None or not is_published or CATALOG not in report.products.passed,
+        store=store or (work.state.store if work.state and is_synced else None),
+        synced=report.online is not None or (is_synced and (work.state is None or work.state.synced)),
+        manifest=identity(find_target() / OF_BUILD) if work.starts_dbt or work.keeps_manifest else None,
     )
+
+
+def _unread_tables(account: Account) -> set[str]:
+    """Return the landing tables with files that the next build tries to read again."""
+    tried_again = [each for each in account.troubled if each.error.startswith(TRIED_AGAIN)]
+    folders = [each.source_file.split("/") for each in tried_again]
+    return {f"{parts[0]}.{parts[1]}" if len(parts) > 2 else "" for parts in folders}
 
 
 def _changed_tables(results: Sequence[Any]) -> set[str]:

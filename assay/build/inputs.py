@@ -10,7 +10,7 @@ from typing import Any
 
 from assay.core.places import Places
 from assay.landing.discover import LandingFolderMissing, discover
-from assay.project.code_files import read_code
+from assay.project.code_files import Code, read_code
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,11 @@ class Inputs:
     settings: str
     code: str
     landed: dict[str, str]
+
+    @property
+    def of_code(self) -> Code:
+        """What of it is the project's, not the landing zone's."""
+        return Code(self.settings, self.code)
 
 
 def read_inputs(places: Places) -> Inputs:
@@ -50,7 +55,7 @@ def _landed(landing: Path) -> dict[str, str]:
     try:
         for file in discover(landing, follow_links=follow):
             table = f"{file.source}.{file.table}" if file.table else ""
-            line = f"{file.name} {file.signature} {file.fault}\n"
+            line = f"{file.name} {file.signature} {file.fault} {file.is_ahead}\n"
             digests.setdefault(table, sha256()).update(line.encode())
     except LandingFolderMissing:
         return {}

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.build.inputs import Inputs, identity
+from assay.build.outside import LOADER, lands, outside_ids
 from assay.build.refresh import due_at, group_of
 from assay.build.state import State
 from assay.core.places import Places
@@ -19,7 +20,6 @@ from assay.project.conventions import READS, TABLES
 from assay.project.failures import FAILED, TESTS, guarded_ids
 from assay.project.graph import parent_ids, reachable
 
-_LOADER = "brz_files"
 _TAG = "assay_changed"
 # What of a node's declaration bears on its rows, or on how it is published.
 _DECLARED = (
@@ -84,8 +84,11 @@ def _is_untouched(state: State, places: Places) -> bool:
 
 
 def _is_due(group: str, state: State, moment: datetime) -> bool:
-    due = due_at(group, state.refreshed_at.get(group))
-    return due is None or due <= moment
+    refreshed_at = state.refreshed_at.get(group)
+    due = due_at(group, refreshed_at)
+    # The clock of the build before may have been ahead.
+    is_ahead = refreshed_at is not None and datetime.fromisoformat(refreshed_at) > moment
+    return due is None or due <= moment or is_ahead
 
 
 def make_plan(
@@ -110,10 +113,13 @@ def make_plan(
         return Plan(None)
     nodes = {**manifest.nodes, **manifest.unit_tests}
     children: dict[str, list[str]] = {}
+    loaders = {each for each, node in manifest.nodes.items() if node.name == LOADER}
     for unique_id, node in manifest.nodes.items():
-        for parent in parent_ids(node):
+        above = parent_ids(node)
+        of_source = any(each in manifest.sources and lands(manifest.sources[each]) for each in above)
+        for parent in above:
             # All of bronze reads the list of files; what has changed of it is known by source.
-            if not (parent in nodes and nodes[parent].name == _LOADER):
+            if not (of_source and parent in loaders):
                 children.setdefault(parent, []).append(unique_id)
 
     def below(begin: Iterable[str]) -> set[str]:
@@ -127,12 +133,18 @@ def make_plan(
     # Whoever changes a view wants to see the training sets that join it.
     at_once = changed | {each for each in below(changed) if group_of(nodes[each]) == "training_sets"}
     at_once |= set(state.failed)
-    if changed or digests.keys() != state.digests.keys():
+    gone = state.digests.keys() - digests.keys()
+    if changed | gone:
         changed |= {each for each, node in manifest.nodes.items() if _looks_around(node)}
     landed = _landed_changes(state.inputs.landed, inputs.landed)
-    if landed:
-        changed |= _loader_and_readers(manifest, below, landed)
-    changed |= {each for each, source in manifest.sources.items() if not _lands(source)}
+    if landed or any(each.startswith("source.") for each in changed | gone):
+        changed |= loaders
+    changed |= {
+        each
+        for each, source in manifest.sources.items()
+        if lands(source) and f"{source.source_name}.{source.name}" in landed
+    }
+    changed |= outside_ids(manifest)
     before = {*state.failed, *(each for ids in state.waiting.values() for each in ids)}
     stale = below(changed) | (before & nodes.keys())
     run: set[str] = set()
@@ -157,31 +169,10 @@ def _landed_changes(before: Mapping[str, str], now: Mapping[str, str]) -> set[st
     return {table for table in {*before, *now} if before.get(table) != now.get(table)}
 
 
-def _loader_and_readers(manifest: Any, below: Any, landed: Collection[str]) -> set[str]:
-    """Return the sources whose files changed, the loader, and what reads the list of files alone."""
-    sources = {
-        unique_id: f"{source.source_name}.{source.name}"
-        for unique_id, source in manifest.sources.items()
-        if _lands(source)
-    }
-    loaders = {each for each, node in manifest.nodes.items() if node.name == _LOADER}
-    of_rows = below(sources)
-    lists = {
-        each
-        for each, node in manifest.nodes.items()
-        if loaders & set(parent_ids(node)) and each not in of_rows and node.resource_type in TABLES
-    }
-    return {each for each, name in sources.items() if name in landed} | lists | loaders
-
-
-def _lands(source: Any) -> bool:
-    return "landing" in (source.config.meta or {})
-
-
 def _looks_around(node: Any) -> bool:
     """Tell whether a node's SQL may follow from nodes that it does not read: its macros walk the graph."""
     reads = (node.config.meta or {}).get(READS)
-    return node.resource_type == "model" and bool(reads or not parent_ids(node))
+    return node.resource_type == "model" and node.name != LOADER and bool(reads or not parent_ids(node))
 
 
 def _waiting(
@@ -230,8 +221,3 @@ def unfinished(results: Iterable[Any]) -> set[str]:
             if status in FAILED and result.node.resource_type in TESTS:
                 found |= guarded_ids(result.node)
     return found
-
-
-def reads_outside(manifest: Any) -> bool:
-    """Tell whether the project has sources that are not filled by landed files."""
-    return not all(_lands(source) for source in manifest.sources.values())

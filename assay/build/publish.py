@@ -15,6 +15,7 @@ import duckdb
 from assay.core.disk import put_in_place, sync
 from assay.core.fault import Fault, known_fault
 from assay.core.sql import quoted, text
+from assay.core.words import listed
 from assay.project.products import Products
 from assay.project.warehouse import relation_named
 
@@ -183,18 +184,7 @@ def _record_origins(
     Returns:
         How many tables of stopped products there are.
     """
-    known: dict[str, tuple[datetime | None, str | None]] = {}
-    there: set[tuple[str, str]] = set()
-    if before.exists():
-        connection.execute(f"attach {text(before)} as old (read_only)")
-        there = _tables(connection, "old")
-        if ("published", "tables") in _tables(connection, "old", own=True):
-            known = {
-                table: (built_at, run_id)
-                for table, built_at, run_id in connection.execute(
-                    "select table_name, built_at, run_id from old.published.tables"
-                ).fetchall()
-            }
+    there, known = _tables_before(connection, before, products) if before.exists() else (set(), {})
     connection.execute(_TABLES)
     names_kept = {name for _, name in kept}
     own = (provenance.built_at, provenance.run_id)
@@ -215,6 +205,32 @@ def _record_origins(
             [table, product, *known.get(table, (None, None)), products.stopped[product]],
         )
     return len(held_back)
+
+
+def _tables_before(
+    connection: duckdb.DuckDBPyConnection, before: Path, products: Products
+) -> tuple[set[tuple[str, str]], dict[str, tuple[datetime | None, str | None]]]:
+    """Attach the last published file as `old`; return its tables, and the build that each comes from.
+
+    A file that is damaged counts as empty, unless tables of stopped products would be lost with it.
+    """
+    try:
+        connection.execute(f"attach {text(before)} as old (read_only)")
+        there = _tables(connection, "old")
+        if ("published", "tables") not in _tables(connection, "old", own=True):
+            return there, {}
+        origins = connection.execute(
+            "select table_name, built_at, run_id from old.published.tables"
+        ).fetchall()
+    except duckdb.Error as error:
+        if not products.stopped:
+            return set(), {}
+        stopped = listed(sorted(products.stopped))
+        raise known_fault(error) or Fault(
+            f"{before} is damaged, and holds tables that this build does not replace, of {stopped}: {error}\n"
+            "Mend what failed, or move the file away to publish without them; then build again."
+        ) from error
+    return there, {table: (built_at, run_id) for table, built_at, run_id in origins}
 
 
 def _tables(

@@ -8,11 +8,11 @@ import duckdb
 
 from assay.alerts.notify import notify
 from assay.build.build import Options, Report, start_run
-from assay.build.conclude import conclude, find_results_of_all
+from assay.build.conclude import conclude, find_results_of_all, state_after
 from assay.build.freshness import read_freshness
 from assay.build.inputs import Inputs
 from assay.build.metrics_file import write_metrics
-from assay.build.state import State, forget_state
+from assay.build.state import State, forget_state, write_state
 from assay.build.work import Work, plan_work, run_planned, target_path
 from assay.console.progress import Display
 from assay.core.fault import INTERRUPTED, Fault, known_fault
@@ -29,6 +29,7 @@ from assay.ledger.versions import note_version
 from assay.lineage.tell import tell_lineage
 from assay.project.dbt_run import DbtOutcome
 from assay.project.graph import Manifest
+from assay.project.kept import OF_BUILD, point_to
 from assay.project.owners import owners
 from assay.project.personal import Personal
 
@@ -90,6 +91,11 @@ def run_recorded(
     _end(run, "failed" if report.failed else "succeeded")
     report.warnings += _record(places, run, nodes, kept)
     report.warnings += tell_lineage(run, nodes, outcome.results, places.warehouse)
+    if work.manifest:
+        # Last of all: a run that was killed before its end is done again, and recorded.
+        write_state(places.warehouse, state_after(places, run, outcome, report, work))
+        if work.starts_dbt and not work.keeps_manifest:
+            point_to(work.inputs.of_code, OF_BUILD, run.run_id, places.warehouse)
     return report
 
 

@@ -19,7 +19,7 @@ class State:
         warehouse: the identity of the warehouse's file after the build.
         run_id: of that build.
         digests: a hash of each node and source as the project declares it, by id.
-        reads_outside: whether a source is not filled by landed files, so that nobody can tell if it changed.
+        reads_outside: whether a node reads what is neither landed nor of the project, such as the clock.
         failed: the nodes that did not succeed, and those whose tests failed.
         waiting: nodes that were not built because their group was not due, by group.
         refreshed_at: when each group was last built whole (ISO 8601, UTC).
@@ -27,6 +27,7 @@ class State:
         unpublished: tables that have been built and not been published since.
         synced: whether the online store holds what is published.
         store: the file of that store; None if it is no file, or nothing was put online.
+        manifest: the identity of the manifest that dbt wrote of this code; None if it is not there.
     """
 
     inputs: Inputs
@@ -41,6 +42,7 @@ class State:
     unpublished: list[str] = field(default_factory=list)
     synced: bool = True
     store: str | None = None
+    manifest: str | None = None
 
 
 def state_file(warehouse: Path) -> Path:

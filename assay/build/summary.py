@@ -51,7 +51,8 @@ def print_report(report: Report, console: Console) -> None:
     if report.built_nodes is not None:
         line(
             console,
-            f"Built      {report.built_nodes} of {report.of_nodes} models: those with changes upstream",
+            f"Built      {report.built_nodes} of {report.of_nodes} models, seeds and snapshots; "
+            "the others stay as they were",
         )
     for group, (count, due) in report.waiting.items():
         line(

@@ -11,7 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 from assay.build.build import Options
-from assay.build.inputs import Inputs
+from assay.build.inputs import Inputs, identity
 from assay.build.plan import Plan, make_plan, node_digests
 from assay.build.selection import find_selection
 from assay.build.state import State
@@ -20,6 +20,7 @@ from assay.core.moment import as_variable, in_file_name
 from assay.core.places import Places, find_target
 from assay.ledger.runs import Run
 from assay.project.dbt_run import DbtOutcome, ask_dbt, run_dbt
+from assay.project.kept import OF_BUILD
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,19 @@ class Work:
 
     @property
     def keeps_manifest(self) -> bool:
-        """Whether the last build wrote the manifest of this code, with the SQL of all nodes."""
-        return self.is_part and self.state is not None and self.state.inputs.code == self.inputs.code
+        """Whether the manifest of this code, with the SQL of all nodes, is there from an earlier build."""
+        return (
+            self.is_part
+            and self.state is not None
+            and self.state.inputs.code == self.inputs.code
+            and self.state.manifest == identity(find_target() / OF_BUILD)
+            and self.state.manifest is not None
+        )
+
+    @property
+    def starts_dbt(self) -> bool:
+        """Whether there is anything to run; else something is still to be published, or a test is gone."""
+        return self.plan.run is None or bool(self.plan.run)
 
     @property
     def removed(self) -> list[str]:
@@ -56,7 +68,7 @@ def plan_work(options: Options, places: Places, inputs: Inputs, state: State | N
     if manifest is None:
         # dbt's build will report why.
         return Work(Plan(None), None, inputs, None, {})
-    is_known = state is not None and state.inputs.code == inputs.code
+    is_known = state is not None and state.inputs.of_code == inputs.of_code
     digests = state.digests if state and is_known else node_digests(manifest)
     plan = (
         Plan(None)
@@ -64,6 +76,7 @@ def plan_work(options: Options, places: Places, inputs: Inputs, state: State | N
         else make_plan(state, inputs, places, manifest, digests, run.started_at)
     )
     run.options["part"] = plan.run is not None
+    run.options["later"] = sorted(plan.waiting)
     return Work(plan, manifest, inputs, state, digests)
 
 
@@ -94,8 +107,7 @@ def run_planned(
         begin: called with the run's id before anything else happens.
         display: shows the progress.
     """
-    if work.is_part and not work.plan.run:
-        # Only something is still to be published, or a test is gone.
+    if not work.starts_dbt:
         begin(str(uuid4()))
         return DbtOutcome(succeeded=True)
     chosen = (
@@ -150,7 +162,7 @@ def _has_tested_code(work: Work) -> bool:
         not work.is_part
         and state is not None
         and not any(each.startswith("unit_test.") for each in state.failed)
-        and (state.inputs.settings, state.inputs.code) == (work.inputs.settings, work.inputs.code)
+        and state.inputs.of_code == work.inputs.of_code
     )
 
 

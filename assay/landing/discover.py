@@ -15,6 +15,8 @@ _LANDED_AT = "landed_at"
 _LANDED_AT_FORMAT = "%Y-%m-%dT%H-%M-%S"
 # The sender may write the folder's name in its own time zone, and clocks differ.
 _AHEAD = timedelta(days=1)
+#: How errors begin whose remedy may lie outside of the file, so that each build tries it again.
+TRIED_AGAIN = ("Cannot be read (", "Cannot be loaded (")
 FILE_CHANGED = "The file changed while it was being read: the next run loads it."
 _LEADS_OUT = (
     "A link that leads out of the landing folder, which is not followed: put the file itself there, "
@@ -59,10 +61,7 @@ class LandingFile:
         """
         named = self.folders.get(_LANDED_AT)
         try:
-            if named is None:
-                landed_at = datetime.fromtimestamp(self.modified, UTC).replace(tzinfo=None)
-            else:
-                landed_at = datetime.strptime(named, _LANDED_AT_FORMAT)
+            landed_at = self._said()
         except (ValueError, OverflowError, OSError) as error:
             if named is None:
                 raise UnreadableFile(
@@ -71,12 +70,26 @@ class LandingFile:
             raise UnreadableFile(
                 "The folder's landed_at is no time: name it landed_at=YYYY-MM-DDTHH-MM-SS."
             ) from error
-        if landed_at > datetime.now(UTC).replace(tzinfo=None) + _AHEAD:
+        if _is_ahead(landed_at):
             raise UnreadableFile(
                 f"It says that it landed at {landed_at:%Y-%m-%d %H:%M:%S}, which is yet to come: "
                 + ("touch the file." if named is None else "correct the name of its landed_at folder.")
             )
         return landed_at
+
+    @property
+    def is_ahead(self) -> bool:
+        """Whether it says that it landed in the future: it can be loaded when that moment has come."""
+        try:
+            return _is_ahead(self._said())
+        except (ValueError, OverflowError, OSError):
+            return False
+
+    def _said(self) -> datetime:
+        """Return when the file says that it landed (UTC, naive)."""
+        if (named := self.folders.get(_LANDED_AT)) is not None:
+            return datetime.strptime(named, _LANDED_AT_FORMAT)
+        return datetime.fromtimestamp(self.modified, UTC).replace(tzinfo=None)
 
     def open(self) -> BufferedReader:
         """Open the file that was found; a file that has replaced it since is refused.
@@ -103,6 +116,10 @@ class LandingFile:
             return _signature(self.path.stat()) != self.signature
         except OSError:
             return True
+
+
+def _is_ahead(landed_at: datetime) -> bool:
+    return landed_at > datetime.now(UTC).replace(tzinfo=None) + _AHEAD
 
 
 def cannot_be_read(error: OSError) -> str:

@@ -4,25 +4,34 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from assay.core.yaml_text import read_yaml
 
-_PACKAGES = ("dbt-core", "dbt-duckdb", "dbt-adapters", "duckdb", "pyarrow")
 _NODE_PATHS = {
-    "model": "models",
-    "seed": "seeds",
-    "snapshot": "snapshots",
-    "test": "tests",
-    "analysis": "analyses",
+    "model": ["models"],
+    "seed": ["seeds"],
+    "snapshot": ["snapshots"],
+    "test": ["tests"],
+    "analysis": ["analyses"],
+    "function": ["functions"],
+    "docs": [],
 }
 _CODE = (".sql", ".py", ".yml", ".yaml", ".csv", ".md")
-_ENV_VAR = re.compile(rb"env_var\(\s*['\"](\w+)")
+# dbt does not read files of such names: editors put them beside those that they have open.
+_NOT_CODE = (".", "#", "~")
+# The macros of generic tests lie among the tests, and any node may use them.
+_GENERIC = "generic"
+# Whoever reads an environment variable writes its name, in the call or elsewhere.
+_QUOTED = re.compile(rb"['\"]([A-Za-z_]\w*)['\"]")
+# The name of a variable may also be made by Jinja. Then any but those of the shell's own may be meant.
+_COMPOSED = re.compile(rb"env_var\(\s*[^'\"\s]")
+_OF_SHELL = ("_", "OLDPWD", "PWD", "SHLVL")
 # How a build tells of itself; what it builds is the same.
 _ABOUT_OUTPUT = ("ASSAY_LOG_FORMAT",)
 
@@ -32,8 +41,8 @@ class Code:
     """The hashes of a project.
 
     `settings` covers what any node may depend on: dbt_project.yml, profiles.yml, macros, packages, Python
-    modules, versions, environment variables. `nodes` covers the files of single nodes: models, seeds,
-    snapshots and tests.
+    modules, installed versions, environment variables. `nodes` covers the files of single nodes: models,
+    seeds, snapshots and tests.
     """
 
     settings: str
@@ -48,28 +57,33 @@ def read_code() -> Code:
     """
     nodes, rest = sha256(), sha256()
     names = set()
+    node_folders: list[Path] = []
+    modules: list[Path] = []
     for folder in (Path(), *_installed_packages()):
         declared = _yaml(folder / "dbt_project.yml")
         for kind, default in _NODE_PATHS.items():
-            for file in _files(folder, declared.get(f"{kind}-paths") or [default]):
-                names |= _add(nodes, file)
+            paths = declared.get(f"{kind}-paths") or default
+            node_folders += _folders(folder, paths)
+            for file in _files(folder, paths):
+                names |= _add(rest if kind == "test" and _GENERIC in file.parts else nodes, file)
         for file in _files(folder, [*(declared.get("macro-paths") or ["macros"]), "contracts"]):
             names |= _add(rest, file)
-        for file in sorted(folder.glob("*.yml")):
+        for file in sorted([*folder.glob("*.yml"), *folder.glob(".dbtignore")]):
             names |= _add(rest, file)
     profiles = Path(os.environ.get("DBT_PROFILES_DIR") or "", "profiles.yml")
     for file in (profiles, Path.home() / ".dbt" / "profiles.yml"):
         if file.is_file():
             names |= _add(rest, file)
-    for package in _python_packages():
-        for file in sorted(package.rglob("*.py")):
-            _add(rest, file)
-    for name in _PACKAGES:
-        rest.update(f"{name} {_version(name)}\n".encode())
+            modules += [each for path in _module_paths(file) for each in sorted(path.rglob("*.py"))]
+    for file in [*_python_files(node_folders), *modules]:
+        names |= _add(rest, file)
+    for file in sorted(Path(__file__).resolve().parents[1].rglob("*.py")):
+        _add(rest, file)
+    rest.update(f"{sys.version} {_installed()}\n".encode())
     # Values of variables may be secret: they go into the hash alone.
-    wanted = names | {name for name in os.environ if name.startswith(("ASSAY_", "DBT_"))}
+    wanted = {name for name in os.environ if name in names or name.startswith(("ASSAY_", "DBT_"))}
     for name in sorted(wanted - set(_ABOUT_OUTPUT)):
-        rest.update(f"{name}={os.environ.get(name)}\n".encode())
+        rest.update(f"{name}={os.environ[name]}\n".encode())
     return Code(rest.hexdigest(), nodes.hexdigest())
 
 
@@ -78,34 +92,57 @@ def _installed_packages() -> list[Path]:
     return sorted(file.parent for file in folder.glob("*/dbt_project.yml"))
 
 
-def _python_packages() -> list[Path]:
-    """Return the Python packages of which Python models may import something: Assay's, the project's own."""
-    own = {file.parent.resolve() for file in Path().glob("*/__init__.py")}
-    return sorted(own | {Path(__file__).resolve().parents[1]})
+def _python_files(node_folders: Iterable[Path]) -> list[Path]:
+    """Return the files of the modules beside the project's `dbt_project.yml`: Python models import them."""
+    of_others = {folder.parts[0] for folder in node_folders if folder.parts}
+    folders = {file.parent for file in Path().glob("*/*.py") if file.parts[0] not in of_others}
+    below = (file for folder in folders if folder.name[0] != "." for file in folder.rglob("*.py"))
+    return sorted([*Path().glob("*.py"), *below])
+
+
+def _module_paths(profiles: Path) -> list[Path]:
+    """Return the folders that profiles of dbt-duckdb add to those that Python imports from."""
+    if "module_paths" not in profiles.read_text(encoding="utf-8"):
+        return []
+    outputs = [each.get("outputs") or {} for each in _yaml(profiles).values() if isinstance(each, dict)]
+    targets = [target for each in outputs for target in each.values() if isinstance(target, dict)]
+    return [Path(str(path)) for target in targets for path in target.get("module_paths") or []]
+
+
+def _installed() -> list[str]:
+    """Return name and version of each installed package, as the folders of their metadata are called."""
+    places = {Path(place) for place in sys.path if Path(place).name in ("site-packages", "dist-packages")}
+    return sorted({each.name for place in places for each in place.glob("*.dist-info")})
+
+
+def _folders(folder: Path, paths: Iterable[Any]) -> list[Path]:
+    """Return declared folders; of a path that is Jinja, the one above all that it may name."""
+    return [folder / path for path in sorted({str(each).partition("{{")[0].rstrip("/") for each in paths})]
 
 
 def _files(folder: Path, paths: Iterable[Any]) -> Iterator[Path]:
-    """Yield the files in declared folders; of a path that is Jinja, those of all folders it may name."""
-    for path in sorted({str(each).partition("{{")[0].rstrip("/") for each in paths}):
-        for place, folders, names in os.walk(folder / path):
+    """Yield the files of code in declared folders."""
+    for path in _folders(folder, paths):
+        for place, folders, names in os.walk(path):
             folders.sort()
-            yield from (Path(place, name) for name in sorted(names) if name.endswith(_CODE))
+            yield from (
+                Path(place, name)
+                for name in sorted(names)
+                if name.endswith(_CODE) and not name.startswith(_NOT_CODE)
+            )
 
 
 def _add(digest: Any, file: Path) -> set[str]:
-    """Add a file to a digest; return the environment variables that it reads by dbt's `env_var`."""
+    """Add a file to a digest; return the names in it that may be of environment variables."""
     content = file.read_bytes()
     digest.update(f"{file} {len(content)}\n".encode())
     digest.update(content)
-    return {name.decode() for name in _ENV_VAR.findall(content)}
+    if file.suffix == ".csv":
+        return set()
+    if _COMPOSED.search(content):
+        return os.environ.keys() - set(_OF_SHELL)
+    return {name.decode() for name in _QUOTED.findall(content)}
 
 
 def _yaml(file: Path) -> dict[str, Any]:
     return (read_yaml(file.read_text(encoding="utf-8")) if file.is_file() else None) or {}
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None

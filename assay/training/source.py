@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,7 +18,7 @@ from assay.core.lock import Holder, locked
 from assay.core.moment import as_variable
 from assay.core.places import Places, find_target
 from assay.landing.past import copy_landing, has_landing
-from assay.ledger.runs import read_runs
+from assay.ledger.runs import Run, read_runs
 from assay.project.code_version import code_version
 from assay.project.conventions import TRAINING_SET
 from assay.project.dbt_run import run_dbt
@@ -30,20 +30,16 @@ _SECONDS_TO_WAIT = 600.0
 
 @dataclass(frozen=True)
 class Source:
-    """A warehouse that holds training sets, and the dbt manifest of the run that built it.
+    """A warehouse that holds training sets, and the dbt manifest of the code that built it.
 
-    `as_of` is the moment it was built for; None for the present.
+    `run_id` is of the last run that changed it. `as_of` is the moment it was built for; None for the present.
     """
 
     warehouse: Path
     manifest: dict[str, Any]
+    run_id: str
     as_of: datetime | None
     code_version: str | None
-
-    @property
-    def run_id(self) -> str:
-        """Dbt's invocation id of the build."""
-        return str(self.manifest["metadata"]["invocation_id"])
 
 
 def read_published_sets(places: Places) -> list[str]:
@@ -72,7 +68,8 @@ def read_published_sets(places: Places) -> list[str]:
 def as_built(places: Places, command: str, display: Display) -> Iterator[Source | None]:
     """Lock the warehouse as its last build left it; None if its code may have changed since.
 
-    The last build must have been published, so that all contracts are met, and the manifest must be its own.
+    The last build must have passed and been published, so that all contracts are met, and have left no
+    training set for later. The manifest must be its own, or of the build whose parts were built since.
     """
     with _held(places.main_warehouse, command, display):
         # A run that found nothing to do, and so did not start dbt, left the warehouse as it was.
@@ -87,9 +84,9 @@ def as_built(places: Places, command: str, display: Display) -> Iterator[Source 
         except (OSError, ValueError):
             manifest = {}
         latest = runs[0] if runs else None
-        of_it = latest and manifest and manifest["metadata"]["invocation_id"] == latest.run_id
-        if latest and latest.published_at and of_it:
-            yield Source(places.main_warehouse, manifest, None, latest.code_version)
+        is_whole = latest and latest.published_at and latest.status == "succeeded"
+        if latest and is_whole and not latest.options.get("later") and _is_of(manifest, runs):
+            yield Source(places.main_warehouse, manifest, latest.run_id, None, latest.code_version)
         else:
             yield None
 
@@ -144,7 +141,16 @@ def rebuilt(
         told = "\n".join(f"  {failure}: {failure.message}" for failure in failures)
         raise Fault(f"{name} cannot be built with the present code:\n{told}")
     manifest = _manifest(folder / "target")
-    yield Source(warehouse, manifest, as_of, code_version())
+    yield Source(warehouse, manifest, manifest["metadata"]["invocation_id"], as_of, code_version())
+
+
+def _is_of(manifest: dict[str, Any], runs: Sequence[Run]) -> bool:
+    """Tell whether a manifest is of the last run; builds of parts leave that of the same code as it is."""
+    written = str(manifest.get("metadata", {}).get("invocation_id"))
+    for run in runs:
+        if run.run_id == written or not run.options.get("part"):
+            return run.run_id == written
+    return False
 
 
 def _build(name: str, warehouse: Path, folder: Path, display: Display, as_of: datetime | None) -> Any:
