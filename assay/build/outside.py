@@ -18,7 +18,7 @@ _SQL = re.compile(
     # The clock; a name in quotes is not a call.
     r"(?<![\w'\"])(?:(?:current|transaction|local)_?(?:date|time|timestamp)\b(?!['\"])"
     r"|(?:get_current_timestamp|now|today)\s*\(|run_started_at\b)"
-    rf"|{_FILES}|\b(?:from|join)\s+'[^'\n]*[./][^'\n]*'"
+    rf"|{_FILES}|\b(?:from|join)\s+'[^'~\n]*[./][^'~\n]*'"
     # A relation that is named as it is, in the warehouse or an attached database.
     r"|(?<!distinct )\b(?:from|join)\s+(?!temp\.)(?:\"[^\"]+\"|[a-z_]\w*)\.(?:\"[^\"]+\"|[a-z_]\w*)",
     re.IGNORECASE,

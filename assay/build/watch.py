@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,6 +12,7 @@ from datetime import timedelta
 from assay.build.build import Options, Report, build
 from assay.console.progress import Display
 from assay.core.fault import INTERRUPTED, Fault
+from assay.project.code_files import read_python
 
 
 def watch(
@@ -18,7 +21,8 @@ def watch(
     """Build what has changed, wait, and begin again, until somebody interrupts.
 
     A fault, such as a file that is just being edited, is told once and does not end the watch. A look that
-    finds nothing to do is not recorded as a run.
+    finds nothing to do is not recorded as a run. Where a Python module has changed, the watch starts itself
+    anew: a process imports each module once.
 
     Args:
         options: of each build.
@@ -30,7 +34,7 @@ def watch(
         Fault: somebody interrupted.
     """
     options = replace(options, records_idle=False)
-    told = ""
+    told, imported = "", read_python()
     while True:
         begun = time.monotonic()
         try:
@@ -48,5 +52,7 @@ def watch(
                     if report.unchanged_since is None:
                         tell(report)
             time.sleep(max(every.total_seconds() - (time.monotonic() - begun), 0))
+            if read_python() != imported:
+                os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
         except KeyboardInterrupt:
             raise Fault("Interrupted: no build was under way.", INTERRUPTED) from None

@@ -57,29 +57,18 @@ def read_code() -> Code:
     """
     nodes, rest = sha256(), sha256()
     names = set()
-    node_folders: list[Path] = []
-    modules: list[Path] = []
     for folder in (Path(), *_installed_packages()):
         declared = _yaml(folder / "dbt_project.yml")
         for kind, default in _NODE_PATHS.items():
-            paths = declared.get(f"{kind}-paths") or default
-            node_folders += _folders(folder, paths)
-            for file in _files(folder, paths):
+            for file in _files(folder, declared.get(f"{kind}-paths") or default):
                 names |= _add(rest if kind == "test" and _GENERIC in file.parts else nodes, file)
         for file in _files(folder, [*(declared.get("macro-paths") or ["macros"]), "contracts"]):
             names |= _add(rest, file)
         for file in sorted([*folder.glob("*.yml"), *folder.glob(".dbtignore")]):
             names |= _add(rest, file)
-    profiles = Path(os.environ.get("DBT_PROFILES_DIR") or "", "profiles.yml")
-    for file in (profiles, Path.home() / ".dbt" / "profiles.yml"):
-        if file.is_file():
-            names |= _add(rest, file)
-            modules += [each for path in _module_paths(file) for each in sorted(path.rglob("*.py"))]
-    for file in [*_python_files(node_folders), *modules]:
+    for file in [*_profiles(), *_own_modules()]:
         names |= _add(rest, file)
-    for file in sorted(Path(__file__).resolve().parents[1].rglob("*.py")):
-        _add(rest, file)
-    rest.update(f"{sys.version} {_installed()}\n".encode())
+    rest.update(read_python().encode())
     # Values of variables may be secret: they go into the hash alone.
     wanted = {name for name in os.environ if name in names or name.startswith(("ASSAY_", "DBT_"))}
     for name in sorted(wanted - set(_ABOUT_OUTPUT)):
@@ -92,12 +81,32 @@ def _installed_packages() -> list[Path]:
     return sorted(file.parent for file in folder.glob("*/dbt_project.yml"))
 
 
-def _python_files(node_folders: Iterable[Path]) -> list[Path]:
-    """Return the files of the modules beside the project's `dbt_project.yml`: Python models import them."""
-    of_others = {folder.parts[0] for folder in node_folders if folder.parts}
-    folders = {file.parent for file in Path().glob("*/*.py") if file.parts[0] not in of_others}
-    below = (file for folder in folders if folder.name[0] != "." for file in folder.rglob("*.py"))
-    return sorted([*Path().glob("*.py"), *below])
+def read_python() -> str:
+    """Return a hash of what a process imports once: Assay, the project's own modules, installed packages."""
+    digest = sha256(f"{sys.version} {_installed()}\n".encode())
+    for file in [*_own_modules(), *sorted(Path(__file__).resolve().parents[1].rglob("*.py"))]:
+        _add(digest, file)
+    return digest.hexdigest()
+
+
+def _own_modules() -> list[Path]:
+    """Return the modules that Python models may import: beside `dbt_project.yml`, and where profiles say."""
+    declared = _yaml(Path("dbt_project.yml"))
+    of_nodes = {
+        each.parts[0]
+        for kind, default in _NODE_PATHS.items()
+        for each in _folders(Path(), declared.get(f"{kind}-paths") or default)
+        if each.parts
+    }
+    folders = {file.parent for file in Path().glob("*/*.py")}
+    folders = {each for each in folders if each.name not in of_nodes and each.name[0] != "."}
+    folders |= {path for profiles in _profiles() for path in _module_paths(profiles)}
+    return sorted([*Path().glob("*.py"), *(file for folder in folders for file in folder.rglob("*.py"))])
+
+
+def _profiles() -> list[Path]:
+    beside = Path(os.environ.get("DBT_PROFILES_DIR") or "", "profiles.yml")
+    return [file for file in (beside, Path.home() / ".dbt" / "profiles.yml") if file.is_file()]
 
 
 def _module_paths(profiles: Path) -> list[Path]:

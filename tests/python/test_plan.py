@@ -53,6 +53,8 @@ _NODES = [
     node("trn_lines", "model.shop.fct_lines", "model.shop.dim_kinds"),
     node("own_scores", "model.shop.trn_lines"),
     node("mon_volume", "model.shop.fct_lines"),
+    node("mon_trained", "model.shop.trn_lines"),
+    node("test_promises", _LINES),
     node("test_lines", "model.shop.slv_lines"),
     node("test_files", _LOADER),
     node("test_kinds_of_lines", "model.shop.fct_lines", "model.shop.dim_kinds"),
@@ -120,7 +122,8 @@ def ran(found: Plan) -> set[str]:
 
 def test_a_file_runs_what_reads_its_table(state: State, places: Places) -> None:
     found = plan(state, places, erp_lines="more")
-    assert ran(found) == _READ_LINES | _OF_FILES | {"mon_volume", "test_lines", "test_kinds_of_lines"}
+    tests = {"test_promises", "test_lines", "test_kinds_of_lines"}
+    assert ran(found) == _READ_LINES | _OF_FILES | {"mon_volume", "mon_trained"} | tests
     assert found.waiting == {"training_sets": ["model.shop.own_scores", "model.shop.trn_lines"]}
     assert found.refreshed == {"monitoring"}
 
@@ -142,7 +145,7 @@ def test_changed_code_runs_what_reads_it_at_once(state: State, places: Places) -
     # Of the models that look around, macros may see any change.
     around = {"slv_rules", "slv_lines", "srv_catalog", "test_lines"}
     tests = {"test_kinds_of_lines", "test_trained"}
-    assert ran(found) == {"fct_lines", "trn_lines", "mon_volume", "own_scores"} | around | tests
+    assert ran(found) == _LATER | {"fct_lines", "mon_volume", "mon_trained"} | around | tests
     assert not found.waiting
 
 
@@ -193,9 +196,14 @@ def test_what_failed_or_waited_runs_again(state: State, places: Places) -> None:
     state = replace(state, failed=["model.shop.dim_kinds", "test.shop.test_files", "model.shop.gone"])
     found = plan(state, places)
     assert ran(found) >= {"dim_kinds", "own_files", "srv_catalog", "test_files", "test_kinds_of_lines"}
+    assert "gone" not in ran(found)
     assert found.waiting == {"training_sets": ["model.shop.own_scores", "model.shop.trn_lines"]}
     due = replace(state, failed=[], refreshed_at={}, waiting={"training_sets": ["model.shop.trn_lines"]})
-    assert ran(plan(due, places)) == {"trn_lines", "own_scores", "test_trained"}
+    assert ran(plan(due, places)) == _LATER | {"mon_trained", "test_trained"}
+    of_group = replace(state, failed=["model.shop.trn_lines"])
+    assert ran(plan(of_group, places)) >= {"trn_lines"}, (
+        "a failure is looked at again, whenever its group is due"
+    )
 
 
 def test_a_clock_that_was_ahead_keeps_nothing_waiting(state: State, places: Places) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import duckdb
 import pytest
 
-from assay.build.publish import Publication
+from assay.build.publish import Provenance, Publication
 from assay.build.publish import publish as publish_only
 from assay.core.fault import Fault
 from assay.project.products import Products
@@ -163,3 +165,21 @@ def test_an_empty_gold_publishes_nothing(tmp_path: Path) -> None:
         connection.execute("create schema silver")
     assert publish(tmp_path / "assay.duckdb", tmp_path / "published" / "gold.duckdb") is None
     assert list((tmp_path / "published").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda whole: b"", lambda whole: b"no database" * 999, lambda whole: whole[:-9999]]
+)
+def test_a_damaged_published_file_is_replaced_unless_tables_would_be_lost(tmp_path: Path, damage) -> None:  # type: ignore[no-untyped-def]
+    warehouse, target = make_warehouse(tmp_path / "assay.duckdb", 1), tmp_path / "gold.duckdb"
+    provenance = Provenance("run", datetime(2026, 1, 1))
+    products = Products({"one": "one", "other": "other"})
+    publish_only(warehouse, target, products, provenance)
+    whole = target.read_bytes()
+    target.write_bytes(damage(whole))
+    stopped = replace(products, stopped={"other": "gold.other failed"})
+    with pytest.raises(Fault, match=r"gold\.duckdb"):
+        publish_only(warehouse, target, stopped, provenance)
+    publish_only(warehouse, target, products, provenance)
+    with duckdb.connect(str(target), read_only=True) as connection:
+        assert connection.execute("select count(*) from published.tables").fetchall() == [(2,)]
