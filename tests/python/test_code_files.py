@@ -41,7 +41,9 @@ def changed(change: Callable[[], object]) -> tuple[bool, bool]:
     return before.settings != after.settings, before.nodes != after.nodes
 
 
-@pytest.mark.parametrize("file", ["models/fct.sql", "tests/all.sql", "seeds/kinds.csv", "models/_docs.md"])
+@pytest.mark.parametrize(
+    "file", ["models/fct.sql", "models/own.py", "tests/all.sql", "seeds/kinds.csv", "models/_docs.md"]
+)
 def test_files_of_nodes_concern_single_nodes(root: Path, file: str) -> None:
     assert changed(lambda: (root / file).write_text("changed")) == (False, True)
 
