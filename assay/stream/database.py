@@ -127,7 +127,6 @@ class DatabaseLanding:
         try:
             for table in self._tables.values():
                 self._leases.enter_context(table.partition.leased(self._command))
-            self._put_in_order()
             start_java()
             self._start()
         except BaseException:
@@ -215,6 +214,7 @@ class DatabaseLanding:
 
     def _start(self) -> None:
         tables = [_database_table(table.source) for table in self._tables.values()]
+        self._put_in_order()
         look_at(self._place, tables, self._position)
         # The slot is made under this name, so the name must outlive this process.
         self._position.write(self._folder)
@@ -249,12 +249,17 @@ class DatabaseLanding:
         with self._lock:
             self._has_begun = True
             now = time.time_ns() // 1_000_000
-            for record in records:
-                if self._is_stopped:
-                    return None
-                self._take_one(record, now)
-            if self._is_open:
-                self._spill()
+            try:
+                for record in records:
+                    if self._is_stopped:
+                        return None
+                    self._take_one(record, now)
+                if self._is_open:
+                    self._spill()
+            except BaseException:
+                # What is half written is read again.
+                self._discard()
+                raise
             landed, self._landed = self._landed, None
             return landed
 
@@ -316,28 +321,27 @@ class DatabaseLanding:
         lsn = lsn_of(self._last) if self._last is not None else 0
         if not lsn:
             return
-        written = {table.source.table.name: table for table in self._tables.values() if table.writer}
-        closing = {}
-        for name, table in written.items():
-            assert table.writer is not None
-            table.writer.finish()
-            closing[name] = (table.writer.first, table.progress.position - 1)
+        written = {}
+        for table in self._tables.values():
+            if table.writer is not None:
+                table.writer.finish()
+                written[table.source.table.name] = (table.writer, table.progress.position - 1)
         position = Position(
             self._position.slot,
             self._position.database,
             {table.source.table.name: table.progress.position for table in self._tables.values()},
             lsn,
             self._committed_in_log,
-            closing,
+            {name: (writer.first, last) for name, (writer, last) in written.items()},
         )
         position.write(self._folder)
         self._position = position
-        for name, table in written.items():
-            assert table.writer is not None
-            table.writer.close(closing[name][1])
-            table.writer = None
-            table.progress.segments += 1
         self._landed, self._last = self._last, None
+        for table in self._tables.values():
+            table.progress.segments += table.writer is not None
+            table.writer = None
+        for writer, last in written.values():
+            writer.close(last)
 
     def _discard(self) -> None:
         for table in self._tables.values():

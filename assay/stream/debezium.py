@@ -215,8 +215,8 @@ class Engine:
 def lsn_of(record: Any) -> int:
     """Return where in the log to go on after a record; 0 within a snapshot, which cannot be gone on with."""
     offset = record.sourceRecord().sourceOffset()
-    completed = offset.get("snapshot_completed")
-    return 0 if completed is not None and not completed.booleanValue() else int(offset.get("lsn") or 0)
+    is_within = str(offset.get("snapshot_completed")).lower() == "false"
+    return 0 if is_within else int(offset.get("lsn") or 0)
 
 
 def start_java() -> None:

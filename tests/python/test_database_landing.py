@@ -1,0 +1,314 @@
+"""Transactions of a database land whole and once, wherever the process dies; without Java and a database."""
+
+from __future__ import annotations
+
+import errno
+import gzip
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from assay.core.fault import Fault
+from assay.landing.declared import LandingTable
+from assay.stream import database
+from assay.stream.database import DatabaseLanding, find_databases
+from assay.stream.debezium import Place
+from assay.stream.land import Limits
+from assay.stream.partition import SegmentWriter
+from assay.stream.position import Position, read_positions
+from assay.stream.run import StreamOptions, run_streams
+from assay.stream.source import StreamSource
+
+PLACE = Place("127.0.0.1", 1, "shop")
+
+
+@dataclass(frozen=True)
+class Record:
+    """A record as Debezium hands it over."""
+
+    topic: str
+    content: dict[str, Any]
+    lsn: int
+    is_within_snapshot: bool | None = None
+
+    def destination(self) -> str:
+        return f"shop.{self.topic}"
+
+    def key(self) -> None:
+        return None
+
+    def value(self) -> str:
+        return json.dumps(self.content, separators=(",", ":"))
+
+    def sourceRecord(self) -> Record:
+        return self
+
+    def sourceOffset(self) -> dict[str, Any]:
+        completed = None if self.is_within_snapshot is None else not self.is_within_snapshot
+        return {"lsn": self.lsn, "snapshot_completed": completed}
+
+
+def transaction(number: int, **rows: int) -> list[Record]:
+    """A transaction that changes so many rows of each table; its log ends at 100 times its number."""
+    changes = [
+        Record(f"public.{table}", {"op": "c", "after": {"id": f"{number}.{row}"}}, 100 * number - 50)
+        for table, count in rows.items()
+        for row in range(count)
+    ]
+    begin = {"status": "BEGIN", "id": f"{number}:{100 * number - 50}"}
+    end = {"status": "END", "id": f"{number}:{100 * number}"}
+    return [
+        Record("transaction", begin, 100 * number - 50),
+        *changes,
+        Record("transaction", end, 100 * number),
+    ]
+
+
+def snapshot(**rows: int) -> list[Record]:
+    """A snapshot of tables with so many rows."""
+    changes = [
+        (table, {"op": "r", "after": {"id": f"0.{row}"}, "source": {"snapshot": "true"}})
+        for table, count in rows.items()
+        for row in range(count)
+    ]
+    changes[-1][1]["source"]["snapshot"] = "last"
+    last = len(changes) - 1
+    return [
+        Record(f"public.{table}", content, 1, number < last)
+        for number, (table, content) in enumerate(changes)
+    ]
+
+
+class FakeEngine:
+    """An engine that does nothing by itself."""
+
+    has_ended = False
+    failure: BaseException | None = None
+    error = ""
+
+    def __init__(self, place: Place, position: Position, tables: Sequence[str], **options: Any) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+@dataclass
+class Followed:
+    """A database with the tables a and b, and the landing zone that its changes land in."""
+
+    landing: Path
+    told: list[str] = field(default_factory=list)
+    limits: Limits = field(default_factory=lambda: Limits(seconds=0))
+
+    def source(self, table: str) -> StreamSource:
+        declared = LandingTable("crm", table, "jsonl", (), frozenset(), {}, {}, is_streamed=True)
+        return StreamSource(
+            declared, {"type": "postgres", "host": "127.0.0.1", "port": 1, "database": "shop"}
+        )
+
+    def open(self, *tables: str) -> DatabaseLanding:
+        [(place, position, sources)] = find_databases(
+            [self.source(table) for table in tables or ("a", "b")], self.landing
+        )
+        return DatabaseLanding(
+            place,
+            position,
+            sources,
+            self.landing,
+            command="a test",
+            limits=self.limits,
+            until_drained=False,
+            tell=self.told.append,
+        )
+
+    def land(self, records: Sequence[Record]) -> None:
+        """Land records in a run of its own."""
+        with self.open() as landing:
+            landing._take(records)
+
+    def die_while_landing(self, records: Sequence[Record]) -> None:
+        """Land records in a process that dies where an exception is raised, or else at their end."""
+        landing = self.open()
+        try:
+            landing.__enter__()
+            landing._take(records)
+        except Killed:
+            pass
+        finally:
+            landing._leases.close()
+
+    def ids(self, table: str) -> list[str]:
+        """What has landed of a table, in the order of its offsets, which have no holes."""
+        folder = self.landing / "crm" / table
+        paths = sorted(
+            folder.glob("topic=*/partition=0/[0-9]*.gz"), key=lambda path: int(path.name.split("-")[0])
+        )
+        lines = [
+            json.loads(line) for path in paths for line in gzip.decompress(path.read_bytes()).splitlines()
+        ]
+        assert [line["_offset"] for line in lines] == list(range(len(lines)))
+        return [line["after"]["id"] for line in lines]
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+@pytest.fixture
+def followed(tmp_path: Path) -> Iterator[Followed]:
+    with (
+        mock.patch.object(database, "Engine", FakeEngine),
+        mock.patch.object(database, "start_java"),
+        mock.patch.object(database, "look_at"),
+        mock.patch.object(database, "_SECONDS_BETWEEN_TRIES", 0.01),
+    ):
+        yield Followed(tmp_path / "landing")
+
+
+def test_a_transaction_lands_when_it_is_complete(followed: Followed) -> None:
+    first, second = transaction(1, a=2, b=1), transaction(2, a=1)
+    followed.land([*first, *second[:-1]])
+    assert (followed.ids("a"), followed.ids("b")) == (["1.0", "1.1"], ["1.0"])
+    followed.land(second)
+    assert followed.ids("a") == ["1.0", "1.1", "2.0"]
+
+
+def test_a_snapshot_lands_when_it_is_complete(followed: Followed) -> None:
+    followed.land(snapshot(a=3, b=2)[:-1])
+    assert followed.ids("a") == followed.ids("b") == []
+    followed.land([*snapshot(a=3, b=2), *transaction(1, b=1)])
+    assert (followed.ids("a"), followed.ids("b")) == (["0.0", "0.1", "0.2"], ["0.0", "0.1", "1.0"])
+
+
+@pytest.mark.parametrize("held", [20_000, 1])
+def test_what_comes_again_lands_once(followed: Followed, held: int) -> None:
+    with mock.patch.object(database, "_CHANGES_IN_MEMORY", held):
+        followed.land([*snapshot(a=1), *transaction(1, a=4), *transaction(2, b=3)])
+        for _ in range(2):
+            with followed.open() as landing:
+                for record in [*transaction(1, a=4), *transaction(2, b=3), *transaction(3, a=2)]:
+                    landing._take([record])
+    assert followed.ids("a") == ["0.0", "1.0", "1.1", "1.2", "1.3", "3.0", "3.1"]
+    assert followed.ids("b") == ["2.0", "2.1", "2.2"]
+
+
+# When the run begins, at the ends of the parts, at the position and at the segments' names.
+@pytest.mark.parametrize("step", range(8))
+def test_tables_land_together_wherever_the_process_dies(followed: Followed, step: int) -> None:
+    steps = iter(range(99))
+
+    def dying(step_of: Any) -> Any:
+        def wrapper(*arguments: Any, **options: Any) -> Any:
+            if next(steps) == step:
+                raise Killed
+            return step_of(*arguments, **options)
+
+        return wrapper
+
+    followed.land([*snapshot(a=1, b=1), *transaction(1, a=1, b=1)])
+    with (
+        mock.patch.object(SegmentWriter, "finish", dying(SegmentWriter.finish)),
+        mock.patch.object(SegmentWriter, "close", dying(SegmentWriter.close)),
+        mock.patch.object(database.Position, "write", dying(Position.write)),
+    ):
+        followed.die_while_landing(transaction(2, a=2, b=2))
+    [position] = read_positions(followed.landing / "crm")
+    left = [] if position.committed == 200 else transaction(2, a=2, b=2)
+    followed.land([*left, *transaction(3, a=1, b=1)])
+    expected = ["0.0", "1.0", "2.0", "2.1", "3.0"]
+    assert (followed.ids("a"), followed.ids("b")) == (expected, expected)
+
+
+def test_segments_are_closed_by_size_and_by_time(followed: Followed) -> None:
+    followed.limits = Limits(seconds=3600, bytes=1)
+    followed.land([record for number in range(1, 6) for record in transaction(number, a=1)])
+    few = len(list(followed.landing.rglob("[0-9]*.gz")))
+    followed.limits = Limits(seconds=0)
+    followed.land([record for number in range(6, 11) for record in transaction(number, a=1)])
+    assert (few, len(list(followed.landing.rglob("[0-9]*.gz")))) == (5, 10)
+    assert len(followed.ids("a")) == 10
+
+
+@pytest.mark.parametrize("step", ["add", "finish", "write", "close"])
+def test_a_full_disk_is_told_and_waited_for(followed: Followed, step: str) -> None:
+    full = OSError(errno.ENOSPC, "No space left on device")
+    with followed.open() as landing:
+        landing._take(transaction(1, a=1))
+        assert landing._engine is not None
+        with (
+            mock.patch.object(Position if step == "write" else SegmentWriter, step, side_effect=full),
+            pytest.raises(OSError, match="space"),
+        ):
+            landing._take(transaction(2, a=1))
+        landing._engine.failure, landing._engine.has_ended = full, True  # type: ignore[misc]
+        landing.poll(0)
+        landing._take([*transaction(2, a=1), *transaction(3, a=1)])
+    assert followed.ids("a") == ["1.0", "2.0", "3.0"]
+    assert "cannot be written (No space left on device): trying again" in followed.told[0]
+
+
+def test_a_second_process_is_refused(followed: Followed) -> None:
+    with followed.open(), pytest.raises(Fault, match=r"shop.public.a/0 is landed by another process: PID"):
+        followed.open().__enter__()
+
+
+def test_a_table_that_comes_later_has_a_slot_of_its_own(followed: Followed) -> None:
+    with followed.open("a") as landing:
+        landing._take(transaction(1, a=1))
+    found = find_databases([followed.source("a"), followed.source("b")], followed.landing)
+    assert [[each.table.name for each in sources] for _, _, sources in found] == [["a"], ["b"]]
+    assert len({position.slot for _, position, _ in found}) == 2
+
+
+def test_tables_that_began_together_stay_together(followed: Followed) -> None:
+    followed.land(transaction(1, a=1, b=1))
+    known = [followed.source("a"), followed.source("b")]
+    with mock.patch.object(database, "find_stream_sources", return_value=known):
+        [(_, _, sources)] = find_databases([followed.source("b")], followed.landing)
+    assert [each.table.name for each in sources] == ["a", "b"]
+
+
+def test_numbers_go_on_where_a_position_was_moved_away(followed: Followed) -> None:
+    followed.land(transaction(1, a=2))
+    for path in (followed.landing / "crm").glob(".*.position.json"):
+        path.unlink()
+    followed.land(snapshot(a=1))
+    assert followed.ids("a") == ["1.0", "1.1", "0.0"]
+
+
+def test_a_damaged_position_and_a_damaged_segment_are_told(followed: Followed) -> None:
+    followed.land([*transaction(1, a=2), *transaction(2, a=1)])
+    second = max(followed.landing.rglob("[0-9]*.gz"))
+    second.write_bytes(second.read_bytes()[:-15])
+    followed.land(transaction(3, a=1))
+    assert "is damaged, and is set aside: its changes are no longer in the database's log" in followed.told[0]
+    # Its number is not given to another change: the gap is seen.
+    assert sorted(path.name for path in followed.landing.rglob("[0-9]*.gz")) == [
+        "0-1.jsonl.gz",
+        "3-3.jsonl.gz",
+    ]
+    [path] = (followed.landing / "crm").glob(".*.position.json")
+    path.write_text("{")
+    with pytest.raises(Fault, match="is damaged: it says how far a database's log has landed"):
+        followed.open()
+
+
+def test_without_the_extra_it_is_told_what_to_install(tmp_path: Path) -> None:
+    with (
+        mock.patch.dict("sys.modules", {"jpype": None}),
+        pytest.raises(Fault, match=r"needs jpype, which is not installed: pip install 'assay\[cdc\]'"),
+    ):
+        run_streams(
+            [Followed(tmp_path).source("a")],
+            tmp_path,
+            StreamOptions(until_drained=True),
+            command="a test",
+            tell=lambda _: None,
+            show=lambda _: None,
+        )
