@@ -404,8 +404,10 @@ class Project(Generators, Monitoring, Pages):
         seed: int = 42,
         start: date = date(2025, 1, 1),
         drift: bool = True,
+        stream: str | None = None,
+        speed: float = 1.0,
     ) -> None:
-        """Make up a retailer's data, flaws included, and land it.
+        """Make up a retailer's data, flaws included, and land it, or send it to a broker as time passes.
 
         Args:
             out: a new or empty folder; the landing zone without it.
@@ -415,6 +417,8 @@ class Project(Generators, Monitoring, Pages):
             seed: the same gives the same bytes.
             start: the first day.
             drift: whether some columns change in the course of time, to be found.
+            stream: HOST:PORT of a broker of Kafka, to which goes what contracts say comes as a stream.
+            speed: how many seconds of the demo pass in a second; 0 sends all at once.
 
         Raises:
             Fault: the project has no example, the folder holds something, or a number makes no sense.
@@ -425,22 +429,25 @@ class Project(Generators, Monitoring, Pages):
             put_project_on_path()
             try:
                 from example.command import land_demo
+                from example.stream import stream_demo
             except ModuleNotFoundError as error:
                 raise Fault(
                     "This project has no example: `assay init DIR --example retail` writes one that has.",
                     MISUSED,
                 ) from error
             folder = places.landing if out is None else Path(self.as_given(out))
-            land_demo(
-                folder,
-                self.console,
-                customers=customers,
-                days=days,
-                events=events,
-                seed=seed,
-                start=start,
-                drift=drift,
-            )
+            parameters: dict[str, Any] = {
+                "customers": customers,
+                "days": days,
+                "events": events,
+                "seed": seed,
+                "start": start,
+                "drift": drift,
+            }
+            if stream is None:
+                land_demo(folder, self.console, **parameters)
+            else:
+                stream_demo(folder, stream, speed, self.console, **parameters)
 
     def accept_schema_changes(self, table: str, column: str | None = None) -> Found[Accepted]:
         """Accept what is open of a landing table, by declaring it; the next build goes on with that.

@@ -91,6 +91,15 @@ def demo(
     out: Annotated[
         Path | None, typer.Option(help="A new or empty folder.", show_default="the landing folder")
     ] = None,
+    stream: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT", help="Send to this broker of Kafka what comes as a stream, as time passes."
+        ),
+    ] = None,
+    speed: Annotated[
+        float, typer.Option(help="Of a stream: seconds of the demo in a second; 0 sends all at once.")
+    ] = 1.0,
 ) -> None:
     """Make up a retailer's data, flaws included, and land it."""
     ask(
@@ -102,6 +111,8 @@ def demo(
             seed=seed,
             start=start.date(),
             drift=drift,
+            stream=stream,
+            speed=speed,
         )
     )
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from assay.core.fault import MISUSED, Fault, extra_needed
 
 if TYPE_CHECKING:
-    from confluent_kafka import Consumer
+    from confluent_kafka import Consumer, Producer
 
     from assay.stream.source import StreamSource
 
@@ -166,3 +166,38 @@ def find_offset_at(consumer: Consumer, topic: str, partition: int, moment: datet
 
 def _variable(name: str) -> str:
     return _PREFIX + name.upper().replace(".", "_")
+
+
+def connect_producer(broker: str) -> Producer:
+    """Return a producer that sends each message once.
+
+    Raises:
+        Fault: confluent-kafka is not installed.
+    """
+    with extra_needed("stream", "Sending to Kafka"):
+        from confluent_kafka import Producer
+    return Producer(
+        {"bootstrap.servers": broker, "linger.ms": 20, "enable.idempotence": True, "log_level": 0}
+        | {name: value for name, value in read_settings().items() if name != "bootstrap.servers"}
+    )
+
+
+def make_topic(broker: str, topic: str, partitions: int) -> None:
+    """Make a topic, unless the broker has it.
+
+    Raises:
+        Fault: the broker cannot be reached, or refuses to make it.
+    """
+    from confluent_kafka import KafkaError, KafkaException
+    from confluent_kafka.admin import AdminClient
+    from confluent_kafka.cimpl import NewTopic
+
+    settings = {name: value for name, value in read_settings().items() if name != "bootstrap.servers"}
+    admin = AdminClient({"bootstrap.servers": broker, "log_level": 0, **settings})
+    try:
+        admin.create_topics([NewTopic(topic, partitions)])[topic].result(_SECONDS_TO_CONNECT)
+    except KafkaException as error:
+        if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+            raise Fault(
+                f"The broker {broker} does not make the topic {topic}: {error.args[0].str()}."
+            ) from error
