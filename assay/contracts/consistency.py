@@ -12,14 +12,25 @@ from assay.contracts.document import Finding
 from assay.contracts.landing_rules import CHECKED_BY, list_landing_rules
 from assay.contracts.options import find_text_problem, list_refused, write_literal
 from assay.contracts.rules import Unenforceable, find_bounds, list_refused_of
-from assay.contracts.source_side import ALIASES, OPTIONAL, SCHEMA_MODE, find_warn_after, make_promise_test
+from assay.contracts.source_side import (
+    ALIASES,
+    IDLE_AFTER,
+    LATENESS,
+    OPTIONAL,
+    SCHEMA_MODE,
+    find_warn_after,
+    make_promise_test,
+)
 from assay.contracts.types import contradict
 from assay.core.sql import folded
 from assay.landing.declared import DIFFERENCES, MODES
 from assay.landing.names import wrong_names
 from assay.project.personal import PII
 
-_OURS = (DIALECT, "format", "remedy", "consumers", CHECKED_BY, OPTIONAL, ALIASES, SCHEMA_MODE, PII)
+_OURS = (
+    *(DIALECT, "format", "remedy", "consumers", CHECKED_BY, OPTIONAL, ALIASES, SCHEMA_MODE, PII),
+    *(LATENESS, IDLE_AFTER),
+)
 _SERVICE_LEVELS = ("completeness", "latency", "frequency", "endOfSupport", "endOfLife")
 
 

@@ -38,6 +38,8 @@ _WHY_IT_WARNS = (
 # Custom properties: of a column, whether files may lack it, and its other names in files; of a table, how
 # files that differ are treated.
 OPTIONAL, ALIASES, SCHEMA_MODE = "optional", "aliases", "schemaMode"
+# Of a stream: how late is too late, and after how long without messages a partition is idle.
+LATENESS, IDLE_AFTER = "lateness", "idleAfter"
 _UNITS = {"d": "d", "day": "d", "days": "d", "h": "h", "hour": "h", "hours": "h", "m": "m", "minutes": "m"}
 _PERIODS = {"d": "day", "h": "hour", "m": "minute"}
 _SECONDS = {"s": 1, "sec": 1, "seconds": 1, "m": 60, "h": 3600, "d": 86400}
@@ -139,6 +141,8 @@ def _meta(contract: Contract, table: Table) -> dict[tuple[str, ...], Any]:
         ALIASES: aliases or None,
         "schema_mode": table.custom(SCHEMA_MODE),
         "streamed": find_stream_server(contract, table) is not None or None,
+        "lateness": table.custom(LATENESS),
+        "idle_after": table.custom(IDLE_AFTER),
     }
     return {
         **{("config", "meta", "landing", name): value for name, value in settings.items()},

@@ -22,6 +22,7 @@ Mode = Literal["evolve", "freeze", "discard_value", "discard_row"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 Difference = Literal["new", "lost", "type"]
 DIFFERENCES: tuple[Difference, ...] = get_args(Difference)
+_LENGTH = re.compile("[1-9][0-9]{0,5}[smhd]")
 _SETTINGS = {
     "format",
     "dialect",
@@ -33,6 +34,8 @@ _SETTINGS = {
     "physical_types",
     "aliases",
     "streamed",
+    "lateness",
+    "idle_after",
 }
 
 
@@ -174,6 +177,11 @@ def _landing_table(path: Path, source: dict[str, Any], table: dict[str, Any], la
             f"{where}: {taken[0]!r} is the name of a column that Assay adds to the messages of a stream: "
             "declare it under another, and the message's name as one of landing.aliases."
         )
+    for name in ("lateness", "idle_after"):
+        if name in landing and not _LENGTH.fullmatch(str(landing[name])):
+            raise DeclarationError(
+                f"{where}: landing.{name} is {landing[name]!r}; it must be a length such as 30s, 10m or 2d."
+            )
     modes = _modes(where, landing.get("schema_mode", {}))
     word, other = ("types", "keys") if is_csv else ("keys", "types")
     if other in landing:

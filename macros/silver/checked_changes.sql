@@ -29,6 +29,6 @@ typed as (
 {{ assay._judged_rows(
     'typed', source_name, table_name,
     columns=first.keys() | list + columns.keys() | list + last,
-    rule_ids=assay.debezium_rules(assay.quoted(key), rules)
+    rule_ids=assay.debezium_rules(assay.quoted(key), dict(rules, **assay._lateness_rule(source_name, table_name)))
 ) }}
 {%- endmacro %}

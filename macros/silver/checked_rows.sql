@@ -1,5 +1,6 @@
 {% macro checked_rows(source_name, table_name, columns, key, rules, repeated=none, document=none, computed={}, joins='') -%}
     {%- do assay._configure_checked(source_name, table_name, key, repeated) -%}
+    {%- set rules = dict(rules, **assay._lateness_rule(source_name, table_name)) -%}
     {%- set structure = {'malformed_row': 'malformed_reason is not null', 'schema_changed': 'schema_conflict is not null'} -%}
     {%- if document -%}
         {%- do structure.update({
@@ -52,6 +53,13 @@ completed as (
     columns=columns.keys() | list + computed.keys() | list,
     rule_ids=assay.broken_rules(structure, rules, contract='contract_rule_ids')
 ) }}
+{%- endmacro %}
+
+
+{#- Of a source that says how late is too late: a row that lands later than that after its event. -#}
+{% macro _lateness_rule(source_name, table_name) -%}
+    {%- set lateness = assay._landing_of(assay._bronze_of(source_name, table_name)).lateness -%}
+    {{ return({'too_late': 'claimed_at < landed_at - ' ~ assay._window_lengths([lateness])[lateness]} if lateness else {}) }}
 {%- endmacro %}
 
 
