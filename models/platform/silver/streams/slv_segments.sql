@@ -7,7 +7,7 @@ with files as (
         regexp_extract(
             source_file,
             '/topic=([^/]+)/partition=([0-9]+)/([0-9]+)-([0-9]+)[.]jsonl[.]gz$',
-            ['topic', 'partition', 'first', 'last']
+            ['topic', 'number', 'first', 'last']
         ) as named
     from {{ ref('brz_files') }}
     where status = 'loaded'
@@ -19,14 +19,14 @@ final as (
     select
         source_name || '.' || table_name as source_table,
         named.topic,
-        named.partition::bigint as partition,
+        named.number::bigint as partition, -- noqa: RF04
         named.first::bigint as first_offset,
         named.last::bigint as last_offset,
         file_id,
         row_count,
         landed_at as written_at
     from files
-    where named.topic <> ''
+    where named.topic != ''
 
 )
 
