@@ -7,12 +7,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assay.api.printed import PrintedList
+from assay.api.printed import Found, PrintedList
 
 if TYPE_CHECKING:
     from assay.api.folder import ProjectFolder
     from assay.stream.compact import Merged
     from assay.stream.run import Landed
+    from assay.stream.status import StreamStatus
 
 
 class Streams:
@@ -124,3 +125,20 @@ class Streams:
                 MergeLimits(least_mb << 20, most_mb << 20),
             )
         return PrintedList(merged, print_merged, self._project.root)
+
+    def status(self, sources: Sequence[str] = ()) -> Found[StreamStatus]:
+        """Tell how far each partition has come, and up to which event its source is complete.
+
+        Args:
+            sources: the landing tables as `source.table`; all that are streamed without any.
+
+        Raises:
+            Fault: nothing is streamed, or a name is of no streamed table.
+        """
+        from assay.stream.display import print_stream_status
+        from assay.stream.source import find_stream_sources
+        from assay.stream.status import read_stream_status
+
+        with self._project.places() as places:
+            status = read_stream_status(find_stream_sources(sources), places)
+        return Found(status, print_stream_status, self._project.root)

@@ -109,3 +109,9 @@ def compact(
 ) -> None:
     """Merge the segments that the warehouse has loaded into large ones."""
     show(lambda project: project.streams.compact(source or (), least_mb=least_mb, most_mb=most_mb))
+
+
+@app.command()
+def status(source: Sources = None) -> None:
+    """Tell how far each partition has come: at the broker, landed, loaded, and how complete."""
+    show(lambda project: project.streams.status(source or ()))

@@ -59,7 +59,7 @@ def merge_segments(
     """
     merged = []
     for source in sources:
-        for partition in _partitions(source, landing):
+        for partition in find_partitions(source, landing):
             with hold(
                 partition.folder / ".merge",
                 command="assay stream compact",
@@ -77,7 +77,8 @@ def merge_segments(
     return merged
 
 
-def _partitions(source: StreamSource, landing: Path) -> Iterator[LandedPartition]:
+def find_partitions(source: StreamSource, landing: Path) -> Iterator[LandedPartition]:
+    """Yield the partitions of which a landing table has segments."""
     table = landing / source.table.source / source.table.name
     for folder in sorted(table.glob("topic=*/partition=*")):
         topic, number = (part.partition("=")[2] for part in folder.parts[-2:])

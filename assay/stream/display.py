@@ -11,9 +11,10 @@ from rich.live import Live
 from rich.table import Table
 
 from assay.console.tables import table_titled
-from assay.core.words import counted
+from assay.core.words import counted, duration, moment, number
 from assay.stream.compact import Merged
 from assay.stream.run import Landed
+from assay.stream.status import StreamStatus
 
 _SECONDS_BETWEEN_LINES = 15.0
 _SECONDS_OF_A_RATE = 5.0
@@ -111,3 +112,30 @@ def print_merged(merged: list[Merged], console: Console) -> None:
         )
     if not merged:
         console.print("Nothing to merge: loaded segments are large, or few.", highlight=False)
+
+
+def print_stream_status(status: StreamStatus, console: Console) -> None:
+    """Print how far each partition has come."""
+    table = table_titled("Streams")
+    table.add_column("source")
+    table.add_column("partition")
+    for figure in ("at the broker", "landed", "loaded", "lag", "behind", "missing"):
+        table.add_column(figure, justify="right")
+    table.add_column("complete until (UTC)")
+    table.add_column("late", justify="right")
+    for each in status.partitions:
+        table.add_row(
+            each.source,
+            f"{each.topic}/{each.partition}",
+            number(each.at_broker),
+            number(each.landed),
+            number(each.loaded),
+            number(each.lag),
+            duration(each.behind_seconds),
+            number(each.missing),
+            moment(each.watermark) if each.watermark else number(None),
+            number(each.late_share, ".1%"),
+        )
+    console.print(table)
+    for trouble in status.troubles:
+        console.print(trouble, highlight=False)

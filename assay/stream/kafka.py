@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 _PREFIX = "ASSAY_KAFKA_"
 _REGISTRY = f"{_PREFIX}SCHEMA_REGISTRY_"
-_SECONDS_TO_CONNECT = 15.0
+_SECONDS_TO_CONNECT = 10.0
+_SECONDS_FOR_A_MESSAGE = 3.0
 # Landing rests on these.
 _FIXED = {
     "enable.auto.commit": False,
@@ -26,6 +27,10 @@ _FIXED = {
     "isolation.level": "read_committed",
     "allow.auto.create.topics": False,
 }
+
+
+class BrokerAway(Fault):
+    """A broker cannot be reached, or refuses the client: no other topic of it can be read either."""
 
 
 @dataclass
@@ -100,7 +105,8 @@ def find_partitions(consumer: Consumer, source: StreamSource, troubles: Troubles
     """Return the numbers of a topic's partitions.
 
     Raises:
-        Fault: the broker cannot be reached or refuses the client, or it has no such topic.
+        BrokerAway: the broker cannot be reached, or refuses the client.
+        Fault: it has no such topic.
     """
     from confluent_kafka import KafkaError, KafkaException
 
@@ -110,7 +116,7 @@ def find_partitions(consumer: Consumer, source: StreamSource, troubles: Troubles
         # What the client knows of the cause comes with its events.
         consumer.poll(0)
         why = troubles.last or error.args[0].str()
-        raise Fault(
+        raise BrokerAway(
             f"The broker of {source.name} cannot be reached: {why}. The address is the contract's host or "
             f"{_PREFIX}BOOTSTRAP_SERVERS; users, passwords and TLS are in {_PREFIX}SECURITY_PROTOCOL, "
             f"{_PREFIX}SASL_* and {_PREFIX}SSL_*."
@@ -162,6 +168,16 @@ def find_offset_at(consumer: Consumer, topic: str, partition: int, moment: datet
             f"The broker does not say what {topic}/{partition} had then: {error.args[0].str()}."
         ) from error
     return found[0].offset if found[0].offset >= 0 else otherwise
+
+
+def find_time_of(consumer: Consumer, topic: str, partition: int, offset: int) -> int | None:
+    """Return the time of the first message from an offset on (ms since 1970); None if none comes."""
+    from confluent_kafka import TopicPartition
+
+    consumer.assign([TopicPartition(topic, partition, offset)])
+    message = consumer.poll(_SECONDS_FOR_A_MESSAGE)
+    consumer.unassign()
+    return None if message is None or message.error() else message.timestamp()[1]
 
 
 def _variable(name: str) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from assay.core.fault import Fault
 from assay.stream.database import DatabaseLanding, find_databases
+from assay.stream.kafka import BrokerAway
 from assay.stream.land import Limits, Progress, Start, TopicLanding
 from assay.stream.source import StreamSource
 
@@ -78,11 +79,20 @@ def run_streams(
     done: dict[str, Landed] = {}
     with ExitStack() as open_landings, _stop_on_signal() as stop:
         running: dict[str, TopicLanding | DatabaseLanding] = {}
+        hosts = {source.name: source.server["host"] for source in sources if source.kind == "kafka"}
+        # No other topic of a broker that cannot be reached is tried.
+        away: dict[str, BrokerAway] = {}
         for name, begin in _landings(sources, landing, options, command, tell):
+            host = hosts.get(name)
+            if host is not None and host in away:
+                faults[name] = away[host]
+                continue
             try:
                 running[name] = open_landings.enter_context(begin())
             except Fault as fault:
                 _keep_on(fault, name, faults, sources, tell)
+                if isinstance(fault, BrokerAway) and host is not None:
+                    away[host] = fault
         while running and not stop.is_set():
             for name, each in list(running.items()):
                 try:
@@ -95,7 +105,9 @@ def run_streams(
             if options.until_drained and all(each.is_drained for each in running.values()):
                 break
     if faults:
-        raise Fault(f"Not all was landed. {' '.join(map(str, faults.values()))}")
+        raise Fault(
+            f"Not landed: {', '.join(sorted(faults))}. {' '.join(dict.fromkeys(map(str, faults.values())))}"
+        )
     return list(done.values())
 
 

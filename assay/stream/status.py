@@ -1,0 +1,160 @@
+"""Tell how far streams have come: at the broker, in the landing zone and in the warehouse."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+
+from assay.core.fault import Fault
+from assay.core.places import Places
+from assay.landing.segments import holes_between, segment_of
+from assay.stream.compact import find_partitions as landed_partitions
+from assay.stream.kafka import BrokerAway, Troubles, connect, find_bounds, find_partitions, find_time_of
+from assay.stream.loaded import read_loaded_files
+from assay.stream.partition import LandedPartition
+from assay.stream.source import StreamSource
+
+
+@dataclass(frozen=True)
+class PartitionStatus:
+    """How far a partition has come; offsets are those of the last message, None where there is none.
+
+    `at_broker` is None if the broker cannot be asked, `loaded` if a build is under way. `behind_seconds` is
+    the age of the oldest message that has not landed. `watermark` and `late_share` are of the last build.
+    """
+
+    source: str
+    topic: str
+    partition: int
+    at_broker: int | None
+    landed: int | None
+    loaded: int | None
+    lag: int | None
+    behind_seconds: float | None
+    missing: int
+    watermark: datetime | None
+    late_share: float | None
+
+
+@dataclass(frozen=True)
+class StreamStatus:
+    """The partitions of all streams, and why some brokers could not be asked."""
+
+    partitions: list[PartitionStatus]
+    troubles: list[str]
+
+
+@dataclass(frozen=True)
+class _Ends:
+    """The last offset that a broker has of a partition, and since when (ms) the first waits to be landed."""
+
+    last: int
+    waiting_since: int | None
+
+
+def read_stream_status(sources: Sequence[StreamSource], places: Places) -> StreamStatus:
+    """Return how far some streams have come. A broker that cannot be asked does not hide the rest."""
+    troubles: list[str] = []
+    try:
+        loaded = _last_loaded(read_loaded_files(places))
+    except duckdb.Error:
+        loaded = None
+        troubles.append("A build has the warehouse: what is loaded is told when it is done.")
+    marks = _read_marks(places.published)
+    found = []
+    away: set[str] = set()
+    for source in sources:
+        there = {each.partition: each for each in landed_partitions(source, places.landing)}
+        ends: dict[int, _Ends] = {}
+        if source.kind == "kafka" and source.server["host"] not in away:
+            try:
+                ends = _ask_broker(source, there)
+            except BrokerAway as fault:
+                away.add(source.server["host"])
+                troubles.append(str(fault))
+            except Fault as fault:
+                troubles.append(str(fault))
+        for number in sorted(there.keys() | ends.keys()):
+            found.append(_status(source, number, there.get(number), ends.get(number), loaded, marks))
+    return StreamStatus(found, troubles)
+
+
+def _ask_broker(source: StreamSource, landed: dict[int, LandedPartition]) -> dict[int, _Ends]:
+    troubles = Troubles()
+    consumer = connect(source, troubles)
+    try:
+        ends = {}
+        for number in find_partitions(consumer, source, troubles):
+            low, high = find_bounds(consumer, source.topic, number)
+            following = landed[number].next_offset() if number in landed else None
+            following = max(low, following or low)
+            waiting = find_time_of(consumer, source.topic, number, following) if following < high else None
+            ends[number] = _Ends(high - 1, waiting)
+        return ends
+    finally:
+        consumer.close()
+
+
+def _status(
+    source: StreamSource,
+    number: int,
+    landed: LandedPartition | None,
+    ends: _Ends | None,
+    loaded: dict[tuple[str, str, int], int] | None,
+    marks: dict[tuple[str, str, int], tuple[datetime | None, float | None]],
+) -> PartitionStatus:
+    topic = landed.topic if landed else source.topic
+    following = landed.next_offset() if landed else None
+    place = (source.name, topic, number)
+    watermark, late_share = marks.get(place, (None, None))
+    behind = None
+    if ends is not None:
+        behind = max(0.0, time.time() - ends.waiting_since / 1000) if ends.waiting_since else 0.0
+    return PartitionStatus(
+        source.name,
+        topic,
+        number,
+        ends.last if ends and ends.last >= 0 else None,
+        None if following is None else following - 1,
+        None if loaded is None else loaded.get(place),
+        None if ends is None else max(0, ends.last + 1 - (following or 0)),
+        behind,
+        sum(last - first + 1 for first, last in (landed.holes() if landed else holes_between([]))),
+        watermark,
+        late_share,
+    )
+
+
+def _last_loaded(files: set[str]) -> dict[tuple[str, str, int], int]:
+    """Return the last offset that is loaded, by source, topic and partition."""
+    last: dict[tuple[str, str, int], int] = {}
+    for name in files:
+        if segment := segment_of(name):
+            source, table, *_ = name.split("/")
+            place = (f"{source}.{table}", segment.topic, segment.partition)
+            last[place] = max(segment.last, last.get(place, -1))
+    return last
+
+
+def _read_marks(
+    published: Path,
+) -> dict[tuple[str, str, int], tuple[datetime | None, float | None]]:
+    """Return watermark and share of late messages of each partition, as the last build published them."""
+    if not published.exists():
+        return {}
+    with duckdb.connect(str(published), read_only=True) as connection:
+        there = connection.execute(
+            "from duckdb_tables() where schema_name = 'gold' and table_name = 'mon_streams'"
+        ).fetchall()
+        if not there:
+            return {}
+        rows = connection.execute(
+            "select source_table, topic, partition, max(watermark), sum(late_count) / sum(message_count) "
+            "from gold.mon_streams group by all"
+        ).fetchall()
+    return {(source, topic, number): (watermark, late) for source, topic, number, watermark, late in rows}
