@@ -71,8 +71,8 @@ class _Rates:
 def _table(landed: list[Landed], rates: _Rates) -> Table:
     rates.note(landed)
     table = table_titled("Streams")
-    table.add_column("source")
-    table.add_column("partition")
+    table.add_column("source", overflow="fold")
+    table.add_column("partition", overflow="fold")
     for figure in ("next offset", "messages", "a second"):
         table.add_column(figure, justify="right")
     table.add_column()
@@ -117,8 +117,8 @@ def print_merged(merged: list[Merged], console: Console) -> None:
 def print_stream_status(status: StreamStatus, console: Console) -> None:
     """Print how far each partition has come."""
     table = table_titled("Streams")
-    table.add_column("source")
-    table.add_column("partition")
+    table.add_column("source", overflow="fold")
+    table.add_column("partition", overflow="fold")
     for figure in ("at the broker", "landed", "loaded", "lag", "behind", "missing"):
         table.add_column(figure, justify="right")
     table.add_column("complete until (UTC)")
