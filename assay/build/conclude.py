@@ -16,6 +16,7 @@ from assay.build.plan import unfinished
 from assay.build.publish import Provenance, publish
 from assay.build.refresh import GROUPS, due_at
 from assay.build.state import State
+from assay.build.store import read_store
 from assay.build.work import Work
 from assay.core.disk import link_in_place
 from assay.core.fault import FAILED, MISUSED, Fault, known_fault
@@ -27,7 +28,7 @@ from assay.ledger.account import Account, read_account
 from assay.ledger.results import NodeResult
 from assay.ledger.runs import Run
 from assay.online.published import CATALOG
-from assay.online.stores.open import open_store, store_file, store_url
+from assay.online.stores.open import open_store, store_url
 from assay.online.sync import sync
 from assay.project.conventions import SERVING, TABLES, is_published, tables_of
 from assay.project.dbt_run import DbtOutcome
@@ -122,7 +123,7 @@ def state_after(places: Places, run: Run, outcome: DbtOutcome, report: Report, w
     changed = set(before.unpublished if before else []) | _changed_tables(outcome.results)
     is_published = report.publication is not None
     is_synced = not is_published or CATALOG not in report.products.passed
-    store = str(file) if report.online and (file := store_file(store_url(None, places))) else None
+    store = read_store(places) if report.online else None
     unread = _unread_tables(report.account)
     landed = {table: digest for table, digest in work.inputs.landed.items() if table not in unread}
     failed = unfinished(outcome.results) | (set(before.failed if before else []) - ran)

@@ -15,6 +15,7 @@ from assay.build.inputs import Inputs, identity
 from assay.build.outside import LOADER, lands, outside_ids
 from assay.build.refresh import due_at, group_of
 from assay.build.state import State
+from assay.build.store import read_store
 from assay.core.places import Places
 from assay.project.conventions import READS, TABLES
 from assay.project.failures import FAILED, TESTS, guarded_ids
@@ -72,10 +73,10 @@ def is_up_to_date(state: State | None, inputs: Inputs, places: Places, moment: d
         and _is_untouched(state, places)
         and state.published == identity(places.published)
         and state.synced
-        and (state.store is None or Path(state.store).exists())
         and not state.failed
         and not state.unpublished
         and not any(_is_due(group, state, moment) for group in state.waiting)
+        and (state.store is None or state.store == read_store(places))
     )
 
 

@@ -26,7 +26,7 @@ class State:
         published: the identity of the published file; None if nothing is published.
         unpublished: tables that have been built and not been published since.
         synced: whether the online store holds what is published.
-        store: the file of that store; None if it is no file, or nothing was put online.
+        store: a hash of what that store holds; None if nothing was put online.
         manifest: the identity of the manifest that dbt wrote of this code; None if it is not there.
     """
 
