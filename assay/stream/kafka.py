@@ -69,6 +69,8 @@ def read_registry_settings() -> dict[str, str]:
 def connect(source: StreamSource, troubles: Troubles) -> Consumer:
     """Return a consumer of a source's broker, to which nothing is assigned yet.
 
+    The broker is the contract's, unless ASSAY_KAFKA_BOOTSTRAP_SERVERS names another.
+
     Args:
         source: the landing table and its server.
         troubles: what the client tells of the broker later.
