@@ -7,8 +7,6 @@ from dataclasses import asdict, replace
 from types import SimpleNamespace
 from typing import Any
 
-from dbt.exceptions import UninstalledPackagesFoundError
-
 from assay.build.build import Options, Report
 from assay.build.inputs import identity
 from assay.build.outside import outside_ids
@@ -212,6 +210,8 @@ def find_results_of_all(results: Sequence[Any], work: Work) -> list[Any]:
 
 def _raise_if_impossible(outcome: DbtOutcome) -> None:
     """Raise the error that prevented dbt from running any node."""
+    from dbt.exceptions import UninstalledPackagesFoundError
+
     error = outcome.exception
     if error is None:
         return

@@ -20,6 +20,7 @@ from assay.core.moment import as_variable, in_file_name
 from assay.core.places import Places, find_target
 from assay.ledger.runs import Run
 from assay.project.dbt_run import DbtOutcome, ask_dbt, run_dbt
+from assay.project.head_start import keep_parsed, read_parsed
 from assay.project.kept import OF_BUILD
 
 
@@ -87,11 +88,15 @@ _parsed: dict[tuple[str, str, str], Any] = {}
 def _parse(places: Places, inputs: Inputs) -> Any:
     key = (str(Path.cwd()), inputs.settings, inputs.code)
     if key not in _parsed:
-        parsed = ask_dbt(["parse"], places.warehouse)
         _parsed.clear()
-        if not parsed.success:
-            return None
-        _parsed[key] = parsed.result
+        manifest = read_parsed(key)
+        if manifest is None:
+            parsed = ask_dbt(["parse"], places.warehouse)
+            if not parsed.success:
+                return None
+            manifest = parsed.result
+            keep_parsed(key, manifest)
+        _parsed[key] = manifest
     return _parsed[key]
 
 

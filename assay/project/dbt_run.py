@@ -19,6 +19,8 @@ from types import FrameType
 from typing import Any, Protocol
 from unittest import mock
 
+from assay.project.head_start import compiled_once
+
 # The environment variables in which the project finds the warehouse and the landing folder.
 _WAREHOUSE, _LANDING = "ASSAY_WAREHOUSE", "ASSAY_LANDING"
 # dbt prints nothing on the console, and writes everything to logs/dbt.log.
@@ -93,16 +95,15 @@ def run_dbt(
         landing: the folder from which files are loaded; None for the project's own.
         manifest: the project's parsed manifest; None to parse the project.
     """
-    from dbt.cli.main import dbtRunner
-
+    runner = _dbt_runner()
     events = DbtEvents(on_start, watcher)
     started = time.monotonic()
     places = {_WAREHOUSE: str(warehouse)} | ({_LANDING: str(landing)} if landing else {})
     result = None
-    with _environment(places), _profile_opens(warehouse):
+    with _environment(places), _profile_opens(warehouse), compiled_once():
         try:
             with _interrupts_noted() as interrupts:
-                result = dbtRunner(manifest=manifest, callbacks=[events]).invoke([*_QUIET, *arguments])
+                result = runner(manifest=manifest, callbacks=[events]).invoke([*_QUIET, *arguments])
         finally:
             release_warehouse(failed=not (result and result.success))
     return DbtOutcome(
@@ -122,15 +123,24 @@ def ask_dbt(arguments: list[str], warehouse: Path, manifest: Any = None) -> Any:
         warehouse: the file the profile is to name.
         manifest: the project's parsed manifest; None to parse the project.
     """
-    from dbt.cli.main import dbtRunner
-
+    runner = _dbt_runner()
     result = None
     with _environment({_WAREHOUSE: str(warehouse)}), _profile_opens(warehouse):
         try:
-            result = dbtRunner(manifest=manifest).invoke([*_QUIET, "--no-write-json", *arguments])
+            result = runner(manifest=manifest).invoke([*_QUIET, "--no-write-json", *arguments])
         finally:
             release_warehouse(failed=not (result and result.success))
     return result
+
+
+def _dbt_runner() -> Any:
+    # dbt's classes compile their methods of (de)serialising when they are imported, and few are ever called.
+    from mashumaro.config import BaseConfig
+
+    BaseConfig.lazy_compilation = True
+    from dbt.cli.main import dbtRunner
+
+    return dbtRunner
 
 
 @contextmanager

@@ -6,7 +6,11 @@
     measures={
         'transaction': ['count'],
         'category_transaction': {'expression': 'case when is_in_category then 1 end', 'aggregates': ['count']},
-        'category_amount': {'expression': 'case when is_in_category then amount end', 'aggregates': ['sum']},
+        'category_amount': {
+            'expression': 'case when is_in_category then amount end',
+            'aggregates': ['sum'],
+            'type': 'decimal(18, 2)',
+        },
     },
     windows=['90d']
 ) }}

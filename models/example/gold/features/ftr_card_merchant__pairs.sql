@@ -5,7 +5,7 @@
     available_at='available_at',
     measures={
         'transaction': ['count'],
-        'amount': ['sum', 'max'],
+        'amount': {'aggregates': ['sum', 'max'], 'type': 'decimal(18, 2)'},
         'transacted_at': {'aggregates': ['first', 'last'], 'windows': ['all']},
     },
     windows=['90d', 'all']

@@ -12,6 +12,7 @@
         'amount': {
             'expression': "case when activity_type = 'authorisation' then amount end",
             'aggregates': ['sum'],
+            'type': 'decimal(18, 2)',
             'windows': ['1h', '24h', '7d', '30d'],
         },
         'card': {

@@ -12,9 +12,10 @@
         'unit': {
             'expression': "case when activity_type = 'sale' then quantity::decimal(18, 0) end",
             'aggregates': ['sum'],
+            'type': 'decimal(18, 0)',
         },
         'price': {
-            'expression': "case when activity_type = 'sale' and unit_price > 0 then unit_price end",
+            'expression': "case when activity_type = 'sale' and unit_price > 0 then unit_price::decimal(18, 4) end",
             'aggregates': ['min', 'max'],
             'windows': ['7d', '28d'],
         },

@@ -5,7 +5,7 @@
         'transaction_number': assay.filled('trans_num'),
         'merchant_id': "nullif(regexp_replace(trim(merchant), '^fraud_', ''), '')",
         'category': assay.filled('category'),
-        'amount': assay.strict_number('amt', 'decimal(18, 2)'),
+        'amount': assay.strict_number('amt', 'decimal(14, 2)') ~ '::decimal(18, 2)',
         'merchant_latitude': assay.strict_number('merch_lat', 'decimal(9, 6)'),
         'merchant_longitude': assay.strict_number('merch_long', 'decimal(9, 6)'),
         'is_fraud': "case trim(is_fraud) when '1' then true when '0' then false end",

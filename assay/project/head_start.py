@@ -1,0 +1,82 @@
+"""Keep what each process of dbt would make again: the parsed project, and the compiled code of its Jinja."""
+
+from __future__ import annotations
+
+import marshal
+import pickle
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from hashlib import sha256
+from importlib.metadata import version
+from types import CodeType
+from typing import Any
+from unittest import mock
+
+from assay.core.disk import replace_private
+from assay.core.places import find_target
+
+_PARSED, _COMPILED = "assay_parsed.pickle", "assay_compiled.marshal"
+# Texts that are no longer part of the project are dropped when so many are kept.
+_MOST = 5000
+
+
+def read_parsed(key: Sequence[str]) -> Any:
+    """Return dbt's manifest as it was kept for a key; None if none is kept for it.
+
+    Args:
+        key: all that the manifest follows from: the project's folder, files, versions, environment variables.
+    """
+    try:
+        with (find_target() / _PARSED).open("rb") as file:
+            if pickle.load(file) != tuple(key):
+                return None
+            manifest = pickle.load(file)
+            manifest.build_parent_and_child_maps()
+            return manifest
+    except Exception:
+        # Whatever is wrong with the file, dbt parses the project.
+        return None
+
+
+def keep_parsed(key: Sequence[str], manifest: Any) -> None:
+    """Keep dbt's manifest for the next process; a folder that cannot be written is let be."""
+    with suppress(OSError):
+        replace_private(find_target() / _PARSED, pickle.dumps(tuple(key)) + pickle.dumps(manifest))
+
+
+@contextmanager
+def compiled_once() -> Iterator[None]:
+    """Have dbt take the code of a Jinja template from the last process that compiled the same text."""
+    from dbt_common.clients.jinja import MacroFuzzEnvironment
+
+    compile_ = MacroFuzzEnvironment.compile
+    kept = _read_codes()
+    used: dict[bytes, CodeType] = {}
+
+    def compile_once(self: Any, source: str, *arguments: Any, **options: Any) -> Any:
+        key = sha256(f"{type(self).__name__} {arguments} {options} {source}".encode()).digest()
+        used[key] = kept.get(key) or compile_(self, source, *arguments, **options)
+        return used[key]
+
+    with mock.patch.object(MacroFuzzEnvironment, "compile", compile_once):
+        yield
+    if used.keys() - kept.keys():
+        _keep_codes(used if len(kept) > _MOST else kept | used)
+
+
+def _read_codes() -> dict[bytes, CodeType]:
+    try:
+        made_by, codes = marshal.loads((find_target() / _COMPILED).read_bytes())
+    except (OSError, ValueError, EOFError, TypeError):
+        return {}
+    return codes if made_by == _maker() else {}
+
+
+def _keep_codes(codes: dict[bytes, CodeType]) -> None:
+    with suppress(OSError):
+        replace_private(find_target() / _COMPILED, marshal.dumps((_maker(), codes)))
+
+
+def _maker() -> list[str]:
+    return [sys.version, *(f"{name} {version(name)}" for name in ("jinja2", "dbt-common", "dbt-core"))]
