@@ -19,7 +19,7 @@ from types import FrameType
 from typing import Any, Protocol
 from unittest import mock
 
-from assay.project.head_start import compiled_once
+from assay.project.head_start import compiled_once, prepare_import
 
 # The environment variables in which the project finds the warehouse and the landing folder.
 _WAREHOUSE, _LANDING = "ASSAY_WAREHOUSE", "ASSAY_LANDING"
@@ -134,10 +134,7 @@ def ask_dbt(arguments: list[str], warehouse: Path, manifest: Any = None) -> Any:
 
 
 def _dbt_runner() -> Any:
-    # dbt's classes compile their methods of (de)serialising when they are imported, and few are ever called.
-    from mashumaro.config import BaseConfig
-
-    BaseConfig.lazy_compilation = True
+    prepare_import()
     from dbt.cli.main import dbtRunner
 
     return dbtRunner

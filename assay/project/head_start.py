@@ -7,6 +7,7 @@ import pickle
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import fields
 from hashlib import sha256
 from importlib.metadata import version
 from types import CodeType
@@ -21,6 +22,13 @@ _PARSED, _COMPILED = "assay_parsed.pickle", "assay_compiled.marshal"
 _MOST = 5000
 
 
+def prepare_import() -> None:
+    """Have dbt's classes compile their (de)serialising when it is first called: of most it never is."""
+    from mashumaro.config import BaseConfig
+
+    BaseConfig.lazy_compilation = True
+
+
 def read_parsed(key: Sequence[str]) -> Any:
     """Return dbt's manifest as it was kept for a key; None if none is kept for it.
 
@@ -31,7 +39,10 @@ def read_parsed(key: Sequence[str]) -> Any:
         with (find_target() / _PARSED).open("rb") as file:
             if pickle.load(file) != tuple(key):
                 return None
-            manifest = pickle.load(file)
+            prepare_import()
+            from dbt.contracts.graph.manifest import Manifest
+
+            manifest = Manifest(**pickle.load(file))
             manifest.build_parent_and_child_maps()
             return manifest
     except Exception:
@@ -41,8 +52,10 @@ def read_parsed(key: Sequence[str]) -> Any:
 
 def keep_parsed(key: Sequence[str], manifest: Any) -> None:
     """Keep dbt's manifest for the next process; a folder that cannot be written is let be."""
+    # Pickled as a whole, dbt's class gives some of its private tables the names of others.
+    parts = {each.name: getattr(manifest, each.name) for each in fields(manifest) if each.name[0] != "_"}
     with suppress(OSError):
-        replace_private(find_target() / _PARSED, pickle.dumps(tuple(key)) + pickle.dumps(manifest))
+        replace_private(find_target() / _PARSED, pickle.dumps(tuple(key)) + pickle.dumps(parts))
 
 
 @contextmanager

@@ -52,7 +52,7 @@
         {%- do run_query('create or replace table ' ~ seen ~ ' as select * from temp.assay_input') -%}
     {%- endif -%}
     {%- do apply_grants(target, config.get('grants'), should_revoke=should_revoke(existing, full_refresh_mode=True)) -%}
-    {%- do persist_docs(target, model) -%}
+    {%- do assay._comment_on(target) -%}
     {{ run_hooks(post_hooks, inside_transaction=True) }}
     {{ adapter.commit() }}
 

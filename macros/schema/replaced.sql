@@ -1,0 +1,53 @@
+{#- A table that is built whole under its own name, in one transaction. dbt's `table` builds it under another name and renames
+    it, asks for keys and indexes, and looks the columns up to comment on them: a third more statements than needed. -#}
+{% materialization replaced, adapter='duckdb', supported_languages=['sql', 'python'] %}
+
+    {%- set existing = load_cached_relation(this) -%}
+    {%- set target = this.incorporate(type='table') -%}
+    {%- set is_sql = model.language == 'sql' -%}
+    {%- if is_sql and target | string in sql -%}
+        {%- do assay._refuse('materialized as replaced, it cannot read the table that it replaces: materialize it as table') -%}
+    {%- endif -%}
+    {%- if 'foreign_key' in enforced_constraint_types() -%}
+        {%- do assay._refuse('DuckDB keeps tables of a foreign key from being replaced: materialize it as table') -%}
+    {%- endif -%}
+
+    {{ run_hooks(pre_hooks, inside_transaction=False) }}
+    {{ run_hooks(pre_hooks, inside_transaction=True) }}
+    {%- if existing and not (is_sql and existing.is_table) -%}
+        {%- do adapter.drop_relation(existing) -%}
+    {%- endif -%}
+    {%- call statement('main', language=model.language) -%}
+        {{ 'drop table if exists ' ~ target ~ ';' if is_sql }}
+        {{- create_table_as(False, target, compiled_code, model.language) }}
+    {%- endcall -%}
+    {%- do create_indexes(target) -%}
+    {%- do apply_grants(target, config.get('grants'), should_revoke=should_revoke(existing, full_refresh_mode=True)) -%}
+    {%- do assay._comment_on(target) -%}
+    {{ run_hooks(post_hooks, inside_transaction=True) }}
+    {{ adapter.commit() }}
+
+    {{ run_hooks(post_hooks, inside_transaction=False) }}
+    {{ return({'relations': [target]}) }}
+{% endmaterialization %}
+
+
+{#- Writes the descriptions of a table and its columns into the warehouse. The columns are those of the contract. -#}
+{% macro _comment_on(relation) -%}
+    {%- if not config.get('contract').enforced -%}
+        {{ return(persist_docs(relation, model)) }}
+    {%- endif -%}
+    {%- set comments -%}
+        {%- if config.persist_relation_docs() and model.description -%}
+            comment on table {{ relation }} is {{ assay._text(model.description) }};
+        {%- endif -%}
+        {%- if config.persist_column_docs() -%}
+            {%- for column in model.columns.values() if column.description %}
+                comment on column {{ relation }}.{{ assay.quoted(column.name) }} is {{ assay._text(column.description) }};
+            {%- endfor -%}
+        {%- endif -%}
+    {%- endset -%}
+    {%- if comments | trim -%}
+        {%- do run_query(comments) -%}
+    {%- endif -%}
+{%- endmacro %}
