@@ -93,9 +93,10 @@ def record_nodes(ledger: Path, run_id: str, nodes: Sequence[NodeResult]) -> None
         Fault: another program keeps the ledger open, or the disk is full.
         duckdb.Error: the ledger cannot be written for any other reason.
     """
+    last = {node.unique_id: node for node in nodes}
     NODES.write(
         ledger,
-        [{"run_id": run_id, **asdict(node), "sample": json.dumps(node.sample)} for node in nodes],
+        [{"run_id": run_id, **asdict(node), "sample": json.dumps(node.sample)} for node in last.values()],
     )
 
 

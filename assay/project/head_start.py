@@ -42,7 +42,7 @@ def read_parsed(key: Sequence[str]) -> Any:
             prepare_import()
             from dbt.contracts.graph.manifest import Manifest
 
-            manifest = Manifest(**pickle.load(file))
+            manifest: Any = Manifest(**pickle.load(file))
             manifest.build_parent_and_child_maps()
             return manifest
     except Exception:
