@@ -1,8 +1,6 @@
-"""What is materialized as `replaced` or `replaced_view` takes the place of what had its name, or leaves it."""
+"""What is `replaced` or a `replaced_view` takes the place of what had its name, or leaves it."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import pytest
 from package_project import PackageProject, make_package_project
