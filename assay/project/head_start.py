@@ -67,7 +67,9 @@ def compiled_once() -> Iterator[None]:
     kept = _read_codes()
     used: dict[bytes, CodeType] = {}
 
-    def compile_once(self: Any, source: str, *arguments: Any, **options: Any) -> Any:
+    def compile_once(self: Any, source: Any, *arguments: Any, **options: Any) -> Any:
+        if not isinstance(source, str):
+            return compile_(self, source, *arguments, **options)
         key = sha256(f"{type(self).__name__} {arguments} {options} {source}".encode()).digest()
         used[key] = kept.get(key) or compile_(self, source, *arguments, **options)
         return used[key]
