@@ -13,7 +13,8 @@ from unittest import mock
 import quick_dbt  # noqa: F401
 from dbt.artifacts.resources import FileHash
 from dbt.cli.main import dbtRunner
-from dbt.contracts.graph.manifest import ManifestStateCheck
+from dbt.constants import PARTIAL_PARSE_FILE_NAME
+from dbt.contracts.graph.manifest import Manifest, ManifestStateCheck
 from dbt.deprecations import reset_deprecations
 from dbt.parser.manifest import ManifestLoader
 
@@ -61,4 +62,46 @@ def _state_check_wherever_the_warehouse_lies(loader: ManifestLoader) -> Manifest
     return found
 
 
+# What a project of these files was parsed to, whatever stands in its `own` folders.
+_parsed: dict[tuple[str, ...], bytes] = {}
+_read_parsed = ManifestLoader.read_manifest_for_partial_parse
+_write_parsed = ManifestLoader.write_manifest_for_partial_parse
+
+
+def _target(loader: ManifestLoader) -> Path:
+    return Path(loader.root_project.project_target_path) / PARTIAL_PARSE_FILE_NAME
+
+
+def _files_of(loader: ManifestLoader) -> tuple[str, ...]:
+    root = Path(loader.root_project.project_root)
+    folders = ("models", "macros", "seeds", "snapshots", "tests/dbt")
+    files = (path.relative_to(root).as_posix() for name in folders for path in (root / name).rglob("*.*"))
+    check = loader.manifest.state_check
+    hashes = (check.vars_hash, check.project_env_vars_hash, *check.project_hashes.values())
+    return (*(each.checksum for each in hashes), *sorted(name for name in files if "/own/" not in name))
+
+
+def _read_what_is_parsed(loader: ManifestLoader) -> Manifest | None:
+    """Let another target folder, or another project of the same files, go on with what is parsed already.
+
+    dbt compares each file with what it has parsed, as ever.
+    """
+    target = _target(loader)
+    if not target.exists():
+        of_project = Path(loader.root_project.project_root) / "target" / PARTIAL_PARSE_FILE_NAME
+        parsed = of_project.read_bytes() if of_project.exists() else _parsed.get(_files_of(loader))
+        if parsed:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(parsed)
+    return _read_parsed(loader)
+
+
+def _write_what_is_parsed(loader: ManifestLoader) -> None:
+    _write_parsed(loader)
+    if (files := _files_of(loader)) not in _parsed:
+        _parsed[files] = _target(loader).read_bytes()
+
+
+ManifestLoader.read_manifest_for_partial_parse = _read_what_is_parsed  # type: ignore[method-assign]
+ManifestLoader.write_manifest_for_partial_parse = _write_what_is_parsed  # type: ignore[method-assign]
 ManifestLoader.build_manifest_state_check = _state_check_wherever_the_warehouse_lies  # type: ignore[method-assign]

@@ -14,6 +14,7 @@ from typing import Any
 from unittest import mock
 
 import yaml
+from dbt_here import NO_LOG
 
 from assay.leakage.erased import Silent
 from assay.project.dbt_run import run_dbt
@@ -311,7 +312,7 @@ class LeakProject:
     def entered(self) -> Iterator[None]:
         """Be in the project's folder, and in no other's environment."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("ASSAY_", "DBT_"))}
-        environment = {**kept, "ASSAY_LANDING": str(self.landing)}
+        environment = {**kept, **NO_LOG, "ASSAY_LANDING": str(self.landing)}
         with chdir(self.root), mock.patch.dict(os.environ, environment, clear=True):
             yield
 

@@ -16,6 +16,8 @@ from typing import Any
 import duckdb
 import pytest
 import yaml
+from quick_sqlfluff import quick
+from sqlfluff.core import FluffConfig, Linter
 from warehouse import PROJECT, Warehouse
 
 pytestmark = [pytest.mark.minutes, pytest.mark.usefixtures("builds")]
@@ -364,7 +366,7 @@ def test_analysis_answers_its_question(
         ["ruff", "check"],
         ["ruff", "format", "--check"],
         ["mypy"],
-        ["sqlfluff", "lint", "--disable-progress-bar", *SQL_FOLDERS],
+        ["python", "tests/python/quick_sqlfluff.py", "lint", "--disable-progress-bar", *SQL_FOLDERS],
     ],
     ids=["ruff check", "ruff format", "mypy", "sqlfluff"],
 )
@@ -383,6 +385,38 @@ def test_tool_has_no_complaint(command: list[str], tmp_path: Path) -> None:
     frames = ("between unbounded preceding", "rows between 7 * weeks_before preceding")
     assert {section for section in unread if not section.startswith(frames)} == set()
     assert report.count("PRS") == len(unread)
+
+
+def test_sqlfluff_is_quick_and_finds_the_same() -> None:
+    config = FluffConfig.from_path(str(PROJECT), overrides={"templater": "raw"})
+    long_line = " + ".join(f"column_{number}" for number in range(20))
+    faults = f"""with Rows as (
+      SELECT a.x,b.y ,  sum(z) over(partition by x order by y) as total
+       from a join b on a.x=b.x
+    where x in (select 1)),
+lines as (select {long_line} as wide, case when x then 1
+else 2 end from Rows)
+select * from lines where x<>1
+    and (
+    y = 'it' or
+        y is null)
+union all
+select 1 as x union all select 2 as x
+union all
+select sum(case when z then (select max(y) from b) end) as x
+from b"""
+
+    def found() -> list[tuple[str, int, int, str]]:
+        return [
+            (each.rule_code(), each.line_no, each.line_pos, each.desc())
+            for each in Linter(config=config).lint_string(faults).violations
+        ]
+
+    slowly = found()
+    with quick():
+        assert found() == slowly
+        assert found() == slowly
+    assert {code for code, *_ in slowly} > {"LT01", "LT02", "LT05", "LT11", "LT14", "CP01"}
 
 
 def test_links_between_pages_lead_somewhere() -> None:
