@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +31,12 @@ __all__ = [
     "pytest_collection_modifyitems",
     "pytest_runtest_protocol",
 ]
+
+
+def pytest_collection_finish() -> None:
+    """Keep what all imports have made out of each later search for garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
