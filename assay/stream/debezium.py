@@ -45,6 +45,8 @@ _FIXED = {
 _DEFAULTS = {
     "snapshot.mode": "initial",
     "publication.autocreate.mode": "filtered",
+    # A partitioned table lands as one.
+    "publish.via.partition.root": "true",
     "tombstones.on.delete": "false",
     "key.converter.schemas.enable": "false",
     "value.converter.schemas.enable": "false",
@@ -64,8 +66,15 @@ select json_build_object(
     'tables', (
         select json_object_agg(
             format('%s.%s', nspname, relname),
-            relreplident in ('f', 'i') or relreplident = 'd' and exists (
-                select from pg_index where indrelid = pg_class.oid and indisprimary
+            (
+                select bool_and(
+                    part.relreplident in ('f', 'i') or part.relreplident = 'd' and exists (
+                        select from pg_index where indrelid = part.oid and indisprimary
+                    )
+                )
+                from pg_class as part
+                where part.oid = pg_class.oid
+                    or part.oid in (select relid from pg_partition_tree(pg_class.oid))
             )
         )
         from pg_class
@@ -268,7 +277,7 @@ def look_at(place: Place, tables: Sequence[str], position: Position) -> None:
         # Once a publication has such a table, Postgres refuses updates and deletions of its rows.
         raise Fault(
             f"The table {nameless[0]} of {place} has no primary key, so its log does not say which row a "
-            f"change is of: alter table {nameless[0]} replica identity full.",
+            f"change is of: alter table {nameless[0]} replica identity full, and so each of its partitions.",
             MISUSED,
         )
     if position.lsn and found["slot"] in (None, "lost"):

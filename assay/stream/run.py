@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from assay.core.fault import Fault
+from assay.core.fault import MISUSED, Fault
 from assay.stream.database import DatabaseLanding, find_databases
 from assay.stream.kafka import BrokerAway
 from assay.stream.land import Limits, Progress, Start, TopicLanding
@@ -141,9 +141,18 @@ def _landings(
                     tell=tell,
                 ),
             )
-    for place, position, tables in find_databases(
-        [source for source in sources if source.kind == "postgres"], landing
-    ):
+    followed = [source for source in sources if source.kind == "postgres"]
+    if followed and options.known is not None:
+        raise Fault(
+            f"{followed[0].name} comes from a database, whose log does not keep the past: its segments do. "
+            "Copy their folder to the other landing zone.",
+            MISUSED,
+        )
+    if followed and (options.start != "earliest" or options.partitions is not None):
+        tell(
+            f"{followed[0].name} comes from a database: where to begin, and partitions, are of topics alone."
+        )
+    for place, position, tables in find_databases(followed, landing):
         yield (
             tables[0].name,
             partial(

@@ -299,6 +299,19 @@ def test_a_damaged_position_and_a_damaged_segment_are_told(followed: Followed) -
         followed.open()
 
 
+def test_a_database_is_not_replayed(tmp_path: Path) -> None:
+    options = StreamOptions(until_drained=True, known=tmp_path)
+    with pytest.raises(Fault, match=r"crm.a comes from a database, .* Copy their folder"):
+        run_streams(
+            [Followed(tmp_path).source("a")],
+            tmp_path,
+            options,
+            command="a test",
+            tell=lambda _: None,
+            show=lambda _: None,
+        )
+
+
 def test_without_the_extra_it_is_told_what_to_install(tmp_path: Path) -> None:
     with (
         mock.patch.dict("sys.modules", {"jpype": None}),

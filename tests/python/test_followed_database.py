@@ -33,8 +33,12 @@ pytestmark = pytest.mark.minutes
 
 TABLES = """
 create table accounts (account_id text primary key, tier text, seat_limit integer);
-create table visits (visitor integer, note text);
+create table visits (visitor integer, note text) partition by range (visitor);
+create table early_visits partition of visits for values from (minvalue) to (50000);
+create table late_visits partition of visits for values from (50000) to (maxvalue);
 alter table visits replica identity full;
+alter table early_visits replica identity full;
+alter table late_visits replica identity full;
 create table history (at bigserial, op text, account_id text, tier text, seat_limit integer);
 create function note_row() returns trigger language plpgsql as $$
 begin
@@ -176,7 +180,7 @@ def tell(followed: Followed) -> None:
     wait_until(lambda: len(followed.segments("visits")) > 2)
     process.terminate()
     out, error = process.communicate(timeout=60)
-    assert "is away" in out, out + error
+    assert (process.returncode, "is away" in out) == (0, True), out + error
     server.run(
         "update visits set note = 'changed' where visitor = -2",
         "delete from visits where visitor = -2",
@@ -284,7 +288,7 @@ def test_a_large_transaction_lands_whole_after_a_kill(followed: Followed) -> Non
     assert large == list(range(1, _LARGE + 1))
 
 
-def test_a_table_without_a_primary_key_has_its_rows_before_and_after(followed: Followed) -> None:
+def test_a_partitioned_table_without_a_primary_key_has_its_rows_before_and_after(followed: Followed) -> None:
     last = [(each["op"], each["before"], each["after"]) for each in followed.documents("visits")[-3:]]
     after, changed = {"visitor": -2, "note": "after"}, {"visitor": -2, "note": "changed"}
     assert last == [("c", None, after), ("u", after, changed), ("d", changed, None)]
@@ -348,13 +352,19 @@ for database, tables, position, environment in cases:
 
 
 def test_what_cannot_be_followed_is_told(followed: Followed) -> None:
-    followed.server.run("create table nameless (id integer)")
+    followed.server.run(
+        "create table nameless (id integer)", "create table parted (id integer) partition by list (id)"
+    )
+    followed.server.run(
+        "create table part partition of parted default", "alter table parted replica identity full"
+    )
     new = {"slot": "none", "database": "", "next_offsets": {}}
     wrong, right = {"PGPASSWORD": "wrong", "PGUSER": USER}, {"PGPASSWORD": PASSWORD, "PGUSER": USER}
     cases = [
         ("postgres", ["public.accounts", "public.visits"], new, right),
         ("postgres", ["public.accountz"], new, right),
         ("postgres", ["public.nameless"], new, right),
+        ("postgres", ["public.parted"], new, right),
         ("postgres", ["public.accounts"], {**new, "lsn": 7}, right),
         ("postgrez", ["public.accounts"], new, right),
         ("postgres", ["public.accounts"], new, wrong),
@@ -364,6 +374,7 @@ def test_what_cannot_be_followed_is_told(followed: Followed) -> None:
         "fine",
         "has no table public.accountz",
         "public.nameless of .* has no primary key, .*: alter table public.nameless replica identity full",
+        "public.parted of .* has no primary key",
         "The replication slot none of .* is gone: the changes since then are lost. Move .none.position.json",
         'cannot be reached: FATAL: database "postgrez" does not exist. The address is in the contract',
         "cannot be reached: FATAL: password authentication failed for user .* the password in ",
