@@ -39,6 +39,7 @@ parted_events as materialized (
 
     select
         * exclude (_is_new_entity),
+        (0{% for exit in assay._exits_of_one(plan) %} + ({{ exit.at }} <= _available_at)::int{% endfor %})::tinyint as _missed,
         _is_whole_row and not _is_new_entity and not {{ assay._before('_is_whole_row') }} as _ends_row
     from followed_events
 
@@ -46,7 +47,7 @@ parted_events as materialized (
 
 events as materialized (
 
-    select * exclude (_next_at, _is_alone, _is_whole_row, _ends_row)
+    select * exclude (_missed, _next_at, _is_alone, _is_whole_row, _ends_row)
     from parted_events
     where not _is_alone
 
@@ -65,7 +66,7 @@ events as materialized (
         {%- endfor -%}
         {%- do changes.append('(' ~ (values | join(' or ') or 'false') ~ ')') -%}
         {%- if loop.last -%}
-            {%- do changes.append('_event_at + ' ~ exit.length ~ ' > _available_at') -%}
+            {%- do changes.append(exit.at ~ ' > _available_at') -%}
         {%- endif -%}
     {%- endfor -%}
     {{ changes | join(' and ') or 'false' }}
@@ -83,7 +84,7 @@ events as materialized (
         {%- if found and assay._microseconds(found[-1].windows[0]) == assay._microseconds(window) -%}
             {%- do found[-1].windows.append(window) -%}
         {%- else -%}
-            {%- do found.append({'windows': [window], 'length': plan.lengths[window]}) -%}
+            {%- do found.append({'windows': [window], 'at': assay._leaves_at(window)}) -%}
         {%- endif -%}
     {%- endfor -%}
     {{ return(found) }}
@@ -94,10 +95,10 @@ events as materialized (
 {% macro _states_of_all(plan) -%}
     {%- set exits = assay._exits_of_one(plan) -%}
 states_of_one as not materialized (
-    {% for exit in [none] + exits %}
-    {{ 'union all' if exit }}
+    {% for number in range(exits | length + 1) %}
+    {{ 'union all' if number }}
 
-    {{ assay._state_of_one(plan, exit, exits[loop.index0:]) }}
+    {{ assay._state_of_one(plan, exits, number) }}
     {% endfor %}
 ),
 
@@ -122,22 +123,24 @@ states as (
 {%- endmacro %}
 
 
-{#- What an event that is alone sets all columns to when it enters, or when it leaves windows; and until when. -#}
-{% macro _state_of_one(plan, exit, next_exits) -%}
-    {%- set at = '_event_at + ' ~ exit.length if exit else '_available_at' -%}
-    {%- set lasting = next_exits | sum(attribute='windows', start=[]) -%}
+{#- What an event that is alone sets all columns to when it enters, or at the exit of a number; and until when. -#}
+{% macro _state_of_one(plan, exits, number) -%}
+    {%- set exit_of = {} -%}
+    {%- for exit in exits -%}
+        {%- do exit_of.update(dict.fromkeys(exit.windows, loop.index)) -%}
+    {%- endfor -%}
     select
         {{ plan.entity }},
-        {{ at }} as _at,
+        {{ exits[number - 1].at if number else '_available_at' }} as _at,
         _available_at as _updated_at,
-        {% if next_exits and not exit -%}
-        case
-            {%- for next in next_exits %}
-            when _event_at + {{ next.length }} > _available_at then _event_at + {{ next.length }}
+        {% if exits[number:] and not number -%}
+        case _missed
+            {%- for exit in exits %}
+            when {{ loop.index0 }} then {{ exit.at }}
             {%- endfor %}
         end
         {%- else -%}
-        {{ '_event_at + ' ~ next_exits[0].length if next_exits else '_next_at' }}
+        {{ exits[number].at if exits[number:] else '_next_at' }}
         {%- endif %} as _next_at,
         _is_whole_row
         {%- for name, input in plan.inputs.items() %}
@@ -145,7 +148,7 @@ states as (
         {%- set addend = assay._addend(name, input) if not input.counts_rows %}
         {%- for aggregate in input.aggregates %}
         {%- for window in input.windows %}
-        {%- set counts = ('_event_at + ' ~ plan.lengths[window] ~ ' > _available_at') if not exit else window in lasting %},
+        {%- set counts = '_missed < ' ~ exit_of.get(window) if not number else exit_of.get(window, 0) > number %},
         {% if aggregate in ('count', 'distinct_count') -%}
             case when {{ counts }} then {{ has_value }} else 0 end::bigint
         {%- elif aggregate == 'sum' -%}
@@ -162,7 +165,7 @@ states as (
         {%- endfor %}
     from parted_events
     where _is_alone
-    {%- if exit %} and {{ at }} > _available_at{% endif %}
+    {%- if number %} and _missed < {{ number }}{% endif %}
 {%- endmacro %}
 
 

@@ -20,14 +20,14 @@ moves as (
 
     select
         {{ plan.entity }},
-        _event_at + {{ plan.lengths[window] }} as _at,
+        {{ assay._leaves_at(window) }} as _at,
         {{ loop.index }}::smallint as _move,
         0::tinyint as _missed
         {%- for column in plan.moved %},
         {{ column.leaves.get(window, 'null') }}
         {%- endfor %}
     from {{ 'valued' if plan.is_valued else 'events' }}
-    where _event_at + {{ plan.lengths[window] }} > _available_at
+    where {{ assay._leaves_at(window) }} > _available_at
     {% endfor %}
     {%- for extreme in plan.extremes if extreme.move %}
     union all by name

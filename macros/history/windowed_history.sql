@@ -249,6 +249,12 @@ from {{ relation }}
 {%- endmacro %}
 
 
+{#- When an event leaves a window. In whole numbers, at a quarter of the cost of intervals. -#}
+{% macro _leaves_at(window) -%}
+    make_timestamp(epoch_us(_event_at) + {{ assay._microseconds(window) }})
+{%- endmacro %}
+
+
 {% macro _microseconds(window) -%}
     {{ return(window[:-1] | int * {'s': 1, 'm': 60, 'h': 3600, 'd': 86400}[window[-1]] * 1000000) }}
 {%- endmacro %}
