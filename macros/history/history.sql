@@ -173,13 +173,13 @@
 
 
 {#- How many parts are computed one after the other, each with the entities of its own: DuckDB 1.5 cannot sort far more
-    than memory holds. One is of 1 GiB. Each reads all of the input, so that parts grow when there would be more than
+    than memory holds. One is of 3/4 GiB. Each reads all of the input, so that parts grow when there would be more than
     32 of them, up to half of what DuckDB may have. -#}
 {% macro _parts(history, events) -%}
     {%- set number, unit = run_query("select current_setting('memory_limit')").rows[0][0].split(' ') -%}
     {%- set memory = number | float * 1024 ** ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'].index(unit) -%}
     {%- set bytes = run_query(events).rows[0][0] | int * history.bytes_an_event -%}
-    {{ return(1 + (bytes / [memory / 2, [1024 ** 3, bytes / 32] | max] | min) | int) }}
+    {{ return(1 + (bytes / [memory / 2, [0.75 * 1024 ** 3, bytes / 32] | max] | min) | int) }}
 {%- endmacro %}
 
 
