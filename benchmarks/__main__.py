@@ -22,6 +22,7 @@ from benchmarks import (
     online,
     publish,
     readers,
+    streams,
     watching,
 )
 from benchmarks.measure import CommandFailed
@@ -39,6 +40,7 @@ BENCHMARKS: dict[str, Callable[[Settings], Report]] = {
     "builds": builds.run,
     "publish": publish.run,
     "readers": readers.run,
+    "streams": streams.run,
     "drift": drift.run,
     "watching": watching.run,
 }
