@@ -1,4 +1,4 @@
-"""Landing a topic of Kafka beside a bare consumer, and the way from the broker to silver beside that of files."""
+"""Landing a topic of Kafka beside a bare consumer, and from the broker to silver beside from files."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def run(settings: Settings) -> Report:
             ),
         ],
         [
-            "Bare consumer: confluent-kafka, which writes the values as lines into one .gz of the same level.",
+            "Bare consumer: confluent-kafka, which writes the values as lines to one .gz of that level.",
             "The broker's own CPU is not counted, nor that of sending.",
         ],
     )

