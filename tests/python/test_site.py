@@ -133,7 +133,7 @@ def test_extras_that_are_named_exist_and_all_are_explained() -> None:
     extras = set(tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["optional-dependencies"])
     named = set(re.findall(r"assay\[(\w+)\]", "".join(page.read_text() for page in PAGES)))
     # The others are for work in a checkout.
-    assert extras - {"bench", "dev", "example", "examples"} == named
+    assert extras - {"bench", "broker", "dev", "example", "examples"} == named
 
 
 def test_targets_of_make_that_are_named_exist() -> None:

@@ -1,0 +1,87 @@
+"""`make stream`: a broker, the demo that speaks to it, the stream, builds and the server, until Ctrl-C.
+
+All of it lies in data/stream, beside the warehouse of `make build`. A broker that
+ASSAY_KAFKA_BOOTSTRAP_SERVERS names is used instead.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from example.broker import start_broker
+
+_FOLDER = Path("data/stream")
+_DAYS_BEFORE, _EVENTS_BEFORE, _EVENTS_TODAY = 30, 20_000, 100_000
+_SECONDS_BETWEEN_LOOKS = 0.5
+_ASSAY = (sys.executable, "-c", "from assay.cli import app; app()")
+
+
+def main() -> int:
+    """Run it; returns the exit code of what ended first."""
+    os.environ |= {
+        "ASSAY_LANDING": str(_FOLDER / "landing"),
+        "ASSAY_WAREHOUSE": str(_FOLDER / "assay.duckdb"),
+        "DBT_TARGET_PATH": str(_FOLDER / "target"),
+    }
+    today = datetime.now(UTC).date()
+    with ExitStack() as running:
+        broker = os.environ.get("ASSAY_KAFKA_BOOTSTRAP_SERVERS")
+        if not broker:
+            print("Starting a broker ...", flush=True)
+            local = start_broker(_FOLDER / "broker")
+            running.callback(local.stop)
+            broker = os.environ["ASSAY_KAFKA_BOOTSTRAP_SERVERS"] = local.address
+        if not (_FOLDER / "landing").exists():
+            start = today - timedelta(days=_DAYS_BEFORE)
+            _run("demo", "--start", f"{start}", "--days", f"{_DAYS_BEFORE}", "--events", f"{_EVENTS_BEFORE}")
+        _run("build")
+        spoken = ("--start", f"{today}", "--days", "1", "--events", f"{_EVENTS_TODAY}")
+        started = [
+            running.enter_context(_started(*command))
+            for command in (
+                ("demo", "--stream", broker, "--speed", "1", *spoken),
+                ("stream", "run", "--segment-seconds", "10"),
+                ("build", "--watch", "--every", "20s"),
+                ("serve",),
+            )
+        ]
+        print(
+            f"Messages go to {broker}. Features are at http://127.0.0.1:6566; stop with Ctrl-C.", flush=True
+        )
+        try:
+            while True:
+                if ended := [each for each in started if each.poll() is not None and each is not started[0]]:
+                    return ended[0].returncode or 0
+                time.sleep(_SECONDS_BETWEEN_LOOKS)
+        except KeyboardInterrupt:
+            return 0
+
+
+def _run(*arguments: str) -> None:
+    subprocess.run([*_ASSAY, *arguments], check=True)
+
+
+@contextmanager
+def _started(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a command of Assay, and end it with the block."""
+    process = subprocess.Popen([*_ASSAY, *arguments])
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
