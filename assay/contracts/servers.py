@@ -13,7 +13,7 @@ from assay.core.places import find_places
 from assay.project.yaml_file import one_line
 
 #: The types of servers whose rows come as a stream.
-STREAMS = ("kafka", "postgres")
+STREAMS = ("kafka", "postgres", "postgresql")
 _PORT = "[1-9][0-9]{0,4}"
 _BROKER = rf"(?:[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\])(?::{_PORT})?"
 _TOPIC = re.compile(rf"({_BROKER}(?:,{_BROKER})*)/(?!\.{{1,2}}$)([A-Za-z0-9._-]{{1,249}})")

@@ -15,7 +15,7 @@ import orjson
 
 from assay.core.fault import Fault
 from assay.landing.formats.messages import Message, line_of
-from assay.stream.debezium import Engine, Place, look_at, lsn_of, start_java
+from assay.stream.debezium import DatabaseAway, Engine, Place, look_at, lsn_of, start_java
 from assay.stream.land import Limits, Progress
 from assay.stream.partition import LandedPartition, SegmentWriter
 from assay.stream.position import Position, make_position, read_positions
@@ -109,6 +109,8 @@ class DatabaseLanding:
         # Batches come in threads of Java.
         self._lock = threading.Lock()
         self._engine: Engine | None = None
+        self._next_try = 0.0
+        self._has_begun = self._is_drained = False
         self._mark = uuid4().hex
         self._committed = time.monotonic()
         self._reset()
@@ -120,7 +122,6 @@ class DatabaseLanding:
         # The record after which Debezium goes on, and up to where all has landed.
         self._last: Any = None
         self._landed: Any = None
-        self._has_begun = False
         self._is_stopped = False
 
     def __enter__(self) -> DatabaseLanding:
@@ -152,8 +153,6 @@ class DatabaseLanding:
         """Whether all that the log had when this run began has been read."""
         return self._is_drained
 
-    _is_drained = False
-
     def poll(self, seconds: float) -> None:
         """Wait while changes come in, close the segments that are due, and go on after troubles.
 
@@ -164,7 +163,10 @@ class DatabaseLanding:
             Fault: the database cannot be followed.
         """
         time.sleep(seconds)
-        assert self._engine is not None
+        if self._engine is None:
+            if time.monotonic() >= self._next_try:
+                self._begin_again()
+            return
         if not self._engine.has_ended:
             with self._lock:
                 try:
@@ -173,13 +175,11 @@ class DatabaseLanding:
                 except OSError as error:
                     self._discard()
                     self._engine.failure = error
-        self._go_on()
+        self._end(self._engine)
 
-    def _go_on(self) -> None:
-        """Begin again after the engine stopped, at what has landed."""
-        engine = self._engine
-        assert engine is not None
-        failure, error, has_begun = engine.failure, engine.error, self._has_begun
+    def _end(self, engine: Engine) -> None:
+        """Tell why the engine stopped, and close what has come until then."""
+        failure, error = engine.failure, engine.error
         self._stop()
         if isinstance(failure, OSError):
             self._tell(
@@ -188,18 +188,21 @@ class DatabaseLanding:
             )
         elif failure is not None:
             raise failure
-        elif not has_begun:
-            raise Fault(f"The log of {self._place} cannot be followed: {error}")
+        elif not self._has_begun:
+            raise Fault(
+                f"The log of {self._place} cannot be followed: {error.rstrip('.')}. The user needs "
+                "REPLICATION, SELECT on the tables, and the right to make a publication of them.",
+            )
         else:
             self._tell(f"{self._place} is away ({error}): trying again every {_SECONDS_BETWEEN_TRIES:.0f} s.")
-        while True:
-            time.sleep(_SECONDS_BETWEEN_TRIES)
-            try:
-                self._start()
-                return
-            except Fault as fault:
-                if "cannot be reached" not in str(fault):
-                    raise
+        self._next_try = time.monotonic() + _SECONDS_BETWEEN_TRIES
+
+    def _begin_again(self) -> None:
+        """Go on at what has landed, if the database and the disk are back."""
+        try:
+            self._start()
+        except (DatabaseAway, OSError):
+            self._next_try = time.monotonic() + _SECONDS_BETWEEN_TRIES
 
     def _put_in_order(self) -> None:
         """Finish what a killed process had decided, and remove what it had not."""

@@ -34,6 +34,7 @@ _FIXED = {
     "name": _ENGINE,
     "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
     "plugin.name": "pgoutput",
+    "snapshot.mode": "initial",
     "offset.storage": "org.apache.kafka.connect.storage.FileOffsetBackingStore",
     "offset.flush.interval.ms": "0",
     "skipped.operations": "none",
@@ -43,7 +44,6 @@ _FIXED = {
     "errors.max.retries": "0",
 }
 _DEFAULTS = {
-    "snapshot.mode": "initial",
     "publication.autocreate.mode": "filtered",
     # A partitioned table lands as one.
     "publish.via.partition.root": "true",
@@ -83,6 +83,10 @@ select json_build_object(
     )
 )::text
 """
+
+
+class DatabaseAway(Fault):
+    """A database cannot be reached, or refuses the user."""
 
 
 @dataclass(frozen=True)
@@ -310,20 +314,18 @@ def _ask(place: Place, sql: str) -> str:
 
     connection = _connection(place)
     properties = jpype.JClass("java.util.Properties")()
-    properties.setProperty("user", connection["database.user"])
-    properties.setProperty("password", connection["database.password"])
-    properties.setProperty("connectTimeout", "15")
-    for name in ("sslmode", "sslrootcert", "sslcert", "sslkey"):
+    properties.setProperty("connectTimeout", "5")
+    for name in ("user", "password", "sslmode", "sslrootcert", "sslcert", "sslkey"):
         if value := connection.get(f"database.{name}") or _own_settings().get(f"database.{name}"):
             properties.setProperty(name, value)
     url = f"jdbc:postgresql://{place.host}:{place.port}/{place.database}"
     try:
         opened = jpype.JClass("java.sql.DriverManager").getConnection(url, properties)
     except jpype.JException as error:
-        raise Fault(
+        raise DatabaseAway(
             f"The database {place} cannot be reached: {_first_line(error)}. The address is in the contract, "
-            "the user in ASSAY_POSTGRES_USER or PGUSER, the password in ASSAY_POSTGRES_PASSWORD or "
-            "PGPASSWORD."
+            "the user in ASSAY_POSTGRES_USER or PGUSER, the password in ASSAY_POSTGRES_PASSWORD, "
+            "PGPASSWORD or the file of PGPASSFILE."
         ) from error
     try:
         rows = opened.createStatement().executeQuery(sql)
@@ -343,6 +345,8 @@ def _connection(place: Place) -> dict[str, str]:
     """Return Debezium's properties of a connection."""
     known = os.environ
     optional = {
+        # Without a password, the driver looks into the file of PGPASSFILE.
+        "database.password": known.get("ASSAY_POSTGRES_PASSWORD") or known.get("PGPASSWORD"),
         "database.sslmode": known.get("PGSSLMODE"),
         "database.sslrootcert": known.get("PGSSLROOTCERT"),
         "database.sslcert": known.get("PGSSLCERT"),
@@ -353,7 +357,6 @@ def _connection(place: Place) -> dict[str, str]:
         "database.port": str(place.port),
         "database.dbname": place.database,
         "database.user": known.get("ASSAY_POSTGRES_USER") or known.get("PGUSER") or "postgres",
-        "database.password": known.get("ASSAY_POSTGRES_PASSWORD") or known.get("PGPASSWORD") or "",
         **{name: value for name, value in optional.items() if value},
     }
 

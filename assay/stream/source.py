@@ -31,7 +31,7 @@ class StreamSource:
     @property
     def kind(self) -> str:
         """The type of server: kafka or postgres."""
-        return str(self.server["type"])
+        return "kafka" if self.server["type"] == "kafka" else "postgres"
 
     @property
     def topic(self) -> str:

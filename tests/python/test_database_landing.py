@@ -17,7 +17,7 @@ from assay.core.fault import Fault
 from assay.landing.declared import LandingTable
 from assay.stream import database
 from assay.stream.database import DatabaseLanding, find_databases
-from assay.stream.debezium import Place
+from assay.stream.debezium import DatabaseAway, Place
 from assay.stream.land import Limits
 from assay.stream.partition import SegmentWriter
 from assay.stream.position import Position, read_positions
@@ -109,7 +109,7 @@ class Followed:
     def source(self, table: str) -> StreamSource:
         declared = LandingTable("crm", table, "jsonl", (), frozenset(), {}, {}, is_streamed=True)
         return StreamSource(
-            declared, {"type": "postgres", "host": "127.0.0.1", "port": 1, "database": "shop"}
+            declared, {"type": "postgresql", "host": "127.0.0.1", "port": 1, "database": "shop"}
         )
 
     def open(self, *tables: str) -> DatabaseLanding:
@@ -248,6 +248,7 @@ def test_a_full_disk_is_told_and_waited_for(followed: Followed, step: str) -> No
             landing._take(transaction(2, a=1))
         landing._engine.failure, landing._engine.has_ended = full, True  # type: ignore[misc]
         landing.poll(0)
+        landing.poll(0.02)
         landing._take([*transaction(2, a=1), *transaction(3, a=1)])
     assert followed.ids("a") == ["1.0", "2.0", "3.0"]
     assert "cannot be written (No space left on device): trying again" in followed.told[0]
@@ -297,6 +298,27 @@ def test_a_damaged_position_and_a_damaged_segment_are_told(followed: Followed) -
     path.write_text("{")
     with pytest.raises(Fault, match="is damaged: it says how far a database's log has landed"):
         followed.open()
+
+
+def test_a_database_that_was_never_read_is_a_fault_and_one_that_goes_is_waited_for(
+    followed: Followed,
+) -> None:
+    with followed.open() as landing:
+        landing._engine.has_ended, landing._engine.error = True, "no right"  # type: ignore[union-attr, misc]
+        with pytest.raises(Fault, match=r"cannot be followed: no right. The user needs REPLICATION"):
+            landing.poll(0)
+    with followed.open() as landing:
+        landing._take(transaction(1, a=1))
+        landing._engine.has_ended, landing._engine.error = True, "gone"  # type: ignore[union-attr, misc]
+        landing.poll(0)
+        with mock.patch.object(database, "look_at", side_effect=DatabaseAway("still")):
+            landing.poll(0.02)
+        # Nothing blocks the process meanwhile, so that it can be stopped.
+        assert landing._engine is None
+        landing.poll(0.02)
+        landing._take([*transaction(1, a=1), *transaction(2, a=1)])
+    assert followed.ids("a") == ["1.0", "2.0"]
+    assert followed.told == ["127.0.0.1:1/shop is away (gone): trying again every 0 s."]
 
 
 def test_a_database_is_not_replayed(tmp_path: Path) -> None:
