@@ -39,7 +39,7 @@ def dbt_here(
     printed, warned = io.StringIO(), io.StringIO()
     with (
         chdir(folder),
-        mock.patch.dict(os.environ, environment, clear=True),
+        mock.patch.dict(os.environ, {**environment, **NO_LOG}, clear=True),
         redirect_stdout(printed),
         redirect_stderr(warned),
     ):

@@ -613,7 +613,8 @@ def test_a_macro_that_counts_events_when_they_happen_is_caught(tmp_path: Path, y
     assert {"transaction_count_24h", "amount_sum_24h"} <= {each.column for each in found.findings}
 
 
-def test_find_leaks_only_reads_the_warehouse(planted: Planted) -> None:
+def test_find_leaks_only_reads_the_warehouse(planted: Planted, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(check.__kwdefaults__, "moments", 4)
     project = planted.project
     before = project.warehouse.read_bytes()
     files = {path for path in project.root.rglob("*") if "__pycache__" not in path.parts}
