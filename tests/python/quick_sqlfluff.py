@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
+import dbt_here  # noqa: F401
 from sqlfluff.cli.commands import cli
 from sqlfluff.core.parser import BaseSegment
 from sqlfluff.utils.reflow.config import ReflowConfig
@@ -32,7 +33,8 @@ def _mapped_once(kind: type[ReflowSequence], root: BaseSegment, config: Any) -> 
     if root is not _root:
         _positions.clear()
         _configs.clear()
-        gc.collect()
+        if gc.get_count()[0] > 1_000_000:
+            gc.collect()
         _root, _map = root, _from_root(kind, root, config)
     return kind(
         elements=[*_map.elements],

@@ -370,8 +370,9 @@ def test_analysis_answers_its_question(
     ],
     ids=["ruff check", "ruff format", "mypy", "sqlfluff"],
 )
-def test_tool_has_no_complaint(command: list[str], tmp_path: Path) -> None:
+def test_tool_has_no_complaint(command: list[str], built_demo: Warehouse, tmp_path: Path) -> None:
     # sqlfluff compiles models with dbt, which is to leave nothing in the project.
+    Warehouse(tmp_path, built_demo.landing).parsed_as(built_demo)
     paths = {"ASSAY_WAREHOUSE": "lint.duckdb", "DBT_TARGET_PATH": "target", "DBT_LOG_PATH": "logs"}
     environment = {**os.environ, **{name: str(tmp_path / path) for name, path in paths.items()}}
     tool = Path(sys.executable).with_name(command[0])
