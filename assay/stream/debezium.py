@@ -62,7 +62,11 @@ _LOOK = """
 select json_build_object(
     'version', current_setting('server_version_num')::int,
     'wal_level', current_setting('wal_level'),
-    'slot', (select coalesce(wal_status, '') from pg_replication_slots where slot_name = '{slot}'),
+    'slot', (
+        select json_build_object('status', wal_status, 'read', (confirmed_flush_lsn - '0/0')::bigint)
+        from pg_replication_slots
+        where slot_name = '{slot}'
+    ),
     'tables', (
         select json_object_agg(
             format('%s.%s', nspname, relname),
@@ -284,16 +288,26 @@ def look_at(place: Place, tables: Sequence[str], position: Position) -> None:
             f"change is of: alter table {nameless[0]} replica identity full, and so each of its partitions.",
             MISUSED,
         )
-    if position.lsn and found["slot"] in (None, "lost"):
-        why = "is gone" if found["slot"] is None else "was invalidated, because it kept too much of the log"
+    slot = found["slot"]
+    if position.lsn and (why := _why_lost(slot, position)):
         raise Fault(
-            f"The replication slot {position.slot} of {place} {why}: the changes since then are lost. "
+            f"The replication slot {position.slot} of {place} {why}: changes since then are lost. "
             f"Move .{position.slot}.position.json out of the source's landing folder: then a new snapshot "
             "lands; rows that were deleted meanwhile are not in it."
         )
-    if not position.lsn and found["slot"] is not None:
+    if not position.lsn and slot is not None:
         # Of a snapshot that was not completed. Only a new slot says exactly where its snapshot ends.
         _drop_slot(place, position.slot)
+
+
+def _why_lost(slot: dict[str, Any] | None, position: Position) -> str | None:
+    if slot is None:
+        return "is gone"
+    if slot["status"] == "lost":
+        return "was invalidated, because the database kept too much of its log for it"
+    if (slot["read"] or 0) > position.lsn:
+        return "was read further than what has landed, as where the landing zone comes from a backup"
+    return None
 
 
 def _drop_slot(place: Place, slot: str) -> None:

@@ -358,6 +358,7 @@ def test_what_cannot_be_followed_is_told(followed: Followed) -> None:
     followed.server.run(
         "create table part partition of parted default", "alter table parted replica identity full"
     )
+    followed.server.run("select pg_create_logical_replication_slot('assay_further', 'pgoutput')")
     new = {"slot": "none", "database": "", "next_offsets": {}}
     wrong, right = {"PGPASSWORD": "wrong", "PGUSER": USER}, {"PGPASSWORD": PASSWORD, "PGUSER": USER}
     cases = [
@@ -366,6 +367,7 @@ def test_what_cannot_be_followed_is_told(followed: Followed) -> None:
         ("postgres", ["public.nameless"], new, right),
         ("postgres", ["public.parted"], new, right),
         ("postgres", ["public.accounts"], {**new, "lsn": 7}, right),
+        ("postgres", ["public.accounts"], {**new, "slot": "assay_further", "lsn": 7}, right),
         ("postgrez", ["public.accounts"], new, right),
         ("postgres", ["public.accounts"], new, wrong),
     ]
@@ -375,7 +377,8 @@ def test_what_cannot_be_followed_is_told(followed: Followed) -> None:
         "has no table public.accountz",
         "public.nameless of .* has no primary key, .*: alter table public.nameless replica identity full",
         "public.parted of .* has no primary key",
-        "The replication slot none of .* is gone: the changes since then are lost. Move .none.position.json",
+        "The replication slot none of .* is gone: changes since then are lost. Move .none.position.json",
+        "was read further than what has landed, as where the landing zone comes from a backup",
         'cannot be reached: FATAL: database "postgrez" does not exist. The address is in the contract',
         "cannot be reached: FATAL: password authentication failed for user .* the password in ",
     ]
