@@ -121,6 +121,7 @@ class DatabaseLanding:
         self._committed_in_log = self._position.committed
         # The record after which Debezium goes on, and up to where all has landed.
         self._last: Any = None
+        self._read_at = 0
         self._landed: Any = None
         self._is_stopped = False
 
@@ -284,7 +285,7 @@ class DatabaseLanding:
             for each in self._tables.values():
                 each.write()
             self._is_spilled = False
-            self._last = record
+            self._last, self._read_at = record, now
             self._commit_due()
 
     def _take_boundary(self, told: dict[str, Any]) -> None:
@@ -335,6 +336,7 @@ class DatabaseLanding:
             {table.source.table.name: table.progress.position for table in self._tables.values()},
             lsn,
             self._committed_in_log,
+            self._read_at,
             {name: (writer.first, last) for name, (writer, last) in written.items()},
         )
         position.write(self._folder)

@@ -25,6 +25,7 @@ class Position:
         next_offsets: the offset of the next message of each landing table.
         lsn: the place in the log to go on from; 0 before the snapshot is complete.
         committed: the LSN of the last transaction that has landed.
+        read_at: when the log was read up to there, in milliseconds since 1970.
         closing: the segments that belong to this position: a killed process may have left them unnamed.
     """
 
@@ -33,6 +34,7 @@ class Position:
     next_offsets: dict[str, int]
     lsn: int = 0
     committed: int = 0
+    read_at: int = 0
     closing: dict[str, Range] = field(default_factory=dict)
 
     def write(self, folder: Path) -> None:

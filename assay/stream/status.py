@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from assay.stream.compact import find_partitions as landed_partitions
 from assay.stream.kafka import BrokerAway, Troubles, connect, find_bounds, find_partitions, find_time_of
 from assay.stream.loaded import read_loaded_files
 from assay.stream.partition import LandedPartition
+from assay.stream.position import read_positions
 from assay.stream.source import StreamSource
 
 
@@ -25,7 +26,8 @@ class PartitionStatus:
     """How far a partition has come; offsets are those of the last message, None where there is none.
 
     `at_broker` is None if the broker cannot be asked, `loaded` if a build is under way. `behind_seconds` is
-    the age of the oldest message that has not landed. `watermark` and `late_share` are of the last build.
+    the age of the oldest message that has not landed; of a database, since when its log is not known to be
+    read. `watermark` and `late_share` are of the last build.
     """
 
     source: str
@@ -80,8 +82,19 @@ def read_stream_status(sources: Sequence[StreamSource], places: Places) -> Strea
             except Fault as fault:
                 troubles.append(str(fault))
         for number in sorted(there.keys() | ends.keys()):
-            found.append(_status(source, number, there.get(number), ends.get(number), loaded, marks))
+            status = _status(source, number, there.get(number), ends.get(number), loaded, marks)
+            if source.kind == "postgres":
+                status = replace(status, behind_seconds=_since_read(source, places.landing))
+            found.append(status)
     return StreamStatus(found, troubles)
+
+
+def _since_read(source: StreamSource, landing: Path) -> float | None:
+    """Return for how long a database may have had changes that have not landed, in seconds."""
+    for position in read_positions(landing / source.table.source):
+        if source.table.name in position.next_offsets and position.read_at:
+            return max(0.0, time.time() - position.read_at / 1000)
+    return None
 
 
 def _ask_broker(source: StreamSource, landed: dict[int, LandedPartition]) -> dict[int, _Ends]:

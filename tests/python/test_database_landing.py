@@ -14,6 +14,7 @@ from unittest import mock
 import pytest
 
 from assay.core.fault import Fault
+from assay.core.places import Places
 from assay.landing.declared import LandingTable
 from assay.stream import database
 from assay.stream.database import DatabaseLanding, find_databases
@@ -23,6 +24,7 @@ from assay.stream.partition import SegmentWriter
 from assay.stream.position import Position, read_positions
 from assay.stream.run import StreamOptions, run_streams
 from assay.stream.source import StreamSource
+from assay.stream.status import read_stream_status
 
 PLACE = Place("127.0.0.1", 1, "shop")
 
@@ -252,6 +254,14 @@ def test_a_full_disk_is_told_and_waited_for(followed: Followed, step: str) -> No
         landing._take([*transaction(2, a=1), *transaction(3, a=1)])
     assert followed.ids("a") == ["1.0", "2.0", "3.0"]
     assert "cannot be written (No space left on device): trying again" in followed.told[0]
+
+
+def test_status_tells_since_when_the_log_is_not_read(followed: Followed, tmp_path: Path) -> None:
+    followed.land(transaction(1, a=2))
+    places = Places(followed.landing, tmp_path / "none.duckdb")
+    [status] = read_stream_status([followed.source("a")], places).partitions
+    assert (status.topic, status.landed, status.lag) == ("shop.public.a", 1, None)
+    assert status.behind_seconds == pytest.approx(0, abs=60)
 
 
 def test_a_second_process_is_refused(followed: Followed) -> None:

@@ -33,7 +33,8 @@ pytestmark = pytest.mark.minutes
 
 TABLES = """
 create table accounts (account_id text primary key, tier text, seat_limit integer);
-create table visits (visitor integer, note text) partition by range (visitor);
+create table visits (visitor integer, note text, paid numeric(30, 2), at timestamptz, day date)
+partition by range (visitor);
 create table early_visits partition of visits for values from (minvalue) to (50000);
 create table late_visits partition of visits for values from (50000) to (maxvalue);
 alter table visits replica identity full;
@@ -156,10 +157,11 @@ def tell(followed: Followed) -> None:
     server = followed.server
     server.run(
         "insert into accounts select 'A' || n, 'starter', n from generate_series(1, 5) as numbers (n)",
-        "insert into visits values (-1, 'before')",
+        "insert into visits values (-1, 'before', 12345678901234567890.10, '2025-01-01 10:00:00.000001+01', "
+        "'2025-02-28')",
     )
     followed.drain()
-    rows = f"select n, repeat('x', 50) from generate_series(1, {_LARGE}) as numbers (n)"
+    rows = f"(visitor, note) select n, repeat('x', 50) from generate_series(1, {_LARGE}) as numbers (n)"
     with writing(followed):
         process = followed.start("--segment-seconds", "0.2")
         wait_until(lambda: len(followed.segments("accounts")) > 3)
@@ -290,8 +292,20 @@ def test_a_large_transaction_lands_whole_after_a_kill(followed: Followed) -> Non
 
 def test_a_partitioned_table_without_a_primary_key_has_its_rows_before_and_after(followed: Followed) -> None:
     last = [(each["op"], each["before"], each["after"]) for each in followed.documents("visits")[-3:]]
-    after, changed = {"visitor": -2, "note": "after"}, {"visitor": -2, "note": "changed"}
+    after = {"visitor": -2, "note": "after", "paid": None, "at": None, "day": None}
+    changed = after | {"note": "changed"}
     assert last == [("c", None, after), ("u", after, changed), ("d", changed, None)]
+
+
+def test_values_are_texts_that_silver_reads(followed: Followed) -> None:
+    row = followed.documents("visits")[0]["after"]
+    assert [row[name] for name in ("paid", "at")] == [
+        "12345678901234567890.10",
+        "2025-01-01T09:00:00.000001Z",
+    ]
+    with duckdb.connect() as connection:
+        read = connection.execute("select ?::date::varchar", [row["day"]]).fetchone()
+    assert read == ("2025-02-28",)
 
 
 def test_a_changed_key_and_an_emptied_table_and_a_new_column_are_in_the_log(followed: Followed) -> None:
