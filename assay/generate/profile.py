@@ -26,7 +26,8 @@ from assay.landing.time_format import duckdb_format, time_by_format
 
 #: A time as ISO 8601 has it; the macro `utc_timestamp` reads all of them.
 _ISO = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?\s*(Z|UTC|[+-]\d\d(:?\d\d)?)?"
-_DAY, _CLOCK = r"\d{4}-\d\d-\d\d", r"\d\d:\d\d:\d\d(\.\d+)?"
+# Debezium writes days with a zone.
+_DAY, _CLOCK = r"\d{4}-\d\d-\d\dZ?", r"\d\d:\d\d:\d\d(\.\d+)?"
 _IBAN = r"[A-Z]{2}\d{2}( ?[A-Z0-9]{4}){2,7} ?[A-Z0-9]{1,4}"
 _PHONE = r"(\+|00)[1-9][\d ()/.-]{6,20}\d"
 _CURRENCY = (

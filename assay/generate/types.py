@@ -156,7 +156,7 @@ def _time(column: ColumnProfile) -> Type | None:
         return _written_time(column, column.written)
     is_timestamp = "regexp_matches(value, '^\\d{4}-') and try_cast(value as timestamptz) is not null"
     for count, logical, condition in (
-        (column.dates, "date", "try_cast(value as date) is not null and length(value) = 10"),
+        (column.dates, "date", "try_cast(value as date) is not null and length(value) < 12"),
         (column.clock_times, "time", "try_cast(value as time) is not null"),
         (column.timestamps + column.dates, "timestamp", is_timestamp),
     ):

@@ -405,6 +405,12 @@ def test_a_change_event_that_tells_its_types_is_believed(tmp_path: Path) -> None
     assert (since.type.sql, since.physical) == ("date", "io.debezium.time.Date")
 
 
+def test_days_that_debezium_writes_with_a_zone_are_days(tmp_path: Path) -> None:
+    changes = [change(n, "c", since=f"2025-03-{n % 28 + 1:02}Z") for n in range(40)]
+    since = field(proposal_of(json_lines(tmp_path / "guests.jsonl", changes), name="pms.guests"), "since")
+    assert (since.type.sql, since.evidence["type"]) == ("date", "days in 40 of 40 values")
+
+
 def test_parquet_and_a_table_of_duckdb_are_samples(tmp_path: Path) -> None:
     table = proposal_of(rooms(tmp_path / "pms.duckdb"), name="pms.rooms")
     flat, nested = tmp_path / "flat.parquet", tmp_path / "nested.parquet"
