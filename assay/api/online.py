@@ -143,11 +143,12 @@ class Online:
         Raises:
             Fault: nothing is published, there is no such view, or the store cannot be written.
         """
+        from assay.online.ahead import Ahead
         from assay.online.display import print_synced, shown_progress
         from assay.online.sync import sync
 
         with self._opened(store) as (places, opened), shown_progress(self._project.console) as progress:
-            done = sync(places.published, opened, progress, view)
+            done = sync(places.published, opened, progress, view, ahead=Ahead(places.ahead))
         return PrintedList(
             done, lambda found, console: print_synced(opened.url, found, console), self._project.root
         )

@@ -11,6 +11,7 @@ from assay.api.printed import Found, PrintedList
 
 if TYPE_CHECKING:
     from assay.api.folder import ProjectFolder
+    from assay.online.ahead import StreamParity
     from assay.stream.compact import Merged
     from assay.stream.run import Landed
     from assay.stream.status import StreamStatus
@@ -35,6 +36,8 @@ class Streams:
         until_drained: bool = False,
         segment_seconds: float = 60.0,
         segment_mb: int = 128,
+        online: bool = True,
+        store: str | None = None,
     ) -> PrintedList[Landed]:
         """Land what comes, each message once, until the process is told to stop.
 
@@ -46,25 +49,35 @@ class Streams:
             until_drained: whether to end when all that the brokers had has landed.
             segment_seconds: after how long a segment is closed.
             segment_mb: at which size a segment is closed, in megabytes.
+            online: whether features that the messages change are brought online as they come.
+            store: the URL of another online store.
 
         Raises:
             Fault: nothing is streamed, a broker or topic cannot be read, or another process lands the same.
         """
+        from assay.online.stores.open import open_store, store_url
         from assay.stream.display import print_landed, shown_streams
+        from assay.stream.hot.keeper import HotPathKeeper
         from assay.stream.land import Limits
         from assay.stream.run import StreamOptions, run_streams
         from assay.stream.source import find_stream_sources
 
-        options = StreamOptions(partitions, start, until_drained, Limits(segment_seconds, segment_mb << 20))
+        limits = Limits(segment_seconds, segment_mb << 20)
         with self._project.places() as places, shown_streams(self._project.console) as (tell, show):
+            streams = find_stream_sources(sources)
+            keeper = None
+            if online:
+                keeper = HotPathKeeper(places, streams, open_store(store_url(store, places)), tell)
             landed = run_streams(
-                find_stream_sources(sources),
+                streams,
                 places.landing,
-                options,
+                StreamOptions(partitions, start, until_drained, limits, online=keeper),
                 command="assay stream run",
                 tell=tell,
                 show=show,
             )
+            if keeper:
+                keeper.close()
         return PrintedList(landed, print_landed, self._project.root)
 
     def replay(self, source: str, into: Path | str) -> PrintedList[Landed]:
@@ -142,3 +155,23 @@ class Streams:
         with self._project.places() as places:
             status = read_stream_status(find_stream_sources(sources), places)
         return Found(status, print_stream_status, self._project.root)
+
+    def parity(self) -> PrintedList[StreamParity]:
+        """Tell whether streams brought online what the builds after them would have written.
+
+        Each sync compares the entities that a stream has brought online once the build has their messages.
+
+        Raises:
+            Fault: no build has caught up with a stream yet.
+        """
+        from assay.core.fault import Fault
+        from assay.online.ahead import Ahead
+        from assay.parity.display import print_stream_parity
+
+        with self._project.places() as places:
+            found = Ahead(places.ahead).parity()
+        if not found:
+            raise Fault(
+                "No build has caught up with what streams brought online: assay stream run, then assay build."
+            )
+        return PrintedList(found, print_stream_parity, self._project.root)

@@ -25,6 +25,7 @@ from assay.landing.discover import TRIED_AGAIN
 from assay.ledger.account import Account, read_account
 from assay.ledger.results import NodeResult
 from assay.ledger.runs import Run
+from assay.online.ahead import Ahead
 from assay.online.published import CATALOG
 from assay.online.stores.open import open_store, store_url
 from assay.online.sync import sync
@@ -165,7 +166,7 @@ def _changed_tables(results: Sequence[Any]) -> set[str]:
 def _put_online(places: Places, report: Report) -> None:
     """Sync the online store with the published file; a store that is away does not fail the build."""
     try:
-        report.online = sync(places.published, open_store(store_url(None, places)))
+        report.online = sync(places.published, open_store(store_url(None, places)), ahead=Ahead(places.ahead))
     except Fault as fault:
         report.warnings.append(f"{fault}\nThe online store stays as it was. To update it: assay online sync")
 

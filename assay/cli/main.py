@@ -213,8 +213,18 @@ def parity(
     logged: Annotated[
         bool, typer.Option("--logged", help="Compare features that were logged with predictions instead.")
     ] = False,
+    stream: Annotated[
+        bool,
+        typer.Option(
+            "--stream", help="Compare what streams brought online with the builds after them instead."
+        ),
+    ] = False,
 ) -> None:
     """Compare what is online with the offline point-in-time join, value for value."""
+    if stream:
+        if any(each.differing for each in show(lambda project: project.streams.parity())):
+            raise typer.Exit(1)
+        return
     found = show(
         lambda project: project.parity(view, samples=samples, at=at, store=store, seed=seed, logged=logged)
     )

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from assay.cli.call import show
+from assay.cli.online import StoreUrl
 from assay.core.fault import MISUSED, Fault
 from assay.core.moment import instant
 
@@ -48,6 +49,10 @@ def run(
     ] = False,
     segment_seconds: Annotated[float, typer.Option(help="Close a segment after so long.", min=0.1)] = 60.0,
     segment_mb: Annotated[int, typer.Option(help="Close a segment at this size.", min=1)] = 128,
+    online: Annotated[
+        bool, typer.Option(help="Bring the features that messages change online as they come.")
+    ] = True,
+    store: StoreUrl = None,
 ) -> None:
     """Land what comes, until Ctrl-C or the end of the process."""
     show(
@@ -58,6 +63,8 @@ def run(
             until_drained=until_drained,
             segment_seconds=segment_seconds,
             segment_mb=segment_mb,
+            online=online,
+            store=store,
         )
     )
 

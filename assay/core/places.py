@@ -53,6 +53,11 @@ class Places:
         return self.main_warehouse.parent / "serving"
 
     @property
+    def ahead(self) -> Path:
+        """The file that says which entities streams have brought online before a build had their messages."""
+        return self.main_warehouse.with_name("stream.sqlite")
+
+    @property
     def docs(self) -> Path:
         """The HTML file with dbt's documentation."""
         return find_target() / "assay_docs.html"

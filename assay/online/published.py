@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,13 +13,14 @@ import pyarrow as pa
 from assay.core.fault import Fault, known_fault
 from assay.core.moment import now
 from assay.core.sql import text
+from assay.online.ahead import Place
 from assay.online.definition import Build, OnlineView
 from assay.online.stores.store import Entity
 from assay.online.stretch import STRETCH_SQL, key_sql, states_sql
 from assay.project.conventions import SERVING
 from assay.project.warehouse import relation_named
 
-CATALOG = "srv_catalog"
+CATALOG, POSITIONS = "srv_catalog", "srv_positions"
 _ENTITIES_AT_A_TIME = 2000
 _VERSIONS = pa.schema([("key", pa.string()), ("version", pa.int64())])
 
@@ -55,6 +56,14 @@ class Published:
         ]
         return {view.name: view for view in views}
 
+    def positions(self) -> dict[Place, int]:
+        """Return the last offset that the build has of each partition of the streams."""
+        table = relation_named(self.connection, POSITIONS)
+        if table is None:
+            return {}
+        rows = self.connection.execute(f"select source_table, topic, partition, last_offset from {table}")
+        return {(source, topic, number): last for source, topic, number, last in rows.fetchall()}
+
     def measure(self, view: OnlineView) -> OnlineView:
         """Find which entities a published view has, and return it with their number and their digest."""
         self.connection.execute(
@@ -70,12 +79,21 @@ class Published:
         digest = "-".join(f"{part:x}" for part in row)
         return replace(view, build=replace(view.build, synced_at=now(), entities=row[0], digest=digest))
 
-    def compare(self, view: OnlineView, stored: Iterator[tuple[str, int]]) -> Changes:
+    def compare(
+        self,
+        view: OnlineView,
+        stored: Iterator[tuple[str, int]],
+        *,
+        ahead: Collection[str] = (),
+        settled: Collection[str] = (),
+    ) -> Changes:
         """Find the differences between a published view and a store.
 
         Args:
             view: a published view, as `measure` has returned it last.
             stored: the key and version of each entity in the store.
+            ahead: entities that the store knows more of than the build; they stay as they are.
+            settled: entities that were ahead; which of them differ is told.
         """
         keys, versions = [], []
         for key, version in stored:
@@ -88,24 +106,38 @@ class Published:
         )
         removed = self.connection.execute("select key from stored anti join wanted using (key)").fetchall()
         self.connection.unregister("stored")
+        differing = self._among("changed", settled) | {key for (key,) in removed if key in settled}
+        self.connection.execute(
+            "delete from changed where key in (select unnest(?::varchar[]))", [list(ahead)]
+        )
         return Changes(
             self.connection,
             self.table_of(view),
             view,
             _count(self.connection, "changed"),
-            [key for (key,) in removed],
+            [key for (key,) in removed if key not in ahead],
+            differing,
         )
+
+    def _among(self, table: str, keys: Collection[str]) -> set[str]:
+        if not keys:
+            return set()
+        found = self.connection.execute(
+            f"select key from {table} where key in (select unnest(?::varchar[]))", [list(keys)]
+        ).fetchall()
+        return {key for (key,) in found}
 
 
 @dataclass(frozen=True)
 class Changes:
-    """The changes that bring a store up to date with a view."""
+    """The changes that bring a store up to date with a view; `differing` are settled entities among them."""
 
     connection: duckdb.DuckDBPyConnection
     table: str
     view: OnlineView
     changed: int
     removed: list[str]
+    differing: set[str]
 
     def batches(self) -> Iterator[list[Entity]]:
         """Yield the changed entities."""

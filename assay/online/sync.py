@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from assay.core.fault import MISUSED, Fault
+from assay.online.ahead import Ahead, Place
 from assay.online.definition import OnlineView
 from assay.online.published import Changes, Published, open_published
 from assay.online.stores.store import Entity, Store
@@ -26,7 +27,12 @@ class Synced:
 
 
 def sync(
-    published: Path, store: Store, progress: Progress = lambda *_: None, view: str | None = None
+    published: Path,
+    store: Store,
+    progress: Progress = lambda *_: None,
+    view: str | None = None,
+    *,
+    ahead: Ahead | None = None,
 ) -> list[Synced]:
     """Update the views of a store from the published file; views that are no longer online are removed.
 
@@ -38,6 +44,7 @@ def sync(
         store: the store to write to.
         progress: called with the progress of each view.
         view: the only view to update; None for all.
+        ahead: entities that a stream has brought online with messages that the build may lack.
 
     Raises:
         Fault: nothing is published, there is no such view, or the store cannot be written.
@@ -51,13 +58,24 @@ def sync(
             for gone in store.names() - views.keys():
                 store.remove(gone)
         wanted = [view] if view else list(views)
-        return [_sync_view(source, views[name], stored.get(name), store, progress) for name in wanted]
+        known = source.positions() if ahead else {}
+        return [
+            _sync_view(source, views[name], stored.get(name), store, progress, ahead, known)
+            for name in wanted
+        ]
 
 
 def _sync_view(
-    source: Published, view: OnlineView, stored: OnlineView | None, store: Store, progress: Progress
+    source: Published,
+    view: OnlineView,
+    stored: OnlineView | None,
+    store: Store,
+    progress: Progress,
+    ahead: Ahead | None,
+    known: Mapping[Place, int],
 ) -> Synced:
     view = source.measure(view)
+    kept, settled = ahead.find(view.name, known) if ahead else (set[str](), set[str]())
     entities = view.build.entities or 0
     is_of_definition = stored is not None and stored.text == view.text
     if stored is not None and is_of_definition and stored.build.digest == view.build.digest:
@@ -67,8 +85,14 @@ def _sync_view(
     versions = store.versions(view.name)
     if not is_of_definition:
         versions = ((key, -1) for key, _ in versions)
-    changes = source.compare(view, versions)
+        kept, settled = set(), set()
+    changes = source.compare(view, versions, ahead=kept, settled=settled)
+    if kept:
+        # The store holds more than the build, so it must be compared the next time.
+        view = replace(view, build=replace(view.build, digest=None))
     store.write(view, _watched(changes, progress), changes.removed, instead_of=stored)
+    if ahead:
+        ahead.settle(view.name, view.build.run_id, settled, changes.differing)
     return Synced(view.name, entities, changes.changed, len(changes.removed))
 
 

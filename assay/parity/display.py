@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from assay.console.tables import table_titled
+from assay.online.ahead import StreamParity
 from assay.parity.compare import FeatureParity
 
 
@@ -42,3 +43,25 @@ def _figures(features: Sequence[FeatureParity]) -> list[str]:
     errors = [each.smape for each in features if each.smape is not None]
     smape = f"{sum(errors) / len(errors):.6f}" if errors else "-"
     return [f"{compared:,}", *(f"{rate / compared:.2%}" if compared else "-" for rate in rates), smape]
+
+
+def print_stream_parity(found: Sequence[StreamParity], console: Console) -> None:
+    """Print how many entities streams brought online, and how many of them a build wrote otherwise."""
+    table = table_titled("Entities that streams brought online, against the builds after them")
+    table.add_column("feature view")
+    for name in ("builds", "entities", "differ"):
+        table.add_column(name, justify="right")
+    for view in dict.fromkeys(each.view for each in found):
+        of_view = [each for each in found if each.view == view]
+        compared, differing = sum(each.compared for each in of_view), sum(each.differing for each in of_view)
+        style = "red" if differing else ""
+        table.add_row(view, str(len(of_view)), f"{compared:,}", f"{differing:,}", style=style)
+    console.print(table)
+    for each in found:
+        if each.example is not None:
+            console.print(
+                f"{each.view} of {each.example}: build {each.run_id} wrote another version.",
+                style="red",
+                soft_wrap=True,
+                markup=False,
+            )

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from assay.core.fault import MISUSED, Fault
+from assay.landing.formats.messages import Message
 from assay.stream.database import DatabaseLanding, find_databases
 from assay.stream.kafka import BrokerAway
 from assay.stream.land import Limits, Progress, Start, TopicLanding
@@ -19,13 +21,24 @@ from assay.stream.source import StreamSource
 _SECONDS_A_POLL = 0.2
 
 
+class OnlinePath(Protocol):
+    """Brings messages online before a build has them."""
+
+    def apply(self, source: StreamSource, messages: Mapping[int, Sequence[Message]]) -> int:
+        """Bring new messages of a source online, by partition; return the number of entities that changed."""
+
+    def refresh(self) -> None:
+        """Go on from the last build, if there has been one."""
+
+
 @dataclass(frozen=True)
 class StreamOptions:
     """What `assay stream run` is to do.
 
     `partitions` are the ones to land, of each source; all if None. `start` is where to begin partitions of
     which nothing has landed. `until_drained` ends the run when all that the brokers had has landed.
-    `known` is another landing zone with messages that keep the time when they landed there.
+    `known` is another landing zone with messages that keep the time when they landed there. `online` brings
+    messages online as they come; without it, builds do.
     """
 
     partitions: Sequence[int] | None = None
@@ -33,6 +46,7 @@ class StreamOptions:
     until_drained: bool = False
     limits: Limits = field(default_factory=Limits)
     known: Path | None = None
+    online: OnlinePath | None = None
 
 
 @dataclass(frozen=True)
@@ -96,11 +110,15 @@ def run_streams(
         while running and not stop.is_set():
             for name, each in list(running.items()):
                 try:
-                    each.poll(_SECONDS_A_POLL / len(running))
+                    landed = each.poll(_SECONDS_A_POLL / len(running))
+                    if options.online and landed and isinstance(each, TopicLanding):
+                        options.online.apply(each.source, landed)
                 except Fault as fault:
                     _keep_on(fault, name, faults, sources, tell)
                     del running[name]
-                done |= {landed.source: landed for landed in _landed(each)}
+                done |= {found.source: found for found in _landed(each)}
+            if options.online:
+                options.online.refresh()
             show(list(done.values()))
             if options.until_drained and all(each.is_drained for each in running.values()):
                 break

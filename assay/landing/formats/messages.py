@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from io import BufferedReader
+from typing import Any
 
 import orjson
 import pyarrow as pa
@@ -30,6 +32,7 @@ _LINE = (
     r'(?s)^\{"_offset":(?P<offset>\d+),"_timestamp":(?P<message_at>-?\d+|null),"_landed_at":(?P<landed_at>\d+),'
     rf'"_key":(?P<key>{_BYTES}),"_headers":(?:null|\{{(?:[^"{{}}]|{_TEXT}|{_BYTES})*\}}),?(?P<value>.*)$'
 )
+_PARTS = re.compile(re.sub(r"\?P<\w+>", "", _LINE).replace('"_headers":(?:', '"_headers":(').encode())
 _WRAPPED = '"_value":'
 _NO_MESSAGE = "not a message as a stream lands it: its offset cannot be read"
 _NO_OBJECT = "the message is no JSON object"
@@ -61,6 +64,35 @@ def line_of(message: Message) -> bytes:
         b"{%s}" % b",".join(headers) if message.headers else b"null",
         _value(message.value),
     )
+
+
+def message_of(line: bytes) -> Message:
+    """Return the message that a line of a segment holds.
+
+    Raises:
+        ValueError: no stream has written the line.
+    """
+    found = _PARTS.fullmatch(line.rstrip(b"\n"))
+    if found is None:
+        raise ValueError("The line is no message as a stream lands it.")
+    offset, timestamp, landed_at, key, headers, rest = found.groups()
+    value: bytes | None = b"{" + rest
+    if rest.startswith(_WRAPPED.encode()):
+        value = _bytes(orjson.loads(rest[len(_WRAPPED) : -1]))
+    return Message(
+        int(offset),
+        None if timestamp == b"null" else int(timestamp),
+        int(landed_at),
+        _bytes(orjson.loads(key)),
+        [(name, _bytes(each)) for name, each in (orjson.loads(headers) or {}).items()],
+        value,
+    )
+
+
+def _bytes(written: Any) -> bytes | None:
+    if isinstance(written, dict):
+        return base64.b64decode(written["base64"])
+    return None if written is None else str(written).encode()
 
 
 def _text(value: bytes | None) -> bytes:

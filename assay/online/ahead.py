@@ -1,0 +1,120 @@
+"""Remember which entities a stream has written to the online store before a build knew of their messages.
+
+A sync leaves these as they are until the build has what they rest on, so that the store never goes back. When
+it has, the sync finds out whether the stream wrote what the build would have written: that is kept as parity.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from assay.core.disk import open_private
+from assay.core.moment import now
+
+# A landing table as source.table, a topic and its partition.
+Place = tuple[str, str, int]
+_SCHEMA = """
+create table if not exists ahead (
+    view text not null, key text not null, source text not null, topic text not null,
+    partition integer not null, offset integer not null, primary key (view, key, source, topic, partition)
+) strict;
+create table if not exists parity (
+    view text not null, run_id text not null, compared integer not null, differing integer not null,
+    example text, compared_at text not null, primary key (view, run_id)
+) strict;
+"""
+_SECONDS_TO_WAIT = 30.0
+
+
+@dataclass(frozen=True)
+class StreamParity:
+    """Whether a stream wrote what a build would have: the entities that were compared, and that differed."""
+
+    view: str
+    run_id: str
+    compared: int
+    differing: int
+    example: str | None
+    compared_at: str
+
+
+class Ahead:
+    """The file that says which entities are ahead of the builds.
+
+    Args:
+        path: the file, which is made when something is written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def note(self, view: str, keys: Iterable[str], places: Mapping[Place, int]) -> None:
+        """Note that entities rest on the messages of some partitions up to an offset.
+
+        Args:
+            view: the feature view.
+            keys: the texts that its entities are stored under.
+            places: the last offset of each partition.
+        """
+        rows = [(view, key, *place, offset) for key in keys for place, offset in places.items()]
+        with self._opened() as connection:
+            connection.executemany("insert or replace into ahead values (?, ?, ?, ?, ?, ?)", rows)
+
+    def find(self, view: str, loaded: Mapping[Place, int]) -> tuple[set[str], set[str]]:
+        """Return the entities of a view that are ahead of a build, and those that are no longer.
+
+        Args:
+            view: the feature view.
+            loaded: the last offset of each partition that the build has.
+        """
+        if not self._path.exists():
+            return set(), set()
+        with self._opened() as connection:
+            rows = connection.execute(
+                "select key, source, topic, partition, offset from ahead where view = ?", [view]
+            ).fetchall()
+        ahead = {
+            key for key, *place, offset in rows if offset > loaded.get((place[0], place[1], place[2]), -1)
+        }
+        return ahead, {row[0] for row in rows} - ahead
+
+    def settle(self, view: str, run_id: str, settled: Collection[str], differing: Collection[str]) -> None:
+        """Forget entities that a build has caught up with, and keep how many of them differed."""
+        if not settled:
+            return
+        with self._opened() as connection:
+            connection.executemany(
+                "delete from ahead where view = ? and key = ?", [(view, key) for key in settled]
+            )
+            connection.execute(
+                "insert or replace into parity values (?, ?, ?, ?, ?, ?)",
+                [
+                    *(view, run_id, len(settled), len(differing)),
+                    *(min(differing, default=None), now().isoformat()),
+                ],
+            )
+
+    def parity(self) -> list[StreamParity]:
+        """Return what was compared, the latest last."""
+        if not self._path.exists():
+            return []
+        with self._opened() as connection:
+            rows = connection.execute("select * from parity order by compared_at, view").fetchall()
+        return [StreamParity(*row) for row in rows]
+
+    @contextmanager
+    def _opened(self) -> Iterator[sqlite3.Connection]:
+        os.close(open_private(self._path, os.O_RDWR))
+        connection = sqlite3.connect(self._path, timeout=_SECONDS_TO_WAIT)
+        try:
+            connection.execute("pragma journal_mode = wal")
+            connection.executescript(_SCHEMA)
+            with connection:
+                yield connection
+        finally:
+            connection.close()

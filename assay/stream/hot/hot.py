@@ -1,0 +1,238 @@
+"""Keep the online store up to date between builds, micro-batch by micro-batch."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from assay.core.places import Places
+from assay.core.sql import quoted
+from assay.landing.formats.messages import Message, message_of
+from assay.landing.segments import Segment
+from assay.online.ahead import Ahead
+from assay.online.definition import OnlineView
+from assay.online.published import Published, open_published
+from assay.online.stores.store import Entity, Store, StoreUnavailable
+from assay.online.stretch import key_sql
+from assay.project.project import Project
+from assay.stream.compact import find_partitions
+from assay.stream.hot.base import Base, copy_base, state_of
+from assay.stream.hot.plan import CheckedTable, HotPlan, HotView, make_hot_plan
+from assay.stream.hot.session import HotSession
+from assay.stream.source import StreamSource
+
+_SLICES_TRIED = 20
+
+
+@dataclass(frozen=True)
+class _ServedView:
+    """A view that is kept up to date: how it is computed, what is online of it, and how it is cut."""
+
+    hot: HotView
+    online: OnlineView
+    key: str
+
+
+class HotPath:
+    """Brings messages online between builds.
+
+    Args:
+        places: of the project.
+        sources: the streams whose messages will come.
+        store: the online store.
+        tell: called with messages for people.
+
+    Raises:
+        Fault: nothing is published, a build is under way, or dbt cannot compile the project.
+    """
+
+    def __init__(
+        self, places: Places, sources: Sequence[StreamSource], store: Store, tell: Callable[[str], None]
+    ) -> None:
+        self._places, self._store, self._tell = places, store, tell
+        self._ahead = Ahead(places.ahead)
+        self._plan: HotPlan = make_hot_plan(Project(), sources)
+        self._tables = {table.source.name: table for table in self._plan.tables.values()}
+        for name, why in sorted(self._plan.cold.items()):
+            tell(f"{name} is brought up to date by builds alone: {why}.")
+        # Messages that the base does not have, by table and segment, in the order in which they came.
+        self._recent: list[tuple[str, dict[Segment, list[Message]]]] = []
+        self._done: dict[tuple[str, str, int], int] = {}
+        self._unwritten = False
+        self._begin()
+
+    @property
+    def views(self) -> list[str]:
+        """The views that are kept up to date."""
+        return [view.hot.name for view in self._views]
+
+    def close(self) -> None:
+        """Close the files that are read."""
+        self._session.close()
+
+    def apply(self, source: StreamSource, messages: Mapping[int, Sequence[Message]]) -> int:
+        """Bring new messages of a source online; return the number of entities that changed.
+
+        Messages that were brought already are passed over. A store that is away is tried again with the next
+        messages.
+        """
+        table = self._tables.get(source.name)
+        if table is None:
+            return 0
+        new = {}
+        for partition, several in messages.items():
+            place = (source.name, source.topic, partition)
+            unknown = [each for each in several if each.offset > self._done.get(place, -1)]
+            if unknown:
+                new[Segment(source.topic, partition, unknown[0].offset, unknown[-1].offset)] = unknown
+                self._done[place] = unknown[-1].offset
+        if not new:
+            return 0
+        self._recent.append((source.name, new))
+        if self._unwritten:
+            return self._bring_all()
+        return self._bring(table, new)
+
+    def refresh(self) -> None:
+        """Go on from the last build, if there has been one: its base has what came before."""
+        if state_of(self._places.warehouse) != self._base.of:
+            before = self._session
+            self._begin()
+            before.close()
+
+    def _begin(self) -> None:
+        with open_published(self._places.published) as source:
+            names = source.connection.execute(
+                "select schema_name, table_name from duckdb_tables() where database_name = 'published'"
+            ).fetchall()
+            relations = {f"{quoted(schema)}.{quoted(table)}" for schema, table in names}
+            self._base: Base = copy_base(self._plan, self._places, relations)
+            self._session: HotSession = HotSession(self._plan, self._base, self._places.published)
+            self._views = list(self._served(source))
+        self._forget_loaded()
+        self._catch_up()
+        self._bring_all()
+
+    def _served(self, source: Published) -> Iterator[_ServedView]:
+        """Yield the views whose slices give what the last build gave: that is tried with some of each."""
+        definitions = source.views()
+        for view in self._plan.views:
+            online = definitions.get(view.name)
+            if online is None:
+                self._tell(f"{view.name} is not published: it is brought up to date by builds alone.")
+                continue
+            key = next((each for each in view.keys if self._is_cut_by(source, view, online, each)), None)
+            if key is None:
+                self._tell(
+                    f"{view.name} is brought up to date by builds alone: it cannot be computed for "
+                    f"{' or '.join(view.keys)} alone."
+                )
+            else:
+                yield _ServedView(view, online, key)
+
+    def _is_cut_by(self, source: Published, view: HotView, online: OnlineView, key: str) -> bool:
+        if not self._session.can_be_cut(view, key):
+            return False
+        column, table = f"{quoted(key)}::varchar", source.table_of(online)
+        slices = [
+            value
+            for (value,) in source.connection.execute(
+                f"select distinct {column} as value from {table} order by hash(value) limit {_SLICES_TRIED}"
+            ).fetchall()
+        ]
+        self._session.touch(view, key, slices)
+        found = {each.key: each.version for each in self._session.compute(view, online, key)}
+        wanted = source.connection.execute(
+            f"select {key_sql(online.keys)} as key, any_value(version) from {table} "
+            f"where list_contains(?, {column}) group by all",
+            [slices],
+        ).fetchall()
+        return found == dict(wanted)
+
+    def _forget_loaded(self) -> None:
+        """Forget messages that the base has."""
+        kept = []
+        for name, segments in self._recent:
+            source, table = name.split(".", 1)
+            left = {
+                segment: messages
+                for segment, messages in segments.items()
+                if segment.last > self._base.loaded.get((source, table, segment.topic, segment.partition), -1)
+            }
+            if left:
+                kept.append((name, left))
+        self._recent = kept
+        for (source, table, topic, partition), offset in self._base.loaded.items():
+            place = (f"{source}.{table}", topic, partition)
+            self._done[place] = max(offset, self._done.get(place, -1))
+
+    def _catch_up(self) -> None:
+        """Take the messages that have landed, and that neither the base nor this process knows."""
+        for name, table in self._tables.items():
+            for partition in find_partitions(table.source, self._places.landing):
+                place = (name, partition.topic, partition.partition)
+                for segment in partition.segments():
+                    if segment.last > self._done.get(place, -1):
+                        messages = _read(partition.table / segment.path)
+                        known = self._done.get(place, -1)
+                        unknown = [each for each in messages if each.offset > known]
+                        self._done[place] = segment.last
+                        if unknown:
+                            part = replace(segment, first=unknown[0].offset)
+                            self._recent.append((name, {part: unknown}))
+
+    def _bring_all(self) -> int:
+        """Bring all messages online that the base does not have."""
+        self._session.forget()
+        return sum(self._bring(self._tables[name], segments) for name, segments in self._recent)
+
+    def _bring(self, table: CheckedTable, segments: dict[Segment, list[Message]]) -> int:
+        self._session.take(table, segments)
+        places: dict[tuple[str, str, int], int] = {
+            (table.source.name, segment.topic, segment.partition): segment.last for segment in segments
+        }
+        written = 0
+        try:
+            for view in self._views:
+                if table.checked["unique_id"] in view.hot.checked and self._session.touch(view.hot, view.key):
+                    entities = self._session.compute(view.hot, view.online, view.key)
+                    written += self._write(view, entities, places)
+        except StoreUnavailable as fault:
+            self._unwritten = True
+            self._tell(f"{fault} What has come lands on, and is brought online with the next messages.")
+            return 0
+        self._unwritten = False
+        return written
+
+    def _write(
+        self, view: _ServedView, entities: Sequence[Entity], places: Mapping[tuple[str, str, int], int]
+    ) -> int:
+        held = self._store.catalog().get(view.online.name)
+        if held is None or held.text != view.online.text or not entities:
+            return 0
+        stretches = asyncio.run(self._read_stretches(view.online.name, [each.key for each in entities]))
+        changed = [
+            entity
+            for entity, stretch in zip(entities, stretches, strict=True)
+            if (stretch.decode() if isinstance(stretch, bytes) else stretch) != entity.stretch
+        ]
+        if not changed:
+            return 0
+        self._ahead.note(view.online.name, [each.key for each in changed], places)
+        build = replace(held.build, digest=None)
+        self._store.write(replace(held, build=build), [changed], [], instead_of=held)
+        return len(changed)
+
+    async def _read_stretches(self, view: str, keys: Sequence[str]) -> list[bytes | str | None]:
+        try:
+            return (await self._store.read([(view, keys)])).stretches[0]
+        finally:
+            await self._store.close()
+
+
+def _read(path: Path) -> list[Message]:
+    with gzip.open(path) as lines:
+        return [message_of(line) for line in lines]

@@ -1,0 +1,94 @@
+"""Begin the hot path as soon as it can be begun: something must be published, and no build under way."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from assay.core.fault import Fault
+from assay.core.lock import current_holder
+from assay.core.places import Places
+from assay.landing.formats.messages import Message
+from assay.online.stores.store import Store
+from assay.stream.hot.base import state_of
+from assay.stream.hot.hot import HotPath
+from assay.stream.source import StreamSource
+
+_SECONDS_BETWEEN_LOOKS = 1.0
+
+
+class HotPathKeeper:
+    """Brings messages online once that is possible. What came before is read from the segments.
+
+    Args:
+        places: of the project.
+        sources: the streams whose messages will come.
+        store: the online store.
+        tell: called with messages for people.
+    """
+
+    def __init__(
+        self, places: Places, sources: Sequence[StreamSource], store: Store, tell: Callable[[str], None]
+    ) -> None:
+        self._places, self._sources, self._store, self._tell = places, sources, store, tell
+        self._path: HotPath | None = None
+        # The state of the warehouse on which it failed; it is tried again on the next.
+        self._failed_on: tuple[int, int] | None = None
+        self._looked = 0.0
+        self._told = ""
+        self.refresh()
+
+    def apply(self, source: StreamSource, messages: Mapping[int, Sequence[Message]]) -> int:
+        """Bring new messages of a source online, by partition; return the number of entities that changed."""
+        if self._path is None:
+            return 0
+        try:
+            return self._path.apply(source, messages)
+        except Exception as error:  # whatever the project's SQL raises must not stop the landing
+            self._give_up(error)
+            return 0
+
+    def refresh(self) -> None:
+        """Begin if it has not begun yet; else go on from the last build, if there has been one."""
+        if time.monotonic() - self._looked < _SECONDS_BETWEEN_LOOKS:
+            return
+        self._looked = time.monotonic()
+        if current_holder(self._places.warehouse) is not None:
+            return
+        if self._failed_on is not None and self._failed_on == _state_or_none(self._places.warehouse):
+            return
+        try:
+            if self._path is None:
+                self._path = HotPath(self._places, self._sources, self._store, self._tell)
+                self._tell(f"Brought online as messages come: {', '.join(self._path.views) or 'no view'}.")
+            else:
+                self._path.refresh()
+        except Fault as fault:
+            if str(fault) != self._told:
+                self._told = str(fault)
+                self._tell(f"Messages land, and are not brought online yet. {fault}")
+        except Exception as error:  # as above
+            self._give_up(error)
+
+    def close(self) -> None:
+        """Close the files that are read."""
+        if self._path:
+            self._path.close()
+            self._path = None
+
+    def _give_up(self, error: Exception) -> None:
+        """Leave what is online to builds until the next one: it has the messages that failed here."""
+        self.close()
+        self._failed_on = _state_or_none(self._places.warehouse)
+        self._tell(
+            f"Messages land, and the next build brings them online: here they cannot be computed "
+            f"({type(error).__name__}: {str(error).partition(chr(10))[0]})."
+        )
+
+
+def _state_or_none(warehouse: Path) -> tuple[int, int] | None:
+    try:
+        return state_of(warehouse)
+    except OSError:
+        return None

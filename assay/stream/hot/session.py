@@ -1,0 +1,282 @@
+"""Run new messages through the project's SQL in memory, over slices of what silver holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from io import BufferedReader, BytesIO
+from pathlib import Path
+from typing import cast
+
+import duckdb
+import pyarrow as pa
+
+from assay.core.sql import quoted, text
+from assay.landing.discover import LandingFile
+from assay.landing.formats.messages import Message, line_of, read_messages
+from assay.landing.formats.rows import Tally, landed_schema, verdict_columns
+from assay.landing.segments import Segment
+from assay.online.definition import OnlineView
+from assay.online.stores.store import Entity
+from assay.online.stretch import STRETCH_SQL, key_sql, states_sql
+from assay.pii.key import find_pii_key
+from assay.project.graph import Node, relation_of
+from assay.stream.hot.base import Base
+from assay.stream.hot.plan import CheckedTable, HotPlan, HotView
+
+_FILES = (
+    "file_id bigint, source_file varchar, file_version integer, landed_at timestamp, loaded_at timestamp, "
+    "run_id varchar, status varchar, source_name varchar, table_name varchar"
+)
+
+
+class HotSession:
+    """A database in memory with the warehouse's names: the models on the way, over slices of their input.
+
+    Args:
+        plan: what to run.
+        base: the copy of the checked tables.
+        published: the published file, from which is read what lies beside the way.
+    """
+
+    def __init__(self, plan: HotPlan, base: Base, published: Path) -> None:
+        self.plan = plan
+        self._connection = duckdb.connect(config={"threads": 2})
+        run = self._connection.execute
+        run("set TimeZone = 'UTC'")
+        if key := find_pii_key():
+            inner, outer = key.pads
+            run(f"set variable pii_inner = unhex('{inner.hex()}')")
+            run(f"set variable pii_outer = unhex('{outer.hex()}')")
+            run(f"set variable pii_fingerprint = '{key.fingerprint}'")
+        run(f"attach {text(base.file)} as base (read_only)")
+        run(f"attach {text(published)} as published (read_only)")
+        run("attach ':memory:' as tail")
+        run(f"attach ':memory:' as {quoted(plan.database)}")
+        run(f"use {quoted(plan.database)}")
+        self._batch = 0
+        self._make_tables()
+
+    def close(self) -> None:
+        """Close the database and the files it reads."""
+        self._connection.close()
+
+    def take(self, table: CheckedTable, messages: Mapping[Segment, Sequence[Message]]) -> int:
+        """Let new messages of a table through bronze and silver; they stay until the next base has them.
+
+        Args:
+            table: the streamed table.
+            messages: by the segment that they would be.
+
+        Returns:
+            The number of rows that silver keeps.
+        """
+        run = self._connection.execute
+        self._land(table, messages)
+        bronze, checked = relation_of(table.bronze), relation_of(table.checked)
+        run(f"create or replace view {bronze} as {table.bronze_sql}")
+        run(f"create or replace table {checked} as {table.checked_sql}")
+        run(f"create or replace temp table fresh as select file_id, row_number from {checked}")
+        run(f"create or replace table tail.hashes as select file_id, row_number, content_hash from {bronze}")
+        self._flag_copies(table)
+        run(
+            f"insert into tail.{_tail(table.checked)} by name select checked.*, hashes.content_hash "
+            f"from {checked} as checked inner join tail.hashes as hashes using (file_id, row_number) "
+            "where (file_id, row_number) in (from fresh)"
+        )
+        [(kept,)] = run(
+            f"select count(*) from {checked} where rule_ids is null and (file_id, row_number) in (from fresh)"
+        ).fetchall()
+        return int(kept)
+
+    def compute(self, view: HotView, definition: OnlineView, key: str) -> list[Entity]:
+        """Return the entities of a view whose slice the last messages touched, as a sync would write them.
+
+        Args:
+            view: the view.
+            definition: what is online of it.
+            key: the column of the checked tables by which they are cut.
+        """
+        run = self._connection.execute
+        for id_ in view.checked:
+            self._cut(self.plan.tables[id_].checked, key)
+        for node, sql in view.models:
+            kind = "view" if node["config"]["materialized"] == "view" else "table"
+            run(f"create or replace {kind} {relation_of(node)} as {sql}")
+        run(f"create or replace temp table online as {view.online_sql}")
+        relation = run(
+            f"select key, version, {STRETCH_SQL} from ("
+            f"select {key_sql(definition.keys)} as key, any_value(version) as version, "
+            f"{states_sql(definition)} as states from online "
+            f"where {quoted(key)} in (from touched) group by all) as entities order by key"
+        )
+        return [Entity(*row) for row in relation.fetchall()]
+
+    def touch(self, view: HotView, key: str, of: Iterable[str] | None = None) -> int:
+        """Remember which slices the last messages are in, for `compute`; return their number.
+
+        Args:
+            view: the view.
+            key: the column by which its checked tables are cut.
+            of: the values themselves, if they are not those of the last messages.
+        """
+        run = self._connection.execute
+        if of is not None:
+            run("create or replace temp table touched as select unnest(?::varchar[]) as value", [list(of)])
+        else:
+            parts = " union ".join(
+                f"select {quoted(key)}::varchar as value from tail.{_tail(self.plan.tables[id_].checked)} "
+                "where (file_id, row_number) in (from fresh)"
+                for id_ in view.checked
+            )
+            run(f"create or replace temp table touched as {parts}")
+            run("delete from touched where value is null")
+        [(count,)] = run("select count(*) from touched").fetchall()
+        return int(count)
+
+    def can_be_cut(self, view: HotView, key: str) -> bool:
+        """Tell whether all checked tables of a view have a column."""
+        return all(self._has_column(self.plan.tables[id_].checked, key) for id_ in view.checked)
+
+    def _has_column(self, checked: Node, name: str) -> bool:
+        columns = self._connection.execute(f"describe tail.{_tail(checked)}").fetchall()
+        return name in [column for column, *_ in columns]
+
+    def forget(self) -> None:
+        """Forget all messages that were taken."""
+        for table in self.plan.tables.values():
+            self._connection.execute(f"delete from tail.{_tail(table.checked)}")
+            self._connection.execute(f"delete from tail.{_changed(table.checked)}")
+
+    def _make_tables(self) -> None:
+        run = self._connection.execute
+        nodes: list[Node] = [node for view in self.plan.views for node, _ in view.models]
+        nodes += [each for table in self.plan.tables.values() for each in (table.bronze, table.checked)]
+        for schema in sorted({node["schema"] for node in nodes} | {"landing"}):
+            run(f"create schema if not exists {quoted(schema)}")
+        for table in self.plan.tables.values():
+            checked = relation_of(table.checked)
+            run(f"create table tail.{_tail(table.checked)} as from base.{checked} limit 0")
+            run(
+                f"create table tail.{_clock(table.checked)} as select file_id, row_number, available_at "
+                f"from base.{checked} where rule_ids is null order by available_at desc limit 1"
+            )
+            run(
+                f"create table tail.{_changed(table.checked)} "
+                "(file_id bigint, row_number bigint, rule_ids varchar[])"
+            )
+        there = {
+            f"{quoted(schema)}.{quoted(name)}": database
+            for database, schema, name in run(
+                "select database_name, schema_name, table_name from duckdb_tables() "
+                "where database_name in ('base', 'published')"
+            ).fetchall()
+        }
+        for relation, node in self.plan.standing.items():
+            run(f"create schema if not exists {quoted(node['schema'])}")
+            run(f"create view {relation} as from {there[relation]}.{relation}")
+
+    def _land(self, table: CheckedTable, messages: Mapping[Segment, Sequence[Message]]) -> None:
+        """Make the landing table and the list of files that bronze reads, of these messages alone."""
+        run = self._connection.execute
+        landing = table.source.table
+        schema = landed_schema(landing)
+        batches: list[pa.RecordBatch] = []
+        files = []
+        for segment, several in messages.items():
+            self._batch -= 1
+            name = f"{landing.source}/{landing.name}/{segment.path.as_posix()}"
+            file = LandingFile(Path(), name, landing.source, landing.name, {}, 0, 0.0, "", None)
+            lines = BytesIO(b"".join(map(line_of, several)))
+            batches += read_messages(cast(BufferedReader, lines), file, landing, self._batch, Tally())
+            files.append((self._batch, name))
+        run(f"create or replace table landing.files_of_messages ({_FILES})")
+        now = datetime.now(UTC).replace(tzinfo=None)
+        for file_id, name in files:
+            run(
+                "insert into landing.files_of_messages values (?, ?, 1, ?, ?, 'stream', 'loaded', ?, ?)",
+                [file_id, name, now, now, landing.source, landing.name],
+            )
+        self._connection.register("messages", pa.Table.from_batches(batches, schema))
+        verdicts = "".join(f", null::varchar as {quoted(name)}" for name in verdict_columns(landing))
+        run(f"create or replace table landing.{quoted(landing.relation)} as select *{verdicts} from messages")
+        self._connection.unregister("messages")
+        bronze = quoted(table.bronze["schema"])
+        run(f"create or replace view {bronze}.brz_files as from landing.files_of_messages")
+
+    def _flag_copies(self, table: CheckedTable) -> None:
+        """Find which of the new rows are copies of others, or others copies of them, by silver's own SQL."""
+        run = self._connection.execute
+        bronze, checked = relation_of(table.bronze), relation_of(table.checked)
+        key = ", ".join(map(quoted, table.key))
+        others = f"(select * from base.{checked} union all by name select * from tail.{_tail(table.checked)})"
+        run(
+            f"create or replace table tail.others as select others.* from {others} as others "
+            f"semi join {checked} as fresh using ({key})"
+        )
+        self._apply_changes("tail.others", table.checked)
+        run(
+            f"create or replace view {bronze} as select * from tail.hashes "
+            "union all select file_id, row_number, content_hash from tail.others"
+        )
+        run(
+            "create or replace temp table rules_before as "
+            "select file_id, row_number, rule_ids from tail.others"
+        )
+        run(f"insert into {checked} by name select * exclude (content_hash) from tail.others")
+        for statement in duckdb.extract_statements(table.flag_copies):
+            run(statement)
+        changed = (
+            f"select file_id, row_number, checked.rule_ids from {checked} as checked "
+            "inner join rules_before using (file_id, row_number) "
+            "where checked.rule_ids is distinct from rules_before.rule_ids"
+        )
+        run(f"create or replace temp table changed as {changed}")
+        run(
+            f"delete from tail.{_changed(table.checked)} where (file_id, row_number) in "
+            "(select file_id, row_number from changed)"
+        )
+        run(f"insert into tail.{_changed(table.checked)} from changed")
+        # The slices of rows that count otherwise now are touched as well.
+        run("insert into fresh select file_id, row_number from changed")
+        run(
+            f"delete from {checked} "
+            "where (file_id, row_number) in (select file_id, row_number from rules_before)"
+        )
+
+    def _apply_changes(self, relation: str, checked: Node) -> None:
+        self._connection.execute(
+            f"update {relation} as rows set rule_ids = changed.rule_ids "
+            f"from tail.{_changed(checked)} as changed "
+            "where rows.file_id = changed.file_id and rows.row_number = changed.row_number"
+        )
+
+    def _cut(self, checked: Node, key: str) -> None:
+        """Make a checked table of the touched slices alone, and of the row that came last of all.
+
+        The latter is the warehouse's clock: what is known by a moment is known in every slice.
+        """
+        relation, column = relation_of(checked), f"{quoted(key)}::varchar"
+        run = self._connection.execute
+        run(
+            f"create or replace table {relation} as select * exclude (content_hash) from ("
+            f"select * from base.{relation} union all by name select * from tail.{_tail(checked)}) as rows "
+            f"where {column} in (from touched) or (file_id, row_number) in ("
+            f"select arg_max((file_id, row_number), available_at) from ("
+            f"select * from tail.{_clock(checked)} union all "
+            f"select file_id, row_number, available_at from tail.{_tail(checked)} "
+            "where rule_ids is null) as latest)"
+        )
+        self._apply_changes(relation, checked)
+
+
+def _tail(checked: Node) -> str:
+    return quoted(f"{checked['alias']}")
+
+
+def _clock(checked: Node) -> str:
+    return quoted(f"{checked['alias']}__clock")
+
+
+def _changed(checked: Node) -> str:
+    return quoted(f"{checked['alias']}__changed")
