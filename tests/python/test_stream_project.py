@@ -57,17 +57,10 @@ class StreamedProject(SmallProject):
         ]
 
 
-@pytest.fixture(scope="module")
-def by_file(builds: None, tmp_path_factory: pytest.TempPathFactory) -> SmallProject:
-    return make_subscription_project(tmp_path_factory.mktemp("streamed") / "project")
-
-
-@pytest.fixture(scope="module")
-def streamed(by_file: SmallProject, broker: Broker) -> StreamedProject:
-    """The project with all that its files held sent as messages, landed and built."""
-    project = StreamedProject(
-        by_file.root, by_file.settings | {"ASSAY_KAFKA_BOOTSTRAP_SERVERS": broker.address}
-    )
+def make_streamed_project(root: Path, broker: Broker) -> StreamedProject:
+    """Make the project, send all that its files held as messages, and land these; nothing is built."""
+    plain = make_subscription_project(root)
+    project = StreamedProject(plain.root, plain.settings | {"ASSAY_KAFKA_BOOTSTRAP_SERVERS": broker.address})
     project.topics = {}
     for source, table, form, _ in STREAMED:
         topic = project.topics[table] = f"{source}-{table}-{time.time_ns()}"
@@ -82,7 +75,14 @@ def streamed(by_file: SmallProject, broker: Broker) -> StreamedProject:
     project.landing.mkdir()
     for _, table, _, _ in STREAMED:
         send(broker, project, table)
-    project.run("stream", "run", "--until-drained")
+    project.run("stream", "run", "--until-drained", "--no-online")
+    return project
+
+
+@pytest.fixture(scope="module")
+def streamed(builds: None, broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> StreamedProject:
+    """The project with all that its files held sent as messages, landed and built."""
+    project = make_streamed_project(tmp_path_factory.mktemp("streamed") / "project", broker)
     project.build()
     return project
 

@@ -70,14 +70,15 @@ class HotPath:
         return [view.hot.name for view in self._views]
 
     def close(self) -> None:
-        """Close the files that are read."""
+        """Write what the store has not taken yet, and close the files that are read."""
+        if self._unwritten:
+            self._bring_all()
         self._session.close()
 
     def apply(self, source: StreamSource, messages: Mapping[int, Sequence[Message]]) -> int:
         """Bring new messages of a source online; return the number of entities that changed.
 
-        Messages that were brought already are passed over. A store that is away is tried again with the next
-        messages.
+        Messages that were brought already are passed over.
         """
         table = self._tables.get(source.name)
         if table is None:
@@ -97,11 +98,16 @@ class HotPath:
         return self._bring(table, new)
 
     def refresh(self) -> None:
-        """Go on from the last build, if there has been one: its base has what came before."""
+        """Go on from the last build, if there has been one: its base has what came before.
+
+        What a store that was away has not taken is written again.
+        """
         if state_of(self._places.warehouse) != self._base.of:
             before = self._session
             self._begin()
             before.close()
+        elif self._unwritten:
+            self._bring_all()
 
     def _begin(self) -> None:
         with open_published(self._places.published) as source:
@@ -202,7 +208,7 @@ class HotPath:
                     written += self._write(view, entities, places)
         except StoreUnavailable as fault:
             self._unwritten = True
-            self._tell(f"{fault} What has come lands on, and is brought online with the next messages.")
+            self._tell(f"{fault} Messages land on, and are brought online when the store is back.")
             return 0
         self._unwritten = False
         return written

@@ -1,0 +1,172 @@
+"""Features are online before a build has their messages, and equal what the build after them writes."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from kafka_broker import Broker
+from test_stream_project import StreamedProject, make_streamed_project
+
+from assay.online.ahead import Ahead
+from assay.online.stores.sqlite import SqliteStore
+from assay.online.stores.store import StoreUnavailable
+from assay.stream.hot.hot import HotPath
+
+pytestmark = pytest.mark.minutes
+
+VIEW = "ftr_account__usage"
+
+
+@pytest.fixture(scope="module")
+def project(builds: None, broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> StreamedProject:
+    """The streamed project, built, published and online."""
+    project = make_streamed_project(tmp_path_factory.mktemp("online") / "project", broker)
+    project.run("build")
+    return project
+
+
+def session(number: str, account: str = "A01", minutes: object = 5, age: float = 1.0) -> str:
+    """A session that began so many minutes ago."""
+    at = (datetime.now(UTC) - timedelta(minutes=age)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    document = {"id": number, "account": account, "device": "phone", "minutes": minutes}
+    return json.dumps(document | {"began_at": at, "sent_at": at})
+
+
+def versions(project: StreamedProject) -> dict[str, int]:
+    """The version of each account in the online store."""
+    return dict(SqliteStore(project.root / "data" / "online.sqlite").versions(VIEW))
+
+
+def sessions_online(project: StreamedProject, account: str) -> int:
+    """How many sessions of an account the store knows of."""
+    told = project.run("online", "get", "--view", VIEW, "--key", account)
+    return int(told.partition("session_count_all ")[2].split()[0])
+
+
+def parity(project: StreamedProject) -> tuple[int, int, int]:
+    """The exit code of `assay parity --stream`, the entities compared in all, and those that differ."""
+    result = project.assay("parity", "--stream")
+    found = Ahead(project.root / "data" / "stream.sqlite").parity()
+    return result.exit_code, sum(each.compared for each in found), sum(each.differing for each in found)
+
+
+def test_messages_are_online_before_a_build_and_the_build_writes_the_same(
+    project: StreamedProject, broker: Broker
+) -> None:
+    before = sessions_online(project, "A01")
+    old = project.query('select line from landing.app__sessions order by "partition", "offset" limit 3')
+    values = [
+        session("n1"),
+        session("n2", "A02"),
+        session("n3", "new account"),
+        # Not online: a copy, another session of one id, no number, no JSON, a copy of what the warehouse has.
+        *(values := [session("n4", "A03", age=9)]) * 2,
+        session("n1", "A01", 99, age=0.5),
+        session("n5", "A01", "much"),
+        "{broken",
+        *(line for (line,) in old),
+    ]
+    broker.produce(project.topics["sessions"], values, partition=0)
+    told = project.run("stream", "run", "--until-drained", "--source", "app.sessions")
+    assert f"Brought online as messages come: {VIEW}." in told
+    assert sessions_online(project, "A01") == before + 1
+    assert sessions_online(project, "new account") == 1
+    online = versions(project)
+    built = project.run("build")
+    assert "0 new or changed" in built
+    assert versions(project) == online
+    assert parity(project) == (0, 4, 0)
+
+
+def test_a_sync_does_not_take_back_what_a_stream_has_brought(
+    project: StreamedProject, broker: Broker
+) -> None:
+    broker.produce(project.topics["sessions"], [session("back1", "A04"), session("back2", "later account")])
+    project.run("stream", "run", "--until-drained", "--source", "app.sessions")
+    online = versions(project)
+    project.run("online", "sync")
+    assert versions(project) == online
+    project.run("build")
+    assert versions(project) == online
+
+
+def test_a_stream_that_is_killed_brings_the_rest_online_when_it_comes_back(
+    project: StreamedProject, broker: Broker
+) -> None:
+    _, compared, _ = parity(project)
+    for run in range(2):
+        broker.produce(
+            project.topics["sessions"], [session(f"k{run}-{n}", f"K{run}{n % 5}") for n in range(50)]
+        )
+        process = project.start("stream", "run", "--segment-seconds", "1")
+        deadline = time.monotonic() + 60
+        while f"K{run}0" not in versions(project) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    broker.produce(project.topics["sessions"], [session("k-last", "K00")])
+    project.run("stream", "run", "--until-drained", "--source", "app.sessions")
+    assert sessions_online(project, "K00") == 11
+    online = versions(project)
+    project.run("build")
+    assert versions(project) == online
+    assert parity(project) == (0, compared + 10, 0)
+
+
+def test_what_a_stream_wrote_otherwise_than_a_build_is_told(project: StreamedProject, broker: Broker) -> None:
+    broker.produce(project.topics["sessions"], [session("wrong", "A05")])
+    project.run("stream", "run", "--until-drained", "--source", "app.sessions")
+    store = SqliteStore(project.root / "data" / "online.sqlite")
+    with store._writing() as connection:
+        connection.execute("update entities set version = 1 where key = 'A05'")
+    project.run("build")
+    code, _, differing = parity(project)
+    assert (code, differing) == (1, 1)
+    assert "A05" in project.assay("parity", "--stream").output
+    Ahead(project.root / "data" / "stream.sqlite")._path.unlink()
+
+
+def test_a_store_that_was_away_gets_what_came_meanwhile(
+    project: StreamedProject, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, away = SqliteStore.write, iter([True])
+
+    def write_if_there(self: SqliteStore, *arguments: Any, **named: Any) -> None:
+        if next(away, False):
+            raise StoreUnavailable("The store is away.")
+        write(self, *arguments, **named)
+
+    monkeypatch.setattr(SqliteStore, "write", write_if_there)
+    broker.produce(project.topics["sessions"], [session("away", "W1")])
+    told = project.run("stream", "run", "--until-drained", "--source", "app.sessions")
+    assert "The store is away. Messages land on" in told
+    assert "W1" in versions(project)
+
+
+def test_messages_that_cannot_be_computed_land_all_the_same(
+    project: StreamedProject, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> int:
+        raise ValueError("no such luck")
+
+    monkeypatch.setattr(HotPath, "apply", fail)
+    broker.produce(project.topics["sessions"], [session("lands", "L1")])
+    told = project.run("stream", "run", "--until-drained", "--source", "app.sessions")
+    assert (
+        "the next build brings them online: here they cannot be computed (ValueError: no such luck)" in told
+    )
+    assert "L1" not in versions(project)
+    project.run("build")
+    assert "L1" in versions(project)
+
+
+def test_without_online_messages_land_alone(project: StreamedProject, broker: Broker) -> None:
+    broker.produce(project.topics["sessions"], [session("alone", "N1")])
+    told = project.run("stream", "run", "--until-drained", "--no-online", "--source", "app.sessions")
+    assert "Brought online" not in told
+    assert "N1" not in versions(project)
