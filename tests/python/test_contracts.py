@@ -84,7 +84,10 @@ def test_other_tools_read_our_contracts(path: Path) -> None:
     from datacontract.data_contract import DataContract
 
     run = DataContract(data_contract_file=str(path)).lint()
-    assert [check.result for check in run.checks] == ["passed"], run.pretty()
+    # The standard has no word for the topic of a server, which a stream needs.
+    unknown_topic = r"data\.servers\[0\]: unknown fields are ignored: 'topic'\..*"
+    others = [check for check in run.checks if not re.fullmatch(unknown_topic, check.reason or "")]
+    assert [check.result for check in others] == ["passed"], run.pretty()
 
 
 @pytest.mark.usefixtures("builds")
