@@ -62,6 +62,7 @@ _LOOK = """
 select json_build_object(
     'version', current_setting('server_version_num')::int,
     'wal_level', current_setting('wal_level'),
+    'is_standby', pg_is_in_recovery(),
     'slot', (
         select json_build_object('status', wal_status, 'read', (confirmed_flush_lsn - '0/0')::bigint)
         from pg_replication_slots
@@ -268,6 +269,8 @@ def look_at(place: Place, tables: Sequence[str], position: Position) -> None:
     found = json.loads(_ask(place, _LOOK.format(slot=position.slot)))
     if found["version"] < 140000:
         raise Fault(f"Postgres at {place} is too old to follow its log: it needs version 14 or newer.")
+    if found["is_standby"]:
+        raise Fault(f"Postgres at {place} is a standby, into whose log Assay cannot write: name its primary.")
     if found["wal_level"] != "logical":
         raise Fault(
             f"Postgres at {place} does not write its log for readers (wal_level = {found['wal_level']}): set "

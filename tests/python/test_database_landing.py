@@ -16,7 +16,7 @@ import pytest
 from assay.core.fault import Fault
 from assay.core.places import Places
 from assay.landing.declared import LandingTable
-from assay.stream import database
+from assay.stream import database, debezium
 from assay.stream.database import DatabaseLanding, find_databases
 from assay.stream.debezium import DatabaseAway, Place
 from assay.stream.land import Limits
@@ -329,6 +329,27 @@ def test_a_database_that_was_never_read_is_a_fault_and_one_that_goes_is_waited_f
         landing._take([*transaction(1, a=1), *transaction(2, a=1)])
     assert followed.ids("a") == ["1.0", "2.0"]
     assert followed.told == ["127.0.0.1:1/shop is away (gone): trying again every 0 s."]
+
+
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [
+        ({"version": 130011}, "is too old to follow its log: it needs version 14 or newer"),
+        ({"is_standby": True}, "is a standby, .*: name its primary"),
+        ({"slot": {"status": "lost", "read": 7}}, "was invalidated, because the database kept too much"),
+        ({"slot": {"status": "reserved", "read": 8}}, "was read further than what has landed"),
+        ({"slot": {"status": "reserved", "read": 7}}, None),
+    ],
+)
+def test_what_the_database_tells_of_itself_is_looked_at(told: dict[str, Any], message: str | None) -> None:
+    good = {"version": 150000, "is_standby": False, "wal_level": "logical", "tables": {"public.a": True}}
+    position = Position("assay_x", "", {}, lsn=7)
+    with mock.patch.object(debezium, "_ask", return_value=json.dumps(good | told)):
+        if message is None:
+            debezium.look_at(PLACE, ["public.a"], position)
+            return
+        with pytest.raises(Fault, match=message):
+            debezium.look_at(PLACE, ["public.a"], position)
 
 
 def test_a_database_is_not_replayed(tmp_path: Path) -> None:
