@@ -125,7 +125,7 @@ def test_environment_variables_that_are_named_exist() -> None:
     text = "".join(page.read_text() for page in PAGES)
     named = set(re.findall(r"\bASSAY_[A-Z_]+[A-Z]", text))
     assert len(named) > 5
-    # Some are told by the option's declaration alone. What follows these prefixes names a property of a library.
+    # Some are told by the declaration of an option. After these prefixes, names are those of a library.
     families = tuple(re.findall(r'^_PREFIX = "(ASSAY_[A-Z]+_)"', read, re.MULTILINE))
     assert families
     unknown = {variable for variable in named if variable not in read}
