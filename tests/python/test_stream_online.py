@@ -118,6 +118,23 @@ def test_a_stream_that_is_killed_brings_the_rest_online_when_it_comes_back(
     assert parity(project) == (0, compared + 10, 0)
 
 
+def test_an_entity_whose_rows_all_turn_out_to_be_copies_of_later_ones_leaves_the_store(
+    project: StreamedProject, broker: Broker
+) -> None:
+    topic = project.topics["sessions"]
+    broker.produce(topic, [session("claimed", "gone account", age=5)])
+    project.run("stream", "run", "--until-drained", "--source", "app.sessions")
+    assert "gone account" in versions(project)
+    # The same session was sent earlier of another account: the first to be available counts.
+    broker.produce(topic, [session("claimed", "first account", age=6)])
+    project.run("stream", "run", "--until-drained", "--source", "app.sessions")
+    online = versions(project)
+    assert "first account" in online
+    assert "gone account" not in online
+    assert "0 new or changed" in project.run("build")
+    assert versions(project) == online
+
+
 def test_what_a_stream_wrote_otherwise_than_a_build_is_told(project: StreamedProject, broker: Broker) -> None:
     broker.produce(project.topics["sessions"], [session("wrong", "A05")])
     project.run("stream", "run", "--until-drained", "--source", "app.sessions")

@@ -150,7 +150,8 @@ class HotPath:
             ).fetchall()
         ]
         self._session.touch(view, key, slices)
-        found = {each.key: each.version for each in self._session.compute(view, online, key)}
+        entities, _ = self._session.compute(view, online, key)
+        found = {each.key: each.version for each in entities}
         wanted = source.connection.execute(
             f"select {key_sql(online.keys)} as key, any_value(version) from {table} "
             f"where list_contains(?, {column}) group by all",
@@ -204,8 +205,8 @@ class HotPath:
         try:
             for view in self._views:
                 if table.checked["unique_id"] in view.hot.checked and self._session.touch(view.hot, view.key):
-                    entities = self._session.compute(view.hot, view.online, view.key)
-                    written += self._write(view, entities, places)
+                    entities, gone = self._session.compute(view.hot, view.online, view.key)
+                    written += self._write(view, entities, gone, places)
         except StoreUnavailable as fault:
             self._unwritten = True
             self._tell(f"{fault} Messages land on, and are brought online when the store is back.")
@@ -214,23 +215,30 @@ class HotPath:
         return written
 
     def _write(
-        self, view: _ServedView, entities: Sequence[Entity], places: Mapping[tuple[str, str, int], int]
+        self,
+        view: _ServedView,
+        entities: Sequence[Entity],
+        gone: Sequence[str],
+        places: Mapping[tuple[str, str, int], int],
     ) -> int:
+        """Write the entities that differ from the store's, and remove those that are gone."""
         held = self._store.catalog().get(view.online.name)
-        if held is None or held.text != view.online.text or not entities:
+        keys = [*(each.key for each in entities), *gone]
+        if held is None or held.text != view.online.text or not keys:
             return 0
-        stretches = asyncio.run(self._read_stretches(view.online.name, [each.key for each in entities]))
-        changed = [
-            entity
-            for entity, stretch in zip(entities, stretches, strict=True)
-            if (stretch.decode() if isinstance(stretch, bytes) else stretch) != entity.stretch
-        ]
-        if not changed:
+        stretches = dict(zip(keys, asyncio.run(self._read_stretches(view.online.name, keys)), strict=True))
+        texts = {
+            key: stretch.decode() if isinstance(stretch, bytes) else stretch
+            for key, stretch in stretches.items()
+        }
+        changed = [each for each in entities if texts[each.key] != each.stretch]
+        removed = [key for key in gone if texts[key] is not None]
+        if not changed and not removed:
             return 0
-        self._ahead.note(view.online.name, [each.key for each in changed], places)
+        self._ahead.note(view.online.name, [*(each.key for each in changed), *removed], places)
         build = replace(held.build, digest=None)
-        self._store.write(replace(held, build=build), [changed], [], instead_of=held)
-        return len(changed)
+        self._store.write(replace(held, build=build), [changed], removed, instead_of=held)
+        return len(changed) + len(removed)
 
     async def _read_stretches(self, view: str, keys: Sequence[str]) -> list[bytes | str | None]:
         try:

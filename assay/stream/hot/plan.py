@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,7 +87,7 @@ def make_hot_plan(project: Project, sources: Sequence[StreamSource]) -> HotPlan:
     }
     online = [node for node in manifest.nodes.values() if is_of_kind(node, "online_views")]
     ways = {node["name"]: _way(manifest, node, by_checked) for node in online}
-    cold = {name: why for name, way in ways.items() if (why := _why_cold(manifest, way))}
+    cold = {name: why for name, way in ways.items() if (why := _why_cold(manifest, way, by_checked))}
     hot = [node for node in online if ways[node["name"]] and node["name"] not in cold]
     if not hot:
         return HotPlan(project.warehouse.stem, {}, [], cold)
@@ -152,8 +152,12 @@ def _way(manifest: Manifest, view: Node, checked: Iterable[str]) -> set[str]:
     return way
 
 
-def _why_cold(manifest: Manifest, way: Iterable[str]) -> str | None:
-    for node in (manifest.nodes[id_] for id_ in way):
+def _why_cold(manifest: Manifest, way: Iterable[str], checked: Mapping[str, StreamSource]) -> str | None:
+    for id_ in way:
+        node = manifest.nodes[id_]
+        if id_ in checked and set(checked[id_].table.modes.values()) - {"evolve"}:
+            # The loader sets rows aside by comparing them with those before them.
+            return f"the schema_mode of {checked[id_].name} is judged when files are loaded"
         if node["resource_type"] != "model":
             return f"{node['name']}, a {node['resource_type']}, is on the way"
         if node.get("language") != "sql":

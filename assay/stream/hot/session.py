@@ -89,13 +89,16 @@ class HotSession:
         ).fetchall()
         return int(kept)
 
-    def compute(self, view: HotView, definition: OnlineView, key: str) -> list[Entity]:
+    def compute(self, view: HotView, definition: OnlineView, key: str) -> tuple[list[Entity], list[str]]:
         """Return the entities of a view whose slice the last messages touched, as a sync would write them.
 
         Args:
             view: the view.
             definition: what is online of it.
             key: the column of the checked tables by which they are cut.
+
+        Returns:
+            The entities; and the keys of those that have no row online, if slices are entities.
         """
         run = self._connection.execute
         for id_ in view.checked:
@@ -110,7 +113,12 @@ class HotSession:
             f"{states_sql(definition)} as states from online "
             f"where {quoted(key)} in (from touched) group by all) as entities order by key"
         )
-        return [Entity(*row) for row in relation.fetchall()]
+        entities = [Entity(*row) for row in relation.fetchall()]
+        if view.keys != [key]:
+            return entities, []
+        there = {each.key for each in entities}
+        touched = run("select value from touched").fetchall()
+        return entities, [value for (value,) in touched if value not in there]
 
     def touch(self, view: HotView, key: str, of: Iterable[str] | None = None) -> int:
         """Remember which slices the last messages are in, for `compute`; return their number.
