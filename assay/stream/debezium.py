@@ -396,8 +396,8 @@ def _own_settings() -> dict[str, str]:
 def _write_offset(path: Path, prefix: str, lsn: int) -> None:
     """Write the file from which Debezium reads where to go on: a map of Java, from bytes to bytes.
 
-    It holds less than Debezium would write: with the LSN of the last commit beside, Debezium looks for its
-    place among the changes, and passes over those of transactions that began before it and ended after it.
+    It holds the LSN alone, so that the database says what follows, by the order of commits. With all that
+    Debezium writes there, which then looks for its place itself, a trial with kills lost a transaction.
     """
     import jpype
 

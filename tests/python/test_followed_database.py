@@ -162,11 +162,14 @@ def tell(followed: Followed) -> None:
     )
     followed.drain()
     rows = f"(visitor, note) select n, repeat('x', 50) from generate_series(1, {_LARGE}) as numbers (n)"
-    with writing(followed):
+    with writing(followed), postgres.connect(server.address) as early, early.cursor() as cursor:
+        # It begins before what the first process lands, and ends when that is dead.
+        cursor.execute("insert into accounts values ('E1', 'early', 1)")
         process = followed.start("--segment-seconds", "0.2")
         wait_until(lambda: len(followed.segments("accounts")) > 3)
         process.kill()
         process.wait()
+        early.commit()
         process = followed.start("--segment-seconds", "0.2")
         wait_until(lambda: len(followed.segments("accounts")) > 6)
         server.run(f"insert into visits {rows}")
