@@ -59,7 +59,7 @@
                 try_cast(_told || 'Z' as timestamp),
                 try_cast(_told || ':00Z' as timestamp),
                 try_cast(_told || ' 00:00:00Z' as timestamp),
-                {{ assay._utc_of_offset("regexp_replace(regexp_replace(_told, '\s*(?:UTC|Z)$', '+00'), '\s+([+-][\d:]+)$', '\\1')") }}
+                {{ assay._utc_of_offset("regexp_replace(regexp_replace(_told, '\\s*(?:UTC|Z)$', '+00'), '\\s+([+-][\\d:]+)$', '\\1')") }}
             )
         end
     )[1]
