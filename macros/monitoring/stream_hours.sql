@@ -38,61 +38,19 @@ marked as (
 
 {{ assay._offsets_of_streams(segments) }}
 
--- How far the other partitions were by each hour: one that has been silent for long does not count.
-complete as (
-
-    select
-        asked.source_table,
-        asked.topic,
-        asked.landed_hour,
-        min(others.watermark) as source_watermark
-    from (select distinct source_table, topic, landed_hour from marked) as asked
-    inner join (
-        select
-            *,
-            lead(landed_hour) over (partition by source_table, topic, partition order by landed_hour) as next_hour
-        from marked
-    ) as others
-        on
-            asked.source_table = others.source_table
-            and asked.topic = others.topic
-            and asked.landed_hour >= others.landed_hour
-            and (others.next_hour is null or asked.landed_hour < others.next_hour)
-            and others.last_landed_at + others.idle_after >= asked.landed_hour
-    group by all
-
-),
+{{ assay._watermarks_of_streams() }}
 
 final as (
 
     select
-        marked.source_table,
-        marked.topic,
-        marked.partition,
-        marked.landed_hour,
-        marked.message_count,
-        marked.rejected_count,
-        marked.late_count,
-        marked.lateness_p50_seconds,
-        marked.lateness_p99_seconds,
-        marked.lateness_max_seconds,
-        marked.watermark,
+        marked.* exclude (idle_after, last_event_at, last_landed_at),
         complete.source_watermark,
         offsets.first_offset,
         offsets.last_offset,
         offsets.gap_count
     from marked
-    inner join complete
-        on
-            marked.source_table = complete.source_table
-            and marked.topic = complete.topic
-            and marked.landed_hour = complete.landed_hour
-    left join offsets
-        on
-            marked.source_table = offsets.source_table
-            and marked.topic = offsets.topic
-            and marked.partition = offsets.partition
-            and marked.landed_hour = offsets.landed_hour
+    inner join complete using (source_table, topic, landed_hour)
+    left join offsets using (source_table, topic, partition, landed_hour)
 
 )
 
@@ -181,6 +139,35 @@ offsets as (
             and begun.topic = bounded.topic
             and begun.partition = bounded.partition
             and begun.first_offset = bounded.first_offset
+    group by all
+
+),
+{%- endmacro %}
+
+
+{#- How far each stream is complete by each hour. -#}
+{% macro _watermarks_of_streams() -%}
+-- How far the other partitions were by each hour: one that has been silent for long does not count.
+complete as (
+
+    select
+        asked.source_table,
+        asked.topic,
+        asked.landed_hour,
+        min(others.watermark) as source_watermark
+    from (select distinct source_table, topic, landed_hour from marked) as asked
+    inner join (
+        select
+            *,
+            lead(landed_hour) over (partition by source_table, topic, partition order by landed_hour) as next_hour
+        from marked
+    ) as others
+        on
+            asked.source_table = others.source_table
+            and asked.topic = others.topic
+            and asked.landed_hour >= others.landed_hour
+            and (others.next_hour is null or asked.landed_hour < others.next_hour)
+            and others.last_landed_at + others.idle_after >= asked.landed_hour
     group by all
 
 ),

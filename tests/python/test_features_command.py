@@ -237,7 +237,7 @@ models:
         # About the key.
         - {name: card_id, data_type: integer, description: My card., constraints: [{type: not_null}]}
         - name: amount_sum_90d  # Why.
-          data_type: "DECIMAL(38,2)"
+          data_type: "DECIMAL(18,2)"
           description: My sum.
           data_tests:
             - not_null: {name: my_sums_are_there_always}
