@@ -643,8 +643,7 @@ def test_every_rejected_row_says_why_and_what_to_do(bad: Warehouse) -> None:
         for rules, reason in bad.query(f"select rule_ids, reason from silver.{rejected}"):
             assert reason == " | ".join(texts[rule] for rule in sorted(rules))
             seen.update(rules)
-    # What a source's mode rejects has cases of its own, in test_schema_command.py; what its contract calls late in
-    # test_stream_project.py.
+    # Rows of another schema have cases in test_schema_command.py, rows too late in test_stream_project.py.
     assert seen | {"schema_changed", "too_late"} == set(texts), "each rule has its case above"
 
 
