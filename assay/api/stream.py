@@ -55,12 +55,14 @@ class Streams:
         Raises:
             Fault: nothing is streamed, a broker or topic cannot be read, or another process lands the same.
         """
+        from assay.alerts.config import read_config
         from assay.online.stores.open import open_store, store_url
         from assay.stream.display import print_landed, shown_streams
         from assay.stream.hot.keeper import HotPathKeeper
         from assay.stream.land import Limits
         from assay.stream.run import StreamOptions, run_streams
         from assay.stream.source import find_stream_sources
+        from assay.stream.watch import StreamWatch
 
         limits = Limits(segment_seconds, segment_mb << 20)
         with self._project.places() as places, shown_streams(self._project.console) as (tell, show):
@@ -68,13 +70,19 @@ class Streams:
             keeper = None
             if online:
                 keeper = HotPathKeeper(places, streams, open_store(store_url(store, places)), tell)
+            watch = StreamWatch(places.main_warehouse.parent, streams, read_config().channels, tell)
+
+            def look(landed: list[Landed]) -> None:
+                show(landed)
+                watch.look(landed)
+
             landed = run_streams(
                 streams,
                 places.landing,
                 StreamOptions(partitions, start, until_drained, limits, online=keeper),
                 command="assay stream run",
                 tell=tell,
-                show=show,
+                show=look,
             )
             if keeper:
                 keeper.close()

@@ -42,7 +42,10 @@ class Limits:
 
 @dataclass
 class Progress:
-    """How far a partition has come in this run; `at_end` if all that the broker had was read."""
+    """How far a partition has come in this run; `at_end` if all that the broker had was read.
+
+    `end` is the offset after the last that the broker has, as far as it is known.
+    """
 
     partition: LandedPartition
     position: int
@@ -52,6 +55,24 @@ class Progress:
     at_end: bool = False
     last_timestamp: int | None = None
     gaps: list[Range] = field(default_factory=list)
+    end: int | None = None
+    begun: float = field(default_factory=time.time)
+
+    @property
+    def lag(self) -> int:
+        """The number of offsets at the broker that have not landed."""
+        return max(0, self.end - self.position) if self.end is not None and not self.at_end else 0
+
+    @property
+    def silent_seconds(self) -> float:
+        """The time since the last message, or since the run began."""
+        last = self.begun if self.last_timestamp is None else self.last_timestamp / 1000
+        return max(0.0, time.time() - max(last, 0.0))
+
+    @property
+    def behind_seconds(self) -> float:
+        """How long the oldest message that has not landed has waited, at most."""
+        return self.silent_seconds if self.lag else 0.0
 
 
 class _Reading:
@@ -403,10 +424,13 @@ class TopicLanding:
             return
         self._committed = time.monotonic()
         assert self._consumer is not None
-        offsets = [
-            TopicPartition(self.source.topic, number, reading.progress.position)
-            for number, reading in self._readings.items()
-        ]
+        offsets = []
+        for number, reading in self._readings.items():
+            place = TopicPartition(self.source.topic, number, reading.progress.position)
+            offsets.append(place)
+            # What came with the last messages: the broker is not asked.
+            _, end = self._consumer.get_watermark_offsets(place, cached=True)
+            reading.progress.end = end if end >= 0 else None
         try:
             self._consumer.commit(offsets=offsets, asynchronous=True)
         except KafkaException as error:

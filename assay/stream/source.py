@@ -6,22 +6,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from assay.contracts.contract import FOLDER, read_contracts
+from assay.contracts.contract import FOLDER, Contract, Table, read_contracts
 from assay.contracts.servers import find_stream_server
+from assay.contracts.source_side import find_warn_after
 from assay.core.fault import MISUSED, Fault
 from assay.core.words import listed
 from assay.landing.declared import LandingTable, declared_tables
 from assay.project.paths import all_model_paths, contract_folders
 
+_SECONDS = {"minute": 60.0, "hour": 3600.0, "day": 86400.0}
 _FORMATS = ("json", "avro", "debezium")
 
 
 @dataclass(frozen=True)
 class StreamSource:
-    """A landing table and the server that its rows come from, as the contract declares it."""
+    """A landing table and the server that its rows come from, as the contract declares it.
+
+    `silent_after` is after how many seconds without messages it has fallen silent; None if it may be silent.
+    """
 
     table: LandingTable
     server: dict[str, Any]
+    silent_after: float | None = None
 
     @property
     def name(self) -> str:
@@ -70,7 +76,7 @@ def find_stream_sources(names: Sequence[str] = ()) -> list[StreamSource]:
                     "and the source's YAML does not know of it: assay contracts sync",
                     MISUSED,
                 )
-            source = StreamSource(landing, server)
+            source = StreamSource(landing, server, _silent_after(contract, table))
             _check(source, contract.where())
             found[source.name] = source
     if strange := [name for name in names if name not in found]:
@@ -86,6 +92,11 @@ def find_stream_sources(names: Sequence[str] = ()) -> list[StreamSource]:
             MISUSED,
         )
     return [found[name] for name in sorted(names or found)]
+
+
+def _silent_after(contract: Contract, table: Table) -> float | None:
+    agreed = find_warn_after(contract, table)
+    return agreed["count"] * _SECONDS[agreed["period"]] if agreed else None
 
 
 def _check(source: StreamSource, where: str) -> None:
