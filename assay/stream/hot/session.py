@@ -41,7 +41,8 @@ class HotSession:
 
     def __init__(self, plan: HotPlan, base: Base, published: Path) -> None:
         self.plan = plan
-        self._connection = duckdb.connect(config={"threads": 2})
+        # Of so few rows, a second thread takes more time to coordinate than it saves.
+        self._connection = duckdb.connect(config={"threads": 1})
         run = self._connection.execute
         run("set TimeZone = 'UTC'")
         if key := find_pii_key():
@@ -133,7 +134,7 @@ class HotSession:
             run("create or replace temp table touched as select unnest(?::varchar[]) as value", [list(of)])
         else:
             parts = " union ".join(
-                f"select {quoted(key)}::varchar as value from tail.{_tail(self.plan.tables[id_].checked)} "
+                f"select distinct {quoted(key)}::varchar as value from tail.{_tail(self.plan.tables[id_].checked)} "
                 "where (file_id, row_number) in (from fresh)"
                 for id_ in view.checked
             )
