@@ -19,16 +19,19 @@ from assay.core.fault import LOCKED, MISUSED, Fault
 _SECONDS_BETWEEN_TRIES = 0.1
 # `assay status` takes the lock for an instant too, to see whether it is free. That must not refuse a build.
 _SECONDS_OF_GRACE = 0.5
+# A process that only copies from the warehouse is waited for so long, whatever the caller's wait is.
+_SECONDS_FOR_A_COPY = 300.0
 
 
 @dataclass(frozen=True)
 class Holder:
-    """The process that holds a lock; `started_at` in UTC."""
+    """The process that holds a lock; `started_at` in UTC. `copies` if it soon gives it back by itself."""
 
     pid: int
     host: str
     started_at: datetime
     command: str
+    copies: bool = False
 
     def __str__(self) -> str:
         return f"PID {self.pid} on {self.host} since {self.started_at:%Y-%m-%d %H:%M:%S} UTC ({self.command})"
@@ -41,7 +44,12 @@ def lock_file(warehouse: Path) -> Path:
 
 @contextmanager
 def locked(
-    warehouse: Path, *, command: str, wait: float, on_wait: Callable[[Holder | None], None]
+    warehouse: Path,
+    *,
+    command: str,
+    wait: float,
+    on_wait: Callable[[Holder | None], None],
+    copies: bool = False,
 ) -> Iterator[None]:
     """Hold the lock of `warehouse` while the block runs.
 
@@ -50,6 +58,7 @@ def locked(
         command: the command that other processes are told holds the lock.
         wait: how long to wait for another holder, in seconds.
         on_wait: called once, when the wait begins, with the process that holds the lock.
+        copies: whether the block only copies from the warehouse, so that others wait for its end.
 
     Raises:
         Fault: another process held the lock during the whole wait, or the lock cannot be made.
@@ -60,6 +69,7 @@ def locked(
         command=command,
         wait=max(wait, _SECONDS_OF_GRACE),
         on_wait=on_wait,
+        copies=copies,
         refuse=lambda holder: Fault(
             f"Another build has this warehouse: {holder or 'its lock is ' + str(path)}. "
             "Try again when it is done, or wait for it with --wait SECONDS.",
@@ -76,6 +86,7 @@ def hold(
     command: str,
     wait: float = 0,
     on_wait: Callable[[Holder | None], None] = lambda holder: None,
+    copies: bool = False,
     refuse: Callable[[Holder | None], Fault],
 ) -> Iterator[None]:
     """Hold a lock while the block runs.
@@ -85,6 +96,7 @@ def hold(
         command: the command that other processes are told holds the lock.
         wait: how long to wait for another holder, in seconds.
         on_wait: called once, when the wait begins, with the process that holds the lock.
+        copies: whether others wait for its end.
         refuse: makes the fault to raise from the process that held the lock during the whole wait.
 
     Raises:
@@ -92,7 +104,7 @@ def hold(
     """
     with _opened(path) as stream:
         _acquire(stream.fileno(), path, wait, on_wait, refuse)
-        holder = Holder(os.getpid(), socket.gethostname(), datetime.now(UTC), command)
+        holder = Holder(os.getpid(), socket.gethostname(), datetime.now(UTC), command, copies)
         stream.truncate(0)
         json.dump(asdict(holder) | {"started_at": holder.started_at.isoformat()}, stream)
         stream.flush()
@@ -128,7 +140,9 @@ def _acquire(
         except BlockingIOError:
             waited = time.monotonic() - started
         if waited > wait:
-            raise refuse(_read(path))
+            holder = _read(path)
+            if not (holder and holder.copies and waited < _SECONDS_FOR_A_COPY):
+                raise refuse(holder)
         if not told and waited > _SECONDS_OF_GRACE:
             on_wait(_read(path))
             told = True

@@ -62,6 +62,16 @@ def test_a_second_build_names_the_holder_and_gives_up(tmp_path: Path) -> None:
     assert current_holder(warehouse) is None
 
 
+def test_a_build_waits_for_a_process_that_only_copies(tmp_path: Path) -> None:
+    warehouse = tmp_path / "assay.duckdb"
+    copies = HOLD.replace("on_wait=print", "on_wait=print, copies=True").replace("sleep(60)", "sleep(1.5)")
+    holder = start(copies, warehouse)
+    told: list[Holder | None] = []
+    lock(warehouse, 0, told)
+    assert holder.wait() == 0
+    assert [each and each.copies for each in told] == [True]
+
+
 def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
     warehouse = tmp_path / "assay.duckdb"
     holder = start(HOLD, warehouse)

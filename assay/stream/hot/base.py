@@ -51,7 +51,7 @@ def copy_base(plan: HotPlan, places: Places, published: Iterable[str]) -> Base:
     new = file.with_name(f".{file.name}.{os.getpid()}")
     new.unlink(missing_ok=True)
     with (
-        locked(places.warehouse, command="assay stream run", wait=0, on_wait=lambda _: None),
+        locked(places.warehouse, command="assay stream run", wait=0, on_wait=lambda _: None, copies=True),
         duckdb.connect(str(new)) as connection,
     ):
         of = state_of(places.warehouse)

@@ -133,12 +133,12 @@ class HotSession:
         if of is not None:
             run("create or replace temp table touched as select unnest(?::varchar[]) as value", [list(of)])
         else:
-            parts = " union ".join(
-                f"select distinct {quoted(key)}::varchar as value from tail.{_tail(self.plan.tables[id_].checked)} "
+            parts = " union all ".join(
+                f"select {quoted(key)}::varchar as value from tail.{_tail(self.plan.tables[id_].checked)} "
                 "where (file_id, row_number) in (from fresh)"
                 for id_ in view.checked
             )
-            run(f"create or replace temp table touched as {parts}")
+            run(f"create or replace temp table touched as select distinct value from ({parts}) as parts")
             run("delete from touched where value is null")
         [(count,)] = run("select count(*) from touched").fetchall()
         return int(count)
