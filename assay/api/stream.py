@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,25 +68,25 @@ class Streams:
         limits = Limits(segment_seconds, segment_mb << 20)
         with self._project.places() as places, shown_streams(self._project.console) as (tell, show):
             streams = find_stream_sources(sources)
-            keeper = None
-            if online:
-                keeper = HotPathKeeper(places, streams, open_store(store_url(store, places)), tell)
             watch = StreamWatch(places.main_warehouse.parent, streams, read_config().channels, tell)
 
             def look(landed: list[Landed]) -> None:
                 show(landed)
                 watch.look(landed)
 
-            landed = run_streams(
-                streams,
-                places.landing,
-                StreamOptions(partitions, start, until_drained, limits, online=keeper),
-                command="assay stream run",
-                tell=tell,
-                show=look,
-            )
-            if keeper:
-                keeper.close()
+            with ExitStack() as opened:
+                keeper = None
+                if online:
+                    keeper = HotPathKeeper(places, streams, open_store(store_url(store, places)), tell)
+                    opened.enter_context(closing(keeper))
+                landed = run_streams(
+                    streams,
+                    places.landing,
+                    StreamOptions(partitions, start, until_drained, limits, online=keeper),
+                    command="assay stream run",
+                    tell=tell,
+                    show=look,
+                )
         return PrintedList(landed, print_landed, self._project.root)
 
     def replay(self, source: str, into: Path | str) -> PrintedList[Landed]:

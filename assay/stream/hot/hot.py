@@ -70,10 +70,13 @@ class HotPath:
         return [view.hot.name for view in self._views]
 
     def close(self) -> None:
-        """Write what the store has not taken yet, and close the files that are read."""
+        """Close the files that are read."""
+        self._session.close()
+
+    def write_pending(self) -> None:
+        """Write what a store that was away has not taken."""
         if self._unwritten:
             self._bring_all()
-        self._session.close()
 
     def apply(self, source: StreamSource, messages: Mapping[int, Sequence[Message]]) -> int:
         """Bring new messages of a source online; return the number of entities that changed.
@@ -106,8 +109,8 @@ class HotPath:
             before = self._session
             self._begin()
             before.close()
-        elif self._unwritten:
-            self._bring_all()
+        else:
+            self.write_pending()
 
     def _begin(self) -> None:
         with open_published(self._places.published) as source:

@@ -72,14 +72,22 @@ class HotPathKeeper:
             self._give_up(error)
 
     def close(self) -> None:
-        """Close the files that are read."""
+        """Write what the store has not taken yet, and close the files that are read."""
+        try:
+            if self._path:
+                self._path.write_pending()
+        except Exception as error:  # as above
+            self._give_up(error)
+        self._close_path()
+
+    def _close_path(self) -> None:
         if self._path:
             self._path.close()
             self._path = None
 
     def _give_up(self, error: Exception) -> None:
         """Leave what is online to builds until the next one: it has the messages that failed here."""
-        self.close()
+        self._close_path()
         self._failed_on = _state_or_none(self._places.warehouse)
         self._tell(
             f"Messages land, and the next build brings them online: here they cannot be computed "
