@@ -19,7 +19,7 @@ from assay.online.stores.store import Entity, Store, StoreUnavailable
 from assay.online.stretch import key_sql
 from assay.project.project import Project
 from assay.stream.compact import find_partitions
-from assay.stream.hot.base import Base, copy_base, state_of
+from assay.stream.hot.base import copy_base, state_of
 from assay.stream.hot.plan import CheckedTable, HotPlan, HotView, make_hot_plan
 from assay.stream.hot.session import HotSession
 from assay.stream.source import StreamSource
@@ -118,14 +118,16 @@ class HotPath:
                 "select schema_name, table_name from duckdb_tables() where database_name = 'published'"
             ).fetchall()
             relations = {f"{quoted(schema)}.{quoted(table)}" for schema, table in names}
-            self._base: Base = copy_base(self._plan, self._places, relations)
-            self._session: HotSession = HotSession(self._plan, self._base, self._places.published)
-            self._views = list(self._served(source))
+            base = copy_base(self._plan, self._places, relations)
+            session = HotSession(self._plan, base, self._places.published)
+            views = list(self._served(source, session))
+        # All three are of one build: what fails before leaves the former as they are.
+        self._base, self._session, self._views = base, session, views
         self._forget_loaded()
         self._catch_up()
         self._bring_all()
 
-    def _served(self, source: Published) -> Iterator[_ServedView]:
+    def _served(self, source: Published, session: HotSession) -> Iterator[_ServedView]:
         """Yield the views whose slices give what the last build gave: that is tried with some of each."""
         definitions = source.views()
         for view in self._plan.views:
@@ -133,7 +135,7 @@ class HotPath:
             if online is None:
                 self._tell(f"{view.name} is not published: it is brought up to date by builds alone.")
                 continue
-            key = next((each for each in view.keys if self._is_cut_by(source, view, online, each)), None)
+            key = next((each for each in view.keys if _is_cut_by(source, session, view, online, each)), None)
             if key is None:
                 self._tell(
                     f"{view.name} is brought up to date by builds alone: it cannot be computed for "
@@ -141,26 +143,6 @@ class HotPath:
                 )
             else:
                 yield _ServedView(view, online, key)
-
-    def _is_cut_by(self, source: Published, view: HotView, online: OnlineView, key: str) -> bool:
-        if not self._session.can_be_cut(view, key):
-            return False
-        column, table = f"{quoted(key)}::varchar", source.table_of(online)
-        slices = [
-            value
-            for (value,) in source.connection.execute(
-                f"select distinct {column} as value from {table} order by hash(value) limit {_SLICES_TRIED}"
-            ).fetchall()
-        ]
-        self._session.touch(view, key, slices)
-        entities, _ = self._session.compute(view, online, key)
-        found = {each.key: each.version for each in entities}
-        wanted = source.connection.execute(
-            f"select {key_sql(online.keys)} as key, any_value(version) from {table} "
-            f"where list_contains(?, {column}) group by all",
-            [slices],
-        ).fetchall()
-        return found == dict(wanted)
 
     def _forget_loaded(self) -> None:
         """Forget messages that the base has."""
@@ -253,3 +235,25 @@ class HotPath:
 def _read(path: Path) -> list[Message]:
     with gzip.open(path) as lines:
         return [message_of(line) for line in lines]
+
+
+def _is_cut_by(source: Published, session: HotSession, view: HotView, online: OnlineView, key: str) -> bool:
+    """Tell whether some slices of a view have the versions that the last build published."""
+    if not session.can_be_cut(view, key):
+        return False
+    column, table = f"{quoted(key)}::varchar", source.table_of(online)
+    slices = [
+        value
+        for (value,) in source.connection.execute(
+            f"select distinct {column} as value from {table} order by hash(value) limit {_SLICES_TRIED}"
+        ).fetchall()
+    ]
+    session.touch(view, key, slices)
+    entities, _ = session.compute(view, online, key)
+    found = {each.key: each.version for each in entities}
+    wanted = source.connection.execute(
+        f"select {key_sql(online.keys)} as key, any_value(version) from {table} "
+        f"where list_contains(?, {column}) group by all",
+        [slices],
+    ).fetchall()
+    return found == dict(wanted)
