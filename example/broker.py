@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import time
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -50,7 +51,7 @@ broker.session.timeout.ms=4000
 
 
 @dataclass
-class LocalBroker:
+class LocalBroker(ABC):
     """A broker that is started here; its data lies in `folder`."""
 
     address: str
@@ -80,8 +81,9 @@ class LocalBroker:
                 self.process.wait()
             self.process = None
 
+    @abstractmethod
     def _command(self) -> list[str]:
-        raise NotImplementedError
+        """Return the command that runs the broker until it is told to stop."""
 
     @property
     def port(self) -> int:
