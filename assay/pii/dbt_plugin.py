@@ -23,7 +23,4 @@ class Plugin(BasePlugin):
     def configure_cursor(self, cursor: Any) -> None:
         """Set the variables of a session."""
         if key := find_pii_key():
-            inner, outer = key.pads
-            cursor.execute(f"set variable pii_inner = unhex('{inner.hex()}')")
-            cursor.execute(f"set variable pii_outer = unhex('{outer.hex()}')")
-            cursor.execute(f"set variable pii_fingerprint = '{key.fingerprint}'")
+            key.set_variables(cursor)

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import os
 from dataclasses import dataclass
+from typing import Any
 
 from assay.core.fault import MISUSED, Fault
 
@@ -36,6 +37,13 @@ class PiiKey:
         secret = self.secret if len(self.secret) <= _BLOCK else hashlib.sha256(self.secret).digest()
         padded = secret.ljust(_BLOCK, b"\0")
         return bytes(byte ^ 0x36 for byte in padded), bytes(byte ^ 0x5C for byte in padded)
+
+    def set_variables(self, cursor: Any) -> None:
+        """Set the variables of a session of DuckDB by which SQL hashes personal data."""
+        inner, outer = self.pads
+        cursor.execute(f"set variable pii_inner = unhex('{inner.hex()}')")
+        cursor.execute(f"set variable pii_outer = unhex('{outer.hex()}')")
+        cursor.execute(f"set variable pii_fingerprint = '{self.fingerprint}'")
 
 
 def find_pii_key() -> PiiKey | None:

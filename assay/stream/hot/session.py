@@ -46,10 +46,7 @@ class HotSession:
         run = self._connection.execute
         run("set TimeZone = 'UTC'")
         if key := find_pii_key():
-            inner, outer = key.pads
-            run(f"set variable pii_inner = unhex('{inner.hex()}')")
-            run(f"set variable pii_outer = unhex('{outer.hex()}')")
-            run(f"set variable pii_fingerprint = '{key.fingerprint}'")
+            key.set_variables(self._connection)
         run(f"attach {text(base.file)} as base (read_only)")
         run(f"attach {text(published)} as published (read_only)")
         run("attach ':memory:' as tail")
