@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import time
+from contextlib import chdir
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest import mock
 
 import pytest
 from kafka_broker import Broker
 from test_stream_project import StreamedProject, make_streamed_project
 
+from assay.core.fault import Fault
+from assay.core.places import find_places
+from assay.landing.formats.messages import Message
 from assay.online.ahead import Ahead
 from assay.online.stores.sqlite import SqliteStore
 from assay.online.stores.store import StoreUnavailable
+from assay.stream.hot import keeper as keeper_module
 from assay.stream.hot.hot import HotPath
+from assay.stream.hot.keeper import HotPathKeeper
+from assay.stream.source import find_stream_sources
 
 pytestmark = pytest.mark.minutes
 
@@ -187,3 +196,28 @@ def test_without_online_messages_land_alone(project: StreamedProject, broker: Br
     told = project.run("stream", "run", "--until-drained", "--no-online", "--source", "app.sessions")
     assert "Brought online" not in told
     assert "N1" not in versions(project)
+
+
+def test_messages_of_a_segment_that_is_still_open_are_online_once_that_is_possible(
+    project: StreamedProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def not_yet(*_: Any) -> None:
+        raise Fault("not yet")
+
+    begin, told = HotPath.__init__, list[str]()
+    monkeypatch.setattr(HotPath, "__init__", not_yet)
+    with chdir(project.root), mock.patch.dict(os.environ, project.environment, clear=True):
+        [source] = find_stream_sources(["app.sessions"])
+        keeper = HotPathKeeper(
+            find_places(), [source], SqliteStore(project.root / "data" / "online.sqlite"), told.append
+        )
+        now = int(time.time() * 1000)
+        keeper.apply(source, {0: [Message(10**6, now, now, None, (), session("open", "O1").encode())]})
+        monkeypatch.setattr(keeper_module, "_MOST_WAITING", 0)
+        keeper.apply(source, {1: [Message(10**6, now, now, None, (), session("open2", "O2").encode())]})
+        assert "O1" not in versions(project)
+        monkeypatch.setattr(HotPath, "__init__", begin)
+        monkeypatch.setattr(keeper_module, "_SECONDS_BETWEEN_LOOKS", 0.0)
+        keeper.refresh()
+        keeper.close()
+    assert {"O1", "O2"} <= versions(project).keys(), told

@@ -17,6 +17,7 @@ from assay.online.definition import OnlineView
 from assay.online.published import Published, open_published
 from assay.online.stores.store import Entity, Store, StoreUnavailable
 from assay.online.stretch import key_sql
+from assay.project.code_files import read_code
 from assay.project.project import Project
 from assay.stream.compact import find_partitions
 from assay.stream.hot.base import copy_base, state_of
@@ -54,6 +55,7 @@ class HotPath:
     ) -> None:
         self._places, self._store, self._tell = places, store, tell
         self._ahead = Ahead(places.ahead)
+        self._code = read_code()
         self._plan: HotPlan = make_hot_plan(Project(), sources)
         self._tables = {table.source.name: table for table in self._plan.tables.values()}
         for name, why in sorted(self._plan.cold.items()):
@@ -72,6 +74,20 @@ class HotPath:
     def close(self) -> None:
         """Close the files that are read."""
         self._session.close()
+
+    def pending(self) -> list[tuple[StreamSource, dict[int, list[Message]]]]:
+        """Return the messages that no build has yet, in their order, as `apply` takes them."""
+        return [
+            (
+                self._tables[name].source,
+                {segment.partition: messages for segment, messages in segments.items()},
+            )
+            for name, segments in self._recent
+        ]
+
+    def is_outdated(self) -> bool:
+        """Tell whether a build has been made of other code than was compiled here."""
+        return state_of(self._places.warehouse) != self._base.of and read_code() != self._code
 
     def write_pending(self) -> None:
         """Write what a store that was away has not taken."""

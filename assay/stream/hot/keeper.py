@@ -11,11 +11,14 @@ from assay.core.lock import current_holder
 from assay.core.places import Places
 from assay.landing.formats.messages import Message
 from assay.online.stores.store import Store
+from assay.stream.compact import find_partitions
 from assay.stream.hot.base import state_of
 from assay.stream.hot.hot import HotPath
 from assay.stream.source import StreamSource
 
 _SECONDS_BETWEEN_LOOKS = 1.0
+# Beyond so many, the waiting messages that can be read from segments are forgotten.
+_MOST_WAITING = 100_000
 
 
 class HotPathKeeper:
@@ -35,6 +38,8 @@ class HotPathKeeper:
         self._path: HotPath | None = None
         # The state of the warehouse on which it failed; it is tried again on the next.
         self._failed_on: tuple[int, int] | None = None
+        # What came meanwhile: of a segment that is still open, nothing can be read.
+        self._waiting: list[tuple[StreamSource, dict[int, list[Message]]]] = []
         self._looked = 0.0
         self._told = ""
         self.refresh()
@@ -42,6 +47,9 @@ class HotPathKeeper:
     def apply(self, source: StreamSource, messages: Mapping[int, Sequence[Message]]) -> int:
         """Bring new messages of a source online, by partition; return the number of entities that changed."""
         if self._path is None:
+            self._waiting.append((source, {number: list(several) for number, several in messages.items()}))
+            if sum(len(each) for _, waiting in self._waiting for each in waiting.values()) > _MOST_WAITING:
+                self._forget_landed()
             return 0
         try:
             return self._path.apply(source, messages)
@@ -59,9 +67,15 @@ class HotPathKeeper:
         if self._failed_on is not None and self._failed_on == _state_or_none(self._places.warehouse):
             return
         try:
+            if self._path is not None and self._path.is_outdated():
+                self._waiting = self._path.pending()
+                self._close_path()
             if self._path is None:
                 self._path = HotPath(self._places, self._sources, self._store, self._tell)
                 self._tell(f"Brought online as messages come: {', '.join(self._path.views) or 'no view'}.")
+                waiting, self._waiting = self._waiting, []
+                for source, messages in waiting:
+                    self.apply(source, messages)
             else:
                 self._path.refresh()
         except Fault as fault:
@@ -87,12 +101,35 @@ class HotPathKeeper:
 
     def _give_up(self, error: Exception) -> None:
         """Leave what is online to builds until the next one: it has the messages that failed here."""
+        if self._path:
+            self._waiting = [*self._path.pending(), *self._waiting]
         self._close_path()
         self._failed_on = _state_or_none(self._places.warehouse)
         self._tell(
             f"Messages land, and the next build brings them online: here they cannot be computed "
             f"({type(error).__name__}: {str(error).partition(chr(10))[0]})."
         )
+
+    def _forget_landed(self) -> None:
+        """Forget waiting messages that are in closed segments, which are read when it begins."""
+        ends = {
+            (source.name, each.topic, each.partition): each.next_offset() or 0
+            for source in self._sources
+            for each in find_partitions(source, self._places.landing)
+        }
+        left = []
+        for source, messages in self._waiting:
+            of_open = {
+                number: [
+                    each
+                    for each in several
+                    if each.offset >= ends.get((source.name, source.topic, number), 0)
+                ]
+                for number, several in messages.items()
+            }
+            if any(of_open.values()):
+                left.append((source, of_open))
+        self._waiting = left
 
 
 def _state_or_none(warehouse: Path) -> tuple[int, int] | None:
