@@ -18,6 +18,7 @@ _COMMANDS = (
     "status",
     "runs list",
     "online status",
+    "lineage",
 )
 
 
