@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import yaml
 from dbt.cli.main import dbtRunner
 
@@ -76,6 +77,14 @@ class Warehouse:
         built = Warehouse(self.folder, nothing).build(*arguments)
         self.remove_data()
         return built
+
+    def count_loaded(self) -> int:
+        """Return the number of lines of all files that are loaded."""
+        with duckdb.connect(self.file, read_only=True) as connection:
+            [(lines,)] = connection.execute(
+                "select coalesce(sum(line_count), 0) from landing.files where status = 'loaded'"
+            ).fetchall()
+        return int(lines)
 
     def remove_data(self) -> None:
         """Begin from the start, but for what dbt knows of the project."""

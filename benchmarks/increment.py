@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmarks import landing
 from benchmarks.build import Build, Warehouse
 from benchmarks.events import SELECTION
-from benchmarks.measure import middle
+from benchmarks.measure import CommandFailed, middle
 from benchmarks.settings import Settings
 from benchmarks.table import Report, Row, row_of
 
@@ -27,10 +27,10 @@ def run(settings: Settings) -> Report:
         landing.link_files(early, zone, warehouse.landing)
         warehouse.build_of_nothing(*SELECTION)
         dbt.append(warehouse.build_of_nothing(*SELECTION))
-        full.append(warehouse.build(*SELECTION))
+        full.append(_build(warehouse, _lines(early)))
         landing.link_files(late, zone, warehouse.landing)
-        grown.append(warehouse.build(*SELECTION))
-        unchanged.append(warehouse.build(*SELECTION))
+        grown.append(_build(warehouse, _lines(files)))
+        unchanged.append(_build(warehouse, _lines(files)))
         warehouse.remove()
     name = f"{settings.events // 1_000_000}M events"
     return Report(
@@ -44,6 +44,18 @@ def run(settings: Settings) -> Report:
         ],
         ["Duplicates are sought among all rows and conservation is tested on all rows at every build."],
     )
+
+
+def _build(warehouse: Warehouse, lines: int) -> Build:
+    """Build, and see that all lines were loaded: a build that loads nothing is a fast one.
+
+    Raises:
+        CommandFailed: there are more or fewer.
+    """
+    build = warehouse.build(*SELECTION)
+    if (loaded := warehouse.count_loaded()) != lines:
+        raise CommandFailed(f"increment: {loaded:,} of {lines:,} lines were loaded.")
+    return build
 
 
 def _rows(what: str, builds: list[Build], full: list[Build], dbt: list[Build]) -> list[Row]:

@@ -27,11 +27,17 @@ def whole_demo(data: Path) -> Path:
 
 
 def link_files(files: list[Path], landing: Path, part: Path) -> None:
-    """Show files of one landing zone in another, without copying them."""
+    """Show files of one landing zone in another, without copying them where one file system holds both.
+
+    A symbolic link that leads out of a landing zone would not be loaded.
+    """
     for path in files:
         link = part / path.relative_to(landing)
         link.parent.mkdir(parents=True, exist_ok=True)
-        link.symlink_to(path.resolve())
+        try:
+            link.hardlink_to(path)
+        except OSError:
+            shutil.copy2(path, link)
 
 
 def _kept(data: Path, what: str) -> Path:

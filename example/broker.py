@@ -58,6 +58,10 @@ class LocalBroker(ABC):
     folder: Path
     process: subprocess.Popen[bytes] | None = None
 
+    def __post_init__(self) -> None:
+        # It is the broker's working folder too.
+        self.folder = self.folder.absolute()
+
     def start(self) -> None:
         """Start it, at its port and with its data, and wait until it answers."""
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 
 import adbc_driver_postgresql.dbapi as postgres
 import pytest
 from confluent_kafka import Consumer
 from kafka_broker import Broker, StartedBroker
 from postgres_server import PASSWORD, postgres_server
+
+from example.broker import Kafka
 
 
 def test_messages_come_back_with_key_headers_and_time(broker: Broker) -> None:
@@ -82,3 +85,11 @@ def test_postgres_keeps_a_log_that_readers_decode(builds: None, monkeypatch: pyt
         with postgres.connect(server.address) as connection, connection.cursor() as cursor:
             cursor.execute("select slot_name, plugin from pg_replication_slots")
             assert cursor.fetchall() == [("s", "pgoutput")]
+
+
+def test_the_folder_of_a_broker_may_be_named_from_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    broker = Kafka("127.0.0.1:1", Path("data/broker"), jars=tmp_path)
+    assert broker.folder == tmp_path / "data" / "broker"
