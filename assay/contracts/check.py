@@ -8,13 +8,17 @@ from pathlib import Path
 from assay.contracts.consistency import find_inconsistencies
 from assay.contracts.contract import FOLDER, Contract, read_contracts
 from assay.contracts.data_side import find_data_differences
-from assay.contracts.dbt_side import DbtSide
 from assay.contracts.document import SUFFIX, Finding
 from assay.contracts.silver_side import find_unchecked_rules
 from assay.core.fault import MISUSED, Fault
-from assay.core.places import find_places
+from assay.core.pickled import keep_pickled, read_pickled
+from assay.core.places import find_places, require_project
+from assay.project.code_files import read_code
+from assay.project.packages import make_linked_packages_ready
 from assay.project.paths import contract_folders
 from assay.project.project import Project
+
+_KEPT = "assay_contracts.pickle"
 
 
 @dataclass
@@ -34,17 +38,31 @@ def check_project() -> Checked:
     Raises:
         Fault: dbt cannot parse the project.
     """
-    contracts, findings = _read(may_be_none=True)
-    if findings:
-        # A contract with mistakes of its own would differ from everything, so it is not compared.
-        return Checked(contracts, findings)
-    project = Project()
-    side = DbtSide(contracts, project)
-    findings = [*side.findings, *side.uncovered(), *find_unchecked_rules(contracts, project)]
+    require_project()
+    make_linked_packages_ready()
+    code = read_code()
+    key = (code.settings, code.nodes)
+    kept = read_pickled(_KEPT, key)
+    contracts, findings = kept or _read(may_be_none=True)
+    if not kept:
+        if findings:
+            # A contract with mistakes of its own would differ from everything, so it is not compared.
+            return Checked(contracts, findings)
+        findings = _compare_with_project(contracts)
+        # All of it follows from the project's files. What the warehouse holds does not.
+        keep_pickled(_KEPT, key, (contracts, findings))
     warehouse = find_places(None).warehouse
     if has_data := warehouse.exists():
         findings += find_data_differences(contracts, warehouse)
     return Checked(contracts, findings, has_data)
+
+
+def _compare_with_project(contracts: list[Contract]) -> list[Finding]:
+    from assay.contracts.dbt_side import DbtSide
+
+    project = Project()
+    side = DbtSide(contracts, project)
+    return [*side.findings, *side.uncovered(), *find_unchecked_rules(contracts, project)]
 
 
 def sync_project() -> Checked:
@@ -59,6 +77,8 @@ def sync_project() -> Checked:
     contracts, findings = _read()
     if findings:
         return Checked(contracts, findings)
+    from assay.contracts.dbt_side import DbtSide
+
     side = DbtSide(contracts, Project(unfinished=True))
     if impossible := [finding for finding in side.findings if not finding.remedy.endswith("sync")]:
         return Checked(contracts, impossible)

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jsonschema.protocols import Validator
-from jsonschema.validators import validator_for
 from ruamel.yaml import YAML
 from ruamel.yaml.constructor import RoundTripConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.scalarfloat import ScalarFloat
+
+if TYPE_CHECKING:
+    from jsonschema.protocols import Validator
 
 SUFFIX = ".odcs.yaml"
 _UNKNOWN = ("additionalProperties", "unevaluatedProperties")
@@ -111,6 +112,9 @@ def read(path: Path) -> tuple[Document | None, list[Finding]]:
 
 @cache
 def _validator() -> Validator:
+    # It takes long to import, and what was checked once is kept.
+    from jsonschema.validators import validator_for
+
     # The schema that the standard's maintainers publish as a package.
     schema = json.loads((files("open_data_contract_standard") / "schema.json").read_text(encoding="utf-8"))
     return validator_for(schema)(schema)

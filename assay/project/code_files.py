@@ -31,7 +31,7 @@ _GENERIC = "generic"
 _QUOTED = re.compile(rb"['\"]([A-Za-z_]\w*)['\"]")
 # The name of a variable may also be made by Jinja. Then any but those of the shell's own may be meant.
 _COMPOSED = re.compile(rb"env_var\(\s*[^'\"\s]")
-_OF_SHELL = ("_", "OLDPWD", "PWD", "SHLVL")
+_OF_SHELL = re.compile("_|OLDPWD|PWD|SHLVL")
 # How a build tells of itself; what it builds is the same.
 _ABOUT_OUTPUT = ("ASSAY_LOG_FORMAT",)
 
@@ -149,8 +149,9 @@ def _add(digest: Any, file: Path) -> set[str]:
     if file.suffix == ".csv":
         return set()
     if _COMPOSED.search(content):
-        return os.environ.keys() - set(_OF_SHELL)
-    return {name.decode() for name in _QUOTED.findall(content)}
+        return {name for name in os.environ if not _OF_SHELL.fullmatch(name)}
+    # In code, `_` is what words are joined with; in a shell, the name of the last command.
+    return {name.decode() for name in _QUOTED.findall(content)} - {"_"}
 
 
 def _yaml(file: Path) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import marshal
-import pickle
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -15,6 +14,7 @@ from typing import Any
 from unittest import mock
 
 from assay.core.disk import replace_private
+from assay.core.pickled import keep_pickled, read_pickled
 from assay.core.places import find_target
 
 _PARSED, _COMPILED = "assay_parsed.pickle", "assay_compiled.marshal"
@@ -35,27 +35,22 @@ def read_parsed(key: Sequence[str]) -> Any:
     Args:
         key: all that the manifest follows from: the project's folder, files, versions, environment variables.
     """
-    try:
-        with (find_target() / _PARSED).open("rb") as file:
-            if pickle.load(file) != tuple(key):
-                return None
-            prepare_import()
-            from dbt.contracts.graph.manifest import Manifest
-
-            manifest: Any = Manifest(**pickle.load(file))
-            manifest.build_parent_and_child_maps()
-            return manifest
-    except Exception:
-        # Whatever is wrong with the file, dbt parses the project.
+    prepare_import()
+    parts = read_pickled(_PARSED, key)
+    if parts is None:
         return None
+    from dbt.contracts.graph.manifest import Manifest
+
+    manifest: Any = Manifest(**parts)
+    manifest.build_parent_and_child_maps()
+    return manifest
 
 
 def keep_parsed(key: Sequence[str], manifest: Any) -> None:
     """Keep dbt's manifest for the next process; a folder that cannot be written is let be."""
     # Pickled as a whole, dbt's class gives some of its private tables the names of others.
     parts = {each.name: getattr(manifest, each.name) for each in fields(manifest) if each.name[0] != "_"}
-    with suppress(OSError):
-        replace_private(find_target() / _PARSED, pickle.dumps(tuple(key)) + pickle.dumps(parts))
+    keep_pickled(_PARSED, key, parts)
 
 
 @contextmanager

@@ -12,7 +12,8 @@ from typing import Any
 
 import duckdb
 
-from assay.landing import declared_tables, load_new_files
+from assay.landing.declared import declared_tables
+from assay.landing.load import load_new_files
 
 BOM = b"\xef\xbb\xbf"
 

@@ -103,6 +103,11 @@ def test_variables_that_code_reads_are_settings(
     assert changed(lambda: monkeypatch.setenv("SHLVL", "9")) == (False, False)
 
 
+def test_what_words_are_joined_with_is_no_variable(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (root / "models/fct.sql").write_text("select '{{ ['a', 'b'] | join('_') }}'")
+    assert changed(lambda: monkeypatch.setenv("_", "/usr/bin/make")) == (False, False)
+
+
 def test_another_version_of_a_package_is_a_setting(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = root / "site-packages"
     place.mkdir()

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import duckdb
 import pytest
@@ -621,6 +622,23 @@ def test_data_that_is_not_as_its_contract_says_is_found(project: SmallProject) -
         in checked.stdout
     )
     assert "gold.fct_products.line_count is bigint; in the warehouse it is integer." in checked.stdout
+
+
+def test_contracts_are_read_again_only_after_a_file_has_changed(project: SmallProject) -> None:
+    def check_again() -> str:
+        with mock.patch("assay.contracts.check.read_contracts", side_effect=AssertionError):
+            return project.assay("contracts", "check").stdout
+
+    first = project.assay("contracts", "check").stdout
+    assert first.endswith("No differences between contracts, dbt's YAML and the warehouse.\n")
+    assert check_again() == first
+    with duckdb.connect(project.warehouse) as connection:
+        connection.execute("alter table gold.fct_products alter line_count type integer")
+    assert "gold.fct_products.line_count is bigint; in the warehouse it is integer." in check_again()
+    change_contract(project, "lines", lambda contract: column(contract, "quantity").update(description="No."))
+    changed = project.assay("contracts", "check").stdout
+    assert "contracts/lines.odcs.yaml:" in changed
+    assert check_again() == changed
 
 
 def test_what_is_accepted_of_files_goes_into_the_contract(project: SmallProject) -> None:

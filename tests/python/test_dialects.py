@@ -24,8 +24,7 @@ from assay.contracts.consistency import find_inconsistencies
 from assay.contracts.contract import Contract
 from assay.contracts.document import parse
 from assay.contracts.source_side import bring_about
-from assay.landing import declared_tables
-from assay.landing.declared import DeclarationError
+from assay.landing.declared import DeclarationError, declared_tables
 from assay.landing.dialect import Dialect
 from assay.landing.formats.sniff import find_dialect
 

@@ -27,10 +27,11 @@ from landing_zone import BOM, Zone
 from rendered_macros import Macros
 from warehouse import PROJECT
 
-from assay.landing import declared_tables, load, load_new_files, read
-from assay.landing.declared import DeclarationError, LandingTable
+from assay.landing import load, read
+from assay.landing.declared import DeclarationError, LandingTable, declared_tables
 from assay.landing.discover import LandingFile, LandingFolderMissing, discover
 from assay.landing.formats import delimited, json_lines
+from assay.landing.load import load_new_files
 
 DECLARED = """
 sources:

@@ -24,10 +24,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from landing_zone import Zone
 
-from assay.landing import declared_tables, load, load_new_files, read
-from assay.landing.declared import DeclarationError
+from assay.landing import load, read
+from assay.landing.declared import DeclarationError, declared_tables
 from assay.landing.discover import LandingFile, UnreadableFile
 from assay.landing.formats import delimited
+from assay.landing.load import load_new_files
 
 DECLARED = """
 sources:
@@ -441,7 +442,7 @@ import resource
 from datetime import datetime
 from pathlib import Path
 import duckdb
-from assay.landing import load_new_files
+from assay.landing.load import load_new_files
 def most(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 def run(landing):
     load_new_files(connection, landing=landing, models=[models], run_id="r", loaded_at=datetime.now())

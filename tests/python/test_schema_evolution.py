@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from landing_zone import Zone
 
-from assay.landing import declared_tables, load
-from assay.landing.declared import DeclarationError
+from assay.landing import load
+from assay.landing.declared import DeclarationError, declared_tables
 from assay.landing.schema.logical_types import LOGICAL_TYPES, NESTED, covers, reads
 
 MODES = ("evolve", "freeze", "discard_value", "discard_row")

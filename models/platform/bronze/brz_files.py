@@ -6,7 +6,9 @@ from pathlib import Path
 
 from dbt_common.invocation import get_invocation_id
 
-from assay.landing import lands_files, load_new_files, progress
+from assay.landing import progress
+from assay.landing.declared import lands_files
+from assay.landing.load import load_new_files
 from assay.project.paths import all_model_paths, model_paths
 
 
