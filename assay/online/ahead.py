@@ -27,6 +27,10 @@ create table if not exists parity (
     view text not null, run_id text not null, compared integer not null, differing integer not null,
     example text, compared_at text not null, primary key (view, run_id)
 ) strict;
+create table if not exists reached (
+    source text not null, topic text not null, partition integer not null, offset integer not null,
+    primary key (source, topic, partition)
+) strict;
 """
 _SECONDS_TO_WAIT = 30.0
 
@@ -64,6 +68,25 @@ class Ahead:
         rows = [(view, key, *place, offset) for key in keys for place, offset in places.items()]
         with self._opened() as connection:
             connection.executemany("insert or replace into ahead values (?, ?, ?, ?, ?, ?)", rows)
+
+    def reach(self, places: Mapping[Place, int]) -> None:
+        """Note that the store has the messages of some partitions up to an offset, by a stream or a sync."""
+        if not places:
+            return
+        with self._opened() as connection:
+            connection.executemany(
+                "insert into reached values (?, ?, ?, ?) "
+                "on conflict do update set offset = max(offset, excluded.offset)",
+                [(*place, offset) for place, offset in places.items()],
+            )
+
+    def reached(self) -> dict[Place, int]:
+        """Return up to which offset of each partition the store has the messages."""
+        if not self._path.exists():
+            return {}
+        with self._opened() as connection:
+            rows = connection.execute("select source, topic, partition, offset from reached").fetchall()
+        return {(source, topic, partition): offset for source, topic, partition, offset in rows}
 
     def find(self, view: str, loaded: Mapping[Place, int]) -> tuple[set[str], set[str]]:
         """Return the entities of a view that are ahead of a build, and those that are no longer.

@@ -59,10 +59,13 @@ def sync(
                 store.remove(gone)
         wanted = [view] if view else list(views)
         known = source.positions() if ahead else {}
-        return [
+        synced = [
             _sync_view(source, views[name], stored.get(name), store, progress, ahead, known)
             for name in wanted
         ]
+    if ahead and view is None:
+        ahead.reach(known)
+    return synced
 
 
 def _sync_view(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -14,7 +14,7 @@ from uuid import uuid4
 import orjson
 
 from assay.core.fault import Fault
-from assay.landing.formats.messages import Message, line_of
+from assay.landing.formats.messages import Message, line_of, read_segment
 from assay.stream.debezium import DatabaseAway, Engine, Place, look_at, lsn_of, start_java
 from assay.stream.land import Limits, Progress
 from assay.stream.partition import LandedPartition, SegmentWriter
@@ -23,9 +23,12 @@ from assay.stream.source import StreamSource, find_stream_sources
 
 _POSTGRES_PORT = 5432
 _SECONDS_BETWEEN_TRIES = 5.0
+_SECONDS_BETWEEN_LOOKS = 0.05
 _SECONDS_BETWEEN_MARKS = 10.0
 # Changes of a transaction that are held until it is complete; those of a larger one go to the disk.
 _CHANGES_IN_MEMORY = 20_000
+# So many changes wait to be handed over before reading goes on.
+_MOST_COMPLETE = 100_000
 
 
 class _Table:
@@ -37,16 +40,23 @@ class _Table:
         self.progress = Progress(partition, following)
         self.held: list[Message] = []
         self.writer: SegmentWriter | None = None
+        # Changes of complete transactions that were not handed over yet; those of a large one by their file.
+        self.complete: list[list[Message] | Path] = []
 
     def add(self, key: bytes | None, value: bytes, now: int) -> None:
         """Number a change, and hold it."""
         offset = self.progress.position + len(self.held)
         self.held.append(Message(offset, now, now, key, (), value))
 
-    def write(self) -> None:
-        """Add what is held to the open segment."""
+    def write(self, is_complete: bool) -> None:
+        """Add what is held to the open segment; it is handed over if its transaction is complete."""
         if not self.held:
             return
+        if is_complete:
+            if self.complete and isinstance(self.complete[-1], list):
+                self.complete[-1] += self.held
+            else:
+                self.complete.append(self.held)
         if self.writer is None:
             self.writer = SegmentWriter(self.partition, self.progress.position)
         self.writer.add(map(line_of, self.held))
@@ -60,10 +70,21 @@ class _Table:
         """Forget what is in no closed segment."""
         self.held = []
         if self.writer is not None:
-            self.progress.position -= self.writer.messages
-            self.progress.messages -= self.writer.messages
+            self.progress.messages -= self.progress.position - self.writer.first
+            self.progress.position = self.writer.first
             self.writer.discard()
             self.writer = None
+            self.complete = [
+                part
+                if isinstance(part, Path)
+                else [each for each in part if each.offset < self.progress.position]
+                for part in self.complete
+            ]
+
+    @property
+    def waiting(self) -> int:
+        """The number of changes in memory that were not handed over yet."""
+        return sum(len(part) for part in self.complete if isinstance(part, list))
 
 
 class DatabaseLanding:
@@ -101,8 +122,7 @@ class DatabaseLanding:
         self._seconds_between_marks = 1.0 if until_drained else _SECONDS_BETWEEN_MARKS
         self._tables: dict[str, _Table] = {}
         for source in sources:
-            name = _database_table(source)
-            partition = LandedPartition(self._folder / source.table.name, place.topic(name), 0)
+            partition = LandedPartition(self._folder / source.table.name, source.topic, 0)
             following = max(position.next_offsets.get(source.table.name, 0), partition.next_offset() or 0)
             self._tables[partition.topic] = _Table(source, partition, following)
         self._leases = ExitStack()
@@ -151,19 +171,36 @@ class DatabaseLanding:
 
     @property
     def is_drained(self) -> bool:
-        """Whether all that the log had when this run began has been read."""
-        return self._is_drained
+        """Whether all that the log had when this run began has been read, and handed over."""
+        return self._is_drained and not any(table.complete for table in self._tables.values())
 
-    def poll(self, seconds: float) -> None:
+    def poll(self, seconds: float) -> Iterator[tuple[StreamSource, dict[int, list[Message]]]]:
         """Wait while changes come in, close the segments that are due, and go on after troubles.
 
         Args:
             seconds: how long to wait.
 
+        Returns:
+            The changes of complete transactions, as the messages of their partition.
+
         Raises:
             Fault: the database cannot be followed.
         """
         time.sleep(seconds)
+        self._go_on()
+        with self._lock:
+            complete = [(table.source, table.complete) for table in self._tables.values()]
+            for table in self._tables.values():
+                table.complete = []
+        return (
+            (source, {0: messages})
+            for source, parts in complete
+            for part in parts
+            for messages in (_read(part) if isinstance(part, Path) else [part])
+            if messages
+        )
+
+    def _go_on(self) -> None:
         if self._engine is None:
             if time.monotonic() >= self._next_try:
                 self._begin_again()
@@ -217,7 +254,7 @@ class DatabaseLanding:
                 )
 
     def _start(self) -> None:
-        tables = [_database_table(table.source) for table in self._tables.values()]
+        tables = [table.source.database_table for table in self._tables.values()]
         self._put_in_order()
         look_at(self._place, tables, self._position)
         # The slot is made under this name, so the name must outlive this process.
@@ -265,7 +302,9 @@ class DatabaseLanding:
                 self._discard()
                 raise
             landed, self._landed = self._landed, None
-            return landed
+        while sum(table.waiting for table in self._tables.values()) > _MOST_COMPLETE and not self._is_stopped:
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+        return landed
 
     def _take_one(self, record: Any, now: int) -> None:
         topic = str(record.destination())
@@ -282,10 +321,23 @@ class DatabaseLanding:
         elif topic == f"{self._place.prefix}.message":
             self._is_drained |= self._mark in str(record.value())
         if not self._is_open:
-            for each in self._tables.values():
-                each.write()
-            self._is_spilled = False
             self._last, self._read_at = record, now
+            self._complete(is_snapshot=table is not None)
+
+    def _complete(self, is_snapshot: bool) -> None:
+        """Write what is complete now, so that it is handed over."""
+        tables, was_spilled = self._tables.values(), self._is_spilled
+        for table in tables:
+            table.write(is_complete=not was_spilled)
+        self._is_spilled = False
+        if was_spilled:
+            # Its changes are no longer in memory, so that they are read from their segments.
+            for table, path in self._commit():
+                table.complete.append(path)
+        elif is_snapshot:
+            # After a kill before this, another snapshot is made, which may lack rows of this one.
+            self._commit()
+        else:
             self._commit_due()
 
     def _take_boundary(self, told: dict[str, Any]) -> None:
@@ -307,7 +359,7 @@ class DatabaseLanding:
         if sum(len(table.held) for table in self._tables.values()) > _CHANGES_IN_MEMORY:
             self._is_spilled = True
             for table in self._tables.values():
-                table.write()
+                table.write(is_complete=False)
 
     def _commit_due(self) -> None:
         if self._is_open:
@@ -319,17 +371,17 @@ class DatabaseLanding:
         if is_large or time.monotonic() - self._committed >= self._limits.seconds:
             self._commit()
 
-    def _commit(self) -> None:
-        """Close the open segments, all of them with the position in one step."""
+    def _commit(self) -> list[tuple[_Table, Path]]:
+        """Close the open segments, all of them with the position in one step; return them."""
         self._committed = time.monotonic()
         lsn = lsn_of(self._last) if self._last is not None else 0
         if not lsn:
-            return
+            return []
         written = {}
         for table in self._tables.values():
             if table.writer is not None:
                 table.writer.finish()
-                written[table.source.table.name] = (table.writer, table.progress.position - 1)
+                written[table.source.table.name] = (table, table.writer, table.progress.position - 1)
         position = Position(
             self._position.slot,
             self._position.database,
@@ -337,7 +389,7 @@ class DatabaseLanding:
             lsn,
             self._committed_in_log,
             self._read_at,
-            {name: (writer.first, last) for name, (writer, last) in written.items()},
+            {name: (writer.first, last) for name, (_, writer, last) in written.items()},
         )
         position.write(self._folder)
         self._position = position
@@ -345,8 +397,10 @@ class DatabaseLanding:
         for table in self._tables.values():
             table.progress.segments += table.writer is not None
             table.writer = None
-        for writer, last in written.values():
-            writer.close(last)
+        return [
+            (table, table.partition.table / writer.close(last).path)
+            for table, writer, last in written.values()
+        ]
 
     def _discard(self) -> None:
         for table in self._tables.values():
@@ -395,5 +449,7 @@ def _place(source: StreamSource) -> Place:
     return Place(str(server["host"]), int(server.get("port") or _POSTGRES_PORT), str(server["database"]))
 
 
-def _database_table(source: StreamSource) -> str:
-    return f"{source.server.get('schema') or 'public'}.{source.table.name}"
+def _read(segment: Path) -> Iterator[list[Message]]:
+    # One that was loaded and merged meanwhile is no longer there, nor needed.
+    with suppress(FileNotFoundError):
+        yield from read_segment(segment)

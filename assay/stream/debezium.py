@@ -17,6 +17,7 @@ from typing import Any
 from assay.core.fault import MISUSED, Fault, extra_needed
 from assay.stream.kafka import read_settings
 from assay.stream.position import Position
+from assay.stream.source import as_topic
 
 _PREFIX = "ASSAY_DEBEZIUM_"
 # What the names of the messages begin with that Assay writes to the log, to see how far it has read it.
@@ -108,15 +109,7 @@ class Place:
     @property
     def prefix(self) -> str:
         """What the names of its topics begin with."""
-        return _as_topic(self.database)
-
-    def topic(self, table: str) -> str:
-        """Return the topic of a table, which is named as `schema.table`."""
-        return _as_topic(f"{self.database}.{table}")
-
-
-def _as_topic(name: str) -> str:
-    return re.sub("[^A-Za-z0-9._-]", "_", name)
+        return as_topic(self.database)
 
 
 class Engine:

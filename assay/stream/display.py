@@ -119,7 +119,7 @@ def print_stream_status(status: StreamStatus, console: Console) -> None:
     table = table_titled("Streams")
     table.add_column("source", overflow="fold")
     table.add_column("partition", overflow="fold")
-    for figure in ("at the broker", "landed", "loaded", "lag", "behind", "missing"):
+    for figure in ("at the broker", "landed", "loaded", "online", "lag", "behind", "missing"):
         table.add_column(figure, justify="right")
     table.add_column("complete until (UTC)")
     table.add_column("late", justify="right")
@@ -130,6 +130,7 @@ def print_stream_status(status: StreamStatus, console: Console) -> None:
             number(each.at_broker),
             number(each.landed),
             number(each.loaded),
+            number(each.online),
             number(each.lag),
             duration(each.behind_seconds),
             number(each.missing),

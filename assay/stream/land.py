@@ -186,14 +186,14 @@ class TopicLanding:
         """Whether all that the broker had of every partition has been read."""
         return all(each.progress.at_end and len(each.ranges) == 1 for each in self._readings.values())
 
-    def poll(self, seconds: float) -> dict[int, list[Message]]:
+    def poll(self, seconds: float) -> list[tuple[StreamSource, dict[int, list[Message]]]]:
         """Read what has come, write it to the open segments, and close those that are due.
 
         Args:
             seconds: how long to wait for messages.
 
         Returns:
-            The messages by partition; those that close a hole between segments are among them.
+            The messages by partition, if any; those that close a hole between segments are among them.
 
         Raises:
             Fault: the broker refuses to go on, or a segment cannot be written.
@@ -218,9 +218,9 @@ class TopicLanding:
             self._close_due()
         except OSError as error:
             self._begin_again(error)
-            return {}
+            return []
         self._commit()
-        return landed
+        return [(self.source, landed)] if landed else []
 
     def _take(self, reading: _Reading, batch: Sequence[Any]) -> list[Message]:
         # Only a broker that keeps the time of appending knows when a message could first be read.

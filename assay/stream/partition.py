@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -169,7 +169,9 @@ class SegmentWriter:
 
     def discard(self) -> None:
         """Remove what was written."""
-        self._file.close()
+        # On a full disk, what is not written yet stays so.
+        with suppress(OSError):
+            self._file.close()
         self._path.unlink(missing_ok=True)
 
 

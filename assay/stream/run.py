@@ -24,8 +24,8 @@ _SECONDS_A_POLL = 0.2
 class OnlinePath(Protocol):
     """Brings messages online before a build has them."""
 
-    def apply(self, source: StreamSource, messages: Mapping[int, Sequence[Message]]) -> int:
-        """Bring new messages of a source online, by partition; return the number of entities that changed."""
+    def apply(self, source: StreamSource, messages: Mapping[int, Sequence[Message]]) -> None:
+        """Bring new messages of a source online, by partition."""
 
     def refresh(self) -> None:
         """Go on from the last build, if there has been one."""
@@ -111,8 +111,9 @@ def run_streams(
             for name, each in list(running.items()):
                 try:
                     landed = each.poll(_SECONDS_A_POLL / len(running))
-                    if options.online and landed and isinstance(each, TopicLanding):
-                        options.online.apply(each.source, landed)
+                    if options.online:
+                        for source, messages in landed:
+                            options.online.apply(source, messages)
                 except Fault as fault:
                     _keep_on(fault, name, faults, sources, tell)
                     del running[name]

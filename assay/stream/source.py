@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -41,13 +42,25 @@ class StreamSource:
 
     @property
     def topic(self) -> str:
-        """The topic of Kafka."""
-        return str(self.server["topic"])
+        """The topic of Kafka, or what Debezium would name that of the database's table."""
+        if self.kind == "kafka":
+            return str(self.server["topic"])
+        return as_topic(f"{self.server['database']}.{self.database_table}")
+
+    @property
+    def database_table(self) -> str:
+        """The table as `schema.table`, in a database that is followed."""
+        return f"{self.server.get('schema') or 'public'}.{self.table.name}"
 
     @property
     def format(self) -> str:
         """How messages are written: json, avro or debezium."""
         return str(self.server.get("format") or "json")
+
+
+def as_topic(name: str) -> str:
+    """Return a name without what topics must not have in theirs, as Debezium does."""
+    return re.sub("[^A-Za-z0-9._-]", "_", name)
 
 
 def find_stream_sources(names: Sequence[str] = ()) -> list[StreamSource]:

@@ -13,6 +13,7 @@ import duckdb
 from assay.core.fault import Fault
 from assay.core.places import Places
 from assay.landing.segments import holes_between, segment_of
+from assay.online.ahead import Ahead, Place
 from assay.stream.compact import find_partitions as landed_partitions
 from assay.stream.kafka import BrokerAway, Troubles, connect, find_bounds, find_partitions, find_time_of
 from assay.stream.loaded import read_loaded_files
@@ -25,9 +26,11 @@ from assay.stream.source import StreamSource
 class PartitionStatus:
     """How far a partition has come; offsets are those of the last message, None where there is none.
 
-    `at_broker` is None if the broker cannot be asked, `loaded` if a build is under way. `behind_seconds` is
-    the age of the oldest message that has not landed; of a database, since when its log is not known to be
-    read. `watermark` and `late_share` are of the last build.
+    `at_broker` and `lag` are None if the broker cannot be asked, and of a database, whose log does not say
+    how many changes follow; `loaded` is None if a build is under way. `online` is up to where the views that
+    are kept up to date between builds have the messages. `behind_seconds` is the age of the oldest message
+    that has not landed; of a database, since when its log is not known to be read. `watermark` and
+    `late_share` are of the last build.
     """
 
     source: str
@@ -36,6 +39,7 @@ class PartitionStatus:
     at_broker: int | None
     landed: int | None
     loaded: int | None
+    online: int | None
     lag: int | None
     behind_seconds: float | None
     missing: int
@@ -68,6 +72,7 @@ def read_stream_status(sources: Sequence[StreamSource], places: Places) -> Strea
         loaded = None
         troubles.append("A build has the warehouse: what is loaded is told when it is done.")
     marks = _read_marks(places.published)
+    online = Ahead(places.ahead).reached()
     found = []
     away: set[str] = set()
     for source in sources:
@@ -82,7 +87,7 @@ def read_stream_status(sources: Sequence[StreamSource], places: Places) -> Strea
             except Fault as fault:
                 troubles.append(str(fault))
         for number in sorted(there.keys() | ends.keys()):
-            status = _status(source, number, there.get(number), ends.get(number), loaded, marks)
+            status = _status(source, number, there.get(number), ends.get(number), loaded, online, marks)
             if source.kind == "postgres":
                 status = replace(status, behind_seconds=_since_read(source, places.landing))
             found.append(status)
@@ -118,8 +123,9 @@ def _status(
     number: int,
     landed: LandedPartition | None,
     ends: _Ends | None,
-    loaded: dict[tuple[str, str, int], int] | None,
-    marks: dict[tuple[str, str, int], tuple[datetime | None, float | None]],
+    loaded: dict[Place, int] | None,
+    online: dict[Place, int],
+    marks: dict[Place, tuple[datetime | None, float | None]],
 ) -> PartitionStatus:
     topic = landed.topic if landed else source.topic
     following = landed.next_offset() if landed else None
@@ -135,6 +141,7 @@ def _status(
         ends.last if ends and ends.last >= 0 else None,
         None if following is None else following - 1,
         None if loaded is None else loaded.get(place),
+        online.get(place),
         None if ends is None else max(0, ends.last + 1 - (following or 0)),
         behind,
         sum(last - first + 1 for first, last in (landed.holes() if landed else holes_between([]))),
@@ -143,9 +150,9 @@ def _status(
     )
 
 
-def _last_loaded(files: set[str]) -> dict[tuple[str, str, int], int]:
+def _last_loaded(files: set[str]) -> dict[Place, int]:
     """Return the last offset that is loaded, by source, topic and partition."""
-    last: dict[tuple[str, str, int], int] = {}
+    last: dict[Place, int] = {}
     for name in files:
         if segment := segment_of(name):
             source, table, *_ = name.split("/")
@@ -154,9 +161,7 @@ def _last_loaded(files: set[str]) -> dict[tuple[str, str, int], int]:
     return last
 
 
-def _read_marks(
-    published: Path,
-) -> dict[tuple[str, str, int], tuple[datetime | None, float | None]]:
+def _read_marks(published: Path) -> dict[Place, tuple[datetime | None, float | None]]:
     """Return watermark and share of late messages of each partition, as the last build published them."""
     if not published.exists():
         return {}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import gzip
 import json
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +18,7 @@ import pytest
 from assay.core.fault import Fault
 from assay.core.places import Places
 from assay.landing.declared import LandingTable
+from assay.landing.formats.messages import Message, line_of
 from assay.stream import database, debezium
 from assay.stream.database import DatabaseLanding, find_databases
 from assay.stream.debezium import DatabaseAway, Place
@@ -145,6 +148,14 @@ class Followed:
         finally:
             landing._leases.close()
 
+    def handed_over(self, landing: DatabaseLanding) -> list[tuple[str, int, str]]:
+        """What the online path is given: table, offset and what each change says."""
+        return [
+            (source.table.name, each.offset, json.loads(each.value or b"")["after"]["id"])
+            for source, messages in landing.poll(0)
+            for each in messages[0]
+        ]
+
     def ids(self, table: str) -> list[str]:
         """What has landed of a table, in the order of its offsets, which have no holes."""
         folder = self.landing / "crm" / table
@@ -198,6 +209,70 @@ def test_what_comes_again_lands_once(followed: Followed, held: int) -> None:
                     landing._take([record])
     assert followed.ids("a") == ["0.0", "1.0", "1.1", "1.2", "1.3", "3.0", "3.1"]
     assert followed.ids("b") == ["2.0", "2.1", "2.2"]
+
+
+@pytest.mark.parametrize("held", [20_000, 1])
+def test_changes_are_handed_over_when_their_transaction_is_complete(followed: Followed, held: int) -> None:
+    followed.limits = Limits(seconds=3600)
+    second = transaction(2, a=3, b=1)
+    with mock.patch.object(database, "_CHANGES_IN_MEMORY", held), followed.open() as landing:
+        for record in [*transaction(1, a=1), *second[:-1]]:
+            landing._take([record])
+        assert followed.handed_over(landing) == [("a", 0, "1.0")]
+        landing._take([second[-1], *transaction(3, b=1)])
+        handed = followed.handed_over(landing)
+        assert followed.handed_over(landing) == []
+    assert [each for each in handed if each != ("a", 0, "1.0")] == [
+        *(("a", 1 + row, f"2.{row}") for row in range(3)),
+        ("b", 0, "2.0"),
+        ("b", 1, "3.0"),
+    ]
+
+
+def test_a_snapshot_is_in_closed_segments_before_it_is_handed_over(followed: Followed) -> None:
+    followed.limits = Limits(seconds=3600)
+    with followed.open() as landing:
+        landing._take(snapshot(a=2)[:-1])
+        assert followed.handed_over(landing) == []
+        landing._take(snapshot(a=2)[-1:])
+        assert followed.ids("a") == ["0.0", "0.1"]
+        assert followed.handed_over(landing) == [("a", 0, "0.0"), ("a", 1, "0.1")]
+
+
+def test_changes_that_come_again_are_handed_over_once(followed: Followed) -> None:
+    followed.limits = Limits(seconds=3600)
+    full, lines = OSError(errno.ENOSPC, "No space left on device"), iter(range(99))
+
+    def line(message: Message) -> bytes:
+        if next(lines) == 3:
+            raise full
+        return line_of(message)
+
+    with followed.open() as landing:
+        landing._take(snapshot(a=1))
+        assert landing._engine is not None
+        with mock.patch.object(database, "line_of", line), pytest.raises(OSError, match="space"):
+            landing._take([*transaction(1, a=2), *transaction(2, a=2)])
+        landing._engine.failure, landing._engine.has_ended = full, True  # type: ignore[misc]
+        assert followed.handed_over(landing) == [("a", 0, "0.0")]
+        time.sleep(0.02)
+        assert followed.handed_over(landing) == []
+        landing._take([*transaction(1, a=2), *transaction(2, a=2)])
+        handed = followed.handed_over(landing)
+    assert handed == [("a", 1, "1.0"), ("a", 2, "1.1"), ("a", 3, "2.0"), ("a", 4, "2.1")]
+    assert followed.ids("a") == ["0.0", "1.0", "1.1", "2.0", "2.1"]
+
+
+def test_the_log_is_read_on_when_what_was_read_is_handed_over(followed: Followed) -> None:
+    followed.limits = Limits(seconds=3600)
+    with mock.patch.object(database, "_MOST_COMPLETE", 1), followed.open() as landing:
+        reader = threading.Thread(target=landing._take, args=[transaction(1, a=2)])
+        reader.start()
+        reader.join(0.2)
+        assert reader.is_alive()
+        assert len(followed.handed_over(landing)) == 2
+        reader.join(5)
+        assert not reader.is_alive()
 
 
 # When the run begins, at the ends of the parts, at the position and at the segments' names.

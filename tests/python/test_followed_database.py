@@ -27,6 +27,7 @@ from postgres_server import PASSWORD, USER, PostgresServer, postgres_server
 from small_project import SmallProject
 from subscription_project import make_subscription_project
 
+from assay.online.stores.sqlite import SqliteStore
 from assay.project.yaml_file import YamlFile
 
 pytestmark = pytest.mark.minutes
@@ -349,6 +350,92 @@ def test_histories_equal_the_tables_own(followed: Followed) -> None:
         "order by all",
     )
     assert now == followed.query("select account_id, tier, seat_limit from accounts order by account_id")
+
+
+PLAN = """
+{{ config(materialized='table') }}
+with changes as (
+
+    {{ standing_changes(ref('slv_accounts__changes'), 'account_id') }}
+
+),
+
+final as (
+
+    {{ change_history(
+        'changes',
+        entity_keys=['account_id'],
+        available_at='available_at',
+        columns=['tier', 'seat_limit'],
+        is_deleted='is_deleted'
+    ) }}
+
+)
+
+select * from final
+"""
+PLAN_YAML = """
+models:
+  - name: ftr_account__plan
+    description: What an account may do.
+    config:
+      group: subscriptions
+      meta: {feature_view: {entity: account, keys: [account_id], online: true}}
+    columns:
+      - {name: account_id, data_type: varchar, constraints: [{type: not_null}]}
+      - {name: tier, data_type: varchar}
+      - {name: seat_limit, data_type: integer}
+      - {name: valid_from, data_type: timestamp, constraints: [{type: not_null}]}
+      - {name: valid_to, data_type: timestamp}
+      - {name: updated_at, data_type: timestamp}
+      - {name: confirmed_at, data_type: "timestamp[]"}
+"""
+VIEW = "ftr_account__plan"
+
+
+def test_changes_are_online_in_seconds_and_a_build_writes_the_same(followed: Followed) -> None:
+    project, run = followed.project, followed.server.run
+    folder = project.root / "models" / "own" / "gold" / "features"
+    (folder / f"{VIEW}.sql").write_text(PLAN)
+    (folder / "_plan__models.yml").write_text(PLAN_YAML)
+
+    def online(account: str) -> tuple[str | None, ...]:
+        told = " ".join(project.assay("online", "get", "--view", VIEW, "--key", account).output.split())
+        found = re.search(r"tier (\S+) .*seat_limit (\S+)", told)
+        assert found, told
+        return found.groups()
+
+    def versions() -> dict[str, int]:
+        return dict(SqliteStore(project.root / "data" / "online.sqlite").versions(VIEW))
+
+    run("insert into accounts select 'C' || n, 'starter', n from generate_series(1, 5) as numbers (n)")
+    followed.drain()
+    built = project.assay("build")
+    assert built.exit_code == 0, built.output
+    process = followed.start()
+    try:
+        run(
+            "insert into accounts values ('D1', 'fresh', 11)",
+            "update accounts set tier = 'grown' where account_id = 'C1'",
+            "update accounts set account_id = 'D2' where account_id = 'C2'",
+            "delete from accounts where account_id = 'C3'",
+        )
+        wait_until(lambda: "D2" in versions())
+        told = (("fresh", "11"), ("grown", "1"), ("starter", "2"))
+        assert (online("D1"), online("C1"), online("D2")) == told
+        run("insert into accounts select 'L' || n, 'large', n from generate_series(1, 30000) as numbers (n)")
+        wait_until(lambda: "L30000" in versions())
+        run("truncate accounts", "insert into accounts values ('C4', 'after', 9), ('D3', 'after', 9)")
+        wait_until(lambda: "D3" in versions())
+    finally:
+        process.terminate()
+        out, error = process.communicate(timeout=60)
+    assert process.returncode == 0, out + error
+    before = versions()
+    built = project.assay("build")
+    assert "0 new or changed" in " ".join(built.output.split()), built.output
+    assert versions() == before
+    assert project.assay("parity", "--stream").exit_code == 0
 
 
 FAULTS = """

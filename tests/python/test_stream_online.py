@@ -13,7 +13,7 @@ from unittest import mock
 
 import pytest
 from kafka_broker import Broker
-from test_stream_project import StreamedProject, make_streamed_project
+from streamed_project import StreamedProject, make_streamed_project
 
 from assay.core.fault import Fault
 from assay.core.places import find_places
@@ -83,6 +83,9 @@ def test_messages_are_online_before_a_build_and_the_build_writes_the_same(
     broker.produce(project.topics["sessions"], values, partition=0)
     told = project.run("stream", "run", "--until-drained", "--source", "app.sessions")
     assert f"Brought online as messages come: {VIEW}." in told
+    [status] = [each for each in project.status("app.sessions") if each.partition == 0]
+    assert status.at_broker == status.online == status.landed
+    assert status.loaded == status.online - len(values)
     assert sessions_online(project, "A01") == before + 1
     assert sessions_online(project, "new account") == 1
     online = versions(project)

@@ -7,11 +7,14 @@ follows as its own keys, otherwise as `_value`. Bytes that are no UTF-8 are writ
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from io import BufferedReader
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -33,6 +36,7 @@ _LINE = (
     rf'"_key":(?P<key>{_BYTES}),"_headers":(?:null|\{{(?:[^"{{}}]|{_TEXT}|{_BYTES})*\}}),?(?P<value>.*)$'
 )
 _PARTS = re.compile(re.sub(r"\?P<\w+>", "", _LINE).replace('"_headers":(?:', '"_headers":(').encode())
+_MESSAGES_A_BATCH = 10_000
 _WRAPPED = '"_value":'
 _NO_MESSAGE = "not a message as a stream lands it: its offset cannot be read"
 _NO_OBJECT = "the message is no JSON object"
@@ -87,6 +91,18 @@ def message_of(line: bytes) -> Message:
         [(name, _bytes(each)) for name, each in (orjson.loads(headers) or {}).items()],
         value,
     )
+
+
+def read_segment(path: Path) -> Iterator[list[Message]]:
+    """Yield the messages of a segment, in batches.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: no stream has written it.
+    """
+    with gzip.open(path) as lines:
+        while batch := [message_of(line) for line in islice(lines, _MESSAGES_A_BATCH)]:
+            yield batch
 
 
 def _bytes(written: Any) -> bytes | None:

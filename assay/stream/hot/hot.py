@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from assay.core.places import Places
 from assay.core.sql import quoted
-from assay.landing.formats.messages import Message, message_of
+from assay.landing.formats.messages import Message, read_segment
 from assay.landing.segments import Segment
 from assay.online.ahead import Ahead
 from assay.online.definition import OnlineView
@@ -94,27 +92,37 @@ class HotPath:
         if self._unwritten:
             self._bring_all()
 
-    def apply(self, source: StreamSource, messages: Mapping[int, Sequence[Message]]) -> int:
-        """Bring new messages of a source online; return the number of entities that changed.
-
-        Messages that were brought already are passed over.
-        """
+    def apply(self, source: StreamSource, messages: Mapping[int, Sequence[Message]]) -> None:
+        """Bring new messages of a source online; those that were brought already are passed over."""
         table = self._tables.get(source.name)
         if table is None:
-            return 0
+            return
         new = {}
         for partition, several in messages.items():
             place = (source.name, source.topic, partition)
-            unknown = [each for each in several if each.offset > self._done.get(place, -1)]
-            if unknown:
-                new[Segment(source.topic, partition, unknown[0].offset, unknown[-1].offset)] = unknown
+            known = self._done.get(place, -1)
+            if again := [each for each in several if each.offset <= known]:
+                self._take_again(place, again)
+            if unknown := [each for each in several if each.offset > known]:
+                new[_segment_of(place, unknown)] = unknown
                 self._done[place] = unknown[-1].offset
-        if not new:
-            return 0
-        self._recent.append((source.name, new))
+        if new:
+            self._recent.append((source.name, new))
         if self._unwritten:
-            return self._bring_all()
-        return self._bring(table, new)
+            self._bring_all()
+        elif new:
+            self._unwritten = not self._bring(table, new)
+
+    def _take_again(self, place: tuple[str, str, int], messages: Sequence[Message]) -> None:
+        """Let messages replace themselves where they land later than they were to: their segment was lost."""
+        landed_at = {each.offset: each.landed_at for each in messages}
+        for name, segments in self._recent:
+            for segment, several in segments.items():
+                if (name, segment.topic, segment.partition) == place:
+                    for index, each in enumerate(several):
+                        if (again := landed_at.get(each.offset, each.landed_at)) != each.landed_at:
+                            several[index] = replace(each, landed_at=again)
+                            self._unwritten = True
 
     def refresh(self) -> None:
         """Go on from the last build, if there has been one: its base has what came before.
@@ -165,11 +173,11 @@ class HotPath:
         kept = []
         for name, segments in self._recent:
             source, table = name.split(".", 1)
-            left = {
-                segment: messages
-                for segment, messages in segments.items()
-                if segment.last > self._base.loaded.get((source, table, segment.topic, segment.partition), -1)
-            }
+            left = {}
+            for segment, messages in segments.items():
+                loaded = self._base.loaded.get((source, table, segment.topic, segment.partition), -1)
+                if unknown := [each for each in messages if each.offset > loaded]:
+                    left[_segment_of((name, segment.topic, segment.partition), unknown)] = unknown
             if left:
                 kept.append((name, left))
         self._recent = kept
@@ -183,37 +191,36 @@ class HotPath:
             for partition in find_partitions(table.source, self._places.landing):
                 place = (name, partition.topic, partition.partition)
                 for segment in partition.segments():
-                    if segment.last > self._done.get(place, -1):
-                        messages = _read(partition.table / segment.path)
-                        known = self._done.get(place, -1)
-                        unknown = [each for each in messages if each.offset > known]
-                        self._done[place] = segment.last
-                        if unknown:
-                            part = replace(segment, first=unknown[0].offset)
-                            self._recent.append((name, {part: unknown}))
+                    known = self._done.get(place, -1)
+                    if segment.last <= known:
+                        continue
+                    for messages in read_segment(partition.table / segment.path):
+                        if unknown := [each for each in messages if each.offset > known]:
+                            self._recent.append((name, {_segment_of(place, unknown): unknown}))
+                    self._done[place] = segment.last
 
-    def _bring_all(self) -> int:
+    def _bring_all(self) -> None:
         """Bring all messages online that the base does not have."""
         self._session.forget()
-        return sum(self._bring(self._tables[name], segments) for name, segments in self._recent)
+        # Where the store is away for one of them, all are tried again.
+        self._unwritten = not all(self._bring(self._tables[name], each) for name, each in self._recent)
 
-    def _bring(self, table: CheckedTable, segments: dict[Segment, list[Message]]) -> int:
+    def _bring(self, table: CheckedTable, segments: dict[Segment, list[Message]]) -> bool:
+        """Bring messages online; return whether the store has taken what they change."""
         self._session.take(table, segments)
         places: dict[tuple[str, str, int], int] = {
             (table.source.name, segment.topic, segment.partition): segment.last for segment in segments
         }
-        written = 0
         try:
             for view in self._views:
                 if table.checked["unique_id"] in view.hot.checked and self._session.touch(view.hot, view.key):
                     entities, gone = self._session.compute(view.hot, view.online, view.key)
-                    written += self._write(view, entities, gone, places)
+                    self._write(view, entities, gone, places)
         except StoreUnavailable as fault:
-            self._unwritten = True
             self._tell(f"{fault} Messages land on, and are brought online when the store is back.")
-            return 0
-        self._unwritten = False
-        return written
+            return False
+        self._ahead.reach(places)
+        return True
 
     def _write(
         self,
@@ -221,12 +228,12 @@ class HotPath:
         entities: Sequence[Entity],
         gone: Sequence[str],
         places: Mapping[tuple[str, str, int], int],
-    ) -> int:
+    ) -> None:
         """Write the entities that differ from the store's, and remove those that are gone."""
         held = self._store.catalog().get(view.online.name)
         keys = [*(each.key for each in entities), *gone]
         if held is None or held.text != view.online.text or not keys:
-            return 0
+            return
         stretches = dict(zip(keys, asyncio.run(self._read_stretches(view.online.name, keys)), strict=True))
         texts = {
             key: stretch.decode() if isinstance(stretch, bytes) else stretch
@@ -235,11 +242,10 @@ class HotPath:
         changed = [each for each in entities if texts[each.key] != each.stretch]
         removed = [key for key in gone if texts[key] is not None]
         if not changed and not removed:
-            return 0
+            return
         self._ahead.note(view.online.name, [*(each.key for each in changed), *removed], places)
         build = replace(held.build, digest=None)
         self._store.write(replace(held, build=build), [changed], removed, instead_of=held)
-        return len(changed) + len(removed)
 
     async def _read_stretches(self, view: str, keys: Sequence[str]) -> list[bytes | str | None]:
         try:
@@ -248,9 +254,9 @@ class HotPath:
             await self._store.close()
 
 
-def _read(path: Path) -> list[Message]:
-    with gzip.open(path) as lines:
-        return [message_of(line) for line in lines]
+def _segment_of(place: tuple[str, str, int], messages: Sequence[Message]) -> Segment:
+    _, topic, partition = place
+    return Segment(topic, partition, messages[0].offset, messages[-1].offset)
 
 
 def _is_cut_by(source: Published, session: HotSession, view: HotView, online: OnlineView, key: str) -> bool:

@@ -44,18 +44,17 @@ class HotPathKeeper:
         self._told = ""
         self.refresh()
 
-    def apply(self, source: StreamSource, messages: Mapping[int, Sequence[Message]]) -> int:
-        """Bring new messages of a source online, by partition; return the number of entities that changed."""
+    def apply(self, source: StreamSource, messages: Mapping[int, Sequence[Message]]) -> None:
+        """Bring new messages of a source online, by partition."""
         if self._path is None:
             self._waiting.append((source, {number: list(several) for number, several in messages.items()}))
             if sum(len(each) for _, waiting in self._waiting for each in waiting.values()) > _MOST_WAITING:
                 self._forget_landed()
-            return 0
+            return
         try:
-            return self._path.apply(source, messages)
+            self._path.apply(source, messages)
         except Exception as error:  # whatever the project's SQL raises must not stop the landing
             self._give_up(error)
-            return 0
 
     def refresh(self) -> None:
         """Begin if it has not begun yet; else go on from the last build, if there has been one."""

@@ -36,6 +36,11 @@ class CheckedTable:
     flag_copies: str
     standing: list[Node]
 
+    @property
+    def is_of_changes(self) -> bool:
+        """Whether its rows are changes of a table, one of which may say that the table is emptied."""
+        return self.key == ["change_hash"]
+
 
 @dataclass(frozen=True)
 class HotView:

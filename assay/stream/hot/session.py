@@ -100,7 +100,7 @@ class HotSession:
         """
         run = self._connection.execute
         for id_ in view.checked:
-            self._cut(self.plan.tables[id_].checked, key)
+            self._cut(self.plan.tables[id_], key)
         for node, sql in view.models:
             kind = "view" if node["config"]["materialized"] == "view" else "table"
             run(f"create or replace {kind} {relation_of(node)} as {sql}")
@@ -135,10 +135,22 @@ class HotSession:
                 "where (file_id, row_number) in (from fresh)"
                 for id_ in view.checked
             )
+            for table in (self.plan.tables[id_] for id_ in view.checked):
+                if self._is_emptied(table):
+                    for relation in (f"base.{relation_of(table.checked)}", f"tail.{_tail(table.checked)}"):
+                        parts += f" union all select {quoted(key)}::varchar from {relation}"
             run(f"create or replace temp table touched as select distinct value from ({parts}) as parts")
             run("delete from touched where value is null")
         [(count,)] = run("select count(*) from touched").fetchall()
         return int(count)
+
+    def _is_emptied(self, table: CheckedTable) -> bool:
+        """Tell whether the last messages say that a table was emptied: then each of its rows ends."""
+        if not table.is_of_changes:
+            return False
+        of_fresh = "(file_id, row_number) in (from fresh) and op = 't' and rule_ids is null"
+        found = self._connection.execute(f"from tail.{_tail(table.checked)} where {of_fresh} limit 1")
+        return bool(found.fetchall())
 
     def can_be_cut(self, view: HotView, key: str) -> bool:
         """Tell whether all checked tables of a view have a column."""
@@ -257,17 +269,20 @@ class HotSession:
             "where rows.file_id = changed.file_id and rows.row_number = changed.row_number"
         )
 
-    def _cut(self, checked: Node, key: str) -> None:
-        """Make a checked table of the touched slices alone, and of the row that came last of all.
+    def _cut(self, table: CheckedTable, key: str) -> None:
+        """Make a checked table of the touched slices alone, and of rows that are of every slice.
 
-        The latter is the warehouse's clock: what is known by a moment is known in every slice.
+        The row that came last of all is the warehouse's clock: what is known by a moment is known in every
+        slice. A change that says that the table was emptied ends the rows of all slices.
         """
+        checked = table.checked
         relation, column = relation_of(checked), f"{quoted(key)}::varchar"
+        of_all = "or op = 't' " if table.is_of_changes else ""
         run = self._connection.execute
         run(
             f"create or replace table {relation} as select * exclude (content_hash) from ("
             f"select * from base.{relation} union all by name select * from tail.{_tail(checked)}) as rows "
-            f"where {column} in (from touched) or (file_id, row_number) in ("
+            f"where {column} in (from touched) {of_all}or (file_id, row_number) in ("
             f"select arg_max((file_id, row_number), available_at) from ("
             f"select * from tail.{_clock(checked)} union all "
             f"select file_id, row_number, available_at from tail.{_tail(checked)} "
