@@ -7,6 +7,7 @@ messages of aborted transactions.
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import shutil
 import signal
@@ -23,11 +24,16 @@ _POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
   <groupId>assay.tests</groupId><artifactId>kafka</artifactId><version>1</version><packaging>pom</packaging>
   <dependencies><dependency>
     <groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>{VERSION}</version>
+  </dependency><dependency>
+    <groupId>org.slf4j</groupId><artifactId>slf4j-simple</artifactId><version>1.7.36</version>
   </dependency></dependencies>
 </project>
 """
-# A broker of one machine that starts fast and asks little of it.
-_JAVA = ("java", "-Xms32m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
+# A broker of one machine that starts fast, asks little of it and says why it cannot.
+_JAVA = (
+    *("java", "-Xms32m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"),
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=error",
+)
 # One that was killed is waited for until its session ends.
 _PROPERTIES = """process.roles=broker,controller
 node.id=1
@@ -125,9 +131,11 @@ class Kafka(LocalBroker):
     def _command(self) -> list[str]:
         properties = self.folder / "server.properties"
         java = [*_JAVA, "-cp", f"{self.jars}/*"]
-        if not properties.exists():
-            text = _PROPERTIES.format(port=self.port, controller=find_free_port(), folder=self.folder)
-            properties.write_text(text)
+        # Ports are those that are free now.
+        properties.write_text(
+            _PROPERTIES.format(port=self.port, controller=find_free_port(), folder=self.folder)
+        )
+        if not (self.folder / "data" / "meta.properties").exists():
             format_data: list[str | Path] = [
                 "kafka.tools.StorageTool",
                 "format",
@@ -168,7 +176,7 @@ def kafka_jars() -> Path:
         RuntimeError: Java or Maven is missing, or Maven reaches no repository.
     """
     cache = Path(os.environ.get("ASSAY_CACHE") or Path.home() / ".cache" / "assay")
-    jars = cache / f"kafka-{VERSION}"
+    jars = cache / f"kafka-{VERSION}-{hashlib.sha256(_POM.encode()).hexdigest()[:8]}"
     if shutil.which("java") is None:
         raise RuntimeError("Java is not installed")
     if jars.exists():

@@ -14,12 +14,18 @@
                 coalesce(line_as_declared, line) as line_as_sent,
                 {{ assay.document_rules('line') }} as document_rule_ids
             from {{ bronze }}
+            {{- assay._in_files_to_check(bronze) }}
         ) as landed
         {%- else %} {{ bronze }}
+    {{- assay._in_files_to_check(bronze) }}
         {%- endif %}
+{%- endmacro %}
+
+
+{#- Beside the bronze table itself: DuckDB would look at all landed lines where it stands further out. And where no
+    file is new, this reads no line: the landed rows are looked up by the files to check, not the other way about. -#}
+{% macro _in_files_to_check(bronze) -%}
     {%- if is_incremental() %}
-    {#- Where no file is new, this reads no line: the landed rows are looked up by the files to check, not the other
-        way about. #}
     where file_id in (select file_id from {{ bronze }} except select file_id from {{ this }})
     {%- endif %}
 {%- endmacro %}
