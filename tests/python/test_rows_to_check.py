@@ -28,7 +28,8 @@ def test_only_the_lines_of_new_files_are_looked_into(documents: bool) -> None:
     connection = duckdb.connect()
     connection.execute(
         f"create table landed as select i % {FILES} as file_id, i as row_number, "
-        """'{"a": ' || i || '}' as line, null::varchar as line_as_declared, null::varchar as malformed_reason """
+        """'{"a": ' || i || '}' as line, null::varchar as line_as_declared, """
+        "null::varchar as malformed_reason "
         f"from range({FILES * LINES}) as numbers (i)"
     )
     connection.execute(
