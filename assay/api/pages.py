@@ -67,8 +67,8 @@ class Pages(ProjectFolder):
         from assay.lineage.page import write_page
 
         file = None if out is None else Path(self.as_given(out))
-        with self.places() as places, self.display() as display:
-            return Found(write_page(places, display, file, about), print_page, self.root)
+        with self.places() as places:
+            return Found(write_page(places, file, about), print_page, self.root)
 
     def docs(self) -> Path:
         """Write dbt's documentation, every table, column and test with the graph, and return the HTML file.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from types import SimpleNamespace
@@ -29,6 +30,7 @@ from assay.online.ahead import Ahead
 from assay.online.published import CATALOG
 from assay.online.stores.open import open_store, store_url
 from assay.online.sync import sync
+from assay.project.compiled import has_sql, read_compiled
 from assay.project.conventions import SERVING, TABLES, is_published, tables_of
 from assay.project.dbt_run import DbtOutcome
 from assay.project.failures import judge, plain_message
@@ -141,6 +143,28 @@ def state_after(places: Places, run: Run, outcome: DbtOutcome, report: Report, w
         synced=report.online is not None or (is_synced and (work.state is None or work.state.synced)),
         manifest=identity(find_target() / OF_BUILD) if work.starts_dbt or work.keeps_manifest else None,
     )
+
+
+def compiled_after(work: Work, state: State) -> dict[str, str]:
+    """Return the SQL of models and snapshots by id, of those whose code was compiled as it is.
+
+    Args:
+        work: what the run did.
+        state: after it.
+    """
+    compiled = read_compiled(work.inputs.of_code)
+    if not compiled and work.is_part and (before := work.state):
+        left = {*state.failed, *itertools.chain(*state.waiting.values())}
+        compiled = {
+            id_: sql
+            for id_, sql in read_compiled(before.inputs.of_code).items()
+            if id_ in work.digests and before.digests.get(id_) == work.digests[id_] and id_ not in left
+        }
+    return compiled | {
+        id_: node.compiled_code
+        for id_, node in work.manifest.nodes.items()
+        if has_sql(node) and node.compiled_code
+    }
 
 
 def _unread_tables(account: Account) -> set[str]:

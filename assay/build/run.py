@@ -8,7 +8,7 @@ import duckdb
 
 from assay.alerts.notify import notify
 from assay.build.build import Options, Report, start_run
-from assay.build.conclude import conclude, find_results_of_all, state_after
+from assay.build.conclude import compiled_after, conclude, find_results_of_all, state_after
 from assay.build.freshness import read_freshness
 from assay.build.inputs import Inputs
 from assay.build.metrics_file import write_metrics
@@ -27,6 +27,7 @@ from assay.ledger.runs import Run
 from assay.ledger.schema_results import make_schema_results
 from assay.ledger.versions import note_version
 from assay.lineage.tell import tell_lineage
+from assay.project.compiled import keep_compiled
 from assay.project.dbt_run import DbtOutcome
 from assay.project.graph import Manifest
 from assay.project.kept import OF_BUILD, point_to
@@ -93,7 +94,9 @@ def run_recorded(
     report.warnings += tell_lineage(run, nodes, outcome.results, places.warehouse)
     if work.manifest:
         # Last of all: a run that was killed before its end is done again, and recorded.
-        write_state(places.warehouse, state_after(places, run, outcome, report, work))
+        after = state_after(places, run, outcome, report, work)
+        write_state(places.warehouse, after)
+        keep_compiled(work.inputs.of_code, compiled_after(work, after))
         if work.starts_dbt and not work.keeps_manifest:
             point_to(work.inputs.of_code, OF_BUILD, run.run_id, places.warehouse)
     return report

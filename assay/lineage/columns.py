@@ -12,6 +12,7 @@ same for every column.
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -88,6 +89,17 @@ def tables_of(warehouse: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
 
 
+def types_of(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, str]]:
+    """Return the type of each column of each table and view, which is named `catalog.schema.name`."""
+    types: dict[str, dict[str, str]] = defaultdict(dict)
+    for catalog, schema, table, column, data_type in connection.execute(
+        "select database_name, schema_name, table_name, column_name, data_type from duckdb_columns() "
+        "where not internal order by table_oid, column_index"
+    ).fetchall():
+        types[f"{catalog}.{schema}.{table}"][column] = data_type
+    return types
+
+
 def lineage_of(connection: duckdb.DuckDBPyConnection, query: str) -> QueryLineage:
     """Return what a query reads, and the columns that each of its columns is made of.
 
@@ -128,8 +140,7 @@ class _Plan:
             "PROJECTION": self._projection,
             "RECURSIVE_CTE": self._recursive,
             "UNION": self._union,
-            # The rows are those of the first side.
-            **dict.fromkeys(("EXCEPT", "INTERSECT"), self._first),
+            **dict.fromkeys(("EXCEPT", "INTERSECT"), self._first_of_two),
             **dict.fromkeys(("DISTINCT", "FILTER", "LIMIT", "ORDER_BY", "SAMPLE"), self._first),
             **dict.fromkeys(("UNNEST", "WINDOW"), self._widened),
             **dict.fromkeys(("ANY_JOIN", "ASOF_JOIN", "COMPARISON_JOIN", "CROSS_PRODUCT"), self._join),
@@ -156,6 +167,11 @@ class _Plan:
 
     def _first(self, operator: Operator) -> list[_Traced]:
         return self.outputs(operator["children"][0])
+
+    def _first_of_two(self, operator: Operator) -> list[_Traced]:
+        # The rows are those of the first side, and the second is read all the same.
+        first, _ = map(self.outputs, operator["children"])
+        return first
 
     def _projection(self, operator: Operator) -> list[_Traced]:
         inputs = self._first(operator)

@@ -34,7 +34,7 @@ from openlineage.client.facet_v2 import (
 
 from assay.ledger import runs as ledger
 from assay.ledger.results import NodeResult
-from assay.lineage.columns import QueryLineage, Untraceable, lineage_of, tables_of
+from assay.lineage.columns import QueryLineage, Untraceable, lineage_of, tables_of, types_of
 from assay.project.conventions import TABLES
 from assay.project.failures import FAILED
 
@@ -81,12 +81,7 @@ class _Events:
         self._catalog = warehouse.stem
         self._connection = connection
         self._of_dbt = of_dbt
-        self._types: dict[str, dict[str, str]] = defaultdict(dict)
-        for catalog, schema, table, column, data_type in connection.execute(
-            "select database_name, schema_name, table_name, column_name, data_type from duckdb_columns() "
-            "where not internal order by column_index"
-        ).fetchall():
-            self._types[f"{catalog}.{schema}.{table}"][column] = data_type
+        self._types = types_of(connection)
 
     def of_build(self, nodes: Sequence[NodeResult]) -> Iterator[RunEvent]:
         run, job = Run(self._run.run_id), Job(self._jobs, _BUILD)

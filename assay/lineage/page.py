@@ -17,13 +17,14 @@ from typing import Any
 import duckdb
 
 from assay.core.disk import put_in_place
-from assay.core.fault import MISUSED, Fault, unknown
+from assay.core.fault import MISUSED, Fault, known_fault, unknown
 from assay.core.places import Places
-from assay.lineage.columns import Untraceable, lineage_of, tables_of
+from assay.lineage.columns import tables_of, types_of
+from assay.lineage.followed import follow
+from assay.project.compiled import compiled_project
 from assay.project.conventions import MONITORING, TABLES, layer_of
-from assay.project.dbt_run import Watcher
-from assay.project.docs import describe
 from assay.project.graph import Manifest, Node, parent_ids
+from assay.project.project import Project
 
 
 @dataclass(frozen=True)
@@ -35,12 +36,11 @@ class Page:
     not_followed: dict[str, str]
 
 
-def write_page(places: Places, watcher: Watcher, out: Path | None = None, about: str | None = None) -> Page:
+def write_page(places: Places, out: Path | None = None, about: str | None = None) -> Page:
     """Write the page of the project in the current folder.
 
     Args:
         places: of the project.
-        watcher: told of what dbt does.
         out: the file; None for `assay_lineage.html` in dbt's target folder.
         about: the table, or `table.column`, that the page opens on; None for the first feature view.
 
@@ -50,10 +50,13 @@ def write_page(places: Places, watcher: Watcher, out: Path | None = None, about:
     """
     if not places.warehouse.exists():
         raise Fault(f"There is no warehouse {places.warehouse} yet. To build it: assay build", MISUSED)
-    describe(places.warehouse, watcher)
-    manifest = Manifest.read(places.lineage.with_name("manifest.json"))
-    with tables_of(places.warehouse) as connection:
-        tables, not_followed = _tables(manifest, connection)
+    project = Project()
+    compiled = compiled_project(project)
+    try:
+        with tables_of(places.warehouse) as connection:
+            tables, not_followed = _tables(project.manifest, compiled, connection)
+    except duckdb.Error as error:
+        raise known_fault(error) or error from error
     start = _start(tables, about)
     path = out or places.lineage
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -64,7 +67,7 @@ def write_page(places: Places, watcher: Watcher, out: Path | None = None, about:
 
 
 def _tables(
-    manifest: Manifest, connection: duckdb.DuckDBPyConnection
+    manifest: Manifest, compiled: dict[str, str], connection: duckdb.DuckDBPyConnection
 ) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
     """Return by name each table with what its columns are made of; and what could not be followed."""
     nodes = {
@@ -73,26 +76,18 @@ def _tables(
         if node["resource_type"] in (*TABLES, "source")
     }
     relations = {_relation(node): id_ for id_, node in nodes.items()}
-    types: dict[str, dict[str, str]] = {}
-    for catalog, schema, table, column, data_type in connection.execute(
-        "select database_name, schema_name, table_name, column_name, data_type from duckdb_columns() "
-        "where not internal order by table_oid, column_index"
-    ).fetchall():
-        types.setdefault(f"{catalog}.{schema}.{table}", {})[column] = data_type
-    not_followed: dict[str, str] = {}
+    types = types_of(connection)
+    followed, not_followed = follow(connection, compiled)
     tables = {}
-    for node in nodes.values():
-        made_of: dict[str, list[tuple[str, str, bool]]] = {}
-        if node.get("compiled_code") and node.get("language") == "sql":
-            try:
-                for name, sources in lineage_of(connection, node["compiled_code"]).columns.items():
-                    made_of[name] = [
-                        (_name(nodes[relations[source.relation]]), source.name, is_same)
-                        for source, is_same in sorted(sources.items())
-                        if source.relation in relations
-                    ]
-            except (duckdb.Error, Untraceable) as error:
-                not_followed[str(node["name"])] = str(error)
+    for id_, node in nodes.items():
+        made_of = {
+            name: [
+                (_name(nodes[relations[source.relation]]), source.name, is_same)
+                for source, is_same in sorted(sources.items())
+                if source.relation in relations
+            ]
+            for name, sources in (followed[id_].columns.items() if id_ in followed else ())
+        }
         declared = {name: column.get("data_type") or "" for name, column in node["columns"].items()}
         columns = types.get(_relation(node)) or declared
         tables[_name(node)] = {
@@ -106,7 +101,7 @@ def _tables(
                 name: {"type": kind, "from": made_of.get(name, [])} for name, kind in columns.items()
             },
         }
-    return tables, not_followed
+    return tables, {str(nodes[id_]["name"]): why for id_, why in not_followed.items()}
 
 
 def _is_monitoring(node: Node) -> bool:

@@ -21,19 +21,10 @@ def write_docs(places: Places, watcher: Watcher) -> Path:
     if not places.warehouse.exists():
         raise Fault(f"There is no warehouse {places.warehouse} yet. To build it: assay build", MISUSED)
     make_linked_packages_ready()
-    describe(places.warehouse, watcher, "--static")
-    shutil.copyfile(places.docs.with_name("static_index.html"), places.docs)
-    return places.docs
-
-
-def describe(warehouse: Path, watcher: Watcher, *options: str) -> None:
-    """Make dbt write manifest.json (what the project declares) and catalog.json (what the warehouse holds).
-
-    Raises:
-        Fault: dbt cannot write them.
-    """
-    command = ["docs", "generate", *options]
-    outcome = run_dbt(command, warehouse=warehouse, on_start=lambda _: None, watcher=watcher)
+    command = ["docs", "generate", "--static"]
+    outcome = run_dbt(command, warehouse=places.warehouse, on_start=lambda _: None, watcher=watcher)
     if not outcome.succeeded:
         error = str(outcome.exception or "see logs/dbt.log")
         raise known_fault(error) or Fault(f"dbt could not describe the project: {plain_message(error)}")
+    shutil.copyfile(places.docs.with_name("static_index.html"), places.docs)
+    return places.docs

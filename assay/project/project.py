@@ -50,6 +50,7 @@ class Project:
     def __init__(self, *, unfinished: bool = False) -> None:
         require_project()
         make_linked_packages_ready()
+        self.code = read_code()
         if unfinished:
             # dbt must not reuse this parse when it builds, so it is kept in a folder of its own.
             target = find_target() / "unfinished"
@@ -58,13 +59,12 @@ class Project:
             self.warehouse = _warehouse_of_profile()
         else:
             self._parsed = None
-            code = read_code()
-            if kept := read_kept(code):
+            if kept := read_kept(self.code):
                 self._manifest, self.warehouse = kept
             else:
                 self._manifest = self._parsed = _dbt("parse")
                 self.warehouse = _warehouse_of_profile()
-                keep(code, self._parsed, self.warehouse)
+                keep(self.code, self._parsed, self.warehouse)
         self.name: str = self._manifest.metadata.project_name
 
     def _parse(self) -> Any:
@@ -209,11 +209,15 @@ class Project:
         """
         kinds = ("model", "snapshot")
         selected = [f"+{model},resource_type:{kind}" for model in models for kind in kinds]
-        result = _dbt(
-            *("compile", "--no-populate-cache", "--full-refresh", "--select", *selected),
-            manifest=self._parse(),
-        )
-        return {each.node.unique_id: str(each.node.compiled_code) for each in result.results}
+        return self._compiled_nodes("--full-refresh", "--select", *selected)
+
+    def compiled_all(self) -> dict[str, str]:
+        """Return the SQL of all models and snapshots by id.
+
+        Raises:
+            Fault: dbt cannot compile them.
+        """
+        return self._compiled_nodes("--select", "resource_type:model", "resource_type:snapshot")
 
     def compiled_inline(self, sql: str) -> str:
         """Render the Jinja in SQL as in a model.
@@ -224,8 +228,11 @@ class Project:
         return self._compiled("--inline", sql)
 
     def _compiled(self, *what: str) -> str:
+        return next(iter(self._compiled_nodes(*what).values()))
+
+    def _compiled_nodes(self, *what: str) -> dict[str, str]:
         result = _dbt("compile", "--no-populate-cache", *what, manifest=self._parse())
-        return str(result.results[0].node.compiled_code)
+        return {each.node.unique_id: str(each.node.compiled_code) for each in result.results}
 
 
 @contextmanager

@@ -49,7 +49,7 @@ def heavy_imports(project: SmallProject, *command: str) -> list[str]:
 
 
 def test_readers_import_dbt_only_after_a_file_has_changed(project: SmallProject) -> None:
-    for command in ("features list", "contracts check", "status", "runs list", "training-set list"):
+    for command in ("status", "runs list", "training-set list", "contracts check", "lineage"):
         assert "dbt" not in heavy_imports(project, *command.split()), command
     assert heavy_imports(project, "features", "list") == []
     [file] = (project.root / "models").rglob("fct_lines.sql")

@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Any
+from unittest import mock
 from uuid import UUID
 
 import duckdb
@@ -19,6 +20,7 @@ from small_project import MOST_PIECES, SmallProject, make_small_project
 
 from assay.ledger.runs import read_runs
 from assay.lineage.columns import Untraceable, lineage_of, tables_of
+from assay.lineage.followed import follow
 
 Event = dict[str, Any]
 
@@ -105,6 +107,33 @@ def test_views_are_not_looked_through(tmp_path: Path) -> None:
         assert found.relations == {"shop.gold.some_lines"}
         assert found.columns == {"n": {("shop.gold.some_lines", "line_id"): True}}
         assert lineage_of(tables, "from gold.lines").columns["Id"] == {("shop.gold.lines", "Id"): True}
+
+
+def test_a_query_is_followed_again_once_what_it_reads_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DBT_TARGET_PATH", str(tmp_path))
+    queries = {"one": "select * from a", "two": "select n from b except select n from a", "no": "from c"}
+    with duckdb.connect() as tables:
+        tables.execute("create table a (n int); create table b (n int)")
+
+        def followed() -> list[str]:
+            """The queries that are followed anew; what is found is what would be found from nothing."""
+            with mock.patch("assay.lineage.followed.lineage_of", wraps=lineage_of) as asked:
+                found, not_followed = follow(tables, queries)
+            assert found == {name: lineage_of(tables, queries[name]) for name in ("one", "two")}
+            assert "c does not exist" in not_followed["no"]
+            return [call.args[1] for call in asked.call_args_list]
+
+        assert followed() == list(queries.values())
+        # What cannot be followed is tried again.
+        assert followed() == ["from c"]
+        tables.execute("alter table b add column m int")
+        assert followed() == [queries["two"], "from c"]
+        tables.execute("alter table a alter n type bigint")
+        assert followed() == list(queries.values())
+        queries["one"] += " where n > 1"
+        assert followed() == [queries["one"], "from c"]
 
 
 def test_what_cannot_be_followed_is_refused(tables: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:

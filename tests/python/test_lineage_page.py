@@ -5,12 +5,16 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from chromium import needs_chromium
 from playwright.sync_api import Browser, Page, expect
 from small_project import SmallProject, make_small_project
 from test_report_page import CONTRASTS, DESK, PHONE
+
+from assay.lineage.columns import lineage_of
+from assay.project.project import _dbt
 
 CHECKED = "slv_order_lines__checked"
 
@@ -91,6 +95,37 @@ def test_tables_and_columns_are_found_and_followed_by_keyboard(page: Page) -> No
     page.locator("#find").fill("nothing_like_it")
     page.keyboard.press("Enter")
     expect(page.locator("#said")).to_contain_text("There is no table or column nothing_like_it.")
+
+
+def test_only_what_has_changed_is_compiled_and_followed_again(project: SmallProject, tmp_path: Path) -> None:
+    def written(*, dbt: bool = False) -> tuple[str, list[str]]:
+        """The page, and the tables whose queries were followed; dbt is started only where it may be."""
+        with (
+            mock.patch("assay.project.project._dbt", wraps=_dbt) as run,
+            mock.patch("assay.lineage.followed.lineage_of", wraps=lineage_of) as followed,
+        ):
+            asked = project.assay("lineage", "fct_days", "--out", str(tmp_path / "page.html"))
+        assert asked.exit_code == 0, asked.stderr
+        assert run.called == dbt
+        return (tmp_path / "page.html").read_text(), [call.args[1] for call in followed.call_args_list]
+
+    first, followed = written()
+    assert len(followed) > 5
+    assert written() == (first, [])
+    model = project.root / "models" / "own" / "gold" / "fct_days.sql"
+    model.write_text(model.read_text().replace("sum(quantity)", "sum(quantity + length(product_id))"))
+    changed, followed = written(dbt=True)
+    # Of the table that grows, dbt compiles the next increment.
+    assert sorted("length(product_id)" in each for each in followed) == [False, True]
+    of_pieces = '"pieces":{"type":"bigint","from":[["fct_lines","product_id",false],'
+    assert of_pieces in changed.lower()
+    assert of_pieces not in first.lower()
+    # The build compiles it as well, and nothing else.
+    assert project.assay("build").exit_code == 0
+    assert written() == (changed, [])
+    for name in ("assay_sql.pickle", "assay_columns.pickle"):
+        (project.root / "target" / name).unlink()
+    assert written(dbt=True)[0] == changed
 
 
 def test_without_a_warehouse_it_is_said_what_to_do(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from assay.build.build import Report
-from assay.build.conclude import state_after
+from assay.build.conclude import compiled_after, state_after
 from assay.build.inputs import Inputs, read_inputs
 from assay.build.plan import Plan
 from assay.build.state import State
@@ -20,6 +20,7 @@ from assay.core.places import Places
 from assay.landing import discover
 from assay.ledger.account import Account, TroubledFiles
 from assay.ledger.runs import Run
+from assay.project.compiled import keep_compiled
 from assay.project.dbt_run import DbtOutcome
 from assay.project.failures import judge
 
@@ -61,6 +62,30 @@ def test_a_store_is_still_looked_for_while_nothing_is_published(places: Places, 
 def test_what_failed_and_is_gone_is_forgotten(places: Places, before: State) -> None:
     failed = replace(before, failed=["model.shop.gone", "model.shop.fct"])
     assert after(places, failed, set()).failed == ["model.shop.fct"]
+
+
+def test_sql_of_older_code_counts_for_what_is_as_it_was(places: Places, before: State) -> None:
+    def node(sql: str | None) -> Any:
+        return SimpleNamespace(resource_type="model", language="sql", compiled_code=sql)
+
+    old = Inputs("settings", "older code", {})
+    names = ("ran", "same", "changed", "failed", "waits")
+    keep_compiled(old.of_code, {name: f"old {name}" for name in (*names, "gone")})
+    state = replace(before, inputs=old, digests={name: name for name in names})
+    work = Work(
+        Plan(frozenset({"ran"})),
+        SimpleNamespace(nodes={name: node("new" if name == "ran" else None) for name in names}),
+        _INPUTS,
+        state,
+        {name: name for name in names} | {"changed": "changed"[::-1]},
+    )
+    done = replace(state, failed=["failed"], waiting={"monitoring": ["waits"]})
+    assert compiled_after(work, done) == {"ran": "new", "same": "old same"}
+    # What is kept of the code as it is counts in any case; and a build of everything begins anew.
+    keep_compiled(_INPUTS.of_code, {"waits": "as it is"})
+    assert compiled_after(work, done) == {"ran": "new", "waits": "as it is"}
+    keep_compiled(old.of_code, {"same": "old same"})
+    assert compiled_after(replace(work, plan=Plan(None)), done) == {"ran": "new"}
 
 
 @pytest.mark.parametrize(
