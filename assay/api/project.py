@@ -16,6 +16,7 @@ from assay.api.monitoring import Monitoring
 from assay.api.online import Online
 from assay.api.pages import Pages
 from assay.api.printed import Found, PrintedList
+from assay.api.published import Published
 from assay.api.stream import Streams
 from assay.core.fault import MISUSED, Fault, extra_needed
 
@@ -84,6 +85,11 @@ class Project(Generators, Monitoring, Pages):
     def online(self) -> Online:
         """What is online."""
         return Online(self)
+
+    @property
+    def published(self) -> Published:
+        """What gold was published as until now."""
+        return Published(self)
 
     @property
     def streams(self) -> Streams:

@@ -12,6 +12,7 @@ import duckdb
 
 from assay.build.inputs import read_inputs
 from assay.build.plan import is_up_to_date
+from assay.build.publications import how_many
 from assay.build.publish import Publication
 from assay.build.refresh import check_lengths
 from assay.build.state import read_state
@@ -24,6 +25,7 @@ from assay.landing.declared import lands_files
 from assay.landing.discover import LandingFolderMissing, discover
 from assay.landing.past import copy_landing, has_landing
 from assay.ledger.account import Account
+from assay.ledger.rollbacks import Rollback
 from assay.ledger.runs import Run, read_runs, record
 from assay.ledger.versions import note_version, refuse_older_version
 from assay.pii.key import find_pii_key
@@ -88,6 +90,7 @@ class Report:
         built_nodes: how many of them the build ran; None if it ran all.
         waiting: how many nodes wait until their group is due, and when that is (UTC), by group.
         unchanged_since: the run that built what is there, if nothing had changed and dbt did not start.
+        rollback: the rollback that the build has ended, because it published again.
     """
 
     places: Places
@@ -104,6 +107,7 @@ class Report:
     built_nodes: int | None = None
     waiting: dict[str, tuple[int, datetime]] = field(default_factory=dict)
     unchanged_since: str | None = None
+    rollback: Rollback | None = None
 
 
 def build(options: Options, display: Display) -> Report:
@@ -118,6 +122,7 @@ def build(options: Options, display: Display) -> Report:
     make_linked_packages_ready()
     refuse_older_version(places.ledger)
     check_lengths()
+    how_many()
     # Checks the key here, because dbt would show a fault within a connection only as its own error.
     find_pii_key()
     if hand_over_leftovers(places.landing):

@@ -12,6 +12,7 @@ from assay.build.build import Options, Report
 from assay.build.inputs import identity
 from assay.build.outside import outside_ids
 from assay.build.plan import unfinished
+from assay.build.publications import how_many, keep, prune
 from assay.build.publish import Provenance, publish
 from assay.build.refresh import GROUPS, due_at
 from assay.build.state import State
@@ -25,6 +26,7 @@ from assay.core.words import counted
 from assay.landing.discover import TRIED_AGAIN
 from assay.ledger.account import Account, read_account
 from assay.ledger.results import NodeResult
+from assay.ledger.rollbacks import end_rollback, read_rollback
 from assay.ledger.runs import Run
 from assay.online.ahead import Ahead
 from assay.online.published import CATALOG
@@ -96,6 +98,8 @@ def conclude(
         run.message = f"{files} could not be loaded: " + ", ".join(
             each.named for each in account.troubled[:_FILES_NAMED]
         )
+    if run.message is None and report.rollback:
+        run.message = f"Published again, after gold was {report.rollback}"
     _describe_work(report, work)
     return report
 
@@ -189,6 +193,9 @@ def _changed_tables(results: Sequence[Any]) -> set[str]:
 
 def _put_online(places: Places, report: Report) -> None:
     """Sync the online store with the published file; a store that is away does not fail the build."""
+    if report.rollback:
+        # What a stream noted while the store was taken back is not there.
+        Ahead(places.ahead).forget_all()
     try:
         report.online = sync(places.published, open_store(store_url(None, places)), ahead=Ahead(places.ahead))
     except Fault as fault:
@@ -204,6 +211,7 @@ def _publish(places: Places, run: Run, outcome: DbtOutcome, report: Report, work
     if work.is_part and work.state and work.state.published == identity(places.published):
         changed = set(work.state.unpublished) | _changed_tables(outcome.results)
     provenance = Provenance(run.run_id, run.started_at)
+    _keep(places, report)
     report.publication = publish(places.warehouse, places.published, report.products, provenance, changed)
     if report.publication is None:
         failures = len(report.verdict.failures)
@@ -214,8 +222,24 @@ def _publish(places: Places, run: Run, outcome: DbtOutcome, report: Report, work
         )
     if places.published.is_file():
         link_in_place(places.published_until_now, places.published)
-    if report.publication and CATALOG in report.products.passed and not run.as_of:
-        _put_online(places, report)
+    if report.publication and not run.as_of:
+        _keep(places, report)
+        prune(places.published, how_many())
+        report.rollback = read_rollback(places.warehouse)
+        if CATALOG in report.products.passed:
+            _put_online(places, report)
+        end_rollback(places.warehouse)
+
+
+def _keep(places: Places, report: Report) -> None:
+    """Keep what is published; a publication that cannot be kept does not fail the build."""
+    if places.as_of:
+        return
+    try:
+        keep(places.published)
+    except OSError as error:
+        why = known_fault(error) or error
+        report.warnings.append(f"{why}\nNobody can go back to what {places.published} holds once it is old.")
 
 
 def find_results_of_all(results: Sequence[Any], work: Work) -> list[Any]:

@@ -14,6 +14,7 @@ import duckdb
 
 from assay.core.disk import put_in_place, sync
 from assay.core.fault import Fault, known_fault
+from assay.core.moment import now
 from assay.core.sql import quoted, text
 from assay.core.words import listed
 from assay.project.products import Products
@@ -22,6 +23,11 @@ from assay.project.warehouse import relation_named
 # Records the build of each published table, in a schema beside gold.
 _TABLES = """
 create schema if not exists published.published;
+create or replace table published.published.publication (
+    run_id varchar not null,
+    published_at timestamp not null
+);
+comment on table published.published.publication is 'The run that wrote this file, and when (UTC).';
 create or replace table published.published.tables (
     table_name varchar not null,
     product varchar not null,
@@ -186,6 +192,9 @@ def _record_origins(
     """
     there, known = _tables_before(connection, before, products) if before.exists() else (set(), {})
     connection.execute(_TABLES)
+    connection.execute(
+        "insert into published.published.publication values ($1, $2)", [provenance.run_id, now()]
+    )
     names_kept = {name for _, name in kept}
     own = (provenance.built_at, provenance.run_id)
     for table in sorted(products.passed):

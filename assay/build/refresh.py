@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from assay.core.fault import MISUSED, Fault
 from assay.core.moment import length_of
-from assay.core.yaml_text import read_yaml
 from assay.project.conventions import MONITORING, REFRESH, TRAINING_SET
+from assay.project.variables import declared_variable
 
 #: The groups of nodes that are not built each time their inputs change, by the prefix of their names.
 GROUPS = {"monitoring": MONITORING, "training_sets": TRAINING_SET}
@@ -48,10 +47,7 @@ def check_lengths() -> None:
 
 
 def _every(group: str) -> timedelta | None:
-    project = read_yaml(Path("dbt_project.yml").read_text(encoding="utf-8")) or {}
-    variables = project.get("vars") or {}
-    own: dict[str, Any] = variables.get(project.get("name")) or {}
-    declared = {**_EVERY, **(own.get("refresh_every") or variables.get("refresh_every") or {})}
+    declared = {**_EVERY, **(declared_variable("refresh_every") or {})}
     length = declared[group]
     if length is None:
         return None

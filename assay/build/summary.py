@@ -66,6 +66,8 @@ def print_report(report: Report, console: Console) -> None:
         tables = counted(report.publication.tables, "table")
         rows = counted(report.publication.rows, "row")
         line(console, f"Published  {report.publication.path}: {tables}, {rows}")
+        if report.rollback:
+            line(console, f"           again, what the warehouse holds: gold was {report.rollback}")
         for product, why in sorted(report.products.stopped.items()):
             line(console, f"Held back  {product}: {why}; readers keep its tables as they were")
     else:

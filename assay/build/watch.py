@@ -12,6 +12,8 @@ from datetime import timedelta
 from assay.build.build import Options, Report, build
 from assay.console.progress import Display
 from assay.core.fault import INTERRUPTED, Fault
+from assay.core.places import find_places
+from assay.ledger.rollbacks import read_rollback
 from assay.project.code_files import read_python
 
 
@@ -21,7 +23,8 @@ def watch(
     """Build what has changed, wait, and begin again, until somebody interrupts.
 
     A fault, such as a file that is just being edited, is told once and does not end the watch. A look that
-    finds nothing to do is not recorded as a run. Where a Python module has changed, the watch starts itself
+    finds nothing to do is not recorded as a run. While gold is rolled back it rests, because it would publish
+    again what somebody has just taken back. Where a Python module has changed, the watch starts itself
     anew: a process imports each module once.
 
     Args:
@@ -40,6 +43,7 @@ def watch(
         try:
             with make_display() as display:
                 try:
+                    _rest_while_rolled_back()
                     report = build(options, display)
                 except Fault as fault:
                     if fault.exit_code == INTERRUPTED:
@@ -56,3 +60,8 @@ def watch(
                 os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
         except KeyboardInterrupt:
             raise Fault("Interrupted: no build was under way.", INTERRUPTED) from None
+
+
+def _rest_while_rolled_back() -> None:
+    if rollback := read_rollback(find_places().warehouse):
+        raise Fault(f"Gold was {rollback}. Nothing is built until somebody has: assay build")

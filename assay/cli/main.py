@@ -19,6 +19,7 @@ from assay.cli.label import app as label
 from assay.cli.online import StoreUrl
 from assay.cli.online import app as online
 from assay.cli.project import deps, docs, doctor, init, upgrade
+from assay.cli.published import app as published
 from assay.cli.runs import app as runs
 from assay.cli.schema import app as schema
 from assay.cli.source import app as source
@@ -47,6 +48,7 @@ app.add_typer(features, name="features")
 app.add_typer(online, name="online")
 app.add_typer(keys, name="keys")
 app.add_typer(label, name="label")
+app.add_typer(published, name="published")
 app.add_typer(runs, name="runs")
 app.add_typer(schema, name="schema")
 app.add_typer(source, name="source")

@@ -15,6 +15,7 @@ from assay.core.places import Places
 from assay.core.words import counted, timing
 from assay.ledger.account import CheckedTable, LandedTable
 from assay.ledger.landed_table import make_landed_table
+from assay.ledger.rollbacks import read_rollback
 from assay.ledger.runs import Run, read_runs
 
 # The status of a build in which some products failed and the others were published.
@@ -125,6 +126,9 @@ def _print_published(places: Places, history: list[Run], console: Console) -> No
         console,
         f"Published  {run.published_path} at {_time(run.published_at)} UTC: {size}, by run {run.run_id}",
     )
+    if rollback := read_rollback(places.warehouse):
+        line(console, f"           Then {rollback}")
+        line(console, "           The next build publishes again what the warehouse holds.")
     if not places.published.exists():
         line(console, "           That file is gone; the next build writes it again.")
 

@@ -122,6 +122,12 @@ class Ahead:
                 ],
             )
 
+    def forget_all(self) -> None:
+        """Forget all entities: the store has gone back, also where a stream had been ahead of the builds."""
+        if self._path.exists():
+            with self._opened() as connection:
+                connection.execute("delete from ahead")
+
     def parity(self) -> list[StreamParity]:
         """Return what was compared, the latest last."""
         if not self._path.exists():

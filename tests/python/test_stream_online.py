@@ -15,6 +15,7 @@ import pytest
 from kafka_broker import Broker
 from streamed_project import StreamedProject, make_streamed_project
 
+from assay.build.publications import published_run
 from assay.core.fault import Fault
 from assay.core.places import find_places
 from assay.landing.formats.messages import Message
@@ -224,3 +225,39 @@ def test_messages_of_a_segment_that_is_still_open_are_online_once_that_is_possib
         keeper.refresh()
         keeper.close()
     assert {"O1", "O2"} <= versions(project).keys(), told
+
+
+def test_what_comes_while_gold_is_rolled_back_is_online_with_the_next_build(
+    project: StreamedProject, broker: Broker
+) -> None:
+    def wait_for(account: str) -> None:
+        deadline = time.monotonic() + 90
+        while account not in versions(project) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert account in versions(project)
+
+    topic = project.topics["sessions"]
+    first = published_run(project.root / "data" / "published" / "assay.duckdb")
+    broker.produce(topic, [session("published", "P1")])
+    project.run("stream", "run", "--until-drained", "--source", "app.sessions")
+    project.run("build")
+    process = project.start("stream", "run", "--segment-seconds", "1")
+    try:
+        broker.produce(topic, [session("ahead", "P2")])
+        wait_for("P2")
+        project.run("published", "rollback", str(first))
+        assert not {"P1", "P2"} & versions(project).keys()
+        broker.produce(topic, [session("meanwhile", "P3"), session("again", "P2")])
+        time.sleep(4)
+        assert not {"P1", "P2", "P3"} & versions(project).keys()
+        assert "gold was rolled back to run" in project.run("build")
+        wait_for("P3")
+        broker.produce(topic, [session("after", "P4")])
+        wait_for("P4")
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait()
+    assert sessions_online(project, "P2") == 2
+    online = versions(project)
+    project.run("build")
+    assert versions(project) == online

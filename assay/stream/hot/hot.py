@@ -10,6 +10,7 @@ from assay.core.places import Places
 from assay.core.sql import quoted
 from assay.landing.formats.messages import Message, read_segment
 from assay.landing.segments import Segment
+from assay.ledger.rollbacks import read_rollback
 from assay.online.ahead import Ahead
 from assay.online.definition import OnlineView
 from assay.online.published import Published, open_published
@@ -231,6 +232,9 @@ class HotPath:
     ) -> None:
         """Write the entities that differ from the store's, and remove those that are gone."""
         held = self._store.catalog().get(view.online.name)
+        # Looked for after the catalog: a rollback that begins later writes that, so this is refused.
+        if read_rollback(self._places.main_warehouse):
+            raise StoreUnavailable("Gold was rolled back, and the online store with it.")
         keys = [*(each.key for each in entities), *gone]
         if held is None or held.text != view.online.text or not keys:
             return

@@ -10,6 +10,7 @@ from assay.core.fault import Fault
 from assay.core.lock import current_holder
 from assay.core.places import Places
 from assay.landing.formats.messages import Message
+from assay.ledger.rollbacks import read_rollback
 from assay.online.stores.store import Store
 from assay.stream.compact import find_partitions
 from assay.stream.hot.base import state_of
@@ -61,14 +62,15 @@ class HotPathKeeper:
         if time.monotonic() - self._looked < _SECONDS_BETWEEN_LOOKS:
             return
         self._looked = time.monotonic()
+        if self._is_rolled_back():
+            return
         if current_holder(self._places.warehouse) is not None:
             return
         if self._failed_on is not None and self._failed_on == _state_or_none(self._places.warehouse):
             return
         try:
             if self._path is not None and self._path.is_outdated():
-                self._waiting = self._path.pending()
-                self._close_path()
+                self._begin_anew()
             if self._path is None:
                 self._path = HotPath(self._places, self._sources, self._store, self._tell)
                 self._tell(f"Brought online as messages come: {', '.join(self._path.views) or 'no view'}.")
@@ -78,9 +80,7 @@ class HotPathKeeper:
             else:
                 self._path.refresh()
         except Fault as fault:
-            if str(fault) != self._told:
-                self._told = str(fault)
-                self._tell(f"Messages land, and are not brought online yet. {fault}")
+            self._tell_once(f"Messages land, and are not brought online yet. {fault}")
         except Exception as error:  # as above
             self._give_up(error)
 
@@ -92,6 +92,29 @@ class HotPathKeeper:
         except Exception as error:  # as above
             self._give_up(error)
         self._close_path()
+
+    def _is_rolled_back(self) -> bool:
+        """Tell whether gold is rolled back; then nothing is brought online until a build has published."""
+        try:
+            rollback = read_rollback(self._places.main_warehouse)
+            why = f"gold was {rollback}" if rollback else ""
+        except Fault as fault:
+            why = str(fault)
+        if why:
+            self._begin_anew()
+            self._tell_once(f"Messages land, and the next build brings them online: {why}")
+        return bool(why)
+
+    def _begin_anew(self) -> None:
+        """Close what runs, and keep what no build has yet for what will begin."""
+        if self._path:
+            self._waiting = self._path.pending()
+        self._close_path()
+
+    def _tell_once(self, text: str) -> None:
+        if text != self._told:
+            self._told = text
+            self._tell(text)
 
     def _close_path(self) -> None:
         if self._path:
