@@ -13,6 +13,8 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from heapq import merge
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -75,14 +77,13 @@ def stream_demo(out: Path, broker: str, speed: float, console: Console, **parame
     console.print("Next: assay stream run", highlight=False)
 
 
-def _files(made: Path, sources: dict[str, StreamSource]) -> list[tuple[StreamSource, list[Path]]]:
-    """Return the files of a landing moment and table together, in the order in which they landed."""
-    found: dict[tuple[str, str], list[Path]] = {}
-    for table in sources:
-        for path in sorted((made / table).rglob("*")):
-            if path.is_file():
-                found.setdefault((path.parent.name, table), []).append(path)
-    return [(sources[table], paths) for (_, table), paths in sorted(found.items())]
+def _files(made: Path, sources: dict[str, StreamSource]) -> list[tuple[StreamSource, list[list[Path]]]]:
+    """Return the files of each source in the order in which they landed; those of one moment are one list."""
+    found = []
+    for table, source in sources.items():
+        paths = sorted(path for path in (made / table).rglob("*") if path.is_file())
+        found.append((source, [list(several) for _, several in groupby(paths, lambda path: path.parent)]))
+    return found
 
 
 def _clock(start: date, speed: float) -> Iterator[float]:
@@ -99,7 +100,7 @@ def _clock(start: date, speed: float) -> Iterator[float]:
 
 
 def _send(
-    files: Sequence[tuple[StreamSource, list[Path]]],
+    files: Sequence[tuple[StreamSource, list[list[Path]]]],
     broker: str,
     clock: Iterator[float],
     total: int,
@@ -112,35 +113,34 @@ def _send(
     sent = 0
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("messages", total=total)
-        for messages in _moments(files):
-            for told in messages:
-                while told.at > next(clock):
+        for told in _in_order(files):
+            while told.at > next(clock):
+                producer.poll(_SECONDS_BETWEEN_LOOKS)
+            while True:
+                try:
+                    producer.produce(told.source.topic, told.value, told.key)
+                    break
+                except BufferError:
                     producer.poll(_SECONDS_BETWEEN_LOOKS)
-                while True:
-                    try:
-                        producer.produce(told.source.topic, told.value, told.key)
-                        break
-                    except BufferError:
-                        producer.poll(_SECONDS_BETWEEN_LOOKS)
-                sent += 1
-                progress.advance(task)
-            producer.poll(0)
+            sent += 1
+            progress.advance(task)
         if left := producer.flush(30):
             raise Fault(f"The broker {broker} has not taken {counted(left, 'message')}: is it still there?")
     return sent
 
 
-def _moments(files: Sequence[tuple[StreamSource, list[Path]]]) -> Iterator[list[_Told]]:
-    """Yield the messages of each landing moment in the order of their times."""
-    pending: list[_Told] = []
-    moment = ""
-    for source, paths in files:
-        if paths[0].parent.name != moment:
-            yield sorted(pending, key=lambda told: told.at)
-            pending, moment = [], paths[0].parent.name
-        for path in paths:
-            pending += _messages(source, path)
-    yield sorted(pending, key=lambda told: told.at)
+def _in_order(files: Sequence[tuple[StreamSource, list[list[Path]]]]) -> Iterator[_Told]:
+    """Yield the messages of all sources by their times; what a source landed late comes behind its others."""
+    return merge(*(_of_source(*each) for each in files), key=_time_told)
+
+
+def _of_source(source: StreamSource, landed: Sequence[Sequence[Path]]) -> Iterator[_Told]:
+    for paths in landed:
+        yield from sorted((told for path in paths for told in _messages(source, path)), key=_time_told)
+
+
+def _time_told(told: _Told) -> float:
+    return told.at
 
 
 def _messages(source: StreamSource, path: Path) -> Iterator[_Told]:
