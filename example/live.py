@@ -7,6 +7,7 @@ ASSAY_KAFKA_BOOTSTRAP_SERVERS names is used instead.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -30,38 +31,46 @@ def main() -> int:
         "ASSAY_WAREHOUSE": str(_FOLDER / "assay.duckdb"),
         "DBT_TARGET_PATH": str(_FOLDER / "target"),
     }
+    # What is started here ends with this process, however it is told to end.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with ExitStack() as running:
+            return _run_all(running)
+    except subprocess.CalledProcessError as failed:
+        return failed.returncode
+    except KeyboardInterrupt:
+        return 0
+
+
+def _run_all(running: ExitStack) -> int:
     today = datetime.now(UTC).date()
-    with ExitStack() as running:
-        broker = os.environ.get("ASSAY_KAFKA_BOOTSTRAP_SERVERS")
-        if not broker:
-            print("Starting a broker ...", flush=True)
-            local = start_broker(_FOLDER / "broker")
-            running.callback(local.stop)
-            broker = os.environ["ASSAY_KAFKA_BOOTSTRAP_SERVERS"] = local.address
-        if not (_FOLDER / "landing").exists():
-            start = today - timedelta(days=_DAYS_BEFORE)
-            _run("demo", "--start", f"{start}", "--days", f"{_DAYS_BEFORE}", "--events", f"{_EVENTS_BEFORE}")
-        _run("build")
-        spoken = ("--start", f"{today}", "--days", "1", "--events", f"{_EVENTS_TODAY}")
-        started = [
-            running.enter_context(_started(*command))
-            for command in (
-                ("demo", "--stream", broker, "--speed", "1", *spoken),
-                ("stream", "run", "--segment-seconds", "10"),
-                ("build", "--watch", "--every", "20s"),
-                ("serve",),
-            )
-        ]
-        print(
-            f"Messages go to {broker}. Features are at http://127.0.0.1:6566; stop with Ctrl-C.", flush=True
+    broker = os.environ.get("ASSAY_KAFKA_BOOTSTRAP_SERVERS")
+    if not broker:
+        print("Starting a broker ...", flush=True)
+        local = start_broker(_FOLDER / "broker")
+        running.callback(local.stop)
+        broker = os.environ["ASSAY_KAFKA_BOOTSTRAP_SERVERS"] = local.address
+    if not (_FOLDER / "landing").exists():
+        start = today - timedelta(days=_DAYS_BEFORE)
+        _run("demo", "--start", f"{start}", "--days", f"{_DAYS_BEFORE}", "--events", f"{_EVENTS_BEFORE}")
+    _run("build")
+    spoken = ("--start", f"{today}", "--days", "1", "--events", f"{_EVENTS_TODAY}")
+    started = [
+        running.enter_context(_started(*command))
+        for command in (
+            ("demo", "--stream", broker, "--speed", "1", *spoken),
+            ("stream", "run", "--segment-seconds", "10"),
+            ("build", "--watch", "--every", "20s"),
+            ("serve",),
         )
-        try:
-            while True:
-                if ended := [each for each in started if each.poll() is not None and each is not started[0]]:
-                    return ended[0].returncode or 0
-                time.sleep(_SECONDS_BETWEEN_LOOKS)
-        except KeyboardInterrupt:
-            return 0
+    ]
+    print(f"Messages go to {broker}. Features are at http://127.0.0.1:6566; stop with Ctrl-C.", flush=True)
+    while True:
+        for each in started:
+            # The demo ends when all that it tells is sent.
+            if each.poll() is not None and (each.returncode or each is not started[0]):
+                return each.returncode
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
 
 
 def _run(*arguments: str) -> None:
