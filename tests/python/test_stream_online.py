@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from contextlib import chdir
+from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from unittest import mock
@@ -22,6 +23,7 @@ from assay.landing.formats.messages import Message
 from assay.online.ahead import Ahead
 from assay.online.stores.sqlite import SqliteStore
 from assay.online.stores.store import StoreUnavailable
+from assay.project.yaml_file import YamlFile
 from assay.stream.hot import keeper as keeper_module
 from assay.stream.hot.hot import HotPath
 from assay.stream.hot.keeper import HotPathKeeper
@@ -29,13 +31,26 @@ from assay.stream.source import find_stream_sources
 
 pytestmark = pytest.mark.minutes
 
-VIEW = "ftr_account__usage"
+VIEW, OF_DEVICES = "ftr_account__usage", "ftr_account_device__usage"
 
 
 @pytest.fixture(scope="module")
 def project(builds: None, broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> StreamedProject:
     """The streamed project, built, published and online."""
     project = make_streamed_project(tmp_path_factory.mktemp("online") / "project", broker)
+    features = project.root / "models" / "own" / "gold" / "features"
+    of_devices = (features / f"{VIEW}.sql").read_text().replace("['account_id']", "['account_id', 'device']")
+    (features / f"{OF_DEVICES}.sql").write_text(of_devices)
+    yaml = YamlFile(features.parent / "_gold__models.yml")
+    [usage] = [model for model in yaml.content["models"] if model["name"] == VIEW]
+    of_devices = deepcopy(usage) | {"name": OF_DEVICES}
+    of_devices["config"]["meta"]["feature_view"] |= {
+        "entity": "account_device",
+        "keys": ["account_id", "device"],
+    }
+    of_devices["columns"].append({**usage["columns"][0], "name": "device"})
+    yaml.content["models"].append(of_devices)
+    yaml.write()
     project.run("build")
     return project
 
@@ -48,8 +63,9 @@ def session(number: str, account: str = "A01", minutes: object = 5, age: float =
 
 
 def versions(project: StreamedProject) -> dict[str, int]:
-    """The version of each account in the online store."""
-    return dict(SqliteStore(project.root / "data" / "online.sqlite").versions(VIEW))
+    """The version of each account, and of each with a device, in the online store."""
+    store = SqliteStore(project.root / "data" / "online.sqlite")
+    return {key: version for view in (VIEW, OF_DEVICES) for key, version in store.versions(view)}
 
 
 def sessions_online(project: StreamedProject, account: str) -> int:
@@ -83,7 +99,7 @@ def test_messages_are_online_before_a_build_and_the_build_writes_the_same(
     ]
     broker.produce(project.topics["sessions"], values, partition=0)
     told = project.run("stream", "run", "--until-drained", "--source", "app.sessions")
-    assert f"Brought online as messages come: {VIEW}." in told
+    assert f"Brought online as messages come: {OF_DEVICES}, {VIEW}." in told
     [status] = [each for each in project.status("app.sessions") if each.partition == 0]
     assert status.at_broker == status.online == status.landed
     assert status.loaded == status.online - len(values)
@@ -93,7 +109,8 @@ def test_messages_are_online_before_a_build_and_the_build_writes_the_same(
     built = project.run("build")
     assert "0 new or changed" in built
     assert versions(project) == online
-    assert parity(project) == (0, 4, 0)
+    # Of accounts with another device, what lies in the past by now left the store.
+    assert parity(project) == (0, 4 + 6, 0)
 
 
 def test_a_sync_does_not_take_back_what_a_stream_has_brought(
@@ -128,7 +145,7 @@ def test_a_stream_that_is_killed_brings_the_rest_online_when_it_comes_back(
     online = versions(project)
     project.run("build")
     assert versions(project) == online
-    assert parity(project) == (0, compared + 10, 0)
+    assert parity(project) == (0, compared + 10 + 10, 0)
 
 
 def test_an_entity_whose_rows_all_turn_out_to_be_copies_of_later_ones_leaves_the_store(
@@ -138,12 +155,15 @@ def test_an_entity_whose_rows_all_turn_out_to_be_copies_of_later_ones_leaves_the
     broker.produce(topic, [session("claimed", "gone account", age=5)])
     project.run("stream", "run", "--until-drained", "--source", "app.sessions")
     assert "gone account" in versions(project)
+    of_device = '["gone account","phone"]'
+    assert of_device in versions(project)
     # The same session was sent earlier of another account: the first to be available counts.
     broker.produce(topic, [session("claimed", "first account", age=6)])
     project.run("stream", "run", "--until-drained", "--source", "app.sessions")
     online = versions(project)
     assert "first account" in online
     assert "gone account" not in online
+    assert of_device not in online
     assert "0 new or changed" in project.run("build")
     assert versions(project) == online
 

@@ -167,6 +167,8 @@ class HotPath:
                     f"{' or '.join(view.keys)} alone."
                 )
             else:
+                if not session.with_keys(view):
+                    self._tell(f"Entities of {view.name} whose rows are rejected later leave with a build.")
                 yield _ServedView(view, online, key)
 
     def _forget_loaded(self) -> None:

@@ -96,7 +96,7 @@ class HotSession:
             key: the column of the checked tables by which they are cut.
 
         Returns:
-            The entities; and the keys of those that have no row online, if slices are entities.
+            The entities; and the keys of those that these slices have rows of, but none that counts.
         """
         run = self._connection.execute
         for id_ in view.checked:
@@ -112,11 +112,22 @@ class HotSession:
             f"where {quoted(key)} in (from touched) group by all) as entities order by key"
         )
         entities = [Entity(*row) for row in relation.fetchall()]
-        if view.keys != [key]:
-            return entities, []
         there = {each.key for each in entities}
-        touched = run("select value from touched").fetchall()
-        return entities, [value for (value,) in touched if value not in there]
+        known = "from touched"
+        if view.keys != [key]:
+            are_filled = " and ".join(f"{quoted(name)} is not null" for name in view.keys)
+            known = " union ".join(
+                f"select {key_sql(definition.keys)} from {relation_of(checked)} "
+                f"where {quoted(key)}::varchar in (from touched) and {are_filled}"
+                for checked in self.with_keys(view)
+            )
+        found = run(known).fetchall() if known else []
+        return entities, [value for (value,) in found if value not in there]
+
+    def with_keys(self, view: HotView) -> list[Node]:
+        """Return the checked tables of a view whose rows say which entity they are of."""
+        tables = [self.plan.tables[id_].checked for id_ in view.checked]
+        return [each for each in tables if all(self._has_column(each, name) for name in view.keys)]
 
     def touch(self, view: HotView, key: str, of: Iterable[str] | None = None) -> int:
         """Remember which slices the last messages are in, for `compute`; return their number.
