@@ -21,8 +21,10 @@ Place = tuple[str, str, int]
 _SCHEMA = """
 create table if not exists ahead (
     view text not null, key text not null, source text not null, topic text not null,
-    partition integer not null, offset integer not null, primary key (view, key, source, topic, partition)
+    partition integer not null, offset integer not null, is_written integer not null,
+    primary key (view, key, source, topic, partition)
 ) strict;
+create index if not exists unwritten on ahead (source, topic, partition) where is_written = 0;
 create table if not exists parity (
     view text not null, run_id text not null, compared integer not null, differing integer not null,
     example text, compared_at text not null, primary key (view, run_id)
@@ -58,16 +60,16 @@ class Ahead:
         self._path = path
 
     def note(self, view: str, keys: Iterable[str], places: Mapping[Place, int]) -> None:
-        """Note that entities rest on the messages of some partitions up to an offset.
+        """Note that entities are about to rest on the messages of some partitions up to an offset.
 
         Args:
             view: the feature view.
             keys: the texts that its entities are stored under.
             places: the last offset of each partition.
         """
-        rows = [(view, key, *place, offset) for key in keys for place, offset in places.items()]
+        rows = [(view, key, *place, offset, False) for key in keys for place, offset in places.items()]
         with self._opened() as connection:
-            connection.executemany("insert or replace into ahead values (?, ?, ?, ?, ?, ?)", rows)
+            connection.executemany("insert or replace into ahead values (?, ?, ?, ?, ?, ?, ?)", rows)
 
     def reach(self, places: Mapping[Place, int]) -> None:
         """Note that the store has the messages of some partitions up to an offset, by a stream or a sync."""
@@ -77,6 +79,11 @@ class Ahead:
             connection.executemany(
                 "insert into reached values (?, ?, ?, ?) "
                 "on conflict do update set offset = max(offset, excluded.offset)",
+                [(*place, offset) for place, offset in places.items()],
+            )
+            connection.executemany(
+                "update ahead set is_written = 1 "
+                "where is_written = 0 and source = ? and topic = ? and partition = ? and offset <= ?",
                 [(*place, offset) for place, offset in places.items()],
             )
 
@@ -107,20 +114,29 @@ class Ahead:
         return ahead, {row[0] for row in rows} - ahead
 
     def settle(self, view: str, run_id: str, settled: Collection[str], differing: Collection[str]) -> None:
-        """Forget entities that a build has caught up with, and keep how many of them differed."""
+        """Forget entities that a build has caught up with, and keep how many of them differed.
+
+        Of those that the stream was killed before it could write, nothing is kept.
+        """
         if not settled:
             return
         with self._opened() as connection:
+            rows = connection.execute(
+                "select key from ahead where view = ? group by key having min(is_written) = 1", [view]
+            )
+            written = {key for (key,) in rows.fetchall() if key in settled}
             connection.executemany(
                 "delete from ahead where view = ? and key = ?", [(view, key) for key in settled]
             )
-            connection.execute(
-                "insert or replace into parity values (?, ?, ?, ?, ?, ?)",
-                [
-                    *(view, run_id, len(settled), len(differing)),
-                    *(min(differing, default=None), now().isoformat()),
-                ],
-            )
+            if written:
+                wrong = written.intersection(differing)
+                connection.execute(
+                    "insert or replace into parity values (?, ?, ?, ?, ?, ?)",
+                    [
+                        *(view, run_id, len(written), len(wrong)),
+                        *(min(wrong, default=None), now().isoformat()),
+                    ],
+                )
 
     def forget_all(self) -> None:
         """Forget all entities: the store has gone back, also where a stream had been ahead of the builds."""

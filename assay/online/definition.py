@@ -43,8 +43,8 @@ class OnlineColumn:
 class Build:
     """The build of a view's rows: the dbt run, and the time of the view's last arrival (UTC).
 
-    `entities` is the number of entities written to a store, and `digest` tells by which keys and versions
-    they are; None if it is not known.
+    `entities` is the number of entities that a store is to hold, and `digest` tells by which keys and
+    versions they are; None if it is not known.
     """
 
     run_id: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -82,7 +82,7 @@ class Published:
     def compare(
         self,
         view: OnlineView,
-        stored: Iterator[tuple[str, int]],
+        stored: Iterable[tuple[str, int]],
         *,
         ahead: Collection[str] = (),
         settled: Collection[str] = (),

@@ -10,7 +10,7 @@ from assay.core.fault import MISUSED, Fault
 from assay.online.ahead import Ahead, Place
 from assay.online.definition import OnlineView
 from assay.online.published import Changes, Published, open_published
-from assay.online.stores.store import Entity, Store
+from assay.online.stores.store import UNKNOWN, Entity, Store
 
 # Called with the view's name, the number of entities to write, and the number written so far.
 Progress = Callable[[str, int, int], None]
@@ -84,15 +84,16 @@ def _sync_view(
     if stored is not None and is_of_definition and stored.build.digest == view.build.digest:
         store.write(view, [], [], instead_of=stored)
         return Synced(view.name, entities, 0, 0)
-    # A changed definition changes every entity, so the versions of the old one cannot be compared.
-    versions = store.versions(view.name)
-    if not is_of_definition:
-        versions = ((key, -1) for key, _ in versions)
+    # A changed definition changes every entity, so the versions of the old one cannot be compared. In a store
+    # that has lost a part, what a stream has brought may be lost as well.
+    versions = list(store.versions(view.name))
+    if not is_of_definition or any(version == UNKNOWN for _, version in versions):
+        versions = [(key, UNKNOWN) for key, _ in versions]
         kept, settled = set(), set()
     changes = source.compare(view, versions, ahead=kept, settled=settled)
     if kept:
         # The store holds more than the build, so it must be compared the next time.
-        view = replace(view, build=replace(view.build, digest=None))
+        view = replace(view, build=replace(view.build, digest=None, entities=None))
     store.write(view, _watched(changes, progress), changes.removed, instead_of=stored)
     if ahead:
         ahead.settle(view.name, view.build.run_id, settled, changes.differing)

@@ -40,13 +40,16 @@ class _Table:
         self.progress = Progress(partition, following)
         self.held: list[Message] = []
         self.writer: SegmentWriter | None = None
+        # When changes landed that a killed process has left, and that come again.
+        self.landed_before: dict[int, int] = {}
         # Changes of complete transactions that were not handed over yet; those of a large one by their file.
         self.complete: list[list[Message] | Path] = []
 
     def add(self, key: bytes | None, value: bytes, now: int) -> None:
         """Number a change, and hold it."""
         offset = self.progress.position + len(self.held)
-        self.held.append(Message(offset, now, now, key, (), value))
+        landed_at = self.landed_before.get(offset, now)
+        self.held.append(Message(offset, landed_at, landed_at, key, (), value))
 
     def write(self, is_complete: bool) -> None:
         """Add what is held to the open segment; it is handed over if its transaction is complete."""
@@ -247,6 +250,7 @@ class DatabaseLanding:
         for table in self._tables.values():
             if closing := self._position.closing.get(table.source.table.name):
                 table.partition.name_finished(*closing)
+            table.landed_before = table.partition.landing_times()
             for path in table.partition.put_in_order():
                 self._tell(
                     f"{path} is damaged, and is set aside: its changes are no longer in the database's log. "

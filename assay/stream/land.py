@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -83,10 +83,10 @@ class _Reading:
         partition: LandedPartition,
         ranges: list[Range],
         progress: Progress,
-        times: LandingTimes | None = None,
+        landed_before: Callable[[int], int | None],
     ) -> None:
         self.partition = partition
-        self.times = times
+        self.landed_before = landed_before
         # What lacks between the segments comes first; the last range has no end.
         self.ranges = ranges
         self.progress = progress
@@ -235,8 +235,7 @@ class TopicLanding:
                 continue
             kind, timestamp = each.timestamp()
             landed_at = min(timestamp, now) if kind == TIMESTAMP_LOG_APPEND_TIME else now
-            if reading.times is not None:
-                landed_at = reading.times.find(offset) or landed_at
+            landed_at = reading.landed_before(offset) or landed_at
             messages.append(
                 Message(
                     offset,
@@ -295,9 +294,10 @@ class TopicLanding:
         for number in there if self._asked is None else self._asked:
             partition = LandedPartition(self._folder, self.source.topic, number)
             self._leases.enter_context(partition.leased(self._command))
+            times = partition.landing_times()
             for path in partition.put_in_order():
                 self._tell(f"{path} is damaged, and is set aside: its messages are fetched again.")
-            self._place(partition)
+            self._place(partition, times)
         if not self._readings:
             raise Fault(f"{self.source.name}: no partition can be landed; the messages above say why.")
         self._assign()
@@ -309,7 +309,7 @@ class TopicLanding:
             if path.name.partition("=")[2].isdigit()
         ]
 
-    def _place(self, partition: LandedPartition) -> None:
+    def _place(self, partition: LandedPartition, times: Mapping[int, int]) -> None:
         """Decide what to read of a partition: what lacks between its segments, then on from their end."""
         assert self._consumer is not None
         low, high = find_bounds(self._consumer, partition.topic, partition.partition)
@@ -333,11 +333,11 @@ class TopicLanding:
         progress = Progress(partition, ranges[0][0], gaps=gaps)
         for gap in gaps:
             self._tell_gap(partition, gap)
-        times = None
+        landed_before: Callable[[int], int | None] = times.get
         if self._known is not None:
             known = LandedPartition(self._known / self._place_in_zone, partition.topic, partition.partition)
-            times = LandingTimes(known)
-        self._readings[partition.partition] = _Reading(partition, ranges, progress, times)
+            landed_before = LandingTimes(known).find
+        self._readings[partition.partition] = _Reading(partition, ranges, progress, landed_before)
 
     def _first(self, partition: LandedPartition, low: int, high: int) -> int:
         if isinstance(self._start, datetime):

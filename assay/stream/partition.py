@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import zlib
 from collections.abc import Iterable, Iterator
@@ -17,6 +18,8 @@ from assay.landing.segments import Range, Segment, holes_between, merge_ranges, 
 # The longest file name's part before the offsets are known.
 _PART = ".{first}.part"
 _DAMAGED = "_damaged-"
+#: A line's offset, and when the message landed.
+LANDED_AT = re.compile(rb'^\{"_offset":(\d+),"_timestamp":(?:-?\d+|null),"_landed_at":(\d+),', re.MULTILINE)
 _LEVEL = 3
 _GZIP = 31
 _BYTES_A_READ = 1 << 20
@@ -93,6 +96,22 @@ class LandedPartition:
             part.rename(self.table / Segment(self.topic, self.partition, first, last).path)
             sync(self.folder)
 
+    def landing_times(self) -> dict[int, int]:
+        """Return when the messages landed that a killed process left in unfinished segments.
+
+        They may be online already, and must not count from another time when they are fetched again.
+
+        Returns:
+            Milliseconds since 1970, by offset.
+        """
+        times = {}
+        for part in self.folder.glob(_PART.format(first="[0-9]*")):
+            unpacker = zlib.decompressobj(_GZIP)
+            with suppress(zlib.error):
+                for found in LANDED_AT.finditer(unpacker.decompress(part.read_bytes())):
+                    times[int(found[1])] = int(found[2])
+        return times
+
     def put_in_order(self) -> list[Path]:
         """Remove what a killed process left unfinished, and set damaged segments aside.
 
@@ -101,7 +120,7 @@ class LandedPartition:
         Returns:
             The damaged segments, under the names that landing passes over.
         """
-        for part in self.folder.glob(_PART.format(first="*")):
+        for part in self.folder.glob(_PART.format(first="[0-9]*")):
             part.unlink()
         damaged = []
         for segment in self.segments():
@@ -135,7 +154,7 @@ class SegmentWriter:
         return self._file.tell()
 
     def add(self, lines: Iterable[bytes]) -> None:
-        """Write messages, each as its line.
+        """Write messages, each as its line; should this process be killed, they can be read afterwards.
 
         Raises:
             OSError: the disk is full, or the like.
@@ -143,6 +162,8 @@ class SegmentWriter:
         for line in lines:
             self._file.write(self._packer.compress(line))
             self.messages += 1
+        self._file.write(self._packer.flush(zlib.Z_SYNC_FLUSH))
+        self._file.flush()
 
     def finish(self) -> None:
         """Write the segment's end, and wait until all is on the disk; it has no name of its own yet.

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import gzip
-import re
 from collections.abc import Iterator
 
-from assay.stream.partition import LandedPartition
-
-_LANDED_AT = re.compile(rb'\{"_offset":(\d+),"_timestamp":(?:-?\d+|null),"_landed_at":(\d+),')
+from assay.stream.partition import LANDED_AT, LandedPartition
 
 
 class LandingTimes:
@@ -36,5 +33,5 @@ class LandingTimes:
         for segment in partition.segments():
             with gzip.open(partition.table / segment.path) as lines:
                 for line in lines:
-                    if found := _LANDED_AT.match(line):
+                    if found := LANDED_AT.match(line):
                         yield int(found[1]), int(found[2])

@@ -158,15 +158,18 @@ class Followed:
 
     def ids(self, table: str) -> list[str]:
         """What has landed of a table, in the order of its offsets, which have no holes."""
+        lines = self.lines(table)
+        assert [line["_offset"] for line in lines] == list(range(len(lines)))
+        return [line["after"]["id"] for line in lines]
+
+    def lines(self, table: str) -> list[dict[str, Any]]:
         folder = self.landing / "crm" / table
         paths = sorted(
             folder.glob("topic=*/partition=0/[0-9]*.gz"), key=lambda path: int(path.name.split("-")[0])
         )
-        lines = [
+        return [
             json.loads(line) for path in paths for line in gzip.decompress(path.read_bytes()).splitlines()
         ]
-        assert [line["_offset"] for line in lines] == list(range(len(lines)))
-        return [line["after"]["id"] for line in lines]
 
 
 class Killed(BaseException):
@@ -261,6 +264,15 @@ def test_changes_that_come_again_are_handed_over_once(followed: Followed) -> Non
         handed = followed.handed_over(landing)
     assert handed == [("a", 1, "1.0"), ("a", 2, "1.1"), ("a", 3, "2.0"), ("a", 4, "2.1")]
     assert followed.ids("a") == ["0.0", "1.0", "1.1", "2.0", "2.1"]
+
+
+def test_changes_that_a_killed_process_has_read_keep_the_time_of_that(followed: Followed) -> None:
+    followed.land(snapshot(a=1))
+    followed.limits = Limits(seconds=3600)
+    with mock.patch("time.time_ns", return_value=5_000_000):
+        followed.die_while_landing(transaction(1, a=2))
+    followed.land([*transaction(1, a=2), *transaction(2, a=1)])
+    assert [each["_landed_at"] == 5 for each in followed.lines("a")] == [False, True, True, False]
 
 
 def test_the_log_is_read_on_when_what_was_read_is_handed_over(followed: Followed) -> None:

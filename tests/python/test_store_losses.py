@@ -7,10 +7,12 @@ import resource
 import signal
 import sqlite3
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import redis
@@ -19,10 +21,11 @@ from published_by_hand import KNOWN_UNTIL, ONE, PAIR, make_published, publish_vi
 from redis_server import RedisServer
 
 from assay.core.fault import Fault
+from assay.online.ahead import Ahead
 from assay.online.answer import NOT_FOUND, PRESENT
 from assay.online.definition import OnlineView
 from assay.online.held import read_held
-from assay.online.published import open_published
+from assay.online.published import Published, open_published
 from assay.online.request import Refused
 from assay.online.stores.open import open_store
 from assay.online.stores.redis import RedisStore
@@ -31,6 +34,7 @@ from assay.online.stores.sqlite import SqliteStore
 from assay.online.stores.store import Entity, Store, StoreUnavailable
 from assay.online.sync import sync
 
+NINE = "[1735689600000000]\n[253402214400000000,1735689600000000,9]"
 STRETCHES, VERSIONS, CATALOG = f"assay:stretches:{ONE}", f"assay:versions:{ONE}", "assay:catalog"
 
 
@@ -101,6 +105,47 @@ LOSSES: dict[str, Callable[[redis.Redis], Any]] = {
     "the list of views": lambda database: database.hdel(CATALOG, b"\xffviews"),
     "everything": lambda database: database.flushdb(),
 }  # fmt: skip
+
+
+def brought(store: Store, tmp_path: Path) -> Ahead:
+    """What a stream has brought of messages that no build has: one entity more, and one less."""
+    ahead, place = Ahead(tmp_path / "stream.sqlite"), {("app.things", "things", 0): 7}
+    held = store.catalog()[ONE]
+    build = replace(held.build, digest=None, entities=None)
+    ahead.note(ONE, ["fresh", "t5"], place)
+    store.write(replace(held, build=build), [[Entity("fresh", 5, NINE)]], ["t5"], instead_of=held)
+    ahead.reach(place)
+    return ahead
+
+
+@pytest.mark.usefixtures("builds")
+@pytest.mark.parametrize("in_redis", [True, False])
+def test_what_a_stream_has_brought_stays_until_a_build_has_it(
+    server: RedisServer, database: redis.Redis, published: Path, newer: Path, tmp_path: Path, in_redis: bool
+) -> None:
+    url = server.url if in_redis else f"sqlite:{tmp_path / 'online.sqlite'}"
+    store = open_store(url)
+    sync(published, store)
+    ahead = brought(store, tmp_path)
+    assert totals(store, "fresh", "t5", "t20") == [9, 0, 0]
+    for build in (newer, newer, published):
+        sync(build, store, ahead=ahead)
+        assert totals(store, "fresh", "t5", "t20") == [9, 0, 25 if build == newer else 0]
+    with mock.patch.object(Published, "positions", return_value={("app.things", "things", 0): 7}):
+        sync(newer, store, ahead=ahead)
+    assert totals(store, "fresh", "t5") == [0, 10]
+    assert [(each.compared, each.differing) for each in ahead.parity()] == [(2, 2)]
+
+
+@pytest.mark.usefixtures("builds")
+@pytest.mark.parametrize("lost", LOSSES)
+def test_a_sync_mends_a_redis_that_lost_a_part_of_what_a_stream_has_brought(
+    store: Store, database: redis.Redis, published: Path, tmp_path: Path, lost: str
+) -> None:
+    ahead = brought(store, tmp_path)
+    LOSSES[lost](database)
+    sync(published, store, ahead=ahead)
+    assert totals(store, "t3", "t5", "fresh", "nobody") in ([6, 8, 0, 0], [6, 0, 9, 0])
 
 
 @pytest.mark.usefixtures("builds")

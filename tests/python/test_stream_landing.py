@@ -23,7 +23,7 @@ from kafka_broker import Broker, StartedBroker
 from assay.core.fault import Fault
 from assay.landing.declared import LandingTable
 from assay.stream import land
-from assay.stream.land import Limits
+from assay.stream.land import Limits, TopicLanding
 from assay.stream.partition import LandedPartition, SegmentWriter
 from assay.stream.run import Landed, StreamOptions, run_streams
 from assay.stream.source import StreamSource
@@ -156,6 +156,25 @@ def test_a_process_that_is_killed_at_any_moment_loses_and_repeats_nothing(stream
     stream.run()
     assert Counter(stream.offsets()) == Counter(range(len(values)))
     assert [document["id"] for document in stream.documents()] == list(range(len(values)))
+
+
+def test_messages_that_a_killed_process_has_read_keep_the_time_of_that(stream: Stream) -> None:
+    stream.broker.produce(stream.topic, ["{}"] * 10)
+    killed = TopicLanding(stream.source, stream.landing, command="a test", tell=stream.told.append)
+    killed.__enter__()
+    taken = [
+        each
+        for _ in range(50)
+        for _, landed in killed.poll(0.1 * (not killed.is_drained))
+        for each in landed[0]
+    ]
+    assert killed._consumer is not None
+    killed._consumer.close()
+    killed._leases.close()
+    stream.broker.produce(stream.topic, ["{}"])
+    stream.run()
+    assert len(taken) == 10
+    assert [each["_landed_at"] for each in stream.documents()[:-1]] == [each.landed_at for each in taken]
 
 
 def test_a_second_process_on_the_same_partition_is_refused(make_stream: Callable[..., Stream]) -> None:

@@ -26,6 +26,7 @@ from assay.core.fault import MISUSED, Fault, extra_needed
 from assay.online.definition import Build, OnlineView
 from assay.online.stores.shown_url import shown_url
 from assay.online.stores.store import (
+    UNKNOWN,
     Catalog,
     Entity,
     Reading,
@@ -73,9 +74,9 @@ list(KEYS[3], ARGV[2], ARGV[1], nil)
 
 # KEYS: staged stretches and versions, those in place, removed keys, catalog.
 # ARGV: view, its entry, the stamp that must be there ('' for none), the field of the stamp, stamp, how many
-# entities are staged, removed and wanted, the field of the list of views. Returns 1 where all is in place, 0
-# where nothing is changed, -1 where entities lack afterwards. It takes the stamps out first: a view is not
-# whole where it ends early.
+# entities are staged, removed and wanted ('' where that many are as there are afterwards), the field of the
+# list of views. Returns 1 where all is in place, 0 where nothing is changed, -1 where entities lack
+# afterwards. It takes the stamps out first: a view is not whole where it ends early.
 _APPLY = (
     _LISTED
     + """
@@ -108,11 +109,18 @@ end
 redis.call('UNLINK', KEYS[5])
 move(KEYS[1], KEYS[3])
 move(KEYS[2], KEYS[4])
-redis.call('HSET', KEYS[6], ARGV[1], ARGV[2])
+local entry, wanted = ARGV[2], tonumber(ARGV[8])
+if not wanted then
+    wanted = redis.call('HLEN', KEYS[3])
+    local told = cjson.decode(entry)
+    told.entities = wanted
+    entry = cjson.encode(told)
+end
+redis.call('HSET', KEYS[6], ARGV[1], entry)
 list(KEYS[6], ARGV[9], ARGV[1], true)
 redis.call('HSET', KEYS[4], ARGV[4], ARGV[5])
 redis.call('HSET', KEYS[3], ARGV[4], ARGV[5])
-local wanted = tonumber(ARGV[8]) + 1
+wanted = wanted + 1
 return redis.call('HLEN', KEYS[3]) == wanted and redis.call('HLEN', KEYS[4]) == wanted and 1 or -1
 """
 )
@@ -219,9 +227,9 @@ class RedisStore:
             stretches = set(self._fields(_stretches(view)))
             for key, version in self._writer.hscan_iter(_versions(view), count=_FIELDS_AT_A_TIME):
                 if key != _STAMP:
-                    yield key.decode(), int(version) if whole and key in stretches else -1
+                    yield key.decode(), int(version) if whole and key in stretches else UNKNOWN
                 stretches.discard(key)
-            yield from ((key.decode(), -1) for key in stretches if key != _STAMP)
+            yield from ((key.decode(), UNKNOWN) for key in stretches if key != _STAMP)
 
     def _entries(self) -> dict[Any, Any]:
         found: dict[Any, Any] = self._writer.hgetall(_CATALOG)
@@ -283,7 +291,8 @@ class RedisStore:
                 self._writer.rpush(gone, *keys)
                 self._writer.expire(gone, _SECONDS_STAGED)
                 taken_out += len(keys)
-            sizes = [staged, taken_out, view.build.entities]
+            wanted = "" if view.build.entities is None else view.build.entities
+            sizes = [staged, taken_out, wanted]
             arguments: list[Any] = [view.name, _entry(view), *stamps, *sizes, _VIEWS]
             match self._writer.eval(_APPLY, len(places), *places, *arguments):
                 case 0:

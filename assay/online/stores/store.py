@@ -12,6 +12,8 @@ from assay.online.definition import OnlineView
 Catalog = dict[str, OnlineView]
 # A view's name, and the texts of its entities' keys.
 Wanted = tuple[str, Sequence[str]]
+# The version of an entity that may be of another build.
+UNKNOWN = -1
 
 
 class StoreUnavailable(Fault):
@@ -80,7 +82,7 @@ class Store(Protocol):
         """Return the names of the views of which the store has any part, readable or not."""
 
     def versions(self, view: str) -> Iterator[tuple[str, int]]:
-        """Yield key and version of each entity of a view; the version is -1 if it may be of another build."""
+        """Yield key and version of each entity of a view; the version may be UNKNOWN."""
 
     def entities(self, view: str) -> int:
         """Count the entities of a view."""
@@ -96,7 +98,8 @@ class Store(Protocol):
         """Bring a view to another build in one step: readers see the old build until the new one is complete.
 
         Args:
-            view: the view's definition and build.
+            view: the view's definition and build; if the build does not say how many entities there are, they
+                are as many as the store holds afterwards.
             changed: batches of the entities to write.
             removed: keys of the entities to remove.
             instead_of: the view that the store held when the changes were found; None if it held none.

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from assay.core.places import Places
 from assay.core.sql import quoted
@@ -62,7 +64,7 @@ class HotPath:
         # Messages that the base does not have, by table and segment, in the order in which they came.
         self._recent: list[tuple[str, dict[Segment, list[Message]]]] = []
         self._done: dict[tuple[str, str, int], int] = {}
-        self._unwritten = False
+        self._unwritten = self._is_away = False
         self._begin()
 
     @property
@@ -112,7 +114,8 @@ class HotPath:
         if self._unwritten:
             self._bring_all()
         elif new:
-            self._unwritten = not self._bring(table, new)
+            with self._store_that_may_be_away():
+                self._bring(table, new)
 
     def _take_again(self, place: tuple[str, str, int], messages: Sequence[Message]) -> None:
         """Let messages replace themselves where they land later than they were to: their segment was lost."""
@@ -134,8 +137,8 @@ class HotPath:
             before = self._session
             self._begin()
             before.close()
-        else:
-            self.write_pending()
+        elif self._unwritten or self._builds_online() != self._online:
+            self._bring_all()
 
     def _begin(self) -> None:
         with open_published(self._places.published) as source:
@@ -151,6 +154,12 @@ class HotPath:
         self._forget_loaded()
         self._catch_up()
         self._bring_all()
+
+    def _builds_online(self) -> dict[str, tuple[str, datetime | None]]:
+        """Return which builds the store has: a sync may take back what it has not known of yet."""
+        return {
+            name: (view.build.run_id, view.build.synced_at) for name, view in self._store.catalog().items()
+        }
 
     def _served(self, source: Published, session: HotSession) -> Iterator[_ServedView]:
         """Yield the views whose slices give what the last build gave: that is tried with some of each."""
@@ -205,25 +214,35 @@ class HotPath:
     def _bring_all(self) -> None:
         """Bring all messages online that the base does not have."""
         self._session.forget()
-        # Where the store is away for one of them, all are tried again.
-        self._unwritten = not all(self._bring(self._tables[name], each) for name, each in self._recent)
+        with self._store_that_may_be_away():
+            self._online = self._builds_online()
+            for name, segments in self._recent:
+                self._bring(self._tables[name], segments)
 
-    def _bring(self, table: CheckedTable, segments: dict[Segment, list[Message]]) -> bool:
-        """Bring messages online; return whether the store has taken what they change."""
+    @contextmanager
+    def _store_that_may_be_away(self) -> Iterator[None]:
+        """Remember whether the store has taken all that the block writes: else all is brought again."""
+        try:
+            yield
+        except StoreUnavailable as fault:
+            if not self._is_away:
+                self._tell(f"{fault} Messages land on, and are brought online when the store is back.")
+            self._is_away = self._unwritten = True
+        else:
+            if self._is_away:
+                self._tell("The online store is back, and has what came meanwhile.")
+            self._is_away = self._unwritten = False
+
+    def _bring(self, table: CheckedTable, segments: dict[Segment, list[Message]]) -> None:
         self._session.take(table, segments)
         places: dict[tuple[str, str, int], int] = {
             (table.source.name, segment.topic, segment.partition): segment.last for segment in segments
         }
-        try:
-            for view in self._views:
-                if table.checked["unique_id"] in view.hot.checked and self._session.touch(view.hot, view.key):
-                    entities, gone = self._session.compute(view.hot, view.online, view.key)
-                    self._write(view, entities, gone, places)
-        except StoreUnavailable as fault:
-            self._tell(f"{fault} Messages land on, and are brought online when the store is back.")
-            return False
+        for view in self._views:
+            if table.checked["unique_id"] in view.hot.checked and self._session.touch(view.hot, view.key):
+                entities, gone = self._session.compute(view.hot, view.online, view.key)
+                self._write(view, entities, gone, places)
         self._ahead.reach(places)
-        return True
 
     def _write(
         self,
@@ -250,7 +269,7 @@ class HotPath:
         if not changed and not removed:
             return
         self._ahead.note(view.online.name, [*(each.key for each in changed), *removed], places)
-        build = replace(held.build, digest=None)
+        build = replace(held.build, digest=None, entities=None)
         self._store.write(replace(held, build=build), [changed], removed, instead_of=held)
 
     async def _read_stretches(self, view: str, keys: Sequence[str]) -> list[bytes | str | None]:
