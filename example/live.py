@@ -21,6 +21,7 @@ from example.broker import start_broker
 _FOLDER = Path("data/stream")
 _DAYS_BEFORE, _EVENTS_BEFORE, _EVENTS_TODAY = 30, 20_000, 100_000
 _SECONDS_BETWEEN_LOOKS = 0.5
+_PORT = 8566
 _ASSAY = (sys.executable, "-c", "from assay.cli import app; app()")
 
 
@@ -61,10 +62,11 @@ def _run_all(running: ExitStack) -> int:
             ("demo", "--stream", broker, "--speed", "1", *spoken),
             ("stream", "run", "--segment-seconds", "10"),
             ("build", "--watch", "--every", "20s"),
-            ("serve",),
+            # Browsers refuse the port that is the default.
+            ("serve", "--port", str(_PORT)),
         )
     ]
-    print(f"Messages go to {broker}. Features are at http://127.0.0.1:6566; stop with Ctrl-C.", flush=True)
+    print(f"Messages go to {broker}. Features are at http://127.0.0.1:{_PORT}; stop with Ctrl-C.", flush=True)
     while True:
         for each in started:
             # The demo ends when all that it tells is sent.
