@@ -113,6 +113,17 @@ class Ahead:
         }
         return ahead, {row[0] for row in rows} - ahead
 
+    def newest(self, limit: int) -> list[tuple[str, str, int]]:
+        """Return view, key and last offset of the entities that a stream changed last, the newest first."""
+        if not self._path.exists():
+            return []
+        with self._opened() as connection:
+            return connection.execute(
+                "select view, key, max(offset) from ahead group by view, key "
+                "order by max(rowid) desc limit ?",
+                [limit],
+            ).fetchall()
+
     def settle(self, view: str, run_id: str, settled: Collection[str], differing: Collection[str]) -> None:
         """Forget entities that a build has caught up with, and keep how many of them differed.
 

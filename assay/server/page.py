@@ -17,6 +17,7 @@ from assay.server.rejected import Rejected
 from assay.server.service import Service, note
 from assay.server.shapes import FeaturesRequest
 
+_CHANGES_SHOWN = 8
 _PAGE = Path(__file__).with_name("page.html")
 # Scripts and styles are the page's own, and it talks to this server alone.
 _POLICY = (
@@ -34,6 +35,16 @@ def page_router(service: Service) -> APIRouter:
     async def show_page() -> Response:
         """Return the page; what it shows it asks of the other routes."""
         return Response(page, media_type="text/html", headers={"Content-Security-Policy": _POLICY})
+
+    @router.get("/changes", responses=problems(401, 429, 503, 507))
+    async def show_changes(request: Request) -> Response:
+        """Return the entities that streams changed last."""
+        found = await service.changes(service.reader(request), _CHANGES_SHOWN)
+        if found:
+            note(request, "read", views=sorted({view.name for view, *_ in found}), entities=len(found))
+        return json_response(
+            [{"view": view.name, "key": key, "offset": offset} for view, key, offset in found]
+        )
 
     @router.post("/features/states", responses=problems(400, 401, 403, 404, 413, 415, 422, 429, 503, 507))
     async def show_states(request: Request) -> Response:

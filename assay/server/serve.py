@@ -74,6 +74,7 @@ def serve(
         folder,
         places.docs,
         places.landing,
+        places.ahead,
         with_keys,
         requests_per_second=requests_per_second,
         prediction_bytes_per_hour=int(megabytes_per_hour * (1 << 20)),

@@ -8,6 +8,7 @@ from typing import Any
 
 from fastapi import Request
 
+from assay.online.ahead import Ahead
 from assay.online.answer import Answerer, ViewAnswer, ViewStates
 from assay.online.definition import OnlineView
 from assay.online.request import ViewRequest
@@ -99,6 +100,17 @@ class Service:
             return None
         key = await self._answerer.store.sample(view.name)
         return None if key is None else key_values(key, view.keys)
+
+    async def changes(self, reader: Reader, limit: int) -> list[tuple[OnlineView, list[str], int]]:
+        """Return views, keys and last offsets of what streams changed last; never keys that are personal."""
+        catalog = await self.catalog()
+        return [
+            (view, key_values(key, view.keys), offset)
+            for name, key, offset in Ahead(self.settings.ahead).newest(limit)
+            if (view := catalog.get(name))
+            and reader.may_read(name)
+            and not any(column.pii for column in view.keys)
+        ]
 
     async def answer(
         self, request: Request, at: datetime, plan: Callable[[Catalog], Sequence[ViewRequest]]

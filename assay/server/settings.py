@@ -16,7 +16,7 @@ class Settings:
     """How to serve.
 
     `folder` holds the API keys and the audit log, `docs` is dbt's documentation, `landing` where
-    logged predictions land. `body_bytes` and
+    logged predictions land, `ahead` what streams have changed since the last build. `body_bytes` and
     `entities` bound a request, `seconds` how long it may take. Of each API key, a worker takes
     `requests_per_second`, and `prediction_bytes_per_hour` to keep.
     """
@@ -25,6 +25,7 @@ class Settings:
     folder: Path
     docs: Path
     landing: Path
+    ahead: Path
     with_keys: bool = False
     body_bytes: int = 1 << 20
     entities: int = 1000
@@ -46,6 +47,7 @@ class Settings:
             folder=Path(found["folder"]),
             docs=Path(found["docs"]),
             landing=Path(found["landing"]),
+            ahead=Path(found["ahead"]),
             with_keys=found["with_keys"] == "True",
             body_bytes=int(found["body_bytes"]),
             entities=int(found["entities"]),

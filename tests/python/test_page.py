@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -14,6 +16,7 @@ from feature_server import serving
 from online_stores import query
 from playwright.sync_api import Browser, Page, Route, expect
 
+from assay.online.ahead import Ahead
 from assay.server.keys import KeyRing
 
 VELOCITY = "ftr_card__velocity"
@@ -146,6 +149,33 @@ def test_an_entity_has_an_address_and_a_chart_of_what_follows(
         assert page.url == f"{address}/#view={VELOCITY}"
         page.evaluate("location.hash = 'view=ftr_customer__purchases'")
         expect(page.locator("h2").first).to_have_text("ftr_customer__purchases")
+
+
+def test_values_of_now_move_as_a_stream_changes_them(page: Page, store_url: str, tmp_path: Path) -> None:
+    view = "ftr_product__demand"
+    store = Path(shutil.copy(store_url.removeprefix("sqlite:"), tmp_path / "store.sqlite"))
+    of_view = "view = (select id from catalog where feature_view = ?) and key = ?"
+    with sqlite3.connect(store) as connection:
+        [(key,)] = connection.execute(
+            "select min(key) from entities where view = (select id from catalog where feature_view = ?)",
+            [view],
+        )
+        row = connection.execute(f"select * from entities where {of_view}", [view, key]).fetchone()
+        connection.execute(f"delete from entities where {of_view}", [view, key])
+    with serving(tmp_path, f"sqlite:{store}") as (address, _):
+        page.goto(f"{address}/#view={view}&key={key}")
+        page.locator("input[name=as_of]").fill("")
+        page.locator("#view form button").first.click()
+        value, status = (page.locator("tr[data-feature=view_count_28d] td").nth(place) for place in (1, 2))
+        expect(status).to_have_text("NOT_FOUND, default")
+        expect(page.locator("#changes")).to_be_hidden()
+
+        Ahead(tmp_path / "data" / "stream.sqlite").note(view, [key], {("web.events", "web.events", 0): 7})
+        with sqlite3.connect(store) as connection:
+            connection.execute("insert into entities values (?, ?, ?, ?)", row)
+        expect(value).to_have_class("value moved")
+        expect(status).not_to_contain_text("NOT_FOUND")
+        expect(page.locator("#changes button")).to_have_text(f"{key}{view}")
 
 
 def test_of_views_asked_for_in_haste_the_last_is_shown(page: Page, store_url: str, tmp_path: Path) -> None:

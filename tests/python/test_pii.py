@@ -286,7 +286,10 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClie
     url = f"sqlite:{tmp_path / 'online.sqlite'}"
     sync(published, open_store(url))
     monkeypatch.setenv("ASSAY_PII_KEY", KEY)
-    settings = Settings(url, tmp_path / "serving", tmp_path / "assay_docs.html", tmp_path / "landing")
+    folder = tmp_path
+    settings = Settings(
+        url, folder / "serving", folder / "assay_docs.html", folder / "landing", folder / "ahead"
+    )
     with TestClient(make_app(settings), raise_server_exceptions=False) as client:
         yield client
 

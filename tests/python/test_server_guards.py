@@ -112,7 +112,10 @@ def store_url(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def settings(store_url: str, tmp_path: Path) -> Settings:
-    return Settings(store_url, tmp_path / "serving", tmp_path / "assay_docs.html", tmp_path / "landing")
+    folder = tmp_path
+    return Settings(
+        store_url, folder / "serving", folder / "assay_docs.html", folder / "landing", folder / "ahead"
+    )
 
 
 @pytest.fixture
