@@ -15,6 +15,8 @@ from assay.ledger.runs import Run, read_runs
 
 Change = Literal["broken", "still broken", "recovered"]
 
+#: The kind of an alert that a product is late; it tells how late the product was when that is over.
+SERVICE_LEVEL = "service level"
 _NOT_RUN = ("skipped", "no-op")
 # The name under which a build alerts that ended before dbt could judge its nodes.
 _BUILD = "assay build"
@@ -43,7 +45,8 @@ class Alert:
         of = f" of {self.about}" if self.about and self.about != self.name else ""
         owner = f" (owner {self.owner})" if self.owner else ""
         since = f" for {self.runs} runs" if self.change == "still broken" else ""
-        said = f": {self.message}" if self.message and self.change != "recovered" else ""
+        is_told = self.change != "recovered" or self.kind == SERVICE_LEVEL
+        said = f": {self.message}" if self.message and is_told else ""
         return f"{self.change.capitalize()}{since}, {self.severity}: {self.kind} {self.name}{of}{owner}{said}"
 
 

@@ -12,6 +12,9 @@ from assay.api.printed import Found, PrintedList
 from assay.core.fault import extra_needed
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
+    from assay.alerts.availability_alerts import Checked
     from assay.alerts.notify import SentTest
     from assay.api.drift import Drift
     from assay.doctor.checks import Check
@@ -33,10 +36,19 @@ class Monitoring(ProjectFolder):
         Raises:
             Fault: another program keeps the run ledger open.
         """
+        from assay.alerts.availability import read_availability
+        from assay.alerts.availability_display import print_late
         from assay.ledger.status import print_status, read_status
 
         with self.places() as places:
-            return Found(read_status(places), print_status, self.root)
+            found, problems = read_availability(places)
+            status = read_status(places)
+
+        def write(status: LedgerStatus, console: Console) -> None:
+            print_status(status, console)
+            print_late(found, problems, console)
+
+        return Found(status, write, self.root)
 
     def runs(self) -> PrintedList[Run]:
         """Return every run of the ledger, newest first.
@@ -220,6 +232,18 @@ class Monitoring(ProjectFolder):
 
         with self.places():
             return send_test_alert()
+
+    def check_alerts(self) -> Found[Checked]:
+        """Look which products are late by their contracts, and tell the channels of what has changed.
+
+        Raises:
+            Fault: another program keeps the run ledger open, or the disk is full.
+        """
+        from assay.alerts.availability_alerts import check_availability
+        from assay.alerts.availability_display import print_checked
+
+        with self.places() as places:
+            return Found(check_availability(places), print_checked, self.root)
 
     def doctor(self) -> PrintedList[Check]:
         """Look whether all is well: environment, project, warehouse, store, disk, clock.

@@ -56,6 +56,7 @@ class Streams:
         Raises:
             Fault: nothing is streamed, a broker or topic cannot be read, or another process lands the same.
         """
+        from assay.alerts.availability_alerts import AvailabilityWatch
         from assay.alerts.config import read_config
         from assay.online.stores.open import open_store, store_url
         from assay.stream.display import print_landed, shown_streams
@@ -69,10 +70,12 @@ class Streams:
         with self._project.places() as places, shown_streams(self._project.console) as (tell, show):
             streams = find_stream_sources(sources)
             watch = StreamWatch(places.main_warehouse.parent, streams, read_config().channels, tell)
+            products = AvailabilityWatch(places, tell)
 
             def look(landed: list[Landed]) -> None:
                 show(landed)
                 watch.look(landed)
+                products.look()
 
             with ExitStack() as opened:
                 keeper = None

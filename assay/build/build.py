@@ -17,6 +17,7 @@ from assay.build.publish import Publication
 from assay.build.refresh import check_lengths
 from assay.build.state import read_state
 from assay.console.progress import Display
+from assay.contracts.availability import read_promises
 from assay.core.fault import MISUSED, Fault, known_fault
 from assay.core.lock import Holder, locked
 from assay.core.moment import now
@@ -91,6 +92,7 @@ class Report:
         waiting: how many nodes wait until their group is due, and when that is (UTC), by group.
         unchanged_since: the run that built what is there, if nothing had changed and dbt did not start.
         rollback: the rollback that the build has ended, because it published again.
+        published_products: the products of which it has published tables anew.
     """
 
     places: Places
@@ -108,6 +110,7 @@ class Report:
     waiting: dict[str, tuple[int, datetime]] = field(default_factory=dict)
     unchanged_since: str | None = None
     rollback: Rollback | None = None
+    published_products: list[str] = field(default_factory=list)
 
 
 def build(options: Options, display: Display) -> Report:
@@ -180,7 +183,13 @@ def _record_nothing_to_do(options: Options, places: Places, state: State) -> Rep
         note_version(places.ledger)
         record(places.ledger, run)
     none_ran = Verdict([], [], 0, 0, 0, 0)
-    return Report(places, run, none_ran, Account(), withheld=run.message, unchanged_since=state.run_id)
+    report = Report(places, run, none_ran, Account(), withheld=run.message, unchanged_since=state.run_id)
+    if any(read_promises()):
+        # Imports what sends alerts, which takes longer than the rest.
+        from assay.alerts.availability_alerts import watch_availability
+
+        report.warnings = watch_availability(places)
+    return report
 
 
 def start_run(options: Options, places: Places) -> Run:

@@ -223,6 +223,9 @@ def _publish(places: Places, run: Run, outcome: DbtOutcome, report: Report, work
     if places.published.is_file():
         link_in_place(places.published_until_now, places.published)
     if report.publication and not run.as_of:
+        products = report.products
+        anew = products.passed if changed is None else products.passed & changed
+        report.published_products = sorted({products.product_of[table] for table in anew})
         _keep(places, report)
         prune(places.published, how_many())
         report.rollback = read_rollback(places.warehouse)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+from assay.alerts.availability_alerts import watch_availability
 from assay.build.publications import Kept, find_kept, keep, published_run, put_back
 from assay.core.fault import MISUSED, Fault, known_fault
 from assay.core.lock import Holder, locked
@@ -144,6 +145,8 @@ def roll_back(
             ) from error
         if is_newest:
             end_rollback(places.warehouse)
+    for problem in watch_availability(places):
+        tell(f"Warning: {problem}")
     return RolledBack(rollback, is_new=True, is_newest=is_newest, online=online)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import duckdb
 
+from assay.alerts.availability_alerts import watch_availability
 from assay.alerts.notify import notify
 from assay.build.build import Options, Report, start_run
 from assay.build.conclude import compiled_after, conclude, find_results_of_all, state_after
@@ -20,6 +21,7 @@ from assay.core.moment import now
 from assay.core.places import Places
 from assay.landing.progress import listening
 from assay.ledger import runs as ledger
+from assay.ledger.availability import record_publications
 from assay.ledger.contracts import ContractState, describe_contracts, read_newest_contracts, record_contracts
 from assay.ledger.nodes import make_removed_node, read_nodes, record_nodes
 from assay.ledger.results import NodeResult, make_node_results
@@ -90,7 +92,7 @@ def run_recorded(
             raise Fault("Interrupted: nothing is published. Build again to go on.", INTERRUPTED) from error
         raise fault or error from error
     _end(run, "failed" if report.failed else "succeeded")
-    report.warnings += _record(places, run, nodes, kept)
+    report.warnings += _record(places, run, nodes, kept, report.published_products)
     report.warnings += tell_lineage(run, nodes, outcome.results, places.warehouse)
     if work.manifest:
         # Last of all: a run that was killed before its end is done again, and recorded.
@@ -123,13 +125,20 @@ def _describe_contracts(
 
 
 def _record(
-    places: Places, run: Run, nodes: list[NodeResult], kept: list[ContractState], *, alert: bool = True
+    places: Places,
+    run: Run,
+    nodes: list[NodeResult],
+    kept: list[ContractState],
+    published: Sequence[str] = (),
+    *,
+    alert: bool = True,
 ) -> list[str]:
     """Record a run that has ended and send its alerts; return what went wrong with either."""
     try:
         ledger.record(places.ledger, run)
         record_nodes(places.ledger, run.run_id, nodes)
         record_contracts(places.ledger, run.run_id, kept)
+        record_publications(places.ledger, run, published)
         if not run.as_of:
             write_metrics(
                 places.ledger.parent,
@@ -140,7 +149,9 @@ def _record(
             )
     except (Fault, duckdb.Error, OSError) as error:
         return [f"The run could not be recorded in {places.ledger}: {known_fault(error) or error}"]
-    return notify(places.ledger, run.run_id) if alert else []
+    if not alert:
+        return []
+    return notify(places.ledger, run.run_id) + ([] if run.as_of else watch_availability(places))
 
 
 def _end(run: Run, status: ledger.Status) -> None:

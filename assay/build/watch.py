@@ -9,10 +9,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
+from assay.alerts.availability_alerts import watch_availability
 from assay.build.build import Options, Report, build
 from assay.console.progress import Display
 from assay.core.fault import INTERRUPTED, Fault
-from assay.core.places import find_places
+from assay.core.places import Places, find_places
 from assay.ledger.rollbacks import read_rollback
 from assay.project.code_files import read_python
 
@@ -37,19 +38,23 @@ def watch(
         Fault: somebody interrupted.
     """
     options = replace(options, records_idle=False)
+    places = find_places()
     told, imported = "", read_python()
     while True:
         begun = time.monotonic()
         try:
             with make_display() as display:
                 try:
-                    _rest_while_rolled_back()
+                    _rest_while_rolled_back(places)
                     report = build(options, display)
                 except Fault as fault:
                     if fault.exit_code == INTERRUPTED:
                         raise
+                    problems = watch_availability(places)
                     if str(fault) != told:
                         display.say(f"{fault}\nThe next look is in {every.total_seconds():g} s.")
+                        for problem in problems:
+                            display.say(problem)
                     told = str(fault)
                 else:
                     told = ""
@@ -62,6 +67,6 @@ def watch(
             raise Fault("Interrupted: no build was under way.", INTERRUPTED) from None
 
 
-def _rest_while_rolled_back() -> None:
-    if rollback := read_rollback(find_places().warehouse):
+def _rest_while_rolled_back(places: Places) -> None:
+    if rollback := read_rollback(places.warehouse):
         raise Fault(f"Gold was {rollback}. Nothing is built until somebody has: assay build")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from assay.cli.call import ask
+from assay.cli.call import ask, show
 
 app = typer.Typer(help="Alerts: who is told when something breaks.", no_args_is_help=True)
 
@@ -23,4 +23,17 @@ def test() -> None:
     for problem in sent.problems:
         typer.echo(problem, err=True)
     if sent.problems:
+        raise typer.Exit(1)
+
+
+@app.command()
+def check() -> None:
+    """Look which products are late now, and tell the channels of what has changed; exit code 1 if one is.
+
+    For a scheduler: `assay build`, `assay build --watch` and `assay stream run` look by themselves.
+    """
+    checked = show(lambda project: project.check_alerts()).found
+    for problem in checked.problems:
+        typer.echo(problem, err=True)
+    if any(each.missed_since for each in checked.found):
         raise typer.Exit(1)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from typing import Any
 
+from assay.contracts.availability import BY, EVERY, promises_of
 from assay.contracts.contract import DIALECT, EACH, SHIELDS, Column, Contract, Table, find_custom
 from assay.contracts.dbt_tests import list_tests
 from assay.contracts.document import Finding
@@ -31,7 +32,7 @@ _OURS = (
     *(DIALECT, "format", "remedy", "consumers", CHECKED_BY, OPTIONAL, ALIASES, SCHEMA_MODE, PII),
     *(LATENESS, IDLE_AFTER),
 )
-_SERVICE_LEVELS = ("completeness", "latency", "frequency", "endOfSupport", "endOfLife")
+_SERVICE_LEVELS = ("completeness", "latency", BY, EVERY, "endOfSupport", "endOfLife")
 
 
 def find_inconsistencies(contracts: Iterable[Contract]) -> Iterator[Finding]:
@@ -264,6 +265,9 @@ def _dialect(contract: Contract, table: Table) -> Iterator[Finding]:
 def _promises(contract: Contract) -> Iterator[Finding]:
     """Yield service levels that nothing would check."""
     names = {table.name for table in contract.tables}
+    for place, found in promises_of(contract):
+        if isinstance(found, str):
+            yield Finding(contract.where(place), found)
     for number, level in enumerate(contract.raw.get("slaProperties") or []):
         where = contract.where(("slaProperties", number))
         element, name = str(level.get("element") or "").split(".")[0], str(level["property"])

@@ -8,20 +8,24 @@ from pathlib import Path
 
 import duckdb
 
+from assay.alerts.availability import read_availability
 from assay.alerts.states import find_alerts
 from assay.core.fault import Fault
+from assay.core.moment import now
 from assay.core.places import Places
 from assay.ledger.account import Account, read_account
 from assay.ledger.contracts import read_newest_contracts
 from assay.ledger.explain import Explanation, explain_result
 from assay.ledger.nodes import read_nodes, read_test_statuses
 from assay.ledger.results import NodeResult
+from assay.ledger.rollbacks import read_rollback
 from assay.ledger.runs import Run, find_success_before, read_runs
 from assay.ledger.status import find_builds_under_way, tell_status
 from assay.project.graph import read_manifest
 from assay.project.personal import read_personal
 from assay.report.blocks import Need, Section
 from assay.report.docs import Docs
+from assay.report.sections.availability import availability_section
 from assay.report.sections.broken import broken_section
 from assay.report.sections.contracts import contracts_section
 from assay.report.sections.drift import drift_section
@@ -97,6 +101,7 @@ def gather(places: Places, *, with_rows: bool) -> Page:
     contracts = read_newest_contracts(places.ledger)
     personal = read_personal() if with_rows else None
     store = VersionStore(places)
+    at = now()
 
     def broken() -> Section:
         alerts = find_alerts(places.ledger, run.run_id, remind_after=1) if run.ended_at else []
@@ -114,6 +119,11 @@ def gather(places: Places, *, with_rows: bool) -> Page:
         makers: list[tuple[str, str, Callable[[], Section]]] = [
             ("broken", "What broke", broken),
             ("contracts", "Contracts", lambda: contracts_section(contracts)),
+            (
+                "availability",
+                "Published in time",
+                lambda: availability_section(read_availability(places, at)[0], at),
+            ),
             ("freshness", "Freshness and lateness", lambda: freshness_section(tables)),
             (
                 "landing",
@@ -141,7 +151,8 @@ def gather(places: Places, *, with_rows: bool) -> Page:
         stopped = [state for state, _ in contracts if state.side != "source" and state.status != "kept"]
         # What is broken itself is the cause of the rest.
         held_back = [state.contract for state in sorted(stopped, key=lambda each: each.status)]
-        summary = summarize(run, status, history, places.published, account, needs, held_back)
+        rollback = read_rollback(places.warehouse)
+        summary = summarize(run, status, history, places.published, account, needs, held_back, rollback)
         return Page(places.warehouse, run, summary, parts, absent, docs.page, tables.note)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from assay.core.words import counted, duration, listed, moment, number
 from assay.ledger.account import Account
+from assay.ledger.rollbacks import Rollback
 from assay.ledger.runs import Run
 from assay.report.blocks import Need, Tone
 
@@ -30,6 +31,7 @@ def summarize(
     account: Account,
     needs: Sequence[Need],
     held_back: Sequence[str],
+    rollback: Rollback | None = None,
 ) -> Summary:
     """Sum a run up.
 
@@ -41,10 +43,17 @@ def summarize(
         account: of the warehouse.
         needs: what needs a person.
         held_back: the products that readers have of an earlier build.
+        rollback: the rollback that stands.
     """
     last = next((other for other in history if other.published_path == str(published)), None)
     tone, headline, readers = _verdict(run, status, last, published, len(needs), held_back)
-    if tone == "good" and not account.landed:
+    if rollback:
+        tone, headline, readers = (
+            "bad",
+            "Gold is rolled back to an earlier publication.",
+            f"It was {rollback}.",
+        )
+    elif tone == "good" and not account.landed:
         tone, headline = "watch", "Gold is published and empty: no file has landed."
     return Summary(tone, headline, readers, _figures(run, last, account))
 

@@ -1,0 +1,124 @@
+"""Find promises of contracts that are missed: a product was not published in time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from assay.contracts.availability import Promise, read_promises
+from assay.core.moment import now
+from assay.core.places import Places
+from assay.ledger.availability import read_promises_seen, read_publications
+from assay.ledger.rollbacks import read_rollback
+from assay.ledger.runs import Run, read_runs
+
+#: For how long misses are counted.
+WINDOW = timedelta(days=30)
+
+
+@dataclass(frozen=True)
+class Miss:
+    """A time by which a product was due and not there; `over_at` is when it came, None until then."""
+
+    due_at: datetime
+    over_at: datetime | None
+
+    def late(self, moment: datetime) -> timedelta:
+        """Return how late the product came, or is at a moment (UTC)."""
+        return (self.over_at or moment) - self.due_at
+
+
+@dataclass(frozen=True)
+class Availability:
+    """How a promise is kept; times are UTC.
+
+    `missed_since` is when the product was due, where it is missing now. `misses` are those of the last 30
+    days, oldest first.
+    """
+
+    promise: Promise
+    published_at: datetime | None
+    missed_since: datetime | None
+    misses: list[Miss]
+
+    def late(self, moment: datetime) -> timedelta:
+        """Return how late the product is at a moment (UTC); 0 where nothing is missed."""
+        return moment - self.missed_since if self.missed_since else timedelta()
+
+    def longest(self, moment: datetime) -> timedelta:
+        """Return how late it was at most in the last 30 days."""
+        return max((each.late(moment) for each in self.misses), default=timedelta())
+
+
+def read_availability(places: Places, moment: datetime | None = None) -> tuple[list[Availability], list[str]]:
+    """Return how each promise is kept, by product, and what is wrong with promises that nobody can read.
+
+    What a rollback took from readers does not count as published while it stands.
+
+    Args:
+        places: of the project.
+        moment: the moment to judge (UTC); now without it.
+
+    Raises:
+        Fault: another program keeps the run ledger open.
+    """
+    at = moment or now()
+    promises, problems = read_promises()
+    if not promises:
+        return [], problems
+    runs = read_runs(places.ledger)
+    rollback = read_rollback(places.warehouse)
+    back = next((run for run in runs if rollback and run.run_id == rollback.to_run), None)
+    until = back.published_at if back else None
+    published = read_publications(places.ledger, since=at - WINDOW, until=until)
+    seen = read_promises_seen(places.ledger)
+    found = []
+    for promise in sorted(promises, key=lambda each: (each.product, each.said)):
+        times = published.get(promise.product) or ([] if published else _last_published(runs, places))
+        seen_at = seen.get((promise.product, promise.said), at)
+        misses = find_misses(promise, times, seen_at, at)
+        ongoing = [each.due_at for each in misses if each.over_at is None]
+        # What was before the promise was made is not counted, except what is missing now.
+        counted = [each for each in misses if each.due_at >= max(at - WINDOW, seen_at - promise.every)]
+        found.append(Availability(promise, times[-1] if times else None, min(ongoing, default=None), counted))
+    return found, problems
+
+
+def find_misses(
+    promise: Promise, published: Sequence[datetime], seen_at: datetime, moment: datetime
+) -> list[Miss]:
+    """Return the times by which a product was due and not there, oldest first.
+
+    Args:
+        promise: by when it is due.
+        published: when it was published, oldest first.
+        seen_at: since when the promise is known; a product that was never published counts from then on.
+        moment: until when to look.
+    """
+    misses = []
+    if not published:
+        is_daily = promise.of_day is not None
+        first = promise.next_time(seen_at - promise.every) if is_daily else seen_at + promise.every
+        misses += _missed(promise, first, None, moment)
+    for position, time in enumerate(published):
+        following = published[position + 1] if position + 1 < len(published) else None
+        misses += _missed(promise, promise.due_after(time), following, moment)
+    return misses
+
+
+def _missed(promise: Promise, due: datetime, following: datetime | None, moment: datetime) -> list[Miss]:
+    found = []
+    while due < (following or moment):
+        found.append(Miss(due, following))
+        if promise.of_day is None:
+            break
+        due += promise.every
+    return found
+
+
+def _last_published(runs: Sequence[Run], places: Places) -> list[datetime]:
+    """Return when gold was last published, by builds that did not record products yet."""
+    path = str(places.published)
+    times = [run.published_at for run in runs if run.published_at and run.published_path == path]
+    return times[:1]

@@ -1,0 +1,130 @@
+"""Record in the run ledger when each product was published, which promises there are, and missed ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+
+from assay.ledger.file import LedgerTable
+from assay.ledger.runs import Run
+
+PUBLICATIONS = LedgerTable(
+    "product_publications",
+    """
+    run_id varchar not null,
+    product varchar not null,
+    published_at timestamp not null,
+    primary key (run_id, product)
+""",
+)
+PROMISES = LedgerTable(
+    "promises",
+    """
+    product varchar not null,
+    promise varchar not null,
+    seen_at timestamp not null,
+    primary key (product, promise)
+""",
+)
+OUTAGES = LedgerTable(
+    "missed_promises",
+    """
+    product varchar not null,
+    promise varchar not null,
+    since timestamp not null,
+    over_at timestamp,
+    primary key (product, promise, since)
+""",
+)
+
+
+@dataclass(frozen=True)
+class Outage:
+    """A time for which a promise was missed, of which people have been told; times are UTC.
+
+    It began when the product was due, and is over since another publication; `over_at` is None until then.
+    """
+
+    product: str
+    promise: str
+    since: datetime
+    over_at: datetime | None = None
+
+
+def record_publications(ledger: Path, run: Run, products: Iterable[str]) -> None:
+    """Record which products a run has published anew.
+
+    Raises:
+        Fault: another program keeps the ledger open, or the disk is full.
+        duckdb.Error: the ledger cannot be written for any other reason.
+    """
+    about = {"run_id": run.run_id, "published_at": run.published_at}
+    PUBLICATIONS.write(ledger, [{"product": product, **about} for product in products])
+
+
+def read_publications(
+    ledger: Path, *, since: datetime, until: datetime | None = None
+) -> dict[str, list[datetime]]:
+    """Return when each product was published: all since a moment, and the last before it; oldest first.
+
+    Args:
+        ledger: the run ledger.
+        since: the moment (UTC).
+        until: what was published later does not count, because readers do not have it.
+
+    Raises:
+        Fault: another program keeps the ledger open.
+    """
+    rows = PUBLICATIONS.read(
+        ledger,
+        """
+            with counted as (
+
+                select product, published_at
+                from product_publications
+                where published_at <= $2
+
+            )
+
+            select product, published_at from counted where published_at >= $1
+            union all
+            select product, max(published_at) from counted where published_at < $1 group by all
+            order by all
+            """,
+        [since, until or datetime.max],
+    )
+    found: dict[str, list[datetime]] = {}
+    for product, published_at in rows:
+        found.setdefault(product, []).append(published_at)
+    return found
+
+
+def read_promises_seen(ledger: Path) -> dict[tuple[str, str], datetime]:
+    """Return since when (UTC) each promise is known, by product and promise.
+
+    Raises:
+        Fault: another program keeps the ledger open.
+    """
+    rows = PROMISES.read(ledger, "select product, promise, seen_at from promises")
+    return {(product, promise): seen_at for product, promise, seen_at in rows}
+
+
+def read_outages(ledger: Path) -> list[Outage]:
+    """Return the outages of which people have been told, oldest first.
+
+    Raises:
+        Fault: another program keeps the ledger open.
+    """
+    sql = "select product, promise, since, over_at from missed_promises order by since"
+    return [Outage(*row) for row in OUTAGES.read(ledger, sql)]
+
+
+def record_outages(ledger: Path, outages: Iterable[Outage]) -> None:
+    """Record outages that began or ended.
+
+    Raises:
+        Fault: another program keeps the ledger open, or the disk is full.
+    """
+    OUTAGES.write(ledger, [asdict(each) for each in outages])
