@@ -19,12 +19,12 @@ from assay.core.moment import now
 # A landing table as source.table, a topic and its partition.
 Place = tuple[str, str, int]
 _SCHEMA = """
-create table if not exists ahead (
+create table if not exists brought (
     view text not null, key text not null, source text not null, topic text not null,
     partition integer not null, offset integer not null, is_written integer not null,
     primary key (view, key, source, topic, partition)
 ) strict;
-create index if not exists unwritten on ahead (source, topic, partition) where is_written = 0;
+create index if not exists unwritten on brought (source, topic, partition) where is_written = 0;
 create table if not exists parity (
     view text not null, run_id text not null, compared integer not null, differing integer not null,
     example text, compared_at text not null, primary key (view, run_id)
@@ -69,7 +69,7 @@ class Ahead:
         """
         rows = [(view, key, *place, offset, False) for key in keys for place, offset in places.items()]
         with self._opened() as connection:
-            connection.executemany("insert or replace into ahead values (?, ?, ?, ?, ?, ?, ?)", rows)
+            connection.executemany("insert or replace into brought values (?, ?, ?, ?, ?, ?, ?)", rows)
 
     def reach(self, places: Mapping[Place, int]) -> None:
         """Note that the store has the messages of some partitions up to an offset, by a stream or a sync."""
@@ -82,7 +82,7 @@ class Ahead:
                 [(*place, offset) for place, offset in places.items()],
             )
             connection.executemany(
-                "update ahead set is_written = 1 "
+                "update brought set is_written = 1 "
                 "where is_written = 0 and source = ? and topic = ? and partition = ? and offset <= ?",
                 [(*place, offset) for place, offset in places.items()],
             )
@@ -106,7 +106,7 @@ class Ahead:
             return set(), set()
         with self._opened() as connection:
             rows = connection.execute(
-                "select key, source, topic, partition, offset from ahead where view = ?", [view]
+                "select key, source, topic, partition, offset from brought where view = ?", [view]
             ).fetchall()
         ahead = {
             key for key, *place, offset in rows if offset > loaded.get((place[0], place[1], place[2]), -1)
@@ -133,11 +133,11 @@ class Ahead:
             return
         with self._opened() as connection:
             rows = connection.execute(
-                "select key from ahead where view = ? group by key having min(is_written) = 1", [view]
+                "select key from brought where view = ? group by key having min(is_written) = 1", [view]
             )
             written = {key for (key,) in rows.fetchall() if key in settled}
             connection.executemany(
-                "delete from ahead where view = ? and key = ?", [(view, key) for key in settled]
+                "delete from brought where view = ? and key = ?", [(view, key) for key in settled]
             )
             if written:
                 wrong = written.intersection(differing)
@@ -153,7 +153,7 @@ class Ahead:
         """Forget all entities: the store has gone back, also where a stream had been ahead of the builds."""
         if self._path.exists():
             with self._opened() as connection:
-                connection.execute("delete from ahead")
+                connection.execute("delete from brought")
 
     def parity(self) -> list[StreamParity]:
         """Return what was compared, the latest last."""

@@ -6,7 +6,8 @@ import json
 import os
 import shutil
 import time
-from contextlib import chdir
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager
 from pathlib import Path
 from unittest import mock
 
@@ -49,8 +50,14 @@ class StreamedProject(SmallProject):
 
     def status(self, source: str) -> list[PartitionStatus]:
         """How far the partitions of a source have come."""
-        with chdir(self.root), mock.patch.dict(os.environ, self.environment, clear=True):
+        with self.inside():
             return read_stream_status(find_stream_sources([source]), find_places()).partitions
+
+    @contextmanager
+    def inside(self) -> Iterator[None]:
+        """Be in the project's folder and environment while the block runs."""
+        with chdir(self.root), mock.patch.dict(os.environ, self.environment, clear=True):
+            yield
 
     def silver(
         self, warehouse: Path | None = None, without: str = "loaded_at, run_id", where: str = "true"

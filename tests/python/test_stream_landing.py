@@ -22,6 +22,7 @@ from kafka_broker import Broker, StartedBroker
 
 from assay.core.fault import Fault
 from assay.landing.declared import LandingTable
+from assay.landing.formats.messages import Message
 from assay.stream import land
 from assay.stream.land import Limits, TopicLanding
 from assay.stream.partition import LandedPartition, SegmentWriter
@@ -162,18 +163,14 @@ def test_messages_that_a_killed_process_has_read_keep_the_time_of_that(stream: S
     stream.broker.produce(stream.topic, ["{}"] * 10)
     killed = TopicLanding(stream.source, stream.landing, command="a test", tell=stream.told.append)
     killed.__enter__()
-    taken = [
-        each
-        for _ in range(50)
-        for _, landed in killed.poll(0.1 * (not killed.is_drained))
-        for each in landed[0]
-    ]
+    taken: list[Message] = []
+    while len(taken) < 10:
+        taken += [each for _, landed in killed.poll(0.1) for each in landed[0]]
     assert killed._consumer is not None
     killed._consumer.close()
     killed._leases.close()
     stream.broker.produce(stream.topic, ["{}"])
     stream.run()
-    assert len(taken) == 10
     assert [each["_landed_at"] for each in stream.documents()[:-1]] == [each.landed_at for each in taken]
 
 

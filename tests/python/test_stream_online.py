@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import time
-from contextlib import chdir
+from collections.abc import Iterator
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import pytest
 from kafka_broker import Broker
+from redis_server import RedisServer
 from streamed_project import StreamedProject, make_streamed_project
 
 from assay.build.publications import published_run
@@ -21,8 +21,10 @@ from assay.core.fault import Fault
 from assay.core.places import find_places
 from assay.landing.formats.messages import Message
 from assay.online.ahead import Ahead
+from assay.online.stores.open import open_store
 from assay.online.stores.sqlite import SqliteStore
 from assay.online.stores.store import StoreUnavailable
+from assay.online.sync import sync
 from assay.project.yaml_file import YamlFile
 from assay.stream.hot import keeper as keeper_module
 from assay.stream.hot.hot import HotPath
@@ -53,6 +55,14 @@ def project(builds: None, broker: Broker, tmp_path_factory: pytest.TempPathFacto
     yaml.write()
     project.run("build")
     return project
+
+
+@pytest.fixture
+def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path)
+    server.start()
+    yield server
+    server.stop()
 
 
 def session(number: str, account: str = "A01", minutes: object = 5, age: float = 1.0) -> str:
@@ -168,6 +178,30 @@ def test_an_entity_whose_rows_all_turn_out_to_be_copies_of_later_ones_leaves_the
     assert versions(project) == online
 
 
+def test_what_a_sync_at_the_same_time_takes_back_is_brought_again(
+    project: StreamedProject, redis_server: RedisServer
+) -> None:
+    """The store is one of Redis, which counts what it has."""
+    project.run("online", "sync", "--store", redis_server.url)
+    store = open_store(redis_server.url)
+    now = int(time.time() * 1000)
+    with project.inside():
+        [source] = find_stream_sources(["app.sessions"])
+        path = HotPath(find_places(), [source], store, lambda _: None)
+        value = session("redis", "R1").encode()
+        path.apply(source, {0: [Message(10**6, now, now, None, (), value)]})
+        known = dict(store.versions(VIEW))
+        # It looked for what is ahead before the stream told of it.
+        sync(project.published, store)
+        assert "R1" not in dict(store.versions(VIEW))
+        path.refresh()
+        path.close()
+    assert "R1" in known
+    assert dict(store.versions(VIEW)) == known
+    told = project.run("online", "get", "--view", VIEW, "--key", "R1", "--store", redis_server.url)
+    assert "session_count_all 1" in told
+
+
 def test_what_a_stream_wrote_otherwise_than_a_build_is_told(project: StreamedProject, broker: Broker) -> None:
     broker.produce(project.topics["sessions"], [session("wrong", "A05")])
     project.run("stream", "run", "--until-drained", "--source", "app.sessions")
@@ -230,7 +264,7 @@ def test_messages_of_a_segment_that_is_still_open_are_online_once_that_is_possib
 
     begin, told = HotPath.__init__, list[str]()
     monkeypatch.setattr(HotPath, "__init__", not_yet)
-    with chdir(project.root), mock.patch.dict(os.environ, project.environment, clear=True):
+    with project.inside():
         [source] = find_stream_sources(["app.sessions"])
         keeper = HotPathKeeper(
             find_places(), [source], SqliteStore(project.root / "data" / "online.sqlite"), told.append

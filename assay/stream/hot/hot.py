@@ -10,6 +10,7 @@ from datetime import datetime
 
 from assay.core.places import Places
 from assay.core.sql import quoted
+from assay.core.words import counted
 from assay.landing.formats.messages import Message, read_segment
 from assay.landing.segments import Segment
 from assay.ledger.rollbacks import read_rollback
@@ -27,6 +28,8 @@ from assay.stream.hot.session import HotSession
 from assay.stream.source import StreamSource
 
 _SLICES_TRIED = 20
+# So many messages take long enough to be brought online that it is told.
+_MANY = 20_000
 
 
 @dataclass(frozen=True)
@@ -214,6 +217,9 @@ class HotPath:
     def _bring_all(self) -> None:
         """Bring all messages online that the base does not have."""
         self._session.forget()
+        waiting = sum(len(messages) for _, segments in self._recent for messages in segments.values())
+        if waiting > _MANY:
+            self._tell(f"{counted(waiting, 'message')} that no build has yet are brought online first.")
         with self._store_that_may_be_away():
             self._online = self._builds_online()
             for name, segments in self._recent:
