@@ -19,7 +19,7 @@ from pathlib import Path
 from example.broker import start_broker
 
 _FOLDER = Path("data/stream")
-_DAYS_BEFORE, _EVENTS_BEFORE, _EVENTS_TODAY = 30, 20_000, 100_000
+_DAYS_BEFORE, _EVENTS_BEFORE, _EVENTS_TODAY = 30, 20_000, 300_000
 _SECONDS_BETWEEN_LOOKS = 0.5
 _PORT = 8566
 _ASSAY = (sys.executable, "-c", "from assay.cli import app; app()")
