@@ -18,7 +18,7 @@ from assay.stream.hot.hot import HotPath
 from assay.stream.source import StreamSource
 
 _SECONDS_BETWEEN_LOOKS = 1.0
-# Beyond so many, the waiting messages that can be read from segments are forgotten.
+# More are not kept while it cannot begin: it begins when they can be read from segments.
 _MOST_WAITING = 100_000
 
 
@@ -41,6 +41,9 @@ class HotPathKeeper:
         self._failed_on: tuple[int, int] | None = None
         # What came meanwhile: of a segment that is still open, nothing can be read.
         self._waiting: list[tuple[StreamSource, dict[int, list[Message]]]] = []
+        self._count = 0
+        # The last messages that came and were not kept, by source, topic and partition.
+        self._not_kept: dict[tuple[str, str, int], int] = {}
         self._looked = 0.0
         self._told = ""
         self.refresh()
@@ -49,8 +52,9 @@ class HotPathKeeper:
         """Bring new messages of a source online, by partition."""
         if self._path is None:
             self._waiting.append((source, {number: list(several) for number, several in messages.items()}))
-            if sum(len(each) for _, waiting in self._waiting for each in waiting.values()) > _MOST_WAITING:
-                self._forget_landed()
+            self._count += sum(map(len, messages.values()))
+            if self._count > _MOST_WAITING:
+                self._leave_to_segments()
             return
         try:
             self._path.apply(source, messages)
@@ -71,10 +75,13 @@ class HotPathKeeper:
         try:
             if self._path is not None and self._path.is_outdated():
                 self._begin_anew()
+            if self._path is None and not self._can_read_rest():
+                return
             if self._path is None:
                 self._path = HotPath(self._places, self._sources, self._store, self._tell)
                 self._tell(f"Brought online as messages come: {', '.join(self._path.views) or 'no view'}.")
-                waiting, self._waiting = self._waiting, []
+                waiting = self._waiting
+                self._keep([])
                 for source, messages in waiting:
                     self.apply(source, messages)
             else:
@@ -108,7 +115,7 @@ class HotPathKeeper:
     def _begin_anew(self) -> None:
         """Close what runs, and keep what no build has yet for what will begin."""
         if self._path:
-            self._waiting = self._path.pending()
+            self._keep(self._path.pending())
         self._close_path()
 
     def _tell_once(self, text: str) -> None:
@@ -124,7 +131,7 @@ class HotPathKeeper:
     def _give_up(self, error: Exception) -> None:
         """Leave what is online to builds until the next one: it has the messages that failed here."""
         if self._path:
-            self._waiting = [*self._path.pending(), *self._waiting]
+            self._keep([*self._path.pending(), *self._waiting])
         self._close_path()
         self._failed_on = _state_or_none(self._places.warehouse)
         self._tell(
@@ -132,26 +139,28 @@ class HotPathKeeper:
             f"({type(error).__name__}: {str(error).partition(chr(10))[0]})."
         )
 
-    def _forget_landed(self) -> None:
-        """Forget waiting messages that are in closed segments, which are read when it begins."""
-        ends = {
-            (source.name, each.topic, each.partition): each.next_offset() or 0
-            for source in self._sources
-            for each in find_partitions(source, self._places.landing)
-        }
-        left = []
+    def _keep(self, waiting: list[tuple[StreamSource, dict[int, list[Message]]]]) -> None:
+        self._waiting = waiting
+        self._count = sum(len(several) for _, messages in waiting for several in messages.values())
+
+    def _leave_to_segments(self) -> None:
         for source, messages in self._waiting:
-            of_open = {
-                number: [
-                    each
-                    for each in several
-                    if each.offset >= ends.get((source.name, source.topic, number), 0)
-                ]
-                for number, several in messages.items()
+            for number, several in messages.items():
+                self._not_kept[source.name, source.topic, number] = several[-1].offset
+        self._keep([])
+
+    def _can_read_rest(self) -> bool:
+        """Tell whether the segments of all messages that were not kept are closed."""
+        if self._not_kept:
+            ends = {
+                (source.name, each.topic, each.partition): each.next_offset() or 0
+                for source in self._sources
+                for each in find_partitions(source, self._places.landing)
             }
-            if any(of_open.values()):
-                left.append((source, of_open))
-        self._waiting = left
+            self._not_kept = {
+                place: last for place, last in self._not_kept.items() if ends.get(place, 0) <= last
+            }
+        return not self._not_kept
 
 
 def _state_or_none(warehouse: Path) -> tuple[int, int] | None:
