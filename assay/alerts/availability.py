@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 from assay.contracts.availability import Promise, read_promises
 from assay.core.moment import now
 from assay.core.places import Places
-from assay.ledger.availability import read_promises_seen, read_publications
+from assay.ledger.availability import read_promises_seen, read_publications, read_published_at
 from assay.ledger.rollbacks import read_rollback
-from assay.ledger.runs import Run, read_runs
+from assay.ledger.runs import read_runs
 
 #: For how long misses are counted.
 WINDOW = timedelta(days=30)
@@ -67,15 +67,13 @@ def read_availability(places: Places, moment: datetime | None = None) -> tuple[l
     promises, problems = read_promises()
     if not promises:
         return [], problems
-    runs = read_runs(places.ledger)
     rollback = read_rollback(places.warehouse)
-    back = next((run for run in runs if rollback and run.run_id == rollback.to_run), None)
-    until = back.published_at if back else None
+    until = read_published_at(places.ledger, rollback.to_run) if rollback else None
     published = read_publications(places.ledger, since=at - WINDOW, until=until)
     seen = read_promises_seen(places.ledger)
     found = []
     for promise in sorted(promises, key=lambda each: (each.product, each.said)):
-        times = published.get(promise.product) or ([] if published else _last_published(runs, places))
+        times = published.get(promise.product) or ([] if published else _last_published(places))
         seen_at = seen.get((promise.product, promise.said), at)
         misses = find_misses(promise, times, seen_at, at)
         ongoing = [each.due_at for each in misses if each.over_at is None]
@@ -117,8 +115,8 @@ def _missed(promise: Promise, due: datetime, following: datetime | None, moment:
     return found
 
 
-def _last_published(runs: Sequence[Run], places: Places) -> list[datetime]:
+def _last_published(places: Places) -> list[datetime]:
     """Return when gold was last published, by builds that did not record products yet."""
     path = str(places.published)
-    times = [run.published_at for run in runs if run.published_at and run.published_path == path]
-    return times[:1]
+    runs = read_runs(places.ledger)
+    return [run.published_at for run in runs if run.published_at and run.published_path == path][:1]

@@ -75,9 +75,16 @@ def list_publications(places: Places) -> Publications:
     """
     runs = {run.run_id: run for run in read_runs(places.ledger)}
     current = published_run(places.published)
-    away = {each.from_run: each for each in reversed(read_rollbacks(places.ledger, places.warehouse))}
+    there = find_kept(places.published)
+    age = {kept.run_id: position for position, kept in enumerate(there)}
+    away = {
+        each.from_run: each
+        for each in reversed(read_rollbacks(places.ledger, places.warehouse))
+        # The way forward again takes nothing back.
+        if each.from_run in age and age.get(each.to_run, len(there)) > age[each.from_run]
+    }
     found = []
-    for kept in find_kept(places.published):
+    for kept in there:
         run = runs.get(kept.run_id)
         found.append(
             Publication(
@@ -128,7 +135,7 @@ def roll_back(
             return RolledBack(before or rollback, is_new=False, is_newest=is_newest)
         _check(kept)
         if before and not is_whole and before.to_run == kept.run_id:
-            rollback = replace(rollback, from_run=before.from_run)
+            rollback = replace(before, reason=rollback.reason or before.reason)
         keep(places.published)
         write_rollback(places.ledger, places.warehouse, rollback)
         try:

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from assay.ledger.file import LedgerTable
-from assay.ledger.runs import Run
+from assay.ledger.runs import RUNS, Run
 
 PUBLICATIONS = LedgerTable(
     "product_publications",
@@ -99,6 +99,16 @@ def read_publications(
     for product, published_at in rows:
         found.setdefault(product, []).append(published_at)
     return found
+
+
+def read_published_at(ledger: Path, run_id: str) -> datetime | None:
+    """Return when a run published (UTC); None if it did not.
+
+    Raises:
+        Fault: another program keeps the ledger open.
+    """
+    rows = RUNS.read(ledger, "select published_at from runs where run_id = ?", [run_id])
+    return next((published_at for (published_at,) in rows), None)
 
 
 def read_promises_seen(ledger: Path) -> dict[tuple[str, str], datetime]:

@@ -129,7 +129,7 @@ def test_two_rollbacks_in_a_row_and_the_way_forward_again(places: Places) -> Non
     assert back(places, "ccc").is_newest
     assert seen(places) == (12, 12, ["of_ccc"])
     assert read_rollback(places.warehouse) is None, "it is no longer rolled back"
-    assert states(places)["ccc"] == "current"
+    assert states(places) == {"ccc": "current", "abb": "back", "aaa": "kept"}
 
 
 def test_a_rollback_to_what_readers_have_changes_nothing(places: Places) -> None:
@@ -161,10 +161,11 @@ def test_what_is_killed_in_the_middle_goes_on_by_the_same_call(
     noted = read_rollback(places.warehouse)
     assert noted
     assert noted.ended_at is None
-    assert back(places, "aaa", "why").is_new
+    assert back(places, "aaa").is_new
     assert seen(places) == (10, 10, ["of_aaa"])
-    ended = [each for each in read_rollbacks(places.ledger, places.warehouse) if each.ended_at]
-    assert [(each.from_run, each.to_run) for each in ended] == [("ccc", "aaa")]
+    [ended] = read_rollbacks(places.ledger, places.warehouse)
+    assert (ended.from_run, ended.to_run, ended.reason) == ("ccc", "aaa", "why")
+    assert ended.ended_at
 
 
 def test_a_store_that_is_away_is_told_and_taken_back_later(
