@@ -73,7 +73,7 @@ def read_availability(places: Places, moment: datetime | None = None) -> tuple[l
     seen = read_promises_seen(places.ledger)
     found = []
     for promise in sorted(promises, key=lambda each: (each.product, each.said)):
-        times = published.get(promise.product) or ([] if published else _last_published(places))
+        times = published.get(promise.product) or ([] if published else _last_published(places, until))
         seen_at = seen.get((promise.product, promise.said), at)
         misses = find_misses(promise, times, seen_at, at)
         ongoing = [each.due_at for each in misses if each.over_at is None]
@@ -115,8 +115,9 @@ def _missed(promise: Promise, due: datetime, following: datetime | None, moment:
     return found
 
 
-def _last_published(places: Places) -> list[datetime]:
+def _last_published(places: Places, until: datetime | None) -> list[datetime]:
     """Return when gold was last published, by builds that did not record products yet."""
     path = str(places.published)
-    runs = read_runs(places.ledger)
-    return [run.published_at for run in runs if run.published_at and run.published_path == path][:1]
+    runs = [run for run in read_runs(places.ledger) if run.published_path == path]
+    times = [run.published_at for run in runs if run.published_at]
+    return [time for time in times if until is None or time <= until][:1]
