@@ -195,7 +195,7 @@ def _put_online(places: Places, report: Report) -> None:
     """Sync the online store with the published file; a store that is away does not fail the build."""
     if report.rollback:
         # What a stream noted while the store was taken back is not there.
-        Ahead(places.ahead).forget_all()
+        Ahead(places.ahead).go_back({})
     try:
         report.online = sync(places.published, open_store(store_url(None, places)), ahead=Ahead(places.ahead))
     except Fault as fault:

@@ -198,7 +198,8 @@ def _put_back_online(places: Places) -> list[Synced] | None:
         except StoreUnavailable:
             if not left:
                 raise
-    Ahead(places.ahead).forget_all()
+    with open_published(places.published) as source:
+        Ahead(places.ahead).go_back(source.positions())
     return online
 
 

@@ -119,7 +119,7 @@ class Ahead:
             return []
         with self._opened() as connection:
             return connection.execute(
-                "select view, key, max(offset) from ahead group by view, key "
+                "select view, key, max(offset) from brought group by view, key "
                 "order by max(rowid) desc limit ?",
                 [limit],
             ).fetchall()
@@ -149,11 +149,18 @@ class Ahead:
                     ],
                 )
 
-    def forget_all(self) -> None:
-        """Forget all entities: the store has gone back, also where a stream had been ahead of the builds."""
-        if self._path.exists():
-            with self._opened() as connection:
-                connection.execute("delete from brought")
+    def go_back(self, reached: Mapping[Place, int]) -> None:
+        """Forget all entities, because the store has gone back to what a build had published.
+
+        Args:
+            reached: the last offset that this build had of each partition.
+        """
+        if not self._path.exists():
+            return
+        with self._opened() as connection:
+            connection.execute("delete from brought")
+            connection.execute("delete from reached")
+        self.reach(reached)
 
     def parity(self) -> list[StreamParity]:
         """Return what was compared, the latest last."""

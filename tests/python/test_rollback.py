@@ -189,6 +189,7 @@ def test_a_stream_that_writes_meanwhile_is_taken_back_too(
     places: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Ahead(places.ahead).note(ONE, ["t3"], {("app.sessions", "t", 0): 7})
+    Ahead(places.ahead).reach({("app.sessions", "t", 0): 7})
     real, times = rollback.sync, iter([True])
 
     def overtaken_once(*arguments: Any) -> Any:
@@ -200,6 +201,7 @@ def test_a_stream_that_writes_meanwhile_is_taken_back_too(
     back(places, "aaa")
     assert seen(places)[:2] == (10, 10)
     assert Ahead(places.ahead).find(ONE, {}) == (set(), set())
+    assert Ahead(places.ahead).reached() == {}
 
 
 def test_bad_input_says_what_to_do_and_changes_nothing(places: Places) -> None:
