@@ -250,12 +250,13 @@ class DatabaseLanding:
         for table in self._tables.values():
             if closing := self._position.closing.get(table.source.table.name):
                 table.partition.name_finished(*closing)
-            table.landed_before = table.partition.landing_times()
             for path in table.partition.put_in_order():
                 self._tell(
                     f"{path} is damaged, and is set aside: its changes are no longer in the database's log. "
                     "Restore the file from a backup; until then mon_streams shows a gap."
                 )
+            # A snapshot that was not completed is another one now.
+            table.landed_before = table.partition.landing_times() if self._position.lsn else {}
 
     def _start(self) -> None:
         tables = [table.source.database_table for table in self._tables.values()]

@@ -106,8 +106,8 @@ def connect(source: StreamSource, troubles: Troubles) -> Consumer:
         return Consumer(properties)
     except KafkaException as error:
         told = error.args[0].str()
-        name = told.rpartition('"')[0].rpartition('"')[2]
-        where = f"{_variable(name)}: " if name in settings else f"the environment's {_PREFIX}* variables: "
+        name = next((name for name in settings if name in told), None)
+        where = f"{_variable(name)}: " if name else f"the environment's {_PREFIX}* variables: "
         raise Fault(f"A property of Kafka's client is wrong; correct {where}{told}.", MISUSED) from error
 
 

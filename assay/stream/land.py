@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -294,10 +294,9 @@ class TopicLanding:
         for number in there if self._asked is None else self._asked:
             partition = LandedPartition(self._folder, self.source.topic, number)
             self._leases.enter_context(partition.leased(self._command))
-            times = partition.landing_times()
             for path in partition.put_in_order():
                 self._tell(f"{path} is damaged, and is set aside: its messages are fetched again.")
-            self._place(partition, times)
+            self._place(partition)
         if not self._readings:
             raise Fault(f"{self.source.name}: no partition can be landed; the messages above say why.")
         self._assign()
@@ -309,7 +308,7 @@ class TopicLanding:
             if path.name.partition("=")[2].isdigit()
         ]
 
-    def _place(self, partition: LandedPartition, times: Mapping[int, int]) -> None:
+    def _place(self, partition: LandedPartition) -> None:
         """Decide what to read of a partition: what lacks between its segments, then on from their end."""
         assert self._consumer is not None
         low, high = find_bounds(self._consumer, partition.topic, partition.partition)
@@ -333,7 +332,7 @@ class TopicLanding:
         progress = Progress(partition, ranges[0][0], gaps=gaps)
         for gap in gaps:
             self._tell_gap(partition, gap)
-        landed_before: Callable[[int], int | None] = times.get
+        landed_before: Callable[[int], int | None] = partition.landing_times().get
         if self._known is not None:
             known = LandedPartition(self._known / self._place_in_zone, partition.topic, partition.partition)
             landed_before = LandingTimes(known).find

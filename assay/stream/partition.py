@@ -17,6 +17,7 @@ from assay.landing.segments import Range, Segment, holes_between, merge_ranges, 
 
 # The longest file name's part before the offsets are known.
 _PART = ".{first}.part"
+_UNFINISHED = ".unfinished"
 _DAMAGED = "_damaged-"
 #: A line's offset, and when the message landed.
 LANDED_AT = re.compile(rb'^\{"_offset":(\d+),"_timestamp":(?:-?\d+|null),"_landed_at":(\d+),', re.MULTILINE)
@@ -96,24 +97,8 @@ class LandedPartition:
             part.rename(self.table / Segment(self.topic, self.partition, first, last).path)
             sync(self.folder)
 
-    def landing_times(self) -> dict[int, int]:
-        """Return when the messages landed that a killed process left in unfinished segments.
-
-        They may be online already, and must not count from another time when they are fetched again.
-
-        Returns:
-            Milliseconds since 1970, by offset.
-        """
-        times = {}
-        for part in self.folder.glob(_PART.format(first="[0-9]*")):
-            unpacker = zlib.decompressobj(_GZIP)
-            with suppress(zlib.error):
-                for found in LANDED_AT.finditer(unpacker.decompress(part.read_bytes())):
-                    times[int(found[1])] = int(found[2])
-        return times
-
     def put_in_order(self) -> list[Path]:
-        """Remove what a killed process left unfinished, and set damaged segments aside.
+        """Set aside what a killed process left unfinished, and damaged segments.
 
         The messages of both are fetched again.
 
@@ -121,13 +106,36 @@ class LandedPartition:
             The damaged segments, under the names that landing passes over.
         """
         for part in self.folder.glob(_PART.format(first="[0-9]*")):
-            part.unlink()
+            part.rename(part.with_name(f"{part.stem}.{time.time_ns()}{_UNFINISHED}"))
         damaged = []
         for segment in self.segments():
             path = self.table / segment.path
             if not is_whole(path):
                 damaged.append(path.rename(path.with_name(f"{_DAMAGED}{path.name}")))
         return damaged
+
+    def landing_times(self) -> dict[int, int]:
+        """Return when messages landed that killed processes have left in no segment.
+
+        They may be online already, and must not count from another time when they are fetched again.
+
+        Returns:
+            Milliseconds since 1970, by offset.
+        """
+        following = self.next_offset() or 0
+        times: dict[int, int] = {}
+        for unfinished in self.folder.glob(f".*{_UNFINISHED}"):
+            found = dict(_read_landing_times(unfinished))
+            if max(found, default=-1) < following:
+                unfinished.unlink()
+            times |= found
+        return times
+
+
+def _read_landing_times(unfinished: Path) -> Iterator[tuple[int, int]]:
+    with unfinished.open("rb") as file, suppress(zlib.error):
+        for found in LANDED_AT.finditer(zlib.decompressobj(_GZIP).decompress(file.read())):
+            yield int(found[1]), int(found[2])
 
 
 class SegmentWriter:

@@ -271,6 +271,7 @@ def test_changes_that_a_killed_process_has_read_keep_the_time_of_that(followed: 
     followed.limits = Limits(seconds=3600)
     with mock.patch("time.time_ns", return_value=5_000_000):
         followed.die_while_landing(transaction(1, a=2))
+    followed.die_while_landing(transaction(1, a=1)[:-1])
     followed.land([*transaction(1, a=2), *transaction(2, a=1)])
     assert [each["_landed_at"] == 5 for each in followed.lines("a")] == [False, True, True, False]
 

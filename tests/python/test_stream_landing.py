@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
 import random
@@ -12,67 +11,22 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from unittest import mock
 
 import pytest
 from kafka_broker import Broker, StartedBroker
+from streamed_topic import Stream
 
 from assay.core.fault import Fault
 from assay.landing.declared import LandingTable
 from assay.landing.formats.messages import Message
 from assay.stream import land
 from assay.stream.land import Limits, TopicLanding
-from assay.stream.partition import LandedPartition, SegmentWriter
+from assay.stream.partition import SegmentWriter
 from assay.stream.run import Landed, StreamOptions, run_streams
 from assay.stream.source import StreamSource
-
-TABLE = LandingTable("shop", "clicks", "jsonl", (), frozenset(), {}, {}, is_streamed=True)
-
-
-@dataclass
-class Stream:
-    """A topic and the landing zone it is landed in."""
-
-    broker: Broker
-    topic: str
-    landing: Path
-    told: list[str] = field(default_factory=list)
-
-    @property
-    def source(self) -> StreamSource:
-        server = {"type": "kafka", "host": self.broker.address, "topic": self.topic}
-        return StreamSource(TABLE, server)
-
-    def partition(self, number: int = 0) -> LandedPartition:
-        return LandedPartition(self.landing / "shop" / "clicks", self.topic, number)
-
-    def run(self, **options: object) -> Landed:
-        """Land all that the broker has."""
-        [landed] = run_streams(
-            [self.source],
-            self.landing,
-            StreamOptions(until_drained=True, **options),  # type: ignore[arg-type]
-            command="a test",
-            tell=self.told.append,
-            show=lambda _: None,
-        )
-        return landed
-
-    def offsets(self, number: int = 0) -> list[int]:
-        """All offsets that have landed, in the order of the segments."""
-        return [document["_offset"] for document in self.documents(number)]
-
-    def documents(self, number: int = 0) -> list[dict[str, object]]:
-        partition = self.partition(number)
-        lines = (
-            line
-            for segment in partition.segments()
-            for line in gzip.decompress((partition.table / segment.path).read_bytes()).splitlines()
-        )
-        return [json.loads(line) for line in lines]
 
 
 @pytest.fixture
@@ -161,17 +115,21 @@ def test_a_process_that_is_killed_at_any_moment_loses_and_repeats_nothing(stream
 
 def test_messages_that_a_killed_process_has_read_keep_the_time_of_that(stream: Stream) -> None:
     stream.broker.produce(stream.topic, ["{}"] * 10)
-    killed = TopicLanding(stream.source, stream.landing, command="a test", tell=stream.told.append)
-    killed.__enter__()
     taken: list[Message] = []
-    while len(taken) < 10:
-        taken += [each for _, landed in killed.poll(0.1) for each in landed[0]]
-    assert killed._consumer is not None
-    killed._consumer.close()
-    killed._leases.close()
+    # The second process has not read them all when it is killed.
+    for batch, least in ((10_000, 10), (3, 13)):
+        with mock.patch.object(land, "_MESSAGES_A_BATCH", batch):
+            killed = TopicLanding(stream.source, stream.landing, command="a test", tell=stream.told.append)
+            killed.__enter__()
+            while len(taken) < least:
+                taken += [each for _, landed in killed.poll(0.1) for each in landed[0]]
+            assert killed._consumer is not None
+            killed._consumer.close()
+            killed._leases.close()
     stream.broker.produce(stream.topic, ["{}"])
     stream.run()
-    assert [each["_landed_at"] for each in stream.documents()[:-1]] == [each.landed_at for each in taken]
+    assert [each["_landed_at"] for each in stream.documents()[:10]] == [each.landed_at for each in taken[:10]]
+    assert len(stream.documents()) == 11
 
 
 def test_a_second_process_on_the_same_partition_is_refused(make_stream: Callable[..., Stream]) -> None:
