@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from assay.api.folder import ProjectFolder, working_in
+from assay.core.fault import MISUSED, Fault
 
 if TYPE_CHECKING:
     from assay.api.results import ModelChanges, ModelYaml, SourceChanges
@@ -19,7 +22,7 @@ class Generators(ProjectFolder):
     def add_source(
         self,
         name: str,
-        samples: Sequence[str | Path],
+        samples: Sequence[str | Path] = (),
         *,
         key: Sequence[str] | None = None,
         event_at: str | None = None,
@@ -38,7 +41,7 @@ class Generators(ProjectFolder):
         Args:
             name: of the table, `source.table`.
             samples: CSV, JSON lines, Parquet, a Debezium log, or tables: `file.duckdb:schema.table`,
-                `postgresql://user@host:5432/database:schema.table`.
+                `postgresql://user@host:5432/database:schema.table`. Without any, the topic's latest messages.
             key: columns that tell rows apart; `content_hash` for none.
             event_at: the column that says when it happened.
             available: when the warehouse could first use a row: a column, `landed`, or `lag:2s`.
@@ -60,10 +63,18 @@ class Generators(ProjectFolder):
         from assay.generate.postgres import SCHEMES
         from assay.generate.propose import Answers
         from assay.generate.source import planned_source
+        from assay.stream.sample import read_topic_sample
 
         files = [str(each) if str(each).startswith(SCHEMES) else self.as_given(each) for each in samples]
         answers = Answers(None if key is None else list(key), event_at, available, owner, kafka)
-        with working_in(self.root), planned_source(name, files, answers, ask=ask, lands=land) as plan:
+        with working_in(self.root), ExitStack() as stack:
+            if not files:
+                if kafka is None:
+                    raise Fault("Name a sample, or the topic that rows come from by --kafka.", MISUSED)
+                folder = Path(stack.enter_context(TemporaryDirectory()))
+                # The stream lands them.
+                files, land = [str(read_topic_sample(name, kafka, folder))], False
+            plan = stack.enter_context(planned_source(name, files, answers, ask=ask, lands=land))
             has_news = bool(plan.files or plan.landing) and not dry_run
             proposed = SourceChanges(plan, self.root, is_written=False)
             if is_agreed := has_news and (agree is None or agree(proposed)):

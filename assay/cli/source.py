@@ -32,13 +32,13 @@ def sources() -> None:
 def add(
     name: Annotated[str, typer.Argument(metavar="SOURCE.TABLE", help="What it is to be called.")],
     samples: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
-            metavar="SAMPLE...",
+            metavar="[SAMPLE...]",
             help="CSV, JSON lines, Parquet, a Debezium log, or a table: file.duckdb:schema.table, or "
-            "postgresql://user@host:5432/database:schema.table.",
+            "postgresql://user@host:5432/database:schema.table. Without any, messages of --kafka.",
         ),
-    ],
+    ] = None,
     key: Annotated[
         str | None,
         typer.Option(help="Columns that tell rows apart, parted by commas; content_hash for none."),
@@ -68,7 +68,7 @@ def add(
 
         changes = project.add_source(
             name,
-            samples,
+            samples or [],
             key=[part.strip() for part in key.split(",")] if key else None,
             event_at=event_at,
             available=available,

@@ -114,6 +114,16 @@ def test_merged_segments_are_not_loaded_again(streamed: StreamedProject) -> None
     assert streamed.query("select count(*) from landing.app__sessions") == before
 
 
+def test_a_source_is_added_from_a_topic_alone(streamed: StreamedProject, broker: Broker) -> None:
+    place = f"{broker.address}/{streamed.topics['accounts']}"
+    told = streamed.run("source", "add", "shop.customers", "--kafka", place, "--owner", "us", "--dry-run")
+    assert "topic: crm-accounts" in told
+    assert "format: debezium" in told
+    assert "landing/shop" not in told
+    result = streamed.assay("source", "add", "shop.customers", "--dry-run")
+    assert (result.exit_code, "Name a sample, or the topic" in result.output) == (2, True)
+
+
 def test_a_table_that_is_not_streamed_is_refused_by_name(streamed: StreamedProject) -> None:
     result = streamed.assay("stream", "run", "--source", "no.such")
     assert result.exit_code == 2
