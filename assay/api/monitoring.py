@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from assay.alerts.notify import SentTest
     from assay.api.drift import Drift
     from assay.doctor.checks import Check
+    from assay.gaps.find import Gaps
     from assay.landing.schema.recorded import SchemaChange
     from assay.ledger.details import RunDetails
     from assay.ledger.explain import Explanation
@@ -232,6 +233,34 @@ class Monitoring(ProjectFolder):
 
         with self.places():
             return send_test_alert()
+
+    def gaps(
+        self,
+        source: str | None = None,
+        *,
+        since: date | str | None = None,
+        until: date | str | None = None,
+    ) -> Found[Gaps]:
+        """Tell which intervals the sources miss, and which features and training sets rest on these.
+
+        Args:
+            source: the one landing table to look at, as `source.table`; all without it.
+            since: the first day (UTC); from the beginning without it.
+            until: the last day (UTC); to the end without it.
+
+        Raises:
+            Fault: nothing is built, a build has the warehouse, there is no such source, or a day is no day.
+        """
+        from assay.core.moment import read_day
+        from assay.gaps.display import print_gaps
+        from assay.gaps.find import find_gaps
+
+        days = {
+            name: read_day(day, option) if isinstance(day, str) else day
+            for name, option, day in (("since", "--from", since), ("until", "--to", until))
+        }
+        with self.places() as places:
+            return Found(find_gaps(places, source=source, **days), print_gaps, self.root)
 
     def check_alerts(self) -> Found[Checked]:
         """Look which products are late by their contracts, and tell the channels of what has changed.

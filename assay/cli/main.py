@@ -201,6 +201,19 @@ def status() -> None:
 
 
 @app.command()
+def gaps(
+    source: Annotated[
+        str | None, typer.Option(metavar="SOURCE.TABLE", help="Look at this landing table, and no other.")
+    ] = None,
+    since: Annotated[str | None, typer.Option("--from", metavar="DAY", help="The first day (UTC).")] = None,
+    until: Annotated[str | None, typer.Option("--to", metavar="DAY", help="The last day (UTC).")] = None,
+) -> None:
+    """Tell which intervals sources miss, and what rests on them; exit code 1 if there is one."""
+    if show(lambda project: project.gaps(source, since=since, until=until)).found.found:
+        raise typer.Exit(1)
+
+
+@app.command()
 def parity(
     view: Annotated[str | None, typer.Option(help="Look at this view, and no other.")] = None,
     samples: Annotated[int, typer.Option(min=1, help="How many questions each view is asked.")] = 200,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from assay.core.fault import MISUSED, Fault
 
@@ -60,6 +60,18 @@ def parse_moment(text: str) -> datetime:
     if moment > now():
         raise Fault(f"--as-of {text} lies in the future, of which nothing is known yet.", MISUSED)
     return moment
+
+
+def read_day(text: str, option: str) -> date:
+    """Read a day that an option names.
+
+    Raises:
+        Fault: the text is no day in ISO 8601.
+    """
+    try:
+        return date.fromisoformat(text.strip())
+    except ValueError as error:
+        raise Fault(f"{option} {text!r} is no day: write it as 2025-06-30.", MISUSED) from error
 
 
 def in_file_name(moment: datetime) -> str:

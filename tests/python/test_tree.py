@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parents[2] / "assay"
 FLOORS = [
     *("core", "pii", "console", "project"),
     *("landing", "ledger", "contracts"),
-    *("features", "generate", "leakage", "training", "online", "parity", "drift", "retraining"),
+    *("features", "generate", "leakage", "training", "online", "parity", "drift", "retraining", "gaps"),
     *("alerts", "lineage", "server", "report", "catalog", "stream"),
     *("build", "init", "doctor", "api", "cli"),
 ]

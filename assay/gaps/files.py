@@ -1,0 +1,76 @@
+"""Find the days on which a source should have landed a file by its own rhythm, and did not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, timedelta
+from itertools import pairwise
+from statistics import median
+
+_DAY = timedelta(days=1)
+_WEEK = timedelta(days=7)
+_WEEKS_BEFORE, _OF_THEM = 4, 3
+# From this many days between files on, weekdays tell nothing of the rhythm.
+_RARE = 8
+_LONGER = 1.5
+_FEWEST = 4
+
+Days = tuple[date, date]
+
+
+def find_missing_days(files: Mapping[date, int], until: date) -> list[Days]:
+    """Return the intervals without files, first and last day.
+
+    A day should have had a file if the same weekday had one in three of the four weeks before; where files
+    are rarer than weekly, a pause must not be half as long again as is usual. Files that came within
+    a week are late, and not missing.
+
+    Args:
+        files: how many files landed, by day; days without files are left out.
+        until: the last day to look at, which may be later than the last file.
+    """
+    days = sorted(files)
+    if len(days) < _FEWEST:
+        return []
+    step = median((later - day).days for day, later in pairwise(days))
+    if step >= _RARE:
+        ends = [*days[1:], until + _DAY]
+        pauses = zip(days, ends, strict=True)
+        return [(day + _DAY, end - _DAY) for day, end in pauses if (end - day).days > _LONGER * step]
+    expected = set(days)
+    missing = []
+    day = days[0]
+    while (day := day + _DAY) <= until:
+        if day not in files and _is_usual(day, expected):
+            missing.append(day)
+            # So that a long gap does not become the rhythm.
+            expected.add(day)
+    usual = median(files.values())
+    return [run for run in _runs(missing, expected) if not _came_late(run, files, usual, expected)]
+
+
+def _runs(missing: list[date], expected: set[date]) -> list[Days]:
+    """Join missing days between which no file was expected."""
+    runs: list[Days] = []
+    for day in missing:
+        if runs and not any(runs[-1][1] < other < day for other in expected):
+            runs[-1] = (runs[-1][0], day)
+        else:
+            runs.append((day, day))
+    return runs
+
+
+def _came_late(run: Days, files: Mapping[date, int], usual: float, expected: set[date]) -> bool:
+    """Tell whether the week after has as many files more than is usual as are missing."""
+    owed = sum(run[0] <= day <= run[1] for day in expected) * usual
+    more = (
+        count - (usual if _is_usual(day, expected) else 0)
+        for day, count in files.items()
+        if run[1] < day <= run[1] + _WEEK
+    )
+    return sum(max(each, 0) for each in more) >= owed
+
+
+def _is_usual(day: date, expected: set[date]) -> bool:
+    """Tell whether there are files on the weekday of a day."""
+    return sum(day - week * _WEEK in expected for week in range(1, _WEEKS_BEFORE + 1)) >= _OF_THEM

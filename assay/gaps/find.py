@@ -1,0 +1,166 @@
+"""Find what sources miss: days without files or with too few rows, files not loaded, offsets of streams."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from itertools import groupby
+
+import duckdb
+
+from assay.core.fault import MISUSED, Fault, known_fault, unknown
+from assay.core.places import Places
+from assay.core.words import counted
+from assay.gaps.files import find_missing_days
+from assay.landing.segments import holes_between, merge_ranges, segment_of
+from assay.project.conventions import is_of_kind
+from assay.project.graph import Manifest, parent_ids, reachable, read_manifest
+from assay.project.warehouse import attach, relation_named
+
+_VOLUME = "mon_volume"
+
+
+@dataclass(frozen=True)
+class Gap:
+    """An interval that a source misses, and what rests on the source.
+
+    `source` is the landing table as `source.table`, `first` and `last` are days (UTC), both included.
+    `what` says what is missing.
+    """
+
+    source: str
+    first: date
+    last: date
+    what: str
+    features: list[str] = field(default_factory=list)
+    training_sets: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Gaps:
+    """The gaps, by source and time, and how many sources were looked at."""
+
+    found: list[Gap]
+    sources: int
+
+
+def find_gaps(
+    places: Places, *, source: str | None = None, since: date | None = None, until: date | None = None
+) -> Gaps:
+    """Return what the sources of a project miss, as the last build knows.
+
+    Args:
+        places: of the project.
+        source: the only landing table to look at, as `source.table`.
+        since: leave out what ended before this day.
+        until: leave out what began after this day.
+
+    Raises:
+        Fault: nothing is built, a build has the warehouse, or there is no such source.
+    """
+    manifest = read_manifest()
+    if manifest is None or not places.warehouse.is_file():
+        raise Fault(f"Nothing is built yet in {places.warehouse.parent}. To build: assay build")
+    sources = {
+        f"{each['source_name']}.{each['name']}": unique_id
+        for unique_id, each in manifest.sources.items()
+        if "landing" in (each["config"].get("meta") or {})
+    }
+    if source is not None and source not in sources:
+        raise Fault(unknown(f"{source} is no landing table", source, sorted(sources)), MISUSED)
+    with duckdb.connect() as connection:
+        try:
+            attach(connection, places.warehouse, "warehouse")
+            connection.execute("use warehouse")
+        except duckdb.Error as error:
+            raise known_fault(error) or error from error
+        found = [*_of_files(connection), *_of_offsets(connection), *_of_volume(connection, manifest)]
+    resting = {name: _rest_on(manifest, unique_id) for name, unique_id in sources.items()}
+    wanted = [
+        replace(gap, features=features, training_sets=training_sets)
+        for gap in sorted(found, key=lambda gap: (gap.source, gap.first, gap.last, gap.what))
+        if gap.source in sources
+        and source in (None, gap.source)
+        and (since is None or gap.last >= since)
+        and (until is None or gap.first <= until)
+        for features, training_sets in [resting[gap.source]]
+    ]
+    return Gaps(wanted, 1 if source else len(sources))
+
+
+def _of_files(connection: duckdb.DuckDBPyConnection) -> Iterator[Gap]:
+    rows = connection.execute(
+        """
+        select source_name || '.' || table_name as source, landed_at, source_file, status, error
+        from landing.files
+        qualify row_number() over (partition by source_file order by file_version desc) = 1
+        order by source, landed_at, source_file
+        """
+    ).fetchall()
+    # The last day that is over by the warehouse's own clock: the demo's data ends in the past.
+    last = max((landed_at.date() for _, landed_at, *_ in rows), default=date.max)
+    until = last - timedelta(days=1)
+    for source, several in groupby(rows, lambda row: row[0]):
+        days: dict[date, int] = {}
+        for _, landed_at, name, status, error in several:
+            day = landed_at.date()
+            if status != "loaded":
+                yield Gap(source, day, day, f"{name} is not loaded ({status}): {error}")
+            # Segments of streams have offsets instead of a rhythm.
+            elif segment_of(name) is None:
+                days[day] = days.get(day, 0) + 1
+        for first, last in find_missing_days(days, until):
+            yield Gap(source, first, last, "no file landed")
+
+
+def _of_offsets(connection: duckdb.DuckDBPyConnection) -> Iterator[Gap]:
+    rows = connection.execute(
+        "select source_name || '.' || table_name, source_file, landed_at from landing.files "
+        "where status = 'loaded' order by landed_at"
+    ).fetchall()
+    partitions: dict[tuple[str, str, int], list[tuple[int, int, datetime]]] = {}
+    for source, name, landed_at in rows:
+        if segment := segment_of(name):
+            place = (source, segment.topic, segment.partition)
+            partitions.setdefault(place, []).append((segment.first, segment.last, landed_at))
+    for (source, topic, partition), segments in partitions.items():
+        ranges = merge_ranges((first, last) for first, last, _ in segments)
+        for first, last in holes_between(ranges):
+            before = max(landed_at for _, end, landed_at in segments if end < first)
+            after = min(landed_at for begin, _, landed_at in segments if begin > last)
+            what = f"{counted(last - first + 1, 'offset')} of {topic}/{partition}: {first} to {last}"
+            yield Gap(source, min(before, after).date(), max(before, after).date(), what)
+
+
+def _of_volume(connection: duckdb.DuckDBPyConnection, manifest: Manifest) -> Iterator[Gap]:
+    relation = relation_named(connection, _VOLUME)
+    if relation is None:
+        return
+    rows = connection.execute(
+        f"select table_name, verdict, event_on, row_count, expected_rows from {relation} order by all"
+    ).fetchall()
+    for table, days in groupby(rows, lambda row: row[0]):
+        sources = [f"{each['source_name']}.{each['name']}" for each in manifest.sources_of(table).values()]
+        by_time = sorted(days, key=lambda row: row[2])
+        for is_short, several in groupby(by_time, lambda row: row[1] in ("missing", "low")):
+            run = list(several)
+            if is_short:
+                there, expected = sum(row[3] for row in run), sum(row[4] for row in run)
+                what = f"{there:,} rows in {table}, where about {expected:,.0f} are usual"
+                yield from (Gap(source, run[0][2], run[-1][2], what) for source in sources)
+
+
+def _rest_on(manifest: Manifest, source: str) -> tuple[list[str], list[str]]:
+    """Return the feature views and training sets that read a source, directly or through others."""
+    children: dict[str, list[str]] = {}
+    for unique_id, node in manifest.nodes.items():
+        for parent in parent_ids(node):
+            children.setdefault(parent, []).append(unique_id)
+    ids = reachable([source], lambda id_: children.get(id_, []))
+    below = [manifest.nodes[each] for each in ids if each in manifest.nodes]
+    views, sets = (
+        sorted(str(node["name"]) for node in below if is_of_kind(node, kind))
+        for kind in ("feature_views", "training_sets")
+    )
+    return views, sets

@@ -1,0 +1,185 @@
+"""What sources miss: days without files, files not loaded, offsets of streams, days with too few rows."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from assay.console.tables import console_for_people
+from assay.core.fault import Fault
+from assay.core.moment import read_day
+from assay.core.places import Places
+from assay.gaps.display import print_gaps
+from assay.gaps.files import find_missing_days
+from assay.gaps.find import Gap, find_gaps
+
+DAY = timedelta(days=1)
+# A Monday.
+FIRST = date(2025, 6, 2)
+
+
+def landed(days: range, *, without: set[int] | None = None, files: int = 1) -> dict[date, int]:
+    """Files on the days after the first of all, except some."""
+    return {FIRST + day * DAY: files for day in days if day not in (without or set())}
+
+
+def missing(files: dict[date, int], until: int) -> list[tuple[int, int]]:
+    found = find_missing_days(files, FIRST + until * DAY)
+    return [((first - FIRST).days, (last - FIRST).days) for first, last in found]
+
+
+def test_a_daily_source_misses_days() -> None:
+    assert missing(landed(range(60)), 59) == []
+    assert missing(landed(range(60), without={40, 41, 50}), 59) == [(40, 41), (50, 50)]
+    # It ends, and does not come back; a long gap is not taken for its rhythm.
+    assert missing(landed(range(60)), 120) == [(60, 120)]
+    assert missing(landed(range(100), without=set(range(40, 80))), 99) == [(40, 79)]
+
+
+def test_weekends_are_not_missing() -> None:
+    weekdays = [day for day in range(70) if day % 7 < 5]
+    files = {FIRST + day * DAY: 1 for day in weekdays}
+    assert missing(files, 69) == []
+    # Thursday to Tuesday.
+    gone = {45, 46, 49, 50}
+    assert missing({FIRST + day * DAY: 1 for day in weekdays if day not in gone}, 69) == [(45, 50)]
+
+
+def test_a_weekly_and_a_monthly_source() -> None:
+    weekly = {FIRST + 7 * week * DAY: 1 for week in range(12) if week != 8}
+    assert missing(weekly, 80) == [(56, 56)]
+    # It came on another day.
+    assert missing(weekly | {FIRST + 58 * DAY: 1}, 80) == []
+    months = {date(2025, month, 1): 1 for month in range(1, 13) if month != 7}
+    assert find_missing_days(months, date(2025, 12, 31)) == [(date(2025, 6, 2), date(2025, 7, 31))]
+    assert find_missing_days(months, date(2026, 3, 1))[-1] == (date(2025, 12, 2), date(2026, 3, 1))
+
+
+def test_files_that_came_late_are_not_missing() -> None:
+    files = landed(range(60), without={40, 41})
+    assert missing(files | {FIRST + 43 * DAY: 3}, 59) == []
+    assert missing(files | {FIRST + 43 * DAY: 2}, 59) == [(40, 41)]
+    hourly = landed(range(60), without={40}, files=24)
+    assert missing(hourly | {FIRST + 42 * DAY: 48}, 59) == []
+
+
+def test_few_files_have_no_rhythm() -> None:
+    assert missing({FIRST: 1, FIRST + 30 * DAY: 1}, 200) == []
+    assert missing({}, 200) == []
+
+
+def node(name: str, *parents: str, kind: str | None = None) -> dict[str, Any]:
+    meta = {"assay": {"kinds": [kind] if kind else []}}
+    config, depends_on = {"meta": meta}, {"nodes": list(parents)}
+    return {
+        "name": name, "unique_id": f"model.{name}", "resource_type": "model", "config": config,
+        "depends_on": depends_on,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Places:
+    """A source of files and one of a stream, and what reads them."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DBT_TARGET_PATH", str(tmp_path / "target"))
+    sources = {
+        f"source.{name}": {"source_name": name, "name": "lines", "config": {"meta": {"landing": {}}}}
+        for name in ("erp", "app")
+    }
+    nodes = [
+        node("brz_erp__lines", "source.erp"),
+        node("slv_lines", "model.brz_erp__lines"),
+        node("ftr_shop__lines", "model.slv_lines", kind="feature_views"),
+        node("trn_lines", "model.ftr_shop__lines", kind="training_sets"),
+        node("slv_clicks", "source.app"),
+    ]
+    (tmp_path / "target").mkdir()
+    manifest = {"nodes": {each["unique_id"]: each for each in nodes}, "sources": sources, "macros": {}}
+    (tmp_path / "target" / "manifest.json").write_text(json.dumps(manifest))
+    warehouse = tmp_path / "assay.duckdb"
+    with duckdb.connect(warehouse) as connection:
+        connection.execute("create schema landing; create schema gold")
+        connection.execute(
+            "create table landing.files (source_name varchar, table_name varchar, source_file varchar, "
+            "landed_at timestamp, status varchar, error varchar, file_version integer)"
+        )
+        names = [
+            *(("erp", f"erp/lines/{day}.csv", day, "loaded") for day in range(60) if day != 40),
+            ("erp", "erp/lines/torn.csv", 50, "failed"),
+            *(
+                ("app", f"app/lines/topic=t/partition=0/{first}-{first + 9}.jsonl.gz", day, "loaded")
+                for day, first in enumerate((0, 10, 40, 50))
+            ),
+        ]
+        for source, name, day, status in names:
+            error = "It is torn." if status == "failed" else None
+            at = datetime.combine(FIRST, datetime.min.time()) + day * DAY
+            connection.execute(
+                "insert into landing.files values (?, 'lines', ?, ?, ?, ?, 1)",
+                [source, name, at, status, error],
+            )
+        connection.execute(
+            "create table gold.mon_volume as select 'slv_lines' as table_name, "
+            "date '2025-06-02' + day::int as event_on, 0 as row_count, 20.0 as expected_rows, "
+            "if(day in (39, 40), 'missing', 'usual') as verdict from range(58) as days (day)"
+        )
+    return Places(tmp_path / "landing", warehouse)
+
+
+def test_gaps_of_all_kinds_and_what_rests_on_them(places: Places, capsys: pytest.CaptureFixture[str]) -> None:
+    gaps = find_gaps(places)
+    lines = {"features": ["ftr_shop__lines"], "training_sets": ["trn_lines"]}
+    assert gaps.found == [
+        Gap("app.lines", FIRST + DAY, FIRST + 2 * DAY, "20 offsets of t/0: 20 to 39"),
+        Gap(
+            "erp.lines",
+            FIRST + 39 * DAY,
+            FIRST + 40 * DAY,
+            "0 rows in slv_lines, where about 40 are usual",
+            **lines,
+        ),
+        Gap("erp.lines", FIRST + 40 * DAY, FIRST + 40 * DAY, "no file landed", **lines),
+        Gap(
+            "erp.lines",
+            FIRST + 50 * DAY,
+            FIRST + 50 * DAY,
+            "erp/lines/torn.csv is not loaded (failed): It is torn.",
+            **lines,
+        ),
+    ]
+    print_gaps(gaps, console_for_people())
+    shown = capsys.readouterr().out
+    assert "From 2025-07-11 on, as long as their windows reach back to a gap of erp.lines:" in shown
+    assert "features       ftr_shop__lines" in shown
+    assert "No feature and no training set reads app.lines." in shown
+
+
+def test_a_source_and_days_narrow_it(places: Places, capsys: pytest.CaptureFixture[str]) -> None:
+    assert {gap.source for gap in find_gaps(places, source="app.lines").found} == {"app.lines"}
+    later = find_gaps(places, since=FIRST + 41 * DAY).found
+    assert [gap.what[:18] for gap in later] == ["erp/lines/torn.csv"]
+    assert len(find_gaps(places, until=FIRST + 39 * DAY).found) == 2
+    nothing = find_gaps(places, source="erp.lines", until=FIRST)
+    print_gaps(nothing, console_for_people())
+    assert "Nothing is missing of 1 source." in capsys.readouterr().out
+
+
+def test_bad_input_is_told(places: Places) -> None:
+    with pytest.raises(Fault, match=r"erp\.line is no landing table: there are app\.lines, erp\.lines\."):
+        find_gaps(places, source="erp.line")
+    with pytest.raises(Fault, match=r"--from 'June' is no day: write it as 2025-06-30\."):
+        read_day("June", "--from")
+    places.warehouse.unlink()
+    with pytest.raises(Fault, match="Nothing is built yet"):
+        find_gaps(places)
+
+
+def test_a_file_that_is_no_warehouse_is_told(places: Places) -> None:
+    places.warehouse.write_bytes(b"no database at all" * 1000)
+    with pytest.raises(Fault, match="is not a DuckDB file"):
+        find_gaps(places)
