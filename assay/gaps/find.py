@@ -105,10 +105,10 @@ def _of_files(connection: duckdb.DuckDBPyConnection) -> Iterator[Gap]:
         days: dict[date, int] = {}
         for _, landed_at, name, status, error in several:
             day = landed_at.date()
-            if status != "loaded":
-                yield Gap(source, day, day, f"{name} is not loaded ({status}): {error}")
+            if status == "failed":
+                yield Gap(source, day, day, f"{name} is not loaded: {error}")
             # Segments of streams have offsets instead of a rhythm.
-            elif segment_of(name) is None:
+            elif status == "loaded" and segment_of(name) is None:
                 days[day] = days.get(day, 0) + 1
         for first, last in find_missing_days(days, until):
             yield Gap(source, first, last, "no file landed")
@@ -117,7 +117,7 @@ def _of_files(connection: duckdb.DuckDBPyConnection) -> Iterator[Gap]:
 def _of_offsets(connection: duckdb.DuckDBPyConnection) -> Iterator[Gap]:
     rows = connection.execute(
         "select source_name || '.' || table_name, source_file, landed_at from landing.files "
-        "where status = 'loaded' order by landed_at"
+        "where status in ('loaded', 'covered') order by landed_at"
     ).fetchall()
     partitions: dict[tuple[str, str, int], list[tuple[int, int, datetime]]] = {}
     for source, name, landed_at in rows:

@@ -111,6 +111,9 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Places:
         names = [
             *(("erp", f"erp/lines/{day}.csv", day, "loaded") for day in range(60) if day != 40),
             ("erp", "erp/lines/torn.csv", 50, "failed"),
+            ("erp", "erp/lines/gone.csv", 51, "withdrawn"),
+            ("app", "app/lines/topic=t/partition=0/60-99.jsonl.gz", 4, "covered"),
+            ("app", "app/lines/topic=t/partition=0/100-109.jsonl.gz", 5, "loaded"),
             *(
                 ("app", f"app/lines/topic=t/partition=0/{first}-{first + 9}.jsonl.gz", day, "loaded")
                 for day, first in enumerate((0, 10, 40, 50))
@@ -148,7 +151,7 @@ def test_gaps_of_all_kinds_and_what_rests_on_them(places: Places, capsys: pytest
             "erp.lines",
             FIRST + 50 * DAY,
             FIRST + 50 * DAY,
-            "erp/lines/torn.csv is not loaded (failed): It is torn.",
+            "erp/lines/torn.csv is not loaded: It is torn.",
             **lines,
         ),
     ]
