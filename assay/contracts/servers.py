@@ -72,11 +72,15 @@ def name_server(content: Any, schema: str) -> None:
 def find_stream_server(contract: Contract, table: Table) -> dict[str, Any] | None:
     """Return the server of Kafka or Postgres that a landing table's rows come from as a stream, if any.
 
-    The server has the table's name; a contract of one table may name it otherwise.
+    The server has the table's name; a contract of one table may name it otherwise. The topic, for which ODCS
+    has no field, may stand among the server's `customProperties`.
     """
     streams: list[dict[str, Any]] = [
         each for each in contract.raw.get("servers") or [] if each.get("type") in STREAMS
     ]
     named = [each for each in streams if each.get("server") == table.name]
     found = named or (streams if len(contract.tables) == 1 else [])
-    return found[0] if found else None
+    if not found:
+        return None
+    custom = {each["property"]: each["value"] for each in found[0].get("customProperties") or []}
+    return {**custom, **found[0]}

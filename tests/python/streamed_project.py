@@ -81,9 +81,13 @@ def make_streamed_project(root: Path, broker: Broker) -> StreamedProject:
     for source, table, form, _ in STREAMED:
         topic = project.topics[table] = f"{source}-{table}-{time.time_ns()}"
         contract = project.root / "contracts" / f"{source}.odcs.yaml"
-        server = (
-            f"  - {{server: {table}, type: kafka, host: 'localhost:9092', topic: {topic}, format: {form}}}\n"
+        # ODCS has no field for the topic, but lets a server have properties of one's own.
+        place = (
+            f"customProperties: [{{property: topic, value: {topic}}}]"
+            if table == "accounts"
+            else f"topic: {topic}"
         )
+        server = f"  - {{server: {table}, type: kafka, host: 'localhost:9092', format: {form}, {place}}}\n"
         contract.write_text(contract.read_text().replace("schema:\n", f"servers:\n{server}schema:\n", 1))
         broker.create_topic(topic, 2)
     project.run("contracts", "sync")

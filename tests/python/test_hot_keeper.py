@@ -1,0 +1,112 @@
+"""When the hot path begins, ends and begins anew; without a project."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from assay.core.places import Places
+from assay.landing.declared import LandingTable
+from assay.landing.formats.messages import Message
+from assay.stream.hot import keeper
+from assay.stream.hot.keeper import HotPathKeeper
+from assay.stream.source import StreamSource
+
+SOURCE = StreamSource(
+    LandingTable("shop", "clicks", "jsonl", (), frozenset(), {}, {}, is_streamed=True),
+    {"type": "kafka", "host": "none", "topic": "clicks"},
+)
+
+
+def message(offset: int) -> dict[int, list[Message]]:
+    return {0: [Message(offset, 0, 0, None, (), b"{}")]}
+
+
+@dataclass
+class FakePath:
+    """A hot path that does nothing, or fails."""
+
+    views = ("ftr_clicks",)
+    fails: bool = False
+    is_old: bool = False
+    done: list[str] = field(default_factory=list)
+    taken: list[int] = field(default_factory=list)
+
+    def apply(self, source: StreamSource, messages: Mapping[int, Sequence[Message]]) -> None:
+        self.taken.append(messages[0][0].offset)
+        if self.fails:
+            raise ValueError("no such luck")
+
+    def pending(self) -> list[Any]:
+        return [(SOURCE, message(offset)) for offset in self.taken]
+
+    def is_outdated(self) -> bool:
+        return self.is_old
+
+    def refresh(self) -> None:
+        self.done.append("refreshed")
+
+    def write_pending(self) -> None:
+        self.done.append("wrote")
+
+    def close(self) -> None:
+        self.done.append("closed")
+
+
+@dataclass
+class Kept:
+    """A keeper, the paths that it has begun, and what it told."""
+
+    keeper: HotPathKeeper
+    paths: list[FakePath]
+    told: list[str]
+    warehouse: Path
+
+    def build(self) -> None:
+        self.warehouse.write_bytes(self.warehouse.read_bytes() + b"more")
+        self.keeper.refresh()
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Iterator[Kept]:
+    paths, told, warehouse = list[FakePath](), list[str](), tmp_path / "assay.duckdb"
+    warehouse.touch()
+
+    def begin(*_: Any) -> FakePath:
+        paths.append(FakePath())
+        return paths[-1]
+
+    with mock.patch.multiple(keeper, HotPath=begin, _SECONDS_BETWEEN_LOOKS=0.0):
+        places = Places(tmp_path / "landing", warehouse)
+        yield Kept(HotPathKeeper(places, [SOURCE], mock.Mock(), told.append), paths, told, warehouse)
+
+
+def test_what_cannot_be_computed_is_left_to_the_next_build_and_nothing_is_written(kept: Kept) -> None:
+    kept.keeper.apply(SOURCE, message(1))
+    kept.paths[0].fails = True
+    kept.keeper.apply(SOURCE, message(2))
+    assert kept.paths[0].done == ["closed"]
+    assert "the next build brings them online: here they cannot be computed (ValueError" in kept.told[-1]
+    kept.keeper.apply(SOURCE, message(3))
+    kept.keeper.refresh()
+    assert len(kept.paths) == 1
+    kept.build()
+    assert kept.paths[1].taken == [1, 2, 3]
+    kept.keeper.close()
+    assert kept.paths[1].done == ["wrote", "closed"]
+
+
+def test_it_begins_anew_once_a_build_was_made_of_other_code(kept: Kept) -> None:
+    kept.keeper.apply(SOURCE, message(1))
+    kept.keeper.refresh()
+    assert kept.paths[0].done == ["refreshed"]
+    kept.paths[0].is_old = True
+    kept.keeper.refresh()
+    kept.keeper.apply(SOURCE, message(2))
+    assert kept.paths[0].done == ["refreshed", "closed"]
+    assert kept.paths[1].taken == [1, 2]
