@@ -69,14 +69,20 @@ def read_availability(places: Places, moment: datetime | None = None) -> tuple[l
         return [], problems
     rollback = read_rollback(places.warehouse)
     until = read_published_at(places.ledger, rollback.to_run) if rollback else None
-    published = read_publications(places.ledger, since=at - WINDOW, until=until)
+    published = read_publications(places.ledger, since=at - WINDOW)
     seen = read_promises_seen(places.ledger)
     found = []
     for promise in sorted(promises, key=lambda each: (each.product, each.said)):
-        times = published.get(promise.product) or ([] if published else _last_published(places, until))
+        times = published.get(promise.product) or ([] if published else _published_by_runs(places))
         seen_at = seen.get((promise.product, promise.said), at)
         misses = find_misses(promise, times, seen_at, at)
         ongoing = [each.due_at for each in misses if each.over_at is None]
+        if rollback and until and not ongoing:
+            # Readers have lost what was in time.
+            times = [each for each in times if each <= until]
+            late = [each for each in find_misses(promise, times, seen_at, at) if each.over_at is None]
+            misses += [Miss(max(late[0].due_at, rollback.started_at), None)] if late else []
+            ongoing = [each.due_at for each in misses if each.over_at is None]
         # What was before the promise was made is not counted, except what is missing now.
         counted = [each for each in misses if each.due_at >= max(at - WINDOW, seen_at - promise.every)]
         found.append(Availability(promise, times[-1] if times else None, min(ongoing, default=None), counted))
@@ -115,9 +121,8 @@ def _missed(promise: Promise, due: datetime, following: datetime | None, moment:
     return found
 
 
-def _last_published(places: Places, until: datetime | None) -> list[datetime]:
-    """Return when gold was last published, by builds that did not record products yet."""
+def _published_by_runs(places: Places) -> list[datetime]:
+    """Return when gold was published, by builds that did not record products yet; oldest first."""
     path = str(places.published)
-    runs = [run for run in read_runs(places.ledger) if run.published_path == path]
-    times = [run.published_at for run in runs if run.published_at]
-    return [time for time in times if until is None or time <= until][:1]
+    times = (run.published_at for run in read_runs(places.ledger) if run.published_path == path)
+    return sorted(time for time in times if time)

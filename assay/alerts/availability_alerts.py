@@ -136,7 +136,11 @@ def find_changes(
         over = [miss for miss in each.misses if miss.over_at]
         for over_at, misses in groupby(over, lambda miss: miss.over_at):
             since = next(misses).due_at
-            is_told = any(over_at == outage.over_at for outage in [*own, *outages])
+            is_told = any(
+                outage.over_at and over_at and outage.since <= since and over_at <= outage.over_at
+                for outage in [*own, *outages]
+                if (outage.product, outage.promise) == (product, said)
+            )
             # Of an outage that began and ended between two looks people are told once.
             if over_at and not is_told and since >= seen.get((product, said), moment):
                 outages.append(Outage(product, said, since, over_at))
@@ -148,7 +152,9 @@ def find_changes(
 
 
 def _end(availability: Availability, since: datetime) -> datetime | None:
-    return next((miss.over_at for miss in availability.misses if miss.due_at >= since and miss.over_at), None)
+    """Return when an outage was over; one that a rollback began, with the last publication."""
+    ends = (miss.over_at for miss in availability.misses if miss.due_at == since)
+    return next(ends, None) or availability.published_at
 
 
 def _missed(availability: Availability, since: datetime) -> Alert:

@@ -64,15 +64,8 @@ def record_publications(ledger: Path, run: Run, products: Iterable[str]) -> None
     PUBLICATIONS.write(ledger, [{"product": product, **about} for product in products])
 
 
-def read_publications(
-    ledger: Path, *, since: datetime, until: datetime | None = None
-) -> dict[str, list[datetime]]:
-    """Return when each product was published: all since a moment, and the last before it; oldest first.
-
-    Args:
-        ledger: the run ledger.
-        since: the moment (UTC).
-        until: what was published later does not count, because readers do not have it.
+def read_publications(ledger: Path, *, since: datetime) -> dict[str, list[datetime]]:
+    """Return when each product was published: all since a moment (UTC), and the last before it; oldest first.
 
     Raises:
         Fault: another program keeps the ledger open.
@@ -80,20 +73,12 @@ def read_publications(
     rows = PUBLICATIONS.read(
         ledger,
         """
-            with counted as (
-
-                select product, published_at
-                from product_publications
-                where published_at <= $2
-
-            )
-
-            select product, published_at from counted where published_at >= $1
+            select product, published_at from product_publications where published_at >= $1
             union all
-            select product, max(published_at) from counted where published_at < $1 group by all
+            select product, max(published_at) from product_publications where published_at < $1 group by all
             order by all
             """,
-        [since, until or datetime.max],
+        [since],
     )
     found: dict[str, list[datetime]] = {}
     for product, published_at in rows:

@@ -259,6 +259,24 @@ def test_what_was_rolled_back_is_not_published(project: Project) -> None:
     assert [change for change, _ in project.told(at(2, 10))] == ["recovered"]
 
 
+def test_an_outage_that_a_rollback_began_is_over_once(project: Project) -> None:
+    project.promise("{property: frequency, value: 1, unit: h}")
+    first = project.publish(at(1, 5), "sales")
+    project.check(at(1, 5))
+    project.publish(at(1, 7), "sales")
+    assert [change for change, _ in project.told(at(1, 7.5))] == ["recovered"]
+    rollback = Rollback(at(1, 7.6), None, first, "me", "")
+    write_rollback(project.places.ledger, project.places.warehouse, rollback)
+    assert [change for change, _ in project.told(at(1, 7.7))] == ["broken"]
+    end_rollback(project.places.warehouse)
+    project.publish(at(1, 9), "sales")
+    assert project.told(at(1, 9.1)) == [
+        # Readers lost it at 07:36; by its last publication it was in time until 08:00.
+        ("recovered", "it was due 1 Nov 2026, 07:36 UTC, and was published 84 minutes later")
+    ]
+    assert project.told(at(1, 9.2)) == []
+
+
 def test_an_alert_that_reached_nobody_is_sent_again(project: Project) -> None:
     project.publish(at(1, 5), "sales")
     project.tell("{type: file, path: /proc/none/alerts.jsonl}")
