@@ -43,7 +43,7 @@ def run(settings: Settings) -> Report:
         [
             row_of("bare consumer", [bare]),
             row_of(
-                "assay stream run --until-drained",
+                "assay stream run --until-drained --no-online",
                 [landed],
                 baseline="bare consumer",
                 **within(landed.cpu / bare.cpu, _CPU_LIMIT, said),
@@ -95,7 +95,8 @@ def _send(files: Path, broker: LocalBroker) -> int:
 
 def _land(broker: LocalBroker, zone: Path) -> Cost:
     environment = {"ASSAY_KAFKA_BOOTSTRAP_SERVERS": broker.address, "ASSAY_LANDING": str(zone)}
-    return run_assay("stream", "run", "--source", _SOURCE, "--until-drained", environment=environment)
+    alone = ("--until-drained", "--no-online")
+    return run_assay("stream", "run", "--source", _SOURCE, *alone, environment=environment)
 
 
 def _build(settings: Settings, zone: Path) -> Cost:

@@ -7,6 +7,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from assay.api.backfill import Backfills
 from assay.api.contracts import Contracts
 from assay.api.folder import working_in
 from assay.api.frame import Frame
@@ -70,6 +71,11 @@ class Project(Generators, Monitoring, Pages):
     def __init__(self, root: Path, *, console: Console | None = None) -> None:
         super().__init__(root, console=console)
         self._parsed: tuple[object, DbtProject, dict[str, str]] | None = None
+
+    @property
+    def backfills(self) -> Backfills:
+        """History that lands late."""
+        return Backfills(self)
 
     @property
     def contracts(self) -> Contracts:

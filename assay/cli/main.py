@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from assay.cli.alerts import app as alerts
+from assay.cli.backfill import app as backfill
 from assay.cli.call import ask, show, tell_where
 from assay.cli.contracts import app as contracts
 from assay.cli.features import app as features
@@ -43,6 +44,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 app.add_typer(alerts, name="alerts")
+app.add_typer(backfill, name="backfill")
 app.add_typer(contracts, name="contracts")
 app.add_typer(features, name="features")
 app.add_typer(online, name="online")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from pathlib import Path
 
 _LANDED_AT = "landed_at"
 _LANDED_AT_FORMAT = "%Y-%m-%dT%H-%M-%S"
+_BACKFILLED = "backfilled"
 # The sender may write the folder's name in its own time zone, and clocks differ.
 _AHEAD = timedelta(days=1)
 #: How errors begin whose remedy may lie outside of the file, so that each build tries it again.
@@ -22,6 +24,22 @@ _LEADS_OUT = (
     "A link that leads out of the landing folder, which is not followed: put the file itself there, "
     "or allow such links with ASSAY_LANDING_LINKS=follow."
 )
+
+
+def backfill_folders(landed_at: datetime, lag: timedelta | None) -> str:
+    """Return the folders of files that land late, within their table's.
+
+    Args:
+        landed_at: when they land (UTC).
+        lag: how long after its event each row would have been available; None where it counts from landing.
+    """
+    counts_from = "landed" if lag is None else f"event+{lag // timedelta(seconds=1)}s"
+    return f"{_LANDED_AT}={landed_at.strftime(_LANDED_AT_FORMAT)}/{_BACKFILLED}={counts_from}"
+
+
+def counts_as_in_time(name: str) -> bool:
+    """Tell whether a file, by its name, holds rows that count as if they had landed in time."""
+    return f"/{_BACKFILLED}=event+" in name
 
 
 class LandingFolderMissing(Exception):
@@ -57,7 +75,7 @@ class LandingFile:
         """When the file landed (UTC, naive): its `landed_at=` folder, else its modification time.
 
         Raises:
-            UnreadableFile: that time is invalid, or lies in the future.
+            UnreadableFile: that time is invalid, or lies in the future; or the folder of a backfill is.
         """
         named = self.folders.get(_LANDED_AT)
         try:
@@ -70,6 +88,10 @@ class LandingFile:
             raise UnreadableFile(
                 "The folder's landed_at is no time: name it landed_at=YYYY-MM-DDTHH-MM-SS."
             ) from error
+        if not re.fullmatch(r"landed|event\+\d{1,9}s", self.folders.get(_BACKFILLED, "landed")):
+            raise UnreadableFile(
+                "The folder's backfilled says nothing: name it backfilled=event+3600s, or backfilled=landed."
+            )
         if _is_ahead(landed_at):
             raise UnreadableFile(
                 f"It says that it landed at {landed_at:%Y-%m-%d %H:%M:%S}, which is yet to come: "

@@ -10,6 +10,7 @@ import duckdb
 from assay.core.fault import MISUSED, Fault, known_fault
 from assay.core.sql import quoted, text
 from assay.core.words import counted
+from assay.landing.discover import counts_as_in_time
 from assay.training.store import Version, VersionManifest
 
 _NAMES_SHOWN = 5
@@ -73,6 +74,11 @@ def find_reasons(before: Version, after: Version) -> list[str]:
             names = [file.source_file for number, file in files.items() if number not in others]
             if names:
                 found.append(f"{heading} data: {counted(len(names), 'file')}, {_some(sorted(names))}")
+                if late := [name for name in names if counts_as_in_time(name)]:
+                    found.append(
+                        f"backfilled: of these, {counted(len(late), 'file')} landed late and count as if "
+                        f"they had been there in time, {_some(sorted(late))}"
+                    )
     if (old.as_of, old.is_as_of_given) != (new.as_of, new.is_as_of_given):
         found.append(f"another moment: as of {old.as_of}, then {new.as_of}")
     if old.code_hash != new.code_hash:

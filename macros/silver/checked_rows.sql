@@ -56,10 +56,15 @@ completed as (
 {%- endmacro %}
 
 
-{#- Of a source that says how late is too late: a row that lands later than that after its event. -#}
+{#- Of a source that says how late is too late: a row that lands later than that after its event,
+    unless it was backfilled. -#}
 {% macro _lateness_rule(source_name, table_name) -%}
     {%- set lateness = assay._landing_of(assay._bronze_of(source_name, table_name)).lateness -%}
-    {{ return({'too_late': 'claimed_at < landed_at - ' ~ assay._window_lengths([lateness])[lateness]} if lateness else {}) }}
+    {%- if not lateness -%}
+        {{ return({}) }}
+    {%- endif -%}
+    {%- set is_late = 'claimed_at < landed_at - ' ~ assay._window_lengths([lateness])[lateness] -%}
+    {{ return({'too_late': is_late ~ ' and not ' ~ assay.is_backfilled()}) }}
 {%- endmacro %}
 
 

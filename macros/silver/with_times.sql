@@ -5,9 +5,13 @@
     from (
         select
             *,
-            {{ assay.available_at(
-                source_name, table_name, event_at='claimed_at', written_at='claimed_available_at' if received_at
-            ) }} as available_at
+            case
+                when {{ assay.is_backfilled() }}
+                    then {{ assay._within_what_can_be(assay._backfilled_from('claimed_at'), 'claimed_at', 'landed_at') }}
+                else {{ assay.available_at(
+                    source_name, table_name, event_at='claimed_at', written_at='claimed_available_at' if received_at
+                ) }}
+            end as available_at
         from (
             select
                 *,

@@ -15,7 +15,7 @@ FLOORS = [
     *("core", "pii", "console", "project"),
     *("landing", "ledger", "contracts"),
     *("features", "generate", "leakage", "training", "online", "parity", "drift", "retraining", "gaps"),
-    *("alerts", "lineage", "server", "report", "catalog", "stream"),
+    *("alerts", "lineage", "server", "report", "catalog", "stream", "backfill"),
     *("build", "init", "doctor", "api", "cli"),
 ]
 

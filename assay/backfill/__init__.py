@@ -1,0 +1,1 @@
+"""Land history late, and say from when on it counts."""

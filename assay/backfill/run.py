@@ -1,0 +1,72 @@
+"""Land the files of a backfill, and say what became of their rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import duckdb
+
+from assay.backfill.plan import BackfillPlan
+from assay.core.fault import known_fault
+from assay.core.places import Places
+from assay.generate.write import land
+from assay.ledger.backfills import Backfill, record_backfill
+from assay.ledger.rollbacks import whoever_asks
+
+
+@dataclass(frozen=True)
+class LandedFile:
+    """What became of a file: its rows, and of those that silver keeps, how many lie beside the interval."""
+
+    name: str
+    status: str
+    error: str | None
+    rows: int
+    kept: int
+    outside: int
+
+
+def land_backfill(places: Places, plan: BackfillPlan, reason: str) -> list[str]:
+    """Copy the files of a backfill into the landing zone, record it, and return their names there.
+
+    The record comes first: files without one cannot be told from others, a record without files does no harm.
+
+    Raises:
+        Fault: another program keeps the ledger open.
+        OSError: a file cannot be copied.
+    """
+    to_land = plan.to_land
+    names = [target.as_posix() for target in to_land.values()]
+    if names:
+        lag = None if plan.lag is None else int(plan.lag.total_seconds())
+        record_backfill(
+            places.ledger,
+            Backfill(plan.landed_at, plan.source, plan.start, plan.end, lag, names, whoever_asks(), reason),
+        )
+        land({path: places.landing / target for path, target in to_land.items()})
+    return names
+
+
+def read_landed(places: Places, plan: BackfillPlan, names: list[str]) -> list[LandedFile]:
+    """Return what became of files, after a build.
+
+    Raises:
+        Fault: the warehouse cannot be opened.
+    """
+    kept = "select null::bigint as file_id, 0 as kept, 0 as outside limit 0"
+    if plan.checked:
+        kept = (
+            "select file_id, count(*) as kept, count(*) filter (event_at < $2 or event_at >= $3) as outside "
+            f"from {plan.checked.relation} where rule_ids is null group by file_id"
+        )
+    sql = (
+        "select source_file, status, error, row_count, coalesce(kept, 0), coalesce(outside, 0) "
+        f"from landing.files left join ({kept}) as kept using (file_id) "
+        "where list_contains($1, source_file) order by source_file"
+    )
+    try:
+        with duckdb.connect(str(places.warehouse), read_only=True) as connection:
+            moments = [plan.start, plan.end] if plan.checked else []
+            return [LandedFile(*row) for row in connection.execute(sql, [names, *moments]).fetchall()]
+    except duckdb.Error as error:
+        raise known_fault(error) or error from error
