@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from assay.alerts.availability import Availability
-from assay.alerts.availability_alerts import Checked
 from assay.console.tables import line, table_titled
 from assay.core.moment import now
 from assay.core.words import counted, duration, moment
+
+if TYPE_CHECKING:
+    from assay.alerts.availability_alerts import Checked
 
 _SECOND = timedelta(seconds=1)
 

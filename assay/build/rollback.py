@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from assay.alerts.availability_alerts import watch_availability
 from assay.build.publications import Kept, find_kept, keep, published_run, put_back
 from assay.core.fault import MISUSED, Fault, known_fault
 from assay.core.lock import Holder, locked
@@ -152,6 +151,9 @@ def roll_back(
             ) from error
         if is_newest:
             end_rollback(places.warehouse)
+    # Imports what sends alerts, which takes longer than a list of publications.
+    from assay.alerts.availability_alerts import watch_availability
+
     for problem in watch_availability(places):
         tell(f"Warning: {problem}")
     return RolledBack(rollback, is_new=True, is_newest=is_newest, online=online)
