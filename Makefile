@@ -11,9 +11,10 @@ BIN := .venv/bin
 READY := .venv/.with-example
 PACKAGES := dbt_packages/dbt_expectations
 DEMO := data/landing
+DAGSTER := data/dagster
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build report serve stream test test-unit lint docs site lineage bench clean
+.PHONY: help setup demo build report serve stream dagster test test-unit lint docs site lineage bench clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 11
@@ -34,10 +35,12 @@ $(PACKAGES): | $(READY)
 
 setup: $(READY) $(PACKAGES) ## Make the virtual environment and fetch dbt's packages
 
-build: setup ## Build, test and publish the warehouse; of demo data where there is no other
+demo: setup
 ifeq ($(ASSAY_LANDING),)
 	@if [ -z "$$(ls -A $(DEMO) 2>/dev/null)" ]; then $(BIN)/assay demo --out $(DEMO); fi
 endif
+
+build: demo ## Build, test and publish the warehouse; of demo data where there is no other
 	$(BIN)/assay build
 
 report: setup .venv/.with-report ## Write the report on the last build to report/index.html
@@ -48,6 +51,10 @@ serve: setup .venv/.with-serve ## Serve the features that are online at http://1
 
 stream: setup .venv/.with-serve .venv/.with-broker ## Start a broker, the demo as a stream, builds and the server
 	$(BIN)/python -m example.live
+
+dagster: demo .venv/.with-dagster ## Open the project in Dagster at http://127.0.0.1:3000
+	mkdir -p $(DAGSTER) && cp examples/dagster/dagster.yaml $(DAGSTER)
+	DAGSTER_HOME=$(CURDIR)/$(DAGSTER) $(BIN)/dagster dev --host 127.0.0.1 -f examples/dagster/definitions.py
 
 test: setup .venv/.with-dev ## Run the tests
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
@@ -79,5 +86,5 @@ bench: setup .venv/.with-bench ## Measure how long builds take; SCALE=full takes
 
 clean: ## Remove what builds have made here: warehouses, demo data, logs; nothing outside this folder
 	rm -rf target logs dbt_packages package-lock.yml report site
-	rm -rf data/stream data/*.duckdb data/*.duckdb.wal data/*.duckdb.lock data/*.prom data/published data/online.sqlite* data/serving
+	rm -rf data/stream data/*.duckdb data/*.duckdb.wal data/*.duckdb.lock data/*.prom data/published data/dagster data/online.sqlite* data/serving
 	if [ -e $(DEMO)/_demo.json ]; then rm -rf $(DEMO); fi

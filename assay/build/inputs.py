@@ -38,7 +38,7 @@ def read_inputs(places: Places) -> Inputs:
         OSError: the landing folder or a file of the project cannot be read.
     """
     code = read_code()
-    return Inputs(code.settings, code.nodes, _landed(places.landing))
+    return Inputs(code.settings, code.nodes, read_landed(places.landing))
 
 
 def identity(file: Path) -> str | None:
@@ -49,7 +49,12 @@ def identity(file: Path) -> str | None:
     return f"{status.st_size}:{status.st_mtime_ns}:{status.st_ino}"
 
 
-def _landed(landing: Path) -> dict[str, str]:
+def read_landed(landing: Path) -> dict[str, str]:
+    """Return a hash of the files of each landing table, by `<source>.<table>`; none without the folder.
+
+    Raises:
+        OSError: the landing folder cannot be read.
+    """
     follow = os.environ.get("ASSAY_LANDING_LINKS") == "follow"
     digests: dict[str, Any] = {}
     try:

@@ -73,7 +73,7 @@ def run_recorded(
             manifest = Manifest.read(target_path(options) / "manifest.json")
             owner_of = owners(manifest)
             personal = Personal.of(manifest)
-            nodes = make_node_results(outcome.results, places.warehouse, owner_of, personal)
+            nodes = make_node_results(outcome.results, places.warehouse, manifest, owner_of, personal)
         report = conclude(options, places, run, outcome, nodes, work)
         if outcome.results and report.products.product_of:
             kept = _describe_contracts(places, outcome, report, nodes, manifest, work)

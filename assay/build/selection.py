@@ -63,8 +63,10 @@ def find_selection(select: str, options: Sequence[str], warehouse: Path) -> Sele
     if not parsed.success:
         return None
     manifest = parsed.result
-    asked: set[str] = set()
-    for part in select.split():
+    # A node by its whole name needs no listing, which takes dbt long.
+    exact = {f"fqn:{'.'.join(node.fqn)}": unique_id for unique_id, node in manifest.nodes.items()}
+    asked = {exact[part] for part in select.split() if part in exact}
+    for part in [each for each in select.split() if each not in exact]:
         listing = ["ls", "--select", part, "--indirect-selection", "buildable", "--output", "json"]
         found = ask_dbt([*listing, "--output-keys", "unique_id", *options], warehouse, manifest)
         if not found.success:

@@ -52,7 +52,7 @@ class Display(Protocol):
 
 def display_on(console: Console) -> Display:
     """Return the display that suits `console`."""
-    return _Bar(console) if console.is_terminal else _Lines(console)
+    return _Bar(console) if console.is_terminal else Lines(console)
 
 
 class _Bar:
@@ -105,7 +105,13 @@ class _Bar:
         self._progress.update(self._task, detail=", ".join(self._running[:_NAMES_SHOWN]))
 
 
-class _Lines:
+class Lines:
+    """A few lines of progress.
+
+    Args:
+        console: where they are written.
+    """
+
     def __init__(self, console: Console) -> None:
         self._console = console
         self._nodes = 0
@@ -121,24 +127,28 @@ class _Lines:
         pass
 
     def say(self, message: str) -> None:
+        """Show a line that stays."""
         self._console.print(message, highlight=False, soft_wrap=True)
 
     def loaded(self, message: str) -> None:
+        """Show that the loader has committed something."""
         self.say(f"landed {message}")
 
     def planned(self, nodes: int) -> None:
+        """Show that dbt is about to run this many nodes."""
         self._nodes = nodes
         self._next_line_at = time.monotonic() + _SECONDS_BETWEEN_LINES
         self.say(f"dbt runs {counted(nodes, 'node')}")
 
     def started(self, node: str) -> None:
-        pass
+        """Show nothing."""
 
     def ended(self, node: str) -> None:
+        """Show from time to time how many nodes have ended."""
         self._done += 1
         if time.monotonic() >= self._next_line_at:
             self._next_line_at = time.monotonic() + _SECONDS_BETWEEN_LINES
             self.say(f"{self._done} of {counted(self._nodes, 'node')} done, last {node}")
 
     def heard(self, event: Any) -> None:
-        pass
+        """Show nothing."""

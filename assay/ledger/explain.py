@@ -144,9 +144,9 @@ def _remedy(kind: str) -> str:
 
 def _origins(places: Places, test: NodeResult, manifest: Manifest) -> list[Origin]:
     """Find the landed lines of failing rows: looks their ids up in silver's checked rows."""
-    tested = (
-        test.relation.rpartition(".")[2] if test.relation.count(".") == 1 else test.relation.split(".")[1]
-    )
+    # Tests that earlier versions recorded may name a table without its schema.
+    schema, _, rest = test.relation.partition(".")
+    tested = rest.split(".")[0] or schema
     found: dict[Origin, None] = {}
     try:
         with opened(places.warehouse) as connection:

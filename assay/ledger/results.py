@@ -14,6 +14,8 @@ from assay.core.sql import quoted
 from assay.ledger.failing_rows import read_failing_rows
 from assay.project.conventions import TABLES
 from assay.project.failures import FAILED, TESTS, guarded, message_of
+from assay.project.graph import Manifest
+from assay.project.kept import Kept
 from assay.project.personal import Personal
 
 # dbt also reports exposures, which are not run.
@@ -51,18 +53,20 @@ class NodeResult:
 
 
 def make_node_results(
-    results: Iterable[Any], warehouse: Path, owner_of: dict[str, str], personal: Personal
+    results: Iterable[Any], warehouse: Path, manifest: Manifest, owner_of: dict[str, str], personal: Personal
 ) -> list[NodeResult]:
     """Return the results of the nodes in the order in which they began.
 
     Args:
         results: the results of dbt's run, which has ended.
         warehouse: the file that the run wrote, which must be closed.
+        manifest: of the project: a test may check what the run did not build.
         owner_of: the owner of each node, by the node's id.
         personal: the personal data to mask in messages, because alerts send them on.
     """
     by_id = {result.node.unique_id: result for result in results if result.node.resource_type in _RUN}
     nodes = {unique_id: result.node for unique_id, result in by_id.items()}
+    known = {unique_id: Kept(node) for unique_id, node in manifest.nodes.items()} | nodes
     found = []
     with duckdb.connect(warehouse, read_only=True) as connection:
         rows = _table_rows(connection, [node for node in nodes.values() if node.resource_type in TABLES])
@@ -71,7 +75,7 @@ def make_node_results(
             is_test = node.resource_type in TESTS
             failed_rows = node.resource_type == "test" and status in _FAILED_TESTS
             sample = read_failing_rows(connection, node.compiled_code) if failed_rows else []
-            relation = guarded(node, nodes) if is_test else f"{node.schema}.{node.alias}"
+            relation = guarded(node, known) if is_test else f"{node.schema}.{node.alias}"
             found.append(
                 NodeResult(
                     unique_id=unique_id,

@@ -24,6 +24,7 @@ class Manifest:
         self.sources: dict[str, Node] = manifest.get("sources", {})
         self.macros: dict[str, Node] = manifest["macros"]
         self.groups: dict[str, dict[str, Any]] = manifest.get("groups", {})
+        self.unit_tests: dict[str, Node] = manifest.get("unit_tests", {})
 
     @property
     def outside_tables(self) -> list[tuple[str, str]]:

@@ -1,0 +1,121 @@
+"""Run a project in Dagster by itself: jobs, a daily schedule, a look at new files, alerts of failed runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from pathlib import Path
+
+from dagster import (
+    AssetSelection,
+    DagsterRunStatus,
+    DefaultSensorStatus,
+    RunFailureSensorContext,
+    RunRequest,
+    RunsFilter,
+    ScheduleDefinition,
+    SensorDefinition,
+    SensorEvaluationContext,
+    SkipReason,
+    define_asset_job,
+    run_failure_sensor,
+)
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+from assay.alerts.channels import send_all
+from assay.alerts.config import read_config
+from assay.alerts.states import Alert
+from assay.api.project import open_project
+from assay.build.inputs import read_landed
+from assay.dagster.assets import AS_OF, DOCS, TRAINING_SETS
+from assay.dagster.materialize import TOLD
+
+_SECONDS_BETWEEN_LOOKS = 30
+_EARLY = "0 5 * * *"
+_UNDER_WAY = [
+    DagsterRunStatus.QUEUED,
+    DagsterRunStatus.NOT_STARTED,
+    DagsterRunStatus.STARTING,
+    DagsterRunStatus.STARTED,
+]
+
+
+def make_jobs(*, has_training_sets: bool) -> list[UnresolvedAssetJobDefinition]:
+    """Return the jobs: `build` for each file, `daily` with documentation, `training_sets` for versions."""
+    sets = AssetSelection.groups(TRAINING_SETS)
+    daily = AssetSelection.all() - AssetSelection.assets(AS_OF) - sets
+    jobs = [
+        define_asset_job(
+            "build",
+            daily - AssetSelection.assets(DOCS),
+            description="Build, publish, report.",
+        ),
+        define_asset_job("daily", daily, description="The same, and write the documentation."),
+    ]
+    if has_training_sets:
+        jobs.append(define_asset_job("training_sets", sets, description="Take versions of training sets."))
+    return jobs
+
+
+def make_schedule() -> ScheduleDefinition:
+    """Return the schedule that builds each day, early."""
+    return ScheduleDefinition(name="each_day", job_name="daily", cron_schedule=_EARLY)
+
+
+def make_file_sensor(root: Path) -> SensorDefinition:
+    """Return the sensor that builds when files have landed, changed or gone."""
+
+    def look(context: SensorEvaluationContext) -> Iterator[RunRequest | SkipReason]:
+        with open_project(root).places() as places:
+            landed = read_landed(places.landing)
+        digest = sha256(json.dumps(landed, sort_keys=True).encode()).hexdigest()
+        if not landed:
+            yield SkipReason(f"Nothing has landed in {root / places.landing}.")
+        elif digest == context.cursor:
+            yield SkipReason("No file has landed, changed or gone since the last look.")
+        elif context.instance.get_run_ids(RunsFilter(job_name="build", statuses=_UNDER_WAY), limit=1):
+            # The next look sees the files, because the cursor stays: one run takes all that landed meanwhile.
+            yield SkipReason("A build is under way.")
+        else:
+            context.update_cursor(digest)
+            yield RunRequest(run_key=digest)
+
+    return SensorDefinition(
+        name="new_files",
+        job_name="build",
+        evaluation_fn=look,
+        minimum_interval_seconds=_SECONDS_BETWEEN_LOOKS,
+        description="Builds when files have landed.",
+    )
+
+
+def make_failure_sensor(root: Path) -> SensorDefinition:
+    """Return the sensor that tells people of failed runs by the channels of alerts.yml.
+
+    A build sends its own alerts; this one is for what a build cannot tell: a run that was killed, or failed
+    before or after the build.
+    """
+
+    def tell(context: RunFailureSensorContext) -> SkipReason | None:
+        failures = [event.step_failure_data.user_failure_data for event in context.get_step_failure_events()]
+        if any(failure and TOLD in failure.metadata for failure in failures):
+            return SkipReason("The build has sent its own alerts.")
+        run = context.dagster_run
+        said = next((each.description for each in failures if each), None) or context.failure_event.message
+        alert = Alert("broken", run.job_name, "Dagster job", "", None, "error", 1, said or "", run.run_id)
+        with open_project(root).places():
+            config = read_config()
+            problems = config.problems + send_all([alert], config.channels)
+        for problem in problems:
+            context.log.warning(problem)
+        return None
+
+    decorate: Callable[[Callable[[RunFailureSensorContext], SkipReason | None]], SensorDefinition] = (
+        run_failure_sensor(
+            name="failed_runs",
+            default_status=DefaultSensorStatus.RUNNING,
+            description="Tells of runs that fail without a build's own alert.",
+        )
+    )
+    return decorate(tell)
