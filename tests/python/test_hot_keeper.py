@@ -13,7 +13,9 @@ import pytest
 from assay.core.places import Places
 from assay.landing.declared import LandingTable
 from assay.landing.formats.messages import Message
-from assay.stream.hot import keeper
+from assay.landing.segments import Segment
+from assay.stream.hot import hot, keeper
+from assay.stream.hot.hot import together
 from assay.stream.hot.keeper import HotPathKeeper
 from assay.stream.source import StreamSource
 
@@ -110,3 +112,17 @@ def test_it_begins_anew_once_a_build_was_made_of_other_code(kept: Kept) -> None:
     kept.keeper.apply(SOURCE, message(2))
     assert kept.paths[0].done == ["refreshed", "closed"]
     assert kept.paths[1].taken == [1, 2]
+
+
+def test_small_batches_of_a_table_are_one_and_large_ones_stay_small() -> None:
+    def batch(table: str, partition: int, first: int, count: int) -> tuple[str, dict[Segment, list[Message]]]:
+        messages = [each for offset in range(first, first + count) for each in message(offset)[0]]
+        return table, {Segment("clicks", partition, first, first + count - 1): messages}
+
+    several = [batch("a", 0, 0, 2), batch("b", 0, 0, 1), batch("a", 1, 0, 2), batch("a", 0, 2, 2)]
+    with mock.patch.object(hot, "_MANY", 4):
+        found = [
+            (table, [(each.partition, each.first, each.last) for each in segments])
+            for table, segments in together(several)
+        ]
+    assert found == [("a", [(0, 0, 1), (1, 0, 1)]), ("a", [(0, 2, 3)]), ("b", [(0, 0, 0)])]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -28,7 +28,7 @@ from assay.stream.hot.session import HotSession
 from assay.stream.source import StreamSource
 
 _SLICES_TRIED = 20
-# So many messages take long enough to be brought online that it is told.
+# So many messages make a batch; if there are more, it takes long enough that it is told.
 _MANY = 20_000
 
 
@@ -217,12 +217,12 @@ class HotPath:
     def _bring_all(self) -> None:
         """Bring all messages online that the base does not have."""
         self._session.forget()
-        waiting = sum(len(messages) for _, segments in self._recent for messages in segments.values())
+        waiting = sum(_size(segments) for _, segments in self._recent)
         if waiting > _MANY:
             self._tell(f"{counted(waiting, 'message')} that no build has yet are brought online first.")
         with self._store_that_may_be_away():
             self._online = self._builds_online()
-            for name, segments in self._recent:
+            for name, segments in together(self._recent):
                 self._bring(self._tables[name], segments)
 
     @contextmanager
@@ -283,6 +283,24 @@ class HotPath:
             return (await self._store.read([(view, keys)])).stretches[0]
         finally:
             await self._store.close()
+
+
+def together(
+    batches: Iterable[tuple[str, dict[Segment, list[Message]]]],
+) -> Iterator[tuple[str, dict[Segment, list[Message]]]]:
+    """Yield batches of messages by table, small ones of a table as one: each costs, whatever its size."""
+    found: dict[str, dict[Segment, list[Message]]] = {}
+    for name, segments in batches:
+        before = found.get(name, {})
+        if before and _size(before) + _size(segments) > _MANY:
+            yield name, before
+            before = {}
+        found[name] = before | segments
+    yield from found.items()
+
+
+def _size(segments: Mapping[Segment, Sequence[Message]]) -> int:
+    return sum(map(len, segments.values()))
 
 
 def _segment_of(place: tuple[str, str, int], messages: Sequence[Message]) -> Segment:
