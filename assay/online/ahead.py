@@ -33,6 +33,10 @@ create table if not exists reached (
     source text not null, topic text not null, partition integer not null, offset integer not null,
     primary key (source, topic, partition)
 ) strict;
+create table if not exists streamed (
+    source text not null, topic text not null, partition integer not null, offset integer not null,
+    primary key (source, topic, partition)
+) strict;
 """
 _SECONDS_TO_WAIT = 30.0
 
@@ -73,14 +77,21 @@ class Ahead:
 
     def reach(self, places: Mapping[Place, int]) -> None:
         """Note that the store has the messages of some partitions up to an offset, by a stream or a sync."""
-        if not places:
-            return
+        if places:
+            with self._opened() as connection:
+                _reach(connection, places)
+
+    def begin(self, places: Mapping[Place, int]) -> None:
+        """Note that a stream begins to bring messages online, after those that a build has."""
         with self._opened() as connection:
-            connection.executemany(
-                "insert into reached values (?, ?, ?, ?) "
-                "on conflict do update set offset = max(offset, excluded.offset)",
-                [(*place, offset) for place, offset in places.items()],
-            )
+            connection.execute("delete from streamed")
+            _stream(connection, places)
+
+    def wrote(self, places: Mapping[Place, int]) -> None:
+        """Note that a stream has brought the messages of some partitions online up to an offset."""
+        with self._opened() as connection:
+            _reach(connection, places)
+            _stream(connection, places)
             connection.executemany(
                 "update brought set is_written = 1 "
                 "where is_written = 0 and source = ? and topic = ? and partition = ? and offset <= ?",
@@ -124,14 +135,35 @@ class Ahead:
                 [limit],
             ).fetchall()
 
-    def settle(self, view: str, run_id: str, settled: Collection[str], differing: Collection[str]) -> None:
+    def settle(
+        self,
+        view: str,
+        run_id: str,
+        settled: Collection[str],
+        differing: Collection[str],
+        loaded: Mapping[Place, int],
+    ) -> None:
         """Forget entities that a build has caught up with, and keep how many of them differed.
 
-        Of those that the stream was killed before it could write, nothing is kept.
+        Nothing is kept of those that the stream was killed before it could write, nor where the build has
+        messages that the stream has not come to yet.
+
+        Args:
+            view: the feature view.
+            run_id: of the build.
+            settled: the texts of the entities' keys.
+            differing: those of which the stream has not written what the build has.
+            loaded: the last offset of each partition that the build has.
         """
         if not settled:
             return
         with self._opened() as connection:
+            come_to = connection.execute("select source, topic, partition, offset from streamed").fetchall()
+            streamed = {(source, topic, partition): offset for source, topic, partition, offset in come_to}
+            sources = {source for source, _, _ in streamed}
+            is_overtaken = any(
+                offset > streamed.get(place, -1) for place, offset in loaded.items() if place[0] in sources
+            )
             rows = connection.execute(
                 "select key from brought where view = ? group by key having min(is_written) = 1", [view]
             )
@@ -139,7 +171,7 @@ class Ahead:
             connection.executemany(
                 "delete from brought where view = ? and key = ?", [(view, key) for key in settled]
             )
-            if written:
+            if written and not is_overtaken:
                 wrong = written.intersection(differing)
                 connection.execute(
                     "insert or replace into parity values (?, ?, ?, ?, ?, ?)",
@@ -160,6 +192,7 @@ class Ahead:
         with self._opened() as connection:
             connection.execute("delete from brought")
             connection.execute("delete from reached")
+            connection.execute("delete from streamed")
         self.reach(reached)
 
     def parity(self) -> list[StreamParity]:
@@ -181,3 +214,18 @@ class Ahead:
                 yield connection
         finally:
             connection.close()
+
+
+def _reach(connection: sqlite3.Connection, places: Mapping[Place, int]) -> None:
+    connection.executemany(
+        "insert into reached values (?, ?, ?, ?) "
+        "on conflict do update set offset = max(offset, excluded.offset)",
+        [(*place, offset) for place, offset in places.items()],
+    )
+
+
+def _stream(connection: sqlite3.Connection, places: Mapping[Place, int]) -> None:
+    connection.executemany(
+        "insert or replace into streamed values (?, ?, ?, ?)",
+        [(*place, offset) for place, offset in places.items()],
+    )

@@ -96,7 +96,7 @@ def _sync_view(
         view = replace(view, build=replace(view.build, digest=None, entities=None))
     store.write(view, _watched(changes, progress), changes.removed, instead_of=stored)
     if ahead:
-        ahead.settle(view.name, view.build.run_id, settled, changes.differing)
+        ahead.settle(view.name, view.build.run_id, settled, changes.differing, known)
     return Synced(view.name, entities, changes.changed, len(changes.removed))
 
 

@@ -114,7 +114,8 @@ def brought(store: Store, tmp_path: Path) -> Ahead:
     build = replace(held.build, digest=None, entities=None)
     ahead.note(ONE, ["fresh", "t5"], place)
     store.write(replace(held, build=build), [[Entity("fresh", 5, NINE)]], ["t5"], instead_of=held)
-    ahead.reach(place)
+    ahead.begin({})
+    ahead.wrote(place)
     return ahead
 
 
@@ -135,6 +136,19 @@ def test_what_a_stream_has_brought_stays_until_a_build_has_it(
         sync(newer, store, ahead=ahead)
     assert totals(store, "fresh", "t5") == [0, 10]
     assert [(each.compared, each.differing) for each in ahead.parity()] == [(2, 2)]
+
+
+@pytest.mark.usefixtures("builds")
+def test_what_a_build_has_before_a_stream_comes_to_it_is_not_compared(
+    published: Path, tmp_path: Path
+) -> None:
+    store = open_store(f"sqlite:{tmp_path / 'online.sqlite'}")
+    sync(published, store)
+    ahead = brought(store, tmp_path)
+    with mock.patch.object(Published, "positions", return_value={("app.things", "things", 0): 8}):
+        sync(published, store, ahead=ahead)
+    assert totals(store, "fresh", "t5") == [0, 8]
+    assert ahead.parity() == []
 
 
 @pytest.mark.usefixtures("builds")

@@ -155,6 +155,13 @@ class HotPath:
         # All three are of one build: what fails before leaves the former as they are.
         self._base, self._session, self._views = base, session, views
         self._forget_loaded()
+        self._ahead.begin(
+            {
+                (f"{source}.{table}", topic, partition): offset
+                for (source, table, topic, partition), offset in base.loaded.items()
+                if f"{source}.{table}" in self._tables
+            }
+        )
         self._catch_up()
         self._bring_all()
 
@@ -248,7 +255,7 @@ class HotPath:
             if table.checked["unique_id"] in view.hot.checked and self._session.touch(view.hot, view.key):
                 entities, gone = self._session.compute(view.hot, view.online, view.key)
                 self._write(view, entities, gone, places)
-        self._ahead.reach(places)
+        self._ahead.wrote(places)
 
     def _write(
         self,
