@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 from assay.project.conventions import TABLES
@@ -28,6 +29,7 @@ _PYTHON = re.compile(rf"{_FILES}|\b(?:now|today|utcnow|open|urlopen|connect|time
 _OF_COLUMN = re.compile(r"\b(?:extract|trim|substring|overlay|position)\s*\([^()]*$", re.IGNORECASE)
 
 
+@cache
 def reads_outside(code: str, language: str = "sql") -> bool:
     """Tell whether code reads the clock, a file, or a table that it does not name by `ref` or `source`.
 

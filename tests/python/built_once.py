@@ -11,6 +11,17 @@ from pathlib import Path
 import pytest
 
 
+def folder_of_all(factory: pytest.TempPathFactory) -> Path:
+    """Return a folder for all processes that run tests.
+
+    With pytest-xdist each has a folder of its own in the one of them all.
+    """
+    base = factory.getbasetemp()
+    of_all = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "built_once"
+    of_all.mkdir(exist_ok=True)
+    return of_all
+
+
 def built_once(factory: pytest.TempPathFactory, name: str, build: Callable[[Path], object]) -> Path:
     """Return a copy, for this process alone, of a folder that `build` makes in the first that asks.
 
@@ -21,12 +32,8 @@ def built_once(factory: pytest.TempPathFactory, name: str, build: Callable[[Path
         name: of the folder.
         build: makes the folder that it is given.
     """
-    # With pytest-xdist each process has a folder of its own in the one of them all.
-    of_all = factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        of_all = of_all.parent
-    original, ready = of_all / "built_once" / name, of_all / "built_once" / f"{name}.ready"
-    original.parent.mkdir(exist_ok=True)
+    of_all = folder_of_all(factory)
+    original, ready = of_all / name, of_all / f"{name}.ready"
     with ready.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not ready.exists():

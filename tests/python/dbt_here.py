@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import subprocess
 from collections.abc import Mapping
 from contextlib import chdir, redirect_stderr, redirect_stdout
+from hashlib import sha256
 from pathlib import Path
 from unittest import mock
 
@@ -52,18 +54,26 @@ def dbt_here(
 
 
 _state_check = ManifestLoader.build_manifest_state_check
+# They make other SQL of what is parsed; that they change no parse, `test_incremental` shows.
+ONLY_WHEN_COMPILED = ("as_of", "held_splits")
 
 
 def _state_check_wherever_the_warehouse_lies(loader: ManifestLoader) -> ManifestStateCheck:
-    """Let a copy of a project go on with what its original has parsed: dbt would parse all of it again."""
-    found = _state_check(loader)
+    """Let a copy of a project, or of another moment, go on with what its original has parsed.
+
+    dbt would parse all of it again.
+    """
+    of_parse = {
+        name: value for name, value in loader.root_project.cli_vars.items() if name not in ONLY_WHEN_COMPILED
+    }
+    with mock.patch.object(loader.root_project, "cli_vars", of_parse):
+        found = _state_check(loader)
     credentials = loader.root_project.credentials
     found.profile_hash = FileHash.from_contents(f"{credentials.database} {credentials.schema}")
     return found
 
 
-# What a project of these files was parsed to, whatever stands in its `own` folders.
-_parsed: dict[tuple[str, ...], bytes] = {}
+_parsed_in: Path | None = None
 _read_parsed = ManifestLoader.read_manifest_for_partial_parse
 _write_parsed = ManifestLoader.write_manifest_for_partial_parse
 
@@ -72,13 +82,22 @@ def _target(loader: ManifestLoader) -> Path:
     return Path(loader.root_project.project_target_path) / PARTIAL_PARSE_FILE_NAME
 
 
-def _files_of(loader: ManifestLoader) -> tuple[str, ...]:
+def share_parsed(folder: Path) -> None:
+    """Keep in a folder what projects are parsed to, for all processes that run tests."""
+    global _parsed_in
+    _parsed_in = folder
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def _kept(loader: ManifestLoader) -> Path | None:
+    """Where is kept what a project of these files was parsed to, whatever stands in its `own` folders."""
     root = Path(loader.root_project.project_root)
     folders = ("models", "macros", "seeds", "snapshots", "tests/dbt")
     files = (path.relative_to(root).as_posix() for name in folders for path in (root / name).rglob("*.*"))
     check = loader.manifest.state_check
     hashes = (check.vars_hash, check.project_env_vars_hash, *check.project_hashes.values())
-    return (*(each.checksum for each in hashes), *sorted(name for name in files if "/own/" not in name))
+    key = [*(each.checksum for each in hashes), *sorted(name for name in files if "/own/" not in name)]
+    return _parsed_in and _parsed_in / sha256("\n".join(key).encode()).hexdigest()
 
 
 def _read_what_is_parsed(loader: ManifestLoader) -> Manifest | None:
@@ -89,17 +108,20 @@ def _read_what_is_parsed(loader: ManifestLoader) -> Manifest | None:
     target = _target(loader)
     if not target.exists():
         of_project = Path(loader.root_project.project_root) / "target" / PARTIAL_PARSE_FILE_NAME
-        parsed = of_project.read_bytes() if of_project.exists() else _parsed.get(_files_of(loader))
-        if parsed:
+        parsed = of_project if of_project.exists() else _kept(loader)
+        if parsed and parsed.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(parsed)
+            shutil.copyfile(parsed, target)
     return _read_parsed(loader)
 
 
 def _write_what_is_parsed(loader: ManifestLoader) -> None:
     _write_parsed(loader)
-    if (files := _files_of(loader)) not in _parsed:
-        _parsed[files] = _target(loader).read_bytes()
+    if (kept := _kept(loader)) and not kept.exists():
+        # Another process may write it as well.
+        new = kept.with_suffix(f".{os.getpid()}")
+        shutil.copyfile(_target(loader), new)
+        new.replace(kept)
 
 
 ManifestLoader.read_manifest_for_partial_parse = _read_what_is_parsed  # type: ignore[method-assign]

@@ -16,6 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from dbt_here import ONLY_WHEN_COMPILED
 from warehouse import NO_UNIT_TESTS, WHAT_GROWS, Warehouse, files_by_landing
 
 pytestmark = pytest.mark.minutes
@@ -33,7 +34,7 @@ def test_building_again_changes_nothing(full: Warehouse) -> None:
     audit = full.query("select distinct loaded_at, run_id from silver.slv_web_events")
     for path in files_by_landing(full.landing):
         path.touch()
-    full.build()
+    full.build(tested=False)
     assert full.hashes() == hashes
     assert full.query("from bronze.brz_files order by all") == files
     assert full.query("select distinct loaded_at, run_id from silver.slv_web_events") == audit
@@ -41,9 +42,26 @@ def test_building_again_changes_nothing(full: Warehouse) -> None:
     assert hashes["gold.fct_orders"][0] > 10
 
 
+def test_the_moment_of_a_build_changes_no_parse(full: Warehouse, tmp_path: Path) -> None:
+    """So what was parsed for one moment need not be parsed again for another."""
+    variables = {"as_of": "2025-01-20 13:00:00", "held_splits": {"trn_fraud": [{"at": "", "split": ""}]}}
+    assert tuple(variables) == ONLY_WHEN_COMPILED
+
+    def parsed(name: str, *options: str, variables: dict[str, object] | None = None) -> dict[str, object]:
+        at = Warehouse(tmp_path / name, full.landing)
+        run = at.dbt(*options, "parse", variables=variables)
+        assert run.returncode == 0, run.stdout
+        text = (at.folder / "target" / "manifest.json").read_text()
+        found: dict[str, object] = json.loads(re.sub(r'"created_at": [\d.]+', '"created_at": 0', text))
+        del found["metadata"]
+        return found
+
+    assert parsed("then", "--no-partial-parse", variables=variables) == parsed("now")
+
+
 def test_full_refresh_changes_nothing(full: Warehouse) -> None:
     hashes = full.hashes()
-    full.build("--full-refresh")
+    full.build("--full-refresh", tested=False)
     assert full.hashes() == hashes
 
 
@@ -60,7 +78,7 @@ def test_ten_increments_equal_one_full_refresh(full: Warehouse, tmp_path: Path) 
     bounds = [len(files) * increment // 10 for increment in range(11)]
     for start, end in pairwise(bounds):
         _deliver(files[start:end], full.landing, grown.landing)
-        grown.build(*(WHAT_GROWS if end < len(files) else ()))
+        grown.build(*(WHAT_GROWS if end < len(files) else ()), tested=end == len(files))
     assert grown.hashes() == full.hashes()
 
 
@@ -86,7 +104,7 @@ def test_files_that_arrive_in_the_wrong_order_change_nothing(full: Warehouse, tm
     random.Random(7).shuffle(files)
     for third, selected in ((files[0::3], WHAT_GROWS), (files[1::3], WHAT_GROWS), (files[2::3], ())):
         _deliver(third, full.landing, shuffled.landing)
-        shuffled.build(*selected)
+        shuffled.build(*selected, tested=not selected)
     assert shuffled.hashes() == full.hashes()
 
 
@@ -119,7 +137,7 @@ def test_as_of_equals_a_build_from_what_was_available(full: Warehouse, tmp_path:
     for path in files_by_landing(full.landing):
         _copy_available(path, full.landing, only.landing, moment)
     # What tells its own time tells the moment in both.
-    only.build(variables={"as_of": moment.isoformat(sep=" ")})
+    only.build(variables={"as_of": moment.isoformat(sep=" ")}, tested=False)
     hashes = as_of.hashes(without=("file_id",))
     assert hashes == only.hashes(without=("file_id",))
     before = full.hashes(without=("file_id",))

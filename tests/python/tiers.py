@@ -12,7 +12,9 @@ from collections.abc import Generator
 from typing import Any
 
 import pytest
+from built_once import folder_of_all
 from dbt.cli.main import dbtRunner
+from dbt_here import share_parsed
 
 # A process that is dbt, Assay or pip.
 _STARTS_A_BUILD = re.compile(r"/dbt |dbt\.cli|assay\.cli|-m pip")
@@ -21,8 +23,9 @@ _may_build = True
 
 
 @pytest.fixture(scope="session")
-def builds() -> None:
+def builds(tmp_path_factory: pytest.TempPathFactory) -> None:
     """What a test or fixture asks for that starts dbt, or takes seconds."""
+    share_parsed(folder_of_all(tmp_path_factory) / "parsed")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import chdir
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,7 +72,7 @@ class Warehouse:
         )
 
     def dbt(
-        self, *arguments: str, variables: dict[str, str] | None = None
+        self, *arguments: str, variables: Mapping[str, object] | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Run dbt on this warehouse to its end; artifacts stay in the warehouse's folder."""
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -79,12 +80,13 @@ class Warehouse:
             [*arguments, "--vars", json.dumps(variables or {})], PROJECT, {**os.environ, **self.environment}
         )
 
-    def build(self, *arguments: str, variables: dict[str, str] | None = None) -> str:
+    def build(self, *arguments: str, variables: dict[str, str] | None = None, tested: bool = True) -> str:
         """Run `dbt build`, which must succeed, and return what it printed.
 
-        Unit tests need no data: that of `built_demo` runs them.
+        Unit tests need no data: that of `built_demo` runs them. Tests of data need not run twice on the same.
         """
-        run = self.dbt("build", *NO_UNIT_TESTS, *arguments, variables=variables)
+        without = NO_UNIT_TESTS if tested else (*NO_UNIT_TESTS, "test")
+        run = self.dbt("build", *without, *arguments, variables=variables)
         assert run.returncode == 0, run.stdout + run.stderr
         return run.stdout
 
