@@ -73,6 +73,7 @@ def _state_check_wherever_the_warehouse_lies(loader: ManifestLoader) -> Manifest
     return found
 
 
+_CHECKOUT = Path(__file__).parents[2]
 _parsed_in: Path | None = None
 _read_parsed = ManifestLoader.read_manifest_for_partial_parse
 _write_parsed = ManifestLoader.write_manifest_for_partial_parse
@@ -108,8 +109,10 @@ def _read_what_is_parsed(loader: ManifestLoader) -> Manifest | None:
     target = _target(loader)
     if not target.exists():
         of_project = Path(loader.root_project.project_root) / "target" / PARTIAL_PARSE_FILE_NAME
-        parsed = of_project if of_project.exists() else _kept(loader)
-        if parsed and parsed.exists():
+        found = [each for each in (of_project, _kept(loader)) if each and each.exists()]
+        if found:
+            # What lies in the checkout may be of other variables, and dbt would parse all of it again.
+            parsed = found[-1 if _CHECKOUT in of_project.parents else 0]
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(parsed, target)
     return _read_parsed(loader)
