@@ -68,6 +68,8 @@ class HotPath:
         self._recent: list[tuple[str, dict[Segment, list[Message]]]] = []
         self._done: dict[tuple[str, str, int], int] = {}
         self._unwritten = self._is_away = False
+        # By what views were cut on the last build.
+        self._keys: dict[str, str] = {}
         self._begin()
 
     @property
@@ -149,11 +151,12 @@ class HotPath:
                 "select schema_name, table_name from duckdb_tables() where database_name = 'published'"
             ).fetchall()
             relations = {f"{quoted(schema)}.{quoted(table)}" for schema, table in names}
-            base = copy_base(self._plan, self._places, relations)
+            base = copy_base(self._plan, self._places, relations, self._keys)
             session = HotSession(self._plan, base, self._places.published)
             views = list(self._served(source, session))
         # All three are of one build: what fails before leaves the former as they are.
         self._base, self._session, self._views = base, session, views
+        self._keys = {view.hot.name: view.key for view in views}
         self._forget_loaded()
         self._ahead.begin(
             {

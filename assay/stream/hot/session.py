@@ -21,7 +21,7 @@ from assay.online.stores.store import Entity
 from assay.online.stretch import STRETCH_SQL, key_sql, states_sql
 from assay.pii.key import find_pii_key
 from assay.project.graph import Node, relation_of
-from assay.stream.hot.base import Base
+from assay.stream.hot.base import LOOK_UP_SETTING, Base, hash_of_key, keys_of, rows_by, rows_everywhere
 from assay.stream.hot.plan import CheckedTable, HotPlan, HotView
 
 _FILES = (
@@ -45,6 +45,7 @@ class HotSession:
         self._connection = duckdb.connect(config={"threads": 1})
         run = self._connection.execute
         run("set TimeZone = 'UTC'")
+        run(LOOK_UP_SETTING)
         if key := find_pii_key():
             key.set_variables(self._connection)
         run(f"attach {text(base.file)} as base (read_only)")
@@ -53,6 +54,7 @@ class HotSession:
         run(f"attach ':memory:' as {quoted(plan.database)}")
         run(f"use {quoted(plan.database)}")
         self._batch = 0
+        self._cuts = base.cuts
         self._make_tables()
 
     def close(self) -> None:
@@ -74,17 +76,12 @@ class HotSession:
         bronze, checked = relation_of(table.bronze), relation_of(table.checked)
         run(f"create or replace view {bronze} as {table.bronze_sql}")
         run(f"create or replace table {checked} as {table.checked_sql}")
-        run(f"create or replace temp table fresh as select file_id, row_number from {checked}")
         run(f"create or replace table tail.hashes as select file_id, row_number, content_hash from {bronze}")
         self._flag_copies(table)
-        run(
-            f"insert into tail.{_tail(table.checked)} by name select checked.*, hashes.content_hash "
-            f"from {checked} as checked inner join tail.hashes as hashes using (file_id, row_number) "
-            "where (file_id, row_number) in (from fresh)"
-        )
-        [(kept,)] = run(
-            f"select count(*) from {checked} where rule_ids is null and (file_id, row_number) in (from fresh)"
-        ).fetchall()
+        run(f"insert into tail.{_tail(table.checked)} by name from fresh")
+        self._last = table
+        self._note_everywhere(table)
+        [(kept,)] = run("select count(*) from fresh where rule_ids is null").fetchall()
         return int(kept)
 
     def compute(self, view: HotView, definition: OnlineView, key: str) -> tuple[list[Entity], list[str]]:
@@ -102,14 +99,14 @@ class HotSession:
         for id_ in view.checked:
             self._cut(self.plan.tables[id_], key)
         for node, sql in view.models:
-            kind = "view" if node["config"]["materialized"] == "view" else "table"
+            kind = "view" if node["config"]["materialized"] in ("view", "replaced_view") else "table"
             run(f"create or replace {kind} {relation_of(node)} as {sql}")
         run(f"create or replace temp table online as {view.online_sql}")
         relation = run(
             f"select key, version, {STRETCH_SQL} from ("
             f"select {key_sql(definition.keys)} as key, any_value(version) as version, "
             f"{states_sql(definition)} as states from online "
-            f"where {quoted(key)} in (from touched) group by all) as entities order by key"
+            f"where {quoted(key)} in (select value from touched) group by all) as entities order by key"
         )
         entities = [Entity(*row) for row in relation.fetchall()]
         there = {each.key for each in entities}
@@ -138,20 +135,18 @@ class HotSession:
             of: the values themselves, if they are not those of the last messages.
         """
         run = self._connection.execute
-        if of is not None:
-            run("create or replace temp table touched as select unnest(?::varchar[]) as value", [list(of)])
-        else:
-            parts = " union all ".join(
-                f"select {quoted(key)}::varchar as value from tail.{_tail(self.plan.tables[id_].checked)} "
-                "where (file_id, row_number) in (from fresh)"
-                for id_ in view.checked
-            )
-            for table in (self.plan.tables[id_] for id_ in view.checked):
-                if self._is_emptied(table):
-                    for relation in (f"base.{relation_of(table.checked)}", f"tail.{_tail(table.checked)}"):
-                        parts += f" union all select {quoted(key)}::varchar from {relation}"
-            run(f"create or replace temp table touched as select distinct value from ({parts}) as parts")
-            run("delete from touched where value is null")
+        values = "select unnest(?::varchar[])"
+        if of is None:
+            values = f"select {quoted(key)}::varchar from moved"
+            if self._is_emptied(self._last):
+                for table in (self.plan.tables[id_] for id_ in view.checked):
+                    for relation in (self._rows_of(table, key), f"tail.{_tail(table.checked)}"):
+                        values += f" union all select {quoted(key)}::varchar from {relation}"
+        run(
+            "create or replace temp table touched as select distinct value, hash(value) as place "
+            f"from ({values}) as rows (value) where value is not null",
+            [] if of is None else [list(of)],
+        )
         [(count,)] = run("select count(*) from touched").fetchall()
         return int(count)
 
@@ -159,8 +154,7 @@ class HotSession:
         """Tell whether the last messages say that a table was emptied: then each of its rows ends."""
         if not table.is_of_changes:
             return False
-        of_fresh = "(file_id, row_number) in (from fresh) and op = 't' and rule_ids is null"
-        found = self._connection.execute(f"from tail.{_tail(table.checked)} where {of_fresh} limit 1")
+        found = self._connection.execute("from fresh where op = 't' and rule_ids is null limit 1")
         return bool(found.fetchall())
 
     def can_be_cut(self, view: HotView, key: str) -> bool:
@@ -176,6 +170,9 @@ class HotSession:
         for table in self.plan.tables.values():
             self._connection.execute(f"delete from tail.{_tail(table.checked)}")
             self._connection.execute(f"delete from tail.{_changed(table.checked)}")
+            self._connection.execute(
+                f"create or replace table {_everywhere(table)} as from base.{rows_everywhere(table.checked)}"
+            )
 
     def _make_tables(self) -> None:
         run = self._connection.execute
@@ -184,12 +181,9 @@ class HotSession:
         for schema in sorted({node["schema"] for node in nodes} | {"landing"}):
             run(f"create schema if not exists {quoted(schema)}")
         for table in self.plan.tables.values():
-            checked = relation_of(table.checked)
-            run(f"create table tail.{_tail(table.checked)} as from base.{checked} limit 0")
-            run(
-                f"create table tail.{_clock(table.checked)} as select file_id, row_number, available_at "
-                f"from base.{checked} where rule_ids is null order by available_at desc limit 1"
-            )
+            everywhere = f"base.{rows_everywhere(table.checked)}"
+            run(f"create table tail.{_tail(table.checked)} as from {everywhere} limit 0")
+            run(f"create table {_everywhere(table)} as from {everywhere}")
             run(
                 f"create table tail.{_changed(table.checked)} "
                 "(file_id bigint, row_number bigint, rule_ids varchar[])"
@@ -234,13 +228,23 @@ class HotSession:
         run(f"create or replace view {bronze}.brz_files as from landing.files_of_messages")
 
     def _flag_copies(self, table: CheckedTable) -> None:
-        """Find which of the new rows are copies of others, or others copies of them, by silver's own SQL."""
+        """Find which of the new rows are copies of others, or others copies of them, by silver's own SQL.
+
+        Then `fresh` has the new rows, and `moved` these and the others that count otherwise now.
+        """
         run = self._connection.execute
         bronze, checked = relation_of(table.bronze), relation_of(table.checked)
         key = ", ".join(map(quoted, table.key))
-        others = f"(select * from base.{checked} union all by name select * from tail.{_tail(table.checked)})"
         run(
-            f"create or replace table tail.others as select others.* from {others} as others "
+            f"create or replace temp table found as select * from base.{keys_of(table.checked)} "
+            f"semi join (select {hash_of_key(table)} as key_hash from {checked}) as wanted using (key_hash)"
+        )
+        # Two keys may have one hash.
+        run(
+            f"create or replace table tail.others as select others.* from ("
+            f"select rows.* exclude (assay_place) from {self._rows_of(table)} as rows "
+            "semi join found using (assay_place, file_id, row_number) "
+            f"union all by name select * from tail.{_tail(table.checked)}) as others "
             f"semi join {checked} as fresh using ({key})"
         )
         self._apply_changes("tail.others", table.checked)
@@ -248,30 +252,23 @@ class HotSession:
             f"create or replace view {bronze} as select * from tail.hashes "
             "union all select file_id, row_number, content_hash from tail.others"
         )
-        run(
-            "create or replace temp table rules_before as "
-            "select file_id, row_number, rule_ids from tail.others"
-        )
         run(f"insert into {checked} by name select * exclude (content_hash) from tail.others")
         for statement in duckdb.extract_statements(table.flag_copies):
             run(statement)
-        changed = (
-            f"select file_id, row_number, checked.rule_ids from {checked} as checked "
-            "inner join rules_before using (file_id, row_number) "
-            "where checked.rule_ids is distinct from rules_before.rule_ids"
+        run(
+            f"create or replace temp table moved as select checked.*, landed.content_hash, "
+            f"others.file_id is null as is_fresh from {checked} as checked "
+            f"inner join {bronze} as landed using (file_id, row_number) "
+            "left join tail.others as others using (file_id, row_number) "
+            "where others.file_id is null or checked.rule_ids is distinct from others.rule_ids"
         )
-        run(f"create or replace temp table changed as {changed}")
+        run("create or replace temp table fresh as select * exclude (is_fresh) from moved where is_fresh")
+        changed = "select file_id, row_number, rule_ids from moved where not is_fresh"
         run(
             f"delete from tail.{_changed(table.checked)} where (file_id, row_number) in "
-            "(select file_id, row_number from changed)"
+            f"(select file_id, row_number from ({changed}))"
         )
-        run(f"insert into tail.{_changed(table.checked)} from changed")
-        # The slices of rows that count otherwise now are touched as well.
-        run("insert into fresh select file_id, row_number from changed")
-        run(
-            f"delete from {checked} "
-            "where (file_id, row_number) in (select file_id, row_number from rules_before)"
-        )
+        run(f"insert into tail.{_changed(table.checked)} {changed}")
 
     def _apply_changes(self, relation: str, checked: Node) -> None:
         self._connection.execute(
@@ -280,34 +277,48 @@ class HotSession:
             "where rows.file_id = changed.file_id and rows.row_number = changed.row_number"
         )
 
-    def _cut(self, table: CheckedTable, key: str) -> None:
-        """Make a checked table of the touched slices alone, and of rows that are of every slice.
-
-        The row that came last of all is the warehouse's clock: what is known by a moment is known in every
-        slice. A change that says that the table was emptied ends the rows of all slices.
-        """
-        checked = table.checked
-        relation, column = relation_of(checked), f"{quoted(key)}::varchar"
-        of_all = "or op = 't' " if table.is_of_changes else ""
-        run = self._connection.execute
+    def _note_everywhere(self, table: CheckedTable) -> None:
+        """Note which of the last rows belong to every slice."""
+        run, everywhere = self._connection.execute, _everywhere(table)
         run(
-            f"create or replace table {relation} as select * exclude (content_hash) from ("
-            f"select * from base.{relation} union all by name select * from tail.{_tail(checked)}) as rows "
-            f"where {column} in (from touched) {of_all}or (file_id, row_number) in ("
-            f"select arg_max((file_id, row_number), available_at) from ("
-            f"select * from tail.{_clock(checked)} union all "
-            f"select file_id, row_number, available_at from tail.{_tail(checked)} "
-            "where rule_ids is null) as latest)"
+            f"insert into {everywhere} by name "
+            "select * from fresh where rule_ids is null order by available_at desc limit 1"
         )
-        self._apply_changes(relation, checked)
+        clock = f"select max(available_at) from {everywhere} where rule_ids is null"
+        if not table.is_of_changes:
+            run(f"delete from {everywhere} where available_at < ({clock})")
+            return
+        run(f"delete from {everywhere} where op is distinct from 't' and available_at < ({clock})")
+        run(
+            f"insert into {everywhere} by name select fresh.* from fresh "
+            f"anti join {everywhere} as known using (file_id, row_number) where op = 't'"
+        )
+
+    def _cut(self, table: CheckedTable, key: str) -> None:
+        """Make a checked table of the touched slices alone, and of the rows that belong to every slice."""
+        checked, is_touched = table.checked, f"{quoted(key)}::varchar = touched.value"
+        at_place = "assay_place = touched.place and " if key in self._cuts[checked["unique_id"]] else ""
+        self._connection.execute(
+            f"create or replace table {relation_of(checked)} as select * exclude (content_hash) from ("
+            f"select * exclude (assay_place) from {self._rows_of(table, key)} "
+            f"semi join touched on {at_place}{is_touched} union all by name "
+            f"select * from tail.{_tail(checked)} semi join touched on {is_touched} union all by name "
+            f"select * from {_everywhere(table)} anti join touched on {is_touched})"
+        )
+        self._apply_changes(relation_of(checked), checked)
+
+    def _rows_of(self, table: CheckedTable, key: str | None = None) -> str:
+        """Return the base's rows of a checked table, in the order of a column if there are such."""
+        columns = self._cuts[table.checked["unique_id"]]
+        return f"base.{rows_by(table.checked, key if key and key in columns else columns[0])}"
 
 
 def _tail(checked: Node) -> str:
     return quoted(f"{checked['alias']}")
 
 
-def _clock(checked: Node) -> str:
-    return quoted(f"{checked['alias']}__clock")
+def _everywhere(table: CheckedTable) -> str:
+    return f"tail.{quoted(table.checked['alias'] + '__everywhere')}"
 
 
 def _changed(checked: Node) -> str:
