@@ -27,8 +27,8 @@ Place = tuple[str, str, str, int]
 
 #: What finds rows by a few keys: a join with these is pushed down into the scan, whatever their number.
 LOOK_UP_SETTING = "set dynamic_or_filter_threshold = 1000000"
-# The least that DuckDB reads at once, and so the least that a look-up reads beside what it looks for.
-_ROWS_AT_ONCE = 2048
+# What a look-up passes over in one go. Fewer are written at twice the cost; more are read at twice the cost.
+_ROWS_AT_ONCE = 8192
 # Rows are compared with the warehouse's in blocks of so many (as a power of two).
 _BLOCK_BITS = 12
 # What was added lies in the order of its coming; beyond this share, the copy is made anew.
@@ -255,7 +255,7 @@ def _find_cuts(
 
 def _definition(connection: duckdb.DuckDBPyConnection, plan: HotPlan, warehouse: str) -> str:
     """Return what must be the same for a copy to be grown; hashes are other ones in another DuckDB."""
-    parts: list[object] = [_LAYOUT, duckdb.__version__]
+    parts: list[object] = [_LAYOUT, _ROWS_AT_ONCE, duckdb.__version__]
     for id_, table in sorted(plan.tables.items()):
         described = connection.execute(f"describe {warehouse}.{relation_of(table.checked)}").fetchall()
         parts += [id_, table.bronze_sql, table.checked_sql, table.key, described]

@@ -24,7 +24,7 @@ from assay.project.project import Project
 from assay.stream.compact import find_partitions
 from assay.stream.hot.base import copy_base, state_of
 from assay.stream.hot.plan import CheckedTable, HotPlan, HotView, make_hot_plan
-from assay.stream.hot.session import HotSession
+from assay.stream.hot.session import Cut, HotSession
 from assay.stream.source import StreamSource
 
 _SLICES_TRIED = 20
@@ -38,7 +38,7 @@ class _ServedView:
 
     hot: HotView
     online: OnlineView
-    key: str
+    key: Cut
 
 
 class HotPath:
@@ -153,10 +153,11 @@ class HotPath:
             relations = {f"{quoted(schema)}.{quoted(table)}" for schema, table in names}
             base = copy_base(self._plan, self._places, relations, self._keys)
             session = HotSession(self._plan, base, self._places.published)
-            views = list(self._served(source, session))
+            # Those that are cut alike share what lies before them.
+            views = sorted(self._served(source, session), key=lambda view: view.key)
         # All three are of one build: what fails before leaves the former as they are.
         self._base, self._session, self._views = base, session, views
-        self._keys = {view.hot.name: view.key for view in views}
+        self._keys = {view.hot.name: view.key[0] for view in views}
         self._forget_loaded()
         self._ahead.begin(
             {
@@ -182,7 +183,8 @@ class HotPath:
             if online is None:
                 self._tell(f"{view.name} is not published: it is brought up to date by builds alone.")
                 continue
-            key = next((each for each in view.keys if _is_cut_by(source, session, view, online, each)), None)
+            keys = [tuple(view.keys), *((each,) for each in view.keys if len(view.keys) > 1)]
+            key = next((each for each in keys if _is_cut_by(source, session, view, online, each)), None)
             if key is None:
                 self._tell(
                     f"{view.name} is brought up to date by builds alone: it cannot be computed for "
@@ -318,23 +320,22 @@ def _segment_of(place: tuple[str, str, int], messages: Sequence[Message]) -> Seg
     return Segment(topic, partition, messages[0].offset, messages[-1].offset)
 
 
-def _is_cut_by(source: Published, session: HotSession, view: HotView, online: OnlineView, key: str) -> bool:
+def _is_cut_by(source: Published, session: HotSession, view: HotView, online: OnlineView, key: Cut) -> bool:
     """Tell whether some slices of a view have the versions that the last build published."""
     if not session.can_be_cut(view, key):
         return False
-    column, table = f"{quoted(key)}::varchar", source.table_of(online)
-    slices = [
-        value
-        for (value,) in source.connection.execute(
-            f"select distinct {column} as value from {table} order by hash(value) limit {_SLICES_TRIED}"
-        ).fetchall()
-    ]
+    texts = [f"{quoted(each)}::varchar" for each in key]
+    # Of all slices that have the same first column: it is there that they may depend on each other.
+    tried = (
+        f"select distinct {texts[0]} as value from {source.table_of(online)} "
+        f"order by hash(value) limit {_SLICES_TRIED}"
+    )
+    tried = f"from {source.table_of(online)} where {texts[0]} in (select value from ({tried}))"
+    slices = source.connection.execute(f"select distinct {', '.join(texts)} {tried}").fetchall()
     session.touch(view, key, slices)
     entities, _ = session.compute(view, online, key)
     found = {each.key: each.version for each in entities}
     wanted = source.connection.execute(
-        f"select {key_sql(online.keys)} as key, any_value(version) from {table} "
-        f"where list_contains(?, {column}) group by all",
-        [slices],
+        f"select {key_sql(online.keys)} as key, any_value(version) {tried} group by all"
     ).fetchall()
     return found == dict(wanted)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from io import BufferedReader, BytesIO
 from pathlib import Path
@@ -18,12 +18,14 @@ from assay.landing.formats.rows import Tally, landed_schema, verdict_columns
 from assay.landing.segments import Segment
 from assay.online.definition import OnlineView
 from assay.online.stores.store import Entity
-from assay.online.stretch import STRETCH_SQL, key_sql, states_sql
+from assay.online.stretch import STRETCH_SQL, key_sql, key_text, states_sql
 from assay.pii.key import find_pii_key
 from assay.project.graph import Node, relation_of
 from assay.stream.hot.base import LOOK_UP_SETTING, Base, hash_of_key, keys_of, rows_by, rows_everywhere
 from assay.stream.hot.plan import CheckedTable, HotPlan, HotView
 
+#: The columns by which the checked tables of a view are cut.
+Cut = tuple[str, ...]
 _FILES = (
     "file_id bigint, source_file varchar, file_version integer, landed_at timestamp, loaded_at timestamp, "
     "run_id varchar, status varchar, source_name varchar, table_name varchar"
@@ -55,6 +57,9 @@ class HotSession:
         run(f"use {quoted(plan.database)}")
         self._batch = 0
         self._cuts = base.cuts
+        # By which columns the last messages' slices were told, and what was made of these, with its SQL.
+        self._touched_by: Cut | None = None
+        self._made: dict[str, str] = {}
         self._make_tables()
 
     def close(self) -> None:
@@ -75,78 +80,89 @@ class HotSession:
         self._land(table, messages)
         bronze, checked = relation_of(table.bronze), relation_of(table.checked)
         run(f"create or replace view {bronze} as {table.bronze_sql}")
-        run(f"create or replace table {checked} as {table.checked_sql}")
+        run(f"drop view if exists {checked}")
+        run(f"create table {checked} as {table.checked_sql}")
         run(f"create or replace table tail.hashes as select file_id, row_number, content_hash from {bronze}")
         self._flag_copies(table)
+        run(f"drop table {checked}")
         run(f"insert into tail.{_tail(table.checked)} by name from fresh")
-        self._last = table
+        self._last, self._touched_by = table, None
         self._note_everywhere(table)
         [(kept,)] = run("select count(*) from fresh where rule_ids is null").fetchall()
         return int(kept)
 
-    def compute(self, view: HotView, definition: OnlineView, key: str) -> tuple[list[Entity], list[str]]:
+    def compute(self, view: HotView, definition: OnlineView, key: Cut) -> tuple[list[Entity], list[str]]:
         """Return the entities of a view whose slice the last messages touched, as a sync would write them.
 
         Args:
             view: the view.
             definition: what is online of it.
-            key: the column of the checked tables by which they are cut.
+            key: the columns of the checked tables by which they are cut.
 
         Returns:
             The entities; and the keys of those that these slices have rows of, but none that counts.
         """
         run = self._connection.execute
         for id_ in view.checked:
-            self._cut(self.plan.tables[id_], key)
+            self._make(relation_of(self.plan.tables[id_].checked), "view", self._slice_sql(id_, key))
         for node, sql in view.models:
             kind = "view" if node["config"]["materialized"] in ("view", "replaced_view") else "table"
-            run(f"create or replace {kind} {relation_of(node)} as {sql}")
+            self._make(relation_of(node), kind, sql)
         run(f"create or replace temp table online as {view.online_sql}")
+        is_touched = _same(key, "online")
         relation = run(
             f"select key, version, {STRETCH_SQL} from ("
             f"select {key_sql(definition.keys)} as key, any_value(version) as version, "
-            f"{states_sql(definition)} as states from online "
-            f"where {quoted(key)} in (select value from touched) group by all) as entities order by key"
+            f"{states_sql(definition)} as states from online semi join touched on {is_touched} "
+            "group by all) as entities order by key"
         )
         entities = [Entity(*row) for row in relation.fetchall()]
         there = {each.key for each in entities}
-        known = "from touched"
-        if view.keys != [key]:
+        if view.keys == list(key):
+            known = [key_text(values) for values in run(f"select {quoted(*key)} from touched").fetchall()]
+        else:
             are_filled = " and ".join(f"{quoted(name)} is not null" for name in view.keys)
-            known = " union ".join(
-                f"select {key_sql(definition.keys)} from {relation_of(checked)} "
-                f"where {quoted(key)}::varchar in (from touched) and {are_filled}"
+            rows = " union ".join(
+                f"select {key_sql(definition.keys)} from {relation_of(checked)} as checked "
+                f"semi join touched on {_same(key, 'checked')} where {are_filled}"
                 for checked in self.with_keys(view)
             )
-        found = run(known).fetchall() if known else []
-        return entities, [value for (value,) in found if value not in there]
+            known = [value for (value,) in run(rows).fetchall()] if rows else []
+        return entities, [each for each in known if each not in there]
 
     def with_keys(self, view: HotView) -> list[Node]:
         """Return the checked tables of a view whose rows say which entity they are of."""
         tables = [self.plan.tables[id_].checked for id_ in view.checked]
         return [each for each in tables if all(self._has_column(each, name) for name in view.keys)]
 
-    def touch(self, view: HotView, key: str, of: Iterable[str] | None = None) -> int:
+    def touch(self, view: HotView, key: Cut, of: Sequence[Sequence[str]] | None = None) -> int:
         """Remember which slices the last messages are in, for `compute`; return their number.
 
         Args:
             view: the view.
-            key: the column by which its checked tables are cut.
+            key: the columns by which its checked tables are cut.
             of: the values themselves, if they are not those of the last messages.
         """
         run = self._connection.execute
-        values = "select unnest(?::varchar[])"
-        if of is None:
-            values = f"select {quoted(key)}::varchar from moved"
-            if self._is_emptied(self._last):
+        texts = ", ".join(f"{quoted(each)}::varchar as {quoted(each)}" for each in key)
+        is_emptied = of is None and self._is_emptied(self._last)
+        if of is not None or is_emptied or self._touched_by != key:
+            relations = ["moved" if of is None else "slices"]
+            if of is not None:
+                columns = {name: [values[i] for values in of] for i, name in enumerate(key)}
+                self._connection.register(
+                    "slices", pa.table(columns, pa.schema(dict.fromkeys(key, pa.string())))
+                )
+            if is_emptied:
                 for table in (self.plan.tables[id_] for id_ in view.checked):
-                    for relation in (self._rows_of(table, key), f"tail.{_tail(table.checked)}"):
-                        values += f" union all select {quoted(key)}::varchar from {relation}"
-        run(
-            "create or replace temp table touched as select distinct value, hash(value) as place "
-            f"from ({values}) as rows (value) where value is not null",
-            [] if of is None else [list(of)],
-        )
+                    relations += [self._rows_of(table, key[0]), f"tail.{_tail(table.checked)}"]
+            rows = " union all ".join(f"select {texts} from {relation}" for relation in relations)
+            run(
+                "create or replace temp table touched as "
+                f"select distinct *, hash({quoted(key[0])}) as assay_place from ({rows}) "
+                f"where {' and '.join(f'{quoted(each)} is not null' for each in key)}"
+            )
+            self._made, self._touched_by = {}, key if of is None and not is_emptied else None
         [(count,)] = run("select count(*) from touched").fetchall()
         return int(count)
 
@@ -157,9 +173,11 @@ class HotSession:
         found = self._connection.execute("from fresh where op = 't' and rule_ids is null limit 1")
         return bool(found.fetchall())
 
-    def can_be_cut(self, view: HotView, key: str) -> bool:
-        """Tell whether all checked tables of a view have a column."""
-        return all(self._has_column(self.plan.tables[id_].checked, key) for id_ in view.checked)
+    def can_be_cut(self, view: HotView, key: Cut) -> bool:
+        """Tell whether all checked tables of a view have some columns."""
+        return all(
+            self._has_column(self.plan.tables[id_].checked, each) for id_ in view.checked for each in key
+        )
 
     def _has_column(self, checked: Node, name: str) -> bool:
         columns = self._connection.execute(f"describe tail.{_tail(checked)}").fetchall()
@@ -167,6 +185,7 @@ class HotSession:
 
     def forget(self) -> None:
         """Forget all messages that were taken."""
+        self._touched_by = None
         for table in self.plan.tables.values():
             self._connection.execute(f"delete from tail.{_tail(table.checked)}")
             self._connection.execute(f"delete from tail.{_changed(table.checked)}")
@@ -294,23 +313,36 @@ class HotSession:
             f"anti join {everywhere} as known using (file_id, row_number) where op = 't'"
         )
 
-    def _cut(self, table: CheckedTable, key: str) -> None:
-        """Make a checked table of the touched slices alone, and of the rows that belong to every slice."""
-        checked, is_touched = table.checked, f"{quoted(key)}::varchar = touched.value"
-        at_place = "assay_place = touched.place and " if key in self._cuts[checked["unique_id"]] else ""
-        self._connection.execute(
-            f"create or replace table {relation_of(checked)} as select * exclude (content_hash) from ("
-            f"select * exclude (assay_place) from {self._rows_of(table, key)} "
+    def _make(self, relation: str, kind: str, sql: str) -> None:
+        """Make a relation of the touched slices; views that are cut alike share it."""
+        if self._made.get(relation) != sql:
+            self._connection.execute(f"create or replace {kind} {relation} as {sql}")
+            self._made[relation] = sql
+
+    def _slice_sql(self, id_: str, key: Cut) -> str:
+        """Return a checked table's rows of the touched slices alone, and those that belong to every slice."""
+        table = self.plan.tables[id_]
+        is_touched, tail = _same(key, "checked"), f"tail.{_tail(table.checked)}"
+        at_place = "checked.assay_place = touched.assay_place and " if key[0] in self._cuts[id_] else ""
+        return (
+            "select rows.* exclude (content_hash) "
+            "replace (if(changed.file_id is null, rows.rule_ids, changed.rule_ids) as rule_ids) from ("
+            f"select * exclude (assay_place) from {self._rows_of(table, key[0])} as checked "
             f"semi join touched on {at_place}{is_touched} union all by name "
-            f"select * from tail.{_tail(checked)} semi join touched on {is_touched} union all by name "
-            f"select * from {_everywhere(table)} anti join touched on {is_touched})"
+            f"select * from {tail} as checked semi join touched on {is_touched} union all by name "
+            f"select * from {_everywhere(table)} as checked anti join touched on {is_touched}) as rows "
+            f"left join tail.{_changed(table.checked)} as changed "
+            "on rows.file_id = changed.file_id and rows.row_number = changed.row_number"
         )
-        self._apply_changes(relation_of(checked), checked)
 
     def _rows_of(self, table: CheckedTable, key: str | None = None) -> str:
         """Return the base's rows of a checked table, in the order of a column if there are such."""
         columns = self._cuts[table.checked["unique_id"]]
         return f"base.{rows_by(table.checked, key if key and key in columns else columns[0])}"
+
+
+def _same(key: Cut, relation: str) -> str:
+    return " and ".join(f"{relation}.{quoted(each)}::varchar = touched.{quoted(each)}" for each in key)
 
 
 def _tail(checked: Node) -> str:
