@@ -8,6 +8,7 @@ microseconds since 1970.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -73,7 +74,7 @@ def key_sql(keys: list[OnlineColumn]) -> str:
     return texts[0] if len(texts) == 1 else f"json_array({', '.join(texts)})::varchar"
 
 
-def key_text(values: list[str]) -> str:
+def key_text(values: Sequence[str]) -> str:
     """Return the text that an entity is stored under."""
     if len(values) == 1:
         return values[0]

@@ -16,6 +16,7 @@ from assay.stream.source import StreamSource
 
 _BETWEEN = "-- assay: the next query --"
 _CONTENT_HASH = re.compile(r"assay\.content_hash\([^)]*\)")
+_WINDOWED = re.compile(r"\bwindowed_history\(")
 _KEY = re.compile(r"\[[^\]]*\]")
 
 
@@ -47,7 +48,8 @@ class HotView:
     """An online view that is kept up to date between builds.
 
     Its `models` are run in their order, over slices of its `checked` tables; `standing` nodes are read as
-    they were built. `online_sql` makes its online rows.
+    they were built. `online_sql` makes its online rows. `recent_sql` makes of the last model what each entity
+    shows from its last arrival on, for those whose last arrival opened a row; None if only all rows tell.
     """
 
     name: str
@@ -56,6 +58,7 @@ class HotView:
     models: list[tuple[Node, str]]
     standing: list[Node]
     online_sql: str
+    recent_sql: str | None
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,7 @@ def make_hot_plan(project: Project, sources: Sequence[StreamSource]) -> HotPlan:
     compiled = project.compiled_with_ancestors([node["name"] for node in hot])
     used = {id_ for node in hot for id_ in ways[node["name"]] if id_ in by_checked}
     online_sql, flags = _compile_calls(project, manifest, [node["name"] for node in hot], sorted(used))
+    recent_sql = _compile_recent(project, hot)
     tables = {}
     for id_ in sorted(used):
         node = manifest.nodes[id_]
@@ -125,6 +129,7 @@ def make_hot_plan(project: Project, sources: Sequence[StreamSource]) -> HotPlan:
             ],
             _standing(manifest, ways[node["name"]], by_checked),
             online_sql[node["name"]],
+            recent_sql.get(node["name"]),
         )
         for node in hot
     ]
@@ -203,6 +208,20 @@ def _compile_calls(
         calls.append(re.sub(r"\bthis\b", f"ref('{manifest.nodes[id_]['name']}')", hook))
     done = project.compiled_inline(f"\n{_BETWEEN}\n".join(calls)).split(_BETWEEN)
     return dict(zip(views, done, strict=False)), dict(zip(checked, done[len(views) :], strict=True))
+
+
+def _compile_recent(project: Project, views: Sequence[Node]) -> dict[str, str]:
+    """Compile the ends of the histories, of the views that are windowed histories."""
+    calls = {
+        node["name"]: _WINDOWED.sub("_recent_windowed_history(", node["raw_code"])
+        for node in views
+        if node["config"]["materialized"] == "history" and len(_WINDOWED.findall(node["raw_code"])) == 1
+    }
+    if not calls:
+        return {}
+    # Not all have a short way, and dbt compiles no empty text.
+    done = project.compiled_inline(f"\n{_BETWEEN}\n".join([*calls.values(), "select 1"])).split(_BETWEEN)
+    return {name: sql for name, sql in zip(calls, done, strict=False) if sql.strip()}
 
 
 def _hook_of(checked: Node) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from io import BufferedReader, BytesIO
 from pathlib import Path
@@ -103,21 +103,19 @@ class HotSession:
             The entities; and the keys of those that these slices have rows of, but none that counts.
         """
         run = self._connection.execute
-        for id_ in view.checked:
-            self._make(relation_of(self.plan.tables[id_].checked), "view", self._slice_sql(id_, key))
-        for node, sql in view.models:
-            kind = "view" if node["config"]["materialized"] in ("view", "replaced_view") else "table"
-            self._make(relation_of(node), kind, sql)
-        run(f"create or replace temp table online as {view.online_sql}")
-        is_touched = _same(key, "online")
-        relation = run(
-            f"select key, version, {STRETCH_SQL} from ("
-            f"select {key_sql(definition.keys)} as key, any_value(version) as version, "
-            f"{states_sql(definition)} as states from online semi join touched on {is_touched} "
-            "group by all) as entities order by key"
-        )
-        entities = [Entity(*row) for row in relation.fetchall()]
-        there = {each.key for each in entities}
+        entities = self._entities(view, definition, key, view.recent_sql)
+        if view.recent_sql and (uncertain := self._uncertain(view, key)):
+            touched = run(f"select {quoted(*key)} from touched").fetchall()
+            self.touch(view, key, uncertain)
+            whole = self._entities(view, definition, key, None)
+            entities = list({each.key: each for each in [*entities, *whole]}.values())
+            self.touch(view, key, touched)
+        return entities, self._without_rows(view, definition, key, {each.key for each in entities})
+
+    def _without_rows(
+        self, view: HotView, definition: OnlineView, key: Cut, there: Collection[str]
+    ) -> list[str]:
+        run = self._connection.execute
         if view.keys == list(key):
             known = [key_text(values) for values in run(f"select {quoted(*key)} from touched").fetchall()]
         else:
@@ -128,12 +126,40 @@ class HotSession:
                 for checked in self.with_keys(view)
             )
             known = [value for (value,) in run(rows).fetchall()] if rows else []
-        return entities, [each for each in known if each not in there]
+        return [each for each in known if each not in there]
 
     def with_keys(self, view: HotView) -> list[Node]:
         """Return the checked tables of a view whose rows say which entity they are of."""
         tables = [self.plan.tables[id_].checked for id_ in view.checked]
         return [each for each in tables if all(self._has_column(each, name) for name in view.keys)]
+
+    def _entities(
+        self, view: HotView, definition: OnlineView, key: Cut, recent_sql: str | None
+    ) -> list[Entity]:
+        for id_ in view.checked:
+            self._make(relation_of(self.plan.tables[id_].checked), "view", self._slice_sql(id_, key))
+        for node, sql in view.models:
+            kind = "view" if node["config"]["materialized"] in ("view", "replaced_view") else "table"
+            is_last = node["name"] == view.name
+            self._make(relation_of(node), kind, recent_sql if recent_sql and is_last else sql)
+        run = self._connection.execute
+        run(f"create or replace temp table online as {view.online_sql}")
+        found = run(
+            f"select key, version, {STRETCH_SQL} from ("
+            f"select {key_sql(definition.keys)} as key, any_value(version) as version, "
+            f"{states_sql(definition)} as states from online semi join touched on {_same(key, 'online')} "
+            "group by all) as entities order by key"
+        ).fetchall()
+        return [Entity(*row) for row in found]
+
+    def _uncertain(self, view: HotView, key: Cut) -> list[tuple[str, ...]]:
+        """Return the slices with entities whose last arrival opened no row."""
+        relation = next(relation_of(node) for node, _ in view.models if node["name"] == view.name)
+        return self._connection.execute(
+            f"select distinct {', '.join(f'{quoted(each)}::varchar' for each in key)} from ("
+            f"select {quoted(*view.keys)} from {relation} group by all "
+            "having max(list_last(confirmed_at)) = max(coalesce(list_last(confirmed_at), updated_at)))"
+        ).fetchall()
 
     def touch(self, view: HotView, key: Cut, of: Sequence[Sequence[str]] | None = None) -> int:
         """Remember which slices the last messages are in, for `compute`; return their number.

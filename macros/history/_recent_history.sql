@@ -1,0 +1,142 @@
+{#- The end of a windowed history: of each entity the states from its last arrival on, as the whole history has them, made of
+    the events that count from then on. Nothing where an aggregate over all time needs every event.
+
+    Where the last arrival opened no row, its row began before, where other events counted: there `valid_from` may be wrong. -#}
+{% macro _recent_windowed_history(relation, entity_keys, event_at, available_at, measures, windows, where=none) -%}
+    {%- set bounded = assay._shortest_first(assay._window_lengths(windows)) -%}
+    {%- set inputs, own, added, kept, needs_all = assay._inputs_of(measures, windows), {}, {}, [], [] -%}
+    {%- for name, input in inputs.items() -%}
+        {%- set value = 'true' if input.counts_rows else '_recent_value_' ~ loop.index -%}
+        {%- do own.update({name: {
+            'expression': value, 'aggregates': input.aggregates, 'windows': input.windows, 'type': input.type,
+        }}) -%}
+        {%- for aggregate in input.aggregates if 'all' in input.windows -%}
+            {%- if aggregate in ('count', 'sum') -%}
+                {%- do added.update({name ~ '_' ~ aggregate ~ '_all': {
+                    'total': aggregate ~ '(' ~ value ~ ')', 'type': input.type if aggregate == 'sum',
+                }}) -%}
+            {%- elif aggregate in ('min', 'max') -%}
+                {%- do kept.append({'value': value, 'best': aggregate ~ '(' ~ value ~ ')'}) -%}
+            {%- elif aggregate in ('first', 'last') -%}
+                {%- do kept.append({
+                    'value': '_recent_event_at',
+                    'best': {'first': 'min', 'last': 'max'}[aggregate] ~ '(_recent_event_at) filter (where ' ~ value ~ ' is not null)',
+                }) -%}
+            {%- else -%}
+                {%- do needs_all.append(aggregate) -%}
+            {%- endif -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    {%- if not needs_all -%}
+{{ assay._recent_events(
+        relation, entity_keys, event_at, available_at, inputs, where, bounded[-1] if bounded, kept
+    ) }}
+
+recent_history as (
+
+    {{ assay._windowed_rows(
+        relation='(select * from recent_events where _recent_counts)', entity_keys=entity_keys, event_at='_recent_event_at',
+        available_at='_recent_available_at', measures=own, windows=windows, where=none,
+    ) }}
+
+)
+
+{{ assay._with_totals_of_the_rest(entity_keys, added) if added else 'select * from recent_history' }}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{#- The events with what they are counted by, and whether they count: what was known before the last arrival and has left all
+    windows by then does not, unless it came last, so that it is known whether the last arrival opens a row, or is the best
+    of all time. -#}
+{% macro _recent_events(relation, entity_keys, event_at, available_at, inputs, where, longest, kept) -%}
+    {%- set keys = assay.quoted(entity_keys) -%}
+with recent_input as materialized (
+
+    select
+        {{ keys }},
+        {{ assay.as_utc(event_at) }} as _recent_event_at,
+        {{ assay.as_utc(available_at) }} as _recent_available_at
+        {%- for input in inputs.values() if not input.counts_rows %},
+        {{ input.expression }} as _recent_value_{{ input.column | replace('_input_', '') }}
+        {%- endfor %}
+    from {{ relation }}
+    where {{ assay._is_event(entity_keys, where) }}
+
+),
+
+recent_arrivals as (
+
+    select {{ keys }}, max(_recent_available_at) as _recent_last_at
+    from recent_input
+    group by {{ keys }}
+
+),
+
+recent_past as materialized (
+
+    select
+        recent_input.*,
+        _recent_available_at < _recent_last_at
+        {%- if longest %} and epoch_us(_recent_event_at) + {{ assay._microseconds(longest) }} < epoch_us(_recent_last_at){% endif %} as _recent_is_over
+    from recent_input
+    inner join recent_arrivals using ({{ keys }})
+
+),
+
+recent_best as (
+
+    select
+        {{ keys }},
+        max(_recent_available_at) as _recent_best_0
+        {%- for each in kept %},
+        {{ each.best }} as _recent_best_{{ loop.index }}
+        {%- endfor %}
+    from recent_past
+    where _recent_is_over
+    group by {{ keys }}
+
+),
+
+recent_events as {{ 'materialized' if kept else 'not materialized' }} (
+
+    select
+        recent_past.*,
+        not _recent_is_over
+        or _recent_available_at = _recent_best_0
+        {%- for each in kept %}
+        or coalesce({{ each.value }} = _recent_best_{{ loop.index }}, false)
+        {%- endfor %} as _recent_counts
+    from recent_past
+    left join recent_best using ({{ keys }})
+
+),
+{%- endmacro %}
+
+
+{#- Each entity has one total of what does not count, so that states that differ do so with it too. -#}
+{% macro _with_totals_of_the_rest(entity_keys, added) -%}
+, recent_totals as (
+
+    select
+        {{ assay.quoted(entity_keys) }}
+        {%- for name, each in added.items() %},
+        {{ each.total }} as {{ assay.quoted(name) }}
+        {%- endfor %}
+    from recent_events
+    where not _recent_counts
+    group by {{ assay.quoted(entity_keys) }}
+
+)
+
+select
+    recent_history.*
+    replace (
+        {%- for name, each in added.items() %}
+        (recent_history.{{ assay.quoted(name) }} + coalesce(recent_totals.{{ assay.quoted(name) }}, 0))
+        {{- '::' ~ each.type if each.type }} as {{ assay.quoted(name) }}{{ ',' if not loop.last }}
+        {%- endfor %}
+    )
+from recent_history
+left join recent_totals using ({{ assay.quoted(entity_keys) }})
+{%- endmacro %}
