@@ -75,7 +75,8 @@ class HotPath:
     @property
     def views(self) -> list[str]:
         """The views that are kept up to date."""
-        return [view.hot.name for view in self._views]
+        served = {view.hot.name for view in self._views}
+        return [view.name for view in self._plan.views if view.name in served]
 
     def close(self) -> None:
         """Close the files that are read."""
