@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -57,6 +58,23 @@ def add_file(connection: duckdb.DuckDBPyConnection, file: int, rows: int = 300) 
 def sales() -> CheckedTable:
     source: Any = mock.Mock()
     return CheckedTable(source, _BRONZE, _CHECKED, "", "", ["card", "number"], "", [])
+
+
+def open_session(
+    connection: duckdb.DuckDBPyConnection,
+    folder: Path,
+    table: CheckedTable,
+    key: tuple[str, ...],
+    cuts: list[str],
+) -> tuple[HotSession, HotView]:
+    """A session over the copy as it is, and a view that is cut by some columns."""
+    connection.execute("checkpoint base")
+    connection.execute("detach base")
+    published = folder / "published.duckdb"
+    duckdb.connect(str(published)).close()
+    view = HotView("view", list(key), ["sales"], [], [], "", None)
+    copy = Base(folder / "base.duckdb", (0, 0), {}, {"sales": cuts})
+    return HotSession(HotPlan("shop", {"sales": table}, [view], {}), copy, published), view
 
 
 def content(connection: duckdb.DuckDBPyConnection) -> dict[str, list[Any]]:
@@ -137,12 +155,7 @@ def test_a_slice_is_what_a_scan_of_the_whole_table_finds(
         f"select arg_max((file_id, row_number), available_at) from {_SALES} where rule_ids is null) "
         "order by all"
     ).fetchall()
-    run("checkpoint base")
-    run("detach base")
-    duckdb.connect(str(tmp_path / "published.duckdb")).close()
-    view = HotView("view", list(key), ["sales"], [], [], "", None)
-    copy = Base(tmp_path / "base.duckdb", (0, 0), {}, {"sales": _CUTS})
-    session = HotSession(HotPlan("shop", {"sales": sales()}, [view], {}), copy, tmp_path / "published.duckdb")
+    session, view = open_session(connection, tmp_path, sales(), key, _CUTS)
     assert session.touch(view, key, wanted) == len(wanted)
     found = session._connection.execute(f"from ({session._slice_sql('sales', key)}) order by all").fetchall()
     session.close()
@@ -159,3 +172,26 @@ def test_a_look_up_does_not_read_the_whole_table(connection: duckdb.DuckDBPyConn
     sought = f"from base.{rows_by(_CHECKED, 'number')} as sales semi join touched using (assay_place)"
     [(_, told)] = connection.execute(f"explain analyze {sought}").fetchall()
     assert "assay_place IN" in told
+
+
+def test_a_change_that_empties_the_table_is_in_every_slice(
+    connection: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    run = connection.execute
+    run(f"alter table {_SALES} add column op varchar")
+    run(f"alter table {_SALES} rename column number to change_hash")
+    run(f"update {_SALES} set op = 't', card = null, shop = null where row_number = 42")
+    table = replace(sales(), key=["change_hash"])
+    grow(connection, table, ["shop"], "shop")
+    told = "(op = 't' or shop = 3 or (file_id, row_number) = (2, 300))"
+    expected = run(f"from {_SALES} where {told} order by all").fetchall()
+    session, view = open_session(connection, tmp_path, table, ("shop",), ["shop"])
+    session.touch(view, ("shop",), [("3",)])
+    found = session._connection.execute(
+        f"from ({session._slice_sql('sales', ('shop',))}) order by all"
+    ).fetchall()
+    everywhere = "tail.slv_sales__checked__everywhere"
+    [(noted,)] = session._connection.execute(f"select count(*) from {everywhere}").fetchall()
+    session.close()
+    assert found == expected
+    assert noted == 3
