@@ -28,9 +28,9 @@
         {%- endfor -%}
     {%- endfor -%}
     {%- if not needs_all -%}
-{{ assay._recent_events(
-        relation, entity_keys, event_at, available_at, inputs, where, bounded[-1] if bounded, kept
-    ) }}
+{{ assay._recent_past(relation, entity_keys, event_at, available_at, inputs, where, bounded[-1] if bounded) }}
+
+{{ assay._recent_events(entity_keys, kept) }}
 
 recent_history as (
 
@@ -46,10 +46,9 @@ recent_history as (
 {%- endmacro %}
 
 
-{#- The events with what they are counted by, and whether they count: what was known before the last arrival and has left all
-    windows by then does not, unless it came last, so that it is known whether the last arrival opens a row, or is the best
-    of all time. -#}
-{% macro _recent_events(relation, entity_keys, event_at, available_at, inputs, where, longest, kept) -%}
+{#- The events with what they are counted by, and which of them were known before the last arrival and have left all windows
+    by then. -#}
+{% macro _recent_past(relation, entity_keys, event_at, available_at, inputs, where, longest) -%}
     {%- set keys = assay.quoted(entity_keys) -%}
 with recent_input as materialized (
 
@@ -83,7 +82,13 @@ recent_past as materialized (
     inner join recent_arrivals using ({{ keys }})
 
 ),
+{%- endmacro %}
 
+
+{#- Whether the events count. Of the past, those do that came last, so that it is known whether the last arrival opens a row,
+    and the best of all time. -#}
+{% macro _recent_events(entity_keys, kept) -%}
+    {%- set keys = assay.quoted(entity_keys) -%}
 recent_best as (
 
     select
