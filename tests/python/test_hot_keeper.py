@@ -10,12 +10,14 @@ from unittest import mock
 
 import pytest
 
+from assay.core.fault import Fault
+from assay.core.lock import current_holder
 from assay.core.places import Places
 from assay.landing.declared import LandingTable
 from assay.landing.formats.messages import Message
 from assay.landing.segments import Segment
 from assay.stream.hot import hot, keeper
-from assay.stream.hot.hot import together
+from assay.stream.hot.hot import HotPath, together
 from assay.stream.hot.keeper import HotPathKeeper
 from assay.stream.source import StreamSource
 
@@ -126,3 +128,20 @@ def test_small_batches_of_a_table_are_one_and_large_ones_stay_small() -> None:
             for table, segments in together(several)
         ]
     assert found == [("a", [(0, 0, 1), (1, 0, 1)]), ("a", [(0, 2, 3)]), ("b", [(0, 0, 0)])]
+
+
+def test_builds_wait_while_the_project_is_compiled(tmp_path: Path) -> None:
+    places = Places(tmp_path / "landing", tmp_path / "assay.duckdb")
+    places.warehouse.touch()
+
+    def plan(*_: Any) -> None:
+        holder = current_holder(places.warehouse)
+        assert holder is not None
+        assert holder.copies
+        raise Fault("This is far enough.")
+
+    with (
+        mock.patch.multiple(hot, make_hot_plan=plan, Project=mock.Mock(), read_code=mock.Mock()),
+        pytest.raises(Fault, match="far enough"),
+    ):
+        HotPath(places, [SOURCE], mock.Mock(), print)

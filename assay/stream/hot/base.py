@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from hashlib import md5
 from pathlib import Path
@@ -75,6 +76,15 @@ def rows_everywhere(checked: Node) -> str:
     return _beside(checked, "everywhere")
 
 
+def warehouse_held(places: Places) -> AbstractContextManager[None]:
+    """Hold the warehouse while the block reads it, which does not take long: builds wait for its end.
+
+    Raises:
+        Fault: a build is under way.
+    """
+    return locked(places.warehouse, command="assay stream run", wait=0, on_wait=lambda _: None, copies=True)
+
+
 def copy_base(
     plan: HotPlan, places: Places, published: Iterable[str], keys: Mapping[str, str] | None = None
 ) -> Base:
@@ -93,7 +103,7 @@ def copy_base(
     file = places.main_warehouse.with_name("stream.duckdb")
     new = file.with_name(f".{file.name}.{os.getpid()}")
     with (
-        locked(places.warehouse, command="assay stream run", wait=0, on_wait=lambda _: None, copies=True),
+        warehouse_held(places),
         duckdb.connect(config={"temp_directory": f"{new}.tmp"}) as connection,
     ):
         of = state_of(places.warehouse)

@@ -22,7 +22,7 @@ from assay.online.stretch import key_sql
 from assay.project.code_files import read_code
 from assay.project.project import Project
 from assay.stream.compact import find_partitions
-from assay.stream.hot.base import copy_base, state_of
+from assay.stream.hot.base import copy_base, state_of, warehouse_held
 from assay.stream.hot.plan import CheckedTable, HotPlan, HotView, make_hot_plan
 from assay.stream.hot.session import Cut, HotSession
 from assay.stream.source import StreamSource
@@ -60,7 +60,9 @@ class HotPath:
         self._places, self._store, self._tell = places, store, tell
         self._ahead = Ahead(places.ahead)
         self._code = read_code()
-        self._plan: HotPlan = make_hot_plan(Project(), sources)
+        # To compile the project, dbt opens the warehouse.
+        with warehouse_held(places):
+            self._plan: HotPlan = make_hot_plan(Project(), sources)
         self._tables = {table.source.name: table for table in self._plan.tables.values()}
         for name, why in sorted(self._plan.cold.items()):
             tell(f"{name} is brought up to date by builds alone: {why}.")
