@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC
-from typing import Any
+from typing import Any, TypeAlias
 
 import duckdb
 from dagster import (
@@ -31,9 +31,9 @@ _ROWS_SHOWN = 10
 _NOT_RUN = ("skipped", "no-op")
 _PASSED = ("pass", "success")
 Metadata = dict[str, Any]
-Made = MaterializeResult[Any]
+Made: TypeAlias = MaterializeResult[Any]
 #: What Dagster is told of a run.
-Told = Made | AssetCheckResult
+Told: TypeAlias = Made | AssetCheckResult
 
 
 @dataclass
