@@ -1,8 +1,9 @@
-"""Other versions of DuckDB than the one in use, beside it."""
+"""Packages beside those in use: other versions of DuckDB, and what needs an environment of its own."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -31,6 +32,23 @@ def environment_with_duckdb(version: str) -> dict[str, str]:
             pytest.skip(f"DuckDB {version} cannot be installed here: {run.stderr.strip().splitlines()[-1:]}")
         unready.rename(folder)
     return {**os.environ, "PYTHONPATH": str(folder)}
+
+
+def own_environment(name: str, *packages: str) -> Path:
+    """Return the folder of commands of an environment with these packages, made once, under `sys.prefix`.
+
+    Skips the test where the package index cannot be reached.
+    """
+    folder = Path(sys.prefix) / "side" / name
+    if not (folder / "ready").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+        command = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", *packages]
+        run = subprocess.run(command, capture_output=True, text=True, check=False)
+        if run.returncode != 0:
+            pytest.skip(f"{name} cannot be installed here: {run.stderr.strip().splitlines()[-1:]}")
+        (folder / "ready").touch()
+    return folder / "bin"
 
 
 def assert_same_tables(found: Path, wanted: Path, tables: Sequence[str], version: str) -> None:

@@ -119,7 +119,7 @@ def test_the_map_of_the_code_has_every_package() -> None:
 def test_environment_variables_that_are_named_exist() -> None:
     read = "".join(
         path.read_text()
-        for pattern in ("assay/**/*.py", "*.yml", "Makefile")
+        for pattern in ("assay/**/*.py", "examples/**/*.py", "*.yml", "Makefile")
         for path in PROJECT.glob(pattern)
     )
     text = "".join(page.read_text() for page in PAGES)
