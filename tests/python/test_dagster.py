@@ -146,6 +146,12 @@ def test_a_part_is_built_with_the_checks_that_read_other_tables_too(
     assert made(result).keys() == {FCT_DAYS}
     assert checks(result) == {"lines_and_days_agree": True}
     assert len(project.runs()) == before + 1
+    # The ledger names what the test checks as a whole build does: fct_lines was not built.
+    relations = project.query(
+        "select distinct relation from nodes where name = 'lines_and_days_agree'",
+        file=project.root / "data" / "ops.duckdb",
+    )
+    assert relations == [("gold.fct_days, gold.fct_lines",)]
 
 
 def test_a_landing_table_alone_is_loaded(
