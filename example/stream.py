@@ -23,7 +23,7 @@ from rich.progress import Progress
 
 from assay.core.fault import INTERRUPTED, MISUSED, Fault, extra_needed
 from assay.core.words import counted
-from assay.stream.kafka import connect_producer, make_topic
+from assay.stream.kafka import connect_producer, make_topic, read_settings
 from assay.stream.source import StreamSource, find_stream_sources
 from example.generator import MANIFEST, generate
 
@@ -69,7 +69,8 @@ def stream_demo(out: Path, broker: str, speed: float, console: Console, **parame
         files = _files(made, sources)
         total = sum(manifest["rows"][table] for table in sources)
         try:
-            sent = _send(files, broker, _clock(parameters["start"], speed), total, console)
+            is_live = speed == 1 and parameters["start"] == datetime.now(UTC).date()
+            sent = _send(files, broker, _clock(parameters["start"], speed), total, console, goes_on=is_live)
         except KeyboardInterrupt as error:
             raise Fault("Interrupted: the messages so far are sent.", INTERRUPTED) from error
         _land_others(made, out, sources, console)
@@ -105,15 +106,21 @@ def _send(
     clock: Iterator[float],
     total: int,
     console: Console,
+    *,
+    goes_on: bool,
 ) -> int:
+    """Send messages as time passes; where that `goes_on`, those that topics have already are passed over."""
     with extra_needed("stream", "The demo's stream"):
         producer = connect_producer(broker)
     for topic in dict.fromkeys(source.topic for source, _ in files):
         make_topic(broker, topic, _PARTITIONS)
+    sent_until = _newest(broker, [source.topic for source, _ in files]) if goes_on else {}
     sent = 0
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("messages", total=total)
         for told in _in_order(files):
+            if told.at <= sent_until.get(told.source.topic, 0.0):
+                continue
             while told.at > next(clock):
                 producer.poll(_SECONDS_BETWEEN_LOOKS)
             while True:
@@ -127,6 +134,23 @@ def _send(
         if left := producer.flush(30):
             raise Fault(f"The broker {broker} has not taken {counted(left, 'message')}: is it still there?")
     return sent
+
+
+def _newest(broker: str, topics: Sequence[str]) -> dict[str, float]:
+    """Return when the newest message of each topic was sent (seconds since 1970)."""
+    from confluent_kafka import TopicPartition
+    from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+
+    settings = {name: value for name, value in read_settings().items() if name != "bootstrap.servers"}
+    admin = AdminClient({"bootstrap.servers": broker, "log_level": 0, **settings})
+    latest = OffsetSpec.max_timestamp()  # type: ignore[no-untyped-call]
+    asked = {TopicPartition(topic, number): latest for topic in topics for number in range(_PARTITIONS)}
+    newest: dict[str, float] = {}
+    for place, answer in admin.list_offsets(asked).items():
+        found = answer.result()
+        if found.offset >= 0:
+            newest[place.topic] = max(found.timestamp / 1000, newest.get(place.topic, 0.0))
+    return newest
 
 
 def _in_order(files: Sequence[tuple[StreamSource, list[list[Path]]]]) -> Iterator[_Told]:

@@ -184,6 +184,7 @@ class Streams:
             found = Ahead(places.ahead).parity()
         if not found:
             raise Fault(
-                "No build has caught up with what streams brought online: assay stream run, then assay build."
+                "No build has caught up with what streams brought online: assay stream run, then assay "
+                "build. A stream that runs lands messages when a segment is closed, by default after 60 s."
             )
         return PrintedList(found, print_stream_parity, self._project.root)

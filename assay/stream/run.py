@@ -119,7 +119,14 @@ def run_streams(
                     del running[name]
                 done |= {found.source: found for found in _landed(each)}
             if options.online:
-                options.online.refresh()
+                stop.interrupts = True
+                try:
+                    options.online.refresh()
+                except KeyboardInterrupt:
+                    # What has landed is closed in order all the same.
+                    pass
+                finally:
+                    stop.interrupts = False
             show(list(done.values()))
             if options.until_drained and all(each.is_drained for each in running.values()):
                 break
@@ -202,16 +209,28 @@ def _keep_on(
     tell(str(fault))
 
 
+class _Stop(threading.Event):
+    """Set when the process is told to stop: open segments are closed then.
+
+    While it `interrupts`, what is under way ends at once: to compile a project may take half a minute.
+    """
+
+    interrupts = False
+
+    def hear(self, *_: object) -> None:
+        """Be told to stop, by a signal."""
+        self.set()
+        if self.interrupts:
+            raise KeyboardInterrupt
+
+
 @contextmanager
-def _stop_on_signal() -> Iterator[threading.Event]:
-    """Give an event that is set when the process is told to stop: open segments are closed then."""
-    stop = threading.Event()
+def _stop_on_signal() -> Iterator[_Stop]:
+    stop = _Stop()
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    before = {
-        number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)
-    }
+    before = {number: signal.signal(number, stop.hear) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield stop
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from assay.core.places import Places
 from assay.landing.declared import LandingTable
 from assay.landing.formats.messages import Message
 from assay.landing.segments import Segment
+from assay.stream import run
 from assay.stream.hot import hot, keeper
 from assay.stream.hot.hot import HotPath, together
 from assay.stream.hot.keeper import HotPathKeeper
@@ -87,7 +89,9 @@ def kept(tmp_path: Path) -> Iterator[Kept]:
 
     with mock.patch.multiple(keeper, HotPath=begin, _SECONDS_BETWEEN_LOOKS=0.0):
         places = Places(tmp_path / "landing", warehouse)
-        yield Kept(HotPathKeeper(places, [SOURCE], mock.Mock(), told.append), paths, told, warehouse)
+        keeping = HotPathKeeper(places, [SOURCE], mock.Mock(), told.append)
+        keeping.refresh()
+        yield Kept(keeping, paths, told, warehouse)
 
 
 def test_what_cannot_be_computed_is_left_to_the_next_build_and_nothing_is_written(kept: Kept) -> None:
@@ -141,7 +145,54 @@ def test_builds_wait_while_the_project_is_compiled(tmp_path: Path) -> None:
         raise Fault("This is far enough.")
 
     with (
-        mock.patch.multiple(hot, make_hot_plan=plan, Project=mock.Mock(), read_code=mock.Mock()),
+        mock.patch.multiple(
+            hot,
+            make_hot_plan=plan,
+            Project=mock.Mock(),
+            read_code=mock.Mock(),
+            open_published=mock.MagicMock(),
+        ),
         pytest.raises(Fault, match="far enough"),
     ):
         HotPath(places, [SOURCE], mock.Mock(), print)
+
+
+def test_a_stream_that_is_told_to_stop_does_not_finish_to_begin_the_hot_path(tmp_path: Path) -> None:
+    """To compile the project may take half a minute, and what it calls may hide the interruption."""
+    told = list[str]()
+
+    def begin(*_: Any) -> FakePath:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except KeyboardInterrupt as error:
+            raise RuntimeError("query interrupted") from error
+        return FakePath()
+
+    class Landing(mock.MagicMock):
+        polls = 0
+
+        def poll(self, _: float) -> list[Any]:
+            Landing.polls += 1
+            return []
+
+    landing = Landing()
+    landing.__enter__.return_value = landing
+    landing.is_drained = False
+    with (
+        mock.patch.multiple(keeper, HotPath=begin, _SECONDS_BETWEEN_LOOKS=0.0),
+        mock.patch.object(run, "_landings", return_value=[(SOURCE.name, lambda: landing)]),
+        mock.patch.object(run, "_landed", return_value=[]),
+    ):
+        keeping = HotPathKeeper(
+            Places(tmp_path / "landing", tmp_path / "assay.duckdb"), [SOURCE], mock.Mock(), told.append
+        )
+        run.run_streams(
+            [SOURCE],
+            tmp_path,
+            run.StreamOptions(online=keeping),
+            command="test",
+            tell=told.append,
+            show=lambda _: None,
+        )
+    assert Landing.polls == 1
+    assert "query interrupted" in told[-1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import signal
 import time
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ from assay.online.stores.store import StoreUnavailable
 from assay.online.sync import sync
 from assay.project.yaml_file import YamlFile
 from assay.stream.hot import keeper as keeper_module
+from assay.stream.hot.base import state_of
 from assay.stream.hot.hot import HotPath
 from assay.stream.hot.keeper import HotPathKeeper
 from assay.stream.partition import END
@@ -298,6 +300,27 @@ def test_messages_of_a_segment_that_is_still_open_are_online_once_that_is_possib
         keeper.close()
         closed.unlink()
     assert "O2" in versions(project), told
+
+
+def test_a_build_that_publishes_nothing_changes_nothing_of_what_is_online(
+    project: StreamedProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = []
+    with project.inside():
+        places = find_places()
+        path = HotPath(
+            places,
+            find_stream_sources(["app.sessions"]),
+            SqliteStore(project.root / "data" / "online.sqlite"),
+            lambda _: None,
+        )
+        monkeypatch.setattr(path, "_begin", lambda: begun.append(state_of(places.published)))
+        os.utime(places.warehouse)
+        path.refresh()
+        assert not begun
+        os.utime(places.published)
+        path.refresh()
+        assert begun == [state_of(places.published)]
 
 
 def test_what_comes_while_gold_is_rolled_back_is_online_with_the_next_build(

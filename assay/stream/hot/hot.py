@@ -58,6 +58,9 @@ class HotPath:
         self, places: Places, sources: Sequence[StreamSource], store: Store, tell: Callable[[str], None]
     ) -> None:
         self._places, self._store, self._tell = places, store, tell
+        # To compile the project takes long, and dbt may open the warehouse alone where there is one.
+        with open_published(places.published):
+            pass
         self._ahead = Ahead(places.ahead)
         self._code = read_code()
         # To compile the project, dbt opens the warehouse.
@@ -139,9 +142,13 @@ class HotPath:
     def refresh(self) -> None:
         """Go on from the last build, if there has been one: its base has what came before.
 
+        A build that was killed, or that publishes nothing, is none: what is published is not of its rows.
         What a store that was away has not taken is written again.
         """
-        if state_of(self._places.warehouse) != self._base.of:
+        if (
+            state_of(self._places.warehouse) != self._base.of
+            and state_of(self._places.published) != self._published
+        ):
             before = self._session
             self._begin()
             before.close()
@@ -149,6 +156,7 @@ class HotPath:
             self._bring_all()
 
     def _begin(self) -> None:
+        published = state_of(self._places.published)
         with open_published(self._places.published) as source:
             names = source.connection.execute(
                 "select schema_name, table_name from duckdb_tables() where database_name = 'published'"
@@ -160,6 +168,7 @@ class HotPath:
             views = sorted(self._served(source, session), key=lambda view: view.key)
         # All three are of one build: what fails before leaves the former as they are.
         self._base, self._session, self._views = base, session, views
+        self._published = published
         self._keys = {view.hot.name: view.key[0] for view in views}
         self._forget_loaded()
         self._ahead.begin(

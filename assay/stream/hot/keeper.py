@@ -46,7 +46,6 @@ class HotPathKeeper:
         self._not_kept: dict[tuple[str, str, int], int] = {}
         self._looked = 0.0
         self._told = ""
-        self.refresh()
 
     def apply(self, source: StreamSource, messages: Mapping[int, Sequence[Message]]) -> None:
         """Bring new messages of a source online, by partition."""
