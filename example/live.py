@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from example.broker import start_broker
+from example.stream import make_topics
 
 _FOLDER = Path("data/stream")
 _DAYS_BEFORE, _EVENTS_BEFORE, _EVENTS_TODAY = 30, 20_000, 300_000
@@ -55,6 +56,8 @@ def _run_all(running: ExitStack) -> int:
         start = today - timedelta(days=_DAYS_BEFORE)
         _run("demo", "--start", f"{start}", "--days", f"{_DAYS_BEFORE}", "--events", f"{_EVENTS_BEFORE}")
     _run("build")
+    # They are landed from before the demo has anything to tell.
+    make_topics(broker)
     spoken = ("--start", f"{today}", "--days", "1", "--events", f"{_EVENTS_TODAY}")
     started = [
         running.enter_context(_started(*command))

@@ -59,6 +59,7 @@ def stream_demo(out: Path, broker: str, speed: float, console: Console, **parame
         raise Fault(
             f"--speed {speed:g} is less than 0: 0 sends all at once, 60 a minute in a second.", MISUSED
         )
+    make_topics(broker)
     sources = {f"{each.table.source}/{each.table.name}": each for each in find_stream_sources()}
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / "landing"
@@ -76,6 +77,17 @@ def stream_demo(out: Path, broker: str, speed: float, console: Console, **parame
         _land_others(made, out, sources, console)
     console.print(f"Sent to {broker}: {counted(sent, 'message')}.", highlight=False)
     console.print("Next: assay stream run", highlight=False)
+
+
+def make_topics(broker: str) -> None:
+    """Make the topics of the demo that the broker does not have.
+
+    Raises:
+        Fault: the broker cannot be reached, or extra `stream` is not installed.
+    """
+    with extra_needed("stream", "The demo's stream"):
+        for topic in dict.fromkeys(source.topic for source in find_stream_sources()):
+            make_topic(broker, topic, _PARTITIONS)
 
 
 def _files(made: Path, sources: dict[str, StreamSource]) -> list[tuple[StreamSource, list[list[Path]]]]:
@@ -110,10 +122,7 @@ def _send(
     goes_on: bool,
 ) -> int:
     """Send messages as time passes; where that `goes_on`, those that topics have already are passed over."""
-    with extra_needed("stream", "The demo's stream"):
-        producer = connect_producer(broker)
-    for topic in dict.fromkeys(source.topic for source, _ in files):
-        make_topic(broker, topic, _PARTITIONS)
+    producer = connect_producer(broker)
     sent_until = _newest(broker, [source.topic for source, _ in files]) if goes_on else {}
     sent = 0
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
