@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -82,6 +83,19 @@ def open_private(path: Path, flags: int) -> int:
         OSError: it cannot be opened.
     """
     return os.open(path, flags | os.O_CREAT, 0o600)
+
+
+def make_private(path: Path) -> None:
+    """Make a file, readable by its owner only, if there is none.
+
+    A file that is there is not opened. For SQLite that matters: who closes a descriptor of a file gives up all
+    locks that the process has on it, also those of SQLite's connections.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    with suppress(FileExistsError):
+        os.close(open_private(path, os.O_WRONLY | os.O_EXCL))
 
 
 def replace_private(path: Path, content: bytes) -> None:

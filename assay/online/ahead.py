@@ -6,14 +6,13 @@ it has, the sync finds out whether the stream wrote what the build would have wr
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from assay.core.disk import open_private
+from assay.core.disk import make_private
 from assay.core.moment import now
 
 # A landing table as source.table, a topic and its partition.
@@ -205,7 +204,7 @@ class Ahead:
 
     @contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
-        os.close(open_private(self._path, os.O_RDWR))
+        make_private(self._path)
         connection = sqlite3.connect(self._path, timeout=_SECONDS_TO_WAIT)
         try:
             connection.execute("pragma journal_mode = wal")

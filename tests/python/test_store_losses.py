@@ -6,6 +6,8 @@ import os
 import resource
 import signal
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -516,3 +518,22 @@ def test_a_range_ends_before_its_end(ending: Store) -> None:
         answer = ask(ending, ONE, ["total"], at, thing_id=["gone", "stays"])
         assert [value for [value] in answer.values] == values
         assert [status for [status] in answer.statuses] == statuses
+
+
+_LOCKED = """
+import fcntl, sys
+with open(sys.argv[1], "r+b") as file:
+    # Where SQLite's connections keep their shared locks.
+    fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 510, 0x40000002)
+"""
+
+
+def test_who_writes_gives_up_no_lock_of_readers(tmp_path: Path) -> None:
+    """Without it, another process would take itself for the last and remove the log that is still in use."""
+    store = SqliteStore(tmp_path / "online.sqlite")
+    store.remove("ftr_nothing")
+    assert store.catalog() == {}
+    store.remove("ftr_nothing")
+    command = [sys.executable, "-c", _LOCKED, str(tmp_path / "online.sqlite")]
+    locked = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "BlockingIOError" in locked.stderr

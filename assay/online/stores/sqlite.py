@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from uuid import uuid4
 
-from assay.core.disk import open_private
+from assay.core.disk import make_private
 from assay.online.definition import Build, OnlineView
 from assay.online.stores.store import (
     Catalog,
@@ -220,7 +219,7 @@ class SqliteStore:
     def _writing(self) -> Iterator[sqlite3.Connection]:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            os.close(open_private(self._path, os.O_RDWR))
+            make_private(self._path)
             connection = sqlite3.connect(
                 self._path, timeout=_SECONDS_TO_WAIT_FOR_A_WRITER, isolation_level=None
             )
