@@ -88,8 +88,8 @@ def open_private(path: Path, flags: int) -> int:
 def make_private(path: Path) -> None:
     """Make a file, readable by its owner only, if there is none.
 
-    A file that is there is not opened. For SQLite that matters: who closes a descriptor of a file gives up all
-    locks that the process has on it, also those of SQLite's connections.
+    A file that is there is not opened. For SQLite that matters: who closes a descriptor of a file gives up
+    all locks that the process has on it, also those of SQLite's connections.
 
     Raises:
         OSError: it cannot be made.
