@@ -24,6 +24,10 @@ _SECONDS_A_POLL = 0.1
 class OnlinePath(Protocol):
     """Brings messages online before a build has them."""
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether it does already."""
+
     def apply(self, source: StreamSource, messages: Mapping[int, Sequence[Message]]) -> None:
         """Bring new messages of a source online, by partition."""
 
@@ -119,7 +123,7 @@ def run_streams(
                     del running[name]
                 done |= {found.source: found for found in _landed(each)}
             if options.online:
-                stop.interrupts = True
+                stop.interrupts = not options.online.has_begun
                 try:
                     options.online.refresh()
                 except KeyboardInterrupt:

@@ -132,7 +132,8 @@ select * from final
     ] -%}
     {%- set names = [] -%}
     {%- for name in entity_keys + columns -%}
-        {%- if assay._folded(name) in own or assay._folded(name).startswith('_input_') -%}
+        {%- set folded = assay._folded(name) -%}
+        {%- if folded in own or folded.startswith('_input_') or folded.startswith('_recent_') -%}
             {%- do assay._refuse('a history has a column ' ~ name ~ ' of its own: give yours another name') -%}
         {%- endif -%}
         {%- do names.append((name, 'entity key' if loop.index <= entity_keys | length else 'column')) -%}

@@ -78,7 +78,7 @@ def test_views_are_published_as_tables_with_their_comments(built_project: SmallP
     comments = "select comment from duckdb_columns() where column_name = 'order_line_id'"
     assert built_project.query(comments, file=built_project.published) == [("Hash of the line.",)]
     assert sorted(path.name for path in built_project.published.parent.iterdir()) == [
-        *("assay.duckdb", "gold.duckdb")
+        *("assay.duckdb", "gold.duckdb", "kept")
     ]
 
 
@@ -310,7 +310,7 @@ def test_a_full_disk_during_publishing_leaves_what_was_published(project: SmallP
     )
     assert project.published.read_bytes() == published
     assert sorted(path.name for path in project.published.parent.iterdir()) == [
-        *("assay.duckdb", "gold.duckdb")
+        *("assay.duckdb", "gold.duckdb", "kept")
     ]
     assert project.assay("build").exit_code == 0
     assert len(project.query("from published.tables", file=project.published)) == 3

@@ -27,14 +27,15 @@ from assay.contracts.source_side import bring_about
 from assay.core.moment import instant
 
 ZONES = ("UTC", "America/New_York", "Europe/Berlin", "Asia/Kolkata")
+FILED = "select *, id as source_file from events"
 MODELS = {
     "told": "select text, {{ assay.utc_timestamp('text') }} as at from texts",
     "formatted": """
         select text, {{ assay.utc_timestamp('text', ['%m/%d/%Y %H:%M', '%m/%d/%Y %H:%M %z']) }} as at
         from texts""",
     "decoded": "select text, type, {{ assay.debezium_value('text', 'type') }} as decoded from typed_texts",
-    "timed": "{{ assay.with_times('events', 'shop', 'events', received_at='received_at') }}",
-    "lagged": "{{ assay.with_times('events', 'shop', 'lagging') }}",
+    "timed": "{{ assay.with_times('(" + FILED + ")', 'shop', 'events', received_at='received_at') }}",
+    "lagged": "{{ assay.with_times('(" + FILED + ")', 'shop', 'lagging') }}",
     "brz_things": "select * from {{ source('shop', 'things') }}",
     "read": "{{ assay.debezium_rows(ref('brz_things'), ['thing_id', 'made_at', 'cost', 'note']) }}",
     "changes": "{{ assay.effective_changes('checked', 'thing_id', {'size': 'size', 'order': 'colour'}) }}",

@@ -215,7 +215,7 @@ def test_lineage_leads_into_the_documentation(page: Page, store_url: str, tmp_pa
         expect(page.locator("h2").first).to_have_text(VELOCITY)
         with page.context.expect_page() as opened:
             page.get_by_role("link", name="in the dbt docs").click()
-        assert opened.value.title() == "dbt Docs"
+        expect(opened.value).to_have_title("dbt Docs")
         assert opened.value.url == f"{address}/lineage#!/model/model.assay.{VELOCITY}?g_v=1"
 
 
