@@ -24,10 +24,6 @@ _SECONDS_A_POLL = 0.1
 class OnlinePath(Protocol):
     """Brings messages online before a build has them."""
 
-    @property
-    def has_begun(self) -> bool:
-        """Whether it does already."""
-
     def apply(self, source: StreamSource, messages: Mapping[int, Sequence[Message]]) -> None:
         """Bring new messages of a source online, by partition."""
 
@@ -123,14 +119,7 @@ def run_streams(
                     del running[name]
                 done |= {found.source: found for found in _landed(each)}
             if options.online:
-                stop.interrupts = not options.online.has_begun
-                try:
-                    options.online.refresh()
-                except KeyboardInterrupt:
-                    # What has landed is closed in order all the same.
-                    pass
-                finally:
-                    stop.interrupts = False
+                options.online.refresh()
             show(list(done.values()))
             if options.until_drained and all(each.is_drained for each in running.values()):
                 break
@@ -213,28 +202,16 @@ def _keep_on(
     tell(str(fault))
 
 
-class _Stop(threading.Event):
-    """Set when the process is told to stop: open segments are closed then.
-
-    While it `interrupts`, what is under way ends at once: to compile a project may take half a minute.
-    """
-
-    interrupts = False
-
-    def hear(self, *_: object) -> None:
-        """Be told to stop, by a signal."""
-        self.set()
-        if self.interrupts:
-            raise KeyboardInterrupt
-
-
 @contextmanager
-def _stop_on_signal() -> Iterator[_Stop]:
-    stop = _Stop()
+def _stop_on_signal() -> Iterator[threading.Event]:
+    """Give an event that is set when the process is told to stop: open segments are closed then."""
+    stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    before = {number: signal.signal(number, stop.hear) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {
+        number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)
+    }
     try:
         yield stop
     finally:

@@ -34,7 +34,7 @@ def test_building_again_changes_nothing(full: Warehouse) -> None:
     audit = full.query("select distinct loaded_at, run_id from silver.slv_web_events")
     for path in files_by_landing(full.landing):
         path.touch()
-    full.build(tested=False)
+    full.build()
     assert full.hashes() == hashes
     assert full.query("from bronze.brz_files order by all") == files
     assert full.query("select distinct loaded_at, run_id from silver.slv_web_events") == audit
@@ -61,7 +61,7 @@ def test_the_moment_of_a_build_changes_no_parse(full: Warehouse, tmp_path: Path)
 
 def test_full_refresh_changes_nothing(full: Warehouse) -> None:
     hashes = full.hashes()
-    full.build("--full-refresh", tested=False)
+    full.build("--full-refresh")
     assert full.hashes() == hashes
 
 
@@ -78,7 +78,7 @@ def test_ten_increments_equal_one_full_refresh(full: Warehouse, tmp_path: Path) 
     bounds = [len(files) * increment // 10 for increment in range(11)]
     for start, end in pairwise(bounds):
         _deliver(files[start:end], full.landing, grown.landing)
-        grown.build(*(WHAT_GROWS if end < len(files) else ()), tested=end == len(files))
+        grown.build(*(WHAT_GROWS if end < len(files) else ()))
     assert grown.hashes() == full.hashes()
 
 
@@ -104,7 +104,7 @@ def test_files_that_arrive_in_the_wrong_order_change_nothing(full: Warehouse, tm
     random.Random(7).shuffle(files)
     for third, selected in ((files[0::3], WHAT_GROWS), (files[1::3], WHAT_GROWS), (files[2::3], ())):
         _deliver(third, full.landing, shuffled.landing)
-        shuffled.build(*selected, tested=not selected)
+        shuffled.build(*selected)
     assert shuffled.hashes() == full.hashes()
 
 
@@ -137,7 +137,7 @@ def test_as_of_equals_a_build_from_what_was_available(full: Warehouse, tmp_path:
     for path in files_by_landing(full.landing):
         _copy_available(path, full.landing, only.landing, moment)
     # What tells its own time tells the moment in both.
-    only.build(variables={"as_of": moment.isoformat(sep=" ")}, tested=False)
+    only.build(variables={"as_of": moment.isoformat(sep=" ")})
     hashes = as_of.hashes(without=("file_id",))
     assert hashes == only.hashes(without=("file_id",))
     before = full.hashes(without=("file_id",))

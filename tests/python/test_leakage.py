@@ -282,14 +282,14 @@ def test_columns_without_a_time_and_lags_that_landings_contradict_are_told(
 @pytest.mark.parametrize("leak", [BEGINS_EARLY, CHOSEN_LATER, *AT_THE_EDGES], ids=lambda leak: leak.name)
 def test_labels_that_break_what_they_declare_are_caught(planted: Planted, leak: Leak) -> None:
     declared = read_training_set(planted.erased.manifest, leak.training_set)
-    found = check_labels(declared, planted.erased, planted.project.warehouse, moments=4)
+    found = check_labels(declared, planted.erased, planted.project.warehouse, moments=8)
     assert [each.column for each in found.findings] == [leak.column]
 
 
 @pytest.mark.parametrize("leak", DRAWN_LATER, ids=lambda leak: leak.name)
 def test_rows_drawn_by_more_than_the_outcome_are_caught(planted: Planted, leak: Leak) -> None:
     declared = read_training_set(planted.erased.manifest, leak.training_set)
-    found = check_labels(declared, planted.erased, planted.project.warehouse, moments=4)
+    found = check_labels(declared, planted.erased, planted.project.warehouse, moments=8)
     assert [each.column for each in found.findings] == [leak.column]
     assert found.unchecked == []
 

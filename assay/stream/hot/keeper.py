@@ -47,11 +47,6 @@ class HotPathKeeper:
         self._looked = 0.0
         self._told = ""
 
-    @property
-    def has_begun(self) -> bool:
-        """Whether messages are brought online."""
-        return self._path is not None
-
     def apply(self, source: StreamSource, messages: Mapping[int, Sequence[Message]]) -> None:
         """Bring new messages of a source online, by partition."""
         if self._path is None:
