@@ -80,13 +80,12 @@ class Warehouse:
             [*arguments, "--vars", json.dumps(variables or {})], PROJECT, {**os.environ, **self.environment}
         )
 
-    def build(self, *arguments: str, variables: dict[str, str] | None = None, tested: bool = True) -> str:
+    def build(self, *arguments: str, variables: dict[str, str] | None = None) -> str:
         """Run `dbt build`, which must succeed, and return what it printed.
 
-        Unit tests need no data: that of `built_demo` runs them. Tests of data need not run twice on the same.
+        Unit tests need no data: that of `built_demo` runs them.
         """
-        without = NO_UNIT_TESTS if tested else (*NO_UNIT_TESTS, "test")
-        run = self.dbt("build", *without, *arguments, variables=variables)
+        run = self.dbt("build", *NO_UNIT_TESTS, *arguments, variables=variables)
         assert run.returncode == 0, run.stdout + run.stderr
         return run.stdout
 
