@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from assay.api.printed import Found
 
 if TYPE_CHECKING:
-    from assay.api.project import Project
+    from assay.api.folder import ProjectFolder
     from assay.backfill.plan import BackfillPlan
     from assay.backfill.run import LandedFile
 
@@ -18,10 +18,10 @@ class Backfills:
     """Lands files of the past, and says from when on their rows count.
 
     Args:
-        project: the project.
+        project: the project's folder.
     """
 
-    def __init__(self, project: Project) -> None:
+    def __init__(self, project: ProjectFolder) -> None:
         self._project = project
 
     def plan(
@@ -73,11 +73,13 @@ class Backfills:
         """
         from assay.backfill.display import print_landed
         from assay.backfill.run import land_backfill, read_landed
+        from assay.build.build import Options, build
 
         plan = self.plan(source, start, end, files, available=available).found
         landed: list[LandedFile] = []
         with self._project.places() as places:
             if names := land_backfill(places, plan, reason):
-                self._project.build()
+                with self._project.display() as display:
+                    build(Options(), display)
                 landed = read_landed(places, plan, names)
         return Found(landed, lambda found, console: print_landed(plan, found, console), self._project.root)
