@@ -1,0 +1,53 @@
+"""What a make target installs is all that its folder imports, so that each works in a fresh clone."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+from importlib.metadata import packages_distributions, requires
+from pathlib import Path
+from sys import stdlib_module_names
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[2]
+# These run in an environment of the tool that they measure.
+ELSEWHERE = {"drift_evidently.py", "online_feast.py"}
+OWN = {"assay", "benchmarks", "example"}
+
+
+@cache
+def installed_with(name: str, extra: str = "") -> frozenset[str]:
+    """Return the distributions that come with one, its own extras among them."""
+    found = {canonicalize_name(name)}
+    for text in requires(name) or []:
+        need = Requirement(text)
+        if need.marker is None or need.marker.evaluate({"extra": extra}):
+            wanted = ["", *need.extras]
+            found |= set().union(*(installed_with(canonicalize_name(need.name), each) for each in wanted))
+    return frozenset(found)
+
+
+def modules_of(code: str) -> Iterator[str]:
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.split(".")[0]
+
+
+@pytest.mark.parametrize(
+    ("folder", "extras"),
+    [("benchmarks", ("bench", "example")), ("example", ("example", "serve", "broker"))],
+)
+def test_extras_hold_what_a_folder_imports(folder: str, extras: tuple[str, ...]) -> None:
+    files = [file for file in (ROOT / folder).rglob("*.py") if file.name not in ELSEWHERE]
+    imported = {module for file in files for module in modules_of(file.read_text())}
+    known = set().union(*(installed_with("assay", extra) for extra in ("", *extras)))
+    others = imported - stdlib_module_names - OWN - {file.stem for file in files}
+    makers = packages_distributions()
+    assert {each for each in others if known.isdisjoint(map(canonicalize_name, makers[each]))} == set()
+    assert len(others) > 1
