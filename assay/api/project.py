@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from assay.api.backfill import Backfills
 from assay.api.contracts import Contracts
+from assay.api.diff import Changes
 from assay.api.folder import working_in
 from assay.api.frame import Frame
 from assay.api.generators import Generators
@@ -58,7 +59,7 @@ def open_project(path: str | Path = ".", *, console: Console | None = None) -> P
     return Project(root, console=console)
 
 
-class Project(Generators, Monitoring, Pages):
+class Project(Changes, Generators, Monitoring, Pages):
     """A project: what it has published, its training sets, its online store, and how to build it.
 
     Open one with `assay.open()`.

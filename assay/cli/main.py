@@ -14,6 +14,7 @@ from assay.cli.alerts import app as alerts
 from assay.cli.backfill import app as backfill
 from assay.cli.call import ask, show, tell_where
 from assay.cli.contracts import app as contracts
+from assay.cli.diff import diff
 from assay.cli.features import app as features
 from assay.cli.keys import app as keys
 from assay.cli.label import app as label
@@ -57,7 +58,7 @@ app.add_typer(source, name="source")
 app.add_typer(stream, name="stream")
 app.add_typer(training_set, name="training-set")
 app.add_typer(view, name="view")
-for command in (init, deps, docs, doctor, upgrade):
+for command in (init, deps, diff, docs, doctor, upgrade):
     app.command()(command)
 
 

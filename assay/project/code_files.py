@@ -66,7 +66,7 @@ def read_code() -> Code:
             names |= _add(rest, file)
         for file in sorted([*folder.glob("*.yml"), *folder.glob(".dbtignore")]):
             names |= _add(rest, file)
-    for file in [*_profiles(), *_own_modules()]:
+    for file in [*_profiles(), *own_modules()]:
         names |= _add(rest, file)
     rest.update(read_python().encode())
     # Values of variables may be secret: they go into the hash alone.
@@ -84,12 +84,12 @@ def _installed_packages() -> list[Path]:
 def read_python() -> str:
     """Return a hash of what a process imports once: Assay, the project's own modules, installed packages."""
     digest = sha256(f"{sys.version} {_installed()}\n".encode())
-    for file in [*_own_modules(), *sorted(Path(__file__).resolve().parents[1].rglob("*.py"))]:
+    for file in [*own_modules(), *sorted(Path(__file__).resolve().parents[1].rglob("*.py"))]:
         _add(digest, file)
     return digest.hexdigest()
 
 
-def _own_modules() -> list[Path]:
+def own_modules() -> list[Path]:
     """Return the modules that Python models may import: beside `dbt_project.yml`, and where profiles say."""
     declared = _yaml(Path("dbt_project.yml"))
     of_nodes = {

@@ -11,7 +11,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,6 +82,7 @@ def run_dbt(
     watcher: Watcher,
     landing: Path | None = None,
     manifest: Any = None,
+    attached: Mapping[str, Path] | None = None,
 ) -> DbtOutcome:
     """Run a dbt command in the project of the current folder; nothing is printed on the console.
 
@@ -94,13 +95,14 @@ def run_dbt(
         watcher: receives what dbt does.
         landing: the folder from which files are loaded; None for the project's own.
         manifest: the project's parsed manifest; None to parse the project.
+        attached: files that are attached read-only, by the name of their catalog.
     """
     runner = _dbt_runner()
     events = DbtEvents(on_start, watcher)
     started = time.monotonic()
     places = {_WAREHOUSE: str(warehouse)} | ({_LANDING: str(landing)} if landing else {})
     result = None
-    with _environment(places), _profile_opens(warehouse), compiled_once():
+    with _environment(places), _profile_opens(warehouse, attached or {}), compiled_once():
         try:
             with _interrupts_noted() as interrupts:
                 result = runner(manifest=manifest, callbacks=[events]).invoke([*_QUIET, *arguments])
@@ -125,7 +127,7 @@ def ask_dbt(arguments: list[str], warehouse: Path, manifest: Any = None) -> Any:
     """
     runner = _dbt_runner()
     result = None
-    with _environment({_WAREHOUSE: str(warehouse)}), _profile_opens(warehouse):
+    with _environment({_WAREHOUSE: str(warehouse)}), _profile_opens(warehouse, {}):
         try:
             result = runner(manifest=manifest).invoke([*_QUIET, "--no-write-json", *arguments])
         finally:
@@ -141,7 +143,7 @@ def _dbt_runner() -> Any:
 
 
 @contextmanager
-def _profile_opens(warehouse: Path) -> Iterator[None]:
+def _profile_opens(warehouse: Path, attached: Mapping[str, Path]) -> Iterator[None]:
     """Make dbt open this file, even if its profile names another file and not `ASSAY_WAREHOUSE`."""
     from dbt.adapters.duckdb.credentials import DuckDBCredentials
 
@@ -150,6 +152,11 @@ def _profile_opens(warehouse: Path) -> Iterator[None]:
     def read_with_file(_: type, data: dict[str, Any]) -> Any:
         if Path(str(data.get("path"))).suffix:
             data = {key: value for key, value in data.items() if key != "database"} | {"path": str(warehouse)}
+            others = [
+                {"path": str(file), "alias": name, "read_only": True} for name, file in attached.items()
+            ]
+            if others:
+                data["attach"] = [*(data.get("attach") or []), *others]
         return read(data)
 
     with mock.patch.object(DuckDBCredentials, "__pre_deserialize__", classmethod(read_with_file)):

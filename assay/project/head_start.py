@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import marshal
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import fields
 from hashlib import sha256
 from importlib.metadata import version
+from pathlib import Path
 from types import CodeType
 from typing import Any
 from unittest import mock
@@ -18,6 +20,8 @@ from assay.core.pickled import keep_pickled, read_pickled
 from assay.core.places import find_target
 
 _PARSED, _COMPILED = "assay_parsed.pickle", "assay_compiled.marshal"
+# Of dbt: what it has parsed of each file.
+_PARTIAL = "partial_parse.msgpack"
 # Texts that are no longer part of the project are dropped when so many are kept.
 _MOST = 5000
 
@@ -73,6 +77,18 @@ def compiled_once() -> Iterator[None]:
         yield
     if used.keys() - kept.keys():
         _keep_codes(used if len(kept) > _MOST else kept | used)
+
+
+def take_head_start(target: Path) -> None:
+    """Copy what helps dbt to parse another version of the project in the current folder.
+
+    Args:
+        target: dbt's target folder of that version.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    for name in (_COMPILED, _PARTIAL):
+        with suppress(OSError):
+            shutil.copyfile(find_target() / name, target / name)
 
 
 def _read_codes() -> dict[bytes, CodeType]:

@@ -48,6 +48,10 @@ class Personal:
                     names.add(str(column["name"]).lower())
         return cls(frozenset(names | landed))
 
+    def __or__(self, other: Personal) -> Personal:
+        """Return the names that are personal here or there."""
+        return Personal(self.names | other.names, self.is_known and other.is_known)
+
     def holds(self, *columns: str) -> bool:
         """Tell whether one of these columns holds personal data."""
         return not self.is_known or any(column.lower() in self.names for column in columns)

@@ -16,7 +16,7 @@ FLOORS = [
     *("landing", "ledger", "contracts"),
     *("features", "generate", "leakage", "training", "online", "parity", "drift", "retraining", "gaps"),
     *("alerts", "lineage", "server", "report", "catalog", "stream", "backfill"),
-    *("build", "init", "doctor", "api", "dagster", "cli"),
+    *("build", "diff", "init", "doctor", "api", "dagster", "cli"),
 ]
 
 

@@ -1,0 +1,144 @@
+"""Print a review."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from assay.console.tables import line, table_titled
+from assay.core.words import change, counted, figure, listed, number, value
+from assay.diff.compare import ChangedColumn, RowDiff, Sample, Spread
+from assay.diff.review import Review
+from assay.diff.tables import Cost, TableDiff
+
+_MIB = 1 << 20
+
+
+def print_review(review: Review, console: Console) -> None:
+    """Print what a change does, table by table, and a conclusion."""
+    if review.tables:
+        _print_summary(review.tables, console)
+    for each in review.tables:
+        if each.status not in ("same", "removed"):
+            _print_table(each, console)
+    for note in review.notes:
+        line(console, note)
+    line(console, conclude(review))
+
+
+def conclude(review: Review) -> str:
+    """Return in a sentence what the change does."""
+    if not review.tables:
+        return f"Nothing to compare: {review.head} makes all tables as {review.base} does."
+    found = [each.status for each in review.tables]
+    said = [
+        f"{found.count(status):,} {status}"
+        for status in ("added", "removed", "changed", "not built", "not compared", "same")
+        if status in found
+    ]
+    return f"{counted(len(found), 'table')} touched from {review.base} to {review.head}: {', '.join(said)}."
+
+
+def _print_summary(tables: Sequence[TableDiff], console: Console) -> None:
+    table = table_titled("Tables")
+    table.add_column("table", overflow="fold")
+    table.add_column("is", no_wrap=True)
+    for name in ("rows", "added", "removed", "changed", "columns", "seconds", "MiB"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for each in tables:
+        rows = each.rows
+        table.add_row(
+            each.pair.name,
+            each.status,
+            _before_after(rows.rows_before, rows.rows_after) if rows else "-",
+            *(
+                (number(count or None) for count in (rows.added, rows.removed, rows.changed))
+                if rows
+                else "---"
+            ),
+            str(len(rows.columns) + len(rows.changed_columns) or "-") if rows else "-",
+            _costs(each.before, each.after, "seconds"),
+            _costs(each.before, each.after, "bytes"),
+        )
+    console.print(table)
+
+
+def _before_after(before: int, after: int) -> str:
+    return f"{after:,}" if before == after else f"{after:,} ({change(after, before)})"
+
+
+def _costs(before: Cost | None, after: Cost | None, name: str) -> str:
+    said = []
+    for cost in (before, after):
+        found = getattr(cost, name) if cost else None
+        said.append("-" if found is None else f"{found / _MIB:.1f}" if name == "bytes" else f"{found:.1f}")
+    return said[0] if said[0] == said[1] else " > ".join(said)
+
+
+def _print_table(table: TableDiff, console: Console) -> None:
+    rows = table.rows
+    line(console, f"\n{table.pair.name} {table.status}{': ' + table.why_not if table.why_not else ''}")
+    if rows is None or table.status == "added":
+        return
+    for column in rows.columns:
+        line(console, f"  column {describe_column(column.name, column.before, column.after)}")
+    if rows.no_key:
+        line(console, f"  rows are compared as a whole: {rows.no_key}")
+    if rows.changed_columns:
+        _print_columns(rows, console)
+    if rows.samples:
+        _print_samples(rows.samples, console)
+
+
+def describe_column(name: str, before: str | None, after: str | None) -> str:
+    """Return what became of a column."""
+    if before is None:
+        return f"{name} is new ({after})"
+    return f"{name} is gone ({before})" if after is None else f"{name} was {before} and is {after}"
+
+
+def _print_columns(rows: RowDiff, console: Console) -> None:
+    table = table_titled("  columns that changed")
+    table.add_column("column", overflow="fold")
+    for name in ("rows", "NULLs", "least", "mean", "most"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for column in rows.changed_columns:
+        table.add_row(column.name, f"{column.rows:,}", *describe_spreads(column))
+    console.print(table)
+
+
+def describe_spreads(column: ChangedColumn) -> list[str]:
+    """Return the share of NULLs, least, mean and most of a column, before and after where they differ."""
+    found = []
+    for name in ("null_share", "least", "mean", "most"):
+        said = [_figure(each, name) for each in (column.before, column.after)]
+        found.append(said[0] if said[0] == said[1] else " > ".join(said))
+    return found
+
+
+def _figure(spread: Spread | None, name: str) -> str:
+    found = getattr(spread, name) if spread else None
+    return "-" if found is None else f"{found:.1%}" if name == "null_share" else figure(found)
+
+
+def _print_samples(samples: Sequence[Sample], console: Console) -> None:
+    table = table_titled("  samples")
+    for name in ("row", "key", "column", "before", "after"):
+        table.add_column(name, overflow="fold")
+    for sample in samples:
+        for number_, (name, (before, after)) in enumerate(sample.values.items()):
+            is_first = number_ == 0
+            table.add_row(
+                sample.kind if is_first else "",
+                describe_key(sample) if is_first else "",
+                name,
+                "-" if sample.kind == "added" else value(before),
+                "-" if sample.kind == "removed" else value(after),
+            )
+    console.print(table)
+
+
+def describe_key(sample: Sample) -> str:
+    """Return the key of a row in words; an empty text for one without."""
+    return listed([f"{name} {value(found)}" for name, found in sample.key.items()], most=9)

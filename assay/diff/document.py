@@ -1,0 +1,34 @@
+"""Write a review as JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from assay.diff.review import Review
+from assay.diff.tables import TableDiff
+
+
+def as_document(review: Review) -> dict[str, Any]:
+    """Return a review as values of JSON; times and decimals are texts."""
+    document = {
+        "base": review.base,
+        "head": review.head,
+        "tables": [_table(each) for each in review.tables],
+        "notes": review.notes,
+    }
+    found: dict[str, Any] = json.loads(json.dumps(document, default=str))
+    return found
+
+
+def _table(table: TableDiff) -> dict[str, Any]:
+    return {
+        "name": table.pair.name,
+        "status": table.status,
+        "own_change": table.pair.is_own,
+        "why_not": table.why_not or None,
+        "rows": asdict(table.rows) if table.rows else None,
+        "before": asdict(table.before) if table.before else None,
+        "after": asdict(table.after) if table.after else None,
+    }

@@ -1,0 +1,145 @@
+"""Take what production holds: a copy that nobody changes, and which of its tables are of which code."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from assay.build.outside import outside_ids
+from assay.build.state import State, read_state
+from assay.console.progress import Display
+from assay.core.fault import MISUSED, Fault, known_fault
+from assay.core.lock import Holder, current_holder, locked
+from assay.core.places import Places
+from assay.diff.code import CodeVersion
+from assay.ledger.runs import read_runs
+from assay.project.graph import ancestor_ids
+from assay.project.warehouse import attach
+
+_SECONDS_TO_WAIT = 600.0
+_COMMAND = "assay diff"
+
+
+@dataclass(frozen=True)
+class Production:
+    """What production holds.
+
+    Attributes:
+        file: a copy of its warehouse, or of what it published last.
+        name: of its catalog, as dbt's SQL calls it.
+        run_id: of the build that made it; None if nobody knows.
+        state: what that build left behind; None if nobody knows.
+        sha: the commit of that build; None if nobody knows, or files differed from the commit.
+        relations: schema and name of each table and view, in lower case.
+        is_published: whether it is what was published, because a build has the warehouse.
+    """
+
+    file: Path
+    name: str
+    run_id: str | None
+    state: State | None
+    sha: str | None
+    relations: frozenset[tuple[str, str]]
+    is_published: bool
+
+    def current(self, code: CodeVersion) -> set[str]:
+        """Return the nodes and sources whose tables are what this code makes of what has landed."""
+        if self.state and self.state.inputs.settings == code.settings:
+            same = {each for each, digest in code.digests.items() if self.state.digests.get(each) == digest}
+        elif self.sha and self.sha == code.sha:
+            same = set(code.digests)
+        else:
+            return set()
+        # What reads the clock, or files elsewhere, would differ though the code does not.
+        behind = outside_ids(code.manifest)
+        if self.state:
+            behind |= {*self.state.failed, *chain(*self.state.waiting.values())}
+        nodes = code.manifest.nodes
+        others = (code.digests.keys() - same) | behind
+        return {each for each in same - behind if not ancestor_ids(each, nodes) & others}
+
+    def holds(self, node: Any) -> bool:
+        """Tell whether a node's table or view is there."""
+        return (node.schema.lower(), node.alias.lower()) in self.relations
+
+
+def take_production(places: Places, folder: Path, display: Display) -> Production:
+    """Copy the warehouse as its last build left it; of one that a build is writing, what is published.
+
+    A build that begins meanwhile waits until the copy is made, and no longer.
+
+    Args:
+        places: of the project.
+        folder: an empty folder for the copy, which keeps its name, because views name their catalog.
+        display: shows who has the warehouse.
+
+    Raises:
+        Fault: nothing is built, there is no room for the copy, or another program writes to the warehouse.
+    """
+    warehouse = places.warehouse
+    if not warehouse.is_file():
+        raise Fault(
+            f"There is no warehouse {warehouse} to compare with. To build it: assay build; or name it in "
+            "ASSAY_WAREHOUSE.",
+            MISUSED,
+        )
+    folder.mkdir(parents=True)
+    file = folder / warehouse.name
+    holder = current_holder(warehouse)
+    if holder and not holder.copies and places.published.is_file():
+        display.say(f"{warehouse} is being built ({holder}): comparing with what was published last")
+        # A publication is never written to: the next one takes its name.
+        os.link(places.published, file)
+        return _described(file, places, is_published=True)
+
+    def waiting(holder: Holder | None) -> None:
+        display.say(f"Waiting for a build: {holder or 'it has just begun'}")
+
+    with locked(warehouse, command=_COMMAND, wait=_SECONDS_TO_WAIT, on_wait=waiting, copies=True):
+        _copy(warehouse, file)
+        return _described(file, places, is_published=False)
+
+
+def _copy(warehouse: Path, file: Path) -> None:
+    needed, free = warehouse.stat().st_size, shutil.disk_usage(file.parent).free
+    if needed > free:
+        raise Fault(
+            f"A diff works on a copy of {warehouse}, and there is no room for it in {file.parent}: it takes "
+            f"{needed >> 20:,} MiB, and {free >> 20:,} are free. Free some, or name a folder with room in "
+            "TMPDIR."
+        )
+    # Opened, so that no program outside of Assay writes to it meanwhile.
+    with duckdb.connect() as connection:
+        try:
+            attach(connection, warehouse, warehouse.stem)
+        except duckdb.Error as error:
+            raise known_fault(error) or error from error
+        shutil.copyfile(warehouse, file)
+        log = warehouse.with_name(f"{warehouse.name}.wal")
+        if log.exists():
+            shutil.copyfile(log, file.with_name(log.name))
+
+
+def _described(file: Path, places: Places, *, is_published: bool) -> Production:
+    name = places.warehouse.stem
+    with duckdb.connect() as connection:
+        attach(connection, file, name)
+        relations = connection.execute(
+            "select lower(schema_name), lower(table_name) from duckdb_tables() where database_name = $1 "
+            "union select lower(schema_name), lower(view_name) from duckdb_views() where database_name = $1",
+            [name],
+        ).fetchall()
+        state = None if is_published else read_state(places.warehouse)
+        run_id = state.run_id if state else None
+        if is_published:
+            [(run_id,)] = connection.execute(f"select run_id from {name}.published.publication").fetchall()
+    runs = {run.run_id: run.code_version for run in read_runs(places.ledger)} if run_id else {}
+    version = runs.get(run_id or "")
+    sha = None if not version or version.endswith("-dirty") else version
+    return Production(file, name, run_id, state, sha, frozenset(relations), is_published)
