@@ -28,6 +28,10 @@ create table if not exists parity (
     view text not null, run_id text not null, compared integer not null, differing integer not null,
     example text, compared_at text not null, primary key (view, run_id)
 ) strict;
+create table if not exists overtaken (
+    view text not null, run_id text not null, entities integer not null, synced_at text not null,
+    primary key (view, run_id)
+) strict;
 create table if not exists reached (
     source text not null, topic text not null, partition integer not null, offset integer not null,
     primary key (source, topic, partition)
@@ -42,12 +46,16 @@ _SECONDS_TO_WAIT = 30.0
 
 @dataclass(frozen=True)
 class StreamParity:
-    """Whether a stream wrote what a build would have: the entities that were compared, and that differed."""
+    """Whether a stream wrote what a build would have: the entities that were compared, and that differed.
+
+    Those that were skipped could not be compared: the build had messages that the stream had not come to.
+    """
 
     view: str
     run_id: str
     compared: int
     differing: int
+    skipped: int
     example: str | None
     compared_at: str
 
@@ -144,8 +152,8 @@ class Ahead:
     ) -> None:
         """Forget entities that a build has caught up with, and keep how many of them differed.
 
-        Nothing is kept of those that the stream was killed before it could write, nor where the build has
-        messages that the stream has not come to yet.
+        Nothing is kept of those that the stream was killed before it could write. Where the build has
+        messages that the stream has not come to yet, the entities are counted and not compared.
 
         Args:
             view: the feature view.
@@ -170,7 +178,12 @@ class Ahead:
             connection.executemany(
                 "delete from brought where view = ? and key = ?", [(view, key) for key in settled]
             )
-            if written and not is_overtaken:
+            if written and is_overtaken:
+                connection.execute(
+                    "insert or replace into overtaken values (?, ?, ?, ?)",
+                    [view, run_id, len(written), now().isoformat()],
+                )
+            elif written:
                 wrong = written.intersection(differing)
                 connection.execute(
                     "insert or replace into parity values (?, ?, ?, ?, ?, ?)",
@@ -199,7 +212,10 @@ class Ahead:
         if not self._path.exists():
             return []
         with self._opened() as connection:
-            rows = connection.execute("select * from parity order by compared_at, view").fetchall()
+            rows = connection.execute(
+                "select view, run_id, compared, differing, 0, example, compared_at from parity union all "
+                "select view, run_id, 0, 0, entities, null, synced_at from overtaken order by 7, 1"
+            ).fetchall()
         return [StreamParity(*row) for row in rows]
 
     @contextmanager

@@ -49,14 +49,18 @@ def print_stream_parity(found: Sequence[StreamParity], console: Console) -> None
     """Print how many entities streams brought online, and how many of them a build wrote otherwise."""
     table = table_titled("Entities that streams brought online, against the builds after them")
     table.add_column("feature view")
-    for name in ("builds", "entities", "differ"):
+    for name in ("builds", "compared", "differ", "not compared"):
         table.add_column(name, justify="right")
     for view in dict.fromkeys(each.view for each in found):
         of_view = [each for each in found if each.view == view]
         compared, differing = sum(each.compared for each in of_view), sum(each.differing for each in of_view)
+        skipped = sum(each.skipped for each in of_view)
         style = "red" if differing else ""
-        table.add_row(view, str(len(of_view)), f"{compared:,}", f"{differing:,}", style=style)
+        counts = [f"{count:,}" for count in (compared, differing, skipped)]
+        table.add_row(view, str(len(of_view)), *counts, style=style)
     console.print(table)
+    if any(each.skipped for each in found):
+        console.print("Not compared: the build had messages that the stream had not brought online yet.")
     for each in found:
         if each.example is not None:
             console.print(

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from io import StringIO
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -21,6 +22,7 @@ import redis
 from online_stores import ask, contents, query
 from published_by_hand import KNOWN_UNTIL, ONE, PAIR, make_published, publish_view
 from redis_server import RedisServer
+from rich.console import Console
 
 from assay.core.fault import Fault
 from assay.online.ahead import Ahead
@@ -35,6 +37,7 @@ from assay.online.stores.shown_url import shown_url
 from assay.online.stores.sqlite import SqliteStore
 from assay.online.stores.store import Entity, Store, StoreUnavailable
 from assay.online.sync import sync
+from assay.parity.display import print_stream_parity
 
 NINE = "[1735689600000000]\n[253402214400000000,1735689600000000,9]"
 STRETCHES, VERSIONS, CATALOG = f"assay:stretches:{ONE}", f"assay:versions:{ONE}", "assay:catalog"
@@ -137,7 +140,7 @@ def test_what_a_stream_has_brought_stays_until_a_build_has_it(
     with mock.patch.object(Published, "positions", return_value={("app.things", "things", 0): 7}):
         sync(newer, store, ahead=ahead)
     assert totals(store, "fresh", "t5") == [0, 10]
-    assert [(each.compared, each.differing) for each in ahead.parity()] == [(2, 2)]
+    assert [(each.compared, each.differing, each.skipped) for each in ahead.parity()] == [(2, 2, 0)]
 
 
 @pytest.mark.usefixtures("builds")
@@ -150,7 +153,11 @@ def test_what_a_build_has_before_a_stream_comes_to_it_is_not_compared(
     with mock.patch.object(Published, "positions", return_value={("app.things", "things", 0): 8}):
         sync(published, store, ahead=ahead)
     assert totals(store, "fresh", "t5") == [0, 8]
-    assert ahead.parity() == []
+    found = ahead.parity()
+    assert [(each.compared, each.differing, each.skipped) for each in found] == [(0, 0, 2)]
+    told = StringIO()
+    print_stream_parity(found, Console(file=told, width=100))
+    assert "Not compared: the build had messages" in told.getvalue()
 
 
 @pytest.mark.usefixtures("builds")
