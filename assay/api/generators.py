@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -73,7 +74,9 @@ class Generators(ProjectFolder):
                     raise Fault("Name a sample, or the topic that rows come from by --kafka.", MISUSED)
                 folder = Path(stack.enter_context(TemporaryDirectory()))
                 # The stream lands them.
-                files, land = [str(read_topic_sample(name, kafka, folder))], False
+                file, written = read_topic_sample(name, kafka, folder, self.console.print)
+                files, land = [str(file)], False
+                answers = replace(answers, is_avro=written == "avro")
             plan = stack.enter_context(planned_source(name, files, answers, ask=ask, lands=land))
             has_news = bool(plan.files or plan.landing) and not dry_run
             proposed = SourceChanges(plan, self.root, is_written=False)

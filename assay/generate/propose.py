@@ -122,7 +122,7 @@ class Answers:
     """What a person says of a source; None where Assay is to propose it.
 
     `key` has names of columns; `available` is `landed`, `lag:2s` or the name of a column; `kafka` is
-    `host:9092/topic`.
+    `host:9092/topic`, and `is_avro` whether its messages are Avro.
     """
 
     key: Sequence[str] | None = None
@@ -130,6 +130,7 @@ class Answers:
     available: str | None = None
     owner: str | None = None
     kafka: str | None = None
+    is_avro: bool = False
 
 
 @dataclass(frozen=True)
@@ -250,7 +251,7 @@ def propose(profile: Profile, source: str, table: str, answers: Answers, owner: 
         )
         for column in profile.columns
     ]
-    server, kafka = _kafka(profile, table, answers.kafka)
+    server, kafka = _kafka(profile, table, answers)
     fields, alike = _apart(fields, [*key, *([event] if event else [])])
     return Proposal(
         source=source,
@@ -779,8 +780,9 @@ def _available(
     return "column", None, path, Choice(".".join(path), "as you say")
 
 
-def _kafka(profile: Profile, table: str, given: str | None) -> tuple[dict[str, str], dict[str, Choice]]:
+def _kafka(profile: Profile, table: str, answers: Answers) -> tuple[dict[str, str], dict[str, Choice]]:
     """Return the topic that rows come from, as contracts say it, and as people read it."""
+    given = answers.kafka
     if given is None:
         return {}, {}
     if profile.sample.format != "jsonl":
@@ -788,8 +790,9 @@ def _kafka(profile: Profile, table: str, given: str | None) -> tuple[dict[str, s
             "Messages of Kafka land as JSON lines, and the sample is of columns: give messages of the topic, "
             "one JSON document a line, or leave --kafka out."
         )
+    written = "avro" if answers.is_avro else "debezium" if profile.is_change_log else "json"
     try:
-        server = make_kafka_server(given, table, "debezium" if profile.is_change_log else "json")
+        server = make_kafka_server(given, table, written)
     except ValueError as error:
         raise Unanswerable(f"--kafka {error}") from error
     what = "change events" if profile.is_change_log else "JSON documents"

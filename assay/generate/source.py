@@ -260,7 +260,9 @@ class _Planner:
             )
         path = Path(checked[0].original_file_path)
         sql = path.read_text(encoding="utf-8")
-        proposal = self._proposal(replace(self._answers_in(sql), kafka=answers.kafka))
+        proposal = self._proposal(
+            replace(self._answers_in(sql), kafka=answers.kafka, is_avro=answers.is_avro)
+        )
         proposal = replace(proposal, things=checked[0].name.removeprefix("slv_").removesuffix("__checked"))
         renewal = renew_contract(self._entry, proposal, self._profile)
         renewal.changes += self._add_server(proposal)

@@ -25,6 +25,11 @@ class UnknownSchema(Exception):
     """The registry does not know a schema, or the bytes do not fit it: the message lands as it came."""
 
 
+def is_avro(value: bytes) -> bool:
+    """Tell whether a value is in Confluent's wire format, which begins with the id of a schema."""
+    return len(value) > _PREFIX_BYTES and value[0] == _MAGIC
+
+
 def decoder_of(format: str, tell: Callable[[str], None]) -> Decode:
     """Return what turns a message's value (or key) into the text that lands.
 
@@ -52,8 +57,8 @@ def decoder_of(format: str, tell: Callable[[str], None]) -> Decode:
         raise Fault(f"A variable ASSAY_KAFKA_SCHEMA_REGISTRY_* is wrong: {error}.", MISUSED) from error
 
     def decode(value: bytes | None) -> bytes | None:
-        if value is None or len(value) <= _PREFIX_BYTES or value[0] != _MAGIC:
-            # Not in the registry's format: a text stays what it is, and silver judges it.
+        if value is None or not is_avro(value):
+            # A text stays what it is, and silver judges it.
             return value
         try:
             return orjson.dumps(schemas.read(value), default=_as_json)

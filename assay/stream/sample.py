@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from assay.contracts.servers import make_kafka_server
 from assay.core.fault import MISUSED, Fault
 from assay.landing.declared import LandingTable
+from assay.stream.decode import decoder_of, is_avro
 from assay.stream.kafka import Troubles, connect, find_bounds, find_partitions
 from assay.stream.source import StreamSource
 
@@ -15,16 +17,20 @@ _MOST_MESSAGES = 20_000
 _MOST_SECONDS = 30.0
 
 
-def read_topic_sample(name: str, place: str, folder: Path) -> Path:
+def read_topic_sample(name: str, place: str, folder: Path, tell: Callable[[str], None]) -> tuple[Path, str]:
     """Write the values of a topic's latest messages to a file, one a line.
 
     Args:
         name: what the table is to be called, `source.table`.
         place: the brokers and the topic, as `host:9092/topic`.
         folder: where the file is written.
+        tell: called with a message for people when the schema registry cannot be asked.
+
+    Returns:
+        The file, and how the messages are written: json or avro.
 
     Raises:
-        Fault: the topic cannot be read, or has no messages.
+        Fault: the topic cannot be read, has no messages, or needs a schema registry that is not named.
     """
     from confluent_kafka import KafkaError, TopicPartition
 
@@ -48,14 +54,18 @@ def read_topic_sample(name: str, place: str, folder: Path) -> Path:
             ]
         )
         lines, deadline = 0, time.monotonic() + _MOST_SECONDS
+        decode = None
         with file.open("wb") as output:
             while unread and lines < _MOST_MESSAGES and time.monotonic() < deadline:
                 for message in consumer.consume(1000, timeout=0.5):
                     trouble = message.error()
                     if trouble is None:
                         lines += 1
-                        # Within texts, JSON has no line breaks.
                         value = message.value() or b""
+                        if is_avro(value):
+                            decode = decode or decoder_of("avro", tell)
+                            value = decode(value) or b""
+                        # Within texts, JSON has no line breaks.
                         output.write(value.replace(b"\r", b" ").replace(b"\n", b" ") + b"\n")
                     elif trouble.code() == KafkaError._PARTITION_EOF:
                         unread.discard(message.partition() or 0)
@@ -66,4 +76,4 @@ def read_topic_sample(name: str, place: str, folder: Path) -> Path:
             f"The topic {source.topic} has no messages to learn from: name a file with some as a sample.",
             MISUSED,
         )
-    return file
+    return file, "avro" if decode else "json"

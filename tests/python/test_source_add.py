@@ -11,6 +11,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import duckdb
 import pytest
@@ -849,6 +850,11 @@ def test_the_contract_says_which_topic_rows_come_from(hotel: Hotel, monkeypatch:
     )
     added = "+  - {server: guests, type: kafka, host: '[::1]:9092,b:9093', topic: x.guests, format: debezium}"
     assert added in str(guests)
+    read = (hotel.samples / "guests.jsonl", "avro")
+    with mock.patch("assay.stream.sample.read_topic_sample", return_value=read):
+        assert "topic: guests, format: avro}" in str(
+            project.add_source("pms.guests", kafka="b:9092/guests", dry_run=True)
+        )
 
 
 NO_TOPICS = (

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import pytest
 from fastavro import parse_schema, schemaless_writer
+from kafka_broker import Broker
 
 from assay.core.fault import Fault
 from assay.stream import decode
 from assay.stream.decode import decoder_of
+from assay.stream.sample import read_topic_sample
 
 SALE = {
     "type": "record",
@@ -118,6 +122,20 @@ def test_a_new_field_lands_with_the_schema_that_has_it(registry: Registry) -> No
     landed = decoder_of("avro", print)(encoded(2, {**VALUE, "note": "new"}))
     assert landed is not None
     assert json.loads(landed)["note"] == "new"
+
+
+def test_the_latest_messages_of_a_topic_in_avro_are_a_sample(
+    registry: Registry, broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic = broker.create_topic(f"avro-{time.time_ns()}")
+    broker.produce(topic, [encoded(1, VALUE), '{"id": 1}', encoded(2, {**VALUE, "note": "new"})])
+    place = f"{broker.address}/{topic}"
+    file, written = read_topic_sample("shop.sales", place, tmp_path, print)
+    assert written == "avro"
+    assert [json.loads(line)["id"] for line in file.read_text().splitlines()] == [VALUE["id"], 1, VALUE["id"]]
+    monkeypatch.delenv("ASSAY_KAFKA_SCHEMA_REGISTRY_URL")
+    with pytest.raises(Fault, match="set ASSAY_KAFKA_SCHEMA_REGISTRY_URL"):
+        read_topic_sample("shop.sales", place, tmp_path, print)
 
 
 def test_a_schema_is_asked_for_once(registry: Registry) -> None:
