@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import groupby
 
@@ -14,17 +14,18 @@ from assay.alerts.availability import Availability, read_availability
 from assay.alerts.availability_metrics import write_availability
 from assay.alerts.channels import send_all
 from assay.alerts.config import Config, read_config
-from assay.alerts.states import SERVICE_LEVEL, Alert, Change
-from assay.core.fault import LOCKED, Fault, known_fault
-from assay.core.lock import hold
+from assay.alerts.lock import alerts_lock
+from assay.alerts.runbooks import Runbook
+from assay.alerts.states import Alert, Change
+from assay.core.fault import Fault, known_fault
 from assay.core.moment import now
 from assay.core.places import Places
 from assay.core.words import duration
 from assay.core.words import moment as at_minute
 from assay.ledger.availability import PROMISES, Outage, read_outages, read_promises_seen, record_outages
 
-_SECONDS_TO_WAIT = 30.0
 _SECONDS_BETWEEN_LOOKS = 30.0
+Withdrawn = tuple[list[Alert], list[Outage]]
 
 
 @dataclass(frozen=True)
@@ -50,12 +51,7 @@ def check_availability(places: Places) -> Checked:
     if not places.ledger.exists():
         return Checked([])
     config = _read_config()
-    with hold(
-        places.ledger.with_name("alerts.lock"),
-        command="assay alerts check",
-        wait=_SECONDS_TO_WAIT,
-        refuse=lambda holder: Fault(f"Another process checks alerts: {holder}. Try again.", LOCKED),
-    ):
+    with alerts_lock(places):
         moment = now()
         found, problems = read_availability(places, moment)
         seen = read_promises_seen(places.ledger)
@@ -65,7 +61,12 @@ def check_availability(places: Places) -> Checked:
             [{"product": each.product, "promise": each.said, "seen_at": moment} for each in new],
             over=False,
         )
-        alerts, outages = find_changes(found, read_outages(places.ledger), seen, moment)
+        known = read_outages(places.ledger)
+        alerts, outages = find_changes(found, known, seen, moment)
+        if not problems:
+            # A promise that nobody can read just now may be made all the same.
+            withdrawn, over = find_withdrawn(found, known, moment)
+            alerts, outages = alerts + withdrawn, outages + over
         failed = send_all(alerts, config.channels) if alerts else []
         if not failed or len(failed) < len(config.channels):
             # What nobody could be told of is told the next time.
@@ -147,8 +148,34 @@ def find_changes(
                 alerts.append(_over(each, since, over_at))
         if each.missed_since and not is_same:
             outages.append(Outage(product, said, each.missed_since))
-            alerts.append(_missed(each, each.missed_since))
+            alerts.append(make_missed_alert(each, each.missed_since))
     return alerts, outages
+
+
+def find_withdrawn(found: Sequence[Availability], known: Sequence[Outage], moment: datetime) -> Withdrawn:
+    """Return the same of outages whose promise no contract makes any more: they are over.
+
+    Args:
+        found: how promises are kept.
+        known: the outages that people know of.
+        moment: now (UTC).
+    """
+    made = {(each.promise.product, each.promise.said) for each in found}
+    gone = [each for each in known if each.over_at is None and (each.product, each.promise) not in made]
+    alerts = [
+        Alert(
+            Runbook.PRODUCT_LATE,
+            "recovered",
+            f"{each.product} {each.promise}",
+            "service level",
+            each.product,
+            None,
+            "error",
+            "no contract promises it any more",
+        )
+        for each in gone
+    ]
+    return alerts, [replace(each, over_at=moment) for each in gone]
 
 
 def _end(availability: Availability, since: datetime) -> datetime | None:
@@ -157,7 +184,8 @@ def _end(availability: Availability, since: datetime) -> datetime | None:
     return next(ends, None) or availability.published_at
 
 
-def _missed(availability: Availability, since: datetime) -> Alert:
+def make_missed_alert(availability: Availability, since: datetime) -> Alert:
+    """Return the alert that a product is late, since it was due (UTC)."""
     published = at_minute(availability.published_at)
     said = f"it was due {at_minute(since)} UTC, and was last published {published}"
     return _alert("broken", availability, said)
@@ -173,7 +201,8 @@ def _alert(change: Change, availability: Availability, said: str) -> Alert:
     promise = availability.promise
     name = f"{promise.product} {promise.said}"
     times = " ".join(said.split())
-    return Alert(change, name, SERVICE_LEVEL, "", promise.owner, "error", 1, times, "")
+    about = (name, "service level", promise.product)
+    return Alert(Runbook.PRODUCT_LATE, change, *about, promise.owner, "error", times)
 
 
 def _read_config() -> Config:

@@ -9,6 +9,7 @@ import duckdb
 
 from assay.alerts.channels import send_all
 from assay.alerts.config import FILE, read_config
+from assay.alerts.runbooks import Runbook
 from assay.alerts.states import Alert, find_alerts
 from assay.core.fault import MISUSED, Fault
 
@@ -47,7 +48,7 @@ def send_test_alert() -> SentTest:
     config = read_config()
     if not config.channels and not config.problems:
         raise Fault(f"{FILE} names no channels: write them there, such as - type: stdout.", MISUSED)
-    alert = Alert("broken", "a test", "alert", "", None, "warn", 1, "This is a test.", "")
+    alert = Alert(Runbook.ALERTS_TEST, "broken", "a test", "alert", "", None, "warn", "This is a test")
     sent = SentTest(problems=list(config.problems))
     for channel in config.channels:
         if problems := send_all([alert], [channel]):

@@ -8,6 +8,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Literal
 
+from assay.alerts.runbooks import Runbook, runbook_of
 from assay.core.words import counted
 from assay.ledger.nodes import read_nodes_by_run
 from assay.ledger.results import NodeResult
@@ -15,8 +16,6 @@ from assay.ledger.runs import Run, read_runs
 
 Change = Literal["broken", "still broken", "recovered"]
 
-#: The kind of an alert that a product is late; it tells how late the product was when that is over.
-SERVICE_LEVEL = "service level"
 _NOT_RUN = ("skipped", "no-op")
 # The name under which a build alerts that ended before dbt could judge its nodes.
 _BUILD = "assay build"
@@ -26,28 +25,34 @@ _RUNS_REMEMBERED = 100
 
 @dataclass(frozen=True)
 class Alert:
-    """Something whose state changed: a model or a test, or the build itself.
+    """Something whose state changed, such as a model, a test, a stream, or the build itself.
 
-    `runs` counts the runs in which it was broken; `about` is the relation that a test checks.
+    `runs` counts the runs in which it was broken; `about` is what it concerns, such as the relation that a
+    test checks. `runbook` names the page that says what to do.
     """
 
+    runbook: Runbook
     change: Change
     name: str
     kind: str
     about: str
     owner: str | None
     severity: str
-    runs: int
     message: str
-    run_id: str
+    runs: int = 1
+    run_id: str = ""
 
     def __str__(self) -> str:
-        of = f" of {self.about}" if self.about and self.about != self.name else ""
+        of = f" of {self.about}" if not self.name.startswith(self.about) else ""
         owner = f" (owner {self.owner})" if self.owner else ""
         since = f" for {self.runs} runs" if self.change == "still broken" else ""
-        is_told = self.change != "recovered" or self.kind == SERVICE_LEVEL
+        is_over = self.change == "recovered"
+        # What is over needs no more words, but how late a product was.
+        is_told = not is_over or self.runbook is Runbook.PRODUCT_LATE
         said = f": {self.message}" if self.message and is_told else ""
-        return f"{self.change.capitalize()}{since}, {self.severity}: {self.kind} {self.name}{of}{owner}{said}"
+        help_ = "" if is_over else f". What to do: assay alerts explain {self.runbook}"
+        what = f"{self.kind} {self.name}{of}{owner}"
+        return f"{self.change.capitalize()}{since}, {self.severity}: {what}{said.rstrip('.')}{help_}"
 
 
 @dataclass(frozen=True)
@@ -106,16 +111,18 @@ def _states(run: Run, nodes: Sequence[NodeResult]) -> dict[str, _State]:
 def _alert(change: Change, subject: str, state: _State, runs: int, run: Run) -> Alert:
     node = state.node
     if node is None:
-        return Alert(change, subject, "command", "", None, "error", runs, state.message, run.run_id)
+        build = (Runbook.BUILD_FAILED, change, subject, "command")
+        return Alert(*build, "", None, "error", state.message, runs, run.run_id)
     rows = counted(node.failing_rows, "failing row") if node.failing_rows else ""
     return Alert(
+        runbook_of(node),
         change,
         node.name,
         node.kind,
         node.relation,
         node.owner,
         "warn" if node.status == "warn" or (change == "recovered" and node.severity == "warn") else "error",
-        runs,
         ": ".join(filter(None, (rows, state.message))),
+        runs,
         run.run_id,
     )

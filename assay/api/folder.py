@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import chdir, contextmanager
 from pathlib import Path
@@ -59,6 +59,11 @@ class ProjectFolder:
         from assay.console.progress import display_on
 
         return display_on(self.console)
+
+    def warn(self, problems: Iterable[str]) -> None:
+        """Show what went wrong beside what was asked for."""
+        for problem in problems:
+            self.console.print(f"Warning: {problem}", markup=False, soft_wrap=True)
 
     def as_given(self, path: str | Path) -> str:
         """Return a path that somebody gave in the current folder, as it is called in the project's."""

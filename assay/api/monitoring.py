@@ -16,10 +16,12 @@ if TYPE_CHECKING:
 
     from assay.alerts.availability_alerts import Checked
     from assay.alerts.notify import SentTest
+    from assay.alerts.states import Alert
     from assay.api.drift import Drift
     from assay.doctor.checks import Check
     from assay.gaps.find import Gaps
     from assay.landing.schema.recorded import SchemaChange
+    from assay.ledger.alerts import StandingAlert
     from assay.ledger.details import RunDetails
     from assay.ledger.explain import Explanation
     from assay.ledger.runs import Run
@@ -171,23 +173,31 @@ class Monitoring(ProjectFolder):
             with self.places() as places:
                 opened = open_store(store_url(store, places))
                 moment = at if isinstance(at, datetime) or at is None else instant_given(at)
+                from assay.alerts.findings import find_answered_parity
+                from assay.alerts.standing import watch_changes
                 from assay.parity.check import check_parity
                 from assay.parity.logged import check_logged
                 from assay.project.project import Project as DbtProject
 
                 with self.display() as display:
-                    if logged:
-                        return check_logged(DbtProject(), places.published, view=view, samples=samples)
-                    return check_parity(
-                        opened,
-                        DbtProject(),
-                        places.published,
-                        view=view,
-                        samples=samples,
-                        at=moment,
-                        seed=seed,
-                        tell=lambda name: display.say(f"Asking {name}"),
+                    found = (
+                        check_logged(DbtProject(), places.published, view=view, samples=samples)
+                        if logged
+                        else check_parity(
+                            opened,
+                            DbtProject(),
+                            places.published,
+                            view=view,
+                            samples=samples,
+                            at=moment,
+                            seed=seed,
+                            tell=lambda name: display.say(f"Asking {name}"),
+                        )
                     )
+                if store is None:
+                    alerts, looked_at = find_answered_parity(found, logged=logged)
+                    self.warn(watch_changes(places, alerts, (), looked_at))
+                return found
 
         return PrintedList(run_beside_loop(ask), print_parity, self.root)
 
@@ -205,6 +215,9 @@ class Monitoring(ProjectFolder):
         """
         from functools import partial
 
+        from assay.alerts.findings import find_due
+        from assay.alerts.runbooks import Runbook
+        from assay.alerts.standing import watch_changes
         from assay.retraining.display import print_verdicts
         from assay.retraining.due import verdicts, why_held_back
         from assay.retraining.record import all_retrainings
@@ -221,7 +234,51 @@ class Monitoring(ProjectFolder):
             if create:
                 with self.display() as display:
                     found = take_versions(found, places.ledger, display)
+            self.warn(watch_changes(places, find_due(found), [Runbook.RETRAINING_DUE]))
         return PrintedList(found, partial(print_verdicts, why_held_back=why), self.root)
+
+    def alerts(self) -> PrintedList[Alert]:
+        """Return the alerts that stand: what was wrong when the last build, stream or command looked.
+
+        Raises:
+            Fault: another program keeps the run ledger open.
+        """
+        from assay.alerts.display import print_alerts
+        from assay.alerts.standing import read_open_alerts
+
+        with self.places() as places:
+            return PrintedList(read_open_alerts(places), print_alerts, self.root)
+
+    def runbook(self, name: str) -> Found[str]:
+        """Return the page that says what an alert means and what to do.
+
+        Args:
+            name: the kind of the alert, which each alert names, such as `test-failed`.
+
+        Raises:
+            Fault: there is no such kind.
+        """
+        from assay.alerts.display import print_runbook
+        from assay.alerts.runbooks import read_runbook
+
+        return Found(read_runbook(name), print_runbook, self.root)
+
+    def close_alert(self, runbook: str, name: str, *, reason: str = "") -> Found[StandingAlert]:
+        """Note that nobody needs to be told of an alert any more, although what it tells of is not over.
+
+        Args:
+            runbook: the kind of the alert.
+            name: its name.
+            reason: why, for those who ask later.
+
+        Raises:
+            Fault: no such alert could be closed, or another program keeps the run ledger open.
+        """
+        from assay.alerts.display import print_closed
+        from assay.alerts.standing import close_alert
+
+        with self.places() as places:
+            return Found(close_alert(places, runbook, name, reason), print_closed, self.root)
 
     def send_test_alert(self) -> SentTest:
         """Send a test alert to every channel of alerts.yml; return who was told, and what went wrong.

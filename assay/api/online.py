@@ -143,12 +143,16 @@ class Online:
         Raises:
             Fault: nothing is published, there is no such view, or the store cannot be written.
         """
+        from assay.alerts.runbooks import Runbook
+        from assay.alerts.standing import watch_changes
         from assay.online.ahead import Ahead
         from assay.online.display import print_synced, shown_progress
         from assay.online.sync import sync
 
         with self._opened(store) as (places, opened), shown_progress(self._project.console) as progress:
             done = sync(places.published, opened, progress, view, ahead=Ahead(places.ahead))
+            if store is None and view is None:
+                self._project.warn(watch_changes(places, [], [Runbook.ONLINE_NOT_SYNCED]))
         return PrintedList(
             done, lambda found, console: print_synced(opened.url, found, console), self._project.root
         )

@@ -69,7 +69,7 @@ class Streams:
         limits = Limits(segment_seconds, segment_mb << 20)
         with self._project.places() as places, shown_streams(self._project.console) as (tell, show):
             streams = find_stream_sources(sources)
-            watch = StreamWatch(places.main_warehouse.parent, streams, read_config().channels, tell)
+            watch = StreamWatch(places, streams, read_config().channels, tell)
             products = AvailabilityWatch(places, tell)
 
             def look(landed: list[Landed]) -> None:
@@ -90,6 +90,7 @@ class Streams:
                     tell=tell,
                     show=look,
                 )
+            watch.look(landed, is_last=True)
         return PrintedList(landed, print_landed, self._project.root)
 
     def replay(self, source: str, into: Path | str) -> PrintedList[Landed]:

@@ -93,6 +93,7 @@ class Report:
         unchanged_since: the run that built what is there, if nothing had changed and dbt did not start.
         rollback: the rollback that the build has ended, because it published again.
         published_products: the products of which it has published tables anew.
+        online_fault: why the online store could not take what was published.
     """
 
     places: Places
@@ -111,6 +112,7 @@ class Report:
     unchanged_since: str | None = None
     rollback: Rollback | None = None
     published_products: list[str] = field(default_factory=list)
+    online_fault: str | None = None
 
 
 def build(options: Options, display: Display) -> Report:

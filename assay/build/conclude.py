@@ -199,6 +199,7 @@ def _put_online(places: Places, report: Report) -> None:
     try:
         report.online = sync(places.published, open_store(store_url(None, places)), ahead=Ahead(places.ahead))
     except Fault as fault:
+        report.online_fault = str(fault)
         report.warnings.append(f"{fault}\nThe online store stays as it was. To update it: assay online sync")
 
 

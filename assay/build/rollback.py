@@ -153,8 +153,12 @@ def roll_back(
             end_rollback(places.warehouse)
     # Imports what sends alerts, which takes longer than a list of publications.
     from assay.alerts.availability_alerts import watch_availability
+    from assay.alerts.findings import find_rollback
+    from assay.alerts.runbooks import Runbook
+    from assay.alerts.standing import watch_changes
 
-    for problem in watch_availability(places):
+    problems = watch_changes(places, find_rollback(places), [Runbook.GOLD_ROLLED_BACK])
+    for problem in problems + watch_availability(places):
         tell(f"Warning: {problem}")
     return RolledBack(rollback, is_new=True, is_newest=is_newest, online=online)
 

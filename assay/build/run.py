@@ -10,6 +10,7 @@ from assay.alerts.availability_alerts import watch_availability
 from assay.alerts.notify import notify
 from assay.build.build import Options, Report, start_run
 from assay.build.conclude import compiled_after, conclude, find_results_of_all, state_after
+from assay.build.findings import tell_findings
 from assay.build.freshness import read_freshness
 from assay.build.inputs import Inputs
 from assay.build.metrics_file import write_metrics
@@ -59,6 +60,7 @@ def run_recorded(
         note_version(places.ledger)
         ledger.record(places.ledger, run)
 
+    owner_by_name: dict[str, str | None] = {}
     nodes: list[NodeResult] = []
     kept: list[ContractState] = []
     try:
@@ -72,6 +74,7 @@ def run_recorded(
         if outcome.results:
             manifest = Manifest.read(target_path(options) / "manifest.json")
             owner_of = owners(manifest)
+            owner_by_name = {node["name"]: owner_of.get(id_) for id_, node in manifest.nodes.items()}
             personal = Personal.of(manifest)
             nodes = make_node_results(outcome.results, places.warehouse, manifest, owner_of, personal)
         report = conclude(options, places, run, outcome, nodes, work)
@@ -93,6 +96,8 @@ def run_recorded(
         raise fault or error from error
     _end(run, "failed" if report.failed else "succeeded")
     report.warnings += _record(places, run, nodes, kept, report.published_products)
+    if not run.as_of:
+        report.warnings += tell_findings(places, report, outcome.results, owner_by_name)
     report.warnings += tell_lineage(run, nodes, outcome.results, places.warehouse)
     if work.manifest:
         # Last of all: a run that was killed before its end is done again, and recorded.

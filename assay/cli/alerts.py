@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from assay.cli.call import ask, show
@@ -12,6 +14,31 @@ app = typer.Typer(help="Alerts: who is told when something breaks.", no_args_is_
 @app.callback()
 def main() -> None:
     """Alerts: who is told when something breaks."""
+
+
+@app.command("list")
+def list_alerts() -> None:
+    """List the alerts that stand; exit code 1 if there are any."""
+    if len(show(lambda project: project.alerts())):
+        raise typer.Exit(1)
+
+
+@app.command()
+def explain(
+    runbook: Annotated[str, typer.Argument(metavar="ALERT", help="Its kind, such as test-failed.")],
+) -> None:
+    """Say what an alert means, how to see more, what to do, and how to verify that it is over."""
+    show(lambda project: project.runbook(runbook))
+
+
+@app.command()
+def close(
+    runbook: Annotated[str, typer.Argument(metavar="ALERT", help="Its kind, such as stream-offsets-lost.")],
+    name: Annotated[str, typer.Argument(help="Its name, as assay alerts list has it.")],
+    reason: Annotated[str, typer.Option(metavar="WHY", help="Why, for the run ledger.")] = "",
+) -> None:
+    """Note that nobody needs to be told of an alert any more, although what it tells of is not over."""
+    show(lambda project: project.close_alert(runbook, name, reason=reason))
 
 
 @app.command()

@@ -20,6 +20,8 @@ SHIELDS = ("hash", "mask")
 _LANDING = "landing."
 #: The custom property of a table that says how its CSV files are written.
 DIALECT = "dialect"
+#: How the names of tests end that a source must pass to keep what its contract promises.
+KEEPS_PROMISES = "_keep_their_promises"
 #: The step in a path from an array to its items; no key may contain this character.
 EACH = "\0"
 

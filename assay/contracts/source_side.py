@@ -9,6 +9,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from assay.contracts.contract import (
     DIALECT,
+    KEEPS_PROMISES,
     Column,
     Contract,
     Table,
@@ -100,7 +101,7 @@ def make_promise_test(contract: Contract, table: Table) -> DbtTest | None:
     if not arguments:
         return None
     return DbtTest(
-        f"{make_snake_case(contract.id)}_{make_snake_case(table.name)}_keep_their_promises",
+        f"{make_snake_case(contract.id)}_{make_snake_case(table.name)}{KEEPS_PROMISES}",
         PROMISES,
         arguments,
         warns=True,

@@ -22,9 +22,10 @@ from dagster import (
     run_failure_sensor,
 )
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+from dagster._core.execution.plan.objects import StepFailureData
 
-from assay.alerts.channels import send_all
-from assay.alerts.config import read_config
+from assay.alerts.runbooks import Runbook
+from assay.alerts.standing import watch_changes
 from assay.alerts.states import Alert
 from assay.api.project import open_project
 from assay.build.inputs import read_landed
@@ -94,21 +95,20 @@ def make_failure_sensor(root: Path) -> SensorDefinition:
     """Return the sensor that tells people of failed runs by the channels of alerts.yml.
 
     A build sends its own alerts; this one is for what a build cannot tell: a run that was killed, or failed
-    before or after the build.
+    before or after the build. The next run of the job that succeeds ends it.
     """
 
     def tell(context: RunFailureSensorContext) -> SkipReason | None:
-        failures = [event.step_failure_data.user_failure_data for event in context.get_step_failure_events()]
-        if any(failure and TOLD in failure.metadata for failure in failures):
+        failures = [event.step_failure_data for event in context.get_step_failure_events()]
+        if any(each.user_failure_data and TOLD in each.user_failure_data.metadata for each in failures):
             return SkipReason("The build has sent its own alerts.")
         run = context.dagster_run
-        said = next((each.description for each in failures if each), None) or context.failure_event.message
-        alert = Alert("broken", run.job_name, "Dagster job", "", None, "error", 1, said or "", run.run_id)
-        with open_project(root).places():
-            config = read_config()
-            problems = config.problems + send_all([alert], config.channels)
-        for problem in problems:
-            context.log.warning(problem)
+        said = next(filter(None, map(_describe, failures)), context.failure_event.message)
+        about = (run.job_name, "Dagster job", run.job_name)
+        alert = Alert(Runbook.DAGSTER_RUN_FAILED, "broken", *about, None, "error", said or "")
+        with open_project(root).places() as places:
+            for problem in watch_changes(places, [alert], ()):
+                context.log.warning(problem)
         return None
 
     decorate: Callable[[Callable[[RunFailureSensorContext], SkipReason | None]], SensorDefinition] = (
@@ -119,3 +119,11 @@ def make_failure_sensor(root: Path) -> SensorDefinition:
         )
     )
     return decorate(tell)
+
+
+def _describe(failure: StepFailureData) -> str | None:
+    """Return why a step failed: what Assay says of it, or the error that was raised in it."""
+    if failure.user_failure_data:
+        return failure.user_failure_data.description
+    error = failure.error and (failure.error.cause or failure.error)
+    return error.message.strip() if error else None

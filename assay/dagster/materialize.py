@@ -18,6 +18,8 @@ from dagster import (
     RetryRequested,
 )
 
+from assay.alerts.runbooks import Runbook
+from assay.alerts.standing import watch_changes
 from assay.api.build_result import BuildResult
 from assay.api.project import Project, open_project
 from assay.core.fault import INTERRUPTED, LOCKED, Fault
@@ -68,6 +70,7 @@ def materialize_selected(context: AssetExecutionContext, root: Path, assets: Pro
         for name, spec in assets.training_sets.items():
             if spec.key in selected:
                 yield _take_training_set(project, name, spec.key)
+        _end_alert(context, project)
 
 
 def build_as_of(context: AssetExecutionContext, root: Path) -> Iterator[Told]:
@@ -91,6 +94,7 @@ def build_as_of(context: AssetExecutionContext, root: Path) -> Iterator[Told]:
         yield MaterializeResult(
             asset_key=AS_OF, metadata={"run": result.run_id, "warehouse": MetadataValue.path(file)}
         )
+        _end_alert(context, project)
 
 
 def find_part(context: AssetExecutionContext, assets: ProjectAssets) -> str | None:
@@ -162,6 +166,14 @@ def _take_training_set(project: Project, name: str, key: AssetKey) -> Made:
             "run": manifest.run_id,
         },
     )
+
+
+def _end_alert(context: AssetExecutionContext, project: Project) -> None:
+    """Tell people, if they know that the job had failed, that it has succeeded."""
+    succeeded = (Runbook.DAGSTER_RUN_FAILED, context.run.job_name)
+    with project.places() as places:
+        for problem in watch_changes(places, [], (), [succeeded]):
+            context.log.warning(problem)
 
 
 def _failure(result: BuildResult) -> Failure:

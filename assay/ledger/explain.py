@@ -41,8 +41,8 @@ _ALIASES = {
     "to_not_be_null": "not_null",
 }
 _REMEDY = (
-    "Have the rows corrected at their source and land the file again; if the rows are right, correct the "
-    "model or the test."
+    "If the rows are wrong, let their source's contract reject such rows, and have them sent again: what has "
+    "landed stays. If they are right, correct the model or the test."
 )
 
 

@@ -12,7 +12,7 @@ from assay.project.paths import all_model_paths
 
 def make_schema_results(changes: Iterable[SchemaChange]) -> list[NodeResult]:
     """Return a result for each change: a warning to the source's owner while it is open, else a pass."""
-    owners = _owners()
+    owners = read_source_owners()
     return [
         NodeResult(
             unique_id=f"schema_change.{change.table}.{change.column_name}.{change.kind}",
@@ -33,7 +33,8 @@ def make_schema_results(changes: Iterable[SchemaChange]) -> list[NodeResult]:
     ]
 
 
-def _owners() -> dict[tuple[str, str], str | None]:
+def read_source_owners() -> dict[tuple[str, str], str | None]:
+    """Return the owner of each landing table, by source and table; none if a declaration is wrong."""
     try:
         return {place: table.owner for place, table in declared_tables(*all_model_paths()).items()}
     except DeclarationError:

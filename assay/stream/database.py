@@ -134,6 +134,8 @@ class DatabaseLanding:
         self._engine: Engine | None = None
         self._next_try = 0.0
         self._has_begun = self._is_drained = False
+        #: Whether the database could be reached the last time.
+        self.is_up = True
         self._mark = uuid4().hex
         self._committed = time.monotonic()
         self._reset()
@@ -235,6 +237,7 @@ class DatabaseLanding:
                 "REPLICATION, SELECT on the tables, and the right to make a publication of them.",
             )
         else:
+            self.is_up = False
             self._tell(f"{self._place} is away ({error}): trying again every {_SECONDS_BETWEEN_TRIES:.0f} s.")
         self._next_try = time.monotonic() + _SECONDS_BETWEEN_TRIES
 
@@ -242,6 +245,7 @@ class DatabaseLanding:
         """Go on at what has landed, if the database and the disk are back."""
         try:
             self._start()
+            self.is_up = True
         except (DatabaseAway, OSError):
             self._next_try = time.monotonic() + _SECONDS_BETWEEN_TRIES
 

@@ -18,6 +18,7 @@ _PREFIX = "ASSAY_KAFKA_"
 _REGISTRY = f"{_PREFIX}SCHEMA_REGISTRY_"
 _SECONDS_TO_CONNECT = 10.0
 _SECONDS_FOR_A_MESSAGE = 3.0
+_SECONDS_TO_ANSWER = 1.0
 # Landing rests on these.
 _FIXED = {
     "enable.auto.commit": False,
@@ -35,14 +36,18 @@ class BrokerAway(Fault):
 
 @dataclass
 class Troubles:
-    """The last error that the client told of the broker; `said` once it is shown."""
+    """The last error that the client told of the broker; `said` once it is shown.
+
+    `is_open` says whether an error has come since the broker answered the last time that it was asked.
+    """
 
     last: str = ""
     said: str = field(default="", repr=False)
+    is_open: bool = False
 
     def note(self, error: Any) -> None:
         """Remember an error of the client."""
-        self.last = error.str()
+        self.last, self.is_open = error.str(), True
 
     def news(self) -> str | None:
         """Return the last error if it has not been shown yet."""
@@ -139,6 +144,17 @@ def find_partitions(consumer: Consumer, source: StreamSource, troubles: Troubles
             )
         raise Fault(f"The topic {source.topic} of {source.name} cannot be read: {topic.error.str()}.")
     return sorted(topic.partitions)
+
+
+def answers(consumer: Consumer, topic: str) -> bool:
+    """Ask whether a broker of a topic can be reached; it has a second to answer."""
+    from confluent_kafka import KafkaException
+
+    try:
+        consumer.list_topics(topic, timeout=_SECONDS_TO_ANSWER)
+    except KafkaException:
+        return False
+    return True
 
 
 def find_bounds(consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from assay.core.words import counted
 from assay.landing.formats.messages import Message, line_of
 from assay.landing.segments import Range, Segment
 from assay.stream.decode import Decode, decoder_of
-from assay.stream.kafka import Troubles, connect, find_bounds, find_offset_at, find_partitions
+from assay.stream.kafka import Troubles, answers, connect, find_bounds, find_offset_at, find_partitions
 from assay.stream.partition import LandedPartition, SegmentWriter
 from assay.stream.replay import LandingTimes
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 #: Where to begin a partition of which nothing has landed: a word, an offset, or a time (UTC).
 Start = int | datetime | str
 _MESSAGES_A_BATCH = 10_000
-_SECONDS_BETWEEN_COMMITS = 5.0
+_SECONDS_BETWEEN_LOOKS = 5.0
 _SECONDS_AFTER_A_FULL_DISK = 5.0
 
 
@@ -158,8 +158,10 @@ class TopicLanding:
         # Partitions to go on with from another place, once all that was received is taken.
         self._moved: set[int] = set()
         self._leases = ExitStack()
-        self._committed = time.monotonic()
+        self._looked = self._probed = time.monotonic()
         self._consumer: Consumer | None = None
+        #: Whether the broker answered when it was asked last; it is asked after an error.
+        self.is_up = True
 
     def __enter__(self) -> TopicLanding:
         try:
@@ -207,6 +209,7 @@ class TopicLanding:
                 batches[message.partition()].append(message)
         if (trouble := self._troubles.news()) and not received:
             self._tell(f"{self.source.name}: {trouble}. Trying again.")
+        self._look_at_broker()
         try:
             landed = {number: self._take(self._readings[number], batch) for number, batch in batches.items()}
             for message in received:
@@ -219,7 +222,6 @@ class TopicLanding:
         except OSError as error:
             self._begin_again(error)
             return []
-        self._commit()
         return [(self.source, landed)] if landed else []
 
     def _take(self, reading: _Reading, batch: Sequence[Any]) -> list[Message]:
@@ -415,13 +417,22 @@ class TopicLanding:
         time.sleep(_SECONDS_AFTER_A_FULL_DISK)
         self._assign()
 
+    def _look_at_broker(self) -> None:
+        """Find out every few seconds whether the broker is there, and tell it how far its group came."""
+        now = time.monotonic()
+        assert self._consumer is not None
+        if self._troubles.is_open and now - self._probed >= _SECONDS_BETWEEN_LOOKS:
+            self.is_up = answers(self._consumer, self.source.topic)
+            self._troubles.is_open = not self.is_up
+            self._probed = time.monotonic()
+        if now - self._looked >= _SECONDS_BETWEEN_LOOKS:
+            self._looked = now
+            self._commit()
+
     def _commit(self) -> None:
         """Tell the broker's group how far it came, for dashboards of lag; nothing rests on it."""
         from confluent_kafka import KafkaException, TopicPartition
 
-        if time.monotonic() - self._committed < _SECONDS_BETWEEN_COMMITS:
-            return
-        self._committed = time.monotonic()
         assert self._consumer is not None
         offsets = []
         for number, reading in self._readings.items():

@@ -6,7 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -14,6 +14,7 @@ from typing import Protocol
 from assay.core.fault import MISUSED, Fault
 from assay.landing.formats.messages import Message
 from assay.stream.database import DatabaseLanding, find_databases
+from assay.stream.debezium import DatabaseAway
 from assay.stream.kafka import BrokerAway
 from assay.stream.land import Limits, Progress, Start, TopicLanding
 from assay.stream.source import StreamSource
@@ -51,10 +52,16 @@ class StreamOptions:
 
 @dataclass(frozen=True)
 class Landed:
-    """What a run has landed of a source."""
+    """What a run has landed of a source.
+
+    `is_up` says whether its broker or database can be reached. `fault` is why the source is not landed any
+    more; None while it is.
+    """
 
     source: str
     partitions: list[Progress]
+    is_up: bool = True
+    fault: Fault | None = None
 
     @property
     def messages(self) -> int:
@@ -81,7 +88,7 @@ def run_streams(
         options: what to do.
         command: what other processes are told holds the partitions.
         tell: called with messages for people.
-        show: called after each round with what has landed so far.
+        show: called after each round with what has landed so far, and why sources have stopped.
 
     Returns:
         What has landed, by source.
@@ -89,41 +96,54 @@ def run_streams(
     Raises:
         Fault: none of the sources can be landed, or one of several could not; the others were landed.
     """
-    faults: dict[str, Fault] = {}
     done: dict[str, Landed] = {}
+
+    def fail(names: Sequence[str], fault: Fault) -> None:
+        """Remember why some sources stopped; one that is alone ends the run."""
+        is_up = not isinstance(fault, BrokerAway | DatabaseAway)
+        for name in names:
+            done[name] = replace(done.get(name, Landed(name, [])), is_up=is_up, fault=fault)
+        if len(sources) == 1:
+            show(list(done.values()))
+            raise fault
+        tell(str(fault))
+
     with ExitStack() as open_landings, _stop_on_signal() as stop:
-        running: dict[str, TopicLanding | DatabaseLanding] = {}
+        running: dict[tuple[str, ...], TopicLanding | DatabaseLanding] = {}
         hosts = {source.name: source.server["host"] for source in sources if source.kind == "kafka"}
         # No other topic of a broker that cannot be reached is tried.
         away: dict[str, BrokerAway] = {}
-        for name, begin in _landings(sources, landing, options, command, tell):
-            host = hosts.get(name)
+        for names, begin in _landings(sources, landing, options, command, tell):
+            host = hosts.get(names[0])
             if host is not None and host in away:
-                faults[name] = away[host]
+                done[names[0]] = Landed(names[0], [], is_up=False, fault=away[host])
                 continue
             try:
-                running[name] = open_landings.enter_context(begin())
+                running[names] = open_landings.enter_context(begin())
             except Fault as fault:
-                _keep_on(fault, name, faults, sources, tell)
+                fail(names, fault)
                 if isinstance(fault, BrokerAway) and host is not None:
                     away[host] = fault
+        if not running:
+            show(list(done.values()))
         while running and not stop.is_set():
-            for name, each in list(running.items()):
+            for names, each in list(running.items()):
                 try:
                     landed = each.poll(_SECONDS_A_POLL / len(running))
                     if options.online:
                         for source, messages in landed:
                             options.online.apply(source, messages)
+                    done |= {found.source: found for found in _landed(each)}
                 except Fault as fault:
-                    _keep_on(fault, name, faults, sources, tell)
-                    del running[name]
-                done |= {found.source: found for found in _landed(each)}
+                    done |= {found.source: found for found in _landed(each)}
+                    fail(names, fault)
+                    del running[names]
             if options.online:
                 options.online.refresh()
             show(list(done.values()))
             if options.until_drained and all(each.is_drained for each in running.values()):
                 break
-    if faults:
+    if faults := {name: each.fault for name, each in done.items() if each.fault}:
         raise Fault(
             f"Not landed: {', '.join(sorted(faults))}. {' '.join(dict.fromkeys(map(str, faults.values())))}"
         )
@@ -132,8 +152,8 @@ def run_streams(
 
 def _landed(landing: TopicLanding | DatabaseLanding) -> list[Landed]:
     if isinstance(landing, TopicLanding):
-        return [Landed(landing.source.name, landing.progress)]
-    return [Landed(source, [progress]) for source, progress in landing.progress.items()]
+        return [Landed(landing.source.name, landing.progress, landing.is_up)]
+    return [Landed(source, [progress], landing.is_up) for source, progress in landing.progress.items()]
 
 
 def _landings(
@@ -142,12 +162,12 @@ def _landings(
     options: StreamOptions,
     command: str,
     tell: Callable[[str], None],
-) -> Iterator[tuple[str, Callable[[], AbstractContextManager[TopicLanding | DatabaseLanding]]]]:
-    """Yield what lands some sources, by the name of the first source it lands, and how it is begun."""
+) -> Iterator[tuple[tuple[str, ...], Callable[[], AbstractContextManager[TopicLanding | DatabaseLanding]]]]:
+    """Yield what lands some sources: their names, and how it is begun."""
     for source in sources:
         if source.kind == "kafka":
             yield (
-                source.name,
+                (source.name,),
                 partial(
                     TopicLanding,
                     source,
@@ -173,7 +193,7 @@ def _landings(
         )
     for place, position, tables in find_databases(followed, landing):
         yield (
-            tables[0].name,
+            tuple(table.name for table in tables),
             partial(
                 DatabaseLanding,
                 place,
@@ -186,20 +206,6 @@ def _landings(
                 tell=tell,
             ),
         )
-
-
-def _keep_on(
-    fault: Fault,
-    name: str,
-    faults: dict[str, Fault],
-    sources: Sequence[StreamSource],
-    tell: Callable[[str], None],
-) -> None:
-    """Remember why a source stopped; one that is alone ends the run."""
-    if len(sources) == 1:
-        raise fault
-    faults[name] = fault
-    tell(str(fault))
 
 
 @contextmanager

@@ -27,6 +27,11 @@ class Block:
     remark: str
 
     @property
+    def is_of_runbook(self) -> bool:
+        """Whether a drill runs it, when there is an alert to see to."""
+        return self.page.startswith("docs/runbooks/") and not self.page.endswith("index.md")
+
+    @property
     def is_run(self) -> bool:
         return not _NOT_RUN.fullmatch(self.remark)
 
@@ -56,7 +61,7 @@ class Block:
 def blocks(*languages: str) -> list[Block]:
     """Return the blocks in these languages, or all, in the order of pages and lines."""
     return [
-        block for page in PAGES for block in _blocks_of(page) if not languages or block.language in languages
+        block for page in PAGES for block in blocks_of(page) if not languages or block.language in languages
     ]
 
 
@@ -71,7 +76,8 @@ def code_in_sentences() -> list[tuple[str, str]]:
     ]
 
 
-def _blocks_of(page: Path) -> Iterator[Block]:
+def blocks_of(page: Path) -> Iterator[Block]:
+    """Yield the blocks of one page."""
     remark = ""
     for token in MarkdownIt().enable("table").parse(page.read_text()):
         if token.type == "fence":

@@ -19,10 +19,11 @@ from small_project import MOST_PIECES, SmallProject
 
 from assay.alerts.channels import Email, send_all
 from assay.alerts.config import read_config
+from assay.alerts.runbooks import Runbook
 from assay.alerts.states import Alert
 from assay.core.fault import Fault
 
-ALERT = Alert("broken", "t", "test", "gold.x", "sales", "error", 1, "3 failing rows", "r")
+ALERT = Alert(Runbook.TEST_FAILED, "broken", "t", "test", "gold.x", "sales", "error", "3 failing rows")
 
 
 @contextmanager
@@ -90,7 +91,9 @@ def test_only_what_changes_is_told(project: SmallProject) -> None:
         assert told == [1, 1, 2, 2]
         said = "Broken, error: test quantities_are_plausible of gold.fct_lines.quantity: 1 failing row: "
         assert received[0]["text"].startswith(said)
-        assert received[0]["text"].endswith("quantity is 1001; allowed is at most 1000")
+        assert received[0]["text"].endswith(
+            "quantity is 1001; allowed is at most 1000. What to do: assay alerts explain test-failed"
+        )
         assert received[1]["text"].startswith("Still broken for 3 runs, error: test quantities_are_plausible")
         limit(project, MOST_PIECES + 1)
         assert project.assay("build").exit_code == 0

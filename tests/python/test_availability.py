@@ -287,6 +287,16 @@ def test_an_alert_that_reached_nobody_is_sent_again(project: Project) -> None:
     assert project.told(at(2, 9)) == []
 
 
+def test_a_promise_that_is_made_no_more_is_late_no_more(project: Project) -> None:
+    project.publish(at(1, 5), "sales")
+    assert [change for change, _ in project.told(at(2, 7))] == ["broken"]
+    project.promise("{property: timeOfAvailability, value: early}")
+    assert project.told(at(2, 8)) == []
+    project.promise("{property: timeOfAvailability, value: '23:30'}")
+    assert project.told(at(2, 9)) == [("recovered", "no contract promises it any more")]
+    assert project.told(at(2, 10)) == []
+
+
 def test_builds_that_did_not_record_products_yet_count(project: Project) -> None:
     project.publish(at(2, 5))
     assert project.told(at(2, 7)) == []

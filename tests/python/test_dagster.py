@@ -12,6 +12,7 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
+from runbook_drill import Drill, drill
 from small_project import MOST_PIECES, SmallProject, make_small_project
 
 dagster = pytest.importorskip("dagster", reason="Dagster is not installed: pip install -e '.[dagster]'")
@@ -27,6 +28,7 @@ from dagster import (  # noqa: E402
     build_sensor_context,
 )
 
+from assay.alerts.runbooks import Runbook  # noqa: E402
 from assay.core.lock import locked  # noqa: E402
 from assay.dagster import definitions, materialize  # noqa: E402
 
@@ -244,6 +246,22 @@ def test_people_are_told_of_a_run_that_fails_before_it_can_build(
     assert tell_of(project, instance, result) is None
     (alert,) = alerts(project)[len(before) :]
     assert (alert["change"], alert["name"], alert["kind"]) == ("broken", "build", "Dagster job")
+
+
+@drill(Runbook.DAGSTER_RUN_FAILED)
+def test_dagster_run_failed(
+    first: tuple[SmallProject, ExecuteInProcessResult], instance: DagsterInstance, tmp_path: Path
+) -> None:
+    project = SmallProject(Path(shutil.copytree(first[0].root, tmp_path / "project")))
+    it = Drill(project, Runbook.DAGSTER_RUN_FAILED)
+    with mock.patch("assay.dagster.materialize.open_project", side_effect=ValueError("no room on the moon")):
+        for _ in range(2):
+            assert tell_of(project, instance, run(project, instance)) is None
+    assert "no room on the moon" in it.alert()["message"]
+    it.follow("See more")
+    it.follow("What to do")
+    assert run(project, instance).success
+    it.verify()
 
 
 def test_a_run_waits_for_a_build_that_has_the_warehouse(

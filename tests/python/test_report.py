@@ -78,7 +78,7 @@ def test_what_broke_is_told_in_the_words_of_explain(built_broken: SmallProject) 
     told = page.sections["broken"]
     assert "Since this build Failing rows 30 order_line_id is " in told
     assert "allowed is at most 1000 It claims quantities are plausible." in told
-    assert "What to do Have the rows corrected at their source" in told
+    assert "What to do If the rows are wrong, let their source's contract" in told
     assert "Declared in models/own/gold/_gold__models.yml" in told
     assert "3 of 30 rows" in told
     assert "quantity 1001 1002 1003" in told

@@ -101,7 +101,7 @@ def test_a_test_that_failed_is_explained(built: SmallProject) -> None:
     assert "fail, 30 failing rows." in said
     assert "erp/order_lines/landed_at=2025-01-05T02-00-00/lines.csv, row 1" in said
     assert "landed_at=2025-01-04" not in said
-    assert "What to do: Have the rows corrected at their source" in said
+    assert "What to do: If the rows are wrong, let their source's contract" in said
     assert "The test is declared in models/own/gold/_gold__models.yml. Its owner is sales." in said
     for name in ("fct_lines", "gold.fct_lines"):
         refused = built.assay("explain", name)
