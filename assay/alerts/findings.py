@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 
@@ -15,10 +16,12 @@ from assay.core.words import counted, listed
 from assay.ledger.account import TroubledFiles
 from assay.ledger.rollbacks import read_rollback
 from assay.ledger.schema_results import read_source_owners
-from assay.online.ahead import StreamParity
-from assay.parity.compare import FeatureParity
 from assay.project.warehouse import relation_named
-from assay.retraining.due import Verdict
+
+if TYPE_CHECKING:
+    from assay.online.ahead import StreamParity
+    from assay.parity.compare import FeatureParity
+    from assay.retraining.due import Verdict
 
 # What is wrong, and all that was looked at.
 Looked = tuple[list[Alert], set[tuple[Runbook, str]]]
@@ -185,7 +188,8 @@ def find_parity(differing: Mapping[str, str], compared: Collection[str]) -> Look
 
 def find_streamed_parity(compared: Sequence[StreamParity]) -> Looked:
     """Return the same of what streams brought online, by the last comparison of each view."""
-    last = {f"{each.view} (streamed)": each for each in compared}
+    # What could not be compared says nothing.
+    last = {f"{each.view} (streamed)": each for each in compared if each.compared}
     return find_parity(
         {
             name: f"{each.differing:,} of {counted(each.compared, 'entity', 'entities')} differ from what "
