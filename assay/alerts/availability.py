@@ -103,7 +103,7 @@ def find_misses(
     misses = []
     if not published:
         is_daily = promise.of_day is not None
-        first = promise.next_time(seen_at - promise.every) if is_daily else seen_at + promise.every
+        first = promise.next_time(seen_at - promise.every) if is_daily else promise.due_after(seen_at)
         misses += _missed(promise, first, None, moment)
     for position, time in enumerate(published):
         following = published[position + 1] if position + 1 < len(published) else None
@@ -117,7 +117,7 @@ def _missed(promise: Promise, due: datetime, following: datetime | None, moment:
         found.append(Miss(due, following))
         if promise.of_day is None:
             break
-        due += promise.every
+        due = promise.next_time(due)
     return found
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from graphlib import TopologicalSorter
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from dagster import AssetCheckSpec, AssetKey, AssetSpec, FreshnessPolicy
 from dagster_dbt import DagsterDbtTranslator
 
-from assay.contracts.availability import Promise
+from assay.contracts.availability import ALL_DAYS, Promise
 from assay.online.published import CATALOG
 from assay.project.conventions import TABLES, is_of_kind, layer_of
 from assay.project.failures import TESTS
@@ -24,6 +25,7 @@ AS_OF = AssetKey(["as_of", "warehouse"])
 PUBLISHED, TRAINING_SETS = "published", "training_sets"
 #: The group of the assets in which files land, and the node that loads them.
 LANDING, LOADER = "landing", "brz_files"
+_MONDAY = datetime(2024, 1, 1)
 _UNITS = {"minute": "minutes", "hour": "hours", "day": "days"}
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
@@ -180,7 +182,7 @@ def _describe_products(
             group_name=PUBLISHED,
             owners=sorted({owner for spec in specs for owner in spec.owners}),
             kinds={"duckdb"},
-            freshness_policy=_as_policy(promised[product]) if product in promised else None,
+            freshness_policy=as_policy(promised[product]) if product in promised else None,
             skippable=True,
         )
         for product, specs in tables.items()
@@ -231,11 +233,22 @@ def _length(declared: Mapping[str, Any]) -> timedelta | None:
     return timedelta(**{_UNITS[str(period)]: int(count)}) if count and str(period) in _UNITS else None
 
 
-def _as_policy(promise: Promise) -> FreshnessPolicy:
+def as_policy(promise: Promise) -> FreshnessPolicy:
+    """Return when Dagster calls a product overdue, by what its contract promises."""
     if promise.of_day is None:
-        return FreshnessPolicy.time_window(max(promise.every, timedelta(minutes=1)))
-    minutes = int(promise.of_day.total_seconds()) // 60
-    return FreshnessPolicy.cron(f"{minutes % 60} {minutes // 60} * * *", timedelta(days=1))
+        # Dagster's window knows no days of the week: it is as long as the longest pause that is promised.
+        begins = (_MONDAY + timedelta(days=day) for day in range(7))
+        longest = max(promise.due_after(begin) - begin for begin in begins)
+        return FreshnessPolicy.time_window(max(longest, timedelta(minutes=1)))
+    zone, at, shift = promise.zone, promise.of_day, 0
+    if not isinstance(zone, ZoneInfo):
+        # Dagster knows zones by name alone.
+        local = datetime.combine(_MONDAY, at, zone)
+        in_utc = local.astimezone(UTC)
+        at, shift = in_utc.time(), (in_utc.date() - local.date()).days
+    days = ",".join(str((day + shift + 1) % 7) for day in sorted(promise.days))
+    cron = f"{at.minute} {at.hour} * * {'*' if promise.days == ALL_DAYS else days}"
+    return FreshnessPolicy.cron(cron, timedelta(days=1), zone.key if isinstance(zone, ZoneInfo) else "UTC")
 
 
 def _as_owners(owner: str | None) -> Sequence[str]:

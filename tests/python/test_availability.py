@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from assay.report.sections.availability import availability_section
 from assay.report.tables import Absent
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
-BY = Promise("sales", "shop", "by 06:30 UTC", DAY, timedelta(hours=6, minutes=30))
+BY = Promise("sales", "shop", "by 06:30 UTC", DAY, time(6, 30))
 EVERY = Promise("sales", "shop", "every 2 h", 2 * HOUR)
 CONTRACT = """
 apiVersion: v3.1.0
@@ -54,17 +54,107 @@ def contract(*levels: dict[str, Any]) -> Contract:
     )
 
 
+def promise_of(**level: Any) -> Promise:
+    [(_, found)] = promises_of(contract(level))
+    assert isinstance(found, Promise), found
+    return found
+
+
 @pytest.mark.parametrize(
-    ("value", "minutes"),
+    ("value", "minutes", "said"),
     [
-        ("06:30", 390), ("6:30", 390), ("06:30Z", 390), ("06:30+02:00", 270), ("23:00-08:00", 420),
-        ("00:30+0100", 1410),
+        ("06:30", 390, "by 06:30 UTC"), ("6:30", 390, "by 6:30 UTC"), ("06:30Z", 390, "by 06:30 UTC"),
+        ("06:30 UTC", 390, "by 06:30 UTC"), ("06:30+02:00", 270, "by 06:30+02:00"),
+        ("23:00-08:00", 420, "by 23:00-08:00"), ("00:30+0100", 1410, "by 00:30+0100"),
+        ("06:30 Europe/Berlin", 330, "by 06:30 Europe/Berlin"),
+        ("06:30 America/Argentina/Ushuaia", 570, "by 06:30 America/Argentina/Ushuaia"),
     ],
 )  # fmt: skip
-def test_a_time_of_the_day_is_read_in_its_zone(value: str, minutes: int) -> None:
-    [(_, found)] = promises_of(contract({"property": "timeOfAvailability", "value": value}))
-    assert isinstance(found, Promise)
-    assert found.of_day == timedelta(minutes=minutes)
+def test_a_time_of_the_day_is_read_in_its_zone(value: str, minutes: int, said: str) -> None:
+    found = promise_of(property="timeOfAvailability", value=value)
+    assert found.next_time(at(10) - timedelta(seconds=1)) == at(10) + timedelta(minutes=minutes)
+    assert found.said == said
+
+
+@pytest.mark.parametrize(
+    ("value", "before", "due"),
+    [
+        # 06:30 in Berlin is 05:30 UTC in winter, 04:30 in summer, from the day on that the clocks change.
+        ("06:30", datetime(2026, 3, 27, 12), ["28 05:30", "29 04:30", "30 04:30"]),
+        ("06:30", datetime(2026, 10, 23, 12), ["24 04:30", "25 05:30", "26 05:30"]),
+        # At 02:00 the clocks jump to 03:00: 02:30 is left out, and is half an hour after the jump.
+        ("02:30", datetime(2026, 3, 27, 12), ["28 01:30", "29 01:30", "30 00:30"]),
+        # At 03:00 they go back to 02:00: of the two times 02:30, the first one counts.
+        ("02:30", datetime(2026, 10, 23, 12), ["24 00:30", "25 00:30", "26 01:30"]),
+    ],
+)
+def test_a_time_of_the_day_on_days_when_the_clocks_change(
+    value: str, before: datetime, due: list[str]
+) -> None:
+    found = promise_of(property="timeOfAvailability", value=f"{value} Europe/Berlin")
+    times = [before]
+    for _ in due:
+        times.append(found.next_time(times[-1]))
+    assert [f"{each:%d %H:%M}" for each in times[1:]] == due
+    # One publication a day, an hour before it is due, is in time also then.
+    published = [each - HOUR for each in times[1:]]
+    assert find_misses(found, published, before, times[-1]) == []
+    # An hour late is late by an hour.
+    late = [times[1] - HOUR, times[2] + HOUR, times[3] - HOUR]
+    assert [each.late(times[3]) for each in find_misses(found, late, before, times[3])] == [HOUR]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "days"),
+    [
+        ("0 5 * * 1-5", "Mon, Tue, Wed, Thu, Fri"), ("0 5 * * mon-fri", "Mon, Tue, Wed, Thu, Fri"),
+        ("0 5 * * 0", "Sun"), ("0 5 * * 7", "Sun"), ("0 5 * * 5-7", "Fri, Sat, Sun"),
+        ("*/30 5 * * MON,wed,6", "Mon, Wed, Sat"), ("0 5 * * 0-6", ""), ("0 5 * * *", ""),
+    ],
+)  # fmt: skip
+def test_days_of_the_week_are_those_of_the_schedule(schedule: str, days: str) -> None:
+    level = {"property": "frequency", "value": 1, "unit": "d", "schedule": schedule}
+    said = "every 1 d" + (f" on {days}" if days else "")
+    assert promise_of(**level).said == promise_of(**level, scheduler="cron").said == said
+    assert promise_of(**level, scheduler="airflow").said == "every 1 d"
+
+
+# November 2026 begins with a Sunday: 2 is a Monday, 6 a Friday.
+WORKING = {"scheduler": "cron", "schedule": "0 5 * * MON-FRI"}
+
+
+@pytest.mark.parametrize(
+    ("level", "published", "now", "misses"),
+    [
+        # Nothing is due on Saturday and Sunday, nor told of then.
+        ({"value": "06:30"}, [at(5, 5), at(6, 5)], at(8, 23), []),
+        ({"value": "06:30"}, [at(6, 5)], at(9, 7), [(at(9, 6.5), None)]),
+        ({"value": "06:30"}, [at(6, 5), at(9, 8)], at(9, 9), [(at(9, 6.5), at(9, 8))]),
+        # What comes after Friday's time, or on Sunday, is Monday's.
+        ({"value": "06:30"}, [at(6, 7)], at(9, 7), []),
+        ({"value": "06:30"}, [at(6, 5), at(8, 12)], at(9, 7), []),
+        ({"value": "06:30"}, [at(6, 7)], at(10, 7), [(at(10, 6.5), None)]),
+        # Days are those of the zone: 01:00 of Monday in Berlin is Sunday still in UTC.
+        ({"value": "01:00 Europe/Berlin"}, [at(5)], at(8, 23), []),
+        ({"value": "01:00 Europe/Berlin"}, [at(5)], at(9, 1), [(at(9, 0), None)]),
+        # Time does not elapse at the weekend.
+        ({"value": 4, "unit": "h"}, [at(6, 22)], at(9, 1), []),
+        ({"value": 4, "unit": "h"}, [at(6, 22)], at(9, 3), [(at(9, 2), None)]),
+        ({"value": 4, "unit": "h"}, [at(7, 22)], at(9, 5), [(at(9, 4), None)]),
+        ({"value": 2, "unit": "d"}, [at(5, 12)], at(9, 13), [(at(9, 12), None)]),
+        ({"value": 4, "unit": "h"}, [at(5, 6), at(5, 11)], at(5, 12), [(at(5, 10), at(5, 11))]),
+    ],
+)
+def test_misses_on_working_days(
+    level: dict[str, Any], published: list[datetime], now: datetime, misses: list[tuple[Any, Any]]
+) -> None:
+    name = "frequency" if "unit" in level else "timeOfAvailability"
+    found = find_misses(promise_of(property=name, **level, **WORKING), published, at(1), now)
+    expected = [(due, over) for due, over in misses]
+    if "Berlin" in str(level["value"]):
+        # On Thursday and Friday it was missed, too.
+        found = [each for each in found if each.due_at > at(7)]
+    assert [(each.due_at, each.over_at) for each in found] == expected
 
 
 @pytest.mark.parametrize(
@@ -73,6 +163,11 @@ def test_a_time_of_the_day_is_read_in_its_zone(value: str, minutes: int) -> None
         ({"property": "timeOfAvailability", "value": "25:00"}, "write a time of the day, as 06:30"),
         ({"property": "timeOfAvailability", "value": "early"}, "write a time of the day"),
         ({"property": "timeOfAvailability", "value": 9}, "write a time of the day"),
+        ({"property": "timeOfAvailability", "value": "06:30 Europe/Brlin"}, "no time zone of this machine"),
+        ({"property": "timeOfAvailability", "value": "06:30", "schedule": "0 5 1 * *"}, "the schedule of"),
+        ({"property": "timeOfAvailability", "value": "06:30", "schedule": "5 * * MON"}, "the schedule of"),
+        ({"property": "frequency", "value": 1, "unit": "d", "schedule": "0 5 * * 5-1"}, "write one of cron"),
+        ({"property": "frequency", "value": 1, "unit": "d", "schedule": "0 5 * * MOO"}, "write one of cron"),
         ({"property": "frequency", "value": 0, "unit": "h"}, "write a number above 0"),
         ({"property": "frequency", "value": "often", "unit": "h"}, "write a number above 0"),
         ({"property": "frequency", "value": 1}, "write a number above 0, and m, h or d"),

@@ -8,6 +8,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from unittest import mock
 
@@ -29,8 +30,12 @@ from dagster import (  # noqa: E402
 )
 
 from assay.alerts.runbooks import Runbook  # noqa: E402
+from assay.contracts.availability import Promise, promises_of  # noqa: E402
+from assay.contracts.contract import Contract  # noqa: E402
+from assay.contracts.document import Document  # noqa: E402
 from assay.core.lock import locked  # noqa: E402
 from assay.dagster import definitions, materialize  # noqa: E402
+from assay.dagster.assets import as_policy  # noqa: E402
 
 FCT_LINES, FCT_DAYS = AssetKey(["gold", "fct_lines"]), AssetKey(["gold", "fct_days"])
 LANDED = AssetKey(["erp", "order_lines"])
@@ -262,6 +267,41 @@ def test_dagster_run_failed(
     it.follow("What to do")
     assert run(project, instance).success
     it.verify()
+
+
+def promise(level: dict[str, object]) -> Promise:
+    sales = Contract(Document("sales.odcs.yaml", {"id": "sales", "schema": [], "slaProperties": [level]}))
+    [(_, found)] = promises_of(sales)
+    assert isinstance(found, Promise), found
+    return found
+
+
+@pytest.mark.parametrize(
+    ("level", "cron", "zone"),
+    [
+        ({"value": "06:30"}, "30 6 * * *", "UTC"),
+        (
+            {"value": "06:30 Europe/Berlin", "schedule": "0 5 * * MON-FRI"},
+            "30 6 * * 1,2,3,4,5",
+            "Europe/Berlin",
+        ),
+        # Monday's 00:30 there is Sunday's 22:30.
+        ({"value": "00:30+02:00", "schedule": "0 5 * * MON"}, "30 22 * * 0", "UTC"),
+    ],
+)
+def test_dagster_expects_a_product_when_its_contract_promises_it(
+    level: dict[str, str], cron: str, zone: str
+) -> None:
+    policy = as_policy(promise({"property": "timeOfAvailability", **level}))
+    assert (policy.deadline_cron, policy.timezone) == (cron, zone)
+
+
+@pytest.mark.parametrize(("schedule", "hours"), [(None, 12), ("0 5 * * MON-FRI", 60)])
+def test_dagster_waits_as_long_as_the_longest_pause_that_a_contract_allows(
+    schedule: str | None, hours: int
+) -> None:
+    policy = as_policy(promise({"property": "frequency", "value": 12, "unit": "h", "schedule": schedule}))
+    assert policy.fail_window.to_timedelta() == timedelta(hours=hours)
 
 
 def test_a_run_waits_for_a_build_that_has_the_warehouse(
