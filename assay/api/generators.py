@@ -30,6 +30,7 @@ class Generators(ProjectFolder):
         available: str | None = None,
         owner: str | None = None,
         kafka: str | None = None,
+        dlt: str | None = None,
         land: bool = True,
         dry_run: bool = False,
         ask: Ask | None = None,
@@ -48,6 +49,8 @@ class Generators(ProjectFolder):
             available: when the warehouse could first use a row: a column, `landed`, or `lag:2s`.
             owner: who answers for the source.
             kafka: the topic that rows come from, as `host:9092/topic`; the contract then says so.
+            dlt: the source of dlt that rows come from, as `module:name`; the sample is fetched from it, and
+                the contract then says so.
             land: whether the samples are copied to the landing zone.
             dry_run: whether nothing is written.
             ask: asked for the key, the event time, the availability and the owner where they are not given:
@@ -61,22 +64,32 @@ class Generators(ProjectFolder):
             Fault: the name or a sample is of no use, or the project does not have Assay.
         """
         from assay.api.results import SourceChanges
+        from assay.dlt.sample import read_dlt_sample
         from assay.generate.postgres import SCHEMES
         from assay.generate.propose import Answers
         from assay.generate.source import planned_source
         from assay.stream.sample import read_topic_sample
 
+        if dlt is not None and (samples or kafka):
+            raise Fault("--dlt fetches its own sample: leave files and --kafka out.", MISUSED)
         files = [str(each) if str(each).startswith(SCHEMES) else self.as_given(each) for each in samples]
         answers = Answers(None if key is None else list(key), event_at, available, owner, kafka)
         with working_in(self.root), ExitStack() as stack:
             if not files:
-                if kafka is None:
-                    raise Fault("Name a sample, or the topic that rows come from by --kafka.", MISUSED)
-                folder = Path(stack.enter_context(TemporaryDirectory()))
-                # The stream lands them.
-                file, written = read_topic_sample(name, kafka, folder, self.console.print)
-                files, land = [str(file)], False
-                answers = replace(answers, is_avro=written == "avro")
+                folder, land = Path(stack.enter_context(TemporaryDirectory())), False
+                if dlt is not None:
+                    fetched, origin = read_dlt_sample(name, dlt, folder, self.console)
+                    files, answers = list(map(str, fetched)), replace(answers, dlt=origin)
+                elif kafka is not None:
+                    # The stream lands them.
+                    file, written = read_topic_sample(name, kafka, folder, self.console.print)
+                    files, answers = [str(file)], replace(answers, is_avro=written == "avro")
+                else:
+                    raise Fault(
+                        "Name a sample, or where rows come from: a topic by --kafka, or by --dlt a source "
+                        "of dlt.",
+                        MISUSED,
+                    )
             plan = stack.enter_context(planned_source(name, files, answers, ask=ask, lands=land))
             has_news = bool(plan.files or plan.landing) and not dry_run
             proposed = SourceChanges(plan, self.root, is_written=False)

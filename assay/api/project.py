@@ -14,6 +14,7 @@ from assay.api.folder import working_in
 from assay.api.frame import Frame
 from assay.api.generators import Generators
 from assay.api.keys import Keys
+from assay.api.landing import Landing
 from assay.api.monitoring import Monitoring
 from assay.api.online import Online
 from assay.api.pages import Pages
@@ -59,7 +60,7 @@ def open_project(path: str | Path = ".", *, console: Console | None = None) -> P
     return Project(root, console=console)
 
 
-class Project(Changes, Generators, Monitoring, Pages):
+class Project(Changes, Generators, Landing, Monitoring, Pages):
     """A project: what it has published, its training sets, its online store, and how to build it.
 
     Open one with `assay.open()`.

@@ -18,6 +18,7 @@ from assay.cli.diff import diff
 from assay.cli.features import app as features
 from assay.cli.keys import app as keys
 from assay.cli.label import app as label
+from assay.cli.land import app as land
 from assay.cli.online import StoreUrl
 from assay.cli.online import app as online
 from assay.cli.project import deps, docs, doctor, init, upgrade
@@ -51,6 +52,7 @@ app.add_typer(features, name="features")
 app.add_typer(online, name="online")
 app.add_typer(keys, name="keys")
 app.add_typer(label, name="label")
+app.add_typer(land, name="land")
 app.add_typer(published, name="published")
 app.add_typer(runs, name="runs")
 app.add_typer(schema, name="schema")

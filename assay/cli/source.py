@@ -36,7 +36,8 @@ def add(
         typer.Argument(
             metavar="[SAMPLE...]",
             help="CSV, JSON lines, Parquet, a Debezium log, or a table: file.duckdb:schema.table, or "
-            "postgresql://user@host:5432/database:schema.table. Without any, messages of --kafka.",
+            "postgresql://user@host:5432/database:schema.table. Without any, what --kafka "
+            "or --dlt has.",
         ),
     ] = None,
     key: Annotated[
@@ -52,6 +53,10 @@ def add(
     kafka: Annotated[
         str | None,
         typer.Option(metavar="HOST/TOPIC", help="The topic that rows come from: broker:9092/orders."),
+    ] = None,
+    dlt: Annotated[
+        str | None,
+        typer.Option(metavar="MODULE:SOURCE", help="The source of dlt that rows come from: shop_api:orders."),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Take what is proposed, and ask nothing.")] = False,
     dry_run: Annotated[
@@ -74,6 +79,7 @@ def add(
             available=available,
             owner=owner,
             kafka=kafka,
+            dlt=dlt,
             land=land,
             dry_run=dry_run,
             ask=None if yes or dry_run else _ask_person,

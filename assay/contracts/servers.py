@@ -1,8 +1,9 @@
-"""Write the `servers` of a contract: where a product's tables are found, where a source's rows come from."""
+"""Write and read the `servers` of a contract: where tables are, and where rows come from."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from assay.project.yaml_file import one_line
 
 #: The types of servers whose rows come as a stream.
 STREAMS = ("kafka", "postgres", "postgresql")
+# The property of a server that is a source of dlt.
+_DLT = "dlt"
 _PORT = "[1-9][0-9]{0,4}"
 _BROKER = rf"(?:[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\])(?::{_PORT})?"
 _TOPIC = re.compile(rf"({_BROKER}(?:,{_BROKER})*)/(?!\.{{1,2}}$)([A-Za-z0-9._-]{{1,249}})")
@@ -37,6 +40,24 @@ def make_kafka_server(place: str, table: str, format: str) -> dict[str, str]:
             "letters, digits, '.', '_' and '-'; user names and passwords do not belong into a contract."
         )
     return {"server": table, "type": "kafka", "host": found[1], "topic": found[2], "format": format}
+
+
+def make_dlt_server(server: str, place: str) -> dict[str, Any]:
+    """Return the entry of `servers` for a source of dlt, `module:name`.
+
+    Args:
+        server: the name of the table that it fills, or another where it fills several.
+        place: the source.
+    """
+    return {"server": server, "type": "custom", "customProperties": [{"property": _DLT, "value": place}]}
+
+
+def find_dlt_servers(contract: Contract) -> Iterator[tuple[str, str]]:
+    """Yield the servers of a contract that are sources of dlt, with `module:name`."""
+    for server in contract.raw.get("servers") or []:
+        for custom in server.get("customProperties") or []:
+            if custom["property"] == _DLT:
+                yield str(server["server"]), str(custom["value"])
 
 
 def make_published_server(schema: str) -> dict[str, str]:

@@ -9,7 +9,7 @@ from itertools import combinations
 from typing import Any, Literal
 
 from assay.contracts.contract import make_snake_case
-from assay.contracts.servers import make_kafka_server
+from assay.contracts.servers import make_dlt_server, make_kafka_server
 from assay.core.sql import folded, needs_quotes
 from assay.core.words import listed
 from assay.generate.personal import Shield, find_shield
@@ -118,11 +118,26 @@ class Unanswerable(Exception):
 
 
 @dataclass(frozen=True)
+class Origin:
+    """The source of dlt that a sample is from, as `module:name`, and what it knows of the rows.
+
+    `server` is what the contract calls it. `key` has the columns that tell landed rows apart, versions of a
+    row too; None where the source does not say. `cursor` is the column that grows with each change.
+    """
+
+    place: str
+    server: str
+    key: Sequence[str] | None = None
+    cursor: str | None = None
+
+
+@dataclass(frozen=True)
 class Answers:
     """What a person says of a source; None where Assay is to propose it.
 
     `key` has names of columns; `available` is `landed`, `lag:2s` or the name of a column; `kafka` is
-    `host:9092/topic`, and `is_avro` whether its messages are Avro.
+    `host:9092/topic`, and `is_avro` whether its messages are Avro. `dlt` is where the sample is from, whose
+    word counts where a person gives none.
     """
 
     key: Sequence[str] | None = None
@@ -131,6 +146,7 @@ class Answers:
     owner: str | None = None
     kafka: str | None = None
     is_avro: bool = False
+    dlt: Origin | None = None
 
 
 @dataclass(frozen=True)
@@ -203,7 +219,7 @@ class Proposal:
     #: What silver calls its things.
     things: str = ""
     #: Where its rows come from, as the contract's `servers` say it.
-    server: Mapping[str, str] = field(default_factory=dict)
+    server: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -228,8 +244,9 @@ def propose(profile: Profile, source: str, table: str, answers: Answers, owner: 
     Raises:
         Unanswerable: an answer names a column that is not there, or that cannot be what it is to be.
     """
-    key, key_choice = _key(profile, table, answers.key)
-    event, event_choice = _event(profile, answers.event_at)
+    origin = answers.dlt
+    key, key_choice = _key(profile, table, answers.key, origin)
+    event, event_choice = _event(profile, answers.event_at, origin.cursor if origin else None)
     at, lag, received, available_choice = _available(profile, event, answers.available)
     roles = {event: "written_at", received: "received_at"}
     singular = make_singular(table)
@@ -251,7 +268,7 @@ def propose(profile: Profile, source: str, table: str, answers: Answers, owner: 
         )
         for column in profile.columns
     ]
-    server, kafka = _kafka(profile, table, answers)
+    server, sender = _dlt(origin) if origin else _kafka(profile, table, answers)
     fields, alike = _apart(fields, [*key, *([event] if event else [])])
     return Proposal(
         source=source,
@@ -275,7 +292,7 @@ def propose(profile: Profile, source: str, table: str, answers: Answers, owner: 
             "event time": event_choice,
             "availability": available_choice,
             "owner": Choice(answers.owner, "as you say") if answers.owner else owner,
-            **kafka,
+            **sender,
         },
         notes=[*_notes(profile, fields, has_event=event is not None), *alike],
         things=table,
@@ -547,8 +564,12 @@ def _path_named(profile: Profile, name: str) -> Path:
     return found[0]
 
 
-def _key(profile: Profile, table: str, given: Sequence[str] | None) -> tuple[list[Path], Choice]:
-    rows = profile.distinct_rows
+def _key(
+    profile: Profile, table: str, given: Sequence[str] | None, origin: Origin | None
+) -> tuple[list[Path], Choice]:
+    rows, said = profile.distinct_rows, "as you say"
+    if given is None and origin and origin.key:
+        given, said = origin.key, "as the source says; a row that changes lands again"
     if given is not None and list(given) != [CONTENT_HASH]:
         paths = [_path_named(profile, name) for name in given]
         if profile.is_change_log and len(paths) > 1:
@@ -558,7 +579,7 @@ def _key(profile: Profile, table: str, given: Sequence[str] | None) -> tuple[lis
             raise Unanswerable(
                 f"{'.'.join(empty[0])} is empty in half of the rows or more: it cannot be the key."
             )
-        return paths, Choice(", ".join(map(".".join, paths)), f"as you say; {_told_apart(profile, paths)}")
+        return paths, Choice(", ".join(map(".".join, paths)), f"{said}; {_told_apart(profile, paths)}")
     if profile.is_change_log:
         return _key_of_changes(profile, table)
     candidates = sorted(_keys(profile, table), key=lambda each: each[0])
@@ -658,7 +679,7 @@ def _key_of_changes(profile: Profile, table: str) -> tuple[list[Path], Choice]:
     return [found[0].path], Choice(".".join(found[0].path), _told_apart(profile, [found[0].path]), others)
 
 
-def _event(profile: Profile, given: str | None) -> tuple[Path | None, Choice]:
+def _event(profile: Profile, given: str | None, cursor: str | None) -> tuple[Path | None, Choice]:
     if profile.is_change_log:
         if given:
             raise Unanswerable("A change log says itself when each change was: leave --event-at out.")
@@ -669,7 +690,8 @@ def _event(profile: Profile, given: str | None) -> tuple[Path | None, Choice]:
             raise Unanswerable(f"{given} tells no time: {find_type(profile.by_path[path]).evidence}.")
         return path, Choice(".".join(path), f"as you say; {_told_times(profile.by_path[path])}")
     times = sorted(
-        (column for column in profile.columns if _tells_a_time(column)), key=lambda each: _rank_of_event(each)
+        (column for column in profile.columns if _tells_a_time(column)),
+        key=lambda each: (each.path != (cursor,), *_rank_of_event(each)),
     )
     if not times:
         return None, Choice("landed_at", "no column tells a time, so a row is of when its file landed")
@@ -778,6 +800,12 @@ def _available(
     if not _tells_a_time(profile.by_path[path]):
         raise Unanswerable(f"{given} tells no time: {find_type(profile.by_path[path]).evidence}.")
     return "column", None, path, Choice(".".join(path), "as you say")
+
+
+def _dlt(origin: Origin) -> tuple[dict[str, Any], dict[str, Choice]]:
+    """Return the source of dlt that rows come from, as contracts say it, and as people read it."""
+    told = "as you say; the contract says where rows come from, and assay land dlt lands them"
+    return make_dlt_server(origin.server, origin.place), {"dlt": Choice(origin.place, told)}
 
 
 def _kafka(profile: Profile, table: str, answers: Answers) -> tuple[dict[str, str], dict[str, Choice]]:

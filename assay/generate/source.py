@@ -60,6 +60,8 @@ Ask = Callable[[str, Choice], str]
 # Assay's own server lands under it.
 _RESERVED = ("serving",)
 _NAME = re.compile("[a-z][a-z0-9]*(_[a-z0-9]+)*")
+# dlt parts a table from the lists in its rows by two underscores.
+_TABLE_NAME = re.compile("[a-z][a-z0-9]*(__?[a-z0-9]+)*")
 
 
 @dataclass(frozen=True)
@@ -136,8 +138,8 @@ def planned_source(
 
 def _names(name: str) -> tuple[str, str]:
     source, _, table = name.partition(".")
-    for each in (source, table):
-        if not _NAME.fullmatch(each):
+    for each, pattern in ((source, _NAME), (table, _TABLE_NAME)):
+        if not pattern.fullmatch(each):
             raise Fault(
                 f"{name!r} is no name of a source's table: write source.table, each in small letters, digits "
                 "and single underscores, as shop.order_lines.",
@@ -261,7 +263,7 @@ class _Planner:
         path = Path(checked[0].original_file_path)
         sql = path.read_text(encoding="utf-8")
         proposal = self._proposal(
-            replace(self._answers_in(sql), kafka=answers.kafka, is_avro=answers.is_avro)
+            replace(self._answers_in(sql), kafka=answers.kafka, is_avro=answers.is_avro, dlt=answers.dlt)
         )
         proposal = replace(proposal, things=checked[0].name.removeprefix("slv_").removesuffix("__checked"))
         renewal = renew_contract(self._entry, proposal, self._profile)
@@ -282,19 +284,21 @@ class _Planner:
         )
 
     def _add_server(self, proposal: Proposal) -> list[str]:
-        """Let the contract say which topic a table's rows come from; return what changes of it, in words."""
+        """Let the contract say where a table's rows come from; return what changes of it, in words."""
         if not proposal.server:
             return []
         content = self._file.content
         if "servers" not in content:
             content.insert(list(content).index("schema"), "servers", CommentedSeq())
-        server = next((each for each in content["servers"] if each["server"] == self._table), None)
+        name = proposal.server["server"]
+        option = "dlt" if "dlt" in proposal.choices else "kafka"
+        server = next((each for each in content["servers"] if each["server"] == name), None)
         if server is None:
             content["servers"].append(one_line(dict(proposal.server)))
-            return [f"rows come from {proposal.choices['kafka'].value}: {proposal.choices['kafka'].evidence}"]
+            return [f"rows come from {proposal.choices[option].value}: {proposal.choices[option].evidence}"]
         if any(server.get(key) != value for key, value in proposal.server.items()):
             raise Fault(
-                f"{self._path} has a server {self._table} already, and it says something else than --kafka. "
+                f"{self._path} has a server {name} already, and it says something else than --{option}. "
                 "Change it there.",
                 MISUSED,
             )
@@ -420,7 +424,7 @@ def gather_answers(proposal: Proposal, answers: Answers, ask: Ask) -> Answers:
     said = {
         name: ask(name, proposal.choices[name])
         for name, given in (
-            ("key", answers.key),
+            ("key", answers.key or (answers.dlt and answers.dlt.key)),
             ("event time", None if proposal.event_at else "landed"),
             ("availability", answers.available),
             ("owner", answers.owner),

@@ -12,6 +12,8 @@ from datetime import UTC, datetime, timedelta
 from io import BufferedReader
 from pathlib import Path
 
+from assay.landing.dlt_layout import NOT_COMPLETE, Dataset
+
 _LANDED_AT = "landed_at"
 _LANDED_AT_FORMAT = "%Y-%m-%dT%H-%M-%S"
 _BACKFILLED = "backfilled"
@@ -26,6 +28,11 @@ _LEADS_OUT = (
 )
 
 
+def landed_at_folder(landed_at: datetime) -> str:
+    """Return the folder of files that land at a moment (UTC), within their table's."""
+    return f"{_LANDED_AT}={landed_at.strftime(_LANDED_AT_FORMAT)}"
+
+
 def backfill_folders(landed_at: datetime, lag: timedelta | None) -> str:
     """Return the folders of files that land late, within their table's.
 
@@ -34,7 +41,7 @@ def backfill_folders(landed_at: datetime, lag: timedelta | None) -> str:
         lag: how long after its event each row would have been available; None where it counts from landing.
     """
     counts_from = "landed" if lag is None else f"event+{lag // timedelta(seconds=1)}s"
-    return f"{_LANDED_AT}={landed_at.strftime(_LANDED_AT_FORMAT)}/{_BACKFILLED}={counts_from}"
+    return f"{landed_at_folder(landed_at)}/{_BACKFILLED}={counts_from}"
 
 
 def counts_as_in_time(name: str) -> bool:
@@ -183,13 +190,16 @@ def discover(landing: Path, *, follow_links: bool = False) -> Iterator[LandingFi
             if not isinstance(error, FileNotFoundError):
                 yield _describe(landing, folder, cannot_be_read(error))
             continue
+        dataset = Dataset.of(landing, folder)
         for path in (folder / name for name in names if not name.startswith((".", "_"))):
+            if dataset and dataset.is_mark(path):
+                continue
             try:
                 target = path.resolve() if path.is_symlink() else None
                 if target and not follow_links and not target.is_relative_to(root):
                     yield _describe(landing, path, _LEADS_OUT)
                 elif not stat.S_ISDIR(path.stat().st_mode):
-                    yield _describe(landing, path)
+                    yield _describe(landing, path, NOT_COMPLETE if dataset and dataset.lacks(path) else None)
                 elif target is None:
                     subfolders.append((path, links))
                 elif not _is_found_otherwise(target, folder, links, root):

@@ -15,7 +15,7 @@ FLOORS = [
     *("core", "pii", "console", "project"),
     *("landing", "ledger", "contracts"),
     *("features", "generate", "leakage", "training", "online", "parity", "drift", "retraining", "gaps"),
-    *("alerts", "lineage", "server", "report", "catalog", "stream", "backfill"),
+    *("alerts", "lineage", "server", "report", "catalog", "stream", "backfill", "dlt"),
     *("build", "diff", "init", "doctor", "api", "dagster", "cli"),
 ]
 

@@ -1,0 +1,1 @@
+"""Land what sources of dlt yield: tables of databases, answers of APIs."""
