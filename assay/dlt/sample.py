@@ -22,7 +22,7 @@ _MOST_ROWS = 20_000
 _MOST_SECONDS = 30.0
 # What dlt puts between the names of a table and of a list in its rows.
 _INNER = "__"
-_LOAD_ID = "_dlt_load_id"
+_LOAD_ID, _ROW_ID = "_dlt_load_id", "_dlt_id"
 
 
 def read_dlt_sample(name: str, place: str, folder: Path, console: Console) -> tuple[list[Path], Origin]:
@@ -57,7 +57,7 @@ def read_dlt_sample(name: str, place: str, folder: Path, console: Console) -> tu
     if not files:
         known = listed(sorted({each.table for each in landed.tables}), 8) or "none"
         raise Fault(f"{place} has yielded no rows of a table {table}: there are rows of {known}.", MISUSED)
-    key, cursor = _find_key(source.schema.tables[table]["columns"], dispositions.get(table, "append"))
+    key, cursor = _find_key(source.schema.tables[table], dispositions.get(table, "append"))
     return files, Origin(place, server, key, cursor)
 
 
@@ -72,12 +72,15 @@ def _select(source: DltSource, table: str) -> DltSource:
     return source.with_resources(*chosen) if chosen else source
 
 
-def _find_key(columns: Mapping[str, Any], disposition: str) -> tuple[list[str] | None, str | None]:
+def _find_key(table: Mapping[str, Any], disposition: str) -> tuple[list[str] | None, str | None]:
     """Return the columns that tell landed rows apart, and the cursor.
 
     A row that changes lands again, and a source that is fetched whole lands whole each time: versions of a
     row are told apart by the cursor, or else by the load.
     """
+    columns = table["columns"]
+    if table.get("parent"):
+        return [_ROW_ID], None
     key = [name for name, column in columns.items() if column.get("primary_key")]
     cursor = next((name for name, column in columns.items() if column.get("incremental")), None)
     if not key:

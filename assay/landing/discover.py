@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from io import BufferedReader
 from pathlib import Path
 
-from assay.landing.dlt_layout import NOT_COMPLETE, Dataset
+from assay.landing.dlt_layout import NOT_COMPLETE, Datasets
 
 _LANDED_AT = "landed_at"
 _LANDED_AT_FORMAT = "%Y-%m-%dT%H-%M-%S"
@@ -176,7 +176,7 @@ def discover(landing: Path, *, follow_links: bool = False) -> Iterator[LandingFi
             "Set ASSAY_LANDING to the folder your sources write to, "
             f"or make demo data there: assay demo --out {landing}"
         )
-    root = landing.resolve()
+    root, datasets = landing.resolve(), Datasets(landing)
     # Each folder with the targets of the links that were followed to reach it.
     pending: list[tuple[Path, tuple[Path, ...]]] = [(landing, ())]
     while pending:
@@ -190,7 +190,7 @@ def discover(landing: Path, *, follow_links: bool = False) -> Iterator[LandingFi
             if not isinstance(error, FileNotFoundError):
                 yield _describe(landing, folder, cannot_be_read(error))
             continue
-        dataset = Dataset.of(landing, folder)
+        dataset = datasets.of(folder)
         for path in (folder / name for name in names if not name.startswith((".", "_"))):
             if dataset and dataset.is_mark(path):
                 continue

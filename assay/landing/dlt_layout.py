@@ -44,14 +44,6 @@ class Dataset:
     folder: Path
     complete: frozenset[str] | None
 
-    @staticmethod
-    def of(landing: Path, folder: Path) -> Dataset | None:
-        """Return the dataset that a folder is, or that it is a table of; None where it can be neither."""
-        dataset = folder if folder.parent == landing else folder.parent
-        if dataset.parent != landing:
-            return None
-        return Dataset(dataset, completed_loads(dataset))
-
     def is_mark(self, file: Path) -> bool:
         """Tell whether a file only marks the dataset as one of dlt's, and has no rows."""
         return file == self.folder / MARK and any(self.folder.glob("_dlt_*"))
@@ -60,3 +52,24 @@ class Dataset:
         """Tell whether a file of a table is of a load that is not complete."""
         named = FILE.fullmatch(file.name)
         return self.complete is not None and named is not None and named["load_id"] not in self.complete
+
+
+class Datasets:
+    """The datasets of a landing zone; which loads are complete is read once.
+
+    Args:
+        landing: the landing zone's folder.
+    """
+
+    def __init__(self, landing: Path) -> None:
+        self._landing = landing
+        self._known: dict[Path, Dataset] = {}
+
+    def of(self, folder: Path) -> Dataset | None:
+        """Return the dataset that a folder is, or that it is a table of; None where it can be neither."""
+        dataset = folder if folder.parent == self._landing else folder.parent
+        if dataset.parent != self._landing:
+            return None
+        if dataset not in self._known:
+            self._known[dataset] = Dataset(dataset, completed_loads(dataset))
+        return self._known[dataset]
