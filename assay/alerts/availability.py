@@ -9,7 +9,12 @@ from datetime import datetime, timedelta
 from assay.contracts.availability import Promise, read_promises
 from assay.core.moment import now
 from assay.core.places import Places
-from assay.ledger.availability import read_promises_seen, read_publications, read_published_at
+from assay.ledger.availability import (
+    read_landings,
+    read_promises_seen,
+    read_publications,
+    read_published_at,
+)
 from assay.ledger.rollbacks import read_rollback
 from assay.ledger.runs import read_runs
 
@@ -71,13 +76,17 @@ def read_availability(places: Places, moment: datetime | None = None) -> tuple[l
     until = read_published_at(places.ledger, rollback.to_run) if rollback else None
     published = read_publications(places.ledger, since=at - WINDOW)
     seen = read_promises_seen(places.ledger)
+    landed = read_landings(places.ledger, since=at - WINDOW)
     found = []
     for promise in sorted(promises, key=lambda each: (each.product, each.said)):
         times = published.get(promise.product) or ([] if published else _published_by_runs(places))
         seen_at = seen.get((promise.product, promise.said), at)
-        misses = find_misses(promise, times, seen_at, at)
+        if promise.is_latency:
+            misses = find_late_landings(promise, landed.get(promise.product, []), times, at)
+        else:
+            misses = find_misses(promise, times, seen_at, at)
         ongoing = [each.due_at for each in misses if each.over_at is None]
-        if rollback and until and not ongoing:
+        if rollback and until and not ongoing and not promise.is_latency:
             # Readers have lost what was in time.
             times = [each for each in times if each <= until]
             late = [each for each in find_misses(promise, times, seen_at, at) if each.over_at is None]
@@ -108,6 +117,35 @@ def find_misses(
     for position, time in enumerate(published):
         following = published[position + 1] if position + 1 < len(published) else None
         misses += _missed(promise, promise.due_after(time), following, moment)
+    return misses
+
+
+def find_late_landings(
+    promise: Promise,
+    landed: Sequence[tuple[datetime, datetime]],
+    published: Sequence[datetime],
+    moment: datetime,
+) -> list[Miss]:
+    """Return the times by which what had landed was to be published, and was not, oldest first.
+
+    Args:
+        promise: within which time it is published.
+        landed: when files landed, and when the run began that loaded them, oldest first.
+        published: when the product was published, oldest first.
+        moment: until when to look.
+    """
+    misses = []
+    waiting: datetime | None = None
+    for place, (landed_at, loaded_at) in enumerate(landed):
+        waiting = min(landed_at, waiting or landed_at)
+        following = landed[place + 1][1] if place + 1 < len(landed) else moment
+        over_at = next((each for each in published if loaded_at <= each <= following), None)
+        if over_at is None and following != moment:
+            continue
+        due = promise.due_after(waiting)
+        if due < (over_at or moment):
+            misses.append(Miss(due, over_at))
+        waiting = None
     return misses
 
 

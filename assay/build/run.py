@@ -13,6 +13,7 @@ from assay.build.conclude import compiled_after, conclude, find_results_of_all, 
 from assay.build.findings import tell_findings
 from assay.build.freshness import read_freshness
 from assay.build.inputs import Inputs
+from assay.build.landings import find_landings
 from assay.build.metrics_file import write_metrics
 from assay.build.state import State, forget_state, write_state
 from assay.build.work import Work, plan_work, run_planned, target_path
@@ -22,7 +23,7 @@ from assay.core.moment import now
 from assay.core.places import Places
 from assay.landing.progress import listening
 from assay.ledger import runs as ledger
-from assay.ledger.availability import record_publications
+from assay.ledger.availability import record_landings, record_publications
 from assay.ledger.contracts import ContractState, describe_contracts, read_newest_contracts, record_contracts
 from assay.ledger.nodes import make_removed_node, read_nodes, record_nodes
 from assay.ledger.results import NodeResult, make_node_results
@@ -95,7 +96,9 @@ def run_recorded(
             raise Fault("Interrupted: nothing is published. Build again to go on.", INTERRUPTED) from error
         raise fault or error from error
     _end(run, "failed" if report.failed else "succeeded")
-    report.warnings += _record(places, run, nodes, kept, report.published_products)
+    report.warnings += _record(
+        places, run, nodes, kept, report.published_products, manifest if outcome.results else None
+    )
     if not run.as_of:
         report.warnings += tell_findings(places, report, outcome.results, owner_by_name)
     report.warnings += tell_lineage(run, nodes, outcome.results, places.warehouse)
@@ -135,6 +138,7 @@ def _record(
     nodes: list[NodeResult],
     kept: list[ContractState],
     published: Sequence[str] = (),
+    manifest: Manifest | None = None,
     *,
     alert: bool = True,
 ) -> list[str]:
@@ -144,6 +148,8 @@ def _record(
         record_nodes(places.ledger, run.run_id, nodes)
         record_contracts(places.ledger, run.run_id, kept)
         record_publications(places.ledger, run, published)
+        if manifest and not run.as_of:
+            record_landings(places.ledger, run, find_landings(places.warehouse, run.run_id, manifest))
         if not run.as_of:
             write_metrics(
                 places.ledger.parent,

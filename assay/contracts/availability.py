@@ -18,7 +18,7 @@ from assay.core.yaml_text import read_yaml
 from assay.project.paths import contract_folders
 
 #: The service levels of the standard that tell when a product is published.
-BY, EVERY = "timeOfAvailability", "frequency"
+BY, EVERY, WITHIN = "timeOfAvailability", "frequency", "latency"
 _TIME = re.compile(
     r"([01]?\d|2[0-3]):([0-5]\d)(?::([0-5]\d))?\s*(Z|[+-](?:0\d|1[0-8]):?[0-5]\d|[A-Za-z]+/[\w/+-]+|UTC)?"
 )
@@ -45,7 +45,8 @@ class Promise:
 
     `of_day` is the time of the day in `zone` by which, None where only `every`, the longest time between two
     publications, is promised. `days` are those of the week, from 0 for Monday; on others, nothing is due, and
-    `every` does not elapse. `said` is the promise as people write it.
+    `every` does not elapse. With `is_latency`, `every` is by when at the latest what has landed is published.
+    `said` is the promise as people write it.
     """
 
     product: str
@@ -55,9 +56,10 @@ class Promise:
     of_day: time | None = None
     zone: tzinfo = UTC
     days: frozenset[int] = ALL_DAYS
+    is_latency: bool = False
 
     def due_after(self, moment: datetime) -> datetime:
-        """Return until when there must be another publication after one (times are UTC).
+        """Return until when there must be another publication after one, or after a landing (times are UTC).
 
         A publication counts for the first time of the day that follows it.
         """
@@ -121,7 +123,7 @@ def read_promises() -> tuple[list[Promise], list[str]]:
 def _may_promise(path: Path) -> bool:
     """Tell whether a file promises something, or is none that could be read quickly."""
     text = path.read_text(encoding="utf-8", errors="replace")
-    if BY not in text and EVERY not in text:
+    if not any(name in text for name in (BY, EVERY, WITHIN)):
         return False
     try:
         return any(promises_of(Contract(Document(path.name, read_yaml(text)))))
@@ -134,8 +136,8 @@ def promises_of(contract: Contract) -> Iterator[tuple[tuple[str | int, ...], Pro
     if contract.is_of_source:
         return
     for number, level in enumerate(contract.raw.get("slaProperties") or []):
-        if level["property"] in (BY, EVERY):
-            read_level = _by if level["property"] == BY else _every
+        if level["property"] in (BY, EVERY, WITHIN):
+            read_level = _by if level["property"] == BY else _length
             yield ("slaProperties", number), read_level(contract, level)
 
 
@@ -171,18 +173,18 @@ def _zone(name: str | None) -> tzinfo:
     return timezone(length if name[0] == "+" else -length)
 
 
-def _every(contract: Contract, level: dict[str, Any]) -> Promise | str:
+def _length(contract: Contract, level: dict[str, Any]) -> Promise | str:
+    name = level["property"]
     value, unit = level["value"], str(level.get("unit") or "").lower()
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or value <= 0 or unit not in _UNITS:
-        return (
-            f"{EVERY} is {value!r} {unit or 'without unit'}: write a number above 0, and m, h or d as unit."
-        )
+        return f"{name} is {value!r} {unit or 'without unit'}: write a number above 0, and m, h or d as unit."
     days = _days(level)
     if isinstance(days, str):
         return days
-    said = f"every {value:g} {unit}{_on(days)}"
-    return Promise(contract.id, contract.owner, said, value * _UNITS[unit], days=days)
+    said = f"{'every' if name == EVERY else 'within'} {value:g} {unit}{_on(days)}"
+    length = value * _UNITS[unit]
+    return Promise(contract.id, contract.owner, said, length, days=days, is_latency=name == WITHIN)
 
 
 def _days(level: dict[str, Any]) -> frozenset[int] | str:

@@ -15,7 +15,7 @@ from dagster_dbt import DagsterDbtTranslator
 
 from assay.contracts.availability import ALL_DAYS, Promise
 from assay.online.published import CATALOG
-from assay.project.conventions import TABLES, is_of_kind, layer_of
+from assay.project.conventions import TABLES, is_of_kind, layer_of, product_of
 from assay.project.failures import TESTS
 from assay.project.graph import Manifest, Node, ancestor_ids, parent_ids
 from assay.project.owners import owners
@@ -107,11 +107,6 @@ def describe_assets(manifest: Manifest, promises: Iterable[Promise]) -> ProjectA
     )
 
 
-def product_of(node: Node) -> str:
-    """Return the product that a node of gold belongs to: its group, or itself."""
-    return str(node["config"].get("group") or node["alias"])
-
-
 def _translate(manifest: Manifest) -> dict[str, AssetSpec]:
     """Return dbt's sources, models, seeds and snapshots as dagster-dbt describes them, parents first."""
     raw = {
@@ -173,7 +168,8 @@ def _describe_products(
     for id_, node in manifest.nodes.items():
         if id_ in nodes and is_of_kind(node, "gold"):
             tables.setdefault(product_of(node), []).append(nodes[id_])
-    promised = {promise.product: promise for promise in promises}
+    # What has landed and is not published yet is nothing that Dagster could know.
+    promised = {promise.product: promise for promise in promises if not promise.is_latency}
     return {
         product: AssetSpec(
             AssetKey([PUBLISHED, product]),

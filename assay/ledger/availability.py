@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +16,16 @@ PUBLICATIONS = LedgerTable(
     run_id varchar not null,
     product varchar not null,
     published_at timestamp not null,
+    primary key (run_id, product)
+""",
+)
+LANDINGS = LedgerTable(
+    "product_landings",
+    """
+    run_id varchar not null,
+    product varchar not null,
+    landed_at timestamp not null,
+    started_at timestamp not null,
     primary key (run_id, product)
 """,
 )
@@ -83,6 +93,38 @@ def read_publications(ledger: Path, *, since: datetime) -> dict[str, list[dateti
     found: dict[str, list[datetime]] = {}
     for product, published_at in rows:
         found.setdefault(product, []).append(published_at)
+    return found
+
+
+def record_landings(ledger: Path, run: Run, landed: Mapping[str, datetime]) -> None:
+    """Record when the first of the files landed (UTC) that a run has loaded for each product.
+
+    Raises:
+        Fault: another program keeps the ledger open, or the disk is full.
+    """
+    about = {"run_id": run.run_id, "started_at": run.started_at}
+    LANDINGS.write(ledger, [{"product": name, "landed_at": at, **about} for name, at in landed.items()])
+
+
+def read_landings(ledger: Path, *, since: datetime) -> dict[str, list[tuple[datetime, datetime]]]:
+    """Return for each product when files landed, and when the run began that loaded them; oldest first.
+
+    Args:
+        ledger: the run ledger.
+        since: the moment from which on runs count (UTC).
+
+    Raises:
+        Fault: another program keeps the ledger open.
+    """
+    rows = LANDINGS.read(
+        ledger,
+        "select product, landed_at, started_at from product_landings where started_at >= ? "
+        "order by started_at, product",
+        [since],
+    )
+    found: dict[str, list[tuple[datetime, datetime]]] = {}
+    for product, landed_at, started_at in rows:
+        found.setdefault(product, []).append((landed_at, started_at))
     return found
 
 

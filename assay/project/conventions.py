@@ -101,6 +101,11 @@ def is_of_kind(node: dict[str, Any], kind: str) -> bool:
     return kind in (((node["config"].get("meta") or {}).get(STAMP) or {}).get("kinds") or [])
 
 
+def product_of(node: dict[str, Any]) -> str:
+    """Return the product that a node of gold in the manifest's file belongs to: its group, or itself."""
+    return str(node["config"].get("group") or node["alias"])
+
+
 def tables_of(node: Any) -> list[str]:
     """Return the tables that a model makes: its own, and for the catalog also those of the online views."""
     stamp = node.config.meta.get(STAMP) or {}

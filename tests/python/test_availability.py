@@ -12,7 +12,7 @@ import pytest
 from small_project import SmallProject
 
 from assay.alerts import availability, availability_alerts
-from assay.alerts.availability import find_misses, read_availability
+from assay.alerts.availability import find_late_landings, find_misses, read_availability
 from assay.alerts.availability_alerts import AvailabilityWatch, check_availability
 from assay.alerts.availability_display import print_checked, print_late
 from assay.console.tables import console_for_people
@@ -22,7 +22,7 @@ from assay.contracts.contract import Contract
 from assay.contracts.document import Document
 from assay.core.fault import Fault
 from assay.core.places import Places
-from assay.ledger.availability import record_publications
+from assay.ledger.availability import record_landings, record_publications
 from assay.ledger.rollbacks import Rollback, end_rollback, write_rollback
 from assay.ledger.runs import Run, record
 from assay.report.sections.availability import availability_section
@@ -168,6 +168,7 @@ def test_misses_on_working_days(
         ({"property": "timeOfAvailability", "value": "06:30", "schedule": "5 * * MON"}, "the schedule of"),
         ({"property": "frequency", "value": 1, "unit": "d", "schedule": "0 5 * * 5-1"}, "write one of cron"),
         ({"property": "frequency", "value": 1, "unit": "d", "schedule": "0 5 * * MOO"}, "write one of cron"),
+        ({"property": "latency", "value": 2, "unit": "moons"}, "latency is 2 moons: write a number above 0"),
         ({"property": "frequency", "value": 0, "unit": "h"}, "write a number above 0"),
         ({"property": "frequency", "value": "often", "unit": "h"}, "write a number above 0"),
         ({"property": "frequency", "value": 1}, "write a number above 0, and m, h or d"),
@@ -214,6 +215,34 @@ def test_misses(
     assert [(each.due_at, each.over_at) for each in found] == misses
 
 
+LATENCY = Promise("sales", "shop", "within 2 h", 2 * HOUR, is_latency=True)
+
+
+@pytest.mark.parametrize(
+    ("landed", "published", "now", "misses"),
+    [
+        # Loaded and published in time, and late.
+        ([(at(1, 1), at(1, 2))], [at(1, 2.5)], at(2), []),
+        ([(at(1, 1), at(1, 5))], [at(1, 5.5)], at(2), [(at(1, 3), at(1, 5.5))]),
+        # A build that published nothing leaves it waiting for the next that does.
+        ([(at(1, 1), at(1, 2))], [at(1, 0)], at(1, 2.5), []),
+        ([(at(1, 1), at(1, 2))], [at(1, 0)], at(1, 4), [(at(1, 3), None)]),
+        ([(at(1, 1), at(1, 2)), (at(1, 4), at(1, 5))], [at(1, 5.5)], at(2), [(at(1, 3), at(1, 5.5))]),
+        ([(at(1, 1), at(1, 2)), (at(1, 4), at(1, 5))], [at(1, 2.5), at(1, 5.5)], at(2), []),
+        ([(at(1, 1), at(1, 2)), (at(1, 4), at(1, 5))], [at(1, 2.5)], at(1, 7), [(at(1, 6), None)]),
+        ([], [at(1)], at(2), []),
+    ],
+)
+def test_what_has_landed_is_published_within_the_latency(
+    landed: list[tuple[datetime, datetime]],
+    published: list[datetime],
+    now: datetime,
+    misses: list[tuple[datetime, datetime | None]],
+) -> None:
+    found = find_late_landings(LATENCY, landed, published, now)
+    assert [(each.due_at, each.over_at) for each in found] == misses
+
+
 class Project:
     """A project with a promise, a channel, and a clock."""
 
@@ -239,6 +268,12 @@ class Project:
         record(self.places.ledger, run)
         record_publications(self.places.ledger, run, products)
         return run.run_id
+
+    def fail(self, moment: datetime, landed_at: datetime) -> None:
+        """Load what landed, and publish nothing."""
+        run = Run(f"failed{moment}", str(self.places.warehouse), moment, "assay build", {})
+        record(self.places.ledger, run)
+        record_landings(self.places.ledger, run, {"sales": landed_at})
 
     def check(self, moment: datetime) -> availability_alerts.Checked:
         for module in (availability, availability_alerts):
@@ -380,6 +415,38 @@ def test_an_alert_that_reached_nobody_is_sent_again(project: Project) -> None:
     project.tell("{type: file, path: alerts.jsonl}")
     assert [change for change, _ in project.told(at(2, 8))] == ["broken"]
     assert project.told(at(2, 9)) == []
+
+
+def test_what_landed_and_is_not_published_is_told(project: Project) -> None:
+    project.promise("{property: latency, value: 2, unit: h}")
+    project.publish(at(1, 5), "sales")
+    assert project.told(at(1, 5.5)) == []
+    project.fail(at(1, 7), landed_at=at(1, 6))
+    assert project.told(at(1, 7.5)) == []
+    assert project.told(at(1, 8.5)) == [
+        ("broken", "it was due 1 Nov 2026, 08:00 UTC, and was last published 1 Nov 2026, 05:00")
+    ]
+    project.publish(at(1, 9), "sales")
+    assert project.told(at(1, 9.5)) == [
+        ("recovered", "it was due 1 Nov 2026, 08:00 UTC, and was published 60 minutes later")
+    ]
+    assert project.told(at(3)) == []
+
+
+def test_a_build_records_when_what_it_loaded_for_a_product_landed(project_built: SmallProject) -> None:
+    small = project_built
+    (small.root / "contracts").mkdir(exist_ok=True)
+    level = "{property: latency, value: 2, unit: h}"
+    text = CONTRACT.format(level).replace("id: sales", "id: fct_lines")
+    (small.root / "contracts" / "lines.odcs.yaml").write_text(text)
+    small.land(6, 7)
+    small.land(5, 7)
+    built = small.assay("build")
+    assert built.exit_code == 0, built.output
+    rows = small.query(
+        "select product, landed_at from product_landings", file=small.root / "data" / "ops.duckdb"
+    )
+    assert rows == [("fct_lines", datetime(2025, 1, 5, 2))]
 
 
 def test_a_promise_that_is_made_no_more_is_late_no_more(project: Project) -> None:
