@@ -55,7 +55,7 @@ class Changes(ProjectFolder):
             Fault: a version is unknown, dbt cannot parse it, the base does not build, or there is no
                 warehouse.
         """
-        from assay.diff.review import review
+        from assay.diff.review import review_code
 
         with self.places() as places, self.display() as display:
-            return Diff(review(places, base, to, select, display), self.root)
+            return Diff(review_code(places, base, to, select, display), self.root)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from assay.contracts.consistency import find_inconsistencies
@@ -23,17 +23,35 @@ _KEPT = "assay_contracts.pickle"
 
 @dataclass
 class Checked:
-    """The findings of a check, and whether there was a warehouse to compare; `written` are a sync's files."""
+    """The findings of a check, and whether there was a warehouse to compare; `written` are a sync's files.
+
+    `is_sound` is false if a contract has mistakes of its own, and so was compared with nothing.
+    """
 
     contracts: list[Contract]
     findings: list[Finding]
     has_data: bool = False
     written: list[Path] = field(default_factory=list)
     rules_changed: bool = False
+    is_sound: bool = True
 
 
 def check_project() -> Checked:
-    """Check the contracts of the project in the current folder.
+    """Check the contracts of the project in the current folder, also against what is built.
+
+    Raises:
+        Fault: dbt cannot parse the project.
+    """
+    checked = check_code()
+    warehouse = find_places(None).warehouse
+    if checked.is_sound and warehouse.exists():
+        differences = find_data_differences(checked.contracts, warehouse)
+        return replace(checked, findings=[*checked.findings, *differences], has_data=True)
+    return checked
+
+
+def check_code() -> Checked:
+    """Check the contracts of the project in the current folder against each other and dbt's YAML.
 
     Raises:
         Fault: dbt cannot parse the project.
@@ -47,14 +65,11 @@ def check_project() -> Checked:
     if not kept:
         if findings:
             # A contract with mistakes of its own would differ from everything, so it is not compared.
-            return Checked(contracts, findings)
+            return Checked(contracts, findings, is_sound=False)
         findings = _compare_with_project(contracts)
         # All of it follows from the project's files. What the warehouse holds does not.
         keep_pickled(_KEPT, key, (contracts, findings))
-    warehouse = find_places(None).warehouse
-    if has_data := warehouse.exists():
-        findings += find_data_differences(contracts, warehouse)
-    return Checked(contracts, findings, has_data)
+    return Checked(contracts, findings)
 
 
 def _compare_with_project(contracts: list[Contract]) -> list[Finding]:

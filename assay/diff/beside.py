@@ -23,6 +23,8 @@ from assay.project.failures import plain_message
 from assay.project.graph import parent_ids
 from assay.project.warehouse import attach
 
+#: Why a node was not built that is not at fault itself.
+ABOVE_FAILED = "what it reads could not be built"
 _LANDING = "landing"
 # What a warehouse holds there of itself.
 _OF_WAREHOUSE = ("pii_key", "warehouse")
@@ -164,7 +166,7 @@ def build_side(
         if str(result.status) == "success":
             side.built.add(unique_id)
         else:
-            side.failed[unique_id] = plain_message(result.message or "") or "what it reads could not be built"
+            side.failed[unique_id] = plain_message(result.message or "") or ABOVE_FAILED
     if tests:
         run_tests(side, _tests_of(side, production), production, folder, display)
 

@@ -23,6 +23,7 @@ from assay.project.failures import plain_message
 from assay.project.graph import Manifest as PlainManifest
 from assay.project.graph import Node, parent_ids, reachable
 from assay.project.head_start import compiled_once, keep_parsed, read_parsed
+from assay.project.kept import keep, read_kept
 from assay.project.packages import make_packages_ready
 
 # What of a node's declaration its rows follow from; descriptions and tags change none.
@@ -125,6 +126,9 @@ def read_version(name: str, root: Path, sha: str | None, warehouse: Path) -> Cod
                 )
             manifest = parsed.result
             keep_parsed(key, manifest)
+        if read_kept(code) is None:
+            # Who asks about the project in this folder need not parse it again.
+            keep(code, manifest, warehouse)
         return CodeVersion(
             name, root, sha, manifest, code.settings, node_digests(manifest), _fingerprints(manifest)
         )

@@ -3,41 +3,104 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from assay.console.tables import line, table_titled
 from assay.core.words import change, counted, figure, listed, number, value
+from assay.diff.breaks import Break
 from assay.diff.compare import ChangedColumn, RowDiff, Sample, Spread
 from assay.diff.review import Review
 from assay.diff.tables import Cost, TableDiff
+from assay.diff.training import TrainingDiff
+
+if TYPE_CHECKING:
+    from assay.diff.drift import ViewDrift
+    from assay.drift.measure import FeatureDrift
 
 _MIB = 1 << 20
 
 
 def print_review(review: Review, console: Console) -> None:
-    """Print what a change does, table by table, and a conclusion."""
+    """Print what a change does: breaks first, then table by table, and a conclusion."""
     if review.tables:
         _print_summary(review.tables, console)
     for each in review.tables:
         if each.status not in ("same", "removed"):
             _print_table(each, console)
+    for training in review.training:
+        _print_training(training, console)
+    for drift in review.drift:
+        _print_drift(drift, console)
+    for change_ in review.contract_changes:
+        if not change_.is_breaking:
+            line(console, f"Contract: {change_.where}: {change_.what}")
     for note in review.notes:
         line(console, note)
+    for each_break in review.breaks:
+        line(console, f"BREAKS {describe_break(each_break)}")
     line(console, conclude(review))
+
+
+def describe_break(found: Break) -> str:
+    """Return a broken promise in words."""
+    subject = f"{found.kind} {found.where}"
+    return f"{subject}{' ' if found.kind == 'test' else ': '}{found.what}"
 
 
 def conclude(review: Review) -> str:
     """Return in a sentence what the change does."""
-    if not review.tables:
-        return f"Nothing to compare: {review.head} makes all tables as {review.base} does."
     found = [each.status for each in review.tables]
     said = [
         f"{found.count(status):,} {status}"
         for status in ("added", "removed", "changed", "not built", "not compared", "same")
         if status in found
     ]
-    return f"{counted(len(found), 'table')} touched from {review.base} to {review.head}: {', '.join(said)}."
+    tables = (
+        f"{counted(len(found), 'table')} touched from {review.base} to {review.head}: {', '.join(said)}"
+        if found
+        else f"No table is touched from {review.base} to {review.head}"
+    )
+    broken = counted(len(review.breaks), "promise") if review.breaks else "no promise"
+    return f"{tables}; {broken} broken."
+
+
+def _print_training(training: TrainingDiff, console: Console) -> None:
+    if not training.bits_change:
+        return line(console, f"\n{training.name}: {training.note or f'its bits stay ({training.after})'}")
+    line(console, f"\n{training.name}: its bits change, from {training.before} to {training.after}")
+    if training.note:
+        return line(console, f"  {training.note}")
+    for name, (before, after) in pair_scores(training).items():
+        line(console, f"  {name.replace('_', ' ')}: {figure(before, 4)} > {figure(after, 4)}")
+    return None
+
+
+def pair_scores(training: TrainingDiff) -> dict[str, tuple[float | None, float | None]]:
+    """Return the scores before and after, by name."""
+    before, after = training.scores_before, training.scores_after
+    return {name: (before.get(name), after.get(name)) for name in {**before, **after}}
+
+
+def _print_drift(drift: ViewDrift, console: Console) -> None:
+    table = table_titled(f"\n{drift.view}: drift of changed features")
+    table.add_column("feature", overflow="fold")
+    for name in ("verdict", "PSI", "KS", "mean", "NULLs"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for each in drift.features:
+        table.add_row(each.feature, each.verdict, *drift_figures(each))
+    console.print(table)
+
+
+def drift_figures(feature: FeatureDrift) -> list[str]:
+    """Return PSI, KS, shift of the mean in deviations, and growth of the share of NULLs, in words."""
+    return [
+        number(feature.psi, ".3f"),
+        number(feature.ks, ".3f"),
+        number(feature.mean_shift, "+.2f"),
+        number(feature.null_shift, "+.1%"),
+    ]
 
 
 def _print_summary(tables: Sequence[TableDiff], console: Console) -> None:
@@ -127,11 +190,10 @@ def _print_samples(samples: Sequence[Sample], console: Console) -> None:
     for name in ("row", "key", "column", "before", "after"):
         table.add_column(name, overflow="fold")
     for sample in samples:
-        for number_, (name, (before, after)) in enumerate(sample.values.items()):
-            is_first = number_ == 0
+        for place, (name, (before, after)) in enumerate(sample.values.items()):
             table.add_row(
-                sample.kind if is_first else "",
-                describe_key(sample) if is_first else "",
+                "" if place else sample.kind,
+                "" if place else describe_key(sample),
                 name,
                 "-" if sample.kind == "added" else value(before),
                 "-" if sample.kind == "removed" else value(after),

@@ -15,7 +15,12 @@ def as_document(review: Review) -> dict[str, Any]:
     document = {
         "base": review.base,
         "head": review.head,
+        "is_broken": review.is_broken,
         "tables": [_table(each) for each in review.tables],
+        "breaks": [asdict(each) for each in review.breaks],
+        "contract_changes": [asdict(each) for each in review.contract_changes],
+        "training_sets": [asdict(each) | {"bits_change": each.bits_change} for each in review.training],
+        "drift": [asdict(each) for each in review.drift],
         "notes": review.notes,
     }
     found: dict[str, Any] = json.loads(json.dumps(document, default=str))

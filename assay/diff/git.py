@@ -47,12 +47,9 @@ def find_commit(name: str) -> Commit:
     return Commit(name, found.stdout.decode().strip())
 
 
-def find_sha(name: str | None) -> str | None:
-    """Return the commit of a name; None if the repository does not have it, or there is none."""
-    if not name:
-        return None
-    found = _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
-    return None if found.returncode else found.stdout.decode().strip()
+def has_commit(sha: str) -> bool:
+    """Tell whether the repository has a commit; a shallow clone lacks most."""
+    return _git("cat-file", "-e", f"{sha}^{{commit}}").returncode == 0
 
 
 def write_tree(commit: Commit, folder: Path) -> Path:

@@ -17,7 +17,7 @@ from assay.console.progress import Display
 from assay.core.fault import MISUSED, Fault, known_fault
 from assay.core.lock import Holder, current_holder, locked
 from assay.core.places import Places
-from assay.diff.code import CodeVersion
+from assay.diff.code import CodeVersion, changed_ids
 from assay.ledger.runs import read_runs
 from assay.project.graph import ancestor_ids
 from assay.project.warehouse import attach
@@ -48,12 +48,21 @@ class Production:
     relations: frozenset[tuple[str, str]]
     is_published: bool
 
-    def current(self, code: CodeVersion) -> set[str]:
-        """Return the nodes and sources whose tables are what this code makes of what has landed."""
-        if self.state and self.state.inputs.settings == code.settings:
+    def is_of(self, code: CodeVersion) -> bool:
+        """Tell whether its last build knew of the same macros, variables, packages and settings."""
+        return self.state is not None and self.state.inputs.settings == code.settings
+
+    def current(self, code: CodeVersion, made_of: CodeVersion | None) -> set[str]:
+        """Return the nodes and sources whose tables are what a version makes of what has landed.
+
+        Args:
+            code: the version.
+            made_of: the version that production was built from, if it is known.
+        """
+        if self.state and self.is_of(code):
             same = {each for each, digest in code.digests.items() if self.state.digests.get(each) == digest}
-        elif self.sha and self.sha == code.sha:
-            same = set(code.digests)
+        elif made_of:
+            same = code.prints.keys() - changed_ids(code, made_of)
         else:
             return set()
         # What reads the clock, or files elsewhere, would differ though the code does not.
@@ -61,7 +70,7 @@ class Production:
         if self.state:
             behind |= {*self.state.failed, *chain(*self.state.waiting.values())}
         nodes = code.manifest.nodes
-        others = (code.digests.keys() - same) | behind
+        others = (code.prints.keys() - same) | behind
         return {each for each in same - behind if not ancestor_ids(each, nodes) & others}
 
     def holds(self, node: Any) -> bool:

@@ -18,6 +18,8 @@ LABEL_COLUMNS = ("prediction_at", "outcome", "outcome_known_at")
 # Keys of `config.meta`.
 STAMP, READS, MONITORED, CSV_FILE, AVAILABILITY = "assay", "reads", "monitored", "csv_file", "availability"
 REFRESH = "refresh"
+# Of a training set: a Python file and its function that trains a model on the rows and says how good it is.
+SCORE_WITH = "score_with"
 
 
 def is_training_set(node: Any) -> bool:

@@ -46,6 +46,7 @@ _SHAPES: dict[str, Draft202012Validator] = {
         "monitored": {"type": "boolean"},
         "reads": _TEXTS,
         "refresh": {"enum": ["always"]},
+        "score_with": {**_TEXT, "pattern": r"^[^:]+\.py:\w+$"},
     }.items()
 }
 # Set while YAML is completed: it may name columns before it lists them.

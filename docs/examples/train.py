@@ -7,7 +7,7 @@ Needs scikit-learn, which the extra `examples` brings.
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import duckdb
@@ -132,6 +132,19 @@ def scores(connection: duckdb.DuckDBPyConnection, example: Example) -> dict[str,
         example.said: score(rule_guess(example.rule, train, test), test),
         "model": score(model_guess(train, test), test),
     }
+
+
+def score_rows(file: Path) -> dict[str, float]:
+    """Return the scores of the model on a training set's rows; `assay diff` compares those of two versions.
+
+    Args:
+        file: the rows, as Parquet.
+    """
+    with duckdb.connect() as connection:
+        connection.execute("create schema gold")
+        connection.from_parquet(str(file)).create("gold.rows")
+        train, test = (read_split(connection, "rows", split) for split in ("train", "test"))
+    return asdict(score(model_guess(train, test), test))
 
 
 def main() -> None:
