@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assay.api.folder import ProjectFolder
+from assay.api.folder import ProjectFolder, working_in
 from assay.api.printed import Printed
+from assay.core.fault import extra_needed
 
 if TYPE_CHECKING:
     from assay.diff.review import Review
@@ -31,6 +32,21 @@ class Diff(Printed):
         """Whether the change breaks a contract, or does not build."""
         return self.review.is_broken
 
+    def write(self, file: str | Path) -> Path:
+        """Write it as one HTML file, and return the file; the charts were drawn if `diff` was told to.
+
+        Args:
+            file: a path in the project's folder, or an absolute one.
+
+        Raises:
+            Fault: the file cannot be written, or extra `report` is not installed.
+        """
+        with working_in(self._folder):
+            with extra_needed("report", by="The page"):
+                from assay.diff.page import write_page
+
+            return self._folder / write_page(self.review, Path(file))
+
     def to_dict(self) -> dict[str, Any]:
         """Return it as values of JSON, as `assay diff --json` prints them."""
         from assay.diff.document import as_document
@@ -41,21 +57,43 @@ class Diff(Printed):
 class Changes(ProjectFolder):
     """Reviews changes of the project."""
 
-    def diff(self, base: str, *, to: str | None = None, select: str | None = None) -> Diff:
+    def diff(
+        self,
+        base: str | Path,
+        *,
+        to: str | Path | None = None,
+        select: str | None = None,
+        out: str | Path | None = None,
+    ) -> Diff:
         """Compare what two versions of the code make of what has landed; production is only read.
 
-        What differs in code, and what depends on it, is built beside the warehouse.
+        What differs in code, and what depends on it, is built beside the warehouse. Of two warehouses, the
+        tables are compared as they are.
 
         Args:
-            base: a branch, tag or commit.
-            to: another one; the files of the project as they are without it.
-            select: which of the touched tables to compare, in dbt's selection syntax.
+            base: a branch, tag or commit; or the file of a warehouse, or the folder of a published one.
+            to: another one of the same kind; without it, the files of the project as they are, or its
+                warehouse.
+            select: which of the tables to compare, in dbt's selection syntax; of warehouses, their names.
+            out: an HTML file to write, which takes extra `report`.
 
         Raises:
             Fault: a version is unknown, dbt cannot parse it, the base does not build, or there is no
                 warehouse.
         """
-        from assay.diff.review import review_code
+        from assay.diff.review import review
 
+        page = None if out is None else self.as_given(out)
+        one, other = (name if name is None else self._as_named(name) for name in (base, to))
         with self.places() as places, self.display() as display:
-            return Diff(review_code(places, base, to, select, display), self.root)
+            if page:
+                with extra_needed("report", by="The page"):
+                    import assay.diff.page  # noqa: F401
+            found = Diff(review(places, one or "", other, select, display, with_charts=bool(page)), self.root)
+        if page:
+            found.write(page)
+        return found
+
+    def _as_named(self, name: str | Path) -> str:
+        """Return a warehouse's path as it is called in the project's folder; the name of a version stays."""
+        return self.as_given(name) if Path(name).expanduser().exists() else str(name)

@@ -110,21 +110,21 @@ def _print_summary(tables: Sequence[TableDiff], console: Console) -> None:
     for name in ("rows", "added", "removed", "changed", "columns", "seconds", "MiB"):
         table.add_column(name, justify="right", no_wrap=True)
     for each in tables:
-        rows = each.rows
-        table.add_row(
-            each.pair.name,
-            each.status,
-            _before_after(rows.rows_before, rows.rows_after) if rows else "-",
-            *(
-                (number(count or None) for count in (rows.added, rows.removed, rows.changed))
-                if rows
-                else "---"
-            ),
-            str(len(rows.columns) + len(rows.changed_columns) or "-") if rows else "-",
-            _costs(each.before, each.after, "seconds"),
-            _costs(each.before, each.after, "bytes"),
-        )
+        table.add_row(each.pair.name, each.status, *describe_rows(each.rows), *describe_costs(each))
     console.print(table)
+
+
+def describe_rows(rows: RowDiff | None) -> list[str]:
+    """Return how many rows there are, and are added, removed and changed, and how many columns differ."""
+    if rows is None:
+        return ["-"] * 5
+    counts = (rows.added, rows.removed, rows.changed, len(rows.columns) + len(rows.changed_columns))
+    return [_before_after(rows.rows_before, rows.rows_after), *(number(count or None) for count in counts)]
+
+
+def describe_costs(table: TableDiff) -> list[str]:
+    """Return seconds and mebibytes, before and after where they differ."""
+    return [_costs(table.before, table.after, name) for name in ("seconds", "bytes")]
 
 
 def _before_after(before: int, after: int) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -106,13 +108,29 @@ def take_production(places: Places, folder: Path, display: Display) -> Productio
         # A publication is never written to: the next one takes its name.
         os.link(places.published, file)
         return _described(file, places, is_published=True)
+    with _held(warehouse, display):
+        _copy(warehouse, file)
+        return _described(file, places, is_published=False)
 
+
+def copy_warehouse(warehouse: Path, folder: Path, display: Display) -> Path:
+    """Copy a warehouse that builds write into a folder, and return the copy.
+
+    Raises:
+        Fault: there is no room for it, or another program writes to the warehouse.
+    """
+    with _held(warehouse, display):
+        _copy(warehouse, folder / warehouse.name)
+    return folder / warehouse.name
+
+
+@contextmanager
+def _held(warehouse: Path, display: Display) -> Iterator[None]:
     def waiting(holder: Holder | None) -> None:
         display.say(f"Waiting for a build: {holder or 'it has just begun'}")
 
     with locked(warehouse, command=_COMMAND, wait=_SECONDS_TO_WAIT, on_wait=waiting, copies=True):
-        _copy(warehouse, file)
-        return _described(file, places, is_published=False)
+        yield
 
 
 def _copy(warehouse: Path, file: Path) -> None:
@@ -120,8 +138,7 @@ def _copy(warehouse: Path, file: Path) -> None:
     if needed > free:
         raise Fault(
             f"A diff works on a copy of {warehouse}, and there is no room for it in {file.parent}: it takes "
-            f"{needed >> 20:,} MiB, and {free >> 20:,} are free. Free some, or name a folder with room in "
-            "TMPDIR."
+            f"{needed >> 20:,} MiB, and {free >> 20:,} are free. Free some, and try again."
         )
     # Opened, so that no program outside of Assay writes to it meanwhile.
     with duckdb.connect() as connection:

@@ -25,12 +25,14 @@ from assay.diff.production import Production, take_production
 from assay.diff.selection import select_ids
 from assay.diff.tables import TableDiff, compare_pair, opened_sides, pair_nodes
 from assay.diff.training import TrainingDiff, compare_training_sets
+from assay.diff.warehouses import AFTER, BEFORE, attachable, find_warehouse, pair_tables
 from assay.ledger.nodes import read_nodes
 from assay.ledger.results import NodeResult
 from assay.project.conventions import MONITORING
 from assay.project.failures import FAILED
 from assay.project.head_start import take_head_start
 from assay.project.personal import Personal
+from assay.project.project import Project
 
 if TYPE_CHECKING:
     from assay.diff.drift import ViewDrift
@@ -73,7 +75,7 @@ class Review:
         return bool(self.breaks)
 
 
-def review_code(
+def review(
     places: Places,
     base: str,
     head: str | None,
@@ -82,20 +84,65 @@ def review_code(
     *,
     with_charts: bool = False,
 ) -> Review:
-    """Review what changes from one version of the code to another.
+    """Review a change, of the code or between two warehouses.
 
     Args:
         places: of the project in the current folder.
-        base: a branch, tag or commit.
-        head: another one; None for the working tree.
-        select: which of the touched tables to compare, in dbt's selection syntax; None for all.
+        base: a branch, tag or commit; or the path of a warehouse.
+        head: another one of the same kind; None for the working tree, or the project's own warehouse.
+        select: which tables to compare: in dbt's selection syntax, or of warehouses by name; None for all.
         display: shows the progress.
         with_charts: whether to draw how changed columns lie, which takes extra `report`.
 
     Raises:
-        Fault: a version is unknown, cannot be parsed, or the base cannot be built; nothing is built; or
-            another program writes to the warehouse.
+        Fault: a side is unknown, one is code and the other a warehouse, or they cannot be compared.
     """
+    if old := find_warehouse(base):
+        new = find_warehouse(head) if head else places.warehouse
+        if not (new and new.is_file()):
+            raise Fault(f"{base} is a warehouse, and {head or new} is none: name two of a kind.", MISUSED)
+        return _review_warehouses(places, (old, new), select, display, with_charts=with_charts)
+    if head and find_warehouse(head):
+        raise Fault(f"{head} is a warehouse, and {base} is none: name two of a kind.", MISUSED)
+    return _review_code(places, base, head, select, display, with_charts=with_charts)
+
+
+def _review_warehouses(
+    places: Places,
+    files: tuple[Path, Path],
+    select: str | None,
+    display: Display,
+    *,
+    with_charts: bool,
+) -> Review:
+    manifest = Project().manifest
+    found = Review(str(files[0]), str(files[1]))
+    with workshop(places, display) as folder:
+        attached = {
+            name: attachable(file, places, folder / name, display)
+            for name, file in zip((BEFORE, AFTER), files, strict=True)
+        }
+        with opened_sides(attached, folder) as connection:
+            personal = Personal.of(manifest)
+            pairs, views = pair_tables(connection, manifest, select)
+            found.notes += [f"Left out: {counted(views, 'view')}, which are made of tables."] * bool(views)
+            found.tables.extend(compare_pair(connection, pair, personal) for pair in pairs)
+            if with_charts:
+                from assay.diff.charts import draw_columns
+
+                found.charts = draw_columns(connection, found.tables, personal)
+    return found
+
+
+def _review_code(
+    places: Places,
+    base: str,
+    head: str | None,
+    select: str | None,
+    display: Display,
+    *,
+    with_charts: bool = False,
+) -> Review:
     old, new = find_commit(base), find_commit(head) if head else None
     with workshop(places, display) as folder:
         # dbt parses anew what was parsed for a warehouse that has another name.

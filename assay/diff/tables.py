@@ -114,7 +114,7 @@ def pair_nodes(
                 unique_id,
                 before,
                 after,
-                _key(node),
+                key_of(node),
                 unique_id in changed,
                 (
                     sides[0].seconds.get(unique_id, seconds.get(unique_id)),
@@ -152,14 +152,19 @@ def _relation(
     return catalog, node.schema, node.alias
 
 
-def _key(node: Any) -> list[str]:
-    """Return the columns that identify a row: as declared or tested, or of a history, or of a snapshot."""
-    meta = node.config.meta or {}
-    if key := getattr(node, "primary_key", None):
-        return [name.strip('"') for name in key]
-    if view := meta.get("feature_view"):
+def key_of(node: Any) -> list[str]:
+    """Return the columns that identify a row: as declared or tested, or of a history, or of a snapshot.
+
+    Args:
+        node: of dbt, or of the manifest's file.
+    """
+    declared = node if isinstance(node, dict) else node.to_dict(omit_none=True)
+    config = declared.get("config") or {}
+    if key := declared.get("primary_key"):
+        return [str(name).strip('"') for name in key]
+    if view := (config.get("meta") or {}).get("feature_view"):
         return [*view["keys"], "valid_from"]
-    if node.resource_type == "snapshot" and (key := node.config.unique_key):
+    if declared["resource_type"] == "snapshot" and (key := config.get("unique_key")):
         return [*([key] if isinstance(key, str) else key), "dbt_valid_from"]
     return []
 
