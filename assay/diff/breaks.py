@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from assay.contracts.check import check_code
-from assay.contracts.contract import FOLDER, Contract, read_contracts
+from assay.contracts.contract import FOLDER, Contract
 from assay.contracts.diff import Change, compare
+from assay.contracts.document import SUFFIX, read
 from assay.contracts.types import is_wider
 from assay.core.words import counted
 from assay.diff.beside import ABOVE_FAILED, Side
@@ -36,7 +39,12 @@ class Break:
 
 def find_contract_changes(before: CodeVersion, after: CodeVersion) -> list[Change]:
     """Return what differs between the contracts of two versions."""
-    old, new = _contracts(before), _contracts(after)
+    files = _files(before), _files(after)
+    # To parse a contract takes longer than to see that it is the same.
+    same = {name for name, content in files[0].items() if files[1].get(name) == content}
+    old, new = (
+        _contracts(code, each.keys() - same) for code, each in zip((before, after), files, strict=True)
+    )
     found = [Change(True, "contract-removed", name, "is gone") for name in sorted(old.keys() - new.keys())]
     found += [Change(False, "contract-added", name, "is new") for name in sorted(new.keys() - old.keys())]
     for name in sorted(old.keys() & new.keys()):
@@ -44,10 +52,38 @@ def find_contract_changes(before: CodeVersion, after: CodeVersion) -> list[Chang
     return found
 
 
-def _contracts(code: CodeVersion) -> dict[str, Contract]:
+def _files(code: CodeVersion) -> dict[Path, bytes]:
     with working_at(code.root):
-        contracts, _ = read_contracts(*contract_folders(FOLDER))
+        return {
+            file: file.read_bytes()
+            for folder in contract_folders(FOLDER)
+            for file in sorted(folder.glob(f"*{SUFFIX}"))
+        }
+
+
+def _contracts(code: CodeVersion, files: Iterable[Path]) -> dict[str, Contract]:
+    with working_at(code.root):
+        read_files = [read(file) for file in sorted(files)]
+    # What is wrong with a contract is a finding of the check.
+    contracts = [Contract(document) for document, wrong in read_files if document and not wrong]
     return {contract.id: contract for contract in contracts}
+
+
+def bears_on_contracts(before: CodeVersion, after: CodeVersion) -> bool:
+    """Tell whether anything has changed that contracts say; the SQL of a table in gold is no such thing."""
+    nodes = before.manifest.nodes, after.manifest.nodes
+    for unique_id in before.digests.keys() | after.digests.keys():
+        if before.digests.get(unique_id) == after.digests.get(unique_id):
+            continue
+        old, new = (each.get(unique_id) for each in nodes)
+        if not (old and new and is_published(old) and _declared(old) == _declared(new)):
+            return True
+    return False
+
+
+def _declared(node: Any) -> Any:
+    declared = node.to_dict(omit_none=True)
+    return [declared.get(name) for name in ("name", "config", "columns", "constraints", "meta")]
 
 
 def find_new_findings(before: CodeVersion, after: CodeVersion) -> list[Break]:

@@ -18,7 +18,13 @@ from assay.core.lock import Holder, locked
 from assay.core.places import Places, find_target
 from assay.core.words import counted, listed
 from assay.diff.beside import Side, build_side, plan_work, run_tests
-from assay.diff.breaks import Break, find_breaks, find_contract_changes, find_new_findings
+from assay.diff.breaks import (
+    Break,
+    bears_on_contracts,
+    find_breaks,
+    find_contract_changes,
+    find_new_findings,
+)
 from assay.diff.code import CodeVersion, changed_ids, read_version
 from assay.diff.git import Commit, find_commit, has_commit, write_tree
 from assay.diff.production import Production, take_production
@@ -152,7 +158,7 @@ def _review_code(
         found.contract_changes = find_contract_changes(before, after)
         changed = changed_ids(before, after), changed_ids(after, before)
         touched = before.below(changed[0]), after.below(changed[1])
-        if before.digests != after.digests or found.contract_changes:
+        if found.contract_changes or bears_on_contracts(before, after):
             found.breaks = find_new_findings(before, after)
         chosen = _choose(select, (before, after), changed, touched, places, found)
         sides = Side(before, _BASE), Side(after, _HEAD)
