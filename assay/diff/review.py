@@ -17,7 +17,7 @@ from assay.core.fault import MISUSED, Fault
 from assay.core.lock import Holder, locked
 from assay.core.places import Places, find_target
 from assay.core.words import counted, listed
-from assay.diff.beside import Side, build_side, plan_work, run_tests
+from assay.diff.beside import ABOVE_FAILED, Side, build_side, plan_work, run_tests
 from assay.diff.breaks import (
     Break,
     bears_on_contracts,
@@ -240,7 +240,7 @@ def _build(
 
 def _base_does_not_build(side: Side) -> Fault:
     nodes = side.code.manifest.nodes
-    names = {nodes[each].name: why for each, why in sorted(side.failed.items())}
+    names = {nodes[each].name: why for each, why in sorted(side.failed.items()) if why != ABOVE_FAILED}
     first = next(iter(names))
     return Fault(
         f"{side.code.name} cannot be compared with, because it does not build: {listed(list(names))}.\n"

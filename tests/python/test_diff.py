@@ -69,7 +69,7 @@ def test_a_changed_column_is_told_and_production_stays(committed: SmallProject) 
 
 
 def test_code_that_says_the_same_changes_nothing(committed: SmallProject) -> None:
-    change(committed, "select order_line_id", "select order_line_id  -- the line")
+    change(committed, "select order_line_id", "select /* the line */ order_line_id")
     assert {name: table["status"] for name, table in diff(committed, "main").items()} == {
         "gold.fct_lines": "same",
         "gold.fct_days": "same",

@@ -35,7 +35,7 @@ _PARTS = (
     "snapshots",
     "tests/dbt",
 )
-_FILES = ("dbt_project.yml", "packages.yml", "profiles.yml")
+_FILES = (".gitignore", "dbt_project.yml", "packages.yml", "profiles.yml")
 # Of a month no outcome is known yet, so another training set stands for those of the demo.
 _TRAINING_SETS = {"trn_fraud": "trn_lines"}
 
@@ -53,7 +53,16 @@ def checkout(built_demo: Warehouse, tmp_path_factory: pytest.TempPathFactory) ->
     with duckdb.connect(root / "data" / "ops.duckdb") as ledger:
         # Where it was built; the copy is a warehouse of its own.
         ledger.execute("update runs set warehouse = 'data/assay.duckdb'")
-    return SmallProject(root)
+    project = SmallProject(root)
+    _commit(project)
+    return project
+
+
+def _commit(project: SmallProject) -> None:
+    """Make the project a repository with a branch main."""
+    who = ["-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "init.defaultBranch=main"]
+    for words in (["init"], ["add", "-A"], ["commit", "-m", "begin"]):
+        subprocess.run(["git", *who, *words], cwd=project.root, check=True, capture_output=True)
 
 
 @pytest.fixture(scope="module")

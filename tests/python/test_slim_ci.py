@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import duckdb
-from small_project import SmallProject
+from small_project import PROJECT, SmallProject
 
 SLIM = "build --target ci --select state:modified+ --defer --state state"
 
@@ -26,6 +26,10 @@ def built_slim(project: SmallProject) -> list[str]:
     assert run.returncode == 0, run.stdout + run.stderr
     results = json.loads((project.root / "target" / "run_results.json").read_text())["results"]
     return sorted(each["unique_id"].split(".")[2] for each in results if "operation" not in each["unique_id"])
+
+
+def test_the_guide_has_this_command() -> None:
+    assert f"\ndbt {SLIM}\n" in (PROJECT / "docs" / "review.md").read_text()
 
 
 def test_only_what_a_change_concerns_is_built_and_all_else_is_read_from_the_warehouse(
