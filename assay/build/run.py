@@ -86,7 +86,8 @@ def run_recorded(
         nodes += [make_removed_node(unique_id) for unique_id in work.removed]
     except BaseException as error:
         fault = known_fault(error)
-        run.message = str(fault or error) or type(error).__name__
+        interrupted = "interrupted" if isinstance(error, KeyboardInterrupt) else ""
+        run.message = str(fault or error) or interrupted or type(error).__name__
         if run.run_id:
             _end(run, "failed")
             # An interrupt sends no alert, because the person who interrupted the build knows.

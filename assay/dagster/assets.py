@@ -14,6 +14,7 @@ from dagster import AssetCheckSpec, AssetKey, AssetSpec, FreshnessPolicy
 from dagster_dbt import DagsterDbtTranslator
 
 from assay.contracts.availability import ALL_DAYS, Promise
+from assay.dlt.declared import DeclaredSource
 from assay.online.published import CATALOG
 from assay.project.conventions import TABLES, is_of_kind, layer_of, product_of
 from assay.project.failures import TESTS
@@ -22,7 +23,7 @@ from assay.project.owners import owners
 
 ONLINE, REPORT, DOCS = AssetKey("online_store"), AssetKey(["pages", "report"]), AssetKey(["pages", "docs"])
 AS_OF = AssetKey(["as_of", "warehouse"])
-PUBLISHED, TRAINING_SETS = "published", "training_sets"
+PUBLISHED, TRAINING_SETS, DLT = "published", "training_sets", "dlt"
 #: The group of the assets in which files land, and the node that loads them.
 LANDING, LOADER = "landing", "brz_files"
 _MONDAY = datetime(2024, 1, 1)
@@ -34,10 +35,12 @@ _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 class ProjectAssets:
     """The assets of a project: `nodes` and `checks` by dbt's id, the others by name.
 
-    `nodes` has sources, too; `landing` says by their ids what they are called where files land. `selectors`
-    has the names of nodes in dbt's syntax, `parents` the ids of what each test reads.
+    `nodes` has sources, too; `dlt` has what lands in them, by what it fills. `landing` says by their ids what
+    they are called where files land. `selectors` has the names of nodes in dbt's syntax, `parents` the ids of
+    what each test reads.
     """
 
+    dlt: dict[str, AssetSpec]
     nodes: dict[str, AssetSpec]
     checks: dict[str, AssetCheckSpec]
     products: dict[str, AssetSpec]
@@ -51,6 +54,7 @@ class ProjectAssets:
     def specs(self) -> list[AssetSpec]:
         """All of them; what is made of others stands behind them."""
         return [
+            *self.dlt.values(),
             *self.nodes.values(),
             *self.products.values(),
             *self.training_sets.values(),
@@ -58,18 +62,27 @@ class ProjectAssets:
         ]
 
 
-def describe_assets(manifest: Manifest, promises: Iterable[Promise]) -> ProjectAssets:
+def describe_assets(
+    manifest: Manifest, promises: Iterable[Promise], fetched: Sequence[DeclaredSource] = ()
+) -> ProjectAssets:
     """Describe the assets of a project.
 
     Args:
         manifest: of the project.
         promises: by when contracts promise that products are published.
+        fetched: the sources of dlt that contracts name.
     """
     known = {**manifest.sources, **manifest.nodes}
     owner_of = owners(manifest)
     nodes = {
         id_: _describe_node(known[id_], spec, owner_of.get(id_)) for id_, spec in _translate(manifest).items()
     }
+    dlt = {str(each.target): _describe_dlt(each) for each in fetched}
+    for id_, node in manifest.sources.items():
+        if senders := [
+            dlt[str(each.target)].key for each in fetched if each.fills(node["source_name"], node["name"])
+        ]:
+            nodes[id_] = nodes[id_].replace_attributes(deps=senders)
     tests = {
         id_: node
         for id_, node in {**manifest.nodes, **manifest.unit_tests}.items()
@@ -96,6 +109,7 @@ def describe_assets(manifest: Manifest, promises: Iterable[Promise]) -> ProjectA
         if id_ in nodes and is_of_kind(node, "training_sets")
     }
     return ProjectAssets(
+        dlt=dlt,
         nodes=nodes,
         checks=checks,
         products=products,
@@ -104,6 +118,16 @@ def describe_assets(manifest: Manifest, promises: Iterable[Promise]) -> ProjectA
         landing={id_: f"{node['source_name']}/{node['name']}" for id_, node in manifest.sources.items()},
         selectors={id_: f"fqn:{'.'.join(node['fqn'])}" for id_, node in {**known, **tests}.items()},
         parents=parents,
+    )
+
+
+def _describe_dlt(source: DeclaredSource) -> AssetSpec:
+    return AssetSpec(
+        AssetKey([DLT, *str(source.target).split(".")]),
+        description=f"What {source.place} yields: what is new in it lands, each row once.",
+        group_name=LANDING,
+        kinds={"dlt", "file"},
+        skippable=True,
     )
 
 

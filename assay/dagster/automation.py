@@ -29,7 +29,7 @@ from assay.alerts.standing import watch_changes
 from assay.alerts.states import Alert
 from assay.api.project import open_project
 from assay.build.inputs import read_landed
-from assay.dagster.assets import AS_OF, DOCS, TRAINING_SETS
+from assay.dagster.assets import AS_OF, DLT, DOCS, TRAINING_SETS
 from assay.dagster.materialize import TOLD
 
 _SECONDS_BETWEEN_LOOKS = 30
@@ -42,18 +42,21 @@ _UNDER_WAY = [
 ]
 
 
-def make_jobs(*, has_training_sets: bool) -> list[UnresolvedAssetJobDefinition]:
-    """Return the jobs: `build` for each file, `daily` with documentation, `training_sets` for versions."""
+def make_jobs(*, has_training_sets: bool, has_dlt: bool) -> list[UnresolvedAssetJobDefinition]:
+    """Return the jobs: `build` for each file, `daily` for all else, `land` and `training_sets` for a part."""
     sets = AssetSelection.groups(TRAINING_SETS)
+    fetched = AssetSelection.key_prefixes(DLT)
     daily = AssetSelection.all() - AssetSelection.assets(AS_OF) - sets
     jobs = [
         define_asset_job(
             "build",
-            daily - AssetSelection.assets(DOCS),
+            daily - AssetSelection.assets(DOCS) - fetched,
             description="Build, publish, report.",
         ),
-        define_asset_job("daily", daily, description="The same, and write the documentation."),
+        define_asset_job("daily", daily, description="Land, build, publish, report, document."),
     ]
+    if has_dlt:
+        jobs.append(define_asset_job("land", fetched, description="Land what sources of dlt have."))
     if has_training_sets:
         jobs.append(define_asset_job("training_sets", sets, description="Take versions of training sets."))
     return jobs

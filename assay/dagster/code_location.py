@@ -20,6 +20,7 @@ from assay.dagster.assets import AS_OF, describe_assets
 from assay.dagster.automation import make_failure_sensor, make_file_sensor, make_jobs, make_schedule
 from assay.dagster.materialize import build_as_of, materialize_selected
 from assay.dagster.outcome import Told
+from assay.dlt.declared import find_declared
 from assay.landing.discover import LandingFolderMissing, UnreadableFile, discover
 from assay.project.project import Project
 
@@ -38,7 +39,7 @@ def definitions(project_dir: str | Path) -> Definitions:
     opened = open_project(project_dir)
     root = opened.root
     with opened.places() as places:
-        assets = describe_assets(Project().manifest, read_promises()[0])
+        assets = describe_assets(Project().manifest, read_promises()[0], find_declared())
         first_day = _first_day(places)
 
     def assay(context: AssetExecutionContext) -> Iterator[Told]:
@@ -65,7 +66,7 @@ def definitions(project_dir: str | Path) -> Definitions:
             )(assay),
             multi_asset(name="as_of", specs=[past])(as_of),
         ],
-        jobs=make_jobs(has_training_sets=bool(assets.training_sets)),
+        jobs=make_jobs(has_training_sets=bool(assets.training_sets), has_dlt=bool(assets.dlt)),
         schedules=[make_schedule()],
         sensors=[make_file_sensor(root), make_failure_sensor(root)],
         # The warehouse has one writer, and DuckDB uses all cores.

@@ -26,6 +26,7 @@ from assay.core.fault import INTERRUPTED, LOCKED, Fault
 from assay.dagster.assets import AS_OF, DOCS, LOADER, ONLINE, REPORT, ProjectAssets
 from assay.dagster.log import RunLog
 from assay.dagster.outcome import Made, Told, as_table, describe_failures, read_outcome
+from assay.dlt.land import LandedSource
 from assay.online.sync import Synced
 
 #: How long to wait, in seconds, and how often, while another build has the warehouse.
@@ -51,7 +52,16 @@ def materialize_selected(context: AssetExecutionContext, root: Path, assets: Pro
     project = open_project(root, console=log.console)
     result: BuildResult | None = None
     synced: list[Synced] | None = None
+    broken: list[str] = []
     with _faults_told(log):
+        for target, spec in assets.dlt.items():
+            if spec.key in selected:
+                landed = project.land_declared([target])[0]
+                if landed.error:
+                    broken.append(landed.error)
+                    context.log.error(landed.error)
+                else:
+                    yield _describe_landed(spec.key, landed)
         if _is_build_asked_for(context, assets):
             result = project.build(select=find_part(context, assets), wait=0, display=log)
             context.instance.add_run_tags(context.run.run_id, {"assay/run": result.run_id})
@@ -70,6 +80,9 @@ def materialize_selected(context: AssetExecutionContext, root: Path, assets: Pro
         for name, spec in assets.training_sets.items():
             if spec.key in selected:
                 yield _take_training_set(project, name, spec.key)
+        if broken:
+            # What had landed is built nevertheless.
+            raise Failure("\n".join(broken), allow_retries=False)
         _end_alert(context, project)
 
 
@@ -151,6 +164,19 @@ def _write_page(
             raise
         context.log.warning("A page of the failed build could not be written.", exc_info=True)
         return None
+
+
+def _describe_landed(key: AssetKey, landed: LandedSource) -> Made:
+    tables = [asdict(each) for each in landed.tables]
+    return MaterializeResult(
+        asset_key=key,
+        metadata={
+            "rows of this run": landed.rows,
+            "files of this run": sum(each.files for each in landed.tables),
+            **({"landed": as_table(tables)} if tables else {}),
+            **{f"cursor {name}": value for name, value in landed.cursors.items()},
+        },
+    )
 
 
 def _take_training_set(project: Project, name: str, key: AssetKey) -> Made:

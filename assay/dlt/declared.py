@@ -14,11 +14,16 @@ from assay.project.paths import contract_folders
 
 @dataclass(frozen=True)
 class DeclaredSource:
-    """A source of dlt, `module:name`, and what it fills of the landing zone; `tables` are under contract."""
+    """A source of dlt, `module:name`, and what it fills of the landing zone."""
 
     place: str
     target: Target
-    tables: tuple[str, ...]
+
+    def fills(self, source: str, table: str) -> bool:
+        """Tell whether its rows may land in a table: one that it names, or a list in the rows of that one."""
+        named = self.target.table
+        is_own = named is None or table == named or table.startswith(f"{named}__")
+        return source == self.target.source and is_own
 
 
 def find_declared() -> list[DeclaredSource]:
@@ -32,8 +37,7 @@ def find_declared() -> list[DeclaredSource]:
         names = [table.name for table in contract.tables]
         for server, place in find_dlt_servers(contract):
             target = Target(contract.id, server if server in names else None)
-            tables = (target.table,) if target.table else tuple(names)
-            found.append(DeclaredSource(place, target, tables))
+            found.append(DeclaredSource(place, target))
     return sorted(found, key=lambda each: str(each.target))
 
 

@@ -375,6 +375,65 @@ def test_a_partition_is_the_warehouse_at_the_end_of_its_day(
     assert project.query("select count(*) from gold.fct_lines", file=Path(found["warehouse"])) == [(3,)]
 
 
+_CONTRACT = """
+apiVersion: v3.1.0
+kind: DataContract
+id: {id}
+name: Shop
+version: 1.0.0
+status: active
+team: {{name: desk}}
+servers:
+  - {{server: {server}, type: custom, customProperties: [{{property: dlt, value: '{place}'}}]}}
+schema:
+  - name: order_lines
+    physicalName: landing.{id}__order_lines
+    customProperties: [{{property: format, value: jsonl}}]
+    properties:
+      - {{name: id, logicalType: integer}}
+"""
+_SOURCES = """
+import dlt
+
+
+@dlt.resource
+def lines():
+    yield [{"id": 1}, {"id": 2}]
+
+
+def broken():
+    raise ValueError("no room")
+"""
+FETCHED, BROKEN = AssetKey(["dlt", "erp", "order_lines"]), AssetKey(["dlt", "attic"])
+
+
+def test_what_contracts_name_of_dlt_is_an_asset_each_and_one_that_fails_stops_no_build(
+    first: tuple[SmallProject, ExecuteInProcessResult], instance: DagsterInstance, tmp_path: Path
+) -> None:
+    pytest.importorskip("dlt", reason="dlt is not installed: pip install -e '.[dlt]'")
+    project = SmallProject(Path(shutil.copytree(first[0].root, tmp_path / "project")))
+    (project.root / "sources_of_dagster.py").write_text(_SOURCES)
+    contracts = project.root / "contracts"
+    contracts.mkdir(exist_ok=True)
+    for id_, server, name in (("erp", "order_lines", "lines"), ("attic", "dlt", "broken")):
+        text = _CONTRACT.format(id=id_, server=server, place=f"sources_of_dagster:{name}")
+        (contracts / f"{id_}.odcs.yaml").write_text(text)
+    with in_project(project):
+        graph = definitions(project.root).resolve_asset_graph()
+    assert graph.get(LANDED).parent_keys == {FETCHED}
+    before = len(project.runs())
+    result = run(project, instance, FETCHED)
+    assert result.success
+    assert made(result)[FETCHED]["rows of this run"] == 2
+    assert len(project.runs()) == before
+    result = run(project, instance, BROKEN, FETCHED, FCT_DAYS)
+    assert not result.success
+    assert {FETCHED, FCT_DAYS} <= made(result).keys()
+    assert BROKEN not in made(result)
+    (failure,) = [event for event in result.all_events if event.event_type_value == "STEP_FAILURE"]
+    assert "no room" in failure.step_failure_data.user_failure_data.description
+
+
 def test_a_project_that_dbt_cannot_parse_fails_with_the_message_of_assay(
     first: tuple[SmallProject, ExecuteInProcessResult], instance: DagsterInstance, tmp_path: Path
 ) -> None:
