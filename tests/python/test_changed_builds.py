@@ -223,6 +223,7 @@ def test_a_killed_build_leaves_no_state(built: SmallProject, monkeypatch: pytest
     assert built.assay("build").exit_code != 0
     monkeypatch.undo()
     assert read_state(built.warehouse) is None
+    assert built.runs()[-1] == ("failed", "interrupted")
     built.land(8, 4)
     # Published, but neither recorded nor told.
     monkeypatch.setattr("assay.build.run._record", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
