@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+import duckdb
+
 from assay.core.places import Places
 from assay.core.sql import quoted
 from assay.core.words import counted
@@ -333,21 +335,45 @@ def _segment_of(place: tuple[str, str, int], messages: Sequence[Message]) -> Seg
 
 
 def _is_cut_by(source: Published, session: HotSession, view: HotView, online: OnlineView, key: Cut) -> bool:
-    """Tell whether some slices of a view have the versions that the last build published."""
+    """Tell whether some slices of a view, computed alone, have the versions that the last build published."""
     if not session.can_be_cut(view, key):
         return False
+    texts = f"[{', '.join(f'{quoted(each)}::varchar' for each in key)}]"
+    table = source.table_of(online)
+    for slices in _find_telling_slices(source.connection, table, key):
+        session.touch(view, key, slices)
+        entities, _ = session.compute(view, online, key)
+        wanted = source.connection.execute(
+            f"select {key_sql(online.keys)} as key, any_value(version) from {table} "
+            f"semi join (select unnest($slices::varchar[][]) as slice) on {texts} = slice group by all",
+            {"slices": slices},
+        ).fetchall()
+        if not slices or {each.key: each.version for each in entities} != dict(wanted):
+            return False
+    return True
+
+
+def _find_telling_slices(
+    connection: duckdb.DuckDBPyConnection, table: str, key: Cut
+) -> Iterator[list[list[str]]]:
+    """Yield slices that tell whether slices depend on each other: those they may depend on are not with them.
+
+    Of several columns, slices with one value of a column may depend on each other. So for each column, some
+    values that several slices have are taken, and one slice of each; without any, nothing can be told.
+    """
     texts = [f"{quoted(each)}::varchar" for each in key]
-    # Of all slices that have the same first column: it is there that they may depend on each other.
-    tried = (
-        f"select distinct {texts[0]} as value from {source.table_of(online)} "
-        f"order by hash(value) limit {_SLICES_TRIED}"
-    )
-    tried = f"from {source.table_of(online)} where {texts[0]} in (select value from ({tried}))"
-    slices = source.connection.execute(f"select distinct {', '.join(texts)} {tried}").fetchall()
-    session.touch(view, key, slices)
-    entities, _ = session.compute(view, online, key)
-    found = {each.key: each.version for each in entities}
-    wanted = source.connection.execute(
-        f"select {key_sql(online.keys)} as key, any_value(version) {tried} group by all"
-    ).fetchall()
-    return found == dict(wanted)
+    if len(key) == 1:
+        value = f"select distinct {texts[0]} as value from {table}"
+        [(count,)] = connection.execute(f"select count(*) from ({value})").fetchall()
+        most = min(_SLICES_TRIED, max(1, count // 2))
+        found = connection.execute(f"{value} order by hash(value) limit {most}").fetchall()
+        yield [[value] for (value,) in found]
+        return
+    for column in texts:
+        slices = connection.execute(
+            "select arg_min(slice, hash(slice)) from ("
+            f"select distinct {column} as shared, [{', '.join(texts)}] as slice from {table}) "
+            "group by shared having count(*) > 1 "
+            f"order by count(*) desc, hash(shared) limit {_SLICES_TRIED}"
+        ).fetchall()
+        yield [slice_ for (slice_,) in slices]
