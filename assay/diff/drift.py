@@ -17,6 +17,7 @@ from assay.diff.tables import Relation, TableDiff
 from assay.drift.judge import judged
 from assay.drift.limits import drift_limits
 from assay.drift.measure import FeatureDrift, measure
+from assay.drift.source import opened_by_arrival
 from assay.project.conventions import is_feature_view
 from assay.project.dbt_run import ask_dbt
 
@@ -86,8 +87,8 @@ def measure_drift(
         measured = measure(
             connection,
             macros,
-            reference=_rows(view.pair.before, [*numeric, *categorical]),
-            current=_rows(view.pair.after, [*numeric, *categorical]),
+            reference=_rows(connection, view.pair.before, [*numeric, *categorical]),
+            current=_rows(connection, view.pair.after, [*numeric, *categorical]),
             numeric=numeric,
             categorical=categorical,
         )
@@ -119,9 +120,10 @@ def _has_more(
     return len(connection.execute(distinct).fetchall()) > most
 
 
-def _rows(relation: Relation | None, columns: Sequence[str]) -> str:
+def _rows(connection: duckdb.DuckDBPyConnection, relation: Relation | None, columns: Sequence[str]) -> str:
+    there = [name for name, *_ in connection.execute(f"describe {_sql(relation)}").fetchall()]
     # States that begin because a window expires say nothing new of an entity.
-    return f"select {quoted(*columns)} from {_sql(relation)} where updated_at = valid_from"
+    return f"select {quoted(*columns)} from {_sql(relation)} where {opened_by_arrival(there)}"
 
 
 def _sql(relation: Relation | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -35,7 +36,8 @@ class Source:
     numeric: list[str]
     categorical: list[str]
     left_out: dict[str, str]
-    is_history: bool
+    # Of a history, what holds of the states that an arrival opened.
+    is_opened: str | None
     has_split: bool
     until: datetime | None
 
@@ -55,9 +57,8 @@ class Source:
         for bound, operator in ((wanted.start, ">="), (wanted.end, "<")):
             if bound is not None:
                 conditions.append(f"{quoted(self.time or '')} {operator} timestamp {text(bound)}")
-        if self.is_history:
-            # Only states that an arrival made: those that begin because a window expired are left out.
-            conditions.append("updated_at = valid_from")
+        if self.is_opened:
+            conditions.append(self.is_opened)
         columns = quoted(*self.numeric, *self.categorical)
         return f"select {columns} from {self.relation} where {' and '.join(conditions) or 'true'}"
 
@@ -123,9 +124,18 @@ def find_source(
         [(until,)] = connection.execute(
             f"select max({last})::timestamp + interval 1 microsecond from {relation}"
         ).fetchall()
-    return Source(
-        name, relation, time, numeric, categorical, left_out, view is not None, _SPLIT in columns, until
-    )
+    is_opened = opened_by_arrival(columns) if view else None
+    return Source(name, relation, time, numeric, categorical, left_out, is_opened, _SPLIT in columns, until)
+
+
+def opened_by_arrival(columns: Collection[str]) -> str:
+    """Return SQL that tells whether an arrival opened a state of a history, and not a window that expired.
+
+    Args:
+        columns: of the history; where states may be confirmed by later arrivals, the first of them counts.
+    """
+    first = "coalesce(confirmed_at[1], updated_at)" if "confirmed_at" in columns else "updated_at"
+    return f"{first} = valid_from"
 
 
 def _has_more(connection: duckdb.DuckDBPyConnection, relation: str, column: str, values: int) -> bool:

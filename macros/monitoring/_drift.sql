@@ -21,6 +21,7 @@
         {%- do found.append({
             'number': loop.index, 'name': name, 'relation': ref(name), 'entity_keys': view.entity_keys,
             'numbers': numbers, 'categories': categories,
+            'first_arrival': 'coalesce(confirmed_at[1], updated_at)' if view.confirmed_at else 'updated_at',
         }) -%}
     {%- endfor -%}
     {{ return(found) }}

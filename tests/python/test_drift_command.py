@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import duckdb
 import pytest
 from small_project import SmallProject, make_small_project
+
+from assay.drift.source import opened_by_arrival
 
 pytestmark = pytest.mark.usefixtures("builds")
 
@@ -110,3 +113,16 @@ def test_without_a_build_there_is_nothing_to_compare(tmp_path: Path) -> None:
     ended = make_small_project(tmp_path / "project").assay("drift", "--table", "fct_lines")
     assert ended.exit_code == 1
     assert "To publish: assay build" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "columns", [("valid_from", "updated_at"), ("valid_from", "updated_at", "confirmed_at")]
+)
+def test_states_that_an_arrival_opened_are_compared_whatever_confirms_them(columns: tuple[str, ...]) -> None:
+    """A later arrival confirms the second, which only some histories say; a window opened the third."""
+    states = (
+        "(values (1, 10, 10, null), (2, 20, 25, [20, 25]), (3, 40, 25, null)) "
+        "as states (state, valid_from, updated_at, confirmed_at)"
+    )
+    found = duckdb.sql(f"select state from {states} where {opened_by_arrival(columns)} order by state")
+    assert [state for (state,) in found.fetchall()] == ([1, 2] if "confirmed_at" in columns else [1])

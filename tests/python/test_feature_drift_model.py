@@ -23,6 +23,7 @@ pytestmark = pytest.mark.usefixtures("builds")
 NUMBERS = ["load", "level", "part_count_30d", "part_count_all", "gap", "constant", "odd", "nothing"]
 CATEGORIES = ["mode", "is_on", "note"]
 COLUMNS = ["machine", "site_id", *NUMBERS, *CATEGORIES, "seen_at", "valid_from", "valid_to", "updated_at"]
+COLUMNS += ["confirmed_at"]
 MACHINES, A_MONTH, MONTHS = 150, 450, range(1, 11)
 TRAINED_FROM, TRAINED_TO = datetime(2025, 2, 10), datetime(2025, 4, 20)
 _COLUMNS = """
@@ -43,11 +44,12 @@ _COLUMNS = """
       - {name: valid_from, data_type: timestamp}
       - {name: valid_to, data_type: timestamp}
       - {name: updated_at, data_type: timestamp}
+      - {name: confirmed_at, data_type: "timestamp[]"}
 """
 VIEWS = {
     "ftr_machine__load": "true",
     # As it was known two months before the end.
-    "ftr_machine__early": "updated_at < '2025-09-02'",
+    "ftr_machine__early": "coalesce(confirmed_at[1], updated_at) < '2025-09-02'",
     "ftr_machine__one": "valid_from = (select min(valid_from) from states)",
     "ftr_machine__none": "false",
 }
@@ -61,6 +63,8 @@ def states_of(month: int, draw: numpy.random.Generator) -> list[tuple[Any, ...]]
     rows = []
     for number in range(A_MONTH * busy):
         at = first + timedelta(seconds=int(draw.integers(0, 27 * 86400)), microseconds=number)
+        # Some arrive again unchanged, and say so.
+        confirmed = [at, at + timedelta(hours=1)] if number % 3 == 0 else None
         odd = draw.choice([math.inf, -math.inf, math.nan, 1e308, -1e308, 0.0, 1.0])
         rows.append(
             (
@@ -80,12 +84,13 @@ def states_of(month: int, draw: numpy.random.Generator) -> list[tuple[Any, ...]]
                 at,
                 at,
                 at + timedelta(days=1),
-                at,
+                confirmed[-1] if confirmed else at,
+                confirmed,
             )
         )
         # What expires opens a state as well, but nothing arrived.
         rows.append(
-            (*rows[-1][:2], -100.0, *rows[-1][3:14], at + timedelta(days=1), datetime(9999, 12, 31), at)
+            (*rows[-1][:2], -100.0, *rows[-1][3:14], at + timedelta(days=1), datetime(9999, 12, 31), at, None)
         )
     return rows
 
@@ -99,7 +104,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> PackageProject:
     draw = numpy.random.default_rng(11)
     rows = [row for month in MONTHS for row in states_of(month, draw)]
     # The clock: somebody is heard of in November, which is not over.
-    rows.append((*rows[0][:13], *[datetime(2025, 11, 3)] * 2, datetime(9999, 12, 31), datetime(2025, 11, 3)))
+    rows.append(
+        (*rows[0][:13], *[datetime(2025, 11, 3)] * 2, datetime(9999, 12, 31), datetime(2025, 11, 3), None)
+    )
     spine = [
         (f"m{number % MACHINES}", at, "train" if at <= TRAINED_TO else "test")
         for number in range(200)
@@ -107,7 +114,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> PackageProject:
     ]
     with duckdb.connect(project.path) as connection:
         kinds = ["varchar"] * 2 + ["double", "integer", "bigint", "decimal(38, 0)"] + ["double"] * 4
-        kinds += ["varchar", "boolean", "varchar"] + ["timestamp"] * 4
+        kinds += ["varchar", "boolean", "varchar"] + ["timestamp"] * 4 + ["timestamp[]"]
         typed = [f"{name}::{kind} as {name}" for name, kind in zip(COLUMNS, kinds, strict=True)]
         seen = pyarrow.table(dict(zip(COLUMNS, zip(*rows, strict=True), strict=True)))  # noqa: F841
         connection.execute(f"create table states as select {', '.join(typed)} from seen")
@@ -134,7 +141,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> PackageProject:
 def states(project: PackageProject, start: datetime, end: datetime) -> list[Row]:
     return project.rows(
         "select * from ftr_machine__load "
-        f"where updated_at = valid_from and valid_from between '{start}' and '{end}'"
+        "where coalesce(confirmed_at[1], updated_at) = valid_from "
+        f"and valid_from between '{start}' and '{end}'"
     )
 
 

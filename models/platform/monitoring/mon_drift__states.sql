@@ -21,7 +21,7 @@
                 {{ assay._listed(view.numbers, 'double') }} as numbers,
                 {{ assay._listed(view.categories, 'varchar') }} as categories
             from {{ view.relation }}
-            where updated_at = valid_from
+            where {{ view.first_arrival }} = valid_from
             {{ 'union all' if not loop.last }}
         {% endfor %}
 
