@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +22,8 @@ from assay.training.content import read_content
 from assay.training.store import name_version
 
 _SCORE = "assay.diff.score"
+# Sums of several threads differ in their last bits, and of few rows, more threads mostly wait.
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,7 @@ def _scored(node: Any, found: TrainingDiff, files: Sequence[Path], root: Path) -
     run = subprocess.run(
         [sys.executable, "-P", "-m", _SCORE, script, function, *map(str, files)],
         cwd=root,
+        env=os.environ | _ONE_THREAD,
         capture_output=True,
         text=True,
         check=False,
