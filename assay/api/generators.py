@@ -86,8 +86,8 @@ class Generators(ProjectFolder):
                     files, answers = [str(file)], replace(answers, is_avro=written == "avro")
                 else:
                     raise Fault(
-                        "Name a sample, or where rows come from: a topic by --kafka, or by --dlt a source "
-                        "of dlt.",
+                        "Name a sample, or the topic that rows come from by --kafka, or a source of dlt by "
+                        "--dlt.",
                         MISUSED,
                     )
             plan = stack.enter_context(planned_source(name, files, answers, ask=ask, lands=land))

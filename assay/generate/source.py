@@ -61,7 +61,7 @@ Ask = Callable[[str, Choice], str]
 _RESERVED = ("serving",)
 _NAME = re.compile("[a-z][a-z0-9]*(_[a-z0-9]+)*")
 # dlt parts a table from the lists in its rows by two underscores.
-_TABLE_NAME = re.compile("[a-z][a-z0-9]*(__?[a-z0-9]+)*")
+_NAME_OF_DLT = re.compile("[a-z][a-z0-9]*(__?[a-z0-9]+)*")
 
 
 @dataclass(frozen=True)
@@ -120,8 +120,8 @@ def planned_source(
             of no use.
     """
     require_project()
-    source, table = _names(name)
     answers = answers or Answers()
+    source, table = _names(name, _NAME_OF_DLT if answers.dlt else _NAME)
     known = _known_table(source, table)
     format = find_custom(known, "format") if known else None
     with read_sample(samples, name, _known_dialect(known), format) as (sample, connection):
@@ -136,9 +136,9 @@ def planned_source(
         yield plan
 
 
-def _names(name: str) -> tuple[str, str]:
+def _names(name: str, of_table: re.Pattern[str]) -> tuple[str, str]:
     source, _, table = name.partition(".")
-    for each, pattern in ((source, _NAME), (table, _TABLE_NAME)):
+    for each, pattern in ((source, _NAME), (table, of_table)):
         if not pattern.fullmatch(each):
             raise Fault(
                 f"{name!r} is no name of a source's table: write source.table, each in small letters, digits "
