@@ -15,6 +15,7 @@ from dagster import (
     Failure,
     MaterializeResult,
     MetadataValue,
+    OpExecutionContext,
     RetryRequested,
 )
 
@@ -53,7 +54,7 @@ def materialize_selected(context: AssetExecutionContext, root: Path, assets: Pro
     result: BuildResult | None = None
     synced: list[Synced] | None = None
     broken: list[str] = []
-    with _faults_told(log):
+    with faults_told(log):
         for target, spec in assets.dlt.items():
             if spec.key in selected:
                 landed = project.land_declared([target])[0]
@@ -83,7 +84,7 @@ def materialize_selected(context: AssetExecutionContext, root: Path, assets: Pro
         if broken:
             # What had landed is built nevertheless.
             raise Failure("\n".join(broken), allow_retries=False)
-        _end_alert(context, project)
+        end_alert(context, project)
 
 
 def build_as_of(context: AssetExecutionContext, root: Path) -> Iterator[Told]:
@@ -98,7 +99,7 @@ def build_as_of(context: AssetExecutionContext, root: Path) -> Iterator[Told]:
         RetryRequested: another build has the warehouse.
     """
     log = RunLog(context.log)
-    with _faults_told(log):
+    with faults_told(log):
         project = open_project(root, console=log.console)
         result = project.build(as_of=context.partition_time_window.end, wait=0, display=log)
         if result.failed:
@@ -107,7 +108,7 @@ def build_as_of(context: AssetExecutionContext, root: Path) -> Iterator[Told]:
         yield MaterializeResult(
             asset_key=AS_OF, metadata={"run": result.run_id, "warehouse": MetadataValue.path(file)}
         )
-        _end_alert(context, project)
+        end_alert(context, project)
 
 
 def find_part(context: AssetExecutionContext, assets: ProjectAssets) -> str | None:
@@ -194,7 +195,7 @@ def _take_training_set(project: Project, name: str, key: AssetKey) -> Made:
     )
 
 
-def _end_alert(context: AssetExecutionContext, project: Project) -> None:
+def end_alert(context: AssetExecutionContext | OpExecutionContext, project: Project) -> None:
     """Tell people, if they know that the job had failed, that it has succeeded."""
     succeeded = (Runbook.DAGSTER_RUN_FAILED, context.run.job_name)
     with project.places() as places:
@@ -207,7 +208,7 @@ def _failure(result: BuildResult) -> Failure:
 
 
 @contextmanager
-def _faults_told(log: RunLog) -> Iterator[None]:
+def faults_told(log: RunLog) -> Iterator[None]:
     """Turn a fault of Assay into what Dagster understands: wait and try again, interrupted, or failed."""
     try:
         yield

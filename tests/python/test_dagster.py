@@ -8,13 +8,13 @@ import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from unittest import mock
 
 import pytest
 from runbook_drill import Drill, drill
-from small_project import MOST_PIECES, SmallProject, make_small_project
+from small_project import HEADER, MOST_PIECES, SmallProject, make_small_project
 
 dagster = pytest.importorskip("dagster", reason="Dagster is not installed: pip install -e '.[dagster]'")
 
@@ -34,7 +34,7 @@ from assay.contracts.availability import Promise, promises_of  # noqa: E402
 from assay.contracts.contract import Contract  # noqa: E402
 from assay.contracts.document import Document  # noqa: E402
 from assay.core.lock import locked  # noqa: E402
-from assay.dagster import definitions, materialize  # noqa: E402
+from assay.dagster import backfill_job, definitions, materialize  # noqa: E402
 from assay.dagster.assets import as_policy  # noqa: E402
 
 FCT_LINES, FCT_DAYS = AssetKey(["gold", "fct_lines"]), AssetKey(["gold", "fct_days"])
@@ -373,6 +373,42 @@ def test_a_partition_is_the_warehouse_at_the_end_of_its_day(
     assert result.success
     (found,) = made(result).values()
     assert project.query("select count(*) from gold.fct_lines", file=Path(found["warehouse"])) == [(3,)]
+
+
+def test_a_day_of_the_past_lands_from_the_files_of_its_day_and_once(
+    first: tuple[SmallProject, ExecuteInProcessResult], instance: DagsterInstance
+) -> None:
+    project, _ = first
+    with in_project(project):
+        job = backfill_job(
+            project.root,
+            "erp.order_lines",
+            ["archive/{day}/*.csv"],
+            first_day=date(2024, 11, 1),
+            available="event+1h",
+        )
+        folder = project.root / "archive" / "2024-11-05"
+        folder.mkdir(parents=True)
+        (folder / "lines.csv").write_text(
+            HEADER
+            + "1,P9,A cup,7,2024-11-05 09:30:00,1.0,9,Spain\n2,P9,A cup,8,2024-11-05 10:30:00,1.0,9,Spain\n"
+        )
+        runs = [
+            job.execute_in_process(partition_key=f"2024-11-{day}", instance=instance, raise_on_error=False)
+            for day in ("05", "05", "06")
+        ]
+    assert [each.success for each in runs] == [True, True, False]
+    assert [made(each)[LANDED]["rows of this run"] for each in runs[:2]] == [2, 0]
+    [failed] = [event for event in runs[2].all_events if event.is_step_failure]
+    assert "There is no file of 2024-11-06: archive/2024-11-06/*.csv." in str(failed.step_failure_data.error)
+    assert project.query(
+        "select quantity, available_at - event_at = interval 1 hour from gold.fct_lines "
+        "where product_id = 'P9' order by quantity"
+    ) == [(7, True), (8, True)]
+    [(source, reason)] = project.query(
+        "select source, reason from backfills", file=project.root / "data" / "ops.duckdb"
+    )
+    assert (source, "Dagster's job backfill_erp_order_lines" in reason) == ("erp.order_lines", True)
 
 
 _CONTRACT = """
