@@ -135,7 +135,7 @@ def test_messages_are_online_before_a_build_and_the_build_writes_the_same(
     ]
     broker.produce(project.topics["sessions"], values, partition=0)
     told = project.run("stream", "run", "--until-drained", "--source", "app.sessions")
-    assert f"Brought online as messages come: {OF_ACCOUNTS}, {OF_DEVICES}, {VIEW}." in told
+    assert f"Brought online as messages come: {VIEW}, {OF_ACCOUNTS}, {OF_DEVICES}." in told
     [status] = [each for each in project.status("app.sessions") if each.partition == 0]
     assert status.at_broker == status.online == status.landed
     assert status.loaded == status.online - len(values)

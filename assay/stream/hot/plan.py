@@ -93,7 +93,10 @@ def make_hot_plan(project: Project, sources: Sequence[StreamSource]) -> HotPlan:
         for id_, node in manifest.nodes.items()
         if is_of_kind(node, "checked_rows") and (place := _source_of(manifest, node)) in streamed
     }
-    online = [node for node in manifest.nodes.values() if is_of_kind(node, "online_views")]
+    online = sorted(
+        (node for node in manifest.nodes.values() if is_of_kind(node, "online_views")),
+        key=lambda node: str(node["name"]),
+    )
     ways = {node["name"]: _way(manifest, node, by_checked) for node in online}
     cold = {name: why for name, way in ways.items() if (why := _why_cold(manifest, way, by_checked))}
     hot = [node for node in online if ways[node["name"]] and node["name"] not in cold]
