@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +16,8 @@ AUDIT = ("loaded_at", "run_id")
 _SAMPLES = 5
 _DIFFERING = "assay_differing"
 _NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL")
-_UNSIGNED = tuple(f"U{name}" for name in _NUMBERS[:5])
+_WHOLE = _NUMBERS[:5]
+_UNSIGNED = tuple(f"U{name}" for name in _WHOLE)
 _FLOATS = ("FLOAT", "DOUBLE")
 # Sums of DOUBLE differ in their last digits from run to run: what differs by less is the same.
 _TOLERANCE = 1e-9
@@ -140,8 +141,8 @@ def compare_rows(
     if not shared or (not retyped and _is_same(connection, before, after, shared)):
         return found
     sides = _Sides(connection, before, after, old, new, personal)
-    if no_key := _why_no_key(sides, key, shared, retyped):
-        return _compare_whole(sides, shared, retyped, replace(found, key=(), no_key=no_key))
+    if no_key := _why_no_key(sides, key, shared):
+        return _compare_whole(sides, shared, replace(found, key=(), no_key=no_key))
     return _compare_by_key(sides, shared, found)
 
 
@@ -173,11 +174,11 @@ def _is_same(connection: duckdb.DuckDBPyConnection, before: str, after: str, sha
     return first == second
 
 
-def _why_no_key(sides: _Sides, key: Sequence[str], shared: Sequence[str], retyped: Sequence[str]) -> str:
+def _why_no_key(sides: _Sides, key: Sequence[str], shared: Sequence[str]) -> str:
     """Return why rows cannot be told apart by a key; an empty text if they can."""
     if not key:
         return "the table declares no key"
-    if lacking := [name for name in key if name not in shared or name in retyped]:
+    if lacking := [name for name in key if name not in shared or not _is_same_key(sides, name)]:
         return f"its key {', '.join(lacking)} is not the same column on both sides"
     is_whole = " and ".join(f"{quoted(name)} is not null" for name in key)
     for relation in (sides.before, sides.after):
@@ -187,6 +188,12 @@ def _why_no_key(sides: _Sides, key: Sequence[str], shared: Sequence[str], retype
         if rows != keys:
             return f"its key ({', '.join(key)}) is NULL or not unique"
     return ""
+
+
+def _is_same_key(sides: _Sides, name: str) -> bool:
+    """Tell whether values of both types can be joined; whole numbers of different width can."""
+    types = {sides.old[name], sides.new[name]}
+    return len(types) == 1 or types <= set(_WHOLE)
 
 
 def _compare_by_key(sides: _Sides, shared: Sequence[str], found: RowDiff) -> RowDiff:
@@ -239,7 +246,14 @@ def _compare_by_key(sides: _Sides, shared: Sequence[str], found: RowDiff) -> Row
             sample
             for kind in ("added", "removed", "changed")
             for sample in _samples_by_key(
-                sides, kind, key, list(changed) if kind == "changed" else compared[:_SAMPLES]
+                sides,
+                kind,
+                key,
+                # The flag of each column says in which of the rows it differs.
+                {
+                    name: compared.index(name)
+                    for name in (changed if kind == "changed" else compared[:_SAMPLES])
+                },
             )
         ],
     )
@@ -247,22 +261,32 @@ def _compare_by_key(sides: _Sides, shared: Sequence[str], found: RowDiff) -> Row
 
 def _differs(name: str, before: str, after: str) -> str:
     a, b = quoted(name, of="a"), quoted(name, of="b")
-    if before != after and not (is_number(before) and is_number(after)):
+    if _as_text(before, after):
         return f"{a}::varchar is distinct from {b}::varchar"
     differs = f"{a} is distinct from {b}"
     if before in _FLOATS or after in _FLOATS:
-        near = f"abs({a} - {b}) <= {_TOLERANCE} * greatest(abs({a}), abs({b}))"
+        # NaN and infinity are near nothing, and yet less than a billionth of infinity.
+        finite = f"isfinite({a}::double) and isfinite({b}::double)"
+        near = f"{finite} and abs({a} - {b}) <= {_TOLERANCE} * greatest(abs({a}), abs({b}))"
         return f"({differs} and not coalesce({near}, false))"
     return differs
 
 
-def _samples_by_key(sides: _Sides, kind: str, key: Sequence[str], names: Sequence[str]) -> Iterator[Sample]:
+def _as_text(before: str, after: str) -> bool:
+    """Tell whether values of two types are compared by what they are as text."""
+    return before != after and not (is_number(before) and is_number(after))
+
+
+def _samples_by_key(
+    sides: _Sides, kind: str, key: Sequence[str], flags: Mapping[str, int]
+) -> Iterator[Sample]:
     chosen = ", ".join(f"chosen.{quoted(name)}" for name in key)
-    values = [f", {quoted(name, of=side)}" for name in names for side in ("b", "a")]
+    names = list(flags)
+    values = [f", {quoted(name, of='b')}, {quoted(name, of='a')}, differs_{flags[name]}" for name in names]
     rows = sides.rows(
         f"""
         with chosen as (
-            select {quoted(*key)} from {_DIFFERING} where assay_kind = $1 order by all limit {_SAMPLES}
+            from {_DIFFERING} where assay_kind = $1 order by {quoted(*key)} limit {_SAMPLES}
         )
         select {chosen}{"".join(values)}
         from chosen
@@ -273,15 +297,15 @@ def _samples_by_key(sides: _Sides, kind: str, key: Sequence[str], names: Sequenc
         kind,
     )
     for row in rows:
-        olds, news = row[len(key) :: 2], row[len(key) + 1 :: 2]
+        olds, news, differ = (row[len(key) + place :: 3] for place in range(3))
         befores, afters = (sides.personal.shown(dict(zip(names, each, strict=True))) for each in (olds, news))
         yield Sample(
             kind,
             sides.personal.shown(dict(zip(key, row, strict=False))),
             {
                 name: (befores[name], afters[name])
-                for name, old, new in zip(names, olds, news, strict=True)
-                if kind != "changed" or old != new
+                for name, is_other in zip(names, differ, strict=True)
+                if kind != "changed" or is_other
             },
         )
 
@@ -297,11 +321,14 @@ def _spread(sides: _Sides, relation: str, name: str, column_type: str) -> Spread
     return Spread(*row)
 
 
-def _compare_whole(sides: _Sides, shared: Sequence[str], retyped: Sequence[str], found: RowDiff) -> RowDiff:
+def _compare_whole(sides: _Sides, shared: Sequence[str], found: RowDiff) -> RowDiff:
     """Compare rows as a whole: how many times each stands on either side."""
     names = quoted(*shared)
     columns = ", ".join(
-        f"{quoted(name)}::varchar as {quoted(name)}" if name in retyped else quoted(name) for name in shared
+        f"{quoted(name)}::varchar as {quoted(name)}"
+        if _as_text(sides.old[name], sides.new[name])
+        else quoted(name)
+        for name in shared
     )
     sides.connection.execute(
         f"""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from math import isfinite
 from typing import Any
 
 from assay.diff.review import Review
@@ -11,7 +12,7 @@ from assay.diff.tables import TableDiff
 
 
 def as_document(review: Review) -> dict[str, Any]:
-    """Return a review as values of JSON; times and decimals are texts."""
+    """Return a review as values of JSON; times, decimals, NaN and infinity are texts."""
     document = {
         "base": review.base,
         "head": review.head,
@@ -23,8 +24,17 @@ def as_document(review: Review) -> dict[str, Any]:
         "drift": [asdict(each) for each in review.drift],
         "notes": review.notes,
     }
-    found: dict[str, Any] = json.loads(json.dumps(document, default=str))
+    found: dict[str, Any] = json.loads(json.dumps(_plain(document), default=str))
     return found
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON can hold: it knows no NaN, and names of its fields are texts, unlike keys of a MAP."""
+    if isinstance(value, dict):
+        return {str(name): _plain(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return str(value) if isinstance(value, float) and not isfinite(value) else value
 
 
 def _table(table: TableDiff) -> dict[str, Any]:
