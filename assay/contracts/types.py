@@ -4,18 +4,9 @@ from __future__ import annotations
 
 import re
 
-_WHOLE = {
-    "tinyint",
-    "smallint",
-    "integer",
-    "bigint",
-    "hugeint",
-    "utinyint",
-    "usmallint",
-    "uinteger",
-    "ubigint",
-    "uhugeint",
-}
+_SIGNED = {"tinyint": 8, "smallint": 16, "integer": 32, "bigint": 64, "hugeint": 128}
+# Whole numbers, and in how many bits each holds them.
+_BITS = _SIGNED | {f"u{name}": bits for name, bits in _SIGNED.items()}
 _NUMBERS = {"double", "float", "decimal"}
 _OTHERS = {
     "varchar": "string",
@@ -56,7 +47,7 @@ def find_logical_type(physical: str) -> str | None:
     if physical.rstrip().endswith("]"):
         return "array"
     name = normalize(physical).partition("(")[0]
-    if name in _WHOLE:
+    if name in _BITS:
         return "integer"
     return "number" if name in _NUMBERS else _OTHERS.get(name)
 
@@ -72,9 +63,10 @@ def contradict(logical_type: str, physical: str) -> bool:
 def is_wider(old: str, new: str) -> bool:
     """Tell whether the new type of DuckDB holds every value of the old type."""
     old, new = normalize(old), normalize(new)
-    order = ["tinyint", "smallint", "integer", "bigint", "hugeint"]
-    if old in order and new in order:
-        return order.index(old) <= order.index(new)
+    if old in _BITS and new in _BITS:
+        # A signed one of as many bits holds but half of what an unsigned one does.
+        is_signed = [not each.startswith("u") for each in (old, new)]
+        return _BITS[old] + (is_signed[1] and not is_signed[0]) <= _BITS[new] and is_signed[0] <= is_signed[1]
     decimals = [re.fullmatch(r"decimal\((\d+),(\d+)\)", each) for each in (old, new)]
     if all(decimals):
         (old_digits, old_scale), (new_digits, new_scale) = (

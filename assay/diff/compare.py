@@ -298,7 +298,11 @@ def _samples_by_key(
     )
     for row in rows:
         olds, news, differ = (row[len(key) + place :: 3] for place in range(3))
-        befores, afters = (sides.personal.shown(dict(zip(names, each, strict=True))) for each in (olds, news))
+        # Columns that are not shown say, too, whether a landed line beside them may be.
+        befores, afters = (
+            sides.personal.shown(dict.fromkeys(sides.new) | dict(zip(names, each, strict=True)))
+            for each in (olds, news)
+        )
         yield Sample(
             kind,
             sides.personal.shown(dict(zip(key, row, strict=False))),

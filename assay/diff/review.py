@@ -234,6 +234,9 @@ def _build(
             tables = counted(len(work.build), "table")
             display.say(f"Building {tables} of {side.code.name}, beside production")
         build_side(side, work, production, where, display, tests=side is sides[1])
+        if side.failed:
+            personal = _personal(sides)
+            side.failed = {each: personal.text(why) for each, why in side.failed.items()}
         if side is sides[0] and side.failed:
             raise _base_does_not_build(side)
 
@@ -261,10 +264,10 @@ def _compare(
     *,
     with_charts: bool,
 ) -> None:
-    before, after = (side.code for side in sides)
+    after = sides[1].code
     seconds = {each.unique_id: each.seconds for each in last}
     pairs = pair_nodes(sides, chosen, production, changed[0] | changed[1], seconds)
-    personal = Personal.of(before.plain) | Personal.of(after.plain)
+    personal = _personal(sides)
     files = {production.name: production.file} | {side.name: side.file for side in sides if side.file}
     with opened_sides(files, folder) as connection:
         found.tables.extend(compare_pair(connection, pair, personal) for pair in pairs)
@@ -274,6 +277,11 @@ def _compare(
             from assay.diff.charts import draw_columns
 
             found.charts = draw_columns(connection, found.tables, personal)
+
+
+def _personal(sides: tuple[Side, Side]) -> Personal:
+    """Return what is personal on either side: a change that no longer says so discloses nothing."""
+    return Personal.of(sides[0].code.plain) | Personal.of(sides[1].code.plain)
 
 
 def _drift(

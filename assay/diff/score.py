@@ -36,4 +36,9 @@ def score(script: str, function: str, *files: str) -> list[dict[str, float]]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(score(*sys.argv[1:])))
+    # What the script prints is its own.
+    script, function, out, *files = sys.argv[1:]
+    try:
+        Path(out).write_text(json.dumps(score(script, function, *files)))
+    except Exception as error:
+        sys.exit(" ".join(f"{type(error).__name__}: {error}".split()))

@@ -93,17 +93,19 @@ def _scored(node: Any, found: TrainingDiff, files: Sequence[Path], root: Path) -
     if not declared:
         return replace(found, note=f"no {SCORE_WITH} is declared, so no model is trained")
     script, _, function = declared.partition(":")
+    scores = files[0].with_name(f"{node.name}.scores.json")
     # A process of its own: what the script imports or breaks stays there.
     run = subprocess.run(
-        [sys.executable, "-P", "-m", _SCORE, script, function, *map(str, files)],
+        [sys.executable, "-P", "-m", _SCORE, script, function, *map(str, (scores, *files))],
         cwd=root,
         env=os.environ | _ONE_THREAD,
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         check=False,
     )
-    if run.returncode:
+    if not scores.is_file():
         last = (run.stderr.strip().splitlines() or [f"exit code {run.returncode}"])[-1]
         return replace(found, note=f"{declared} gives no scores: {last}")
-    before, after = json.loads(run.stdout.splitlines()[-1])
+    before, after = json.loads(scores.read_text())
     return replace(found, scores_before=before, scores_after=after)

@@ -19,6 +19,8 @@ _DOCUMENT = "line"
 _TESTED = ("unique_field", "value_field", "from_field")
 _SHOWN, _LEAST_LENGTH = 4, 12
 _NAMED = re.compile(r"(\w+): ([^\s,\"]+)")
+# DuckDB quotes values without the name of their column, too.
+_QUOTED = re.compile(r"(duplicate key|convert string) (['\"])(?!\w+: )(.*?)\2")
 _WITHHELD = "(withheld: it may hold personal data, and cannot be read)"
 
 
@@ -78,12 +80,18 @@ class Personal:
         }
 
     def text(self, message: str) -> str:
-        """Mask the values of personal columns in a message such as `Duplicate key "card_id: 1"`."""
+        """Mask the values of personal columns in a message such as `Duplicate key "card_id: 1"`.
+
+        Where any column is personal, so is a value of which the message does not say the column.
+        """
         if not self.is_known:
             return message
-        return _NAMED.sub(
+        message = _NAMED.sub(
             lambda found: f"{found[1]}: {masked(found[2])}" if self.holds(found[1]) else found[0], message
         )
+        if not self.names:
+            return message
+        return _QUOTED.sub(lambda found: f"{found[1]} {found[2]}{masked(found[3])}{found[2]}", message)
 
     def rows(self, rows: Sequence[Mapping[str, Any]], about: str = "") -> list[dict[str, Any]]:
         """Return rows with their personal data masked."""

@@ -243,6 +243,19 @@ def test_personal_data_is_masked_in_keys_and_values(
         assert (column.before is None) == (column.name == "age")
 
 
+def test_a_landed_line_is_masked_by_what_stands_beside_it(connection: duckdb.DuckDBPyConnection) -> None:
+    """Its own column alone has changed."""
+    found = compare(
+        connection,
+        rows("k, malformed_line, card", "(1, '7;4000661710000181', 'x')"),
+        rows("k, malformed_line, card", "(1, '8;4000661710000182', 'x')"),
+        "k",
+        personal=Personal(frozenset({"card"})),
+    )
+    assert [list(each.values) for each in found.samples] == [["malformed_line"]]
+    assert "40006617" not in repr(found.samples)
+
+
 def test_no_chart_shows_a_personal_column(tmp_path: Path) -> None:
     files = {}
     for name, add in (("before", 0), ("after", 5)):

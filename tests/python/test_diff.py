@@ -2,56 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
-import subprocess
-from pathlib import Path
-from typing import Any
 
 import duckdb
 import pytest
+from committed_project import LINES, YAML, change, commit_all, diff, git
 from small_project import SmallProject
-
-LINES = Path("models", "own", "gold", "fct_lines.sql")
-YAML = LINES.with_name("_gold__models.yml")
-
-
-def git(project: SmallProject, *arguments: str) -> None:
-    """Run git in the project's folder, whoever's machine it is."""
-    names = {f"GIT_{who}_{what}": "a@b.c" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-    subprocess.run(
-        ["git", "-c", "init.defaultBranch=main", *arguments],
-        cwd=project.root,
-        env=project.environment | names | {"GIT_CONFIG_GLOBAL": "/dev/null"},
-        check=True,
-        capture_output=True,
-    )
 
 
 @pytest.fixture
 def committed(project: SmallProject) -> SmallProject:
     """The small project as a repository, with what is built of its branch main."""
-    (project.root / ".gitignore").write_text("/data\n/target\n/logs\n/dbt_packages\n")
-    git(project, "init")
-    git(project, "add", "-A")
-    git(project, "commit", "-m", "begin")
-    return project
-
-
-def change(project: SmallProject, old: str, new: str, file: Path = LINES) -> None:
-    """Replace a text in a file of the project."""
-    path = project.root / file
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new))
-
-
-def diff(project: SmallProject, *arguments: str, code: int = 0) -> dict[str, Any]:
-    """Run a diff, and return its tables by name."""
-    result = project.assay("diff", *arguments, "--json")
-    assert result.exit_code == code, result.output
-    return {table["name"]: table for table in json.loads(result.stdout)["tables"]}
+    return commit_all(project)
 
 
 def test_a_changed_column_is_told_and_production_stays(committed: SmallProject) -> None:

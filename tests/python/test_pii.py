@@ -252,6 +252,9 @@ def test_what_a_test_calls_otherwise_is_personal_too(personal: Personal) -> None
 def test_a_message_of_duckdb_names_no_personal_key(personal: Personal) -> None:
     said = 'Constraint Error: Duplicate key "card_id: 4000661710000181, amount: 4000.25" violates primary key'
     assert personal.text(said) == said.replace(CARD, "****0181")
+    for said in (f'violation: duplicate key "{CARD}"', f"Could not convert string '{CARD}' to INT32"):
+        assert personal.text(said) == said.replace(CARD, "****0181")
+        assert Personal(frozenset()).text(said) == said
 
 
 def test_where_nothing_tells_what_is_personal_nothing_is_shown() -> None:
