@@ -17,6 +17,8 @@ from assay.core.yaml_text import read_yaml
 DEFAULT_LANDING = "data/landing"
 DEFAULT_WAREHOUSE = "data/assay.duckdb"
 PUBLISHED = "assay"
+#: The environment variable that names the folder into which dbt writes.
+TARGET = "DBT_TARGET_PATH"
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ def landing_folder() -> Path:
 
 def find_target() -> Path:
     """Return the folder into which dbt writes, of the project in the current folder."""
-    return Path(os.environ.get("DBT_TARGET_PATH") or "target")
+    return Path(os.environ.get(TARGET) or "target")
 
 
 def find_places(as_of: datetime | None = None) -> Places:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,10 +12,12 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from assay.build.outside import LOADER
 from assay.build.plan import node_digests
 from assay.core.fault import MISUSED, Fault, known_fault
+from assay.core.places import TARGET, find_target
 from assay.core.yaml_text import read_yaml
 from assay.project.code_files import own_modules, read_code
 from assay.project.conventions import TABLES
@@ -84,11 +87,19 @@ class CodeVersion:
         return set(reachable(begin, lambda id_: children.get(id_, []))) - loaders
 
 
+def target_of(root: Path) -> Path:
+    """Return the folder into which dbt writes of a version; an absolute one is that of the project alone."""
+    target = find_target()
+    return Path("target") if target.is_absolute() and not root.samefile(Path.cwd()) else target
+
+
 @contextmanager
 def working_at(root: Path) -> Iterator[None]:
     """Be in the folder of a version while the block runs; modules that it imports there are forgotten."""
     path, known = list(sys.path), set(sys.modules)
-    with chdir(root):
+    target = target_of(root)
+    own = {} if target == find_target() else {TARGET: str(target)}
+    with mock.patch.dict(os.environ, own), chdir(root):
         try:
             yield
         finally:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,8 +12,7 @@ import duckdb
 from assay.console.progress import Display
 from assay.contracts.diff import Change
 from assay.core.fault import MISUSED, Fault
-from assay.core.lock import Holder, locked
-from assay.core.places import Places, find_target
+from assay.core.places import Places
 from assay.core.words import counted, listed
 from assay.diff.beside import ABOVE_FAILED, Side, build_side, plan_work, run_tests
 from assay.diff.breaks import (
@@ -25,13 +22,14 @@ from assay.diff.breaks import (
     find_contract_changes,
     find_new_findings,
 )
-from assay.diff.code import CodeVersion, changed_ids, read_version
+from assay.diff.code import CodeVersion, changed_ids, read_version, target_of
 from assay.diff.git import Commit, find_commit, has_commit, write_tree
 from assay.diff.production import Production, take_production
 from assay.diff.selection import select_ids
 from assay.diff.tables import TableDiff, compare_pair, opened_sides, pair_nodes
 from assay.diff.training import TrainingDiff, compare_training_sets
 from assay.diff.warehouses import AFTER, BEFORE, attachable, find_warehouse, pair_tables
+from assay.diff.workshop import workshop
 from assay.ledger.nodes import read_nodes
 from assay.ledger.results import NodeResult
 from assay.project.conventions import MONITORING
@@ -44,7 +42,6 @@ if TYPE_CHECKING:
     from assay.diff.drift import ViewDrift
     from assay.report.blocks import Chart
 
-_FOLDER = "diff"
 _WORKING_TREE = "the working tree"
 _BASE, _HEAD = "assay_diff_base", "assay_diff_head"
 
@@ -317,27 +314,5 @@ def _read(commit: Commit | None, folder: Path, warehouse: Path) -> CodeVersion:
     if commit is None:
         return read_version(_WORKING_TREE, Path.cwd(), None, warehouse)
     tree = write_tree(commit, folder)
-    take_head_start(tree / find_target())
+    take_head_start(tree / target_of(tree))
     return read_version(commit.name, tree, commit.sha, warehouse)
-
-
-@contextmanager
-def workshop(places: Places, display: Display) -> Iterator[Path]:
-    """Provide an empty folder beside the warehouse, which is removed afterwards; one diff at a time.
-
-    Raises:
-        Fault: another diff went on for ten minutes, or the folder cannot be made.
-    """
-
-    def waiting(holder: Holder | None) -> None:
-        display.say(f"Waiting for another diff: {holder or 'it has just begun'}")
-
-    folder = places.warehouse.with_name(_FOLDER).absolute()
-    with locked(folder, command="assay diff", wait=600, on_wait=waiting):
-        # One that was killed has left its own: a running one would hold the lock.
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True, mode=0o700)
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder)

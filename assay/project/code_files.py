@@ -11,6 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from assay.core.places import TARGET
 from assay.core.yaml_text import read_yaml
 
 _NODE_PATHS = {
@@ -32,8 +33,8 @@ _QUOTED = re.compile(rb"['\"]([A-Za-z_]\w*)['\"]")
 # The name of a variable may also be made by Jinja. Then any but those of the shell's own may be meant.
 _COMPOSED = re.compile(rb"env_var\(\s*[^'\"\s]")
 _OF_SHELL = re.compile("_|OLDPWD|PWD|SHLVL")
-# How a build tells of itself; what it builds is the same.
-_ABOUT_OUTPUT = ("ASSAY_LOG_FORMAT",)
+# How and where a build tells of itself; what it builds is the same.
+_ABOUT_OUTPUT = ("ASSAY_LOG_FORMAT", TARGET)
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,8 @@ def read_code() -> Code:
         names |= _add(rest, file)
     rest.update(read_python().encode())
     # Values of variables may be secret: they go into the hash alone.
-    wanted = {name for name in os.environ if name in names or name.startswith(("ASSAY_", "DBT_"))}
-    for name in sorted(wanted - set(_ABOUT_OUTPUT)):
+    known = {name for name in os.environ if name.startswith(("ASSAY_", "DBT_"))} - {*_ABOUT_OUTPUT}
+    for name in sorted(known | {name for name in os.environ if name in names}):
         rest.update(f"{name}={os.environ[name]}\n".encode())
     return Code(rest.hexdigest(), nodes.hexdigest())
 

@@ -124,14 +124,20 @@ def ask_dbt(arguments: list[str], warehouse: Path, manifest: Any = None) -> Any:
         arguments: the command and its options, as on dbt's command line.
         warehouse: the file the profile is to name.
         manifest: the project's parsed manifest; None to parse the project.
+
+    Raises:
+        KeyboardInterrupt: the user interrupts it; dbt would return it as one of its errors.
     """
     runner = _dbt_runner()
     result = None
     with _environment({_WAREHOUSE: str(warehouse)}), _profile_opens(warehouse, {}):
         try:
-            result = runner(manifest=manifest).invoke([*_QUIET, "--no-write-json", *arguments])
+            with _interrupts_noted() as interrupts:
+                result = runner(manifest=manifest).invoke([*_QUIET, "--no-write-json", *arguments])
         finally:
             release_warehouse(failed=not (result and result.success))
+    if interrupts:
+        raise interrupts[0]
     return result
 
 

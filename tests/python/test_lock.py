@@ -191,6 +191,8 @@ def test_an_interrupt_that_gets_lost_on_the_way_still_counts(
     before = signal.getsignal(signal.SIGINT)
     outcome = dbt_run.run_dbt([], warehouse=tmp_path / "x", on_start=lambda _: None, watcher=Silent())
     assert isinstance(outcome.exception, KeyboardInterrupt)
+    with pytest.raises(KeyboardInterrupt):
+        dbt_run.ask_dbt(["parse"], tmp_path / "x")
     assert signal.getsignal(signal.SIGINT) is before
 
 

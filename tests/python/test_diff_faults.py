@@ -1,0 +1,130 @@
+"""What may go wrong around a review: others have the warehouse, somebody ends it, folders lie elsewhere."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import duckdb
+import pytest
+from committed_project import GOLD, change, commit_all, diff, git
+from small_project import SmallProject
+from test_lock import KEEP_OPEN, start
+
+from assay.core.fault import INTERRUPTED, Fault
+from assay.core.lock import locked
+from assay.core.places import Places
+from assay.diff.workshop import workshop
+from assay.leakage.erased import Silent
+
+DAYS = GOLD / "fct_days.sql"
+MORE = ("quantity,", "(quantity + 1)::integer as quantity,")
+
+
+@pytest.fixture
+def committed(project: SmallProject) -> SmallProject:
+    """The small project as a repository, built from its branch main, as its record of runs says."""
+    commit_all(project)
+    with duckdb.connect(str(project.root / "data" / "ops.duckdb")) as connection:
+        connection.execute("update runs set code_version = $1", [git(project, "rev-parse", "HEAD").strip()])
+    return project
+
+
+def test_while_a_build_has_the_warehouse_the_published_file_is_read(committed: SmallProject) -> None:
+    change(committed, "sum(quantity)::bigint", "(2 * sum(quantity))::bigint", DAYS)
+    with locked(committed.warehouse, command="assay build", wait=0, on_wait=print):
+        told = committed.assay("diff", "main")
+        assert told.exit_code == 0, told.output
+        assert "comparing with what was published last" in " ".join(told.output.split())
+        assert "1 table touched from main to the working tree: 1 changed" in told.output
+        change(committed, *MORE)
+        told = committed.assay("diff", "main")
+    assert told.exit_code == 3
+    assert "what it published does not hold what brz_erp__order_lines is made of" in told.output
+    assert not (committed.warehouse.parent / "diff").exists()
+
+
+def test_a_warehouse_that_another_program_writes_is_told(committed: SmallProject) -> None:
+    change(committed, *MORE)
+    holder = start(KEEP_OPEN, committed.warehouse)
+    told = committed.assay("diff", "main")
+    holder.kill()
+    holder.wait()
+    assert told.exit_code == 3
+    assert "is open in another program" in told.output
+    assert f"PID {holder.pid}" in told.output
+    assert not (committed.warehouse.parent / "diff").exists()
+
+
+def test_a_project_may_lie_in_a_folder_of_the_repository(project: SmallProject, tmp_path: Path) -> None:
+    (tmp_path / "dbt_project.yml").write_text("name: another\n")
+    commit_all(project, top=tmp_path)
+    change(project, *MORE)
+    # A diff that was killed has left this.
+    left = project.warehouse.with_name("diff") / "head"
+    left.mkdir(parents=True)
+    assert {name: table["status"] for name, table in diff(project, "main").items()} == {
+        "gold.fct_lines": "changed",
+        "gold.fct_days": "changed",
+    }
+    assert not left.parent.exists()
+    git(project, "mv", "models/own/gold/fct_days.sql", "models/own/gold/fct_ds.sql")
+    assert "fct_days.sql" in git(project, "ls-tree", "-r", "--name-only", "--full-tree", "main")
+    git(project, "rm", "-r", "--cached", "-q", ".")
+    git(project, "commit", "-m", "no project")
+    told = project.assay("diff", "main")
+    assert told.exit_code == 2
+    assert "main has no dbt project in project/." in told.output
+
+
+def test_an_interrupt_is_told_and_leaves_nothing(tmp_path: Path) -> None:
+    places = Places(tmp_path, tmp_path / "assay.duckdb")
+    before = signal.getsignal(signal.SIGTERM)
+
+    def work(number: signal.Signals) -> None:
+        with workshop(places, Silent()) as folder:
+            (folder / "base").mkdir()
+            signal.raise_signal(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with pytest.raises(Fault, match="Interrupted: nothing was compared") as ended:
+            work(number)
+        assert ended.value.exit_code == INTERRUPTED
+        assert not (tmp_path / "diff").exists()
+        assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_review_that_is_ended_leaves_nothing(committed: SmallProject) -> None:
+    """While it builds, in a process of its own."""
+    change(committed, *MORE)
+    before = committed.warehouse.read_bytes()
+    working = committed.warehouse.with_name("diff")
+    running = committed.start("diff", "main")
+    while not (working / "assay_diff_base").exists():
+        assert running.poll() is None
+        time.sleep(0.01)
+    running.terminate()
+    _, errors = running.communicate()
+    assert running.returncode == INTERRUPTED, errors
+    assert errors.endswith("Error: Interrupted: nothing was compared.\n")
+    assert "Traceback" not in errors
+    assert not working.exists()
+    assert committed.warehouse.read_bytes() == before
+    assert git(committed, "worktree", "list").count("\n") == 1
+
+
+def test_an_absolute_target_folder_is_the_projects_alone(project: SmallProject, tmp_path: Path) -> None:
+    """What dbt kept of another version there would go into the next build: paths of folders that are gone."""
+    target = tmp_path / "target"
+    shutil.copytree(project.root / "target", target)
+    own = SmallProject(project.root, {"DBT_TARGET_PATH": str(target)})
+    commit_all(own)
+    change(own, *MORE)
+    found = diff(own, "main")
+    assert found["gold.fct_lines"]["rows"]["added"] == 4
+    assert found["gold.fct_lines"]["before"]["seconds"]
+    named = str(own.warehouse.with_name("diff")).encode()
+    assert [file.name for file in target.rglob("*") if file.is_file() and named in file.read_bytes()] == []
+    assert diff(own, "main")["gold.fct_lines"]["rows"]["added"] == 4
