@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from assay.api.backfill import Backfills
 from assay.api.contracts import Contracts
 from assay.api.diff import Changes
+from assay.api.documents import Documents
 from assay.api.folder import working_in
 from assay.api.frame import Frame
 from assay.api.generators import Generators
@@ -60,7 +61,7 @@ def open_project(path: str | Path = ".", *, console: Console | None = None) -> P
     return Project(root, console=console)
 
 
-class Project(Changes, Generators, Landing, Monitoring, Pages):
+class Project(Changes, Documents, Generators, Landing, Monitoring, Pages):
     """A project: what it has published, its training sets, its online store, and how to build it.
 
     Open one with `assay.open()`.

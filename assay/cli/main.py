@@ -15,6 +15,7 @@ from assay.cli.backfill import app as backfill
 from assay.cli.call import ask, show, tell_where
 from assay.cli.contracts import app as contracts
 from assay.cli.diff import diff
+from assay.cli.documents import app as documents
 from assay.cli.features import app as features
 from assay.cli.keys import app as keys
 from assay.cli.label import app as label
@@ -48,6 +49,7 @@ app = typer.Typer(
 app.add_typer(alerts, name="alerts")
 app.add_typer(backfill, name="backfill")
 app.add_typer(contracts, name="contracts")
+app.add_typer(documents, name="documents")
 app.add_typer(features, name="features")
 app.add_typer(online, name="online")
 app.add_typer(keys, name="keys")

@@ -1,0 +1,40 @@
+"""What a project does with documents."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from assay.api.folder import ProjectFolder
+from assay.api.printed import PrintedList
+from assay.core.moment import now
+
+if TYPE_CHECKING:
+    from assay.documents.land import LandedFolder
+
+
+class Documents(ProjectFolder):
+    """Lands documents."""
+
+    def land_documents(self, folder: str | Path, *, source: str) -> PrintedList[LandedFolder]:
+        """Land a folder of Markdown, text, HTML and PDF: what is new, has changed or is gone.
+
+        Args:
+            folder: of the documents, at any depth.
+            source: what they are part of, such as `handbook`; their ids begin with it.
+
+        Raises:
+            Fault: there is no such folder or no document in it, another process lands it, or the extra
+                `documents` is not installed.
+        """
+        from assay.documents.display import print_landed_folder
+        from assay.documents.land import SOURCE, TABLE, land_folder
+        from assay.landing.declared import declared_tables
+        from assay.project.paths import all_model_paths
+
+        with self.places() as places:
+            landed = land_folder(Path(folder), source, places.landing, now())
+            is_loaded = (SOURCE, TABLE) in declared_tables(*all_model_paths())
+        return PrintedList(
+            [landed], lambda found, console: print_landed_folder(found[0], is_loaded, console), self.root
+        )

@@ -1,0 +1,29 @@
+"""`assay documents`: land folders of documents."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from assay.cli.call import show
+
+app = typer.Typer(help="Documents, for search and for language models.", no_args_is_help=True)
+
+
+@app.callback()
+def documents() -> None:
+    """Documents, for search and for language models."""
+
+
+@app.command()
+def land(
+    folder: Annotated[Path, typer.Argument(help="With Markdown, text, HTML and PDF, at any depth.")],
+    source: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="What the documents are part of, such as handbook."),
+    ],
+) -> None:
+    """Land a folder of documents: what is new in it, has changed or is gone."""
+    show(lambda project: project.land_documents(folder, source=source))

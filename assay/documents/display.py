@@ -1,0 +1,43 @@
+"""Show people what was landed of a folder of documents."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+from assay.console.tables import line
+from assay.core.words import counted
+from assay.documents.land import LandedFolder
+
+_SHOWN = 10
+
+
+def print_landed_folder(landed: LandedFolder, is_loaded: bool, console: Console) -> None:
+    """Print how many documents landed, which could not be read, and what to do next.
+
+    Args:
+        landed: what was landed.
+        is_loaded: whether builds load documents.
+        console: where it is printed.
+    """
+    kinds = (("new", landed.new), ("changed", landed.changed), ("deleted", landed.deleted))
+    counts = [f"{len(names):,} {kind}" for kind, names in kinds if names]
+    if landed.unchanged:
+        counts.append(f"{landed.unchanged:,} unchanged")
+    outcome = f"Landed {landed.file}" if landed.file else "Nothing landed."
+    line(console, f"{landed.source}: {', '.join(counts)}. {outcome}")
+    for name, problem in list(landed.unreadable.items())[:_SHOWN]:
+        line(console, f"Not readable: {name}: {problem}")
+    if len(landed.unreadable) > _SHOWN:
+        line(console, f"Not readable: {len(landed.unreadable) - _SHOWN:,} more")
+    if landed.unreadable:
+        line(console, "They land all the same, and silver keeps them in quarantine: slv_documents__rejected.")
+    if landed.passed_over:
+        shown = ", ".join(landed.passed_over[:3]) + ", ..." * (len(landed.passed_over) > 3)
+        line(console, f"Passed over, as no documents: {counted(len(landed.passed_over), 'file')} ({shown})")
+    if landed.file:
+        line(
+            console,
+            "To load them: assay build"
+            if is_loaded
+            else "No model loads them yet: docs/documents.md says how.",
+        )

@@ -1,0 +1,202 @@
+"""Folders of documents land: what is new, has changed or is gone, and what cannot be read."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from pypdf import PdfWriter
+from pypdf.generic import DictionaryObject, NameObject, StreamObject
+
+from assay.core.fault import Fault
+from assay.documents.extract import extract_text
+from assay.documents.land import LandedFolder, land_folder
+
+NOW = datetime(2026, 3, 1, 12)
+HTML = """<html><head><title>Costs &amp; fees</title><style>p {}</style></head><body><nav>Home</nav>
+<h1>Costs</h1><script>track()</script><p>Two <b>pounds</b>.</p><table><tr><th>a</th></tr><tr><td>1</td></tr>
+</table></body></html>"""
+
+
+def pdf(text: str) -> bytes:
+    """A page with a line of text, of the title `Returns`."""
+    writer = PdfWriter()
+    page = writer.add_blank_page(99, 99)
+    font = {"/Type": "/Font", "/Subtype": "/Type1", "/BaseFont": "/Helvetica"}
+    fonts = DictionaryObject({NameObject(key): NameObject(value) for key, value in font.items()})
+    page[NameObject("/Resources")] = DictionaryObject(
+        {NameObject("/Font"): DictionaryObject({NameObject("/F"): fonts})}
+    )
+    content = StreamObject()
+    content.set_data(f"BT /F 9 Tf 9 9 Td ({text}) Tj ET".encode())
+    page[NameObject("/Contents")] = content
+    writer.add_metadata({"/Title": "Returns"})
+    file = BytesIO()
+    writer.write(file)
+    return file.getvalue()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "handbook"
+    write(folder / "returns.md", "# Returns\n\nThirty days.\n")
+    write(folder / "costs" / "fees.txt", "Two pounds.")
+    return folder
+
+
+def write(file: Path, text: str | bytes, written_at: datetime = datetime(2026, 1, 1)) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    moment = written_at.replace(tzinfo=UTC).timestamp()
+    os.utime(file, (moment, moment))
+
+
+def land(folder: Path, minutes: int = 0) -> LandedFolder:
+    return land_folder(folder, "handbook", folder.parent / "landing", NOW + timedelta(minutes=minutes))
+
+
+def lines_of(landed: LandedFolder) -> list[dict[str, object]]:
+    assert landed.file is not None
+    return [json.loads(line) for line in gzip.open(landed.file, "rt")]
+
+
+def test_each_document_lands_as_a_line(folder: Path) -> None:
+    landed = land(folder)
+    assert landed.new == ["returns.md", "costs/fees.txt"]
+    assert lines_of(landed) == [
+        {
+            "document_id": "handbook/returns.md",
+            "source": "handbook",
+            "updated_at": "2026-01-01T00:00:00.000000Z",
+            "title": "Returns",
+            "body": "# Returns\n\nThirty days.\n",
+            "tags": [],
+        },
+        {
+            "document_id": "handbook/costs/fees.txt",
+            "source": "handbook",
+            "updated_at": "2026-01-01T00:00:00.000000Z",
+            "title": "fees",
+            "body": "Two pounds.",
+            "tags": ["costs"],
+        },
+    ]
+    file = landed.file
+    assert file is not None
+    assert file.relative_to(folder.parent / "landing").parts[:2] == ("docs", "documents")
+
+
+def test_what_has_not_changed_does_not_land_again(folder: Path) -> None:
+    land(folder)
+    write(folder / "returns.md", (folder / "returns.md").read_bytes(), NOW)
+    again = land(folder, 1)
+    assert (again.file, again.new, again.changed, again.unchanged) == (None, [], [], 2)
+
+
+def test_changes_and_deletions_land(folder: Path) -> None:
+    land(folder)
+    write(folder / "returns.md", "Forty days.", NOW - timedelta(minutes=1))
+    (folder / "costs" / "fees.txt").unlink()
+    landed = land(folder, 1)
+    assert (landed.new, landed.changed, landed.deleted, landed.unchanged) == (
+        [],
+        ["returns.md"],
+        ["costs/fees.txt"],
+        0,
+    )
+    changed, deleted = lines_of(landed)
+    assert (changed["body"], changed["updated_at"]) == ("Forty days.", "2026-03-01T11:59:00.000000Z")
+    assert deleted == {
+        "document_id": "handbook/costs/fees.txt",
+        "source": "handbook",
+        "updated_at": "2026-03-01T12:01:00.000000Z",
+        "deleted": True,
+    }
+    assert land(folder, 2).file is None
+
+
+@pytest.mark.parametrize("written_at", [datetime(2020, 1, 1), datetime(2030, 1, 1)])
+def test_a_version_is_later_than_the_one_before_it(folder: Path, written_at: datetime) -> None:
+    """Copies keep old times, and clocks run ahead; the order in which versions landed stands all the same."""
+    land(folder)
+    write(folder / "returns.md", "Forty days.", written_at)
+    assert lines_of(land(folder, 1))[0]["updated_at"] == "2026-03-01T12:01:00.000000Z"
+    (folder / "returns.md").unlink()
+    land(folder, 2)
+    write(folder / "returns.md", "# Returns\n\nThirty days.\n", written_at)
+    assert lines_of(land(folder, 3))[0]["updated_at"] == "2026-03-01T12:03:00.000000Z"
+
+
+def test_what_cannot_be_read_lands_with_the_reason_and_stops_nothing(folder: Path) -> None:
+    for name, content in {
+        "broken.pdf": b"%PDF-1.4 no",
+        "noise.txt": bytes(range(256)),
+        "a.png": b"x",
+    }.items():
+        write(folder / name, content)
+    landed = land(folder)
+    assert set(landed.unreadable) == {"broken.pdf", "noise.txt"}
+    assert landed.passed_over == ["a.png"]
+    problems = {line["document_id"]: line for line in lines_of(landed) if "problem" in line}
+    assert problems["handbook/noise.txt"]["problem"] == "it is no text in an encoding that can be told"
+    assert "body" not in problems["handbook/broken.pdf"]
+    assert len(lines_of(landed)) == 4
+
+
+def test_a_process_that_ends_between_lines_and_state_lands_the_same_lines(folder: Path) -> None:
+    first = land(folder)
+    (folder.parent / "landing" / "_documents" / "handbook.json").unlink()
+    assert lines_of(land(folder, 1)) == lines_of(first)
+
+
+def test_a_damaged_state_is_told(folder: Path) -> None:
+    land(folder)
+    state = folder.parent / "landing" / "_documents" / "handbook.json"
+    state.write_text("{")
+    with pytest.raises(Fault, match=r"is damaged.*remove it"):
+        land(folder, 1)
+
+
+@pytest.mark.parametrize("source", ["", " a", "a/b", ".a", "_a"])
+def test_a_name_that_cannot_be_one_is_refused(folder: Path, source: str) -> None:
+    with pytest.raises(Fault, match="cannot name a source"):
+        land_folder(folder, source, folder.parent / "landing", NOW)
+
+
+def test_a_folder_without_documents_is_told(tmp_path: Path) -> None:
+    with pytest.raises(Fault, match="is no folder"):
+        land(tmp_path / "none")
+    write(tmp_path / "handbook" / "a.png", b"x")
+    with pytest.raises(Fault, match=r"holds no document: their names end with .*\.pdf"):
+        land(tmp_path / "handbook")
+
+
+def test_html_becomes_markdown_without_what_is_not_shown() -> None:
+    found = extract_text(Path("a.html"), HTML.encode())
+    assert found.title == "Costs & fees"
+    assert found.body == "# Costs\n\nTwo **pounds**.\n\n| a |\n| --- |\n| 1 |"
+
+
+def test_pdf_gives_its_text_and_title() -> None:
+    found = extract_text(Path("a.PDF"), pdf("Thirty days."))
+    assert (found.title, found.body, found.problem) == ("Returns", "Thirty days.", "")
+    scan = extract_text(Path("a.pdf"), pdf(""))
+    assert scan.problem == "its pages hold pictures and no text"
+
+
+@pytest.mark.parametrize(
+    ("content", "body"),
+    [
+        ("café".encode(), "café"),
+        (b"\xef\xbb\xbfcaf\xc3\xa9", "café"),
+        ("café, s'il vous plaît".encode("utf-16"), "café, s'il vous plaît"),
+        ("Das Café in Köln ist schön\n".encode("latin-1"), "Das Café in Köln ist schön\n"),
+    ],
+)
+def test_text_is_read_in_the_encoding_that_it_is_in(content: bytes, body: str) -> None:
+    assert extract_text(Path("a.txt"), content).body == body
