@@ -160,7 +160,7 @@ def _fingerprints(manifest: Any) -> dict[str, str]:
             continue
         texts = [getattr(node, "raw_code", "") or ""]
         if node.resource_type != "source":
-            texts += [macros[each].macro_sql for each in _called(node, macros)]
+            texts += [macros[each].macro_sql for each in called_macros(node, macros)]
         words = set(_WORD.findall(" ".join(texts)))
         parts = [
             _declared(node.to_dict(omit_none=True), manifest),
@@ -172,7 +172,7 @@ def _fingerprints(manifest: Any) -> dict[str, str]:
     return found
 
 
-def _called(node: Any, macros: Mapping[str, Any]) -> list[str]:
+def called_macros(node: Any, macros: Mapping[str, Any]) -> list[str]:
     """Return the ids of the macros that make a node, without dbt's own, sorted."""
     kind = f"materialization_{node.config.materialized}_"
     begin = [*node.depends_on.macros, *(each for each in macros if each.split(".")[-1].startswith(kind))]

@@ -20,6 +20,7 @@ from assay.core.fault import MISUSED, Fault, known_fault
 from assay.core.lock import Holder, current_holder, locked
 from assay.core.places import Places
 from assay.diff.code import CodeVersion, changed_ids
+from assay.diff.hashed import read_fingerprint
 from assay.ledger.runs import read_runs
 from assay.project.graph import ancestor_ids
 from assay.project.warehouse import attach
@@ -40,6 +41,7 @@ class Production:
         sha: the commit of that build; None if nobody knows, or files differed from the commit.
         relations: schema and name of each table and view, in lower case.
         is_published: whether it is what was published, because a build has the warehouse.
+        fingerprint: of the key that hashed its personal data; None if nobody knows.
     """
 
     file: Path
@@ -49,6 +51,7 @@ class Production:
     sha: str | None
     relations: frozenset[tuple[str, str]]
     is_published: bool
+    fingerprint: str | None
 
     def is_of(self, code: CodeVersion) -> bool:
         """Tell whether its last build knew of the same macros, variables, packages and settings."""
@@ -161,6 +164,7 @@ def _described(file: Path, places: Places, *, is_published: bool) -> Production:
             "union select lower(schema_name), lower(view_name) from duckdb_views() where database_name = $1",
             [name],
         ).fetchall()
+        fingerprint = read_fingerprint(connection, name)
         state = None if is_published else read_state(places.warehouse)
         run_id = state.run_id if state else None
         if is_published:
@@ -168,4 +172,4 @@ def _described(file: Path, places: Places, *, is_published: bool) -> Production:
     runs = {run.run_id: run.code_version for run in read_runs(places.ledger)} if run_id else {}
     version = runs.get(run_id or "")
     sha = None if not version or version.endswith("-dirty") else version
-    return Production(file, name, run_id, state, sha, frozenset(relations), is_published)
+    return Production(file, name, run_id, state, sha, frozenset(relations), is_published, fingerprint)

@@ -24,6 +24,7 @@ from assay.diff.breaks import (
 )
 from assay.diff.code import CodeVersion, changed_ids, read_version, target_of
 from assay.diff.git import Commit, find_commit, has_commit, write_tree
+from assay.diff.hashed import require_its_key, tell_of_keys
 from assay.diff.production import Production, take_production
 from assay.diff.selection import select_ids
 from assay.diff.tables import TableDiff, compare_pair, opened_sides, pair_nodes
@@ -126,6 +127,7 @@ def _review_warehouses(
             for name, file in zip((BEFORE, AFTER), files, strict=True)
         }
         with opened_sides(attached, folder) as connection:
+            found.notes += tell_of_keys(connection, (BEFORE, AFTER))
             personal = Personal.of(manifest)
             pairs, views = pair_tables(connection, manifest, select)
             found.notes += [f"Left out: {counted(views, 'view')}, which are made of tables."] * bool(views)
@@ -225,6 +227,7 @@ def _build(
         # What the change does not touch is the same in both versions.
         current = known[number] | (known[1 - number] - touched[1 - number])
         work = plan_work(side.code, chosen[number], current, production)
+        require_its_key(production.fingerprint, side.code, work.build)
         where = folder / side.name
         where.mkdir()
         if work.build:

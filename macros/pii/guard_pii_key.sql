@@ -21,7 +21,7 @@
     builds all of silver again; `next` stays in the table until that has succeeded. -#}
 {% macro _hold_pii_key(wanted) -%}
     {%- do run_query('create schema if not exists landing') -%}
-    {%- do run_query('create table if not exists landing.pii_key (held varchar, next varchar)') -%}
+    {%- do run_query('create table if not exists landing.pii_key (held varchar, next varchar, fingerprint varchar)') -%}
     {%- set rows = run_query('select held, next from landing.pii_key').rows -%}
     {%- set is_built = run_query(
         "select count(*) from duckdb_tables() where database_name = current_database() and ends_with(table_name, '__checked')"
@@ -36,5 +36,9 @@
         ) }}
     {%- endif -%}
     {%- set next = 'null::varchar' if is_settled else "'" ~ wanted ~ "'" -%}
-    {%- do run_query("create or replace table landing.pii_key as select '" ~ held ~ "' as held, " ~ next ~ ' as next') -%}
+    {#- While silver is built again, and where nothing is declared, no key is that of all hashes. -#}
+    {%- set key = "getvariable('pii_fingerprint')::varchar" if is_settled and held != 'none' else 'null::varchar' -%}
+    {%- do run_query(
+        "create or replace table landing.pii_key as select '" ~ held ~ "' as held, " ~ next ~ ' as next, ' ~ key ~ ' as fingerprint'
+    ) -%}
 {%- endmacro %}

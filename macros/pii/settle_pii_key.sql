@@ -5,7 +5,12 @@
             {%- do failed.append(result.node.name) -%}
         {%- endfor -%}
         {%- if not failed -%}
-            update landing.pii_key set held = next, next = null where next is not null
+            update landing.pii_key
+            set
+                held = next,
+                next = null,
+                fingerprint = case when next <> 'none' then getvariable('pii_fingerprint')::varchar end
+            where next is not null
         {%- endif -%}
     {%- endif -%}
 {%- endmacro %}

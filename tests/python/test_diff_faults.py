@@ -5,19 +5,25 @@ from __future__ import annotations
 import shutil
 import signal
 import time
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import duckdb
 import pytest
 from committed_project import GOLD, change, commit_all, diff, git
 from small_project import SmallProject
 from test_lock import KEEP_OPEN, start
+from test_pii import change_yaml, named
 
 from assay.core.fault import INTERRUPTED, Fault
 from assay.core.lock import locked
 from assay.core.places import Places
+from assay.diff.hashed import require_its_key
 from assay.diff.workshop import workshop
 from assay.leakage.erased import Silent
+from assay.pii.key import PiiKey
 
 DAYS = GOLD / "fct_days.sql"
 MORE = ("quantity,", "(quantity + 1)::integer as quantity,")
@@ -128,3 +134,79 @@ def test_an_absolute_target_folder_is_the_projects_alone(project: SmallProject, 
     named = str(own.warehouse.with_name("diff")).encode()
     assert [file.name for file in target.rglob("*") if file.is_file() and named in file.read_bytes()] == []
     assert diff(own, "main")["gold.fct_lines"]["rows"]["added"] == 4
+
+
+# --- keys ---------------------------------------------------------------------------------------------------
+
+KEYS = ["an invented key of 32 characters", "another invented key of 32 letters"]
+
+
+def hash_with(warehouse: Path, key: str) -> None:
+    """Note in a warehouse that its personal data is hashed with a key."""
+    with duckdb.connect(str(warehouse)) as connection:
+        fingerprint = PiiKey(key.encode()).fingerprint
+        connection.execute("update landing.pii_key set fingerprint = $1", [fingerprint])
+
+
+@pytest.mark.parametrize(("key", "is_refused"), [(KEYS[0], False), (KEYS[1], True), ("", True)])
+def test_what_another_key_hashed_is_not_built_beside(
+    key: str, is_refused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASSAY_PII_KEY", key)
+    sources = {
+        name: SimpleNamespace(config=SimpleNamespace(meta=meta))
+        for name, meta in (("personal", {"pii": {"card": "hash"}}), ("plain", None))
+    }
+    nodes = {
+        name: SimpleNamespace(
+            name=name,
+            config=SimpleNamespace(materialized="table"),
+            depends_on=SimpleNamespace(nodes=[parent], macros=macros),
+        )
+        for name, parent, macros in (
+            ("hashed", "personal", ["macro.assay.shielded_rows"]),
+            ("plain_silver", "plain", ["macro.assay.shielded_rows"]),
+            ("gold", "hashed", []),
+        )
+    }
+    macros = {
+        "macro.assay.shielded_rows": SimpleNamespace(
+            depends_on=SimpleNamespace(macros=["macro.assay.pii_hash"])
+        ),
+        "macro.assay.pii_hash": SimpleNamespace(depends_on=SimpleNamespace(macros=[])),
+    }
+    code: Any = SimpleNamespace(manifest=SimpleNamespace(nodes=nodes, sources=sources, macros=macros))
+    fingerprint = PiiKey(KEYS[0].encode()).fingerprint
+    require_its_key(fingerprint, code, ["plain_silver", "gold"])
+    require_its_key(None, code, nodes)
+    with pytest.raises(Fault, match="the hashes in hashed would differ") if is_refused else nullcontext():
+        require_its_key(fingerprint, code, nodes)
+
+
+def test_a_review_with_another_key_is_refused(project: SmallProject) -> None:
+    hash_with(project.warehouse, KEYS[0])
+    other = SmallProject(project.root, {"ASSAY_PII_KEY": KEYS[1]})
+    change_yaml(
+        project.root / "models" / "example" / "bronze" / "_bronze__sources.yml",
+        lambda file: named(named(file["sources"], "erp")["tables"], "order_lines")["config"]["meta"].update(
+            pii={"CustomerID": "hash"}
+        ),
+    )
+    change(project, "hash_pii: false", "hash_pii: true", Path("dbt_project.yml"))
+    commit_all(project)
+    change(project, *MORE)
+    told = other.assay("diff", "main")
+    assert told.exit_code == 2
+    assert "ASSAY_PII_KEY is not the key that the warehouse was built with" in told.output
+    assert not (project.warehouse.parent / "diff").exists()
+
+
+def test_warehouses_that_two_keys_hashed_are_told(project: SmallProject) -> None:
+    other = Path(shutil.copy(project.warehouse, project.root / "other.duckdb"))
+    for warehouse, key in ((project.warehouse, KEYS[0]), (other, KEYS[0])):
+        hash_with(warehouse, key)
+    assert "different keys" not in project.assay("diff", "other.duckdb").output
+    hash_with(other, KEYS[1])
+    told = project.assay("diff", "other.duckdb")
+    assert told.exit_code == 0
+    assert "They were built with different keys (ASSAY_PII_KEY)" in told.output

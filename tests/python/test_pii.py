@@ -93,6 +93,7 @@ def said(result: Result) -> str:
 
 
 def test_silver_shields_what_the_contract_declares(hashing: SmallProject) -> None:
+    assert hashing.query("select fingerprint from landing.pii_key") == [(None,)]
     without = SmallProject(hashing.root).assay("build")
     assert without.exit_code == 1
     assert (
@@ -128,11 +129,15 @@ def test_silver_shields_what_the_contract_declares(hashing: SmallProject) -> Non
     assert shielded == [(hashed("7"), "*******")]
     assert hashing.query("select distinct CustomerID from landing.erp__order_lines") == [("7",)]
 
+    told = "select fingerprint from landing.pii_key"
+    assert hashing.query(told) == [(PiiKey(KEY.encode()).fingerprint,)]
+
     hashing.land(4, 5)
     assert hashing.assay("build").exit_code == 0
     assert hashing.query("select distinct customer_id from silver.slv_order_lines__checked") == [
         (hashed("7"),)
     ]
+    assert hashing.query(told) == [(PiiKey(KEY.encode()).fingerprint,)]
 
     other = SmallProject(hashing.root, {"ASSAY_PII_KEY": OTHER_KEY}).assay("build")
     assert other.exit_code == 1
