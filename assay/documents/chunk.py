@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from assay.documents.blocks import Block, find_blocks
-from assay.documents.tokens import count_tokens
+from assay.embedding.tokens import count_tokens
 
 # Sentences of Latin and of East Asian scripts; a line of a list, of code or of a table.
 _SENTENCE = re.compile(r"(?:(?<=[.!?…])[\"')\]]*\s+|(?<=[\u3002\uff01\uff1f])|\n)")

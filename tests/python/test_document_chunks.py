@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.documents.chunk import Chunk, embedding_text, split_document
-from assay.documents.tokens import count_tokens
+from assay.embedding.tokens import count_tokens
 
 ROWS = [f"| {number} | value {number} |" for number in range(12)]
 TABLE = "\n".join(["| a | b |", "|---|---|", *ROWS])

@@ -13,6 +13,7 @@ PACKAGE = Path(__file__).parents[2] / "assay"
 # From the ground up; each may import what stands before it.
 FLOORS = [
     *("core", "pii", "console", "project"),
+    *("embedding", "documents"),
     *("landing", "ledger", "contracts"),
     *("features", "generate", "leakage", "training", "online", "parity", "drift", "retraining", "gaps"),
     *("alerts", "lineage", "server", "report", "catalog", "stream", "backfill", "dlt"),
