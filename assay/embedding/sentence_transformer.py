@@ -45,7 +45,7 @@ class SentenceTransformerModel:
     @property
     def dimension(self) -> int:
         """How many numbers a vector has."""
-        return int(self._model.get_sentence_embedding_dimension())
+        return int(self._model.get_embedding_dimension())
 
     @property
     def max_tokens(self) -> int:

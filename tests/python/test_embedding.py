@@ -143,7 +143,7 @@ class StandInModel:
         if not (Path(folder) / "config.json").exists():
             raise OSError(f"no config.json in {folder}")
 
-    def get_sentence_embedding_dimension(self) -> int:
+    def get_embedding_dimension(self) -> int:
         return 2
 
     def encode(self, texts: list[str], convert_to_numpy: bool, show_progress_bar: bool) -> Any:
