@@ -13,8 +13,8 @@ PACKAGE = Path(__file__).parents[2] / "assay"
 # From the ground up; each may import what stands before it.
 FLOORS = [
     *("core", "pii", "console", "project"),
-    *("embedding", "documents"),
     *("landing", "ledger", "contracts"),
+    *("embedding", "documents"),
     *("features", "generate", "leakage", "training", "online", "parity", "drift", "retraining", "gaps"),
     *("alerts", "lineage", "server", "report", "catalog", "stream", "backfill", "dlt"),
     *("build", "diff", "init", "doctor", "api", "dagster", "cli"),
