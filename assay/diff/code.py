@@ -136,6 +136,10 @@ def read_version(name: str, root: Path, sha: str | None, warehouse: Path) -> Cod
                     MISUSED,
                 )
             manifest = parsed.result
+            for node in manifest.nodes.values():
+                # Of a seed that dbt did not parse anew, that of the version whose parse it went on with.
+                if node.resource_type == "seed" and node.package_name == manifest.metadata.project_name:
+                    node.root_path = str(root)
             keep_parsed(key, manifest)
         if read_kept(code) is None:
             # Who asks about the project in this folder need not parse it again.

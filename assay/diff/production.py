@@ -75,6 +75,8 @@ class Production:
         if self.state:
             behind |= {*self.state.failed, *chain(*self.state.waiting.values())}
         nodes = code.manifest.nodes
+        # Of a seed above 1 MiB, dbt's checksum is that of its path.
+        behind |= {each for each, node in nodes.items() if getattr(node.checksum, "name", "") == "path"}
         others = (code.prints.keys() - same) | behind
         return {each for each in same - behind if not ancestor_ids(each, nodes) & others}
 

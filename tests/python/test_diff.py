@@ -154,3 +154,14 @@ def test_the_page_tells_the_same_and_loads_nothing(committed: SmallProject) -> N
     assert "2 tables touched from main to the working tree" in page
     assert "<script" not in page
     assert not re.search(r"(src|href)=.?https?:", page)
+
+
+def test_a_large_seed_is_that_of_each_version(committed: SmallProject) -> None:
+    """Of one above 1 MiB, dbt takes the path for its content."""
+    seed = committed.root / "seeds" / "platform" / "big.csv"
+    seed.write_text("a,b\n" + "\n".join(f"{number},{'x' * 60}" for number in range(20_000)) + "\n")
+    git(committed, "add", "-A")
+    git(committed, "commit", "-m", "seed")
+    seed.write_text(seed.read_text().replace("\n7,", "\n-7,"))
+    [found] = diff(committed, "main").values()
+    assert (found["rows"]["added"], found["rows"]["removed"]) == (1, 1)
