@@ -45,6 +45,11 @@ class Places:
         return self.main_warehouse.parent / "published" / f"{PUBLISHED}{self._suffix}.duckdb"
 
     @property
+    def search(self) -> Path:
+        """The file in which documents are searched."""
+        return self.published.with_name(f"search{self._suffix}.duckdb")
+
+    @property
     def published_until_now(self) -> Path:
         """The name of the published file before version 0.2; it is a link to the file now."""
         return self.published.with_name(f"gold{self._suffix}.duckdb")

@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parents[2] / "assay"
 FLOORS = [
     *("core", "pii", "console", "project"),
     *("landing", "ledger", "contracts"),
-    *("embedding", "documents"),
+    *("embedding", "documents", "search"),
     *("features", "generate", "leakage", "training", "online", "parity", "drift", "retraining", "gaps"),
     *("alerts", "lineage", "server", "report", "catalog", "stream", "backfill", "dlt"),
     *("build", "diff", "init", "doctor", "api", "dagster", "cli"),

@@ -1,0 +1,246 @@
+"""Search in an index."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from assay.core.fault import MISUSED, Fault
+from assay.core.sql import text as sql_text
+from assay.embedding.maker import VARIABLE, Maker, configured_maker
+from assay.search.extensions import load_extension
+from assay.search.filters import read_filter
+from assay.search.ivfpq import read_index
+from assay.search.ranking import Fused, Ranked, fuse, rank_by_vector, rank_by_words
+from assay.search.rerank import reranked
+from assay.search.results import Answer, Rerank, Result, check_mode
+from assay.search.snippet import make_snippet
+from assay.search.visible import visible
+from assay.search.words import Term, Vocabulary, find_marks
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_MOST_RESULTS = 1_000
+_MOST_WORDS = 1_000
+# How many of each ranking are fused, and how many a reranker sees.
+_DEPTH = 100
+_RERANKED = 50
+_ROWS = """
+select
+    chunk_id, document_id, chunk_number, source, title, coalesce(tags, []) as tags, heading_path, start_at,
+    end_at, text, updated_at, valid_from
+from chunks
+where chunk_id in ({chunks})
+"""
+
+
+def open_index(file: Path, maker: Maker | None = None) -> Index:
+    """Open an index to search in it.
+
+    Args:
+        file: as `write_index` wrote it.
+        maker: of the queries' vectors; the configured one without it.
+
+    Raises:
+        Fault: there is no such file, or the extra `search` is not installed.
+    """
+    return Index(file, maker)
+
+
+class Index:
+    """An index, and the newest one: where a build replaces the file, the next search reads the new one.
+
+    Searches may run in several threads.
+
+    Args:
+        file: as `write_index` wrote it.
+        maker: of the queries' vectors; the configured one without it.
+
+    Raises:
+        Fault: there is no such file, or the extra `search` is not installed.
+    """
+
+    def __init__(self, file: Path, maker: Maker | None = None) -> None:
+        self._file, self._maker = file, maker
+        self._opening = threading.Lock()
+        self._open: _Opened | None = None
+        self._newest()
+
+    def search(
+        self,
+        query: str,
+        *,
+        k: int = 10,
+        mode: str = "hybrid",
+        filter: str | None = None,
+        as_of: datetime | None = None,
+        sources: Collection[str] | None = None,
+        hidden: Collection[str] = frozenset(),
+        rerank: Rerank | None = None,
+        vector: NDArray[np.float32] | None = None,
+    ) -> Answer:
+        """Return the chunks that a query is about, the best first. The same index gives the same answer.
+
+        Args:
+            query: words, or a question.
+            k: how many chunks at most.
+            mode: `text` ranks by words (BM25), `vector` by meaning, `hybrid` by both.
+            filter: which chunks, such as `tags contains 'x' and source = 'y'`; as many as `k` are found if it
+                keeps as many.
+            as_of: answer as of this moment (UTC, without zone): of what came later nothing is seen.
+            sources: the sources of which documents may be seen; all without it.
+            hidden: documents that may not be seen, such as those that are deleted since the last build.
+            rerank: scores the best 50 (or `k`) anew.
+            vector: the query's, where it is known; of length 1.
+
+        Raises:
+            Fault: the query is empty or of more than 1,000 words, the mode or the filter is unknown, `k`
+                is no number from 1 to 1,000, the index has no vectors or those of another model than the
+                configured one, or the model or the reranker does not work.
+        """
+        ranks = check_mode(mode)
+        query = _checked_query(query)
+        if not 1 <= k <= _MOST_RESULTS:
+            raise Fault(f"A search is for 1 to {_MOST_RESULTS:,} results, and not for {k:,}.", MISUSED)
+        kept, seen = read_filter(filter), visible(as_of, sources, hidden)
+        opened = self._newest()
+        if ranks != "text" and vector is None:
+            vector = opened.check_maker(self._maker or configured_maker()).embed([query])[0]
+        depth = max(_DEPTH, k)
+        with opened.cursor() as cursor:
+            terms = opened.vocabulary.find(cursor, query)
+            rankings: dict[str, Ranked] = {}
+            way = None
+            if ranks != "vector":
+                rankings["text"] = rank_by_words(cursor, terms, seen, kept, depth)
+            if ranks != "text" and vector is not None:
+                rankings["vector"], way = rank_by_vector(
+                    cursor, vector, seen, kept, depth, way=opened.way, coarse=opened.coarse
+                )
+            fused = fuse(rankings)[: max(k, _RERANKED) if rerank else k]
+            results = _results(cursor, fused, rankings, terms)
+        if rerank:
+            results = reranked(rerank, query, results)[:k]
+        return Answer(results, [each.term for each in terms], way)
+
+    @property
+    def model(self) -> str | None:
+        """The model of the vectors, as name@hash; None if there are none."""
+        return self._newest().model
+
+    def known_documents(self) -> frozenset[str]:
+        """Return the ids of all documents, of past ones too."""
+        with self._newest().cursor() as cursor:
+            return frozenset(
+                each for (each,) in cursor.execute("select distinct document_id from chunks").fetchall()
+            )
+
+    def embed(self, queries: list[str]) -> NDArray[np.float32]:
+        """Return the vectors of queries.
+
+        Raises:
+            Fault: the configured model is not that of the index, or does not work.
+        """
+        return self._newest().check_maker(self._maker or configured_maker()).embed(queries)
+
+    def _newest(self) -> _Opened:
+        with self._opening:
+            try:
+                found = self._file.stat()
+            except FileNotFoundError as missing:
+                raise Fault(
+                    f"There is no index in {self._file}: build a project that has documents.", MISUSED
+                ) from missing
+            stamp = (found.st_ino, found.st_mtime_ns)
+            if self._open is None or self._open.stamp != stamp:
+                # Searches that run have cursors of their own, which keep the old file open.
+                self._open = _Opened(self._file, stamp)
+            return self._open
+
+
+class _Opened:
+    """One state of the file."""
+
+    def __init__(self, file: Path, stamp: tuple[int, int]) -> None:
+        self.stamp = stamp
+        # A database of its own: by the file's name, DuckDB would return the one that is open already.
+        self._connection = duckdb.connect()
+        for extension in ("fts", "vss"):
+            load_extension(self._connection, extension)
+        # With several threads, sums differ in their last digits, and so would the order of equal results.
+        self._connection.execute("set threads = 1")
+        self._connection.execute(f"attach {sql_text(file)} as found (read_only)")
+        with self.cursor() as cursor:
+            self.model, self.way = _about(cursor)
+            self.vocabulary = Vocabulary(cursor)
+            self.coarse = read_index(cursor) if self.way == "ivfpq" else None
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        cursor = self._connection.cursor()
+        cursor.execute("use found")
+        return cursor
+
+    def check_maker(self, maker: Maker) -> Maker:
+        if self.model is None:
+            raise Fault(
+                "The index has no vectors: search with --mode text, or build embeddings of the documents.",
+                MISUSED,
+            )
+        name, _, digest = self.model.rpartition("@")
+        if not digest or not maker.digest.startswith(digest):
+            raise Fault(
+                f"The index has vectors of the model {name}, and {VARIABLE} names {maker.name}, or another "
+                "state of it: set it as in the build, or build again.",
+                MISUSED,
+            )
+        return maker
+
+
+def _about(cursor: duckdb.DuckDBPyConnection) -> tuple[str | None, str]:
+    model, way = cursor.execute("select model, way from about").fetchall()[0]
+    return model, way
+
+
+def _checked_query(query: str) -> str:
+    # DuckDB's texts end at no NUL and hold no half characters.
+    query = query.encode("utf-8", "replace").decode().replace("\0", " ").strip()
+    words = len(query.split())
+    if not words:
+        raise Fault("The query is empty: write what to search for.", MISUSED)
+    if words > _MOST_WORDS:
+        raise Fault(
+            f"The query has {words:,} words, and {_MOST_WORDS:,} are the most: search for a passage of it.",
+            MISUSED,
+        )
+    return query
+
+
+def _results(
+    cursor: duckdb.DuckDBPyConnection,
+    fused: list[Fused],
+    rankings: dict[str, Ranked],
+    terms: list[Term],
+) -> list[Result]:
+    if not fused:
+        return []
+    found = cursor.execute(_ROWS.format(chunks=", ".join(str(each.chunk) for each in fused)))
+    columns = [name for name, *_ in found.description or ()]
+    rows = {chunk: dict(zip(columns, (chunk, *rest), strict=True)) for chunk, *rest in found.fetchall()}
+    results = []
+    for each in fused:
+        row = rows[each.chunk]
+        row["snippet"], row["marks"] = make_snippet(row["text"], find_marks(row["text"], terms))
+        for name in ("text", "vector"):
+            place = each.places.get(name)
+            row[f"{name}_score"] = None if place is None else rankings[name].scores[place]
+            row[f"{name}_rank"] = None if place is None else place + 1
+        del row["chunk_id"]
+        results.append(Result(**row, score=each.score))
+    return results

@@ -1,0 +1,181 @@
+"""Rank chunks by their words (BM25) and by their vectors, and fuse the two rankings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from assay.search.filters import Filter
+from assay.search.ivfpq import find_near
+from assay.search.visible import Visible
+from assay.search.words import Term
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+# The usual parameters of BM25, those of DuckDB's own index too.
+_K1, _B = 1.2, 0.75
+# Of Reciprocal Rank Fusion: the first ranks count the more, the lower it is. Words weigh more than the
+# vectors of the embedded model, which are weaker.
+_FUSION_K = 10
+_WEIGHTS = {"text": 1.0, "vector": 0.5}
+# So many vectors are compared one by one in the time that an index takes.
+_EXACT_UP_TO = 20_000
+# Of what an index returns, states that are not visible are dropped, and coarse distances are corrected.
+_SPARE = 2
+
+_TOTALS = "select count(*), coalesce(avg(words), 0) from chunks where {visible}"
+_MATCHES = """
+select term_id, chunk_id, frequency, words, {filter} as kept
+from postings inner join chunks using (text_id)
+where term_id in ({terms}) and {visible}
+order by chunk_id, term_id
+"""
+_EXACT = """
+select chunks.chunk_id, array_inner_product(vector, $vector::float[{dimension}]) as score
+from chunks inner join {vectors} using (text_id)
+where {visible} and {filter}
+order by score desc, chunk_id
+limit $depth
+"""
+_NEAR = """
+with near as (
+    select text_id, array_negative_inner_product(vector, $vector::float[{dimension}]) as distance
+    from current_vectors
+    order by distance
+    limit {near}
+)
+
+select chunks.chunk_id, -distance as score
+from near inner join chunks using (text_id)
+where {visible} and {filter}
+order by score desc, chunk_id
+limit $depth
+"""
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """Chunks, the best first, and their scores."""
+
+    chunks: list[int]
+    scores: list[float]
+
+
+@dataclass(frozen=True)
+class Fused:
+    """A chunk with its score, and its place (from 0) in the rankings that have it."""
+
+    chunk: int
+    score: float
+    places: dict[str, int]
+
+
+def rank_by_words(
+    connection: duckdb.DuckDBPyConnection,
+    terms: Sequence[Term],
+    seen: Visible,
+    kept: Filter,
+    depth: int,
+) -> Ranked:
+    """Rank by BM25; how frequent a term is, is counted over all chunks that are visible."""
+    import numpy as np
+
+    numbers = [each.term_id for each in terms if each.term_id is not None]
+    if not numbers:
+        return Ranked([], [])
+    total, mean = connection.execute(_TOTALS.format(visible=seen.sql), seen.parameters).fetchall()[0]
+    # As constants they tell which parts of the table need not be read.
+    sql = _MATCHES.format(visible=seen.sql, filter=kept.sql, terms=", ".join(map(str, numbers)))
+    found = connection.execute(sql, {**seen.parameters, **kept.parameters}).fetchnumpy()
+    _, term, having = np.unique(found["term_id"], return_inverse=True, return_counts=True)
+    weight = np.log((total - having + 0.5) / (having + 0.5) + 1)[term]
+    frequency, is_kept = found["frequency"].astype(float), found["kept"].astype(bool)
+    scores = weight * frequency * (_K1 + 1) / (frequency + _K1 * (1 - _B + _B * found["words"] / mean))
+    chunks, place = np.unique(found["chunk_id"][is_kept], return_inverse=True)
+    sums = np.bincount(place, weights=scores[is_kept], minlength=len(chunks))
+    best = np.argsort(-sums, kind="stable")[:depth]
+    return Ranked(chunks[best].tolist(), sums[best].tolist())
+
+
+def rank_by_vector(
+    connection: duckdb.DuckDBPyConnection,
+    vector: NDArray[np.float32],
+    seen: Visible,
+    kept: Filter,
+    depth: int,
+    *,
+    way: str,
+    coarse: Any = None,
+) -> tuple[Ranked, str]:
+    """Rank by the cosine of vectors, and tell how: exactly where few are to be compared, else by the index.
+
+    Args:
+        connection: to the index.
+        vector: the query's, of length 1.
+        seen: which chunks there are.
+        kept: which of them are wanted.
+        depth: how many to rank.
+        way: the index that there is: `hnsw`, `ivfpq`, or `exact` for none.
+        coarse: the index `ivfpq`.
+    """
+    parts = {"visible": seen.sql, "filter": kept.sql, "dimension": len(vector)}
+    parameters = {**seen.parameters, **kept.parameters, "vector": vector, "depth": depth}
+    if way != "exact" and seen.is_now:
+        texts, count = _candidates(connection, seen, kept)
+        if count > _EXACT_UP_TO:
+            total = connection.execute("select count(*) from current_vectors").fetchall()[0][0]
+            if way == "hnsw":
+                near = max(depth, _SPARE * depth * total // count)
+                rows = connection.execute(_NEAR.format(**parts, near=near), parameters).fetchall()
+            else:
+                found = find_near(coarse, vector, _SPARE * depth, texts() if count < total else None)
+                # As constants they are looked up, and not joined.
+                chosen = f"text_id in ({', '.join(map(str, found)) or 'null'}) and {kept.sql}"
+                sql = _EXACT.format(**{**parts, "filter": chosen}, vectors="current_vectors")
+                rows = connection.execute(sql, parameters).fetchall()
+            if len(rows) >= depth:
+                return _ranked(rows), way
+    vectors = "current_vectors" if seen.is_now else "vectors"
+    rows = connection.execute(_EXACT.format(**parts, vectors=vectors), parameters).fetchall()
+    return _ranked(rows), "exact"
+
+
+def fuse(rankings: dict[str, Ranked]) -> list[Fused]:
+    """Fuse rankings by Reciprocal Rank Fusion; a single one keeps its order and its scores."""
+    places: dict[int, dict[str, int]] = {}
+    for name, ranked in rankings.items():
+        for place, chunk in enumerate(ranked.chunks):
+            places.setdefault(chunk, {})[name] = place
+    if len(rankings) == 1:
+        name, ranked = next(iter(rankings.items()))
+        return [Fused(chunk, ranked.scores[found[name]], found) for chunk, found in places.items()]
+    fused = [
+        Fused(
+            chunk,
+            sum(_WEIGHTS[name] / (_FUSION_K + 1 + place) for name, place in sorted(found.items())),
+            found,
+        )
+        for chunk, found in places.items()
+    ]
+    return sorted(fused, key=lambda each: (-each.score, each.chunk))
+
+
+def _candidates(connection: duckdb.DuckDBPyConnection, seen: Visible, kept: Filter) -> tuple[Any, int]:
+    """Return what reads the texts that may be found, and how many chunks have them."""
+    where, parameters = f"{seen.sql} and {kept.sql}", {**seen.parameters, **kept.parameters}
+    count = connection.execute(f"select count(*) from chunks where {where}", parameters).fetchall()[0][0]
+
+    def read() -> Any:
+        sql = f"select distinct text_id::bigint as text_id from chunks where {where} order by text_id"
+        return connection.execute(sql, parameters).to_arrow_table().column("text_id").to_numpy()
+
+    return read, int(count)
+
+
+def _ranked(rows: list[tuple[int, float]]) -> Ranked:
+    return Ranked([chunk for chunk, _ in rows], [float(score) for _, score in rows])
