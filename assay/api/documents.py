@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,26 @@ if TYPE_CHECKING:
 
 
 class Documents(ProjectFolder):
-    """Lands documents."""
+    """Takes documents into a project."""
+
+    def add_documents(self, *, owner: str | None = None) -> PrintedList[Path]:
+        """Write the models and contracts that load documents, cut them into chunks and embed them.
+
+        Args:
+            owner: who answers for the documents; the current user without it.
+
+        Returns:
+            The files that were not there.
+
+        Raises:
+            Fault: one of them is there and holds something else; then nothing is written.
+        """
+        from assay.documents.display import print_written
+        from assay.generate.documents import add_documents
+
+        with self.places():
+            written = add_documents(owner or getpass.getuser())
+        return PrintedList(written, print_written, self.root)
 
     def land_documents(self, folder: str | Path, *, source: str) -> PrintedList[LandedFolder]:
         """Land a folder of Markdown, text, HTML and PDF: what is new, has changed or is gone.

@@ -1,4 +1,4 @@
-"""`assay documents`: land folders of documents."""
+"""`assay documents`: take documents into a project."""
 
 from __future__ import annotations
 
@@ -15,6 +15,16 @@ app = typer.Typer(help="Documents, for search and for language models.", no_args
 @app.callback()
 def documents() -> None:
     """Documents, for search and for language models."""
+
+
+@app.command()
+def add(
+    owner: Annotated[
+        str | None, typer.Option(help="Who answers for the documents.", show_default="who runs this")
+    ] = None,
+) -> None:
+    """Write the models and contracts that load documents, cut them into chunks and embed them."""
+    show(lambda project: project.add_documents(owner=owner))
 
 
 @app.command()

@@ -65,6 +65,11 @@ class Places:
         return self.main_warehouse.with_name("stream.sqlite")
 
     @property
+    def embeddings(self) -> Path:
+        """The file that keeps each embedding that was made, so that none is made twice."""
+        return self.main_warehouse.with_name("embeddings.sqlite")
+
+    @property
     def docs(self) -> Path:
         """The HTML file with dbt's documentation."""
         return find_target() / "assay_docs.html"

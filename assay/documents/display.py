@@ -1,6 +1,9 @@
-"""Show people what was landed of a folder of documents."""
+"""Show people what was written for documents, and what was landed of a folder of them."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
 
@@ -9,6 +12,15 @@ from assay.core.words import counted
 from assay.documents.land import LandedFolder
 
 _SHOWN = 10
+
+
+def print_written(files: Sequence[Path], console: Console) -> None:
+    """Print the files that were written for documents, and what to do next."""
+    for file in files:
+        line(console, f"Wrote {file}")
+    if not files:
+        line(console, "The models of documents are there already.")
+    line(console, "Next: assay documents land FOLDER --source NAME, then assay build")
 
 
 def print_landed_folder(landed: LandedFolder, is_loaded: bool, console: Console) -> None:
@@ -37,7 +49,5 @@ def print_landed_folder(landed: LandedFolder, is_loaded: bool, console: Console)
     if landed.file:
         line(
             console,
-            "To load them: assay build"
-            if is_loaded
-            else "No model loads them yet: docs/documents.md says how.",
+            "To load them: assay build" if is_loaded else "No model loads them yet: assay documents add",
         )

@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +74,9 @@ def land_folder(folder: Path, source: str, landing: Path, landed_at: datetime) -
         )
     state = landing / STATE / f"{source}.json"
     with hold(state.with_suffix(".lock"), command=f"assay documents land --source {source}", refuse=_refuse):
-        known = _read_state(state)
+        last, known = _read_state(state)
+        # Folders tell seconds. Of two landings, the later one has a later second, so that its versions stand.
+        landed_at = max(landed_at.replace(microsecond=0), last + timedelta(seconds=1))
         found = LandedFolder(folder, source, None)
         lines = list(_lines(found, known, landed_at))
         if not known:
@@ -88,9 +90,9 @@ def land_folder(folder: Path, source: str, landing: Path, landed_at: datetime) -
             return found
         file = _write_lines(lines, landing, source, landed_at)
         # A process that ends here lands the same lines once more, and silver knows them.
-        replace_private(
-            state, json.dumps({name: asdict(each) for name, each in sorted(known.items())}).encode()
-        )
+        documents = {name: asdict(each) for name, each in sorted(known.items())}
+        content = {"landed_at": f"{landed_at}", "documents": documents}
+        replace_private(state, json.dumps(content).encode())
     return replace(found, file=file)
 
 
@@ -165,12 +167,15 @@ def _write_lines(lines: list[str], landing: Path, source: str, landed_at: dateti
     return target
 
 
-def _read_state(state: Path) -> dict[str, _Known]:
+def _read_state(state: Path) -> tuple[datetime, dict[str, _Known]]:
+    """Return when documents were landed last, and which."""
     if not state.exists():
-        return {}
+        return datetime.min, {}
     try:
-        return {name: _Known(**each) for name, each in json.loads(state.read_text(encoding="utf-8")).items()}
-    except (ValueError, TypeError, AttributeError) as error:
+        content = json.loads(state.read_text(encoding="utf-8"))
+        known = {name: _Known(**each) for name, each in content["documents"].items()}
+        return datetime.fromisoformat(content["landed_at"]), known
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise Fault(
             f"{state} is damaged, so it cannot be told which documents have changed: remove it, and all of "
             "them land again. Silver knows those that are the same."

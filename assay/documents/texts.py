@@ -44,7 +44,7 @@ def cut_texts(session: Any, changes: Any, *, limit: int, overlap: int, done: str
         Fault: the extra `search` is not installed.
     """
     cut_by = f"{limit} tokens, {overlap} repeated, {_VERSION}"
-    texts = f"({changes.sql_query()}) where body is not null"
+    texts = f"({changes.sql_query()}) where body_hash is not null"
     if done:
         session.execute(
             f"delete from {done} where cut_by <> $1 or body_hash not in (select body_hash from {texts})",

@@ -148,6 +148,17 @@ def test_what_cannot_be_read_lands_with_the_reason_and_stops_nothing(folder: Pat
     assert len(lines_of(landed)) == 4
 
 
+def test_landings_of_one_second_are_told_apart(folder: Path) -> None:
+    first = land_folder(folder, "handbook", folder.parent / "landing", NOW + timedelta(milliseconds=100))
+    write(folder / "returns.md", "Forty days.", NOW + timedelta(milliseconds=200))
+    second = land_folder(folder, "handbook", folder.parent / "landing", NOW + timedelta(milliseconds=300))
+    assert first.file is not None
+    assert second.file is not None
+    assert first.file.parent.name == "landed_at=2026-03-01T12-00-00"
+    assert second.file.parent.name == "landed_at=2026-03-01T12-00-01"
+    assert lines_of(first)[0]["updated_at"] < lines_of(second)[0]["updated_at"]  # type: ignore[operator]
+
+
 def test_a_process_that_ends_between_lines_and_state_lands_the_same_lines(folder: Path) -> None:
     first = land(folder)
     (folder.parent / "landing" / "_documents" / "handbook.json").unlink()

@@ -1,156 +1,198 @@
-"""Documents keep their numbers to the digit, and those that readers would read differently are told."""
+"""Documents become histories of chunks and embeddings, the same whatever the order of builds."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from decimal import Decimal
-from functools import cache
+import shutil
+import sqlite3
 from pathlib import Path
-from typing import Any
 
 import duckdb
-import jinja2
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from landing_zone import Zone
+from documents_project import DocumentsProject, make_documents_project
 
-from assay.landing.schema.values import exact_numbers
+from assay.api.new_project import create_project
+from assay.documents.chunk import embedding_text
 
-SILVER = Path(__file__).parents[2] / "macros" / "silver"
-
-
-@cache
-def rendered(name: str) -> str:
-    """The SQL that one of silver's macros makes of a column `line`."""
-    macros = (SILVER / f"{name}.sql").read_text().replace("assay.", "")
-    return jinja2.Template(macros + "{{ " + name + "('line') }}").render()
+RETURNS = "# Returns\n\nThirty days.\n\n# Costs\n\nTwo pounds.\n\n# Address\n\nAt the back."
+SHORTER = "# Returns\n\nThirty days.\n\n# Costs\n\nThree pounds."
 
 
 @pytest.fixture(scope="module")
-def connection() -> Iterator[duckdb.DuckDBPyConnection]:
+def built(builds: None, tmp_path_factory: pytest.TempPathFactory) -> DocumentsProject:
+    project = make_documents_project(tmp_path_factory.mktemp("documents") / "shop")
+    project.land_documents(
+        1,
+        {"document_id": "returns", "title": "Help", "body": RETURNS, "tags": ["b", "a", "b"]},
+        {"document_id": "other", "title": None, "body": "Something else."},
+        {"document_id": "empty", "body": " \n"},
+        {"document_id": "binary", "body": "a\0b"},
+        {"document_id": "broken", "problem": "PdfReadError: no"},
+        {"document_id": "timeless", "body": "x", "updated_at": "soon"},
+        {"document_id": "tagged", "body": "x", "tags": "a"},
+        {"body": "no id"},
+        "{broken",
+    )
+    build(project)
+    return project
+
+
+@pytest.fixture
+def project(built: DocumentsProject, tmp_path: Path) -> DocumentsProject:
+    shutil.copytree(built.root, tmp_path / "shop", symlinks=True)
+    return DocumentsProject(tmp_path / "shop")
+
+
+def build(project: DocumentsProject, *arguments: str) -> str:
+    result = project.assay("build", *arguments)
+    assert result.exit_code == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+def test_bad_documents_are_kept_with_their_reasons(built: DocumentsProject) -> None:
+    with duckdb.connect(str(built.warehouse), read_only=True) as connection:
+        rejected = connection.sql(
+            "select rule_ids, coalesce(document ->> 'document_id', document ->> 'body', line) "
+            "from (select *, try_cast(line as json) as document from silver.slv_documents__rejected) "
+            "order by row_number"
+        ).fetchall()
+    assert rejected == [
+        (["empty_document"], "empty"),
+        (["binary_document"], "binary"),
+        (["unreadable_document"], "broken"),
+        (["invalid_updated_at"], "timeless"),
+        (["mistyped_tags"], "tagged"),
+        (["missing_document_id"], "no id"),
+        (["malformed_json"], "{broken"),
+    ]
+
+
+def test_chunks_know_their_place_and_their_document(built: DocumentsProject) -> None:
+    rows = built.query(
+        "select chunk_number, source, title, tags, heading_path, start_at, end_at, text, tokens "
+        "from gold.doc_chunks where document_id = 'returns' order by 1"
+    )
+    assert [row[:5] for row in rows] == [
+        (1, "help", "Help", ["a", "b"], "Returns"),
+        (2, "help", "Help", ["a", "b"], "Costs"),
+        (3, "help", "Help", ["a", "b"], "Address"),
+    ]
+    assert all(RETURNS[start:end] == text and tokens > 3 for *_, start, end, text, tokens in rows)
+
+
+def test_sql_and_python_embed_the_same_text(built: DocumentsProject) -> None:
+    rows = built.query("select title, heading_path, text, chunk_hash from gold.doc_chunks")
     with duckdb.connect() as connection:
-        yield connection
+        for title, path, text, found in rows:
+            expected = connection.execute("select sha256($1)", [embedding_text(title, path, text)]).fetchone()
+            assert expected == (found,)
+    assert len(rows) == 4
 
 
-def ask(connection: duckdb.DuckDBPyConnection, sql: str, line: str) -> Any:
-    found = connection.execute(
-        f"select {sql} from (select $1 as line, null as malformed_reason)", [line]
-    ).fetchone()
-    return found and found[0]
-
-
-NUMBERS = st.from_regex(r"-?(0|[1-9][0-9]{0,24})(\.[0-9]{1,24})?([eE][+-]?[0-9]{1,2})?", fullmatch=True)
-TEXTS = st.text(st.sampled_from('1234567890.-eE"\\\\{}[]:, a\u00e9'), max_size=40)
-
-
-@settings(max_examples=60, deadline=None, derandomize=True)
-@given(numbers=st.lists(st.tuples(TEXTS, NUMBERS, TEXTS), min_size=1, max_size=4))
-def test_a_number_is_read_to_the_digit_and_texts_stay(
-    connection: duckdb.DuckDBPyConnection, numbers: list[tuple[str, str, str]]
-) -> None:
-    parts = [f'"{index}":[{number},{json.dumps(text)}]' for index, (_, number, text) in enumerate(numbers)]
-    keys = [f"{json.dumps('k' + key)}:1" for key, _, _ in numbers]
-    line = "{" + ",".join([*parts, *keys]) + "}"
-    exact = ask(connection, rendered("exact_numbers"), line)
-    assert exact == ask(connection, exact_numbers("line"), line)
-    before, after = (
-        json.loads(line, parse_float=str, parse_int=str),
-        json.loads(exact, parse_float=str, parse_int=str),
+def test_each_text_has_an_embedding_of_length_1(built: DocumentsProject) -> None:
+    rows = built.query(
+        "select model, array_inner_product(vector, vector), problem, len(vector::float[]) "
+        "from gold.doc_embeddings"
     )
-    assert after == before
-    for index, (_, number, _) in enumerate(numbers):
-        read = ask(connection, f"json_extract_string(line, '/{index}/0')", exact)
-        assert Decimal(read) == Decimal(number)
+    assert len(rows) == 4
+    for model, length, problem, numbers in rows:
+        assert model.count("@") == 1
+        assert length == pytest.approx(1, abs=1e-5)
+        assert (problem, numbers) == (None, 256)
 
 
-def test_money_and_counts_that_double_rounds_are_exact(connection: duckdb.DuckDBPyConnection) -> None:
-    line = (
-        '{"a": 99999999999999.99, "b": [-9007199254740993.0], "c": 123456789012345678901234567890, "d": 1.50}'
+def test_a_change_embeds_only_the_chunks_whose_text_changed(project: DocumentsProject) -> None:
+    before = dict(project.query("select chunk_hash, vector::varchar from gold.doc_embeddings"))
+    (project.root / "data" / "embeddings.sqlite").unlink()
+    project.land_documents(
+        2, {"document_id": "returns", "title": "Help", "body": SHORTER, "tags": ["a", "b"]}
     )
-    values = "json_extract_string(line, ['/a', '/b/0', '/c', '/d'])"
-    exact = ask(connection, rendered("exact_numbers"), line)
-    assert ask(connection, values, line)[:2] == ["99999999999999.98", "-9007199254740992.0"]
-    assert ask(connection, values, exact) == [
-        "99999999999999.99",
-        "-9007199254740993.0",
-        "123456789012345678901234567890",
-        "1.5",
+    build(project)
+    assert [row for row in project.chunks() if row[0] == "returns"] == [
+        ("returns", 1, "# Returns\n\nThirty days."),
+        ("returns", 2, "# Costs\n\nThree pounds."),
     ]
+    ended = project.query(
+        "select chunk_number, valid_to::date::varchar from gold.doc_chunks "
+        "where valid_to < '9999-01-01' order by all"
+    )
+    assert ended == [(2, "2025-03-02"), (3, "2025-03-02")]
+    after = dict(project.query("select chunk_hash, vector::varchar from gold.doc_embeddings"))
+    # What was said before is still embedded: one can search as of then.
+    assert before.items() <= after.items()
+    assert len(after) == len(before) + 1
+    with sqlite3.connect(project.root / "data" / "embeddings.sqlite") as kept:
+        assert kept.execute("select count(*) from vectors").fetchone() == (1,)
 
 
-NAMES = st.sampled_from(["a", "b", "A", "", "\u00e9", '"', "a:", "{"])
-DOCUMENTS = st.recursive(
-    st.sampled_from(["1", "null", '"{a:1,a:2}"', '"nan"', "[]", "{}"]),
-    lambda inner: (
-        st.lists(inner, max_size=3).map(lambda items: f"[{','.join(items)}]")
-        | st.lists(st.tuples(NAMES, st.booleans(), inner), max_size=3).map(
-            lambda items: (
-                "{"
-                + ", ".join(
-                    f"{json.dumps(name, ensure_ascii=ascii)} :{value}" for name, ascii, value in items
-                )
-                + "}"
-            )
+def test_a_deleted_document_has_no_chunk_any_more(project: DocumentsProject) -> None:
+    project.land_documents(2, {"document_id": "returns", "deleted": True})
+    build(project)
+    assert {row[0] for row in project.chunks()} == {"other"}
+    assert len(project.chunks("document_id = 'returns' and valid_to = '2025-03-02 12:00:00'")) == 3
+
+
+def test_a_version_that_arrives_after_a_later_one_never_was_known(project: DocumentsProject) -> None:
+    late = {"document_id": "other", "body": "Older.", "updated_at": "2025-02-01T00:00:00Z"}
+    project.land_documents(2, late)
+    build(project)
+    assert project.chunks("document_id = 'other'") == [("other", 1, "Something else.")]
+
+
+def test_of_versions_that_arrive_together_one_stands_as_a_whole(project: DocumentsProject) -> None:
+    """Also where they claim the same time: no chunk of the one beside a chunk of the other."""
+    both = ["# A\n\nz\n\n# B\n\na", "# A\n\na\n\n# B\n\nz"]
+    project.land_documents(2, *({"document_id": "returns", "body": body} for body in both))
+    build(project)
+    texts = [text for name, _, text in project.chunks() if name == "returns"]
+    assert "\n\n".join(texts) == both[1]
+
+
+def test_builds_of_days_equal_one_full_refresh(project: DocumentsProject) -> None:
+    for day in range(2, 6):
+        body = "\n\n".join(f"# {part}\n\n{'long ' * (part * day % 7)}{part}." for part in range(day % 4 + 1))
+        project.land_documents(
+            day,
+            {"document_id": "returns", "title": "Help", "body": body},
+            {"document_id": f"new {day}", "body": body, "tags": [str(day)]},
+            {"document_id": f"new {day - 1}", "deleted": day % 2 == 1, "body": "again"},
         )
-    ),
-    max_leaves=12,
-)
+        build(project)
+    tables = ("silver.slv_document_texts", "gold.doc_chunks", "gold.doc_embeddings")
+    found = [project.query(f"from {table} order by all") for table in tables]
+    build(project, "--full-refresh")
+    assert [project.query(f"from {table} order by all") for table in tables] == found
+    assert all(found)
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
-@given(line=DOCUMENTS)
-def test_a_key_that_an_object_has_twice_is_told_at_any_depth(
-    connection: duckdb.DuckDBPyConnection, line: str
-) -> None:
-    twice = []
-
-    def looked_at(pairs: list[tuple[str, Any]]) -> None:
-        twice.append(len({name for name, _ in pairs}) < len(pairs))
-
-    json.loads(line, object_pairs_hook=looked_at)
-    expected = ["duplicate_key"] if any(twice) else []
-    assert [each for each in ask(connection, rendered("document_rules"), line) if each] == expected
-
-
-@pytest.mark.parametrize(
-    ("line", "is_told"),
-    [
-        ('{"a": NaN}', True),
-        ('{"a": [1, -Infinity]}', True),
-        ('{"a": {"b":inf}}', True),
-        ("[nan]", True),
-        ('{"nan": "NaN, Infinity", "a": "\\\\\\" : NaN"}', False),
-        ('{"info": "finance", "a": null}', False),
-    ],
-)
-def test_what_is_no_number_is_told(connection: duckdb.DuckDBPyConnection, line: str, is_told: bool) -> None:
-    found = ask(connection, rendered("document_rules"), line)
-    assert [each for each in found if each] == (["nan_or_infinity"] if is_told else [])
-
-
-def test_what_is_no_document_breaks_none_of_these_rules(connection: duckdb.DuckDBPyConnection) -> None:
-    for line in ('{"a": 1, "a": 2', "", '{"a": "\\ud800"}', '{"a": "\x01"}', '{"a": NaN'):
-        assert ask(connection, rendered("document_rules"), line) == []
-        assert ask(connection, rendered("exact_numbers"), line) == line
-
-
-def test_a_document_without_a_value_that_is_set_aside_keeps_its_numbers(tmp_path: Path) -> None:
-    zone = Zone(
-        tmp_path,
-        """
-sources:
-  - name: shop
-    tables:
-      - name: clicks
-        config:
-          meta: {landing: {format: jsonl, schema_mode: discard_value, keys: {id: integer, price: number}}}
-""",
+def test_what_is_cut_in_another_way_is_cut_again(project: DocumentsProject) -> None:
+    yaml = project.root / "models" / "example" / "silver" / "docs" / "_docs__models.yml"
+    yaml.write_text(
+        yaml.read_text().replace("chunk_tokens: 256", "chunk_tokens: 8").replace("overlap: 32", "overlap: 0")
     )
-    zone.drop("shop/clicks/a.jsonl", '{"id": "x", "price": 99999999999999.99}\n' * 5)
-    zone.load()
-    assert zone.query("select distinct line_as_declared from landing.shop__clicks") == [
-        ('{"price":"99999999999999.99"}',)
-    ]
-    zone.connection.close()
+    build(project)
+    assert {row[0] for row in project.query("select cut_by from silver.slv_document_texts")} == {
+        "8 tokens, 0 repeated, 1"
+    }
+    assert project.query(
+        "select max(tokens) <= 8, count(*) > 4 from gold.doc_chunks where valid_to > '9999-01-01'"
+    ) == [(True, True)]
+
+
+def test_documents_that_a_new_project_lands_are_built(builds: None, tmp_path: Path) -> None:
+    """`assay documents add` and `land` are all that a project needs."""
+    create_project(tmp_path / "wiki")
+    project = DocumentsProject(tmp_path / "wiki")
+    (tmp_path / "pages").mkdir()
+    (tmp_path / "pages" / "a.md").write_text(RETURNS)
+    (tmp_path / "pages" / "b.txt").write_bytes(bytes(range(256)))
+    told = project.assay("documents", "land", "../pages", "--source", "pages")
+    assert "No model loads them yet: assay documents add" in told.stdout
+    told = project.assay("documents", "add", "--owner", "wiki")
+    assert "Wrote models/gold/documents/doc_chunks.sql" in told.stdout
+    assert "support" not in (project.root / "contracts" / "documents.odcs.yaml").read_text()
+    assert "are there already" in project.assay("documents", "add", "--owner", "wiki").stdout
+    build(project)
+    assert [row[:2] for row in project.chunks()] == [("pages/a.md", 1), ("pages/a.md", 2), ("pages/a.md", 3)]
+    with duckdb.connect(str(project.root / "data" / "assay.duckdb"), read_only=True) as connection:
+        [(reason,)] = connection.sql("select reason from silver.slv_documents__rejected").fetchall()
+    assert "open the file and write it anew" in reason

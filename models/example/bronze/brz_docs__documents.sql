@@ -1,0 +1,1 @@
+{{ assay.landed_rows('docs', 'documents') }}

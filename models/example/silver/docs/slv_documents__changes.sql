@@ -1,0 +1,1 @@
+{{ assay.document_changes(ref('slv_documents__checked')) }}

@@ -1,0 +1,1 @@
+{{ assay.checked_documents('docs', 'documents') }}
