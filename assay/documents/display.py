@@ -42,7 +42,7 @@ def print_landed_folder(landed: LandedFolder, is_loaded: bool, console: Console)
     if len(landed.unreadable) > _SHOWN:
         line(console, f"Not readable: {len(landed.unreadable) - _SHOWN:,} more")
     if landed.unreadable:
-        line(console, "They land all the same, and silver keeps them in quarantine: slv_documents__rejected.")
+        line(console, "They land all the same, and silver keeps them in quarantine.")
     if landed.passed_over:
         shown = ", ".join(landed.passed_over[:3]) + ", ..." * (len(landed.passed_over) > 3)
         line(console, f"Passed over, as no documents: {counted(len(landed.passed_over), 'file')} ({shown})")

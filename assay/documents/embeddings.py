@@ -1,4 +1,4 @@
-"""Embed the texts of chunks, each once: the Python model `doc_embeddings`."""
+"""Embed the texts of chunks, each once, for a Python model of dbt."""
 
 from __future__ import annotations
 

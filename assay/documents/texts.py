@@ -1,4 +1,4 @@
-"""Cut the texts of documents into chunks, each text once: the Python model `slv_document_texts`."""
+"""Cut the texts of documents into chunks, each text once, for a Python model of dbt."""
 
 from __future__ import annotations
 

@@ -7,13 +7,16 @@ from pathlib import Path
 
 from assay.contracts.contract import FOLDER
 from assay.core.fault import MISUSED, Fault
-from assay.generate.write import find_differing, write_all
+from assay.documents.land import SOURCE, TABLE
+from assay.generate.product import with_groups
+from assay.generate.write import write_all
+from assay.landing.declared import declared_tables
 from assay.project.packages import package_folder
-from assay.project.paths import own_models
+from assay.project.paths import all_model_paths, own_models
 
-_MODELS = ("bronze/*docs*", "silver/docs/*", "gold/documents/*")
+_MODELS = ("bronze/docs/*", "silver/docs/*", "gold/documents/*")
 _CONTRACTS = ("documents.odcs.yaml", "document_search.odcs.yaml")
-_OWNER = re.compile(r"((?:owner: |owner: \{name: |team:\n  name: ))support\b")
+_OWNER = re.compile(r"(owner: |team:\n  name: )support\b")
 
 
 def add_documents(owner: str) -> list[Path]:
@@ -23,26 +26,30 @@ def add_documents(owner: str) -> list[Path]:
         owner: who answers for the documents.
 
     Returns:
-        The files, none of which was there before.
+        The files, none of which was there before; none where the project loads documents already.
 
     Raises:
         Fault: one of them is there and holds something else; then nothing is written.
     """
+    if (SOURCE, TABLE) in declared_tables(*all_model_paths()):
+        return []
     package = package_folder()
-    example, models = package / "models" / "example", own_models()
-    sources = {
-        models / path.relative_to(example): path
+    example = package / "models" / "example"
+    models = {
+        own_models() / path.relative_to(example): _owned(path, owner)
         for pattern in _MODELS
         for path in sorted(example.glob(pattern))
+        if path.is_file()
     }
-    sources |= {Path(FOLDER, name): package / "contracts" / "example" / name for name in _CONTRACTS}
-    files = {
-        target: _OWNER.sub(rf"\g<1>{owner}", source.read_text(encoding="utf-8"))
-        for target, source in sources.items()
-        if source.is_file()
+    contracts = {
+        Path(FOLDER, name): _owned(package / "contracts" / "example" / name, owner) for name in _CONTRACTS
     }
-    if there := [str(path) for path in find_differing(files) if path.exists()]:
+    if there := [str(path) for path in (*models, *contracts) if path.exists()]:
         raise Fault(f"{', '.join(there)} is there already: nothing is written.", MISUSED)
-    missing = find_differing(files)
-    write_all(missing)
-    return list(missing)
+    files = models | with_groups(contracts)
+    write_all(files)
+    return list(files)
+
+
+def _owned(path: Path, owner: str) -> str:
+    return _OWNER.sub(lambda found: found[1] + owner, path.read_text(encoding="utf-8"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -32,19 +33,33 @@ def contract_files(project: Project, entry: dict[str, Any], product: str, owner:
     Raises:
         Fault: there are mistakes in the project's contracts, or the product's has the model already.
     """
+    file = adopted(_node_of(project, entry), entry, product, owner, {})
+    return with_groups({file.path: file.text})
+
+
+def with_groups(written: Mapping[Path, str]) -> dict[Path, str]:
+    """Return contracts that are to be written, and the groups that they make.
+
+    Args:
+        written: the texts of contracts by their files.
+
+    Raises:
+        Fault: there are mistakes in the project's contracts.
+    """
     folders = contract_folders(FOLDER)
     contracts, wrong = read_contracts(*folders)
     if wrong:
         raise Fault("\n".join(map(str, wrong)), MISUSED)
-    file = adopted(_node_of(project, entry), entry, product, owner, {})
-    document, mistakes = parse(str(file.path), file.text)
-    assert document, mistakes
-    contracts = [each for each in contracts if each.document.name != str(file.path)] + [Contract(document)]
+    contracts = [each for each in contracts if Path(each.document.name) not in written]
+    for path, text in written.items():
+        document, mistakes = parse(str(path), text)
+        assert document, mistakes
+        contracts.append(Contract(document))
     places = {str(folder): number for number, folder in enumerate(folders)}
     contracts.sort(key=lambda each: (places[str(Path(each.document.name).parent)], each.document.name))
     groups: dict[Path, YamlFile] = {}
     changed = list(bring_groups(contracts, folders, lambda path: groups.setdefault(path, YamlFile(path))))
-    return {file.path: file.text, **{each.path: each.text for each in changed}}
+    return {**written, **{each.path: each.text for each in changed}}
 
 
 def _node_of(project: Project, entry: dict[str, Any]) -> Any:

@@ -44,8 +44,7 @@ def make_documents_project(root: Path) -> DocumentsProject:
     shutil.rmtree(root / "models" / "example" / "silver" / "erp")
     shutil.rmtree(root / "data" / "landing" / "erp")
     for model in (root / "models" / "example" / "bronze").glob("brz_*"):
-        if "docs" not in model.name:
-            model.unlink()
+        model.unlink()
     for yaml in ("_bronze__models.yml", "_bronze__sources.yml"):
         (root / "models" / "example" / "bronze" / yaml).unlink()
     return DocumentsProject(root)

@@ -134,7 +134,7 @@ def test_environment_variables_that_are_named_exist() -> None:
 
 def test_extras_that_are_named_exist_and_all_are_explained() -> None:
     extras = set(tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["optional-dependencies"])
-    named = set(re.findall(r"assay\[(\w+)\]", "".join(page.read_text() for page in PAGES)))
+    named = set(re.findall(r"assay\[([\w-]+)\]", "".join(page.read_text() for page in PAGES)))
     # The others are for work in a checkout.
     assert extras - {"bench", "broker", "dev", "example", "examples"} == named
 
