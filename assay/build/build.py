@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from assay.build.inputs import Inputs
     from assay.build.state import State
     from assay.online.sync import Synced
+    from assay.search.index import IndexCounts
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,7 @@ class Report:
         rollback: the rollback that the build has ended, because it published again.
         published_products: the products of which it has published tables anew.
         online_fault: why the online store could not take what was published.
+        search: what the file that is searched holds, if it was written anew.
     """
 
     places: Places
@@ -113,6 +115,7 @@ class Report:
     rollback: Rollback | None = None
     published_products: list[str] = field(default_factory=list)
     online_fault: str | None = None
+    search: IndexCounts | None = None
 
 
 def build(options: Options, display: Display) -> Report:

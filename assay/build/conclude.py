@@ -8,6 +8,8 @@ from dataclasses import asdict, replace
 from types import SimpleNamespace
 from typing import Any
 
+import duckdb
+
 from assay.build.build import Options, Report
 from assay.build.inputs import identity
 from assay.build.outside import outside_ids
@@ -15,6 +17,7 @@ from assay.build.plan import unfinished
 from assay.build.publications import how_many, keep, prune
 from assay.build.publish import Provenance, publish
 from assay.build.refresh import GROUPS, due_at
+from assay.build.search import publish_search
 from assay.build.state import State
 from assay.build.store import read_store
 from assay.build.work import Work
@@ -223,6 +226,8 @@ def _publish(places: Places, run: Run, outcome: DbtOutcome, report: Report, work
         )
     if places.published.is_file():
         link_in_place(places.published_until_now, places.published)
+    if report.publication:
+        _publish_search(places, report, changed)
     if report.publication and not run.as_of:
         products = report.products
         anew = products.passed if changed is None else products.passed & changed
@@ -233,6 +238,14 @@ def _publish(places: Places, run: Run, outcome: DbtOutcome, report: Report, work
         if CATALOG in report.products.passed:
             _put_online(places, report)
         end_rollback(places.warehouse)
+
+
+def _publish_search(places: Places, report: Report, changed: set[str] | None) -> None:
+    """Bring search to what is published; what prevents that does not fail the build."""
+    try:
+        report.search = publish_search(places, changed)
+    except (Fault, OSError, duckdb.Error) as error:
+        report.warnings.append(f"{known_fault(error) or error}\nSearch stays as it was: {places.search}")
 
 
 def _keep(places: Places, report: Report) -> None:

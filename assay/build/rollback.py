@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from assay.build.publications import Kept, find_kept, keep, published_run, put_back
+from assay.build.search import publish_search
 from assay.core.fault import MISUSED, Fault, known_fault
 from assay.core.lock import Holder, locked
 from assay.core.moment import now
@@ -140,6 +141,7 @@ def roll_back(
         try:
             instead_of = next((each for each in find_kept(places.published) if each.run_id == current), None)
             put_back(kept, places.published, instead_of)
+            publish_search(places)
             online = _put_back_online(places)
             rollback = replace(rollback, ended_at=now())
             write_rollback(places.ledger, places.warehouse, rollback)

@@ -73,6 +73,12 @@ def print_report(report: Report, console: Console) -> None:
     else:
         kept = f"; {report.places.published} stays as it was" if report.places.published.exists() else ""
         line(console, f"Published  nothing: {report.withheld}{kept}")
+    if report.search is not None:
+        documents, chunks = (
+            counted(report.search.documents, "document"),
+            counted(report.search.chunks, "chunk"),
+        )
+        line(console, f"Search     {report.places.search}: {documents}, {chunks}")
     if report.online is not None:
         entities = counted(sum(view.entities for view in report.online), "entity", "entities")
         written = sum(view.written for view in report.online)

@@ -40,6 +40,8 @@ def make_documents_project(root: Path) -> DocumentsProject:
     make_small_project(root)
     for folder in MODELS:
         shutil.copytree(PROJECT / folder, root / folder, dirs_exist_ok=True)
+    groups = Path("models", "example", "gold", "_gold__groups.yml")
+    shutil.copy(PROJECT / groups, root / groups)
     shutil.rmtree(root / "models" / "own")
     shutil.rmtree(root / "models" / "example" / "silver" / "erp")
     shutil.rmtree(root / "data" / "landing" / "erp")

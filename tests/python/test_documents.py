@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from datetime import datetime
 from pathlib import Path
 
 import duckdb
@@ -11,7 +12,10 @@ import pytest
 from documents_project import DocumentsProject, make_documents_project
 
 from assay.api.new_project import create_project
+from assay.build.search import publish_search
+from assay.core.places import Places
 from assay.documents.chunk import embedding_text
+from assay.search.query import open_index
 
 RETURNS = "# Returns\n\nThirty days.\n\n# Costs\n\nTwo pounds.\n\n# Address\n\nAt the back."
 SHORTER = "# Returns\n\nThirty days.\n\n# Costs\n\nThree pounds."
@@ -196,3 +200,34 @@ def test_documents_that_a_new_project_lands_are_built(builds: None, tmp_path: Pa
     with duckdb.connect(str(project.root / "data" / "assay.duckdb"), read_only=True) as connection:
         [(reason,)] = connection.sql("select reason from silver.slv_documents__rejected").fetchall()
     assert "open the file and write it anew" in reason
+
+
+def test_a_build_publishes_what_is_searched(project: DocumentsProject) -> None:
+    index = project.root / "data" / "published" / "search.duckdb"
+    first = open_index(index).search("thirty days").results[0]
+    assert (first.document_id, first.heading_path) == ("returns", "Returns")
+    places = Places(project.landing, project.warehouse)
+    assert publish_search(places, {"other"}) is None
+    assert publish_search(places, {"doc_embeddings"}) == publish_search(places)
+    index.unlink()
+    assert publish_search(places, {"other"}) is not None
+    [(run,)] = project.query("select run_id from runs", file=project.root / "data" / "ops.duckdb")
+    project.land_documents(2, {"document_id": "returns", "deleted": True})
+    told = build(project)
+    assert "search.duckdb: 1 document, 1 chunk" in " ".join(told.split())
+    assert {each.document_id for each in open_index(index).search("thirty days").results} == {"other"}
+    # As of then, it is found.
+    then = open_index(index).search("thirty days", as_of=datetime(2025, 3, 1, 18)).results[0]
+    assert then.document_id == "returns"
+    assert project.assay("published", "rollback", run).exit_code == 0
+    assert open_index(index).search("thirty days").results[0].document_id == "returns"
+
+
+def test_a_search_that_cannot_be_written_fails_no_build(project: DocumentsProject) -> None:
+    index = project.root / "data" / "published" / "search.duckdb"
+    index.unlink()
+    index.mkdir()
+    project.land_documents(2, {"document_id": "more", "body": "More."})
+    told = build(project)
+    assert "Search stays as it was" in " ".join(told.split())
+    assert ("more", 1, "More.") in project.chunks()
