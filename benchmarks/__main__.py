@@ -22,6 +22,7 @@ from benchmarks import (
     online,
     publish,
     readers,
+    search,
     streams,
     watching,
 )
@@ -43,6 +44,7 @@ BENCHMARKS: dict[str, Callable[[Settings], Report]] = {
     "streams": streams.run,
     "drift": drift.run,
     "watching": watching.run,
+    "search": search.run,
 }
 
 

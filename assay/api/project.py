@@ -21,6 +21,7 @@ from assay.api.online import Online
 from assay.api.pages import Pages
 from assay.api.printed import Found, PrintedList
 from assay.api.published import Published
+from assay.api.search import Searching
 from assay.api.stream import Streams
 from assay.core.fault import MISUSED, Fault, extra_needed
 
@@ -61,7 +62,7 @@ def open_project(path: str | Path = ".", *, console: Console | None = None) -> P
     return Project(root, console=console)
 
 
-class Project(Changes, Documents, Generators, Landing, Monitoring, Pages):
+class Project(Changes, Documents, Generators, Landing, Monitoring, Pages, Searching):
     """A project: what it has published, its training sets, its online store, and how to build it.
 
     Open one with `assay.open()`.
@@ -504,8 +505,6 @@ def _moment(when: datetime | str | None) -> datetime | None:
     Raises:
         Fault: it is no time, or one to come.
     """
-    from assay.core.moment import parse_moment
+    from assay.core.moment import read_moment
 
-    if when is None:
-        return None
-    return parse_moment(when.isoformat() if isinstance(when, datetime) else when)
+    return None if when is None else read_moment(when)

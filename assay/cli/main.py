@@ -26,6 +26,7 @@ from assay.cli.project import deps, docs, doctor, init, upgrade
 from assay.cli.published import app as published
 from assay.cli.runs import app as runs
 from assay.cli.schema import app as schema
+from assay.cli.search import app as search
 from assay.cli.source import app as source
 from assay.cli.stream import app as stream
 from assay.cli.training import app as training_set
@@ -58,6 +59,7 @@ app.add_typer(land, name="land")
 app.add_typer(published, name="published")
 app.add_typer(runs, name="runs")
 app.add_typer(schema, name="schema")
+app.add_typer(search, name="search")
 app.add_typer(source, name="source")
 app.add_typer(stream, name="stream")
 app.add_typer(training_set, name="training-set")

@@ -62,6 +62,15 @@ def parse_moment(text: str) -> datetime:
     return moment
 
 
+def read_moment(when: datetime | str) -> datetime:
+    """Read a moment of the past: UTC where it has no offset.
+
+    Raises:
+        Fault: it is no time, or one to come.
+    """
+    return parse_moment(when.isoformat() if isinstance(when, datetime) else when)
+
+
 def read_day(text: str, option: str) -> date:
     """Read a day that an option names.
 
