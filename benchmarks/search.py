@@ -286,7 +286,8 @@ def _write_gold(
             create table gold.doc_chunks as
             select
                 document_id, 1 as chunk_number, 'bench' as source, title, []::varchar[] as tags,
-                '' as heading_path, 0 as start_at, len(text)::integer as end_at, text, sha256(document_id) as chunk_hash,
+                '' as heading_path, 0 as start_at, len(text)::integer as end_at, text,
+                sha256(document_id) as chunk_hash,
                 timestamp '2025-01-01' as valid_from, timestamp '9999-12-31' as valid_to,
                 timestamp '2025-01-01' as updated_at
             from rows
