@@ -23,14 +23,14 @@ from assay.api.printed import Found, PrintedList
 from assay.api.published import Published
 from assay.api.search import Searching
 from assay.api.stream import Streams
-from assay.core.fault import MISUSED, Fault, extra_needed
+from assay.core.fault import MISUSED, Fault, extra_needed, unknown
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from assay.api.build_result import BuildResult
     from assay.api.history import History
-    from assay.api.training_set import CreatedTrainingSet, TrainingSet
+    from assay.api.training_set import CreatedCorpus, CreatedTrainingSet, TrainingSet
     from assay.build.build import Report
     from assay.console.progress import Display
     from assay.contracts.accept import Accepted
@@ -162,6 +162,48 @@ class Project(Changes, Documents, Generators, Landing, Monitoring, Pages, Search
         with self.places(), self.display() as display:
             version, is_new = create(name, moment, display)
         return CreatedTrainingSet(version, self, is_new=is_new)
+
+    def create_corpus(
+        self,
+        name: str,
+        out: str | Path,
+        *,
+        format: str,
+        split: bool = False,
+        shards: int = 1,
+        compression: str | None = None,
+        as_of: datetime | str | None = None,
+    ) -> CreatedCorpus:
+        """Make a version of a corpus for training a language model, and write it as JSON lines.
+
+        Args:
+            name: of the model whose YAML has `config.meta.corpus`.
+            out: a new or empty folder.
+            format: the shape of the rows: `instruct`, `chat` or `pretrain`.
+            split: whether documents are divided into the splits that the model declares.
+            shards: how many files each split gets.
+            compression: `gz` or `zst`; none without it.
+            as_of: as of `create_training_set`.
+
+        Raises:
+            Fault: there is no such corpus, format or compression, it keeps no row, or the folder holds
+                something.
+        """
+        from assay.api.training_set import CreatedCorpus
+        from assay.corpus.create import create_corpus, write_corpus
+        from assay.corpus.shapes import FORMATS
+        from assay.corpus.take import Made
+        from assay.training.formats import COMPRESSIONS
+
+        if format not in FORMATS:
+            raise Fault(unknown(f"There is no format {format}", format, FORMATS), MISUSED)
+        if compression is not None and compression not in COMPRESSIONS:
+            raise Fault(unknown(f"There is no compression {compression}", compression, COMPRESSIONS), MISUSED)
+        moment, folder = _moment(as_of), Path(self.as_given(out))
+        with self.places(), self.display() as display:
+            version, is_new = create_corpus(name, Made(format, split), moment, display)
+            files = write_corpus(version, shards, folder, compression, display)
+        return CreatedCorpus(version, self, is_new=is_new, files=files, out=folder)
 
     def features(self, entities: Any, features: Sequence[str], *, at: str) -> Frame:
         """Join features to rows as of an instant of each: what was known then, and nothing later.

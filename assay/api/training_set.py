@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from assay.api.folder import ProjectFolder
+    from assay.console.progress import Display
     from assay.training.diff import Difference
     from assay.training.export import Shard
-    from assay.training.store import Version, VersionManifest
+    from assay.training.recipe import Recipe
+    from assay.training.store import Corpus, Version, VersionManifest
     from assay.training.verify import Verification
 
 _SPLIT = "split"
@@ -84,7 +86,7 @@ class TrainingSet(Frame):
         from assay.training.verify import verify
 
         with self._project.places() as places, self._project.display() as display:
-            verification = verify(self._version, places, display)
+            verification = verify(self._version, places, display, self._recipe(display))
         return Verified(self._version, verification, self._project.root, strict=strict)
 
     def export(
@@ -132,6 +134,15 @@ class TrainingSet(Frame):
             self._project.root,
         )
 
+    def _recipe(self, display: Display) -> Recipe:
+        """Return how a version of its kind is made."""
+        from assay.corpus.create import recipe_of_version
+        from assay.training.recipe import TRAINING_SETS
+
+        return (
+            recipe_of_version(self._version, display.say) if self._version.manifest.corpus else TRAINING_SETS
+        )
+
     def _rows_of_split(self, split: str) -> pa.Table:
         import pyarrow.compute as pc
 
@@ -160,6 +171,36 @@ class CreatedTrainingSet(TrainingSet):
         from assay.training.display import print_created
 
         print_created(self._version, self.is_new, console)
+
+
+class CreatedCorpus(CreatedTrainingSet):
+    """A version of a corpus that was asked for, and the files of JSON lines that were written of it.
+
+    Args:
+        version: as found in the project's folder, which is the current one.
+        project: the project's folder.
+        is_new: whether there was none of its content.
+        files: those that were written.
+        out: their folder.
+    """
+
+    def __init__(
+        self, version: Version, project: ProjectFolder, *, is_new: bool, files: Sequence[Shard], out: Path
+    ) -> None:
+        super().__init__(version, project, is_new=is_new)
+        self.files, self._out = list(files), out
+
+    def documents(self) -> Frame:
+        """Return all rows that were read, with what became of each, and what was measured of it."""
+        file = self._version.documents.absolute()
+        return Frame(partial(_read_rows, file, self._version.folder))
+
+    def print(self, console: Console) -> None:
+        """Print what it is, and where its files are, as the command does."""
+        from assay.training.display import print_exported
+
+        super().print(console)
+        print_exported(self._version, "jsonl", self.files, self._out, console)
 
 
 class Verified(Found["Verification"]):
@@ -229,6 +270,8 @@ class Card:
                 for each in manifest.splits
             ]
             lines += ["", *_table(("split", "rows", "mean of outcome"), splits)]
+        if manifest.corpus:
+            lines += ["", *_table(("outcome", "rows"), _outcomes(manifest.corpus))]
         lines += [
             "",
             f"Made from {counted(manifest.input_files, 'file')} with {counted(manifest.input_rows, 'row')}, "
@@ -244,15 +287,22 @@ class Card:
 
 
 def _rows_of(version: Version) -> pa.Table:
+    return _read_rows(version.data, version.folder)
+
+
+def _read_rows(file: Path, folder: Path) -> pa.Table:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        return pq.read_table(version.data)
+        return pq.read_table(file)
     except (OSError, pa.ArrowException) as error:
-        raise Fault(
-            f"{version.data} cannot be read ({error}): remove {version.folder}, and create it again."
-        ) from error
+        raise Fault(f"{file} cannot be read ({error}): remove {folder}, and create it again.") from error
+
+
+def _outcomes(corpus: Corpus) -> list[tuple[str, str]]:
+    counts = {"read": corpus.read, **corpus.outcomes, "tokens of those kept": corpus.tokens}
+    return [(name.replace("_", " "), f"{count:,}") for name, count in counts.items()]
 
 
 def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:

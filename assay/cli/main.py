@@ -14,6 +14,7 @@ from assay.cli.alerts import app as alerts
 from assay.cli.backfill import app as backfill
 from assay.cli.call import ask, show, tell_where
 from assay.cli.contracts import app as contracts
+from assay.cli.corpus import app as corpus
 from assay.cli.diff import diff
 from assay.cli.documents import app as documents
 from assay.cli.features import app as features
@@ -50,6 +51,7 @@ app = typer.Typer(
 app.add_typer(alerts, name="alerts")
 app.add_typer(backfill, name="backfill")
 app.add_typer(contracts, name="contracts")
+app.add_typer(corpus, name="corpus")
 app.add_typer(documents, name="documents")
 app.add_typer(features, name="features")
 app.add_typer(online, name="online")

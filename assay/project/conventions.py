@@ -17,7 +17,7 @@ CHECKED, REJECTED = "__checked", "__rejected"
 LABEL_COLUMNS = ("prediction_at", "outcome", "outcome_known_at")
 # Keys of `config.meta`.
 STAMP, READS, MONITORED, CSV_FILE, AVAILABILITY = "assay", "reads", "monitored", "csv_file", "availability"
-REFRESH = "refresh"
+REFRESH, CORPUS = "refresh", "corpus"
 # Of a training set: a Python file and its function that trains a model on the rows and says how good it is.
 SCORE_WITH = "score_with"
 
@@ -25,6 +25,11 @@ SCORE_WITH = "score_with"
 def is_training_set(node: Any) -> bool:
     """Tell whether a node holds the rows that a model trains on."""
     return bool(node.resource_type == "model" and node.name.startswith(TRAINING_SET))
+
+
+def is_corpus(node: Any) -> bool:
+    """Tell whether a node holds texts that language models train on."""
+    return bool(node.resource_type == "model" and node.config.meta.get(CORPUS) is not None)
 
 
 def is_feature_view(node: Any) -> bool:
@@ -81,6 +86,7 @@ def is_published(node: Any) -> bool:
 # The kinds of tables that a node may name under `config.meta.reads`.
 KINDS: dict[str, Callable[[Any], bool]] = {
     "checked_rows": is_checked,
+    "corpora": is_corpus,
     "dimensions": is_dimension,
     "events": has_events,
     "feature_views": is_feature_view,

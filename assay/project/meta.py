@@ -14,6 +14,11 @@ from assay.project.conventions import LAYERS
 _TEXT: dict[str, Any] = {"type": "string", "minLength": 1}
 _TEXTS: dict[str, Any] = {"type": "array", "items": _TEXT}
 
+_SHARE: dict[str, Any] = {"type": "number", "minimum": 0, "maximum": 1}
+# Null switches a limit off.
+_LIMIT: dict[str, Any] = {"anyOf": [_SHARE, {"type": "null"}]}
+_COUNT: dict[str, Any] = {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "null"}]}
+
 
 def _object(required: tuple[str, ...] = (), **properties: Any) -> dict[str, Any]:
     return {
@@ -29,6 +34,22 @@ _NAMED = {"name": _TEXT, "type": _TEXT, "description": {"type": "string"}}
 _SHAPES: dict[str, Draft202012Validator] = {
     name: Draft202012Validator(shape)
     for name, shape in {
+        "corpus": _object(
+            document=_TEXT,
+            splits={"type": "object", "minProperties": 2, "additionalProperties": _SHARE},
+            near_duplicates={"anyOf": [{"type": "number", "minimum": 0.5, "maximum": 1}, {"type": "null"}]},
+            quality=_object(
+                min_characters=_COUNT,
+                max_characters=_COUNT,
+                max_symbols=_LIMIT,
+                max_repeated_lines=_LIMIT,
+                max_repeated_phrases=_LIMIT,
+                languages={"anyOf": [{**_TEXTS, "minItems": 1}, {"type": "null"}]},
+                min_language_probability=_SHARE,
+            ),
+            evaluation=_TEXTS,
+            tokenizer=_TEXT,
+        ),
         "feature_view": _object(
             ("entity", "keys"),
             entity=_TEXT,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
 import yaml
 
+from assay.core.words import listed
 from assay.training.store import VersionManifest
 
 # The formats that `datasets` reads.
@@ -19,7 +21,9 @@ _SPLIT = "split"
 _NAMES = {"float": "float32", "double": "float64", "date32[day]": "date32"}
 
 
-def write_card(manifest: VersionManifest, schema: pa.Schema, format_name: str, split: str | None) -> str:
+def write_card(
+    manifest: VersionManifest, schema: pa.Schema, format_name: str, parts: Mapping[str | None, str]
+) -> str:
     """Write the card of a folder of shards.
 
     Without the card, `datasets` infers types from the first rows of each shard: a column that is all NULL in
@@ -28,15 +32,16 @@ def write_card(manifest: VersionManifest, schema: pa.Schema, format_name: str, s
     Args:
         manifest: the manifest of the exported version.
         schema: the schema of the rows.
-        format_name: one of `CARD_FORMATS`, and the ending of the shards' names.
-        split: the exported split; None for all rows.
+        format_name: one of `CARD_FORMATS`.
+        parts: the pattern of the shards' names by split; None is the split of all rows.
     """
     # Without this entry, `datasets` would name all rows train, also those for tests.
     every = "all_splits" if _SPLIT in schema.names else "train"
-    name = re.sub(r"\W", "_", split or every)
     config: dict[str, Any] = {
         "config_name": "default",
-        "data_files": [{"split": name, "path": f"*.{format_name}"}],
+        "data_files": [
+            {"split": re.sub(r"\W", "_", split or every), "path": path} for split, path in parts.items()
+        ],
     }
     if format_name == "csv":
         # Read as texts, which `datasets` then casts to the types in dataset_info.
@@ -46,7 +51,8 @@ def write_card(manifest: VersionManifest, schema: pa.Schema, format_name: str, s
     described = yaml.safe_dump(
         {"configs": [config], "dataset_info": {"features": features}}, sort_keys=False, allow_unicode=True
     )
-    rows = f"Rows of split `{split}`" if split else "All rows"
+    splits = [f"`{split}`" for split in parts if split]
+    rows = f"Rows of split {listed(splits, len(splits))}" if splits else "All rows"
     return f"""---
 {described}---
 
@@ -60,6 +66,8 @@ values are written, and what the files' hashes are.
 def _feature(kind: pa.DataType) -> dict[str, Any]:
     """Return the name that `datasets` gives to an Arrow type."""
     if pa.types.is_list(kind):
+        if pa.types.is_struct(kind.value_type):
+            return {"list": [{"name": field.name, **_feature(field.type)} for field in kind.value_type]}
         item = _feature(kind.value_type)
         return {"list": item.get("dtype", item)}
     return {"dtype": _NAMES.get(str(kind), str(kind))}

@@ -35,18 +35,24 @@ class Feature:
 class SetInManifest:
     """A training set and everything upstream of it, from dbt's manifest of the current project.
 
+    Args:
+        manifest: dbt's.
+        name: the model's.
+        kind: the kind that the model must be of.
+
     Raises:
         Fault: the manifest has no such model, or it declares no primary key.
     """
 
-    def __init__(self, manifest: dict[str, Any], name: str) -> None:
-        self._manifest = Manifest(manifest)
+    # Models whose rows the version depends on although the training set does not read them.
+    beside: tuple[str, ...] = ()
+
+    def __init__(self, manifest: dict[str, Any] | Manifest, name: str, kind: str = "training_sets") -> None:
+        self._manifest = manifest if isinstance(manifest, Manifest) else Manifest(manifest)
         self.name = name
-        sets = {
-            node["name"]: node for node in self._manifest.nodes.values() if is_of_kind(node, "training_sets")
-        }
+        sets = {node["name"]: node for node in self._manifest.nodes.values() if is_of_kind(node, kind)}
         if name not in sets:
-            raise Fault(describe_unknown_set(name, list(sets)), MISUSED)
+            raise Fault(_UNKNOWN[kind](name, list(sets)), MISUSED)
         self._node = sets[name]
         # dbt writes these names into SQL as they are, so some are in quotes.
         self.primary_key = [name.strip('"') for name in self._node["primary_key"]]
@@ -110,7 +116,7 @@ class SetInManifest:
 
     @cached_property
     def _upstream(self) -> list[dict[str, Any]]:
-        return list(self._manifest.ancestors([self.name]).values())
+        return list(self._manifest.ancestors([self.name, *self.beside]).values())
 
 
 def describe_unknown_set(name: str, known: list[str]) -> str:
@@ -119,6 +125,15 @@ def describe_unknown_set(name: str, known: list[str]) -> str:
         begin = f"models whose names begin with {TRAINING_SET} are"
         return f"There is no training set {name}, nor any other: {begin}."
     return f"There is no training set {name}. There are {', '.join(sorted(known))}."
+
+
+def describe_unknown_corpus(name: str, known: list[str]) -> str:
+    """Return a message that there is no such corpus, and which there are."""
+    begin = "a model is one whose YAML has config.meta.corpus"
+    return f"There is no corpus {name}: {begin}. There are {', '.join(sorted(known)) or 'none'}."
+
+
+_UNKNOWN = {"training_sets": describe_unknown_set, "corpora": describe_unknown_corpus}
 
 
 def hash_of_code(parts: dict[str, str]) -> str:

@@ -52,7 +52,7 @@ def read_content(file: Path) -> Content:
     """Hash the content of a training set's Parquet file, which is read in batches.
 
     Raises:
-        Fault: a column is neither a number, a text, a time nor a boolean, nor a list of these.
+        Fault: a column is neither a number, a text, a time nor a boolean, nor a list or struct of these.
         pa.ArrowException, duckdb.Error, OSError: the file cannot be read.
     """
     with duckdb.connect() as connection:
@@ -73,18 +73,24 @@ def read_content(file: Path) -> Content:
 class _ColumnHash:
     """Hashes which rows have a value (a byte each), lengths of texts and lists (int64), and values' bytes.
 
+    Of a struct, the hashes of its fields follow that of which rows have one.
+
     Each of these is a separate stream, so the hash does not depend on the batches. Bytes are little
     endian: times are microseconds since 1970, dates days, decimals 16 bytes unscaled, texts UTF-8.
     """
 
     def __init__(self, name: str, data_type: pa.DataType) -> None:
         self._items = None
+        self._fields: list[_ColumnHash] = []
         if pa.types.is_list(data_type):
             self._items = _ColumnHash(name, data_type.value_type)
+        elif pa.types.is_struct(data_type):
+            self._fields = [_ColumnHash(f"{name}.{field.name}", field.type) for field in data_type]
         elif not any(is_kind(data_type) for is_kind in _SCALARS):
             raise Fault(
                 f"Column {name} is of type {data_type}: a training set holds numbers, texts, times, "
-                "booleans, and lists of these. Take the column apart in the model, and build again."
+                "booleans, and lists and structs of these. Take the column apart in the model, and build "
+                "again."
             )
         self._present, self._lengths, self._values = hashlib.sha256(), hashlib.sha256(), hashlib.sha256()
 
@@ -94,6 +100,9 @@ class _ColumnHash:
         if self._items:
             self._lengths.update(_fixed(pc.list_value_length(values).cast(pa.int64())))
             self._items.update(values.flatten())
+        elif self._fields:
+            for field, inner in zip(self._fields, values.flatten(), strict=True):
+                field.update(inner)
         elif pa.types.is_string(values.type):
             self._lengths.update(_fixed(pc.binary_length(values).cast(pa.int64())))
             self._values.update("".join(values.to_pylist()).encode())
@@ -102,8 +111,8 @@ class _ColumnHash:
 
     def hexdigest(self) -> str:
         digests = [self._present.digest(), self._lengths.digest(), self._values.digest()]
-        if self._items:
-            digests.append(bytes.fromhex(self._items.hexdigest()))
+        inner = [self._items] if self._items else self._fields
+        digests += [bytes.fromhex(each.hexdigest()) for each in inner]
         return hashlib.sha256(b"".join(digests)).hexdigest()
 
 

@@ -9,9 +9,9 @@ from assay.console.progress import Display
 from assay.core.fault import MISUSED, Fault
 from assay.core.places import find_places
 from assay.training.code import describe_unknown_set
+from assay.training.recipe import TRAINING_SETS, Recipe
 from assay.training.source import as_built, read_published_sets, rebuilt
 from assay.training.store import Version, VersionStore
-from assay.training.take import take
 
 
 def create(name: str, as_of: datetime | None, display: Display) -> tuple[Version, bool]:
@@ -33,8 +33,20 @@ def create(name: str, as_of: datetime | None, display: Display) -> tuple[Version
             f"{describe_unknown_set(name, known)} A new one is there once assay build has published it.",
             MISUSED,
         )
+    return create_version(name, as_of, display, TRAINING_SETS)
+
+
+def create_version(
+    name: str, as_of: datetime | None, display: Display, recipe: Recipe
+) -> tuple[Version, bool]:
+    """Make a version of a set of any kind, as `create` does.
+
+    Raises:
+        Fault: it cannot be built.
+    """
+    places = find_places()
     store = VersionStore(places)
-    command = f"assay training-set create {name}"
+    command = f"assay {recipe.command} {name}"
     with store.workshop(command, display) as workshop, ExitStack() as stack:
         source = None
         if as_of is None:
@@ -42,16 +54,24 @@ def create(name: str, as_of: datetime | None, display: Display) -> tuple[Version
             if source is None:
                 stack.close()
                 display.say(
-                    "The warehouse is not as a published build left it, so the training set is built afresh, "
+                    f"The warehouse is not as a published build left it, so {name} is built afresh, "
                     "from what has landed."
                 )
         if source is None:
             (workshop / "rebuilt").mkdir()
             source = stack.enter_context(
-                rebuilt(name, places, workshop / "rebuilt", display, command=command, as_of=as_of)
+                rebuilt(
+                    name,
+                    places,
+                    workshop / "rebuilt",
+                    display,
+                    command=command,
+                    as_of=as_of,
+                    beside=recipe.beside,
+                )
             )
         (workshop / "version").mkdir()
-        version = take(name, source, workshop / "version")
+        version = recipe.take(name, source, workshop / "version")
         for other in store.versions():
             if other.manifest.version == version.manifest.version:
                 return other, False

@@ -14,7 +14,7 @@ from assay.leakage.report import print_checks
 from assay.project.personal import read_personal
 from assay.training.diff import Difference
 from assay.training.export import Shard
-from assay.training.store import Split, Version
+from assay.training.store import Corpus, Split, Version
 from assay.training.verify import Verification
 
 
@@ -58,6 +58,9 @@ def print_version(version: Version, console: Console) -> None:
     console.print(table)
     for split in manifest.splits:
         line(console, f"Split         {_split(split)}")
+    if manifest.corpus:
+        _print_corpus(manifest.corpus, console)
+        line(console, f"All that was read, and why it was kept or not: {version.documents}")
     line(
         console,
         f"As of         {_time(manifest.as_of)}{'' if manifest.is_as_of_given else ', all that was known'}",
@@ -89,6 +92,8 @@ def print_created(version: Version, is_new: bool, console: Console) -> None:
     )
     for split in manifest.splits:
         line(console, f"  {_split(split)}")
+    if manifest.corpus:
+        _print_corpus(manifest.corpus, console)
     console.print()
     line(console, "Next")
     line(console, f"  assay training-set show {manifest.version}")
@@ -168,13 +173,28 @@ def _print_difference(difference: Difference, keys: Sequence[str], console: Cons
         console.print(table)
 
 
+def _print_corpus(corpus: Corpus, console: Console) -> None:
+    """Print what became of the rows that were read, and what was counted."""
+    table = table_titled(f"Of {counted(corpus.read, 'row')} read ({corpus.format})")
+    table.add_column("outcome")
+    table.add_column("rows", justify="right")
+    kept = {"kept": corpus.outcomes["kept"]}
+    for outcome, rows in (kept | corpus.outcomes).items():
+        table.add_row(outcome.replace("_", " "), f"{rows:,}")
+    console.print(table)
+    line(console, f"Tokens        {corpus.tokens:,} by {corpus.tokenizer}")
+    masked = ", ".join(f"{count:,} <{kind.upper()}>" for kind, count in corpus.masked.items())
+    line(console, f"Masked        {masked or 'nothing'}")
+
+
 def _value(text: str | None) -> str:
     return "NULL" if text is None else text
 
 
 def _split(split: Split) -> str:
     rate = "" if split.outcome_rate is None else f", outcome {split.outcome_rate:.2%}"
-    return f"{split.split}: {counted(split.rows, 'row')}{rate}"
+    tokens = "" if split.tokens is None else f", {counted(split.tokens, 'token')}"
+    return f"{split.split}: {counted(split.rows, 'row')}{rate}{tokens}"
 
 
 def _time(moment: datetime) -> str:

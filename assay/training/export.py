@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -44,8 +44,47 @@ class Shard:
     sha256: str
 
 
+@dataclass(frozen=True)
+class Selected:
+    """What is written of a version: `parts` are the numbers of rows by split, None being all rows."""
+
+    format: str
+    shards: int
+    parts: Mapping[str | None, int]
+    columns: list[str]
+    compression: str | None
+
+    def files(self, name: str, split: str | None) -> Iterator[tuple[str, int]]:
+        """Yield the name and the number of rows of each file of a split."""
+        rows = self.parts[split]
+        shards = min(self.shards, rows)
+        for number in range(shards):
+            size = rows * (number + 1) // shards - rows * number // shards
+            yield f"{self._stem(name, split)}-{number:05}-of-{shards:05}.{self._ending}", size
+
+    def pattern(self, name: str, split: str | None) -> str:
+        """Return the pattern that the names of the split's files have."""
+        return f"{self._stem(name, split)}-*.{self._ending}"
+
+    def _stem(self, name: str, split: str | None) -> str:
+        return f"{name}-{split}" if split else name
+
+    @property
+    def _ending(self) -> str:
+        return f"{self.format}.{self.compression}" if self.compression else self.format
+
+
 def export(
-    version: Version, format_name: str, shards: int, out: Path, split: str | None, display: Display
+    version: Version,
+    format_name: str,
+    shards: int,
+    out: Path,
+    split: str | None,
+    display: Display,
+    *,
+    columns: Sequence[str] = (),
+    compression: str | None = None,
+    apart: bool = False,
 ) -> list[Shard]:
     """Write a version to a new or empty folder, whole or not at all.
 
@@ -61,6 +100,9 @@ def export(
         out: the folder to write to.
         split: the value of column `split` to export; None for all rows.
         display: shows the progress.
+        columns: what rows are to hold; all columns without any.
+        compression: one of `COMPRESSIONS`, of JSON lines alone.
+        apart: whether each split gets files of its own, as many as `shards` or as it has rows.
 
     Raises:
         Fault: the folder is not empty, there are fewer rows than shards, the format cannot hold the rows, or
@@ -68,18 +110,23 @@ def export(
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise Fault(f"{out} is not an empty folder: name another with --out, or empty it.", MISUSED)
-    rows = _rows_of(version, split)
-    if shards > rows:
+    parts: dict[str | None, int] = {}
+    if apart:
+        parts |= {each.split: each.rows for each in version.manifest.splits}
+    if not parts:
+        parts[split] = _rows_of(version, split)
+    if shards > (most := max(parts.values())):
         raise Fault(
-            f"{rows} rows cannot be divided into {shards} shards: ask for fewer with --shards.", MISUSED
+            f"{most} rows cannot be divided into {shards} shards: ask for fewer with --shards.", MISUSED
         )
+    selected = Selected(format_name, shards, parts, list(columns), compression)
     out.parent.mkdir(parents=True, exist_ok=True)
     # A run that was killed leaves this folder behind; the next export to the same folder removes it.
     unfinished = out.with_name(f".{out.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir()
     try:
-        written = _write(version, format_name, shards, unfinished, split, rows, display)
+        written = _write(version, selected, unfinished, display)
         unfinished.replace(out)
     except (duckdb.Error, pa.ArrowException, OSError) as error:
         raise known_fault(error) or Fault(
@@ -100,47 +147,51 @@ def _rows_of(version: Version, split: str | None) -> int:
     return rows[split]
 
 
-def _write(
-    version: Version, format_name: str, shards: int, out: Path, split: str | None, rows: int, display: Display
-) -> list[Shard]:
+def _write(version: Version, selected: Selected, out: Path, display: Display) -> list[Shard]:
     manifest = version.manifest
-    stem = f"{manifest.name}-{split}" if split else manifest.name
-    sizes = [rows * (number + 1) // shards - rows * number // shards for number in range(shards)]
-    written = []
-    where = f"where split = {text(split)}" if split else ""
+    written: list[Shard] = []
     with duckdb.connect() as connection:
         connection.execute("set TimeZone = 'UTC'")
-        selected = connection.sql(
-            f"from read_parquet({text(version.data)}) {where} "
-            f"order by md5(concat_ws('|', {quoted(*manifest.primary_key)})), {quoted(*manifest.primary_key)}"
-        )
-        chunks = _Chunks(selected.to_arrow_reader(_ROWS_A_CHUNK))
-        for number, size in enumerate(sizes):
-            file = out / f"{stem}-{number:05}-of-{shards:05}.{format_name}"
-            with FORMATS[format_name](file, chunks.schema) as write:
-                for chunk in chunks.take(size):
-                    write(chunk)
-            with file.open("rb") as stream:
-                sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-            written.append(Shard(file.name, size, file.stat().st_size, sha256))
-            display.say(f"{file.name}: {size:,} rows")
+        for split in selected.parts:
+            where = f"where split = {text(split)}" if split else ""
+            rows = connection.sql(
+                f"select {quoted(*selected.columns) or '*'} from read_parquet({text(version.data)}) {where} "
+                f"order by md5(concat_ws('|', {quoted(*manifest.primary_key)})), "
+                f"{quoted(*manifest.primary_key)}"
+            )
+            chunks = _Chunks(rows.to_arrow_reader(_ROWS_A_CHUNK))
+            for name, size in selected.files(manifest.name, split):
+                written.append(_write_shard(out / name, size, chunks, selected.format))
+                display.say(f"{name}: {size:,} rows")
+    held = selected.columns or [each.name for each in manifest.columns]
     described = {
         "version": manifest.version,
         "content_hash": manifest.content_hash,
-        "split": split,
-        "rows": rows,
-        "format": format_name,
-        "written": _NULLS_AND_TIMES[format_name],
+        "split": next(iter(selected.parts)) if len(selected.parts) == 1 else list(selected.parts),
+        "rows": sum(selected.parts.values()),
+        "format": selected.format,
+        "written": _NULLS_AND_TIMES[selected.format],
         "columns": [
             {"name": each.name, "type": each.type, "description": each.description}
             for each in manifest.columns
+            if each.name in held
         ],
         "shards": [asdict(shard) for shard in written],
     }
     (out / _MANIFEST).write_text(json.dumps(described, indent=2, ensure_ascii=False) + "\n")
-    if format_name in CARD_FORMATS:
-        (out / _CARD).write_text(write_card(manifest, chunks.schema, format_name, split))
+    if selected.format in CARD_FORMATS:
+        patterns = {split: selected.pattern(manifest.name, split) for split in selected.parts}
+        (out / _CARD).write_text(write_card(manifest, chunks.schema, selected.format, patterns))
     return written
+
+
+def _write_shard(file: Path, rows: int, chunks: _Chunks, format_name: str) -> Shard:
+    with FORMATS[format_name](file, chunks.schema) as write:
+        for chunk in chunks.take(rows):
+            write(chunk)
+    with file.open("rb") as stream:
+        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+    return Shard(file.name, rows, file.stat().st_size, sha256)
 
 
 class _Chunks:

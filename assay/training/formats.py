@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,6 +16,8 @@ import pyarrow.parquet as pq
 
 from assay.core.fault import extra_needed
 
+# The compressions of JSON lines, by the ending of the file's name.
+COMPRESSIONS = {"gz": "gzip", "zst": "zstd"}
 Write = Callable[[pa.Table], object]
 Format = Callable[[Path, pa.Schema], AbstractContextManager[Write]]
 
@@ -39,16 +42,28 @@ def _csv(file: Path, schema: pa.Schema) -> Iterator[Write]:
 
 @contextmanager
 def _jsonl(file: Path, schema: pa.Schema) -> Iterator[Write]:
-    with file.open("w", encoding="utf-8", newline="\n") as stream:
+    with _bytes_to(file) as stream:
 
         def write(table: pa.Table) -> None:
             names = [json.dumps(name, ensure_ascii=False) for name in table.column_names]
             texts = [_json_texts(column) for column in table.columns]
             for row in zip(*texts, strict=True):
                 pairs = ", ".join(f"{name}: {value}" for name, value in zip(names, row, strict=True))
-                stream.write(f"{{{pairs}}}\n")
+                stream.write(f"{{{pairs}}}\n".encode())
 
         yield write
+
+
+@contextmanager
+def _bytes_to(file: Path) -> Iterator[Any]:
+    """Open a file to write to, compressed as its ending says."""
+    # Arrow's gzip has no time in it, as Python's has, so the bytes are the same every time.
+    with pa.OSFile(str(file), "wb") as sink:
+        if compression := COMPRESSIONS.get(file.suffix.removeprefix(".")):
+            with pa.CompressedOutputStream(sink, compression) as stream:
+                yield stream
+        else:
+            yield sink
 
 
 @contextmanager

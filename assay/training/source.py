@@ -101,6 +101,7 @@ def rebuilt(
     command: str,
     as_of: datetime | None,
     files: Collection[int] | None = None,
+    beside: Sequence[str] = (),
 ) -> Iterator[Source]:
     """Build a training set and everything upstream in `folder`, from landed rows, with the current code.
 
@@ -114,6 +115,7 @@ def rebuilt(
         command: the command that other processes are told holds the lock.
         as_of: the moment to build for, None for everything known.
         files: the ids of the files to build from; None for all.
+        beside: models to build beside the training set.
 
     Raises:
         Fault: nothing has landed, or the build fails.
@@ -127,7 +129,7 @@ def rebuilt(
         if files is not None:
             _keep_files(warehouse, files)
         display.say(f"Rebuilding {name} from what has landed")
-        outcome = _build(name, warehouse, folder, display, as_of)
+        outcome = _build([name, *beside], warehouse, folder, display, as_of)
     except (duckdb.Error, OSError) as error:
         raise known_fault(error) or error from error
     if isinstance(outcome.exception, KeyboardInterrupt):
@@ -153,10 +155,13 @@ def _is_of(manifest: dict[str, Any], runs: Sequence[Run]) -> bool:
     return False
 
 
-def _build(name: str, warehouse: Path, folder: Path, display: Display, as_of: datetime | None) -> Any:
+def _build(
+    names: Sequence[str], warehouse: Path, folder: Path, display: Display, as_of: datetime | None
+) -> Any:
     landing = folder / "landing"
     landing.mkdir()
-    arguments = ["build", "--select", f"+{name}", "--indirect-selection", "cautious"]
+    selected = [f"+{name}" for name in names]
+    arguments = ["build", "--select", *selected, "--indirect-selection", "cautious"]
     arguments += ["--exclude-resource-type", "unit_test", "--target-path", str(folder / "target")]
     if as_of:
         arguments += ["--vars", json.dumps({"as_of": as_variable(as_of)})]

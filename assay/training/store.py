@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import difflib
+import hashlib
 import json
 import shutil
 import tempfile
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from assay.console.progress import Display
 from assay.core.disk import sync
@@ -22,6 +24,8 @@ from assay.training.code import Feature, describe_unknown_set, hash_of_code
 from assay.training.source import read_published_sets
 
 DATA = "data.parquet"
+# Of a corpus: each row that was read, with what became of it.
+DOCUMENTS = "documents.parquet"
 
 _FOLDER = "training_sets"
 _MANIFEST = "manifest.json"
@@ -41,11 +45,35 @@ class VersionColumn:
 
 @dataclass(frozen=True)
 class Split:
-    """How many rows have one value of `split`; `outcome_rate` is the mean of `outcome`, if there is one."""
+    """How many rows have one value of `split`.
+
+    `outcome_rate` is the mean of `outcome`, if there is one. `tokens` is how many a corpus has in it.
+    """
 
     split: str
     rows: int
     outcome_rate: float | None
+    tokens: int | None = None
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """How the texts of a version were chosen for training a language model.
+
+    `format` is the shape of its rows, `shape` names the columns of it. Each of the `read` rows has one
+    outcome: `kept`, or the reason why not. `masked` counts replaced personal data by kind. `settings` are as
+    declared, with what is not declared filled in. `documents_hash` covers the table of all rows read.
+    """
+
+    format: str
+    shape: list[str]
+    settings: dict[str, Any]
+    read: int
+    outcomes: dict[str, int]
+    masked: dict[str, int]
+    tokens: int
+    tokenizer: str
+    documents_hash: str
 
 
 @dataclass(frozen=True)
@@ -65,7 +93,7 @@ class VersionManifest:
     `as_of` is the moment that a person asked for or, if `is_as_of_given` is false, the latest moment at which
     any of its input became available. `input_hash` covers the files in files.csv. `run_id` is the build's,
     `code_version` its git commit, None without git. `content_hash` covers rows and types; the version's name
-    is made from that alone.
+    is made from that, and of a corpus from `corpus` beside it.
     """
 
     version: str
@@ -86,6 +114,7 @@ class VersionManifest:
     input_rows: int
     input_hash: str
     created_at: datetime
+    corpus: Corpus | None = None
 
     @property
     def code_hash(self) -> str:
@@ -106,6 +135,11 @@ class Version:
         return self.folder / DATA
 
     @property
+    def documents(self) -> Path:
+        """The file with all rows that a corpus was chosen from, and why each was kept or not."""
+        return self.folder / DOCUMENTS
+
+    @property
     def input_files(self) -> dict[int, InputFile]:
         """The files that the version was made from, by their ids.
 
@@ -123,8 +157,10 @@ class Version:
         return {file.file_id: file for file in found}
 
 
-def name_version(name: str, content_hash: str) -> str:
-    """Return the name of a version from its content hash."""
+def name_version(name: str, content_hash: str, corpus: Corpus | None = None) -> str:
+    """Return the name of a version from its content hash; of a corpus also from what was left out of it."""
+    if corpus:
+        content_hash = hashlib.sha256(f"{content_hash}\n{corpus.documents_hash}".encode()).hexdigest()
     return f"{name}@{content_hash[:_DIGITS]}"
 
 
@@ -151,6 +187,8 @@ def read_version(folder: Path) -> Version:
         values["columns"] = [VersionColumn(**each) for each in values["columns"]]
         values["splits"] = [Split(**each) for each in values["splits"]]
         values["features"] = [Feature(**each) for each in values["features"]]
+        if corpus := values.get("corpus"):
+            values["corpus"] = Corpus(**corpus)
         for moment in ("as_of", "created_at"):
             values[moment] = datetime.fromisoformat(values[moment])
         return Version(VersionManifest(**values), folder)

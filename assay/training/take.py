@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from assay.training.content import read_content
 from assay.training.source import Source
 from assay.training.store import (
     DATA,
+    Corpus,
     InputFile,
     Split,
     Version,
@@ -36,21 +38,54 @@ def take(name: str, source: Source, folder: Path) -> Version:
         Fault: the training set is not built, is empty, or has a column that a version cannot hold.
     """
     declared = SetInManifest(source.manifest, name)
+    with opened(source) as connection:
+        _write_rows(connection, declared, folder / DATA)
+        return describe(declared, source, connection, folder)
+
+
+@contextmanager
+def opened(source: Source) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a source's warehouse to read.
+
+    Raises:
+        Fault: the block raises a known error.
+    """
     try:
         with duckdb.connect(str(source.warehouse), read_only=True) as connection:
             connection.execute("set TimeZone = 'UTC'")
-            _write_rows(connection, declared, folder / DATA)
-            splits = _splits(connection, folder / DATA)
-            files = _files(connection)
-            as_of = source.as_of or _known_until(connection, declared)
-        content = read_content(folder / DATA)
+            yield connection
     except (duckdb.Error, OSError) as error:
         raise known_fault(error) or error from error
+
+
+def describe(
+    declared: SetInManifest,
+    source: Source,
+    connection: duckdb.DuckDBPyConnection,
+    folder: Path,
+    corpus: Corpus | None = None,
+) -> Version:
+    """Write the manifest and the list of files of the rows that stand in `folder`.
+
+    Args:
+        declared: the model that the rows are of.
+        source: the warehouse that they were taken from.
+        connection: to that warehouse.
+        folder: of the version.
+        corpus: how the rows were chosen, if the version is a corpus.
+
+    Raises:
+        Fault: there are no rows, or a column that a version cannot hold.
+    """
+    splits = _splits(connection, folder / DATA, of_corpus=corpus is not None)
+    files = _files(connection)
+    as_of = source.as_of or _known_until(connection, declared)
+    content = read_content(folder / DATA)
     if not content.rows:
-        raise Fault(f"{name} has no rows as of {as_of}: no outcome was known by then.")
+        raise Fault(f"{declared.name} has no rows as of {as_of}: no outcome was known by then.")
     manifest = VersionManifest(
-        version=name_version(name, content.hash),
-        name=name,
+        version=name_version(declared.name, content.hash, corpus),
+        name=declared.name,
         content_hash=content.hash,
         rows=content.rows,
         primary_key=declared.primary_key,
@@ -70,6 +105,7 @@ def take(name: str, source: Source, folder: Path) -> Version:
         input_rows=sum(file.row_count for file in files),
         input_hash=hashlib.sha256("\n".join(str(file.file_id) for file in files).encode()).hexdigest(),
         created_at=now(),
+        corpus=corpus,
     )
     return write_version(folder, manifest, files)
 
@@ -84,14 +120,16 @@ def _write_rows(connection: duckdb.DuckDBPyConnection, declared: SetInManifest, 
         raise Fault(f"{declared.name} is not built yet. To build it: assay build") from error
 
 
-def _splits(connection: duckdb.DuckDBPyConnection, file: Path) -> list[Split]:
+def _splits(connection: duckdb.DuckDBPyConnection, file: Path, *, of_corpus: bool) -> list[Split]:
     columns = connection.from_parquet(str(file)).columns
     if "split" not in columns:
         return []
     # Not every outcome is a number.
     rate = "avg(try_cast(outcome as double))" if "outcome" in columns else "null"
+    tokens = "sum(tokens)::bigint" if of_corpus else "null"
     found = connection.execute(
-        f"select split, count(*), {rate} from read_parquet(?) group by split order by split", [str(file)]
+        f"select split, count(*), {rate}, {tokens} from read_parquet(?) group by split order by split",
+        [str(file)],
     )
     return [Split(*row) for row in found.fetchall()]
 

@@ -11,12 +11,12 @@ import pyarrow as pa
 from assay.console.progress import Display
 from assay.core.fault import MISUSED, Fault, known_fault
 from assay.core.places import Places
-from assay.leakage import Check, find_leaks
+from assay.leakage import Check
 from assay.training.content import read_content
 from assay.training.diff import Difference, diff
+from assay.training.recipe import TRAINING_SETS, Recipe
 from assay.training.source import rebuilt
 from assay.training.store import Version, VersionStore, name_version
-from assay.training.take import take
 
 
 @dataclass(frozen=True)
@@ -51,14 +51,16 @@ class Verification:
         return not (self.has_failed or self.unchecked or any(check.not_erasable for check in self.leaks))
 
 
-def verify(version: Version, places: Places, display: Display) -> Verification:
+def verify(
+    version: Version, places: Places, display: Display, recipe: Recipe = TRAINING_SETS
+) -> Verification:
     """Check the stored files, rebuild the version from the same files and moment, and look for leaks.
 
     Raises:
         Fault: the store or the warehouse cannot be locked or read.
     """
     findings = _check_stored(version)
-    return Verification(findings) if findings else _check_rebuilt(version, places, display)
+    return Verification(findings) if findings else _check_rebuilt(version, places, display, recipe)
 
 
 def _check_stored(version: Version) -> list[Mismatch]:
@@ -67,13 +69,13 @@ def _check_stored(version: Version) -> list[Mismatch]:
         content = read_content(version.data)
     except (Fault, duckdb.Error, pa.ArrowException, OSError) as error:
         return [Mismatch("stored", f"{version.data} cannot be read: {known_fault(error) or error}")]
-    named = name_version(manifest.name, manifest.content_hash)
+    named = name_version(manifest.name, manifest.content_hash, manifest.corpus)
     if not named == manifest.version == version.folder.name:
         return [
             Mismatch("stored", f"{version.folder} holds a manifest of {manifest.version}, content {named}.")
         ]
     if content.hash == manifest.content_hash:
-        return []
+        return _check_documents(version)
     stored = {column.name: column.sha256 for column in content.columns}
     others = [column.name for column in manifest.columns if stored.get(column.name) != column.sha256]
     return [
@@ -86,7 +88,21 @@ def _check_stored(version: Version) -> list[Mismatch]:
     ]
 
 
-def _check_rebuilt(version: Version, places: Places, display: Display) -> Verification:
+def _check_documents(version: Version) -> list[Mismatch]:
+    """Check the table of what a corpus was chosen from."""
+    if version.manifest.corpus is None:
+        return []
+    try:
+        found = read_content(version.documents).hash
+    except (Fault, duckdb.Error, pa.ArrowException, OSError) as error:
+        return [Mismatch("stored", f"{version.documents} cannot be read: {known_fault(error) or error}")]
+    if found == version.manifest.corpus.documents_hash:
+        return []
+    message = f"{version.documents} is not what the version was made with."
+    return [Mismatch("stored", f"{message} Remove the version's folder, and create it again.")]
+
+
+def _check_rebuilt(version: Version, places: Places, display: Display, recipe: Recipe) -> Verification:
     manifest = version.manifest
     command = f"assay training-set verify {manifest.version}"
     with VersionStore(places).workshop(command, display) as workshop, ExitStack() as stack:
@@ -102,21 +118,19 @@ def _check_rebuilt(version: Version, places: Places, display: Display) -> Verifi
                     command=command,
                     as_of=manifest.as_of if manifest.is_as_of_given else None,
                     files=version.input_files,
+                    beside=recipe.beside,
                 )
             )
-            again = take(manifest.name, source, workshop / "version")
+            again = recipe.take(manifest.name, source, workshop / "version")
         except Fault as fault:
             return Verification([Mismatch("rebuilt", f"It cannot be built again. {fault}")])
-        if again.manifest.content_hash != manifest.content_hash:
+        if again.manifest.version != manifest.version:
             difference = diff(version, again)
             why = "; ".join(difference.reasons) or "files, moment, code and engine are the same"
             told = f"Built again, it is {again.manifest.version}. Why: {why}."
             return Verification([Mismatch("rebuilt", told, difference)])
-        display.say("Building it once more, without what became available late in it: a leak would show")
         try:
-            return Verification(
-                leaks=find_leaks(manifest.name, warehouse=source.warehouse, watcher=display, say=display.say)
-            )
+            return Verification(leaks=recipe.find_leaks(again, source, display))
         except Fault as fault:
             if fault.exit_code != MISUSED:
                 raise

@@ -15,7 +15,8 @@ FLOORS = [
     *("core", "pii", "console", "project"),
     *("landing", "ledger", "contracts"),
     *("embedding", "documents", "search"),
-    *("features", "generate", "leakage", "training", "online", "parity", "drift", "retraining", "gaps"),
+    *("features", "generate", "leakage", "training", "corpus"),
+    *("online", "parity", "drift", "retraining", "gaps"),
     *("alerts", "lineage", "server", "report", "catalog", "stream", "backfill", "dlt"),
     *("build", "diff", "init", "doctor", "api", "dagster", "cli"),
 ]

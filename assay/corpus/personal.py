@@ -1,0 +1,83 @@
+"""Replace personal data in free text by tokens such as <EMAIL>, and count what was replaced."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+
+# Shorter values stand in too many words that are not about the person.
+_SHORTEST_VALUE = 3
+
+# Every pattern begins where a word begins and takes a limited number of characters, so that a long text
+# without spaces is read once.
+_EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@(?:[\w-]{1,63}\.){1,8}[^\W\d_]{2,24}(?![\w-])")
+# What stands in a sum, or is a part of a longer number, is a figure.
+_BEFORE = r"(?<![\w.,$+-])(?<!\d )(?<![=*/<>+-] )"
+_AFTER = r"(?![\w-]|[.,]\d|\s?[=+*/<>])"
+# All digits together, or in the groups that cards show.
+_CARD = re.compile(
+    rf"{_BEFORE}(?:[3-6]\d{{12,18}}|[3-6]\d{{3}}(?P<gap>[ -])\d{{4}}(?P=gap)\d{{4}}(?P=gap)\d{{1,4}}"
+    rf"|3\d{{3}}(?P<space>[ -])\d{{6}}(?P=space)\d{{5}}){_AFTER}"
+)
+# With a country's code, as in North America, or with a leading zero and separators.
+_PHONE = re.compile(
+    rf"(?<![\w.,$+])\+\d{{1,3}}(?:[ .\-/]?\(?\d{{1,5}}\)?){{2,6}}{_AFTER}"
+    rf"|{_BEFORE}(?:\(\d{{3}}\) ?|\d{{3}}[ .-])\d{{3}}[ .-]\d{{4}}{_AFTER}"
+    rf"|{_BEFORE}\(?0\d{{1,4}}\)?(?: ?[/-] ?| )\d{{2,8}}(?:[ -]\d{{2,8}}){{0,4}}{_AFTER}"
+)
+_DIGITS_OF_PHONE = range(8, 16)
+
+
+def _is_card(text: str) -> bool:
+    """Tell whether the last digit checks the others, by Luhn's formula."""
+    digits = [int(each) for each in reversed(re.sub(r"\D", "", text))]
+    doubled = (digit * 2 for digit in digits[1::2])
+    return (sum(digits[::2]) + sum(digit - 9 if digit > 9 else digit for digit in doubled)) % 10 == 0
+
+
+def _is_phone(text: str) -> bool:
+    return sum(each.isdigit() for each in text) in _DIGITS_OF_PHONE
+
+
+_KINDS: dict[str, tuple[re.Pattern[str], Callable[[str], bool]]] = {
+    "email": (_EMAIL, lambda _: True),
+    "card": (_CARD, _is_card),
+    "phone": (_PHONE, _is_phone),
+}
+
+
+def mask(value: Any, known: Mapping[str, Any], counts: Counter[str]) -> Any:
+    """Return a text, or the texts within lists and dicts, with personal data replaced.
+
+    Args:
+        value: the text.
+        known: values of personal columns of the same row, by column; they are replaced where they stand.
+        counts: is told of each replacement, by kind.
+    """
+    if isinstance(value, list):
+        return [mask(each, known, counts) for each in value]
+    if isinstance(value, dict):
+        return {name: mask(each, known, counts) for name, each in value.items()}
+    if not isinstance(value, str):
+        return value
+    for name, each in sorted(known.items(), key=lambda pair: -len(str(pair[1]))):
+        if len(text := str(each or "").strip()) >= _SHORTEST_VALUE:
+            pattern = re.compile(rf"(?<!\w){re.escape(text)}(?!\w)", re.IGNORECASE)
+            value = _replaced(value, name, pattern, lambda _: True, counts)
+    for name, (pattern, is_one) in _KINDS.items():
+        value = _replaced(value, name, pattern, is_one, counts)
+    return value
+
+
+def _replaced(
+    text: str, name: str, pattern: re.Pattern[str], is_one: Callable[[str], bool], counts: Counter[str]
+) -> str:
+    def replacement(found: re.Match[str]) -> str:
+        if not is_one(found[0]):
+            return found[0]
+        counts[name] += 1
+        return f"<{name.upper()}>"
+
+    return pattern.sub(replacement, text)

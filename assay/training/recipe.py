@@ -1,0 +1,35 @@
+"""How versions of one kind of set are made and searched for leaks: training sets here, others elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from assay.console.progress import Display
+from assay.leakage import Check, find_leaks
+from assay.training.source import Source
+from assay.training.store import Version
+from assay.training.take import take
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is particular to a kind of versions.
+
+    `command` of `assay` makes one. `take` writes a version of a name from a source to a folder. `find_leaks`
+    looks for leaks in a version that was rebuilt from a source. `beside` names models that are built beside.
+    """
+
+    command: str
+    take: Callable[[str, Source, Path], Version]
+    find_leaks: Callable[[Version, Source, Display], list[Check]]
+    beside: tuple[str, ...] = ()
+
+
+def _find_leaks(version: Version, source: Source, display: Display) -> list[Check]:
+    display.say("Building it once more, without what became available late in it: a leak would show")
+    return find_leaks(version.manifest.name, warehouse=source.warehouse, watcher=display, say=display.say)
+
+
+TRAINING_SETS = Recipe("training-set create", take, _find_leaks)
