@@ -13,6 +13,7 @@ from rich.console import Console
 from benchmarks import (
     aggregates,
     builds,
+    corpus,
     demo,
     drift,
     events,
@@ -45,6 +46,7 @@ BENCHMARKS: dict[str, Callable[[Settings], Report]] = {
     "drift": drift.run,
     "watching": watching.run,
     "search": search.run,
+    "corpus": corpus.run,
 }
 
 

@@ -161,7 +161,7 @@ class Project(Changes, Documents, Generators, Landing, Monitoring, Pages, Search
         moment = _moment(as_of)
         with self.places(), self.display() as display:
             version, is_new = create(name, moment, display)
-        return CreatedTrainingSet(version, self, is_new=is_new)
+            return CreatedTrainingSet(version, self, is_new=is_new)
 
     def create_corpus(
         self,
@@ -203,7 +203,7 @@ class Project(Changes, Documents, Generators, Landing, Monitoring, Pages, Search
         with self.places(), self.display() as display:
             version, is_new = create_corpus(name, Made(format, split), moment, display)
             files = write_corpus(version, shards, folder, compression, display)
-        return CreatedCorpus(version, self, is_new=is_new, files=files, out=folder)
+            return CreatedCorpus(version, self, is_new=is_new, files=files, out=folder)
 
     def features(self, entities: Any, features: Sequence[str], *, at: str) -> Frame:
         """Join features to rows as of an instant of each: what was known then, and nothing later.

@@ -189,11 +189,11 @@ class CreatedCorpus(CreatedTrainingSet):
     ) -> None:
         super().__init__(version, project, is_new=is_new)
         self.files, self._out = list(files), out
+        self._documents = version.documents.absolute()
 
     def documents(self) -> Frame:
         """Return all rows that were read, with what became of each, and what was measured of it."""
-        file = self._version.documents.absolute()
-        return Frame(partial(_read_rows, file, self._version.folder))
+        return Frame(partial(_read_rows, self._documents, self._version.folder))
 
     def print(self, console: Console) -> None:
         """Print what it is, and where its files are, as the command does."""

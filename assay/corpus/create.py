@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from assay.console.progress import Display
+from assay.core.fault import Fault
 from assay.corpus.checks import check_corpus
 from assay.corpus.declared import CorpusInManifest
 from assay.corpus.take import Made, take_corpus
@@ -15,6 +16,7 @@ from assay.project.project import Project
 from assay.training.create import create_version
 from assay.training.export import Shard, export
 from assay.training.recipe import Recipe
+from assay.training.source import Source
 from assay.training.store import Version
 
 
@@ -42,11 +44,19 @@ def recipe_of(name: str, made: Made, say: Callable[[str], None]) -> Recipe:
         Fault: there is no such corpus, or its settings are wrong.
     """
     declared = CorpusInManifest(Project().manifest, name)
+
+    def is_current(source: Source) -> bool:
+        try:
+            return CorpusInManifest(source.manifest, name).settings == declared.settings
+        except Fault:
+            return False
+
     return Recipe(
         "corpus create",
         partial(take_corpus, made=made, say=say),
         lambda version, source, display: check_corpus(version),
         declared.beside,
+        is_current,
     )
 
 

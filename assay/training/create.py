@@ -51,12 +51,15 @@ def create_version(
         source = None
         if as_of is None:
             source = stack.enter_context(as_built(places, command, display))
-            if source is None:
+            if source is None or not recipe.is_current(source):
                 stack.close()
-                display.say(
-                    f"The warehouse is not as a published build left it, so {name} is built afresh, "
-                    "from what has landed."
+                why = (
+                    f"What {name} declares has changed since the last build"
+                    if source
+                    else "The warehouse is not as a published build left it"
                 )
+                display.say(f"{why}, so {name} is built afresh, from what has landed.")
+                source = None
         if source is None:
             (workshop / "rebuilt").mkdir()
             source = stack.enter_context(

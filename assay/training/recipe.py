@@ -19,12 +19,14 @@ class Recipe:
 
     `command` of `assay` makes one. `take` writes a version of a name from a source to a folder. `find_leaks`
     looks for leaks in a version that was rebuilt from a source. `beside` names models that are built beside.
+    `is_current` tells whether a source was built with what is declared now.
     """
 
     command: str
     take: Callable[[str, Source, Path], Version]
     find_leaks: Callable[[Version, Source, Display], list[Check]]
     beside: tuple[str, ...] = ()
+    is_current: Callable[[Source], bool] = lambda source: True
 
 
 def _find_leaks(version: Version, source: Source, display: Display) -> list[Check]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from built_once import built_once
 from chromium import CHROMIUM
+from corpus_project import make_corpus_project
 from kafka_broker import broker, kafka, own_kafka
 from online_stores import publish_all
 from playwright.sync_api import Browser, sync_playwright
@@ -98,6 +99,12 @@ def built_training(builds: None, tmp_path_factory: pytest.TempPathFactory) -> Sm
 def training(built_training: SmallProject, tmp_path: Path) -> SmallProject:
     """A copy of it, for one test to do with as it likes."""
     return SmallProject(Path(shutil.copytree(built_training.root, tmp_path / "project")))
+
+
+@pytest.fixture(scope="session")
+def built_corpus(builds: None, tmp_path_factory: pytest.TempPathFactory) -> SmallProject:
+    """The small project with a corpus, built and published; only to read, and to take versions of."""
+    return SmallProject(built_once(tmp_path_factory, "corpus_project", make_corpus_project))
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ import pytest
 from corpus_warehouse import NAME, CorpusWarehouse, documents_of, rows_of
 
 from assay.core.fault import Fault
+from assay.corpus import quality
 from assay.corpus import take as take_module
 from assay.corpus.checks import check_corpus
 from assay.project.personal import Personal

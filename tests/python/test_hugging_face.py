@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from corpus_project import create_corpus
 from small_project import SmallProject
 from training_project import ROWS, comparable, create, edit, exported, rows_of, succeed
 
@@ -132,3 +133,18 @@ def test_lists_are_loaded(name: str, datasets: Any, built_training: SmallProject
     found = {row["line_id"]: row for row in loaded}
     assert len(loaded) == len(found)
     assert found == {row["line_id"]: row for row in rows_of(built_training, "trn_lists@")}
+
+
+@pytest.mark.parametrize("shape", ["instruct", "chat"])
+def test_a_corpus_loads_with_its_splits(
+    shape: str, datasets: Any, built_corpus: SmallProject, tmp_path: Path
+) -> None:
+    options = ("--split", "--shards", "2", "--compress", "gz")
+    version = create_corpus(built_corpus, str(tmp_path / shape), *options, shape=shape)
+    loaded = datasets.load_dataset(str(tmp_path / shape))
+    rows = rows_of(built_corpus, version)
+    for split in ("train", "test"):
+        own = {"instruct": ("instruction", "response"), "chat": ("messages",)}[shape]
+        expected = [{name: row[name] for name in own} for row in rows if row["split"] == split]
+        assert sorted(loaded[split], key=str) == sorted(expected, key=str)
+    assert set(loaded) == {"train", "test"}
