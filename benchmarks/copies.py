@@ -11,6 +11,7 @@ import random
 import sys
 import time
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -36,7 +37,8 @@ def main() -> int:
         chunks = _chunks(count, step, originals, draw)
         while True:
             before = own_cpu()
-            batch = [(number + place, text) for place, (text, _) in enumerate(some := list(_take(chunks)))]
+            some = list(islice(chunks, _AT_ONCE))
+            batch = [(number + place, text) for place, (text, _) in enumerate(some)]
             making += own_cpu() - before
             if not batch:
                 break
@@ -57,11 +59,6 @@ def main() -> int:
         )
     )
     return 0
-
-
-def _take(chunks: Iterator[tuple[str, int | None]]) -> Iterator[tuple[str, int | None]]:
-    for _, each in zip(range(_AT_ONCE), chunks, strict=False):
-        yield each
 
 
 def _chunks(
