@@ -34,7 +34,8 @@ def arguments(command: Any) -> Iterator[str]:
         if parameter.required:
             if parameter.param_type_name == "option":
                 yield parameter.opts[0]
-            yield "word:word"
+            choices = getattr(parameter.type, "choices", ["word:word"])
+            yield str(next(iter(choices)))
 
 
 COMMANDS = dict(commands(typer.main.get_command(app)))

@@ -65,6 +65,7 @@ def shop() -> list[Any]:
         node("ftr_person__visits", "gold", columns="", feature_view=VIEW),
         node("lbl_churn", "gold", label={"horizon": "30d"}),
         node("trn_churn", "gold"),
+        node("crp_letters", "gold", corpus={}),
         node("fct_secret", "gold", monitored=False),
         node("fct_undescribed", "gold", columns=""),
         node("trn_list", "silver", kind="seed"),
@@ -78,17 +79,18 @@ def test_each_kind_holds_what_its_name_says() -> None:
     nodes = completed(*shop()).values()
     assert {kind: [each.name for each in nodes if holds(each)] for kind, holds in KINDS.items()} == {
         "checked_rows": ["slv_orders__checked"],
+        "corpora": ["crp_letters"],
         "dimensions": ["dim_people"],
         "events": ["slv_orders"],
         "feature_views": ["ftr_person__orders", "ftr_person__visits"],
         "gold": [
             *("dim_people", "ftr_person__orders", "ftr_person__visits", "lbl_churn", "trn_churn"),
-            *("fct_secret", "fct_undescribed", "mon_quality", "srv_catalog"),
+            *("crp_letters", "fct_secret", "fct_undescribed", "mon_quality", "srv_catalog"),
         ],
         "labels": ["lbl_churn"],
         "monitored": [
             *("slv_orders", "slv_orders__checked", "dim_people", "ftr_person__orders"),
-            *("ftr_person__visits", "lbl_churn", "trn_churn", "fct_undescribed"),
+            *("ftr_person__visits", "lbl_churn", "trn_churn", "crp_letters", "fct_undescribed"),
         ],
         "online_views": ["ftr_person__orders"],
         "training_sets": ["trn_churn"],
@@ -165,7 +167,7 @@ def test_arrows_lead_to_all_of_a_kind_and_stay_where_they_are() -> None:
     found = completed(*nodes, exposures=(exposure,))
     assert reader.depends_on.nodes == ["seed.shop.rules", "model.shop.trn_churn", "model.shop.lbl_churn"]
     assert reader.config.meta["assay"]["reads"] == {"training_sets": ["trn_churn"], "labels": ["lbl_churn"]}
-    assert len(exposure.depends_on.nodes) == 9
+    assert len(exposure.depends_on.nodes) == 10
     assert tables_of(found["srv_catalog"]) == ["srv_catalog", "srv_ftr_person__orders"]
     assert tables_of(found["dim_people"]) == ["dim_people"]
     before = list(reader.depends_on.nodes)
