@@ -120,7 +120,9 @@ own as (
 {%- endmacro %}
 
 
-{% macro _states_of_moves(plan, name) -%}
+{#- With `ends_after`, states of entities that are not parted may be left out that are over by that instant. -#}
+{% macro _states_of_moves(plan, name, ends_after=none) -%}
+    {%- set ends_after = ends_after if not plan.is_parted -%}
 -- The row before each, now that it is known whether its instant is over.
 before as (
 
@@ -129,6 +131,9 @@ before as (
         {{ assay._before(column) }} as {{ assay.quoted(column) }},
         {%- endfor %}
         {{ assay._differs(plan.entity_keys + ['_at']) }} as _is_last
+        {%- if ends_after %},
+        {{ assay._differs(plan.entity_keys) }} or coalesce(_at >= {{ ends_after }}, true) as _is_needed
+        {%- endif %}
     from {{ 'own' if plan.unbounded else 'running' }}
 
 ),
@@ -143,7 +148,7 @@ before as (
         {{ column.expression }} as {{ assay.quoted(column.name) }}
         {%- endfor %}
     from before
-    where _is_last and _at is not null
+    where _is_last and _at is not null{{ ' and _is_needed' if ends_after }}
 
 ),
 {%- endmacro %}

@@ -21,7 +21,7 @@
 {%- endmacro %}
 
 
-{% macro _windowed_rows(relation, entity_keys, event_at, available_at, measures, windows, where, increment=none, since=none) -%}
+{% macro _windowed_rows(relation, entity_keys, event_at, available_at, measures, windows, where, increment=none, since=none, ends_after=none) -%}
     {%- set plan = assay._plan(entity_keys, measures, windows, increment) -%}
     {%- set names = plan.columns | map(attribute='name') | list -%}
 {{ assay._events(plan, relation, event_at, available_at, where, increment) }}
@@ -40,7 +40,7 @@
 
 {{ assay._running_totals(plan) }}
 
-{{ assay._states_of_moves(plan, 'computed' if increment else 'states_of_crowds' if plan.is_parted else 'states') }}
+{{ assay._states_of_moves(plan, 'computed' if increment else 'states_of_crowds' if plan.is_parted else 'states', ends_after) }}
 {% if plan.is_parted %}
 {{ assay._states_of_all(plan) }}
 {% endif %}

@@ -87,6 +87,12 @@ def test_the_end_of_a_history_is_that_of_the_whole(
         )
     types = [connection.execute(f"describe {table}").fetchall() for table in ("whole", "recent")]
     assert types[0] == types[1]
+    over = connection.execute(
+        f"select * from recent inner join (select {keys}, "
+        "max(coalesce(list_last(confirmed_at), updated_at)) as arrived_at from recent group by all) "
+        f"using ({keys}) where valid_to <= arrived_at order by all"
+    ).fetchall()
+    assert over == []
     # Whose last arrival opened no row is computed of the whole history.
     connection.execute(
         f"create or replace table uncertain as select {keys} from recent group by {keys} "

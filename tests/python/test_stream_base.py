@@ -10,10 +10,11 @@ from unittest import mock
 import duckdb
 import pytest
 
+from assay.project.graph import Node, relation_of
 from assay.stream.hot import base
 from assay.stream.hot.base import LOOK_UP_SETTING, Base, grow, rows_by
 from assay.stream.hot.plan import CheckedTable, HotPlan, HotView
-from assay.stream.hot.session import HotSession
+from assay.stream.hot.session import HotSession, _passing
 
 _CHECKED = {"schema": "silver", "alias": "slv_sales__checked", "unique_id": "sales"}
 _BRONZE = {"schema": "bronze", "alias": "brz_sales"}
@@ -195,3 +196,14 @@ def test_a_change_that_empties_the_table_is_in_every_slice(
     session.close()
     assert found == expected
     assert noted == 3
+
+
+def test_what_one_query_reads_once_gets_no_table_of_its_slices() -> None:
+    def node(name: str) -> Node:
+        return {"name": name, "schema": "gold", "alias": name, "config": {"materialized": "table"}}
+
+    once, twice, seen = node("once"), node("twice"), node("seen")
+    models = [(twice, "select 1"), (once, f"from {relation_of(twice)}")]
+    recent = f"from {relation_of(once)}, {relation_of(twice)}"
+    view = HotView("seen", ["card"], [], [*models, (seen, f"{recent}, {relation_of(once)}")], [], "", recent)
+    assert _passing(HotPlan("shop", {}, [view], {})) == {relation_of(once)}

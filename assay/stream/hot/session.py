@@ -57,6 +57,7 @@ class HotSession:
         run(f"use {quoted(plan.database)}")
         self._batch = 0
         self._cuts = base.cuts
+        self._passing = _passing(plan)
         # By which columns the last messages' slices were told, and what was made of these, with its SQL.
         self._touched_by: Cut | None = None
         self._made: dict[str, str] = {}
@@ -139,16 +140,14 @@ class HotSession:
         for id_ in view.checked:
             self._make(relation_of(self.plan.tables[id_].checked), "view", self._slice_sql(id_, key))
         for node, sql in view.models:
-            kind = "view" if node["config"]["materialized"] in ("view", "replaced_view") else "table"
+            kind = "view" if relation_of(node) in self._passing else "table"
             is_last = node["name"] == view.name
             self._make(relation_of(node), kind, recent_sql if recent_sql and is_last else sql)
-        run = self._connection.execute
-        run(f"create or replace temp table online as {view.online_sql}")
-        found = run(
+        found = self._connection.execute(
             f"select key, version, {STRETCH_SQL} from ("
             f"select {key_sql(definition.keys)} as key, any_value(version) as version, "
-            f"{states_sql(definition)} as states from online semi join touched on {_same(key, 'online')} "
-            "group by all) as entities order by key"
+            f"{states_sql(definition)} as states from ({view.online_sql}) as online "
+            f"semi join touched on {_same(key, 'online')} group by all) as entities order by key"
         ).fetchall()
         return [Entity(*row) for row in found]
 
@@ -365,6 +364,22 @@ class HotSession:
         """Return the base's rows of a checked table, in the order of a column if there are such."""
         columns = self._cuts[table.checked["unique_id"]]
         return f"base.{rows_by(table.checked, key if key and key in columns else columns[0])}"
+
+
+def _passing(plan: HotPlan) -> set[str]:
+    """Return the relations that are views, or that one query reads once: a table of them costs more."""
+    views: set[str] = set()
+    inner: set[str] = set()
+    online: set[str] = set()
+    queries: set[str] = set()
+    for view in plan.views:
+        for node, sql in view.models:
+            relation, is_last = relation_of(node), node["name"] == view.name
+            (online if is_last else inner).add(relation)
+            queries.add((view.recent_sql if is_last else None) or sql)
+            if node["config"]["materialized"] in ("view", "replaced_view"):
+                views.add(relation)
+    return views | {each for each in inner - online if sum(query.count(each) for query in queries) == 1}
 
 
 def _same(key: Cut, relation: str) -> str:
