@@ -12,8 +12,8 @@ import yaml
 
 from assay.alerts.channels import CHANNELS, Channel
 from assay.core.fault import MISUSED, Fault
+from assay.core.places import ALERTS
 
-FILE = Path("alerts.yml")
 _REMIND_AFTER = 10
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
@@ -30,7 +30,7 @@ class Config:
     problems: list[str] = field(default_factory=list)
 
 
-def read_config(path: Path = FILE) -> Config:
+def read_config(path: Path = ALERTS) -> Config:
     """Read the file; without it there are no channels.
 
     Raises:

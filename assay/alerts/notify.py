@@ -8,10 +8,11 @@ from pathlib import Path
 import duckdb
 
 from assay.alerts.channels import send_all
-from assay.alerts.config import FILE, read_config
+from assay.alerts.config import read_config
 from assay.alerts.runbooks import Runbook
 from assay.alerts.states import Alert, find_alerts
 from assay.core.fault import MISUSED, Fault
+from assay.core.places import ALERTS
 
 
 def notify(ledger: Path, run_id: str) -> list[str]:
@@ -47,7 +48,7 @@ def send_test_alert() -> SentTest:
     """
     config = read_config()
     if not config.channels and not config.problems:
-        raise Fault(f"{FILE} names no channels: write them there, such as - type: stdout.", MISUSED)
+        raise Fault(f"{ALERTS} names no channels: write them there, such as - type: stdout.", MISUSED)
     alert = Alert(Runbook.ALERTS_TEST, "broken", "a test", "alert", "", None, "warn", "This is a test")
     sent = SentTest(problems=list(config.problems))
     for channel in config.channels:

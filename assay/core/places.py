@@ -19,6 +19,8 @@ DEFAULT_WAREHOUSE = "data/assay.duckdb"
 PUBLISHED = "assay"
 #: The environment variable that names the folder into which dbt writes.
 TARGET = "DBT_TARGET_PATH"
+#: The file that says where alerts go. No table depends on it.
+ALERTS = Path("alerts.yml")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from assay.core.places import TARGET
+from assay.core.places import ALERTS, TARGET
 from assay.core.yaml_text import read_yaml
 
 _NODE_PATHS = {
@@ -65,7 +65,7 @@ def read_code() -> Code:
                 names |= _add(rest if kind == "test" and _GENERIC in file.parts else nodes, file)
         for file in _files(folder, [*(declared.get("macro-paths") or ["macros"]), "contracts"]):
             names |= _add(rest, file)
-        for file in sorted([*folder.glob("*.yml"), *folder.glob(".dbtignore")]):
+        for file in sorted({*folder.glob("*.yml"), *folder.glob(".dbtignore")} - {ALERTS}):
             names |= _add(rest, file)
     for file in [*_profiles(), *own_modules()]:
         names |= _add(rest, file)

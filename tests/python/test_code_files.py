@@ -68,6 +68,10 @@ def test_what_any_node_may_use_concerns_all(root: Path, file: str) -> None:
     assert changed(change) == (True, False)
 
 
+def test_who_is_told_changes_no_table(root: Path) -> None:
+    assert changed(lambda: (root / "alerts.yml").write_text("channels: [{type: stdout}]\n")) == (False, False)
+
+
 def test_folders_that_profiles_add_to_pythons_are_read(root: Path) -> None:
     lib = root / "lib"
     (root / "profiles.yml").write_text(f"shop: {{outputs: {{dev: {{module_paths: ['{lib}']}}}}}}\n")
