@@ -12,6 +12,7 @@ READY := .venv/.with-example
 PACKAGES := dbt_packages/dbt_expectations
 DEMO := data/landing
 DAGSTER := data/dagster
+PORT := 3000
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo build report serve stream dagster test test-unit lint docs site lineage bench clean
@@ -52,9 +53,9 @@ serve: setup .venv/.with-serve ## Serve the features that are online at http://1
 stream: setup .venv/.with-serve .venv/.with-broker ## Start a broker, the demo as a stream, builds and the server
 	$(BIN)/python -m example.live
 
-dagster: demo .venv/.with-dagster ## Open the project in Dagster at http://127.0.0.1:3000
+dagster: demo .venv/.with-dagster ## Open the project in Dagster at http://127.0.0.1:3000; PORT= takes another
 	mkdir -p $(DAGSTER) && cp examples/dagster/dagster.yaml $(DAGSTER)
-	DAGSTER_HOME=$(CURDIR)/$(DAGSTER) $(BIN)/dagster dev --host 127.0.0.1 -f examples/dagster/definitions.py
+	DAGSTER_HOME=$(CURDIR)/$(DAGSTER) $(BIN)/dagster dev --host 127.0.0.1 --port $(PORT) -f examples/dagster/definitions.py
 
 test: setup .venv/.with-dev ## Run the tests
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder

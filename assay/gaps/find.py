@@ -14,11 +14,13 @@ from assay.core.places import Places
 from assay.core.words import counted
 from assay.gaps.files import find_missing_days
 from assay.landing.segments import holes_between, merge_ranges, segment_of
+from assay.ledger.backfills import Backfill, read_backfills
 from assay.project.conventions import is_of_kind
 from assay.project.graph import Manifest, parent_ids, reachable, read_manifest
 from assay.project.warehouse import attach, relation_named
 
 _VOLUME = "mon_volume"
+_NO_FILE = "no file landed"
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,8 @@ def find_gaps(
         until: leave out what began after this day.
 
     Raises:
-        Fault: nothing is built, a build has the warehouse, or there is no such source.
+        Fault: nothing is built, a build has the warehouse, another program keeps the ledger open, or there
+            is no such source.
     """
     manifest = read_manifest()
     if manifest is None or not places.warehouse.is_file():
@@ -76,9 +79,10 @@ def find_gaps(
         except duckdb.Error as error:
             raise known_fault(error) or error from error
         found = [*_of_files(connection), *_of_offsets(connection), *_of_volume(connection, manifest)]
+    backfills = read_backfills(places.ledger)
     resting = {name: _rest_on(manifest, unique_id) for name, unique_id in sources.items()}
     wanted = [
-        replace(gap, features=features, training_sets=training_sets)
+        replace(gap, what=_what_of(gap, backfills), features=features, training_sets=training_sets)
         for gap in sorted(found, key=lambda gap: (gap.source, gap.first, gap.last, gap.what))
         if gap.source in sources
         and source in (None, gap.source)
@@ -111,7 +115,23 @@ def _of_files(connection: duckdb.DuckDBPyConnection) -> Iterator[Gap]:
             elif status == "loaded" and segment_of(name) is None:
                 days[day] = days.get(day, 0) + 1
         for first, last in find_missing_days(days, until):
-            yield Gap(source, first, last, "no file landed")
+            yield Gap(source, first, last, _NO_FILE)
+
+
+def _what_of(gap: Gap, backfills: list[Backfill]) -> str:
+    """Return what is missing; of days without files also what was backfilled of them.
+
+    Such days stay gaps: nobody knows whether the backfill has all rows of the files that did not land.
+    """
+    if gap.what != _NO_FILE:
+        return gap.what
+    # Files land during the days of their rows, or on the day behind.
+    filled = [
+        f"{each.from_at:%Y-%m-%d} to {each.to_at:%Y-%m-%d}"
+        for each in reversed(backfills)
+        if each.source == gap.source and each.from_at.date() <= gap.last and each.to_at.date() >= gap.first
+    ]
+    return "; backfilled: ".join([gap.what, *filter(None, [", ".join(dict.fromkeys(filled))])])
 
 
 def _of_offsets(connection: duckdb.DuckDBPyConnection) -> Iterator[Gap]:

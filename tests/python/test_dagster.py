@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from unittest import mock
 
 import pytest
 from runbook_drill import Drill, drill
-from small_project import HEADER, MOST_PIECES, SmallProject, make_small_project
+from small_project import HEADER, MOST_PIECES, PROJECT, SmallProject, make_small_project
 
 dagster = pytest.importorskip("dagster", reason="Dagster is not installed: pip install -e '.[dagster]'")
 
@@ -483,3 +484,10 @@ def test_a_project_that_dbt_cannot_parse_fails_with_the_message_of_assay(
     assert not result.success
     (failure,) = [event for event in result.all_events if event.event_type_value == "STEP_FAILURE"]
     assert "gone" in failure.step_failure_data.user_failure_data.description
+
+
+def test_make_opens_dagster_at_the_port_that_one_asks_for() -> None:
+    done = subprocess.run(
+        ["make", "-n", "dagster", "PORT=3999"], cwd=PROJECT, capture_output=True, text=True, check=True
+    )
+    assert "--host 127.0.0.1 --port 3999" in done.stdout.splitlines()[-1]

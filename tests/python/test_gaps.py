@@ -17,6 +17,7 @@ from assay.core.places import Places
 from assay.gaps.display import print_gaps
 from assay.gaps.files import find_missing_days
 from assay.gaps.find import Gap, find_gaps
+from assay.ledger.backfills import Backfill, record_backfill
 
 DAY = timedelta(days=1)
 # A Monday.
@@ -160,6 +161,24 @@ def test_gaps_of_all_kinds_and_what_rests_on_them(places: Places, capsys: pytest
     assert "From 2025-07-11 on, as long as their windows reach back to a gap of erp.lines:" in shown
     assert "features       ftr_shop__lines" in shown
     assert "No feature and no training set reads app.lines." in shown
+
+
+def test_days_without_files_say_what_was_backfilled_of_them(places: Places) -> None:
+    def backfill(source: str, first: int, end: int) -> None:
+        at, midnight = datetime(2026, 1, 1) + first * DAY, datetime.min.time()
+        begin, behind = (datetime.combine(FIRST + day * DAY, midnight) for day in (first, end))
+        record_backfill(places.ledger, Backfill(at, source, begin, behind, 60, [], "ann", "lost"))
+
+    # Others than the one that has the rows of day 39, whose file was to land on day 40.
+    for source, first, end in (("app.lines", 39, 40), ("erp.lines", 30, 39), ("erp.lines", 41, 51)):
+        backfill(source, first, end)
+    assert "no file landed" in {gap.what for gap in find_gaps(places, source="erp.lines").found}
+    before = [gap.what for gap in find_gaps(places).found if gap.what != "no file landed"]
+    backfill("erp.lines", 39, 40)
+    after = [gap.what for gap in find_gaps(places).found]
+    filled = "no file landed; backfilled: 2025-07-11 to 2025-07-12"
+    assert filled in after
+    assert [what for what in after if what != filled] == before
 
 
 def test_a_source_and_days_narrow_it(places: Places, capsys: pytest.CaptureFixture[str]) -> None:
