@@ -6,6 +6,7 @@ import json
 import os
 import re
 import sys
+import sysconfig
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import chdir, contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import assay
 from assay.build.outside import LOADER
 from assay.build.plan import node_digests
 from assay.core.fault import MISUSED, Fault, known_fault
@@ -106,8 +108,15 @@ def working_at(root: Path) -> Iterator[None]:
             sys.path[:] = path
             for name in set(sys.modules) - known:
                 file = getattr(sys.modules[name], "__file__", None)
-                if file and Path(file).resolve().is_relative_to(root.resolve()):
+                if file and _is_own(Path(file).resolve(), root.resolve()):
                     del sys.modules[name]
+
+
+def _is_own(file: Path, root: Path) -> bool:
+    """Tell whether a module is one of a version's own; Python's environment may lie in the same folder."""
+    installed = (sysconfig.get_path(each) for each in ("stdlib", "platstdlib", "purelib", "platlib"))
+    others = (*installed, *assay.__path__)
+    return file.is_relative_to(root) and not any(file.is_relative_to(Path(each).resolve()) for each in others)
 
 
 def read_version(name: str, root: Path, sha: str | None, warehouse: Path) -> CodeVersion:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import shutil
 import signal
+import sys
+import sysconfig
 import time
 from contextlib import nullcontext
 from pathlib import Path
@@ -20,6 +23,7 @@ from test_pii import change_yaml, named
 from assay.core.fault import INTERRUPTED, Fault
 from assay.core.lock import locked
 from assay.core.places import Places
+from assay.diff.code import working_at
 from assay.diff.hashed import require_its_key
 from assay.diff.workshop import workshop
 from assay.leakage.erased import Silent
@@ -210,3 +214,19 @@ def test_warehouses_that_two_keys_hashed_are_told(project: SmallProject) -> None
     told = project.assay("diff", "other.duckdb")
     assert told.exit_code == 0
     assert "They were built with different keys (ASSAY_PII_KEY)" in told.output
+
+
+def test_packages_of_an_environment_in_the_projects_folder_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = tmp_path / ".venv" / "lib" / "site-packages"
+    installed.mkdir(parents=True)
+    (installed / "of_the_environment.py").touch()
+    (tmp_path / "of_the_project.py").touch()
+    monkeypatch.setattr(sysconfig, "get_path", lambda name: str(installed))
+    with working_at(tmp_path):
+        sys.path[:0] = [str(installed), str(tmp_path)]
+        importlib.import_module("of_the_environment")
+        importlib.import_module("of_the_project")
+    assert sys.modules.pop("of_the_environment", None)
+    assert "of_the_project" not in sys.modules
