@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import assay
 from assay.build.outside import LOADER
 from assay.build.plan import node_digests
 from assay.core.fault import MISUSED, Fault, known_fault
@@ -115,8 +114,8 @@ def working_at(root: Path) -> Iterator[None]:
 def _is_own(file: Path, root: Path) -> bool:
     """Tell whether a module is one of a version's own; Python's environment may lie in the same folder."""
     installed = (sysconfig.get_path(each) for each in ("stdlib", "platstdlib", "purelib", "platlib"))
-    others = (*installed, *assay.__path__)
-    return file.is_relative_to(root) and not any(file.is_relative_to(Path(each).resolve()) for each in others)
+    others = [Path(__file__).parents[1], *map(Path, installed)]
+    return file.is_relative_to(root) and not any(file.is_relative_to(each.resolve()) for each in others)
 
 
 def read_version(name: str, root: Path, sha: str | None, warehouse: Path) -> CodeVersion:
