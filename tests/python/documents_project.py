@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from small_project import PROJECT, SmallProject, make_small_project
-
-MODELS = ("models/example/silver/docs", "models/example/gold/documents")
+from small_project import SmallProject, make_small_project
 
 
 @dataclass(frozen=True)
@@ -38,15 +36,10 @@ class DocumentsProject(SmallProject):
 def make_documents_project(root: Path) -> DocumentsProject:
     """Write the project to `root`; nothing is landed, and nothing built."""
     make_small_project(root)
-    for folder in MODELS:
-        shutil.copytree(PROJECT / folder, root / folder, dirs_exist_ok=True)
-    groups = Path("models", "example", "gold", "_gold__groups.yml")
-    shutil.copy(PROJECT / groups, root / groups)
     shutil.rmtree(root / "models" / "own")
-    shutil.rmtree(root / "models" / "example" / "silver" / "erp")
+    shutil.rmtree(root / "models" / "example")
     shutil.rmtree(root / "data" / "landing" / "erp")
-    for model in (root / "models" / "example" / "bronze").glob("brz_*"):
-        model.unlink()
-    for yaml in ("_bronze__models.yml", "_bronze__sources.yml"):
-        (root / "models" / "example" / "bronze" / yaml).unlink()
-    return DocumentsProject(root)
+    project = DocumentsProject(root)
+    added = project.assay("documents", "add", "--owner", "support")
+    assert added.exit_code == 0, added.stdout + added.stderr
+    return project

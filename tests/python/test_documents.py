@@ -169,7 +169,7 @@ def test_builds_of_days_equal_one_full_refresh(project: DocumentsProject) -> Non
 
 
 def test_what_is_cut_in_another_way_is_cut_again(project: DocumentsProject) -> None:
-    yaml = project.root / "models" / "example" / "silver" / "docs" / "_docs__models.yml"
+    yaml = project.root / "models" / "own" / "silver" / "docs" / "_docs__models.yml"
     yaml.write_text(
         yaml.read_text().replace("chunk_tokens: 256", "chunk_tokens: 8").replace("overlap: 32", "overlap: 0")
     )
