@@ -92,6 +92,8 @@ def complete(manifest: Any, project: Any) -> None:
         ids = [node.unique_id for each in found.values() for node in each]
         reader.depends_on.nodes = [*dict.fromkeys([*reader.depends_on.nodes, *ids])]
         stamp_reads(reader, {kind: [node.name for node in each] for kind, each in found.items()})
+        # dbt keeps one dictionary for both until a parse is saved, and two where it goes on from one.
+        reader.meta = reader.config.meta
     _tell_unit_tests(manifest)
     manifest.build_parent_and_child_maps()
 

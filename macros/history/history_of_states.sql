@@ -126,7 +126,7 @@ select * from final
         '_available_at', '_begins_at', '_block', '_change', '_changed_at', '_come', '_end', '_ends_at', '_ends_row', '_event_at',
         '_first', '_from', '_gone', '_happened', '_has_ended', '_has_order', '_hash', '_is_added', '_is_alone', '_is_apart',
         '_is_deleted', '_is_deletion', '_is_last',
-        '_is_late', '_is_new_entity', '_is_new_state', '_is_whole_row', '_is_written', '_last', '_left', '_level', '_missed', '_move',
+        '_is_late', '_is_needed', '_is_new_entity', '_is_new_state', '_is_whole_row', '_is_written', '_last', '_left', '_level', '_missed', '_move',
         '_next_at', '_number', '_opens_row', '_order', '_place', '_position', '_rank', '_right', '_span', '_state',
         '_state_number', '_to', '_updated_at', '_value',
     ] -%}
