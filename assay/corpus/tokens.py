@@ -8,7 +8,7 @@ from pathlib import Path
 
 from assay.core.fault import MISUSED, Fault, extra_needed
 from assay.corpus.evaluation import hash_of_file
-from assay.embedding.maker import configured_maker
+from assay.embedding.configured import configured_maker
 
 
 @dataclass(frozen=True)

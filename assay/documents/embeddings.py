@@ -10,7 +10,8 @@ import pyarrow as pa
 from assay.core.places import find_places
 from assay.documents.chunk import embedding_text
 from assay.embedding.cache import Cached
-from assay.embedding.maker import Maker, configured_maker
+from assay.embedding.configured import configured_maker
+from assay.embedding.maker import Maker
 
 _TEXTS_AT_A_TIME = 256
 

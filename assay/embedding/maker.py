@@ -1,21 +1,15 @@
-"""What makes vectors of texts, and which maker is configured."""
+"""What makes vectors of texts, and the variables that name it."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from functools import cache
 from typing import TYPE_CHECKING, Protocol
-
-from assay.core.fault import MISUSED, Fault
 
 if TYPE_CHECKING:
     from assay.embedding.vectors import Vectors
 
 VARIABLE = "ASSAY_EMBEDDING"
 KEY_VARIABLE = "ASSAY_EMBEDDING_KEY"
-STATIC = "static"
-_FOLDER_OR_NAME = "sentence-transformers:"
 
 
 class Maker(Protocol):
@@ -50,36 +44,3 @@ class Maker(Protocol):
 
     def count_tokens(self, text: str) -> int:
         """Return how many tokens a text has."""
-
-
-def configured_maker() -> Maker:
-    """Return the maker that ASSAY_EMBEDDING names: once in a process, and not loaded yet.
-
-    It is `static` (or unset) for the embedded model, `sentence-transformers:NAME_OR_FOLDER`, or the address
-    of an endpoint and the name of its model, `https://HOST/v1#MODEL`, with its key in ASSAY_EMBEDDING_KEY.
-
-    Raises:
-        Fault: the variable says something else.
-    """
-    return _maker(os.environ.get(VARIABLE) or STATIC, os.environ.get(KEY_VARIABLE) or None)
-
-
-@cache
-def _maker(said: str, key: str | None) -> Maker:
-    if said == STATIC:
-        from assay.embedding.static import StaticModel
-
-        return StaticModel()
-    if said.startswith(_FOLDER_OR_NAME) and (model := said.removeprefix(_FOLDER_OR_NAME)):
-        from assay.embedding.sentence_transformer import SentenceTransformerModel
-
-        return SentenceTransformerModel(model)
-    if said.startswith(("http://", "https://")):
-        from assay.embedding.endpoint import Endpoint
-
-        return Endpoint(said, key)
-    raise Fault(
-        f"{VARIABLE}={said} names no maker of embeddings: write {STATIC}, {_FOLDER_OR_NAME}NAME_OR_FOLDER, "
-        "or https://HOST/v1#MODEL.",
-        MISUSED,
-    )

@@ -12,7 +12,8 @@ import duckdb
 
 from assay.core.fault import MISUSED, Fault
 from assay.core.sql import text as sql_text
-from assay.embedding.maker import VARIABLE, Maker, configured_maker
+from assay.embedding.configured import configured_maker
+from assay.embedding.maker import VARIABLE, Maker
 from assay.search.extensions import load_extension
 from assay.search.filters import read_filter
 from assay.search.ivfpq import read_index

@@ -16,7 +16,7 @@ import pytest
 
 from assay.core.fault import MISUSED, Fault
 from assay.embedding.cache import Cached
-from assay.embedding.maker import configured_maker
+from assay.embedding.configured import configured_maker
 from assay.embedding.sentence_transformer import SentenceTransformerModel
 from assay.embedding.static import StaticModel
 from assay.embedding.vectors import TextFault, unit_vectors
@@ -62,7 +62,7 @@ def test_an_empty_text_has_no_vector() -> None:
 
 def test_a_maker_imports_nothing_before_it_is_used() -> None:
     code = (
-        "import sys; from assay.embedding.maker import configured_maker; "
+        "import sys; from assay.embedding.configured import configured_maker; "
         "from assay.embedding.cache import Cached; configured_maker(); "
         "print([n for n in ('numpy', 'wordllama', 'tokenizers', 'safetensors', 'torch') if n in sys.modules])"
     )
