@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Keys:
-    """API keys, each for some feature views and for logging the predictions of some models.
+    """API keys, each for some feature views, for the predictions of some models, and for some documents.
 
     Args:
         project: the project's folder.
@@ -29,6 +29,8 @@ class Keys:
         *,
         views: Sequence[str] | None = None,
         predictions: Sequence[str] | None = None,
+        sources: Sequence[str] | None = None,
+        tags: Sequence[str] | None = None,
         expires: datetime | str | None = None,
     ) -> str:
         """Make a key and return it: it is told this once, and kept as a hash.
@@ -37,6 +39,8 @@ class Keys:
             name: whose it is.
             views: the feature views it may read; `*` for all.
             predictions: the models whose predictions it may log; `*` for all.
+            sources: the sources whose documents it may search; `*` for all.
+            tags: of which a document must have one; all documents of the sources without it.
             expires: from when on it is invalid, UTC where it has no offset; never without it.
 
         Raises:
@@ -46,7 +50,15 @@ class Keys:
         from assay.server.new_key import create_key
 
         with self._project.places() as places:
-            return create_key(places, name, views=views, predictions=predictions, expires=expires)
+            return create_key(
+                places,
+                name,
+                views=views,
+                predictions=predictions,
+                sources=sources,
+                tags=tags,
+                expires=expires,
+            )
 
     def list(self) -> PrintedList[Key]:
         """Return the keys, the oldest first: what they are for, and whether they are valid.

@@ -69,12 +69,19 @@ class Searching(ProjectFolder):
             `project.search("how long does a refund take", filter="source = 'help'").to_frame().to_pandas()`
         """
         from assay.core.moment import read_moment
+        from assay.search.tombstones import Tombstones
 
         moment = None if as_of is None else read_moment(as_of)
         index = self._open_index()
-        with self.places():
+        with self.places() as places:
             answer = index.search(
-                query, k=k, mode=mode, filter=filter, as_of=moment, rerank=_reranker(rerank)
+                query,
+                k=k,
+                mode=mode,
+                filter=filter,
+                as_of=moment,
+                hidden=Tombstones(places.deleted_documents).find(),
+                rerank=_reranker(rerank),
             )
         return SearchResults(answer, self.root)
 

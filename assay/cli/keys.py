@@ -23,6 +23,16 @@ def create(
         str | None,
         typer.Option(metavar="MODEL,...", help="The models whose predictions it may log; * for all."),
     ] = None,
+    sources: Annotated[
+        str | None,
+        typer.Option(metavar="SOURCE,...", help="The sources whose documents it may search; * for all."),
+    ] = None,
+    tags: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TAG,...", help="Of which a document must have one.", show_default="all documents"
+        ),
+    ] = None,
     expires: Annotated[
         str | None,
         typer.Option(
@@ -31,13 +41,16 @@ def create(
     ] = None,
 ) -> None:
     """Make a key, and print it: it is shown this once, and kept as a hash."""
-    given = (
+    views_, models, sources_, tags_ = (
         None if each is None else [part.strip() for part in each.split(",") if part.strip()]
-        for each in (views, predictions)
+        for each in (views, predictions, sources, tags)
     )
-    readable, models = given
     typer.echo(
-        ask(lambda project: project.keys.create(name, views=readable, predictions=models, expires=expires))
+        ask(
+            lambda project: project.keys.create(
+                name, views=views_, predictions=models, sources=sources_, tags=tags_, expires=expires
+            )
+        )
     )
     typer.echo("It is shown this once. To use it, send the header Authorization: Bearer KEY.", err=True)
 

@@ -52,6 +52,11 @@ class Places:
         return self.published.with_name(f"search{self._suffix}.duckdb")
 
     @property
+    def deleted_documents(self) -> Path:
+        """The file that says which documents are deleted and may still be published."""
+        return self.main_warehouse.with_name("deleted_documents.json")
+
+    @property
     def published_until_now(self) -> Path:
         """The name of the published file before version 0.2; it is a link to the file now."""
         return self.published.with_name(f"gold{self._suffix}.duckdb")

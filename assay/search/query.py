@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,17 +20,18 @@ from assay.search.filters import read_filter
 from assay.search.ivfpq import read_index
 from assay.search.ranking import Fused, Ranked, fuse, rank_by_vector, rank_by_words
 from assay.search.rerank import reranked
-from assay.search.results import Answer, Rerank, Result, check_mode
+from assay.search.results import MOST_RESULTS, Answer, Document, DocumentChunk, Rerank, Result, check_mode
 from assay.search.snippet import make_snippet
-from assay.search.visible import visible
+from assay.search.unavailable import SearchUnavailable
+from assay.search.visible import Hidden, Scope, visible
 from assay.search.words import Term, Vocabulary, find_marks
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_MOST_RESULTS = 1_000
 _MOST_WORDS = 1_000
+NOTHING_HIDDEN: Hidden = {}
 # How many of each ranking are fused, and how many a reranker sees.
 _DEPTH = 100
 _RERANKED = 50
@@ -39,6 +41,21 @@ select
     end_at, text, updated_at, valid_from
 from chunks
 where chunk_id in ({chunks})
+"""
+_DOCUMENT = """
+with document as (
+    select *, count(*) over () as chunks_in_all
+    from chunks
+    where document_id = $document_id and {visible}
+)
+
+select
+    document_id, source, title, coalesce(tags, []) as tags, chunks_in_all,
+    chunk_number, heading_path, start_at, end_at, text, updated_at, valid_from
+from document
+where chunk_number >= $first
+order by chunk_number
+limit $most
 """
 
 
@@ -82,8 +99,8 @@ class Index:
         mode: str = "hybrid",
         filter: str | None = None,
         as_of: datetime | None = None,
-        sources: Collection[str] | None = None,
-        hidden: Collection[str] = frozenset(),
+        scope: Scope | None = None,
+        hidden: Hidden = NOTHING_HIDDEN,
         rerank: Rerank | None = None,
         vector: NDArray[np.float32] | None = None,
     ) -> Answer:
@@ -96,8 +113,8 @@ class Index:
             filter: which chunks, such as `tags contains 'x' and source = 'y'`; as many as `k` are found if it
                 keeps as many.
             as_of: answer as of this moment (UTC, without zone): of what came later nothing is seen.
-            sources: the sources of which documents may be seen; all without it.
-            hidden: documents that may not be seen, such as those that are deleted since the last build.
+            scope: the documents that may be seen; all without it.
+            hidden: documents that are deleted and may still be in the index, and since when.
             rerank: scores the best 50 (or `k`) anew.
             vector: the query's, where it is known; of length 1.
 
@@ -107,13 +124,14 @@ class Index:
                 configured one, or the model or the reranker does not work.
         """
         ranks = check_mode(mode)
-        query = _checked_query(query)
-        if not 1 <= k <= _MOST_RESULTS:
-            raise Fault(f"A search is for 1 to {_MOST_RESULTS:,} results, and not for {k:,}.", MISUSED)
-        kept, seen = read_filter(filter), visible(as_of, sources, hidden)
+        query = check_query(query)
+        if not 1 <= k <= MOST_RESULTS:
+            raise Fault(f"A search is for 1 to {MOST_RESULTS:,} results, and not for {k:,}.", MISUSED)
+        kept, seen = read_filter(filter), visible(as_of, scope, hidden)
         opened = self._newest()
         if ranks != "text" and vector is None:
-            vector = opened.check_maker(self._maker or configured_maker()).embed([query])[0]
+            with _by_words_without_vectors():
+                vector = opened.check_maker(self._maker or configured_maker()).embed([query])[0]
         depth = max(_DEPTH, k)
         with opened.cursor() as cursor:
             terms = opened.vocabulary.find(cursor, query)
@@ -130,6 +148,36 @@ class Index:
         if rerank:
             results = reranked(rerank, query, results)[:k]
         return Answer(results, [each.term for each in terms], way)
+
+    def document(
+        self,
+        document_id: str,
+        *,
+        as_of: datetime | None = None,
+        scope: Scope | None = None,
+        hidden: Hidden = NOTHING_HIDDEN,
+        first: int = 1,
+        most: int = 200,
+    ) -> Document | None:
+        """Return chunks of a document in their order; None where there are none, or they may not be seen.
+
+        Args:
+            document_id: of the document.
+            as_of: as it was at this moment (UTC, without zone).
+            scope: the documents that may be seen; all without it.
+            hidden: documents that are deleted and may still be in the index, and since when.
+            first: the number of the first chunk wanted.
+            most: how many chunks.
+        """
+        seen = visible(as_of, scope, hidden)
+        parameters = {**seen.parameters, "document_id": document_id, "first": first, "most": most}
+        with self._newest().cursor() as cursor:
+            found = cursor.execute(_DOCUMENT.format(visible=seen.sql), parameters).fetchall()
+        if not found:
+            return None
+        document_id, source, title, tags, chunks_in_all, *_ = found[0]
+        chunks = [DocumentChunk(*row[5:]) for row in found]
+        return Document(document_id, source, title, tags, chunks_in_all, chunks)
 
     @property
     def model(self) -> str | None:
@@ -156,14 +204,46 @@ class Index:
             try:
                 found = self._file.stat()
             except FileNotFoundError as missing:
-                raise Fault(
-                    f"There is no index in {self._file}: build a project that has documents.", MISUSED
+                to_do = "build a project that has documents."
+                raise SearchUnavailable(
+                    f"There is no index in {self._file}: {to_do}",
+                    f"There is no index of documents: {to_do} (assay documents add, then assay build)",
+                    MISUSED,
                 ) from missing
             stamp = (found.st_ino, found.st_mtime_ns)
             if self._open is None or self._open.stamp != stamp:
                 # Searches that run have cursors of their own, which keep the old file open.
-                self._open = _Opened(self._file, stamp)
+                self._open = _opened(self._file, stamp)
             return self._open
+
+
+@contextmanager
+def _by_words_without_vectors() -> Iterator[None]:
+    """Tell that words can be searched for, where the block cannot make a query's vector."""
+    words = "mode text searches by words alone, and needs no vector."
+    try:
+        yield
+    except SearchUnavailable:
+        raise
+    except Fault as fault:
+        raise SearchUnavailable(
+            f"{fault}\nSearch: {words}",
+            f"The query's vector cannot be made, because its model does not work: {words}",
+            fault.exit_code,
+        ) from fault
+
+
+def _opened(file: Path, stamp: tuple[int, int]) -> _Opened:
+    try:
+        return _Opened(file, stamp)
+    except Fault as fault:
+        # An extra is not installed, which names no file.
+        raise SearchUnavailable(str(fault), str(fault), fault.exit_code) from fault
+    except duckdb.Error as error:
+        raise SearchUnavailable(
+            f"The index {file} cannot be read ({error}): build again.",
+            "The index of documents cannot be read: build again.",
+        ) from error
 
 
 class _Opened:
@@ -190,15 +270,18 @@ class _Opened:
 
     def check_maker(self, maker: Maker) -> Maker:
         if self.model is None:
-            raise Fault(
+            raise SearchUnavailable(
                 "The index has no vectors: search with --mode text, or build embeddings of the documents.",
+                "The index has no vectors: search with mode text, or build embeddings of the documents.",
                 MISUSED,
             )
         name, _, digest = self.model.rpartition("@")
         if not digest or not maker.digest.startswith(digest):
-            raise Fault(
+            raise SearchUnavailable(
                 f"The index has vectors of the model {name}, and {VARIABLE} names {maker.name}, or another "
                 "state of it: set it as in the build, or build again.",
+                f"The index has vectors of another model than the server's {VARIABLE} names, and they cannot "
+                "be compared: set it as in the build, or build again. Mode text searches by words alone.",
                 MISUSED,
             )
         return maker
@@ -209,7 +292,12 @@ def _about(cursor: duckdb.DuckDBPyConnection) -> tuple[str | None, str]:
     return model, way
 
 
-def _checked_query(query: str) -> str:
+def check_query(query: str) -> str:
+    """Return a query as it is searched for.
+
+    Raises:
+        Fault: it has no word, or more than 1,000.
+    """
     # DuckDB's texts end at no NUL and hold no half characters.
     query = query.encode("utf-8", "replace").decode().replace("\0", " ").strip()
     words = len(query.split())

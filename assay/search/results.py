@@ -11,6 +11,7 @@ from assay.core.fault import MISUSED, Fault, unknown
 
 Mode = Literal["hybrid", "vector", "text"]
 MODES: tuple[Mode, ...] = get_args(Mode)
+MOST_RESULTS = 1_000
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,40 @@ class Answer:
     results: list[Result]
     terms: list[str]
     vector_way: str | None
+
+
+@dataclass(frozen=True)
+class DocumentChunk:
+    """A chunk of a document; the attributes are those of a result."""
+
+    chunk_number: int
+    heading_path: str
+    start_at: int | None
+    end_at: int | None
+    text: str
+    updated_at: datetime | None
+    valid_from: datetime
+
+
+@dataclass(frozen=True)
+class Document:
+    """Chunks of a document, in their order.
+
+    Attributes:
+        document_id: unique over all sources.
+        source: where it comes from.
+        title: its title.
+        tags: its tags.
+        chunks_in_all: how many chunks it has.
+        chunks: those that were wanted. One may repeat the end of the one before, as their places tell.
+    """
+
+    document_id: str
+    source: str | None
+    title: str | None
+    tags: list[str]
+    chunks_in_all: int
+    chunks: list[DocumentChunk]
 
 
 #: Returns a score for each result of a query; the highest is the best.

@@ -2,10 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+
+#: Until when the past of documents is hidden, by their ids.
+Hidden = Mapping[str, datetime]
+_IS_NOW = "valid_to = timestamp '9999-12-31'"
+_IS_NOT_HIDDEN = """not exists (
+    select 1
+    from (
+        select
+            unnest($hidden_documents::varchar[]) as hidden_document,
+            unnest($hidden_until::timestamp[]) as hidden_until
+    )
+    where hidden_document = document_id and valid_from < hidden_until
+)"""
+
+
+@dataclass(frozen=True)
+class Scope:
+    """The documents that a reader may see: those of some sources that have one of some tags; None for all.
+
+    It holds of what a document is now: of one that is gone, or no longer in scope, the past is not seen
+    either.
+    """
+
+    sources: frozenset[str] | None = None
+    tags: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -23,24 +48,41 @@ class Visible:
     is_now: bool = True
 
 
-def visible(as_of: datetime | None, sources: Collection[str] | None, hidden: Collection[str]) -> Visible:
+def visible(as_of: datetime | None, scope: Scope | None, hidden: Hidden) -> Visible:
     """Return what may be seen.
 
     Args:
         as_of: the moment of which is asked (UTC, without zone); now without it.
-        sources: of which documents may be seen; all without it.
-        hidden: documents that may not, by their id.
+        scope: what the reader may see; without it, all that was there at the moment.
+        hidden: documents that were deleted, and when: states that began before are not seen. Without a scope,
+            a moment before the deletion is answered as it was.
     """
     parameters: dict[str, Any] = {}
-    if as_of is None:
-        conditions = ["valid_to = timestamp '9999-12-31'"]
-    else:
+    conditions = [_IS_NOW]
+    if as_of is not None:
         conditions = ["valid_from <= $as_of", "$as_of < valid_to"]
         parameters["as_of"] = as_of
-    if sources is not None:
-        conditions.append("source in (select unnest($sources::varchar[]))")
-        parameters["sources"] = sorted(sources)
+    if scope is not None:
+        allowed = _allowed(scope, parameters)
+        conditions += allowed
+        if as_of is not None:
+            now = " and ".join([_IS_NOW, *allowed])
+            conditions.append(f"document_id in (select document_id from chunks where {now})")
+    elif as_of is not None:
+        hidden = {document: until for document, until in hidden.items() if until <= as_of}
     if hidden:
-        conditions.append("document_id not in (select unnest($hidden::varchar[]))")
-        parameters["hidden"] = sorted(hidden)
+        conditions.append(_IS_NOT_HIDDEN)
+        parameters["hidden_documents"] = list(hidden)
+        parameters["hidden_until"] = list(hidden.values())
     return Visible(" and ".join(conditions), parameters, as_of is None)
+
+
+def _allowed(scope: Scope, parameters: dict[str, Any]) -> list[str]:
+    conditions = []
+    if scope.sources is not None:
+        conditions.append("source in (select unnest($sources::varchar[]))")
+        parameters["sources"] = sorted(scope.sources)
+    if scope.tags is not None:
+        conditions.append("coalesce(list_has_any(tags, $tags::varchar[]), false)")
+        parameters["tags"] = sorted(scope.tags)
+    return conditions

@@ -101,6 +101,65 @@ class OneFeatureViewAnswer(FeatureViewAnswer):
     sample: list[str] | None = Field(description="The keys of some entity.")
 
 
+class FoundChunk(BaseModel):
+    """A chunk of a document that was found."""
+
+    document_id: str
+    chunk_number: int = Field(description="Its place in the document, from 1.")
+    source: str | None
+    title: str | None = Field(description="The document's.")
+    tags: list[str] = Field(description="The document's.")
+    heading_path: str = Field(description="The headings above it, joined by ` > `.")
+    start_at: int | None = Field(description="Where it begins in the document's text, in characters.")
+    end_at: int | None = Field(description="Where it ends, exclusive.")
+    updated_at: str | None = Field(description="When the document was written; UTC.")
+    valid_from: str = Field(description="Since when it is as it is; UTC.")
+    snippet: str = Field(description="The piece of its text that shows why it was found.")
+    marks: list[tuple[int, int]] = Field(
+        description="Begin and end of words in the snippet that were searched for, in characters."
+    )
+    score: float = Field(description="By which results are in order.")
+    text_score: float | None = Field(description="BM25 of its words; null where they did not bring it.")
+    text_rank: int | None = Field(description="Its place among those that words brought, from 1.")
+    vector_score: float | None = Field(
+        description="Cosine of its vector and the query's; null where vectors did not bring it."
+    )
+    vector_rank: int | None = Field(description="Its place among those that vectors brought, from 1.")
+
+
+class SearchAnswer(BaseModel):
+    """What was found, the best first."""
+
+    results: list[FoundChunk]
+    terms: list[str] = Field(description="Stems of the query's words that were searched for.")
+    vector_way: Literal["exact", "hnsw", "ivfpq"] | None = Field(
+        description="How vectors were searched; null where they were not."
+    )
+
+
+class ShownChunk(BaseModel):
+    """A chunk of a document; it may repeat the end of the one before, as their places tell."""
+
+    chunk_number: int
+    heading_path: str
+    start_at: int | None
+    end_at: int | None
+    text: str
+    updated_at: str | None
+    valid_from: str
+
+
+class DocumentAnswer(BaseModel):
+    """Chunks of a document, in their order."""
+
+    document_id: str
+    source: str | None
+    title: str | None
+    tags: list[str]
+    chunks_in_all: int = Field(description="How many chunks it has.")
+    chunks: list[ShownChunk]
+
+
 class HealthAnswer(BaseModel):
     """The server runs."""
 

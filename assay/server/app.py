@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from assay.core.fault import Fault
 from assay.online.request import Refused
 from assay.online.stores.store import StoreUnavailable
+from assay.search.unavailable import SearchUnavailable
 from assay.server.catalog import catalog_router
 from assay.server.direct import Direct
 from assay.server.document import document
@@ -25,6 +26,7 @@ from assay.server.page import page_router
 from assay.server.prediction_log import hand_over_leftovers
 from assay.server.predictions import predictions_router
 from assay.server.rejected import Rejected
+from assay.server.search import search_router
 from assay.server.service import Service
 from assay.server.settings import Settings
 from assay.server.tracing import trace
@@ -50,7 +52,7 @@ def make_app(settings: Settings) -> FastAPI:
     app = FastAPIOffline(
         redoc_url=None,
         title="Assay",
-        summary="Features online, equal to what training sets join.",
+        summary="Features online, equal to what training sets join, and search in documents.",
         version=version("assay"),
         lifespan=lifespan,
     )
@@ -59,6 +61,7 @@ def make_app(settings: Settings) -> FastAPI:
         features,
         catalog_router(service),
         predictions_router(service),
+        search_router(service),
         health_router(service),
         page_router(service),
     ]
@@ -67,6 +70,7 @@ def make_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(Rejected, on_rejected)
     app.add_exception_handler(Refused, on_refused)
     app.add_exception_handler(StoreUnavailable, on_unavailable)
+    app.add_exception_handler(SearchUnavailable, on_unavailable)
     app.add_exception_handler(Fault, on_fault)
     app.add_exception_handler(HTTPException, on_http_error)
     app.openapi = document(app, with_keys=settings.with_keys)  # type: ignore[method-assign]

@@ -10,7 +10,15 @@ from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
 from assay.server.bodies import REFERENCE
-from assay.server.shapes import FeaturesRequest, OnlineFeaturesRequest, Prediction
+from assay.server.shapes import (
+    DocumentRequest,
+    FeaturesRequest,
+    OnlineFeaturesRequest,
+    Prediction,
+    SearchRequest,
+)
+
+_BODIES = (FeaturesRequest, OnlineFeaturesRequest, Prediction, SearchRequest, DocumentRequest)
 
 _SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "An API key."},
@@ -36,7 +44,7 @@ def document(app: FastAPI, *, with_keys: bool) -> Callable[[], dict[str, Any]]:
 
 def _document(app: FastAPI, with_keys: bool) -> dict[str, Any]:
     found = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
-    bodies = [(shape, "validation") for shape in (FeaturesRequest, OnlineFeaturesRequest, Prediction)]
+    bodies = [(shape, "validation") for shape in _BODIES]
     _, shapes = models_json_schema(bodies, ref_template=REFERENCE)  # type: ignore[arg-type]
     found["components"]["schemas"] |= shapes["$defs"]
     if with_keys:

@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from assay.online.request import Refused
 from assay.online.stores.store import StoreUnavailable
+from assay.search.unavailable import SearchUnavailable
 from assay.server.answers import json_response
 from assay.server.audit import shortened
 from assay.server.rejected import Rejected
@@ -37,12 +38,13 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
         400: "The body is no JSON, or a key stands twice in it, or it is nested too deeply.",
         401: "The API key is missing, unknown, expired or revoked.",
         403: "The API key is not for what is asked.",
-        404: "There is no such feature view or feature service.",
+        404: "There is no such feature view, feature service or document.",
         413: "The body is too large.",
         415: "The body is not of type application/json.",
         422: "Something asked for is unknown, missing or of another type.",
         429: "The API key has asked for too much, or written too much; Retry-After says how long to wait.",
-        503: "The online store cannot be read, is not whole, or holds nothing; or it took too long.",
+        503: "The online store or the index of documents cannot be read, is not whole, or holds nothing; the "
+        "query's vector cannot be made; or it took too long.",
         507: "The disk is full: nothing was kept, or it could not be written down who asked.",
     }
     return {status: {"model": Problem, "description": said[status]} for status in statuses}
@@ -84,8 +86,8 @@ async def on_refused(request: Request, error: Exception) -> Response:
 
 
 async def on_unavailable(request: Request, error: Exception) -> Response:
-    """Answer that the store is away; why is told to those who read the server's log."""
-    assert isinstance(error, StoreUnavailable)
+    """Answer that the store or the search is away; why is told to those who read the server's log."""
+    assert isinstance(error, StoreUnavailable | SearchUnavailable)
     request.state.error = str(error)
     return problem(503, error.for_callers, request)
 

@@ -1,4 +1,4 @@
-"""API keys: kept as hashes, for some feature views and models, until they expire or are revoked."""
+"""API keys: kept as hashes, for some views, models and documents, until they expire or are revoked."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from pathlib import Path
 from assay.core.disk import make_private_folder, open_private, replace_private
 from assay.core.fault import MISUSED, Fault
 from assay.core.moment import now
+from assay.search.visible import Scope
 from assay.server.rejected import Rejected
 
 FILE = "api_keys.json"
@@ -30,7 +31,8 @@ _REFUSED = "An API key is needed that is valid: send it as Authorization: Bearer
 class Key:
     """A key as it is kept: `hash` is SHA-256 of its secret, which is 256 bits of chance. Times are UTC.
 
-    It is for reading `views`, and for logging predictions of the models `predictions`.
+    It is for reading `views`, for logging predictions of the models `predictions`, and for searching the
+    documents of `sources` that have one of `tags`.
     """
 
     id: str
@@ -41,6 +43,8 @@ class Key:
     expires_at: str | None = None
     revoked_at: str | None = None
     predictions: list[str] = field(default_factory=list)
+    sources: list[str] = field(default_factory=list)
+    tags: list[str] = field(default_factory=lambda: [EVERY])
 
     @property
     def state(self) -> str:
@@ -58,6 +62,8 @@ class Reader:
     name: str | None = None
     views: frozenset[str] | None = None
     predictions: frozenset[str] | None = None
+    sources: frozenset[str] | None = None
+    tags: frozenset[str] | None = None
 
     @property
     def may_read_all(self) -> bool:
@@ -87,6 +93,16 @@ class Reader:
         if self.predictions is not None and not self.predictions & {model, EVERY}:
             raise Rejected(403, f"This API key is not for predictions of {model}.")
 
+    def scope(self) -> Scope:
+        """Return the documents that they may search.
+
+        Raises:
+            Rejected: they may search none.
+        """
+        if self.sources is not None and not self.sources:
+            raise Rejected(403, "This API key is not for documents.")
+        return Scope(*(None if each is None or EVERY in each else each for each in (self.sources, self.tags)))
+
 
 class KeyRing:
     """The keys in a folder; another process may change them at any time."""
@@ -107,7 +123,13 @@ class KeyRing:
         return list(self._keys.values())
 
     def create(
-        self, name: str, views: list[str], expires_at: datetime | None, predictions: Iterable[str] = ()
+        self,
+        name: str,
+        views: list[str],
+        expires_at: datetime | None,
+        predictions: Iterable[str] = (),
+        sources: Iterable[str] = (),
+        tags: Iterable[str] = (EVERY,),
     ) -> str:
         """Make a key and return it; it is told this once, and kept nowhere.
 
@@ -116,6 +138,8 @@ class KeyRing:
             views: the feature views it is for; `*` for all.
             expires_at: UTC, None for never.
             predictions: the models whose predictions it may log; `*` for all.
+            sources: the sources whose documents it may search; `*` for all.
+            tags: of which a document must have one; `*` for all documents.
 
         Raises:
             Fault: the name has a valid key, or the keys cannot be written.
@@ -123,7 +147,15 @@ class KeyRing:
         key_id, secret = secrets.token_hex(8), secrets.token_urlsafe(32)
         expires = expires_at.isoformat() if expires_at else None
         key = Key(
-            key_id, name, _hash(secret), views, now().isoformat(), expires, predictions=list(predictions)
+            key_id,
+            name,
+            _hash(secret),
+            views,
+            now().isoformat(),
+            expires,
+            predictions=list(predictions),
+            sources=list(sources),
+            tags=list(tags),
         )
         with self._changing() as keys:
             if any(other.name == name and other.state == "valid" for other in keys.values()):
@@ -167,7 +199,7 @@ class KeyRing:
         matches = hmac.compare_digest(_hash(secret), key.hash if key else _NOBODY)
         if key is None or not matches or key.state != "valid":
             raise Rejected(401, _REFUSED)
-        return Reader(key.name, frozenset(key.views), frozenset(key.predictions))
+        return Reader(key.name, *map(frozenset, (key.views, key.predictions, key.sources, key.tags)))
 
     def _refresh(self) -> None:
         try:

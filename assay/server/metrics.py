@@ -18,6 +18,7 @@ REQUESTS = Counter("assay_requests", "Requests answered.", ["path", "status"])
 DURATION = Histogram("assay_request_seconds", "Time to answer a request.", ["path"], buckets=_SECONDS)
 VALUES = Counter("assay_feature_values", "Feature values served, by how they came about.", ["view", "status"])
 UNAVAILABLE = Counter("assay_store_unavailable", "Times that the online store could not be read.")
+SEARCH_UNAVAILABLE = Counter("assay_search_unavailable", "Times that documents could not be searched.")
 
 
 def count_request(path: str, status: int, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""Make API keys for feature views and models that there are."""
+"""Make API keys for feature views that there are, for models, and for documents."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ def create_key(
     *,
     views: Sequence[str] | None,
     predictions: Sequence[str] | None,
+    sources: Sequence[str] | None,
+    tags: Sequence[str] | None,
     expires: datetime | str | None,
 ) -> str:
     """Make a key and return it; it is told this once, and kept as a hash.
@@ -29,6 +31,8 @@ def create_key(
         name: whose it is.
         views: the feature views it may read; `*` for all.
         predictions: the models whose predictions it may log; `*` for all.
+        sources: the sources whose documents it may search; `*` for all.
+        tags: of which a document must have one; all documents of the sources without it.
         expires: from when on it is invalid, UTC where it has no offset; never without it.
 
     Raises:
@@ -37,17 +41,28 @@ def create_key(
     """
     if not name.strip():
         raise Fault("NAME is empty: say whose key it is.", MISUSED)
-    if views is not None and not views:
-        raise Fault("--views names none: write those the key is for, or *.", MISUSED)
-    if predictions is not None and not predictions:
-        raise Fault("--predictions names no model: write those the key is for, or *.", MISUSED)
-    if not views and not predictions:
-        raise Fault("Say what the key is for: --views VIEW,... or --predictions MODEL,...", MISUSED)
+    for option, scope in (
+        ("--views", views),
+        ("--predictions", predictions),
+        ("--sources", sources),
+        ("--tags", tags),
+    ):
+        if scope is not None and not scope:
+            raise Fault(f"{option} names none: write those the key is for, or *.", MISUSED)
+    if tags and not sources:
+        raise Fault("--tags is for documents of some sources: write --sources SOURCE,... too, or *.", MISUSED)
+    if not views and not predictions and not sources:
+        raise Fault(
+            "Say what the key is for: --views VIEW,... or --predictions MODEL,... or --sources SOURCE,...",
+            MISUSED,
+        )
     expires_at = instant_given(str(expires)) if expires else None
     if expires_at and expires_at <= now():
         raise Fault(f"--expires {expires} has passed.", MISUSED)
     _require_known(views or (), places)
-    return KeyRing(places.serving).create(name, list(views or ()), expires_at, predictions or ())
+    return KeyRing(places.serving).create(
+        name, list(views or ()), expires_at, predictions or (), sources or (), tags or (EVERY,)
+    )
 
 
 def _require_known(views: Iterable[str], places: Places) -> None:

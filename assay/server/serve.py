@@ -75,6 +75,8 @@ def serve(
         places.docs,
         places.landing,
         places.ahead,
+        places.search,
+        places.deleted_documents,
         with_keys,
         requests_per_second=requests_per_second,
         prediction_bytes_per_hour=int(megabytes_per_hour * (1 << 20)),

@@ -21,6 +21,7 @@ from assay.server.keys import KeyRing, Reader
 from assay.server.limits import Limit
 from assay.server.metrics import UNAVAILABLE, count_values
 from assay.server.prediction_log import PredictionLog
+from assay.server.searching import Searching
 from assay.server.settings import Settings
 
 _SECONDS_AT_ONCE = 2.0
@@ -37,6 +38,7 @@ class Service:
         self.audit = Audit(settings.folder)
         self._catalog: Catalog = {}
         self.predictions = PredictionLog(settings.landing)
+        self.searching = Searching(settings.search, settings.deleted, settings.seconds)
         rate, hourly = settings.requests_per_second, settings.prediction_bytes_per_hour
         self._requests = Limit(rate, max(rate * _SECONDS_AT_ONCE, 1))
         self._bytes = Limit(hourly / _HOUR, hourly)
@@ -152,10 +154,11 @@ class Service:
         return states
 
     async def close(self) -> None:
-        """Let go of the store and the logs."""
+        """Let go of the store, the searches and the logs."""
         try:
             self.predictions.hand_over()
         finally:
+            self.searching.close()
             await self._answerer.store.close()
             self.audit.close()
 

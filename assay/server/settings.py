@@ -16,9 +16,10 @@ class Settings:
     """How to serve.
 
     `folder` holds the API keys and the audit log, `docs` is dbt's documentation, `landing` where
-    logged predictions land, `ahead` what streams have changed since the last build. `body_bytes` and
-    `entities` bound a request, `seconds` how long it may take. Of each API key, a worker takes
-    `requests_per_second`, and `prediction_bytes_per_hour` to keep.
+    logged predictions land, `ahead` what streams have changed since the last build, `search` the index of
+    documents, `deleted` which of them are deleted since it was built. `body_bytes` and `entities` bound a
+    request, `seconds` how long it may take. Of each API key, a worker takes `requests_per_second`, and
+    `prediction_bytes_per_hour` to keep.
     """
 
     store: str
@@ -26,6 +27,8 @@ class Settings:
     docs: Path
     landing: Path
     ahead: Path
+    search: Path
+    deleted: Path
     with_keys: bool = False
     body_bytes: int = 1 << 20
     entities: int = 1000
@@ -48,6 +51,8 @@ class Settings:
             docs=Path(found["docs"]),
             landing=Path(found["landing"]),
             ahead=Path(found["ahead"]),
+            search=Path(found["search"]),
+            deleted=Path(found["deleted"]),
             with_keys=found["with_keys"] == "True",
             body_bytes=int(found["body_bytes"]),
             entities=int(found["entities"]),

@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from assay.search.results import MOST_RESULTS, Mode
+
 KeyValue = str | int
 Reference = Annotated[str, Field(max_length=300)]
 
@@ -86,3 +88,29 @@ class OnlineFeaturesRequest(BaseModel):
     )
     full_feature_names: bool = Field(False, description="Whether names are `view__feature`.")
     as_of: str | None = Field(None, description=_AS_OF)
+
+
+class SearchRequest(BaseModel):
+    """What to search for, and among which chunks of documents."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    query: str = Field(description="Words, or a question; at most 1,000 words.")
+    k: int = Field(10, ge=1, le=MOST_RESULTS, description="How many chunks at most.")
+    mode: Mode = Field("hybrid", description="Rank by words (text), by meaning (vector), or by both.")
+    filter: str | None = Field(
+        None, description="Which chunks, such as `tags contains 'x' and source = 'y'`."
+    )
+    as_of: str | None = Field(None, description="Answer as of this instant of the past; now without it.")
+
+
+class DocumentRequest(BaseModel):
+    """A document, and from which of its chunks on it is wanted."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    document_id: str = Field(description="The document, as a result names it.")
+    first_chunk: int = Field(
+        1, ge=1, le=1_000_000_000, description="The number of the first chunk wanted; 200 follow at most."
+    )
+    as_of: str | None = Field(None, description="As it was at this instant of the past; now without it.")

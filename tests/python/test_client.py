@@ -48,7 +48,15 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     )
     url = f"sqlite:{folder / 'online.sqlite'}"
     sync(published, open_store(url))
-    return Settings(url, folder / "serving", folder / "docs.html", folder / "landing", folder / "ahead")
+    return Settings(
+        url,
+        folder / "serving",
+        folder / "docs.html",
+        folder / "landing",
+        folder / "ahead",
+        folder / "search.duckdb",
+        folder / "deleted.json",
+    )
 
 
 @contextmanager

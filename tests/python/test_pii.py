@@ -296,7 +296,13 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClie
     monkeypatch.setenv("ASSAY_PII_KEY", KEY)
     folder = tmp_path
     settings = Settings(
-        url, folder / "serving", folder / "assay_docs.html", folder / "landing", folder / "ahead"
+        url,
+        folder / "serving",
+        folder / "assay_docs.html",
+        folder / "landing",
+        folder / "ahead",
+        folder / "search.duckdb",
+        folder / "deleted.json",
     )
     with TestClient(make_app(settings), raise_server_exceptions=False) as client:
         yield client

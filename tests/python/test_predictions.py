@@ -50,7 +50,15 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
         published, "select known_until from gold.srv_catalog where feature_view = ?", [VELOCITY]
     )
     predictions = []
-    settings = Settings(store, folder / "serving", folder / "docs.html", landing, folder / "ahead")
+    settings = Settings(
+        store,
+        folder / "serving",
+        folder / "docs.html",
+        landing,
+        folder / "ahead",
+        folder / "search.duckdb",
+        folder / "deleted.json",
+    )
     with TestClient(make_app(settings)) as client:
         for number, (transaction_id, card_id, outcome) in enumerate(labels):
             as_of = (known_until + timedelta(hours=number)).isoformat()

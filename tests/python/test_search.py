@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 import numpy as np
 import pytest
-from search_index import Chunk, index_of, write_gold
+from search_index import EVER, Chunk, index_of, write_gold
 
 from assay.core.fault import Fault
 from assay.embedding.static import StaticModel
@@ -24,6 +24,7 @@ from assay.search.index import write_index
 from assay.search.query import Index, open_index
 from assay.search.rerank import read_reranker
 from assay.search.results import Result
+from assay.search.visible import Scope
 
 CHUNKS = [
     Chunk("refunds", "A refund takes five days. Refunds go to the card you paid with.", tags=["money"]),
@@ -252,14 +253,91 @@ def test_sources_and_hidden_documents_are_as_if_not_there(index: Index, tmp_path
     index_of(tmp_path / "part", [each for each in CHUNKS if each.source == "help"])
     part = open_index(tmp_path / "part" / "search.duckdb")
     query = "money for the refund of a shelf"
+    help_alone = Scope(frozenset({"help"}))
     for mode in ("text", "vector", "hybrid"):
         expected = part.search(query, mode=mode).results
-        assert index.search(query, mode=mode, sources={"help"}).results == expected
-        assert index.search(query, mode=mode, hidden={"shelf", "café"}).results == expected
-        assert index.search(query, mode=mode, sources=[]).results == []
-        assert "shelf" not in names(index, query, mode=mode, hidden={"shelf", "unknown"})
+        assert index.search(query, mode=mode, scope=help_alone).results == expected
+        hidden = dict.fromkeys(("shelf", "café", "unknown"), EVER)
+        assert index.search(query, mode=mode, hidden=hidden).results == expected
+        assert index.search(query, mode=mode, scope=Scope(frozenset())).results == []
         # A filter cannot widen it.
-        assert names(index, query, mode=mode, sources={"help"}, filter="source = 'manuals'") == []
+        assert names(index, query, mode=mode, scope=help_alone, filter="source = 'manuals'") == []
+        either = "source = 'manuals' or source != 'manuals'"
+        assert index.search(query, mode=mode, scope=help_alone, filter=either).results == expected
+
+
+def test_tags_in_scope_are_as_if_there_were_no_others(index: Index, tmp_path: Path) -> None:
+    (tmp_path / "part").mkdir()
+    index_of(tmp_path / "part", [each for each in CHUNKS if "money" in each.tags])
+    part = open_index(tmp_path / "part" / "search.duckdb")
+    query = "money for the refund of a shelf"
+    for mode in ("text", "vector", "hybrid"):
+        expected = part.search(query, mode=mode).results
+        assert expected
+        money = Scope(tags=frozenset({"money", "x"}))
+        assert index.search(query, mode=mode, scope=money).results == expected
+        money_of_manuals = Scope(frozenset({"manuals"}), frozenset({"money"}))
+        assert names(index, query, mode=mode, scope=money_of_manuals) == []
+    assert names(index, query, scope=Scope(tags=frozenset())) == []
+
+
+def test_rights_are_those_of_what_documents_are_now(tmp_path: Path) -> None:
+    june = datetime(2025, 6, 1)
+    index_of(
+        tmp_path,
+        [
+            Chunk("closed", "refund one", tags=["open"], valid_to=june),
+            Chunk("closed", "refund two", tags=["secret"], valid_from=june),
+            Chunk("moved", "refund three", source="board", valid_from=june, tags=["open"]),
+            Chunk("moved", "refund four", tags=["open"], valid_to=june),
+            Chunk("gone", "refund five", tags=["open"], valid_to=june),
+            Chunk("there", "refund six", tags=["open"], valid_to=june),
+            Chunk("there", "refund seven", tags=["open"], valid_from=june),
+        ],
+    )
+    index = open_index(tmp_path / "search.duckdb")
+    scope, then = Scope(frozenset({"help"}), frozenset({"open"})), datetime(2025, 3, 1)
+    for mode in ("text", "vector", "hybrid"):
+        texts = [each.text for each in index.search("refund", mode=mode, as_of=then, scope=scope).results]
+        assert texts == ["refund six"]
+        # Who may see all sees what is there now, and as it was; without a scope, what was there.
+        assert "gone" not in names(index, "refund", mode=mode, as_of=then, scope=Scope())
+        assert len(names(index, "refund", mode=mode, as_of=then, scope=Scope())) == 3
+        assert len(names(index, "refund", mode=mode, as_of=then)) == 4
+    assert index.document("closed", as_of=then, scope=scope) is None
+    assert index.document("there", as_of=then, scope=scope) is not None
+
+
+def test_a_deletion_hides_what_was_known_before_it(tmp_path: Path) -> None:
+    june, then = datetime(2025, 6, 1), datetime(2025, 3, 1)
+    index_of(tmp_path, [Chunk("a", "refund", valid_from=datetime(2025, 1, 1)), Chunk("b", "refund card")])
+    index = open_index(tmp_path / "search.duckdb")
+    for mode in ("text", "vector", "hybrid"):
+        assert names(index, "refund", mode=mode, hidden={"a": june}) == ["b"]
+        assert names(index, "refund", mode=mode, hidden={"a": june}, as_of=june) == ["b"]
+        # What was known then stays known to those who ask the project's own files.
+        assert sorted(names(index, "refund", mode=mode, hidden={"a": june}, as_of=then)) == ["a", "b"]
+        assert names(index, "refund", mode=mode, hidden={"a": june}, as_of=then, scope=Scope()) == ["b"]
+        # What landed after the deletion is another document.
+        assert sorted(names(index, "refund", mode=mode, hidden={"a": datetime(2025, 1, 1)})) == ["a", "b"]
+    assert index.document("a", hidden={"a": june}) is None
+
+
+def test_a_document_is_its_chunks_in_their_order(index: Index) -> None:
+    shelf = index.document("shelf")
+    assert shelf is not None
+    assert (shelf.source, shelf.title, shelf.tags, shelf.chunks_in_all) == ("manuals", "Shelf X200", [], 2)
+    assert [(each.chunk_number, each.heading_path, each.text) for each in shelf.chunks] == [
+        (1, "", "Mount the shelf on a brick wall with the screws."),
+        (2, "Load", "It carries 40 kilograms."),
+    ]
+    second = index.document("shelf", first=2)
+    assert second is not None
+    assert ([each.chunk_number for each in second.chunks], second.chunks_in_all) == ([2], 2)
+    one = index.document("shelf", most=1)
+    assert one is not None
+    assert [each.chunk_number for each in one.chunks] == [1]
+    assert index.document("nowhere") is None
 
 
 # Snippets
@@ -434,7 +512,12 @@ def test_an_index_of_vectors_finds_what_a_scan_finds(
         monkeypatch.setattr(ranking, "_EXACT_UP_TO", limit)
         return answers(**how)
 
-    for how in ({}, {"filter": "source = 'most'"}, {"sources": ["most"]}, {"hidden": {"d0001"}}):
+    for how in (
+        {},
+        {"filter": "source = 'most'"},
+        {"scope": Scope(frozenset({"most"}))},
+        {"hidden": {"d0001": EVER}},
+    ):
         exact, near = asked_by(10_000, **how), asked_by(100, **how)
         assert {each.vector_way for each in exact} == {"exact"}
         assert {each.vector_way for each in near} == {way}

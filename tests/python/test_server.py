@@ -27,6 +27,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from online_stores import query
 from redis_server import free_port
+from search_index import Chunk, index_of
 from warehouse import PROJECT
 
 from assay.core.fault import Fault
@@ -46,7 +47,13 @@ VELOCITY, PAIRS = "ftr_card__velocity", "ftr_card_merchant__pairs"
 def settings(store_url: str, tmp_path: Path) -> Settings:
     folder = tmp_path
     return Settings(
-        store_url, folder / "serving", folder / "assay_docs.html", folder / "landing", folder / "ahead"
+        store_url,
+        folder / "serving",
+        folder / "assay_docs.html",
+        folder / "landing",
+        folder / "ahead",
+        folder / "search.duckdb",
+        folder / "deleted.json",
     )
 
 
@@ -305,6 +312,7 @@ def test_the_document_holds_for_whatever_is_asked(settings: Settings) -> None:
     import schemathesis
     from schemathesis.specs.openapi.checks import positive_data_acceptance
 
+    index_of(settings.search.parent, [Chunk("a", "A refund takes five days.", tags=["money"])])
     schema = schemathesis.openapi.from_asgi("/openapi.json", make_app(settings))
     bounds = hypothesis_settings(
         max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
@@ -321,7 +329,16 @@ def test_the_document_holds_for_whatever_is_asked(settings: Settings) -> None:
             case.call_and_validate(excluded_checks=[positive_data_acceptance])
 
         ask()
-    assert {GET, FEAST, "/feature-views/{name}", "/health", "/ready", "/metrics"} <= tried
+    assert {
+        GET,
+        FEAST,
+        "/search",
+        "/search/document",
+        "/feature-views/{name}",
+        "/health",
+        "/ready",
+        "/metrics",
+    } <= tried
 
 
 def references(part: Any) -> Iterator[str]:

@@ -114,7 +114,13 @@ def store_url(tmp_path_factory: pytest.TempPathFactory) -> str:
 def settings(store_url: str, tmp_path: Path) -> Settings:
     folder = tmp_path
     return Settings(
-        store_url, folder / "serving", folder / "assay_docs.html", folder / "landing", folder / "ahead"
+        store_url,
+        folder / "serving",
+        folder / "assay_docs.html",
+        folder / "landing",
+        folder / "ahead",
+        folder / "search.duckdb",
+        folder / "deleted.json",
     )
 
 
