@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from assay.api.printed import PrintedList
 from assay.core.moment import now
 
 if TYPE_CHECKING:
+    from assay.documents.delete import DeletedDocument
     from assay.documents.land import LandedFolder
 
 
@@ -48,7 +50,8 @@ class Documents(ProjectFolder):
                 `documents` is not installed.
         """
         from assay.documents.display import print_landed_folder
-        from assay.documents.land import SOURCE, TABLE, land_folder
+        from assay.documents.land import land_folder
+        from assay.documents.landed import SOURCE, TABLE
         from assay.landing.declared import declared_tables
         from assay.project.paths import all_model_paths
 
@@ -58,3 +61,28 @@ class Documents(ProjectFolder):
         return PrintedList(
             [landed], lambda found, console: print_landed_folder(found[0], is_loaded, console), self.root
         )
+
+    def delete_documents(self, document_ids: Iterable[str]) -> PrintedList[DeletedDocument]:
+        """Delete documents: searches hide them at once, and the next build has their deletion.
+
+        Args:
+            document_ids: the documents; those that are unknown are told, and stop nothing.
+
+        Raises:
+            Fault: another process lands or deletes documents, or a file of what is known of them is damaged.
+        """
+        from assay.documents.delete import delete_documents
+        from assay.documents.display import print_deleted
+        from assay.search.tombstones import Tombstones
+
+        with self.places() as places:
+            tombstones = Tombstones(places.deleted_documents)
+            found = delete_documents(
+                document_ids,
+                landing=places.landing,
+                published=places.published,
+                hidden=tombstones.find,
+                hide=tombstones.add,
+                deleted_at=now(),
+            )
+        return PrintedList(found, print_deleted, self.root)

@@ -17,7 +17,7 @@ from assay.build.plan import unfinished
 from assay.build.publications import how_many, keep, prune
 from assay.build.publish import Provenance, publish
 from assay.build.refresh import GROUPS, due_at
-from assay.build.search import publish_search
+from assay.build.search import forget_deleted, publish_search
 from assay.build.state import State
 from assay.build.store import read_store
 from assay.build.work import Work
@@ -226,26 +226,37 @@ def _publish(places: Places, run: Run, outcome: DbtOutcome, report: Report, work
         )
     if places.published.is_file():
         link_in_place(places.published_until_now, places.published)
-    if report.publication:
-        _publish_search(places, report, changed)
+    is_searched = report.publication is not None and _publish_search(places, report, changed)
     if report.publication and not run.as_of:
         products = report.products
         anew = products.passed if changed is None else products.passed & changed
         report.published_products = sorted({products.product_of[table] for table in anew})
         _keep(places, report)
         prune(places.published, how_many())
+        if is_searched:
+            _forget_deleted(places, report)
         report.rollback = read_rollback(places.warehouse)
         if CATALOG in report.products.passed:
             _put_online(places, report)
         end_rollback(places.warehouse)
 
 
-def _publish_search(places: Places, report: Report, changed: set[str] | None) -> None:
-    """Bring search to what is published; what prevents that does not fail the build."""
+def _publish_search(places: Places, report: Report, changed: set[str] | None) -> bool:
+    """Bring search to what is published, and tell whether it is; what prevents that fails no build."""
     try:
         report.search = publish_search(places, changed)
     except (Fault, OSError, duckdb.Error) as error:
         report.warnings.append(f"{known_fault(error) or error}\nSearch stays as it was: {places.search}")
+        return False
+    return True
+
+
+def _forget_deleted(places: Places, report: Report) -> None:
+    """Hide what is not published any more no longer; what prevents that fails no build."""
+    try:
+        forget_deleted(places)
+    except (Fault, OSError, duckdb.Error) as error:
+        report.warnings.append(f"{known_fault(error) or error}\nDocuments that were deleted stay hidden.")
 
 
 def _keep(places: Places, report: Report) -> None:

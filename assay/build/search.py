@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duckdb
 
+from assay.build.publications import find_kept
 from assay.core.places import Places
+from assay.core.sql import text
+from assay.search.tombstones import Tombstones
 
 if TYPE_CHECKING:
     from assay.search.index import IndexCounts
@@ -37,10 +42,53 @@ def publish_search(places: Places, changed: Collection[str] | None = None) -> In
     return write_index(places.published, places.search)
 
 
+def forget_deleted(places: Places) -> None:
+    """Hide deleted documents no longer that are neither published nor kept, nor in the index.
+
+    Raises:
+        Fault: it is not known what is hidden, or the index cannot be read.
+        OSError: it cannot be written.
+    """
+    tombstones = Tombstones(places.deleted_documents)
+    if not tombstones.find():
+        return
+    from assay.search.query import open_index
+
+    index = open_index(places.search)
+    files = [places.published, *(kept.published for kept in find_kept(places.published))]
+    published = [each for file in files for each in _find_states(file, list(tombstones.find()))]
+
+    def is_over(document_id: str, deleted_at: datetime) -> bool:
+        found = index.document(document_id)
+        states = [each.valid_from for each in found.chunks] if found else []
+        states += [since for name, since in published if name == document_id]
+        return all(since >= deleted_at for since in states)
+
+    tombstones.prune(is_over)
+
+
 def _has_documents(places: Places) -> bool:
     with duckdb.connect(places.published, read_only=True) as connection:
-        [(tables,)] = connection.execute(
-            "select count(*) from duckdb_tables() where schema_name = 'gold' and table_name in ($1, $2)",
-            [_CHUNKS, _EMBEDDINGS],
-        ).fetchall()
+        return _has_tables(connection)
+
+
+def _has_tables(connection: duckdb.DuckDBPyConnection) -> bool:
+    [(tables,)] = connection.execute(
+        "select count(*) from duckdb_tables() where schema_name = 'gold' and table_name in ($1, $2)",
+        [_CHUNKS, _EMBEDDINGS],
+    ).fetchall()
     return bool(tables == 2)
+
+
+def _find_states(published: Path, documents: list[str]) -> list[tuple[str, datetime]]:
+    """Return since when documents are as a publication has them."""
+    # A database of its own: by the file's name, DuckDB would return one that is open already.
+    with duckdb.connect() as connection:
+        connection.execute(f"attach {text(published)} as published (read_only)")
+        if not _has_tables(connection):
+            return []
+        return connection.execute(
+            f"select document_id, min(valid_from) from published.gold.{_CHUNKS} where valid_to = "
+            "timestamp '9999-12-31' and document_id in (select unnest($1::varchar[])) group by document_id",
+            [documents],
+        ).fetchall()

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from assay.cli.call import show
+from assay.core.fault import MISUSED
 
 app = typer.Typer(help="Documents, for search and for language models.", no_args_is_help=True)
 
@@ -37,3 +38,16 @@ def land(
 ) -> None:
     """Land a folder of documents: what is new in it, has changed or is gone."""
     show(lambda project: project.land_documents(folder, source=source))
+
+
+@app.command()
+def delete(
+    document_ids: Annotated[
+        list[str],
+        typer.Argument(metavar="DOCUMENT_ID...", help="As search prints them, such as handbook/returns.md."),
+    ],
+) -> None:
+    """Delete documents: searches hide them at once, and the next build publishes without them."""
+    deleted = show(lambda project: project.delete_documents(document_ids))
+    if any(each.deletion == "unknown" for each in deleted):
+        raise typer.Exit(MISUSED)

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from assay.console.tables import line
 from assay.core.words import counted
+from assay.documents.delete import DeletedDocument, Deletion
 from assay.documents.land import LandedFolder
 
 _SHOWN = 10
@@ -43,6 +44,12 @@ def print_landed_folder(landed: LandedFolder, is_loaded: bool, console: Console)
         line(console, f"Not readable: {len(landed.unreadable) - _SHOWN:,} more")
     if landed.unreadable:
         line(console, "They land all the same, and silver keeps them in quarantine.")
+    for name in landed.withdrawn[:_SHOWN]:
+        line(console, f"Not landed, as the document was deleted: {name}")
+    if len(landed.withdrawn) > _SHOWN:
+        line(console, f"Not landed, as the documents were deleted: {len(landed.withdrawn) - _SHOWN:,} more")
+    if landed.withdrawn:
+        line(console, "Remove the files; a file of the name that comes later is a new document.")
     if landed.passed_over:
         shown = ", ".join(landed.passed_over[:3]) + ", ..." * (len(landed.passed_over) > 3)
         line(console, f"Passed over, as no documents: {counted(len(landed.passed_over), 'file')} ({shown})")
@@ -51,3 +58,15 @@ def print_landed_folder(landed: LandedFolder, is_loaded: bool, console: Console)
             console,
             "To load them: assay build" if is_loaded else "No model loads them yet: assay documents add",
         )
+
+
+def print_deleted(documents: Sequence[DeletedDocument], console: Console) -> None:
+    """Print which documents are deleted, which were, which nobody knows, and what to do next."""
+    for deletion in Deletion:
+        for each in documents:
+            if each.deletion is deletion:
+                line(console, f"{deletion.capitalize()}: {each.document_id}")
+    if any(each.deletion is Deletion.deleted for each in documents):
+        line(console, "Searches do not show them any more. To publish without them: assay build")
+    if any(each.deletion is Deletion.unknown for each in documents):
+        line(console, "Unknown are documents that are not published: build first if they have just landed.")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from assay.contracts.contract import FOLDER
 from assay.core.fault import MISUSED, Fault
-from assay.documents.land import SOURCE, TABLE
+from assay.documents.landed import SOURCE, TABLE
 from assay.generate.product import with_groups
 from assay.generate.write import write_all
 from assay.landing.declared import declared_tables

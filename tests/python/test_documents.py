@@ -16,6 +16,7 @@ from assay.build.search import publish_search
 from assay.core.places import Places
 from assay.documents.chunk import embedding_text
 from assay.search.query import open_index
+from assay.search.tombstones import Tombstones
 
 RETURNS = "# Returns\n\nThirty days.\n\n# Costs\n\nTwo pounds.\n\n# Address\n\nAt the back."
 SHORTER = "# Returns\n\nThirty days.\n\n# Costs\n\nThree pounds."
@@ -231,3 +232,58 @@ def test_a_search_that_cannot_be_written_fails_no_build(project: DocumentsProjec
     told = build(project)
     assert "Search stays as it was" in " ".join(told.split())
     assert ("more", 1, "More.") in project.chunks()
+
+
+def search(project: DocumentsProject, *arguments: str) -> str:
+    found = project.assay("search", "thirty days", *arguments)
+    assert found.exit_code == 0, found.stderr
+    return found.stdout
+
+
+def test_a_deleted_document_is_gone_at_once_and_after_the_next_build(project: DocumentsProject) -> None:
+    [(run,)] = project.query("select run_id from runs", file=project.root / "data" / "ops.duckdb")
+    tombstones = Tombstones(project.root / "data" / "deleted_documents.json")
+    assert "of returns" in search(project)
+    told = project.assay("documents", "delete", "returns", "nowhere")
+    assert told.exit_code == 2
+    assert "Deleted: returns" in told.stdout
+    assert "Unknown: nowhere" in told.stdout
+    assert "of returns" not in search(project)
+    # Before the deletion, it was known.
+    assert "of returns" in search(project, "--as-of", "2025-03-02")
+    again = project.assay("documents", "delete", "returns")
+    assert (again.exit_code, "Deleted already: returns" in again.stdout) == (0, True)
+    build(project)
+    assert {row[0] for row in project.chunks()} == {"other"}
+    assert "of returns" not in search(project)
+    assert "of returns" in search(project, "--as-of", "2025-03-02")
+    # A publication that is kept has it, and may come back; the document may not.
+    assert set(tombstones.find()) == {"returns"}
+    assert project.assay("published", "rollback", run).exit_code == 0
+    published = project.root / "data" / "published" / "assay.duckdb"
+    there = "select distinct document_id from gold.doc_chunks where valid_to > '9999-01-01' order by 1"
+    assert ("returns",) in project.query(there, file=published)
+    assert "of returns" not in search(project)
+    build(project)
+    assert "of returns" not in search(project)
+
+
+def test_a_document_is_hidden_until_nothing_has_it_any_more(project: DocumentsProject) -> None:
+    with (project.root / "dbt_project.yml").open("a") as file:
+        file.write("\nvars: {keep_publications: 1}\n")
+    index = project.root / "data" / "published" / "search.duckdb"
+    tombstones = Tombstones(project.root / "data" / "deleted_documents.json")
+    assert project.assay("documents", "delete", "returns").exit_code == 0
+    old = index.read_bytes()
+    index.unlink()
+    index.mkdir()
+    told = " ".join(build(project).split())
+    assert "Search stays as it was" in told
+    # The index is still to be written.
+    assert set(tombstones.find()) == {"returns"}
+    index.rmdir()
+    index.write_bytes(old)
+    project.land_documents(2, {"document_id": "more", "body": "More."})
+    build(project)
+    assert tombstones.find() == {}
+    assert "of returns" not in search(project)

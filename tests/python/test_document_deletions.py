@@ -1,0 +1,190 @@
+"""A document that is deleted is hidden at once, lands as deleted, and does not come back unasked."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from search_index import Chunk, write_gold
+
+from assay.core.fault import Fault
+from assay.documents.delete import delete_documents
+from assay.documents.land import LandedFolder, land_folder
+from assay.search.tombstones import Tombstones
+
+NOW = datetime(2026, 3, 1, 12)
+
+
+@dataclass(frozen=True)
+class Shop:
+    """Documents of a folder and of another system, landed and published."""
+
+    root: Path
+
+    @property
+    def tombstones(self) -> Tombstones:
+        return Tombstones(self.root / "deleted.json")
+
+    def land(self, seconds: float) -> LandedFolder:
+        moment = NOW + timedelta(seconds=seconds)
+        return land_folder(self.root / "pages", "pages", self.root / "landing", moment)
+
+    def delete(self, *documents: str, seconds: float = 60, hide: Any = None) -> dict[str, str]:
+        found = delete_documents(
+            documents,
+            landing=self.root / "landing",
+            published=self.root / "assay.duckdb",
+            hidden=self.tombstones.find,
+            hide=hide or self.tombstones.add,
+            deleted_at=NOW + timedelta(seconds=seconds),
+        )
+        return {each.document_id: each.deletion.value for each in found}
+
+    def lines(self) -> list[dict[str, Any]]:
+        files = sorted((self.root / "landing" / "docs" / "documents").glob("*/deleted-*"))
+        return [json.loads(line) for file in files for line in gzip.open(file, "rt")]
+
+    def files(self) -> dict[str, bytes]:
+        return {
+            str(file): file.read_bytes()
+            for file in sorted(self.root.rglob("*"))
+            if file.is_file() and file.suffix != ".lock"
+        }
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    shop = Shop(tmp_path)
+    pages = tmp_path / "pages"
+    pages.mkdir()
+    for name in ("a.md", "b.md"):
+        (pages / name).write_text(f"Page {name}")
+    shop.land(0)
+    publish(shop, ["pages/a.md", "pages/b.md", "faq-1"])
+    return shop
+
+
+def publish(shop: Shop, current: Iterable[str], past: Iterable[str] = ("gone",)) -> None:
+    chunks = [Chunk(each, each, source=each.split("/")[0], valid_from=NOW) for each in current]
+    chunks += [Chunk(each, each, valid_to=NOW) for each in past]
+    write_gold(shop.root / "assay.duckdb", chunks)
+
+
+def test_a_document_is_hidden_and_lands_as_deleted(shop: Shop) -> None:
+    assert shop.delete("faq-1", "pages/a.md", "faq-1") == {"faq-1": "deleted", "pages/a.md": "deleted"}
+    at = NOW + timedelta(seconds=60)
+    assert shop.tombstones.find() == {"faq-1": at, "pages/a.md": at}
+    updated_at = "2026-03-01T12:01:00.000000Z"
+    assert sorted(shop.lines(), key=lambda line: line["document_id"]) == [
+        {"document_id": "faq-1", "source": "faq-1", "updated_at": updated_at, "deleted": True},
+        {"document_id": "pages/a.md", "source": "pages", "updated_at": updated_at, "deleted": True},
+    ]
+
+
+def test_again_changes_nothing(shop: Shop) -> None:
+    shop.delete("faq-1", "pages/a.md")
+    before = shop.files()
+    assert shop.delete("pages/a.md", "faq-1", seconds=90) == {
+        "pages/a.md": "deleted already",
+        "faq-1": "deleted already",
+    }
+    assert shop.files() == before
+    publish(shop, ["pages/b.md"], ["faq-1", "pages/a.md", "gone"])
+    before = shop.files()
+    assert set(shop.delete("pages/a.md", "faq-1", "gone", seconds=90).values()) == {"deleted already"}
+    assert shop.files() == before
+
+
+def test_what_is_unknown_is_told_and_stops_nothing(shop: Shop) -> None:
+    odd = ("nowhere", "pages/c.md", "../../x", "x" * 5000, "a\0b", "' or true --", "")
+    found = shop.delete(*odd, "faq-1")
+    assert found == dict.fromkeys(odd, "unknown") | {"faq-1": "deleted"}
+    assert set(shop.tombstones.find()) == {"faq-1"}
+    (shop.root / "assay.duckdb").unlink()
+    assert shop.delete("faq-2", "pages/b.md") == {"faq-2": "unknown", "pages/b.md": "deleted"}
+
+
+def test_a_folder_that_still_has_the_file_does_not_bring_it_back(shop: Shop) -> None:
+    shop.delete("pages/a.md")
+    for seconds, content in ((70, None), (80, "Another page")):
+        if content:
+            (shop.root / "pages" / "a.md").write_text(content)
+        landed = shop.land(seconds)
+        assert (landed.file, landed.withdrawn, landed.unchanged) == (None, ["a.md"], 1)
+    (shop.root / "pages" / "a.md").unlink()
+    landed = shop.land(90)
+    assert (landed.file, landed.withdrawn, landed.deleted) == (None, [], [])
+    # A file that comes later is another document, which can be deleted too.
+    (shop.root / "pages" / "a.md").write_text("Back")
+    landed = shop.land(100)
+    assert (landed.new, landed.withdrawn) == (["a.md"], [])
+    assert shop.delete("pages/a.md", seconds=110) == {"pages/a.md": "deleted"}
+    assert shop.tombstones.find()["pages/a.md"] == NOW + timedelta(seconds=110)
+    assert shop.land(120).withdrawn == ["a.md"]
+
+
+def test_a_file_that_is_gone_may_come_again_though_it_is_deleted_twice(shop: Shop) -> None:
+    shop.delete("pages/a.md")
+    (shop.root / "pages" / "a.md").unlink()
+    shop.land(70)
+    assert shop.delete("pages/a.md", seconds=80) == {"pages/a.md": "deleted already"}
+    (shop.root / "pages" / "a.md").write_text("Back")
+    assert shop.land(90).new == ["a.md"]
+
+
+def test_a_deletion_is_later_than_what_landed_in_the_same_second(shop: Shop) -> None:
+    shop.delete("pages/a.md", "faq-1", seconds=0.5)
+    assert set(shop.tombstones.find().values()) == {NOW + timedelta(seconds=1)}
+    (shop.root / "pages" / "b.md").write_text("Anew")
+    landed = shop.land(0.7)
+    assert landed.file is not None
+    assert landed.file.parent.name == "landed_at=2026-03-01T12-00-02"
+
+
+def test_a_call_that_was_killed_goes_on(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    # Before anything, after hiding, between lines, and before the folder's state.
+    with pytest.raises(KeyboardInterrupt):
+        shop.delete("pages/a.md", "faq-1", hide=killed)
+    assert (shop.tombstones.find(), shop.lines()) == ({}, [])
+    monkeypatch.setattr("assay.documents.delete.write_lines", killed)
+    with pytest.raises(KeyboardInterrupt):
+        shop.delete("pages/a.md", "faq-1")
+    assert (set(shop.tombstones.find()), shop.lines()) == ({"pages/a.md", "faq-1"}, [])
+    monkeypatch.undo()
+    monkeypatch.setattr("assay.documents.delete.write_state", killed)
+    with pytest.raises(KeyboardInterrupt):
+        shop.delete("pages/a.md", "faq-1", seconds=70)
+    monkeypatch.undo()
+    assert set(shop.delete("pages/a.md", "faq-1", seconds=80).values()) == {"deleted already"}
+    assert [line["updated_at"] for line in shop.lines()] == ["2026-03-01T12:01:00.000000Z"] * 2
+    assert shop.land(90).withdrawn == ["a.md"]
+
+
+def test_a_version_that_landed_after_a_deletion_can_be_deleted(shop: Shop) -> None:
+    shop.delete("faq-1")
+    write_gold(shop.root / "assay.duckdb", [Chunk("faq-1", "again", valid_from=NOW + timedelta(seconds=70))])
+    assert shop.delete("faq-1", seconds=80) == {"faq-1": "deleted"}
+    assert shop.tombstones.find() == {"faq-1": NOW + timedelta(seconds=80)}
+    assert len(shop.lines()) == 2
+
+
+def test_a_list_of_what_is_hidden_that_is_damaged_is_told(shop: Shop) -> None:
+    for content in ("{", "[]", '{"a": 1}', '{"a": "soon"}'):
+        (shop.root / "deleted.json").write_text(content)
+        with pytest.raises(Fault, match="is damaged, so nobody can tell which documents are deleted"):
+            shop.tombstones.find()
+
+
+def test_what_is_over_is_hidden_no_longer(shop: Shop) -> None:
+    shop.delete("faq-1", "pages/a.md")
+    shop.tombstones.prune(lambda document, at: document == "faq-1" and at > NOW)
+    assert set(shop.tombstones.find()) == {"pages/a.md"}
