@@ -11,6 +11,8 @@ from example.catalog import Catalog
 from example.chance import stream
 from example.crm import Crm
 from example.dirt import Dirt
+from example.documents import TABLE as DOCUMENTS
+from example.documents import Documents
 from example.drift import PLANTED, Drift
 from example.landing import Landing
 from example.people import Customers
@@ -37,7 +39,8 @@ def generate(
     `customers` is how many have signed up by the end, `events` the number of web tracking calls before any
     are repeated, `drift` whether what `example.drift` plants comes about. `progress` is told how many days
     were done since it was last told. Returns the manifest, also written to `out/_demo.json`: parameters, rows
-    and dirt of each table, what drifts when, and the files with a flaw.
+    and dirt of each table, what drifts when, which documents are copies or deleted, and the files with a
+    flaw.
 
     Raises ValueError for numbers that make no sense, FileExistsError if `out` is not an empty folder.
     """
@@ -56,6 +59,7 @@ def generate(
     cards = payments.Payments(
         stream(seed, "payments"), landing, period, planted, customers, events // EVENTS_PER_TRANSACTION
     )
+    texts = Documents(stream(seed, "documents"), landing, period, products, people)
     for day in range(days):
         prices.set_prices(day)
         shelf = Shelf(products, day)
@@ -65,6 +69,7 @@ def generate(
         crm.day(day, orders)
         catalog.day(day)
         cards.end_day(day)
+        texts.day(day)
         if progress is not None:
             progress(1)
 
@@ -72,12 +77,14 @@ def generate(
     dirt = {
         catalog.folder: catalog.dirt,
         crm.folder: crm.dirt,
+        DOCUMENTS: texts.dirt,
         erp.TABLE: books.dirt,
         payments.TABLE: cards.dirt,
         price_list.TABLE: prices.dirt,
         web.TABLE: shop.dirt,
     }
     manifest = _manifest(parameters, landing, dirt, planted.told())
+    manifest["documents"] = {"copies": texts.copies, "deleted": texts.deleted}
     (out / MANIFEST).write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     return manifest
 

@@ -12,12 +12,11 @@ import duckdb
 from assay.build.publications import find_kept
 from assay.core.places import Places
 from assay.core.sql import text
+from assay.project.conventions import CHUNKS, EMBEDDINGS
 from assay.search.tombstones import Tombstones
 
 if TYPE_CHECKING:
     from assay.search.index import IndexCounts
-
-_CHUNKS, _EMBEDDINGS = "doc_chunks", "doc_embeddings"
 
 
 def publish_search(places: Places, changed: Collection[str] | None = None) -> IndexCounts | None:
@@ -34,7 +33,7 @@ def publish_search(places: Places, changed: Collection[str] | None = None) -> In
         Fault: the extra `search` is not installed, or vectors are of several models.
         OSError: the file cannot be written.
     """
-    is_unchanged = changed is not None and not {_CHUNKS, _EMBEDDINGS} & set(changed)
+    is_unchanged = changed is not None and not {CHUNKS, EMBEDDINGS} & set(changed)
     if (is_unchanged and places.search.is_file()) or not _has_documents(places):
         return None
     from assay.search.index import write_index
@@ -75,7 +74,7 @@ def _has_documents(places: Places) -> bool:
 def _has_tables(connection: duckdb.DuckDBPyConnection) -> bool:
     [(tables,)] = connection.execute(
         "select count(*) from duckdb_tables() where schema_name = 'gold' and table_name in ($1, $2)",
-        [_CHUNKS, _EMBEDDINGS],
+        [CHUNKS, EMBEDDINGS],
     ).fetchall()
     return bool(tables == 2)
 
@@ -88,7 +87,7 @@ def _find_states(published: Path, documents: list[str]) -> list[tuple[str, datet
         if not _has_tables(connection):
             return []
         return connection.execute(
-            f"select document_id, min(valid_from) from published.gold.{_CHUNKS} where valid_to = "
+            f"select document_id, min(valid_from) from published.gold.{CHUNKS} where valid_to = "
             "timestamp '9999-12-31' and document_id in (select unnest($1::varchar[])) group by document_id",
             [documents],
         ).fetchall()

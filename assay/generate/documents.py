@@ -1,7 +1,8 @@
-"""The models and contracts of documents, for a project of one's own."""
+"""The models and contracts of documents, as the example has them, for a project of one's own."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from assay.contracts.contract import FOLDER
@@ -10,12 +11,12 @@ from assay.documents.landed import SOURCE, TABLE
 from assay.generate.product import with_groups
 from assay.generate.write import write_all
 from assay.landing.declared import declared_tables
+from assay.project.packages import package_folder
 from assay.project.paths import all_model_paths, own_models
 
-_TEMPLATE = Path(__file__).with_name("documents_template")
-# Python models are no modules of Assay.
-_PYTHON = ".template"
-_OWNER = "OWNER"
+_MODELS = ("bronze/docs/*", "silver/docs/*", "gold/documents/*")
+_CONTRACTS = ("documents.odcs.yaml", "document_search.odcs.yaml")
+_OWNER = re.compile(r"(owner: |team:\n  name: )support\b")
 
 
 def add_documents(owner: str) -> list[Path]:
@@ -32,18 +33,23 @@ def add_documents(owner: str) -> list[Path]:
     """
     if (SOURCE, TABLE) in declared_tables(*all_model_paths()):
         return []
-    models, contracts = (
-        {
-            folder / str(path.relative_to(_TEMPLATE / part)).removesuffix(_PYTHON): path.read_text(
-                encoding="utf-8"
-            ).replace(_OWNER, owner)
-            for path in sorted((_TEMPLATE / part).rglob("*"))
-            if path.is_file()
-        }
-        for part, folder in (("models", own_models()), ("contracts", Path(FOLDER)))
-    )
+    package = package_folder()
+    example = package / "models" / "example"
+    models = {
+        own_models() / path.relative_to(example): _owned(path, owner)
+        for pattern in _MODELS
+        for path in sorted(example.glob(pattern))
+        if path.is_file()
+    }
+    contracts = {
+        Path(FOLDER, name): _owned(package / "contracts" / "example" / name, owner) for name in _CONTRACTS
+    }
     if there := [str(path) for path in (*models, *contracts) if path.exists()]:
         raise Fault(f"{', '.join(there)} is there already: nothing is written.", MISUSED)
     files = models | with_groups(contracts)
     write_all(files)
     return list(files)
+
+
+def _owned(path: Path, owner: str) -> str:
+    return _OWNER.sub(lambda found: found[1] + owner, path.read_text(encoding="utf-8"))

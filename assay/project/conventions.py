@@ -13,6 +13,8 @@ LAYERS = ("bronze", "silver", "gold")
 TABLES = ("model", "seed", "snapshot")
 TRAINING_SET, DIMENSION, MONITORING, SERVING = "trn_", "dim_", "mon_", "srv_"
 CHECKED, REJECTED = "__checked", "__rejected"
+# The tables of gold that are searched.
+CHUNKS, EMBEDDINGS = "doc_chunks", "doc_embeddings"
 # What every label has, beside its key.
 LABEL_COLUMNS = ("prediction_at", "outcome", "outcome_known_at")
 # Keys of `config.meta`.

@@ -13,6 +13,7 @@ import duckdb
 
 from assay.core.disk import put_in_place, sync
 from assay.core.fault import MISUSED, Fault
+from assay.project.conventions import CHUNKS, EMBEDDINGS
 from assay.search.extensions import load_extension
 from assay.search.ivfpq import can_make, make_index
 from assay.search.words import term_of, words_of, write_stop_words
@@ -142,10 +143,7 @@ def write_index(gold: duckdb.DuckDBPyConnection | Path, target: Path) -> IndexCo
 @contextmanager
 def _created(file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect(file) as connection:
-        for extension in ("fts", "vss"):
-            load_extension(connection, extension)
-        # The file is written once, as a whole: there is no log to recover an index from.
-        connection.execute("set hnsw_enable_experimental_persistence = true")
+        load_extension(connection, "fts")
         connection.execute("set preserve_insertion_order = true")
         yield connection
         connection.execute("checkpoint")
@@ -176,13 +174,13 @@ def _fill(connection: duckdb.DuckDBPyConnection, gold: duckdb.DuckDBPyConnection
 
 
 def _copy_chunks(connection: duckdb.DuckDBPyConnection, gold: duckdb.DuckDBPyConnection) -> None:
-    if not _has(gold, "doc_chunks"):
+    if not _has(gold, CHUNKS):
         raise Fault(
-            "There is no table gold.doc_chunks to search in: build a project that has documents.", MISUSED
+            f"There is no table gold.{CHUNKS} to search in: build a project that has documents.", MISUSED
         )
     rows = gold.execute(
         "select document_id, chunk_number, source, title, tags, coalesce(heading_path, '') as heading_path, "
-        "start_at, end_at, text, chunk_hash, valid_from, valid_to, updated_at from gold.doc_chunks"
+        f"start_at, end_at, text, chunk_hash, valid_from, valid_to, updated_at from gold.{CHUNKS}"
     ).to_arrow_reader(_BATCH)
     _copy(connection, "landed_chunks", rows)
 
@@ -192,10 +190,9 @@ def _copy_vectors(
 ) -> tuple[str | None, int]:
     """Copy the vectors, and return their model and how many numbers each has."""
     kinds: list[Any] = []
-    if _has(gold, "doc_embeddings"):
+    if _has(gold, EMBEDDINGS):
         kinds = gold.execute(
-            "select distinct model, len(vector) from gold.doc_embeddings where vector is not null "
-            "order by all"
+            f"select distinct model, len(vector) from gold.{EMBEDDINGS} where vector is not null order by all"
         ).fetchall()
     if not kinds:
         connection.execute("create table landed_vectors (chunk_hash varchar, vector float[1])")
@@ -203,12 +200,12 @@ def _copy_vectors(
     if len(kinds) > 1:
         told = " and ".join(f"{model} ({dimension} numbers)" for model, dimension in kinds)
         raise Fault(
-            f"gold.doc_embeddings holds vectors of several models, which cannot be compared: {told}. "
+            f"gold.{EMBEDDINGS} holds vectors of several models, which cannot be compared: {told}. "
             "Rebuild it with one: assay build --full-refresh"
         )
     model, dimension = kinds[0]
     rows = gold.execute(
-        f"select chunk_hash, vector::float[{dimension}] as vector from gold.doc_embeddings "
+        f"select chunk_hash, vector::float[{dimension}] as vector from gold.{EMBEDDINGS} "
         "where vector is not null"
     ).to_arrow_reader(_BATCH)
     _copy(connection, "landed_vectors", rows)
@@ -237,6 +234,9 @@ def _index_vectors(connection: duckdb.DuckDBPyConnection, dimension: int) -> str
         make_index(connection, dimension)
         return "ivfpq"
     if count >= _HNSW_FROM:
+        load_extension(connection, "vss")
+        # The file is written once, as a whole: there is no log to recover an index from.
+        connection.execute("set hnsw_enable_experimental_persistence = true")
         connection.execute(
             "create index near on current_vectors using hnsw (vector) "
             "with (metric = 'ip', ef_construction = 64)"

@@ -139,8 +139,8 @@ def make_small_project(root: Path) -> SmallProject:
         *("macros", "seeds/platform", "tests/dbt/platform"),
         *("models/platform/bronze", "models/example/bronze", "models/example/silver/erp"),
     ):
-        unit_tests = shutil.ignore_patterns("*__unit_tests.yml")
-        shutil.copytree(PROJECT / folder, root / folder, ignore=unit_tests)
+        others = shutil.ignore_patterns("*__unit_tests.yml", "docs")
+        shutil.copytree(PROJECT / folder, root / folder, ignore=others)
     for docs in (PROJECT / "models").rglob("*__docs.md"):
         target = root / docs.relative_to(PROJECT)
         target.parent.mkdir(parents=True, exist_ok=True)

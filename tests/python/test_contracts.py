@@ -72,7 +72,7 @@ def test_every_source_and_every_table_of_gold_is_under_contract() -> None:
     assert {each for each in relations if each.startswith("gold.")} == models
     landing = {
         f"landing.{table['identifier']}"
-        for path in (PROJECT / "models").glob("*/bronze/_bronze__sources.yml")
+        for path in (PROJECT / "models").glob("*/bronze/**/_*__sources.yml")
         for source in yaml.safe_load(path.read_text())["sources"]
         for table in source["tables"]
     }

@@ -76,6 +76,12 @@ def year(builds: None, tmp_path_factory: pytest.TempPathFactory) -> Demo:
     return Demo(tmp_path_factory.mktemp("year"), customers=100, events=20_000)
 
 
+@pytest.fixture(scope="module")
+def writers(builds: None, tmp_path_factory: pytest.TempPathFactory) -> Demo:
+    """As many customers as it takes for some to write twice."""
+    return Demo(tmp_path_factory.mktemp("writers"), customers=2000, events=0)
+
+
 def fingerprint(root: Path) -> dict[str, str]:
     paths = sorted(path for path in root.rglob("*") if path.is_file())
     return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
@@ -306,6 +312,22 @@ def recount_prices(demo: Demo) -> Counter[str]:
     return counts
 
 
+def recount_documents(demo: Demo) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    seen: set[str] = set()
+    for line in demo.lines("docs/documents"):
+        document = json.loads(line)
+        found = {
+            "exact_duplicate": line in seen,
+            "empty_document": not document["deleted"] and not document["body"].strip(),
+            "invalid_updated_at": not is_instant(document["updated_at"], "%Y-%m-%dT%H:%M:%SZ"),
+        }
+        assert sum(found.values()) <= 1, line
+        counts.update(kind for kind, is_so in found.items() if is_so)
+        seen.add(line)
+    return counts
+
+
 RECOUNTS: dict[str, Callable[[Demo], Counter[str]]] = {
     "web/events": recount_web,
     "erp/order_lines": recount_erp,
@@ -313,6 +335,7 @@ RECOUNTS: dict[str, Callable[[Demo], Counter[str]]] = {
     "crm/customers": lambda demo: recount_changes(demo, "crm/customers", "customer_id"),
     "catalog/products": lambda demo: recount_changes(demo, "catalog/products", "product_id"),
     "catalog/price_list": recount_prices,
+    "docs/documents": recount_documents,
 }
 
 
@@ -565,6 +588,47 @@ def test_change_log_tells_a_consistent_story(year: Demo) -> None:
                 assert change["before"] == state.get(row[key])
                 state[row[key]] = change["after"]
         assert {change["op"] for change in changes.values()} == set("rcud")
+
+
+def versions_of_documents(demo: Demo) -> dict[str, list[dict[str, Any]]]:
+    """The versions of each document, oldest first, those that are no dirt."""
+    versions: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for line in dict.fromkeys(demo.lines("docs/documents")):
+        document = json.loads(line)
+        if not document["document_id"].startswith("draft-"):
+            versions[document["document_id"]].append(document)
+    assert all(each == sorted(each, key=lambda version: version["updated_at"]) for each in versions.values())
+    return versions
+
+
+def test_copies_of_tickets_are_as_listed(writers: Demo) -> None:
+    texts = {
+        name: versions[0]["body"]
+        for name, versions in versions_of_documents(writers).items()
+        if name.startswith("ticket-")
+    }
+    copies = writers.manifest["documents"]["copies"]
+    assert copies["exact"]
+    assert copies["near"]
+    for name, original in copies["near"]:
+        assert texts[name] != texts[original]
+        assert texts[name].startswith(texts[original])
+    first: dict[str, str] = {}
+    same = [[name, first[text]] for name, text in texts.items() if first.setdefault(text, name) != name]
+    roots = {name: first[texts[original]] for name, original in copies["exact"]}
+    assert dict(same) == roots
+
+
+def test_documents_that_are_deleted_or_edited_are_as_listed(writers: Demo) -> None:
+    documents = versions_of_documents(writers)
+    deleted = [name for name, versions in documents.items() if versions[-1]["deleted"]]
+    assert sorted(deleted) == sorted(writers.manifest["documents"]["deleted"])
+    assert {name.split("-")[0] for name in deleted} == {"help", "product", "ticket"}
+    assert all(len(documents[name]) > 1 and not documents[name][0]["deleted"] for name in deleted)
+    edited = {
+        name for name, versions in documents.items() if len({each.get("body") for each in versions}) > 2
+    }
+    assert {name.split("-")[0] for name in edited} == {"help", "product"}
 
 
 # --- the arguments ------------------------------------------------------------------------------------------

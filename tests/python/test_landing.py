@@ -1044,6 +1044,7 @@ def test_progress_is_told_after_every_transaction(zone: Zone) -> None:
 def test_the_projects_own_sources_are_declared() -> None:
     tables = declared_tables(PROJECT / "models")
     assert {f"{source}/{name}": table.format for (source, name), table in tables.items()} == {
+        "docs/documents": "jsonl",
         "erp/order_lines": "csv",
         "payments/card_transactions": "csv",
         "web/events": "jsonl",

@@ -37,7 +37,8 @@ PREFIXES = {
     "snapshots": r"snp_",
     "gold/marts": r"(dim|fct)_",
     "gold/features": r"ftr_[a-z]+(_[a-z]+)*__",
-    "gold/training": r"(lbl|trn)_",
+    "gold/documents": r"doc_",
+    "gold/training": r"(lbl|trn|crp)_",
     "gold/serving": r"srv_",
     "gold/monitoring": r"mon_",
     "monitoring": r"mon_[a-z]+(_[a-z]+)*__",
@@ -302,7 +303,7 @@ def test_documented_columns_are_those_that_exist(manifest: Thing, built_demo: Wa
     )
     # Bronze is as the source has it: its types are not written down.
     assert documented == {
-        (*row[:3], "" if row[0] == "bronze" else row[3]) for row in existing if row[1] not in online
+        (*row[:3], "" if row[0] == "bronze" else row[3].upper()) for row in existing if row[1] not in online
     }
 
 

@@ -101,8 +101,8 @@ def test_paths_in_sentences_exist() -> None:
 
 
 def test_tables_in_sentences_exist() -> None:
-    name = re.compile(r"(?:gold\.|bronze\.|silver\.)?((?:brz|slv|snp|dim|fct|ftr|lbl|trn|mon|srv)_\w+)")
-    folders = ("models", "snapshots", "seeds", "assay/generate/documents_template/models")
+    name = re.compile(r"(?:gold\.|bronze\.|silver\.)?((?:brz|slv|snp|dim|fct|ftr|doc|lbl|trn|mon|srv)_\w+)")
+    folders = ("models", "snapshots", "seeds")
     known = {path.name.partition(".")[0] for folder in folders for path in PROJECT.glob(f"{folder}/**/*.*")}
     named = [(page, found.group(1)) for page, code in code_in_sentences() if (found := name.fullmatch(code))]
     assert len(named) > 20
