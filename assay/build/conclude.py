@@ -244,7 +244,7 @@ def _publish(places: Places, run: Run, outcome: DbtOutcome, report: Report, work
 def _publish_search(places: Places, report: Report, changed: set[str] | None) -> bool:
     """Bring search to what is published, and tell whether it is; what prevents that fails no build."""
     try:
-        report.search = publish_search(places, changed)
+        report.search = publish_search(places, changed, tell=report.warnings.append)
     except (Fault, OSError, duckdb.Error) as error:
         report.warnings.append(f"{known_fault(error) or error}\nSearch stays as it was: {places.search}")
         return False

@@ -141,7 +141,7 @@ def roll_back(
         try:
             instead_of = next((each for each in find_kept(places.published) if each.run_id == current), None)
             put_back(kept, places.published, instead_of)
-            publish_search(places)
+            publish_search(places, tell=tell)
             online = _put_back_online(places)
             rollback = replace(rollback, ended_at=now())
             write_rollback(places.ledger, places.warehouse, rollback)

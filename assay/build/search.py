@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,27 +12,47 @@ import duckdb
 from assay.build.publications import find_kept
 from assay.core.places import Places
 from assay.core.sql import text
-from assay.project.conventions import CHUNKS, EMBEDDINGS
+from assay.project.conventions import CHUNKS, EMBEDDINGS, TABLES
+from assay.project.graph import read_manifest
+from assay.project.personal import is_personal
 from assay.search.tombstones import Tombstones
 
 if TYPE_CHECKING:
     from assay.search.index import IndexCounts
 
+# What results show, or what is embedded.
+_SHOWN = ("document_id", "source", "title", "tags", "heading_path", "text")
+# As feature views say it of themselves.
+_ONLINE = "online_pii"
 
-def publish_search(places: Places, changed: Collection[str] | None = None) -> IndexCounts | None:
+
+def publish_search(
+    places: Places, changed: Collection[str] | None = None, *, tell: Callable[[str], None]
+) -> IndexCounts | None:
     """Write the index of the published documents anew, unless nothing of them has changed.
+
+    There is none where what documents say is declared personal, and not allowed online.
 
     Args:
         places: of the project.
         changed: the tables of gold that were published anew; None if it is not known.
+        tell: called with a warning for people, where documents may not be searched.
 
     Returns:
-        What the index holds; None where there are no documents, or the index is as it was.
+        What the index holds; None where there are no documents, they may not be searched, or the index is as
+        it was.
 
     Raises:
         Fault: the extra `search` is not installed, or vectors are of several models.
         OSError: the file cannot be written.
     """
+    if personal := _find_personal():
+        places.search.unlink(missing_ok=True)
+        tell(
+            f"Documents cannot be searched, because {CHUNKS} declares {', '.join(personal)} personal. "
+            f"To have them searched all the same, declare config.meta.{_ONLINE}: true of {CHUNKS}."
+        )
+        return None
     is_unchanged = changed is not None and not {CHUNKS, EMBEDDINGS} & set(changed)
     if (is_unchanged and places.search.is_file()) or not _has_documents(places):
         return None
@@ -53,17 +73,32 @@ def forget_deleted(places: Places) -> None:
         return
     from assay.search.query import open_index
 
-    index = open_index(places.search)
+    index = open_index(places.search) if places.search.is_file() else None
     files = [places.published, *(kept.published for kept in find_kept(places.published))]
     published = [each for file in files for each in _find_states(file, list(tombstones.find()))]
 
     def is_over(document_id: str, deleted_at: datetime) -> bool:
-        found = index.document(document_id)
+        found = index.document(document_id) if index else None
         states = [each.valid_from for each in found.chunks] if found else []
         states += [since for name, since in published if name == document_id]
         return all(since >= deleted_at for since in states)
 
     tombstones.prune(is_over)
+
+
+def _find_personal() -> list[str]:
+    """Return the columns of chunks that dbt's last manifest has as personal and does not allow online."""
+    manifest = read_manifest()
+    for node in manifest.nodes.values() if manifest else ():
+        if node["name"] == CHUNKS and node["resource_type"] in TABLES:
+            is_allowed = (node["config"].get("meta") or {}).get(_ONLINE) is True
+            columns = (node.get("columns") or {}).values()
+            return [
+                each["name"]
+                for each in columns
+                if not is_allowed and each["name"] in _SHOWN and is_personal(each)
+            ]
+    return []
 
 
 def _has_documents(places: Places) -> bool:

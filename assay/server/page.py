@@ -1,4 +1,4 @@
-"""The page at `/`: what is served, and a form to look an entity up. It loads nothing from elsewhere."""
+"""The pages: at `/` what is served, at `/search` documents. They load nothing from elsewhere."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from assay.server.service import Service, note
 from assay.server.shapes import FeaturesRequest
 
 _CHANGES_SHOWN = 8
-_PAGE = Path(__file__).with_name("page.html")
+_FOLDER = Path(__file__).parent
 # Scripts and styles are the page's own, and it talks to this server alone.
 _POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; "
@@ -29,12 +29,17 @@ _POLICY = (
 def page_router(service: Service) -> APIRouter:
     """Return the routes."""
     router = APIRouter(include_in_schema=False)
-    page = _PAGE.read_bytes()
+    features, documents = _page("page.html"), _page("search.html")
 
     @router.get("/")
     async def show_page() -> Response:
-        """Return the page; what it shows it asks of the other routes."""
-        return Response(page, media_type="text/html", headers={"Content-Security-Policy": _POLICY})
+        """Return the page of features; what it shows it asks of the other routes."""
+        return _html(features)
+
+    @router.get("/search")
+    async def show_search() -> Response:
+        """Return the page that searches documents; what it shows it asks of the other routes."""
+        return _html(documents)
 
     @router.get("/changes", responses=problems(401, 429, 503, 507))
     async def show_changes(request: Request) -> Response:
@@ -70,6 +75,18 @@ def page_router(service: Service) -> APIRouter:
         return FileResponse(docs, media_type="text/html")
 
     return router
+
+
+def _page(name: str) -> str:
+    """Return a page with the styles and functions that pages share."""
+    page = (_FOLDER / name).read_text(encoding="utf-8")
+    for shared in ("shared.css", "shared.js"):
+        page = page.replace(f"/* {shared} */", (_FOLDER / shared).read_text(encoding="utf-8"))
+    return page
+
+
+def _html(page: str) -> Response:
+    return Response(page, media_type="text/html", headers={"Content-Security-Policy": _POLICY})
 
 
 def _states(found: ViewStates) -> dict[str, Any]:

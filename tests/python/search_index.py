@@ -42,6 +42,7 @@ class Chunk:
     heading_path: str = ""
     valid_from: datetime = datetime(2025, 1, 1)
     valid_to: datetime = EVER
+    start_at: int = 0
 
     @property
     def embedded(self) -> str:
@@ -101,8 +102,7 @@ def _insert(connection: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -
 def _row(chunk: Chunk) -> dict[str, Any]:
     return {
         **asdict(chunk),
-        "start_at": 0,
-        "end_at": len(chunk.text),
+        "end_at": chunk.start_at + len(chunk.text),
         "tokens": len(chunk.text.split()),
         "chunk_hash": chunk.hash,
         "updated_at": chunk.valid_from,

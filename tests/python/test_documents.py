@@ -210,10 +210,10 @@ def test_a_build_publishes_what_is_searched(project: DocumentsProject) -> None:
     first = open_index(index).search("thirty days").results[0]
     assert (first.document_id, first.heading_path) == ("returns", "Returns")
     places = Places(project.landing, project.warehouse)
-    assert publish_search(places, {"other"}) is None
-    assert publish_search(places, {"doc_embeddings"}) == publish_search(places)
+    assert publish_search(places, {"other"}, tell=print) is None
+    assert publish_search(places, {"doc_embeddings"}, tell=print) == publish_search(places, tell=print)
     index.unlink()
-    assert publish_search(places, {"other"}) is not None
+    assert publish_search(places, {"other"}, tell=print) is not None
     [(run,)] = project.query("select run_id from runs", file=project.root / "data" / "ops.duckdb")
     project.land_documents(2, {"document_id": "returns", "deleted": True})
     told = build(project)
@@ -289,3 +289,32 @@ def test_a_document_is_hidden_until_nothing_has_it_any_more(project: DocumentsPr
     build(project)
     assert tombstones.find() == {}
     assert "of returns" not in search(project)
+
+
+def test_documents_that_are_personal_are_searched_only_where_that_is_allowed(
+    project: DocumentsProject,
+) -> None:
+    index = project.root / "data" / "published" / "search.duckdb"
+    yaml = project.root / "models" / "own" / "gold" / "documents" / "_documents__models.yml"
+    contract = project.root / "contracts" / "document_search.odcs.yaml"
+    plain = yaml.read_text(), contract.read_text()
+    yaml.write_text(
+        plain[0].replace("doc('chunk_text') }}\"}", "doc('chunk_text') }}\", config: {meta: {pii: mask}}}")
+    )
+    contract.write_text(
+        plain[1].replace(
+            "description: The text of the chunk.}",
+            "description: The text of the chunk., customProperties: [{property: pii, value: mask}]}",
+        )
+    )
+    assert yaml.read_text() != plain[0]
+    assert contract.read_text() != plain[1]
+    told = " ".join(build(project).split())
+    assert "Documents cannot be searched, because doc_chunks declares text personal" in told
+    assert not index.exists()
+    assert "no index" in project.assay("search", "thirty days").stderr
+    yaml.write_text(
+        yaml.read_text().replace("materialized: history}", "materialized: history, meta: {online_pii: true}}")
+    )
+    build(project)
+    assert "of returns" in search(project)
