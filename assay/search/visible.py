@@ -10,14 +10,14 @@ from typing import Any
 #: Until when the past of documents is hidden, by their ids.
 Hidden = Mapping[str, datetime]
 _IS_NOW = "valid_to = timestamp '9999-12-31'"
-_IS_NOT_HIDDEN = """not exists (
-    select 1
-    from (
+_IS_NOT_HIDDEN = """chunk_id not in (
+    select states.chunk_id
+    from chunks as states
+    inner join (
         select
             unnest($hidden_documents::varchar[]) as hidden_document,
             unnest($hidden_until::timestamp[]) as hidden_until
-    )
-    where hidden_document = document_id and valid_from < hidden_until
+    ) on states.document_id = hidden_document and states.valid_from < hidden_until
 )"""
 
 
