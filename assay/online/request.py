@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -154,6 +155,8 @@ def _input_value(column: OnlineColumn, value: Any) -> str | None:
     numbers = column.kind in ("whole", "floating", "decimal", "hugeint", "uhugeint")
     if column.kind == "boolean":
         fits = isinstance(value, bool)
+    elif column.kind == "nested":
+        fits = isinstance(value, list | dict | str)
     elif isinstance(value, bool):
         fits = False
     elif numbers:
@@ -162,7 +165,8 @@ def _input_value(column: OnlineColumn, value: Any) -> str | None:
         fits = isinstance(value, str)
     if not fits:
         raise wrong_type(column, value)
-    return str(value).lower() if isinstance(value, bool) else _whole_text(column, str(value))
+    is_json = isinstance(value, bool | list | dict)
+    return _whole_text(column, json.dumps(value) if is_json else str(value))
 
 
 def _whole_text(column: OnlineColumn, text: str) -> str:

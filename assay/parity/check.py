@@ -134,7 +134,10 @@ async def _answers(store: Store, view: OnlineView, rows: Sequence[dict[str, Any]
 
 def _as_given(value: Any) -> Any:
     """Convert an input to the form in which a client would send it."""
-    return value if isinstance(value, bool | int | float | str) or value is None else str(value)
+    if isinstance(value, tuple):
+        # DuckDB's client gives arrays so.
+        return [*value]
+    return value if isinstance(value, bool | int | float | str | list) or value is None else str(value)
 
 
 def _key_told(key: OnlineColumn, row: dict[str, Any]) -> str:

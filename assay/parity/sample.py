@@ -8,6 +8,7 @@ from random import Random
 from typing import Any
 
 import duckdb
+from duckdb.sqltypes import DuckDBPyType
 
 from assay.core.sql import quoted
 from assay.online.definition import OnlineColumn, OnlineView
@@ -99,4 +100,15 @@ def _input(column: OnlineColumn, random: Random) -> Any:
             return datetime(2020, 1, 1) + timedelta(days=random.randrange(3000))
         case "text":
             return f"text {random.randrange(100)}"
+        case "nested":
+            return _nested(DuckDBPyType(column.type), random)
     return f"{random.uniform(-89, 89):.2f}"
+
+
+def _nested(data_type: DuckDBPyType, random: Random) -> Any:
+    """Draw a list or an array of values; NULL in place of any other nested type."""
+    if data_type.id not in ("list", "array"):
+        return None
+    children = dict(data_type.children)
+    child = OnlineColumn("", str(children["child"]).lower())
+    return [_input(child, random) for _ in range(int(str(children.get("size", 3))))]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 import pytest
 from brute_force import Event, aggregate, alive, history
 from warehouse import Warehouse
@@ -419,6 +420,15 @@ FEATURES = {
 }
 
 
+# Of Python models and what they embed, which have tests of their own below.
+ELSEWHERE = {
+    "affinity_score",
+    "affinity_rank",
+    "customer_described_purchase_count",
+    "customer_taste_similarity",
+}
+
+
 def same(found: Any, expected: Any) -> bool:
     if isinstance(found, float) and expected is not None:
         return found == pytest.approx(float(expected), rel=1e-7, abs=1e-7)
@@ -433,7 +443,7 @@ def test_a_training_row_holds_what_was_known_when_it_was_asked_for(
     features = [
         column
         for column in training[0]
-        if column not in {*SPINES[name], *LABEL_COLUMNS, "split", "weight", "affinity_score", "affinity_rank"}
+        if column not in {*SPINES[name], *LABEL_COLUMNS, "split", "weight", *ELSEWHERE}
     ]
     assert len(features) > 15
     for row in random.Random(name).sample(training, 200):
@@ -468,6 +478,36 @@ def test_affinities_are_those_of_the_last_fit(built: Warehouse) -> None:
     ]
     assert found == [(key, *fits.get(key, (0, None))) for key, _, _ in found]
     assert {0.0} < {score for _, score, _ in found}
+
+
+def test_tastes_are_of_what_was_known_of_what_was_bought(built: Warehouse) -> None:
+    descriptions: dict[str, list[tuple[datetime, datetime, Any]]] = defaultdict(list)
+    for product, *description in built.query(
+        "select replace(document_id, 'product-', ''), valid_from, valid_to, vector::double[] "
+        "from gold.doc_chunks inner join gold.doc_embeddings using (chunk_hash) where source = 'catalog'"
+    ):
+        descriptions[product].append((description[0], description[1], np.array(description[2])))
+
+    def described(product: str, at: datetime) -> Any:
+        return next((vector for since, until, vector in descriptions[product] if since <= at < until), None)
+
+    bought = defaultdict(list)
+    for customer, product, at in built.query(
+        "select customer_id, product_id, available_at from gold.fct_purchases where customer_id is not null"
+    ):
+        if (vector := described(product, at)) is not None:
+            bought[customer].append((at, vector))
+    training = rows(built, "select * from gold.trn_recommendation order by 1")
+    for row in training:
+        at = row["prediction_at"]
+        met = [vector for known_at, vector in bought[row["customer_id"]] if known_at <= at]
+        vector = described(row["product_id"], at)
+        assert row["customer_described_purchase_count"] == len(met)
+        expected = None if vector is None or not met else float(np.mean([vector @ each for each in met]))
+        assert row["customer_taste_similarity"] == (
+            None if expected is None else pytest.approx(expected, abs=2e-6)
+        )
+    assert len({row["customer_taste_similarity"] for row in training}) > 100
 
 
 @pytest.mark.parametrize("name", TRAINING_SETS)

@@ -4,9 +4,17 @@ with spine as (
 
 ),
 
-joined as (
+described as (
 
     {{ assay.point_in_time_join('spine', 'prediction_at', [
+        {'view': 'ftr_product__description', 'columns': ['description_vector']},
+    ]) }}
+
+),
+
+joined as (
+
+    {{ assay.point_in_time_join('described', 'prediction_at', [
         {
             'view': 'ftr_customer__affinity',
             'columns': ['affinity_score', 'affinity_rank'],
@@ -28,6 +36,13 @@ joined as (
             'derived': ['days_since_last_purchase', 'average_order_value', 'purchase_frequency_30d'],
             'prefix': 'customer_',
         },
+        {
+            'view': 'ftr_customer__taste',
+            'columns': ['described_purchase_count'],
+            'derived': ['taste_similarity'],
+            'inputs': {'product_vector': 'description_vector'},
+            'prefix': 'customer_',
+        },
     ]) }}
 
 ),
@@ -35,7 +50,7 @@ joined as (
 split_rows as (
 
     select
-        *,
+        * exclude (description_vector),
         {{ assay.temporal_split(
             'prediction_at',
             [assay.share_of_time('spine', 'prediction_at', 0.6), assay.share_of_time('spine', 'prediction_at', 0.85)],
