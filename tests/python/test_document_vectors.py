@@ -142,6 +142,23 @@ def test_a_document_has_the_mean_of_its_chunks_at_every_instant(
             np.testing.assert_allclose(row["vector"], expected[name], atol=1e-6)
 
 
+def test_chunks_are_summed_in_their_order(connection: duckdb.DuckDBPyConnection) -> None:
+    embeddings = [
+        [name, [value] * DIMENSION] for name, value in (("great", 1e17), ("one", 1.0), ("less", -1e17))
+    ]
+    write(connection, "doc_embeddings", f"chunk_hash varchar, vector float[{DIMENSION}]", embeddings)
+    columns = "document_id varchar, chunk_number integer, chunk_hash varchar, valid_from timestamp"
+    chunks = {"vanishes": ["great", "one", "less"], "stays": ["less", "great", "one"]}
+    rows = [
+        [name, number, text, BEGIN, FOREVER]
+        for name, texts in chunks.items()
+        for number, text in reversed([*enumerate(texts, 1)])
+    ]
+    write(connection, "doc_chunks", f"{columns}, valid_to timestamp", rows)
+    found = changes(connection, DOCUMENT_VECTORS, "document_id")
+    assert {row["document_id"]: row["is_deleted"] for row in found} == {"stays": False, "vanishes": True}
+
+
 # --- profiles -----------------------------------------------------------------------------------------------
 
 

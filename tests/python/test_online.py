@@ -311,6 +311,30 @@ def test_what_cannot_be_answered_is_refused(
         ask(store, VELOCITY, features, known_until(published), **entities)
 
 
+def test_a_vector_comes_with_a_request_as_a_list_of_numbers(filled: Store, published: Path) -> None:
+    view = "ftr_customer__taste"
+    [(customer, taste)] = query(
+        published,
+        f"select customer_id, taste_vector::double[] from gold.srv_{view} order by all desc limit 1",
+    )
+    [(product,)] = query(
+        published,
+        "select description_vector::double[] from gold.srv_ftr_product__description order by all limit 1",
+    )
+    at = known_until(published, view)
+
+    def similarity(vector: object) -> list[object]:
+        asked = {"customer_id": [customer], "product_vector": [vector]}
+        return ask(filled, view, ["taste_similarity"], at, **asked).values[0]
+
+    expected = sum(one * other for one, other in zip(taste, product, strict=True))
+    assert similarity(product) == [pytest.approx(expected, abs=1e-6)]
+    assert similarity(None) == [None]
+    for other in ([1.0, 2.0], 3, True, "much"):
+        with pytest.raises(Refused, match=r"product_vector must be of type float\[256\]"):
+            similarity(other)
+
+
 def test_an_instant_before_the_last_knowledge_is_refused(filled: Store, published: Path) -> None:
     with pytest.raises(Refused, match=r"is online from .* lies before"):
         ask(filled, VELOCITY, None, known_until(published) - timedelta(microseconds=1), card_id=["1"])
