@@ -1,3 +1,4 @@
+{#- Long because it is one query, of which no part is of use alone. -#}
 {% macro document_vectors(chunks, embeddings) -%}
 with chunks as (
 

@@ -1,3 +1,4 @@
+{#- Long because it is one query, of which no part is of use alone. -#}
 {% macro mean_vectors(events, vectors, entity_keys, item_key, available_at) -%}
     {%- set keys, item = assay.quoted(entity_keys), assay.quoted(item_key) -%}
 with events as (
