@@ -155,7 +155,11 @@ def test_columns_and_tests_need_not_be_written_by_hand(checkout: Checkout) -> No
 
 def test_a_view_without_any_yaml_gets_all_of_it(checkout: Checkout) -> None:
     before = entries(checkout.yaml.read_text())
-    windowed = [view for view in views(checkout.yaml.read_text()) if view != "ftr_customer__affinity"]
+    # The others are tables, which no macro makes alone.
+    windowed = [
+        view for view in views(checkout.yaml.read_text()) if "materialized" not in before[view]["config"]
+    ]
+    assert len(windowed) == 7
     others = [entry for name, entry in before.items() if name not in windowed]
     checkout.yaml.write_text(yaml.safe_dump({"models": others}))
     with checkout.entered():
