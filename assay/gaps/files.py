@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date, timedelta
 from itertools import pairwise
-from statistics import median
+from statistics import median, quantiles
 
 _DAY = timedelta(days=1)
 _WEEK = timedelta(days=7)
@@ -14,6 +14,9 @@ _WEEKS_BEFORE, _OF_THEM = 4, 3
 _RARE = 8
 _LONGER = 1.5
 _FEWEST = 4
+# Where so many days would be missing, weekdays are no rhythm.
+_MOST_PAUSES = 0.1
+_MUCH_LONGER = 2
 
 Days = tuple[date, date]
 
@@ -22,8 +25,9 @@ def find_missing_days(files: Mapping[date, int], until: date) -> list[Days]:
     """Return the intervals without files, first and last day.
 
     A day should have had a file if the same weekday had one in three of the four weeks before; where files
-    are rarer than weekly, a pause must not be half as long again as is usual. Files that came within
-    a week are late, and not missing.
+    are rarer than weekly, a pause must not be half as long again as is usual. Where files come on any day,
+    so that one in ten would be missing, a pause must not be twice as long as 19 in 20 are. Files that came
+    within a week are late, and not missing.
 
     Args:
         files: how many files landed, by day; days without files are left out.
@@ -34,9 +38,7 @@ def find_missing_days(files: Mapping[date, int], until: date) -> list[Days]:
         return []
     step = median((later - day).days for day, later in pairwise(days))
     if step >= _RARE:
-        ends = [*days[1:], until + _DAY]
-        pauses = zip(days, ends, strict=True)
-        return [(day + _DAY, end - _DAY) for day, end in pauses if (end - day).days > _LONGER * step]
+        return _pauses(days, until, _LONGER * step)
     expected = set(days)
     missing = []
     day = days[0]
@@ -46,7 +48,19 @@ def find_missing_days(files: Mapping[date, int], until: date) -> list[Days]:
             # So that a long gap does not become the rhythm.
             expected.add(day)
     usual = median(files.values())
-    return [run for run in _runs(missing, expected) if not _came_late(run, files, usual, expected)]
+    runs = _runs(missing, expected)
+    if len(runs) > _MOST_PAUSES * (len(days) + len(runs)):
+        steps = [(later - day).days for day, later in pairwise(days)]
+        return _pauses(days, until, _MUCH_LONGER * quantiles(steps, n=20, method="inclusive")[-1])
+    return [run for run in runs if not _came_late(run, files, usual, expected)]
+
+
+def _pauses(days: list[date], until: date, longest: float) -> list[Days]:
+    """Return the pauses between days, and after the last, that are longer than so many days."""
+    ends = [*days[1:], until + _DAY]
+    return [
+        (day + _DAY, end - _DAY) for day, end in zip(days, ends, strict=True) if (end - day).days > longest
+    ]
 
 
 def _runs(missing: list[date], expected: set[date]) -> list[Days]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import duckdb
@@ -59,6 +60,17 @@ def test_a_weekly_and_a_monthly_source() -> None:
     months = {date(2025, month, 1): 1 for month in range(1, 13) if month != 7}
     assert find_missing_days(months, date(2025, 12, 31)) == [(date(2025, 6, 2), date(2025, 7, 31))]
     assert find_missing_days(months, date(2026, 3, 1))[-1] == (date(2025, 12, 2), date(2026, 3, 1))
+
+
+def test_a_source_without_rhythm_misses_long_pauses_alone() -> None:
+    chance = Random(1)
+    files = landed(range(300), without={day for day in range(300) if chance.random() < 0.2})
+    assert missing(files, 299) == []
+    silent = {day: count for day, count in files.items() if not 200 <= (day - FIRST).days < 212}
+    [(first, last)] = missing(silent, 299)
+    assert first <= 200
+    assert last >= 211
+    assert missing(files, 330)[-1][1] == 330
 
 
 def test_files_that_came_late_are_not_missing() -> None:
