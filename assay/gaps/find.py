@@ -13,6 +13,7 @@ from assay.core.fault import MISUSED, Fault, known_fault, unknown
 from assay.core.places import Places
 from assay.core.words import counted
 from assay.gaps.files import find_missing_days
+from assay.landing.discover import is_backfilled
 from assay.landing.segments import holes_between, merge_ranges, segment_of
 from assay.ledger.backfills import Backfill, read_backfills
 from assay.project.conventions import is_of_kind
@@ -102,8 +103,9 @@ def _of_files(connection: duckdb.DuckDBPyConnection) -> Iterator[Gap]:
         order by source, landed_at, source_file
         """
     ).fetchall()
-    # The last day that is over by the warehouse's own clock: the demo's data ends in the past.
-    last = max((landed_at.date() for _, landed_at, *_ in rows), default=date.max)
+    # The last day that is over by the warehouse's own clock: the demo's data ends in the past. A backfill is
+    # part of no rhythm, and says nothing of how far the sources have come.
+    last = max((at.date() for _, at, name, *_ in rows if not is_backfilled(name)), default=date.max)
     until = last - timedelta(days=1)
     for source, several in groupby(rows, lambda row: row[0]):
         days: dict[date, int] = {}
@@ -112,7 +114,7 @@ def _of_files(connection: duckdb.DuckDBPyConnection) -> Iterator[Gap]:
             if status == "failed":
                 yield Gap(source, day, day, f"{name} is not loaded: {error}")
             # Segments of streams have offsets instead of a rhythm.
-            elif status == "loaded" and segment_of(name) is None:
+            elif status == "loaded" and segment_of(name) is None and not is_backfilled(name):
                 days[day] = days.get(day, 0) + 1
         for first, last in find_missing_days(days, until):
             yield Gap(source, first, last, _NO_FILE)

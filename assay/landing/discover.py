@@ -44,6 +44,11 @@ def backfill_folders(landed_at: datetime, lag: timedelta | None) -> str:
     return f"{landed_at_folder(landed_at)}/{_BACKFILLED}={counts_from}"
 
 
+def is_backfilled(name: str) -> bool:
+    """Tell whether a file, by its name, landed by a backfill."""
+    return f"/{_BACKFILLED}=" in name
+
+
 def counts_as_in_time(name: str) -> bool:
     """Tell whether a file, by its name, holds rows that count as if they had landed in time."""
     return f"/{_BACKFILLED}=event+" in name

@@ -193,6 +193,17 @@ def test_days_without_files_say_what_was_backfilled_of_them(places: Places) -> N
     assert [what for what in after if what != filled] == before
 
 
+def test_a_backfill_is_part_of_no_rhythm(places: Places) -> None:
+    before = find_gaps(places).found
+    with duckdb.connect(places.warehouse) as connection:
+        connection.execute(
+            "insert into landing.files select 'erp', 'lines', "
+            "'erp/lines/landed_at=2026-11-27T19-07-21/backfilled=landed/lost.csv', "
+            "'2026-11-27 19:07:21', 'loaded', null, 1"
+        )
+    assert find_gaps(places).found == before
+
+
 def test_a_source_and_days_narrow_it(places: Places, capsys: pytest.CaptureFixture[str]) -> None:
     assert {gap.source for gap in find_gaps(places, source="app.lines").found} == {"app.lines"}
     later = find_gaps(places, since=FIRST + 41 * DAY).found
