@@ -25,7 +25,7 @@ _HNSW_FROM = 20_000
 _BATCH = 10_000
 _FOREVER = "timestamp '9999-12-31'"
 
-_TABLES = f"""
+_TERMS = f"""
 create table texts as
 select dense_rank() over (order by chunk_hash)::integer as text_id, chunk_hash, text, title, heading_path
 from landed_chunks
@@ -51,7 +51,8 @@ select term_id, text_id, sum(frequency)::integer as frequency
 from words inner join terms using (word)
 group by term_id, text_id
 order by term_id, text_id;
-
+"""
+_CHUNKS = """
 create table chunks as
 select
     -- Of equal scores the lower one comes first.
@@ -153,10 +154,12 @@ def _fill(connection: duckdb.DuckDBPyConnection, gold: duckdb.DuckDBPyConnection
     _copy_chunks(connection, gold)
     model, dimension = _copy_vectors(connection, gold)
     write_stop_words(connection)
-    connection.execute(_TABLES)
+    connection.execute(_TERMS)
     connection.execute("checkpoint")
-    # To unpack compressed vectors takes four times as long as to compare them.
+    # To unpack vectors takes four times as long as to compare them, and to read one text unpacks those beside
+    # it too.
     connection.execute("pragma force_compression = 'uncompressed'")
+    connection.execute(_CHUNKS)
     connection.execute(_VECTORS)
     way = _index_vectors(connection, dimension)
     sql = f"""

@@ -40,7 +40,8 @@ select
     chunk_id, document_id, chunk_number, source, title, coalesce(tags, []) as tags, heading_path, start_at,
     end_at, text, updated_at, valid_from
 from chunks
-where chunk_id in ({chunks})
+-- By their place in the table: else the texts of all rows beside them are unpacked too.
+where rowid in (select rowid from chunks where chunk_id in ({chunks}))
 """
 _DOCUMENT = """
 with document as (

@@ -28,13 +28,9 @@ _EXACT_UP_TO = 20_000
 # Of what an index returns, states that are not visible are dropped, and coarse distances are corrected.
 _SPARE = 2
 
-_TOTALS = "select count(*), coalesce(avg(words), 0) from chunks where {visible}"
-_MATCHES = """
-select term_id, chunk_id, frequency, words, {filter} as kept
-from postings inner join chunks using (text_id)
-where term_id in ({terms}) and {visible}
-order by chunk_id, term_id
-"""
+_SEEN = "select chunk_id, text_id, words, {filter} as kept from chunks where {visible}"
+# As a constant, a term tells which parts of the table need not be read.
+_POSTINGS = "select text_id, frequency from postings where term_id = {term}"
 _EXACT = """
 select chunks.chunk_id, array_inner_product(vector, $vector::float[{dimension}]) as score
 from chunks inner join {vectors} using (text_id)
@@ -88,18 +84,33 @@ def rank_by_words(
     numbers = [each.term_id for each in terms if each.term_id is not None]
     if not numbers:
         return Ranked([], [])
-    total, mean = connection.execute(_TOTALS.format(visible=seen.sql), seen.parameters).fetchall()[0]
-    # As constants they tell which parts of the table need not be read.
-    sql = _MATCHES.format(visible=seen.sql, filter=kept.sql, terms=", ".join(map(str, numbers)))
-    found = connection.execute(sql, {**seen.parameters, **kept.parameters}).fetchnumpy()
-    _, term, having = np.unique(found["term_id"], return_inverse=True, return_counts=True)
-    weight = np.log((total - having + 0.5) / (having + 0.5) + 1)[term]
-    frequency, is_kept = found["frequency"].astype(float), found["kept"].astype(bool)
-    scores = weight * frequency * (_K1 + 1) / (frequency + _K1 * (1 - _B + _B * found["words"] / mean))
-    chunks, place = np.unique(found["chunk_id"][is_kept], return_inverse=True)
-    sums = np.bincount(place, weights=scores[is_kept], minlength=len(chunks))
-    best = np.argsort(-sums, kind="stable")[:depth]
-    return Ranked(chunks[best].tolist(), sums[best].tolist())
+    chunks = connection.execute(
+        _SEEN.format(visible=seen.sql, filter=kept.sql), {**seen.parameters, **kept.parameters}
+    ).fetchnumpy()
+    if not len(chunks["chunk_id"]):
+        return Ranked([], [])
+    # In one order of terms: sums differ in their last digits by it.
+    postings = [connection.execute(_POSTINGS.format(term=each)).fetchnumpy() for each in sorted(numbers)]
+    # Several chunks may have one text. All arrays are by the numbers of texts.
+    size = 1 + max(each["text_id"].max(initial=0) for each in (chunks, *postings))
+    having = np.bincount(chunks["text_id"], minlength=size)
+    lengths = np.zeros(size)
+    lengths[chunks["text_id"]] = chunks["words"]
+    total, mean = len(chunks["chunk_id"]), chunks["words"].mean() or 1.0
+    norms = _K1 * (1 - _B + _B * lengths / mean)
+    sums = np.zeros(size)
+    for each in postings:
+        texts, frequency = each["text_id"], each["frequency"].astype(float)
+        count = having[texts].sum()
+        weight = np.log((total - count + 0.5) / (count + 0.5) + 1)
+        sums[texts] += weight * frequency * (_K1 + 1) / (frequency + norms[texts])
+    scores = sums[chunks["text_id"]] * chunks["kept"]
+    found = np.flatnonzero(scores)
+    if len(found) > depth:
+        least = np.partition(scores, -depth)[-depth]
+        found = found[scores[found] >= least]
+    best = found[np.lexsort((chunks["chunk_id"][found], -scores[found]))][:depth]
+    return Ranked(chunks["chunk_id"][best].tolist(), scores[best].tolist())
 
 
 def rank_by_vector(
