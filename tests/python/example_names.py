@@ -9,11 +9,13 @@ from pathlib import Path
 import yaml
 from small_project import PROJECT
 
+from assay.project.conventions import CHUNKS, EMBEDDINGS
+
 _PARTS = ("models", "seeds", "snapshots", "analyses", "tests/dbt")
 
 
 def names_of_the_example() -> set[str]:
-    """Return the names of its models, seeds, snapshots, queries, tests and landing tables."""
+    """Return its own names: of models, seeds, snapshots, queries, tests and landing tables."""
     names = {
         path.stem
         for part in _PARTS
@@ -24,7 +26,8 @@ def names_of_the_example() -> set[str]:
         for source in yaml.safe_load(file.read_text())["sources"]:
             for table in source["tables"]:
                 names |= {f"{source['name']}.{table['name']}", table["identifier"]}
-    return names
+    # Platform and example have the names of what is searched in common.
+    return names - {CHUNKS, EMBEDDINGS}
 
 
 def names_found(texts: Iterable[tuple[str, str]], names: Iterable[str]) -> Iterator[str]:

@@ -25,6 +25,7 @@ TABLES = {
     "brz_crm__customers": ("slv_customers__changes", "slv_customers__rejected"),
     "brz_catalog__products": ("slv_products__changes", "slv_products__rejected"),
     "brz_catalog__price_list": ("slv_price_list", "slv_price_list__rejected"),
+    "brz_docs__documents": ("slv_documents__changes", "slv_documents__rejected"),
 }
 EARLY, LATE = "landed_at=2025-03-02T01-00-00", "landed_at=2025-03-03T01-00-00"
 
@@ -488,6 +489,38 @@ PRICES: list[tuple[dict[str, Any] | str, list[str] | None]] = [
     ({**PRICE, "product_id": "5"}, None),
 ]
 
+# Documents
+
+
+def document(document_id: str, **values: Any) -> str:
+    told = {
+        "document_id": document_id,
+        "title": "Returns",
+        "body": "Within thirty days.",
+        "source": "help",
+        "tags": ["orders"],
+        "updated_at": "2025-03-01T10:00:00Z",
+    }
+    return json.dumps(told | values)
+
+
+DOCUMENTS: list[tuple[str | bytes, list[str] | None]] = [
+    (document("d1"), None),
+    (document("d1", updated_at="2025-03-01T11:00:00Z", body="Within sixty days."), None),
+    (document("d1", updated_at="2025-03-01T12:00:00Z", body=None, deleted=True), None),
+    (document("d2", title=None, tags=None), None),
+    (document("d3", body=" \n\t"), ["empty_document"]),
+    (document("d4", body=None), ["empty_document"]),
+    (document("d5", body="PK\u0000\u0001"), ["binary_document"]),
+    (document("d6", body=None, problem="The PDF is broken."), ["unreadable_document"]),
+    (document("d7", source=None), ["missing_source"]),
+    (document(" "), ["missing_document_id"]),
+    (document("d8", tags="orders"), ["mistyped_tags"]),
+    (document("d9", deleted="perhaps"), ["mistyped_deleted"]),
+    (document("d10", updated_at="yesterday"), ["invalid_updated_at"]),
+    (document("d1"), ["exact_duplicate"]),
+]
+
 PACKED = gzip.compress(csv_text([paid(f"p{number}") for number in range(2000)], list(TRANSACTION)).encode())
 
 # What lands: the file, its content, and what becomes of each row, by its number.
@@ -520,6 +553,7 @@ class Delivery:
         self._lines(f"crm/customers/{EARLY}/customers.jsonl", CUSTOMERS)
         self._lines(f"catalog/products/{EARLY}/products.jsonl", PRODUCTS)
         self._csv(f"catalog/price_list/{EARLY}/prices.csv", PRICES)
+        self._lines(f"docs/documents/{EARLY}/documents.jsonl", DOCUMENTS)
 
         self._drop("hr/salaries/2025.csv", b"name,salary\nann,1\n")
         self._drop("notes.txt", b"files go into folders\n")

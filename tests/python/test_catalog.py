@@ -200,12 +200,12 @@ def test_features_are_found_by_words_and_facets(page: Page, demo: Path) -> None:
     expect(page.locator("section.view:visible li:visible a")).to_have_text(["merchant_distinct_count_24h"])
     page.locator("#search").fill("")
     page.locator("select[data-facet=entity]").select_option("customer")
-    expect(views).to_have_text(["ftr_customer__purchases", "ftr_customer__sessions"])
+    expect(views).to_have_text(["ftr_customer__purchases", "ftr_customer__sessions", "ftr_customer__taste"])
     assert page.url.endswith("#entity=customer")
     page.goto("about:blank")
     page.goto((demo / "index.html").as_uri() + "#owner=risk&search=velocity")
     expect(views).to_have_text([VELOCITY])
-    expect(page.locator("#found")).to_have_text("1 of 8 feature views, with 25 features")
+    expect(page.locator("#found")).to_have_text("1 of 11 feature views, with 25 features")
 
 
 @needs_chromium
