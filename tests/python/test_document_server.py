@@ -294,7 +294,7 @@ def test_an_endpoint_that_fails_is_told_and_words_are_searched(
 def test_an_endpoint_that_is_silent_holds_up_nobody_who_searches_by_words(
     settings: Settings, endpoint: EmbeddingEndpoint
 ) -> None:
-    with TestClient(make_app(replace(settings, seconds=1.0))) as client:
+    with TestClient(make_app(replace(settings, seconds=3.0))) as client:
         endpoint.silent = 100
         for _ in range(3):
             answer = ask(client)
