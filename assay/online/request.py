@@ -166,7 +166,7 @@ def _input_value(column: OnlineColumn, value: Any) -> str | None:
     if not fits:
         raise wrong_type(column, value)
     is_json = isinstance(value, bool | list | dict)
-    return _whole_text(column, json.dumps(value, default=float) if is_json else str(value))
+    return _whole_text(column, json.dumps(value, default=str) if is_json else str(value))
 
 
 def _whole_text(column: OnlineColumn, text: str) -> str:

@@ -74,12 +74,17 @@ class SetInManifest:
 
     @property
     def features(self) -> list[Feature]:
-        """The features that the training set joins."""
-        return [
+        """The features that the training set joins and has as columns.
+
+        What it joins only to derive others from it, and leaves out, is none of them.
+        """
+        joins = [
             Feature(joined.view or "", name, joined.prefix + name)
             for joined in joined_features(self._node)
             for name in (*joined.columns, *joined.derived)
         ]
+        is_enforced = self._node["config"]["contract"]["enforced"]
+        return [each for each in joins if not is_enforced or each.column in self._node["columns"]]
 
     @property
     def silver_seen(self) -> list[str]:

@@ -94,8 +94,7 @@ def describe(
             for each in content.columns
         ],
         splits=splits,
-        # A set may leave out what it joins only to derive another feature from it.
-        features=[each for each in declared.features if each.column in {own.name for own in content.columns}],
+        features=declared.features,
         as_of=as_of,
         is_as_of_given=source.as_of is not None,
         code=declared.code,

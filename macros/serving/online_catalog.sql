@@ -48,17 +48,27 @@
 {%- endmacro %}
 
 
-{#- The training sets that join a view, as feature services: each with the views it joins, and of this one what it joins
-    at which place. -#}
+{#- The training sets that take features from a view, as feature services: each with the views it takes from, and of this
+    one which features at which place. What a set joins only to derive others from it, and leaves out, it does not take. -#}
 {% macro _services_of(name) -%}
     {%- set services = [] -%}
     {%- for node in graph.nodes.values() | sort(attribute='unique_id') if assay._is_of_kind(node, 'training_sets') -%}
-        {%- set joined = assay.joined_features_of(node) -%}
+        {%- set joined = [] -%}
+        {%- for each in assay.joined_features_of(node) -%}
+            {%- set features = [] -%}
+            {%- for feature in each.columns + each.derived
+                if not node.config.contract.enforced or each.prefix ~ feature in node.columns -%}
+                {%- do features.append(feature) -%}
+            {%- endfor -%}
+            {%- if features -%}
+                {%- do joined.append(dict(each, features=features)) -%}
+            {%- endif -%}
+        {%- endfor -%}
         {%- for each in joined if each.view == name -%}
             {%- do services.append({
                 'name': node.name,
                 'view': name,
-                'features': each.columns + each.derived,
+                'features': each.features,
                 'prefix': each.prefix,
                 'max_age': each.max_age,
                 'place': joined.index(each),

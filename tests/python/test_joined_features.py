@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,15 @@ def test_a_version_and_the_search_for_leaks_read_the_register(compiled: tuple[di
     names = [("ftr_machine__load", name) for name in ("load", "load_of_ten")]
     assert SetInManifest(manifest, "trn_breakdown").features == [
         *(Feature(view, name, prefix + name) for prefix in ("p1_", "p2_", "") for view, name in names),
+        Feature("", "level", "level"),
+    ]
+    # A set whose columns are enforced may leave out what it joins only to derive others from it.
+    enforced = deepcopy(manifest)
+    node = enforced["nodes"][Manifest(manifest).node("trn_breakdown")["unique_id"]]
+    node["config"]["contract"]["enforced"] = True
+    node["columns"] |= {"p1_load_of_ten": {}, "level": {}}
+    assert SetInManifest(enforced, "trn_breakdown").features == [
+        Feature("ftr_machine__load", "load_of_ten", "p1_load_of_ten"),
         Feature("", "level", "level"),
     ]
     declared = read_training_set(Manifest(manifest), "trn_breakdown")

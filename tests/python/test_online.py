@@ -329,6 +329,8 @@ def test_a_vector_comes_with_a_request_as_a_list_of_numbers(filled: Store, publi
 
     expected = sum(one * other for one, other in zip(taste, product, strict=True))
     assert similarity(product) == [pytest.approx(expected, abs=1e-6)]
+    # Bodies of requests are read with all digits of their numbers.
+    assert similarity([Decimal(each) for each in product]) == similarity(product)
     assert similarity(None) == [None]
     for other in ([1.0, 2.0], 3, True, "much"):
         with pytest.raises(Refused, match=r"product_vector must be of type float\[256\]"):

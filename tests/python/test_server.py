@@ -173,15 +173,13 @@ def test_a_training_set_is_served_as_it_trains(client: TestClient, published: Pa
         [(trained,)], [(of_spine,)] = (query(published, columns, [table]) for table in (name, spine))
         expected = [each for each in trained if each not in (*of_spine, "split", "weight")]
         keys = {key: values for key, values in given.items() if key in of_spine}
-        # The set joins it to derive a similarity from it, and leaves it out; online, requests bring it.
-        between = "description_vector" if name == "trn_recommendation" else None
-        if between:
+        if name == "trn_recommendation":
+            # What the set joins to derive a similarity from it, and leaves out, comes with the request.
             keys["product_vector"] = [[0.0625] * 256]
         answer = client.post(FEAST, json={"feature_service": name, "entities": keys})
         assert answer.status_code == 200, answer.text
         names = answer.json()["metadata"]["feature_names"]
-        assert (between in names) == bool(between)
-        assert [each for each in names if each not in (*keys, between)] == expected
+        assert [each for each in names if each not in keys] == expected
 
 
 def test_a_feature_service_is_a_whole_view(client: TestClient) -> None:
