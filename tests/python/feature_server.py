@@ -16,6 +16,21 @@ import httpx
 from redis_server import free_port
 from warehouse import PROJECT
 
+from assay.server.settings import Settings
+
+
+def settings_in(folder: Path, store: str, landing: Path | None = None) -> Settings:
+    """Settings of a server all of whose files lie in a folder; the landing zone may lie elsewhere."""
+    return Settings(
+        store,
+        folder / "serving",
+        folder / "docs.html",
+        landing or folder / "landing",
+        folder / "ahead",
+        folder / "search.duckdb",
+        folder / "deleted.json",
+    )
+
 
 def start(folder: Path, *arguments: str, output: int | IO[str] = subprocess.PIPE) -> subprocess.Popen[str]:
     """Start it in a folder that passes for a project's."""

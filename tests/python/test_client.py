@@ -18,6 +18,7 @@ from typing import Any
 import pandas
 import pytest
 import uvicorn
+from feature_server import settings_in
 from published_by_hand import ONE, PAIR, make_published, publish_view
 from redis_server import free_port
 
@@ -48,15 +49,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     )
     url = f"sqlite:{folder / 'online.sqlite'}"
     sync(published, open_store(url))
-    return Settings(
-        url,
-        folder / "serving",
-        folder / "docs.html",
-        folder / "landing",
-        folder / "ahead",
-        folder / "search.duckdb",
-        folder / "deleted.json",
-    )
+    return settings_in(folder, url)
 
 
 @contextmanager

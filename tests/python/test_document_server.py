@@ -15,6 +15,7 @@ import httpx
 import pytest
 from embedding_endpoint import KEY, EmbeddingEndpoint, embedding_endpoint
 from fastapi.testclient import TestClient
+from feature_server import settings_in
 from search_index import Chunk, index_of
 from typer.testing import CliRunner, Result
 
@@ -44,8 +45,7 @@ CHUNKS = [
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.delenv("ASSAY_EMBEDDING", raising=False)
     index_of(tmp_path, CHUNKS)
-    names = ("serving", "docs.html", "landing", "ahead", "search.duckdb", "deleted.json")
-    return Settings(f"sqlite:{tmp_path / 'online.sqlite'}", *(tmp_path / name for name in names))
+    return settings_in(tmp_path, f"sqlite:{tmp_path / 'online.sqlite'}")
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import httpx
 import pytest
 import yaml
 from fastapi.testclient import TestClient
-from feature_server import start
+from feature_server import settings_in, start
 from published_by_hand import publish_view
 from small_project import SmallProject
 from typer.testing import Result
@@ -31,7 +31,6 @@ from assay.pii.key import PiiKey, find_pii_key
 from assay.project.graph import Manifest
 from assay.project.personal import Personal, masked
 from assay.server.app import make_app
-from assay.server.settings import Settings
 
 KEY = "an invented key of 32 characters"
 OTHER_KEY = "another invented key, much longer than the 64 bytes of a block of SHA-256, on purpose"
@@ -294,17 +293,7 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClie
     url = f"sqlite:{tmp_path / 'online.sqlite'}"
     sync(published, open_store(url))
     monkeypatch.setenv("ASSAY_PII_KEY", KEY)
-    folder = tmp_path
-    settings = Settings(
-        url,
-        folder / "serving",
-        folder / "assay_docs.html",
-        folder / "landing",
-        folder / "ahead",
-        folder / "search.duckdb",
-        folder / "deleted.json",
-    )
-    with TestClient(make_app(settings), raise_server_exceptions=False) as client:
+    with TestClient(make_app(settings_in(tmp_path, url)), raise_server_exceptions=False) as client:
         yield client
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from feature_server import settings_in
 from online_stores import parsed, publish_all, query
 from warehouse import Warehouse
 
@@ -19,7 +20,6 @@ from assay.online.sync import sync
 from assay.parity.logged import check_logged
 from assay.project.project import Project
 from assay.server.app import make_app
-from assay.server.settings import Settings
 from example import generate
 
 pytestmark = pytest.mark.usefixtures("builds")
@@ -50,16 +50,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
         published, "select known_until from gold.srv_catalog where feature_view = ?", [VELOCITY]
     )
     predictions = []
-    settings = Settings(
-        store,
-        folder / "serving",
-        folder / "docs.html",
-        landing,
-        folder / "ahead",
-        folder / "search.duckdb",
-        folder / "deleted.json",
-    )
-    with TestClient(make_app(settings)) as client:
+    with TestClient(make_app(settings_in(folder, store, landing))) as client:
         for number, (transaction_id, card_id, outcome) in enumerate(labels):
             as_of = (known_until + timedelta(hours=number)).isoformat()
             keys, inputs = {"card_id": card_id}, {"amount": 10.5 + number}

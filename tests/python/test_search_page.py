@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
-from chromium import needs_chromium
+from chromium import needs_chromium, watched_page
 from feature_server import serving
 from playwright.sync_api import Browser, Page, Route, expect
 from published_by_hand import make_published
@@ -53,16 +52,8 @@ def shop(builds: None, tmp_path: Path) -> tuple[Path, str]:
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """A page that may ask its own server, and nobody else; an error of its script fails the test."""
-    page = browser.new_page()
-    hosts: set[str | None] = set()
-    errors: list[str] = []
-    page.on("request", lambda request: hosts.add(urlsplit(request.url).hostname))
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    yield page
-    page.close()
-    assert hosts - {"127.0.0.1", None} == set()
-    assert errors == []
+    with watched_page(browser) as page:
+        yield page
 
 
 def search(page: Page, query: str, **options: str) -> None:

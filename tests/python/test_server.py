@@ -22,7 +22,7 @@ import httpx
 import psutil
 import pytest
 from fastapi.testclient import TestClient
-from feature_server import serving, start, until_ready
+from feature_server import serving, settings_in, start, until_ready
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from online_stores import query
@@ -45,16 +45,7 @@ VELOCITY, PAIRS = "ftr_card__velocity", "ftr_card_merchant__pairs"
 
 @pytest.fixture
 def settings(store_url: str, tmp_path: Path) -> Settings:
-    folder = tmp_path
-    return Settings(
-        store_url,
-        folder / "serving",
-        folder / "assay_docs.html",
-        folder / "landing",
-        folder / "ahead",
-        folder / "search.duckdb",
-        folder / "deleted.json",
-    )
+    return settings_in(tmp_path, store_url)
 
 
 @pytest.fixture

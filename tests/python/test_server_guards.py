@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 import pytest
 from fastapi.testclient import TestClient
+from feature_server import settings_in
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -112,16 +113,7 @@ def store_url(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def settings(store_url: str, tmp_path: Path) -> Settings:
-    folder = tmp_path
-    return Settings(
-        store_url,
-        folder / "serving",
-        folder / "assay_docs.html",
-        folder / "landing",
-        folder / "ahead",
-        folder / "search.duckdb",
-        folder / "deleted.json",
-    )
+    return settings_in(tmp_path, store_url)
 
 
 @pytest.fixture
