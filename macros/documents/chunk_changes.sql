@@ -1,4 +1,4 @@
-{#- Long because it is one query, of which no part is of use alone. -#}
+{#- Long because it names each column of a chunk; its steps are short, and each is of the one before. -#}
 {% macro chunk_changes(changes, texts) -%}
 with changes as (
 

@@ -1,4 +1,4 @@
-{#- Long because it is one query, of which no part is of use alone. -#}
+{#- Long because each step is of the one before: which chunks hold, when that changes, their sum at each such instant, and its length. -#}
 {% macro document_vectors(chunks, embeddings) -%}
 with chunks as (
 

@@ -1,4 +1,4 @@
-{#- Long because it is one query, of which no part is of use alone. -#}
+{#- Long because each step is of the one before: vectors as they were met, number by number, summed up to each instant, and put together again. -#}
 {% macro mean_vectors(events, vectors, entity_keys, item_key, available_at) -%}
     {%- set keys, item = assay.quoted(entity_keys), assay.quoted(item_key) -%}
 with events as (
