@@ -12,15 +12,19 @@ from assay.server.keys import EVERY, Key
 
 
 def print_keys(keys: Sequence[Key], console: Console) -> None:
-    """Print the keys, what they are for, and whether they are valid."""
+    """Print the keys, what they open, and whether they are valid."""
     table = table_titled("API keys (UTC)")
-    for column in ("name", "state", "feature views", "predictions of", "documents of", "created", "expires"):
+    for column in ("name", "state", "opens", "created", "expires"):
         table.add_column(column)
     for key in keys:
+        tags = "" if EVERY in key.tags else f" with {' or '.join(key.tags)}"
+        scopes = {
+            "views": ", ".join(key.views),
+            "predictions of": ", ".join(key.predictions),
+            "documents of": ", ".join(key.sources) + tags,
+        }
+        opens = "\n".join(f"{what} {names}" for what, names in scopes.items() if names)
         expires = key.expires_at[:19] if key.expires_at else "never"
-        scopes = [", ".join(scope) or "-" for scope in (key.views, key.predictions, key.sources)]
-        if EVERY not in key.tags:
-            scopes[-1] += f" with {' or '.join(key.tags)}"
-        told = (key.name, key.state, *scopes, key.created_at[:19], expires)
+        told = (key.name, key.state, opens, key.created_at[:19], expires)
         table.add_row(*map(escape, told))
     console.print(table)

@@ -74,7 +74,10 @@ class CorpusWarehouse:
             columns={
                 name: {"name": name, "description": "", **yaml} for name, yaml in dict(self.columns).items()
             },
-            config={"meta": {"corpus": dict(settings), "assay": {"layer": "gold", "kinds": ["corpora"]}}},
+            config={
+                "meta": {"corpus": dict(settings), "assay": {"layer": "gold", "kinds": ["corpora"]}},
+                "contract": {"enforced": False},
+            },
             depends_on={"nodes": ["model.p.slv_texts"], "macros": []},
         )
         nodes = [corpus, node("slv_texts", "silver"), node("questions", "gold")]

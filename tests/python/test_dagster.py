@@ -488,6 +488,10 @@ def test_a_project_that_dbt_cannot_parse_fails_with_the_message_of_assay(
 
 def test_make_opens_dagster_at_the_port_that_one_asks_for() -> None:
     done = subprocess.run(
-        ["make", "-n", "dagster", "PORT=3999"], cwd=PROJECT, capture_output=True, text=True, check=True
+        ["make", "--no-print-directory", "-n", "dagster", "PORT=3999"],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert "--host 127.0.0.1 --port 3999" in done.stdout.splitlines()[-1]
