@@ -203,7 +203,7 @@ def _run(
     kinds = ["test", "unit_test"] if command == "run" else ["unit_test"]
     verb = "build" if command == "run" else "test"
     with working_at(side.code.root), Plan(frozenset(ids)).selection(side.code.manifest) as selection:
-        arguments = [verb, *selection, "--target-path", str(folder / "target")]
+        arguments = [verb, *selection, "--target-path", str(folder / "target"), "--no-write-json"]
         outcome = run_dbt(
             [*arguments, "--exclude-resource-type", *kinds],
             warehouse=side.file,

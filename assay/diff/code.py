@@ -105,17 +105,18 @@ def working_at(root: Path) -> Iterator[None]:
             yield
         finally:
             sys.path[:] = path
-            for name in set(sys.modules) - known:
-                file = getattr(sys.modules[name], "__file__", None)
-                if file and _is_own(Path(file).resolve(), root.resolve()):
-                    del sys.modules[name]
+            _forget_modules(set(sys.modules) - known, root.resolve())
 
 
-def _is_own(file: Path, root: Path) -> bool:
-    """Tell whether a module is one of a version's own; Python's environment may lie in the same folder."""
+def _forget_modules(names: Iterable[str], root: Path) -> None:
+    """Forget the modules that lie below a version's folder, where Python's environment may lie, too."""
     installed = (sysconfig.get_path(each) for each in ("stdlib", "platstdlib", "purelib", "platlib"))
-    others = [Path(__file__).parents[1], *map(Path, installed)]
-    return file.is_relative_to(root) and not any(file.is_relative_to(each.resolve()) for each in others)
+    others = [each.resolve() for each in (Path(__file__).parents[1], *map(Path, installed))]
+    for name in names:
+        path = getattr(sys.modules[name], "__file__", None)
+        file = Path(path).resolve() if path else None
+        if file and file.is_relative_to(root) and not any(map(file.is_relative_to, others)):
+            del sys.modules[name]
 
 
 def read_version(name: str, root: Path, sha: str | None, warehouse: Path) -> CodeVersion:
@@ -149,7 +150,7 @@ def read_version(name: str, root: Path, sha: str | None, warehouse: Path) -> Cod
                 if node.resource_type == "seed" and node.package_name == manifest.metadata.project_name:
                     node.root_path = str(root)
             keep_parsed(key, manifest)
-        if read_kept(code) is None:
+        if sha is None and read_kept(code) is None:
             # Who asks about the project in this folder need not parse it again.
             keep(code, manifest, warehouse)
         return CodeVersion(

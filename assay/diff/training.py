@@ -6,17 +6,17 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import duckdb
 
 from assay.core.fault import Fault
 from assay.core.sql import quoted, text
 from assay.diff.code import CodeVersion
-from assay.diff.tables import Relation, TableDiff
+from assay.diff.score import FILES, SCORES
+from assay.diff.tables import Pair, TableDiff
 from assay.project.conventions import SCORE_WITH, is_training_set
 from assay.training.content import read_content
 from assay.training.store import name_version
@@ -54,58 +54,78 @@ class TrainingDiff:
 
 def compare_training_sets(
     connection: duckdb.DuckDBPyConnection, tables: Sequence[TableDiff], code: CodeVersion, folder: Path
-) -> Iterator[TrainingDiff]:
+) -> list[TrainingDiff]:
     """Compare the training sets that are on both sides.
 
     Args:
         connection: has both sides attached.
         tables: that were compared.
         code: the later version, with whose script models are trained on both sides.
-        folder: an empty folder for the rows.
+        folder: a folder for the rows.
     """
+    found: dict[str, TrainingDiff] = {}
+    scripts: dict[str, list[Path]] = {}
     for table in tables:
         pair, node = table.pair, code.tables.get(table.pair.unique_id)
         if node is None or not is_training_set(node) or not (pair.before and pair.after):
             continue
-        if not pair.key:
-            yield TrainingDiff(node.name, note="it declares no primary key, by which its rows are ordered")
-            continue
-        files = folder / f"{node.name}.before.parquet", folder / f"{node.name}.after.parquet"
-        try:
-            before = name_version(node.name, _write(connection, pair.before, pair.key, files[0]))
-            after = name_version(node.name, _write(connection, pair.after, pair.key, files[1]))
-        except (Fault, duckdb.Error) as error:
-            yield TrainingDiff(node.name, note=str(error))
-            continue
-        found = TrainingDiff(node.name, before, after)
-        yield _scored(node, found, files, code.root) if found.bits_change else found
+        found[node.name] = diff = _compare_bits(connection, pair, node.name, folder / node.name)
+        if diff.bits_change:
+            declared = (node.config.meta or {}).get(SCORE_WITH)
+            if declared:
+                scripts.setdefault(declared, []).append(folder / node.name)
+            else:
+                found[node.name] = replace(diff, note=f"no {SCORE_WITH} is declared, so no model is trained")
+    for declared, folders in scripts.items():
+        for each, scores in _score(declared, folders, code.root).items():
+            if isinstance(scores, str):
+                note = f"{declared} gives no scores: {scores}"
+                found[each.name] = replace(found[each.name], note=note)
+            else:
+                before, after = scores
+                found[each.name] = replace(found[each.name], scores_before=before, scores_after=after)
+    return list(found.values())
 
 
-def _write(connection: duckdb.DuckDBPyConnection, relation: Relation, key: Sequence[str], file: Path) -> str:
-    """Write rows as a version has them, and return the hash of their content."""
-    rows = f"from {'.'.join(map(quoted, relation))} order by {quoted(*key)}"
-    connection.execute(f"copy ({rows}) to {text(file)} (format parquet)")
-    return read_content(file).hash
+def _compare_bits(connection: duckdb.DuckDBPyConnection, pair: Pair, name: str, folder: Path) -> TrainingDiff:
+    """Write the rows of both sides into a folder, and compare their hashes."""
+    if not pair.key:
+        return TrainingDiff(name, note="it declares no primary key, by which its rows are ordered")
+    folder.mkdir()
+    versions = []
+    try:
+        for relation, file in zip((pair.before, pair.after), FILES, strict=True):
+            assert relation
+            # As a version has them.
+            rows = f"from {'.'.join(map(quoted, relation))} order by {quoted(*pair.key)}"
+            connection.execute(f"copy ({rows}) to {text(folder / file)} (format parquet)")
+            versions.append(name_version(name, read_content(folder / file).hash))
+    except (Fault, duckdb.Error) as error:
+        return TrainingDiff(name, note=str(error))
+    return TrainingDiff(name, *versions)
 
 
-def _scored(node: Any, found: TrainingDiff, files: Sequence[Path], root: Path) -> TrainingDiff:
-    declared = (node.config.meta or {}).get(SCORE_WITH)
-    if not declared:
-        return replace(found, note=f"no {SCORE_WITH} is declared, so no model is trained")
+def _score(declared: str, folders: Sequence[Path], root: Path) -> dict[Path, list[dict[str, float]] | str]:
+    """Return the scores of both sides by folder, or why there are none.
+
+    A process of its own does it: what the script imports or breaks stays there. It is the same one for all
+    folders, because a script mostly imports much; where it ends itself, another goes on after that folder.
+    """
     script, _, function = declared.partition(":")
-    scores = files[0].with_name(f"{node.name}.scores.json")
-    # A process of its own: what the script imports or breaks stays there.
-    run = subprocess.run(
-        [sys.executable, "-P", "-m", _SCORE, script, function, *map(str, (scores, *files))],
-        cwd=root,
-        env=os.environ | _ONE_THREAD,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if not scores.is_file():
-        last = (run.stderr.strip().splitlines() or [f"exit code {run.returncode}"])[-1]
-        return replace(found, note=f"{declared} gives no scores: {last}")
-    before, after = json.loads(scores.read_text())
-    return replace(found, scores_before=before, scores_after=after)
+    found: dict[Path, list[dict[str, float]] | str] = {}
+    while left := [each for each in folders if each not in found]:
+        run = subprocess.run(
+            [sys.executable, "-P", "-m", _SCORE, script, function, *map(str, left)],
+            cwd=root,
+            env=os.environ | _ONE_THREAD,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        for folder in left:
+            if not (folder / SCORES).is_file():
+                found[folder] = (run.stderr.strip().splitlines() or [f"exit code {run.returncode}"])[-1]
+                break
+            found[folder] = json.loads((folder / SCORES).read_text())
+    return found

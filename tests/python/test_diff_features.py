@@ -49,6 +49,12 @@ def end(rows):
     os._exit(9)
 
 
+def end_once(rows):
+    if "trn_1" in str(rows):
+        os._exit(9)
+    return score_rows(rows)
+
+
 def leave(rows):
     raise SystemExit
 
@@ -188,7 +194,7 @@ def scored(
             meta = {"score_with": each} if each else {}
             nodes[name] = SimpleNamespace(name=name, config=SimpleNamespace(meta=meta), resource_type="model")
         code: Any = SimpleNamespace(tables=nodes, root=folder)
-        return list(compare_training_sets(connection, tables, code, folder))
+        return compare_training_sets(connection, tables, code, folder)
 
 
 def test_a_script_that_fails_is_told_and_stops_nothing(tmp_path: Path) -> None:
@@ -209,6 +215,12 @@ def test_a_script_that_fails_is_told_and_stops_nothing(tmp_path: Path) -> None:
         {"mean_quantity": 1, "threads": 1}
     ]
     assert all(each.bits_change for each in found)
+
+
+def test_a_script_that_ends_itself_leaves_out_one_training_set(tmp_path: Path) -> None:
+    found = scored(tmp_path, *["score.py:end_once"] * 3)
+    assert [each.note for each in found] == ["", "score.py:end_once gives no scores: exit code 9", ""]
+    assert [bool(each.scores_after) for each in found] == [True, False, True]
 
 
 def test_the_same_bits_are_not_scored(tmp_path: Path) -> None:
