@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
-import tarfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,17 +77,14 @@ def write_tree(commit: Commit, folder: Path) -> Path:
 
 
 def _extract(commit: Commit, top: Path, folder: Path) -> None:
-    command = [_program(), "-C", str(top), "archive", "--format=tar", commit.sha]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as archive:
-        assert archive.stdout
-        assert archive.stderr
-        try:
-            with tarfile.open(fileobj=archive.stdout, mode="r|") as files:
-                files.extractall(folder, filter="tar")
-        except tarfile.TarError as error:
-            archive.stdout.close()
-            told = archive.stderr.read().decode(errors="replace").strip()
-            raise Fault(f"git cannot give the files of {commit.name}: {told or error}") from error
+    # An index of its own: the user's knows nothing of it.
+    index = os.environ | {"GIT_INDEX_FILE": str(folder.with_name(f"{folder.name}.index").absolute())}
+    prefix = f"--prefix={folder.absolute()}/"
+    for command in (["read-tree", commit.sha], ["checkout-index", "--all", "--quiet", prefix]):
+        done = _git("-C", str(top), *command, env=index)
+        if done.returncode:
+            told = done.stderr.decode(errors="replace").strip()
+            raise Fault(f"git cannot give the files of {commit.name}: {told}")
 
 
 def _link_packages(here: Path, project: Path, top: Path, folder: Path) -> None:
@@ -105,8 +103,8 @@ def _content(file: Path) -> bytes | None:
     return file.read_bytes() if file.is_file() else None
 
 
-def _git(*arguments: str) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run([_program(), *arguments], capture_output=True, check=False)
+def _git(*arguments: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run([_program(), *arguments], env=env, capture_output=True, check=False)
 
 
 def _program() -> str:
