@@ -92,7 +92,7 @@ def _compare_bits(connection: duckdb.DuckDBPyConnection, pair: Pair, name: str, 
     if not pair.key:
         return TrainingDiff(name, note="it declares no primary key, by which its rows are ordered")
     folder.mkdir()
-    versions = []
+    versions: list[str] = []
     try:
         for relation, file in zip((pair.before, pair.after), FILES, strict=True):
             assert relation
@@ -102,7 +102,8 @@ def _compare_bits(connection: duckdb.DuckDBPyConnection, pair: Pair, name: str, 
             versions.append(name_version(name, read_content(folder / file).hash))
     except (Fault, duckdb.Error) as error:
         return TrainingDiff(name, note=str(error))
-    return TrainingDiff(name, *versions)
+    before, after = versions
+    return TrainingDiff(name, before, after)
 
 
 def _score(declared: str, folders: Sequence[Path], root: Path) -> dict[Path, list[dict[str, float]] | str]:
