@@ -17,8 +17,9 @@ from assay.embedding.configured import configured_maker
 from assay.embedding.maker import VARIABLE, Maker
 from assay.search.extensions import load_extension
 from assay.search.filters import read_filter
+from assay.search.frequencies import Frequencies
 from assay.search.ivfpq import read_index
-from assay.search.ranking import Fused, Ranked, fuse, rank_by_vector, rank_by_words
+from assay.search.ranking import Fused, NearVectors, Ranked, fuse, rank_by_vector, rank_by_words
 from assay.search.rerank import reranked
 from assay.search.results import MOST_RESULTS, Answer, Document, DocumentChunk, Rerank, Result, check_mode
 from assay.search.snippet import make_snippet
@@ -40,8 +41,7 @@ select
     chunk_id, document_id, chunk_number, source, title, coalesce(tags, []) as tags, heading_path, start_at,
     end_at, text, updated_at, valid_from
 from chunks
--- By their place in the table: else the texts of all rows beside them are unpacked too.
-where rowid in (select rowid from chunks where chunk_id in ({chunks}))
+where chunk_id in ({chunks})
 """
 _DOCUMENT = """
 with document as (
@@ -139,10 +139,10 @@ class Index:
             rankings: dict[str, Ranked] = {}
             way = None
             if ranks != "vector":
-                rankings["text"] = rank_by_words(cursor, terms, seen, kept, depth)
+                rankings["text"] = rank_by_words(cursor, opened.frequencies, terms, seen, kept, depth)
             if ranks != "text" and vector is not None:
                 rankings["vector"], way = rank_by_vector(
-                    cursor, vector, seen, kept, depth, way=opened.way, coarse=opened.coarse
+                    cursor, opened.frequencies, vector, seen, kept, depth, near=opened.near
                 )
             fused = fuse(rankings)[: max(k, _RERANKED) if rerank else k]
             results = _results(cursor, fused, rankings, terms)
@@ -260,9 +260,9 @@ class _Opened:
         self._connection.execute("set threads = 1")
         self._connection.execute(f"attach {sql_text(file)} as found (read_only)")
         with self.cursor() as cursor:
-            self.model, self.way = _about(cursor)
+            self.model, self.near = _about(cursor)
             self.vocabulary = Vocabulary(cursor)
-            self.coarse = read_index(cursor) if self.way == "ivfpq" else None
+            self.frequencies = Frequencies(cursor)
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         cursor = self._connection.cursor()
@@ -288,9 +288,10 @@ class _Opened:
         return maker
 
 
-def _about(cursor: duckdb.DuckDBPyConnection) -> tuple[str | None, str]:
-    model, way = cursor.execute("select model, way from about").fetchall()[0]
-    return model, way
+def _about(cursor: duckdb.DuckDBPyConnection) -> tuple[str | None, NearVectors]:
+    [(model, way)] = cursor.execute("select model, way from about").fetchall()
+    [(count,)] = cursor.execute("select count(*) from current_vectors").fetchall()
+    return model, NearVectors(way, count, read_index(cursor) if way == "ivfpq" else None)
 
 
 def check_query(query: str) -> str:

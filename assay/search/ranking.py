@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from assay.search.filters import Filter
+from assay.search.frequencies import Frequencies
 from assay.search.ivfpq import find_near
 from assay.search.visible import Visible
 from assay.search.words import Term
@@ -28,9 +29,6 @@ _EXACT_UP_TO = 20_000
 # Of what an index returns, states that are not visible are dropped, and coarse distances are corrected.
 _SPARE = 2
 
-_SEEN = "select chunk_id, text_id, words, {filter} as kept from chunks where {visible}"
-# As a constant, a term tells which parts of the table need not be read.
-_POSTINGS = "select text_id, frequency from postings where term_id = {term}"
 _EXACT = """
 select chunks.chunk_id, array_inner_product(vector, $vector::float[{dimension}]) as score
 from chunks inner join {vectors} using (text_id)
@@ -55,6 +53,21 @@ limit $depth
 
 
 @dataclass(frozen=True)
+class NearVectors:
+    """An index of the vectors of texts that a chunk has now.
+
+    Attributes:
+        way: `hnsw`, `ivfpq`, or `exact` for none.
+        count: how many vectors there are.
+        coarse: the index `ivfpq`.
+    """
+
+    way: str
+    count: int
+    coarse: Any = None
+
+
+@dataclass(frozen=True)
 class Ranked:
     """Chunks, the best first, and their scores."""
 
@@ -73,6 +86,7 @@ class Fused:
 
 def rank_by_words(
     connection: duckdb.DuckDBPyConnection,
+    frequencies: Frequencies,
     terms: Sequence[Term],
     seen: Visible,
     kept: Filter,
@@ -81,76 +95,69 @@ def rank_by_words(
     """Rank by BM25; how frequent a term is, is counted over all chunks that are visible."""
     import numpy as np
 
-    numbers = [each.term_id for each in terms if each.term_id is not None]
-    if not numbers:
-        return Ranked([], [])
-    chunks = connection.execute(
-        _SEEN.format(visible=seen.sql, filter=kept.sql), {**seen.parameters, **kept.parameters}
-    ).fetchnumpy()
-    if not len(chunks["chunk_id"]):
-        return Ranked([], [])
     # In one order of terms: sums differ in their last digits by it.
-    postings = [connection.execute(_POSTINGS.format(term=each)).fetchnumpy() for each in sorted(numbers)]
-    # Several chunks may have one text. All arrays are by the numbers of texts.
-    size = 1 + max(each["text_id"].max(initial=0) for each in (chunks, *postings))
-    having = np.bincount(chunks["text_id"], minlength=size)
-    lengths = np.zeros(size)
-    lengths[chunks["text_id"]] = chunks["words"]
-    total, mean = len(chunks["chunk_id"]), chunks["words"].mean() or 1.0
-    norms = _K1 * (1 - _B + _B * lengths / mean)
-    sums = np.zeros(size)
-    for each in postings:
-        texts, frequency = each["text_id"], each["frequency"].astype(float)
-        count = having[texts].sum()
+    numbers = sorted(each.term_id for each in terms if each.term_id is not None)
+    population = frequencies.population(connection, seen, kept) if numbers else None
+    if population is None or not len(population.chunks):
+        return Ranked([], [])
+    total = len(population.chunks)
+    sums = np.zeros(len(frequencies.lengths))
+    for postings in frequencies.postings(connection, numbers):
+        texts, frequency = postings.texts, postings.frequencies
+        count = population.having[texts].sum()
         weight = np.log((total - count + 0.5) / (count + 0.5) + 1)
-        sums[texts] += weight * frequency * (_K1 + 1) / (frequency + norms[texts])
-    scores = sums[chunks["text_id"]] * chunks["kept"]
+        norms = _K1 * (1 - _B + _B * frequencies.lengths[texts] / population.mean)
+        sums[texts] += weight * frequency * (_K1 + 1) / (frequency + norms)
+    scores = sums[population.texts] * population.kept
     found = np.flatnonzero(scores)
     if len(found) > depth:
         least = np.partition(scores, -depth)[-depth]
         found = found[scores[found] >= least]
-    best = found[np.lexsort((chunks["chunk_id"][found], -scores[found]))][:depth]
-    return Ranked(chunks["chunk_id"][best].tolist(), scores[best].tolist())
+    best = found[np.lexsort((population.chunks[found], -scores[found]))][:depth]
+    return Ranked(population.chunks[best].tolist(), scores[best].tolist())
 
 
 def rank_by_vector(
     connection: duckdb.DuckDBPyConnection,
+    frequencies: Frequencies,
     vector: NDArray[np.float32],
     seen: Visible,
     kept: Filter,
     depth: int,
     *,
-    way: str,
-    coarse: Any = None,
+    near: NearVectors,
 ) -> tuple[Ranked, str]:
     """Rank by the cosine of vectors, and tell how: exactly where few are to be compared, else by the index.
 
     Args:
         connection: to the index.
+        frequencies: of the index.
         vector: the query's, of length 1.
         seen: which chunks there are.
         kept: which of them are wanted.
         depth: how many to rank.
-        way: the index that there is: `hnsw`, `ivfpq`, or `exact` for none.
-        coarse: the index `ivfpq`.
+        near: the index of vectors.
     """
+    import numpy as np
+
     parts = {"visible": seen.sql, "filter": kept.sql, "dimension": len(vector)}
     parameters = {**seen.parameters, **kept.parameters, "vector": vector, "depth": depth}
-    if way != "exact" and seen.is_now:
-        texts, count = _candidates(connection, seen, kept)
-        if count > _EXACT_UP_TO:
-            total = connection.execute("select count(*) from current_vectors").fetchall()[0][0]
-            if way == "hnsw":
-                near = max(depth, _SPARE * depth * total // count)
-                rows = connection.execute(_NEAR.format(**parts, near=near), parameters).fetchall()
+    if near.way != "exact" and seen.is_now:
+        population = frequencies.population(connection, seen, kept)
+        if population.count > _EXACT_UP_TO:
+            is_part = population.count < near.count
+            if near.way == "hnsw":
+                most = max(depth, _SPARE * depth * near.count // population.count) if is_part else depth
+                rows = connection.execute(_NEAR.format(**parts, near=most), parameters).fetchall()
             else:
-                found = find_near(coarse, vector, _SPARE * depth, texts() if count < total else None)
+                among = np.unique(population.texts[population.kept]).astype(np.int64) if is_part else None
+                found = find_near(near.coarse, vector, _SPARE * depth, among)
                 # As constants they are looked up, and not joined.
                 chosen = f"text_id in ({', '.join(map(str, found)) or 'null'}) and {kept.sql}"
                 sql = _EXACT.format(**{**parts, "filter": chosen}, vectors="current_vectors")
                 rows = connection.execute(sql, parameters).fetchall()
             if len(rows) >= depth:
-                return _ranked(rows), way
+                return _ranked(rows), near.way
     vectors = "current_vectors" if seen.is_now else "vectors"
     rows = connection.execute(_EXACT.format(**parts, vectors=vectors), parameters).fetchall()
     return _ranked(rows), "exact"
@@ -174,18 +181,6 @@ def fuse(rankings: dict[str, Ranked]) -> list[Fused]:
         for chunk, found in places.items()
     ]
     return sorted(fused, key=lambda each: (-each.score, each.chunk))
-
-
-def _candidates(connection: duckdb.DuckDBPyConnection, seen: Visible, kept: Filter) -> tuple[Any, int]:
-    """Return what reads the texts that may be found, and how many chunks have them."""
-    where, parameters = f"{seen.sql} and {kept.sql}", {**seen.parameters, **kept.parameters}
-    count = connection.execute(f"select count(*) from chunks where {where}", parameters).fetchall()[0][0]
-
-    def read() -> Any:
-        sql = f"select distinct text_id::bigint as text_id from chunks where {where} order by text_id"
-        return connection.execute(sql, parameters).to_arrow_table().column("text_id").to_numpy()
-
-    return read, int(count)
 
 
 def _ranked(rows: list[tuple[int, float]]) -> Ranked:
