@@ -23,9 +23,9 @@ _Value = TypeVar("_Value")
 _CHUNKS = "select chunk_id, text_id, {filter} as kept from chunks where {visible}"
 # As a constant, a term tells which parts of the table need not be read; as one of a list it does not.
 _POSTINGS = "select term_id, text_id, frequency from postings where term_id = {term}"
-# So many rows of each kind are kept, of some 10 bytes.
+# So many rows of each kind are kept, of some 16 bytes.
 _MOST_CHUNKS = 4_000_000
-_MOST_POSTINGS = 8_000_000
+_MOST_POSTINGS = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Population:
     """
 
     chunks: NDArray[np.int32]
-    texts: NDArray[np.int32]
+    texts: NDArray[np.intp]
     kept: NDArray[np.bool_]
     having: NDArray[np.intp]
     mean: float
@@ -56,7 +56,7 @@ class Population:
 class Postings:
     """The texts that have a term, in the order of their numbers, and how often each has it."""
 
-    texts: NDArray[np.int32]
+    texts: NDArray[np.intp]
     frequencies: NDArray[np.float64]
 
 
@@ -81,7 +81,6 @@ class Frequencies:
 
     def population(self, connection: duckdb.DuckDBPyConnection, seen: Visible, kept: Filter) -> Population:
         """Return the chunks that are visible, and which of them a filter keeps."""
-
         import numpy as np
 
         parameters = {**seen.parameters, **kept.parameters}
@@ -89,7 +88,7 @@ class Frequencies:
         if (known := self._populations.get(key)) is None:
             sql = _CHUNKS.format(visible=seen.sql, filter=kept.sql)
             rows = connection.execute(sql, parameters).fetchnumpy()
-            texts = rows["text_id"]
+            texts = rows["text_id"].astype(np.intp)
             having = np.bincount(texts, minlength=len(self.lengths))
             mean = self.lengths[texts].mean() if len(texts) else 0.0
             known = Population(rows["chunk_id"], texts, rows["kept"], having, mean or 1.0)
@@ -103,13 +102,17 @@ class Frequencies:
             connection: to the index.
             terms: their numbers.
         """
+        import numpy as np
+
         found = {term: self._postings.get(term) for term in terms}
         if new := [term for term, known in found.items() if known is None]:
             sql = " union all ".join(_POSTINGS.format(term=term) for term in new)
             rows = connection.execute(sql).fetchnumpy()
             for term in new:
                 own = rows["term_id"] == term
-                postings = Postings(rows["text_id"][own], rows["frequency"][own].astype(float))
+                postings = Postings(
+                    rows["text_id"][own].astype(np.intp), rows["frequency"][own].astype(float)
+                )
                 found[term] = postings
                 self._postings.keep(term, postings, len(postings.texts))
         return [each for each in found.values() if each]

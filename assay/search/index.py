@@ -45,6 +45,8 @@ select dense_rank() over (order by term)::integer as term_id, term, word
 from (select word, {term_of("word")} as term from (select distinct word from words))
 order by term_id, word;
 
+create index word_by_term on terms (term);
+
 -- A query reads the few groups of rows that hold its terms.
 create table postings as
 select term_id, text_id, sum(frequency)::integer as frequency

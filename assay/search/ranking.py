@@ -109,10 +109,8 @@ def rank_by_words(
         norms = _K1 * (1 - _B + _B * frequencies.lengths[texts] / population.mean)
         sums[texts] += weight * frequency * (_K1 + 1) / (frequency + norms)
     scores = sums[population.texts] * population.kept
-    found = np.flatnonzero(scores)
-    if len(found) > depth:
-        least = np.partition(scores, -depth)[-depth]
-        found = found[scores[found] >= least]
+    least = np.partition(scores, -depth)[-depth] if len(scores) > depth else 0.0
+    found = np.flatnonzero(scores >= least if least else scores)
     best = found[np.lexsort((population.chunks[found], -scores[found]))][:depth]
     return Ranked(population.chunks[best].tolist(), scores[best].tolist())
 

@@ -88,12 +88,13 @@ class Vocabulary:
 
 def _read_terms(connection: duckdb.DuckDBPyConnection, words: list[str]) -> dict[str, Term]:
     stems = dict(connection.execute(_STEMS, {"words": words}).fetchall())
-    # As constants they tell which parts of the table need not be read.
+    # As constants they are looked up in the index of terms.
     among = ", ".join(text(stem) for stem in sorted(set(stems.values())))
-    rows = connection.execute(
-        f"select term, term_id, list(word) from terms where term in ({among}) group by all"
-    ).fetchall()
-    there = {term: Term(term, number, frozenset(found)) for term, number, found in rows}
+    rows = connection.execute(f"select term, term_id, word from terms where term in ({among})").fetchall()
+    there = {
+        term: Term(term, number, frozenset(word for other, _, word in rows if other == term))
+        for term, number, _ in rows
+    }
     return {word: there.get(stem) or Term(stem, None, frozenset()) for word, stem in stems.items()}
 
 

@@ -17,8 +17,8 @@ from search_index import EVER, Chunk, index_of, write_gold
 from assay.core.fault import Fault
 from assay.embedding.static import StaticModel
 from assay.embedding.vectors import unit_vectors
+from assay.search import frequencies, ranking
 from assay.search import index as index_module
-from assay.search import ranking
 from assay.search.extensions import load_extension
 from assay.search.index import write_index
 from assay.search.query import Index, open_index
@@ -246,6 +246,34 @@ def test_as_of_a_moment_scores_are_those_of_an_index_of_that_moment(tmp_path: Pa
             expected = that_time.search(query, mode=mode, as_of=then).results
             assert expected
             assert all_times.search(query, mode=mode, as_of=then).results == expected
+
+
+@pytest.mark.parametrize("most", [1, 4_000_000])
+def test_searches_of_one_index_do_not_change_each_other(
+    most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was counted for one search is kept for others that see and want the same, and for no others."""
+    for name in ("_MOST_CHUNKS", "_MOST_POSTINGS"):
+        monkeypatch.setattr(frequencies, name, most)
+    index_of(tmp_path, [*history(), *CHUNKS])
+    asked: list[dict[str, Any]] = [
+        {},
+        {"as_of": datetime(2025, 3, 1)},
+        {"as_of": datetime(2025, 7, 1)},
+        {"scope": Scope(sources=frozenset({"help"}))},
+        {"scope": Scope(sources=frozenset({"manuals"}))},
+        {"scope": Scope(tags=frozenset({"money"}))},
+        {"hidden": {"a": EVER}},
+        {"filter": "source = 'manuals'"},
+        {"filter": "source != 'manuals'"},
+    ]
+    queries = ("refund", "a shelf for the parcel", "refund of a parcel")
+    file = tmp_path / "search.duckdb"
+    alone = [open_index(file).search(query, **how).results for query in queries for how in asked]
+    assert len({str(each) for each in alone}) > len(asked)
+    index = open_index(file)
+    for _ in range(2):
+        assert [index.search(query, **how).results for query in queries for how in asked] == alone
 
 
 def test_sources_and_hidden_documents_are_as_if_not_there(index: Index, tmp_path: Path) -> None:
