@@ -254,13 +254,14 @@ class _Opened:
         self.stamp = stamp
         # A database of its own: by the file's name, DuckDB would return the one that is open already.
         self._connection = duckdb.connect()
-        for extension in ("fts", "vss"):
-            load_extension(self._connection, extension)
+        load_extension(self._connection, "fts")
         # With several threads, sums differ in their last digits, and so would the order of equal results.
         self._connection.execute("set threads = 1")
         self._connection.execute(f"attach {sql_text(file)} as found (read_only)")
         with self.cursor() as cursor:
             self.model, self.near = _about(cursor)
+            if self.near.way == "hnsw":
+                load_extension(self._connection, "vss")
             self.vocabulary = Vocabulary(cursor)
             self.frequencies = Frequencies(cursor)
 
