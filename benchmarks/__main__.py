@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -51,26 +52,33 @@ BENCHMARKS: dict[str, Callable[[Settings], Report]] = {
 
 
 def main() -> int:
-    """Run benchmarks, print what they found, and return 1 if a limit is not met."""
+    """Run benchmarks, print what they found, and return 1 if a limit is not met, 2 if one of them failed."""
     arguments = _arguments()
     console = Console(width=None if sys.stdout.isatty() else 140)
     settings = Settings(arguments.scale, arguments.data)
     shutil.rmtree(settings.scratch, ignore_errors=True)
     found = machine()
     print_machine(console, found)
-    reports = []
+    reports, failed = [], []
     try:
         for name in arguments.names or BENCHMARKS:
-            report = BENCHMARKS[name](settings)
+            try:
+                report = BENCHMARKS[name](settings)
+            except Exception as error:
+                # What one cannot measure, others can.
+                failed.append(name)
+                told = str(error) if isinstance(error, CommandFailed) else traceback.format_exc()
+                print(f"{name} failed: {told}", file=sys.stderr)
+                continue
             print_report(console, report)
             reports.append(report)
             write_json(arguments.out, found, settings.scale, reports)
-    except CommandFailed as error:
-        print(error, file=sys.stderr)
-        return 2
     finally:
         shutil.rmtree(settings.scratch, ignore_errors=True)
     console.print(f"Written to {arguments.out}")
+    if failed:
+        print(f"Failed: {', '.join(failed)}", file=sys.stderr)
+        return 2
     return int(any(row.met is False for report in reports for row in report.rows))
 
 

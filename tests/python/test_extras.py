@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from functools import cache
-from importlib.metadata import PackageNotFoundError, packages_distributions, requires
+from importlib.metadata import PackageNotFoundError, metadata, packages_distributions, requires
 from pathlib import Path
 from sys import stdlib_module_names
 
@@ -61,3 +61,17 @@ def test_extras_hold_what_a_folder_imports(folder: str, extras: tuple[str, ...])
         each for each in others if known.isdisjoint(map(canonicalize_name, makers.get(each, [each])))
     } == set()
     assert len(others) > 1
+
+
+def test_benchmarks_have_the_extras_of_the_commands_that_they_run() -> None:
+    calls = [
+        node
+        for file in (ROOT / "benchmarks").glob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "run_assay"
+    ]
+    commands = {call.args[0].value for call in calls if call.args and isinstance(call.args[0], ast.Constant)}
+    extras = commands.intersection(metadata("assay").get_all("Provides-Extra", []))
+    assert "report" in extras
+    there = installed_with("assay", "bench")
+    assert [name for name in sorted(extras) if not installed_with("assay", name) <= there] == []
