@@ -88,7 +88,8 @@ class Changes(ProjectFolder):
         with self.places() as places, self.display() as display:
             if page:
                 with extra_needed("report", by="The page"):
-                    import assay.diff.page  # noqa: F401
+                    from assay.diff.page import require_file
+                require_file(Path(page))
             found = Diff(review(places, one or "", other, select, display, with_charts=bool(page)), self.root)
         if page:
             found.write(page)
@@ -96,4 +97,6 @@ class Changes(ProjectFolder):
 
     def _as_named(self, name: str | Path) -> str:
         """Return a warehouse's path as it is called in the project's folder; the name of a version stays."""
-        return self.as_given(name) if Path(name).expanduser().exists() else str(name)
+        from assay.diff.warehouses import find_warehouse
+
+        return self.as_given(Path(name).expanduser()) if find_warehouse(str(name)) else str(name)

@@ -84,7 +84,7 @@ def pair_scores(training: TrainingDiff) -> dict[str, tuple[float | None, float |
 
 
 def _print_drift(drift: ViewDrift, console: Console) -> None:
-    table = table_titled(f"\n{drift.view}: drift of changed features")
+    table = table_titled(f"\n{drift.view}: drift of changed features", is_wide=True)
     table.add_column("feature", overflow="fold")
     for name in ("verdict", "PSI", "KS", "mean", "NULLs"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -104,7 +104,7 @@ def drift_figures(feature: FeatureDrift) -> list[str]:
 
 
 def _print_summary(tables: Sequence[TableDiff], console: Console) -> None:
-    table = table_titled("Tables")
+    table = table_titled("Tables", is_wide=True)
     table.add_column("table", overflow="fold")
     table.add_column("is", no_wrap=True)
     for name in ("rows", "added", "removed", "changed", "columns", "seconds", "MiB"):
@@ -162,7 +162,7 @@ def describe_column(name: str, before: str | None, after: str | None) -> str:
 
 
 def _print_columns(rows: RowDiff, console: Console) -> None:
-    table = table_titled("  columns that changed")
+    table = table_titled("  columns that changed", is_wide=True)
     table.add_column("column", overflow="fold")
     for name in ("rows", "NULLs", "least", "mean", "most"):
         table.add_column(name, justify="right", no_wrap=True)

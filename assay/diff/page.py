@@ -52,6 +52,16 @@ class Page:
     parts: Sequence[Part]
 
 
+def require_file(file: Path) -> None:
+    """Check before a review, which may take long, that its page can have this name.
+
+    Raises:
+        Fault: it is a folder.
+    """
+    if file.is_dir():
+        raise Fault(f"{file} is a folder: name a file in it, as {file / 'diff.html'}.", MISUSED)
+
+
 def write_page(review: Review, file: Path) -> Path:
     """Write the page of a review over the one before, and return its file.
 

@@ -19,6 +19,7 @@ from assay.console.progress import Display
 from assay.core.fault import MISUSED, Fault, known_fault
 from assay.core.lock import Holder, current_holder, locked
 from assay.core.places import Places
+from assay.core.sql import quoted
 from assay.diff.code import CodeVersion, changed_ids
 from assay.diff.hashed import read_fingerprint
 from assay.ledger.runs import read_runs
@@ -170,7 +171,9 @@ def _described(file: Path, places: Places, *, is_published: bool) -> Production:
         state = None if is_published else read_state(places.warehouse)
         run_id = state.run_id if state else None
         if is_published:
-            [(run_id,)] = connection.execute(f"select run_id from {name}.published.publication").fetchall()
+            [(run_id,)] = connection.execute(
+                f"select run_id from {quoted(name)}.published.publication"
+            ).fetchall()
     runs = {run.run_id: run.code_version for run in read_runs(places.ledger)} if run_id else {}
     version = runs.get(run_id or "")
     sha = None if not version or version.endswith("-dirty") else version

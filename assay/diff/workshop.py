@@ -14,7 +14,8 @@ from assay.core.fault import INTERRUPTED, Fault
 from assay.core.lock import Holder, locked
 from assay.core.places import Places
 
-_FOLDER = "diff"
+# Behind the warehouse's name, which no folder of a person begins with: what is left there is removed.
+_SUFFIX = ".diff"
 
 
 @contextmanager
@@ -28,7 +29,7 @@ def workshop(places: Places, display: Display) -> Iterator[Path]:
     def waiting(holder: Holder | None) -> None:
         display.say(f"Waiting for another diff: {holder or 'it has just begun'}")
 
-    folder = places.warehouse.with_name(_FOLDER).absolute()
+    folder = places.warehouse.with_name(f"{places.warehouse.name}{_SUFFIX}").absolute()
     with locked(folder, command="assay diff", wait=600, on_wait=waiting):
         # One that was killed has left its own: a running one would hold the lock.
         shutil.rmtree(folder, ignore_errors=True)

@@ -78,7 +78,7 @@ def test_a_base_that_does_not_build_is_told_and_leaves_nothing(committed: SmallP
     assert told.exit_code == 2
     assert "broken cannot be compared with, because it does not build: fct_lines" in told.output
     assert committed.warehouse.read_bytes() == before
-    assert not (committed.warehouse.parent / "diff").exists()
+    assert not (committed.warehouse.parent / "assay.duckdb.diff").exists()
 
 
 def test_a_base_that_cannot_be_parsed_is_told(committed: SmallProject) -> None:
@@ -111,6 +111,7 @@ def test_two_commits_are_compared_and_tables_come_and_go(committed: SmallProject
         (("mian",), "mian is neither a warehouse's file nor a branch, tag or commit"),
         (("main", "--to", "data/assay.duckdb"), "name two of a kind"),
         (("main", "--select", "nothing_such"), "--select nothing_such matches nothing"),
+        (("main", "--out", "models"), "models is a folder: name a file in it, as models/diff.html."),
     ],
 )
 def test_what_cannot_be_compared_is_told(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import shutil
 import signal
 import sys
@@ -12,6 +13,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import duckdb
 import pytest
@@ -20,6 +22,7 @@ from small_project import SmallProject
 from test_lock import KEEP_OPEN, start
 from test_pii import change_yaml, named
 
+from assay.api.project import open_project
 from assay.core.fault import INTERRUPTED, Fault
 from assay.core.lock import locked
 from assay.core.places import Places
@@ -53,7 +56,26 @@ def test_while_a_build_has_the_warehouse_the_published_file_is_read(committed: S
         told = committed.assay("diff", "main")
     assert told.exit_code == 3
     assert "what it published does not hold what brz_erp__order_lines is made of" in told.output
-    assert not (committed.warehouse.parent / "diff").exists()
+    assert not (committed.warehouse.parent / "assay.duckdb.diff").exists()
+
+
+def test_a_warehouse_may_have_any_name_and_a_branch_that_of_a_folder(
+    project: SmallProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = SmallProject(project.root, {"ASSAY_WAREHOUSE": "data/my-own 1.duckdb"})
+    commit_all(own)
+    assert own.assay("build").exit_code == 0
+    change(own, "sum(quantity)::bigint", "(2 * sum(quantity))::bigint", DAYS)
+    assert diff(own, "main")["gold.fct_days"]["status"] == "changed"
+    with locked(own.root / "data" / "my-own 1.duckdb", command="assay build", wait=0, on_wait=print):
+        told = own.assay("diff", "main")
+    assert told.exit_code in (0, 3), told.output
+    # In the folder from which Python is started, a folder may be called like a branch.
+    (tmp_path / "main").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with mock.patch.dict(os.environ, own.environment, clear=True):
+        found = open_project(own.root).diff("main")
+    assert [table.status for table in found.review.tables] == ["changed"]
 
 
 def test_a_warehouse_that_another_program_writes_is_told(committed: SmallProject) -> None:
@@ -65,21 +87,26 @@ def test_a_warehouse_that_another_program_writes_is_told(committed: SmallProject
     assert told.exit_code == 3
     assert "is open in another program" in told.output
     assert f"PID {holder.pid}" in told.output
-    assert not (committed.warehouse.parent / "diff").exists()
+    assert not (committed.warehouse.parent / "assay.duckdb.diff").exists()
 
 
 def test_a_project_may_lie_in_a_folder_of_the_repository(project: SmallProject, tmp_path: Path) -> None:
     (tmp_path / "dbt_project.yml").write_text("name: another\n")
     commit_all(project, top=tmp_path)
     change(project, *MORE)
+    # A person's own folder stays.
+    page = project.warehouse.with_name("diff") / "page.html"
+    page.parent.mkdir()
+    page.touch()
     # A diff that was killed has left this.
-    left = project.warehouse.with_name("diff") / "head"
+    left = project.warehouse.with_name("assay.duckdb.diff") / "head"
     left.mkdir(parents=True)
     assert {name: table["status"] for name, table in diff(project, "main").items()} == {
         "gold.fct_lines": "changed",
         "gold.fct_days": "changed",
     }
     assert not left.parent.exists()
+    assert page.exists()
     git(project, "mv", "models/own/gold/fct_days.sql", "models/own/gold/fct_ds.sql")
     assert "fct_days.sql" in git(project, "ls-tree", "-r", "--name-only", "--full-tree", "main")
     git(project, "rm", "-r", "--cached", "-q", ".")
@@ -102,7 +129,7 @@ def test_an_interrupt_is_told_and_leaves_nothing(tmp_path: Path) -> None:
         with pytest.raises(Fault, match="Interrupted: nothing was compared") as ended:
             work(number)
         assert ended.value.exit_code == INTERRUPTED
-        assert not (tmp_path / "diff").exists()
+        assert not (tmp_path / "assay.duckdb.diff").exists()
         assert signal.getsignal(signal.SIGTERM) is before
 
 
@@ -110,7 +137,7 @@ def test_a_review_that_is_ended_leaves_nothing(committed: SmallProject) -> None:
     """While it builds, in a process of its own."""
     change(committed, *MORE)
     before = committed.warehouse.read_bytes()
-    working = committed.warehouse.with_name("diff")
+    working = committed.warehouse.with_name("assay.duckdb.diff")
     running = committed.start("diff", "main")
     while not (working / "assay_diff_base").exists():
         assert running.poll() is None
@@ -135,7 +162,7 @@ def test_an_absolute_target_folder_is_the_projects_alone(project: SmallProject, 
     found = diff(own, "main")
     assert found["gold.fct_lines"]["rows"]["added"] == 4
     assert found["gold.fct_lines"]["before"]["seconds"]
-    named = str(own.warehouse.with_name("diff")).encode()
+    named = str(own.warehouse.with_name("assay.duckdb.diff")).encode()
     assert [file.name for file in target.rglob("*") if file.is_file() and named in file.read_bytes()] == []
     assert diff(own, "main")["gold.fct_lines"]["rows"]["added"] == 4
 
@@ -202,7 +229,7 @@ def test_a_review_with_another_key_is_refused(project: SmallProject) -> None:
     told = other.assay("diff", "main")
     assert told.exit_code == 2
     assert "ASSAY_PII_KEY is not the key that the warehouse was built with" in told.output
-    assert not (project.warehouse.parent / "diff").exists()
+    assert not (project.warehouse.parent / "assay.duckdb.diff").exists()
 
 
 def test_warehouses_that_two_keys_hashed_are_told(project: SmallProject) -> None:
