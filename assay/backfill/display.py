@@ -21,7 +21,7 @@ def print_plan(plan: BackfillPlan, console: Console) -> None:
     table.add_column("MB", justify="right")
     table.add_column("what", overflow="fold", ratio=1)
     for file in plan.files:
-        what = f"has landed already, as {file.loaded_as}" if file.loaded_as else "lands"
+        what = f"has landed already, as {file.landed_as}" if file.landed_as else "lands"
         table.add_row(str(file.path), f"{file.size / _MEGABYTE:,.2f}", what)
     console.print(table)
     line(console, f"Lands in   {plan.folder}/")
@@ -36,7 +36,7 @@ def print_plan(plan: BackfillPlan, console: Console) -> None:
 
 def print_landed(plan: BackfillPlan, landed: list[LandedFile], console: Console) -> None:
     """Print what became of the files of a backfill."""
-    needless = [file for file in plan.files if file.loaded_as]
+    needless = [file for file in plan.files if file.landed_as and not file.waits]
     if landed:
         table = table_titled(f"Backfill of {plan.source}")
         table.add_column("file", overflow="fold", ratio=1)

@@ -14,7 +14,8 @@ from assay.core.fault import MISUSED, Fault, known_fault
 from assay.core.moment import instant, length_of, now
 from assay.core.places import Places
 from assay.landing.declared import LandingTable, declared_tables
-from assay.landing.discover import backfill_folders
+from assay.landing.discover import UnreadableFile, backfill_folders
+from assay.landing.read import find_reader
 from assay.ledger.nodes import read_nodes
 from assay.ledger.runs import read_runs
 from assay.project.conventions import is_of_kind
@@ -26,12 +27,17 @@ _EVENT = "event+"
 
 @dataclass(frozen=True)
 class PlannedFile:
-    """A file that is to land; `loaded_as` is the landed file of the same content, which makes it needless."""
+    """A file that is to land.
+
+    `landed_as` is the file of the landing zone with the same content, which makes it needless; where that
+    `waits`, the next build loads it.
+    """
 
     path: Path
     size: int
     content: str
-    loaded_as: str | None
+    landed_as: str | None
+    waits: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,12 +86,17 @@ class BackfillPlan:
         """Where each file goes that has not landed yet, below the landing zone."""
         names: dict[Path, Path] = {}
         for file in self.files:
-            if file.loaded_as is None:
+            if file.landed_as is None:
                 target = self.folder / file.path.name
                 if target in names.values():
                     target = self.folder / f"{file.content[:8]}-{file.path.name}"
                 names[file.path] = target
         return names
+
+    @property
+    def waiting(self) -> list[str]:
+        """The files that an earlier backfill, which was ended before its build, has landed."""
+        return [file.landed_as for file in self.files if file.landed_as and file.waits]
 
 
 def plan_backfill(
@@ -114,8 +125,10 @@ def plan_backfill(
         how = "assay stream run fetches what the broker still has" if table.is_streamed else "name them"
         raise Fault(f"There are no files to land of {source}: {how}, with --files PATH.", MISUSED)
     landed_at = now().replace(microsecond=0)
-    loaded = _loaded_contents(places, table)
-    planned = [_planned(path, loaded) for path in _distinct(files)]
+    if begin > landed_at:
+        raise Fault(f"--from {start} lies in the future: there is no history of it that could land.", MISUSED)
+    loaded, waiting = _loaded_contents(places, table), _waiting_contents(places, table, lag, files)
+    planned = [_planned(path, table, loaded, waiting) for path in _distinct(files)]
     manifest = read_manifest()
     checked = _checked(manifest, table) if manifest else None
     below = _downstream(manifest, table) if manifest else []
@@ -174,18 +187,26 @@ def _distinct(files: Sequence[Path]) -> list[Path]:
     return list({path.resolve(): path for path in files}.values())
 
 
-def _planned(path: Path, loaded: dict[str, str]) -> PlannedFile:
+def _planned(path: Path, table: LandingTable, loaded: dict[str, str], waiting: dict[str, str]) -> PlannedFile:
     try:
-        with path.open("rb") as stream:
-            content = hashlib.file_digest(stream, "sha256").hexdigest()
-        size = path.stat().st_size
+        content, size = _content(path), path.stat().st_size
     except OSError as error:
         raise Fault(
             f"{path} cannot be read ({error.strerror}): name files that are there.", MISUSED
         ) from error
     if path.name.startswith((".", "_")):
         raise Fault(f"{path.name} begins with {path.name[0]}, and such files never land: rename it.", MISUSED)
-    return PlannedFile(path, size, content, loaded.get(content))
+    try:
+        find_reader(path, table)
+    except UnreadableFile as error:
+        raise Fault(f"{path}: {error}", MISUSED) from error
+    waits = content not in loaded and content in waiting
+    return PlannedFile(path, size, content, loaded.get(content) or waiting.get(content), waits)
+
+
+def _content(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _loaded_contents(places: Places, table: LandingTable) -> dict[str, str]:
@@ -195,6 +216,19 @@ def _loaded_contents(places: Places, table: LandingTable) -> dict[str, str]:
         "where status = 'loaded' and source_name = ? and table_name = ? group by all"
     )
     return dict(_ask(places, sql, [table.source, table.name], "landing", "files"))
+
+
+def _waiting_contents(
+    places: Places, table: LandingTable, lag: timedelta | None, files: Sequence[Path]
+) -> dict[str, str]:
+    """Return what backfills with the same lag have landed that may be one of these files, by its content."""
+    sizes = {path.stat().st_size for path in files if path.is_file()}
+    folder = backfill_folders(now(), lag).partition("/")[2]
+    found: dict[str, str] = {}
+    for file in sorted((places.landing / table.source / table.name).glob(f"*/{folder}/[!.]*")):
+        if file.is_file() and file.stat().st_size in sizes:
+            found.setdefault(_content(file), file.relative_to(places.landing).as_posix())
+    return found
 
 
 def _checked(manifest: Manifest, table: LandingTable) -> Checked | None:

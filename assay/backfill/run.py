@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
 
 import duckdb
 
@@ -10,6 +12,7 @@ from assay.backfill.plan import BackfillPlan
 from assay.core.fault import known_fault
 from assay.core.places import Places
 from assay.generate.write import land
+from assay.landing.discover import backfill_folders
 from assay.ledger.backfills import Backfill, record_backfill
 from assay.ledger.rollbacks import whoever_asks
 
@@ -27,14 +30,16 @@ class LandedFile:
 
 
 def land_backfill(places: Places, plan: BackfillPlan, reason: str) -> list[str]:
-    """Copy the files of a backfill into the landing zone, record it, and return their names there.
+    """Copy the files of a backfill into the landing zone, record it, and return the names to be loaded.
 
     The record comes first: files without one cannot be told from others, a record without files does no harm.
+    What a backfill has landed that was ended before its build is to be loaded, too.
 
     Raises:
         Fault: another program keeps the ledger open.
         OSError: a file cannot be copied.
     """
+    plan = _with_own_moment(places, plan) if plan.to_land else plan
     to_land = plan.to_land
     names = [target.as_posix() for target in to_land.values()]
     if names:
@@ -44,7 +49,22 @@ def land_backfill(places: Places, plan: BackfillPlan, reason: str) -> list[str]:
             Backfill(plan.landed_at, plan.source, plan.start, plan.end, lag, names, whoever_asks(), reason),
         )
         land({path: places.landing / target for path, target in to_land.items()})
-    return names
+    return names + plan.waiting
+
+
+def _with_own_moment(places: Places, plan: BackfillPlan) -> BackfillPlan:
+    """Take a moment at which nothing else lands: backfills are told apart by it, and so are their files."""
+    while True:
+        folder = (places.landing / plan.folder).parent
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            landed_at = plan.landed_at + timedelta(seconds=1)
+            within = Path(*plan.folder.parts[:2], backfill_folders(landed_at, plan.lag))
+            plan = replace(plan, landed_at=landed_at, folder=within)
+        else:
+            return plan
 
 
 def read_landed(places: Places, plan: BackfillPlan, names: list[str]) -> list[LandedFile]:

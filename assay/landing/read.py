@@ -5,9 +5,10 @@ from __future__ import annotations
 import gzip
 import shutil
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BufferedReader
+from pathlib import Path
 from tempfile import TemporaryFile
 from typing import cast
 
@@ -24,7 +25,8 @@ from assay.landing.formats.rows import Tally
 from assay.landing.formats.signatures import refuse_other_kinds
 from assay.landing.segments import segment_of
 
-_READERS = {
+Reader = Callable[[BufferedReader, LandingFile, LandingTable, int, Tally], Iterator[pa.RecordBatch]]
+_READERS: dict[tuple[str, str], Reader] = {
     ("csv", ".csv"): read_csv,
     ("csv", ".tsv"): read_csv,
     ("csv", ".parquet"): read_parquet,
@@ -42,17 +44,9 @@ def read_file(file: LandingFile, table: LandingTable, file_id: int, tally: Tally
         UnreadableFile: the file cannot be read for any reason, such as missing columns, a wrong delimiter or
             ending, a broken archive, no permission, too little memory.
     """
-    suffixes = [suffix.lower() for suffix in file.path.suffixes]
-    is_gzip = bool(suffixes) and suffixes[-1] == ".gz"
-    ending = suffixes[-2] if is_gzip and len(suffixes) > 1 else (suffixes or [""])[-1]
+    is_gzip, ending = _ending_of(file.path)
     is_segment = table.is_streamed and segment_of(file.name) is not None
-    reader = read_messages if is_segment else _READERS.get((table.format, ending))
-    if reader is None:
-        wanted = sorted(suffix for format_, suffix in _READERS if format_ == table.format)
-        raise UnreadableFile(
-            f"The name ends in {ending or 'nothing'}, but {table.source}/{table.name} takes "
-            f"{', '.join(wanted)} (or the same with .gz): rename the file or send it in one of these."
-        )
+    reader = read_messages if is_segment else find_reader(file.path, table)
     try:
         with file.open() as stream, _unpacked(stream, is_gzip, ending) as plain:
             if reader is not read_parquet:
@@ -78,6 +72,30 @@ def read_file(file: LandingFile, table: LandingTable, file_id: int, tally: Tally
         else:
             message = f"Cannot be read ({name}): send the file again."
         raise UnreadableFile(message) from error
+
+
+def find_reader(path: Path, table: LandingTable) -> Reader:
+    """Return what reads files of a table whose names end like that of `path`.
+
+    Raises:
+        UnreadableFile: nothing does.
+    """
+    ending = _ending_of(path)[1]
+    reader = _READERS.get((table.format, ending))
+    if reader is None:
+        wanted = sorted(suffix for format_, suffix in _READERS if format_ == table.format)
+        raise UnreadableFile(
+            f"The name ends in {ending or 'nothing'}, but {table.source}/{table.name} takes "
+            f"{', '.join(wanted)} (or the same with .gz): rename the file or send it in one of these."
+        )
+    return reader
+
+
+def _ending_of(path: Path) -> tuple[bool, str]:
+    """Tell whether a file is packed, and what its name ends in without that."""
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    is_gzip = bool(suffixes) and suffixes[-1] == ".gz"
+    return is_gzip, suffixes[-2] if is_gzip and len(suffixes) > 1 else (suffixes or [""])[-1]
 
 
 @contextmanager

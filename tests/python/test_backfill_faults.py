@@ -1,0 +1,95 @@
+"""A backfill that was ended before its build, two at once, and files that could not be loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from small_project import HEADER, SmallProject
+
+from assay.backfill.plan import BackfillPlan, plan_backfill
+from assay.backfill.run import land_backfill
+from assay.core.moment import now
+from assay.core.places import Places, find_places
+from assay.ledger.backfills import read_backfills
+
+SOURCE = "erp.order_lines"
+INTERVAL = (SOURCE, "--from", "2024-12-01", "--to", "2024-12-02")
+
+
+@contextmanager
+def at(project: SmallProject) -> Iterator[Places]:
+    with chdir(project.root):
+        yield find_places()
+
+
+def export(folder: Path, number: int) -> Path:
+    """Write a file with an order line of the past."""
+    folder.mkdir(exist_ok=True)
+    file = folder / "export.csv"
+    file.write_text(f"{HEADER}{number},P1,a thing,2,2024-12-01 08:00:00,1.50,7,France\n")
+    return file
+
+
+def plan(places: Places, file: Path) -> BackfillPlan:
+    return plan_backfill(places, SOURCE, *INTERVAL[2::2], [file], None)
+
+
+def landed(project: SmallProject) -> list[Path]:
+    return sorted(file for file in project.landing.rglob("*/backfilled=*/*") if file.is_file())
+
+
+def told(project: SmallProject, *arguments: str, code: int = 0) -> str:
+    result = project.assay("backfill", *arguments)
+    assert result.exit_code == code, result.output
+    return " ".join(result.output.split())
+
+
+def test_one_that_was_ended_before_its_build_goes_on(project: SmallProject, tmp_path: Path) -> None:
+    file = export(tmp_path / "exports", 1)
+    with at(project) as places:
+        land_backfill(places, plan(places, file), "ended")
+    there = landed(project)
+    assert f"has landed already, as {there[0].relative_to(project.landing)}" in told(
+        project, "plan", *INTERVAL, "--files", str(file)
+    ).replace("/ ", "/")
+    assert "export.csv 1 1 0 0" in told(project, "run", *INTERVAL, "--files", str(file))
+    assert landed(project) == there
+    again = told(project, "run", *INTERVAL, "--files", str(file))
+    assert "Loaded before, not again: 1 file" in again
+    # What counts otherwise is another backfill.
+    with at(project) as places:
+        land_backfill(places, plan(places, export(tmp_path / "others", 2)), "ended")
+        other = plan_backfill(
+            places, SOURCE, *INTERVAL[2::2], [tmp_path / "others" / "export.csv"], "event+1h"
+        )
+    assert not other.waiting
+
+
+def test_two_that_begin_in_the_same_second_are_kept_apart(project: SmallProject, tmp_path: Path) -> None:
+    with at(project) as places:
+        one = plan(places, export(tmp_path / "one", 1))
+        other = replace(
+            plan(places, export(tmp_path / "other", 2)), landed_at=one.landed_at, folder=one.folder
+        )
+        names = [*land_backfill(places, one, "one"), *land_backfill(places, other, "other")]
+        assert [each.reason for each in read_backfills(places.ledger)] == ["other", "one"]
+        assert [each.files for each in read_backfills(places.ledger)] == [names[1:], names[:1]]
+    assert [(project.landing / name).read_text() for name in names] == [
+        (tmp_path / each / "export.csv").read_text() for each in ("one", "other")
+    ]
+
+
+def test_what_could_not_be_loaded_is_refused(project: SmallProject, tmp_path: Path) -> None:
+    lines = export(tmp_path / "exports", 1).rename(tmp_path / "export.jsonl")
+    said = told(project, "plan", *INTERVAL, "--files", str(lines), code=2)
+    assert "The name ends in .jsonl, but erp/order_lines takes .csv, .parquet, .tsv" in said
+    year = now().year + 1
+    begin, end = f"{year}-01-01", f"{year}-01-02"
+    said = told(
+        project, "plan", SOURCE, "--from", begin, "--to", end, "--files", str(export(tmp_path, 1)), code=2
+    )
+    assert f"--from {begin} lies in the future" in said
+    assert landed(project) == []
