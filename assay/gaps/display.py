@@ -8,15 +8,24 @@ from datetime import date
 from rich.console import Console
 
 from assay.console.tables import line, table_titled
-from assay.core.words import counted
+from assay.core.words import counted, listed
 from assay.gaps.find import Gap, Gaps
 
 
 def print_gaps(gaps: Gaps, console: Console) -> None:
-    """Print a row for each gap, then what rests on each source."""
-    if not gaps.found:
+    """Print a row for each gap, what rests on each source, and what was not looked at."""
+    if gaps.found:
+        _print_found(gaps, console)
+    else:
         line(console, f"Nothing is missing of {counted(gaps.sources, 'source')}.")
-        return
+    if gaps.newest:
+        line(console, f"The newest file landed on {gaps.newest}; days from then on are not looked at.")
+    if gaps.unjudged:
+        told = listed([f"{name} ({counted(days, 'day')})" for name, days in gaps.unjudged.items()], most=8)
+        line(console, f"Too few days with files to tell which are missing: {told}.")
+
+
+def _print_found(gaps: Gaps, console: Console) -> None:
     table = table_titled("What sources miss (days, UTC)")
     for name in ("source", "from", "to"):
         table.add_column(name, no_wrap=True)

@@ -13,7 +13,8 @@ _WEEKS_BEFORE, _OF_THEM = 4, 3
 # From this many days between files on, weekdays tell nothing of the rhythm.
 _RARE = 8
 _LONGER = 1.5
-_FEWEST = 4
+#: On fewer days, files have no rhythm.
+FEWEST_DAYS = 4
 # Where so many days would be missing, weekdays are no rhythm.
 _MOST_PAUSES = 0.1
 _MUCH_LONGER = 2
@@ -34,7 +35,7 @@ def find_missing_days(files: Mapping[date, int], until: date) -> list[Days]:
         until: the last day to look at, which may be later than the last file.
     """
     days = sorted(files)
-    if len(days) < _FEWEST:
+    if len(days) < FEWEST_DAYS:
         return []
     step = median((later - day).days for day, later in pairwise(days))
     if step >= _RARE:

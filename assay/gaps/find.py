@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from itertools import groupby
@@ -12,7 +13,7 @@ import duckdb
 from assay.core.fault import MISUSED, Fault, known_fault, unknown
 from assay.core.places import Places
 from assay.core.words import counted
-from assay.gaps.files import find_missing_days
+from assay.gaps.files import FEWEST_DAYS, find_missing_days
 from assay.landing.discover import is_backfilled
 from assay.landing.segments import holes_between, merge_ranges, segment_of
 from assay.ledger.backfills import Backfill, read_backfills
@@ -42,10 +43,16 @@ class Gap:
 
 @dataclass(frozen=True)
 class Gaps:
-    """The gaps, by source and time, and how many sources were looked at."""
+    """The gaps, by source and time, and how many sources were looked at.
+
+    `unjudged` are sources of too few files to have a rhythm, with on how many days there were some. `newest`
+    is the day (UTC) on which the newest file landed, from which on nothing can be missing yet.
+    """
 
     found: list[Gap]
     sources: int
+    unjudged: dict[str, int] = field(default_factory=dict)
+    newest: date | None = None
 
 
 def find_gaps(
@@ -60,9 +67,11 @@ def find_gaps(
         until: leave out what began after this day.
 
     Raises:
-        Fault: nothing is built, a build has the warehouse, another program keeps the ledger open, or there
-            is no such source.
+        Fault: nothing is built, a build has the warehouse, another program keeps the ledger open, there is
+            no such source, or the days are in the wrong order.
     """
+    if since and until and since > until:
+        raise Fault(f"--to {until} is before --from {since}: there is no day in between.", MISUSED)
     manifest = read_manifest()
     if manifest is None or not places.warehouse.is_file():
         raise Fault(f"Nothing is built yet in {places.warehouse.parent}. To build: assay build")
@@ -77,10 +86,15 @@ def find_gaps(
         try:
             attach(connection, places.warehouse, "warehouse")
             connection.execute("use warehouse")
+            files = _read_files(connection)
+        except duckdb.CatalogException as error:
+            raise Fault(f"{places.warehouse} has loaded no files yet. To build: assay build") from error
         except duckdb.Error as error:
             raise known_fault(error) or error from error
-        found = [*_of_files(connection), *_of_offsets(connection), *_of_volume(connection, manifest)]
-    backfills = read_backfills(places.ledger)
+        found = [*_of_files(files), *_of_offsets(connection), *_of_volume(connection, manifest)]
+    loaded = {file.name for file in files if file.status == "loaded"}
+    # A backfill that was ended before its build has brought nothing yet.
+    backfills = [each for each in read_backfills(places.ledger) if loaded.intersection(each.files)]
     resting = {name: _rest_on(manifest, unique_id) for name, unique_id in sources.items()}
     wanted = [
         replace(gap, what=_what_of(gap, backfills), features=features, training_sets=training_sets)
@@ -91,10 +105,25 @@ def find_gaps(
         and (until is None or gap.first <= until)
         for features, training_sets in [resting[gap.source]]
     ]
-    return Gaps(wanted, 1 if source else len(sources))
+    looked_at = [source] if source else sorted(sources)
+    return Gaps(wanted, len(looked_at), _unjudged(looked_at, files), _newest_day(files))
 
 
-def _of_files(connection: duckdb.DuckDBPyConnection) -> Iterator[Gap]:
+@dataclass(frozen=True)
+class _File:
+    source: str
+    landed_at: datetime
+    name: str
+    status: str
+    error: str | None
+
+    @property
+    def has_rhythm(self) -> bool:
+        """Whether it is part of its source's rhythm, which segments of streams and backfills are not."""
+        return self.status == "loaded" and segment_of(self.name) is None and not is_backfilled(self.name)
+
+
+def _read_files(connection: duckdb.DuckDBPyConnection) -> list[_File]:
     rows = connection.execute(
         """
         select source_name || '.' || table_name as source, landed_at, source_file, status, error
@@ -103,21 +132,35 @@ def _of_files(connection: duckdb.DuckDBPyConnection) -> Iterator[Gap]:
         order by source, landed_at, source_file
         """
     ).fetchall()
-    # The last day that is over by the warehouse's own clock: the demo's data ends in the past. A backfill is
-    # part of no rhythm, and says nothing of how far the sources have come.
-    last = max((at.date() for _, at, name, *_ in rows if not is_backfilled(name)), default=date.max)
-    until = last - timedelta(days=1)
-    for source, several in groupby(rows, lambda row: row[0]):
-        days: dict[date, int] = {}
-        for _, landed_at, name, status, error in several:
-            day = landed_at.date()
-            if status == "failed":
-                yield Gap(source, day, day, f"{name} is not loaded: {error}")
-            # Segments of streams have offsets instead of a rhythm.
-            elif status == "loaded" and segment_of(name) is None and not is_backfilled(name):
-                days[day] = days.get(day, 0) + 1
+    return [_File(*row) for row in rows]
+
+
+def _of_files(files: Sequence[_File]) -> Iterator[Gap]:
+    # The last day that is over by the warehouse's own clock: the demo's data ends in the past.
+    until = (_newest_day(files) or date.max) - timedelta(days=1)
+    for source, several in groupby(files, lambda file: file.source):
+        own = list(several)
+        for file in own:
+            if file.status == "failed":
+                day = file.landed_at.date()
+                yield Gap(source, day, day, f"{file.name} is not loaded: {file.error}")
+        days = Counter(file.landed_at.date() for file in own if file.has_rhythm)
         for first, last in find_missing_days(days, until):
             yield Gap(source, first, last, _NO_FILE)
+
+
+def _newest_day(files: Sequence[_File]) -> date | None:
+    # A backfill says nothing of how far the sources have come.
+    return max((file.landed_at.date() for file in files if not is_backfilled(file.name)), default=None)
+
+
+def _unjudged(sources: Sequence[str], files: Sequence[_File]) -> dict[str, int]:
+    """Return the sources whose files came on too few days to tell which are missing, with these."""
+    streamed = {file.source for file in files if segment_of(file.name)}
+    days = Counter(
+        source for source, _ in {(file.source, file.landed_at.date()) for file in files if file.has_rhythm}
+    )
+    return {each: days[each] for each in sources if each not in streamed and days[each] < FEWEST_DAYS}
 
 
 def _what_of(gap: Gap, backfills: list[Backfill]) -> str:

@@ -176,14 +176,22 @@ def test_gaps_of_all_kinds_and_what_rests_on_them(places: Places, capsys: pytest
 
 
 def test_days_without_files_say_what_was_backfilled_of_them(places: Places) -> None:
-    def backfill(source: str, first: int, end: int) -> None:
+    def backfill(source: str, first: int, end: int, status: str = "loaded") -> None:
         at, midnight = datetime(2026, 1, 1) + first * DAY, datetime.min.time()
         begin, behind = (datetime.combine(FIRST + day * DAY, midnight) for day in (first, end))
-        record_backfill(places.ledger, Backfill(at, source, begin, behind, 60, [], "ann", "lost"))
+        name = f"{source.replace('.', '/')}/landed_at={first}/backfilled=event+60s/{status}.csv"
+        record_backfill(places.ledger, Backfill(at, source, begin, behind, 60, [name], "ann", "lost"))
+        with duckdb.connect(places.warehouse) as connection:
+            connection.execute(
+                "insert into landing.files values (?, 'lines', ?, '2026-11-27', ?, null, 1)",
+                [source.partition(".")[0], name, status],
+            )
 
     # Others than the one that has the rows of day 39, whose file was to land on day 40.
     for source, first, end in (("app.lines", 39, 40), ("erp.lines", 30, 39), ("erp.lines", 41, 51)):
         backfill(source, first, end)
+    # One that was ended before its build.
+    backfill("erp.lines", 39, 40, status="withdrawn")
     assert "no file landed" in {gap.what for gap in find_gaps(places, source="erp.lines").found}
     before = [gap.what for gap in find_gaps(places).found if gap.what != "no file landed"]
     backfill("erp.lines", 39, 40)
@@ -211,7 +219,25 @@ def test_a_source_and_days_narrow_it(places: Places, capsys: pytest.CaptureFixtu
     assert len(find_gaps(places, until=FIRST + 39 * DAY).found) == 2
     nothing = find_gaps(places, source="erp.lines", until=FIRST)
     print_gaps(nothing, console_for_people())
-    assert "Nothing is missing of 1 source." in capsys.readouterr().out
+    assert capsys.readouterr().out == (
+        "Nothing is missing of 1 source.\n"
+        "The newest file landed on 2025-07-31; days from then on are not looked at.\n"
+    )
+
+
+def test_sources_without_a_rhythm_are_named(places: Places, capsys: pytest.CaptureFixture[str]) -> None:
+    with duckdb.connect(places.warehouse) as connection:
+        connection.execute(
+            "delete from landing.files where landed_at >= '2025-06-04' and source_name = 'erp'"
+        )
+    gaps = find_gaps(places)
+    assert gaps.unjudged == {"erp.lines": 3}
+    print_gaps(gaps, console_for_people())
+    assert "Too few days with files to tell which are missing: erp.lines (3 days)." in capsys.readouterr().out
+    with duckdb.connect(places.warehouse) as connection:
+        connection.execute("delete from landing.files")
+    gaps = find_gaps(places)
+    assert (gaps.unjudged, gaps.newest) == ({"app.lines": 0, "erp.lines": 0}, None)
 
 
 def test_bad_input_is_told(places: Places) -> None:
@@ -219,6 +245,12 @@ def test_bad_input_is_told(places: Places) -> None:
         find_gaps(places, source="erp.line")
     with pytest.raises(Fault, match=r"--from 'June' is no day: write it as 2025-06-30\."):
         read_day("June", "--from")
+    with pytest.raises(Fault, match="--to 2025-06-01 is before --from 2025-06-02"):
+        find_gaps(places, since=FIRST + DAY, until=FIRST)
+    with duckdb.connect(places.warehouse) as connection:
+        connection.execute("drop table landing.files")
+    with pytest.raises(Fault, match=r"has loaded no files yet\. To build: assay build"):
+        find_gaps(places)
     places.warehouse.unlink()
     with pytest.raises(Fault, match="Nothing is built yet"):
         find_gaps(places)
