@@ -22,10 +22,11 @@ _SECOND = timedelta(seconds=1)
 def print_checked(checked: Checked, console: Console) -> None:
     """Print how each promise is kept, and what people were told."""
     if not checked.found:
-        line(console, "No product promises by when it is published.")
+        if not checked.problems:
+            line(console, "No product promises by when it is published.")
         return
     at = now()
-    table = table_titled("Products, and by when they are published (UTC)")
+    table = table_titled("Products, and by when they are published (UTC)", is_wide=True)
     for name in ("product", "promise", "owner", "state", "last published"):
         table.add_column(name, no_wrap=True)
     for name in ("late in 30 days", "at most"):

@@ -41,9 +41,9 @@ class ProjectFolder:
     def console(self) -> Console:
         """Where progress is shown."""
         if self._console is None:
-            from rich.console import Console
+            from assay.console.tables import PlainConsole
 
-            self._console = Console(stderr=True, highlight=False)
+            self._console = PlainConsole(stderr=True)
         return self._console
 
     @contextmanager

@@ -44,14 +44,13 @@ class Printed:
         return self._recorded().export_html(inline_styles=True, code_format=_HTML)
 
     def _recorded(self) -> Console:
-        from rich.console import Console
+        from assay.console.tables import PlainConsole
 
-        console = Console(
+        console = PlainConsole(
             record=True,
             file=io.StringIO(),
             width=_COLUMNS,
             height=_LINES,
-            highlight=False,
             force_jupyter=False,
         )
         self.print(console)

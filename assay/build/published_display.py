@@ -17,7 +17,7 @@ def print_publications(publications: Publications, console: Console) -> None:
     if not found:
         line(console, "No publication is kept yet. To publish: assay build")
         return
-    table = table_titled("Publications that are kept (UTC)")
+    table = table_titled("Publications that are kept (UTC)", is_wide=True)
     table.add_column("run", no_wrap=True)
     table.add_column("published", no_wrap=True)
     for name in ("tables", "rows", "MB"):

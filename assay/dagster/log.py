@@ -6,9 +6,9 @@ import io
 from typing import Any
 
 from dagster import DagsterLogManager
-from rich.console import Console
 
 from assay.console.progress import Lines
+from assay.console.tables import PlainConsole
 from assay.project.failures import FAILED
 
 _WIDTH = 500
@@ -24,7 +24,7 @@ class RunLog(Lines):
     """
 
     def __init__(self, log: DagsterLogManager) -> None:
-        self.console = Console(file=_LogFile(log), width=_WIDTH, highlight=False)
+        self.console = PlainConsole(file=_LogFile(log), width=_WIDTH)
         super().__init__(self.console)
         self.run_id: str | None = None
         self._log = log

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from assay.console.tables import table_titled
@@ -79,13 +78,13 @@ def print_answer(answer: ViewAnswer, key: Sequence[str], console: Console) -> No
     when = f", last confirmed {updated_at}" if updated_at else ""
     named = zip(answer.view.keys, key, strict=True)
     told = ", ".join(str(masked(value) if column.pii else value) for column, value in named)
-    table = table_titled(escape(f"{answer.view.name} of {told}{when}"))
+    table = table_titled(f"{answer.view.name} of {told}{when}")
     table.add_column("feature")
     table.add_column("value", justify="right")
     table.add_column("status")
     for feature in answer.features:
         [value], [status], [is_default] = feature.values, feature.statuses, feature.is_default
-        said = "-" if value is None else escape(str(shown(value)))
+        said = "-" if value is None else str(shown(value))
         table.add_row(feature.name, said, f"{status}, default" if is_default else status)
     console.print(table)
     for name, inputs in answer.left_out.items():

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.markup import escape
 
 from assay.console.tables import table_titled
 from assay.server.keys import EVERY, Key
@@ -26,5 +25,5 @@ def print_keys(keys: Sequence[Key], console: Console) -> None:
         opens = "\n".join(f"{what} {names}" for what, names in scopes.items() if names)
         expires = key.expires_at[:19] if key.expires_at else "never"
         told = (key.name, key.state, opens, key.created_at[:19], expires)
-        table.add_row(*map(escape, told))
+        table.add_row(*told)
     console.print(table)
