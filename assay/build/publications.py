@@ -63,6 +63,24 @@ def published_run(published: Path) -> str | None:
     return next((str(run_id) for (run_id,) in rows), None)
 
 
+def count_rows(published: Path) -> tuple[int, int] | None:
+    """Return how many tables a published file has, and their rows; None if it cannot be read.
+
+    Tables of products that a build did not publish anew are among them: readers have them all the same.
+    """
+    try:
+        with duckdb.connect() as connection:
+            connection.execute(f"attach {text(published)} as published (read_only)")
+            # Nothing is ever deleted from such a file, so that DuckDB knows the number of rows.
+            [(tables, rows)] = connection.execute(
+                "select count(*), coalesce(sum(estimated_size), 0)::bigint from duckdb_tables() "
+                "where database_name = 'published' and schema_name <> 'published'"
+            ).fetchall()
+    except duckdb.Error:
+        return None
+    return int(tables), int(rows)
+
+
 def find_kept(published: Path) -> list[Kept]:
     """Return the publications whose files are there, newest first."""
     found = []

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from assay.build.publications import Kept, find_kept, keep, published_run, put_back
+from assay.build.publications import Kept, count_rows, find_kept, keep, published_run, put_back
 from assay.build.search import publish_search
 from assay.core.fault import MISUSED, Fault, known_fault
 from assay.core.lock import Holder, locked
@@ -35,7 +36,7 @@ _TRIES = 3
 
 @dataclass(frozen=True)
 class Publication:
-    """A publication that readers can have: its size in bytes; tables and rows as its run counted them.
+    """A publication that readers can have: its size in bytes, its tables and rows; None if it is damaged.
 
     `rollback` is the last one that took readers away from it, if one did.
     """
@@ -86,17 +87,19 @@ def list_publications(places: Places) -> Publications:
     found = []
     for kept in there:
         run = runs.get(kept.run_id)
-        found.append(
-            Publication(
-                kept.run_id,
-                (run and run.published_at) or kept.written_at,
-                run.published_tables if run else None,
-                run.published_rows if run else None,
-                sum(file.stat().st_size for file in kept.folder.iterdir()),
-                kept.run_id == current,
-                away.get(kept.run_id),
+        counts = count_rows(kept.published) or (None, None)
+        # A build may remove the oldest meanwhile.
+        with suppress(FileNotFoundError):
+            found.append(
+                Publication(
+                    kept.run_id,
+                    (run and run.published_at) or kept.written_at,
+                    *counts,
+                    sum(file.stat().st_size for file in kept.folder.iterdir()),
+                    kept.run_id == current,
+                    away.get(kept.run_id),
+                )
             )
-        )
     return Publications(found, read_rollback(places.warehouse))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import multiprocessing
 import os
+import shutil
 import subprocess
 from collections.abc import Sequence
 from contextlib import chdir, contextmanager
@@ -286,6 +287,27 @@ def test_the_last_ones_are_kept_and_the_last_one_of_each_day() -> None:
     assert to_keep(there, 3) == {"0.0", "0.1", "0.2", "1.0", "2.0"}
     assert to_keep(there, 1) == {"0.0"}
     assert to_keep([], 7) == set()
+
+
+def test_a_list_says_what_readers_have_of_each_and_none_that_a_build_removes_meanwhile(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run's own record counts what it published anew, which may be a part."""
+    with duckdb.connect(str(places.ledger)) as connection:
+        connection.execute("update runs set published_tables = 1, published_rows = 1")
+    with duckdb.connect(str(places.published), read_only=True) as connection:
+        names = connection.execute(
+            "select schema_name || '.' || table_name from duckdb_tables() where schema_name <> 'published'"
+        ).fetchall()
+        rows = sum(connection.execute(f"select count(*) from {name}").fetchall()[0][0] for (name,) in names)
+    [newest, *_] = list_publications(places).found
+    assert (newest.tables, newest.rows) == (len(names), rows)
+    there = find_kept(places.published)
+    monkeypatch.setattr(rollback, "find_kept", lambda published: there)
+    shutil.rmtree(there[-1].folder)
+    there[1].published.write_bytes(b"damaged")
+    found = list_publications(places).found
+    assert [(each.run_id, each.tables is None) for each in found] == [("ccc", False), ("abb", True)]
 
 
 def test_the_oldest_is_not_removed_while_readers_have_it(places: Places) -> None:
