@@ -17,6 +17,7 @@ from assay.alerts.config import Config, read_config
 from assay.alerts.lock import alerts_lock
 from assay.alerts.runbooks import Runbook
 from assay.alerts.states import Alert, Change
+from assay.contracts.availability import read_promises
 from assay.core.fault import Fault, known_fault
 from assay.core.moment import now
 from assay.core.places import Places
@@ -49,7 +50,9 @@ def check_availability(places: Places) -> Checked:
         Fault: another program keeps the run ledger open, or the disk is full.
     """
     if not places.ledger.exists():
-        return Checked([])
+        promises, problems = read_promises()
+        nothing = "Nothing is built yet, so nobody can tell which products are late. To build: assay build"
+        return Checked([], problems=[*problems, *[nothing] * bool(promises)])
     config = _read_config()
     with alerts_lock(places):
         moment = now()

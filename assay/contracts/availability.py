@@ -32,6 +32,7 @@ _UNITS = {
     for unit in units
 }
 _DAY = timedelta(days=1)
+_LONGEST = 3650 * _DAY
 _NAMES = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _CRON_DAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 _DAYS = re.compile(rf"([0-7]|{'|'.join(_CRON_DAYS)})(?:-([0-7]|{'|'.join(_CRON_DAYS)}))?")
@@ -177,8 +178,12 @@ def _length(contract: Contract, level: dict[str, Any]) -> Promise | str:
     name = level["property"]
     value, unit = level["value"], str(level.get("unit") or "").lower()
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or value <= 0 or unit not in _UNITS:
-        return f"{name} is {value!r} {unit or 'without unit'}: write a number above 0, and m, h or d as unit."
+    # Neither .nan nor .inf of YAML is between two numbers.
+    if not is_number or unit not in _UNITS or not 0 < value <= _LONGEST / _UNITS[unit]:
+        return (
+            f"{name} is {value!r} {unit or 'without unit'}: write a number above 0, and m, h or d as unit; "
+            "ten years at most."
+        )
     days = _days(level)
     if isinstance(days, str):
         return days

@@ -171,6 +171,10 @@ def test_misses_on_working_days(
         ({"property": "latency", "value": 2, "unit": "moons"}, "latency is 2 moons: write a number above 0"),
         ({"property": "frequency", "value": 0, "unit": "h"}, "write a number above 0"),
         ({"property": "frequency", "value": "often", "unit": "h"}, "write a number above 0"),
+        ({"property": "frequency", "value": float("nan"), "unit": "h"}, "write a number above 0"),
+        ({"property": "latency", "value": float("inf"), "unit": "m"}, "write a number above 0"),
+        ({"property": "frequency", "value": 10**30, "unit": "d"}, "ten years at most"),
+        ({"property": "latency", "value": 3651, "unit": "d"}, "ten years at most"),
         ({"property": "frequency", "value": 1}, "write a number above 0, and m, h or d"),
         ({"property": "frequency", "value": 1, "unit": "moons"}, "write a number above 0, and m, h or d"),
         (
@@ -481,9 +485,14 @@ def test_bad_promises_and_channels_are_told_and_the_rest_is_checked(project: Pro
 def test_a_project_without_promises_does_nothing(
     project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    checked = project.check(at(1))
+    assert checked.found == []
+    assert checked.problems[0].startswith("Nothing is built yet, so nobody can tell")
+    print_checked(checked, console_for_people())
+    assert capsys.readouterr().out == ""
     project.promise()
     assert read_promises() == ([], [])
-    assert project.check(at(1)).found == []
+    assert project.check(at(1)).found == project.check(at(1)).problems == []
     project.publish(at(1), "sales")
     checked = project.check(at(9))
     assert checked.found == checked.problems == []
