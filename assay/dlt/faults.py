@@ -10,7 +10,7 @@ from assay.core.fault import INTERRUPTED, MISUSED, Fault, extra_needed, known_fa
 from assay.core.words import listed
 
 # Addresses may carry a password, and what follows a question mark a key.
-_PASSWORD = re.compile(r"(?<=://)[^/\s@]+@")
+_PASSWORD = re.compile(r"(?<=://)[^/\s]+@")
 _QUERY = re.compile(r"\?[^\s'\"]*=[^\s'\"]*")
 _LONGEST = 300
 _NOTHING_LANDED = "Nothing of this run has landed; the next one goes on from where the last ended."

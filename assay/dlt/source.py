@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _PLACE = re.compile(r"(?P<module>[^\W\d]\w*(?:\.[^\W\d]\w*)*):(?P<name>[^\W\d]\w*)")
 # As dlt names tables: two underscores part a table from the lists that its rows hold.
 _NAME = "[a-z][a-z0-9]*(?:_{1,2}[a-z0-9]+)*"
+_LONGEST = 64
 _TARGET = re.compile(rf"(?P<source>{_NAME})(?:\.(?P<table>{_NAME}))?")
 
 
@@ -99,8 +101,15 @@ def choose_target(place: str, source: DltSource, into: str | None) -> Target:
         into: `source` or `source.table`; without it, dlt's name for the source.
 
     Raises:
-        Fault: that is no name, or it names one table, and the source has several resources.
+        Fault: that is no name, or it names one table, and the source has several resources; or rows of a
+            resource could not be told from others, or never land.
     """
+    if into is None and not _TARGET.fullmatch(source.name):
+        raise Fault(
+            f"{place} is called {source.name!r}, as no folder of the landing zone may be: say --into SOURCE "
+            "or --into SOURCE.TABLE, as shop or shop.orders.",
+            MISUSED,
+        )
     target = Target.parse(into or source.name)
     resources = list(source.selected_resources.values())
     if target.table is not None:
@@ -112,7 +121,29 @@ def choose_target(place: str, source: DltSource, into: str | None) -> Target:
                 MISUSED,
             )
         resources[0].apply_hints(table_name=target.table)
+    _check_tables(place, source, resources)
     return target
+
+
+def _check_tables(place: str, source: DltSource, resources: Sequence[DltResource]) -> None:
+    """Check what dlt makes of the names of tables: it writes them in small letters of ASCII."""
+    known: dict[str, str] = {}
+    # A name that is a function says for each row where it lands.
+    for named in (each.table_name for each in resources if isinstance(each.table_name, str)):
+        table = source.schema.naming.normalize_tables_path(named)
+        if table.startswith("_"):
+            raise Fault(
+                f"{place}: dlt calls the table of {named!r} {table}, and nothing lands in a folder that "
+                "begins with an underscore: give it another name, with table_name= in the resource or "
+                "--into SOURCE.TABLE.",
+                MISUSED,
+            )
+        if known.setdefault(table, named) != named:
+            raise Fault(
+                f"{place}: dlt calls the tables of {known[table]!r} and {named!r} both {table}, so their "
+                "rows would be mixed: give one another name, with table_name= in the resource.",
+                MISUSED,
+            )
 
 
 def _import(name: str) -> ModuleType:
@@ -146,7 +177,9 @@ def _sources_in(module: ModuleType) -> list[str]:
 def _source_of(resource: DltResource) -> DltSource:
     import dlt
 
-    return dlt.source(lambda: resource, name=resource.name, section=resource.section)()
+    # Names of sources are those of Python; a table of a database may have any.
+    name = resource.name if resource.name.isidentifier() else re.sub(r"\W|^(?=\d)", "_", resource.name)
+    return dlt.source(lambda: resource, name=name[:_LONGEST], section=resource.section)()
 
 
 def _kind(thing: Any) -> str:

@@ -24,7 +24,9 @@ from small_project import PROJECT, SmallProject
 
 pytest.importorskip("dlt", reason="dlt is not installed: pip install -e '.[dlt]'")
 
+from assay.core.fault import Fault
 from assay.core.lock import hold
+from assay.dlt.faults import faults_of_dlt
 from assay.landing.discover import discover
 
 _NUMBERS = count()
@@ -299,6 +301,43 @@ def test_into_names_a_table_where_the_source_has_one_resource(project: SmallProj
     assert "--into bank," in told
 
 
+def test_names_of_a_database_land_though_none_of_pythons(project: SmallProject) -> None:
+    module = write_module(
+        project,
+        """
+import dlt
+
+
+def table(*names):
+    rows = [{"id": 1}]
+    made = [dlt.resource(rows, name=name) for name in names]
+    return made[0] if len(made) == 1 else dlt.source(lambda: made, name="shop")()
+
+
+def capitals():
+    return table("Order Lines")
+
+
+def digit():
+    return table("2024 orders")
+
+
+def mixed():
+    return table("Kundün", "kundön")
+""",
+    )
+    told = land(project, f"{module}:capitals", code=2)
+    assert f"{module}:capitals is called 'Order_Lines', as no folder of the landing zone may be" in told
+    land(project, f"{module}:capitals", "--into", "shop")
+    assert ids(project, "shop", "order_lines") == [1]
+    told = land(project, f"{module}:digit", "--into", "shop", code=2)
+    assert "dlt calls the table of '2024 orders' _2024_orders, and nothing lands in a folder" in told
+    land(project, f"{module}:digit", "--into", "shop.orders")
+    assert ids(project, "shop", "orders") == [1]
+    told = land(project, f"{module}:mixed", code=2)
+    assert "both kund_n, so their rows would be mixed" in told
+
+
 FAULTS = {
     "nothing_here:shop": "There is no module nothing_here: write nothing_here.py in",
     "MODULE:orers": "MODULE:orers is not there: there are orders, rates, shop, locked.",
@@ -327,6 +366,12 @@ def test_what_cannot_be_landed_is_told_with_what_to_do(project: SmallProject, pl
     told = land(project, named(place).replace(f"{names['MODULE']}:SOURCE", "MODULE:SOURCE"), code=2)
     wanted = named(FAULTS[place]).replace(f"{names['MODULE']}:SOURCE", "MODULE:SOURCE")
     assert wanted in told
+
+
+def test_no_part_of_a_password_is_told() -> None:
+    with pytest.raises(Fault) as told, faults_of_dlt("sources:shop"):
+        raise ValueError("postgresql://ann:pa@ss@db.example:5432/shop?sslkey=secret does not answer")
+    assert "postgresql://db.example:5432/shop?... does not answer" in str(told.value)
 
 
 def test_without_dlt_the_command_says_how_to_install_it(project: SmallProject) -> None:
