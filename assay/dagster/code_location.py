@@ -24,6 +24,8 @@ from assay.dlt.declared import find_declared
 from assay.landing.discover import LandingFolderMissing, UnreadableFile, discover
 from assay.project.project import Project
 
+_EPOCH = date(1970, 1, 1)
+
 
 def definitions(project_dir: str | Path) -> Definitions:
     """Return a project's assets, checks, jobs, schedule and sensors. Nothing is built for that.
@@ -40,7 +42,7 @@ def definitions(project_dir: str | Path) -> Definitions:
     root = opened.root
     with opened.places() as places:
         assets = describe_assets(Project().manifest, read_promises()[0], find_declared())
-        first_day = _first_day(places)
+        first_day = find_first_day(places)
 
     def assay(context: AssetExecutionContext) -> Iterator[Told]:
         yield from materialize_selected(context, root, assets)
@@ -74,8 +76,11 @@ def definitions(project_dir: str | Path) -> Definitions:
     )
 
 
-def _first_day(places: Places) -> date:
-    """Return the day (UTC) on which the first file landed; today where none has."""
+def find_first_day(places: Places) -> date:
+    """Return the day (UTC) on which the first file landed; today where none has.
+
+    Dagster counts days from 1970 on, and what says that it landed before is a mistake.
+    """
     days = [datetime.now(UTC).date()]
     try:
         for file in discover(places.landing):
@@ -85,4 +90,4 @@ def _first_day(places: Places) -> date:
                 continue
     except LandingFolderMissing:
         pass
-    return min(days)
+    return min(day for day in days if day >= _EPOCH)

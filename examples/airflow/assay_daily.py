@@ -25,7 +25,10 @@ TRAINING_SETS = os.environ.get("ASSAY_TRAINING_SETS", "").split()
 def assay(*arguments: str) -> None:
     """Run a command of Assay; one that finds the warehouse locked is tried again, no other."""
     command = [os.environ.get("ASSAY_COMMAND", "assay"), *arguments]
-    done = subprocess.run(command, cwd=os.environ.get("ASSAY_PROJECT", "."), check=False)
+    try:
+        done = subprocess.run(command, cwd=os.environ.get("ASSAY_PROJECT", "."), check=False)
+    except OSError as error:
+        raise AirflowFailException(f"{command[0]} cannot be run: {error}") from error
     if done.returncode == LOCKED:
         raise RuntimeError("Another build has the warehouse: Airflow tries again.")
     if done.returncode:

@@ -35,8 +35,10 @@ from assay.contracts.availability import Promise, promises_of  # noqa: E402
 from assay.contracts.contract import Contract  # noqa: E402
 from assay.contracts.document import Document  # noqa: E402
 from assay.core.lock import locked  # noqa: E402
+from assay.core.places import Places  # noqa: E402
 from assay.dagster import backfill_job, definitions, materialize  # noqa: E402
 from assay.dagster.assets import as_policy  # noqa: E402
+from assay.dagster.code_location import find_first_day  # noqa: E402
 
 FCT_LINES, FCT_DAYS = AssetKey(["gold", "fct_lines"]), AssetKey(["gold", "fct_days"])
 LANDED = AssetKey(["erp", "order_lines"])
@@ -303,6 +305,15 @@ def test_dagster_waits_as_long_as_the_longest_pause_that_a_contract_allows(
 ) -> None:
     policy = as_policy(promise({"property": "frequency", "value": 12, "unit": "h", "schedule": schedule}))
     assert policy.fail_window.to_timedelta() == timedelta(hours=hours)
+
+
+def test_partitions_begin_with_the_first_file_and_not_before_dagster_can_count(tmp_path: Path) -> None:
+    places = Places(tmp_path, tmp_path / "assay.duckdb")
+    for day in ("0202-01-01", "1969-12-31", "2025-01-02", "2025-01-03"):
+        file = tmp_path / "erp" / "lines" / f"landed_at={day}T00-00-00" / "lines.csv"
+        file.parent.mkdir(parents=True)
+        file.touch()
+    assert find_first_day(places) == date(2025, 1, 2)
 
 
 def test_a_run_waits_for_a_build_that_has_the_warehouse(
