@@ -87,14 +87,15 @@ def list_publications(places: Places) -> Publications:
     found = []
     for kept in there:
         run = runs.get(kept.run_id)
-        counts = count_rows(kept.published) or (None, None)
+        tables, rows = count_rows(kept.published) or (None, None)
         # A build may remove the oldest meanwhile.
         with suppress(FileNotFoundError):
             found.append(
                 Publication(
                     kept.run_id,
                     (run and run.published_at) or kept.written_at,
-                    *counts,
+                    tables,
+                    rows,
                     sum(file.stat().st_size for file in kept.folder.iterdir()),
                     kept.run_id == current,
                     away.get(kept.run_id),

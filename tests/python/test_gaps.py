@@ -228,7 +228,7 @@ def test_a_source_and_days_narrow_it(places: Places, capsys: pytest.CaptureFixtu
 def test_sources_without_a_rhythm_are_named(places: Places, capsys: pytest.CaptureFixture[str]) -> None:
     with duckdb.connect(places.warehouse) as connection:
         connection.execute(
-            "delete from landing.files where landed_at >= '2025-06-04' and source_name = 'erp'"
+            "delete from landing.files where landed_at >= '2025-06-05' and source_name = 'erp'"
         )
     gaps = find_gaps(places)
     assert gaps.unjudged == {"erp.lines": 3}
@@ -245,7 +245,7 @@ def test_bad_input_is_told(places: Places) -> None:
         find_gaps(places, source="erp.line")
     with pytest.raises(Fault, match=r"--from 'June' is no day: write it as 2025-06-30\."):
         read_day("June", "--from")
-    with pytest.raises(Fault, match="--to 2025-06-01 is before --from 2025-06-02"):
+    with pytest.raises(Fault, match="--to 2025-06-02 is before --from 2025-06-03"):
         find_gaps(places, since=FIRST + DAY, until=FIRST)
     with duckdb.connect(places.warehouse) as connection:
         connection.execute("drop table landing.files")
