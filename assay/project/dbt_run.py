@@ -19,6 +19,7 @@ from types import FrameType
 from typing import Any, Protocol
 from unittest import mock
 
+from assay.core.sql import quoted
 from assay.project.head_start import compiled_once, prepare_import
 
 # The environment variables in which the project finds the warehouse and the landing folder.
@@ -159,7 +160,9 @@ def _profile_opens(warehouse: Path, attached: Mapping[str, Path]) -> Iterator[No
         if Path(str(data.get("path"))).suffix:
             data = {key: value for key, value in data.items() if key != "database"} | {"path": str(warehouse)}
             others = [
-                {"path": str(file), "alias": name, "read_only": True} for name, file in attached.items()
+                # dbt-duckdb writes the name into its SQL as it is.
+                {"path": str(file), "alias": quoted(name), "read_only": True}
+                for name, file in attached.items()
             ]
             if others:
                 data["attach"] = [*(data.get("attach") or []), *others]
