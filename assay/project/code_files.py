@@ -86,7 +86,7 @@ def read_python() -> str:
     """Return a hash of what a process imports once: Assay, the project's own modules, installed packages."""
     digest = sha256(f"{sys.version} {_installed()}\n".encode())
     for file in [*own_modules(), *sorted(Path(__file__).resolve().parents[1].rglob("*.py"))]:
-        _add(digest, file)
+        _add_content(digest, file)
     return digest.hexdigest()
 
 
@@ -144,15 +144,21 @@ def _files(folder: Path, paths: Iterable[Any]) -> Iterator[Path]:
 
 def _add(digest: Any, file: Path) -> set[str]:
     """Add a file to a digest; return the names in it that may be of environment variables."""
-    content = file.read_bytes()
-    digest.update(f"{file} {len(content)}\n".encode())
-    digest.update(content)
+    content = _add_content(digest, file)
     if file.suffix == ".csv":
         return set()
     if _COMPOSED.search(content):
         return {name for name in os.environ if not _OF_SHELL.fullmatch(name)}
     # In code, `_` is what words are joined with; in a shell, the name of the last command.
     return {name.decode() for name in _QUOTED.findall(content)} - {"_"}
+
+
+def _add_content(digest: Any, file: Path) -> bytes:
+    """Add a file to a digest; return its content."""
+    content = file.read_bytes()
+    digest.update(f"{file} {len(content)}\n".encode())
+    digest.update(content)
+    return content
 
 
 def _yaml(file: Path) -> dict[str, Any]:

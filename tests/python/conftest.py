@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import quick_typer  # noqa: F401
 from built_once import built_once
 from chromium import CHROMIUM
 from corpus_project import make_corpus_project
@@ -15,7 +16,8 @@ from kafka_broker import broker, kafka, own_kafka
 from online_stores import publish_all
 from playwright.sync_api import Browser, sync_playwright
 from report_page import make_broken_project
-from small_project import SmallProject, make_built_project
+from slowest_files import pytest_terminal_summary
+from small_project import SmallProject, copy_as_built, make_built_project
 from tiers import builds, pytest_collection_modifyitems, pytest_runtest_protocol
 from training_project import make_training_project
 from warehouse import Warehouse
@@ -31,6 +33,7 @@ __all__ = [
     "own_kafka",
     "pytest_collection_modifyitems",
     "pytest_runtest_protocol",
+    "pytest_terminal_summary",
 ]
 
 
@@ -81,6 +84,12 @@ def built_project(builds: None, tmp_path_factory: pytest.TempPathFactory) -> Sma
 def project(built_project: SmallProject, tmp_path: Path) -> SmallProject:
     """A copy of the small project, built and published, for one test to do with as it likes."""
     return SmallProject(Path(shutil.copytree(built_project.root, tmp_path / "project")))
+
+
+@pytest.fixture
+def project_as_built(built_project: SmallProject, tmp_path: Path) -> SmallProject:
+    """Such a copy, whose first build builds what has changed; that of `project` builds everything."""
+    return copy_as_built(built_project, tmp_path / "project")
 
 
 @pytest.fixture(scope="session")

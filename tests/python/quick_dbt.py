@@ -5,13 +5,19 @@ All that dbt renders, runs, prints and returns stays as it is; a process of its 
 
 from __future__ import annotations
 
+import json
 import logging
+import os
+from pathlib import Path
 from typing import Any
 
+from dbt.artifacts.schemas import base as artifacts
 from dbt.clients.jinja import MacroGenerator
 from dbt.context.macros import MacroNamespace, MacroNamespaceBuilder
 from dbt_common.clients.jinja import MacroFuzzEnvironment
-from dbt_common.events import base_types, logger
+from dbt_common.constants import SECRET_ENV_PREFIX
+from dbt_common.events import base_types, functions, logger
+from dbt_common.utils.encoding import JSONEncoder
 from google.protobuf import json_format
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -86,7 +92,23 @@ def _compile_once(environment: MacroFuzzEnvironment, source: Any, *arguments: An
     return _compiled[key]
 
 
+def _write_json(path: str, values: Any) -> bool:
+    """Write JSON that C has put together; dbt has it put together piece by piece in Python."""
+    file = Path(path)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(values, cls=JSONEncoder), encoding="utf-8")
+    return True
+
+
+def _env_secrets() -> list[str]:
+    """The secrets of the environment; dbt decodes all of it for each event."""
+    names = [name for name in [*os.environ] if name.startswith(SECRET_ENV_PREFIX)]
+    return [os.environ[name] for name in names if os.environ[name].strip()]
+
+
 base_types.ParseDict = _message_of  # type: ignore[attr-defined]
+artifacts.write_json = _write_json  # type: ignore[attr-defined]
+functions.env_secrets = _env_secrets  # type: ignore[attr-defined]
 logger._Logger.write_line = _write_what_is_kept  # type: ignore[method-assign]
 MacroNamespace.__getitem__ = lambda namespace, name: _flat(namespace)[name]  # type: ignore[method-assign]
 MacroNamespace.__iter__ = lambda namespace: iter(_flat(namespace))  # type: ignore[method-assign]

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 from contextlib import chdir
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from unittest import mock
 
@@ -19,6 +19,8 @@ import duckdb
 from dbt_here import NO_LOG, dbt_here
 from typer.testing import CliRunner, Result
 
+from assay.build.inputs import identity, read_landed
+from assay.build.state import read_state, write_state
 from assay.cli import app
 
 PROJECT = Path(__file__).parents[2]
@@ -169,6 +171,29 @@ def make_built_project(root: Path) -> SmallProject:
     project = make_small_project(root)
     build = project.assay("build")
     assert build.exit_code == 0, build.stdout + build.stderr
+    return project
+
+
+def copy_as_built(built: SmallProject, root: Path) -> SmallProject:
+    """Copy a project to `root`, whose next build then builds what has changed, as one of the original would.
+
+    Of any other copy it builds everything: a file of another inode may have been replaced.
+
+    Args:
+        built: a project, or a copy of one, in which nothing has landed since its last build.
+        root: the folder to make.
+    """
+    project = SmallProject(Path(shutil.copytree(built.root, root)), dict(built.settings))
+    state = read_state(project.warehouse)
+    assert state
+    found = {name: identity(getattr(project, name)) or "" for name in ("warehouse", "published")}
+    for name, of_copy in found.items():
+        size_and_time = of_copy.rpartition(":")[0]
+        assert size_and_time
+        assert str(getattr(state, name)).rpartition(":")[0] == size_and_time
+    landed = read_landed(project.landing)
+    assert landed.keys() == state.inputs.landed.keys()
+    write_state(project.warehouse, replace(state, inputs=replace(state.inputs, landed=landed), **found))
     return project
 
 

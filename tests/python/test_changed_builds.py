@@ -26,10 +26,8 @@ _AUDIT = "columns(c -> c not in ('loaded_at', 'run_id'))"
 
 
 @pytest.fixture
-def built(project: SmallProject) -> SmallProject:
-    """The small project, built where it lies: a copy of a warehouse counts as changed."""
-    succeed(project)
-    return project
+def project(project_as_built: SmallProject) -> SmallProject:
+    return project_as_built
 
 
 def succeed(project: SmallProject, *options: str) -> Result:
@@ -52,25 +50,25 @@ def hashes(project: SmallProject, file: Path | None = None) -> dict[str, tuple[i
     }
 
 
-def test_dbt_rests_where_nothing_has_changed(built: SmallProject, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = built.published.stat()
+def test_dbt_rests_where_nothing_has_changed(project: SmallProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = project.published.stat()
     monkeypatch.setattr("dbt.cli.main.dbtRunner.invoke", lambda *_, **__: pytest.fail("dbt is started"))
-    again = succeed(built)
+    again = succeed(project)
     assert "Nothing has landed and no code has changed since run " in again.stdout
     assert "assay build --all" in again.stdout
-    assert built.published.stat() == before
-    assert [status for status, _ in built.runs()][-1] == "succeeded"
-    assert built.runs()[-1][1].startswith("Nothing has landed")
-    status = built.assay("status")
+    assert project.published.stat() == before
+    assert [status for status, _ in project.runs()][-1] == "succeeded"
+    assert project.runs()[-1][1].startswith("Nothing has landed")
+    status = project.assay("status")
     assert "erp/order_lines" in status.stdout, "the tables of the run before stand"
 
 
-def test_dbt_is_not_even_imported_where_nothing_has_changed(built: SmallProject) -> None:
+def test_dbt_is_not_even_imported_where_nothing_has_changed(project: SmallProject) -> None:
     code = "import assay, sys; assay.open().build(); print('dbt' in sys.modules)"
     run = subprocess.run(
         [sys.executable, "-c", code],
-        cwd=built.root,
-        env=built.environment,
+        cwd=project.root,
+        env=project.environment,
         capture_output=True,
         text=True,
         check=True,
@@ -78,28 +76,28 @@ def test_dbt_is_not_even_imported_where_nothing_has_changed(built: SmallProject)
     assert run.stdout.splitlines()[-1] == "False", run.stdout
 
 
-def test_a_file_builds_what_reads_it(built: SmallProject) -> None:
-    built.land(4, 7)
-    result = succeed(built)
+def test_a_file_builds_what_reads_it(project: SmallProject) -> None:
+    project.land(4, 7)
+    result = succeed(project)
     nodes = built_nodes(result)
     assert nodes
     assert nodes < 15
     ran = "select list(name) from nodes where run_id = (select arg_max(run_id, started_at) from runs)"
-    ((names,),) = built.query(ran, file=built.root / "data" / "ops.duckdb")
+    ((names,),) = project.query(ran, file=project.root / "data" / "ops.duckdb")
     assert {"brz_files", "slv_order_lines", "fct_lines", "fct_days"} <= set(names)
     assert not any("customers" in name for name in names)
-    assert built.query("select sum(quantity)::int from gold.fct_lines", file=built.published) == [(17,)]
+    assert project.query("select sum(quantity)::int from gold.fct_lines", file=project.published) == [(17,)]
 
 
 @pytest.mark.parametrize("seed", range(2))
 def test_builds_of_changes_equal_a_build_of_everything(
-    built: SmallProject, tmp_path: Path, seed: int
+    project: SmallProject, tmp_path: Path, seed: int
 ) -> None:
     random = Random(seed)
-    gold = built.root / "models" / "own" / "gold"
-    outside = built.root / "data" / "rates.csv"
+    gold = project.root / "models" / "own" / "gold"
+    outside = project.root / "data" / "rates.csv"
     outside.write_text("rate\n1\n")
-    snapshots = built.root / "snapshots" / "own"
+    snapshots = project.root / "snapshots" / "own"
     snapshots.mkdir(parents=True)
     no_contract = "{{ config(contract={'enforced': false}) }}\n"
     (gold / "own_rates.sql").write_text(f"{no_contract}select * from read_csv('data/rates.csv')\n")
@@ -113,14 +111,14 @@ def test_builds_of_changes_equal_a_build_of_everything(
     )
 
     def land_lines() -> None:
-        built.land(
+        project.land(
             random.randint(5, 28), *(random.randint(1, 9) for _ in range(3)), name=f"{random.random()}.csv"
         )
 
     def break_and_mend() -> None:
-        path = built.land(random.randint(5, 28), 1, name=f"{random.random()}.csv")
+        path = project.land(random.randint(5, 28), 1, name=f"{random.random()}.csv")
         path.write_text("not,the,header\n1,2,3\n")
-        succeed(built)
+        succeed(project)
         path.unlink()
 
     def change_code() -> None:
@@ -140,7 +138,7 @@ def test_builds_of_changes_equal_a_build_of_everything(
         outside.write_text(f"rate\n{random.random()}\n")
 
     def land_elsewhere() -> None:
-        other = built.landing / "erp" / f"{random.random()}" / "x.csv"
+        other = project.landing / "erp" / f"{random.random()}" / "x.csv"
         other.parent.mkdir()
         other.write_text("a\n1\n")
 
@@ -152,29 +150,29 @@ def test_builds_of_changes_equal_a_build_of_everything(
     changes += [change_outside, land_elsewhere]
     for _ in range(5):
         random.choice(changes)()
-        succeed(built)
-    small = hashes(built)
-    published = hashes(built, built.published)
-    succeed(built, "--all")
-    assert hashes(built) == small
-    assert hashes(built, built.published) == published
+        succeed(project)
+    small = hashes(project)
+    published = hashes(project, project.published)
+    succeed(project, "--all")
+    assert hashes(project) == small
+    assert hashes(project, project.published) == published
     del published["gold.fct_days"]  # A view.
     assert small.items() >= published.items()
 
 
-def test_what_failed_is_built_until_it_passes(built: SmallProject) -> None:
-    wrong = built.land(5, 5000)
-    first = built.assay("build")
+def test_what_failed_is_built_until_it_passes(project: SmallProject) -> None:
+    wrong = project.land(5, 5000)
+    first = project.assay("build")
     assert first.exit_code == 1
-    second = built.assay("build")
+    second = project.assay("build")
     assert second.exit_code == 1, "a failure lasts, though nothing has landed since"
     assert "quantities_are_plausible" in second.stdout
-    assert built.query("select sum(quantity)::int from gold.fct_lines", file=built.published) == [(10,)]
-    models = built.root / "models" / "own" / "gold" / "_gold__models.yml"
+    assert project.query("select sum(quantity)::int from gold.fct_lines", file=project.published) == [(10,)]
+    models = project.root / "models" / "own" / "gold" / "_gold__models.yml"
     models.write_text(models.read_text().replace("max_value: 1000", "max_value: 9000"))
-    mended = succeed(built)
+    mended = succeed(project)
     assert built_nodes(mended) is not None, mended.stdout
-    assert built.query("select sum(quantity)::int from gold.fct_lines", file=built.published) == [(5010,)]
+    assert project.query("select sum(quantity)::int from gold.fct_lines", file=project.published) == [(5010,)]
     assert wrong.exists()
 
 
@@ -189,59 +187,59 @@ def test_what_failed_is_built_until_it_passes(built: SmallProject) -> None:
     ],
     ids=["environment", "warehouse", "no state", "broken state", "macro"],
 )
-def test_what_may_concern_every_node_builds_everything(built: SmallProject, change) -> None:  # type: ignore[no-untyped-def]
-    change(built)
-    result = succeed(built)
+def test_what_may_concern_every_node_builds_everything(project: SmallProject, change) -> None:  # type: ignore[no-untyped-def]
+    change(project)
+    result = succeed(project)
     assert built_nodes(result) is None, result.stdout
     assert "Nothing has landed" not in result.stdout
 
 
-def test_a_published_file_that_is_gone_is_written_again(built: SmallProject) -> None:
-    wanted = hashes(built, built.published)
-    built.published.unlink()
-    succeed(built)
-    assert hashes(built, built.published) == wanted
+def test_a_published_file_that_is_gone_is_written_again(project: SmallProject) -> None:
+    wanted = hashes(project, project.published)
+    project.published.unlink()
+    succeed(project)
+    assert hashes(project, project.published) == wanted
 
 
-def test_tables_that_did_not_change_keep_their_origin(built: SmallProject) -> None:
-    (built.root / "models" / "own" / "gold" / "own_kinds.sql").write_text(
+def test_tables_that_did_not_change_keep_their_origin(project: SmallProject) -> None:
+    (project.root / "models" / "own" / "gold" / "own_kinds.sql").write_text(
         "{{ config(contract={'enforced': false}) }}\nselect 1 as kind\n"
     )
-    succeed(built)
+    succeed(project)
     origins = "select table_name, run_id from published.tables order by all"
-    before = dict(built.query(origins, file=built.published))
-    built.land(6, 2)
-    succeed(built)
-    after = dict(built.query(origins, file=built.published))
+    before = dict(project.query(origins, file=project.published))
+    project.land(6, 2)
+    succeed(project)
+    after = dict(project.query(origins, file=project.published))
     assert after["own_kinds"] == before["own_kinds"]
     assert after["fct_lines"] != before["fct_lines"]
 
 
-def test_a_killed_build_leaves_no_state(built: SmallProject, monkeypatch: pytest.MonkeyPatch) -> None:
-    built.land(7, 3)
+def test_a_killed_build_leaves_no_state(project: SmallProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.land(7, 3)
     monkeypatch.setattr("assay.build.conclude.publish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-    assert built.assay("build").exit_code != 0
+    assert project.assay("build").exit_code != 0
     monkeypatch.undo()
-    assert read_state(built.warehouse) is None
-    assert built.runs()[-1] == ("failed", "interrupted")
-    built.land(8, 4)
+    assert read_state(project.warehouse) is None
+    assert project.runs()[-1] == ("failed", "interrupted")
+    project.land(8, 4)
     # Published, but neither recorded nor told.
     monkeypatch.setattr("assay.build.run._record", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-    assert built.assay("build").exit_code != 0
+    assert project.assay("build").exit_code != 0
     monkeypatch.undo()
-    assert read_state(built.warehouse) is None
-    assert built_nodes(succeed(built)) is None
-    assert built.query("select sum(quantity)::int from gold.fct_lines", file=built.published) == [(17,)]
+    assert read_state(project.warehouse) is None
+    assert built_nodes(succeed(project)) is None
+    assert project.query("select sum(quantity)::int from gold.fct_lines", file=project.published) == [(17,)]
 
 
 def test_a_watch_builds_what_lands_until_it_is_interrupted(
-    built: SmallProject, monkeypatch: pytest.MonkeyPatch
+    project: SmallProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runs = len(built.runs())
-    models = built.root / "models" / "own" / "gold" / "_gold__models.yml"
+    runs = len(project.runs())
+    models = project.root / "models" / "own" / "gold" / "_gold__models.yml"
     sound = models.read_text()
     steps = [
-        lambda: built.land(9, 8),
+        lambda: project.land(9, 8),
         lambda: None,
         lambda: models.write_text("models: ["),
         lambda: models.write_text(sound),
@@ -254,14 +252,14 @@ def test_a_watch_builds_what_lands_until_it_is_interrupted(
         steps.pop(0)()
 
     monkeypatch.setattr("assay.build.watch.time.sleep", wait)
-    watched = built.assay("build", "--watch", "--every", "5m")
+    watched = project.assay("build", "--watch", "--every", "5m")
     assert watched.exit_code == 130, watched.stderr
     assert watched.stdout.count("Published ") == 1, "a look that finds nothing says nothing"
-    assert built.query("select sum(quantity)::int from gold.fct_lines", file=built.published) == [(18,)]
+    assert project.query("select sum(quantity)::int from gold.fct_lines", file=project.published) == [(18,)]
     assert "_gold__models.yml" in watched.stderr + watched.stdout, (
         "broken code is told, and the watch goes on"
     )
-    assert len(built.runs()) - runs <= 2
+    assert len(project.runs()) - runs <= 2
 
 
 def test_a_watch_begins_anew_where_a_module_has_changed(
@@ -289,11 +287,11 @@ def test_a_watch_that_makes_no_sense_is_refused(
     assert built_project.assay("build", "--watch", *options).exit_code == 2
 
 
-def test_results_of_nodes_that_rested_stand(built: SmallProject) -> None:
-    shown = built.assay("runs", "show").stdout
-    built.land(8, 1)
-    succeed(built)
-    assert built.assay("runs", "show").stdout.count("slv_") == shown.count("slv_")
+def test_results_of_nodes_that_rested_stand(project: SmallProject) -> None:
+    shown = project.assay("runs", "show").stdout
+    project.land(8, 1)
+    succeed(project)
+    assert project.assay("runs", "show").stdout.count("slv_") == shown.count("slv_")
 
 
 def test_a_version_is_taken_of_what_a_build_left(training: SmallProject) -> None:

@@ -28,6 +28,11 @@ def set_mode(project: SmallProject, mode: str, table: str = "order_lines") -> No
     path.write_text(before + name + "".join(lines))
 
 
+@pytest.fixture
+def project(project_as_built: SmallProject) -> SmallProject:
+    return project_as_built
+
+
 def query(project: SmallProject, sql: str) -> list[tuple[Any, ...]]:
     """Run SQL on the warehouse under its own name, which views of bronze ask for."""
     with duckdb.connect(project.warehouse, read_only=True) as connection:
