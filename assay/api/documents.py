@@ -55,8 +55,9 @@ class Documents(ProjectFolder):
         from assay.landing.declared import declared_tables
         from assay.project.paths import all_model_paths
 
+        given = Path(self.as_given(folder))
         with self.places() as places:
-            landed = land_folder(Path(folder), source, places.landing, now())
+            landed = land_folder(given, source, places.landing, now())
             is_loaded = (SOURCE, TABLE) in declared_tables(*all_model_paths())
         return PrintedList(
             [landed], lambda found, console: print_landed_folder(found[0], is_loaded, console), self.root
@@ -66,7 +67,7 @@ class Documents(ProjectFolder):
         """Delete documents: searches hide them at once, and the next build has their deletion.
 
         Args:
-            document_ids: the documents; those that are unknown are told, and stop nothing.
+            document_ids: the documents, or one; those that are unknown are told, and stop nothing.
 
         Raises:
             Fault: another process lands or deletes documents, or a file of what is known of them is damaged.
@@ -75,10 +76,12 @@ class Documents(ProjectFolder):
         from assay.documents.display import print_deleted
         from assay.search.tombstones import Tombstones
 
+        # A text is letters to Python, each of which may be a document.
+        wanted = [document_ids] if isinstance(document_ids, str) else document_ids
         with self.places() as places:
             tombstones = Tombstones(places.deleted_documents)
             found = delete_documents(
-                document_ids,
+                wanted,
                 landing=places.landing,
                 published=places.published,
                 hidden=tombstones.find,

@@ -16,6 +16,7 @@ from assay.core.sql import text
 from assay.documents.landed import (
     FolderState,
     Known,
+    as_text,
     document_line,
     held_state,
     moment_text,
@@ -92,7 +93,7 @@ def delete_documents(
         Fault: another process lands documents of the same folder, or the state of a folder is damaged.
         OSError: a file cannot be written.
     """
-    wanted = list(dict.fromkeys(document_ids))
+    wanted = list(dict.fromkeys(map(as_text, document_ids)))
     with ExitStack() as held:
         # One order for all processes, so that none waits for another that waits for it.
         states = {

@@ -12,7 +12,11 @@ from pathlib import Path
 from assay.core.fault import Fault, extra_needed
 from assay.landing.formats.encoding import find_encoding
 
-_HEADING = re.compile(r"\s*#{1,6}[ \t]+(.+?)[ \t#]*(?:\n|$)")
+_HEADING = re.compile(r"\s*#{1,6}[ \t]+([^\r\n]+)")
+# Soft hyphens and ligatures are how a text is set, and would make its words others than those searched for.
+_AS_WRITTEN = {0xAD: None} | {
+    0xFB00 + place: letters for place, letters in enumerate(("ff", "fi", "fl", "ffi", "ffl", "st", "st"))
+}
 # What browsers do not show, and what stands around the text of each page.
 _NO_TEXT = ("script", "style", "noscript", "template", "head", "nav", "svg")
 
@@ -47,32 +51,56 @@ def extract_text(path: Path, content: bytes) -> Extracted:
         Fault: the extra `documents` is not installed.
     """
     try:
-        return _READERS[path.suffix.lower()](content)
+        found = _READERS[path.suffix.lower()](content)
+        body = None if found.body is None else _as_written(found.body)
+        title = found.title or _heading_of(body or "")
+        return Extracted(" ".join(_as_written(title).split()), body, found.problem)
     except Fault:
         raise
     except Exception as error:  # whatever a broken file makes its reader raise
-        return Extracted(problem=f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+        said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        return Extracted(problem=_as_written(said))
+
+
+def _as_written(text: str) -> str:
+    # A PDF can hold halves of characters, which no file can: two of them are one, and one is none.
+    whole = text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return whole.translate(_AS_WRITTEN)
+
+
+def _heading_of(body: str) -> str:
+    """Return the heading that Markdown begins with; empty where it begins otherwise."""
+    found = _HEADING.match(body)
+    line = found[1].strip(" \t") if found else ""
+    text = line.rstrip("#")
+    # Signs that close a heading stand behind a space; others are of its text, as in C#.
+    return line if text[-1:] not in ("", " ", "\t") else text.strip(" \t")
 
 
 def _read_text(content: bytes) -> Extracted:
     encoding = find_encoding(content)
     if encoding is None:
         return Extracted(problem="it is no text in an encoding that can be told")
-    body = content.decode(encoding, errors="replace").removeprefix("\ufeff")
-    heading = _HEADING.match(body)
-    return Extracted(heading[1] if heading else "", body)
+    try:
+        return Extracted(body=content.decode(encoding).removeprefix("\ufeff"))
+    except UnicodeDecodeError as error:
+        return Extracted(problem=f"it begins as text in {encoding.upper()}, and is none: {error.reason}")
 
 
 def _read_html(content: bytes) -> Extracted:
     with extra_needed("documents", "To read HTML"):
         from bs4 import BeautifulSoup
+        from bs4.dammit import EncodingDetector
         from markdownify import MarkdownConverter
-    page = BeautifulSoup(content, "html.parser")
-    title = page.title.get_text(" ", strip=True) if page.title else ""
+    # Of a page that does not name its encoding, guesses at a few letters are of any language.
+    is_named = EncodingDetector.find_declared_encoding(content, is_html=True) is not None
+    page = BeautifulSoup(content, "html.parser", from_encoding=None if is_named else find_encoding(content))
+    # Pictures have titles, too.
+    titles = [each.get_text(" ") for each in page("title") if not each.find_parent("svg")]
     for element in page(_NO_TEXT):
         element.decompose()
     body = MarkdownConverter(heading_style="ATX", bullets="-").convert_soup(page).strip()
-    return Extracted(title, re.sub(r"\n{3,}", "\n\n", body))
+    return Extracted(titles[0].strip() if titles else "", re.sub(r"\n{3,}", "\n\n", body))
 
 
 def _read_pdf(content: bytes) -> Extracted:

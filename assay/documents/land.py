@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
@@ -11,8 +12,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from assay.core.fault import MISUSED, Fault
-from assay.documents.extract import extract_text, is_document, kinds_of_documents
-from assay.documents.landed import Known, document_line, held_state, moment_text, write_lines, write_state
+from assay.documents.extract import Extracted, extract_text, is_document, kinds_of_documents
+from assay.documents.landed import (
+    Known,
+    as_text,
+    document_line,
+    held_state,
+    moment_text,
+    write_lines,
+    write_state,
+)
+from assay.landing.declared import DeclarationError
+from assay.landing.formats.rows import line_limit
+
+_LONGEST_NAME = 100
+# Archives that know no times have files of 1970 or 1980; silver takes no time before this one.
+_EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -20,8 +35,8 @@ class LandedFolder:
     """What was landed of a folder: the documents' names within it.
 
     `unreadable` are those whose text could not be read, with the reason; they land all the same, and builds
-    keep them in quarantine. `passed_over` are files that are no documents. `withdrawn` were deleted as
-    documents and are still in the folder: they do not land.
+    keep them in quarantine. `passed_over` are files that are no documents, and links to folders. `withdrawn`
+    were deleted as documents and are still in the folder: they do not land.
     """
 
     folder: Path
@@ -46,12 +61,13 @@ def land_folder(folder: Path, source: str, landing: Path, landed_at: datetime) -
         landed_at: now, in UTC.
 
     Raises:
-        Fault: there is no such folder, it holds no document and never did, the source's name cannot be one,
-            another process lands it, or the extra `documents` is not installed.
+        Fault: there is no such folder, it cannot be listed, it holds no document and never did, the source's
+            name cannot be one, another process lands it, or the extra `documents` is not installed.
     """
     if not folder.is_dir():
         raise Fault(f"{folder} is no folder: name the folder that holds the documents.", MISUSED)
-    if not source or source.strip() != source or "/" in source or source.startswith((".", "_")):
+    is_name = source.isprintable() and source.strip() == source and 0 < len(source.encode()) <= _LONGEST_NAME
+    if not is_name or "/" in source or source.startswith((".", "_")):
         raise Fault(
             f"{source!r} cannot name a source of documents: take a word such as handbook, without a slash.",
             MISUSED,
@@ -79,11 +95,10 @@ def land_folder(folder: Path, source: str, landing: Path, landed_at: datetime) -
 
 
 def _lines(found: LandedFolder, known: dict[str, Known], landed_at: datetime) -> Iterator[str]:
-    there = set()
+    there, limit = set(), _most_bytes()
     for path in _files(found.folder):
-        # Names are bytes, and need not be text.
-        name = os.fsencode(path.relative_to(found.folder).as_posix()).decode("utf-8", "replace")
-        if not is_document(path):
+        name = as_text(path.relative_to(found.folder).as_posix())
+        if path.is_dir() or not is_document(path):
             found.passed_over.append(name)
             continue
         there.add(name)
@@ -91,20 +106,20 @@ def _lines(found: LandedFolder, known: dict[str, Known], landed_at: datetime) ->
         if last and last.is_withdrawn:
             found.withdrawn.append(name)
             continue
-        content = path.read_bytes()
-        digest = hashlib.sha256(content).hexdigest()
+        content, problem = _read(path)
+        digest = hashlib.sha256(content or problem.encode()).hexdigest()
         if last and last.digest == digest:
             continue
         (found.changed if last and last.digest else found.new).append(name)
-        text = extract_text(path, content)
+        text = Extracted(problem=problem) if problem else extract_text(path, content)
+        known[name] = Known(digest, _later(_written_at(path), last, landed_at))
+        line = _line_of(found, name, text, known[name].updated_at)
+        if (size := len(line.encode())) >= limit:
+            text = Extracted(problem=_too_long(size, limit))
+            line = _line_of(found, name, text, known[name].updated_at)
         if text.problem:
             found.unreadable[name] = text.problem
-        updated_at = _later(datetime.fromtimestamp(path.stat().st_mtime, UTC), last, landed_at)
-        known[name] = Known(digest, updated_at)
-        tags = list(dict.fromkeys(Path(name).parent.parts))
-        title, problem = text.title or path.stem, text.problem or None
-        values = {"title": title, "body": text.body, "tags": tags, "problem": problem}
-        yield document_line(f"{found.source}/{name}", found.source, updated_at, **values)
+        yield line
     for name, last in known.items():
         if name in there:
             continue
@@ -118,9 +133,60 @@ def _lines(found: LandedFolder, known: dict[str, Known], landed_at: datetime) ->
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    for root, folders, names in os.walk(folder):
+    """Yield all files below a folder, and links to folders, which are not followed."""
+    for root, folders, names in os.walk(folder, onerror=_refuse_unlisted):
         folders[:] = sorted(name for name in folders if not name.startswith((".", "_")))
-        yield from (Path(root, name) for name in sorted(names) if not name.startswith((".", "_")))
+        links = [name for name in folders if Path(root, name).is_symlink()]
+        yield from (Path(root, name) for name in sorted(names) + links if not name.startswith((".", "_")))
+
+
+def _refuse_unlisted(error: OSError) -> None:
+    # What is only not seen would land as deleted.
+    raise Fault(
+        f"{error.filename} cannot be listed ({error.strerror}), so nobody can tell which documents are gone, "
+        "and nothing is landed. Make it readable, and land again."
+    ) from error
+
+
+def _read(path: Path) -> tuple[bytes, str]:
+    """Return what a file holds, or why it cannot be read."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            return b"", "it is no file that holds anything"
+        return path.read_bytes(), ""
+    except OSError as error:
+        return b"", f"it cannot be read: {error.strerror}"
+
+
+def _line_of(found: LandedFolder, name: str, text: Extracted, updated_at: str) -> str:
+    values = {
+        "title": text.title or Path(name).stem,
+        "body": text.body,
+        "tags": list(dict.fromkeys(Path(name).parent.parts)),
+        "problem": text.problem or None,
+    }
+    return document_line(f"{found.source}/{name}", found.source, updated_at, **values)
+
+
+def _most_bytes() -> int:
+    """Return how long a line may be: a longer one would keep all lines of its file from being loaded."""
+    try:
+        return line_limit()
+    except DeclarationError as error:
+        raise Fault(str(error), MISUSED) from error
+
+
+def _too_long(size: int, limit: int) -> str:
+    return f"it takes {size:,} bytes as a line of JSON, and {limit:,} are the most: cut it in parts"
+
+
+def _written_at(path: Path) -> datetime | None:
+    """Return when a file was written, as it says; None where that can be no time of a document."""
+    try:
+        moment = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    except (OSError, OverflowError, ValueError):
+        return None
+    return moment if moment >= _EARLIEST else None
 
 
 def _later(written_at: datetime | None, last: Known | None, landed_at: datetime) -> str:

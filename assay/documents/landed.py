@@ -91,6 +91,11 @@ def moment_text(moment: datetime) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%S.%fZ}"
 
 
+def as_text(name: str) -> str:
+    """Return a name of a file, or an argument, as text: it is bytes, and no two become one."""
+    return name.encode("utf-8", "surrogatepass").decode("utf-8", "backslashreplace")
+
+
 def document_line(document_id: str, source: str | None, updated_at: str, **values: Any) -> str:
     """Return a version of a document as a line; values that are None are left out."""
     document = {"document_id": document_id, "source": source, "updated_at": updated_at, **values}

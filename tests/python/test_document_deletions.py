@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from search_index import Chunk, write_gold
 
+from assay.api.project import open_project
 from assay.core.fault import Fault
 from assay.documents.delete import delete_documents
 from assay.documents.land import LandedFolder, land_folder
@@ -104,6 +105,8 @@ def test_again_changes_nothing(shop: Shop) -> None:
 
 def test_what_is_unknown_is_told_and_stops_nothing(shop: Shop) -> None:
     odd = ("nowhere", "pages/c.md", "../../x", "x" * 5000, "a\0b", "' or true --", "")
+    # What is no text is told as text.
+    assert shop.delete("\udcff") == {r"\xed\xb3\xbf": "unknown"}
     found = shop.delete(*odd, "faq-1")
     assert found == dict.fromkeys(odd, "unknown") | {"faq-1": "deleted"}
     assert set(shop.tombstones.find()) == {"faq-1"}
@@ -190,6 +193,14 @@ def test_a_list_of_what_is_hidden_that_is_damaged_is_told(shop: Shop) -> None:
         (shop.root / "deleted.json").write_text(content)
         with pytest.raises(Fault, match="is damaged, so nobody can tell which documents are deleted"):
             shop.tombstones.find()
+
+
+def test_one_document_is_no_list_of_letters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "dbt_project.yml").write_text("name: shop\n")
+    for name in ("ASSAY_LANDING", "ASSAY_WAREHOUSE"):
+        monkeypatch.delenv(name, raising=False)
+    found = open_project(tmp_path).delete_documents("faq-1")
+    assert [each.document_id for each in found] == ["faq-1"]
 
 
 def test_what_is_over_is_hidden_no_longer(shop: Shop) -> None:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
 import os
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pypdf import PdfWriter
 from pypdf.generic import DictionaryObject, NameObject, StreamObject
 
+from assay.api.project import open_project
 from assay.core.fault import Fault
-from assay.documents.extract import extract_text
+from assay.documents import extract
+from assay.documents.extract import Extracted, extract_text
 from assay.documents.land import LandedFolder, land_folder
 
 NOW = datetime(2026, 3, 1, 12)
@@ -47,6 +51,14 @@ def folder(tmp_path: Path) -> Path:
     write(folder / "returns.md", "# Returns\n\nThirty days.\n")
     write(folder / "costs" / "fees.txt", "Two pounds.")
     return folder
+
+
+class NoSuchYear(datetime):
+    """A clock that knows no such year, as of a file that says it is of the year 60,000."""
+
+    @classmethod
+    def fromtimestamp(cls, timestamp: float, tz: Any = None) -> Any:
+        raise ValueError(f"year of {timestamp} is out of range")
 
 
 def write(file: Path, text: str | bytes, written_at: datetime = datetime(2026, 1, 1)) -> None:
@@ -173,7 +185,90 @@ def test_a_damaged_state_is_told(folder: Path) -> None:
         land(folder, 1)
 
 
-@pytest.mark.parametrize("source", ["", " a", "a/b", ".a", "_a"])
+def test_what_is_no_file_and_what_is_away_lands_with_the_reason_once(folder: Path) -> None:
+    """A pipe is not waited for, a link to nowhere stops nothing, and what was there before is not deleted."""
+    os.mkfifo(folder / "pipe.md")
+    (folder / "away.md").symlink_to(folder.parent / "elsewhere.md")
+    (folder / "loop").symlink_to(folder)
+    landed = land(folder)
+    assert landed.unreadable == {
+        "away.md": "it cannot be read: No such file or directory",
+        "pipe.md": "it is no file that holds anything",
+    }
+    assert landed.passed_over == ["loop"]
+    assert (len(landed.new), land(folder, 1).file) == (4, None)
+    write(folder.parent / "elsewhere.md", "It is back.")
+    [back] = lines_of(land(folder, 2))
+    assert (back["document_id"], back["body"]) == ("handbook/away.md", "It is back.")
+
+
+def test_a_folder_that_cannot_be_listed_deletes_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    land(folder)
+    listed = os.scandir
+
+    def refused(path: str) -> Any:
+        if str(path).endswith("costs"):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", refused)
+    with pytest.raises(Fault, match=r"costs cannot be listed \(Permission denied\)"):
+        land(folder, 1)
+    monkeypatch.undo()
+    assert land(folder, 2).file is None
+
+
+@pytest.mark.parametrize("year", [1970, 1980, -1])
+def test_a_time_that_can_be_none_is_that_of_the_landing(
+    folder: Path, year: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Archives that know no times have files of 1970 or 1980, and damaged disks those of no year at all."""
+    if year > 0:
+        write(folder / "returns.md", "Forty days.", datetime(year, 1, 1))
+    else:
+        monkeypatch.setattr("assay.documents.land.datetime", NoSuchYear)
+    assert lines_of(land(folder))[0]["updated_at"] == "2026-03-01T12:00:00.000000Z"
+
+
+def test_a_text_that_is_too_long_for_a_line_keeps_no_other_from_loading(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASSAY_LANDING_LINE_MB", "1")
+    # Each line end takes two characters of JSON.
+    write(folder / "long.txt", "a\n" * 400_000)
+    landed = land(folder)
+    assert list(landed.unreadable) == ["long.txt"]
+    assert "1,048,576 are the most: cut it in parts" in landed.unreadable["long.txt"]
+    assert all(len(json.dumps(line)) < 1 << 20 for line in lines_of(landed))
+    assert land(folder, 1).file is None
+    monkeypatch.setenv("ASSAY_LANDING_LINE_MB", "much")
+    with pytest.raises(Fault, match="ASSAY_LANDING_LINE_MB is 'much'"):
+        land(folder, 2)
+
+
+def test_names_that_are_no_text_stay_apart(folder: Path) -> None:
+    for name in (b"a\xff.md", b"a\xfe.md"):
+        write(folder / os.fsdecode(name), f"Text of {name!r}.")
+    landed = land(folder)
+    assert sorted(landed.new)[:2] == [r"a\xed\xb3\xbe.md", r"a\xed\xb3\xbf.md"]
+    assert land(folder, 1).file is None
+
+
+def test_a_folder_is_that_of_who_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In Python, as all paths: as seen from the current folder, whatever the project's is."""
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "dbt_project.yml").write_text("name: shop\n")
+    write(tmp_path / "here" / "pages" / "a.md", "Hello.")
+    monkeypatch.chdir(tmp_path / "here")
+    for name in ("ASSAY_LANDING", "ASSAY_WAREHOUSE"):
+        monkeypatch.delenv(name, raising=False)
+    [landed] = open_project(tmp_path / "shop").land_documents("pages", source="pages")
+    assert landed.new == ["a.md"]
+
+
+@pytest.mark.parametrize("source", ["", " a", "a/b", ".a", "_a", "a\nb", "a\0", "a" * 101, "\udcff"])
 def test_a_name_that_cannot_be_one_is_refused(folder: Path, source: str) -> None:
     with pytest.raises(Fault, match="cannot name a source"):
         land_folder(folder, source, folder.parent / "landing", NOW)
@@ -185,6 +280,72 @@ def test_a_folder_without_documents_is_told(tmp_path: Path) -> None:
     write(tmp_path / "handbook" / "a.png", b"x")
     with pytest.raises(Fault, match=r"holds no document: their names end with .*\.pdf"):
         land(tmp_path / "handbook")
+
+
+@pytest.mark.parametrize(
+    ("text", "title"),
+    [
+        ("# Returns\r\n\r\nThirty days.", "Returns"),
+        ("# Returns\rThirty days.", "Returns"),
+        ("\n## C# and F#\n", "C# and F#"),
+        ("# Returns ##\n", "Returns"),
+        ("#  Two \t words # \n", "Two words"),
+        ("# #\n", ""),
+        ("#\n", ""),
+        ("Thirty days.\n# Returns", ""),
+        ("# a" + " " * 200_000 + "b", "a b"),
+    ],
+)
+def test_a_heading_at_the_begin_is_the_title(text: str, title: str) -> None:
+    found = extract_text(Path("a.md"), text.encode())
+    assert (found.title, found.body) == (title, text)
+
+
+@pytest.mark.parametrize(
+    ("html", "title"),
+    [
+        ("<h1>Costs</h1><p>Two pounds.</p>", "Costs"),
+        ("<title> </title><h2>Costs</h2>", "Costs"),
+        ("<title>Costs\n  and &#x1F4B3;</title><p>x</p>", "Costs and \U0001f4b3"),
+        ("<svg><title>Icon</title></svg><h1>Costs</h1>", "Costs"),
+        ("<p>Two pounds.</p>", ""),
+    ],
+)
+def test_a_page_has_its_title_or_its_first_heading(html: str, title: str) -> None:
+    assert extract_text(Path("a.html"), html.encode()).title == title
+
+
+def test_a_page_is_read_in_the_encoding_that_it_names_or_is_in() -> None:
+    for content, body in (
+        (b"<p>caf\xe9 refund</p>", "caf\xe9 refund"),
+        ("<p>caf\xe9</p>".encode(), "caf\xe9"),
+        ("<p>caf\xe9</p>".encode("utf-16"), "caf\xe9"),
+        (b'<meta charset="iso-8859-7"><p>caf\xe9</p>', "caf\u03b9"),
+    ):
+        assert extract_text(Path("a.html"), content).body == body
+
+
+def test_text_is_as_it_is_written_and_not_as_it_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    html = "<p>The re&shy;fund of&#64257;ce</p>"
+    assert extract_text(Path("a.html"), html.encode()).body == "The refund office"
+    # Halves of characters, as PDFs can hold them, are one where they are two, and none else.
+    broken = Extracted("\ud83d", "\ud83d\udcb3 and \udcb3", "")
+    monkeypatch.setitem(extract._READERS, ".pdf", lambda content: broken)
+    assert extract_text(Path("a.pdf"), b"") == Extracted("\ufffd", "\U0001f4b3 and \ufffd", "")
+
+    def fails(content: bytes) -> Extracted:
+        raise ValueError("\ud83d")
+
+    monkeypatch.setitem(extract._READERS, ".pdf", fails)
+    assert extract_text(Path("a.pdf"), b"").problem == "ValueError: \ufffd"
+
+
+def test_text_that_is_not_what_it_begins_as_is_told() -> None:
+    for content, problem in (
+        (b"\xef\xbb\xbfcaf\xe9", "it begins as text in UTF-8, and is none"),
+        (b"\xff\xfea\0b", "it begins as text in UTF-16, and is none"),
+    ):
+        assert extract_text(Path("a.txt"), content).problem.startswith(problem)
 
 
 def test_html_becomes_markdown_without_what_is_not_shown() -> None:
