@@ -16,6 +16,8 @@ _LINE = re.compile(r"\n")
 # What is longer has too many tokens, as a rule; to count them is slow where words have no end.
 _CHARACTERS_A_TOKEN = 8
 _HEADINGS = " > "
+# Each chunk repeats those above it, and a line of megabytes may begin as a heading does.
+_LONGEST_HEADING = 200
 
 
 @dataclass(frozen=True)
@@ -107,12 +109,17 @@ def _sections(blocks: Sequence[Block]) -> Iterator[_Section]:
                 yield _Section(level, _HEADINGS.join(text for _, text in above if text), gathered)
             above = [
                 *((each, text) for each, text in above if each < block.level),
-                (block.level, block.heading),
+                (block.level, _shortened(block.heading)),
             ]
             level, gathered = block.level, []
         gathered.append(block)
     if gathered:
         yield _Section(level, _HEADINGS.join(text for _, text in above if text), gathered)
+
+
+def _shortened(heading: str) -> str:
+    is_long = len(heading) > _LONGEST_HEADING
+    return f"{heading[: _LONGEST_HEADING - 1]}\N{HORIZONTAL ELLIPSIS}" if is_long else heading
 
 
 def _merged(body: str, sections: Sequence[_Section], limit: int) -> Iterator[tuple[str, list[_Unit]]]:

@@ -11,8 +11,9 @@ import pyarrow as pa
 from assay.documents.chunk import split_document
 
 # What of the cutting changes its result; texts that another version cut are cut again.
-_VERSION = 1
-_TEXTS_AT_A_TIME = 256
+_VERSION = 2
+# A batch of texts of 50 MB is to have less than the 2 GB that Arrow's texts can have.
+_TEXTS_AT_A_TIME = 16
 _CHUNK = pa.struct(
     [
         ("heading_path", pa.string()),

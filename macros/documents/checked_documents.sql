@@ -19,7 +19,7 @@
         rules={
             'invalid_updated_at': 'claimed_at is null',
             'unreadable_document': 'problem is not null',
-            'empty_document': "not is_deleted and problem is null and coalesce(trim(body, ' \t\r\n'), '') = ''",
+            'empty_document': "not is_deleted and problem is null and not regexp_matches(coalesce(body, ''), '[^\\x00-\\x20\\x7f\\x{85}\\p{Z}]')",
             'binary_document': "not is_deleted and contains(body, chr(0))",
         }
     ) }}

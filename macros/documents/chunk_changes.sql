@@ -16,7 +16,9 @@ texts as (
 cut as (
 
     select
-        changes.*,
+        changes.* exclude (title),
+        -- Each chunk repeats it, and it may be as long as the document.
+        case when length(changes.title) > 200 then left(changes.title, 199) || '…' else changes.title end as title,
         coalesce(texts.chunks, []) as chunks,
         -- How many chunks the document had at most so far: those that it has no more end.
         max(len(coalesce(texts.chunks, []))) over (

@@ -71,6 +71,13 @@ def test_a_section_stands_with_the_one_above_it_where_both_fit() -> None:
     ]
 
 
+def test_a_heading_of_any_length_does_not_fill_each_chunk() -> None:
+    chunks = split("# " + "word " * 50_000 + "\n\nText.", 100)
+    assert "".join(chunk.text for chunk in chunks).count("word") == 50_000
+    assert {len(chunk.heading_path) for chunk in chunks} == {200}
+    assert chunks[-1].heading_path == ("word " * 40)[:199] + "…"
+
+
 def test_paragraphs_are_cut_between_sentences() -> None:
     chunks = split(" ".join(SENTENCES), limit=50)
     assert len(chunks) > 2
