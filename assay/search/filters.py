@@ -57,7 +57,8 @@ def read_filter(text: str | None) -> Filter:
         return EVERYTHING
     if len(text) > _LONGEST:
         raise Fault(f"The filter has {len(text):,} characters; {_LONGEST:,} are the most.", MISUSED)
-    return _Parser(text).read()
+    # DuckDB's texts hold no half characters, which arguments of a command can.
+    return _Parser(text.encode("utf-8", "replace").decode()).read()
 
 
 class _Parser:

@@ -25,7 +25,7 @@ from assay.search.results import MOST_RESULTS, Answer, Document, DocumentChunk, 
 from assay.search.snippet import make_snippet
 from assay.search.unavailable import SearchUnavailable
 from assay.search.visible import Hidden, Scope, visible
-from assay.search.words import Term, Vocabulary, find_marks
+from assay.search.words import Term, Vocabulary, count_words, find_marks
 
 if TYPE_CHECKING:
     import numpy as np
@@ -304,6 +304,9 @@ def check_query(query: str) -> str:
     # DuckDB's texts end at no NUL and hold no half characters.
     query = query.encode("utf-8", "replace").decode().replace("\0", " ").strip()
     words = len(query.split())
+    if words <= _MOST_WORDS:
+        # What has no spaces may have many, too.
+        words = max(words, count_words(query))
     if not words:
         raise Fault("The query is empty: write what to search for.", MISUSED)
     if words > _MOST_WORDS:

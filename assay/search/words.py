@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from unicodedata import combining, normalize
+from unicodedata import category, normalize
 
 import duckdb
 
@@ -13,9 +13,10 @@ from assay.core.sql import text
 
 # Not those of DuckDB's own index, which drops digits and so all numbers of articles and errors.
 _BETWEEN_WORDS = r"[^\pL\pN]+"
-# The same words where they stand in a text; accents may be characters of their own.
-_WORD = re.compile("(?:[^\\W_]|[\u0300-\u036f])+")
-_PLAIN_WORD = re.compile(r"[^\W_]+")
+# Hiragana and Chinese characters, between which no spaces stand: each is a word.
+_ALONE = "\u3041-\u3096\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+# The same words in Python.
+_WORD = re.compile(rf"[{_ALONE}]|[^\W_{_ALONE}]+")
 _STEMS = "select word, stem(word, 'porter') from (select unnest($words) as word)"
 _MOST_KEPT = 100_000
 
@@ -26,7 +27,8 @@ def words_of(body: str) -> str:
     Args:
         body: an expression of SQL.
     """
-    return f"regexp_split_to_array(lower(strip_accents({body})), '{_BETWEEN_WORDS}')"
+    apart = f"regexp_replace(lower(strip_accents({body})), '([{_ALONE}])', ' \\1 ', 'g')"
+    return f"regexp_split_to_array({apart}, '{_BETWEEN_WORDS}')"
 
 
 def term_of(word: str) -> str:
@@ -76,7 +78,7 @@ class Vocabulary:
 
     def find(self, connection: duckdb.DuckDBPyConnection, query: str) -> list[Term]:
         """Return the terms of a query, each once, in the order of the alphabet; without stop words."""
-        words = set(_PLAIN_WORD.findall(_plain(query))) - self._stop_words
+        words = set(_WORD.findall(_plain(query))) - self._stop_words
         known = self._known
         if new := sorted(words - known.keys()):
             if len(known) > _MOST_KEPT:
@@ -101,12 +103,29 @@ def _read_terms(connection: duckdb.DuckDBPyConnection, words: list[str]) -> dict
 def find_marks(body: str, terms: Sequence[Term]) -> list[tuple[int, int, str]]:
     """Return where words of terms stand in a text: begin, end and term of each, in their order."""
     term_of_word = {word: each.term for each in terms for word in each.words}
-    found = ((match, term_of_word.get(_plain(match.group()))) for match in _WORD.finditer(body))
-    return [(*match.span(), term) for match, term in found if term is not None]
+    spans = (match.span() for match in _WORD.finditer(_joined(body)))
+    found = ((begin, end, term_of_word.get(_plain(body[begin:end]))) for begin, end in spans)
+    return [(begin, end, term) for begin, end, term in found if term is not None]
+
+
+def count_words(body: str) -> int:
+    """Return how many words a text has."""
+    return len(_WORD.findall(_joined(body)))
 
 
 def _plain(word: str) -> str:
-    """Return a word or a text without case and accents, as the index has it."""
+    """Return a word or a text without case and accents, in all scripts just as `words_of` does it."""
     if word.isascii():
         return word.lower()
-    return "".join(each for each in normalize("NFKD", word) if not combining(each)).lower()
+    bare = "".join(each for each in normalize("NFD", word) if not _is_mark(each))
+    # One by one: Python writes a sigma at the end of a word in another way.
+    return "".join(each.lower() for each in normalize("NFC", bare))
+
+
+def _joined(body: str) -> str:
+    """Return a text of the same length in which marks, such as accents and vowels of Hindi, part no word."""
+    return body if body.isascii() else "".join("x" if _is_mark(each) else each for each in body)
+
+
+def _is_mark(character: str) -> bool:
+    return category(character).startswith("M")

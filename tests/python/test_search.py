@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from unicodedata import ucd_3_2_0
 
 import duckdb
 import numpy as np
@@ -17,7 +18,7 @@ from search_index import EVER, Chunk, index_of, write_gold
 from assay.core.fault import Fault
 from assay.embedding.static import StaticModel
 from assay.embedding.vectors import unit_vectors
-from assay.search import frequencies, ranking
+from assay.search import frequencies, ranking, words
 from assay.search import index as index_module
 from assay.search.extensions import load_extension
 from assay.search.index import write_index
@@ -59,6 +60,49 @@ def test_words_are_found_by_their_stems_without_case_and_accents(index: Index) -
     assert names(index, "x200", mode="text") == ["shelf", "shelf"]
     assert found(index, "kilogram load", mode="text") == [("shelf", 2)]
     assert index.search("The refunds, refunding", mode="text").terms == ["refund"]
+
+
+@pytest.mark.parametrize(
+    ("text", "query"),
+    [
+        ("한국어 문서", "한국어"),
+        ("हिन्दी में दस्तावेज़", "हिन्दी"),
+        ("เอกสาร ภาษาไทย", "ภาษาไทย"),
+        ("A wall of 20 m² at most", "M²"),
+        ("שָׁלוֹם לך", "שלום"),
+        ("\u0397 \u039f\u0394\u039f\u03a3", "\u039f\u0394\u039f\u03a3"),
+        ("\uff21\uff22\uff23 の", "\uff41\uff42\uff43"),
+        ("Diyarbak\u0131r İstanbul", "istanbul"),
+    ],
+)
+def test_words_of_all_scripts_are_found_and_marked(text: str, query: str, tmp_path: Path) -> None:
+    index_of(tmp_path, [Chunk("a", text), Chunk("b", "other words")])
+    (result,) = open_index(tmp_path / "search.duckdb").search(query, mode="text").results
+    [(begin, end)] = result.marks
+    assert result.snippet[begin:end] in text.split()
+
+
+def test_characters_between_which_no_spaces_stand_are_words(tmp_path: Path) -> None:
+    index_of(tmp_path, [Chunk("a", "我想退款。"), Chunk("b", "退货需要多久。"), Chunk("c", "がんばって")])
+    index = open_index(tmp_path / "search.duckdb")
+    assert names(index, "退款", mode="text") == ["a", "b"]
+    assert names(index, "ガ がん", mode="text") == ["c"]
+    (result, _) = index.search("退款", mode="text").results
+    assert [result.snippet[begin:end] for begin, end in result.marks] == ["退", "款"]
+
+
+def test_words_are_the_same_in_sql_and_in_python() -> None:
+    """Of each character that both have known for long, within a word."""
+    codes = [*range(0x20, 0x10000), 0x20000, 0x2F800]
+    letters = [chr(each) for each in codes if ucd_3_2_0.category(chr(each))[0] in "LMNPSZ"]
+    with duckdb.connect() as connection:
+        rows = connection.execute(
+            f"select text, list_filter({words.words_of('text')}, lambda word: word <> '') "
+            "from (select unnest($1::varchar[]) as text)",
+            [[f"Xa{each}b" for each in letters]],
+        ).fetchall()
+    assert len(rows) > 50_000
+    assert [text for text, found in rows if found != words._WORD.findall(words._plain(text))] == []
 
 
 def test_a_query_without_a_word_to_search_for_finds_nothing_by_words(index: Index) -> None:
@@ -168,6 +212,8 @@ def test_an_empty_query_is_refused(query: str, index: Index) -> None:
 def test_queries_of_any_kind_are_answered_or_refused(index: Index) -> None:
     with pytest.raises(Fault, match="10,000 words, and 1,000 are the most"):
         index.search("word " * 10_000)
+    with pytest.raises(Fault, match="1,001 words, and 1,000 are the most"):
+        index.search(",".join(f"w{number}" for number in range(1_001)))
     assert names(index, "refund " * 1_000)[0] == "refunds"
     for query in (
         "'; drop table chunks; --",

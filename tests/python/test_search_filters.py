@@ -60,6 +60,8 @@ def kept(text: str | None) -> str:
         ("(source = 'help' or source = 'tickets') and tags contains 'money'", "ac"),
         ("(source = 'help' OR source = 'tickets') AND NOT (tags contains 'money')", "b"),
         ("source = ''' or 1 = 1 --'", ""),
+        ("source = '\udcff'", ""),
+        (" or ".join(["source = 'help'"] * 500), "a"),
     ],
 )
 def test_a_filter_keeps(text: str | None, expected: str) -> None:
