@@ -15,6 +15,10 @@ _WIDTH_WITHOUT_TERMINAL = 100
 _WIDTH_OF_ANY_TABLE = 100_000
 _GAP = 3
 _FEW_LETTERS = 16
+# Texts of documents and names of files hold any, and a terminal does what they say.
+_CONTROLS = dict.fromkeys(
+    {*range(32), *range(127, 160)} - {ord("\n"), ord("\t")}, "\N{REPLACEMENT CHARACTER}"
+)
 
 
 class PlainConsole(Console):
@@ -96,4 +100,9 @@ def table_titled(title: str, *, is_wide: bool = False) -> Table:
 
 def line(console: Console, text: str) -> None:
     """Print text on one line, without markup."""
-    console.print(text, soft_wrap=True, markup=False, emoji=False)
+    console.print(without_controls(text), soft_wrap=True, markup=False, emoji=False)
+
+
+def without_controls(text: str) -> str:
+    """Return a text in which signs stand for characters that a terminal would obey."""
+    return text.translate(_CONTROLS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.text import Text
 
-from assay.console.tables import line, table_titled
+from assay.console.tables import line, table_titled, without_controls
 from assay.core.words import counted
 from assay.search.evaluate import Evaluation
 from assay.search.results import Answer, Result
@@ -67,7 +67,7 @@ def _snippet(result: Result, *, is_bold: bool) -> Text:
 
 
 def _in_one_line(text: str) -> str:
-    return text.replace("\r", " ").replace("\n", " ")
+    return without_controls(text.replace("\r", " ").replace("\n", " "))
 
 
 def _only_stop_words(what: str) -> str:

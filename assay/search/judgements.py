@@ -6,6 +6,8 @@ import csv
 import gzip
 import io
 import json
+import math
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +16,7 @@ from typing import IO, Any
 
 from assay.core.fault import MISUSED, Fault
 from assay.core.moment import instant
+from assay.search.query import check_query
 
 _IDS = ("_id", "query_id", "query-id", "id")
 _QUERIES = ("query-id", "query_id")
@@ -34,7 +37,8 @@ def read_queries(file: Path) -> list[Query]:
     """Read queries: JSON lines with `_id` (or `query_id`), `text` and, if known, `asked_at`; gzip too.
 
     Raises:
-        Fault: the file is missing, a line is no query, or an id stands twice.
+        Fault: the file is missing, a line is no query or none that can be searched for, or an id stands
+            twice.
     """
     found: dict[str, Query] = {}
     for place, row in _json_lines(file):
@@ -45,7 +49,12 @@ def read_queries(file: Path) -> list[Query]:
             raise Fault(f"{place}: asked_at {asked!r} is no time: write it as 2025-06-30T12:00:00.", MISUSED)
         if query in found:
             raise Fault(f"{place}: the query {query!r} stands twice.", MISUSED)
-        found[query] = Query(query, str(text), moment)
+        # What a search would refuse is told by its line, before any is asked.
+        try:
+            check_query(str(text))
+        except Fault as fault:
+            raise Fault(f"{place}: {fault}", MISUSED) from fault
+        found[query] = Query(query, str(text).encode("utf-8", "replace").decode(), moment)
     if not found:
         raise Fault(f"{file} holds no query.", MISUSED)
     return list(found.values())
@@ -66,9 +75,12 @@ def read_judgements(file: Path) -> dict[str, dict[str, float]]:
         query, document = (str(_value(row, names, place)) for names in (_QUERIES, _DOCUMENTS))
         score = _value(row, _SCORES, place)
         try:
-            found.setdefault(query, {})[document] = float(score)
-        except (TypeError, ValueError) as error:
-            raise Fault(f"{place}: the score {score!r} is no number.", MISUSED) from error
+            number = float(score)
+        except (TypeError, ValueError, OverflowError):
+            number = math.nan
+        if not math.isfinite(number):
+            raise Fault(f"{place}: the score {score!r} is no number.", MISUSED)
+        found.setdefault(query, {})[document] = number
     return found
 
 
@@ -86,7 +98,7 @@ def _json_lines(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                 continue
             try:
                 row = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise Fault(f"{file}:{number} is no JSON.", MISUSED) from error
             if not isinstance(row, dict):
                 raise Fault(f"{file}:{number} is no JSON object.", MISUSED)
@@ -95,8 +107,12 @@ def _json_lines(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _tabbed_lines(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     with _opened(file) as lines:
-        for number, row in enumerate(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE), start=2):
-            yield f"{file}:{number}", row
+        rows = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
+        try:
+            for number, row in enumerate(rows, start=2):
+                yield f"{file}:{number}", row
+        except csv.Error as error:
+            raise Fault(f"{file} cannot be read: {error}", MISUSED) from error
 
 
 def _opened(file: Path) -> IO[str]:
@@ -105,5 +121,5 @@ def _opened(file: Path) -> IO[str]:
     try:
         content = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
         return io.StringIO(content.decode("utf-8-sig"))
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise Fault(f"{file} cannot be read: {error}", MISUSED) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import json
 import math
@@ -70,6 +71,16 @@ def test_what_looks_like_a_command_or_markup_is_searched_for_too(project: Projec
     assert found.exit_code == 0
     assert "[red]Ticket[/red]" in found.stdout
     assert "[bold] with" in found.stdout
+
+
+def test_texts_do_nothing_to_the_terminal(project: Project) -> None:
+    index_of(
+        Path("data/published"), [Chunk("a\x1b[2J", "A refund\x1b]0;x\x07 and \x9b2J.", title="\x1b[31mRed")]
+    )
+    found = run("refund", "--mode", "text")
+    assert found.exit_code == 0
+    assert not {"\x1b", "\x07", "\x9b"} & set(found.stdout)
+    assert "*refund*\ufffd]0;x\ufffd and" in found.stdout
 
 
 def test_what_cannot_be_searched_for_is_told(project: Project) -> None:
@@ -157,6 +168,24 @@ def test_cranfields_shape_is_read_as_well(project: Project) -> None:
     assert read_judgements(Path("qrels.jsonl.gz")) == {"1": {"4": 2.0, "5": -1.0}}
 
 
+def test_a_query_with_half_a_character_is_asked_without_it(project: Project) -> None:
+    Path("q.jsonl").write_text('{"_id": "1", "text": "\\ud800 refund"}')
+    Path("j.tsv").write_text("query-id\tcorpus-id\tscore\n1\trefunds\t1\n")
+    found = project.evaluate_search("q.jsonl", "j.tsv").found
+    assert [each.recall for each in found.modes] == [1.0, 1.0, 1.0]
+
+
+def test_a_field_that_is_too_long_is_told(project: Project) -> None:
+    write("q.jsonl", {"_id": "1", "text": "refund"})
+    Path("j.tsv").write_text("query-id\tcorpus-id\tscore\n1\t" + "x" * 2_000 + "\t1\n")
+    before = csv.field_size_limit(1_000)
+    try:
+        with pytest.raises(Fault, match=r"j\.tsv cannot be read: field larger"):
+            project.evaluate_search("q.jsonl", "j.tsv")
+    finally:
+        csv.field_size_limit(before)
+
+
 def index_at(folder: Path, *chunks: Chunk) -> Index:
     index_of(folder, chunks)
     return open_index(folder / "search.duckdb")
@@ -202,6 +231,19 @@ def test_a_query_with_a_time_is_answered_as_of_it(tmp_path: Path) -> None:
         ('{"text": "x"}', "", r"q\.jsonl:1 has no _id or query_id"),
         ('{"_id": "1"}', "", r"q\.jsonl:1 has no text"),
         ('{"_id": "1", "text": "x"}\n{"_id": 1, "text": "y"}', "", r"q\.jsonl:2: the query '1' stands twice"),
+        ('{"_id": "1", "text": " "}', "", r"q\.jsonl:1: The query is empty"),
+        ('{"_id": "1", "text": "' + "x " * 1001 + '"}', "", r"q\.jsonl:1: The query has 1,001 words"),
+        ("[" * 100_000, "", r"q\.jsonl:1 is no JSON"),
+        (
+            '{"_id": "1", "text": "\\ud800 refund"}',
+            '{"query-id": "1", "corpus-id": "a", "score": Infinity}',
+            "the score inf is no number",
+        ),
+        (
+            '{"_id": "1", "text": "x"}',
+            '{"query-id": "1", "corpus-id": "a", "score": "nan"}',
+            "the score 'nan' is no number",
+        ),
         ('{"_id": "1", "text": "x", "asked_at": "once"}', "", "asked_at 'once' is no time"),
         ('{"_id": "1", "text": "x"}', '{"query-id": "1", "score": 1}', r"j\.jsonl:1 has no corpus-id"),
         (
@@ -232,7 +274,8 @@ def test_missing_and_broken_files_are_told(project: Project) -> None:
     with pytest.raises(Fault, match=r"no file .*nowhere\.jsonl"):
         project.evaluate_search("nowhere.jsonl", "j.jsonl")
     Path("q.jsonl.gz").write_bytes(b"no gzip")
+    Path("broken.jsonl.gz").write_bytes(gzip.compress(b"x" * 100)[:10] + b"\xff" * 20)
     Path("q.jsonl").write_bytes(b'{"_id": "1", "text": "\xff"}')
-    for name in ("q.jsonl.gz", "q.jsonl"):
+    for name in ("q.jsonl.gz", "broken.jsonl.gz", "q.jsonl"):
         with pytest.raises(Fault, match="cannot be read"):
             project.evaluate_search(name, "j.jsonl")
