@@ -39,11 +39,14 @@ class Endpoint:
         key: sent as the bearer's token.
 
     Raises:
-        Fault: the address names no host or no model, or it says something else.
+        Fault: the address names no host or no model, or it says something else; or the key is none.
     """
 
     def __init__(self, address: str, key: str | None) -> None:
-        parts = urlsplit(address)
+        try:
+            parts = urlsplit(address)
+        except ValueError as error:
+            raise _misused(address) from error
         asked = parse_qs(parts.query, keep_blank_values=True)
         self._declared = _whole_number(asked.pop("dimensions", None), address)
         self.max_tokens = _whole_number(asked.pop("max_tokens", None), address) or _MAX_TOKENS
@@ -52,7 +55,10 @@ class Endpoint:
         self.name = parts.fragment
         self._url = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}/embeddings"
         self._session = requests.Session()
-        if key:
+        # Files of keys end in a line end.
+        if key := (key or "").strip():
+            if not (key.isascii() and key.isprintable()):
+                raise Fault(f"{KEY_VARIABLE} holds characters that no key has: set it anew.", MISUSED)
             self._session.headers["Authorization"] = f"Bearer {key}"
 
     @cached_property
@@ -126,8 +132,13 @@ class Endpoint:
             except requests.Timeout:
                 problem = f"did not answer within {_SECONDS_TO_ANSWER:g} s"
                 continue
+            except requests.exceptions.SSLError as error:
+                raise Fault(f"The endpoint {self._url} is not trusted: {error}", MISUSED) from error
             except requests.ConnectionError:
                 problem = "cannot be reached"
+                continue
+            except requests.exceptions.ChunkedEncodingError:
+                problem = "broke off its answer"
                 continue
             except requests.RequestException as error:
                 raise Fault(f"The endpoint {self._url} cannot be asked: {error}", MISUSED) from error
@@ -161,9 +172,9 @@ class Endpoint:
             rows = json.loads(answer.content)["data"]
             by_place = {row["index"]: row["embedding"] for row in rows}
             lengths = [len(vector) for vector in by_place.values() if isinstance(vector, list)]
-        except (ValueError, LookupError, TypeError) as error:
+        except (ValueError, LookupError, TypeError, RecursionError) as error:
             raise Fault(f"The endpoint {self._url} answers with something else than embeddings.") from error
-        if len(rows) != count or len(lengths) != count or sorted(by_place) != list(range(count)):
+        if len(rows) != count or len(lengths) != count or by_place.keys() != {*range(count)}:
             raise Fault(
                 f"The endpoint {self._url} returned {len(lengths)} vectors for {count} texts, or not theirs."
             )
@@ -198,7 +209,7 @@ def _reason(answer: requests.Response) -> str:
         found = json.loads(answer.content)
         found = found.get("error", found) if isinstance(found, dict) else found
         text = str(found.get("message", found)) if isinstance(found, dict) else str(found)
-    except ValueError:
+    except (ValueError, RecursionError):
         text = answer.text
     text = " ".join(text.split())[:_LONGEST_REASON]
     return text if text.endswith(".") else f"{text or 'no reason given'}."

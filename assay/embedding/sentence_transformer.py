@@ -87,11 +87,12 @@ class SentenceTransformerModel:
     def _model(self) -> Any:
         with extra_needed(_EXTRA, _BY):
             from sentence_transformers import SentenceTransformer
+        folder = self._folder
         try:
-            return SentenceTransformer(str(self._folder), device="cpu")
-        except (OSError, ValueError, KeyError) as error:
+            return SentenceTransformer(str(folder), device="cpu")
+        # Of a folder that is none, each of the libraries below raises its own.
+        except Exception as error:
             raise Fault(
-                f"ASSAY_EMBEDDING: {self._folder} cannot be loaded as a model of sentence-transformers: "
-                f"{error}",
+                f"ASSAY_EMBEDDING: {folder} cannot be loaded as a model of sentence-transformers: {error}",
                 MISUSED,
             ) from error

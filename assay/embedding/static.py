@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _BATCH = 1024
+_TOKENS_AT_A_TIME = 1 << 16
 
 
 class StaticModel:
@@ -51,12 +52,23 @@ class StaticModel:
             for encoding in read_tokenizer().encode_batch_fast(batch, add_special_tokens=False):
                 if not encoding.ids:
                     raise TextFault("A text that is empty has no embedding.")
-                means.append(self._weights[encoding.ids].mean(axis=0))
+                means.append(self._mean(encoding.ids))
         return unit_vectors(means, count=len(texts), dimension=self.dimension, maker="The embedded model")
 
     def count_tokens(self, text: str) -> int:
         """Return how many tokens a text has."""
         return count_tokens([text])[0]
+
+    def _mean(self, tokens: Sequence[int]) -> NDArray[np.float32]:
+        import numpy as np
+
+        if len(tokens) <= _TOKENS_AT_A_TIME:
+            mean: NDArray[np.float32] = self._weights[tokens].mean(axis=0)
+        else:
+            # A kilobyte for each token of a text of megabytes would fill the memory.
+            counts = np.bincount(tokens, minlength=len(self._weights)).astype(np.float32)
+            mean = (counts @ self._weights / len(tokens)).astype(np.float32)
+        return mean
 
     @cached_property
     def _weights(self) -> NDArray[np.float32]:

@@ -45,7 +45,9 @@ def unit_vectors(found: Any, *, count: int, dimension: int, maker: str) -> Vecto
         )
     try:
         vectors = np.asarray(found, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+        if vectors.ndim != 2:
+            raise ValueError("vectors of vectors")
+    except (TypeError, ValueError, OverflowError) as error:
         raise Fault(f"{maker} returned a vector that holds something else than numbers.") from error
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     unfit = np.flatnonzero(~np.isfinite(lengths[:, 0]) | (lengths[:, 0] == 0))

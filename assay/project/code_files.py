@@ -33,8 +33,8 @@ _QUOTED = re.compile(rb"['\"]([A-Za-z_]\w*)['\"]")
 # The name of a variable may also be made by Jinja. Then any but those of the shell's own may be meant.
 _COMPOSED = re.compile(rb"env_var\(\s*[^'\"\s]")
 _OF_SHELL = re.compile("_|OLDPWD|PWD|SHLVL")
-# How and where a build tells of itself; what it builds is the same.
-_ABOUT_OUTPUT = ("ASSAY_LOG_FORMAT", TARGET)
+# How and where a build tells of itself, and a key that is changed now and then; what it builds is the same.
+_OF_NO_EFFECT = ("ASSAY_LOG_FORMAT", TARGET, "ASSAY_EMBEDDING_KEY")
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def read_code() -> Code:
         names |= _add(rest, file)
     rest.update(read_python().encode())
     # Values of variables may be secret: they go into the hash alone.
-    known = {name for name in os.environ if name.startswith(("ASSAY_", "DBT_"))} - {*_ABOUT_OUTPUT}
+    known = {name for name in os.environ if name.startswith(("ASSAY_", "DBT_"))} - {*_OF_NO_EFFECT}
     for name in sorted(known | {name for name in os.environ if name in names}):
         rest.update(f"{name}={os.environ[name]}\n".encode())
     return Code(rest.hexdigest(), nodes.hexdigest())

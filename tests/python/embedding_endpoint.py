@@ -29,6 +29,8 @@ class EmbeddingEndpoint:
     refuses: Callable[[str], bool] = lambda text: False
     #: Requests that are not answered until the server ends.
     silent: int = 0
+    #: Requests whose answer ends in its middle.
+    cut: int = 0
     address: str = ""
     ends: threading.Event = field(default_factory=threading.Event)
 
@@ -67,7 +69,8 @@ def embedding_endpoint() -> Iterator[EmbeddingEndpoint]:
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(len(content)))
+            is_cut, state.cut = state.cut > 0, max(0, state.cut - 1)
+            self.send_header("Content-Length", str(len(content) + is_cut))
             self.end_headers()
             self.wfile.write(content)
 

@@ -107,6 +107,11 @@ def test_variables_that_code_reads_are_settings(
     assert changed(lambda: monkeypatch.setenv("SHLVL", "9")) == (False, False)
 
 
+def test_a_key_that_is_changed_builds_nothing_anew(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert changed(lambda: monkeypatch.setenv("ASSAY_EMBEDDING_KEY", "another")) == (False, False)
+    assert changed(lambda: monkeypatch.setenv("ASSAY_EMBEDDING", "static")) == (True, False)
+
+
 def test_what_words_are_joined_with_is_no_variable(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (root / "models/fct.sql").write_text("select '{{ ['a', 'b'] | join('_') }}'")
     assert changed(lambda: monkeypatch.setenv("_", "/usr/bin/make")) == (False, False)

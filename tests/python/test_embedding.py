@@ -55,6 +55,13 @@ def test_the_embedded_model_is_one_and_the_same_and_takes_long_texts() -> None:
     assert model.count_tokens(long) >= 10_000
 
 
+def test_the_mean_of_many_tokens_is_that_of_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "A refund takes five days. " * 20
+    expected = StaticModel().embed([text])
+    monkeypatch.setattr("assay.embedding.static._TOKENS_AT_A_TIME", 10)
+    np.testing.assert_allclose(StaticModel().embed([text]), expected, atol=1e-6)
+
+
 def test_an_empty_text_has_no_vector() -> None:
     with pytest.raises(TextFault, match="empty"):
         StaticModel().embed(["a", ""])
@@ -96,6 +103,7 @@ def test_the_maker_is_configured_by_a_variable(monkeypatch: pytest.MonkeyPatch, 
         "http://127.0.0.1:1/v1?dimensions=many#model",
         "http://127.0.0.1:1/v1?dimensions=0#model",
         "http://127.0.0.1:1/v1?size=3#model",
+        "http://[::1/v1#model",
     ],
 )
 def test_what_names_no_maker_is_refused(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,6 +133,8 @@ def test_a_password_in_an_address_is_not_repeated(monkeypatch: pytest.MonkeyPatc
         ([[1.0, 0.0], [None, 1.0]], "not finite"),
         ([[1.0, 0.0], [0.0, 0.0]], "zero"),
         ([[1.0, 0.0], ["x", 1.0]], "something else than numbers"),
+        ([[[1.0], [0.0]], [[1.0], [0.0]]], "something else than numbers"),
+        ([[1.0, 0.0], [10**400, 1.0]], "something else than numbers"),
     ],
 )
 def test_vectors_that_are_none_are_told(found: Any, message: str) -> None:
@@ -141,7 +151,8 @@ class StandInModel:
     def __init__(self, folder: str, device: str) -> None:
         assert device == "cpu"
         if not (Path(folder) / "config.json").exists():
-            raise OSError(f"no config.json in {folder}")
+            # Of many libraries, each with errors of its own.
+            raise RuntimeError(f"no config.json in {folder}")
 
     def get_embedding_dimension(self) -> int:
         return 2

@@ -113,6 +113,23 @@ def test_a_slow_endpoint_is_asked_again_and_then_told(
         asking.embed(["a"])
 
 
+def test_an_answer_that_breaks_off_is_asked_for_again(server: EmbeddingEndpoint, pauses: list[float]) -> None:
+    server.cut = 2
+    np.testing.assert_allclose(maker(server, "?dimensions=8").embed(["a"]), [unit("a")], atol=1e-6)
+    assert pauses == [0.5, 1]
+    server.cut = 9
+    with pytest.raises(Fault, match=r"broke off its answer \(tried 5 times\)"):
+        maker(server).embed(["a"])
+
+
+def test_a_key_may_end_in_a_line_end_and_is_never_repeated(server: EmbeddingEndpoint) -> None:
+    assert maker(server, key=f" {KEY}\r\n").dimension == 8
+    for key in ("s3cret\nx", "s3cr…et", "s3cret\x7f"):
+        with pytest.raises(Fault, match="ASSAY_EMBEDDING_KEY holds characters that no key has") as fault:
+            maker(server, key=key)
+        assert "s3cr" not in str(fault.value)
+
+
 def test_a_wrong_key_is_told_at_once(server: EmbeddingEndpoint) -> None:
     for key in ("wrong", None):
         with pytest.raises(Fault, match=r"refuses the key \(401\): set ASSAY_EMBEDDING_KEY") as fault:
@@ -141,6 +158,16 @@ def test_a_wrong_address_is_told_and_no_redirect_is_followed(status: int, server
         (lambda rows: {"data": None}, "something else than embeddings"),
         (lambda rows: [1], "something else than embeddings"),
         (lambda rows: b"<html>", "something else than embeddings"),
+        (lambda rows: b"[" * 100_000, "something else than embeddings"),
+        (
+            lambda rows: {"data": [{**rows[0], "index": None}, rows[1]]},
+            "2 vectors for 2 texts, or not theirs",
+        ),
+        (lambda rows: {"data": [{**rows[0], "index": "0"}, rows[1]]}, "2 vectors for 2 texts, or not theirs"),
+        (
+            lambda rows: {"data": [{**row, "embedding": [[number] for number in range(8)]} for row in rows]},
+            "something else than numbers",
+        ),
     ],
 )
 def test_answers_that_are_none_are_told(change: Any, message: str, server: EmbeddingEndpoint) -> None:
