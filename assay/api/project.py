@@ -193,6 +193,7 @@ class Project(Changes, Documents, Generators, Landing, Monitoring, Pages, Search
         from assay.corpus.create import create_corpus, write_corpus
         from assay.corpus.shapes import FORMATS
         from assay.corpus.take import Made
+        from assay.training.export import refuse_filled
         from assay.training.formats import COMPRESSIONS
 
         if format not in FORMATS:
@@ -201,6 +202,8 @@ class Project(Changes, Documents, Generators, Landing, Monitoring, Pages, Search
             raise Fault(unknown(f"There is no compression {compression}", compression, COMPRESSIONS), MISUSED)
         moment, folder = _moment(as_of), Path(self.as_given(out))
         with self.places(), self.display() as display:
+            # A corpus may take long, and is made for its files.
+            refuse_filled(folder)
             version, is_new = create_corpus(name, Made(format, split), moment, display)
             files = write_corpus(version, shards, folder, compression, display)
             return CreatedCorpus(version, self, is_new=is_new, files=files, out=folder)

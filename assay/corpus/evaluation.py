@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from assay.core.fault import MISUSED, Fault
+from assay.core.fault import MISUSED, Fault, known_fault
 from assay.core.sql import text
 from assay.core.words import counted
+from assay.corpus.personal import mask
 from assay.corpus.words import folded_text, phrases_of, words_of
 
 # Texts that share a run of so many words are taken to have one origin.
@@ -27,7 +29,10 @@ class EvaluationTexts:
     Args:
         connection: to the warehouse with the models.
         relations: the relation of each set in SQL, by the name that the user gave it.
-        say: told how many texts are too short to be looked for.
+        say: told how many texts are too short to be looked for, and of sets without any text.
+
+    Raises:
+        Fault: a set cannot be read.
     """
 
     def __init__(
@@ -38,17 +43,30 @@ class EvaluationTexts:
     ) -> None:
         self._phrases: dict[str, str] = {}
         for name, relation in relations.items():
-            texts, short = 0, 0
-            for each in _texts_of(connection, relation):
-                phrases = phrases_of(words_of(folded_text(each)), WORDS)
-                texts, short = texts + 1, short + (not phrases)
-                for phrase in phrases:
-                    self._phrases.setdefault(phrase, name)
-            if short:
+            try:
+                texts, short = self._enter(name, _texts_of(connection, relation))
+            except duckdb.Error as error:
+                raise known_fault(error) or Fault(
+                    f"Evaluation set {name} of config.meta.corpus cannot be read: {error}", MISUSED
+                ) from error
+            if not texts:
+                say(f"{name}: it holds no text, so nothing of it is looked for")
+            elif short:
                 say(
                     f"{name}: {short:,} of {counted(texts, 'text')} have fewer than {WORDS} words, "
                     "and are not looked for"
                 )
+
+    def _enter(self, name: str, texts: Iterable[str]) -> tuple[int, int]:
+        """Note the phrases of a set; return how many texts it has, and how many are too short for one."""
+        count = short = 0
+        for each in texts:
+            # Texts of the corpus are masked, so that the same text of a set would be another.
+            phrases = phrases_of(words_of(folded_text(mask(each, {}, Counter()))), WORDS)
+            count, short = count + 1, short + (not phrases)
+            for phrase in phrases:
+                self._phrases.setdefault(phrase, name)
+        return count, short
 
     def find(self, text: str) -> str | None:
         """Return the name of the set of which a text holds a phrase, the first in the text; None if none."""
@@ -97,7 +115,8 @@ def _texts_of(connection: duckdb.DuckDBPyConnection, relation: str) -> Iterator[
 def _within(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
-    elif isinstance(value, dict | list):
+    # Keys and values of a map come as pairs.
+    elif isinstance(value, dict | list | tuple):
         inner: Sequence[Any] = list(value.values()) if isinstance(value, dict) else value
         for each in inner:
             yield from _within(each)

@@ -33,6 +33,24 @@ _ROWS, _BYTES = 2_000, 1 << 24
 _MEMORY = "1GB"
 _ROWS_A_GROUP = 122_880
 _ROWS_A_NOTE = 200_000
+# What is found of each row, beside its key and its text.
+_FOUND = {
+    "outcome": pa.string(),
+    "broken_rules": pa.list_(pa.string()),
+    "copy_of": pa.string(),
+    "similarity": pa.float64(),
+    "evaluation_set": pa.string(),
+    "characters": pa.int64(),
+    "symbols": pa.float64(),
+    "repeated_lines": pa.float64(),
+    "repeated_phrases": pa.float64(),
+    "language": pa.string(),
+    "language_probability": pa.float64(),
+    "masked": pa.int64(),
+    "tokens": pa.int64(),
+    "split": pa.string(),
+    "left_out": pa.string(),
+}
 
 
 @dataclass(frozen=True)
@@ -69,6 +87,7 @@ def take_corpus(
         evaluation = EvaluationTexts(connection, declared.evaluation(), say)
         judge = Judge(declared.settings, shape, personal, evaluation, copies, tokenizer.count, made.is_split)
         keys = list(dict.fromkeys([*declared.primary_key, declared.settings.document]))
+        _refuse_taken(name, [each for each in keys if each in shape.written or each in _FOUND])
         wanted = list(dict.fromkeys([*keys, AVAILABLE_AT, *shape.read, *personal]))
         rows = connection.sql(
             f"select {', '.join(_as_read(name, shape, columns) for name in wanted)} from {declared.relation} "
@@ -138,6 +157,16 @@ def _refuse_personal(declared: CorpusInManifest, columns: Sequence[str]) -> None
         )
 
 
+def _refuse_taken(name: str, taken: Sequence[str]) -> None:
+    """Refuse keys that have the name of a text, or of what is found of a row."""
+    if taken:
+        raise Fault(
+            f"{name}: {', '.join(taken)} is a column that each corpus has of its own, so that no column of "
+            "the primary key can have its name: give it another.",
+            MISUSED,
+        )
+
+
 def _as_read(name: str, shape: Shape, columns: Mapping[str, str]) -> str:
     """Return a column in SQL: all but lists of messages are read as text, JSON too."""
     is_text = name in shape.read and not columns[name].startswith("STRUCT")
@@ -161,27 +190,7 @@ class _Ledger:
         self._keys, self._written = keys, written
         # The key of each row, to tell what another is a copy of.
         self._names: list[str] = []
-        self.schema = pa.schema(
-            [
-                *(read.field(name) for name in keys),
-                *written.items(),
-                ("outcome", pa.string()),
-                ("broken_rules", pa.list_(pa.string())),
-                ("copy_of", pa.string()),
-                ("similarity", pa.float64()),
-                ("evaluation_set", pa.string()),
-                ("characters", pa.int64()),
-                ("symbols", pa.float64()),
-                ("repeated_lines", pa.float64()),
-                ("repeated_phrases", pa.float64()),
-                ("language", pa.string()),
-                ("language_probability", pa.float64()),
-                ("masked", pa.int64()),
-                ("tokens", pa.int64()),
-                ("split", pa.string()),
-                ("left_out", pa.string()),
-            ]
-        )
+        self.schema = pa.schema([*(read.field(name) for name in keys), *written.items(), *_FOUND.items()])
 
     def enter(self, batch: pa.RecordBatch, judged: Sequence[Judged]) -> pa.Table:
         """Count rows, and return them with what was found."""

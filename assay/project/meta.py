@@ -36,7 +36,13 @@ _SHAPES: dict[str, Draft202012Validator] = {
     for name, shape in {
         "corpus": _object(
             document=_TEXT,
-            splits={"type": "object", "minProperties": 2, "additionalProperties": _SHARE},
+            # Files have their names.
+            splits={
+                "type": "object",
+                "minProperties": 2,
+                "propertyNames": {"type": "string", "pattern": r"^\w+$"},
+                "additionalProperties": _SHARE,
+            },
             near_duplicates={"anyOf": [{"type": "number", "minimum": 0.5, "maximum": 1}, {"type": "null"}]},
             quality=_object(
                 min_characters=_COUNT,

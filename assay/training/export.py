@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -23,6 +24,7 @@ _ROWS_A_CHUNK = 1 << 14
 # A name that Hugging Face does not take for a data file when it is given the folder.
 _MANIFEST = "dataset_info.json"
 _CARD = "README.md"
+_NOT_IN_NAMES = r"[^\w.-]"
 _NULLS_AND_TIMES = {
     "parquet": "types as in the version",
     "arrow": "IPC stream; types as in the version",
@@ -67,7 +69,8 @@ class Selected:
         return f"{self._stem(name, split)}-*.{self._ending}"
 
     def _stem(self, name: str, split: str | None) -> str:
-        return f"{name}-{split}" if split else name
+        # Any text may be a split of a training set, and not every text can be in a file's name.
+        return f"{name}-{re.sub(_NOT_IN_NAMES, '_', split)}" if split else name
 
     @property
     def _ending(self) -> str:
@@ -108,8 +111,7 @@ def export(
         Fault: the folder is not empty, there are fewer rows than shards, the format cannot hold the rows, or
             the disk is full.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise Fault(f"{out} is not an empty folder: name another with --out, or empty it.", MISUSED)
+    refuse_filled(out)
     parts: dict[str | None, int] = {}
     if apart:
         parts |= {each.split: each.rows for each in version.manifest.splits}
@@ -135,6 +137,16 @@ def export(
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return written
+
+
+def refuse_filled(out: Path) -> None:
+    """Check that a folder is empty, or not there.
+
+    Raises:
+        Fault: it holds something.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise Fault(f"{out} is not an empty folder: name another with --out, or empty it.", MISUSED)
 
 
 def _rows_of(version: Version, split: str | None) -> int:

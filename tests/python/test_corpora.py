@@ -327,6 +327,16 @@ def test_what_cannot_be_a_corpus_is_told(warehouse: CorpusWarehouse, tmp_path: P
     refused(f"{NAME} is not built yet")
 
 
+def test_a_key_of_a_name_that_each_corpus_has_is_told(tmp_path: Path) -> None:
+    for column in ("language", "split", "text"):
+        (tmp_path / column).mkdir()
+        warehouse = CorpusWarehouse(tmp_path / column, key=("document_id", column))
+        extra = "" if column == "text" else f", {column} varchar"
+        warehouse.fill(f"{TEXTS}{extra}", [("a", PLAIN[0], at(1), *(["en"] if extra else []))])
+        with pytest.raises(Fault, match=f"{NAME}: {column} is a column that each corpus has of its own"):
+            warehouse.take()
+
+
 def test_files_that_a_corpus_rests_on_are_part_of_its_code(warehouse: CorpusWarehouse) -> None:
     warehouse.fill(TEXTS, [("a", PLAIN[0], at(1))])
     (warehouse.folder / "test.csv").write_text("question\nwhat\n")

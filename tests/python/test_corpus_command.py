@@ -151,10 +151,23 @@ def test_what_cannot_be_is_told(corpus: SmallProject) -> None:
         assay.open(corpus.root).create_corpus(NAME, "out", format="chatt")
     with pytest.raises(assay.Fault, match="There is no compression zip"):
         assay.open(corpus.root).create_corpus(NAME, "out", format="chat", compression="zip")
+    declare(corpus, "train: 0.6", "../train: 0.6")
+    assert "config.meta.corpus.splits: '../train' does not match" in told(
+        NAME, "--format", "chat", "--out", "out", code=1
+    )
+    declare(corpus, "../train: 0.6", "train: 0.6")
     declare(corpus, "splits:", "qualty: {}\n          splits:")
     assert "config.meta.corpus: Additional properties are not allowed ('qualty' was unexpected)" in told(
         NAME, "--format", "chat", "--out", "out", code=1
     )
+
+
+def test_a_folder_that_holds_something_is_told_before_anything_is_made(
+    corpus: SmallProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("assay.corpus.create.create_corpus", lambda *_: pytest.fail("it was made"))
+    with pytest.raises(assay.Fault, match="models is not an empty folder"):
+        assay.open(corpus.root).create_corpus(NAME, corpus.root / "models", format="instruct")
 
 
 def test_python_reads_what_became_of_each_row(corpus: SmallProject) -> None:

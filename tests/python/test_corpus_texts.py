@@ -217,6 +217,32 @@ def test_thirteen_words_in_sequence_are_found_whatever_stands_around(tmp_path: P
     assert said == ["test: 5 of 7 texts have fewer than 13 words, and are not looked for"]
 
 
+def test_texts_of_evaluation_sets_are_masked_as_those_of_the_corpus_are(tmp_path: Path) -> None:
+    question = " ".join([*WORDS[:7], "jane@example.org", *WORDS[7:13]])
+    texts = evaluation([{"question": question}], tmp_path, [])
+    assert texts.find(mask(question, {}, Counter())) == "test"
+
+
+def test_texts_within_maps_are_found(tmp_path: Path) -> None:
+    """JSON with ever new keys is read as a map."""
+    rows = [{"said": {f"key {number}": f"{number}"}} for number in range(300)]
+    rows.append({"said": {"last": " ".join(WORDS[:13])}})
+    texts = evaluation(rows, tmp_path, [])
+    assert texts.find(" ".join(WORDS[:13])) == "test"
+
+
+def test_an_evaluation_set_without_text_or_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    said: list[str] = []
+    evaluation([{"number": 1}], tmp_path, said)
+    assert said == ["test: it holds no text, so nothing of it is looked for"]
+    (tmp_path / "broken.jsonl").write_text('{"question": "x"}\n{"question": ')
+    with (
+        duckdb.connect() as connection,
+        pytest.raises(Fault, match=r"Evaluation set broken of .* cannot be read: .*JSON"),
+    ):
+        EvaluationTexts(connection, {"broken": relation_of_file(str(tmp_path / "broken.jsonl"))})
+
+
 def test_an_evaluation_set_that_is_neither_model_nor_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "set.docx").write_text("")
     for name in ("gsm8k_tets", str(tmp_path / "missing.jsonl"), str(tmp_path / "set.docx")):

@@ -149,6 +149,12 @@ def test_one_split_alone(training: SmallProject) -> None:
     assert len(rows) == 4
 
 
+def test_a_split_of_any_name_has_files() -> None:
+    selected = export.Selected("csv", 1, {"2024/01 ü": 3}, [], None)
+    assert [*selected.files("trn_x", "2024/01 ü")] == [("trn_x-2024_01_ü-00000-of-00001.csv", 3)]
+    assert selected.pattern("trn_x", "2024/01 ü") == "trn_x-2024_01_ü-*.csv"
+
+
 def test_lists_are_written_where_the_format_has_them(training: SmallProject) -> None:
     rows = rows_of(training, "trn_lists@")
     by_line = {row["line_id"]: row for row in rows}
