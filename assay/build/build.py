@@ -96,6 +96,7 @@ class Report:
         published_products: the products of which it has published tables anew.
         online_fault: why the online store could not take what was published.
         search: what the file that is searched holds, if it was written anew.
+        is_searched: whether that file is as what is published.
     """
 
     places: Places
@@ -116,6 +117,7 @@ class Report:
     published_products: list[str] = field(default_factory=list)
     online_fault: str | None = None
     search: IndexCounts | None = None
+    is_searched: bool = True
 
 
 def build(options: Options, display: Display) -> Report:

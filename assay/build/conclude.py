@@ -148,6 +148,7 @@ def state_after(places: Places, run: Run, outcome: DbtOutcome, report: Report, w
         unpublished=sorted(changed - report.products.passed if is_published else changed),
         store=store or (work.state.store if work.state and is_synced else None),
         synced=report.online is not None or (is_synced and (work.state is None or work.state.synced)),
+        search=identity(places.search) if report.is_searched else "",
         manifest=identity(find_target() / OF_BUILD) if work.starts_dbt or work.keeps_manifest else None,
     )
 
@@ -226,14 +227,17 @@ def _publish(places: Places, run: Run, outcome: DbtOutcome, report: Report, work
         )
     if places.published.is_file():
         link_in_place(places.published_until_now, places.published)
-    is_searched = report.publication is not None and _publish_search(places, report, changed)
+    if report.publication:
+        # An index that is gone or was changed is written anew, also if nothing of the documents has changed.
+        is_as_left = work.state is not None and work.state.search == identity(places.search)
+        _publish_search(places, report, changed if is_as_left else None)
     if report.publication and not run.as_of:
         products = report.products
         anew = products.passed if changed is None else products.passed & changed
         report.published_products = sorted({products.product_of[table] for table in anew})
         _keep(places, report)
         prune(places.published, how_many())
-        if is_searched:
+        if report.is_searched:
             _forget_deleted(places, report)
         report.rollback = read_rollback(places.warehouse)
         if CATALOG in report.products.passed:
@@ -241,14 +245,13 @@ def _publish(places: Places, run: Run, outcome: DbtOutcome, report: Report, work
         end_rollback(places.warehouse)
 
 
-def _publish_search(places: Places, report: Report, changed: set[str] | None) -> bool:
-    """Bring search to what is published, and tell whether it is; what prevents that fails no build."""
+def _publish_search(places: Places, report: Report, changed: set[str] | None) -> None:
+    """Bring search to what is published; what prevents that fails no build, and is tried in the next."""
     try:
         report.search = publish_search(places, changed, tell=report.warnings.append)
     except (Fault, OSError, duckdb.Error) as error:
         report.warnings.append(f"{known_fault(error) or error}\nSearch stays as it was: {places.search}")
-        return False
-    return True
+        report.is_searched = False
 
 
 def _forget_deleted(places: Places, report: Report) -> None:

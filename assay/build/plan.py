@@ -72,6 +72,7 @@ def is_up_to_date(state: State | None, inputs: Inputs, places: Places, moment: d
         and state.inputs == inputs
         and _is_untouched(state, places)
         and state.published == identity(places.published)
+        and state.search == identity(places.search)
         and state.synced
         and not state.failed
         and not state.unpublished

@@ -96,7 +96,7 @@ def publish(
         if relation in products.passed and (changed is None or relation in changed)
     }
     targets = [*csv_files.values(), target]
-    _remove_leftovers(targets)
+    remove_leftovers(targets)
     try:
         if changed is not None:
             # As bytes: the tables that did not change are neither read nor written again.
@@ -111,7 +111,7 @@ def publish(
             put_in_place(_temporary(file), file)
         sync(target.parent)
     finally:
-        _remove_leftovers(targets)
+        remove_leftovers(targets)
     return Publication(target, tables, rows, held_back)
 
 
@@ -293,7 +293,7 @@ def _temporary(target: Path) -> Path:
     return target.with_name(f".{target.name}.{os.getpid()}")
 
 
-def _remove_leftovers(targets: Iterable[Path]) -> None:
+def remove_leftovers(targets: Iterable[Path]) -> None:
     """Remove files that this or a killed run left half written; the warehouse's lock excludes other runs."""
     for target in targets:
         for leftover in target.parent.glob(f".{glob.escape(target.name)}.*"):

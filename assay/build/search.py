@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from assay.build.publications import find_kept
+from assay.build.publish import remove_leftovers
 from assay.core.places import Places
 from assay.core.sql import text
 from assay.project.conventions import CHUNKS, EMBEDDINGS, TABLES
@@ -31,7 +32,8 @@ def publish_search(
 ) -> IndexCounts | None:
     """Write the index of the published documents anew, unless nothing of them has changed.
 
-    There is none where what documents say is declared personal, and not allowed online.
+    There is none where no documents are published, or what they say is declared personal and not allowed
+    online.
 
     Args:
         places: of the project.
@@ -46,6 +48,7 @@ def publish_search(
         Fault: the extra `search` is not installed, or vectors are of several models.
         OSError: the file cannot be written.
     """
+    remove_leftovers([places.search])
     if personal := _find_personal():
         places.search.unlink(missing_ok=True)
         tell(
@@ -53,8 +56,11 @@ def publish_search(
             f"To have them searched all the same, declare config.meta.{_ONLINE}: true of {CHUNKS}."
         )
         return None
+    if not _has_documents(places):
+        places.search.unlink(missing_ok=True)
+        return None
     is_unchanged = changed is not None and not {CHUNKS, EMBEDDINGS} & set(changed)
-    if (is_unchanged and places.search.is_file()) or not _has_documents(places):
+    if is_unchanged and places.search.is_file():
         return None
     from assay.search.index import write_index
 

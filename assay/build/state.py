@@ -27,6 +27,7 @@ class State:
         unpublished: tables that have been built and not been published since.
         synced: whether the online store holds what is published.
         store: a hash of what that store holds; None if nothing was put online.
+        search: the identity of the index of documents; None if there is none, '' if it could not be written.
         manifest: the identity of the manifest that dbt wrote of this code; None if it is not there.
     """
 
@@ -42,6 +43,7 @@ class State:
     unpublished: list[str] = field(default_factory=list)
     synced: bool = True
     store: str | None = None
+    search: str | None = None
     manifest: str | None = None
 
 

@@ -31,6 +31,7 @@ def built(builds: None, tmp_path_factory: pytest.TempPathFactory) -> DocumentsPr
         {"document_id": "returns", "title": "Help", "body": RETURNS, "tags": ["b", "a", "b"]},
         {"document_id": "other", "title": None, "body": "Something else."},
         {"document_id": "empty", "body": " \n"},
+        {"document_id": "blank", "body": "\u00a0\u2003\n\u3000\f"},
         {"document_id": "binary", "body": "a\0b"},
         {"document_id": "broken", "problem": "PdfReadError: no"},
         {"document_id": "timeless", "body": "x", "updated_at": "soon"},
@@ -63,6 +64,7 @@ def test_bad_documents_are_kept_with_their_reasons(built: DocumentsProject) -> N
         ).fetchall()
     assert rejected == [
         (["empty_document"], "empty"),
+        (["empty_document"], "blank"),
         (["binary_document"], "binary"),
         (["unreadable_document"], "broken"),
         (["invalid_updated_at"], "timeless"),
@@ -177,7 +179,7 @@ def test_what_is_cut_in_another_way_is_cut_again(project: DocumentsProject) -> N
     )
     build(project)
     assert {row[0] for row in project.query("select cut_by from silver.slv_document_texts")} == {
-        "8 tokens, 0 repeated, 1"
+        "8 tokens, 0 repeated, 2"
     }
     assert project.query(
         "select max(tokens) <= 8, count(*) > 4 from gold.doc_chunks where valid_to > '9999-01-01'"
@@ -226,6 +228,44 @@ def test_a_build_publishes_what_is_searched(project: DocumentsProject) -> None:
     assert open_index(index).search("thirty days").results[0].document_id == "returns"
 
 
+def test_an_index_that_is_gone_or_broken_is_written_by_the_next_build(project: DocumentsProject) -> None:
+    """Also if nothing has landed: to build again is what searches ask for."""
+    index = project.root / "data" / "published" / "search.duckdb"
+    build(project)
+    assert "nothing to build" in build(project)
+    left = index.with_name(".search.duckdb.1")
+    left.write_bytes(b"of a build that was killed")
+    index.write_bytes(b"broken")
+    told = project.assay("search", "thirty days")
+    assert (told.exit_code, "build again" in told.stderr) == (1, True)
+    build(project)
+    assert "of returns" in search(project)
+    assert not left.exists()
+    index.unlink()
+    build(project)
+    assert "of returns" in search(project)
+    assert "nothing to build" in build(project)
+
+
+def test_documents_that_are_published_no_more_are_searched_no_more(project: DocumentsProject) -> None:
+    index = project.root / "data" / "published" / "search.duckdb"
+    places = Places(project.landing, project.warehouse)
+    with duckdb.connect(places.published) as connection:
+        connection.execute("drop table gold.doc_chunks")
+    assert publish_search(places, set(), tell=print) is None
+    assert not index.exists()
+
+
+def test_a_title_of_any_length_does_not_fill_each_chunk(project: DocumentsProject) -> None:
+    project.land_documents(2, {"document_id": "returns", "title": "t" * 300, "body": RETURNS})
+    build(project)
+    titles = "select distinct title from gold.doc_chunks where document_id = 'returns' order by 1"
+    assert project.query(titles) == [("Help",), ("t" * 199 + "…",)]
+    with duckdb.connect(str(project.warehouse), read_only=True) as connection:
+        [(whole,)] = connection.sql("select max(length(title)) from silver.slv_documents__changes").fetchall()
+    assert whole == 300
+
+
 def test_a_search_that_cannot_be_written_fails_no_build(project: DocumentsProject) -> None:
     index = project.root / "data" / "published" / "search.duckdb"
     index.unlink()
@@ -234,6 +274,10 @@ def test_a_search_that_cannot_be_written_fails_no_build(project: DocumentsProjec
     told = build(project)
     assert "Search stays as it was" in " ".join(told.split())
     assert ("more", 1, "More.") in project.chunks()
+    # The next build tries again, also if nothing has landed.
+    index.rmdir()
+    build(project)
+    assert "of returns" in search(project)
 
 
 def search(project: DocumentsProject, *arguments: str) -> str:

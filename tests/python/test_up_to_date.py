@@ -65,6 +65,7 @@ def test_nothing_is_to_do_where_all_is_as_it_was(state: State, places: Places) -
         {"failed": ["model.shop.fct_lines"]},
         {"unpublished": ["fct_lines"]},
         {"synced": False},
+        {"search": ""},
         {"store": "other views"},
         {"waiting": {"monitoring": ["a"]}, "refreshed_at": {"monitoring": "2026-01-01T11:20:00"}},
     ],
