@@ -170,3 +170,18 @@ def test_a_key_is_asked_for_and_shows_what_it_is_for(page: Page, shop: tuple[Pat
         search(page, "refund")
         expect(page.locator("#results li")).to_have_count(1)
         expect(page.locator("#results li").first).to_have_attribute("data-document", "manuals/shelf")
+
+
+def test_names_of_facts_stay_whole_beside_long_values(page: Page, shop: tuple[Path, str]) -> None:
+    index_of(shop[0] / "data" / "published", [Chunk("a", "A refund.", tags=["x" * 60])])
+    page.set_viewport_size({"width": 390, "height": 900})
+    with serving(*shop) as (address, _):
+        page.goto(f"{address}/search")
+        search(page, "refund")
+        expect(page.locator("#results li")).to_have_count(1)
+        lines = page.locator("#results dt").evaluate_all(
+            "all => all.map(each => { const text = document.createRange(); text.selectNodeContents(each); "
+            "return text.getClientRects().length; })"
+        )
+        assert len(lines) > 3
+        assert set(lines) == {1}
