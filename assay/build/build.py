@@ -181,22 +181,39 @@ def _record_nothing_to_do(options: Options, places: Places, state: State) -> Rep
     """Record a run that found the warehouse up to date; it has the tables and rejects of the run before."""
     run = start_run(options, places)
     run.run_id, run.options["part"] = str(uuid4()), True
-    before = next((each for each in read_runs(places.ledger) if each.run_id == state.run_id), None)
+    runs = [each for each in read_runs(places.ledger) if each.warehouse == run.warehouse and each.ended_at]
+    before = next((each for each in runs if each.run_id == state.run_id), None)
     if before:
         run.tables, run.rejects = before.tables, before.rejects
     run.status, run.ended_at = "succeeded", now()
     run.message = f"Nothing has landed and no code has changed since run {state.run_id}: nothing to build"
-    if options.records_idle:
+    # For example, dbt could not parse a file, which is as it was before again.
+    has_recovered = bool(runs) and runs[0].status == "failed"
+    if options.records_idle or has_recovered:
         note_version(places.ledger)
         record(places.ledger, run)
     none_ran = Verdict([], [], 0, 0, 0, 0)
     report = Report(places, run, none_ran, Account(), withheld=run.message, unchanged_since=state.run_id)
+    if has_recovered and before:
+        report.warnings = _tell_recovery(places, run, before)
     if any(read_promises()):
         # Imports what sends alerts, which takes longer than the rest.
         from assay.alerts.availability_alerts import watch_availability
 
-        report.warnings = watch_availability(places)
+        report.warnings += watch_availability(places)
     return report
+
+
+def _tell_recovery(places: Places, run: Run, before: Run) -> list[str]:
+    """Tell that all is well again after a failed build; metrics are those of the build before it."""
+    from assay.alerts.notify import notify
+    from assay.build.freshness import read_freshness
+    from assay.build.metrics_file import write_metrics
+    from assay.ledger.nodes import read_nodes
+
+    nodes, freshness = read_nodes(places.ledger, before.run_id), read_freshness(places.warehouse)
+    write_metrics(places.ledger.parent, before, nodes, succeeded_at=before.ended_at, freshness=freshness)
+    return notify(places.ledger, run.run_id)
 
 
 def start_run(options: Options, places: Places) -> Run:

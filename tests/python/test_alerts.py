@@ -109,12 +109,26 @@ def test_a_build_that_dbt_cannot_begin_is_told(project: SmallProject) -> None:
     assert project.assay("build").exit_code == 1
     broken.unlink()
     assert project.assay("build").exit_code == 0
-    lines = [json.loads(line) for line in (project.root / "data" / "alerts.jsonl").read_text().splitlines()]
+    told = project.root / "data" / "alerts.jsonl"
+    lines = [json.loads(line) for line in told.read_text().splitlines()]
     assert [(line["change"], line["name"]) for line in lines] == [
         ("broken", "assay build"),
         ("recovered", "assay build"),
     ]
     assert "_broken__models.yml" in lines[0]["message"]
+
+    # The same, where the build has nothing to do once the file is gone.
+    told.unlink()
+    broken.write_text("models: [")
+    assert project.assay("build").exit_code == 1
+    broken.unlink()
+    for _ in range(2):
+        rested = project.assay("build")
+        assert (rested.exit_code, "nothing to build" in " ".join(rested.stdout.split())) == (0, True)
+    lines = [json.loads(line) for line in told.read_text().splitlines()]
+    assert [line["change"] for line in lines] == ["broken", "recovered"]
+    metrics = (project.root / "data" / "assay.prom").read_text()
+    assert "\nassay_build_succeeded 1.0\n" in metrics
 
 
 def test_a_dead_channel_fails_no_build_and_silences_no_other(project: SmallProject) -> None:
