@@ -25,6 +25,7 @@ from assay.project.code_files import read_code
 from assay.project.project import Project
 from assay.stream.compact import find_partitions
 from assay.stream.hot.base import copy_base, state_of, warehouse_held
+from assay.stream.hot.ends import Ends, read_ends
 from assay.stream.hot.plan import CheckedTable, HotPlan, HotView, make_hot_plan
 from assay.stream.hot.session import Cut, HotSession
 from assay.stream.source import StreamSource
@@ -36,11 +37,12 @@ _MANY = 20_000
 
 @dataclass(frozen=True)
 class _ServedView:
-    """A view that is kept up to date: how it is computed, what is online of it, and how it is cut."""
+    """A view that is kept up to date: how it is computed, what is online, how it is cut, and what ends."""
 
     hot: HotView
     online: OnlineView
     key: Cut
+    ends: Ends
 
 
 class HotPath:
@@ -207,7 +209,8 @@ class HotPath:
             else:
                 if not session.with_keys(view):
                     self._tell(f"Entities of {view.name} whose rows are rejected later leave with a build.")
-                yield _ServedView(view, online, key)
+                ends = Ends(read_ends(source.connection, source.table_of(online), online))
+                yield _ServedView(view, online, key, ends)
 
     def _forget_loaded(self) -> None:
         """Forget messages that the base has."""
@@ -243,6 +246,8 @@ class HotPath:
     def _bring_all(self) -> None:
         """Bring all messages online that the base does not have."""
         self._session.forget()
+        for view in self._views:
+            view.ends.forget()
         waiting = sum(_size(segments) for _, segments in self._recent)
         if waiting > _MANY:
             self._tell(f"{counted(waiting, 'message')} that no build has yet are brought online first.")
@@ -272,8 +277,10 @@ class HotPath:
         }
         for view in self._views:
             if table.checked["unique_id"] in view.hot.checked and self._session.touch(view.hot, view.key):
-                entities, gone = self._session.compute(view.hot, view.online, view.key)
-                self._write(view, entities, gone, places)
+                computed = self._session.compute(view.hot, view.online, view.key)
+                view.ends.note(computed.ends)
+                gone = [*computed.gone, *view.ends.take_passed(computed.clock)]
+                self._write(view, computed.entities, gone, places)
         self._ahead.wrote(places)
 
     def _write(
@@ -342,7 +349,7 @@ def _is_cut_by(source: Published, session: HotSession, view: HotView, online: On
     table = source.table_of(online)
     for slices in _find_telling_slices(source.connection, table, key):
         session.touch(view, key, slices)
-        entities, _ = session.compute(view, online, key)
+        entities = session.compute(view, online, key).entities
         wanted = source.connection.execute(
             f"select {key_sql(online.keys)} as key, any_value(version) from {table} "
             f"semi join (select unnest($slices::varchar[][]) as slice) on {texts} = slice group by all",

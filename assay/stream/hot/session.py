@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import BufferedReader, BytesIO
 from pathlib import Path
@@ -30,6 +31,20 @@ _FILES = (
     "file_id bigint, source_file varchar, file_version integer, landed_at timestamp, loaded_at timestamp, "
     "run_id varchar, status varchar, source_name varchar, table_name varchar"
 )
+
+
+@dataclass(frozen=True)
+class Computed:
+    """What was computed of a view: its entities, and the keys of those that have no rows any more.
+
+    `ends` tells until when the rows of each entity are valid, and `clock` when the last change of the view
+    arrived, as far as these entities tell it.
+    """
+
+    entities: list[Entity]
+    gone: list[str]
+    ends: list[tuple[str, datetime]]
+    clock: datetime | None
 
 
 class HotSession:
@@ -92,7 +107,7 @@ class HotSession:
         [(kept,)] = run("select count(*) from fresh where rule_ids is null").fetchall()
         return int(kept)
 
-    def compute(self, view: HotView, definition: OnlineView, key: Cut) -> tuple[list[Entity], list[str]]:
+    def compute(self, view: HotView, definition: OnlineView, key: Cut) -> Computed:
         """Return the entities of a view whose slice the last messages touched, as a sync would write them.
 
         Args:
@@ -104,14 +119,19 @@ class HotSession:
             The entities; and the keys of those that these slices have rows of, but none that counts.
         """
         run = self._connection.execute
-        entities = self._entities(view, definition, key, view.recent_sql)
+        rows = self._entities(view, definition, key, view.recent_sql)
         if view.recent_sql and (uncertain := self._uncertain(view, key)):
             touched = run(f"select {quoted(*key)} from touched").fetchall()
             self.touch(view, key, uncertain)
-            whole = self._entities(view, definition, key, None)
-            entities = list({each.key: each for each in [*entities, *whole]}.values())
+            rows += self._entities(view, definition, key, None)
             self.touch(view, key, touched)
-        return entities, self._without_rows(view, definition, key, {each.key for each in entities})
+        entities = {entity.key: entity for entity, _, _ in rows}
+        return Computed(
+            list(entities.values()),
+            self._without_rows(view, definition, key, entities),
+            [(entity.key, ends_at) for entity, ends_at, _ in rows],
+            max((clock for *_, clock in rows), default=None),
+        )
 
     def _without_rows(
         self, view: HotView, definition: OnlineView, key: Cut, there: Collection[str]
@@ -136,7 +156,7 @@ class HotSession:
 
     def _entities(
         self, view: HotView, definition: OnlineView, key: Cut, recent_sql: str | None
-    ) -> list[Entity]:
+    ) -> list[tuple[Entity, datetime, datetime]]:
         for id_ in view.checked:
             self._make(relation_of(self.plan.tables[id_].checked), "view", self._slice_sql(id_, key))
         for node, sql in view.models:
@@ -144,12 +164,13 @@ class HotSession:
             is_last = node["name"] == view.name
             self._make(relation_of(node), kind, recent_sql if recent_sql and is_last else sql)
         found = self._connection.execute(
-            f"select key, version, {STRETCH_SQL} from ("
+            f"select key, version, {STRETCH_SQL}, ends_at, clock from ("
             f"select {key_sql(definition.keys)} as key, any_value(version) as version, "
-            f"{states_sql(definition)} as states from ({view.online_sql}) as online "
+            f"{states_sql(definition)} as states, max(valid_to) as ends_at, any_value(clock) as clock "
+            f"from (select *, max(updated_at) over () as clock from ({view.online_sql})) as online "
             f"semi join touched on {_same(key, 'online')} group by all) as entities order by key"
         ).fetchall()
-        return [Entity(*row) for row in found]
+        return [(Entity(*entity), ends_at, clock) for *entity, ends_at, clock in found]
 
     def _uncertain(self, view: HotView, key: Cut) -> list[tuple[str, ...]]:
         """Return the slices with entities whose last arrival opened no row."""
