@@ -53,7 +53,10 @@ def print_landed(plan: BackfillPlan, landed: list[LandedFile], console: Console)
         console.print(table)
         line(console, f"Rows count {say_available(plan.lag)}")
         if plan.training_sets:
-            line(console, "What that changes: assay training-set create NAME, then assay training-set diff")
+            line(
+                console,
+                "What that changes: assay training-set create NAME, then training-set diff BEFORE AFTER",
+            )
     if needless:
         line(console, f"Loaded before, not again: {counted(len(needless), 'file')}")
 
