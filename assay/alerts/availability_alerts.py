@@ -12,7 +12,6 @@ import duckdb
 
 from assay.alerts.availability import Availability, read_availability
 from assay.alerts.availability_metrics import write_availability
-from assay.alerts.channels import send_all
 from assay.alerts.config import Config, read_config
 from assay.alerts.lock import alerts_lock
 from assay.alerts.runbooks import Runbook
@@ -70,12 +69,12 @@ def check_availability(places: Places) -> Checked:
             # A promise that nobody can read just now may be made all the same.
             withdrawn, over = find_withdrawn(found, known, moment)
             alerts, outages = alerts + withdrawn, outages + over
-        failed = send_all(alerts, config.channels) if alerts else []
-        if not failed or len(failed) < len(config.channels):
+        is_told, wrong = config.tell(alerts)
+        if is_told:
             # What nobody could be told of is told the next time.
             record_outages(places.ledger, outages)
         write_availability(places, found, moment)
-    return Checked(found, alerts, [*problems, *config.problems, *failed])
+    return Checked(found, alerts if is_told else [], [*problems, *wrong])
 
 
 def watch_availability(places: Places) -> list[str]:

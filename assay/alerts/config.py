@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from assay.alerts.channels import CHANNELS, Channel
+from assay.alerts.channels import CHANNELS, Channel, send_all
+from assay.alerts.states import Alert
 from assay.core.fault import MISUSED, Fault
 from assay.core.places import ALERTS
 
@@ -28,6 +30,16 @@ class Config:
     channels: list[Channel]
     remind_after: int = _REMIND_AFTER
     problems: list[str] = field(default_factory=list)
+
+    def tell(self, alerts: Sequence[Alert]) -> tuple[bool, list[str]]:
+        """Send alerts through every channel.
+
+        Returns:
+            Whether a channel took them, or nobody is to be told; and what is wrong with channels.
+        """
+        failed = send_all(alerts, self.channels) if alerts else []
+        problems = [*self.problems, *failed]
+        return not (alerts and problems) or len(failed) < len(self.channels), problems
 
 
 def read_config(path: Path = ALERTS) -> Config:

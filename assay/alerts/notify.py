@@ -29,7 +29,7 @@ def notify(ledger: Path, run_id: str) -> list[str]:
         alerts = find_alerts(ledger, run_id, remind_after=config.remind_after)
     except (Fault, duckdb.Error, OSError) as error:
         return [f"No alerts could be sent: {error}"]
-    return config.problems + (send_all(alerts, config.channels) if alerts else [])
+    return config.tell(alerts)[1]
 
 
 @dataclass

@@ -9,8 +9,7 @@ import duckdb
 
 from assay.alerts.availability import read_availability
 from assay.alerts.availability_alerts import make_missed_alert
-from assay.alerts.channels import Channel, send_all
-from assay.alerts.config import read_config
+from assay.alerts.config import Config, read_config
 from assay.alerts.lock import alerts_lock
 from assay.alerts.runbooks import Runbook
 from assay.alerts.states import Alert, find_alerts
@@ -26,9 +25,9 @@ def tell_changes(
     places: Places,
     found: Sequence[Alert],
     is_judged: Callable[[StandingAlert], bool],
-    channels: Sequence[Channel],
+    config: Config,
 ) -> list[str]:
-    """Send what has begun or is over, record it, and return which channels failed.
+    """Send what has begun or is over, record it, and return what is wrong with channels.
 
     What no channel took is sent the next time.
 
@@ -36,7 +35,7 @@ def tell_changes(
         places: of the project.
         found: what is wrong now.
         is_judged: tells whether an alert that stands and is not among these is over.
-        channels: where alerts go.
+        config: where alerts go.
 
     Raises:
         Fault: another program keeps the run ledger open, or the disk is full.
@@ -47,8 +46,8 @@ def tell_changes(
         begun = [each for each in found if (each.runbook, each.name) not in standing]
         over = [each for key, each in standing.items() if key not in names and is_judged(each)]
         alerts = begun + [_alert(each, is_over=True) for each in over if each.closed_by is None]
-        failed = send_all(alerts, channels) if alerts else []
-        if not failed or len(failed) < len(channels):
+        is_told, problems = config.tell(alerts)
+        if is_told:
             moment = now()
             record_alerts(
                 places.ledger,
@@ -64,7 +63,7 @@ def tell_changes(
                     ),
                 ],
             )
-    return failed
+    return problems
 
 
 def watch_changes(
@@ -86,8 +85,7 @@ def watch_changes(
         return each.runbook in kinds or (each.runbook, each.name) in looked_at
 
     try:
-        config = read_config()
-        return config.problems + tell_changes(places, found, is_judged, config.channels)
+        return tell_changes(places, found, is_judged, read_config())
     except (Fault, duckdb.Error, OSError) as error:
         return [f"No alerts could be sent: {known_fault(error) or error}"]
 

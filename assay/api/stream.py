@@ -69,7 +69,7 @@ class Streams:
         limits = Limits(segment_seconds, segment_mb << 20)
         with self._project.places() as places, shown_streams(self._project.console) as (tell, show):
             streams = find_stream_sources(sources)
-            watch = StreamWatch(places, streams, read_config().channels, tell)
+            watch = StreamWatch(places, streams, read_config(), tell)
             products = AvailabilityWatch(places, tell)
 
             def look(landed: list[Landed]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 
-from assay.alerts.channels import Channel
+from assay.alerts.config import Config
 from assay.alerts.runbooks import Runbook
 from assay.alerts.standing import tell_changes
 from assay.alerts.states import Alert
@@ -50,7 +50,7 @@ class StreamWatch:
     Args:
         places: of the project; the file for Prometheus lies beside the warehouse.
         sources: the streams.
-        channels: where alerts go.
+        config: where alerts go.
         tell: called with messages for people.
     """
 
@@ -58,10 +58,10 @@ class StreamWatch:
         self,
         places: Places,
         sources: Sequence[StreamSource],
-        channels: Sequence[Channel],
+        config: Config,
         tell: Callable[[str], None],
     ) -> None:
-        self._places, self._channels, self._tell = places, channels, tell
+        self._places, self._config, self._tell = places, config, tell
         self._file = places.main_warehouse.with_name(FILE)
         self._sources = {each.name: each for each in sources}
         self._looked = 0.0
@@ -94,7 +94,7 @@ class StreamWatch:
         alerts = [each.alert for each in states if each.is_broken]
         try:
             problems = tell_changes(
-                self._places, alerts, lambda each: (each.runbook, each.name) in well, self._channels
+                self._places, alerts, lambda each: (each.runbook, each.name) in well, self._config
             )
         except (Fault, duckdb.Error, OSError) as error:
             problems = [f"No alerts could be sent: {known_fault(error) or error}"]

@@ -411,11 +411,20 @@ def test_an_outage_that_a_rollback_began_is_over_once(project: Project) -> None:
     assert project.told(at(1, 9.2)) == []
 
 
-def test_an_alert_that_reached_nobody_is_sent_again(project: Project) -> None:
+@pytest.mark.parametrize(
+    ("config", "problem"),
+    [
+        ("channels: [{type: file, path: /proc/none/alerts.jsonl}]", "could not be reached"),
+        ("channels: [{type: webhook, url: '${NOT_THERE}'}]", "NOT_THERE, which is not set"),
+        ("channels: 1", "needs a list of channels"),
+    ],
+)
+def test_an_alert_that_reached_nobody_is_sent_again(project: Project, config: str, problem: str) -> None:
     project.publish(at(1, 5), "sales")
-    project.tell("{type: file, path: /proc/none/alerts.jsonl}")
+    Path("alerts.yml").write_text(config)
     checked = project.check(at(2, 7))
-    assert "could not be reached" in checked.problems[0]
+    assert problem in checked.problems[0]
+    assert checked.alerts == []
     project.tell("{type: file, path: alerts.jsonl}")
     assert [change for change, _ in project.told(at(2, 8))] == ["broken"]
     assert project.told(at(2, 9)) == []

@@ -12,6 +12,7 @@ import pytest
 from guides import PROJECT
 from prometheus_client.parser import text_string_to_metric_families
 
+from assay.alerts.config import Config
 from assay.alerts.states import Alert
 from assay.core.fault import Fault
 from assay.core.places import Places
@@ -78,7 +79,7 @@ def progress(
 
 
 def test_figures_are_written_for_prometheus(tmp_path: Path, channel: Channel) -> None:
-    StreamWatch(places_in(tmp_path), [SOURCE], [channel], print).look(
+    StreamWatch(places_in(tmp_path), [SOURCE], Config([channel]), print).look(
         progress(tmp_path, ago=30, lag=5, gaps=[(10, 14)])
     )
     families = text_string_to_metric_families((tmp_path / "stream.prom").read_text())
@@ -94,7 +95,7 @@ def test_figures_are_written_for_prometheus(tmp_path: Path, channel: Channel) ->
 
 
 def test_the_dashboard_shows_figures_that_there_are(tmp_path: Path, channel: Channel) -> None:
-    StreamWatch(places_in(tmp_path), [SOURCE], [channel], print).look(progress(tmp_path, ago=30))
+    StreamWatch(places_in(tmp_path), [SOURCE], Config([channel]), print).look(progress(tmp_path, ago=30))
     written = set(re.findall(r"^(assay_\w+)", (tmp_path / "stream.prom").read_text(), re.MULTILINE))
     dashboard = (PROJECT / "docs" / "grafana" / "streams.json").read_text()
     assert set(re.findall(r"assay_stream_\w+", dashboard)) == written - {"assay_stream_next_offset"}
@@ -125,7 +126,7 @@ def test_the_dashboard_shows_figures_that_there_are(tmp_path: Path, channel: Cha
 def test_each_change_is_told_once(
     tmp_path: Path, channel: Channel, broken: dict[str, Any], well: dict[str, Any] | None, said: str
 ) -> None:
-    watched = StreamWatch(places_in(tmp_path), [SOURCE], [channel], print)
+    watched = StreamWatch(places_in(tmp_path), [SOURCE], Config([channel]), print)
     watched.look(progress(tmp_path, ago=1))
     assert channel.alerts == []
     for _ in range(2):
@@ -141,12 +142,12 @@ def test_each_change_is_told_once(
 def test_a_partition_that_was_read_to_its_end_is_not_behind(tmp_path: Path, channel: Channel) -> None:
     landed = progress(tmp_path, ago=50, lag=5)
     landed[0].partitions[0].at_end = True
-    StreamWatch(places_in(tmp_path), [SOURCE], [channel], print).look(landed)
+    StreamWatch(places_in(tmp_path), [SOURCE], Config([channel]), print).look(landed)
     assert (landed[0].partitions[0].lag, landed[0].partitions[0].behind_seconds) == (0, 0.0)
 
 
 def test_of_a_broker_that_is_away_nothing_is_claimed(tmp_path: Path, channel: Channel) -> None:
-    watched = StreamWatch(places_in(tmp_path), [SOURCE], [channel], print)
+    watched = StreamWatch(places_in(tmp_path), [SOURCE], Config([channel]), print)
     watched.look(progress(tmp_path, ago=400, lag=5))
     assert channel.take() == [("broken", "stream-behind"), ("broken", "stream-silent")]
     away = progress(tmp_path, ago=500, lag=5, is_up=False)
@@ -167,9 +168,9 @@ def test_of_a_broker_that_is_away_nothing_is_claimed(tmp_path: Path, channel: Ch
 
 def test_another_process_goes_on_from_what_people_were_told(tmp_path: Path, channel: Channel) -> None:
     lost = {"ago": 90.0, "gaps": [(10, 14)]}
-    StreamWatch(places_in(tmp_path), [SOURCE], [channel], print).look(progress(tmp_path, **lost))
+    StreamWatch(places_in(tmp_path), [SOURCE], Config([channel]), print).look(progress(tmp_path, **lost))
     assert channel.take() == [("broken", "stream-offsets-lost"), ("broken", "stream-silent")]
-    next_process = StreamWatch(places_in(tmp_path), [SOURCE], [channel], print)
+    next_process = StreamWatch(places_in(tmp_path), [SOURCE], Config([channel]), print)
     begun = progress(tmp_path, ago=1, gaps=[(10, 14)])
     begun[0].partitions[0].last_timestamp = None
     next_process.look(begun)
@@ -177,7 +178,7 @@ def test_another_process_goes_on_from_what_people_were_told(tmp_path: Path, chan
     assert channel.take() == []
     next_process.look(progress(tmp_path, ago=1, gaps=[(10, 14)]))
     assert channel.take() == [("recovered", "stream-silent")]
-    StreamWatch(places_in(tmp_path), [SOURCE], [channel], print).look(progress(tmp_path, ago=1))
+    StreamWatch(places_in(tmp_path), [SOURCE], Config([channel]), print).look(progress(tmp_path, ago=1))
     assert channel.take() == []
 
 
@@ -185,7 +186,7 @@ def test_a_channel_that_is_away_is_told_later(
     tmp_path: Path, channel: Channel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[str] = []
-    watched = StreamWatch(places_in(tmp_path), [SOURCE], [channel], told.append)
+    watched = StreamWatch(places_in(tmp_path), [SOURCE], Config([channel]), told.append)
     with monkeypatch.context() as away:
         away.setattr(channel, "send", lambda _: 1 / 0)
         for _ in range(2):
@@ -193,4 +194,13 @@ def test_a_channel_that_is_away_is_told_later(
     assert len(told) == 1
     assert "could not be reached" in told[0]
     watched.look(progress(tmp_path, ago=90))
+    assert channel.take() == [("broken", "stream-silent")]
+
+
+def test_what_no_usable_channel_is_declared_for_is_told_later(tmp_path: Path, channel: Channel) -> None:
+    told: list[str] = []
+    places, landed = places_in(tmp_path), progress(tmp_path, ago=90)
+    StreamWatch(places, [SOURCE], Config([], problems=["alerts.yml: wrong"]), told.append).look(landed)
+    assert told == ["alerts.yml: wrong"]
+    StreamWatch(places, [SOURCE], Config([channel]), print).look(landed)
     assert channel.take() == [("broken", "stream-silent")]
