@@ -12,6 +12,31 @@ if TYPE_CHECKING:
     from assay.api.folder import ProjectFolder
     from assay.backfill.plan import BackfillPlan
     from assay.backfill.run import LandedFile
+    from assay.ledger.runs import Run
+
+
+class BackfillResult(Found["list[LandedFile]"]):
+    """What became of the files of a backfill: `found`; and of the build that loaded them.
+
+    Args:
+        landed: the files that have landed.
+        plan: of the backfill.
+        failed_build: the run of the build, where a model or test failed; None where all went well.
+        folder: the project's.
+    """
+
+    def __init__(
+        self, landed: list[LandedFile], plan: BackfillPlan, failed_build: Run | None, folder: Path
+    ) -> None:
+        from assay.backfill.display import print_landed, tell_failed
+
+        super().__init__(
+            landed, lambda found, console: print_landed(plan, found, failed_build, console), folder
+        )
+        self.failed_build = failed_build
+        self.problems = [f"{each.name}: {each.error}" for each in landed if each.error]
+        if failed_build:
+            self.problems.append(tell_failed(failed_build))
 
 
 class Backfills:
@@ -57,7 +82,7 @@ class Backfills:
         *,
         available: str | None = None,
         reason: str = "",
-    ) -> Found[list[LandedFile]]:
+    ) -> BackfillResult:
         """Land files of the past, build, and return what became of their rows.
 
         Args:
@@ -68,18 +93,23 @@ class Backfills:
             available: as of `plan`.
             reason: why, for the run ledger.
 
+        Returns:
+            What became of each file. `problems` says which are not loaded, and that a model or test failed;
+            look at it.
+
         Raises:
             Fault: as of `plan`, or the build could not be done.
         """
-        from assay.backfill.display import print_landed
         from assay.backfill.run import land_backfill, read_landed
         from assay.build.build import Options, build
 
         plan = self.plan(source, start, end, files, available=available).found
         landed: list[LandedFile] = []
+        failed_build = None
         with self._project.places() as places:
             if names := land_backfill(places, plan, reason):
                 with self._project.display() as display:
-                    build(Options(), display)
+                    report = build(Options(), display)
+                failed_build = report.run if report.failed else None
                 landed = read_landed(places, plan, names)
-        return Found(landed, lambda found, console: print_landed(plan, found, console), self._project.root)
+        return BackfillResult(landed, plan, failed_build, self._project.root)

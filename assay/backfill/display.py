@@ -9,6 +9,7 @@ from assay.backfill.run import LandedFile
 from assay.console.tables import line, table_titled
 from assay.core.words import counted
 from assay.ledger.backfills import say_available
+from assay.ledger.runs import Run
 
 _MEGABYTE = 1_000_000
 _NAMES_SHOWN = 6
@@ -34,8 +35,10 @@ def print_plan(plan: BackfillPlan, console: Console) -> None:
     line(console, f"  training sets: {_some(plan.training_sets)}")
 
 
-def print_landed(plan: BackfillPlan, landed: list[LandedFile], console: Console) -> None:
-    """Print what became of the files of a backfill."""
+def print_landed(
+    plan: BackfillPlan, landed: list[LandedFile], failed_build: Run | None, console: Console
+) -> None:
+    """Print what became of the files of a backfill, and the run of their build where that failed."""
     needless = [file for file in plan.files if file.landed_as and not file.waits]
     if landed:
         table = table_titled(f"Backfill of {plan.source}")
@@ -59,6 +62,13 @@ def print_landed(plan: BackfillPlan, landed: list[LandedFile], console: Console)
             )
     if needless:
         line(console, f"Loaded before, not again: {counted(len(needless), 'file')}")
+    if failed_build:
+        line(console, tell_failed(failed_build))
+
+
+def tell_failed(build: Run) -> str:
+    """Return that a build failed, and where it says why."""
+    return f"The build failed: {build.message}. What failed: assay runs show {build.run_id[:8]}"
 
 
 def _some(names: list[str]) -> str:

@@ -39,9 +39,11 @@ def run(
     available: Available = None,
     reason: Annotated[str, typer.Option(metavar="WHY", help="Why, for the run ledger.")] = "",
 ) -> None:
-    """Land the files, build, and print what became of their rows."""
-    show(
+    """Land the files, build, and print what became of their rows; exit code 1 if one of these failed."""
+    result = show(
         lambda project: project.backfills.run(
             source, start, end, files or [], available=available, reason=reason
         )
     )
+    if result.problems:
+        raise typer.Exit(1)

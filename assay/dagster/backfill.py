@@ -22,7 +22,7 @@ from dagster import (
 
 from assay.api.project import open_project
 from assay.dagster.log import RunLog
-from assay.dagster.materialize import end_alert, faults_told
+from assay.dagster.materialize import TOLD, end_alert, faults_told
 from assay.dagster.outcome import as_table
 
 _DAY = "{day}"
@@ -62,14 +62,15 @@ def backfill_job(
         log = RunLog(context.log)
         with faults_told(log):
             project = open_project(root, console=log.console)
-            landed = project.backfills.run(
+            result = project.backfills.run(
                 source,
                 day.isoformat(),
                 (day + timedelta(days=1)).isoformat(),
                 found,
                 available=available,
                 reason=f"Run {context.run_id} of Dagster's job {context.job_name}",
-            ).found
+            )
+            landed = result.found
             table = {"files": as_table([asdict(each) for each in landed])} if landed else {}
             context.log_event(
                 AssetMaterialization(
@@ -78,8 +79,9 @@ def backfill_job(
                     metadata={"rows of this run": sum(each.rows for each in landed), **table},
                 )
             )
-            if broken := [f"{each.name}: {each.error}" for each in landed if each.error]:
-                raise Failure("\n".join(broken), allow_retries=False)
+            if result.problems:
+                told = {TOLD: result.failed_build.run_id} if result.failed_build else {}
+                raise Failure("\n".join(result.problems), metadata=told, allow_retries=False)
             end_alert(context, project)
 
     @job(

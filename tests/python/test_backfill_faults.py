@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from small_project import HEADER, SmallProject
+from small_project import HEADER, MOST_PIECES, SmallProject
 
 from assay.backfill.plan import BackfillPlan, plan_backfill
 from assay.backfill.run import land_backfill
@@ -66,6 +67,25 @@ def test_one_that_was_ended_before_its_build_goes_on(project: SmallProject, tmp_
             places, SOURCE, *INTERVAL[2::2], [tmp_path / "others" / "export.csv"], "event+1h"
         )
     assert not other.waiting
+
+
+def test_what_failed_is_told_and_ends_with_code_1(project: SmallProject, tmp_path: Path) -> None:
+    headless = tmp_path / "headless.csv"
+    headless.write_text("a,b\n1,2\n")
+    said = told(project, "run", *INTERVAL, "--files", str(headless), code=1)
+    assert "The build failed" not in said
+    assert project.query("select status from landing.files where ends_with(source_file, 'headless.csv')") == [
+        ("failed",)
+    ]
+    file = export(tmp_path / "exports", 1)
+    file.write_text(file.read_text().replace(",2,2024", f",{MOST_PIECES + 1},2024"))
+    said = told(project, "run", *INTERVAL, "--files", str(file), code=1)
+    assert " 1 1 0 0 " in said
+    [(run_id,)] = project.query(
+        "select left(run_id, 8) from runs order by started_at desc limit 1",
+        file=project.root / "data" / "ops.duckdb",
+    )
+    assert re.search(rf"The build failed: 1 of \d+ nodes failed; .* assay runs show {run_id}", said)
 
 
 def test_two_that_begin_in_the_same_second_are_kept_apart(project: SmallProject, tmp_path: Path) -> None:
