@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -41,14 +42,6 @@ class PlannedFile:
 
 
 @dataclass(frozen=True)
-class Checked:
-    """What silver has of a table."""
-
-    node: Node
-    relation: str
-
-
-@dataclass(frozen=True)
 class BackfillPlan:
     """What a backfill of a table is to do.
 
@@ -60,6 +53,7 @@ class BackfillPlan:
         files: what lands, and what has landed already.
         folder: where files land, below the landing zone.
         landed_at: when they land.
+        checked: the model of silver that checks the rows; None where there is none.
         rows_before: how many rows silver keeps of the interval; None where nothing is built yet.
         downstream: names of the models that are built again.
         views: of these, the feature views.
@@ -74,7 +68,7 @@ class BackfillPlan:
     files: list[PlannedFile]
     folder: Path
     landed_at: datetime
-    checked: Checked | None
+    checked: Node | None
     rows_before: int | None
     downstream: list[str]
     views: list[str]
@@ -231,13 +225,13 @@ def _waiting_contents(
     return found
 
 
-def _checked(manifest: Manifest, table: LandingTable) -> Checked | None:
+def _checked(manifest: Manifest, table: LandingTable) -> Node | None:
     """Return the model of silver that checks the rows of a landing table."""
     for node in manifest.nodes.values():
         if is_of_kind(node, "checked_rows"):
             above = {id_ for parent in manifest.parents(node) for id_ in parent_ids(parent)}
             if above.intersection(_sources(manifest, table)):
-                return Checked(node, relation_of(node))
+                return node
     return None
 
 
@@ -261,17 +255,20 @@ def _downstream(manifest: Manifest, table: LandingTable) -> list[Node]:
     return [node for node in nodes if node["resource_type"] == "model"]
 
 
-def _rows_in(places: Places, checked: Checked | None, begin: datetime, behind: datetime) -> int | None:
+def _rows_in(places: Places, checked: Node | None, begin: datetime, behind: datetime) -> int | None:
     if checked is None:
         return None
-    sql = f"select count(*) from {checked.relation} where rule_ids is null and event_at >= ? and event_at < ?"
-    found = _ask(places, sql, [begin, behind], checked.node["schema"], checked.node["alias"])
+    sql = (
+        f"select count(*) from {relation_of(checked)} "
+        "where rule_ids is null and event_at >= ? and event_at < ?"
+    )
+    found = _ask(places, sql, [begin, behind], checked["schema"], checked["alias"])
     return int(found[0][0]) if found else None
 
 
 def _ask(
     places: Places, sql: str, parameters: Sequence[object], schema: str, table: str
-) -> list[tuple[str, str]]:
+) -> list[tuple[Any, ...]]:
     """Ask the warehouse; nothing is found where it has no such table.
 
     Raises:

@@ -15,6 +15,9 @@ from assay.generate.write import land
 from assay.landing.discover import backfill_folders
 from assay.ledger.backfills import Backfill, record_backfill
 from assay.ledger.rollbacks import whoever_asks
+from assay.project.warehouse import relation_named
+
+_NOTHING = "from (select null::bigint as file_id, null::timestamp as event_at limit 0)"
 
 
 @dataclass(frozen=True)
@@ -73,20 +76,30 @@ def read_landed(places: Places, plan: BackfillPlan, names: list[str]) -> list[La
     Raises:
         Fault: the warehouse cannot be opened.
     """
-    kept = "select null::bigint as file_id, 0 as kept, 0 as outside limit 0"
-    if plan.checked:
-        kept = (
-            "select file_id, count(*) as kept, count(*) filter (event_at < $2 or event_at >= $3) as outside "
-            f"from {plan.checked.relation} where rule_ids is null group by file_id"
-        )
-    sql = (
-        "select source_file, status, error, row_count, coalesce(kept, 0), coalesce(outside, 0) "
-        f"from landing.files left join ({kept}) as kept using (file_id) "
-        "where list_contains($1, source_file) order by source_file"
-    )
     try:
         with duckdb.connect(str(places.warehouse), read_only=True) as connection:
-            moments = [plan.start, plan.end] if plan.checked else []
-            return [LandedFile(*row) for row in connection.execute(sql, [names, *moments]).fetchall()]
+            # Of a model that has never been built, because something above it fails, silver keeps nothing.
+            checked = plan.checked and relation_named(connection, plan.checked["alias"])
+            kept = f"from {checked} where rule_ids is null" if checked else _NOTHING
+            rows = connection.execute(
+                f"""
+                with kept as (
+                    select
+                        file_id,
+                        count(*) as kept,
+                        count(*) filter (event_at < $2 or event_at >= $3) as outside
+                    {kept}
+                    group by file_id
+                )
+
+                select source_file, status, error, row_count, coalesce(kept, 0), coalesce(outside, 0)
+                from landing.files
+                left join kept using (file_id)
+                where list_contains($1, source_file)
+                order by source_file
+                """,
+                [names, plan.start, plan.end],
+            ).fetchall()
+            return [LandedFile(*row) for row in rows]
     except duckdb.Error as error:
         raise known_fault(error) or error from error
