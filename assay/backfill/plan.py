@@ -289,7 +289,9 @@ def _ask(
 
 def _seconds(places: Places, nodes: Sequence[Node]) -> float | None:
     """Return how long nodes took when they were built last."""
-    run = next((each for each in read_runs(places.ledger) if each.status == "succeeded"), None)
+    built = str(places.warehouse)
+    runs = (each for each in read_runs(places.ledger) if each.warehouse == built)
+    run = next((each for each in runs if each.status == "succeeded"), None)
     if run is None:
         return None
     took = {each.unique_id: each.seconds for each in read_nodes(places.ledger, run.run_id)}

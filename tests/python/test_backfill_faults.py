@@ -15,6 +15,7 @@ from assay.backfill.run import land_backfill
 from assay.core.moment import now
 from assay.core.places import Places, find_places
 from assay.ledger.backfills import read_backfills
+from assay.ledger.runs import Run, record
 
 SOURCE = "erp.order_lines"
 INTERVAL = (SOURCE, "--from", "2024-12-01", "--to", "2024-12-02")
@@ -86,6 +87,15 @@ def test_what_failed_is_told_and_ends_with_code_1(project: SmallProject, tmp_pat
         file=project.root / "data" / "ops.duckdb",
     )
     assert re.search(rf"The build failed: 1 of \d+ nodes failed; .* assay runs show {run_id}", said)
+
+
+def test_how_long_models_took_is_that_of_this_warehouse(project: SmallProject, tmp_path: Path) -> None:
+    file = export(tmp_path / "exports", 1)
+    with at(project) as places:
+        before = plan(places, file).seconds
+        record(places.ledger, Run("past", "as_of.duckdb", now(), "assay build", {}, status="succeeded"))
+        assert before
+        assert plan(places, file).seconds == before
 
 
 def test_two_that_begin_in_the_same_second_are_kept_apart(project: SmallProject, tmp_path: Path) -> None:
