@@ -83,7 +83,8 @@ def make_file_sensor(root: Path) -> SensorDefinition:
             yield SkipReason("A build is under way.")
         else:
             context.update_cursor(digest)
-            yield RunRequest(run_key=digest)
+            # Without a key: Dagster would skip files that are as they were before, once one is taken away.
+            yield RunRequest()
 
     return SensorDefinition(
         name="new_files",
