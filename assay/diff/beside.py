@@ -19,7 +19,7 @@ from assay.diff.code import CodeVersion, working_at
 from assay.diff.production import Production
 from assay.landing.past import copy_landing
 from assay.project.dbt_run import DbtOutcome, run_dbt
-from assay.project.failures import plain_message
+from assay.project.failures import FAILED, plain_message
 from assay.project.graph import parent_ids
 from assay.project.warehouse import attach
 
@@ -176,7 +176,7 @@ def run_tests(side: Side, tests: set[str], production: Production, folder: Path,
     if not tests:
         return
     for result in _run(side, tests, "test", production, folder, display).results:
-        if str(result.status) in ("fail", "error", "runtime error"):
+        if str(result.status) in FAILED:
             failing = result.failures if str(result.status) == "fail" else None
             side.failing_tests[result.node.unique_id] = failing
 
@@ -218,6 +218,10 @@ def _run(
     if outcome.exception and not outcome.results:
         message = plain_message(str(outcome.exception))
         raise known_fault(outcome.exception) or Fault(f"{side.code.name} cannot be built: {message}")
+    for result in outcome.results:
+        # It has no table, and of the nodes that dbt skips behind it nobody could tell why.
+        if result.node.resource_type == "operation" and str(result.status) in FAILED:
+            raise Fault(f"{side.code.name} cannot be built: {plain_message(result.message)}")
     return outcome
 
 

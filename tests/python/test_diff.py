@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from pathlib import Path
 
 import duckdb
 import pytest
@@ -66,6 +67,16 @@ def test_a_table_that_does_not_build_is_a_break_and_the_others_are_told(committe
     found = diff(committed, "main", code=1)
     assert [table["status"] for table in found.values()] == ["not built", "not built"]
     assert "nothing" in found["gold.fct_lines"]["why_not"]
+
+
+def test_a_hook_that_fails_is_told(committed: SmallProject) -> None:
+    change(committed, "quantity,", "(quantity + 1)::integer as quantity,")
+    hook = "on-run-end:\n", "on-run-end:\n  - select error('no room')\n"
+    change(committed, *hook, file=Path("dbt_project.yml"))
+    told = committed.assay("diff", "main")
+    assert told.exit_code == 1
+    assert "the working tree cannot be built: " in told.output
+    assert "no room" in told.output
 
 
 def test_a_base_that_does_not_build_is_told_and_leaves_nothing(committed: SmallProject) -> None:
