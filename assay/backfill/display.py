@@ -7,7 +7,7 @@ from rich.console import Console
 from assay.backfill.plan import BackfillPlan
 from assay.backfill.run import LandedFile
 from assay.console.tables import line, table_titled
-from assay.core.words import counted
+from assay.core.words import counted, listed
 from assay.ledger.backfills import say_available
 from assay.ledger.runs import Run
 
@@ -31,8 +31,8 @@ def print_plan(plan: BackfillPlan, console: Console) -> None:
         line(console, f"Until now  silver keeps {counted(plan.rows_before, 'row')} of the interval")
     took = "" if plan.seconds is None else f"; they took {plan.seconds:.1f} s when they were built last"
     line(console, f"Built again {counted(len(plan.downstream), 'model')}{took}")
-    line(console, f"  feature views: {_some(plan.views)}")
-    line(console, f"  training sets: {_some(plan.training_sets)}")
+    line(console, f"  feature views: {listed(plan.views, _NAMES_SHOWN) or 'none'}")
+    line(console, f"  training sets: {listed(plan.training_sets, _NAMES_SHOWN) or 'none'}")
 
 
 def print_landed(
@@ -69,10 +69,3 @@ def print_landed(
 def tell_failed(build: Run) -> str:
     """Return that a build failed, and where it says why."""
     return f"The build failed: {build.message}. What failed: assay runs show {build.run_id[:8]}"
-
-
-def _some(names: list[str]) -> str:
-    if not names:
-        return "none"
-    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
-    return ", ".join(names[:_NAMES_SHOWN]) + more

@@ -20,7 +20,7 @@ from assay.landing.read import find_reader
 from assay.ledger.nodes import read_nodes
 from assay.ledger.runs import read_runs
 from assay.project.conventions import is_of_kind
-from assay.project.graph import Manifest, Node, parent_ids, reachable, read_manifest, relation_of
+from assay.project.graph import Manifest, Node, descendant_ids, parent_ids, read_manifest, relation_of
 from assay.project.paths import all_model_paths
 
 _EVENT = "event+"
@@ -245,14 +245,11 @@ def _sources(manifest: Manifest, table: LandingTable) -> list[str]:
 
 
 def _downstream(manifest: Manifest, table: LandingTable) -> list[Node]:
-    """Return the models that rest on a landing table, each after those that it reads."""
-    children: dict[str, list[str]] = {}
-    for id_, node in manifest.nodes.items():
-        for parent in parent_ids(node):
-            children.setdefault(parent, []).append(id_)
-    found = reachable(_sources(manifest, table), lambda id_: children.get(id_, []))
+    """Return the models that rest on a landing table, by name."""
+    found = descendant_ids(_sources(manifest, table), manifest.nodes)
     nodes = [manifest.nodes[id_] for id_ in found if id_ in manifest.nodes]
-    return [node for node in nodes if node["resource_type"] == "model"]
+    models = [node for node in nodes if node["resource_type"] == "model"]
+    return sorted(models, key=lambda node: str(node["name"]))
 
 
 def _rows_in(places: Places, checked: Node | None, begin: datetime, behind: datetime) -> int | None:

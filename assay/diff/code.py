@@ -25,7 +25,7 @@ from assay.project.conventions import TABLES
 from assay.project.dbt_run import ask_dbt
 from assay.project.failures import plain_message
 from assay.project.graph import Manifest as PlainManifest
-from assay.project.graph import Node, parent_ids, reachable
+from assay.project.graph import Node, descendant_ids, parent_ids, reachable
 from assay.project.head_start import compiled_once, keep_parsed, read_parsed
 from assay.project.kept import keep, read_kept
 from assay.project.packages import make_packages_ready
@@ -78,14 +78,9 @@ class CodeVersion:
 
     def below(self, begin: Iterable[str]) -> set[str]:
         """Return these nodes and sources, and what is made of them."""
-        children: dict[str, list[str]] = {}
-        loaders = {each for each, node in self.manifest.nodes.items() if node.name == LOADER}
-        for unique_id, node in self.manifest.nodes.items():
-            for parent in parent_ids(node):
-                # All of bronze reads the list of files, which is the same on both sides.
-                if parent not in loaders:
-                    children.setdefault(parent, []).append(unique_id)
-        return set(reachable(begin, lambda id_: children.get(id_, []))) - loaders
+        # All of bronze reads the list of files, which is the same on both sides.
+        nodes = {each: node for each, node in self.manifest.nodes.items() if node.name != LOADER}
+        return set(descendant_ids(begin, nodes))
 
 
 def target_of(root: Path) -> Path:

@@ -18,7 +18,7 @@ from assay.landing.discover import is_backfilled
 from assay.landing.segments import holes_between, merge_ranges, segment_of
 from assay.ledger.backfills import Backfill, read_backfills
 from assay.project.conventions import is_of_kind
-from assay.project.graph import Manifest, parent_ids, reachable, read_manifest
+from assay.project.graph import Manifest, descendant_ids, read_manifest
 from assay.project.warehouse import attach, relation_named
 
 _VOLUME = "mon_volume"
@@ -218,11 +218,7 @@ def _of_volume(connection: duckdb.DuckDBPyConnection, manifest: Manifest) -> Ite
 
 def _rest_on(manifest: Manifest, source: str) -> tuple[list[str], list[str]]:
     """Return the feature views and training sets that read a source, directly or through others."""
-    children: dict[str, list[str]] = {}
-    for unique_id, node in manifest.nodes.items():
-        for parent in parent_ids(node):
-            children.setdefault(parent, []).append(unique_id)
-    ids = reachable([source], lambda id_: children.get(id_, []))
+    ids = descendant_ids([source], manifest.nodes)
     below = [manifest.nodes[each] for each in ids if each in manifest.nodes]
     views, sets = (
         sorted(str(node["name"]) for node in below if is_of_kind(node, kind))

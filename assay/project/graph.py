@@ -113,6 +113,15 @@ def ancestor_ids(unique_id: str, nodes: Mapping[str, Any]) -> set[str]:
     return set(reachable(_parents_in(nodes, unique_id), lambda id_: _parents_in(nodes, id_)))
 
 
+def descendant_ids(begin: Iterable[str], nodes: Mapping[str, Any]) -> list[str]:
+    """Return the given ids and those of all `nodes` downstream of them, each once."""
+    children: dict[str, list[str]] = {}
+    for unique_id, node in nodes.items():
+        for parent in parent_ids(node):
+            children.setdefault(parent, []).append(unique_id)
+    return reachable(begin, lambda id_: children.get(id_, []))
+
+
 def _parents_in(nodes: Mapping[str, Any], id_: str) -> list[str]:
     return parent_ids(nodes[id_]) if id_ in nodes else []
 
