@@ -7,16 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from assay.core import column_types
 from assay.core.sql import quoted, text
 from assay.project.personal import Personal
 from assay.project.views import FeatureView
 from assay.report.tables import Row, Tables
 
 _NOW = "assay_catalog_now"
-_NUMBERS = {
-    *("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "BOOLEAN"),
-    *("UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT"),
-}
 # Which of the entities are shown, in the order of how often their states changed.
 _ENTITIES = (("changes often", 0.95), ("changes as most do", 0.5), ("changes seldom", 0.05))
 
@@ -110,7 +107,7 @@ def read_values(
 
 def is_number(data_type: str) -> bool:
     """Tell whether values of a type of DuckDB can be drawn on a line."""
-    return data_type.startswith("DECIMAL") or data_type in _NUMBERS
+    return column_types.is_number(data_type) or data_type == "BOOLEAN"
 
 
 def occurrences_now(feature: str, *, as_number: bool) -> str:

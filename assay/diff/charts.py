@@ -6,16 +6,16 @@ from collections.abc import Iterator, Sequence
 
 import duckdb
 
+from assay.core.column_types import is_category, is_number
 from assay.core.sql import quoted, text
-from assay.diff.compare import ChangedColumn, is_number
-from assay.diff.tables import TableDiff
+from assay.diff.compare import ChangedColumn
+from assay.diff.tables import TableDiff, as_sql
 from assay.project.personal import Personal
 from assay.report.blocks import Chart
 from assay.report.distributions import bins_of_categories, bins_of_numbers, distribution_chart
 from assay.report.tables import Tables
 
 _SIDES = ("before", "after")
-_CATEGORIES = ("VARCHAR", "BOOLEAN")
 # Of a table with hundreds of columns, those in which most rows differ.
 _MOST = 12
 
@@ -35,7 +35,7 @@ def _of_table(reader: Tables, table: TableDiff, personal: Personal) -> Iterator[
         bins = []
         if is_number(column.type):
             bins = bins_of_numbers(reader, _values(table, column, "double"))
-        elif column.type in _CATEGORIES:
+        elif is_category(column.type):
             bins = bins_of_categories(reader, _values(table, column, "varchar"))
         if bins:
             yield distribution_chart(column.name, bins, _SIDES)
@@ -45,6 +45,7 @@ def _values(table: TableDiff, column: ChangedColumn, kind: str) -> str:
     name = quoted(column.name)
     return " union all ".join(
         f"select {text(side)} as side, {name}::{kind} as value, count(*) as occurrences "
-        f"from {'.'.join(map(quoted, relation or ()))} where {name} is not null group by all"
+        f"from {as_sql(relation)} where {name} is not null group by all"
         for side, relation in zip(_SIDES, (table.pair.before, table.pair.after), strict=True)
+        if relation
     )

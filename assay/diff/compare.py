@@ -8,6 +8,7 @@ from typing import Any
 
 import duckdb
 
+from assay.core.column_types import FLOATING, WHOLE, is_number
 from assay.core.sql import quoted
 from assay.project.personal import Personal
 
@@ -15,10 +16,6 @@ from assay.project.personal import Personal
 AUDIT = ("loaded_at", "run_id")
 _SAMPLES = 5
 _DIFFERING = "assay_differing"
-_NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL")
-_WHOLE = _NUMBERS[:5]
-_UNSIGNED = tuple(f"U{name}" for name in _WHOLE)
-_FLOATS = ("FLOAT", "DOUBLE")
 # Sums of DOUBLE differ in their last digits from run to run: what differs by less is the same.
 _TOLERANCE = 1e-9
 
@@ -95,11 +92,6 @@ class RowDiff:
     def differs(self) -> bool:
         """Whether any row or column differs."""
         return bool(self.added or self.removed or self.changed or self.columns)
-
-
-def is_number(column_type: str) -> bool:
-    """Tell whether a type of DuckDB is one of numbers."""
-    return column_type.partition("(")[0] in (*_NUMBERS, *_UNSIGNED)
 
 
 def columns_of(connection: duckdb.DuckDBPyConnection, relation: str) -> dict[str, str]:
@@ -193,7 +185,7 @@ def _why_no_key(sides: _Sides, key: Sequence[str], shared: Sequence[str]) -> str
 def _is_same_key(sides: _Sides, name: str) -> bool:
     """Tell whether values of both types can be joined; whole numbers of different width can."""
     types = {sides.old[name], sides.new[name]}
-    return len(types) == 1 or types <= set(_WHOLE)
+    return len(types) == 1 or types <= set(WHOLE)
 
 
 def _compare_by_key(sides: _Sides, shared: Sequence[str], found: RowDiff) -> RowDiff:
@@ -264,7 +256,7 @@ def _differs(name: str, before: str, after: str) -> str:
     if _as_text(before, after):
         return f"{a}::varchar is distinct from {b}::varchar"
     differs = f"{a} is distinct from {b}"
-    if before in _FLOATS or after in _FLOATS:
+    if before in FLOATING or after in FLOATING:
         # NaN and infinity are near nothing, and yet less than a billionth of infinity.
         finite = f"isfinite({a}::double) and isfinite({b}::double)"
         near = f"{finite} and abs({a} - {b}) <= {_TOLERANCE} * greatest(abs({a}), abs({b}))"

@@ -9,19 +9,18 @@ from typing import Any
 
 import duckdb
 
+from assay.core.column_types import is_category, is_number
 from assay.core.fault import Fault
 from assay.core.sql import quoted
 from assay.diff.code import CodeVersion, working_at
-from assay.diff.compare import is_number
-from assay.diff.tables import Relation, TableDiff
+from assay.diff.compare import columns_of
+from assay.diff.tables import TableDiff, as_sql
 from assay.drift.judge import judged
 from assay.drift.limits import drift_limits
 from assay.drift.measure import FeatureDrift, measure
-from assay.drift.source import opened_by_arrival
+from assay.drift.source import has_more, opened_by_arrival
 from assay.project.conventions import is_feature_view
 from assay.project.dbt_run import ask_dbt
-
-_CATEGORIES = ("VARCHAR", "BOOLEAN")
 
 
 @dataclass(frozen=True)
@@ -83,12 +82,15 @@ def measure_drift(
     limits = drift_limits(macros)
     found: list[tuple[str, list[FeatureDrift]]] = []
     for view in views:
-        numeric, categorical = _columns(connection, view, limits.most_categories)
+        assert view.pair.before
+        assert view.pair.after
+        before, after = as_sql(view.pair.before), as_sql(view.pair.after)
+        numeric, categorical = _columns(connection, view, after, limits.most_categories)
         measured = measure(
             connection,
             macros,
-            reference=_rows(connection, view.pair.before, [*numeric, *categorical]),
-            current=_rows(connection, view.pair.after, [*numeric, *categorical]),
+            reference=_rows(connection, before, [*numeric, *categorical]),
+            current=_rows(connection, after, [*numeric, *categorical]),
             numeric=numeric,
             categorical=categorical,
         )
@@ -99,7 +101,7 @@ def measure_drift(
 
 
 def _columns(
-    connection: duckdb.DuckDBPyConnection, table: TableDiff, most: int
+    connection: duckdb.DuckDBPyConnection, table: TableDiff, after: str, most: int
 ) -> tuple[list[str], list[str]]:
     """Return the changed columns that hold numbers, and those that hold a few categories."""
     assert table.rows
@@ -108,23 +110,12 @@ def _columns(
     categorical = [
         each.name
         for each in changed
-        if each.type in _CATEGORIES and not _has_more(connection, table.pair.after, each.name, most)
+        if is_category(each.type) and not has_more(connection, after, each.name, most)
     ]
     return numeric, categorical
 
 
-def _has_more(
-    connection: duckdb.DuckDBPyConnection, relation: Relation | None, column: str, most: int
-) -> bool:
-    distinct = f"select distinct {quoted(column)} from {_sql(relation)} limit {most + 1}"
-    return len(connection.execute(distinct).fetchall()) > most
-
-
-def _rows(connection: duckdb.DuckDBPyConnection, relation: Relation | None, columns: Sequence[str]) -> str:
-    there = [name for name, *_ in connection.execute(f"describe {_sql(relation)}").fetchall()]
+def _rows(connection: duckdb.DuckDBPyConnection, relation: str, columns: Sequence[str]) -> str:
     # States that begin because a window expires say nothing new of an entity.
-    return f"select {quoted(*columns)} from {_sql(relation)} where {opened_by_arrival(there)}"
-
-
-def _sql(relation: Relation | None) -> str:
-    return ".".join(map(quoted, relation or ()))
+    is_opened = opened_by_arrival(columns_of(connection, relation))
+    return f"select {quoted(*columns)} from {relation} where {is_opened}"

@@ -21,6 +21,11 @@ from assay.project.warehouse import attach
 Relation = tuple[str, str, str]
 
 
+def as_sql(relation: Relation) -> str:
+    """Return a relation as SQL, with its catalog."""
+    return ".".join(map(quoted, relation))
+
+
 @dataclass(frozen=True)
 class Pair:
     """A table on both sides, as catalog, schema and name; None where a side does not have it.
@@ -56,7 +61,7 @@ class TableDiff:
 
     Attributes:
         pair: the table on both sides.
-        status: `added`, `removed`, `changed`, `same`, or `not built`.
+        status: `added`, `removed`, `changed`, `same`, `not built`, or `not compared` if unreadable.
         rows: how rows and columns differ; None where it could not be compared.
         before: what it costs in the base; None if it is not there.
         after: what it costs in the other version.
@@ -171,7 +176,7 @@ def key_of(node: Any) -> list[str]:
 
 def compare_pair(connection: duckdb.DuckDBPyConnection, pair: Pair, personal: Personal) -> TableDiff:
     """Compare a table on both sides; what cannot be read is said, and stops nothing."""
-    before, after = (each and ".".join(quoted(name) for name in each) for each in (pair.before, pair.after))
+    before, after = (each and as_sql(each) for each in (pair.before, pair.after))
     found = TableDiff(
         pair,
         "not built",
@@ -220,13 +225,12 @@ def _size(connection: duckdb.DuckDBPyConnection, relation: Relation) -> int | No
     ).fetchall()
     if not is_table:
         return None
-    name = ".".join(quoted(each) for each in relation)
     [(blocks, block_size)] = connection.execute(
         f"""
         select
             (select count(distinct block) from (
                 select unnest(list_append(coalesce(additional_block_ids, []), block_id)) as block
-                from pragma_storage_info({text(name)})
+                from pragma_storage_info({text(as_sql(relation))})
             ) where block >= 0),
             (select max(block_size) from pragma_database_size() where database_name = $1)
         """,

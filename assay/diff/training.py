@@ -16,7 +16,7 @@ from assay.core.fault import Fault
 from assay.core.sql import quoted, text
 from assay.diff.code import CodeVersion
 from assay.diff.score import FILES, SCORES
-from assay.diff.tables import Pair, TableDiff
+from assay.diff.tables import Pair, TableDiff, as_sql
 from assay.project.conventions import SCORE_WITH, is_training_set
 from assay.training.content import read_content
 from assay.training.store import name_version
@@ -97,7 +97,7 @@ def _compare_bits(connection: duckdb.DuckDBPyConnection, pair: Pair, name: str, 
         for relation, file in zip((pair.before, pair.after), FILES, strict=True):
             assert relation
             # As a version has them.
-            rows = f"from {'.'.join(map(quoted, relation))} order by {quoted(*pair.key)}"
+            rows = f"from {as_sql(relation)} order by {quoted(*pair.key)}"
             connection.execute(f"copy ({rows}) to {text(folder / file)} (format parquet)")
             versions.append(name_version(name, read_content(folder / file).hash))
     except (Fault, duckdb.Error) as error:

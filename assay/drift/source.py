@@ -9,6 +9,7 @@ from pathlib import Path
 
 import duckdb
 
+from assay.core.column_types import is_category, is_number
 from assay.core.fault import MISUSED, Fault, unknown
 from assay.core.sql import quoted, text
 from assay.drift.limits import Limits
@@ -19,8 +20,6 @@ from assay.project.warehouse import relation_named
 # Columns that say when a row became known; the first that a table has is used.
 _TIMES = ("available_at", "valid_from", "prediction_at", "landed_at", "event_at")
 _SPLIT = "split"
-_NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL", "UBIGINT")
-_CATEGORIES = ("VARCHAR", "BOOLEAN", "ENUM")
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,7 @@ def find_source(
             raise Fault(unknown(f"There is no table {name} in gold", name, tables), MISUSED)
         relation = str(relation_named(connection, name, published))
     columns = {
-        column: kind.partition("(")[0]
+        column: str(kind)
         for column, kind, *_ in connection.execute(f"describe select * from {relation}").fetchall()
     }
     time = next((column for column in _TIMES if column in columns), None) or next(
@@ -109,11 +108,11 @@ def find_source(
             left_out[column] = "names an entity"
         elif column in VALIDITY or column in (time, _SPLIT):
             continue
-        elif kind in _NUMBERS:
+        elif is_number(kind):
             numeric.append(column)
-        elif kind not in _CATEGORIES:
+        elif not is_category(kind):
             left_out[column] = f"is of type {kind.lower()}"
-        elif _has_more(connection, relation, column, limits.most_categories):
+        elif has_more(connection, relation, column, limits.most_categories):
             left_out[column] = f"has more than {limits.most_categories} values"
         else:
             categorical.append(column)
@@ -138,6 +137,7 @@ def opened_by_arrival(columns: Collection[str]) -> str:
     return f"{first} = valid_from"
 
 
-def _has_more(connection: duckdb.DuckDBPyConnection, relation: str, column: str, values: int) -> bool:
+def has_more(connection: duckdb.DuckDBPyConnection, relation: str, column: str, values: int) -> bool:
+    """Tell whether a column has more than so many different values."""
     distinct = f"select distinct {quoted(column)} from {relation} limit {values + 1}"
     return len(connection.execute(distinct).fetchall()) > values

@@ -191,6 +191,17 @@ def test_doubles_are_the_same_within_a_billionth(
     assert compare(connection, *sides, "k").changed == changed
 
 
+def test_lists_of_numbers_are_compared_and_are_no_numbers(connection: duckdb.DuckDBPyConnection) -> None:
+    found = compare(
+        connection,
+        rows("k, a", "(1, [1.5::decimal(4, 2)])", "(2, [2.5])"),
+        rows("k, a", "(1, [1.5::decimal(4, 2)])", "(2, [2.6])"),
+        "k",
+    )
+    assert counts(found) == (0, 0, 1)
+    assert found.changed_columns == [ChangedColumn("a", "DECIMAL(4,2)[]", 1, Spread(0), Spread(0))]
+
+
 def test_of_a_changed_row_only_columns_that_differ_are_shown(connection: duckdb.DuckDBPyConnection) -> None:
     columns = "select {0} as k, {0} as a, {1}::double as near, {2}::double as nan, {3} as retyped"
     found = compare(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import duckdb
 import pytest
 from small_project import SmallProject, make_small_project
 
-from assay.drift.source import opened_by_arrival
+from assay.drift.source import find_source, opened_by_arrival
 
 pytestmark = pytest.mark.usefixtures("builds")
 
@@ -126,3 +127,20 @@ def test_states_that_an_arrival_opened_are_compared_whatever_confirms_them(colum
     )
     found = duckdb.sql(f"select state from {states} where {opened_by_arrival(columns)} order by state")
     assert [state for (state,) in found.fetchall()] == ([1, 2] if "confirmed_at" in columns else [1])
+
+
+def test_what_columns_hold_decides_how_they_are_compared(tmp_path: Path) -> None:
+    file = tmp_path / "prices.parquet"
+    values = {
+        "small": "1::utinyint",
+        "price": "1.5::decimal(4, 2)",
+        "prices": "[1.5::decimal(4, 2)]",
+        "size": "'big'::enum ('big')",
+    }
+    columns = ", ".join(f"{value} as {name}" for name, value in values.items())
+    with duckdb.connect() as connection:
+        connection.execute(f"copy (select {columns}) to '{file}'")
+        limits = SimpleNamespace(most_categories=9)
+        found = find_source(connection, "", str(file), None, limits)  # type: ignore[arg-type]
+    assert (found.numeric, found.categorical) == (["small", "price"], ["size"])
+    assert found.left_out == {"prices": "is of type decimal(4,2)[]"}
