@@ -13,10 +13,10 @@ from assay.core.words import counted
 from assay.ledger.nodes import read_nodes_by_run
 from assay.ledger.results import NodeResult
 from assay.ledger.runs import Run, read_runs
+from assay.project.failures import NOT_RUN
 
 Change = Literal["broken", "still broken", "recovered"]
 
-_NOT_RUN = ("skipped", "no-op")
 # The name under which a build alerts that ended before dbt could judge its nodes.
 _BUILD = "assay build"
 # How many earlier runs are read; something that has been broken for longer counts this many runs.
@@ -102,7 +102,7 @@ def _states(run: Run, nodes: Sequence[NodeResult]) -> dict[str, _State]:
     states = {
         f"{node.kind} {node.name} {node.relation}": _State(node.is_bad, node, node.message or "")
         for node in nodes
-        if node.status not in _NOT_RUN
+        if node.status not in NOT_RUN
     }
     is_judged = any(state.is_bad for state in states.values()) or run.status == "succeeded"
     return states | {_BUILD: _State(not is_judged, None, run.message or "")}

@@ -25,10 +25,10 @@ from assay.ledger.account import Account, CheckedTable, read_account
 from assay.ledger.nodes import read_nodes
 from assay.ledger.results import NodeResult
 from assay.project.conventions import CHECKED
+from assay.project.failures import NOT_RUN
 from assay.project.personal import Personal, read_personal
 
 _ROWS_SHOWN = 10
-_NOT_RUN = ("skipped", "no-op")
 _PASSED = ("pass", "success")
 Metadata = dict[str, Any]
 Made: TypeAlias = MaterializeResult[Any]
@@ -83,7 +83,7 @@ def read_outcome(
     outcome.checked = {
         check.key: _describe_check(nodes[id_], check.key, personal)
         for id_, check in assets.checks.items()
-        if id_ in nodes and nodes[id_].status not in _NOT_RUN
+        if id_ in nodes and nodes[id_].status not in NOT_RUN
     }
     outcome.made |= _describe_products(assets, result, places, seen)
     return outcome

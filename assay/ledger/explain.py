@@ -14,10 +14,10 @@ from assay.core.sql import quoted
 from assay.ledger.nodes import read_nodes
 from assay.ledger.results import NodeResult
 from assay.ledger.runs import Run, read_runs
+from assay.project.conventions import CHECKED
 from assay.project.graph import Manifest, read_manifest, relation_of
 from assay.project.warehouse import opened
 
-_CHECKED = "__checked"
 _ROWS_TRACED = 20
 _REMEDIES = {
     "unique": "Find out which of the rows with the same key is right, and where the other came from: a file "
@@ -152,7 +152,7 @@ def _origins(places: Places, test: NodeResult, manifest: Manifest) -> list[Origi
         with opened(places.warehouse) as connection:
             connection.execute(f"use {quoted(places.warehouse.stem)}")
             for node in manifest.ancestors([tested]).values():
-                if node["name"].endswith(_CHECKED):
+                if node["name"].endswith(CHECKED):
                     for origin in _lines(connection, relation_of(node), test.sample[:_ROWS_TRACED]):
                         found[origin] = None
     except (Fault, duckdb.CatalogException):
@@ -168,7 +168,7 @@ def _lines(
     ids = [name for name in rows[0] if name.endswith("_id") and name in columns]
     if not ids:
         return []
-    conditions = " and ".join(f"{name}::varchar is not distinct from ?" for name in ids)
+    conditions = " and ".join(f"{quoted(name)}::varchar is not distinct from ?" for name in ids)
     found = []
     for row in rows:
         values = [None if row[name] is None else str(row[name]) for name in ids]

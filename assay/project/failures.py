@@ -13,6 +13,7 @@ from assay.project.graph import ancestor_ids, parent_ids
 from assay.project.personal import read_personal
 
 FAILED = ("error", "fail", "runtime error", "partial success")
+NOT_RUN = ("skipped", "no-op")
 TESTS = ("test", "unit_test")
 _LINES_OF_MESSAGE = 15
 _NOT_TOLD = ("compiled code at ", "> in macro ", "> called by ")

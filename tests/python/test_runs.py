@@ -14,6 +14,7 @@ from small_project import MOST_PIECES, SmallProject, make_small_project
 from assay.build.freshness import read_freshness
 from assay.build.metrics_file import write_metrics
 from assay.core.fault import known_fault
+from assay.ledger.explain import Origin, _lines
 from assay.ledger.failing_rows import read_failing_rows
 from assay.ledger.nodes import read_nodes
 from assay.ledger.runs import Run, read_runs
@@ -116,6 +117,16 @@ def test_a_test_that_failed_is_explained(built: SmallProject) -> None:
     names = known.removesuffix(".\n").split(", ")
     assert names == sorted(names)
     assert {"order_lines_are_kept_or_rejected", "quantities_are_plausible"} <= set(names)
+
+
+def test_rows_are_traced_by_keys_of_any_name() -> None:
+    row = {"2nd_id": 7, "order_id": None}
+    with duckdb.connect() as connection:
+        connection.execute(
+            "create table checked as select 7 as \"2nd_id\", null as order_id, 'a.csv' as "
+            "source_file, 3::bigint as row_number"
+        )
+        assert _lines(connection, "checked", [row]) == [Origin("a.csv", 3)]
 
 
 def test_prometheus_is_told_of_the_last_build(built: SmallProject) -> None:
