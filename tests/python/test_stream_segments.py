@@ -15,7 +15,7 @@ from landing_zone import Zone
 
 from assay.core.fault import Fault
 from assay.landing.declared import DeclarationError, LandingTable
-from assay.landing.formats.messages import Message, line_of
+from assay.landing.formats.messages import Message, line_of, read_segment
 from assay.landing.segments import Segment, holes_between, segment_of
 from assay.stream.compact import MergeLimits, merge_segments
 from assay.stream.partition import LandedPartition, SegmentWriter, is_whole
@@ -46,7 +46,8 @@ def zone(tmp_path: Path) -> Iterator[Zone]:
 
 
 def message(offset: int, value: bytes | None, key: bytes | None = None) -> Message:
-    return Message(offset, LANDED - 5, LANDED + offset, key, [("h", b"v}"), ("b", b"\xff")], value)
+    headers = [("h", b"v}"), ("h", b"]{"), ("h", None), ("b", b"\xff"), ("b", b"\xfe")]
+    return Message(offset, LANDED - 5, LANDED + offset, key, headers, value)
 
 
 def packed(first: int, values: Iterable[bytes | None]) -> bytes:
@@ -82,6 +83,12 @@ def test_a_message_is_one_line_of_json_that_holds_it_whole(key: bytes | None, va
         assert "base64" in wrapped
     else:
         assert wrapped.encode() == value
+
+
+def test_headers_of_one_name_are_kept_each(tmp_path: Path) -> None:
+    file = tmp_path / "7-8.jsonl.gz"
+    file.write_bytes(packed(7, [b'{"id":1}', None]))
+    assert list(read_segment(file)) == [[message(7, b'{"id":1}'), message(8, None)]]
 
 
 def test_each_message_is_a_row_with_its_place_at_the_broker(zone: Zone) -> None:

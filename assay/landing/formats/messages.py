@@ -1,7 +1,8 @@
 """Write and read messages of a stream, one a line: the broker's own data first, then the value as it came.
 
 A line begins with `_offset`, `_timestamp`, `_landed_at`, `_key` and `_headers`. A value that is a JSON object
-follows as its own keys, otherwise as `_value`. Bytes that are no UTF-8 are written as `{"base64": "..."}`.
+follows as its own keys, otherwise as `_value`. Bytes that are no UTF-8 are written as `{"base64": "..."}`,
+headers of one name as a list.
 """
 
 from __future__ import annotations
@@ -59,13 +60,12 @@ class Message:
 
 def line_of(message: Message) -> bytes:
     """Return the line that a message is landed as."""
-    headers = (b"%s:%s" % (orjson.dumps(name), _text(value)) for name, value in dict(message.headers).items())
     return b'{"_offset":%d,"_timestamp":%s,"_landed_at":%d,"_key":%s,"_headers":%s%s\n' % (
         message.offset,
         b"null" if message.timestamp is None else b"%d" % message.timestamp,
         message.landed_at,
         _text(message.key),
-        b"{%s}" % b",".join(headers) if message.headers else b"null",
+        _headers(message.headers) if message.headers else b"null",
         _value(message.value),
     )
 
@@ -88,7 +88,11 @@ def message_of(line: bytes) -> Message:
         None if timestamp == b"null" else int(timestamp),
         int(landed_at),
         _bytes(orjson.loads(key)),
-        [(name, _bytes(each)) for name, each in (orjson.loads(headers) or {}).items()],
+        [
+            (name, _bytes(each))
+            for name, written in (orjson.loads(headers) or {}).items()
+            for each in (written if isinstance(written, list) else [written])
+        ],
         value,
     )
 
@@ -109,6 +113,16 @@ def _bytes(written: Any) -> bytes | None:
     if isinstance(written, dict):
         return base64.b64decode(written["base64"])
     return None if written is None else str(written).encode()
+
+
+def _headers(headers: Sequence[tuple[str, bytes | None]]) -> bytes:
+    by_name: dict[str, list[bytes]] = {}
+    for name, value in headers:
+        by_name.setdefault(name, []).append(_text(value))
+    return b"{%s}" % b",".join(
+        b"%s:%s" % (orjson.dumps(name), b"[%s]" % b",".join(texts) if len(texts) > 1 else texts[0])
+        for name, texts in by_name.items()
+    )
 
 
 def _text(value: bytes | None) -> bytes:
