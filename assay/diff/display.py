@@ -27,7 +27,7 @@ def print_review(review: Review, console: Console) -> None:
     if review.tables:
         _print_summary(review.tables, console)
     for each in review.tables:
-        if each.status not in ("same", "removed"):
+        if each.is_detailed:
             _print_table(each, console)
     for training in review.training:
         _print_training(training, console)

@@ -57,9 +57,9 @@ def find_commit(name: str) -> Commit:
     return Commit(name, found.stdout.decode().strip())
 
 
-def has_commit(sha: str) -> bool:
-    """Tell whether the repository has a commit; a shallow clone lacks most."""
-    return _has_commit(Path.cwd(), sha)
+def has_commit(sha: str, folder: Path = Path()) -> bool:
+    """Tell whether the repository of a folder has a commit; a shallow clone lacks most."""
+    return _git("-C", str(folder), "cat-file", "-e", f"{sha}^{{commit}}").returncode == 0
 
 
 def write_tree(commit: Commit, folder: Path) -> Path:
@@ -105,17 +105,13 @@ def _extract(commit: Commit, top: Path, folder: Path, index: Path) -> None:
         if not (top / path / ".git").exists():
             # Nobody has fetched it: its folder is as empty as in the working tree.
             continue
-        if not _has_commit(top / path, sha):
+        if not has_commit(sha, top / path):
             raise Fault(
                 f"The submodule {path} lacks commit {sha[:12]}, which {commit.name} has of it. To get it: "
                 f"git -C {path} fetch",
                 MISUSED,
             )
         _extract(Commit(f"{path} of {commit.name}", sha), top / path, folder / path, index)
-
-
-def _has_commit(folder: Path, sha: str) -> bool:
-    return _git("-C", str(folder), "cat-file", "-e", f"{sha}^{{commit}}").returncode == 0
 
 
 def _link_packages(here: Path, project: Path, top: Path, folder: Path) -> None:

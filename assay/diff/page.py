@@ -100,7 +100,7 @@ def _parts(review: Review) -> Iterator[Part]:
     yield Part("training", "Training sets", _training(review.training))
     yield Part("drift", "Drift", _drift(review))
     for table in review.tables:
-        if table.status not in ("same", "removed"):
+        if table.is_detailed:
             yield Part(_anchor(table), table.pair.name, _table(table, review))
 
 
@@ -129,9 +129,8 @@ def _summary(tables: Sequence[TableDiff]) -> Section:
     ]
     rows = []
     for each in tables:
-        is_shown = each.status not in ("same", "removed")
         note = "its own code has changed" if each.pair.is_own else "it reads what has changed"
-        name = Text(each.pair.name, note=note, href=f"#{_anchor(each)}" if is_shown else "")
+        name = Text(each.pair.name, note=note, href=f"#{_anchor(each)}" if each.is_detailed else "")
         figures = [*describe_rows(each.rows), *describe_costs(each)]
         rows.append([name, Text(each.status, _TONES.get(each.status, "none")), *map(Text, figures)])
     return Section(

@@ -27,7 +27,7 @@ from assay.diff.git import Commit, find_commit, has_commit, write_tree
 from assay.diff.hashed import require_its_key, tell_of_keys
 from assay.diff.production import Production, take_production
 from assay.diff.selection import select_ids
-from assay.diff.tables import TableDiff, compare_pair, opened_sides, pair_nodes
+from assay.diff.tables import Pair, TableDiff, compare_pair, opened_sides, pair_nodes
 from assay.diff.training import TrainingDiff, compare_training_sets
 from assay.diff.warehouses import AFTER, BEFORE, attachable, find_warehouse, pair_tables
 from assay.diff.workshop import workshop
@@ -131,12 +131,23 @@ def _review_warehouses(
             personal = Personal.of(manifest)
             pairs, views = pair_tables(connection, manifest, select)
             found.notes += [f"Left out: {counted(views, 'view')}, which are made of tables."] * bool(views)
-            found.tables.extend(compare_pair(connection, pair, personal) for pair in pairs)
-            if with_charts:
-                from assay.diff.charts import draw_columns
-
-                found.charts = draw_columns(connection, found.tables, personal)
+            _compare_pairs(connection, pairs, personal, found, with_charts=with_charts)
     return found
+
+
+def _compare_pairs(
+    connection: duckdb.DuckDBPyConnection,
+    pairs: Sequence[Pair],
+    personal: Personal,
+    found: Review,
+    *,
+    with_charts: bool,
+) -> None:
+    found.tables.extend(compare_pair(connection, pair, personal) for pair in pairs)
+    if with_charts:
+        from assay.diff.charts import draw_columns
+
+        found.charts = draw_columns(connection, found.tables, personal)
 
 
 def _review_code(
@@ -146,7 +157,7 @@ def _review_code(
     select: str | None,
     display: Display,
     *,
-    with_charts: bool = False,
+    with_charts: bool,
 ) -> Review:
     old, new = find_commit(base), find_commit(head) if head else None
     with workshop(places, display) as folder:
@@ -267,16 +278,11 @@ def _compare(
     after = sides[1].code
     seconds = {each.unique_id: each.seconds for each in last}
     pairs = pair_nodes(sides, chosen, production, changed[0] | changed[1], seconds)
-    personal = _personal(sides)
     files = {production.name: production.file} | {side.name: side.file for side in sides if side.file}
     with opened_sides(files, folder) as connection:
-        found.tables.extend(compare_pair(connection, pair, personal) for pair in pairs)
+        _compare_pairs(connection, pairs, _personal(sides), found, with_charts=with_charts)
         found.training.extend(compare_training_sets(connection, found.tables, after, folder))
         found.drift.extend(_drift(connection, after, folder, found))
-        if with_charts:
-            from assay.diff.charts import draw_columns
-
-            found.charts = draw_columns(connection, found.tables, personal)
 
 
 def _personal(sides: tuple[Side, Side]) -> Personal:

@@ -75,6 +75,11 @@ class TableDiff:
     after: Cost | None
     why_not: str = ""
 
+    @property
+    def is_detailed(self) -> bool:
+        """Whether there is more to show of it than a line among the others."""
+        return self.status not in ("same", "removed")
+
 
 @contextmanager
 def opened_sides(files: Mapping[str, Path], scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:

@@ -1,4 +1,4 @@
-"""Copy landed rows to the warehouse of a past moment, because their files may be gone."""
+"""Copy landed rows to another warehouse, of a past moment or of a review, because their files may be gone."""
 
 from __future__ import annotations
 
@@ -54,8 +54,9 @@ def copy_landing(main_warehouse: Path, warehouse: Path, others: Iterable[tuple[s
         connection.begin()
         connection.execute("create schema if not exists landing")
         for table, definition in tables:
+            name = f"landing.{quoted(table)}"
             connection.execute(definition)
-            connection.execute(f'insert into landing."{table}" from main_warehouse.landing."{table}"')
+            connection.execute(f"insert into {name} from main_warehouse.{name}")
         _copy_others(connection, others)
         connection.commit()
     return len(tables)

@@ -13,6 +13,8 @@ from typing import Any
 import duckdb
 from duckdb.sqltypes import DuckDBPyType
 
+from assay.core.sql import quoted
+
 FLOATING = ("float", "double")
 EXACT = ("decimal", "hugeint", "uhugeint")
 _LISTS = ("list", "array")
@@ -51,7 +53,7 @@ def _element_sql(expression: str, data_type: DuckDBPyType, depth: int) -> str:
         return f"to_json({expression}::varchar)"
     children = _children(data_type)
     if data_type.id in _LISTS:
-        child = _children(data_type)["child"]
+        child = children["child"]
         items = f"({expression})::{child}[]"
         return f"list_transform({items}, lambda {each}: {_element_sql(each, child, depth + 1)})"
     if data_type.id == "map":
@@ -59,8 +61,8 @@ def _element_sql(expression: str, data_type: DuckDBPyType, depth: int) -> str:
         entry = f"struct_pack(key := {each}.key, value := {inner})"
         return f"map_from_entries(list_transform(map_entries({expression}), lambda {each}: {entry}))"
     fields = ", ".join(
-        f'"{name}" := {_element_sql(f"""({expression})."{name}" """, child, depth + 1)}'
-        for name, child in ((_escaped(name), child) for name, child in children.items())
+        f"{quoted(name)} := {_element_sql(f'({expression}).{quoted(name)}', child, depth + 1)}"
+        for name, child in children.items()
     )
     return f"case when {expression} is not null then struct_pack({fields}) end"
 
@@ -88,7 +90,3 @@ def _mapped(value: Any, data_type: DuckDBPyType, leaf: Leaf) -> Any:
 def _children(data_type: DuckDBPyType) -> dict[str, DuckDBPyType]:
     """Return the inner types by name; a list has `child`, a map has `key` and `value`."""
     return {name: child for name, child in data_type.children if isinstance(child, DuckDBPyType)}
-
-
-def _escaped(name: str) -> str:
-    return name.replace('"', '""')
