@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -55,10 +54,9 @@ def read_landed(landing: Path) -> dict[str, str]:
     Raises:
         OSError: the landing folder cannot be read.
     """
-    follow = os.environ.get("ASSAY_LANDING_LINKS") == "follow"
     digests: dict[str, Any] = {}
     try:
-        for file in discover(landing, follow_links=follow):
+        for file in discover(landing):
             table = f"{file.source}.{file.table}" if file.table else ""
             line = f"{file.name} {file.signature} {file.fault} {file.is_ahead}\n"
             digests.setdefault(table, sha256()).update(line.encode())

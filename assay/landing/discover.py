@@ -21,10 +21,12 @@ _BACKFILLED = "backfilled"
 _AHEAD = timedelta(days=1)
 #: How errors begin whose remedy may lie outside of the file, so that each build tries it again.
 TRIED_AGAIN = ("Cannot be read (", "Cannot be loaded (")
+#: The environment variable that says whether links that lead out of the landing zone are followed.
+LINKS = "ASSAY_LANDING_LINKS"
 FILE_CHANGED = "The file changed while it was being read: the next run loads it."
 _LEADS_OUT = (
     "A link that leads out of the landing folder, which is not followed: put the file itself there, "
-    "or allow such links with ASSAY_LANDING_LINKS=follow."
+    f"or allow such links with {LINKS}=follow."
 )
 
 
@@ -161,15 +163,15 @@ def cannot_be_read(error: OSError) -> str:
     return f"Cannot be read ({error.strerror or type(error).__name__}): check its permissions and the disk."
 
 
-def discover(landing: Path, *, follow_links: bool = False) -> Iterator[LandingFile]:
+def discover(landing: Path) -> Iterator[LandingFile]:
     """Yield the files under `landing`; the files of a folder come before those of its subfolders.
 
     Names that start with a dot or an underscore belong to other tools and are skipped. A link that leads out
-    of the landing zone, and a folder that cannot be listed, are yielded like files, with their fault.
+    of the landing zone, unless `LINKS` allows it, and a folder that cannot be listed, are yielded like files,
+    with their fault.
 
     Args:
         landing: the landing zone's folder.
-        follow_links: whether links may lead out of it.
 
     Raises:
         LandingFolderMissing: there is no such folder.
@@ -182,6 +184,7 @@ def discover(landing: Path, *, follow_links: bool = False) -> Iterator[LandingFi
             f"or make demo data there: assay demo --out {landing}"
         )
     root, datasets = landing.resolve(), Datasets(landing)
+    follow_links = os.environ.get(LINKS) == "follow"
     # Each folder with the targets of the links that were followed to reach it.
     pending: list[tuple[Path, tuple[Path, ...]]] = [(landing, ())]
     while pending:

@@ -18,7 +18,7 @@ from assay.core.sql import folded, quoted
 from assay.core.structure import bring_up_to_date
 from assay.core.words import counted
 from assay.landing.declared import DeclarationError, LandingTable, declared_tables
-from assay.landing.discover import FILE_CHANGED, LandingFile, UnreadableFile, cannot_be_read, discover
+from assay.landing.discover import FILE_CHANGED, LINKS, LandingFile, UnreadableFile, cannot_be_read, discover
 from assay.landing.formats.rows import Tally, landed_schema, line_limit, verdict_columns
 from assay.landing.read import read_file
 from assay.landing.schema import expected, sightings
@@ -126,7 +126,7 @@ def load_new_files(
         DeclarationError: the declaration of a landing table, or an environment variable, is wrong.
     """
     line_limit()
-    follow_links = _follow_links()
+    _check_links()
     bring_up_to_date(connection, SCHEMA)
     tables = declared_tables(*models)
     for table in tables.values():
@@ -134,7 +134,7 @@ def load_new_files(
     take_accepted(connection, tables, loaded_at)
     loader = _Loader(connection, tables, run_id, loaded_at)
     is_missing = is_optional and not landing.exists()
-    files: Iterable[LandingFile] = () if is_missing else discover(landing, follow_links=follow_links)
+    files: Iterable[LandingFile] = () if is_missing else discover(landing)
     found = [version for file in files if (version := loader.version_to_load(file))]
     pending = list(loader.without_covered(found))
     loader.remember_touched()
@@ -148,11 +148,10 @@ def load_new_files(
     loader.withdraw_others([version.file_id for version in pending if version.status != "loaded"])
 
 
-def _follow_links() -> bool:
-    setting = os.environ.get("ASSAY_LANDING_LINKS") or "refuse"
+def _check_links() -> None:
+    setting = os.environ.get(LINKS) or "refuse"
     if setting not in ("follow", "refuse"):
-        raise DeclarationError(f"ASSAY_LANDING_LINKS is {setting!r}; it must be follow or refuse.")
-    return setting == "follow"
+        raise DeclarationError(f"{LINKS} is {setting!r}; it must be follow or refuse.")
 
 
 def _in_words(versions: list[_Version]) -> str:

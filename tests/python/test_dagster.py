@@ -307,13 +307,23 @@ def test_dagster_waits_as_long_as_the_longest_pause_that_a_contract_allows(
     assert policy.fail_window.to_timedelta() == timedelta(hours=hours)
 
 
-def test_partitions_begin_with_the_first_file_and_not_before_dagster_can_count(tmp_path: Path) -> None:
-    places = Places(tmp_path, tmp_path / "assay.duckdb")
-    for day in ("0202-01-01", "1969-12-31", "2025-01-02", "2025-01-03"):
-        file = tmp_path / "erp" / "lines" / f"landed_at={day}T00-00-00" / "lines.csv"
-        file.parent.mkdir(parents=True)
-        file.touch()
+def test_partitions_begin_with_the_first_file_and_not_before_dagster_can_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = Places(tmp_path / "landing", tmp_path / "assay.duckdb")
+
+    def land(table: Path, *days: str) -> None:
+        for day in days:
+            file = table / f"landed_at={day}T00-00-00" / "lines.csv"
+            file.parent.mkdir(parents=True)
+            file.touch()
+
+    land(places.landing / "erp" / "lines", "0202-01-01", "1969-12-31", "2025-01-02", "2025-01-03")
+    land(tmp_path / "archive", "2024-05-06")
+    (places.landing / "erp" / "archive").symlink_to(tmp_path / "archive")
     assert find_first_day(places) == date(2025, 1, 2)
+    monkeypatch.setenv("ASSAY_LANDING_LINKS", "follow")
+    assert find_first_day(places) == date(2024, 5, 6)
 
 
 def test_a_run_waits_for_a_build_that_has_the_warehouse(
