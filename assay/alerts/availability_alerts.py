@@ -25,7 +25,6 @@ from assay.core.words import moment as at_minute
 from assay.ledger.availability import PROMISES, Outage, read_outages, read_promises_seen, record_outages
 
 _SECONDS_BETWEEN_LOOKS = 30.0
-Withdrawn = tuple[list[Alert], list[Outage]]
 
 
 @dataclass(frozen=True)
@@ -154,7 +153,9 @@ def find_changes(
     return alerts, outages
 
 
-def find_withdrawn(found: Sequence[Availability], known: Sequence[Outage], moment: datetime) -> Withdrawn:
+def find_withdrawn(
+    found: Sequence[Availability], known: Sequence[Outage], moment: datetime
+) -> tuple[list[Alert], list[Outage]]:
     """Return the same of outages whose promise no contract makes any more: they are over.
 
     Args:
@@ -164,19 +165,8 @@ def find_withdrawn(found: Sequence[Availability], known: Sequence[Outage], momen
     """
     made = {(each.promise.product, each.promise.said) for each in found}
     gone = [each for each in known if each.over_at is None and (each.product, each.promise) not in made]
-    alerts = [
-        Alert(
-            Runbook.PRODUCT_LATE,
-            "recovered",
-            f"{each.product} {each.promise}",
-            "service level",
-            each.product,
-            None,
-            "error",
-            "no contract promises it any more",
-        )
-        for each in gone
-    ]
+    said = "no contract promises it any more"
+    alerts = [_alert("recovered", each.product, each.promise, None, said) for each in gone]
     return alerts, [replace(each, over_at=moment) for each in gone]
 
 
@@ -188,23 +178,21 @@ def _end(availability: Availability, since: datetime) -> datetime | None:
 
 def make_missed_alert(availability: Availability, since: datetime) -> Alert:
     """Return the alert that a product is late, since it was due (UTC)."""
-    published = at_minute(availability.published_at)
+    promise, published = availability.promise, at_minute(availability.published_at)
     said = f"it was due {at_minute(since)} UTC, and was last published {published}"
-    return _alert("broken", availability, said)
+    return _alert("broken", promise.product, promise.said, promise.owner, said)
 
 
 def _over(availability: Availability, since: datetime, over_at: datetime) -> Alert:
-    late = duration((over_at - since) / timedelta(seconds=1))
+    promise, late = availability.promise, duration((over_at - since) / timedelta(seconds=1))
     said = f"it was due {at_minute(since)} UTC, and was published {late} later"
-    return _alert("recovered", availability, said)
+    return _alert("recovered", promise.product, promise.said, promise.owner, said)
 
 
-def _alert(change: Change, availability: Availability, said: str) -> Alert:
-    promise = availability.promise
-    name = f"{promise.product} {promise.said}"
-    times = " ".join(said.split())
-    about = (name, "service level", promise.product)
-    return Alert(Runbook.PRODUCT_LATE, change, *about, promise.owner, "error", times)
+def _alert(change: Change, product: str, promise: str, owner: str | None, said: str) -> Alert:
+    about = (f"{product} {promise}", "service level", product)
+    # No-break spaces of times and lengths are for tables.
+    return Alert(Runbook.PRODUCT_LATE, change, *about, owner, "error", " ".join(said.split()))
 
 
 def _read_config() -> Config:

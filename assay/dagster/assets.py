@@ -63,7 +63,7 @@ class ProjectAssets:
 
 
 def describe_assets(
-    manifest: Manifest, promises: Iterable[Promise], fetched: Sequence[DeclaredSource] = ()
+    manifest: Manifest, promises: Iterable[Promise], fetched: Sequence[DeclaredSource]
 ) -> ProjectAssets:
     """Describe the assets of a project.
 

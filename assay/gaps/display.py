@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import date
+from itertools import groupby
 
 from rich.console import Console
 
@@ -33,15 +32,14 @@ def _print_found(gaps: Gaps, console: Console) -> None:
     for gap in gaps.found:
         table.add_row(gap.source, f"{gap.first}", f"{gap.last}", gap.what)
     console.print(table)
-    for source in dict.fromkeys(gap.source for gap in gaps.found):
-        gap = next(each for each in gaps.found if each.source == source)
-        _print_spoiled(gap, [each.first for each in gaps.found if each.source == source], console)
+    for _, several in groupby(gaps.found, lambda gap: gap.source):
+        _print_spoiled(next(several), console)
 
 
-def _print_spoiled(gap: Gap, begins: Sequence[date], console: Console) -> None:
-    since = f"From {min(begins)} on, as long as their windows reach back to a gap of {gap.source}:"
+def _print_spoiled(gap: Gap, console: Console) -> None:
+    """Print what rests on a source from its first gap on."""
     if gap.features or gap.training_sets:
-        line(console, since)
+        line(console, f"From {gap.first} on, as long as their windows reach back to a gap of {gap.source}:")
         line(console, f"  features       {', '.join(gap.features) or 'none'}")
         line(console, f"  training sets  {', '.join(gap.training_sets) or 'none'}")
     else:
