@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -77,7 +77,7 @@ def materialize_selected(context: AssetExecutionContext, root: Path, assets: Pro
             if key in selected and (file := _write_page(context, write, result)):
                 yield MaterializeResult(asset_key=key, metadata={"file": MetadataValue.path(str(file))})
         if result and result.failed:
-            raise _failure(result)
+            raise _failure(result, broken)
         for name, spec in assets.training_sets.items():
             if spec.key in selected:
                 yield _take_training_set(project, name, spec.key)
@@ -203,8 +203,10 @@ def end_alert(context: AssetExecutionContext | OpExecutionContext, project: Proj
             context.log.warning(problem)
 
 
-def _failure(result: BuildResult) -> Failure:
-    return Failure(describe_failures(result), metadata={TOLD: result.run_id}, allow_retries=False)
+def _failure(result: BuildResult, broken: Sequence[str] = ()) -> Failure:
+    """Return why a run failed: the build, of which it has told people, and `broken`, of which nobody has."""
+    told = {} if broken else {TOLD: result.run_id}
+    return Failure("\n".join([*broken, describe_failures(result)]), metadata=told, allow_retries=False)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
+from dlt_contract import write_dlt_contract
 from runbook_drill import Drill, drill
 from small_project import HEADER, MOST_PIECES, PROJECT, SmallProject, make_small_project
 
@@ -439,23 +440,6 @@ def test_a_day_of_the_past_lands_from_the_files_of_its_day_and_once(
     assert (source, "Dagster's job backfill_erp_order_lines" in reason) == ("erp.order_lines", True)
 
 
-_CONTRACT = """
-apiVersion: v3.1.0
-kind: DataContract
-id: {id}
-name: Shop
-version: 1.0.0
-status: active
-team: {{name: desk}}
-servers:
-  - {{server: {server}, type: custom, customProperties: [{{property: dlt, value: '{place}'}}]}}
-schema:
-  - name: order_lines
-    physicalName: landing.{id}__order_lines
-    customProperties: [{{property: format, value: jsonl}}]
-    properties:
-      - {{name: id, logicalType: integer}}
-"""
 _SOURCES = """
 import dlt
 
@@ -477,11 +461,9 @@ def test_what_contracts_name_of_dlt_is_an_asset_each_and_one_that_fails_stops_no
     pytest.importorskip("dlt", reason="dlt is not installed: pip install -e '.[dlt]'")
     project = SmallProject(Path(shutil.copytree(first[0].root, tmp_path / "project")))
     (project.root / "sources_of_dagster.py").write_text(_SOURCES)
-    contracts = project.root / "contracts"
-    contracts.mkdir(exist_ok=True)
-    for id_, server, name in (("erp", "order_lines", "lines"), ("attic", "dlt", "broken")):
-        text = _CONTRACT.format(id=id_, server=server, place=f"sources_of_dagster:{name}")
-        (contracts / f"{id_}.odcs.yaml").write_text(text)
+    for source, server, name in (("erp", "order_lines", "lines"), ("attic", "dlt", "broken")):
+        place = f"sources_of_dagster:{name}"
+        write_dlt_contract(project.root, source, "order_lines", server=server, place=place)
     with in_project(project):
         graph = definitions(project.root).resolve_asset_graph()
     assert graph.get(LANDED).parent_keys == {FETCHED}
@@ -496,6 +478,14 @@ def test_what_contracts_name_of_dlt_is_an_asset_each_and_one_that_fails_stops_no
     assert BROKEN not in made(result)
     (failure,) = [event for event in result.all_events if event.event_type_value == "STEP_FAILURE"]
     assert "no room" in failure.step_failure_data.user_failure_data.description
+    # The alerts of a build that fails tell nobody of the source.
+    project.land(4, MOST_PIECES + 1)
+    result = run(project, instance, BROKEN, AssetKey(["published", "fct_lines"]))
+    (failure,) = [event for event in result.all_events if event.event_type_value == "STEP_FAILURE"]
+    told = failure.step_failure_data.user_failure_data
+    assert "no room" in told.description
+    assert PLAUSIBLE in told.description
+    assert materialize.TOLD not in told.metadata
 
 
 def test_a_project_that_dbt_cannot_parse_fails_with_the_message_of_assay(

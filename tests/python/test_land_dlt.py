@@ -18,6 +18,7 @@ from unittest import mock
 from urllib.parse import quote
 
 import pytest
+from dlt_contract import write_dlt_contract
 from postgres_server import PASSWORD, USER, PostgresServer, postgres_server
 from shop_api import MODULE, ShopApi, shop_api
 from small_project import PROJECT, SmallProject
@@ -30,23 +31,6 @@ from assay.dlt.faults import faults_of_dlt
 from assay.landing.discover import discover
 
 _NUMBERS = count()
-_CONTRACT = """
-apiVersion: v3.1.0
-kind: DataContract
-id: {id}
-name: Shop
-version: 1.0.0
-status: active
-team: {{name: desk}}
-servers:
-  - {{server: {server}, type: custom, customProperties: [{{property: dlt, value: '{place}'}}]}}
-schema:
-  - name: {table}
-    physicalName: landing.{id}__{table}
-    customProperties: [{{property: format, value: jsonl}}]
-    properties:
-      - {{name: id, logicalType: integer}}
-"""
 
 
 @pytest.fixture
@@ -391,17 +375,13 @@ def test_a_source_is_landed_by_one_process_at_a_time(project: SmallProject) -> N
 
 def test_what_contracts_name_lands_and_a_source_that_fails_stops_no_other(project: SmallProject) -> None:
     module = write_module(project, TWO_TABLES + "\ndef broken():\n    raise ValueError('no room')\n")
-    folder = project.root / "contracts"
-    folder.mkdir()
     project.settings["UP_TO"] = "2"
-    for id_, server, name in (
-        ("attic", "dlt", "broken"),
-        ("bank", "quotes", "rates"),
-        ("shop", "dlt", "shop"),
+    for source, table, server, name in (
+        ("attic", "orders", "dlt", "broken"),
+        ("bank", "quotes", "quotes", "rates"),
+        ("shop", "orders", "dlt", "shop"),
     ):
-        table = "quotes" if id_ == "bank" else "orders"
-        text = _CONTRACT.format(id=id_, server=server, place=f"{module}:{name}", table=table)
-        (folder / f"{id_}.odcs.yaml").write_text(text)
+        write_dlt_contract(project.root, source, table, server=server, place=f"{module}:{name}")
     told = land(project, code=1)
     assert f"Error: {module}:broken failed: ValueError: no room" in told
     assert ids(project, "bank", "quotes") == [1, 2]
