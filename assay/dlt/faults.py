@@ -87,16 +87,10 @@ def _interrupted(place: str) -> Fault:
 
 def _missing_configuration(place: str, error: Exception) -> Fault:
     traces = getattr(error, "traces", {})
-    fields = list(traces)
-    keys = [
-        each.key
-        for found in traces.values()
-        for each in found
-        if "Environment" in getattr(each, "provider", "")
-    ]
-    key = keys[0] if keys else ""
+    tried = [each for found in traces.values() for each in found]
+    key = next((each.key for each in tried if "Environment" in getattr(each, "provider", "")), "")
     return Fault(
-        f"{place} lacks configuration: {listed(fields)}. Set "
+        f"{place} lacks configuration: {listed(list(traces))}. Set "
         + (f"the environment variable {key}, or " if key else "")
         + "it in .dlt/secrets.toml of the project, which belongs into no repository.",
         MISUSED,

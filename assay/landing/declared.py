@@ -262,9 +262,9 @@ def _refuse_keys(where: str, names: Iterable[Any]) -> None:
 
 
 def _refuse_names(where: str, names: Sequence[Any], *, is_column: bool) -> None:
-    for problem in wrong_names(names, is_column=is_column):
+    if wrong := wrong_names(names, is_column=is_column):
         remedy = "declare it under another, and the file's name as one of landing.aliases"
-        raise DeclarationError(f"{where}: {problem}" + f": {remedy}." * is_column + "." * (not is_column))
+        raise DeclarationError(f"{where}: {wrong[0]}{f': {remedy}' if is_column else ''}.")
 
 
 def _modes(where: str, declared: Any) -> dict[Difference, Mode]:

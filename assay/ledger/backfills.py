@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -44,6 +44,9 @@ class Backfill:
     reason: str
 
 
+_COLUMNS = [column.name for column in fields(Backfill)]
+
+
 def record_backfill(ledger: Path, backfill: Backfill) -> None:
     """Record a backfill.
 
@@ -59,15 +62,9 @@ def read_backfills(ledger: Path) -> list[Backfill]:
     Raises:
         Fault: another program keeps the ledger open.
     """
-    rows = BACKFILLS.read(
-        ledger,
-        "select landed_at, source, from_at, to_at, lag_seconds, files, who, reason from backfills "
-        "order by landed_at desc, source",
-    )
-    return [
-        Backfill(landed_at, source, from_at, to_at, lag, json.loads(files), who, reason)
-        for landed_at, source, from_at, to_at, lag, files, who, reason in rows
-    ]
+    sql = f"select {', '.join(_COLUMNS)} from backfills order by landed_at desc, source"
+    found = [Backfill(*row) for row in BACKFILLS.read(ledger, sql)]
+    return [replace(each, files=json.loads(str(each.files))) for each in found]
 
 
 def say_available(lag: timedelta | None) -> str:

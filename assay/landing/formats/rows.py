@@ -108,7 +108,7 @@ def csv_reader(lines: Iterable[str], delimiter: str, quote: str) -> Iterator[lis
 
 
 def names_delimiter(line: str) -> bool:
-    """Whether a line above the header tells Excel the delimiter, such as `sep=;`."""
+    """Tell whether a line above the header tells Excel the delimiter, such as `sep=;`."""
     return re.fullmatch(r'\s*"?sep=.?"?\s*', line, re.IGNORECASE) is not None
 
 

@@ -47,7 +47,7 @@ _WIDER = {("integer", "number"), ("date", "timestamp")}
 
 
 def covers(declared: LogicalType, found: LogicalType) -> bool:
-    """Whether values of the type `found` read as the type `declared`."""
+    """Tell whether values of the type `found` read as the type `declared`."""
     is_text = declared == "string" and found not in NESTED
     return declared == found or is_text or (found, declared) in _WIDER
 
