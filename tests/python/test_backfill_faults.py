@@ -8,7 +8,8 @@ from contextlib import chdir, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from small_project import HEADER, MOST_PIECES, SmallProject
+import pytest
+from small_project import HEADER, MOST_PIECES, SmallProject, make_small_project
 
 from assay.backfill.plan import BackfillPlan, plan_backfill
 from assay.backfill.run import land_backfill
@@ -87,6 +88,17 @@ def test_what_failed_is_told_and_ends_with_code_1(project: SmallProject, tmp_pat
         file=project.root / "data" / "ops.duckdb",
     )
     assert re.search(rf"The build failed: 1 of \d+ nodes failed.* assay runs show {run_id}", said)
+
+
+@pytest.mark.usefixtures("builds")
+def test_of_a_model_that_was_never_built_it_is_told_that_nothing_is_kept(tmp_path: Path) -> None:
+    project = make_small_project(tmp_path / "project")
+    bronze = project.root / "models" / "example" / "bronze" / "brz_erp__order_lines.sql"
+    bronze.write_text(f"{bronze.read_text()}\nwhere nothing")
+    assert project.assay("build").exit_code == 1
+    said = told(project, "run", *INTERVAL, "--files", str(export(tmp_path / "exports", 1)), code=1)
+    assert " 1 0 1 0 " in said
+    assert "The build failed" in said
 
 
 def test_how_long_models_took_is_that_of_this_warehouse(project: SmallProject, tmp_path: Path) -> None:
