@@ -213,7 +213,9 @@ def _publish(places: Places, run: Run, outcome: DbtOutcome, report: Report, work
     if places.published_until_now.is_file() and not places.published.exists():
         places.published_until_now.replace(places.published)
     changed = None
-    if work.is_part and work.state and work.state.published == identity(places.published):
+    published = identity(places.published)
+    # Where nothing was ever published, there is nothing to leave as it is.
+    if published and work.is_part and work.state and work.state.published == published:
         changed = set(work.state.unpublished) | _changed_tables(outcome.results)
     provenance = Provenance(run.run_id, run.started_at)
     _keep(places, report)

@@ -11,7 +11,7 @@ from random import Random
 from types import SimpleNamespace
 
 import pytest
-from small_project import SmallProject
+from small_project import SmallProject, make_small_project
 from typer.testing import Result
 
 from assay.build.state import read_state, state_file
@@ -199,6 +199,18 @@ def test_a_published_file_that_is_gone_is_written_again(project: SmallProject) -
     project.published.unlink()
     succeed(project)
     assert hashes(project, project.published) == wanted
+
+
+def test_what_a_first_build_could_not_publish_the_next_publishes(tmp_path: Path) -> None:
+    project = make_small_project(tmp_path / "project")
+    bronze = project.root / "models" / "example" / "bronze" / "brz_erp__order_lines.sql"
+    right = bronze.read_text()
+    bronze.write_text(f"{right}\nwhere nothing")
+    assert project.assay("build").exit_code == 1
+    assert not project.published.exists()
+    bronze.write_text(right)
+    assert built_nodes(succeed(project)) is not None
+    assert project.query("select count(*) from gold.fct_lines", file=project.published) == [(4,)]
 
 
 def test_tables_that_did_not_change_keep_their_origin(project: SmallProject) -> None:
