@@ -11,6 +11,7 @@ import duckdb
 
 from assay.build.publications import find_kept
 from assay.build.publish import remove_leftovers
+from assay.core.moment import END_OF_TIME_SQL
 from assay.core.places import Places
 from assay.core.sql import text
 from assay.project.conventions import CHUNKS, EMBEDDINGS, TABLES
@@ -128,7 +129,8 @@ def _find_states(published: Path, documents: list[str]) -> list[tuple[str, datet
         if not _has_tables(connection):
             return []
         return connection.execute(
-            f"select document_id, min(valid_from) from published.gold.{CHUNKS} where valid_to = "
-            "timestamp '9999-12-31' and document_id in (select unnest($1::varchar[])) group by document_id",
+            f"select document_id, min(valid_from) from published.gold.{CHUNKS} "
+            f"where valid_to = {END_OF_TIME_SQL} and document_id in (select unnest($1::varchar[])) "
+            "group by document_id",
             [documents],
         ).fetchall()

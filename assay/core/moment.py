@@ -6,6 +6,10 @@ from datetime import UTC, date, datetime, timedelta
 
 from assay.core.fault import MISUSED, Fault
 
+#: `valid_to` of what still holds, as the macro end_of_time has it; and the same as SQL.
+END_OF_TIME = datetime(9999, 12, 31)
+END_OF_TIME_SQL = f"timestamp '{END_OF_TIME:%Y-%m-%d}'"
+
 _LARGEST_OFFSET = timedelta(hours=18)
 _UNITS = {
     "us": "microseconds",

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import duckdb
 
+from assay.core.moment import END_OF_TIME_SQL
 from assay.core.sql import text
 from assay.documents.landed import (
     FolderState,
@@ -27,8 +28,8 @@ from assay.documents.landed import (
 
 _COMMAND = "assay documents delete"
 _SECONDS_TO_WAIT = 10.0
-_PUBLISHED = """
-select document_id, arg_max(source, valid_from), max(valid_from), bool_or(valid_to = timestamp '9999-12-31')
+_PUBLISHED = f"""
+select document_id, arg_max(source, valid_from), max(valid_from), bool_or(valid_to = {END_OF_TIME_SQL})
 from published.gold.doc_chunks
 where document_id in (select unnest($documents::varchar[]))
 group by document_id

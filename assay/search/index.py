@@ -13,6 +13,7 @@ import duckdb
 
 from assay.core.disk import put_in_place, sync
 from assay.core.fault import MISUSED, Fault
+from assay.core.moment import END_OF_TIME_SQL
 from assay.project.conventions import CHUNKS, EMBEDDINGS
 from assay.search.extensions import load_extension
 from assay.search.ivfpq import can_make, make_index
@@ -23,7 +24,6 @@ _IVFPQ_FROM = 200_000
 # Below, a scan of all vectors takes as long as the index saves in days of queries.
 _HNSW_FROM = 20_000
 _BATCH = 10_000
-_FOREVER = "timestamp '9999-12-31'"
 
 _TERMS = f"""
 create table texts as
@@ -78,7 +78,7 @@ _VECTORS = f"""
 create table current_vectors as
 select text_id, landed_vectors.vector
 from texts inner join landed_vectors using (chunk_hash)
-where text_id in (select text_id from chunks where valid_to = {_FOREVER})
+where text_id in (select text_id from chunks where valid_to = {END_OF_TIME_SQL})
 order by text_id;
 
 create table past_vectors as
@@ -167,9 +167,11 @@ def _fill(connection: duckdb.DuckDBPyConnection, gold: duckdb.DuckDBPyConnection
     connection.execute(_VECTORS)
     way = _index_vectors(connection, dimension)
     sql = f"""
-        select count(*) filter (valid_to = {_FOREVER}), count(*),
-            count(distinct document_id) filter (valid_to = {_FOREVER}),
-            count(*) filter (valid_to = {_FOREVER} and text_id not in (select text_id from current_vectors))
+        select count(*) filter (valid_to = {END_OF_TIME_SQL}), count(*),
+            count(distinct document_id) filter (valid_to = {END_OF_TIME_SQL}),
+            count(*) filter (
+                valid_to = {END_OF_TIME_SQL} and text_id not in (select text_id from current_vectors)
+            )
         from chunks
     """
     chunks, states, documents, without_vector = connection.execute(sql).fetchall()[0]

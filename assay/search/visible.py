@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from assay.core.moment import END_OF_TIME_SQL
+
 #: Until when the past of documents is hidden, by their ids.
 Hidden = Mapping[str, datetime]
-_IS_NOW = "valid_to = timestamp '9999-12-31'"
+_IS_NOW = f"valid_to = {END_OF_TIME_SQL}"
 _IS_NOT_HIDDEN = """chunk_id not in (
     select states.chunk_id
     from chunks as states

@@ -7,10 +7,9 @@ from datetime import datetime
 
 import duckdb
 
+from assay.core.moment import END_OF_TIME
 from assay.online.definition import OnlineView
 from assay.online.stretch import key_sql
-
-_FOREVER = datetime(9999, 12, 31)
 
 
 class Ends:
@@ -32,9 +31,9 @@ class Ends:
         self._ends = dict(self._of_build)
 
     def note(self, ends: Iterable[tuple[str, datetime]]) -> None:
-        """Note when entities end that were computed anew; those that have no end end in the year 9999."""
+        """Note when entities end that were computed anew; those that have no end end at the end of time."""
         for key, ends_at in ends:
-            if ends_at < _FOREVER:
+            if ends_at < END_OF_TIME:
                 self._ends[key] = ends_at
             else:
                 self._ends.pop(key, None)
@@ -52,6 +51,6 @@ def read_ends(connection: duckdb.DuckDBPyConnection, table: str, view: OnlineVie
     found = connection.execute(
         f"select {key_sql(view.keys)} as key, max(valid_to) as ends_at from {table} "
         "group by all having ends_at < ?",
-        [_FOREVER],
+        [END_OF_TIME],
     )
     return dict(found.fetchall())
