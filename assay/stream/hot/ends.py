@@ -40,7 +40,9 @@ class Ends:
 
     def take_passed(self, clock: datetime | None) -> list[str]:
         """Return the keys of those that have ended by the view's last arrival, each once."""
-        passed = [key for key, ends_at in self._ends.items() if clock and ends_at <= clock]
+        if clock is None:
+            return []
+        passed = [key for key, ends_at in self._ends.items() if ends_at <= clock]
         for key in passed:
             del self._ends[key]
         return passed

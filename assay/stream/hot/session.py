@@ -35,7 +35,7 @@ _FILES = (
 
 @dataclass(frozen=True)
 class Computed:
-    """What was computed of a view: its entities, and the keys of those that have no rows any more.
+    """What was computed of a view: its entities, and the keys of those without a row that counts.
 
     `ends` tells until when the rows of each entity are valid, and `clock` when the last change of the view
     arrived, as far as these entities tell it.
@@ -108,15 +108,12 @@ class HotSession:
         return int(kept)
 
     def compute(self, view: HotView, definition: OnlineView, key: Cut) -> Computed:
-        """Return the entities of a view whose slice the last messages touched, as a sync would write them.
+        """Compute what a sync would write of a view's slices that the last messages touched.
 
         Args:
             view: the view.
             definition: what is online of it.
             key: the columns of the checked tables by which they are cut.
-
-        Returns:
-            The entities; and the keys of those that these slices have rows of, but none that counts.
         """
         run = self._connection.execute
         rows = self._entities(view, definition, key, view.recent_sql)
