@@ -58,7 +58,8 @@ def print_landed(
         if plan.training_sets:
             line(
                 console,
-                "What that changes: assay training-set create NAME, then training-set diff BEFORE AFTER",
+                "What that changes: assay training-set create NAME, "
+                "then assay training-set diff NAME@BEFORE NAME@AFTER",
             )
     if needless:
         line(console, f"Loaded before, not again: {counted(len(needless), 'file')}")
