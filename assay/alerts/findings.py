@@ -7,8 +7,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import duckdb
-
 from assay.alerts.runbooks import Runbook
 from assay.alerts.states import Alert
 from assay.core.places import Places
@@ -16,7 +14,7 @@ from assay.core.words import counted, listed
 from assay.ledger.account import TroubledFiles
 from assay.ledger.rollbacks import read_rollback
 from assay.ledger.schema_results import read_source_owners
-from assay.project.warehouse import relation_named
+from assay.project.warehouse import connect, relation_named
 
 if TYPE_CHECKING:
     from assay.online.ahead import StreamParity
@@ -100,7 +98,7 @@ def find_monitored(
     if not _MONITORED.keys() & built:
         return found, judged
     sources = {f"{source}.{table}": owner for (source, table), owner in read_source_owners().items()}
-    with duckdb.connect(warehouse, read_only=True) as connection:
+    with connect(warehouse) as connection:
         for model, (runbook, kind, sql) in _MONITORED.items():
             relation = relation_named(connection, model) if model in built else None
             if relation is None:

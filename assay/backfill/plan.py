@@ -22,6 +22,7 @@ from assay.ledger.runs import read_runs
 from assay.project.conventions import is_of_kind
 from assay.project.graph import Manifest, Node, descendant_ids, parent_ids, read_manifest, relation_of
 from assay.project.paths import all_model_paths
+from assay.project.warehouse import connect
 
 _EVENT = "event+"
 
@@ -274,7 +275,7 @@ def _ask(
     if not places.warehouse.exists():
         return []
     try:
-        with duckdb.connect(str(places.warehouse), read_only=True) as connection:
+        with connect(places.warehouse) as connection:
             there = connection.execute(
                 "select 1 from information_schema.tables where table_schema = ? and table_name = ?",
                 [schema, table],

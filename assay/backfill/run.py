@@ -15,7 +15,7 @@ from assay.generate.write import land
 from assay.landing.discover import backfill_folders
 from assay.ledger.backfills import Backfill, record_backfill
 from assay.ledger.rollbacks import whoever_asks
-from assay.project.warehouse import relation_named
+from assay.project.warehouse import connect, relation_named
 
 _NOTHING = "from (select null::bigint as file_id, null::timestamp as event_at limit 0)"
 
@@ -77,7 +77,7 @@ def read_landed(places: Places, plan: BackfillPlan, names: list[str]) -> list[La
         Fault: the warehouse cannot be opened.
     """
     try:
-        with duckdb.connect(str(places.warehouse), read_only=True) as connection:
+        with connect(places.warehouse) as connection:
             # Of a model that has never been built, because something above it fails, silver keeps nothing.
             checked = plan.checked and relation_named(connection, plan.checked["alias"])
             kept = f"from {checked} where rule_ids is null" if checked else _NOTHING

@@ -35,6 +35,7 @@ from assay.project.failures import Verdict
 from assay.project.packages import make_linked_packages_ready
 from assay.project.paths import model_paths
 from assay.project.products import Products
+from assay.project.warehouse import connect
 from assay.server.prediction_log import SECONDS_OPEN, hand_over_leftovers
 
 if TYPE_CHECKING:
@@ -248,4 +249,4 @@ def _check_landing(landing: Path) -> list[str]:
 def _check_warehouse(warehouse: Path) -> None:
     """Open the warehouse once, so that an unusable file is reported before dbt starts."""
     if warehouse.exists():
-        duckdb.connect(str(warehouse)).close()
+        connect(warehouse, read_only=False).close()

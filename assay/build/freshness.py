@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-import duckdb
-
-from assay.project.warehouse import relation_named
+from assay.project.warehouse import connect, relation_named
 
 
 @dataclass(frozen=True)
@@ -32,7 +30,7 @@ def read_freshness(warehouse: Path) -> list[Freshness]:
     """
     if not warehouse.exists():
         return []
-    with duckdb.connect(warehouse, read_only=True) as connection:
+    with connect(warehouse) as connection:
         if (relation := relation_named(connection, "mon_freshness")) is None:
             return []
         rows = connection.execute(

@@ -5,11 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
-import duckdb
-
 from assay.contracts.availability import read_promises
 from assay.project.conventions import is_of_kind, product_of
 from assay.project.graph import Manifest, ancestor_ids
+from assay.project.warehouse import connect
 
 
 def find_landings(warehouse: Path, run_id: str, manifest: Manifest) -> dict[str, datetime]:
@@ -26,7 +25,7 @@ def find_landings(warehouse: Path, run_id: str, manifest: Manifest) -> dict[str,
     promised = {promise.product for promise in read_promises()[0] if promise.is_latency}
     if not promised:
         return {}
-    with duckdb.connect(warehouse, read_only=True) as connection:
+    with connect(warehouse) as connection:
         rows = connection.execute(
             "select source_name, table_name, min(landed_at) from landing.files "
             "where run_id = ? and status = 'loaded' group by all",

@@ -18,7 +18,7 @@ from assay.core.moment import now
 from assay.core.sql import quoted, text
 from assay.core.words import listed
 from assay.project.products import Products
-from assay.project.warehouse import relation_named
+from assay.project.warehouse import connect, relation_named
 
 # Records the build of each published table, in a schema beside gold.
 _TABLES = """
@@ -124,7 +124,7 @@ def _write(
     changed: Collection[str] | None,
 ) -> tuple[int, int, int]:
     """Write the tables; return how many come from products that passed, their rows, and how many do not."""
-    with duckdb.connect(str(warehouse), read_only=True) as connection:
+    with connect(warehouse) as connection:
         # UTC as in dbt, because a view may cast to a local time.
         connection.execute("set TimeZone = 'UTC'")
         relations = connection.execute(

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import duckdb
-
 from assay.core.fault import MISUSED, Fault
 from assay.core.words import counted, listed
 from assay.project.conventions import TABLES
 from assay.project.dbt_run import ask_dbt
 from assay.project.graph import ancestor_ids, parent_ids
+from assay.project.warehouse import connect
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,7 @@ def _relations(warehouse: Path) -> set[tuple[str, str]]:
     """Return schema and name of a warehouse's relations in lower case, since DuckDB ignores case."""
     if not warehouse.exists():
         return set()
-    with duckdb.connect(str(warehouse), read_only=True) as connection:
+    with connect(warehouse) as connection:
         return set(
             connection.execute(
                 "select lower(table_schema), lower(table_name) from information_schema.tables "

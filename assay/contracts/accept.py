@@ -18,6 +18,7 @@ from assay.landing.names import path_of, what_is_wrong
 from assay.landing.schema.expected import Expected
 from assay.landing.schema.recorded import SchemaChange, recorded_changes
 from assay.project.paths import model_paths
+from assay.project.warehouse import connect
 
 _REMEDIES = {
     "csv": "Declare it under another name, and the file's name as its alias (aliases, in contract and YAML).",
@@ -134,7 +135,7 @@ def _opened(warehouse: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     if not warehouse.is_file():
         raise Fault(f"Nothing is built yet in {warehouse.parent}. To build: assay build")
     try:
-        connection = duckdb.connect(str(warehouse), read_only=True)
+        connection = connect(warehouse)
     except duckdb.Error as error:
         raise known_fault(error) or error from error
     with connection:

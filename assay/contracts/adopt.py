@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import duckdb
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from assay.contracts.contract import find_contract_file, join_words
@@ -19,6 +18,7 @@ from assay.core.fault import MISUSED, Fault
 from assay.project.conventions import is_published
 from assay.project.personal import PII
 from assay.project.project import Project
+from assay.project.warehouse import connect
 from assay.project.yaml_file import YamlFile, one_line
 
 API_VERSION = "v3.1.0"
@@ -99,7 +99,7 @@ def _types(warehouse: Path, schema: str, table: str) -> dict[str, str]:
     """Return the columns and types of a table of gold in the warehouse; none if it is not built."""
     if not warehouse.is_file():
         return {}
-    with duckdb.connect(str(warehouse), read_only=True) as connection:
+    with connect(warehouse) as connection:
         rows = connection.execute(
             "select column_name, lower(data_type) from duckdb_columns() "
             "where database_name = current_database() and schema_name = $1 and table_name = $2 "

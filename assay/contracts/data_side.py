@@ -11,6 +11,7 @@ from assay.contracts.contract import Contract, Table
 from assay.contracts.document import Finding
 from assay.contracts.types import normalize
 from assay.core.fault import known_fault
+from assay.project.warehouse import connect
 
 _Columns = dict[str, dict[str, str]]
 
@@ -26,7 +27,7 @@ def find_data_differences(contracts: Iterable[Contract], warehouse: Path) -> lis
         Fault: the file cannot be opened.
     """
     try:
-        with duckdb.connect(str(warehouse), read_only=True) as connection:
+        with connect(warehouse) as connection:
             built = _built(connection)
             landed = _landed(connection)
     except duckdb.Error as error:

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import duckdb
-
 from assay.build.outside import LOADER, lands
 from assay.build.plan import Plan
 from assay.console.progress import Display
@@ -21,7 +19,7 @@ from assay.landing.past import copy_landing
 from assay.project.dbt_run import DbtOutcome, run_dbt
 from assay.project.failures import FAILED, plain_message
 from assay.project.graph import parent_ids
-from assay.project.warehouse import attach
+from assay.project.warehouse import attach, connect
 
 #: Why a node was not built that is not at fault itself.
 ABOVE_FAILED = "what it reads could not be built"
@@ -238,7 +236,7 @@ def _prepare(side: Side, work: Work, production: Production) -> None:
     nodes = [side.code.manifest.nodes[each] for each in work.build]
     if work.lands:
         copy_landing(production.file, side.file)
-    with duckdb.connect(str(side.file)) as connection:
+    with connect(side.file, read_only=False) as connection:
         attach(connection, production.file, production.name)
         connection.execute(f"create schema if not exists {_LANDING}")
         if not work.lands:

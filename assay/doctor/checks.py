@@ -34,6 +34,7 @@ from assay.project.packages import links_assay, make_linked_packages_ready
 from assay.project.paths import all_model_paths
 from assay.project.personal import PII
 from assay.project.project import Project
+from assay.project.warehouse import connect
 
 State = Literal["ok", "warning", "problem"]
 
@@ -125,7 +126,7 @@ def _warehouse(places: Places) -> Iterator[Check]:
     if holder := current_holder(places.warehouse):
         yield Check("warehouse", "ok", f"{places.warehouse} is being built by {holder}")
         return
-    with duckdb.connect(str(places.warehouse), read_only=True) as connection:
+    with connect(places.warehouse) as connection:
         tables = connection.execute("select count(*) from duckdb_tables()").fetchall()[0][0]
     not_loaded = read_account(places.warehouse, "").files_not_loaded
     if not_loaded:

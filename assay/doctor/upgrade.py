@@ -26,6 +26,7 @@ from assay.online.stores.open import open_store, store_url
 from assay.online.stores.shown_url import shown_url
 from assay.online.stores.store import StoreUnavailable
 from assay.project.packages import make_linked_packages_ready
+from assay.project.warehouse import connect
 from assay.retraining.record import RETRAINING
 
 _LEDGER = (RUNS, NODES, CONTRACTS, RETRAINING, VERSIONS)
@@ -55,7 +56,7 @@ def upgrade(places: Places, *, wait: float = 600) -> Iterator[str]:
                     script = "".join(table.script for table in _LEDGER)
                     yield from _told(places.ledger.name, bring_up_to_date(connection, script))
             if places.main_warehouse.exists():
-                with duckdb.connect(str(places.main_warehouse)) as connection:
+                with connect(places.main_warehouse, read_only=False) as connection:
                     yield from _told(places.main_warehouse.name, bring_up_to_date(connection, SCHEMA))
         except duckdb.Error as error:
             raise known_fault(error) or error from error

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import duckdb
 
-from assay.core.sql import quoted, text
+from assay.core.sql import quoted
+from assay.project.warehouse import attach, connect
 
 
 def has_landing(warehouse: Path) -> bool:
@@ -18,7 +19,7 @@ def has_landing(warehouse: Path) -> bool:
     """
     if not warehouse.exists():
         return False
-    with duckdb.connect(str(warehouse)) as connection:
+    with connect(warehouse, read_only=False) as connection:
         found = connection.execute(
             "from duckdb_tables() where database_name = current_database() "
             "and schema_name = 'landing' and table_name = 'files'"
@@ -44,8 +45,8 @@ def copy_landing(main_warehouse: Path, warehouse: Path, others: Iterable[tuple[s
     """
     if not main_warehouse.exists():
         return 0
-    with duckdb.connect(str(warehouse)) as connection:
-        connection.execute(f"attach {text(main_warehouse)} as main_warehouse (read_only)")
+    with connect(warehouse, read_only=False) as connection:
+        attach(connection, main_warehouse, "main_warehouse")
         # landing.warehouse holds the warehouse's own moment, so it is not copied.
         tables = connection.execute(
             "select table_name, sql from duckdb_tables() where database_name = 'main_warehouse' "

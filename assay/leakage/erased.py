@@ -13,7 +13,7 @@ import duckdb
 
 from assay.core.fault import Fault
 from assay.core.moment import as_variable
-from assay.core.sql import quoted, text
+from assay.core.sql import quoted
 from assay.landing.past import copy_landing
 from assay.leakage.declared import EMBARGO, SPLIT
 from assay.leakage.silver import gates_of, landing_tables_of
@@ -22,6 +22,7 @@ from assay.project.calls import calls_of
 from assay.project.dbt_run import DbtOutcome, Watcher, run_dbt
 from assay.project.failures import plain_message
 from assay.project.graph import Manifest, Node, relation_of
+from assay.project.warehouse import attach, connect
 
 # The macro that returns the time up to which labels can be known.
 _KNOWN_UNTIL = "known_until"
@@ -126,16 +127,16 @@ def build_erased(
         raise Fault(f"Nothing has landed in {warehouse}: build it first (assay build).")
     ancestors = manifest.ancestors(list(training_sets))
     _erase_landing(manifest, warehouse, erased, at)
-    with duckdb.connect(str(erased)) as connection:
+    with connect(erased, read_only=False) as connection:
         for statement in scramble:
             connection.execute(statement.format(at=literal(at)))
-    with duckdb.connect(str(warehouse), read_only=True) as connection:
+    with connect(warehouse) as connection:
         splits = _splits(connection, ancestors.values())
     selected = [f"+{name}" for name in training_sets]
     compiled = _build(selected, folder, erased, at, splits, watcher)
     relabelled = manifest.users_of(_KNOWN_UNTIL, ancestors)
     if relabelled and labelled_until > at:
-        with duckdb.connect(str(erased)) as connection:
+        with connect(erased, read_only=False) as connection:
             connection.execute("delete from landing.warehouse")
         _build(["--full-refresh", "--select", *relabelled], folder, erased, labelled_until, splits, watcher)
     return Erased(erased, manifest, at, labelled_until, compiled)
@@ -146,8 +147,8 @@ def _erase_landing(manifest: Manifest, warehouse: Path, erased: Path, at: dateti
 
     Silver says when a row became available; without a built silver table, it is the time its file landed.
     """
-    with duckdb.connect(str(erased)) as connection:
-        connection.execute(f"attach {text(warehouse)} as whole (read_only)")
+    with connect(erased, read_only=False) as connection:
+        attach(connection, warehouse, "whole")
         late: dict[str, str] = {}
         for gate in gates_of(manifest, manifest.nodes.values()):
             tables = landing_tables_of(manifest, gate)

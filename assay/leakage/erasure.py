@@ -9,12 +9,13 @@ from pathlib import Path
 
 import duckdb
 
-from assay.core.sql import quoted, text
+from assay.core.sql import quoted
 from assay.leakage.declared import SPLIT, History, TrainingSet
 from assay.leakage.findings import Check
 from assay.leakage.splits import splits_by_time
 from assay.leakage.tables import columns_of, differs, literal, number, one_row, same
 from assay.leakage.trained import trained_columns, trained_until, weight_columns
+from assay.project.warehouse import attach
 
 _WHOLE, _ERASED = "whole", "erased"
 # Columns that later arrivals may change; `updated_at` is compared with its value at each instant.
@@ -50,7 +51,7 @@ def check_erasure(training_set: TrainingSet, whole: Path, erased: Path, at: date
 def _both(whole: Path, erased: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect() as connection:
         for name, path in ((_WHOLE, whole), (_ERASED, erased)):
-            connection.execute(f"attach {text(path)} as {name} (read_only)")
+            attach(connection, path, name)
         connection.execute(f"use {_WHOLE}")
         yield connection
 

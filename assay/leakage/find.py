@@ -24,6 +24,7 @@ from assay.leakage.own_time import MOMENTS, check_own_time
 from assay.leakage.splits import check_splits
 from assay.leakage.tables import columns_of
 from assay.project.dbt_run import Watcher
+from assay.project.warehouse import connect
 
 SAMPLE = 200
 
@@ -120,7 +121,7 @@ def check(
         tell_next()
         checks.append(check_files())
     # Opened and not attached, because silver's views contain the catalog's name.
-    with duckdb.connect(str(warehouse), read_only=True) as connection:
+    with connect(warehouse) as connection:
         for check_tables in then.values():
             tell_next()
             checks.append(check_tables(connection))

@@ -12,6 +12,7 @@ from assay.core.fault import MISUSED, Fault
 from assay.leakage.declared import AVAILABLE_AT, TrainingSet
 from assay.leakage.tables import columns_of, literal, one_row
 from assay.project.conventions import LABEL_COLUMNS
+from assay.project.warehouse import connect
 
 _SHARE_OF_SPAN = 0.75
 _CANDIDATES_A_SOURCE = 500
@@ -30,7 +31,7 @@ def choose_moment(warehouse: Path, training_sets: Sequence[TrainingSet]) -> tupl
     Raises:
         Fault: a training set is not built, has no rows, or lacks the times of its label.
     """
-    with duckdb.connect(str(warehouse), read_only=True) as connection:
+    with connect(warehouse) as connection:
         starts, ends = zip(*(_span(connection, training_set) for training_set in training_sets), strict=True)
         start, end = min(starts), max(ends)
         sources = {source for training_set in training_sets for source in _sources(connection, training_set)}

@@ -16,6 +16,7 @@ from assay.leakage.erased import Erased
 from assay.leakage.silver import gates_of
 from assay.leakage.tables import columns_of, literal
 from assay.project.graph import Node, parent_ids, relation_of
+from assay.project.warehouse import attach
 
 _RUN, _SLICE = "_assay_run", "_assay_slice"
 # The schema of landed rows, which no model makes.
@@ -51,8 +52,8 @@ class Replay:
     def __init__(self, training_set: TrainingSet, erased: Erased, warehouse: Path) -> None:
         self.connection = duckdb.connect(config={"threads": 2})
         # Attached under its own name, because its views contain that name.
+        attach(self.connection, warehouse, warehouse.stem)
         self._warehouse = quoted(warehouse.stem)
-        self.connection.execute(f"attach {text(warehouse)} as {self._warehouse} (read_only)")
         self.connection.execute(f"use {self._warehouse}")
         self.connection.execute("set TimeZone = 'UTC'")
         self.unread: dict[str, str] = {}

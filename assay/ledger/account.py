@@ -10,7 +10,7 @@ import duckdb
 from assay.core.sql import quoted
 from assay.landing.schema.recorded import SchemaChange, recorded_changes
 from assay.project.conventions import CHECKED
-from assay.project.warehouse import relation_named
+from assay.project.warehouse import connect, relation_named
 
 _RULES = "slv_rules"
 
@@ -87,7 +87,7 @@ def read_account(warehouse: Path, run_id: str) -> Account:
     """
     if not warehouse.exists():
         return Account()
-    with duckdb.connect(str(warehouse), read_only=True) as connection:
+    with connect(warehouse) as connection:
         tables = set(
             connection.execute(
                 "select schema_name, table_name from duckdb_tables() where database_name = current_database()"

@@ -17,6 +17,7 @@ from assay.project.failures import FAILED, TESTS, guarded, message_of
 from assay.project.graph import Manifest
 from assay.project.kept import Kept
 from assay.project.personal import Personal
+from assay.project.warehouse import connect
 
 # dbt also reports exposures, which are not run.
 _RUN = (*TABLES, *TESTS, "operation")
@@ -68,7 +69,7 @@ def make_node_results(
     nodes = {unique_id: result.node for unique_id, result in by_id.items()}
     known = {unique_id: Kept(node) for unique_id, node in manifest.nodes.items()} | nodes
     found = []
-    with duckdb.connect(warehouse, read_only=True) as connection:
+    with connect(warehouse) as connection:
         rows = _table_rows(connection, [node for node in nodes.values() if node.resource_type in TABLES])
         for unique_id, result in by_id.items():
             node, status = result.node, str(result.status)

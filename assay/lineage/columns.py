@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import duckdb
 
 from assay.core.sql import quoted
+from assay.project.warehouse import connect
 
 Operator = dict[str, Any]
 Expression = dict[str, Any]
@@ -72,7 +73,7 @@ def tables_of(warehouse: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     Raises:
         duckdb.Error: the warehouse cannot be opened.
     """
-    with duckdb.connect(warehouse, read_only=True) as connection:
+    with connect(warehouse) as connection:
         columns = connection.execute(
             "select schema_name, table_name, column_name, data_type from duckdb_columns() "
             "where database_name = current_database() and not internal order by table_oid, column_index"

@@ -151,22 +151,24 @@ def _dbt_runner() -> Any:
 
 @contextmanager
 def _profile_opens(warehouse: Path, attached: Mapping[str, Path]) -> Iterator[None]:
-    """Make dbt open this file, even if its profile names another file and not `ASSAY_WAREHOUSE`."""
+    """Make dbt build into this file, whatever its profile names: a file, memory, or an attached database."""
     from dbt.adapters.duckdb.credentials import DuckDBCredentials
 
     read = DuckDBCredentials.__pre_deserialize__
 
     def read_with_file(_: type, data: dict[str, Any]) -> Any:
-        if Path(str(data.get("path"))).suffix:
-            data = {key: value for key, value in data.items() if key != "database"} | {"path": str(warehouse)}
-            others = [
-                # dbt-duckdb writes the name into its SQL as it is.
+        replaced = data.get("database") or ""
+        attachments = [
+            *(each for each in data.get("attach") or [] if each.get("alias") != replaced),
+            # dbt-duckdb writes the name into its SQL as it is.
+            *(
                 {"path": str(file), "alias": quoted(name), "read_only": True}
                 for name, file in attached.items()
-            ]
-            if others:
-                data["attach"] = [*(data.get("attach") or []), *others]
-        return read(data)
+            ),
+        ]
+        data = {key: value for key, value in data.items() if key not in ("database", "attach")}
+        # Without attachments there is no such key: dbt parses all files again when the profile differs.
+        return read(data | {"path": str(warehouse)} | ({"attach": attachments} if attachments else {}))
 
     with mock.patch.object(DuckDBCredentials, "__pre_deserialize__", classmethod(read_with_file)):
         yield

@@ -1,4 +1,4 @@
-"""Read the warehouse; while a build locks it, read the last published file instead."""
+"""Open the warehouse: all of Assay does it here, so that one place knows what a warehouse is."""
 
 from __future__ import annotations
 
@@ -13,9 +13,18 @@ from assay.core.places import Places, landing_folder
 from assay.core.sql import quoted, text
 
 
+def connect(warehouse: Path, *, read_only: bool = True) -> duckdb.DuckDBPyConnection:
+    """Open a warehouse; it is the current database, under the name that dbt's SQL uses.
+
+    Raises:
+        duckdb.Error: there is none to read, it is no warehouse, or another program has it open.
+    """
+    return duckdb.connect(str(warehouse), read_only=read_only)
+
+
 @contextmanager
 def opened(warehouse: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open a warehouse read-only, attached under the name that dbt's SQL uses.
+    """Attach a warehouse to read under the name that dbt's SQL uses; the published file while a build has it.
 
     Raises:
         Fault: there is no such file, or another program writes to it and nothing is published.

@@ -12,10 +12,10 @@ from typing import Any
 import duckdb
 
 from assay.core.disk import put_in_place, sync
+from assay.core.extensions import load_extension
 from assay.core.fault import MISUSED, Fault
 from assay.core.moment import END_OF_TIME_SQL
 from assay.project.conventions import CHUNKS, EMBEDDINGS
-from assay.search.extensions import load_extension
 from assay.search.ivfpq import can_make, make_index
 from assay.search.words import term_of, words_of, write_stop_words
 
@@ -149,7 +149,7 @@ def write_index(gold: duckdb.DuckDBPyConnection | Path, target: Path) -> IndexCo
 @contextmanager
 def _created(file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect(file) as connection:
-        load_extension(connection, "fts")
+        load_extension(connection, "fts", extra="search", by="Search")
         connection.execute("set preserve_insertion_order = true")
         yield connection
         connection.execute("checkpoint")
@@ -243,7 +243,7 @@ def _index_vectors(connection: duckdb.DuckDBPyConnection, dimension: int) -> str
         make_index(connection, dimension)
         return "ivfpq"
     if count >= _HNSW_FROM:
-        load_extension(connection, "vss")
+        load_extension(connection, "vss", extra="search", by="Search")
         # The file is written once, as a whole: there is no log to recover an index from.
         connection.execute("set hnsw_enable_experimental_persistence = true")
         connection.execute(

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
+from assay.core.extensions import load_extension
 from assay.core.fault import MISUSED, Fault
 from assay.core.sql import text as sql_text
 from assay.embedding.configured import configured_maker
 from assay.embedding.maker import VARIABLE, Maker
-from assay.search.extensions import load_extension
 from assay.search.filters import read_filter
 from assay.search.frequencies import Frequencies
 from assay.search.ivfpq import read_index
@@ -254,14 +254,14 @@ class _Opened:
         self.stamp = stamp
         # A database of its own: by the file's name, DuckDB would return the one that is open already.
         self._connection = duckdb.connect()
-        load_extension(self._connection, "fts")
+        load_extension(self._connection, "fts", extra="search", by="Search")
         # With several threads, sums differ in their last digits, and so would the order of equal results.
         self._connection.execute("set threads = 1")
         self._connection.execute(f"attach {sql_text(file)} as found (read_only)")
         with self.cursor() as cursor:
             self.model, self.near = _about(cursor)
             if self.near.way == "hnsw":
-                load_extension(self._connection, "vss")
+                load_extension(self._connection, "vss", extra="search", by="Search")
             self.vocabulary = Vocabulary(cursor)
             self.frequencies = Frequencies(cursor)
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import duckdb
-
 from assay.core.places import Places
 from assay.landing.past import has_landing
+from assay.project.warehouse import connect
 
 
 def read_loaded_files(places: Places) -> set[str]:
@@ -16,6 +15,6 @@ def read_loaded_files(places: Places) -> set[str]:
     """
     if not places.warehouse.exists() or not has_landing(places.warehouse):
         return set()
-    with duckdb.connect(str(places.warehouse), read_only=True) as connection:
+    with connect(places.warehouse) as connection:
         found = connection.execute("select source_file from landing.files where status = 'loaded'").fetchall()
     return {name for (name,) in found}

@@ -24,6 +24,7 @@ from assay.project.conventions import TRAINING_SET
 from assay.project.dbt_run import run_dbt
 from assay.project.failures import judge, plain_message
 from assay.project.project import Project
+from assay.project.warehouse import connect
 
 _SECONDS_TO_WAIT = 600.0
 
@@ -172,7 +173,7 @@ def _build(
 
 def _keep_files(warehouse: Path, files: Collection[int]) -> None:
     """Delete the rows of all other files from a warehouse that holds only landed rows."""
-    with duckdb.connect(str(warehouse)) as connection:
+    with connect(warehouse, read_only=False) as connection:
         tables = connection.execute(
             "select table_name from duckdb_columns() "
             "where schema_name = 'landing' and column_name = 'file_id'"

@@ -13,6 +13,7 @@ import duckdb
 from assay.core.fault import Fault, known_fault
 from assay.core.moment import now
 from assay.core.sql import quoted, text
+from assay.project.warehouse import connect
 from assay.training.code import SetInManifest
 from assay.training.content import read_content
 from assay.training.source import Source
@@ -51,7 +52,7 @@ def opened(source: Source) -> Iterator[duckdb.DuckDBPyConnection]:
         Fault: the block raises a known error.
     """
     try:
-        with duckdb.connect(str(source.warehouse), read_only=True) as connection:
+        with connect(source.warehouse) as connection:
             connection.execute("set TimeZone = 'UTC'")
             yield connection
     except (duckdb.Error, OSError) as error:

@@ -231,7 +231,7 @@ def test_without_an_index_the_server_says_what_to_run(client: TestClient, settin
 def test_without_the_extra_the_server_starts_and_says_what_to_install(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("assay.search.extensions.find_spec", lambda name: None)
+    monkeypatch.setattr("assay.core.extensions.find_spec", lambda name: None)
     answer = ask(client)
     assert answer.status_code == 503
     assert "pip install 'assay[search]'" in answer.json()["detail"]

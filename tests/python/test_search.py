@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 from search_index import EVER, Chunk, index_of, write_gold
 
+from assay.core.extensions import load_extension
 from assay.core.fault import Fault
 from assay.embedding.static import StaticModel
 from assay.embedding.vectors import unit_vectors
 from assay.search import frequencies, ranking, words
 from assay.search import index as index_module
-from assay.search.extensions import load_extension
 from assay.search.index import write_index
 from assay.search.query import Index, open_index
 from assay.search.rerank import read_reranker
@@ -121,7 +121,7 @@ def test_bm25_is_that_of_duckdb(tmp_path: Path) -> None:
     index_of(tmp_path, chunks)
     index = open_index(tmp_path / "search.duckdb")
     with duckdb.connect() as connection:
-        load_extension(connection, "fts")
+        load_extension(connection, "fts", extra="search", by="Search")
         connection.execute("create table texts (id varchar, body varchar)")
         connection.executemany(
             "insert into texts values (?, ?)", [[each.document_id, each.text] for each in chunks]

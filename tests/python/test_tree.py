@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -20,6 +21,20 @@ FLOORS = [
     *("alerts", "lineage", "server", "report", "catalog", "stream", "backfill", "dlt"),
     *("build", "diff", "init", "doctor", "api", "dagster", "cli"),
 ]
+
+# Where files of DuckDB are opened that are no warehouse: what is published or searched, the ledger, samples.
+NO_WAREHOUSES = {
+    *(("build/publications.py", "published"), ("build/publish.py", "published")),
+    *(("build/publish.py", "file"), ("build/publish.py", "before")),
+    *(("build/search.py", "published"), ("build/search.py", "places.published")),
+    *(("dagster/outcome.py", "places.published"), ("doctor/checks.py", "places.published")),
+    *(("documents/delete.py", "published"), ("generate/sample.py", "database"), ("ledger/file.py", "ledger")),
+    *(("online/published.py", "file"), ("search/query.py", "file")),
+    *(("search/index.py", "file"), ("search/index.py", "gold")),
+    *(("stream/hot/base.py", "new"), ("stream/hot/session.py", "base.file")),
+    *(("stream/hot/session.py", "published"), ("stream/status.py", "published")),
+    ("training/source.py", "places.published"),
+}
 
 
 def imports_of(code: str) -> Iterator[str]:
@@ -77,3 +92,45 @@ def test_a_class_name_has_one_meaning() -> None:
     nodes = [node for path in files for node in ast.walk(ast.parse(path.read_text()))]
     names = [node.name for node in nodes if isinstance(node, ast.ClassDef)]
     assert [names.count(name) for name in ("Column", "Finding", "Manifest", "Store")] == [1, 1, 1, 1]
+
+
+def opened_files(code: str) -> Iterator[str]:
+    """Yield the files that a module opens or attaches by itself, each as the expression that names it."""
+    for node in ast.walk(ast.parse(code)):
+        match node:
+            case ast.Call(func=ast.Attribute(value=ast.Name("duckdb"), attr="connect"), args=[file]):
+                yield _inner(file)
+            case ast.JoinedStr(values=[ast.Constant(str(start)), ast.FormattedValue(file), *_]) if re.search(
+                r"\battach( database)?( if not exists)?\s*'?$", start.lower()
+            ):
+                yield _inner(file)
+
+
+def _inner(expression: ast.expr) -> str:
+    """Return what is made a text, as in `str(warehouse)`."""
+    match expression:
+        case ast.Call(func=ast.Name(), args=[inner]):
+            return ast.unparse(inner)
+    return ast.unparse(expression)
+
+
+def test_the_warehouse_is_opened_in_one_place() -> None:
+    found = {
+        (str(file.relative_to(PACKAGE)), opened)
+        for file in PACKAGE.rglob("*.py")
+        for opened in opened_files(file.read_text())
+    }
+    in_one_place = {("project/warehouse.py", "warehouse"), ("project/warehouse.py", "file")}
+    assert found == NO_WAREHOUSES | in_one_place
+
+
+def test_a_file_that_is_opened_is_seen_in_every_form() -> None:
+    for form in (
+        "duckdb.connect(warehouse)",
+        "duckdb.connect(str(warehouse), read_only=True)",
+        'connection.execute(f"attach {warehouse} as whole")',
+        'connection.execute(f"ATTACH {text(warehouse)} (read_only)")',
+        "connection.execute(f\"use memory; attach if not exists '{warehouse}'\")",
+    ):
+        assert list(opened_files(form)) == ["warehouse"]
+    assert list(opened_files("duckdb.connect()\nconnection.execute(\"attach ':memory:' as run\")")) == []

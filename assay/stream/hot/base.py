@@ -21,6 +21,7 @@ from assay.core.places import Places
 from assay.core.sql import quoted, text
 from assay.landing.segments import segment_of
 from assay.project.graph import Node, relation_of
+from assay.project.warehouse import attach
 from assay.stream.hot.plan import CheckedTable, HotPlan
 
 # Source, table, topic and partition.
@@ -109,7 +110,7 @@ def copy_base(
         of = state_of(places.warehouse)
         # Under its own name, which the views in it say.
         warehouse = quoted(plan.database)
-        connection.execute(f"attach {text(places.warehouse)} as {warehouse} (read_only)")
+        attach(connection, places.warehouse, plan.database)
         connection.execute(LOOK_UP_SETTING)
         _attach(connection, file, new, _definition(connection, plan, warehouse))
         cuts = _find_cuts(connection, plan, warehouse, keys or {})
@@ -225,18 +226,18 @@ def _replace_blocks(connection: duckdb.DuckDBPyConnection, relation: str, rows: 
 
 def _attach(connection: duckdb.DuckDBPyConnection, file: Path, new: Path, definition: str) -> None:
     """Attach a copy of the file to be grown, or a new one if there is none of this definition."""
-    attach = f"attach {text(new)} as base (row_group_size {_ROWS_AT_ONCE})"
+    opening = f"attach {text(new)} as base (row_group_size {_ROWS_AT_ONCE})"
     if file.exists():
         shutil.copyfile(file, new)
         try:
-            connection.execute(attach)
+            connection.execute(opening)
             if connection.execute("from base.assay_definition").fetchall() == [(definition,)]:
                 return
             connection.execute("detach base")
         except duckdb.Error:
             connection.execute("detach database if exists base")
     new.unlink(missing_ok=True)
-    connection.execute(attach)
+    connection.execute(opening)
     connection.execute("create table base.assay_definition as select ? as definition", [definition])
 
 

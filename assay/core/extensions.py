@@ -1,4 +1,4 @@
-"""DuckDB's extensions for search, from their packages: nothing is fetched, or installed elsewhere."""
+"""Load DuckDB's extensions from their packages: nothing is fetched, or installed elsewhere."""
 
 from __future__ import annotations
 
@@ -10,17 +10,19 @@ import duckdb
 from assay.core.fault import MISUSED, Fault, extra_needed
 
 
-def load_extension(connection: duckdb.DuckDBPyConnection, name: str) -> None:
+def load_extension(connection: duckdb.DuckDBPyConnection, name: str, *, extra: str, by: str) -> None:
     """Load an extension into a connection.
 
     Args:
         connection: of DuckDB.
-        name: `fts` or `vss`.
+        name: of the extension, such as `fts`.
+        extra: name of the extra that brings its package.
+        by: what needs it, as the subject of a message.
 
     Raises:
-        Fault: the extra `search` is not installed, or the extension is of another version of DuckDB.
+        Fault: the extra is not installed, or the extension is of another version of DuckDB.
     """
-    with extra_needed("search", "Search"):
+    with extra_needed(extra, by):
         found = find_spec(f"duckdb_extension_{name}")
         if found is None or not found.origin:
             raise ModuleNotFoundError(f"duckdb-extension-{name}", name=f"duckdb-extension-{name}")

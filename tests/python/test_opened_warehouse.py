@@ -1,0 +1,59 @@
+"""A warehouse is opened in one place, and dbt builds into the one that it is given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from assay.project import dbt_run
+from assay.project.warehouse import connect
+
+SCRATCH = Path("scratch/assay.duckdb")
+BESIDE = {"path": "beside.duckdb", "alias": "beside", "read_only": True}
+OWN = {"path": "own.duckdb", "alias": "own"}
+
+
+@pytest.mark.parametrize(
+    ("profile", "beside"),
+    [
+        ({"path": "data/assay.duckdb"}, []),
+        ({"path": "data/assay.duckdb", "database": "assay", "attach": [BESIDE]}, ["beside"]),
+        ({"path": "data/without_a_suffix"}, []),
+        ({"path": ":memory:"}, []),
+        ({"path": ":memory:", "database": "own", "attach": [OWN, BESIDE]}, ["beside"]),
+        ({}, []),
+    ],
+)
+def test_dbt_builds_into_the_file_that_it_is_given(profile: dict[str, Any], beside: list[str]) -> None:
+    from dbt.adapters.duckdb.credentials import DuckDBCredentials
+
+    with dbt_run._profile_opens(SCRATCH, {"production": Path("production.duckdb")}):
+        opened = DuckDBCredentials.from_dict({"schema": "main", **profile})
+    assert (opened.path, opened.database) == (str(SCRATCH), SCRATCH.stem)
+    attached = {each.alias: (each.path, each.read_only) for each in opened.attach}
+    assert attached.pop('"production"') == ("production.duckdb", True)
+    assert list(attached) == beside
+
+
+def test_dbt_parses_nothing_anew_because_a_warehouse_is_given() -> None:
+    from dbt.adapters.duckdb.credentials import DuckDBCredentials
+
+    profile = {"schema": "main", "path": str(SCRATCH)}
+    plain = DuckDBCredentials.from_dict(profile)
+    with dbt_run._profile_opens(SCRATCH, {}):
+        assert DuckDBCredentials.from_dict(profile) == plain
+
+
+def test_a_warehouse_is_opened_to_read_unless_it_is_said_that_it_is_written(tmp_path: Path) -> None:
+    warehouse = tmp_path / "shop.duckdb"
+    with pytest.raises(duckdb.IOException):
+        connect(warehouse)
+    with connect(warehouse, read_only=False) as connection:
+        connection.execute("create table sales as select 1 as pieces")
+    with connect(warehouse) as connection:
+        assert connection.execute("select current_database(), * from sales").fetchall() == [("shop", 1)]
+        with pytest.raises(duckdb.InvalidInputException, match="read-only"):
+            connection.execute("insert into sales values (2)")
