@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.core.fault import MISUSED, Fault
+from assay.core.sql import folded
 from assay.corpus.evaluation import hash_of_file, relation_of_file
 from assay.corpus.quality import Quality
 from assay.project.conventions import CORPUS, TABLES
@@ -80,9 +81,9 @@ class CorpusInManifest(SetInManifest):
         self.beside = tuple(self._models)
 
     @property
-    def personal(self) -> list[str]:
-        """The columns that the YAML declares personal."""
-        return [str(each["name"]) for each in self._node["columns"].values() if is_personal(each)]
+    def personal(self) -> set[str]:
+        """The columns that the YAML declares personal, folded, as the table may write them otherwise."""
+        return {folded(str(each["name"])) for each in self._node["columns"].values() if is_personal(each)}
 
     def evaluation(self) -> dict[str, str]:
         """Return the relation of each evaluation set in SQL, by the name that the user gave it.

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import duckdb
 
 from assay.core.fault import MISUSED, Fault, known_fault
 from assay.core.sql import text
 from assay.core.words import counted
+from assay.corpus.nested import leaves_of, read_json
 from assay.corpus.personal import mask
 from assay.corpus.words import folded_text, phrases_of, words_of
 
@@ -106,17 +106,10 @@ def hash_of_file(name: str) -> str:
 
 
 def _texts_of(connection: duckdb.DuckDBPyConnection, relation: str) -> Iterator[str]:
-    """Yield all texts of a relation, those within lists and structs too."""
+    """Yield all texts of a relation, those within lists, structs and JSON too."""
     for batch in connection.sql(f"from {relation}").to_arrow_reader(2_000):
         for column in batch.columns:
-            yield from _within(column.to_pylist())
-
-
-def _within(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    # Keys and values of a map come as pairs.
-    elif isinstance(value, dict | list | tuple):
-        inner: Sequence[Any] = list(value.values()) if isinstance(value, dict) else value
-        for each in inner:
-            yield from _within(each)
+            for value in column.to_pylist():
+                # JSON may be a text as it is, such as code, or hold texts.
+                whole = [value] if read_json(value) is not value else []
+                yield from (each for each in (*whole, *leaves_of(value)) if isinstance(each, str))

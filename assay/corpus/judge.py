@@ -46,7 +46,10 @@ class Judged:
 
     def content_as_json(self) -> str | None:
         """Return what was left out, as JSON; None for a row that is kept."""
-        return json.dumps(self.source, ensure_ascii=False, default=str) if self.broken else None
+        if not self.broken:
+            return None
+        # JSON may hold halves of characters, which no file can.
+        return json.dumps(self.source, ensure_ascii=False, default=str).encode(errors="replace").decode()
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ class Judge:
         """Mask a row and look at it alone."""
         masked: Counter[str] = Counter()
         known = {name: row[name] for name in self.personal}
-        source = {name: mask(row[name], known, masked) for name in self.shape.read}
+        source = {name: mask(self.shape.value_of(name, row), known, masked) for name in self.shape.read}
         document = row[self.settings.document]
         broken = [f"no_{name}" for name in (self.settings.document, "available_at") if row[name] is None]
         content, faults = self.shape.content_of(source)

@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from assay.corpus.nested import leaves_of
+
 # Shorter values stand in too many words that are not about the person.
 _SHORTEST_VALUE = 3
 
@@ -62,13 +64,21 @@ def mask(value: Any, known: Mapping[str, Any], counts: Counter[str]) -> Any:
         return {name: mask(each, known, counts) for name, each in value.items()}
     if not isinstance(value, str):
         return value
-    for name, each in sorted(known.items(), key=lambda pair: -len(str(pair[1]))):
-        if len(text := str(each or "").strip()) >= _SHORTEST_VALUE:
-            pattern = re.compile(rf"(?<!\w){re.escape(text)}(?!\w)", re.IGNORECASE)
-            value = _replaced(value, name, pattern, lambda _: True, counts)
+    for text, name in _texts_of(known):
+        pattern = re.compile(rf"(?<!\w){re.escape(text)}(?!\w)", re.IGNORECASE)
+        value = _replaced(value, name, pattern, lambda _: True, counts)
     for name, (pattern, is_one) in _KINDS.items():
         value = _replaced(value, name, pattern, is_one, counts)
     return value
+
+
+def _texts_of(known: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the texts that columns hold, the longest first, each with its column."""
+    # A text of JSON stands in quotes.
+    texts = [
+        (str(each or "").strip(' "'), name) for name, value in known.items() for each in leaves_of(value)
+    ]
+    return sorted((pair for pair in texts if len(pair[0]) >= _SHORTEST_VALUE), key=lambda pair: -len(pair[0]))
 
 
 def _replaced(

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from assay.core.fault import MISUSED, Fault
+from assay.corpus.nested import read_json
 
 FORMATS = ("instruct", "chat", "pretrain")
 ROLES = ("system", "user", "assistant", "tool")
@@ -24,6 +25,10 @@ class Shape:
 
     read: tuple[str, ...]
     written: Mapping[str, pa.DataType]
+
+    def value_of(self, name: str, row: Mapping[str, Any]) -> Any:
+        """Return the value of a column that is read, as it can be masked: messages in JSON are a list."""
+        return read_json(row[name]) if name == MESSAGES else row[name]
 
     def content_of(self, row: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
         """Return the values of a row in this shape, and the names of rules that it breaks.

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from assay.core.fault import MISUSED, Fault
-from assay.core.sql import quoted, text
+from assay.core.sql import folded, quoted, text
 from assay.core.words import counted
 from assay.corpus.copies import Copies
 from assay.corpus.declared import CorpusInManifest
@@ -83,7 +83,7 @@ def take_corpus(
         columns = _columns_of(connection, declared)
         shape = shape_of(made.format, list(columns), name)
         _refuse_personal(declared, shape.read)
-        personal = [each for each in declared.personal if each in columns]
+        personal = [each for each in columns if folded(each) in declared.personal]
         evaluation = EvaluationTexts(connection, declared.evaluation(), say)
         judge = Judge(declared.settings, shape, personal, evaluation, copies, tokenizer.count, made.is_split)
         keys = list(dict.fromkeys([*declared.primary_key, declared.settings.document]))
@@ -149,7 +149,7 @@ def _columns_of(connection: duckdb.DuckDBPyConnection, declared: CorpusInManifes
 
 def _refuse_personal(declared: CorpusInManifest, columns: Sequence[str]) -> None:
     """Refuse a text that as a whole is declared personal: nothing of it could be kept."""
-    if found := [each for each in columns if each in declared.personal]:
+    if found := [each for each in columns if folded(each) in declared.personal]:
         raise Fault(
             f"{declared.name}: column {', '.join(found)} is declared personal (pii), so nobody may train on "
             "it. Take the mark away if personal data only stands within the text, where it is masked.",

@@ -233,6 +233,61 @@ def test_personal_columns_are_masked_in_texts_and_stay_out(tmp_path: Path) -> No
         warehouse.take()
 
 
+def test_a_personal_column_is_known_however_its_name_is_written(tmp_path: Path) -> None:
+    pii = {"config": {"meta": {"pii": True}}}
+    warehouse = CorpusWarehouse(tmp_path, columns={"CUSTOMER": pii})
+    warehouse.fill(f"{TEXTS}, Customer varchar", [("a", f"Mia Berg asks. {PLAIN[0]}", at(1), "Mia Berg")])
+    assert rows_of(warehouse.take())[0]["text"].startswith("<CUSTOMER> asks.")
+    with pytest.raises(Fault, match="column text is declared personal"):
+        replace(warehouse, columns={"TEXT": pii}, taken=1).take()
+
+
+@pytest.mark.parametrize("kind", ["struct(role varchar, content varchar)[]", "json", "varchar"])
+def test_personal_data_is_masked_in_messages_whatever_escapes_they_have(tmp_path: Path, kind: str) -> None:
+    """In the text of JSON, a line end is a letter, and a name may be all escapes."""
+
+    def said(content: str, **others: Any) -> Any:
+        found = [{"role": "user", "content": content, **others}, {"role": "assistant", "content": "Fine."}]
+        return found if kind.startswith("struct") else json.dumps(found)
+
+    pii = {"config": {"meta": {"pii": True}}}
+    warehouse = CorpusWarehouse(tmp_path, columns={"customer": pii})
+    text = f'{PLAIN[0]}\njo@example.org\n+44 20 7946 0958\nJos\u00e9 Garc\u00eda or "role"'
+    left = (
+        []
+        if kind.startswith("struct")
+        else [("calls", said(text, calls=["\ud800"]), at(1), "Jos\u00e9 Garc\u00eda")]
+    )
+    warehouse.fill(
+        f"document_id varchar, messages {kind}, available_at timestamp, customer varchar",
+        [
+            ("a", said(text), at(1), "Jos\u00e9 Garc\u00eda"),
+            ("b", said(f'{PLAIN[1]} "role"'), at(1), "role"),
+            *left,
+        ],
+    )
+    version = warehouse.take("chat")
+    add_up(version)
+    assert [row["messages"][0]["content"] for row in rows_of(version)] == [
+        f'{PLAIN[0]}\n<EMAIL>\n<PHONE>\n<CUSTOMER> or "role"',
+        f'{PLAIN[1]} "<CUSTOMER>"',
+    ]
+    for row in list(documents_of(version).values())[2:]:
+        assert row["outcome"] == "unreadable_messages"
+        assert row["left_out"]["messages"][0]["content"].endswith('<EMAIL>\n<PHONE>\n<CUSTOMER> or "role"')
+
+
+def test_messages_of_any_depth_are_read_or_left_out(warehouse: CorpusWarehouse) -> None:
+    good = json.dumps([{"role": "user", "content": PLAIN[0]}, {"role": "assistant", "content": "Fine."}])
+    rows = [(f"{deep}", "[" * deep + "]" * deep, at(1)) for deep in (90, 400, 900, 100_000)]
+    warehouse.fill(
+        "document_id varchar, messages varchar, available_at timestamp", [*rows, ("a", good, at(1))]
+    )
+    version = warehouse.take("chat")
+    add_up(version)
+    assert corpus_of(version).outcomes == {"kept": 1, "unreadable_messages": 4}
+
+
 @pytest.mark.parametrize("kind", ["struct(role varchar, content varchar)[]", "json", "varchar"])
 def test_conversations_are_read_from_lists_and_from_json(warehouse: CorpusWarehouse, kind: str) -> None:
     def said(*turns: tuple[str, str]) -> Any:

@@ -149,6 +149,17 @@ def test_values_of_personal_columns_are_masked_within_texts() -> None:
     assert counts == {"name": 1, "mail": 1, "code": 1}
 
 
+def test_values_of_personal_columns_are_found_in_lists_and_in_json() -> None:
+    known = {
+        "people": ["Mia Berg", None],
+        "about": {"mail": "jo-at-home"},
+        "json": '["Li Wu"]',
+        "text": '"Bo Ek"',
+    }
+    masked = mask("Mia Berg, jo-at-home, Li Wu and Bo Ek.", known, Counter())
+    assert masked == "<PEOPLE>, <ABOUT>, <JSON> and <TEXT>."
+
+
 @pytest.mark.parametrize("text", ["a" * 2_000_000, "1" * 2_000_000, "a." * 1_000_000, "+1" * 1_000_000])
 def test_a_long_text_without_spaces_is_masked_in_one_pass(text: str) -> None:
     # Where time grows with the square of the length, this takes hours.
@@ -229,6 +240,23 @@ def test_texts_within_maps_are_found(tmp_path: Path) -> None:
     rows.append({"said": {"last": " ".join(WORDS[:13])}})
     texts = evaluation(rows, tmp_path, [])
     assert texts.find(" ".join(WORDS[:13])) == "test"
+
+
+@pytest.mark.parametrize("kind", ["json", "varchar"])
+def test_texts_within_json_are_found(kind: str) -> None:
+    """As a line end of a text within JSON is written as a letter, its words are others in JSON's text."""
+    question = "\n".join(WORDS[:13])
+    said = json.dumps([{"role": "user", "content": question}])
+    with duckdb.connect() as connection:
+        connection.execute(f"create table asked (messages {kind})")
+        connection.execute("insert into asked values (?)", [said])
+        texts = EvaluationTexts(connection, {"asked": "asked"})
+    assert texts.find(question) == "asked"
+    # Code may be JSON.
+    code = json.dumps({f"word{number}": f"value{number}" for number in range(9)})
+    with duckdb.connect() as connection:
+        connection.execute(f"create table asked as select $1::{kind} as code", [code])
+        assert EvaluationTexts(connection, {"asked": "asked"}).find(f"This: {code}") == "asked"
 
 
 def test_an_evaluation_set_without_text_or_that_cannot_be_read_is_told(tmp_path: Path) -> None:
