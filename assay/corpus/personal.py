@@ -15,9 +15,12 @@ _SHORTEST_VALUE = 3
 # Every pattern begins where a word begins and takes a limited number of characters, so that a long text
 # without spaces is read once.
 _EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@(?:[\w-]{1,63}\.){1,8}[^\W\d_]{2,24}(?![\w-])")
-# What stands in a sum, or is a part of a longer number, is a figure.
-_BEFORE = r"(?<![\w.,$+-])(?<!\d )(?<![=*/<>+-] )"
-_AFTER = r"(?![\w-]|[.,]\d|\s?[=+*/<>])"
+# What stands in a sum, or is a part of a longer number, is a figure. Signs that begin a line of a list or a
+# quotation, and those around a word, make no sum; neither do numbers that begin with a zero or a country.
+_BEGINS = r"(?<![\w.,$+-])(?<!\d )"
+_ENDS = r"(?![\w-]|[.,]\d|[ \t]?=)"
+_BEFORE = rf"{_BEGINS}(?<!= )(?<![\d)][*/<>+-] )(?<![\d)] [*/<>+-] )"
+_AFTER = rf"{_ENDS}(?![ \t]?(?:[+*/]|[<>]=?)[ \t]?[1-9$])"
 # All digits together, or in the groups that cards show.
 _CARD = re.compile(
     rf"{_BEFORE}(?:[3-6]\d{{12,18}}|[3-6]\d{{3}}(?P<gap>[ -])\d{{4}}(?P=gap)\d{{4}}(?P=gap)\d{{1,4}}"
@@ -25,9 +28,9 @@ _CARD = re.compile(
 )
 # With a country's code, as in North America, or with a leading zero and separators.
 _PHONE = re.compile(
-    rf"(?<![\w.,$+])\+\d{{1,3}}(?:[ .\-/]?\(?\d{{1,5}}\)?){{2,6}}{_AFTER}"
+    rf"(?<![\w.,$+])\+\d{{1,3}}(?:[ .\-/]?\(?\d{{1,5}}\)?){{2,6}}{_ENDS}"
     rf"|{_BEFORE}(?:\(\d{{3}}\) ?|\d{{3}}[ .-])\d{{3}}[ .-]\d{{4}}{_AFTER}"
-    rf"|{_BEFORE}\(?0\d{{1,4}}\)?(?: ?[/-] ?| )\d{{2,8}}(?:[ -]\d{{2,8}}){{0,4}}{_AFTER}"
+    rf"|{_BEGINS}\(?0\d{{1,4}}\)?(?: ?[/-] ?| )\d{{2,8}}(?:[ -]\d{{2,8}}){{0,4}}{_ENDS}"
 )
 _DIGITS_OF_PHONE = range(8, 16)
 
