@@ -17,8 +17,6 @@ _HEADING = re.compile(r"\s*#{1,6}[ \t]+([^\r\n]+)")
 _AS_WRITTEN = {0xAD: None} | {
     0xFB00 + place: letters for place, letters in enumerate(("ff", "fi", "fl", "ffi", "ffl", "st", "st"))
 }
-# What browsers do not show, and what stands around the text of each page.
-_NO_TEXT = ("script", "style", "noscript", "template", "head", "nav", "svg")
 
 
 @dataclass(frozen=True)
@@ -89,18 +87,8 @@ def _read_text(content: bytes) -> Extracted:
 
 def _read_html(content: bytes) -> Extracted:
     with extra_needed("documents", "To read HTML"):
-        from bs4 import BeautifulSoup
-        from bs4.dammit import EncodingDetector
-        from markdownify import MarkdownConverter
-    # Of a page that does not name its encoding, guesses at a few letters are of any language.
-    is_named = EncodingDetector.find_declared_encoding(content, is_html=True) is not None
-    page = BeautifulSoup(content, "html.parser", from_encoding=None if is_named else find_encoding(content))
-    # Pictures have titles, too.
-    titles = [each.get_text(" ") for each in page("title") if not each.find_parent("svg")]
-    for element in page(_NO_TEXT):
-        element.decompose()
-    body = MarkdownConverter(heading_style="ATX", bullets="-").convert_soup(page).strip()
-    return Extracted(titles[0].strip() if titles else "", re.sub(r"\n{3,}", "\n\n", body))
+        from assay.documents.page import read_page
+    return Extracted(*read_page(content))
 
 
 def _read_pdf(content: bytes) -> Extracted:

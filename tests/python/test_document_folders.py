@@ -354,6 +354,33 @@ def test_html_becomes_markdown_without_what_is_not_shown() -> None:
     assert found.body == "# Costs\n\nTwo **pounds**.\n\n| a |\n| --- |\n| 1 |"
 
 
+@pytest.mark.parametrize(
+    ("html", "body"),
+    [
+        ("<!doctype html><html><head><title>T</title><style>p{}</style><body><h1>A</h1>b", "# A\n\nb"),
+        ("<title>T</title><p>one<p>two<div>three</div>", "one\n\ntwo\n\nthree"),
+        ("<ul><li>a<ul><li>b<li>c</ul><li>d<p>e</ul>f", "- a\n  - b\n  - c\n- d\n\n  e\n\nf"),
+        (
+            "<table><thead><tr><th>a<th>b<tbody><tr><td>c<p>d<td>e</table>",
+            "| a | b |\n| --- | --- |\n| c d | e |",
+        ),
+        ("<table><tr><td><ul><li>a<li>b</ul><td>c</table>", "|  |  |\n| --- | --- |\n| - a - b | c |"),
+        ("<p>one <b>two<p>three", "one **two**\n\nthree"),
+        ("<nav><ul><li>Home<li>Help</ul></nav><svg><title>i</title></svg>Text", "Text"),
+    ],
+)
+def test_a_page_need_not_end_its_elements(html: str, body: str) -> None:
+    assert extract_text(Path("a.html"), html.encode()).body == body
+
+
+@pytest.mark.parametrize("element", ["p", "li", "dd", "tr", "option"])
+def test_a_page_of_many_elements_without_end_is_read(element: str) -> None:
+    html = "".join(f"<{element}>number {number}" for number in range(2_000))
+    found = extract_text(Path("a.html"), html.encode())
+    assert found.problem == ""
+    assert "number 1999" in (found.body or "")
+
+
 def test_pdf_gives_its_text_and_title() -> None:
     found = extract_text(Path("a.PDF"), pdf("Thirty days."))
     assert (found.title, found.body, found.problem) == ("Returns", "Thirty days.", "")
