@@ -21,6 +21,7 @@ from assay.documents.landed import (
     document_line,
     held_state,
     moment_text,
+    pack_lines,
     sources_of_folders,
     write_lines,
     write_state,
@@ -134,7 +135,7 @@ def _land(
 ) -> None:
     """Land that a document is deleted; the same deletion is the same file."""
     line = document_line(document_id, document.source, moment_text(at), deleted=True)
-    write_lines([line], landing, "deleted", at)
+    write_lines(pack_lines([line]), landing, "deleted", at)
     if document.name is None or document.source is None:
         return
     state = states[document.source]

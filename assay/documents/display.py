@@ -37,7 +37,8 @@ def print_landed_folder(landed: LandedFolder, is_loaded: bool, console: Console)
     if landed.unchanged:
         counts.append(f"{landed.unchanged:,} unchanged")
     outcome = f"Landed {landed.file}" if landed.file else "Nothing landed."
-    line(console, f"{landed.source}: {', '.join(counts)}. {outcome}")
+    told = f"{', '.join(counts)}. " if counts else ""
+    line(console, f"{landed.source}: {told}{outcome}")
     for name, problem in list(landed.unreadable.items())[:_SHOWN]:
         line(console, f"Not readable: {name}: {problem}")
     if len(landed.unreadable) > _SHOWN:

@@ -19,11 +19,12 @@ from assay.documents.landed import (
     document_line,
     held_state,
     moment_text,
+    pack_lines,
     write_lines,
     write_state,
 )
 from assay.landing.declared import DeclarationError
-from assay.landing.formats.rows import line_limit
+from assay.landing.formats.rows import LINE_MB, line_limit
 
 _LONGEST_NAME = 100
 # Archives that know no times have files of 1970 or 1980; silver takes no time before this one.
@@ -77,7 +78,7 @@ def land_folder(folder: Path, source: str, landing: Path, landed_at: datetime) -
         # Of two landings, the later one has a later second, so that its versions stand.
         landed_at = state.later(landed_at)
         found = LandedFolder(folder, source, None)
-        lines = list(_lines(found, state.known, landed_at))
+        packed = pack_lines(_lines(found, state.known, landed_at))
         if not state.known:
             raise Fault(
                 f"{folder} holds no document: their names end with {', '.join(kinds_of_documents())}.",
@@ -85,10 +86,11 @@ def land_folder(folder: Path, source: str, landing: Path, landed_at: datetime) -
             )
         there = sum(bool(each.digest) for each in state.known.values())
         found = replace(found, unchanged=there - len(found.new) - len(found.changed))
-        if lines:
-            found = replace(found, file=write_lines(lines, landing, source, landed_at))
+        if names := [*found.new, *found.changed, *found.deleted]:
             state.landed_at = landed_at
-        # A process that ends here lands the same lines once more, and silver knows them.
+            # If the process ends between the lines and the state, nobody knows which of them landed.
+            write_state(landing, source, state.unsettled(names))
+            found = replace(found, file=write_lines(packed, landing, source, landed_at))
         if state != before:
             write_state(landing, source, state)
     return found
@@ -98,7 +100,7 @@ def _lines(found: LandedFolder, known: dict[str, Known], landed_at: datetime) ->
     there, limit = set(), _most_bytes()
     for path in _files(found.folder):
         name = as_text(path.relative_to(found.folder).as_posix())
-        if path.is_dir() or not is_document(path):
+        if _is_folder(path) or not is_document(path):
             found.passed_over.append(name)
             continue
         there.add(name)
@@ -107,16 +109,21 @@ def _lines(found: LandedFolder, known: dict[str, Known], landed_at: datetime) ->
             found.withdrawn.append(name)
             continue
         content, problem = _read(path)
-        digest = hashlib.sha256(content or problem.encode()).hexdigest()
+        digest = _digest_of(content or problem.encode())
         if last and last.digest == digest:
             continue
-        (found.changed if last and last.digest else found.new).append(name)
         text = Extracted(problem=problem) if problem else extract_text(path, content)
-        known[name] = Known(digest, _later(_written_at(path), last, landed_at))
-        line = _line_of(found, name, text, known[name].updated_at)
+        updated_at = _later(_written_at(path), last, landed_at)
+        line = _line_of(found, name, text, updated_at)
         if (size := len(line.encode())) >= limit:
             text = Extracted(problem=_too_long(size, limit))
-            line = _line_of(found, name, text, known[name].updated_at)
+            # It lands once for each limit: a higher one may allow it.
+            digest = _digest_of(f"{digest}: {text.problem}".encode())
+            if last and last.digest == digest:
+                continue
+            line = _line_of(found, name, text, updated_at)
+        (found.changed if last and last.digest else found.new).append(name)
+        known[name] = Known(digest, updated_at)
         if text.problem:
             found.unreadable[name] = text.problem
         yield line
@@ -148,6 +155,18 @@ def _refuse_unlisted(error: OSError) -> None:
     ) from error
 
 
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        # A link that leads where nobody may look: to read it tells why.
+        return False
+
+
+def _digest_of(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
 def _read(path: Path) -> tuple[bytes, str]:
     """Return what a file holds, or why it cannot be read."""
     try:
@@ -177,7 +196,8 @@ def _most_bytes() -> int:
 
 
 def _too_long(size: int, limit: int) -> str:
-    return f"it takes {size:,} bytes as a line of JSON, and {limit:,} are the most: cut it in parts"
+    most = f"and {limit:,} are the most: cut it in parts, or allow more with {LINE_MB}"
+    return f"it takes {size:,} bytes as a line of JSON, {most}"
 
 
 def _written_at(path: Path) -> datetime | None:

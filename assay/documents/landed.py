@@ -6,9 +6,9 @@ import gzip
 import hashlib
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from assay.core.moment import in_file_name
 SOURCE, TABLE = "docs", "documents"
 #: The folder of the landing zone that tells what was landed of each folder; no build reads it as data.
 STATE = "_documents"
+# No digest: what became of a version is not known if its landing was killed.
+_UNSETTLED = "unsettled"
 
 
 @dataclass
@@ -50,6 +52,11 @@ class FolderState:
     def later(self, moment: datetime) -> datetime:
         """Return a moment in whole seconds, which folders tell, that is later than the last landing's."""
         return max(moment.replace(microsecond=0), self.landed_at + timedelta(seconds=1))
+
+    def unsettled(self, names: Iterable[str]) -> FolderState:
+        """Return a state by which the files of these names land again, whatever becomes of them."""
+        unsettled = {name: replace(self.known[name], digest=_UNSETTLED) for name in names}
+        return FolderState(self.landed_at, self.known | unsettled)
 
 
 def sources_of_folders(landing: Path) -> set[str]:
@@ -104,21 +111,25 @@ def document_line(document_id: str, source: str | None, updated_at: str, **value
     )
 
 
-def write_lines(lines: Sequence[str], landing: Path, name: str, landed_at: datetime) -> Path:
+def pack_lines(lines: Iterable[str]) -> bytes:
+    """Return a file of lines, compressed: only one of them is held as a text at a time."""
+    packed = io.BytesIO()
+    with gzip.GzipFile("", "wb", 6, packed, mtime=0) as file:
+        file.writelines(f"{line}\n".encode() for line in lines)
+    return packed.getvalue()
+
+
+def write_lines(packed: bytes, landing: Path, name: str, landed_at: datetime) -> Path:
     """Land a file of lines; the same lines of the same moment are the same file.
 
     Raises:
         OSError: it cannot be written.
     """
-    packed = io.BytesIO()
-    with gzip.GzipFile("", "wb", 6, packed, mtime=0) as file:
-        file.writelines(f"{line}\n".encode() for line in lines)
-    content = packed.getvalue()
     folder = landing / SOURCE / TABLE / f"landed_at={in_file_name(landed_at)}"
     folder.mkdir(parents=True, exist_ok=True)
-    target = folder / f"{name}-{hashlib.sha256(content).hexdigest()[:12]}.jsonl.gz"
+    target = folder / f"{name}-{hashlib.sha256(packed).hexdigest()[:12]}.jsonl.gz"
     if not target.exists():
-        replace_private(target, content)
+        replace_private(target, packed)
     return target
 
 
@@ -127,7 +138,8 @@ def _state_file(landing: Path, source: str) -> Path:
 
 
 def _refuse(holder: Holder | None) -> Fault:
-    return Fault(f"Another process lands these documents: {holder}. Wait until it ends.", LOCKED)
+    told = f": {holder}" if holder else ""
+    return Fault(f"Another process lands these documents{told}. Wait until it ends.", LOCKED)
 
 
 def _read_state(state: Path) -> FolderState:

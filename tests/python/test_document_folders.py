@@ -6,8 +6,9 @@ import errno
 import gzip
 import json
 import os
+import tracemalloc
 from datetime import UTC, datetime, timedelta
-from io import BytesIO
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,11 @@ from pypdf import PdfWriter
 from pypdf.generic import DictionaryObject, NameObject, StreamObject
 
 from assay.api.project import open_project
+from assay.console.tables import PlainConsole
 from assay.core.fault import Fault
 from assay.documents import extract
+from assay.documents import land as land_module
+from assay.documents.display import print_landed_folder
 from assay.documents.extract import Extracted, extract_text
 from assay.documents.land import LandedFolder, land_folder
 
@@ -160,6 +164,20 @@ def test_what_cannot_be_read_lands_with_the_reason_and_stops_nothing(folder: Pat
     assert len(lines_of(landed)) == 4
 
 
+def test_what_was_landed_is_told_in_words(folder: Path) -> None:
+    def told(landed: LandedFolder) -> str:
+        with StringIO() as out:
+            print_landed_folder(landed, True, PlainConsole(file=out, width=300))
+            return out.getvalue().splitlines()[0]
+
+    assert told(land(folder)).startswith("handbook: 2 new. Landed ")
+    assert told(land(folder, 1)) == "handbook: 2 unchanged. Nothing landed."
+    for name in ("returns.md", "costs/fees.txt"):
+        (folder / name).unlink()
+    assert told(land(folder, 2)).startswith("handbook: 2 deleted. Landed ")
+    assert told(land(folder, 3)) == "handbook: Nothing landed."
+
+
 def test_landings_of_one_second_are_told_apart(folder: Path) -> None:
     first = land_folder(folder, "handbook", folder.parent / "landing", NOW + timedelta(milliseconds=100))
     write(folder / "returns.md", "Forty days.", NOW + timedelta(milliseconds=200))
@@ -175,6 +193,59 @@ def test_a_process_that_ends_between_lines_and_state_lands_the_same_lines(folder
     first = land(folder)
     (folder.parent / "landing" / "_documents" / "handbook.json").unlink()
     assert lines_of(land(folder, 1)) == lines_of(first)
+
+
+@pytest.mark.parametrize("step", ["write_state 1", "write_lines", "write_state 2"])
+def test_what_a_killed_landing_may_have_landed_lands_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """Also where each file is by then as it was before: what landed of it is no longer so."""
+    land(folder)
+    before = {file: file.read_bytes() for file in folder.rglob("*.*")}
+    name, _, which = step.partition(" ")
+    works, calls = getattr(land_module, name), []
+
+    def killed(*arguments: Any) -> Any:
+        calls.append(1)
+        # After the lines, and before the state.
+        found = works(*arguments) if name == "write_lines" or len(calls) < int(which) else None
+        if name == "write_lines" or len(calls) == int(which):
+            raise KeyboardInterrupt
+        return found
+
+    write(folder / "new.md", "New.")
+    write(folder / "returns.md", "Forty days.")
+    (folder / "costs" / "fees.txt").unlink()
+    monkeypatch.setattr(land_module, name, killed)
+    with pytest.raises(KeyboardInterrupt):
+        land(folder, 1)
+    monkeypatch.undo()
+    (folder / "new.md").unlink()
+    for file, content in before.items():
+        write(file, content)
+    land(folder, 1)
+    last = {}
+    for file in sorted((folder.parent / "landing" / "docs" / "documents").glob("*/*")):
+        for line in map(json.loads, gzip.decompress(file.read_bytes()).splitlines()):
+            assert line["updated_at"] > last.get(line["document_id"], {"updated_at": ""})["updated_at"]
+            last[line["document_id"]] = line
+    assert last["handbook/returns.md"]["body"] == "# Returns\n\nThirty days.\n"
+    assert last["handbook/costs/fees.txt"]["body"] == "Two pounds."
+    assert last.get("handbook/new.md", {"deleted": True})["deleted"]
+    assert land(folder, 2).file is None
+
+
+def test_a_landing_holds_one_text_at_a_time(tmp_path: Path) -> None:
+    for number in range(20):
+        write(tmp_path / "handbook" / f"{number}.txt", f"{number} " * 300_000)
+    tracemalloc.start()
+    try:
+        landed = land(tmp_path / "handbook")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(landed.new) == 20
+    assert peak < 8_000_000
 
 
 def test_a_damaged_state_is_told(folder: Path) -> None:
@@ -200,6 +271,23 @@ def test_what_is_no_file_and_what_is_away_lands_with_the_reason_once(folder: Pat
     write(folder.parent / "elsewhere.md", "It is back.")
     [back] = lines_of(land(folder, 2))
     assert (back["document_id"], back["body"]) == ("handbook/away.md", "It is back.")
+
+
+def test_a_link_that_leads_where_nobody_may_look_stops_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "hidden.md").symlink_to("/proc/1/elsewhere/hidden.md")
+    asked = Path.stat
+
+    def refused(path: Path, **options: Any) -> Any:
+        if path.name == "hidden.md" and options.get("follow_symlinks", True):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return asked(path, **options)
+
+    monkeypatch.setattr(Path, "stat", refused)
+    landed = land(folder)
+    assert landed.unreadable == {"hidden.md": "it cannot be read: Permission denied"}
+    assert len(landed.new) == 3
 
 
 def test_a_folder_that_cannot_be_listed_deletes_nothing(
@@ -243,9 +331,13 @@ def test_a_text_that_is_too_long_for_a_line_keeps_no_other_from_loading(
     assert "1,048,576 are the most: cut it in parts" in landed.unreadable["long.txt"]
     assert all(len(json.dumps(line)) < 1 << 20 for line in lines_of(landed))
     assert land(folder, 1).file is None
+    # Where longer lines are allowed, it is read again.
+    monkeypatch.setenv("ASSAY_LANDING_LINE_MB", "2")
+    assert lines_of(land(folder, 2))[0]["body"] == "a\n" * 400_000
+    assert land(folder, 3).file is None
     monkeypatch.setenv("ASSAY_LANDING_LINE_MB", "much")
     with pytest.raises(Fault, match="ASSAY_LANDING_LINE_MB is 'much'"):
-        land(folder, 2)
+        land(folder, 4)
 
 
 def test_names_that_are_no_text_stay_apart(folder: Path) -> None:

@@ -17,7 +17,8 @@ from assay.landing.declared import DeclarationError, LandingTable
 from assay.landing.dialect import Dialect
 from assay.landing.discover import UnreadableFile
 
-_LINE_MB = "ASSAY_LANDING_LINE_MB"
+#: The environment variable that says how long a line may be.
+LINE_MB = "ASSAY_LANDING_LINE_MB"
 
 #: What a table that a stream lands has of each message; NULL in rows that came in other files.
 MESSAGE_COLUMNS = {
@@ -118,11 +119,9 @@ def line_limit() -> int:
     Raises:
         DeclarationError: the environment variable is not a whole number of megabytes.
     """
-    megabytes = os.environ.get(_LINE_MB) or "64"
+    megabytes = os.environ.get(LINE_MB) or "64"
     if not megabytes.isascii() or not megabytes.isdigit() or not int(megabytes):
-        raise DeclarationError(
-            f"{_LINE_MB} is {megabytes!r}; it must be a whole number of megabytes, from 1."
-        )
+        raise DeclarationError(f"{LINE_MB} is {megabytes!r}; it must be a whole number of megabytes, from 1.")
     return int(megabytes) << 20
 
 
@@ -130,7 +129,7 @@ def too_long(number: int) -> UnreadableFile:
     """Return the error for a line that is too long, by its number."""
     return UnreadableFile(
         f"Line {number} is longer than {line_limit() >> 20} MB: send the file in shorter lines, "
-        f"or allow longer ones with {_LINE_MB}."
+        f"or allow longer ones with {LINE_MB}."
     )
 
 
