@@ -256,7 +256,14 @@ def test_personal_data_is_masked_in_messages_whatever_escapes_they_have(tmp_path
     left = (
         []
         if kind.startswith("struct")
-        else [("calls", said(text, calls=["\ud800"]), at(1), "Jos\u00e9 Garc\u00eda")]
+        else [
+            (
+                "calls",
+                said(text, calls=["\ud800" if kind == "varchar" else "x"]),
+                at(1),
+                "Jos\u00e9 Garc\u00eda",
+            )
+        ]
     )
     warehouse.fill(
         f"document_id varchar, messages {kind}, available_at timestamp, customer varchar",

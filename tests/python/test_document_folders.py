@@ -6,6 +6,7 @@ import errno
 import gzip
 import json
 import os
+import tomllib
 import tracemalloc
 from datetime import UTC, datetime, timedelta
 from io import BytesIO, StringIO
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pypdf import PdfWriter
+from pypdf import PdfReader, PdfWriter
 from pypdf.generic import DictionaryObject, NameObject, StreamObject
 
 from assay.api.project import open_project
@@ -478,6 +479,20 @@ def test_pdf_gives_its_text_and_title() -> None:
     assert (found.title, found.body, found.problem) == ("Returns", "Thirty days.", "")
     scan = extract_text(Path("a.pdf"), pdf(""))
     assert scan.problem == "its pages hold pictures and no text"
+
+
+def test_a_pdf_that_anybody_may_open_is_read_though_it_is_encrypted() -> None:
+    """As those are that forbid printing; what reads them comes with the extra."""
+    for password, found in (("", ("Thirty days.", "")), ("secret", (None, "it is encrypted"))):
+        writer = PdfWriter(clone_from=PdfReader(BytesIO(pdf("Thirty days."))))
+        writer.encrypt(password, "owner", algorithm="AES-256")
+        file = BytesIO()
+        writer.write(file)
+        text = extract_text(Path("a.pdf"), file.getvalue())
+        assert (text.body, text.problem) == found
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    documents = project["optional-dependencies"]["documents"]
+    assert any(each.startswith("pypdf[crypto]") for each in documents)
 
 
 @pytest.mark.parametrize(
