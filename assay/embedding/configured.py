@@ -6,7 +6,7 @@ import os
 from functools import cache
 
 from assay.core.fault import MISUSED, Fault
-from assay.embedding.maker import KEY_VARIABLE, VARIABLE, Maker
+from assay.embedding.maker import KEY_VARIABLE, VARIABLE, Maker, without_secrets
 
 STATIC = "static"
 _FOLDER_OR_NAME = "sentence-transformers:"
@@ -39,7 +39,7 @@ def _maker(said: str, key: str | None) -> Maker:
 
         return Endpoint(said, key)
     raise Fault(
-        f"{VARIABLE}={said} names no maker of embeddings: write {STATIC}, {_FOLDER_OR_NAME}NAME_OR_FOLDER, "
-        "or https://HOST/v1#MODEL.",
+        f"{VARIABLE}={without_secrets(said)} names no maker of embeddings: write {STATIC}, "
+        f"{_FOLDER_OR_NAME}NAME_OR_FOLDER, or https://HOST/v1#MODEL.",
         MISUSED,
     )

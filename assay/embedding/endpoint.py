@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import requests
 
 from assay.core.fault import MISUSED, Fault
-from assay.embedding.maker import KEY_VARIABLE, VARIABLE
+from assay.embedding.maker import KEY_VARIABLE, VARIABLE, without_secrets
 from assay.embedding.tokens import count_tokens
 from assay.embedding.vectors import TextFault, Vectors, unit_vectors
 
@@ -182,11 +182,10 @@ class Endpoint:
 
 
 def _misused(address: str) -> Fault:
-    # Whoever wrote a password into the address is not to find it in logs.
-    shown = address.rsplit("@", 1)[-1]
     return Fault(
-        f"{VARIABLE}: {shown!r} is no address of an endpoint: write https://HOST/v1#MODEL, or "
-        f"https://HOST/v1?dimensions=N&max_tokens=N#MODEL; the key goes to {KEY_VARIABLE}.",
+        f"{VARIABLE}: {without_secrets(address)!r} is no address of an endpoint: write "
+        "https://HOST/v1#MODEL, or https://HOST/v1?dimensions=N&max_tokens=N#MODEL; "
+        f"the key goes to {KEY_VARIABLE}.",
         MISUSED,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -10,6 +11,8 @@ if TYPE_CHECKING:
 
 VARIABLE = "ASSAY_EMBEDDING"
 KEY_VARIABLE = "ASSAY_EMBEDDING_KEY"
+# What an address asks for, but for what endpoints take, may be a key.
+_ASKED = re.compile(r"([?&](?!dimensions=|max_tokens=)[^=&#]*=)[^&#]*")
 
 
 class Maker(Protocol):
@@ -44,3 +47,8 @@ class Maker(Protocol):
 
     def count_tokens(self, text: str) -> int:
         """Return how many tokens a text has."""
+
+
+def without_secrets(address: str) -> str:
+    """Return an address to be shown: who wrote a password or a key into it is not to find it in logs."""
+    return _ASKED.sub(r"\1...", address.rsplit("@", 1)[-1])

@@ -113,9 +113,23 @@ def test_what_names_no_maker_is_refused(said: str, monkeypatch: pytest.MonkeyPat
     assert fault.value.exit_code == MISUSED
 
 
-def test_a_password_in_an_address_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ASSAY_EMBEDDING", "https://me:s3cret@host/v1#model")
-    with pytest.raises(Fault, match="host/v1#model") as fault:
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("https://me:s3cret@host/v1#model", "'host/v1#model'"),
+        (
+            "https://host/v1?api-key=s3cret&dimensions=8#model",
+            r"'https://host/v1\?api-key=\.\.\.&dimensions=8#model'",
+        ),
+        ("https://host/v1?key=s3cret", r"'https://host/v1\?key=\.\.\.'"),
+        ("HTTPS://me:s3cret@host/v1?key=s3cret#model", r"=host/v1\?key=\.\.\.#model "),
+    ],
+)
+def test_a_secret_in_an_address_is_not_repeated(
+    said: str, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASSAY_EMBEDDING", said)
+    with pytest.raises(Fault, match=shown) as fault:
         configured_maker()
     assert "s3cret" not in str(fault.value)
 
