@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import chdir, contextmanager
 from pathlib import Path
 from threading import RLock
@@ -89,6 +87,10 @@ def working_in(folder: Path) -> Iterator[None]:
 
 def run_beside_loop(function: Callable[[], Found]) -> Found:
     """Call a function that runs an event loop; in a thread of its own where one runs already."""
+    # Imported here: most commands do without, and all would wait for it.
+    import asyncio
+    from concurrent.futures import ThreadPoolExecutor
+
     try:
         asyncio.get_running_loop()
     except RuntimeError:

@@ -67,9 +67,12 @@ def read_code() -> Code:
             names |= _add(rest, file)
         for file in sorted({*folder.glob("*.yml"), *folder.glob(".dbtignore")} - {ALERTS}):
             names |= _add(rest, file)
-    for file in [*_profiles(), *own_modules()]:
+    own = own_modules()
+    for file in [*_profiles(), *own]:
         names |= _add(rest, file)
-    rest.update(read_python().encode())
+    rest.update(_versions())
+    for file in _modules_of_assay(but=own):
+        _add_content(rest, file)
     # Values of variables may be secret: they go into the hash alone.
     known = {name for name in os.environ if name.startswith(("ASSAY_", "DBT_"))} - {*_OF_NO_EFFECT}
     for name in sorted(known | {name for name in os.environ if name in names}):
@@ -84,8 +87,8 @@ def _installed_packages() -> list[Path]:
 
 def read_python() -> str:
     """Return a hash of what a process imports once: Assay, the project's own modules, installed packages."""
-    digest = sha256(f"{sys.version} {_installed()}\n".encode())
-    for file in [*own_modules(), *sorted(Path(__file__).resolve().parents[1].rglob("*.py"))]:
+    digest, own = sha256(_versions()), own_modules()
+    for file in [*own, *_modules_of_assay(but=own)]:
         _add_content(digest, file)
     return digest.hexdigest()
 
@@ -119,10 +122,18 @@ def _module_paths(profiles: Path) -> list[Path]:
     return [Path(str(path)) for target in targets for path in target.get("module_paths") or []]
 
 
-def _installed() -> list[str]:
-    """Return name and version of each installed package, as the folders of their metadata are called."""
+def _modules_of_assay(*, but: Iterable[Path]) -> list[Path]:
+    """Return Assay's modules without those that are read already: the project may be Assay's own."""
+    read = {os.path.realpath(each) for each in but}
+    folder = Path(__file__).resolve().parents[1]
+    return sorted(each for each in folder.rglob("*.py") if str(each) not in read)
+
+
+def _versions() -> bytes:
+    """Return Python's version, and those of installed packages as the folders of their metadata tell them."""
     places = {Path(place) for place in sys.path if Path(place).name in ("site-packages", "dist-packages")}
-    return sorted({each.name for place in places for each in place.glob("*.dist-info")})
+    installed = sorted({each.name for place in places for each in place.glob("*.dist-info")})
+    return f"{sys.version} {installed}\n".encode()
 
 
 def _folders(folder: Path, paths: Iterable[Any]) -> list[Path]:
