@@ -20,7 +20,7 @@ from typing import Any, Protocol
 from unittest import mock
 
 from assay.core.sql import quoted
-from assay.project.head_start import compiled_once, prepare_import
+from assay.project.head_start import made_once, prepare_import
 
 # The environment variables in which the project finds the warehouse and the landing folder.
 _WAREHOUSE, _LANDING = "ASSAY_WAREHOUSE", "ASSAY_LANDING"
@@ -103,7 +103,7 @@ def run_dbt(
     started = time.monotonic()
     places = {_WAREHOUSE: str(warehouse)} | ({_LANDING: str(landing)} if landing else {})
     result = None
-    with _environment(places), _profile_opens(warehouse, attached or {}), compiled_once():
+    with _environment(places), _profile_opens(warehouse, attached or {}), made_once():
         try:
             with _interrupts_noted() as interrupts:
                 result = runner(manifest=manifest, callbacks=[events]).invoke([*_QUIET, *arguments])

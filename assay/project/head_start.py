@@ -1,13 +1,15 @@
-"""Keep what each process of dbt would make again: the parsed project, and the compiled code of its Jinja."""
+"""Keep what each process of dbt would make again: the parsed project, Jinja's code, its classes' schemas."""
 
 from __future__ import annotations
 
+import json
 import marshal
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import fields
+from functools import cache
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
@@ -19,7 +21,7 @@ from assay.core.disk import replace_private
 from assay.core.pickled import keep_pickled, read_pickled
 from assay.core.places import find_target
 
-_PARSED, _COMPILED = "assay_parsed.pickle", "assay_compiled.marshal"
+_PARSED, _MADE = "assay_parsed.pickle", "assay_made.marshal"
 # Of dbt: what it has parsed of each file.
 _PARTIAL = "partial_parse.msgpack"
 # Texts that are no longer part of the project are dropped when so many are kept.
@@ -58,12 +60,14 @@ def keep_parsed(key: Sequence[str], manifest: Any) -> None:
 
 
 @contextmanager
-def compiled_once() -> Iterator[None]:
-    """Have dbt take the code of a Jinja template from the last process that compiled the same text."""
+def made_once() -> Iterator[None]:
+    """Have dbt take the code of Jinja templates and the schemas of its classes from the last process."""
     from dbt_common.clients.jinja import MacroFuzzEnvironment
+    from dbt_common.dataclass_schema import dbtClassMixin
 
-    compile_ = MacroFuzzEnvironment.compile
-    kept = _read_codes()
+    compile_, schema_of = MacroFuzzEnvironment.compile, dbtClassMixin.__dict__["json_schema"].__func__
+    kept, schemas = _read_made()
+    known = set(schemas)
     used: dict[bytes, CodeType] = {}
 
     def compile_once(self: Any, source: Any, *arguments: Any, **options: Any) -> Any:
@@ -73,10 +77,20 @@ def compiled_once() -> Iterator[None]:
         used[key] = kept.get(key) or compile_(self, source, *arguments, **options)
         return used[key]
 
-    with mock.patch.object(MacroFuzzEnvironment, "compile", compile_once):
+    @cache
+    def schema_once(of: type) -> Any:
+        name = f"{of.__module__}.{of.__qualname__}"
+        if name not in schemas:
+            schemas[name] = json.dumps(schema_of(of))
+        return json.loads(schemas[name])
+
+    with (
+        mock.patch.object(MacroFuzzEnvironment, "compile", compile_once),
+        mock.patch.object(dbtClassMixin, "json_schema", classmethod(schema_once)),
+    ):
         yield
-    if used.keys() - kept.keys():
-        _keep_codes(used if len(kept) > _MOST else kept | used)
+    if used.keys() - kept.keys() or schemas.keys() - known:
+        _keep_made(used if len(kept) > _MOST else kept | used, schemas)
 
 
 def take_head_start(target: Path) -> None:
@@ -86,23 +100,25 @@ def take_head_start(target: Path) -> None:
         target: dbt's target folder of that version.
     """
     target.mkdir(parents=True, exist_ok=True)
-    for name in (_COMPILED, _PARTIAL):
+    for name in (_MADE, _PARTIAL):
         with suppress(OSError):
             shutil.copyfile(find_target() / name, target / name)
 
 
-def _read_codes() -> dict[bytes, CodeType]:
+def _read_made() -> tuple[dict[bytes, CodeType], dict[str, str]]:
+    """Return the kept codes, by a hash of their text, and the schemas as JSON, by the name of their class."""
     try:
-        made_by, codes = marshal.loads((find_target() / _COMPILED).read_bytes())
+        made_by, codes, schemas = marshal.loads((find_target() / _MADE).read_bytes())
     except (OSError, ValueError, EOFError, TypeError):
-        return {}
-    return codes if made_by == _maker() else {}
+        return {}, {}
+    return (codes, schemas) if made_by == _maker() else ({}, {})
 
 
-def _keep_codes(codes: dict[bytes, CodeType]) -> None:
+def _keep_made(codes: dict[bytes, CodeType], schemas: dict[str, str]) -> None:
     with suppress(OSError):
-        replace_private(find_target() / _COMPILED, marshal.dumps((_maker(), codes)))
+        replace_private(find_target() / _MADE, marshal.dumps((_maker(), codes, schemas)))
 
 
 def _maker() -> list[str]:
-    return [sys.version, *(f"{name} {version(name)}" for name in ("jinja2", "dbt-common", "dbt-core"))]
+    names = ("jinja2", "mashumaro", "dbt-common", "dbt-adapters", "dbt-core", "dbt-duckdb")
+    return [sys.version, *(f"{name} {version(name)}" for name in names)]

@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dbt.contracts.project import PackageConfig
+from dbt_common import dataclass_schema
 from dbt_common.clients.jinja import MacroFuzzEnvironment, get_template
+from dbt_common.dataclass_schema import ValidationError, dbtClassMixin
 from package_project import make_package_project
 
 from assay.project.dbt_run import ask_dbt
-from assay.project.head_start import compiled_once, keep_parsed, read_parsed
+from assay.project.head_start import keep_parsed, made_once, read_parsed
 
 KEY = ("folder", "settings", "code")
 
@@ -56,9 +59,9 @@ def _as_written(manifest: Any) -> Any:
     return manifest.writable_manifest().to_dict(omit_none=False)
 
 
-def test_a_template_is_compiled_once_for_all_processes(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_template_is_made_once_for_all_processes(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = "{% set a = b %}{{ a + 1 }}"
-    with compiled_once():
+    with made_once():
         assert get_template(text, {}).render({"b": 1}) == "2"
         assert get_template(text, {}, native=True).render({"b": 1}) == 2
     compile_ = MacroFuzzEnvironment.compile
@@ -68,10 +71,27 @@ def test_a_template_is_compiled_once_for_all_processes(target: Path, monkeypatch
         return compile_(self, source, *arguments)
 
     monkeypatch.setattr(MacroFuzzEnvironment, "compile", compile_new)
-    with compiled_once():
+    with made_once():
         assert get_template(text, {}).render({"b": 2}) == "3"
         assert get_template(text, {}, native=True).render({"b": 2}) == 3
         assert get_template("{{ b }}", {}).render({"b": 2}) == "2"
-    (target / "assay_compiled.marshal").write_bytes(b"\x00")
-    with compiled_once():
+    (target / "assay_made.marshal").write_bytes(b"\x00")
+    with made_once():
         assert get_template("{{ b }}", {}).render({"b": 4}) == "4"
+
+
+@pytest.mark.usefixtures("target")
+def test_the_schema_of_a_class_is_made_once_for_all_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = dbtClassMixin.__dict__["json_schema"].__func__
+    made.cache_clear()
+    known = PackageConfig.json_schema()
+    made.cache_clear()
+    with made_once():
+        assert PackageConfig.json_schema() == known
+    made.cache_clear()
+    monkeypatch.setattr(dataclass_schema, "build_json_schema", None)
+    with made_once():
+        assert PackageConfig.json_schema() == known
+        PackageConfig.validate({"packages": []})
+        with pytest.raises(ValidationError):
+            PackageConfig.validate({"packages": "none"})
