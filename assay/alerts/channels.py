@@ -21,8 +21,8 @@ _SECONDS_TO_WAIT = 5.0
 class Channel(Protocol):
     """A channel for alerts; `str` names it without its secrets."""
 
-    def send(self, alerts: Sequence[Alert]) -> None:
-        """Send alerts.
+    def send(self, alerts: Sequence[Alert]) -> str | None:
+        """Send alerts; return for whom the channel did not take them, if it took them for others.
 
         Raises:
             Exception: the alerts cannot be sent. The type depends on the library that sends them.
@@ -87,8 +87,8 @@ class Email:
     password: str | None = field(default=None, repr=False)
     starttls: bool = True
 
-    def send(self, alerts: Sequence[Alert]) -> None:
-        """Send one mail with all alerts."""
+    def send(self, alerts: Sequence[Alert]) -> str | None:
+        """Send one mail with all alerts; return whom the server refused."""
         message = EmailMessage()
         more = f", and {len(alerts) - 1} more" if len(alerts) > 1 else ""
         message["Subject"] = f"Assay: {alerts[0].change}: {alerts[0].name}{more}"
@@ -99,7 +99,8 @@ class Email:
                 server.starttls()
             if self.user:
                 server.login(self.user, self.password or "")
-            server.send_message(message)
+            refused = server.send_message(message)
+        return ", ".join(f"{address} ({code} {why.decode()})" for address, (code, why) in refused.items())
 
     def __str__(self) -> str:
         return f"email by {self.host}:{self.port}"
@@ -113,13 +114,17 @@ CHANNELS: dict[str, type[Stdout | File | Webhook | Email]] = {
 }
 
 
-def send_all(alerts: Sequence[Alert], channels: Sequence[Channel]) -> list[str]:
-    """Send alerts through every channel, and return a message for each channel that failed."""
-    problems = []
+def send_all(alerts: Sequence[Alert], channels: Sequence[Channel]) -> tuple[list[Channel], list[str]]:
+    """Send alerts through every channel; return the channels that took them, and what went wrong."""
+    took, problems = [], []
     for channel in channels:
         try:
-            channel.send(alerts)
+            refused = channel.send(alerts)
         except Exception as error:
             why = str(error) if not isinstance(channel, Webhook) else type(error).__name__
             problems.append(f"The alert channel {channel} could not be reached ({why}).")
-    return problems
+            continue
+        took.append(channel)
+        if refused:
+            problems.append(f"The alert channel {channel} did not take alerts for {refused}.")
+    return took, problems

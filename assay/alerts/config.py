@@ -37,9 +37,9 @@ class Config:
         Returns:
             Whether a channel took them, or nobody is to be told; and what is wrong with channels.
         """
-        failed = send_all(alerts, self.channels) if alerts else []
+        took, failed = send_all(alerts, self.channels) if alerts else ([], [])
         problems = [*self.problems, *failed]
-        return not (alerts and problems) or len(failed) < len(self.channels), problems
+        return not (alerts and problems) or bool(took), problems
 
 
 def read_config(path: Path = ALERTS) -> Config:

@@ -50,10 +50,5 @@ def send_test_alert() -> SentTest:
     if not config.channels and not config.problems:
         raise Fault(f"{ALERTS} names no channels: write them there, such as - type: stdout.", MISUSED)
     alert = Alert(Runbook.ALERTS_TEST, "broken", "a test", "alert", "", None, "warn", "This is a test")
-    sent = SentTest(problems=list(config.problems))
-    for channel in config.channels:
-        if problems := send_all([alert], [channel]):
-            sent.problems += problems
-        else:
-            sent.told.append(str(channel))
-    return sent
+    took, problems = send_all([alert], config.channels)
+    return SentTest([str(each) for each in took], [*config.problems, *problems])

@@ -60,7 +60,8 @@ def mail_server() -> Iterator[tuple[int, list[str]]]:
                     self.wfile.write(b"354 go on\r\n")
                     lines = iter(lambda: self.rfile.readline().decode().rstrip("\r\n"), ".")
                     received.append("\n".join(lines))
-                self.wfile.write(b"221 bye\r\n" if line.upper() == "QUIT" else b"250 good\r\n")
+                answer = b"550 no such user" if "gone@" in line else b"250 good"
+                self.wfile.write(b"221 bye\r\n" if line.upper() == "QUIT" else answer + b"\r\n")
 
     server = socketserver.TCPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -153,18 +154,31 @@ def test_a_receiver_that_refuses_is_told_of() -> None:
     from assay.alerts.channels import Webhook
 
     with receiver(status=500) as (url, _):
-        [problem] = send_all([ALERT], [Webhook(url)])
+        took, [problem] = send_all([ALERT], [Webhook(url)])
+    assert took == []
     assert problem == "The alert channel webhook at 127.0.0.1 could not be reached (HTTPError)."
 
 
 def test_mail_is_sent() -> None:
     with mail_server() as (port, received):
         channel = Email("127.0.0.1", "assay@shop.example", ["data@shop.example"], port, starttls=False)
-        assert send_all([ALERT, ALERT], [channel]) == []
+        assert send_all([ALERT, ALERT], [channel]) == ([channel], [])
     [message] = received
     assert "Subject: Assay: broken: t, and 1 more" in message
     assert "To: data@shop.example" in message
     assert message.count("Broken, error: test t of gold.x (owner sales): 3 failing rows") == 2
+
+
+def test_whom_a_mail_server_refuses_is_told() -> None:
+    to = ["data@shop.example", "gone@shop.example"]
+    with mail_server() as (port, received):
+        channel = Email("127.0.0.1", "assay@shop.example", to, port, starttls=False)
+        took, [problem] = send_all([ALERT], [channel])
+    assert (len(received), took) == (1, [channel])
+    assert problem == (
+        f"The alert channel email by 127.0.0.1:{port} did not take alerts for "
+        "gone@shop.example (550 no such user)."
+    )
 
 
 def test_every_channel_can_be_tried(project: SmallProject) -> None:
