@@ -199,4 +199,4 @@ def _read_config() -> Config:
     try:
         return read_config()
     except Fault as fault:
-        return Config([], problems=[str(fault)])
+        return Config([], problems=[f"No alerts could be sent: {fault}"])

@@ -166,7 +166,8 @@ def build(options: Options, display: Display) -> Report:
             report = _record_nothing_to_do(options, places, state)
         else:
             report = _run(options, places, inputs, state, display)
-    report.warnings = warnings + report.warnings
+    # Each part of a build that tells people something says what is wrong with alerts.yml.
+    report.warnings = list(dict.fromkeys(warnings + report.warnings))
     return report
 
 

@@ -222,6 +222,15 @@ def test_a_file_that_says_something_else_is_refused(tmp_path: Path, text: str, m
     assert message in said
 
 
+@pytest.mark.parametrize("text", ["channels: 1", "channels: [{type: pigeon}]"])
+def test_a_build_says_once_what_is_wrong_with_the_file(project: SmallProject, text: str) -> None:
+    configure(project, text)
+    project.land(5, 7)
+    ended = project.assay("build")
+    assert ended.exit_code == 0
+    assert ended.output.count("alerts.yml") == 1
+
+
 def test_a_channel_that_cannot_be_used_keeps_no_other_from_being_told(tmp_path: Path) -> None:
     file = tmp_path / "alerts.yml"
     file.write_text(
