@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from importlib import import_module
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec
 
@@ -26,19 +27,19 @@ class Looks:
 
 
 @pytest.fixture
-def looks(monkeypatch: pytest.MonkeyPatch) -> Iterator[Looks]:
+def looks(monkeypatch: pytest.MonkeyPatch) -> Looks:
     """A process without pandas."""
     found = Looks()
     for name in [name for name in sys.modules if name.partition(".")[0] == "pandas"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setattr(PathFinder, "find_spec", staticmethod(lambda name, *_: None))
     monkeypatch.setattr(sys, "meta_path", [no_pandas.PandasFinder(), found])
-    yield found
+    return found
 
 
 def test_an_import_of_what_is_not_installed_ends_at_once(looks: Looks) -> None:
     with pytest.raises(ModuleNotFoundError, match="No module named 'pandas'") as raised:
-        import pandas  # noqa: F401
+        import_module("pandas")
     assert raised.value.name == "pandas"
     assert looks.asked == {}
 
@@ -53,11 +54,11 @@ def test_what_is_installed_meanwhile_is_found(looks: Looks, monkeypatch: pytest.
     seconds = 0.0
     monkeypatch.setattr(no_pandas.time, "monotonic", lambda: seconds)
     with pytest.raises(ModuleNotFoundError):
-        import pandas  # noqa: F401
+        import_module("pandas")
     monkeypatch.setattr(PathFinder, "find_spec", staticmethod(lambda name, *_: ModuleSpec(name, None)))
     seconds = 2.0
     with pytest.raises(ModuleNotFoundError):
-        import pandas  # noqa: F401
+        import_module("pandas")
     assert looks.asked == {"pandas": 1}
 
 
@@ -85,8 +86,6 @@ import assay.core
 duckdb.execute("select ?", [[1.5] * 384]).fetchall()
 print(Looks.asked)
 """
-    import subprocess
-
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ended.stdout.strip() == "0"
     assert duckdb.execute("select ?", [[1.5]]).fetchall() == [([1.5],)]
