@@ -9,7 +9,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import fields
-from functools import cache
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
@@ -68,6 +67,7 @@ def made_once() -> Iterator[None]:
     compile_, schema_of = MacroFuzzEnvironment.compile, dbtClassMixin.__dict__["json_schema"].__func__
     kept, schemas = _read_made()
     known = set(schemas)
+    read: dict[str, Any] = {}
     used: dict[bytes, CodeType] = {}
 
     def compile_once(self: Any, source: Any, *arguments: Any, **options: Any) -> Any:
@@ -77,12 +77,13 @@ def made_once() -> Iterator[None]:
         used[key] = kept.get(key) or compile_(self, source, *arguments, **options)
         return used[key]
 
-    @cache
     def schema_once(of: type) -> Any:
         name = f"{of.__module__}.{of.__qualname__}"
-        if name not in schemas:
-            schemas[name] = json.dumps(schema_of(of))
-        return json.loads(schemas[name])
+        if name not in read:
+            if name not in schemas:
+                schemas[name] = json.dumps(schema_of(of))
+            read[name] = json.loads(schemas[name])
+        return read[name]
 
     with (
         mock.patch.object(MacroFuzzEnvironment, "compile", compile_once),
