@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from assay.core.fault import MISUSED, Fault, extra_needed
@@ -177,23 +177,27 @@ def find_bounds(consumer: Consumer, topic: str, partition: int) -> tuple[int, in
 
 
 def find_offset_at(consumer: Consumer, topic: str, partition: int, moment: datetime, otherwise: int) -> int:
-    """Return the offset of the first message from a moment (UTC) on; `otherwise` if there is none yet.
+    """Return the offset of the first message from a moment on; `otherwise` if there is none yet.
+
+    The moment is UTC where it has no offset.
 
     Raises:
         Fault: the broker does not answer.
     """
     from confluent_kafka import KafkaException, TopicPartition
 
-    milliseconds = int(moment.timestamp() * 1000)
+    milliseconds = int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
     try:
-        found = consumer.offsets_for_times(
+        [found] = consumer.offsets_for_times(
             [TopicPartition(topic, partition, milliseconds)], timeout=_SECONDS_TO_CONNECT
         )
+        if found.error is not None:
+            raise KafkaException(found.error)
     except KafkaException as error:
         raise Fault(
             f"The broker does not say what {topic}/{partition} had then: {error.args[0].str()}."
         ) from error
-    return found[0].offset if found[0].offset >= 0 else otherwise
+    return found.offset if found.offset >= 0 else otherwise
 
 
 def find_time_of(consumer: Consumer, topic: str, partition: int, offset: int) -> int | None:

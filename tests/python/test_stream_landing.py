@@ -40,6 +40,16 @@ def make_stream(broker: Broker, tmp_path: Path) -> Callable[..., Stream]:
 
 
 @pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The machine's clock is in New York."""
+    with monkeypatch.context() as there:
+        there.setenv("TZ", "America/New_York")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.fixture
 def stream(make_stream: Callable[..., Stream]) -> Stream:
     return make_stream()
 
@@ -78,7 +88,9 @@ def test_segments_are_closed_by_size_and_by_time(stream: Stream) -> None:
     ("start", "first"),
     [("earliest", 0), ("latest", None), (4, 4), (99, None), ("time", 6)],
 )
-def test_where_a_new_partition_begins(stream: Stream, start: int | str, first: int | None) -> None:
+def test_where_a_new_partition_begins(
+    stream: Stream, elsewhere: None, start: int | str, first: int | None
+) -> None:
     then = datetime(2025, 1, 1, tzinfo=UTC)
     for hour in range(10):
         milliseconds = int((then + timedelta(hours=hour)).timestamp() * 1000)
