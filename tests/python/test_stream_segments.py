@@ -108,6 +108,32 @@ def test_each_message_is_a_row_with_its_place_at_the_broker(zone: Zone) -> None:
     assert [row[6] for row in rows] == [moment + timedelta(milliseconds=100 + n) for n in range(8)]
 
 
+def test_a_message_whose_sender_counts_in_nanoseconds_has_no_time(zone: Zone) -> None:
+    times = [LANDED, LANDED * 1_000_000, LANDED * 1000, -(10**18), None]
+    lines = [line_of(Message(n, sent, LANDED, None, (), b"{}")) for n, sent in enumerate(times)]
+    zone.drop(f"{CLICKS}/0-4.jsonl.gz", gzip.compress(b"".join(lines)))
+    zone.load()
+    moment = datetime.fromtimestamp(LANDED / 1000, UTC).replace(tzinfo=None)
+    rows = zone.query('select message_at, message_landed_at from landing.shop__clicks order by "offset"')
+    assert rows == [(moment if n == 0 else None, moment) for n in range(5)]
+
+
+@pytest.mark.parametrize("wrapped", ["", '"_offset":1,'])
+def test_a_message_that_is_nested_too_deep_is_malformed_as_in_a_file(zone: Zone, wrapped: str) -> None:
+    # Such a message is landed as a text: it is no JSON that can be read, or has a key of Assay's own.
+    levels = 300 if wrapped else 5000
+    deep = f'{{{wrapped}"a":{"[" * levels}{"]" * levels}}}'
+    zone.drop(f"{CLICKS}/0-1.jsonl.gz", packed(0, [deep.encode(), b"{}"]))
+    zone.drop("shop/clicks/file.jsonl", f"{deep}\n")
+    zone.load()
+    rows = zone.query("select line, malformed_reason from landing.shop__clicks order by row_number, topic")
+    [in_stream, in_file, whole] = rows
+    assert in_stream == in_file
+    assert "levels deep" in in_stream[1]
+    assert whole == ("{}", None)
+    assert [file["malformed_row_count"] for file in zone.files("%.gz")] == [1]
+
+
 def test_a_message_that_is_no_text_is_malformed_as_in_a_file(zone: Zone) -> None:
     zone.drop(f"{CLICKS}/0-0.jsonl.gz", packed(0, [b"\xffabc"]))
     zone.drop("shop/clicks/file.jsonl", b"\xffabc\n")

@@ -62,7 +62,7 @@ def jsonl_batch(raw: bytes, schema: pa.Schema, file_id: int, tally: Tally) -> It
         reasons = pa.array([reason for _, reason in decoded], pa.string())
     if b"\r" in raw:
         lines = pc.replace_substring_regex(lines, r"\r\z", "")
-    reasons = _with_too_deep(lines, reasons)
+    reasons = with_too_deep(lines, reasons)
     filled = pc.indices_nonzero(pc.binary_length(lines)).cast(pa.int64())
     first = tally.lines + 1
     tally.lines += len(lines)
@@ -77,7 +77,7 @@ def jsonl_batch(raw: bytes, schema: pa.Schema, file_id: int, tally: Tally) -> It
         yield pa.record_batch([file_ids, pc.add(filled, first), lines, reasons], schema=schema)
 
 
-def _with_too_deep(lines: pa.Array, reasons: pa.Array) -> pa.Array:
+def with_too_deep(lines: pa.Array, reasons: pa.Array) -> pa.Array:
     """Add the reason for lines that are nested too deep to the reasons why lines are malformed."""
     opening = pc.add(pc.count_substring(lines, "["), pc.count_substring(lines, "{"))
     suspects = pc.indices_nonzero(pc.greater(opening, _MOST_LEVELS)).to_pylist()

@@ -25,7 +25,7 @@ import pyarrow.compute as pc
 from assay.landing.declared import LandingTable
 from assay.landing.discover import LandingFile
 from assay.landing.formats.columns import as_declared
-from assay.landing.formats.json_lines import read_jsonl
+from assay.landing.formats.json_lines import read_jsonl, with_too_deep
 from assay.landing.formats.rows import Tally, decode, landed_schema
 from assay.landing.segments import segment_of
 
@@ -38,6 +38,8 @@ _LINE = (
 )
 _PARTS = re.compile(re.sub(r"\?P<\w+>", "", _LINE).replace('"_headers":(?:', '"_headers":(').encode())
 _MESSAGES_A_BATCH = 10_000
+# The years 1 to 9999, in milliseconds since 1970.
+_FIRST, _LAST = -62_135_596_800_000, 253_402_300_799_999
 _WRAPPED = '"_value":'
 _NO_MESSAGE = "not a message as a stream lands it: its offset cannot be read"
 _NO_OBJECT = "the message is no JSON object"
@@ -198,6 +200,9 @@ def _part(found: pa.StructArray, name: str) -> pa.Array:
 def _time(found: pa.StructArray, name: str) -> pa.Array:
     text = _part(found, name)
     milliseconds = pc.if_else(pc.equal(text, "null"), None, text).cast(pa.int64())
+    # A sender that counts nanoseconds says nothing of when it sent.
+    is_time = pc.and_(pc.greater_equal(milliseconds, _FIRST), pc.less_equal(milliseconds, _LAST))
+    milliseconds = pc.if_else(is_time, milliseconds, None)
     return milliseconds.cast(pa.timestamp("ms")).cast(pa.timestamp("us"))
 
 
@@ -216,7 +221,9 @@ def _values(batch: pa.RecordBatch, found: pa.StructArray) -> tuple[pa.Array, pa.
             (line, _NO_MESSAGE) if wrapped is None else _unwrapped(wrapped.removeprefix(_WRAPPED)[:-1])
         )
         why[index] = why[index] or reason
-    return pa.array(texts, pa.string()), pa.array(why, pa.string())
+    unwrapped = pa.array(texts, pa.string())
+    # Brackets within a text did not count when the line was looked at.
+    return unwrapped, with_too_deep(unwrapped, pa.array(why, pa.string()))
 
 
 def _unwrapped(written: str) -> tuple[str, str | None]:
