@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from assay.core.fault import Fault
 from assay.core.words import counted
 from assay.landing.formats.messages import Message, line_of
-from assay.landing.segments import Range, Segment
+from assay.landing.segments import Range
 from assay.stream.decode import Decode, decoder_of
 from assay.stream.kafka import Troubles, answers, connect, find_bounds, find_offset_at, find_partitions
 from assay.stream.partition import LandedPartition, SegmentWriter
@@ -91,6 +91,8 @@ class _Reading:
         self.ranges = ranges
         self.progress = progress
         self.writer: SegmentWriter | None = None
+        # The first offset that is in no closed segment: the next one begins there, whatever was read since.
+        self.following = progress.position
 
     @property
     def end(self) -> int | None:
@@ -100,21 +102,56 @@ class _Reading:
     def write(self, messages: Sequence[Message]) -> None:
         """Add messages to the open segment."""
         if self.writer is None:
-            self.writer = SegmentWriter(self.partition, self.progress.position)
+            self.writer = SegmentWriter(self.partition, self.following)
         self.writer.add(map(line_of, messages))
         self.progress.position = messages[-1].offset + 1
         self.progress.messages += len(messages)
         self.progress.bytes += sum(len(message.value or b"") for message in messages)
         self.progress.last_timestamp = messages[-1].timestamp
 
-    def close(self) -> Segment | None:
+    def close(self) -> None:
         """Close the open segment, if there is one."""
-        if self.writer is None:
-            return None
-        segment = self.writer.close(self.progress.position - 1)
-        self.writer = None
-        self.progress.segments += 1
-        return segment
+        if self.writer is not None:
+            self.writer.close(self.progress.position - 1)
+            self.writer = None
+            self.following = self.progress.position
+            self.progress.segments += 1
+
+    def end_range(self) -> None:
+        """Close what fills a hole up to its end, and go to the next range."""
+        assert self.end is not None
+        if self.following <= self.end:
+            self.progress.position = self.end + 1
+            # Where none of the last offsets is a message, an empty segment says so.
+            self.writer = self.writer or SegmentWriter(self.partition, self.following)
+            self.close()
+        self._begin_next()
+
+    def skip_to(self, low: int) -> list[Range]:
+        """Go on at the first offset that the broker has; return those before it that lack therefore."""
+        gaps = []
+        while self.progress.position < low:
+            self.close()
+            if self.end is not None and self.end < low:
+                gaps.append((self.progress.position, self.end))
+                self._begin_next()
+            else:
+                gaps.append((self.progress.position, low - 1))
+                self.following = self.progress.position = low
+        return gaps
+
+    def _begin_next(self) -> None:
+        self.ranges.pop(0)
+        self.following = self.progress.position = self.ranges[0][0]
+
+    def discard(self) -> None:
+        """Forget what is in no closed segment."""
+        self.progress.at_end = False
+        self.progress.position = self.following
+        if self.writer is not None:
+            self.progress.messages -= self.writer.messages
+            self.writer.discard()
+            self.writer = None
 
 
 class TopicLanding:
@@ -260,11 +297,11 @@ class TopicLanding:
 
         error, reading = message.error(), self._readings.get(message.partition())
         if error.code() == KafkaError._PARTITION_EOF and reading is not None:
-            # The end may lie behind markers of transactions, which are no messages.
-            reading.progress.position = max(reading.progress.position, message.offset())
             if reading.end is not None:
                 self._go_to_next(reading)
             else:
+                # The end may lie behind markers of transactions, which are no messages.
+                reading.progress.position = max(reading.progress.position, message.offset())
                 reading.progress.at_end = True
         elif error.code() in (KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET) and reading:
             self._leave_gap(reading)
@@ -323,22 +360,14 @@ class TopicLanding:
             )
             return
         first = self._first(partition, low, high) if following is None else following
-        wanted = [*(partition.holes()), (first, -1)]
-        ranges, gaps = [], []
-        for start, end in wanted:
-            is_open = end == -1
-            if start < low and following is not None:
-                gaps.append((start, low - 1 if is_open else min(end, low - 1)))
-            if is_open or end >= low:
-                ranges.append((max(start, low) if following is not None else start, end))
-        progress = Progress(partition, ranges[0][0], gaps=gaps)
-        for gap in gaps:
-            self._tell_gap(partition, gap)
+        ranges = [*partition.holes(), (first, -1)]
         landed_before: Callable[[int], int | None] = partition.landing_times().get
         if self._known is not None:
             known = LandedPartition(self._known / self._place_in_zone, partition.topic, partition.partition)
             landed_before = LandingTimes(known).find
-        self._readings[partition.partition] = _Reading(partition, ranges, progress, landed_before)
+        reading = _Reading(partition, ranges, Progress(partition, ranges[0][0]), landed_before)
+        self._note_gaps(reading, low)
+        self._readings[partition.partition] = reading
 
     def _first(self, partition: LandedPartition, low: int, high: int) -> int:
         if isinstance(self._start, datetime):
@@ -361,15 +390,8 @@ class TopicLanding:
         )
 
     def _go_to_next(self, reading: _Reading) -> None:
-        """Close what fills a hole, and go on behind it."""
-        assert reading.end is not None
-        reading.progress.position = reading.end + 1
-        if reading.writer is None:
-            # None of the hole's offsets is a message: the empty segment says so.
-            reading.writer = SegmentWriter(reading.partition, reading.ranges[0][0])
-        reading.close()
-        reading.ranges.pop(0)
-        self._move(reading, reading.ranges[0][0])
+        reading.end_range()
+        self._move(reading)
 
     def _leave_gap(self, reading: _Reading) -> None:
         """Go on at the first offset that the broker still has."""
@@ -381,23 +403,20 @@ class TopicLanding:
                 f"{self.source.name}: the broker's offsets end at {high - 1}, and {position - 1} was read: "
                 f"the topic {reading.partition.topic} was deleted and made again."
             )
-        if position >= low:
-            self._move(reading, position)
-            return
-        gap = (position, low - 1)
-        reading.close()
-        reading.progress.gaps.append(gap)
-        self._tell_gap(reading.partition, gap)
-        self._move(reading, low)
+        self._note_gaps(reading, low)
+        self._move(reading)
 
-    def _tell_gap(self, partition: LandedPartition, gap: Range) -> None:
-        self._tell(
-            f"{self.source.name}: the broker no longer has the offsets {gap[0]} to {gap[1]} of "
-            f"{partition.topic}/{partition.partition}. They are lost here: mon_streams shows the gap."
-        )
+    def _note_gaps(self, reading: _Reading, low: int) -> None:
+        for gap in reading.skip_to(low):
+            reading.progress.gaps.append(gap)
+            self._tell(
+                f"{self.source.name}: the broker no longer has the offsets {gap[0]} to {gap[1]} of "
+                f"{reading.partition.topic}/{reading.partition.partition}. They are lost here: mon_streams "
+                "shows the gap."
+            )
 
-    def _move(self, reading: _Reading, position: int) -> None:
-        reading.progress.position = position
+    def _move(self, reading: _Reading) -> None:
+        """Have the reading go on at its position, once all that was received is taken."""
         reading.progress.at_end = False
         self._moved.add(reading.partition.partition)
 
@@ -408,12 +427,7 @@ class TopicLanding:
             f"{_SECONDS_AFTER_A_FULL_DISK:.0f} s. Nothing is lost as long as the broker keeps its messages."
         )
         for reading in self._readings.values():
-            reading.progress.at_end = False
-            if reading.writer is not None:
-                reading.progress.position = reading.writer.first
-                reading.progress.messages -= reading.writer.messages
-                reading.writer.discard()
-                reading.writer = None
+            reading.discard()
         time.sleep(_SECONDS_AFTER_A_FULL_DISK)
         self._assign()
 

@@ -23,8 +23,8 @@ from assay.core.fault import Fault
 from assay.landing.declared import LandingTable
 from assay.landing.formats.messages import Message
 from assay.stream import land
-from assay.stream.land import Limits, TopicLanding
-from assay.stream.partition import SegmentWriter
+from assay.stream.land import Limits, Progress, TopicLanding
+from assay.stream.partition import LandedPartition, SegmentWriter
 from assay.stream.run import Landed, StreamOptions, run_streams
 from assay.stream.source import StreamSource
 
@@ -187,6 +187,77 @@ def test_messages_of_aborted_transactions_never_land(kafka: Broker, stream: Stre
     assert stream.run().messages == 1
     # Markers of transactions have offsets too; none is taken for a message that lacks.
     assert stream.partition().holes() == []
+
+
+def test_segments_have_no_hole_where_a_marker_of_a_transaction_comes_between(
+    kafka: Broker, stream: Stream
+) -> None:
+    closed = Limits(seconds=0)
+    with (
+        mock.patch.object(land, "_MESSAGES_A_BATCH", 1),
+        TopicLanding(
+            stream.source, stream.landing, command="a test", limits=closed, tell=stream.told.append
+        ) as topic,
+    ):
+        for messages in (3, 6):
+            kafka.produce(stream.topic, ["{}"] * 3, commit=True)
+            wait_until_landed(topic, messages)
+        assert stream.partition().ranges() == [(0, 6)]
+
+
+def test_segments_that_fill_a_hole_do_not_overlap(kafka: Broker, stream: Stream) -> None:
+    """The last offset of the hole is no message, and the segment was closed before it."""
+    for _ in range(3):
+        kafka.produce(stream.topic, ["{}"] * 10, commit=True)
+        stream.run()
+    partition = stream.partition()
+    before = [(each.first, each.last) for each in partition.segments()]
+    assert before == [(0, 10), (11, 21), (22, 32)]
+    (partition.table / partition.segments()[1].path).unlink()
+    with mock.patch.object(land, "_MESSAGES_A_BATCH", 5):
+        stream.run(limits=Limits(seconds=0))
+    after = [(each.first, each.last) for each in partition.segments()]
+    assert (after[0], after[-1]) == (before[0], before[-1])
+    # Of segments that overlap, the larger is loaded and the other is not.
+    assert [last + 1 for _, last in after[:-1]] == [first for first, _ in after[1:]]
+    assert len(stream.offsets()) == 30
+
+
+def test_several_holes_are_filled_each(stream: Stream) -> None:
+    for _ in range(7):
+        stream.broker.produce(stream.topic, ["{}"] * 10)
+        stream.run()
+    partition = stream.partition()
+    for segment in partition.segments()[1:6:2]:
+        (partition.table / segment.path).unlink()
+    # What is received of a hole goes beyond the next one.
+    for batch in (3, 35):
+        with mock.patch.object(land, "_MESSAGES_A_BATCH", batch):
+            stream.run()
+    assert stream.offsets() == list(range(70))
+
+
+def test_what_expired_in_holes_and_behind_them_is_a_gap_each(tmp_path: Path) -> None:
+    partition = LandedPartition(tmp_path, "t", 0)
+    reading = land._Reading(
+        partition, [(10, 19), (30, 39), (50, -1)], Progress(partition, 10), lambda _: None
+    )
+    reading.write([Message(10, None, 1, None, (), b"{}")])
+    assert reading.skip_to(10) == []
+    assert reading.skip_to(35) == [(11, 19), (30, 34)]
+    assert (reading.progress.position, reading.end) == (35, 39)
+    reading.end_range()
+    assert reading.skip_to(60) == [(50, 59)]
+    assert (reading.progress.position, reading.end) == (60, None)
+    assert partition.ranges() == [(10, 10), (35, 39)]
+
+
+def wait_until_landed(topic: TopicLanding, messages: int) -> None:
+    """Poll until so many messages have landed, and the topic was read to its end."""
+    deadline = time.monotonic() + 60
+    while topic.progress[0].messages < messages or not topic.is_drained:
+        assert time.monotonic() < deadline
+        topic.poll(0.1)
 
 
 def test_a_segment_that_is_cut_off_or_lost_is_fetched_again(stream: Stream) -> None:
