@@ -82,7 +82,7 @@ class Generators(ProjectFolder):
                     files, answers = list(map(str, fetched)), replace(answers, dlt=origin)
                 elif kafka is not None:
                     # The stream lands them.
-                    file, written = read_topic_sample(name, kafka, folder, self.console.print)
+                    file, written = read_topic_sample(name, kafka, folder)
                     files, answers = [str(file)], replace(answers, is_avro=written == "avro")
                 else:
                     raise Fault(

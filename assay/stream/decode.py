@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import time
 from collections.abc import Callable
 from datetime import date, datetime
 from datetime import time as time_of_day
@@ -18,11 +17,16 @@ from assay.stream.kafka import read_registry_settings
 Decode = Callable[[bytes | None], bytes | None]
 _MAGIC = 0
 _PREFIX_BYTES = 5
-_SECONDS_BETWEEN_TRIES = 2.0
+# Codes of the registry's own: no such subject, version or schema. Another server would answer 404 alone.
+_UNKNOWN = range(40401, 40404)
 
 
 class UnknownSchema(Exception):
     """The registry does not know a schema, or the bytes do not fit it: the message lands as it came."""
+
+
+class RegistryAway(Exception):
+    """The registry cannot be asked: messages that it alone can decode must wait, not land undecoded."""
 
 
 def is_avro(value: bytes) -> bool:
@@ -30,12 +34,11 @@ def is_avro(value: bytes) -> bool:
     return len(value) > _PREFIX_BYTES and value[0] == _MAGIC
 
 
-def decoder_of(format: str, tell: Callable[[str], None]) -> Decode:
-    """Return what turns a message's value (or key) into the text that lands.
+def decoder_of(format: str) -> Decode:
+    """Return what turns a message's value (or key) into the text that lands; it may raise `RegistryAway`.
 
     Args:
         format: of the messages: json, avro or debezium.
-        tell: called with a message for people when the registry cannot be asked.
 
     Raises:
         Fault: Avro needs the registry's address, or a package that is missing.
@@ -52,7 +55,7 @@ def decoder_of(format: str, tell: Callable[[str], None]) -> Decode:
     with extra_needed("stream", "A stream of Avro"):
         from confluent_kafka.schema_registry import SchemaRegistryClient
     try:
-        schemas = _Schemas(SchemaRegistryClient(settings), tell)
+        schemas = _Schemas(SchemaRegistryClient(settings))
     except (TypeError, ValueError) as error:
         raise Fault(f"A variable ASSAY_KAFKA_SCHEMA_REGISTRY_* is wrong: {error}.", MISUSED) from error
 
@@ -61,7 +64,7 @@ def decoder_of(format: str, tell: Callable[[str], None]) -> Decode:
             # A text stays what it is, and silver judges it.
             return value
         try:
-            return orjson.dumps(schemas.read(value), default=_as_json)
+            return schemas.read(value)
         except UnknownSchema:
             return value
 
@@ -71,42 +74,61 @@ def decoder_of(format: str, tell: Callable[[str], None]) -> Decode:
 class _Schemas:
     """The registry's schemas by their ids, each parsed once."""
 
-    def __init__(self, client: Any, tell: Callable[[str], None]) -> None:
-        self._client, self._tell = client, tell
+    def __init__(self, client: Any) -> None:
+        self._client = client
         self._parsed: dict[int, Any] = {}
 
-    def read(self, value: bytes) -> Any:
-        """Decode a value by the schema whose id it begins with."""
+    def read(self, value: bytes) -> bytes:
+        """Decode a value by the schema whose id it begins with, and return it as JSON.
+
+        Raises:
+            UnknownSchema: the registry has no such schema, or the value is not of it.
+            RegistryAway: the registry cannot be asked.
+        """
         from io import BytesIO
 
         from fastavro import schemaless_reader
 
         number = int.from_bytes(value[1:_PREFIX_BYTES], "big")
-        schema = self._schema(number)
+        if number not in self._parsed:
+            self._parsed[number] = self._schema(number)
         try:
-            return schemaless_reader(BytesIO(value[_PREFIX_BYTES:]), schema, None)
+            document = schemaless_reader(BytesIO(value[_PREFIX_BYTES:]), self._parsed[number], None)
+            return orjson.dumps(document, default=_as_json)
         except Exception as error:  # fastavro raises what its parts raise
             raise UnknownSchema from error
 
     def _schema(self, number: int) -> Any:
-        from confluent_kafka.schema_registry.error import SchemaRegistryError
+        schema = self._ask(self._client.get_schema, number)
+        named: dict[str, Any] = {}
+        try:
+            return self._parse(schema, named)
+        except RegistryAway:
+            raise
+        except Exception as error:  # of Protobuf, or another text that is no schema of Avro
+            raise UnknownSchema from error
+
+    def _parse(self, schema: Any, named: dict[str, Any]) -> Any:
+        """Parse a schema after those that it refers to, whose types are collected in `named`."""
         from fastavro.schema import parse_schema
 
-        while number not in self._parsed:
-            try:
-                self._parsed[number] = parse_schema(orjson.loads(self._client.get_schema(number).schema_str))
-            except SchemaRegistryError as error:
-                if error.http_status_code == 404:
-                    raise UnknownSchema from error
-                self._wait(str(error))
-            except (OSError, ConnectionError) as error:
-                self._wait(str(error))
-        return self._parsed[number]
+        for each in schema.references or ():
+            if each.name not in named:
+                self._parse(self._ask(self._client.get_version, each.subject, each.version).schema, named)
+        return parse_schema(orjson.loads(schema.schema_str), named)
 
-    def _wait(self, why: str) -> None:
-        """Wait for the registry: messages that it alone can decode must not land undecoded."""
-        self._tell(f"The schema registry cannot be asked ({why}): trying again.")
-        time.sleep(_SECONDS_BETWEEN_TRIES)
+    @staticmethod
+    def _ask(question: Callable[..., Any], *of: Any) -> Any:
+        from confluent_kafka.schema_registry.error import SchemaRegistryError
+
+        try:
+            return question(*of)
+        except SchemaRegistryError as error:
+            if error.error_code in _UNKNOWN:
+                raise UnknownSchema from error
+            raise RegistryAway(str(error)) from error
+        except Exception as error:  # what its client's library of HTTP raises
+            raise RegistryAway(str(error) or type(error).__name__) from error
 
 
 def _as_json(value: Any) -> Any:

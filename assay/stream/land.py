@@ -15,7 +15,7 @@ from assay.core.fault import Fault
 from assay.core.words import counted
 from assay.landing.formats.messages import Message, line_of
 from assay.landing.segments import Range
-from assay.stream.decode import Decode, decoder_of
+from assay.stream.decode import Decode, RegistryAway, decoder_of
 from assay.stream.kafka import Troubles, answers, connect, find_bounds, find_offset_at, find_partitions
 from assay.stream.partition import LandedPartition, SegmentWriter
 from assay.stream.replay import LandingTimes
@@ -30,6 +30,7 @@ Start = int | datetime | str
 _MESSAGES_A_BATCH = 10_000
 _SECONDS_BETWEEN_LOOKS = 5.0
 _SECONDS_AFTER_A_FULL_DISK = 5.0
+_SECONDS_WITHOUT_REGISTRY = 2.0
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,6 @@ class _Reading:
 
     def discard(self) -> None:
         """Forget what is in no closed segment."""
-        self.progress.at_end = False
         self.progress.position = self.following
         if self.writer is not None:
             self.progress.messages -= self.writer.messages
@@ -190,12 +190,15 @@ class TopicLanding:
         self._command, self._asked, self._start = command, partitions, start
         self._limits, self._tell = limits or Limits(), tell
         self._troubles = Troubles()
-        self._decode: Decode = decoder_of(source.format, tell)
+        self._decode: Decode = decoder_of(source.format)
         self._readings: dict[int, _Reading] = {}
         # Partitions to go on with from another place, once all that was received is taken.
         self._moved: set[int] = set()
         self._leases = ExitStack()
         self._looked = self._probed = time.monotonic()
+        # Until when nothing is read, and why people were told.
+        self._rests_until = 0.0
+        self._rests_for = ""
         self._consumer: Consumer | None = None
         #: Whether the broker answered when it was asked last; it is asked after an error.
         self.is_up = True
@@ -237,7 +240,29 @@ class TopicLanding:
         Raises:
             Fault: the broker refuses to go on, or a segment cannot be written.
         """
+        landed: dict[int, list[Message]] = {}
+        try:
+            if time.monotonic() < self._rests_until:
+                time.sleep(seconds)
+            else:
+                self._read(seconds, landed)
+            self._close_due()
+            if landed and not self._rests_until:
+                self._rests_for = ""
+        except OSError as error:
+            self._begin_again(error)
+            # What is in closed segments has landed.
+            for number, messages in landed.items():
+                position = self._readings[number].progress.position
+                landed[number] = [each for each in messages if each.offset < position]
+        return [(self.source, landed)] if any(landed.values()) else []
+
+    def _read(self, seconds: float, landed: dict[int, list[Message]]) -> None:
+        """Read what has come, and write it to the open segments; add it to `landed`, by partition."""
         assert self._consumer is not None
+        if self._rests_until:
+            self._rests_until = 0.0
+            self._assign()
         # The client's own types say of all that a message has that it may be missing.
         received: list[Any] = self._consumer.consume(_MESSAGES_A_BATCH, timeout=seconds)
         batches: dict[int, list[Any]] = defaultdict(list)
@@ -248,18 +273,18 @@ class TopicLanding:
             self._tell(f"{self.source.name}: {trouble}. Trying again.")
         self._look_at_broker()
         try:
-            landed = {number: self._take(self._readings[number], batch) for number, batch in batches.items()}
-            for message in received:
-                # What is told of a place that was left meanwhile no longer counts.
-                if message.error() is not None and message.partition() not in self._moved:
-                    self._take_event(message)
-            if self._moved:
-                self._assign()
-            self._close_due()
-        except OSError as error:
-            self._begin_again(error)
-            return []
-        return [(self.source, landed)] if landed else []
+            for number, batch in batches.items():
+                landed[number] = self._take(self._readings[number], batch)
+        except RegistryAway as away:
+            why = f"{self.source.name}: the schema registry cannot be asked ({away})"
+            self._rest(_SECONDS_WITHOUT_REGISTRY, why)
+            return
+        for message in received:
+            # What is told of a place that was left meanwhile no longer counts.
+            if message.error() is not None and message.partition() not in self._moved:
+                self._take_event(message)
+        if self._moved:
+            self._assign()
 
     def _take(self, reading: _Reading, batch: Sequence[Any]) -> list[Message]:
         # Only a broker that keeps the time of appending knows when a message could first be read.
@@ -422,14 +447,22 @@ class TopicLanding:
 
     def _begin_again(self, error: OSError) -> None:
         """After a segment could not be written: forget what is unfinished, and read it again later."""
-        self._tell(
-            f"{self._folder} cannot be written ({error.strerror}): trying again every "
-            f"{_SECONDS_AFTER_A_FULL_DISK:.0f} s. Nothing is lost as long as the broker keeps its messages."
-        )
         for reading in self._readings.values():
             reading.discard()
-        time.sleep(_SECONDS_AFTER_A_FULL_DISK)
-        self._assign()
+        self._rest(_SECONDS_AFTER_A_FULL_DISK, f"{self._folder} cannot be written ({error.strerror})")
+
+    def _rest(self, seconds: float, why: str) -> None:
+        """Read nothing for a while, without keeping other topics waiting; then go on from what was taken."""
+        assert self._consumer is not None
+        if why != self._rests_for:
+            self._tell(
+                f"{why}: trying again every {seconds:.0f} s. Nothing is lost as long as the broker keeps its "
+                "messages."
+            )
+        self._rests_for, self._rests_until = why, time.monotonic() + seconds
+        self._consumer.unassign()
+        for reading in self._readings.values():
+            reading.progress.at_end = False
 
     def _look_at_broker(self) -> None:
         """Find out every few seconds whether the broker is there, and tell it how far its group came."""

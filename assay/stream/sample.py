@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from assay.contracts.servers import make_kafka_server
 from assay.core.fault import MISUSED, Fault
 from assay.landing.declared import LandingTable
-from assay.stream.decode import decoder_of, is_avro
+from assay.stream.decode import RegistryAway, decoder_of, is_avro
 from assay.stream.kafka import Troubles, connect, find_bounds, find_partitions
 from assay.stream.source import StreamSource
 
@@ -17,20 +16,19 @@ _MOST_MESSAGES = 20_000
 _MOST_SECONDS = 30.0
 
 
-def read_topic_sample(name: str, place: str, folder: Path, tell: Callable[[str], None]) -> tuple[Path, str]:
+def read_topic_sample(name: str, place: str, folder: Path) -> tuple[Path, str]:
     """Write the values of a topic's latest messages to a file, one a line.
 
     Args:
         name: what the table is to be called, `source.table`.
         place: the brokers and the topic, as `host:9092/topic`.
         folder: where the file is written.
-        tell: called with a message for people when the schema registry cannot be asked.
 
     Returns:
         The file, and how the messages are written: json or avro.
 
     Raises:
-        Fault: the topic cannot be read, has no messages, or needs a schema registry that is not named.
+        Fault: the topic cannot be read, has no messages, or needs a schema registry that cannot be asked.
     """
     from confluent_kafka import KafkaError, TopicPartition
 
@@ -63,12 +61,14 @@ def read_topic_sample(name: str, place: str, folder: Path, tell: Callable[[str],
                         lines += 1
                         value = message.value() or b""
                         if is_avro(value):
-                            decode = decode or decoder_of("avro", tell)
+                            decode = decode or decoder_of("avro")
                             value = decode(value) or b""
                         # Within texts, JSON has no line breaks.
                         output.write(value.replace(b"\r", b" ").replace(b"\n", b" ") + b"\n")
                     elif trouble.code() == KafkaError._PARTITION_EOF:
                         unread.discard(message.partition() or 0)
+    except RegistryAway as away:
+        raise Fault(f"The schema registry of {source.topic} cannot be asked: {away}.") from away
     finally:
         consumer.close()
     if not lines:

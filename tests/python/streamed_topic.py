@@ -25,10 +25,11 @@ class Stream:
     topic: str
     landing: Path
     told: list[str] = field(default_factory=list)
+    format: str = "json"
 
     @property
     def source(self) -> StreamSource:
-        server = {"type": "kafka", "host": self.broker.address, "topic": self.topic}
+        server = {"type": "kafka", "host": self.broker.address, "topic": self.topic, "format": self.format}
         return StreamSource(TABLE, server)
 
     def partition(self, number: int = 0) -> LandedPartition:

@@ -19,7 +19,7 @@ def test_the_latest_messages_of_each_partition_are_lines(broker: Broker, tmp_pat
     broker.produce(topic, ["old", "1", '{"a":\r\n2}'], partition=0)
     broker.produce(topic, ["old", "3", "4"], partition=2)
     with mock.patch.object(sample, "_MOST_MESSAGES", 4):
-        file, written = read_topic_sample("web.visits", f"{broker.address}/{topic}", tmp_path, print)
+        file, written = read_topic_sample("web.visits", f"{broker.address}/{topic}", tmp_path)
     assert (file.name, written) == ("visits.jsonl", "json")
     assert sorted(file.read_text().splitlines()) == ["1", "3", "4", '{"a":  2}']
 
@@ -32,4 +32,4 @@ def test_a_topic_without_messages_and_none_at_all_are_told(broker: Broker, tmp_p
         ("nothing", "--kafka 'nothing' is no topic of Kafka"),
     ):
         with pytest.raises(Fault, match=told):
-            read_topic_sample("web.visits", place, tmp_path, print)
+            read_topic_sample("web.visits", place, tmp_path)
