@@ -19,6 +19,7 @@ from assay.landing.formats.messages import Message, line_of, read_segment
 from assay.landing.segments import Segment, holes_between, segment_of
 from assay.stream.compact import MergeLimits, merge_segments
 from assay.stream.partition import LandedPartition, SegmentWriter, is_whole
+from assay.stream.replay import LandingTimes
 from assay.stream.source import StreamSource
 
 DECLARED = """
@@ -284,6 +285,28 @@ def test_what_a_killed_process_left_is_removed_and_what_is_damaged_is_set_aside(
     assert not list(partition.folder.glob("*.part"))
     assert partition.holes() == [(10, 19)]
     assert partition.next_offset() == 30
+
+
+def test_landing_times_are_found_while_segments_are_merged_and_asked_for_again(tmp_path: Path) -> None:
+    partition = LandedPartition(tmp_path / "shop" / "clicks", "clicks", 0)
+    segments = [write(partition, first, 10) for first in range(0, 50, 10)]
+    times = LandingTimes(partition)
+    found = [times.find(offset) for offset in range(15)]
+    loaded = {f"shop/clicks/{each.path}" for each in segments}
+    assert merge_segments([SOURCE], tmp_path, loaded, MergeLimits(least=1))
+    found += [times.find(offset) for offset in range(15, 52)]
+    assert found == [*(LANDED + offset for offset in range(50)), None, None]
+    # What could not be written comes again.
+    assert [times.find(offset) for offset in range(20, 52)] == found[20:]
+
+
+def test_landing_times_of_a_damaged_segment_are_not_made_up(tmp_path: Path) -> None:
+    partition = LandedPartition(tmp_path, "clicks", 0)
+    path = tmp_path / write(partition, 0, 1000).path
+    path.write_bytes(path.read_bytes()[:-100])
+    times = LandingTimes(partition)
+    with pytest.raises(Fault, match=r"0-999\.jsonl\.gz is damaged: it says when its messages landed"):
+        times.find(999)
 
 
 def test_a_partition_is_landed_by_one_process_alone(tmp_path: Path) -> None:
