@@ -41,14 +41,14 @@ class _Table:
         self.held: list[Message] = []
         self.writer: SegmentWriter | None = None
         # When changes landed that a killed process has left, and that come again.
-        self.landed_before: dict[int, int] = {}
+        self.landed_before: Callable[[int], int | None] = lambda offset: None
         # Changes of complete transactions that were not handed over yet; those of a large one by their file.
         self.complete: list[list[Message] | Path] = []
 
     def add(self, key: bytes | None, value: bytes, now: int) -> None:
         """Number a change, and hold it."""
         offset = self.progress.position + len(self.held)
-        landed_at = self.landed_before.get(offset, now)
+        landed_at = self.landed_before(offset) or now
         self.held.append(Message(offset, landed_at, landed_at, key, (), value))
 
     def write(self, is_complete: bool) -> None:
@@ -259,8 +259,11 @@ class DatabaseLanding:
                     f"{path} is damaged, and is set aside: its changes are no longer in the database's log. "
                     "Restore the file from a backup; until then mon_streams shows a gap."
                 )
-            # A snapshot that was not completed is another one now.
-            table.landed_before = table.partition.landing_times() if self._position.lsn else {}
+            if self._position.lsn:
+                table.landed_before = table.partition.landing_times()
+            else:
+                # A snapshot that was not completed is another one now: its numbers are of other rows.
+                table.partition.forget_unfinished()
 
     def _start(self) -> None:
         tables = [table.source.database_table for table in self._tables.values()]

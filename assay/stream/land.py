@@ -386,7 +386,7 @@ class TopicLanding:
             return
         first = self._first(partition, low, high) if following is None else following
         ranges = [*partition.holes(), (first, -1)]
-        landed_before: Callable[[int], int | None] = partition.landing_times().get
+        landed_before = partition.landing_times()
         if self._known is not None:
             known = LandedPartition(self._known / self._place_in_zone, partition.topic, partition.partition)
             landed_before = LandingTimes(known).find

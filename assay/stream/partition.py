@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import time
 import zlib
-from collections.abc import Iterable, Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,9 @@ _DAMAGED = "_damaged-"
 LANDED_AT = re.compile(rb'^\{"_offset":(\d+),"_timestamp":(?:-?\d+|null),"_landed_at":(\d+),', re.MULTILINE)
 _LEVEL = 3
 _GZIP = 31
-_BYTES_A_READ = 1 << 20
+_BYTES_A_READ = 1 << 16
+# First and last offset of messages that landed at the same time, and that time.
+_Batch = tuple[int, int, int]
 
 
 def _packer() -> zlib._Compress:
@@ -114,28 +117,61 @@ class LandedPartition:
                 damaged.append(path.rename(path.with_name(f"{_DAMAGED}{path.name}")))
         return damaged
 
-    def landing_times(self) -> dict[int, int]:
-        """Return when messages landed that killed processes have left in no segment.
+    def landing_times(self) -> Callable[[int], int | None]:
+        """Return what tells when messages landed that killed processes have left in no segment.
 
         They may be online already, and must not count from another time when they are fetched again.
 
         Returns:
-            Milliseconds since 1970, by offset.
+            A function of an offset: milliseconds since 1970, None for a message that nobody has read.
         """
         following = self.next_offset() or 0
-        times: dict[int, int] = {}
-        for unfinished in self.folder.glob(f".*{_UNFINISHED}"):
-            found = dict(_read_landing_times(unfinished))
-            if max(found, default=-1) < following:
+        several: list[list[_Batch]] = []
+        for unfinished in self._unfinished():
+            batches = _read_batches(unfinished)
+            if not batches or batches[-1][1] < following:
                 unfinished.unlink()
-            times |= found
-        return times
+            several.append(batches)
+
+        def find(offset: int) -> int | None:
+            for batches in several:
+                index = bisect_right(batches, offset, key=lambda batch: batch[0]) - 1
+                if index >= 0 and offset <= batches[index][1]:
+                    return batches[index][2]
+            return None
+
+        return find
+
+    def forget_unfinished(self) -> None:
+        """Remove what killed processes have left in no segment, where other messages come instead."""
+        for unfinished in self._unfinished():
+            unfinished.unlink()
+
+    def _unfinished(self) -> list[Path]:
+        return sorted(self.folder.glob(f".*{_UNFINISHED}"))
+
+
+def _read_batches(unfinished: Path) -> list[_Batch]:
+    """Read when messages landed: those that were read together have the same time."""
+    batches: list[_Batch] = []
+    for offset, landed_at in _read_landing_times(unfinished):
+        if batches and batches[-1][2] == landed_at:
+            batches[-1] = (batches[-1][0], offset, landed_at)
+        else:
+            batches.append((offset, offset, landed_at))
+    return batches
 
 
 def _read_landing_times(unfinished: Path) -> Iterator[tuple[int, int]]:
+    unpacker, rest = zlib.decompressobj(_GZIP), b""
+    # A machine that stopped may have left anything behind what was on the disk.
     with unfinished.open("rb") as file, suppress(zlib.error):
-        for found in LANDED_AT.finditer(zlib.decompressobj(_GZIP).decompress(file.read())):
-            yield int(found[1]), int(found[2])
+        while raw := file.read(_BYTES_A_READ):
+            lines, _, rest = (rest + unpacker.decompress(raw)).rpartition(b"\n")
+            for found in LANDED_AT.finditer(lines):
+                yield int(found[1]), int(found[2])
+    if found := LANDED_AT.match(rest):
+        yield int(found[1]), int(found[2])
 
 
 class SegmentWriter:

@@ -276,6 +276,20 @@ def test_changes_that_a_killed_process_has_read_keep_the_time_of_that(followed: 
     assert [each["_landed_at"] == 5 for each in followed.lines("a")] == [False, True, True, False]
 
 
+def test_changes_do_not_count_from_when_a_snapshot_was_not_completed(followed: Followed) -> None:
+    """Its rows are fewer the next time, so that the numbers of the others are of changes that come later."""
+    with (
+        mock.patch.object(database, "_CHANGES_IN_MEMORY", 1),
+        mock.patch("time.time_ns", return_value=5_000_000),
+    ):
+        followed.die_while_landing(snapshot(a=4)[:-1])
+    followed.land(snapshot(a=1))
+    followed.land(transaction(1, a=2))
+    assert followed.ids("a") == ["0.0", "1.0", "1.1"]
+    assert [each["_landed_at"] for each in followed.lines("a") if each["_landed_at"] == 5] == []
+    assert list(followed.landing.rglob("*.unfinished")) == []
+
+
 def test_the_log_is_read_on_when_what_was_read_is_handed_over(followed: Followed) -> None:
     followed.limits = Limits(seconds=3600)
     with mock.patch.object(database, "_MOST_COMPLETE", 1), followed.open() as landing:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -285,6 +286,35 @@ def test_what_a_killed_process_left_is_removed_and_what_is_damaged_is_set_aside(
     assert not list(partition.folder.glob("*.part"))
     assert partition.holes() == [(10, 19)]
     assert partition.next_offset() == 30
+
+
+@pytest.mark.parametrize("is_cut_off", [False, True])
+def test_when_messages_landed_that_are_in_no_segment_is_known(tmp_path: Path, is_cut_off: bool) -> None:
+    partition = LandedPartition(tmp_path, "t", 0)
+    write(partition, 0, 10)
+    for first in (10, 12):
+        writer = SegmentWriter(partition, first)
+        for batch in range(3):
+            offsets = range(first + 4 * batch, first + 4 * batch + 4)
+            messages = [
+                Message(n, None, LANDED + first + batch, None, (), random.Random(n).randbytes(100))
+                for n in offsets
+            ]
+            writer.add(map(line_of, messages))
+        if is_cut_off:
+            # The last message is not whole, but its time is.
+            path = partition.folder / f".{first}.part"
+            path.write_bytes(path.read_bytes()[:-20])
+        assert partition.put_in_order() == []
+    find = partition.landing_times()
+    assert [find(offset) for offset in (9, 10, 13, 14, 21, 22, 23, 24)] == [
+        None,
+        *(LANDED + late for late in (10, 10, 11, 12, 14, 14)),
+        None,
+    ]
+    write(partition, 10, 13)
+    partition.landing_times()
+    assert len(list(partition.folder.glob(".*.unfinished"))) == 1
 
 
 def test_landing_times_are_found_while_segments_are_merged_and_asked_for_again(tmp_path: Path) -> None:
