@@ -400,7 +400,7 @@ class TopicLanding:
             return find_offset_at(self._consumer, partition.topic, partition.partition, self._start, high)
         if isinstance(self._start, int):
             return min(max(self._start, low), high)
-        return low if self._start == "earliest" else high
+        return low if self._start == "earliest" else partition.begin_at(high)
 
     def _assign(self) -> None:
         from confluent_kafka import TopicPartition

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from assay.core.disk import make_private_folder, sync
+from assay.core.disk import make_private_folder, replace_private, sync
 from assay.core.fault import LOCKED, Fault
 from assay.core.lock import hold
 from assay.landing.segments import Range, Segment, holes_between, merge_ranges, partition_folder, segment_of
@@ -19,6 +19,7 @@ from assay.landing.segments import Range, Segment, holes_between, merge_ranges, 
 # The longest file name's part before the offsets are known.
 _PART = ".{first}.part"
 _UNFINISHED = ".unfinished"
+_BEGUN = ".begun"
 _DAMAGED = "_damaged-"
 #: A line's offset, and when the message landed.
 LANDED_AT = re.compile(rb'^\{"_offset":(\d+),"_timestamp":(?:-?\d+|null),"_landed_at":(\d+),', re.MULTILINE)
@@ -74,6 +75,21 @@ class LandedPartition:
         """Return the offset after the last that has landed; None if nothing has."""
         ranges = self.ranges()
         return ranges[-1][1] + 1 if ranges else None
+
+    def begin_at(self, end: int) -> int:
+        """Return where to begin at the latest message: at the broker's end, as it was the first time.
+
+        What comes while no process runs must land as well, also before anything has landed.
+
+        Raises:
+            OSError: the place cannot be kept.
+        """
+        kept = self.folder / _BEGUN
+        if kept.exists() and (begun := int(kept.read_text())) <= end:
+            return begun
+        make_private_folder(self.folder)
+        replace_private(kept, str(end).encode())
+        return end
 
     @contextmanager
     def leased(self, command: str) -> Iterator[None]:

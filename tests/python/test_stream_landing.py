@@ -99,6 +99,14 @@ def test_where_a_new_partition_begins(
     assert stream.offsets() == ([] if first is None else list(range(first, 10)))
 
 
+def test_what_comes_between_two_runs_from_the_latest_message_lands(stream: Stream) -> None:
+    stream.broker.produce(stream.topic, ["{}"] * 3)
+    assert stream.run(start="latest").messages == 0
+    stream.broker.produce(stream.topic, ["{}"] * 2)
+    assert stream.run(start="latest").messages == 2
+    assert stream.offsets() == [3, 4]
+
+
 def test_a_process_that_is_killed_at_any_moment_loses_and_repeats_nothing(stream: Stream) -> None:
     values = [json.dumps({"id": n, "pad": "x" * 200}) for n in range(20_000)]
     stream.broker.produce(stream.topic, values)
