@@ -146,15 +146,15 @@ def find_partitions(consumer: Consumer, source: StreamSource, troubles: Troubles
     return sorted(topic.partitions)
 
 
-def answers(consumer: Consumer, topic: str) -> bool:
-    """Ask whether a broker of a topic can be reached; it has a second to answer."""
+def ask_partitions(consumer: Consumer, topic: str) -> list[int] | None:
+    """Ask which partitions a topic has now; None if no broker answers within a second."""
     from confluent_kafka import KafkaException
 
     try:
-        consumer.list_topics(topic, timeout=_SECONDS_TO_ANSWER)
+        metadata = consumer.list_topics(topic, timeout=_SECONDS_TO_ANSWER)
     except KafkaException:
-        return False
-    return True
+        return None
+    return sorted(metadata.topics[topic].partitions)
 
 
 def find_bounds(consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:

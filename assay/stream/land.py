@@ -11,12 +11,19 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assay.core.fault import Fault
+from assay.core.fault import LOCKED, Fault
 from assay.core.words import counted
 from assay.landing.formats.messages import Message, line_of
 from assay.landing.segments import Range
 from assay.stream.decode import Decode, RegistryAway, decoder_of
-from assay.stream.kafka import Troubles, answers, connect, find_bounds, find_offset_at, find_partitions
+from assay.stream.kafka import (
+    Troubles,
+    ask_partitions,
+    connect,
+    find_bounds,
+    find_offset_at,
+    find_partitions,
+)
 from assay.stream.partition import LandedPartition, SegmentWriter
 from assay.stream.replay import LandingTimes
 
@@ -191,6 +198,8 @@ class TopicLanding:
         self._limits, self._tell = limits or Limits(), tell
         self._troubles = Troubles()
         self._decode: Decode = decoder_of(source.format)
+        # The partitions that this process has found, also those that it cannot land.
+        self._found: set[int] = set()
         self._readings: dict[int, _Reading] = {}
         # Partitions to go on with from another place, once all that was received is taken.
         self._moved: set[int] = set()
@@ -356,11 +365,7 @@ class TopicLanding:
                 f"{lost[-1]} has landed. It was deleted and made again: what has landed stays."
             )
         for number in there if self._asked is None else self._asked:
-            partition = LandedPartition(self._folder, self.source.topic, number)
-            self._leases.enter_context(partition.leased(self._command))
-            for path in partition.put_in_order():
-                self._tell(f"{path} is damaged, and is set aside: its messages are fetched again.")
-            self._place(partition)
+            self._add(number, self._start)
         if not self._readings:
             raise Fault(f"{self.source.name}: no partition can be landed; the messages above say why.")
         self._assign()
@@ -372,7 +377,34 @@ class TopicLanding:
             if path.name.partition("=")[2].isdigit()
         ]
 
-    def _place(self, partition: LandedPartition) -> None:
+    def _add(self, number: int, start: Start) -> None:
+        """Begin to land a partition, in the next assignment."""
+        partition = LandedPartition(self._folder, self.source.topic, number)
+        with ExitStack() as lease:
+            lease.enter_context(partition.leased(self._command))
+            for path in partition.put_in_order():
+                self._tell(f"{path} is damaged, and is set aside: its messages are fetched again.")
+            self._place(partition, start)
+            self._leases.enter_context(lease.pop_all())
+        self._found.add(number)
+        self._moved.add(number)
+
+    def _add_new(self) -> None:
+        """Land the partitions that the topic has been given since, from their first message."""
+        assert self._consumer is not None
+        there = ask_partitions(self._consumer, self.source.topic) or []
+        for number in (each for each in there if each not in self._found):
+            try:
+                self._add(number, "earliest")
+                self._tell(
+                    f"{self.source.name}: the topic has a new partition, {number}, which lands as well."
+                )
+            except Fault as fault:
+                self._tell(str(fault))
+                if fault.exit_code == LOCKED:
+                    self._found.add(number)
+
+    def _place(self, partition: LandedPartition, start: Start) -> None:
         """Decide what to read of a partition: what lacks between its segments, then on from their end."""
         assert self._consumer is not None
         low, high = find_bounds(self._consumer, partition.topic, partition.partition)
@@ -384,7 +416,7 @@ class TopicLanding:
                 "new one under another name of topic, or move the old segments to another landing table."
             )
             return
-        first = self._first(partition, low, high) if following is None else following
+        first = self._first(partition, start, low, high) if following is None else following
         ranges = [*partition.holes(), (first, -1)]
         landed_before = partition.landing_times()
         if self._known is not None:
@@ -394,13 +426,13 @@ class TopicLanding:
         self._note_gaps(reading, low)
         self._readings[partition.partition] = reading
 
-    def _first(self, partition: LandedPartition, low: int, high: int) -> int:
-        if isinstance(self._start, datetime):
+    def _first(self, partition: LandedPartition, start: Start, low: int, high: int) -> int:
+        if isinstance(start, datetime):
             assert self._consumer is not None
-            return find_offset_at(self._consumer, partition.topic, partition.partition, self._start, high)
-        if isinstance(self._start, int):
-            return min(max(self._start, low), high)
-        return low if self._start == "earliest" else partition.begin_at(high)
+            return find_offset_at(self._consumer, partition.topic, partition.partition, start, high)
+        if isinstance(start, int):
+            return min(max(start, low), high)
+        return low if start == "earliest" else partition.begin_at(high)
 
     def _assign(self) -> None:
         from confluent_kafka import TopicPartition
@@ -465,16 +497,18 @@ class TopicLanding:
             reading.progress.at_end = False
 
     def _look_at_broker(self) -> None:
-        """Find out every few seconds whether the broker is there, and tell it how far its group came."""
+        """Find out every few seconds whether the broker is there, and what it has that is new."""
         now = time.monotonic()
         assert self._consumer is not None
         if self._troubles.is_open and now - self._probed >= _SECONDS_BETWEEN_LOOKS:
-            self.is_up = answers(self._consumer, self.source.topic)
+            self.is_up = ask_partitions(self._consumer, self.source.topic) is not None
             self._troubles.is_open = not self.is_up
             self._probed = time.monotonic()
         if now - self._looked >= _SECONDS_BETWEEN_LOOKS:
             self._looked = now
             self._commit()
+            if self._asked is None and not self._troubles.is_open:
+                self._add_new()
 
     def _commit(self) -> None:
         """Tell the broker's group how far it came, for dashboards of lag; nothing rests on it."""

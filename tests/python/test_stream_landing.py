@@ -161,6 +161,25 @@ def test_a_second_process_on_the_same_partition_is_refused(make_stream: Callable
         assert stream.run(partitions=[1]).messages == 1
 
 
+def test_a_partition_that_the_topic_is_given_lands_from_its_first_message(
+    kafka: Broker, stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(land, "_SECONDS_BETWEEN_LOOKS", 0.0)
+    with TopicLanding(
+        stream.source, stream.landing, command="a test", start="latest", tell=stream.told.append
+    ) as topic:
+        topic.poll(0.1)
+        kafka.add_partitions(stream.topic, 2)
+        kafka.produce(stream.topic, ["{}"] * 3, partition=1)
+        kafka.produce(stream.topic, ["{}"] * 2, partition=0)
+        deadline = time.monotonic() + 60
+        while sum(each.messages for each in topic.progress) < 5:
+            assert time.monotonic() < deadline
+            topic.poll(0.1)
+    assert (stream.offsets(0), stream.offsets(1)) == ([0, 1], [0, 1, 2])
+    assert "has a new partition, 1" in stream.told[0]
+
+
 def test_a_broker_that_restarts_is_waited_for(own_kafka: StartedBroker, stream: Stream) -> None:
     stream.broker.produce(stream.topic, ["{}"] * 100)
     seen: list[int] = []
