@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from assay.core.fault import MISUSED, Fault
+from assay.core.fault import FAILED, MISUSED, Fault
 from assay.landing.formats.messages import Message
 from assay.stream.database import DatabaseLanding, find_databases
 from assay.stream.debezium import DatabaseAway
@@ -110,6 +110,7 @@ def run_streams(
 
     with ExitStack() as open_landings, _stop_on_signal() as stop:
         running: dict[tuple[str, ...], TopicLanding | DatabaseLanding] = {}
+        opened: dict[tuple[str, ...], ExitStack] = {}
         hosts = {source.name: source.server["host"] for source in sources if source.kind == "kafka"}
         # No other topic of a broker that cannot be reached is tried.
         away: dict[str, BrokerAway] = {}
@@ -119,7 +120,8 @@ def run_streams(
                 done[names[0]] = Landed(names[0], [], is_up=False, fault=away[host])
                 continue
             try:
-                running[names] = open_landings.enter_context(begin())
+                opened[names] = open_landings.enter_context(ExitStack())
+                running[names] = opened[names].enter_context(begin())
             except Fault as fault:
                 fail(names, fault)
                 if isinstance(fault, BrokerAway) and host is not None:
@@ -135,17 +137,24 @@ def run_streams(
                             options.online.apply(source, messages)
                     done |= {found.source: found for found in _landed(each)}
                 except Fault as fault:
+                    del running[names]
+                    # What it has read lands now, and others may land the rest.
+                    try:
+                        opened[names].close()
+                    except OSError as error:
+                        tell(f"{', '.join(names)}: the last messages cannot be written ({error.strerror}).")
                     done |= {found.source: found for found in _landed(each)}
                     fail(names, fault)
-                    del running[names]
             if options.online:
                 options.online.refresh()
             show(list(done.values()))
             if options.until_drained and all(each.is_drained for each in running.values()):
                 break
     if faults := {name: each.fault for name, each in done.items() if each.fault}:
+        codes = {fault.exit_code for fault in faults.values()}
         raise Fault(
-            f"Not landed: {', '.join(sorted(faults))}. {' '.join(dict.fromkeys(map(str, faults.values())))}"
+            f"Not landed: {', '.join(sorted(faults))}. {' '.join(dict.fromkeys(map(str, faults.values())))}",
+            codes.pop() if len(codes) == 1 else FAILED,
         )
     return list(done.values())
 

@@ -11,6 +11,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from unittest import mock
@@ -19,7 +20,7 @@ import pytest
 from kafka_broker import Broker, StartedBroker
 from streamed_topic import Stream
 
-from assay.core.fault import Fault
+from assay.core.fault import LOCKED, Fault
 from assay.landing.declared import LandingTable
 from assay.landing.formats.messages import Message
 from assay.stream import land
@@ -449,3 +450,65 @@ def test_a_topic_that_fails_does_not_stop_the_others(stream: Stream) -> None:
             show=lambda _: None,
         )
     assert stream.offsets() == [0]
+
+
+def test_a_topic_that_fails_later_lands_what_was_read_and_leaves_its_partitions_to_others(
+    make_stream: Callable[..., Stream],
+) -> None:
+    """The others go on."""
+    failing, other = make_stream(), make_stream()
+    views = replace(other.source, table=replace(other.source.table, name="views"))
+    failing.broker.produce(failing.topic, ["{}"] * 3)
+    take, rounds = TopicLanding._take, iter(range(1000))
+    seen: list[list[int]] = []
+
+    def take_or_fail(self: TopicLanding, reading: land._Reading, batch: list[object]) -> list[Message]:
+        if self.source.name == "shop.clicks" and reading.progress.messages:
+            raise Fault("Its schema registry asks for a password.")
+        return take(self, reading, batch)
+
+    def show(landed: list[Landed]) -> None:
+        if any(each.fault for each in landed) and not seen:
+            seen.append(failing.offsets())
+            with failing.partition().leased("another process"):
+                other.broker.produce(other.topic, ["{}"])
+        if landed and not seen:
+            failing.broker.produce(failing.topic, ["{}"])
+        if (seen and landed[-1].messages) or next(rounds) > 500:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with (
+        mock.patch.object(TopicLanding, "_take", take_or_fail),
+        pytest.raises(Fault, match=r"Not landed: shop.clicks\. Its schema registry asks for a password"),
+    ):
+        run_streams(
+            [failing.source, views],
+            failing.landing,
+            StreamOptions(),
+            command="a test",
+            tell=failing.told.append,
+            show=show,
+        )
+    assert [offsets[:3] for offsets in seen] == [[0, 1, 2]]
+
+
+def test_topics_that_another_process_lands_end_the_run_with_its_exit_code(
+    make_stream: Callable[..., Stream],
+) -> None:
+    streams = [make_stream(), make_stream()]
+    views = replace(streams[1].source, table=replace(streams[1].source.table, name="views"))
+    held = LandedPartition(streams[1].landing / "shop" / "views", streams[1].topic, 0)
+    with (
+        streams[0].partition().leased("a test"),
+        held.leased("a test"),
+        pytest.raises(Fault, match=r"Not landed: shop\.clicks, shop\.views") as fault,
+    ):
+        run_streams(
+            [streams[0].source, views],
+            streams[0].landing,
+            StreamOptions(),
+            command="a test",
+            tell=print,
+            show=lambda _: None,
+        )
+    assert fault.value.exit_code == LOCKED
