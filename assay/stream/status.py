@@ -21,6 +21,9 @@ from assay.stream.partition import LandedPartition
 from assay.stream.position import read_positions
 from assay.stream.source import StreamSource
 
+# A topic and the number of a partition.
+_Named = tuple[str, int]
+
 
 @dataclass(frozen=True)
 class PartitionStatus:
@@ -57,9 +60,10 @@ class StreamStatus:
 
 @dataclass(frozen=True)
 class _Ends:
-    """The last offset that a broker has of a partition, and since when (ms) the first waits to be landed."""
+    """The last offset that a broker has of a partition, how many wait to be landed, and since when (ms)."""
 
     last: int
+    waiting: int
     waiting_since: int | None
 
 
@@ -76,8 +80,9 @@ def read_stream_status(sources: Sequence[StreamSource], places: Places) -> Strea
     found = []
     away: set[str] = set()
     for source in sources:
-        there = {each.partition: each for each in landed_partitions(source, places.landing)}
-        ends: dict[int, _Ends] = {}
+        # The folder keeps what has landed of a topic that was named otherwise.
+        there = {(each.topic, each.partition): each for each in landed_partitions(source, places.landing)}
+        ends: dict[_Named, _Ends] = {}
         if source.kind == "kafka" and source.server["host"] not in away:
             try:
                 ends = _ask_broker(source, there)
@@ -86,8 +91,8 @@ def read_stream_status(sources: Sequence[StreamSource], places: Places) -> Strea
                 troubles.append(str(fault))
             except Fault as fault:
                 troubles.append(str(fault))
-        for number in sorted(there.keys() | ends.keys()):
-            status = _status(source, number, there.get(number), ends.get(number), loaded, online, marks)
+        for named in sorted(there.keys() | ends.keys()):
+            status = _status(source, named, there.get(named), ends.get(named), loaded, online, marks)
             if source.kind == "postgres":
                 status = replace(status, behind_seconds=_since_read(source, places.landing))
             found.append(status)
@@ -102,17 +107,18 @@ def _since_read(source: StreamSource, landing: Path) -> float | None:
     return None
 
 
-def _ask_broker(source: StreamSource, landed: dict[int, LandedPartition]) -> dict[int, _Ends]:
+def _ask_broker(source: StreamSource, landed: dict[_Named, LandedPartition]) -> dict[_Named, _Ends]:
     troubles = Troubles()
     consumer = connect(source, troubles)
     try:
         ends = {}
         for number in find_partitions(consumer, source, troubles):
             low, high = find_bounds(consumer, source.topic, number)
-            following = landed[number].next_offset() if number in landed else None
+            named = (source.topic, number)
+            following = landed[named].next_offset() if named in landed else None
             following = max(low, following or low)
-            waiting = find_time_of(consumer, source.topic, number, following) if following < high else None
-            ends[number] = _Ends(high - 1, waiting)
+            since = find_time_of(consumer, source.topic, number, following) if following < high else None
+            ends[named] = _Ends(high - 1, max(0, high - following), since)
         return ends
     finally:
         consumer.close()
@@ -120,29 +126,26 @@ def _ask_broker(source: StreamSource, landed: dict[int, LandedPartition]) -> dic
 
 def _status(
     source: StreamSource,
-    number: int,
+    named: _Named,
     landed: LandedPartition | None,
     ends: _Ends | None,
     loaded: dict[Place, int] | None,
     online: dict[Place, int],
     marks: dict[Place, tuple[datetime | None, float | None]],
 ) -> PartitionStatus:
-    topic = landed.topic if landed else source.topic
     following = landed.next_offset() if landed else None
-    place = (source.name, topic, number)
+    place = (source.name, *named)
     watermark, late_share = marks.get(place, (None, None))
     behind = None
     if ends is not None:
         behind = max(0.0, time.time() - ends.waiting_since / 1000) if ends.waiting_since else 0.0
     return PartitionStatus(
-        source.name,
-        topic,
-        number,
+        *place,
         ends.last if ends and ends.last >= 0 else None,
         None if following is None else following - 1,
         None if loaded is None else loaded.get(place),
         online.get(place),
-        None if ends is None else max(0, ends.last + 1 - (following or 0)),
+        None if ends is None else ends.waiting,
         behind,
         sum(last - first + 1 for first, last in (landed.holes() if landed else holes_between([]))),
         watermark,

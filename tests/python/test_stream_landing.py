@@ -21,6 +21,7 @@ from kafka_broker import Broker, StartedBroker
 from streamed_topic import Stream
 
 from assay.core.fault import LOCKED, Fault
+from assay.core.places import Places
 from assay.landing.declared import LandingTable
 from assay.landing.formats.messages import Message
 from assay.stream import land
@@ -28,6 +29,7 @@ from assay.stream.land import Limits, Progress, TopicLanding
 from assay.stream.partition import LandedPartition, SegmentWriter
 from assay.stream.run import Landed, StreamOptions, run_streams
 from assay.stream.source import StreamSource
+from assay.stream.status import read_stream_status
 
 
 @pytest.fixture
@@ -432,6 +434,28 @@ def test_a_wrong_property_of_the_client_is_named(
     monkeypatch.setenv(name, "1")
     with pytest.raises(Fault, match=said):
         stream.run()
+
+
+def test_status_tells_of_each_topic_that_has_landed_and_of_what_the_broker_still_has(
+    make_stream: Callable[..., Stream], kafka: Broker, tmp_path: Path
+) -> None:
+    old, new = make_stream(), make_stream()
+    for stream, count in ((old, 7), (new, 3)):
+        kafka.produce(stream.topic, ["{}"] * count)
+        stream.run()
+    kafka.produce(new.topic, ["{}"] * 5)
+    kafka.expire(new.topic, 0, 6)
+    status = {}
+    for stream in (old, new):
+        found = read_stream_status([stream.source], Places(stream.landing, tmp_path / "none.duckdb"))
+        status |= {(stream.topic, each.topic): each for each in found.partitions}
+    assert {named: (each.at_broker, each.landed, each.lag) for named, each in status.items()} == {
+        (old.topic, old.topic): (6, 6, 0),
+        (old.topic, new.topic): (None, 2, None),
+        (new.topic, old.topic): (None, 6, None),
+        # The offsets 3 to 5 do not wait any more.
+        (new.topic, new.topic): (7, 2, 2),
+    }
 
 
 def test_a_topic_that_fails_does_not_stop_the_others(stream: Stream) -> None:
