@@ -172,6 +172,7 @@ class DatabaseLanding:
         """How far each landing table has come."""
         for table in self._tables.values():
             table.progress.at_end = self.is_drained
+            table.progress.log_read_at = self._read_at / 1000 if self._read_at else None
         return {table.source.name: table.progress for table in self._tables.values()}
 
     @property

@@ -52,7 +52,8 @@ class Limits:
 class Progress:
     """How far a partition has come in this run; `at_end` if all that the broker had was read.
 
-    `end` is the offset after the last that the broker has, as far as it is known.
+    `end` is the offset after the last that the broker has, as far as it is known. `log_read_at` is when the
+    log of a database was read last (seconds since 1970), which does not say how much follows.
     """
 
     partition: LandedPartition
@@ -64,12 +65,17 @@ class Progress:
     last_timestamp: int | None = None
     gaps: list[Range] = field(default_factory=list)
     end: int | None = None
+    log_read_at: float | None = None
     begun: float = field(default_factory=time.time)
 
     @property
-    def lag(self) -> int:
-        """The number of offsets at the broker that have not landed."""
-        return max(0, self.end - self.position) if self.end is not None and not self.at_end else 0
+    def lag(self) -> int | None:
+        """The number of offsets at the broker that have not landed; None if that is not known."""
+        if self.log_read_at is not None:
+            return None
+        if self.at_end:
+            return 0
+        return None if self.end is None else max(0, self.end - self.position)
 
     @property
     def silent_seconds(self) -> float:
@@ -78,8 +84,12 @@ class Progress:
         return max(0.0, time.time() - max(last, 0.0))
 
     @property
-    def behind_seconds(self) -> float:
-        """How long the oldest message that has not landed has waited, at most."""
+    def behind_seconds(self) -> float | None:
+        """How long the oldest message that has not landed has waited, at most; None if that is not known."""
+        if self.log_read_at is not None:
+            return max(0.0, time.time() - self.log_read_at)
+        if self.lag is None:
+            return None
         return self.silent_seconds if self.lag else 0.0
 
 

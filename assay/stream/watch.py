@@ -119,8 +119,8 @@ class StreamWatch:
             for first, last in each.gaps:
                 lost = f"{counted(last - first + 1, 'offset')} lost at the broker"
                 yield self._state(Runbook.STREAM_OFFSETS_LOST, f"{where} {first}-{last}", name, True, lost)
-            if landed.is_up and not fault and (each.at_end or each.end is not None):
-                behind = each.behind_seconds
+            behind = each.behind_seconds
+            if landed.is_up and not fault and behind is not None:
                 message = f"messages wait for {duration(behind)}"
                 yield self._state(Runbook.STREAM_BEHIND, where, name, behind > BEHIND, message)
         limit = self._sources[name].silent_after
@@ -164,8 +164,8 @@ def write_figures(file: Path, landed: Sequence[Landed]) -> None:
         ),
         (gauge("silent_seconds", "Time since the last message."), lambda each: each.silent_seconds),
     ]
-    # Nobody knows them while the broker is away.
-    of_broker: list[tuple[Gauge, Callable[[Progress], float]]] = [
+    # Nobody knows them while the broker is away, nor ever how much follows in the log of a database.
+    of_broker: list[tuple[Gauge, Callable[[Progress], float | None]]] = [
         (gauge("lag_messages", "Messages at the broker that have not landed."), lambda each: each.lag),
         (
             gauge("behind_seconds", "How long the oldest of them has waited, at most."),
@@ -176,8 +176,9 @@ def write_figures(file: Path, landed: Sequence[Landed]) -> None:
         up.labels(source.source).set(source.is_up)
         for each in source.partitions:
             labels = (source.source, each.partition.topic, str(each.partition.partition))
-            for figure, measure in figures + (of_broker if source.is_up else []):
-                figure.labels(*labels).set(measure(each))
+            for figure, measure in [*figures, *(of_broker if source.is_up else [])]:
+                if (found := measure(each)) is not None:
+                    figure.labels(*labels).set(found)
     file.parent.mkdir(parents=True, exist_ok=True)
     write_to_textfile(str(file), registry)
     # Readable by all: the file holds only figures, and the collector usually runs as another user.

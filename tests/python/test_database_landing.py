@@ -366,6 +366,15 @@ def test_status_tells_since_when_the_log_is_not_read(followed: Followed, tmp_pat
     assert status.behind_seconds == pytest.approx(0, abs=60)
 
 
+def test_a_run_knows_since_when_the_log_is_not_read(followed: Followed) -> None:
+    with followed.open() as landing:
+        landing._take(snapshot(a=2)[:-1])
+        assert landing.progress["crm.a"].behind_seconds is None
+        landing._take(snapshot(a=2)[-1:])
+        assert landing.progress["crm.a"].behind_seconds == pytest.approx(0, abs=60)
+        assert landing.progress["crm.a"].lag is None
+
+
 def test_a_second_process_is_refused(followed: Followed) -> None:
     with followed.open(), pytest.raises(Fault, match=r"shop.public.a/0 is landed by another process: PID"):
         followed.open().__enter__()

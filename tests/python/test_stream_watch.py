@@ -166,6 +166,27 @@ def test_of_a_broker_that_is_away_nothing_is_claimed(tmp_path: Path, channel: Ch
     ]
 
 
+def test_of_a_database_it_is_known_since_when_its_log_was_not_read(tmp_path: Path, channel: Channel) -> None:
+    watched = StreamWatch(places_in(tmp_path), [SOURCE], Config([channel]), print)
+    landed = progress(tmp_path, ago=5)
+    [partition] = landed[0].partitions
+    for at_end in (False, True):
+        # Before the first record, nothing is known; then that the log was read, not how much follows.
+        partition.end, partition.at_end, partition.log_read_at = (
+            None,
+            at_end,
+            time.time() - 400 if at_end else None,
+        )
+        watched.look(landed)
+        written = (tmp_path / "stream.prom").read_text()
+        assert "assay_stream_lag_messages{" not in written
+        assert ("assay_stream_behind_seconds{" in written) == at_end
+    assert channel.take() == [("broken", "stream-behind")]
+    partition.log_read_at = time.time()
+    watched.look(landed)
+    assert channel.take() == [("recovered", "stream-behind")]
+
+
 def test_another_process_goes_on_from_what_people_were_told(tmp_path: Path, channel: Channel) -> None:
     lost = {"ago": 90.0, "gaps": [(10, 14)]}
     StreamWatch(places_in(tmp_path), [SOURCE], Config([channel]), print).look(progress(tmp_path, **lost))
