@@ -49,6 +49,10 @@ class Troubles:
         """Remember an error of the client."""
         self.last, self.is_open = error.str(), True
 
+    def end(self) -> None:
+        """Forget the last error, because it is over: the same is news when it comes again."""
+        self.last = self.said = ""
+
     def news(self) -> str | None:
         """Return the last error if it has not been shown yet."""
         if self.last == self.said:

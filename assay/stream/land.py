@@ -288,7 +288,7 @@ class TopicLanding:
         for message in received:
             if message.error() is None:
                 batches[message.partition()].append(message)
-        if (trouble := self._troubles.news()) and not received:
+        if not received and (trouble := self._troubles.news()):
             self._tell(f"{self.source.name}: {trouble}. Trying again.")
         self._look_at_broker()
         try:
@@ -511,8 +511,10 @@ class TopicLanding:
         now = time.monotonic()
         assert self._consumer is not None
         if self._troubles.is_open and now - self._probed >= _SECONDS_BETWEEN_LOOKS:
-            self.is_up = ask_partitions(self._consumer, self.source.topic) is not None
+            was_up, self.is_up = self.is_up, ask_partitions(self._consumer, self.source.topic) is not None
             self._troubles.is_open = not self.is_up
+            if self.is_up and not was_up:
+                self._troubles.end()
             self._probed = time.monotonic()
         if now - self._looked >= _SECONDS_BETWEEN_LOOKS:
             self._looked = now

@@ -207,6 +207,38 @@ def test_a_broker_that_restarts_is_waited_for(own_kafka: StartedBroker, stream: 
     assert stream.offsets() == list(range(200))
 
 
+def test_a_trouble_is_told_when_no_messages_come_and_again_when_it_comes_again(
+    stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(land, "_SECONDS_BETWEEN_LOOKS", 0.0)
+    message = mock.Mock(
+        **{
+            "error.return_value": None,
+            "partition.return_value": 0,
+            "offset.return_value": 0,
+            "timestamp.return_value": (1, 5),
+            "key.return_value": None,
+            "headers.return_value": None,
+            "value.return_value": b"{}",
+        }
+    )
+    down = mock.Mock(**{"str.return_value": "All brokers are down"})
+    with TopicLanding(stream.source, stream.landing, command="a test", tell=stream.told.append) as topic:
+        real, topic._consumer = topic._consumer, mock.Mock(wraps=topic._consumer)
+        answers = iter([None, [0], None])
+        monkeypatch.setattr(land, "ask_partitions", lambda *_: next(answers, [0]))
+        told = []
+        for received in ([message], [], [], [], []):
+            topic._consumer.consume.side_effect = [received]
+            if len(told) in (0, 3):
+                topic._troubles.note(down)
+            topic.poll(0)
+            told.append(len(stream.told))
+        topic._consumer = real
+    assert told == [0, 1, 1, 2, 2]
+    assert set(stream.told) == {"shop.clicks: All brokers are down. Trying again."}
+
+
 def test_messages_of_aborted_transactions_never_land(kafka: Broker, stream: Stream) -> None:
     kafka.produce(stream.topic, ["aborted"] * 5, commit=False)
     kafka.produce(stream.topic, ['{"ok":1}'] * 5, commit=True)
