@@ -43,14 +43,21 @@ _FIXED = {
     "message.prefix.include.list": f"{_MARK}.*",
     # What stops is begun again from what has landed.
     "errors.max.retries": "0",
+    # A deletion is one event, and an event is read without the envelope of its schema.
+    "tombstones.on.delete": "false",
+    "key.converter.schemas.enable": "false",
+    "value.converter.schemas.enable": "false",
+}
+# What the run sets itself, or what would give events other names or another shape than they are known by.
+_OWN = {
+    *("topic.prefix", "table.include.list", "slot.name", "offset.storage.file.filename", "transforms"),
+    *("heartbeat.interval.ms", "heartbeat.action.query"),
+    *("topic.delimiter", "topic.naming.strategy", "topic.transaction"),
 }
 _DEFAULTS = {
     "publication.autocreate.mode": "filtered",
     # A partitioned table lands as one.
     "publish.via.partition.root": "true",
-    "tombstones.on.delete": "false",
-    "key.converter.schemas.enable": "false",
-    "value.converter.schemas.enable": "false",
     # Texts that silver reads without a schema: exact decimals, times of ISO 8601.
     "decimal.handling.mode": "string",
     "time.precision.mode": "isostring",
@@ -380,7 +387,7 @@ def _own_settings() -> dict[str, str]:
         Fault: landing rests on one of them.
     """
     settings = read_settings(_PREFIX, other_than="")
-    if fixed := sorted(settings.keys() & {*_FIXED, "topic.prefix", "table.include.list", "slot.name"}):
+    if fixed := sorted(settings.keys() & {*_FIXED, *_OWN}):
         name = _PREFIX + fixed[0].upper().replace(".", "_")
         raise Fault(f"{name} cannot be set: landing each change once rests on it.", MISUSED)
     return settings

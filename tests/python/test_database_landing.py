@@ -463,6 +463,19 @@ def test_what_the_database_tells_of_itself_is_looked_at(told: dict[str, Any], me
             debezium.look_at(PLACE, ["public.a"], position)
 
 
+@pytest.mark.parametrize(
+    "name", ["TOPIC_DELIMITER", "TOMBSTONES_ON_DELETE", "VALUE_CONVERTER_SCHEMAS_ENABLE", "TRANSFORMS"]
+)
+def test_a_setting_by_which_changes_would_not_be_known_is_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("ASSAY_DEBEZIUM_SNAPSHOT_FETCH_SIZE", "100")
+    assert debezium._own_settings() == {"snapshot.fetch.size": "100"}
+    monkeypatch.setenv(f"ASSAY_DEBEZIUM_{name}", "true")
+    with pytest.raises(Fault, match=f"ASSAY_DEBEZIUM_{name} cannot be set: landing each change once"):
+        debezium._own_settings()
+
+
 def test_a_database_is_not_replayed(tmp_path: Path) -> None:
     options = StreamOptions(until_drained=True, known=tmp_path)
     with pytest.raises(Fault, match=r"crm.a comes from a database, .* Copy their folder"):
