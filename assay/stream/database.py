@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import orjson
 
-from assay.core.fault import Fault
+from assay.core.fault import LOCKED, Fault
 from assay.landing.formats.messages import Message, line_of, read_segment
 from assay.stream.debezium import DatabaseAway, Engine, Place, look_at, lsn_of, start_java
 from assay.stream.land import Limits, Progress
@@ -27,8 +27,10 @@ _SECONDS_BETWEEN_LOOKS = 0.05
 _SECONDS_BETWEEN_MARKS = 10.0
 # Changes of a transaction that are held until it is complete; those of a larger one go to the disk.
 _CHANGES_IN_MEMORY = 20_000
-# So many changes wait to be handed over before reading goes on.
+_BYTES_IN_MEMORY = 64 << 20
+# So many changes, or bytes of them, wait to be handed over at most; then reading waits as well.
 _MOST_COMPLETE = 100_000
+_MOST_BYTES_COMPLETE = 256 << 20
 
 
 class _Table:
@@ -65,7 +67,7 @@ class _Table:
         self.writer.add(map(line_of, self.held))
         self.progress.position += len(self.held)
         self.progress.messages += len(self.held)
-        self.progress.bytes += sum(len(message.value or b"") for message in self.held)
+        self.progress.bytes += _size(self.held)
         self.progress.last_timestamp = self.held[-1].timestamp
         self.held = []
 
@@ -85,9 +87,13 @@ class _Table:
             ]
 
     @property
-    def waiting(self) -> int:
-        """The number of changes in memory that were not handed over yet."""
-        return sum(len(part) for part in self.complete if isinstance(part, list))
+    def waiting(self) -> list[Message]:
+        """The changes in memory that were not handed over yet."""
+        return [each for part in self.complete if isinstance(part, list) for each in part]
+
+
+def _size(changes: Iterable[Message]) -> int:
+    return sum(len(each.value or b"") for each in changes)
 
 
 class DatabaseLanding:
@@ -154,6 +160,7 @@ class DatabaseLanding:
         try:
             for table in self._tables.values():
                 self._leases.enter_context(table.partition.leased(self._command))
+            self._check_position()
             start_java()
             self._start()
         except BaseException:
@@ -166,6 +173,22 @@ class DatabaseLanding:
             self._stop()
         finally:
             self._leases.close()
+
+    def _check_position(self) -> None:
+        """Refuse a position from which another process went on before this one had the leases.
+
+        Raises:
+            Fault: that is so.
+        """
+        names = {table.source.table.name for table in self._tables.values()}
+        for each in read_positions(self._folder):
+            is_of_these = each.database == self._position.database and each.next_offsets.keys() & names
+            if is_of_these and each != self._position:
+                raise Fault(
+                    f"{', '.join(sorted(names))} of {self._place} landed in another process meanwhile: start "
+                    "this one again.",
+                    LOCKED,
+                )
 
     @property
     def progress(self) -> dict[str, Progress]:
@@ -315,9 +338,13 @@ class DatabaseLanding:
                 self._discard()
                 raise
             landed, self._landed = self._landed, None
-        while sum(table.waiting for table in self._tables.values()) > _MOST_COMPLETE and not self._is_stopped:
+        while self._is_full() and not self._is_stopped:
             time.sleep(_SECONDS_BETWEEN_LOOKS)
         return landed
+
+    def _is_full(self) -> bool:
+        waiting = [each for table in self._tables.values() for each in table.waiting]
+        return len(waiting) > _MOST_COMPLETE or _size(waiting) > _MOST_BYTES_COMPLETE
 
     def _take_one(self, record: Any, now: int) -> None:
         topic = str(record.destination())
@@ -369,7 +396,8 @@ class DatabaseLanding:
 
     def _spill(self) -> None:
         """Write a large transaction to the open segments before its end is seen."""
-        if sum(len(table.held) for table in self._tables.values()) > _CHANGES_IN_MEMORY:
+        held = [each for table in self._tables.values() for each in table.held]
+        if len(held) > _CHANGES_IN_MEMORY or _size(held) > _BYTES_IN_MEMORY:
             self._is_spilled = True
             for table in self._tables.values():
                 table.write(is_complete=False)

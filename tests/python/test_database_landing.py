@@ -15,7 +15,7 @@ from unittest import mock
 
 import pytest
 
-from assay.core.fault import Fault
+from assay.core.fault import LOCKED, Fault
 from assay.core.places import Places
 from assay.landing.declared import LandingTable
 from assay.landing.formats.messages import Message, line_of
@@ -290,9 +290,23 @@ def test_changes_do_not_count_from_when_a_snapshot_was_not_completed(followed: F
     assert list(followed.landing.rglob("*.unfinished")) == []
 
 
-def test_the_log_is_read_on_when_what_was_read_is_handed_over(followed: Followed) -> None:
+@pytest.mark.parametrize("limit", ["_CHANGES_IN_MEMORY", "_BYTES_IN_MEMORY"])
+def test_a_large_transaction_is_on_the_disk_before_its_end(followed: Followed, limit: str) -> None:
+    first, end = transaction(1, a=2, b=1), []
+    end.append(first.pop())
+    with mock.patch.object(database, limit, 1), followed.open() as landing:
+        landing._take(first[:2])
+        assert len(list(followed.landing.rglob(".*.part"))) == (limit == "_BYTES_IN_MEMORY")
+        landing._take(first[2:])
+        assert len(list(followed.landing.rglob(".*.part"))) == 2
+        landing._take(end)
+    assert (followed.ids("a"), followed.ids("b")) == (["1.0", "1.1"], ["1.0"])
+
+
+@pytest.mark.parametrize("limit", ["_MOST_COMPLETE", "_MOST_BYTES_COMPLETE"])
+def test_the_log_is_read_on_when_what_was_read_is_handed_over(followed: Followed, limit: str) -> None:
     followed.limits = Limits(seconds=3600)
-    with mock.patch.object(database, "_MOST_COMPLETE", 1), followed.open() as landing:
+    with mock.patch.object(database, limit, 1), followed.open() as landing:
         reader = threading.Thread(target=landing._take, args=[transaction(1, a=2)])
         reader.start()
         reader.join(0.2)
@@ -378,6 +392,20 @@ def test_a_run_knows_since_when_the_log_is_not_read(followed: Followed) -> None:
 def test_a_second_process_is_refused(followed: Followed) -> None:
     with followed.open(), pytest.raises(Fault, match=r"shop.public.a/0 is landed by another process: PID"):
         followed.open().__enter__()
+
+
+@pytest.mark.parametrize("has_landed", [False, True])
+def test_a_process_does_not_go_on_from_where_another_one_was(followed: Followed, has_landed: bool) -> None:
+    """It looked at the position before the other one ended."""
+    if has_landed:
+        followed.land(transaction(1, a=1))
+    late = followed.open()
+    followed.land(transaction(2, a=1))
+    with pytest.raises(Fault, match=r"a, b of 127.0.0.1:1/shop landed in another process meanwhile") as fault:
+        late.__enter__()
+    assert fault.value.exit_code == LOCKED
+    followed.land(transaction(3, a=1))
+    assert followed.ids("a") == ["1.0"] * has_landed + ["2.0", "3.0"]
 
 
 def test_a_table_that_comes_later_has_a_slot_of_its_own(followed: Followed) -> None:
