@@ -59,22 +59,39 @@ class LandedPartition:
 
     def segments(self) -> list[Segment]:
         """Return the segments in the order of their offsets."""
-        names = self.folder.iterdir() if self.folder.is_dir() else ()
-        found = (segment_of(path.relative_to(self.table).as_posix()) for path in names)
-        return sorted((each for each in found if each), key=lambda each: (each.first, -each.last))
+        return sorted(self._named(""), key=lambda each: (each.first, -each.last))
 
     def ranges(self) -> list[Range]:
         """Return which offsets have landed."""
         return merge_ranges((each.first, each.last) for each in self.segments())
 
     def holes(self) -> list[Range]:
-        """Return the offsets that lack between those which have landed."""
-        return holes_between(self.ranges())
+        """Return the offsets that lack between those which have landed, and those of damaged segments."""
+        known = self._known()
+        if not known:
+            return []
+        before, after = known[0][0] - 1, known[-1][1] + 1
+        return holes_between([(before, before), *self.ranges(), (after, after)])
 
     def next_offset(self) -> int | None:
-        """Return the offset after the last that has landed; None if nothing has."""
-        ranges = self.ranges()
-        return ranges[-1][1] + 1 if ranges else None
+        """Return the offset after the last that has landed, also if it is damaged now; None if none has."""
+        known = self._known()
+        return known[-1][1] + 1 if known else None
+
+    def _known(self) -> list[Range]:
+        named = [*self._named(""), *self._named(_DAMAGED)]
+        return merge_ranges((each.first, each.last) for each in named)
+
+    def _named(self, prefix: str) -> list[Segment]:
+        """Return the segments whose files have a prefix before their name."""
+        names = [path.name for path in self.folder.iterdir()] if self.folder.is_dir() else []
+        within = partition_folder(self.topic, self.partition)
+        found = [
+            segment_of((within / name.removeprefix(prefix)).as_posix())
+            for name in names
+            if name.startswith(prefix)
+        ]
+        return [each for each in found if each]
 
     def begin_at(self, end: int) -> int:
         """Return where to begin at the latest message: at the broker's end, as it was the first time.
@@ -129,8 +146,10 @@ class LandedPartition:
         damaged = []
         for segment in self.segments():
             path = self.table / segment.path
-            if not is_whole(path):
-                damaged.append(path.rename(path.with_name(f"{_DAMAGED}{path.name}")))
+            # One that is gone was merged with others meanwhile.
+            with suppress(FileNotFoundError):
+                if not is_whole(path):
+                    damaged.append(path.rename(path.with_name(f"{_DAMAGED}{path.name}")))
         return damaged
 
     def landing_times(self) -> Callable[[int], int | None]:

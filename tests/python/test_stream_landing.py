@@ -337,6 +337,26 @@ def test_a_segment_that_is_cut_off_or_lost_is_fetched_again(stream: Stream) -> N
     assert list(partition.folder.glob("_damaged-*"))
 
 
+def test_the_first_and_the_last_segment_are_fetched_again_as_they_were(stream: Stream) -> None:
+    """What the warehouse has of them is no reason then to refuse what comes later."""
+    for _ in range(3):
+        stream.broker.produce(stream.topic, ["{}"] * 10)
+        stream.run()
+    partition = stream.partition()
+    for segment in (partition.segments()[0], partition.segments()[2]):
+        path = partition.table / segment.path
+        os.truncate(path, path.stat().st_size - 5)
+    stream.broker.produce(stream.topic, ["{}"] * 10)
+    stream.run()
+    assert [(each.first, each.last) for each in partition.segments()] == [
+        (0, 9),
+        (10, 19),
+        (20, 29),
+        (30, 39),
+    ]
+    assert stream.offsets() == list(range(40))
+
+
 def test_offsets_that_expired_at_the_broker_are_a_gap_that_is_told(kafka: Broker, stream: Stream) -> None:
     kafka.produce(stream.topic, ["{}"] * 10)
     stream.run()

@@ -288,6 +288,22 @@ def test_what_a_killed_process_left_is_removed_and_what_is_damaged_is_set_aside(
     assert partition.next_offset() == 30
 
 
+def test_what_is_damaged_at_the_beginning_and_at_the_end_is_a_hole_too(tmp_path: Path) -> None:
+    partition = LandedPartition(tmp_path, "t", 0)
+    segments = [write(partition, first, 10) for first in (20, 30, 40)]
+    for segment in (segments[0], segments[2]):
+        path = tmp_path / segment.path
+        path.write_bytes(path.read_bytes()[:-5])
+    assert len(partition.put_in_order()) == 2
+    for _ in range(2):
+        assert (partition.ranges(), partition.holes()) == ([(30, 39)], [(20, 29), (40, 49)])
+        assert partition.next_offset() == 50
+        assert partition.put_in_order() == []
+    for first in (20, 40):
+        write(partition, first, 10)
+    assert (partition.ranges(), partition.holes()) == ([(20, 49)], [])
+
+
 @pytest.mark.parametrize("is_cut_off", [False, True])
 def test_when_messages_landed_that_are_in_no_segment_is_known(tmp_path: Path, is_cut_off: bool) -> None:
     partition = LandedPartition(tmp_path, "t", 0)
