@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -29,7 +30,7 @@ from assay.landing.schema.find import find_changes, landed_rows, needs_all_rows
 from assay.landing.schema.sightings import keep_sightings
 from assay.landing.schema.treat import set_aside
 from assay.landing.schema.values import pointer
-from assay.landing.segments import Range, merge_ranges, segment_of
+from assay.landing.segments import Offsets, Range, segment_of
 
 _BYTES_A_TRANSACTION = 256 << 20
 _ROWS_LOOKED_AT_OF_A_BATCH = 50
@@ -265,13 +266,14 @@ class _Loader:
         A segment is covered where the warehouse holds its messages already, because segments are merged into
         larger ones. Where one lies beside what it was merged from, the larger is loaded, unless it failed.
         """
-        held: dict[tuple[str, ...], list[Range]] = {}
+        loaded: dict[tuple[str, ...], list[Range]] = defaultdict(list)
         for name, versions in self._known.items():
             if (segment := segment_of(name)) and any(
                 status == "loaded" for _, status, _ in versions.values()
             ):
-                held.setdefault(_partition_of(name), []).append((segment.first, segment.last))
-        waiting: dict[tuple[str, ...], list[Range]] = {}
+                loaded[_partition_of(name)].append((segment.first, segment.last))
+        held = defaultdict(Offsets, {place: Offsets(ranges) for place, ranges in loaded.items()})
+        waiting: dict[tuple[str, ...], Offsets] = defaultdict(Offsets)
         segments = []
         for version in found:
             if segment := segment_of(version.file.name):
@@ -282,18 +284,19 @@ class _Loader:
         covered = []
         for _, _, version, segment in sorted(segments, key=lambda each: each[:2]):
             place, offsets = _partition_of(version.file.name), (segment.first, segment.last)
-            if _holds(held.get(place, []), offsets):
+            if held[place].overlap(offsets) == offsets:
                 version.fail("Its messages are loaded already: nothing is left to do.", "covered")
                 covered.append(version)
-            elif _holds(waiting.get(place, []), offsets):
+            elif waiting[place].overlap(offsets) == offsets:
                 continue
             else:
-                if overlap := _overlap([*held.get(place, []), *waiting.get(place, [])], offsets):
+                if overlap := held[place].overlap(offsets) or waiting[place].overlap(offsets):
                     version.fault = version.fault or (
                         f"Its offsets {overlap[0]} to {overlap[1]} are in other segments too, which are "
-                        "loaded: take it away, and fetch what lacks with assay stream run."
+                        "loaded: put those back if they are gone, take this one away, and fetch what lacks "
+                        "with assay stream run."
                     )
-                waiting.setdefault(place, []).append(offsets)
+                waiting[place].add(offsets)
                 yield version
         if covered:
             self._connection.begin()
@@ -534,15 +537,6 @@ def _unknown_table(file: LandingFile) -> str:
 def _partition_of(name: str) -> tuple[str, ...]:
     """Return the folders of a segment: source, table, topic and partition."""
     return tuple(name.split("/")[:-1])
-
-
-def _holds(ranges: list[Range], offsets: Range) -> bool:
-    return any(first <= offsets[0] and offsets[1] <= last for first, last in merge_ranges(ranges))
-
-
-def _overlap(ranges: list[Range], offsets: Range) -> Range | None:
-    common = [(max(first, offsets[0]), min(last, offsets[1])) for first, last in merge_ranges(ranges)]
-    return next((each for each in common if each[0] <= each[1]), None)
 
 
 def _sha256(file: LandingFile) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -65,3 +66,24 @@ def holes_between(ranges: Iterable[Range]) -> list[Range]:
     """Return the offsets that lie between ranges and in none of them."""
     merged = merge_ranges(ranges)
     return [(before[1] + 1, after[0] - 1) for before, after in pairwise(merged)]
+
+
+class Offsets:
+    """Offsets, as few ranges; what is added to them or asked of them costs little, however many there are."""
+
+    def __init__(self, ranges: Iterable[Range] = ()) -> None:
+        self._merged = merge_ranges(ranges)
+
+    def add(self, offsets: Range) -> None:
+        """Add a range."""
+        first, last = offsets
+        start = bisect_left(self._merged, first - 1, key=lambda each: each[1])
+        end = bisect_right(self._merged, last + 1, key=lambda each: each[0])
+        self._merged[start:end] = merge_ranges([*self._merged[start:end], offsets])
+
+    def overlap(self, offsets: Range) -> Range | None:
+        """Return the first of some offsets that are among these, as one range; None if none are."""
+        index = bisect_left(self._merged, offsets[0], key=lambda each: each[1])
+        if index == len(self._merged) or self._merged[index][0] > offsets[1]:
+            return None
+        return max(self._merged[index][0], offsets[0]), min(self._merged[index][1], offsets[1])

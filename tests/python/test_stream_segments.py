@@ -17,7 +17,7 @@ from landing_zone import Zone
 from assay.core.fault import Fault
 from assay.landing.declared import DeclarationError, LandingTable
 from assay.landing.formats.messages import Message, line_of, read_segment
-from assay.landing.segments import Segment, holes_between, segment_of
+from assay.landing.segments import Offsets, Segment, holes_between, segment_of
 from assay.stream.compact import MergeLimits, merge_segments
 from assay.stream.partition import LandedPartition, SegmentWriter, is_whole
 from assay.stream.replay import LandingTimes
@@ -374,6 +374,19 @@ def test_other_files_are_no_segments(name: str) -> None:
     assert segment_of(f"shop/clicks/{name}") is None
     assert segment_of("shop/clicks/topic=t/partition=0/5-4.jsonl.gz") is None
     assert segment_of("a/b/topic=t/partition=0/5-7.jsonl.gz") == Segment("t", 0, 5, 7)
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 5)), max_size=20), st.integers(0, 30))
+def test_offsets_know_what_is_among_them(ranges: list[tuple[int, int]], first: int) -> None:
+    offsets = Offsets()
+    among: set[int] = set()
+    for start, length in ranges:
+        offsets.add((start, start + length))
+        among |= set(range(start, start + length + 1))
+    for last in range(first, first + 5):
+        common = [each for each in range(first, last + 1) if each in among]
+        run = [each for n, each in enumerate(common) if each == common[0] + n]
+        assert offsets.overlap((first, last)) == ((run[0], run[-1]) if run else None)
 
 
 def test_holes_are_what_lies_between_segments() -> None:
