@@ -117,6 +117,9 @@ def _check(source: StreamSource, where: str) -> None:
     needed = ("host", "topic") if is_kafka else ("host", "database")
     if lacking := [name for name in needed if not source.server.get(name)]:
         raise Fault(f"{where}: the server of {source.name} lacks {lacking[0]}.", MISUSED)
+    port = source.server.get("port") or 0
+    if not is_kafka and not str(port).isdecimal():
+        raise Fault(f"{where}: the server of {source.name} has the port {port!r}: write a number.", MISUSED)
     if is_kafka and source.format not in _FORMATS:
         raise Fault(
             f"{where}: the server of {source.name} has the format {source.format!r}; "

@@ -8,7 +8,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -27,6 +27,7 @@ from assay.stream.partition import SegmentWriter
 from assay.stream.position import Position, read_positions
 from assay.stream.run import StreamOptions, run_streams
 from assay.stream.source import StreamSource
+from assay.stream.source import _check as check_source
 from assay.stream.status import read_stream_status
 
 PLACE = Place("127.0.0.1", 1, "shop")
@@ -502,6 +503,15 @@ def test_a_setting_by_which_changes_would_not_be_known_is_refused(
     monkeypatch.setenv(f"ASSAY_DEBEZIUM_{name}", "true")
     with pytest.raises(Fault, match=f"ASSAY_DEBEZIUM_{name} cannot be set: landing each change once"):
         debezium._own_settings()
+
+
+def test_a_port_that_is_no_number_is_refused(tmp_path: Path) -> None:
+    good = Followed(tmp_path).source("a")
+    check_source(good, "contracts/crm.odcs.yaml")
+    with pytest.raises(
+        Fault, match=r"contracts/crm.odcs.yaml: .* has the port '5432x': write"
+    ):
+        check_source(replace(good, server=good.server | {"port": "5432x"}), "contracts/crm.odcs.yaml")
 
 
 def test_a_database_is_not_replayed(tmp_path: Path) -> None:
