@@ -150,6 +150,19 @@ def find_partitions(consumer: Consumer, source: StreamSource, troubles: Troubles
     return sorted(topic.partitions)
 
 
+def find_topic_id(source: StreamSource) -> str | None:
+    """Return the id that the broker has given a topic when it was made; None if the broker does not tell."""
+    from confluent_kafka import KafkaException, TopicCollection
+    from confluent_kafka.admin import AdminClient
+
+    admin = AdminClient({"bootstrap.servers": source.server["host"], "log_level": 0} | read_settings())
+    asked = admin.describe_topics(TopicCollection([source.topic]), request_timeout=_SECONDS_TO_CONNECT)
+    try:
+        return str(asked[source.topic].result().topic_id)
+    except KafkaException:
+        return None
+
+
 def ask_partitions(consumer: Consumer, topic: str) -> list[int] | None:
     """Ask which partitions a topic has now; None if no broker answers within a second."""
     from confluent_kafka import KafkaException

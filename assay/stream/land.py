@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from assay.core.disk import make_private_folder, replace_private
 from assay.core.fault import LOCKED, Fault
 from assay.core.words import counted
 from assay.landing.formats.messages import Message, line_of
@@ -23,6 +24,7 @@ from assay.stream.kafka import (
     find_bounds,
     find_offset_at,
     find_partitions,
+    find_topic_id,
 )
 from assay.stream.partition import LandedPartition, SegmentWriter
 from assay.stream.replay import LandingTimes
@@ -38,6 +40,8 @@ _MESSAGES_A_BATCH = 10_000
 _SECONDS_BETWEEN_LOOKS = 5.0
 _SECONDS_AFTER_A_FULL_DISK = 5.0
 _SECONDS_WITHOUT_REGISTRY = 2.0
+# The file beside the partitions that says which topic they are of.
+_TOPIC_ID = ".topic-id"
 
 
 @dataclass(frozen=True)
@@ -368,6 +372,7 @@ class TopicLanding:
             raise Fault(
                 f"The topic {self.source.topic} has no partition {strange[0]}: it has {len(there)}, from 0."
             )
+        self._check_topic()
         landed = [int(path.name.partition("=")[2]) for path in self._partition_folders()]
         if lost := sorted(set(landed) - set(there)):
             self._tell(
@@ -379,6 +384,21 @@ class TopicLanding:
         if not self._readings:
             raise Fault(f"{self.source.name}: no partition can be landed; the messages above say why.")
         self._assign()
+
+    def _check_topic(self) -> None:
+        """Refuse a topic that was made again since its messages landed, and remember which one it is."""
+        kept = self._folder / f"topic={self.source.topic}" / _TOPIC_ID
+        found, known = find_topic_id(self.source), kept.read_text() if kept.exists() else None
+        if found is None or found == known:
+            return
+        if known is not None and any(kept.parent.glob("partition=*/[0-9]*.gz")):
+            raise Fault(
+                f"{self.source.name}: the topic {self.source.topic} was deleted and made again since it "
+                "landed: land the new one under another name of topic, or move the old segments to another "
+                f"landing table. Where it was moved with its messages and their offsets, remove {kept}."
+            )
+        make_private_folder(kept.parent)
+        replace_private(kept, found.encode())
 
     def _partition_folders(self) -> list[Path]:
         return [

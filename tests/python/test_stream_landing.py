@@ -383,16 +383,28 @@ def test_offsets_that_expire_while_a_stream_runs_are_a_gap(kafka: Broker, stream
     assert len(landed) + lost == 20
 
 
-def test_a_topic_that_was_made_again_is_not_mixed_with_the_old(kafka: Broker, stream: Stream) -> None:
+@pytest.mark.parametrize("messages", [0, 30])
+def test_a_topic_that_was_made_again_is_not_mixed_with_the_old(
+    kafka: Broker, stream: Stream, messages: int
+) -> None:
     kafka.produce(stream.topic, ['{"old":1}'] * 10)
     stream.run()
     kafka.delete_topic(stream.topic)
     time.sleep(1)
     kafka.create_topic(stream.topic, 1)
-    with pytest.raises(Fault, match="no partition can be landed"):
+    kafka.produce(stream.topic, ['{"new":1}'] * messages)
+    with pytest.raises(Fault, match="was deleted and made again"):
         stream.run()
-    assert "was deleted and made again" in stream.told[0]
     assert len(stream.documents()) == 10
+    # A broker that has the messages at their places, under another id.
+    [kept] = stream.landing.rglob(".topic-id")
+    kept.unlink()
+    if messages:
+        assert stream.run().messages == 20
+    else:
+        with pytest.raises(Fault, match="no partition can be landed"):
+            stream.run()
+        assert "was deleted and made again" in stream.told[0]
 
 
 def test_a_full_disk_is_waited_for_and_nothing_is_lost(
