@@ -451,7 +451,7 @@ class DatabaseLanding:
 
 
 def find_databases(
-    sources: Sequence[StreamSource], landing: Path
+    sources: Sequence[StreamSource], landing: Path, tell: Callable[[str], None]
 ) -> list[tuple[Place, Position, list[StreamSource]]]:
     """Return the databases of landing tables, with how far each has landed.
 
@@ -461,6 +461,7 @@ def find_databases(
     Args:
         sources: the landing tables that are asked for.
         landing: the landing zone's folder.
+        tell: called with messages for people.
 
     Raises:
         Fault: a position is damaged.
@@ -473,7 +474,15 @@ def find_databases(
         new = dict(wanted)
         for position in read_positions(landing / name):
             together = position.next_offsets.keys()
-            if position.database != str(place) or not together & wanted.keys():
+            if not together & wanted.keys():
+                continue
+            if position.database != str(place):
+                tell(
+                    f"{', '.join(sorted(together & wanted.keys()))} of {name} came from {position.database} "
+                    f"before. Where nobody follows that any more, select pg_drop_replication_slot"
+                    f"('{position.slot}') there, lest it keep its log, and remove "
+                    f".{position.slot}.position.json."
+                )
                 continue
             known = wanted
             if not together <= wanted.keys():

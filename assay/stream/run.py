@@ -200,7 +200,7 @@ def _landings(
         tell(
             f"{followed[0].name} comes from a database: where to begin, and partitions, are of topics alone."
         )
-    for place, position, tables in find_databases(followed, landing):
+    for place, position, tables in find_databases(followed, landing, tell):
         yield (
             tuple(table.name for table in tables),
             partial(

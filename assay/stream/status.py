@@ -101,10 +101,10 @@ def read_stream_status(sources: Sequence[StreamSource], places: Places) -> Strea
 
 def _since_read(source: StreamSource, landing: Path) -> float | None:
     """Return for how long a database may have had changes that have not landed, in seconds."""
-    for position in read_positions(landing / source.table.source):
-        if source.table.name in position.next_offsets and position.read_at:
-            return max(0.0, time.time() - position.read_at / 1000)
-    return None
+    positions = read_positions(landing / source.table.source)
+    # A database that has moved has left a position under its former address.
+    read_at = max((each.read_at for each in positions if source.table.name in each.next_offsets), default=0)
+    return max(0.0, time.time() - read_at / 1000) if read_at else None
 
 
 def _ask_broker(source: StreamSource, landed: dict[_Named, LandedPartition]) -> dict[_Named, _Ends]:

@@ -120,7 +120,7 @@ class Followed:
 
     def open(self, *tables: str) -> DatabaseLanding:
         [(place, position, sources)] = find_databases(
-            [self.source(table) for table in tables or ("a", "b")], self.landing
+            [self.source(table) for table in tables or ("a", "b")], self.landing, self.told.append
         )
         return DatabaseLanding(
             place,
@@ -412,7 +412,7 @@ def test_a_process_does_not_go_on_from_where_another_one_was(followed: Followed,
 def test_a_table_that_comes_later_has_a_slot_of_its_own(followed: Followed) -> None:
     with followed.open("a") as landing:
         landing._take(transaction(1, a=1))
-    found = find_databases([followed.source("a"), followed.source("b")], followed.landing)
+    found = find_databases([followed.source("a"), followed.source("b")], followed.landing, print)
     assert [[each.table.name for each in sources] for _, _, sources in found] == [["a"], ["b"]]
     assert len({position.slot for _, position, _ in found}) == 2
 
@@ -421,8 +421,31 @@ def test_tables_that_began_together_stay_together(followed: Followed) -> None:
     followed.land(transaction(1, a=1, b=1))
     known = [followed.source("a"), followed.source("b")]
     with mock.patch.object(database, "find_stream_sources", return_value=known):
-        [(_, _, sources)] = find_databases([followed.source("b")], followed.landing)
+        [(_, _, sources)] = find_databases([followed.source("b")], followed.landing, print)
     assert [each.table.name for each in sources] == ["a", "b"]
+
+
+def test_of_a_database_that_has_moved_the_slot_that_is_left_is_told(
+    followed: Followed, tmp_path: Path
+) -> None:
+    # Of its name, the former position is read first.
+    with (
+        mock.patch("time.time_ns", return_value=5_000_000),
+        mock.patch("assay.stream.position.uuid4", return_value=mock.Mock(hex="00000000")),
+    ):
+        followed.land(transaction(1, a=1))
+    [before] = read_positions(followed.landing / "crm")
+    source = followed.source("a")
+    moved = replace(source, server=source.server | {"host": "elsewhere"})
+    with mock.patch.object(Followed, "source", return_value=moved):
+        with followed.open("a") as landing:
+            landing._take(snapshot(a=2))
+        assert followed.ids("a") == ["1.0", "0.0", "0.1"]
+        assert "a of crm came from 127.0.0.1:1/shop before. " in followed.told[0]
+        assert f"select pg_drop_replication_slot('{before.slot}')" in followed.told[0]
+        places = Places(followed.landing, tmp_path / "none.duckdb")
+        [status] = read_stream_status([moved], places).partitions
+    assert status.behind_seconds == pytest.approx(0, abs=60)
 
 
 def test_numbers_go_on_where_a_position_was_moved_away(followed: Followed) -> None:
@@ -508,9 +531,7 @@ def test_a_setting_by_which_changes_would_not_be_known_is_refused(
 def test_a_port_that_is_no_number_is_refused(tmp_path: Path) -> None:
     good = Followed(tmp_path).source("a")
     check_source(good, "contracts/crm.odcs.yaml")
-    with pytest.raises(
-        Fault, match=r"contracts/crm.odcs.yaml: .* has the port '5432x': write"
-    ):
+    with pytest.raises(Fault, match=r"contracts/crm.odcs.yaml: .* has the port '5432x': write"):
         check_source(replace(good, server=good.server | {"port": "5432x"}), "contracts/crm.odcs.yaml")
 
 
