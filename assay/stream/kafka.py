@@ -11,6 +11,7 @@ from assay.core.fault import MISUSED, Fault, extra_needed
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, Producer
+    from confluent_kafka.admin import AdminClient
 
     from assay.stream.source import StreamSource
 
@@ -150,15 +151,20 @@ def find_partitions(consumer: Consumer, source: StreamSource, troubles: Troubles
     return sorted(topic.partitions)
 
 
-def find_topic_id(source: StreamSource) -> str | None:
-    """Return the id that the broker has given a topic when it was made; None if the broker does not tell."""
-    from confluent_kafka import KafkaException, TopicCollection
+def connect_admin(source: StreamSource) -> AdminClient:
+    """Return a client that asks a source's broker about its topics."""
     from confluent_kafka.admin import AdminClient
 
-    admin = AdminClient({"bootstrap.servers": source.server["host"], "log_level": 0} | read_settings())
-    asked = admin.describe_topics(TopicCollection([source.topic]), request_timeout=_SECONDS_TO_CONNECT)
+    return AdminClient({"bootstrap.servers": source.server["host"], "log_level": 0} | read_settings())
+
+
+def ask_topic_id(admin: AdminClient, topic: str) -> str | None:
+    """Ask for the id that a topic was given when it was made; None if no broker tells it within a second."""
+    from confluent_kafka import KafkaException, TopicCollection
+
+    asked = admin.describe_topics(TopicCollection([topic]), request_timeout=_SECONDS_TO_ANSWER)
     try:
-        return str(asked[source.topic].result().topic_id)
+        return str(asked[topic].result().topic_id)
     except KafkaException:
         return None
 

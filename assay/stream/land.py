@@ -20,17 +20,19 @@ from assay.stream.decode import Decode, RegistryAway, decoder_of
 from assay.stream.kafka import (
     Troubles,
     ask_partitions,
+    ask_topic_id,
     connect,
+    connect_admin,
     find_bounds,
     find_offset_at,
     find_partitions,
-    find_topic_id,
 )
 from assay.stream.partition import LandedPartition, SegmentWriter
 from assay.stream.replay import LandingTimes
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer
+    from confluent_kafka.admin import AdminClient
 
     from assay.stream.source import StreamSource
 
@@ -223,6 +225,7 @@ class TopicLanding:
         self._rests_until = 0.0
         self._rests_for = ""
         self._consumer: Consumer | None = None
+        self._admin: AdminClient | None = None
         #: Whether the broker answered when it was asked last; it is asked after an error.
         self.is_up = True
 
@@ -372,6 +375,7 @@ class TopicLanding:
             raise Fault(
                 f"The topic {self.source.topic} has no partition {strange[0]}: it has {len(there)}, from 0."
             )
+        self._admin = connect_admin(self.source)
         self._check_topic()
         landed = [int(path.name.partition("=")[2]) for path in self._partition_folders()]
         if lost := sorted(set(landed) - set(there)):
@@ -388,10 +392,13 @@ class TopicLanding:
     def _check_topic(self) -> None:
         """Refuse a topic that was made again since its messages landed, and remember which one it is."""
         kept = self._folder / f"topic={self.source.topic}" / _TOPIC_ID
-        found, known = find_topic_id(self.source), kept.read_text() if kept.exists() else None
+        assert self._admin is not None
+        found = ask_topic_id(self._admin, self.source.topic)
+        known = kept.read_text() if kept.exists() else None
         if found is None or found == known:
             return
-        if known is not None and any(kept.parent.glob("partition=*/[0-9]*.gz")):
+        has_begun = bool(self._readings) or any(kept.parent.glob("partition=*/[0-9]*.gz"))
+        if known is not None and has_begun:
             raise Fault(
                 f"{self.source.name}: the topic {self.source.topic} was deleted and made again since it "
                 "landed: land the new one under another name of topic, or move the old segments to another "
@@ -422,7 +429,7 @@ class TopicLanding:
     def _add_new(self) -> None:
         """Land the partitions that the topic has been given since, from their first message."""
         assert self._consumer is not None
-        there = ask_partitions(self._consumer, self.source.topic) or []
+        there = [] if self._asked else ask_partitions(self._consumer, self.source.topic) or []
         for number in (each for each in there if each not in self._found):
             try:
                 self._add(number, "earliest")
@@ -539,7 +546,8 @@ class TopicLanding:
         if now - self._looked >= _SECONDS_BETWEEN_LOOKS:
             self._looked = now
             self._commit()
-            if self._asked is None and not self._troubles.is_open:
+            if not self._troubles.is_open:
+                self._check_topic()
                 self._add_new()
 
     def _commit(self) -> None:

@@ -205,8 +205,8 @@ def _read_landing_times(unfinished: Path) -> Iterator[tuple[int, int]]:
             lines, _, rest = (rest + unpacker.decompress(raw)).rpartition(b"\n")
             for found in LANDED_AT.finditer(lines):
                 yield int(found[1]), int(found[2])
-    if found := LANDED_AT.match(rest):
-        yield int(found[1]), int(found[2])
+    if last := LANDED_AT.match(rest):
+        yield int(last[1]), int(last[2])
 
 
 class SegmentWriter:

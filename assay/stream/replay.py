@@ -26,6 +26,7 @@ class LandingTimes:
         self._partition = partition
         self._times: Iterator[tuple[int, int]] = iter(())
         self._ahead: tuple[int, int] | None = None
+        self._following = 0
         self._begin(0)
 
     def find(self, offset: int) -> int | None:

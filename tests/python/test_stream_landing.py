@@ -407,6 +407,23 @@ def test_a_topic_that_was_made_again_is_not_mixed_with_the_old(
         assert "was deleted and made again" in stream.told[0]
 
 
+def test_a_topic_that_is_made_again_while_it_is_landed_ends_that(
+    kafka: Broker, stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kafka.produce(stream.topic, ['{"old":1}'] * 5)
+    with TopicLanding(stream.source, stream.landing, command="a test", tell=stream.told.append) as topic:
+        wait_until_landed(topic, 5)
+        kafka.delete_topic(stream.topic)
+        time.sleep(1)
+        kafka.create_topic(stream.topic, 1)
+        kafka.produce(stream.topic, ['{"new":1}'] * 10)
+        monkeypatch.setattr(land, "_SECONDS_BETWEEN_LOOKS", 0.0)
+        with pytest.raises(Fault, match="was deleted and made again since it landed"):
+            topic.poll(0.1)
+    # The broker no longer has the old ones, so they land.
+    assert stream.documents()[4]["old"] == 1
+
+
 def test_a_full_disk_is_waited_for_and_nothing_is_lost(
     stream: Stream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
