@@ -130,6 +130,15 @@ def test_the_index_proposes_nearly_all_that_is_similar_enough(similarity: float)
         ("<+1 415 555 2671>, **(555) 123-4567**", "<<PHONE>>, **<PHONE>**"),
         ("Phone - 030 901820 / 030 901821", "Phone - <PHONE> / <PHONE>"),
         ("+44 20 7946 0958 / +44 20 7946 0959", "<PHONE> / <PHONE>"),
+        # As in print and in Markdown, and as people write them.
+        ("+44\u00a020\u00a07946\u00a00958, 01\u202f23\u202f45\u202f67\u202f89", "<PHONE>, <PHONE>"),
+        ("+1\u2011415\u2011555\u20112671, 030\u2013901820", "<PHONE>, <PHONE>"),
+        ("4111\u00a01111\u00a01111\u00a01111, no.4111111111111111", "<CARD>, no.<CARD>"),
+        ("(+44) 20 7946 0958 and (+44 20 7946 0958", "<PHONE> and (<PHONE>"),
+        ("1-800-555-0199, 1 (415) 555-2671, Tel.030 901820", "<PHONE>, <PHONE>, Tel.<PHONE>"),
+        ("_030 901820_, _4111111111111111_", "_<PHONE>_, _<CARD>_"),
+        ("write jane@example.org_ or jo@example.org--soon", "write <EMAIL>_ or <EMAIL>--soon"),
+        ("react@18.2.0-rc1, a@b.com2, jo@example.org-x", "react@18.2.0-rc1, a@b.com2, jo@example.org-x"),
         # Figures, sums, times and numbers of orders.
         ("1000 - 467 450 1000 = 2, 5 + 467-450-1000", "1000 - 467 450 1000 = 2, 5 + 467-450-1000"),
         ("(2) * 467-450-1000, 467-450-1000 / 2", "(2) * 467-450-1000, 467-450-1000 / 2"),
@@ -138,6 +147,7 @@ def test_the_index_proposes_nearly_all_that_is_similar_enough(similarity: float)
         ("467 000-450 000 = 17 000", "467 000-450 000 = 17 000"),
         ("0900-0130 = 0730 on 2025-01-02T10:00:00", "0900-0130 = 0730 on 2025-01-02T10:00:00"),
         ("$15,640-2000 and 3.14159265358979", "$15,640-2000 and 3.14159265358979"),
+        ("01-02-2025, 05/06/1999 or 03 04 2025", "01-02-2025, 05/06/1999 or 03 04 2025"),
         ("192.168.100.1, order 20250102123456", "192.168.100.1, order 20250102123456"),
     ],
 )
@@ -154,9 +164,9 @@ def test_personal_data_in_texts_is_masked_and_figures_are_not(text: str, expecte
 def test_values_of_personal_columns_are_masked_within_texts() -> None:
     counts: Counter[str] = Counter()
     known = {"name": "Jo Li", "first": "Jo", "mail": "jo@example.org", "number": None, "code": 4711}
-    text = ["JO LI wrote; Joanna and Jo did not. jo@example.org", {"content": "Code 4711, 14711"}]
+    text = ["_JO LI_ wrote; Joanna and Jo did not. jo@example.org", {"content": "Code 4711, 14711"}]
     assert mask(text, known, counts) == [
-        "<NAME> wrote; Joanna and Jo did not. <MAIL>",
+        "_<NAME>_ wrote; Joanna and Jo did not. <MAIL>",
         {"content": "Code <CODE>, 14711"},
     ]
     assert counts == {"name": 1, "mail": 1, "code": 1}
