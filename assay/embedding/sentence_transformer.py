@@ -37,7 +37,11 @@ class SentenceTransformerModel:
         """The SHA-256 of the model's files."""
         found = hashlib.sha256()
         for file in sorted(each for each in self._folder.rglob("*") if each.is_file()):
-            found.update(str(file.relative_to(self._folder)).encode() + b"\0")
+            name = file.relative_to(self._folder)
+            # What fetched the model notes there when it did.
+            if any(part.startswith(".") for part in name.parts):
+                continue
+            found.update(str(name).encode() + b"\0")
             with file.open("rb") as content:
                 found.update(hashlib.file_digest(content, "sha256").digest())
         return found.hexdigest()
