@@ -53,7 +53,8 @@ def print_landed_folder(landed: LandedFolder, is_loaded: bool, console: Console)
         line(console, "Remove the files; a file of the name that comes later is a new document.")
     if landed.passed_over:
         shown = ", ".join(landed.passed_over[:3]) + ", ..." * (len(landed.passed_over) > 3)
-        line(console, f"Passed over, as no documents: {counted(len(landed.passed_over), 'file')} ({shown})")
+        told = f"{counted(len(landed.passed_over), 'name')} ({shown})"
+        line(console, f"Passed over, as no documents or as they begin with an underscore: {told}")
     if landed.file:
         line(
             console,

@@ -36,8 +36,9 @@ class LandedFolder:
     """What was landed of a folder: the documents' names within it.
 
     `unreadable` are those whose text could not be read, with the reason; they land all the same, and builds
-    keep them in quarantine. `passed_over` are files that are no documents, and links to folders. `withdrawn`
-    were deleted as documents and are still in the folder: they do not land.
+    keep them in quarantine. `passed_over` are files that are no documents, links to folders, and what has a
+    name that begins with an underscore. `withdrawn` were deleted as documents and are still in the folder:
+    they do not land.
     """
 
     folder: Path
@@ -100,7 +101,7 @@ def _lines(found: LandedFolder, known: dict[str, Known], landed_at: datetime) ->
     there, limit = set(), _most_bytes()
     for path in _files(found.folder):
         name = as_text(path.relative_to(found.folder).as_posix())
-        if _is_folder(path) or not is_document(path):
+        if path.name.startswith("_") or _is_folder(path) or not is_document(path):
             found.passed_over.append(name)
             continue
         there.add(name)
@@ -140,11 +141,12 @@ def _lines(found: LandedFolder, known: dict[str, Known], landed_at: datetime) ->
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Yield all files below a folder, and links to folders, which are not followed."""
+    """Yield all files below a folder, and the folders that are not looked into: links, and those with `_`."""
     for root, folders, names in os.walk(folder, onerror=_refuse_unlisted):
-        folders[:] = sorted(name for name in folders if not name.startswith((".", "_")))
-        links = [name for name in folders if Path(root, name).is_symlink()]
-        yield from (Path(root, name) for name in sorted(names) + links if not name.startswith((".", "_")))
+        shown = sorted(name for name in folders if not name.startswith("."))
+        apart = [name for name in shown if name.startswith("_") or Path(root, name).is_symlink()]
+        folders[:] = [name for name in shown if name not in apart]
+        yield from (Path(root, name) for name in sorted(names) + apart if not name.startswith("."))
 
 
 def _refuse_unlisted(error: OSError) -> None:

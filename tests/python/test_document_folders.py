@@ -165,6 +165,16 @@ def test_what_cannot_be_read_lands_with_the_reason_and_stops_nothing(folder: Pat
     assert len(lines_of(landed)) == 4
 
 
+def test_names_that_begin_with_an_underscore_are_told_and_those_with_a_dot_are_hidden(folder: Path) -> None:
+    for name in ("_index.md", "_drafts/a.md", "costs/_old.txt", ".git/a.md", ".b.md"):
+        write(folder / name, "Text.")
+    landed = land(folder)
+    assert (landed.new, landed.passed_over) == (
+        ["returns.md", "costs/fees.txt"],
+        ["_index.md", "_drafts", "costs/_old.txt"],
+    )
+
+
 def test_what_was_landed_is_told_in_words(folder: Path) -> None:
     def told(landed: LandedFolder) -> str:
         with StringIO() as out:
