@@ -78,7 +78,9 @@ def print_report(report: Report, console: Console) -> None:
             counted(report.search.documents, "document"),
             counted(report.search.chunks, "chunk"),
         )
-        line(console, f"Search     {report.places.search}: {documents}, {chunks}")
+        bare = report.search.without_vector
+        told = f", {bare:,} of them without a vector (gold.doc_embeddings says why)" if bare else ""
+        line(console, f"Search     {report.places.search}: {documents}, {chunks}{told}")
     if report.online is not None:
         entities = counted(sum(view.entities for view in report.online), "entity", "entities")
         written = sum(view.written for view in report.online)

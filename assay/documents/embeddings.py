@@ -20,7 +20,7 @@ def embed_chunks(session: Any, chunks: Any, *, done: str | None) -> Any:
     """Return the embedding of each text that has none of the configured model yet.
 
     Rows of texts that no chunk has or had, and of other models, are deleted: vectors of two models cannot be
-    compared.
+    compared. So are those without a vector: the model may take their text now.
 
     Args:
         session: dbt's connection.
@@ -38,7 +38,8 @@ def embed_chunks(session: Any, chunks: Any, *, done: str | None) -> Any:
     texts = f"({chunks.sql_query()}) where chunk_hash is not null"
     if done:
         session.execute(
-            f"delete from {done} where model <> $1 or chunk_hash not in (select chunk_hash from {texts})",
+            f"delete from {done} where model <> $1 or vector is null "
+            f"or chunk_hash not in (select chunk_hash from {texts})",
             [model],
         )
         _fit(session, done, maker.dimension)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import shutil
 import sqlite3
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 import duckdb
 import pytest
 from documents_project import DocumentsProject, make_documents_project
+from embedding_endpoint import KEY, embedding_endpoint
 
 from assay.api.new_project import create_project
 from assay.build.search import publish_search
@@ -130,6 +132,22 @@ def test_a_change_embeds_only_the_chunks_whose_text_changed(project: DocumentsPr
     assert len(after) == len(before) + 1
     with sqlite3.connect(project.root / "data" / "embeddings.sqlite") as kept:
         assert kept.execute("select count(*) from vectors").fetchone() == (1,)
+
+
+def test_texts_that_the_model_refuses_are_told_and_tried_again(project: DocumentsProject) -> None:
+    bare = "select count(*) from gold.doc_embeddings where vector is null and problem like '%too long%'"
+    with embedding_endpoint() as server:
+        address = f"{server.address}?dimensions=256#small"
+        project = replace(project, settings={"ASSAY_EMBEDDING": address, "ASSAY_EMBEDDING_KEY": KEY})
+        server.refuses = lambda text: "Thirty days" in text
+        project.land_documents(2, {"document_id": "more", "body": "More."})
+        told = " ".join(build(project).split())
+        assert "3 documents, 5 chunks, 1 of them without a vector (gold.doc_embeddings says why)" in told
+        assert project.query(bare) == [(1,)]
+        server.refuses = lambda text: False
+        project.land_documents(3, {"document_id": "more", "body": "And more."})
+        assert "without a vector" not in build(project)
+        assert project.query(bare) == [(0,)]
 
 
 def test_a_deleted_document_has_no_chunk_any_more(project: DocumentsProject) -> None:

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pytest
 from embedding_endpoint import KEY, EmbeddingEndpoint, embedding_endpoint, vector_of
 
 from assay.core.fault import MISUSED, Fault
+from assay.documents.embeddings import embed_chunks
 from assay.embedding import endpoint as module
 from assay.embedding.cache import Cached
 from assay.embedding.endpoint import Endpoint
@@ -224,3 +226,36 @@ def test_an_endpoint_that_goes_away_between_batches_leaves_what_was_made(
     server.change = lambda rows: {"data": rows}
     found = Cached(asking, tmp_path / "cache.sqlite").embed_each(["a", "b", "c", "d"])
     assert (found.hits, found.made) == (2, 2)
+
+
+def test_a_text_that_was_refused_is_tried_again_by_the_next_build(
+    server: EmbeddingEndpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASSAY_EMBEDDING", f"{server.address}?dimensions=8#small")
+    monkeypatch.setenv("ASSAY_EMBEDDING_KEY", KEY)
+    monkeypatch.setenv("ASSAY_WAREHOUSE", str(tmp_path / "assay.duckdb"))
+    (tmp_path / "dbt_project.yml").write_text("name: shop\n")
+    monkeypatch.chdir(tmp_path)
+    texts = "chunk_hash varchar, title varchar, heading_path varchar, text varchar"
+    with duckdb.connect() as session:
+        session.execute(f"create table chunks ({texts})")
+        session.execute("insert into chunks values ('a', null, '', 'fit'), ('b', 'Odd', '', 'text')")
+
+        def build(done: str | None) -> dict[str, tuple[bool, bool]]:
+            found = embed_chunks(session, session.table("chunks"), done=done).read_all()
+            return {
+                row["chunk_hash"]: (row["vector"] is None, row["problem"] is None)
+                for row in found.to_pylist()
+            }
+
+        server.refuses = lambda text: "Odd" in text
+        assert build(None) == {"a": (False, True), "b": (True, False)}
+        session.execute(
+            "create table done (chunk_hash varchar, model varchar, vector float[8], problem varchar)"
+        )
+        session.register("made", embed_chunks(session, session.table("chunks"), done=None).read_all())
+        session.execute("insert into done from made")
+        assert build("done") == {"b": (True, False)}
+        server.refuses = lambda text: False
+        assert build("done") == {"b": (False, True)}
+        assert session.sql("select chunk_hash from done").fetchall() == [("a",)]
