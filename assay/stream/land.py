@@ -356,6 +356,11 @@ class TopicLanding:
                 reading.progress.at_end = True
         elif error.code() in (KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET) and reading:
             self._leave_gap(reading)
+        elif error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+            raise Fault(
+                f"{self.source.name}: the broker does not let the topic {self.source.topic} be read "
+                f"({error.str()}): the user, as in ASSAY_KAFKA_SASL_USERNAME, needs the right READ on it."
+            )
         elif not error.retriable():
             self._tell(f"{self.source.name}: {error.str()}.")
 

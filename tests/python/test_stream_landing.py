@@ -239,6 +239,20 @@ def test_a_trouble_is_told_when_no_messages_come_and_again_when_it_comes_again(
     assert set(stream.told) == {"shop.clicks: All brokers are down. Trying again."}
 
 
+def test_a_topic_that_the_user_may_not_read_ends_its_landing(stream: Stream) -> None:
+    """The broker repeats it for ever, so that a run until all has landed would not end."""
+    from confluent_kafka import KafkaError
+
+    refused = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)
+    message = mock.Mock(**{"error.return_value": refused, "partition.return_value": 0})
+    with TopicLanding(stream.source, stream.landing, command="a test", tell=stream.told.append) as topic:
+        real, topic._consumer = topic._consumer, mock.Mock(wraps=topic._consumer)
+        topic._consumer.consume.side_effect = [[message]]
+        with pytest.raises(Fault, match=r"does not let the topic .* be read .* needs the right READ on it"):
+            topic.poll(0)
+        topic._consumer = real
+
+
 def test_messages_of_aborted_transactions_never_land(kafka: Broker, stream: Stream) -> None:
     kafka.produce(stream.topic, ["aborted"] * 5, commit=False)
     kafka.produce(stream.topic, ['{"ok":1}'] * 5, commit=True)
