@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from unicodedata import category, normalize
@@ -18,7 +19,8 @@ _ALONE = "\u3041-\u3096\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003f
 # The same words in Python.
 _WORD = re.compile(rf"[{_ALONE}]|[^\W_{_ALONE}]+")
 _STEMS = "select word, stem(word, 'porter') from (select unnest($words) as word)"
-_MOST_KEPT = 100_000
+# So many words of queries are kept, and none that is longer than words of a language are.
+_MOST_KEPT, _LONGEST_KEPT = 100_000, 100
 
 
 def words_of(body: str) -> str:
@@ -80,24 +82,29 @@ class Vocabulary:
         """Return the terms of a query, each once, in the order of the alphabet; without stop words."""
         words = set(_WORD.findall(_plain(query))) - self._stop_words
         known = self._known
-        if new := sorted(words - known.keys()):
+        found = {word: known[word] for word in words if word in known}
+        if new := sorted(words - found.keys()):
+            read = _read_terms(connection, new)
+            found |= read
             if len(known) > _MOST_KEPT:
                 self._known = known = {}
-            known |= _read_terms(connection, new)
-        found = {known[word].term: known[word] for word in words}
-        return [found[term] for term in sorted(found)]
+            known |= {word: term for word, term in read.items() if len(word) <= _LONGEST_KEPT}
+        terms = {each.term: each for each in found.values()}
+        return [terms[term] for term in sorted(terms)]
 
 
 def _read_terms(connection: duckdb.DuckDBPyConnection, words: list[str]) -> dict[str, Term]:
     stems = dict(connection.execute(_STEMS, {"words": words}).fetchall())
     # As constants they are looked up in the index of terms.
     among = ", ".join(text(stem) for stem in sorted(set(stems.values())))
-    rows = connection.execute(f"select term, term_id, word from terms where term in ({among})").fetchall()
-    there = {
-        term: Term(term, number, frozenset(word for other, _, word in rows if other == term))
-        for term, number, _ in rows
-    }
-    return {word: there.get(stem) or Term(stem, None, frozenset()) for word, stem in stems.items()}
+    numbers: dict[str, int] = {}
+    among_texts: defaultdict[str, list[str]] = defaultdict(list)
+    for term, number, word in connection.execute(
+        f"select term, term_id, word from terms where term in ({among})"
+    ).fetchall():
+        numbers[term] = number
+        among_texts[term].append(word)
+    return {word: Term(stem, numbers.get(stem), frozenset(among_texts[stem])) for word, stem in stems.items()}
 
 
 def find_marks(body: str, terms: Sequence[Term]) -> list[tuple[int, int, str]]:

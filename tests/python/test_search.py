@@ -111,6 +111,25 @@ def test_a_query_without_a_word_to_search_for_finds_nothing_by_words(index: Inde
     assert index.search("xyzzy", mode="text").results == []
 
 
+def test_words_that_were_asked_for_before_are_found_however_many_are_kept(
+    index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(words, "_MOST_KEPT", 2)
+    for query in ("refund apple pear plum", "refund cherry", "refunds cherry peach", "refund"):
+        assert names(index, query, mode="text") == ["refunds"]
+
+
+def test_words_of_any_length_are_searched_for_and_only_short_ones_kept(index: Index) -> None:
+    connection = index._newest().cursor()
+    vocabulary = words.Vocabulary(connection)
+    terms = vocabulary.find(connection, f"refunding {'x' * 100_000}")
+    assert [(each.term[:6], sorted(each.words)) for each in terms] == [
+        ("refund", ["refund", "refunds"]),
+        ("xxxxxx", []),
+    ]
+    assert list(vocabulary._known) == ["refunding"]
+
+
 def test_bm25_is_that_of_duckdb(tmp_path: Path) -> None:
     words = ["refund", "parcel", "money", "shelf", "screw", "wall", "card", "day", "brick", "load"]
     rng = np.random.default_rng(1)
