@@ -23,9 +23,9 @@ _Value = TypeVar("_Value")
 _CHUNKS = "select chunk_id, text_id, {filter} as kept from chunks where {visible}"
 # As a constant, a term tells which parts of the table need not be read; as one of a list it does not.
 _POSTINGS = "select term_id, text_id, frequency from postings where term_id = {term}"
-# So many rows of each kind are kept, of some 16 bytes.
-_MOST_CHUNKS = 4_000_000
-_MOST_POSTINGS = 4_000_000
+# So many bytes of each kind are kept. What is small takes some, too: its key, its arrays and its place.
+_MOST_BYTES = 64_000_000
+_BYTES_OF_EACH = 1_000
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,11 @@ class Population:
         """How many the filter keeps."""
         return int(self.kept.sum())
 
+    @property
+    def bytes(self) -> int:
+        """How much memory they take: those of whom few are seen have a place for each text, too."""
+        return sum(each.nbytes for each in (self.chunks, self.texts, self.kept, self.having))
+
 
 @dataclass(frozen=True)
 class Postings:
@@ -58,6 +63,11 @@ class Postings:
 
     texts: NDArray[np.intp]
     frequencies: NDArray[np.float64]
+
+    @property
+    def bytes(self) -> int:
+        """How much memory they take."""
+        return self.texts.nbytes + self.frequencies.nbytes
 
 
 class Frequencies:
@@ -76,8 +86,8 @@ class Frequencies:
         found = connection.execute("select distinct text_id, words from chunks").fetchnumpy()
         self.lengths = np.zeros(1 + found["text_id"].max(initial=0))
         self.lengths[found["text_id"]] = found["words"]
-        self._populations: _Recent[Population] = _Recent(_MOST_CHUNKS)
-        self._postings: _Recent[Postings] = _Recent(_MOST_POSTINGS)
+        self._populations: _Recent[Population] = _Recent(_MOST_BYTES)
+        self._postings: _Recent[Postings] = _Recent(_MOST_BYTES)
 
     def population(self, connection: duckdb.DuckDBPyConnection, seen: Visible, kept: Filter) -> Population:
         """Return the chunks that are visible, and which of them a filter keeps."""
@@ -92,7 +102,7 @@ class Frequencies:
             having = np.bincount(texts, minlength=len(self.lengths))
             mean = self.lengths[texts].mean() if len(texts) else 0.0
             known = Population(rows["chunk_id"], texts, rows["kept"], having, mean or 1.0)
-            self._populations.keep(key, known, len(texts))
+            self._populations.keep(key, known, known.bytes + sum(map(len, key)))
         return known
 
     def postings(self, connection: duckdb.DuckDBPyConnection, terms: Sequence[int]) -> list[Postings]:
@@ -114,12 +124,12 @@ class Frequencies:
                     rows["text_id"][own].astype(np.intp), rows["frequency"][own].astype(float)
                 )
                 found[term] = postings
-                self._postings.keep(term, postings, len(postings.texts))
+                self._postings.keep(term, postings, postings.bytes)
         return [each for each in found.values() if each]
 
 
 class _Recent(Generic[_Value]):
-    """What was asked for last; the oldest goes where all of it together is too large."""
+    """What was asked for last; the oldest goes where all of it together takes too many bytes."""
 
     def __init__(self, most: int) -> None:
         self._most, self._size = most, 0
@@ -135,7 +145,8 @@ class _Recent(Generic[_Value]):
             return self._kept[key][0]
 
     def keep(self, key: Hashable, value: _Value, size: int) -> None:
-        """Keep a value of a size."""
+        """Keep a value of a size in bytes."""
+        size += _BYTES_OF_EACH
         with self._lock:
             if key not in self._kept:
                 self._kept[key] = value, size

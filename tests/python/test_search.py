@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from unicodedata import ucd_3_2_0
@@ -313,13 +313,12 @@ def test_as_of_a_moment_scores_are_those_of_an_index_of_that_moment(tmp_path: Pa
             assert all_times.search(query, mode=mode, as_of=then).results == expected
 
 
-@pytest.mark.parametrize("most", [1, 4_000_000])
+@pytest.mark.parametrize("most", [1, 64_000_000])
 def test_searches_of_one_index_do_not_change_each_other(
     most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was counted for one search is kept for others that see and want the same, and for no others."""
-    for name in ("_MOST_CHUNKS", "_MOST_POSTINGS"):
-        monkeypatch.setattr(frequencies, name, most)
+    monkeypatch.setattr(frequencies, "_MOST_BYTES", most)
     index_of(tmp_path, [*history(), *CHUNKS])
     asked: list[dict[str, Any]] = [
         {},
@@ -339,6 +338,24 @@ def test_searches_of_one_index_do_not_change_each_other(
     index = open_index(file)
     for _ in range(2):
         assert [index.search(query, **how).results for query in queries for how in asked] == alone
+
+
+def test_what_is_kept_takes_bytes_also_where_little_or_nothing_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of each moment and each filter there is something to keep, and callers think of new ones for ever."""
+    monkeypatch.setattr(frequencies, "_MOST_BYTES", 100_000)
+    index_of(tmp_path, [Chunk(f"d{number:03}", f"refund {number}") for number in range(500)])
+    index = open_index(tmp_path / "search.duckdb")
+    kept = index._newest().frequencies._populations._kept
+    for number in range(100):
+        then = datetime(2024, 1, 1) + timedelta(minutes=number)
+        assert index.search("refund", mode="text", as_of=then).results == []
+        assert len(kept) < 25
+    for number in range(30):
+        long = f"document_id = 'd007' or title = '{number:09000}'"
+        assert names(index, "refund", mode="text", filter=long) == ["d007"]
+    assert len(kept) < 10
 
 
 def test_sources_and_hidden_documents_are_as_if_not_there(index: Index, tmp_path: Path) -> None:
