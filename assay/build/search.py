@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -109,8 +110,17 @@ def _find_personal() -> list[str]:
 
 
 def _has_documents(places: Places) -> bool:
-    with duckdb.connect(places.published, read_only=True) as connection:
+    with _opened(places.published) as connection:
         return _has_tables(connection)
+
+
+@contextmanager
+def _opened(published: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    # A database of its own: by the file's name, DuckDB would return one that is open already, of the file
+    # that was there before.
+    with duckdb.connect() as connection:
+        connection.execute(f"attach {text(published)} as published (read_only)")
+        yield connection
 
 
 def _has_tables(connection: duckdb.DuckDBPyConnection) -> bool:
@@ -123,9 +133,7 @@ def _has_tables(connection: duckdb.DuckDBPyConnection) -> bool:
 
 def _find_states(published: Path, documents: list[str]) -> list[tuple[str, datetime]]:
     """Return since when documents are as a publication has them."""
-    # A database of its own: by the file's name, DuckDB would return one that is open already.
-    with duckdb.connect() as connection:
-        connection.execute(f"attach {text(published)} as published (read_only)")
+    with _opened(published) as connection:
         if not _has_tables(connection):
             return []
         return connection.execute(

@@ -15,6 +15,7 @@ from assay.core.disk import put_in_place, sync
 from assay.core.extensions import load_extension
 from assay.core.fault import MISUSED, Fault
 from assay.core.moment import END_OF_TIME_SQL
+from assay.core.sql import text
 from assay.project.conventions import CHUNKS, EMBEDDINGS
 from assay.search.ivfpq import can_make, make_index
 from assay.search.words import term_of, words_of, write_stop_words
@@ -128,22 +129,34 @@ def write_index(gold: duckdb.DuckDBPyConnection | Path, target: Path) -> IndexCo
         Fault: there are no chunks' tables, vectors are of several models, or an extension is missing.
         OSError: the file cannot be written.
     """
-    if isinstance(gold, Path):
-        with duckdb.connect(gold, read_only=True) as connection:
-            return write_index(connection, target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    new = target.with_name(f".{target.name}.{os.getpid()}")
-    new.unlink(missing_ok=True)
-    try:
-        with _created(new) as connection:
-            counts = _fill(connection, gold.cursor())
-        sync(new)
-        put_in_place(new, target)
-        sync(target.parent)
-    finally:
-        for left in (new, new.with_name(f"{new.name}.wal")):
-            left.unlink(missing_ok=True)
+    with _opened(gold) as source:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        new = target.with_name(f".{target.name}.{os.getpid()}")
+        new.unlink(missing_ok=True)
+        try:
+            with _created(new) as connection:
+                counts = _fill(connection, source)
+            sync(new)
+            put_in_place(new, target)
+            sync(target.parent)
+        finally:
+            for left in (new, new.with_name(f"{new.name}.wal")):
+                left.unlink(missing_ok=True)
     return counts
+
+
+@contextmanager
+def _opened(gold: duckdb.DuckDBPyConnection | Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    if not isinstance(gold, Path):
+        with gold.cursor() as cursor:
+            yield cursor
+        return
+    # A database of its own: by the file's name, DuckDB would return one that is open already, of the file
+    # that was there before.
+    with duckdb.connect() as connection:
+        connection.execute(f"attach {text(gold)} as found (read_only)")
+        connection.execute("use found")
+        yield connection
 
 
 @contextmanager

@@ -265,6 +265,19 @@ def test_an_index_that_is_gone_or_broken_is_written_by_the_next_build(project: D
     assert "nothing to build" in build(project)
 
 
+def test_a_publication_that_is_open_elsewhere_is_not_taken_for_the_next_one(
+    project: DocumentsProject,
+) -> None:
+    """As in a notebook that looks into what is published, and builds."""
+    published = project.root / "data" / "published" / "assay.duckdb"
+    with duckdb.connect(published) as connection:
+        connection.execute("drop table gold.doc_chunks")
+    with duckdb.connect(published, read_only=True):
+        project.land_documents(2, {"document_id": "more", "body": "Thirty more."})
+        build(project)
+        assert "of more" in search(project)
+
+
 def test_documents_that_are_published_no_more_are_searched_no_more(project: DocumentsProject) -> None:
     index = project.root / "data" / "published" / "search.duckdb"
     places = Places(project.landing, project.warehouse)

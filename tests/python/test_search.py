@@ -551,6 +551,15 @@ def test_an_index_is_written_from_an_open_connection_too(tmp_path: Path) -> None
     assert (counts.model, counts.dimension) == (f"static@{StaticModel().digest}", 256)
 
 
+def test_an_index_is_of_the_file_that_is_there_though_the_last_one_is_open(tmp_path: Path) -> None:
+    """As in a notebook that looks into what is published, and builds."""
+    gold = write_gold(tmp_path / "assay.duckdb", CHUNKS[:1])
+    with duckdb.connect(gold, read_only=True) as before:
+        write_gold(tmp_path / "new.duckdb", CHUNKS).replace(gold)
+        assert write_index(gold, tmp_path / "search.duckdb").chunks == len(CHUNKS)
+        assert before.execute("select count(*) from gold.doc_chunks").fetchall() == [(1,)]
+
+
 def test_without_documents_nothing_is_found(tmp_path: Path) -> None:
     assert index_of(tmp_path, []).chunks == 0
     index = open_index(tmp_path / "search.duckdb")
