@@ -297,4 +297,8 @@ def remove_leftovers(targets: Iterable[Path]) -> None:
     """Remove files that this or a killed run left half written; the warehouse's lock excludes other runs."""
     for target in targets:
         for leftover in target.parent.glob(f".{glob.escape(target.name)}.*"):
-            leftover.unlink()
+            # What DuckDB spills while it writes a file is a folder beside it.
+            if leftover.is_dir():
+                shutil.rmtree(leftover)
+            else:
+                leftover.unlink()
