@@ -252,7 +252,7 @@ def _has(gold: duckdb.DuckDBPyConnection, table: str) -> bool:
 
 def _index_vectors(connection: duckdb.DuckDBPyConnection, dimension: int) -> str:
     count = connection.execute("select count(*) from current_vectors").fetchall()[0][0]
-    if count >= _ivfpq_from() and can_make(dimension):
+    if count >= _ivfpq_from() and can_make(dimension, count):
         make_index(connection, dimension)
         return "ivfpq"
     if count >= _HNSW_FROM:

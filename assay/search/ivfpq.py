@@ -19,15 +19,17 @@ if TYPE_CHECKING:
 
 # Numbers of a vector that are one byte of its coarse one.
 _NUMBERS_A_BYTE = 4
+# Each value of a byte is learnt from a vector at least.
+_FEWEST = 256
 _TRAINED_ON = 100_000
 _BATCH = 50_000
 _PART = 1 << 26
 _SEED = 1
 
 
-def can_make(dimension: int) -> bool:
-    """Tell whether faiss is there, and takes vectors of so many numbers."""
-    return find_spec("faiss") is not None and dimension % _NUMBERS_A_BYTE == 0
+def can_make(dimension: int, count: int) -> bool:
+    """Tell whether faiss is there, and takes so many vectors of so many numbers."""
+    return find_spec("faiss") is not None and dimension % _NUMBERS_A_BYTE == 0 and count >= _FEWEST
 
 
 def make_index(connection: duckdb.DuckDBPyConnection, dimension: int) -> None:

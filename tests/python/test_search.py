@@ -653,6 +653,19 @@ def test_an_index_of_vectors_finds_what_a_scan_finds(
     assert {each.vector_way for each in answers(as_of=datetime(2025, 1, 15))} == {"exact"}
 
 
+def test_vectors_that_are_too_few_to_be_coarse_are_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASSAY_IVFPQ_FROM", "0")
+    for count, way in ((0, "exact"), (1, "exact"), (255, "exact"), (256, "ivfpq")):
+        chunks = [Chunk(f"d{number:04}", f"number {number}") for number in range(count)]
+        assert index_of(tmp_path, chunks, Clusters()).way == way
+    found = open_index(tmp_path / "search.duckdb", Clusters()).search("number 7", mode="vector")
+    assert found.results[0].document_id == "d0007"
+    none = index_of(tmp_path, CHUNKS, is_embedded=lambda chunk: False)
+    assert (none.way, none.without_vector) == ("exact", len(CHUNKS))
+
+
 def test_the_size_from_which_vectors_are_coarse_is_a_number(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
