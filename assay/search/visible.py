@@ -23,12 +23,24 @@ _IS_NOT_HIDDEN = """chunk_id not in (
 )"""
 
 
+# A document that is there has a chunk with the number 1. Where the times of that chunk's states add up to all
+# the time since a moment, the document was never gone.
+_HAS_STAYED = f"""document_id in (
+    select document_id
+    from chunks
+    where chunk_number = 1 and valid_to > $as_of
+    group by document_id
+    having sum(epoch_us(valid_to) - epoch_us(greatest(valid_from, $as_of)))
+        = epoch_us({END_OF_TIME_SQL}) - epoch_us($as_of::timestamp)
+)"""
+
+
 @dataclass(frozen=True)
 class Scope:
     """The documents that a reader may see: those of some sources that have one of some tags; None for all.
 
-    It holds of what a document is now: of one that is gone, or no longer in scope, the past is not seen
-    either.
+    It holds of what a document is now: of one that is gone, or was gone since, or is no longer in scope, the
+    past is not seen either.
     """
 
     sources: frozenset[str] | None = None
@@ -69,7 +81,7 @@ def visible(as_of: datetime | None, scope: Scope | None, hidden: Hidden) -> Visi
         conditions += allowed
         if as_of is not None:
             now = " and ".join([_IS_NOW, *allowed])
-            conditions.append(f"document_id in (select document_id from chunks where {now})")
+            conditions += [f"document_id in (select document_id from chunks where {now})", _HAS_STAYED]
     elif as_of is not None:
         hidden = {document: until for document, until in hidden.items() if until <= as_of}
     if hidden:

@@ -418,6 +418,40 @@ def test_rights_are_those_of_what_documents_are_now(tmp_path: Path) -> None:
     assert index.document("there", as_of=then, scope=scope) is not None
 
 
+def test_the_past_of_a_document_that_was_gone_is_out_of_reach_though_one_of_its_name_came_later(
+    tmp_path: Path,
+) -> None:
+    """Also when nobody hides it any more, because no publication that is kept has it."""
+    march, may, june = datetime(2025, 3, 1), datetime(2025, 5, 1), datetime(2025, 6, 1)
+    index_of(
+        tmp_path,
+        [
+            Chunk("back", "refund with a secret", valid_to=may),
+            Chunk("back", "refund without", valid_from=june),
+            # What changes, grows and shrinks is there all the time.
+            Chunk("stays", "refund one", valid_to=may),
+            Chunk("stays", "refund two", valid_from=may, valid_to=june),
+            Chunk("stays", "refund three", valid_from=june),
+            Chunk("stays", "refund more", 2, valid_to=may),
+            Chunk("stays", "refund again", 2, valid_from=june),
+        ],
+    )
+    index = open_index(tmp_path / "search.duckdb")
+    for mode in ("text", "vector", "hybrid"):
+        for scope in (Scope(), Scope(frozenset({"help"}))):
+            texts = [
+                each.text for each in index.search("refund", mode=mode, as_of=march, scope=scope).results
+            ]
+            assert sorted(texts) == ["refund more", "refund one"]
+            for moment in (june, datetime(2025, 6, 1, 0, 0, 0, 1)):
+                later = index.search("refund", mode=mode, as_of=moment, scope=scope).results
+                assert sorted(each.document_id for each in later) == ["back", "stays", "stays"]
+        # Who reads the project's own files sees what was known.
+        assert "back" in names(index, "refund", mode=mode, as_of=march)
+    assert index.document("back", as_of=march, scope=Scope()) is None
+    assert index.document("stays", as_of=march, scope=Scope()) is not None
+
+
 def test_a_deletion_hides_what_was_known_before_it(tmp_path: Path) -> None:
     june, then = datetime(2025, 6, 1), datetime(2025, 3, 1)
     index_of(tmp_path, [Chunk("a", "refund", valid_from=datetime(2025, 1, 1)), Chunk("b", "refund card")])
