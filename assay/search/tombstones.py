@@ -23,8 +23,8 @@ class Tombstones:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._read: tuple[int, ...] | None = None
-        self._found: Mapping[str, datetime] = {}
+        # One value, because several threads ask: what is found is never taken for that of another state.
+        self._known: tuple[tuple[int, ...], Mapping[str, datetime]] | None = None
 
     def find(self) -> Mapping[str, datetime]:
         """Return when documents were deleted, by their ids.
@@ -35,10 +35,12 @@ class Tombstones:
         try:
             status = self._file.stat()
             state = (status.st_ino, status.st_mtime_ns, status.st_size)
-            if self._read != state:
+            known = self._known
+            if known is None or known[0] != state:
                 content = json.loads(self._file.read_bytes())
                 found = {name: datetime.fromisoformat(since) for name, since in content.items()}
-                self._found, self._read = found, state
+                self._known = known = state, found
+            return known[1]
         except FileNotFoundError:
             return {}
         except (ValueError, TypeError, AttributeError) as error:
@@ -46,7 +48,6 @@ class Tombstones:
                 f"{self._file} is damaged, so nobody can tell which documents are deleted: bring back a copy "
                 "of it, or build again and then remove it."
             ) from error
-        return self._found
 
     def add(self, new: Mapping[str, datetime]) -> None:
         """Hide documents from their deletion on; of one that is hidden already, the later deletion counts.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -207,3 +208,36 @@ def test_what_is_over_is_hidden_no_longer(shop: Shop) -> None:
     shop.delete("faq-1", "pages/a.md")
     shop.tombstones.prune(lambda document, at: document == "faq-1" and at > NOW)
     assert set(shop.tombstones.find()) == {"pages/a.md"}
+
+
+def test_threads_that_ask_at_once_do_not_mix_up_what_is_hidden(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread that has read the last list may be slow, and end while another takes note of the new one."""
+    writer = Tombstones(tmp_path / "deleted.json")
+    asked = Tombstones(tmp_path / "deleted.json")
+    writer.add({"a": NOW})
+    has_read, may_end = threading.Event(), threading.Event()
+    load, keep = json.loads, Tombstones.__setattr__
+
+    def slow(content: bytes) -> Any:
+        if threading.current_thread() is late:
+            has_read.set()
+            assert may_end.wait(60)
+        return load(content)
+
+    def let_the_other_end(self: Tombstones, name: str, value: Any) -> None:
+        keep(self, name, value)
+        if self is asked and threading.current_thread() is not late:
+            may_end.set()
+            late.join()
+
+    late = threading.Thread(target=asked.find)
+    monkeypatch.setattr("assay.search.tombstones.json.loads", slow)
+    late.start()
+    assert has_read.wait(60)
+    writer.add({"b": NOW})
+    monkeypatch.setattr(Tombstones, "__setattr__", let_the_other_end)
+    asked.find()
+    monkeypatch.undo()
+    assert set(asked.find()) == {"a", "b"}
