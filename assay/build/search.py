@@ -77,21 +77,17 @@ def forget_deleted(places: Places) -> None:
         OSError: it cannot be written.
     """
     tombstones = Tombstones(places.deleted_documents)
-    if not tombstones.find():
+    hidden = tombstones.find()
+    if not hidden:
         return
-    from assay.search.query import open_index
-
-    index = open_index(places.search) if places.search.is_file() else None
-    files = [places.published, *(kept.published for kept in find_kept(places.published))]
-    published = [each for file in files for each in _find_states(file, list(tombstones.find()))]
-
-    def is_over(document_id: str, deleted_at: datetime) -> bool:
-        found = index.document(document_id) if index else None
-        states = [each.valid_from for each in found.chunks] if found else []
-        states += [since for name, since in published if name == document_id]
-        return all(since >= deleted_at for since in states)
-
-    tombstones.prune(is_over)
+    there = [(places.published, "gold", CHUNKS), (places.search, "main", "chunks")]
+    there += [(kept.published, "gold", CHUNKS) for kept in find_kept(places.published)]
+    oldest: dict[str, datetime] = {}
+    for file, schema, table in there:
+        for document_id, since in _find_states(file, schema, table, list(hidden)):
+            oldest[document_id] = min(since, oldest.get(document_id, since))
+    # Of what is deleted meanwhile, it was not asked who has it.
+    tombstones.prune(lambda name, at: name in hidden and oldest.get(name, at) >= at)
 
 
 def _find_personal() -> list[str]:
@@ -131,13 +127,17 @@ def _has_tables(connection: duckdb.DuckDBPyConnection) -> bool:
     return bool(tables == 2)
 
 
-def _find_states(published: Path, documents: list[str]) -> list[tuple[str, datetime]]:
-    """Return since when documents are as a publication has them."""
-    with _opened(published) as connection:
-        if not _has_tables(connection):
+def _find_states(file: Path, schema: str, table: str, documents: list[str]) -> list[tuple[str, datetime]]:
+    """Return since when documents are as a file has them; none where it has no such table."""
+    if not file.is_file():
+        return []
+    with _opened(file) as connection:
+        if not connection.execute(
+            "from duckdb_tables() where schema_name = $1 and table_name = $2", [schema, table]
+        ).fetchall():
             return []
         return connection.execute(
-            f"select document_id, min(valid_from) from published.gold.{CHUNKS} "
+            f"select document_id, min(valid_from) from published.{schema}.{table} "
             f"where valid_to = {END_OF_TIME_SQL} and document_id in (select unnest($1::varchar[])) "
             "group by document_id",
             [documents],

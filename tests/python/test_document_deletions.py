@@ -12,13 +12,18 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from search_index import Chunk, write_gold
 
 from assay.api.project import open_project
+from assay.build.publications import find_kept
+from assay.build.search import forget_deleted
 from assay.core.fault import Fault
+from assay.core.places import Places
 from assay.documents.delete import delete_documents
 from assay.documents.land import LandedFolder, land_folder
+from assay.search.index import write_index
 from assay.search.tombstones import Tombstones
 
 NOW = datetime(2026, 3, 1, 12)
@@ -208,6 +213,38 @@ def test_what_is_over_is_hidden_no_longer(shop: Shop) -> None:
     shop.delete("faq-1", "pages/a.md")
     shop.tombstones.prune(lambda document, at: document == "faq-1" and at > NOW)
     assert set(shop.tombstones.find()) == {"pages/a.md"}
+
+
+def test_what_is_hidden_is_over_where_no_file_has_it_from_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gold(file: Path, *documents: str, since: datetime = NOW) -> Path:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        past = Chunk("gone", "text", valid_to=NOW)
+        return write_gold(file, [past, *(Chunk(each, "text", valid_from=since) for each in documents)])
+
+    places = Places(tmp_path / "landing", tmp_path / "assay.duckdb")
+    tombstones = Tombstones(places.deleted_documents)
+    forget_deleted(places)
+    assert not places.deleted_documents.exists()
+    kept = places.published.parent / "kept"
+    gold(kept / "run-1" / "assay.duckdb", "kept", "again", since=NOW + timedelta(seconds=60))
+    gold(kept / "run-2" / "assay.duckdb", "kept")
+    with duckdb.connect(gold(kept / "run-3" / "assay.duckdb", "kept")) as connection:
+        connection.execute("drop table gold.doc_chunks")
+    gold(places.published, "indexed")
+    write_index(places.published, places.search)
+    gold(places.published, "published", "it's")
+    hidden = ("gone", "kept", "again", "indexed", "published", "it's", "unknown")
+    tombstones.add(dict.fromkeys(hidden, NOW + timedelta(seconds=60)))
+
+    def delete_meanwhile(published: Path) -> Any:
+        tombstones.add({"meanwhile": NOW})
+        return find_kept(published)
+
+    monkeypatch.setattr("assay.build.search.find_kept", delete_meanwhile)
+    forget_deleted(places)
+    assert set(tombstones.find()) == {"kept", "indexed", "published", "it's", "meanwhile"}
 
 
 def test_threads_that_ask_at_once_do_not_mix_up_what_is_hidden(
