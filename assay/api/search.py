@@ -137,6 +137,11 @@ class Searching(ProjectFolder):
 
 
 def _reranker(named: Rerank | str | None) -> Rerank | None:
+    """Return a reranker; one that is named may be of a module that lies in the project's folder."""
+    from assay.project.paths import put_project_on_path
     from assay.search.rerank import read_reranker
 
-    return read_reranker(named) if isinstance(named, str) else named
+    if not isinstance(named, str):
+        return named
+    put_project_on_path()
+    return read_reranker(named)

@@ -6,6 +6,7 @@ import csv
 import gzip
 import json
 import math
+import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,15 @@ def test_python_has_the_same(project: Project) -> None:
         "refund", rerank=lambda query, results: [each.document_id == "shelf" for each in results]
     )
     assert by_name[0].document_id == "shelf"
+
+
+def test_a_reranker_lies_beside_the_project(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [each for each in sys.path if each])
+    Path("rerankers_of_the_shop.py").write_text(
+        "def last_name(query, results):\n    return [ord(each.document_id[0]) for each in results]\n"
+    )
+    found = run("refund", "--rerank", "rerankers_of_the_shop:last_name", "-k", "1")
+    assert (found.exit_code, "of shelf" in found.stdout) == (0, True), found.stderr
 
 
 def test_a_build_between_two_searches_is_seen(project: Project) -> None:
