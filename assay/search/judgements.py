@@ -67,7 +67,7 @@ def read_judgements(file: Path) -> dict[str, dict[str, float]]:
     `document_id` or `doc_id`, and `relevance`; gzip too.
 
     Raises:
-        Fault: the file is missing, or a line is no judgement.
+        Fault: the file is missing, a line is no judgement, or two contradict each other.
     """
     is_tabbed = file.name.removesuffix(".gz").endswith((".tsv", ".txt"))
     found: dict[str, dict[str, float]] = {}
@@ -80,7 +80,11 @@ def read_judgements(file: Path) -> dict[str, dict[str, float]]:
             number = math.nan
         if not math.isfinite(number):
             raise Fault(f"{place}: the score {score!r} is no number.", MISUSED)
-        found.setdefault(query, {})[document] = number
+        if found.setdefault(query, {}).setdefault(document, number) != number:
+            raise Fault(
+                f"{place}: of the query {query!r}, {document!r} has another score above: keep one of them.",
+                MISUSED,
+            )
     return found
 
 
@@ -109,8 +113,8 @@ def _tabbed_lines(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     with _opened(file) as lines:
         rows = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
         try:
-            for number, row in enumerate(rows, start=2):
-                yield f"{file}:{number}", row
+            for row in rows:
+                yield f"{file}:{rows.line_num}", row
         except csv.Error as error:
             raise Fault(f"{file} cannot be read: {error}", MISUSED) from error
 

@@ -263,6 +263,11 @@ def test_a_query_with_a_time_is_answered_as_of_it(tmp_path: Path) -> None:
         ),
         (
             '{"_id": "1", "text": "x"}',
+            '{"query-id": "1", "corpus-id": "a", "score": 1}\n{"query-id": 1, "corpus-id": "a", "score": 0}',
+            r"j\.jsonl:2: of the query '1', 'a' has another score above",
+        ),
+        (
+            '{"_id": "1", "text": "x"}',
             '{"query-id": "2", "corpus-id": "a", "score": 1}',
             "do their ids match",
         ),
@@ -278,6 +283,15 @@ def test_files_that_are_none_are_told(queries: str, judgements: str, message: st
     Path("j.jsonl").write_text(judgements)
     with pytest.raises(Fault, match=message):
         project.evaluate_search("q.jsonl", "j.jsonl")
+
+
+def test_a_judgement_is_told_by_its_line_and_may_stand_twice(tmp_path: Path) -> None:
+    file = tmp_path / "j.tsv"
+    file.write_text("query-id\tcorpus-id\tscore\n\n1\ta\t2\n\n1\ta\t2.0\n1\tb\tmuch\n")
+    with pytest.raises(Fault, match=r"j\.tsv:6: the score 'much' is no number"):
+        read_judgements(file)
+    file.write_text(file.read_text().replace("much", "1"))
+    assert read_judgements(file) == {"1": {"a": 2.0, "b": 1.0}}
 
 
 def test_missing_and_broken_files_are_told(project: Project) -> None:
