@@ -122,7 +122,7 @@ class Index:
         Raises:
             Fault: the query is empty or of more than 1,000 words, the mode or the filter is unknown, `k`
                 is no number from 1 to 1,000, the index has no vectors or those of another model than the
-                configured one, or the model or the reranker does not work.
+                configured one, the index cannot be read, or the model or the reranker does not work.
         """
         ranks = check_mode(mode)
         query = check_query(query)
@@ -134,7 +134,7 @@ class Index:
             with _by_words_without_vectors():
                 vector = opened.check_maker(self._maker or configured_maker()).embed([query])[0]
         depth = max(_DEPTH, k)
-        with opened.cursor() as cursor:
+        with _reading(self._file), opened.cursor() as cursor:
             terms = opened.vocabulary.find(cursor, query)
             rankings: dict[str, Ranked] = {}
             way = None
@@ -169,10 +169,14 @@ class Index:
             hidden: documents that are deleted and may still be in the index, and since when.
             first: the number of the first chunk wanted.
             most: how many chunks.
+
+        Raises:
+            Fault: the index cannot be read.
         """
         seen = visible(as_of, scope, hidden)
         parameters = {**seen.parameters, "document_id": document_id, "first": first, "most": most}
-        with self._newest().cursor() as cursor:
+        opened = self._newest()
+        with _reading(self._file), opened.cursor() as cursor:
             found = cursor.execute(_DOCUMENT.format(visible=seen.sql), parameters).fetchall()
         if not found:
             return None
@@ -187,7 +191,8 @@ class Index:
 
     def known_documents(self) -> frozenset[str]:
         """Return the ids of all documents, of past ones too."""
-        with self._newest().cursor() as cursor:
+        opened = self._newest()
+        with _reading(self._file), opened.cursor() as cursor:
             return frozenset(
                 each for (each,) in cursor.execute("select distinct document_id from chunks").fetchall()
             )
@@ -234,17 +239,27 @@ def _by_words_without_vectors() -> Iterator[None]:
         ) from fault
 
 
+@contextmanager
+def _reading(file: Path) -> Iterator[None]:
+    """Tell that an index is damaged, or of another version, where the block cannot read it."""
+    try:
+        yield
+    except duckdb.Error as error:
+        raise SearchUnavailable(
+            f"The index {file} cannot be read ({error}): remove it, and build again.",
+            "The index of documents cannot be read: build again.",
+        ) from error
+
+
 def _opened(file: Path, stamp: tuple[int, int]) -> _Opened:
     try:
-        return _Opened(file, stamp)
+        with _reading(file):
+            return _Opened(file, stamp)
+    except SearchUnavailable:
+        raise
     except Fault as fault:
         # An extra is not installed, which names no file.
         raise SearchUnavailable(str(fault), str(fault), fault.exit_code) from fault
-    except duckdb.Error as error:
-        raise SearchUnavailable(
-            f"The index {file} cannot be read ({error}): build again.",
-            "The index of documents cannot be read: build again.",
-        ) from error
 
 
 class _Opened:

@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import httpx
 import pytest
 from embedding_endpoint import KEY, EmbeddingEndpoint, embedding_endpoint
@@ -226,6 +227,28 @@ def test_without_an_index_the_server_says_what_to_run(client: TestClient, settin
     answer = ask(client)
     assert (answer.status_code, "cannot be read: build again" in answer.text) == (503, True)
     assert "assay_search_unavailable_total" in client.get("/metrics").text
+
+
+@pytest.mark.parametrize(
+    ("path", "damage"),
+    [
+        ("/search", "drop table postings"),
+        ("/search/document", "drop index chunk_by_id; alter table chunks drop column heading_path"),
+    ],
+)
+def test_an_index_that_is_damaged_is_told_though_it_can_be_opened(
+    client: TestClient, settings: Settings, tmp_path: Path, path: str, damage: str
+) -> None:
+    """What is not there is found where it is read, as is a block with another content than its checksum."""
+    (tmp_path / "damaged").mkdir()
+    index_of(tmp_path / "damaged", CHUNKS)
+    damaged = tmp_path / "damaged" / "search.duckdb"
+    with duckdb.connect(damaged) as connection:
+        connection.execute(damage)
+    damaged.replace(settings.search)
+    asked = {"query": "refund", "mode": "text"} if path == "/search" else {"document_id": "new"}
+    answer = client.post(path, json=asked)
+    assert (answer.status_code, "cannot be read: build again" in answer.text) == (503, True), answer.text
 
 
 def test_without_the_extra_the_server_starts_and_says_what_to_install(
