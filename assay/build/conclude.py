@@ -232,7 +232,7 @@ def _publish(places: Places, run: Run, outcome: DbtOutcome, report: Report, work
     if report.publication:
         # An index that is gone or was changed is written anew, also if nothing of the documents has changed.
         is_as_left = work.state is not None and work.state.search == identity(places.search)
-        _publish_search(places, report, changed if is_as_left else None)
+        _publish_search(places, report, changed if is_as_left else None, work.manifest)
     if report.publication and not run.as_of:
         products = report.products
         anew = products.passed if changed is None else products.passed & changed
@@ -247,10 +247,10 @@ def _publish(places: Places, run: Run, outcome: DbtOutcome, report: Report, work
         end_rollback(places.warehouse)
 
 
-def _publish_search(places: Places, report: Report, changed: set[str] | None) -> None:
+def _publish_search(places: Places, report: Report, changed: set[str] | None, manifest: Any) -> None:
     """Bring search to what is published; what prevents that fails no build, and is tried in the next."""
     try:
-        report.search = publish_search(places, changed, tell=report.warnings.append)
+        report.search = publish_search(places, changed, manifest=manifest, tell=report.warnings.append)
     except (Fault, OSError, duckdb.Error) as error:
         report.warnings.append(f"{known_fault(error) or error}\nSearch stays as it was: {places.search}")
         report.is_searched = False

@@ -6,14 +6,14 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
 from assay.build.publications import find_kept
 from assay.build.publish import remove_leftovers
 from assay.core.moment import END_OF_TIME_SQL
-from assay.core.places import Places
+from assay.core.places import Places, find_target
 from assay.core.sql import text
 from assay.project.conventions import CHUNKS, EMBEDDINGS, TABLES
 from assay.project.graph import read_manifest
@@ -30,16 +30,21 @@ _ONLINE = "online_pii"
 
 
 def publish_search(
-    places: Places, changed: Collection[str] | None = None, *, tell: Callable[[str], None]
+    places: Places,
+    changed: Collection[str] | None = None,
+    *,
+    manifest: Any = None,
+    tell: Callable[[str], None],
 ) -> IndexCounts | None:
     """Write the index of the published documents anew, unless nothing of them has changed.
 
     There is none where no documents are published, or what they say is declared personal and not allowed
-    online.
+    online, or may be so.
 
     Args:
         places: of the project.
         changed: the tables of gold that were published anew; None if it is not known.
+        manifest: the project as dbt has parsed it, which tells what is personal; without it, dbt's last one.
         tell: called with a warning for people, where documents may not be searched.
 
     Returns:
@@ -51,7 +56,8 @@ def publish_search(
         OSError: the file cannot be written.
     """
     remove_leftovers([places.search])
-    if personal := _find_personal():
+    personal = _find_personal(manifest)
+    if personal:
         places.search.unlink(missing_ok=True)
         tell(
             f"Documents cannot be searched, because {CHUNKS} declares {', '.join(personal)} personal. "
@@ -60,6 +66,13 @@ def publish_search(
         return None
     if not _has_documents(places):
         places.search.unlink(missing_ok=True)
+        return None
+    if personal is None:
+        places.search.unlink(missing_ok=True)
+        tell(
+            "Documents cannot be searched, because nobody can tell whether they are personal: dbt's manifest "
+            f"in {find_target()} does not have {CHUNKS}. To write it, and the index: assay build"
+        )
         return None
     is_unchanged = changed is not None and not {CHUNKS, EMBEDDINGS} & set(changed)
     if is_unchanged and places.search.is_file():
@@ -90,19 +103,28 @@ def forget_deleted(places: Places) -> None:
     tombstones.prune(lambda name, at: name in hidden and oldest.get(name, at) >= at)
 
 
-def _find_personal() -> list[str]:
-    """Return the columns of chunks that dbt's last manifest has as personal and does not allow online."""
-    manifest = read_manifest()
-    for node in manifest.nodes.values() if manifest else ():
-        if node["name"] == CHUNKS and node["resource_type"] in TABLES:
-            is_allowed = (node["config"].get("meta") or {}).get(_ONLINE) is True
-            columns = (node.get("columns") or {}).values()
-            return [
-                each["name"]
-                for each in columns
-                if not is_allowed and each["name"] in _SHOWN and is_personal(each)
-            ]
-    return []
+def _find_personal(manifest: Any) -> list[str] | None:
+    """Return the columns of chunks that are declared personal and not allowed online.
+
+    None where there is no manifest, or no chunks are in it.
+    """
+    nodes: list[dict[str, Any]]
+    if manifest is not None:
+        nodes = [node.to_dict() for node in manifest.nodes.values() if node.alias == CHUNKS]
+    else:
+        written = read_manifest()
+        nodes = list(written.nodes.values()) if written else []
+    # By the name under which they are published.
+    chunks = [node for node in nodes if node["alias"] == CHUNKS and node["resource_type"] in TABLES]
+    if not chunks:
+        return None
+    return [
+        column["name"]
+        for node in chunks
+        if (node["config"].get("meta") or {}).get(_ONLINE) is not True
+        for column in (node.get("columns") or {}).values()
+        if column["name"].lower() in _SHOWN and is_personal(column)
+    ]
 
 
 def _has_documents(places: Places) -> bool:

@@ -8,11 +8,14 @@ import sqlite3
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import duckdb
 import pytest
 from documents_project import DocumentsProject, make_documents_project
 from embedding_endpoint import KEY, embedding_endpoint
+from search_index import Chunk, write_gold
 
 from assay.api.new_project import create_project
 from assay.build.search import publish_search
@@ -225,7 +228,11 @@ def test_documents_that_a_new_project_lands_are_built(builds: None, tmp_path: Pa
     assert "open the file and write it anew" in reason
 
 
-def test_a_build_publishes_what_is_searched(project: DocumentsProject) -> None:
+def test_a_build_publishes_what_is_searched(
+    project: DocumentsProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project.root)
+    monkeypatch.delenv("DBT_TARGET_PATH", raising=False)
     index = project.root / "data" / "published" / "search.duckdb"
     first = open_index(index).search("thirty days").results[0]
     assert (first.document_id, first.heading_path) == ("returns", "Returns")
@@ -397,3 +404,64 @@ def test_documents_that_are_personal_are_searched_only_where_that_is_allowed(
     )
     build(project)
     assert "of returns" in search(project)
+
+
+def test_documents_that_may_be_personal_are_not_searched(project: DocumentsProject) -> None:
+    """Where dbt's folder is gone, a rollback cannot know what is declared; a build can."""
+    index = project.root / "data" / "published" / "search.duckdb"
+    [(run,)] = project.query("select run_id from runs", file=project.root / "data" / "ops.duckdb")
+    project.land_documents(2, {"document_id": "more", "body": "More."})
+    build(project)
+    shutil.rmtree(project.root / "target")
+    told = project.assay("published", "rollback", run)
+    assert (told.exit_code, "whether they are personal" in " ".join(told.output.split())) == (0, True)
+    assert not index.exists()
+    build(project)
+    assert "of returns" in search(project)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "told"),
+    [
+        (None, "nobody can tell"),
+        ([], "nobody can tell"),
+        ([{"resource_type": "test"}], "nobody can tell"),
+        ([{}], None),
+        # What is published has the alias for a name.
+        (
+            [{"name": "pieces", "columns": {"text": {"name": "text", "meta": {"pii": "mask"}}}}],
+            "declares text",
+        ),
+        ([{"columns": {"tokens": {"name": "tokens", "meta": {"pii": "mask"}}}}], None),
+        (
+            [{"columns": {"text": {"name": "text", "meta": {"pii": "mask"}}}, "meta": {"online_pii": True}}],
+            None,
+        ),
+    ],
+)
+def test_what_may_be_personal_is_not_searched(
+    nodes: list[dict[str, Any]] | None, told: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places, said = Places(tmp_path / "landing", tmp_path / "assay.duckdb"), list[str]()
+    places.published.parent.mkdir()
+    write_gold(places.published, [Chunk("a", "text")])
+    places.search.write_bytes(b"of the last publication")
+    usual = {"name": "doc_chunks", "alias": "doc_chunks", "resource_type": "model", "columns": {}}
+    manifest = SimpleNamespace(
+        nodes={
+            str(number): usual | node | {"config": {"meta": node.get("meta", {})}}
+            for number, node in enumerate(nodes or [])
+        }
+    )
+    monkeypatch.setattr("assay.build.search.read_manifest", lambda: manifest if nodes is not None else None)
+    found = publish_search(places, tell=said.append)
+    if told is None:
+        assert (found is not None, said) == (True, [])
+    else:
+        assert (found, places.search.exists()) == (None, False)
+        assert told in said[0]
+    with duckdb.connect(places.published) as connection:
+        connection.execute("drop table gold.doc_embeddings")
+    if nodes in (None, []):
+        said.clear()
+        assert (publish_search(places, tell=said.append), said) == (None, [])
