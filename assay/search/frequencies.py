@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _Value = TypeVar("_Value")
 
-_CHUNKS = "select chunk_id, text_id, {filter} as kept from chunks where {visible}"
+_CHUNKS = "select chunk_id, text_id, {filter} as kept from {chunks} where {visible}"
 # As a constant, a term tells which parts of the table need not be read; as one of a list it does not.
 _POSTINGS = "select term_id, text_id, frequency from postings where term_id = {term}"
 # So many bytes of each kind are kept. What is small takes some, too: its key, its arrays and its place.
@@ -96,7 +96,7 @@ class Frequencies:
         parameters = {**seen.parameters, **kept.parameters}
         key = (seen.sql, kept.sql, repr(parameters))
         if (known := self._populations.get(key)) is None:
-            sql = _CHUNKS.format(visible=seen.sql, filter=kept.sql)
+            sql = _CHUNKS.format(chunks=seen.chunks, visible=seen.sql, filter=kept.sql)
             rows = connection.execute(sql, parameters).fetchnumpy()
             texts = rows["text_id"].astype(np.intp)
             having = np.bincount(texts, minlength=len(self.lengths))

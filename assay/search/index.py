@@ -202,7 +202,8 @@ def _copy_chunks(connection: duckdb.DuckDBPyConnection, gold: duckdb.DuckDBPyCon
         )
     rows = gold.execute(
         "select document_id, chunk_number, source, title, tags, coalesce(heading_path, '') as heading_path, "
-        f"start_at, end_at, text, chunk_hash, valid_from, valid_to, updated_at from gold.{CHUNKS}"
+        "start_at, end_at, text, chunk_hash, valid_from, valid_to, updated_at, confirmed_at "
+        f"from gold.{CHUNKS}"
     ).to_arrow_reader(_BATCH)
     _copy(connection, "landed_chunks", rows)
 

@@ -24,7 +24,7 @@ from assay.search.rerank import reranked
 from assay.search.results import MOST_RESULTS, Answer, Document, DocumentChunk, Rerank, Result, check_mode
 from assay.search.snippet import make_snippet
 from assay.search.unavailable import SearchUnavailable
-from assay.search.visible import Hidden, Scope, visible
+from assay.search.visible import Hidden, Scope, Visible, visible
 from assay.search.words import Term, Vocabulary, count_words, find_marks
 
 if TYPE_CHECKING:
@@ -40,13 +40,13 @@ _ROWS = """
 select
     chunk_id, document_id, chunk_number, source, title, coalesce(tags, []) as tags, heading_path, start_at,
     end_at, text, updated_at, valid_from
-from chunks
-where chunk_id in ({chunks})
+from {chunks}
+where chunk_id in ({found})
 """
 _DOCUMENT = """
 with document as (
     select *, count(*) over () as chunks_in_all
-    from chunks
+    from {chunks}
     where document_id = $document_id and {visible}
 )
 
@@ -145,7 +145,7 @@ class Index:
                     cursor, opened.frequencies, vector, seen, kept, depth, near=opened.near
                 )
             fused = fuse(rankings)[: max(k, _RERANKED) if rerank else k]
-            results = _results(cursor, fused, rankings, terms)
+            results = _results(cursor, seen, fused, rankings, terms)
         if rerank:
             results = reranked(rerank, query, results)[:k]
         return Answer(results, [each.term for each in terms], way)
@@ -177,7 +177,9 @@ class Index:
         parameters = {**seen.parameters, "document_id": document_id, "first": first, "most": most}
         opened = self._newest()
         with _reading(self._file), opened.cursor() as cursor:
-            found = cursor.execute(_DOCUMENT.format(visible=seen.sql), parameters).fetchall()
+            found = cursor.execute(
+                _DOCUMENT.format(chunks=seen.chunks, visible=seen.sql), parameters
+            ).fetchall()
         if not found:
             return None
         document_id, source, title, tags, chunks_in_all, *_ = found[0]
@@ -334,13 +336,15 @@ def check_query(query: str) -> str:
 
 def _results(
     cursor: duckdb.DuckDBPyConnection,
+    seen: Visible,
     fused: list[Fused],
     rankings: dict[str, Ranked],
     terms: list[Term],
 ) -> list[Result]:
     if not fused:
         return []
-    found = cursor.execute(_ROWS.format(chunks=", ".join(str(each.chunk) for each in fused)))
+    sql = _ROWS.format(chunks=seen.chunks, found=", ".join(str(each.chunk) for each in fused))
+    found = cursor.execute(sql, {} if seen.is_now else {"as_of": seen.as_of})
     columns = [name for name, *_ in found.description or ()]
     rows = {chunk: dict(zip(columns, (chunk, *rest), strict=True)) for chunk, *rest in found.fetchall()}
     results = []

@@ -31,7 +31,7 @@ _SPARE = 2
 
 _EXACT = """
 select chunks.chunk_id, array_inner_product(vector, $vector::float[{dimension}]) as score
-from chunks inner join {vectors} using (text_id)
+from {chunks} inner join {vectors} using (text_id)
 where {visible} and {filter}
 order by score desc, chunk_id
 limit $depth
@@ -138,7 +138,7 @@ def rank_by_vector(
     """
     import numpy as np
 
-    parts = {"visible": seen.sql, "filter": kept.sql, "dimension": len(vector)}
+    parts = {"chunks": seen.chunks, "visible": seen.sql, "filter": kept.sql, "dimension": len(vector)}
     parameters = {**seen.parameters, **kept.parameters, "vector": vector, "depth": depth}
     if near.way != "exact" and seen.is_now:
         population = frequencies.population(connection, seen, kept)

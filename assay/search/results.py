@@ -28,7 +28,7 @@ class Result:
         start_at: where the chunk begins in the document's body, in characters.
         end_at: where it ends, exclusive.
         text: the chunk's.
-        updated_at: when the document was written, as far as it says so.
+        updated_at: when it last arrived that the chunk is so.
         valid_from: since when the chunk is as it is.
         snippet: the piece of the text that shows why it was found.
         marks: begin and end of the words in the snippet that were searched for.

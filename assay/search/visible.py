@@ -21,8 +21,13 @@ _IS_NOT_HIDDEN = """chunk_id not in (
             unnest($hidden_until::timestamp[]) as hidden_until
     ) on states.document_id = hidden_document and states.valid_from < hidden_until
 )"""
-
-
+# What arrived again later had not yet done so at the moment.
+_AS_KNOWN = """(
+    select * replace (
+        coalesce(list_last(list_filter(confirmed_at, lambda each: each <= $as_of)), updated_at) as updated_at
+    )
+    from chunks
+) as chunks"""
 # A document that is there has a chunk with the number 1. Where the times of that chunk's states add up to all
 # the time since a moment, the document was never gone.
 _HAS_STAYED = f"""document_id in (
@@ -54,12 +59,22 @@ class Visible:
     Attributes:
         sql: the condition.
         parameters: its values.
-        is_now: whether it holds of chunks that are valid now alone.
+        as_of: the moment of which is asked; None for now.
     """
 
     sql: str
     parameters: dict[str, Any] = field(default_factory=dict)
-    is_now: bool = True
+    as_of: datetime | None = None
+
+    @property
+    def is_now(self) -> bool:
+        """Whether it holds of chunks that are valid now alone."""
+        return self.as_of is None
+
+    @property
+    def chunks(self) -> str:
+        """The table `chunks` as SQL, as it was known then."""
+        return "chunks" if self.is_now else _AS_KNOWN
 
 
 def visible(as_of: datetime | None, scope: Scope | None, hidden: Hidden) -> Visible:
@@ -88,7 +103,7 @@ def visible(as_of: datetime | None, scope: Scope | None, hidden: Hidden) -> Visi
         conditions.append(_IS_NOT_HIDDEN)
         parameters["hidden_documents"] = list(hidden)
         parameters["hidden_until"] = list(hidden.values())
-    return Visible(" and ".join(conditions), parameters, as_of is None)
+    return Visible(" and ".join(conditions), parameters, as_of)
 
 
 def _allowed(scope: Scope, parameters: dict[str, Any]) -> list[str]:

@@ -112,7 +112,7 @@ class FoundChunk(BaseModel):
     heading_path: str = Field(description="The headings above it, joined by ` > `.")
     start_at: int | None = Field(description="Where it begins in the document's text, in characters.")
     end_at: int | None = Field(description="Where it ends, exclusive.")
-    updated_at: str | None = Field(description="When the document was written; UTC.")
+    updated_at: str | None = Field(description="When it last arrived that it is so; UTC.")
     valid_from: str = Field(description="Since when it is as it is; UTC.")
     snippet: str = Field(description="The piece of its text that shows why it was found.")
     marks: list[tuple[int, int]] = Field(

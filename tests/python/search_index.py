@@ -31,7 +31,7 @@ create table gold.doc_chunks (
 
 @dataclass(frozen=True)
 class Chunk:
-    """A state of a chunk."""
+    """A state of a chunk; `again_at` is when the same arrived again."""
 
     document_id: str
     text: str
@@ -43,6 +43,7 @@ class Chunk:
     valid_from: datetime = datetime(2025, 1, 1)
     valid_to: datetime = EVER
     start_at: int = 0
+    again_at: tuple[datetime, ...] = ()
 
     @property
     def embedded(self) -> str:
@@ -100,11 +101,13 @@ def _insert(connection: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -
 
 
 def _row(chunk: Chunk) -> dict[str, Any]:
+    arrivals = [chunk.valid_from, *chunk.again_at]
     return {
-        **asdict(chunk),
+        **{name: value for name, value in asdict(chunk).items() if name != "again_at"},
         "end_at": chunk.start_at + len(chunk.text),
         "tokens": len(chunk.text.split()),
         "chunk_hash": chunk.hash,
-        "updated_at": chunk.valid_from,
-        "confirmed_at": [chunk.valid_from],
+        "updated_at": arrivals[-1],
+        # As histories have it: only where there were several.
+        "confirmed_at": arrivals if chunk.again_at else None,
     }

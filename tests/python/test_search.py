@@ -293,6 +293,29 @@ def test_as_of_a_moment_nothing_later_is_seen(tmp_path: Path) -> None:
         assert len(index.search("refund shelf", mode=mode, as_of=datetime(2025, 6, 1)).results) == 2
 
 
+def test_as_of_a_moment_it_is_not_known_what_arrives_again_later(tmp_path: Path) -> None:
+    march, june = datetime(2025, 3, 1), datetime(2025, 6, 1)
+    index_of(tmp_path, [Chunk("a", "refund", again_at=(march, june)), Chunk("b", "refund of a card")])
+    index = open_index(tmp_path / "search.duckdb")
+    late = "updated_at >= '2025-03-01'"
+    for moment, updated_at in (
+        (datetime(2025, 2, 1), datetime(2025, 1, 1)),
+        (march, march),
+        (datetime(2025, 5, 1), march),
+        (june, june),
+        (None, june),
+    ):
+        for mode in ("text", "vector", "hybrid"):
+            results = index.search("refund", mode=mode, as_of=moment).results
+            arrived = {each.document_id: each.updated_at for each in results}
+            assert arrived == {"a": updated_at, "b": datetime(2025, 1, 1)}
+            found = names(index, "refund", mode=mode, as_of=moment, filter=late)
+            assert found == (["a"] if updated_at >= march else [])
+        document = index.document("a", as_of=moment)
+        assert document is not None
+        assert document.chunks[0].updated_at == updated_at
+
+
 def test_as_of_a_moment_scores_are_those_of_an_index_of_that_moment(tmp_path: Path) -> None:
     then = datetime(2025, 3, 1)
     rng = np.random.default_rng(2)
