@@ -145,15 +145,18 @@ def roll_back(
         try:
             instead_of = next((each for each in find_kept(places.published) if each.run_id == current), None)
             put_back(kept, places.published, instead_of)
-            publish_search(places, tell=tell)
-            online = _put_back_online(places)
+            # A store that is away does not stop search, nor a missing extra of search the store.
+            try:
+                online = _put_back_online(places)
+            finally:
+                publish_search(places, tell=tell)
             rollback = replace(rollback, ended_at=now())
             write_rollback(places.ledger, places.warehouse, rollback)
         except Exception as error:
             raise Fault(
                 f"{known_fault(error) or error}\nThe rollback is not complete: readers have what run "
-                f"{published_run(places.published)} published, the online store may be of another. To go on: "
-                f"{command}; or build, which publishes what the warehouse holds."
+                f"{published_run(places.published)} published, the online store or search may be of another. "
+                f"To go on: {command}; or build, which publishes what the warehouse holds."
             ) from error
         if is_newest:
             end_rollback(places.warehouse)

@@ -186,6 +186,31 @@ def test_a_store_that_is_away_is_told_and_taken_back_later(
     assert seen(places)[:2] == (10, 10)
 
 
+def test_search_that_fails_stops_no_store_and_a_store_that_fails_no_search(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searched = []
+
+    def publish_search(*_: Any, **__: Any) -> None:
+        searched.append(published_run(places.published))
+        if len(searched) == 1:
+            raise Fault("Search needs an extra.")
+
+    def away(*_: Any) -> None:
+        raise StoreUnavailable("The store is away.")
+
+    monkeypatch.setattr(rollback, "publish_search", publish_search)
+    with pytest.raises(Fault, match=r"Search needs an extra\.\nThe rollback is not complete: .* or search"):
+        back(places, "aaa")
+    assert seen(places)[:2] == (10, 10)
+    monkeypatch.setattr(rollback, "sync", away)
+    with pytest.raises(Fault, match=r"The store is away\.\nThe rollback is not complete"):
+        back(places, "abb")
+    monkeypatch.setattr(rollback, "sync", sync)
+    assert back(places, "abb").is_new
+    assert searched == ["aaa", "abb", "abb"]
+
+
 def test_a_stream_that_writes_meanwhile_is_taken_back_too(
     places: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
