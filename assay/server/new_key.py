@@ -39,6 +39,10 @@ def create_key(
         Fault: it would be for nothing or nobody, a view is unknown, it would have expired, the name has a
             valid key, or the keys cannot be written.
     """
+    # A text is letters to Python, each of which may be a source.
+    views, predictions, sources, tags = (
+        [each] if isinstance(each, str) else each for each in (views, predictions, sources, tags)
+    )
     if not name.strip():
         raise Fault("NAME is empty: say whose key it is.", MISUSED)
     for option, scope in (

@@ -20,6 +20,7 @@ from feature_server import settings_in
 from search_index import Chunk, index_of
 from typer.testing import CliRunner, Result
 
+from assay.api.project import open_project
 from assay.cli import app
 from assay.embedding.endpoint import Endpoint
 from assay.embedding.static import StaticModel
@@ -412,6 +413,18 @@ def test_keys_for_documents_are_made_and_listed(
     ):
         refused = keys("create", "x", *arguments)
         assert (refused.exit_code, message in " ".join(refused.stderr.split())) == (2, True), refused.stderr
+
+
+def test_a_key_for_one_source_and_one_tag_is_for_these(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ASSAY_WAREHOUSE", "ASSAY_ONLINE_STORE"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "dbt_project.yml").touch()
+    key = open_project(tmp_path).keys.create("shop", sources="help", tags="staff")
+    folder = tmp_path / "data" / "serving"
+    with TestClient(make_app(replace(settings, folder=folder, with_keys=True))) as client:
+        assert names(ask(client, headers={"X-API-Key": key})) == ["help/staff.md"]
 
 
 def test_who_searched_is_written_down_and_counted(guarded: TestClient, settings: Settings) -> None:
