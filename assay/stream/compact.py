@@ -117,12 +117,16 @@ def _groups(
 def _merge(partition: LandedPartition, group: Sequence[Segment]) -> None:
     merged = Segment(partition.topic, partition.partition, group[0].first, group[-1].last)
     part = partition.folder / _PART
-    with part.open("wb") as target:
-        for each in group:
-            with (partition.table / each.path).open("rb") as source:
-                shutil.copyfileobj(source, target)
-    sync(part)
-    part.rename(partition.table / merged.path)
+    try:
+        with part.open("wb") as target:
+            for each in group:
+                with (partition.table / each.path).open("rb") as source:
+                    shutil.copyfileobj(source, target)
+        sync(part)
+        part.rename(partition.table / merged.path)
+    finally:
+        # On a full disk, it would take the room of what lands.
+        part.unlink(missing_ok=True)
     sync(partition.folder)
     for each in group:
         (partition.table / each.path).unlink()

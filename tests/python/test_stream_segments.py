@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
 import random
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from hypothesis import given
@@ -239,6 +241,16 @@ def test_a_merge_that_was_killed_is_ended_by_the_next(zone: Zone) -> None:
     assert zone.query(counted) == [(20, 20)]
     merge_segments([SOURCE], zone.landing, set(), MergeLimits())
     assert [(each.first, each.last) for each in partition.segments()] == [(0, 19)]
+
+
+def test_a_merge_for_which_the_disk_has_no_room_leaves_all_as_it_was(tmp_path: Path) -> None:
+    partition = LandedPartition(tmp_path / "shop" / "clicks", "clicks", 0)
+    loaded = {f"shop/clicks/{write(partition, first, 10).path}" for first in (0, 10)}
+    before = sorted(partition.folder.iterdir())
+    full = OSError(errno.ENOSPC, "No space left on device")
+    with mock.patch("shutil.copyfileobj", side_effect=full), pytest.raises(OSError, match="space"):
+        merge_segments([SOURCE], tmp_path, loaded, MergeLimits(least=1))
+    assert [path for path in sorted(partition.folder.iterdir()) if path.name != ".merge"] == before
 
 
 def test_where_a_merged_segment_is_damaged_the_small_ones_beside_it_are_loaded(zone: Zone) -> None:
