@@ -26,7 +26,7 @@ from assay.project.dbt_run import ask_dbt
 from assay.project.failures import plain_message
 from assay.project.graph import Manifest as PlainManifest
 from assay.project.graph import Node, descendant_ids, parent_ids, reachable
-from assay.project.head_start import keep_parsed, made_once, read_parsed
+from assay.project.head_start import keep_parsed, read_parsed
 from assay.project.kept import keep, read_kept
 from assay.project.packages import make_packages_ready
 
@@ -126,7 +126,7 @@ def read_version(name: str, root: Path, sha: str | None, warehouse: Path) -> Cod
     Raises:
         Fault: dbt cannot parse it.
     """
-    with working_at(root), made_once():
+    with working_at(root):
         make_packages_ready()
         code = read_code()
         key = (str(root), code.settings, code.nodes)

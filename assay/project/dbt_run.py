@@ -131,7 +131,7 @@ def ask_dbt(arguments: list[str], warehouse: Path, manifest: Any = None) -> Any:
     """
     runner = _dbt_runner()
     result = None
-    with _environment({_WAREHOUSE: str(warehouse)}), _profile_opens(warehouse, {}):
+    with _environment({_WAREHOUSE: str(warehouse)}), _profile_opens(warehouse, {}), made_once():
         try:
             with _interrupts_noted() as interrupts:
                 result = runner(manifest=manifest).invoke([*_QUIET, "--no-write-json", *arguments])
