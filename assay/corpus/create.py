@@ -47,9 +47,11 @@ def recipe_of(name: str, made: Made, say: Callable[[str], None]) -> Recipe:
 
     def is_current(source: Source) -> bool:
         try:
-            return CorpusInManifest(source.manifest, name).settings == declared.settings
+            built = CorpusInManifest(source.manifest, name)
         except Fault:
             return False
+        # What is personal since the last build is masked, or refused, from now on.
+        return (built.settings, built.personal) == (declared.settings, declared.personal)
 
     return Recipe(
         "corpus create",

@@ -109,6 +109,14 @@ def test_two_versions_differ_by_what_was_declared(corpus: SmallProject) -> None:
     assert "FAILED rebuilt" in verified.stdout
 
 
+def test_a_column_that_is_declared_personal_since_the_last_build_counts(corpus: SmallProject) -> None:
+    response = "{name: response, data_type: varchar"
+    declare(corpus, response, f"{response}, config: {{meta: {{pii: mask}}}}")
+    ended = corpus.assay("corpus", "create", NAME, "--format", "instruct", "--out", "out")
+    assert ended.exit_code == 2, ended.stdout
+    assert "column response is declared personal (pii)" in " ".join(ended.stderr.split())
+
+
 def test_an_evaluation_set_is_a_file_or_a_model(corpus: SmallProject) -> None:
     create_corpus(corpus, "before")
     question = lines_of(corpus.root / "before")[0]["instruction"]
