@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import UTC
 from typing import Any, TypeAlias
 
-import duckdb
 from dagster import (
     AssetCheckKey,
     AssetCheckResult,
@@ -27,6 +26,7 @@ from assay.ledger.results import NodeResult
 from assay.project.conventions import CHECKED
 from assay.project.failures import NOT_RUN
 from assay.project.personal import Personal, read_personal
+from assay.project.warehouse import connect_published
 
 _ROWS_SHOWN = 10
 _PASSED = ("pass", "success")
@@ -164,7 +164,7 @@ def _describe_products(
 ) -> dict[AssetKey, Made]:
     if not places.published.is_file():
         return {}
-    with duckdb.connect(str(places.published), read_only=True) as connection:
+    with connect_published(places.published) as connection:
         current = dict(
             connection.execute(
                 "select product, list(table_name order by table_name) "

@@ -34,7 +34,7 @@ from assay.project.packages import links_assay, make_linked_packages_ready
 from assay.project.paths import all_model_paths
 from assay.project.personal import PII
 from assay.project.project import Project
-from assay.project.warehouse import connect
+from assay.project.warehouse import connect, connect_published
 
 State = Literal["ok", "warning", "problem"]
 
@@ -141,7 +141,7 @@ def _published(places: Places) -> Iterator[Check]:
     if not places.published.exists():
         yield Check("published", "ok", "nothing is published yet", "assay build")
         return
-    with duckdb.connect(str(places.published), read_only=True) as connection:
+    with connect_published(places.published) as connection:
         tables = connection.execute("select count(*) from duckdb_tables()").fetchall()[0][0]
     yield Check("published", "ok", f"{places.published}: {counted(tables, 'table')}")
 

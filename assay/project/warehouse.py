@@ -22,6 +22,24 @@ def connect(warehouse: Path, *, read_only: bool = True) -> duckdb.DuckDBPyConnec
     return duckdb.connect(str(warehouse), read_only=read_only)
 
 
+def connect_published(file: Path) -> duckdb.DuckDBPyConnection:
+    """Open a published file to read; it is the current database.
+
+    A build replaces the file, and by its name DuckDB would return the one that this process has open already.
+
+    Raises:
+        duckdb.Error: there is none, or it cannot be read.
+    """
+    connection = duckdb.connect()
+    try:
+        attach(connection, file, file.stem)
+        connection.execute(f"use {quoted(file.stem)}")
+    except duckdb.Error:
+        connection.close()
+        raise
+    return connection
+
+
 @contextmanager
 def opened(warehouse: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """Attach a warehouse to read under the name that dbt's SQL uses; the published file while a build has it.

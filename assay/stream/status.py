@@ -14,6 +14,7 @@ from assay.core.fault import Fault
 from assay.core.places import Places
 from assay.landing.segments import holes_between, segment_of
 from assay.online.ahead import Ahead, Place
+from assay.project.warehouse import connect_published
 from assay.stream.compact import find_partitions as landed_partitions
 from assay.stream.kafka import BrokerAway, Troubles, connect, find_bounds, find_partitions, find_time_of
 from assay.stream.loaded import read_loaded_files
@@ -168,7 +169,7 @@ def _read_marks(published: Path) -> dict[Place, tuple[datetime | None, float | N
     """Return watermark and share of late messages of each partition, as the last build published them."""
     if not published.exists():
         return {}
-    with duckdb.connect(str(published), read_only=True) as connection:
+    with connect_published(published) as connection:
         there = connection.execute(
             "from duckdb_tables() where schema_name = 'gold' and table_name = 'mon_streams'"
         ).fetchall()

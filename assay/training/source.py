@@ -24,7 +24,7 @@ from assay.project.conventions import TRAINING_SET
 from assay.project.dbt_run import run_dbt
 from assay.project.failures import judge, plain_message
 from assay.project.project import Project
-from assay.project.warehouse import connect
+from assay.project.warehouse import connect, connect_published
 
 _SECONDS_TO_WAIT = 600.0
 
@@ -55,7 +55,7 @@ def read_published_sets(places: Places) -> list[str]:
             "published, and a build with --select publishes nothing. To build everything: assay build"
         )
     try:
-        with duckdb.connect(str(places.published), read_only=True) as connection:
+        with connect_published(places.published) as connection:
             rows = connection.execute(
                 "select table_name from duckdb_tables() where starts_with(table_name, ?) order by all",
                 [TRAINING_SET],

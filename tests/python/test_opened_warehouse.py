@@ -9,7 +9,7 @@ import duckdb
 import pytest
 
 from assay.project import dbt_run
-from assay.project.warehouse import connect
+from assay.project.warehouse import connect, connect_published
 
 SCRATCH = Path("scratch/assay.duckdb")
 BESIDE = {"path": "beside.duckdb", "alias": "beside", "read_only": True}
@@ -57,3 +57,22 @@ def test_a_warehouse_is_opened_to_read_unless_it_is_said_that_it_is_written(tmp_
         assert connection.execute("select current_database(), * from sales").fetchall() == [("shop", 1)]
         with pytest.raises(duckdb.InvalidInputException, match="read-only"):
             connection.execute("insert into sales values (2)")
+
+
+def test_a_published_file_is_the_newest_though_the_one_before_is_open(tmp_path: Path) -> None:
+    published, new = tmp_path / "assay.duckdb", tmp_path / "new.duckdb"
+    for file, pieces in ((published, 1), (new, 2)):
+        with duckdb.connect(str(file)) as connection:
+            connection.execute(f"create table sales as select {pieces} as pieces")
+    with duckdb.connect(str(published), read_only=True) as before:
+        new.replace(published)
+        with connect_published(published) as connection:
+            assert connection.execute("select current_database(), * from sales").fetchall() == [("assay", 2)]
+            with pytest.raises(duckdb.InvalidInputException, match="read-only"):
+                connection.execute("insert into sales values (3)")
+        assert before.execute("from sales").fetchall() == [(1,)]
+
+
+def test_a_published_file_that_cannot_be_read_leaves_nothing_open(tmp_path: Path) -> None:
+    with pytest.raises(duckdb.IOException):
+        connect_published(tmp_path / "assay.duckdb")

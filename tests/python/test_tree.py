@@ -26,14 +26,12 @@ FLOORS = [
 NO_WAREHOUSES = {
     *(("build/publications.py", "published"), ("build/publish.py", "published")),
     *(("build/publish.py", "file"), ("build/publish.py", "before")),
-    *(("build/search.py", "published"), ("dagster/outcome.py", "places.published")),
-    ("doctor/checks.py", "places.published"),
+    ("build/search.py", "published"),
     *(("documents/delete.py", "published"), ("generate/sample.py", "database"), ("ledger/file.py", "ledger")),
     *(("online/published.py", "file"), ("search/query.py", "file")),
     *(("search/index.py", "file"), ("search/index.py", "gold")),
     *(("stream/hot/base.py", "new"), ("stream/hot/session.py", "base.file")),
-    *(("stream/hot/session.py", "published"), ("stream/status.py", "published")),
-    ("training/source.py", "places.published"),
+    ("stream/hot/session.py", "published"),
 }
 
 
