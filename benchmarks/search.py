@@ -289,7 +289,7 @@ def _write_gold(
                 '' as heading_path, 0 as start_at, len(text)::integer as end_at, text,
                 sha256(document_id) as chunk_hash,
                 timestamp '2025-01-01' as valid_from, timestamp '9999-12-31' as valid_to,
-                timestamp '2025-01-01' as updated_at
+                timestamp '2025-01-01' as updated_at, null::timestamp[] as confirmed_at
             from rows
             """
         )
