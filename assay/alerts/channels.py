@@ -100,7 +100,8 @@ class Email:
             if self.user:
                 server.login(self.user, self.password or "")
             refused = server.send_message(message)
-        return ", ".join(f"{address} ({code} {why.decode()})" for address, (code, why) in refused.items())
+        said = [f"{each} ({code} {why.decode(errors='replace')})" for each, (code, why) in refused.items()]
+        return ", ".join(said)
 
     def __str__(self) -> str:
         return f"email by {self.host}:{self.port}"

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,10 +13,10 @@ from assay.build.publications import find_kept
 from assay.build.publish import remove_leftovers
 from assay.core.moment import END_OF_TIME_SQL
 from assay.core.places import Places, find_target
-from assay.core.sql import text
 from assay.project.conventions import CHUNKS, EMBEDDINGS, TABLES
 from assay.project.graph import read_manifest
 from assay.project.personal import is_personal
+from assay.project.warehouse import connect_published
 from assay.search.tombstones import Tombstones
 
 if TYPE_CHECKING:
@@ -128,17 +127,8 @@ def _find_personal(manifest: Any) -> list[str] | None:
 
 
 def _has_documents(places: Places) -> bool:
-    with _opened(places.published) as connection:
+    with connect_published(places.published) as connection:
         return _has_tables(connection)
-
-
-@contextmanager
-def _opened(published: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    # A database of its own: by the file's name, DuckDB would return one that is open already, of the file
-    # that was there before.
-    with duckdb.connect() as connection:
-        connection.execute(f"attach {text(published)} as published (read_only)")
-        yield connection
 
 
 def _has_tables(connection: duckdb.DuckDBPyConnection) -> bool:
@@ -153,13 +143,13 @@ def _find_states(file: Path, schema: str, table: str, documents: list[str]) -> l
     """Return since when documents are as a file has them; none where it has no such table."""
     if not file.is_file():
         return []
-    with _opened(file) as connection:
+    with connect_published(file) as connection:
         if not connection.execute(
             "from duckdb_tables() where schema_name = $1 and table_name = $2", [schema, table]
         ).fetchall():
             return []
         return connection.execute(
-            f"select document_id, min(valid_from) from published.{schema}.{table} "
+            f"select document_id, min(valid_from) from {schema}.{table} "
             f"where valid_to = {END_OF_TIME_SQL} and document_id in (select unnest($1::varchar[])) "
             "group by document_id",
             [documents],

@@ -10,10 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 
-import duckdb
-
 from assay.core.moment import END_OF_TIME_SQL
-from assay.core.sql import text
 from assay.documents.landed import (
     FolderState,
     Known,
@@ -26,12 +23,13 @@ from assay.documents.landed import (
     write_lines,
     write_state,
 )
+from assay.project.warehouse import connect_published
 
 _COMMAND = "assay documents delete"
 _SECONDS_TO_WAIT = 10.0
 _PUBLISHED = f"""
 select document_id, arg_max(source, valid_from), max(valid_from), bool_or(valid_to = {END_OF_TIME_SQL})
-from published.gold.doc_chunks
+from gold.doc_chunks
 where document_id in (select unnest($documents::varchar[]))
 group by document_id
 """
@@ -164,10 +162,8 @@ def _find(wanted: list[str], published: Path, states: Mapping[str, FolderState])
 def _find_published(wanted: list[str], published: Path) -> list[tuple[str, str | None, datetime, bool]]:
     if not published.is_file():
         return []
-    with duckdb.connect() as connection:
-        connection.execute(f"attach {text(published)} as published (read_only)")
+    with connect_published(published) as connection:
         [(tables,)] = connection.execute(
-            "select count(*) from duckdb_tables() where database_name = 'published' "
-            "and schema_name = 'gold' and table_name = 'doc_chunks'"
+            "select count(*) from duckdb_tables() where schema_name = 'gold' and table_name = 'doc_chunks'"
         ).fetchall()
         return connection.execute(_PUBLISHED, {"documents": wanted}).fetchall() if tables else []

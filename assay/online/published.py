@@ -12,13 +12,12 @@ import pyarrow as pa
 
 from assay.core.fault import Fault, known_fault
 from assay.core.moment import now
-from assay.core.sql import text
 from assay.online.ahead import Place
 from assay.online.definition import Build, OnlineView
 from assay.online.stores.store import Entity
 from assay.online.stretch import STRETCH_SQL, key_sql, states_sql
 from assay.project.conventions import SERVING
-from assay.project.warehouse import relation_named
+from assay.project.warehouse import connect_published, relation_named
 
 CATALOG, POSITIONS = "srv_catalog", "srv_positions"
 _ENTITIES_AT_A_TIME = 2000
@@ -161,15 +160,14 @@ def open_published(file: Path) -> Iterator[Published]:
     """
     if not file.is_file():
         raise Fault(f"Nothing is published yet in {file.parent}. To build: assay build")
-    with duckdb.connect() as connection:
+    try:
+        connection = connect_published(file)
+    except duckdb.Error as error:
+        raise known_fault(error) or error from error
+    with connection:
         connection.execute("set TimeZone = 'UTC'")
-        try:
-            connection.execute(f"attach {text(file)} as published (read_only)")
-            connection.execute("use published")
-            published = Published(connection)
-            published.relation(CATALOG)
-        except duckdb.Error as error:
-            raise known_fault(error) or error from error
+        published = Published(connection)
+        published.relation(CATALOG)
         yield published
 
 

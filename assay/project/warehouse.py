@@ -32,8 +32,9 @@ def connect_published(file: Path) -> duckdb.DuckDBPyConnection:
     """
     connection = duckdb.connect()
     try:
-        attach(connection, file, file.stem)
-        connection.execute(f"use {quoted(file.stem)}")
+        # No schema has this name: what both have would be ambiguous.
+        attach(connection, file, "found")
+        connection.execute("use found")
     except duckdb.Error:
         connection.close()
         raise

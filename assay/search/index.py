@@ -15,8 +15,8 @@ from assay.core.disk import put_in_place, sync
 from assay.core.extensions import load_extension
 from assay.core.fault import MISUSED, Fault
 from assay.core.moment import END_OF_TIME_SQL
-from assay.core.sql import text
 from assay.project.conventions import CHUNKS, EMBEDDINGS
+from assay.project.warehouse import connect_published
 from assay.search.ivfpq import can_make, make_index
 from assay.search.words import term_of, words_of, write_stop_words
 
@@ -151,11 +151,7 @@ def _opened(gold: duckdb.DuckDBPyConnection | Path) -> Iterator[duckdb.DuckDBPyC
         with gold.cursor() as cursor:
             yield cursor
         return
-    # A database of its own: by the file's name, DuckDB would return one that is open already, of the file
-    # that was there before.
-    with duckdb.connect() as connection:
-        connection.execute(f"attach {text(gold)} as found (read_only)")
-        connection.execute("use found")
+    with connect_published(gold) as connection:
         yield connection
 
 

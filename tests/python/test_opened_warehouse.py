@@ -67,7 +67,7 @@ def test_a_published_file_is_the_newest_though_the_one_before_is_open(tmp_path: 
     with duckdb.connect(str(published), read_only=True) as before:
         new.replace(published)
         with connect_published(published) as connection:
-            assert connection.execute("select current_database(), * from sales").fetchall() == [("assay", 2)]
+            assert connection.execute("from sales").fetchall() == [(2,)]
             with pytest.raises(duckdb.InvalidInputException, match="read-only"):
                 connection.execute("insert into sales values (3)")
         assert before.execute("from sales").fetchall() == [(1,)]

@@ -163,7 +163,7 @@ class HotPath:
         published = state_of(self._places.published)
         with open_published(self._places.published) as source:
             names = source.connection.execute(
-                "select schema_name, table_name from duckdb_tables() where database_name = 'published'"
+                "select schema_name, table_name from duckdb_tables()"
             ).fetchall()
             relations = {f"{quoted(schema)}.{quoted(table)}" for schema, table in names}
             base = copy_base(self._plan, self._places, relations, self._keys)
