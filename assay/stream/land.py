@@ -224,6 +224,8 @@ class TopicLanding:
         # Until when nothing is read, and why people were told.
         self._rests_until = 0.0
         self._rests_for = ""
+        # The partition that has to land before the reason is over; None: any of them.
+        self._rests_at: int | None = None
         self._consumer: Consumer | None = None
         self._admin: AdminClient | None = None
         #: Whether the broker answered when it was asked last; it is asked after an error.
@@ -273,7 +275,7 @@ class TopicLanding:
             else:
                 self._read(seconds, landed)
             self._close_due()
-            if landed and not self._rests_until:
+            if not self._rests_until and (landed if self._rests_at is None else landed.get(self._rests_at)):
                 self._rests_for = ""
         except OSError as error:
             self._begin_again(error)
@@ -303,7 +305,7 @@ class TopicLanding:
                 landed[number] = self._take(self._readings[number], batch)
         except RegistryAway as away:
             why = f"{self.source.name}: the schema registry cannot be asked ({away})"
-            self._rest(_SECONDS_WITHOUT_REGISTRY, why)
+            self._rest(_SECONDS_WITHOUT_REGISTRY, why, number)
             return
         for message in received:
             # What is told of a place that was left meanwhile no longer counts.
@@ -525,7 +527,7 @@ class TopicLanding:
             reading.discard()
         self._rest(_SECONDS_AFTER_A_FULL_DISK, f"{self._folder} cannot be written ({error.strerror})")
 
-    def _rest(self, seconds: float, why: str) -> None:
+    def _rest(self, seconds: float, why: str, partition: int | None = None) -> None:
         """Read nothing for a while, without keeping other topics waiting; then go on from what was taken."""
         assert self._consumer is not None
         if why != self._rests_for:
@@ -533,7 +535,8 @@ class TopicLanding:
                 f"{why}: trying again every {seconds:.0f} s. Nothing is lost as long as the broker keeps its "
                 "messages."
             )
-        self._rests_for, self._rests_until = why, time.monotonic() + seconds
+        self._rests_for, self._rests_at = why, partition
+        self._rests_until = time.monotonic() + seconds
         self._consumer.unassign()
         for reading in self._readings.values():
             reading.progress.at_end = False
