@@ -29,6 +29,8 @@ from assay.online.stores.sqlite import SqliteStore
 from assay.online.stores.store import StoreUnavailable
 from assay.online.sync import sync
 from assay.project.yaml_file import YamlFile
+from assay.stream.compact import MergeLimits, merge_segments
+from assay.stream.hot import hot as hot_module
 from assay.stream.hot import keeper as keeper_module
 from assay.stream.hot.base import state_of
 from assay.stream.hot.hot import HotPath
@@ -321,6 +323,31 @@ def test_messages_of_a_segment_that_is_still_open_are_online_once_that_is_possib
         keeper.close()
         closed.unlink()
     assert "O2" in versions(project), told
+
+
+def test_segments_that_are_merged_while_they_are_caught_up_with_are_online_all_the_same(
+    project: StreamedProject, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("Q1", "Q2")
+    for name in names:
+        broker.produce(project.topics["sessions"], [session(f"merged-{name}", name)], partition=0)
+        project.run("stream", "run", "--until-drained", "--no-online", "--source", "app.sessions")
+    read, merged = hot_module.read_segment, list[int]()
+    with project.inside():
+        places, [source] = find_places(), find_stream_sources(["app.sessions"])
+        store = SqliteStore(project.root / "data" / "online.sqlite")
+
+        def merge_first(path: Path) -> Iterator[list[Message]]:
+            if not merged:
+                every = {each.relative_to(places.landing).as_posix() for each in places.landing.rglob("*.gz")}
+                merges = merge_segments([source], places.landing, every, MergeLimits(least=1))
+                merged.extend(each.before - each.after for each in merges)
+            return read(path)
+
+        monkeypatch.setattr(hot_module, "read_segment", merge_first)
+        HotPath(places, [source], store, lambda _: None).close()
+    assert sum(merged)
+    assert set(names) <= versions(project).keys()
 
 
 def test_a_build_that_publishes_nothing_changes_nothing_of_what_is_online(

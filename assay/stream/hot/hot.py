@@ -28,6 +28,7 @@ from assay.stream.hot.base import copy_base, state_of, warehouse_held
 from assay.stream.hot.ends import Ends, read_ends
 from assay.stream.hot.plan import CheckedTable, HotPlan, HotView, make_hot_plan
 from assay.stream.hot.session import Cut, HotSession
+from assay.stream.partition import LandedPartition
 from assay.stream.source import StreamSource
 
 _SLICES_TRIED = 20
@@ -203,8 +204,10 @@ class HotPath:
             key = next((each for each in keys if _is_cut_by(source, session, view, online, each)), None)
             if key is None:
                 self._tell(
-                    f"{view.name} is brought up to date by builds alone: it cannot be computed for "
-                    f"{' or '.join(view.keys)} alone."
+                    f"{view.name} is brought up to date by builds alone: computed for some "
+                    f"{' or '.join(view.keys)} alone, its rows are not those that are published. Either "
+                    "they depend on those of others, or a build ended before it published: then the next "
+                    "build mends it."
                 )
             else:
                 if not session.with_keys(view):
@@ -233,15 +236,28 @@ class HotPath:
         """Take the messages that have landed, and that neither the base nor this process knows."""
         for name, table in self._tables.items():
             for partition in find_partitions(table.source, self._places.landing):
-                place = (name, partition.topic, partition.partition)
-                for segment in partition.segments():
-                    known = self._done.get(place, -1)
-                    if segment.last <= known:
-                        continue
-                    for messages in read_segment(partition.table / segment.path):
-                        if unknown := [each for each in messages if each.offset > known]:
-                            self._recent.append((name, {_segment_of(place, unknown): unknown}))
-                    self._done[place] = segment.last
+                missing: set[Segment] = set()
+                while gone := self._read_landed(name, partition):
+                    if gone in missing:
+                        raise FileNotFoundError(f"{partition.table / gone.path} cannot be found.")
+                    # It was merged meanwhile: a larger segment has its messages.
+                    missing.add(gone)
+
+    def _read_landed(self, name: str, partition: LandedPartition) -> Segment | None:
+        """Take a partition's messages that are not known; return the segment that went away meanwhile."""
+        place = (name, partition.topic, partition.partition)
+        for segment in partition.segments():
+            known = self._done.get(place, -1)
+            if segment.last <= known:
+                continue
+            try:
+                for messages in read_segment(partition.table / segment.path):
+                    if unknown := [each for each in messages if each.offset > known]:
+                        self._recent.append((name, {_segment_of(place, unknown): unknown}))
+            except FileNotFoundError:
+                return segment
+            self._done[place] = segment.last
+        return None
 
     def _bring_all(self) -> None:
         """Bring all messages online that the base does not have."""
