@@ -21,7 +21,7 @@ from streamed_project import StreamedProject, make_streamed_project
 from assay.build.publications import published_run
 from assay.core.fault import Fault
 from assay.core.places import find_places
-from assay.landing.formats.messages import Message, line_of
+from assay.landing.formats.messages import Message, line_of, read_segment
 from assay.landing.segments import Segment
 from assay.online.ahead import Ahead
 from assay.online.stores.open import open_store
@@ -30,7 +30,6 @@ from assay.online.stores.store import StoreUnavailable
 from assay.online.sync import sync
 from assay.project.yaml_file import YamlFile
 from assay.stream.compact import MergeLimits, merge_segments
-from assay.stream.hot import hot as hot_module
 from assay.stream.hot import keeper as keeper_module
 from assay.stream.hot.base import state_of
 from assay.stream.hot.hot import HotPath
@@ -332,7 +331,7 @@ def test_segments_that_are_merged_while_they_are_caught_up_with_are_online_all_t
     for name in names:
         broker.produce(project.topics["sessions"], [session(f"merged-{name}", name)], partition=0)
         project.run("stream", "run", "--until-drained", "--no-online", "--source", "app.sessions")
-    read, merged = hot_module.read_segment, list[int]()
+    merged = list[int]()
     with project.inside():
         places, [source] = find_places(), find_stream_sources(["app.sessions"])
         store = SqliteStore(project.root / "data" / "online.sqlite")
@@ -342,9 +341,9 @@ def test_segments_that_are_merged_while_they_are_caught_up_with_are_online_all_t
                 every = {each.relative_to(places.landing).as_posix() for each in places.landing.rglob("*.gz")}
                 merges = merge_segments([source], places.landing, every, MergeLimits(least=1))
                 merged.extend(each.before - each.after for each in merges)
-            return read(path)
+            return read_segment(path)
 
-        monkeypatch.setattr(hot_module, "read_segment", merge_first)
+        monkeypatch.setattr("assay.stream.hot.hot.read_segment", merge_first)
         HotPath(places, [source], store, lambda _: None).close()
     assert sum(merged)
     assert set(names) <= versions(project).keys()
