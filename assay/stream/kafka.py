@@ -159,14 +159,18 @@ def connect_admin(source: StreamSource) -> AdminClient:
 
 
 def ask_topic_id(admin: AdminClient, topic: str) -> str | None:
-    """Ask for the id that a topic was given when it was made; None if no broker tells it within a second."""
-    from confluent_kafka import KafkaException, TopicCollection
+    """Ask for the id that a topic was given when it was made.
+
+    Returns:
+        The id; "" if the broker has no such topic, and None if no broker tells it within a second.
+    """
+    from confluent_kafka import KafkaError, KafkaException, TopicCollection
 
     asked = admin.describe_topics(TopicCollection([topic]), request_timeout=_SECONDS_TO_ANSWER)
     try:
         return str(asked[topic].result().topic_id)
-    except KafkaException:
-        return None
+    except KafkaException as error:
+        return "" if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART else None
 
 
 def ask_partitions(consumer: Consumer, topic: str) -> list[int] | None:

@@ -228,6 +228,8 @@ class TopicLanding:
         self._rests_at: int | None = None
         self._consumer: Consumer | None = None
         self._admin: AdminClient | None = None
+        # Whether the broker had no such topic at the last look.
+        self._is_gone = False
         #: Whether the broker answered when it was asked last; it is asked after an error.
         self.is_up = True
 
@@ -397,11 +399,21 @@ class TopicLanding:
         self._assign()
 
     def _check_topic(self) -> None:
-        """Refuse a topic that was made again since its messages landed, and remember which one it is."""
+        """Refuse a topic that is gone or was made again since its messages landed; remember which one it is."""
         kept = self._folder / f"topic={self.source.topic}" / _TOPIC_ID
         assert self._admin is not None
         found = ask_topic_id(self._admin, self.source.topic)
         known = kept.read_text() if kept.exists() else None
+        if found == "":
+            # A broker that has just started may not know all of its topics at the first look.
+            if self._is_gone:
+                raise Fault(
+                    f"{self.source.name}: the broker has no topic {self.source.topic} any more. What has "
+                    "landed stays. Name the topic that comes instead in the contract."
+                )
+            self._is_gone = True
+            return
+        self._is_gone = False
         if found is None or found == known:
             return
         has_begun = bool(self._readings) or any(kept.parent.glob("partition=*/[0-9]*.gz"))

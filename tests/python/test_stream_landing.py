@@ -438,6 +438,20 @@ def test_a_topic_that_is_made_again_while_it_is_landed_ends_that(
     assert stream.documents()[4]["old"] == 1
 
 
+def test_a_topic_that_is_deleted_while_it_is_landed_ends_that(
+    kafka: Broker, stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kafka.produce(stream.topic, ['{"old":1}'] * 5)
+    with TopicLanding(stream.source, stream.landing, command="a test", tell=stream.told.append) as topic:
+        wait_until_landed(topic, 5)
+        kafka.delete_topic(stream.topic)
+        monkeypatch.setattr(land, "_SECONDS_BETWEEN_LOOKS", 0.0)
+        with pytest.raises(Fault, match=f"the broker has no topic {stream.topic} any more"):
+            for _ in range(100):
+                topic.poll(0.1)
+    assert len(stream.documents()) == 5
+
+
 def test_a_full_disk_is_waited_for_and_nothing_is_lost(
     stream: Stream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
