@@ -34,12 +34,13 @@ _CARD = re.compile(
     rf"{_BEFORE}(?:[3-6]\d{{12,18}}|[3-6]\d{{3}}(?P<gap>{_GAP})\d{{4}}(?P=gap)\d{{4}}(?P=gap)\d{{1,4}}"
     rf"|3\d{{3}}(?P<space>{_GAP})\d{{6}}(?P=space)\d{{5}}){_AFTER}"
 )
-# With a country's code, as in North America, or with a leading zero and separators.
+# With a country's code, as in North America, with a leading zero and separators, or as in France with dots.
 _PHONE = re.compile(
     rf"(?<![\w.,$+])(?:\+\d{{1,3}}|\(\+\d{{1,3}}\))(?:[./{_SPACE}{_HYPHEN}]?\(?\d{{1,5}}\)?){{2,6}}{_ENDS}"
     rf"|{_BEFORE}(?:1[.{_SPACE}{_HYPHEN}]?)?(?:\(\d{{3}}\)[{_SPACE}]?|\d{{3}}[.{_SPACE}{_HYPHEN}])"
     rf"\d{{3}}[.{_SPACE}{_HYPHEN}]\d{{4}}{_AFTER}"
     rf"|{_BEGINS}{_NO_DATE}\(?0\d{{1,4}}\)?(?:{_SIGN}|[{_SPACE}])\d{{2,8}}(?:{_GAP}\d{{2,8}}){{0,4}}{_ENDS}"
+    rf"|{_BEGINS}0[1-9](?:\.\d\d){{4}}{_ENDS}"
 )
 _DIGITS_OF_PHONE = range(8, 16)
 
