@@ -399,7 +399,7 @@ class TopicLanding:
         self._assign()
 
     def _check_topic(self) -> None:
-        """Refuse a topic that is gone or was made again since its messages landed; remember which one it is."""
+        """Refuse a topic that is gone or was made again since it landed; remember which one it is."""
         kept = self._folder / f"topic={self.source.topic}" / _TOPIC_ID
         assert self._admin is not None
         found = ask_topic_id(self._admin, self.source.topic)

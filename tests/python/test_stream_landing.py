@@ -447,8 +447,7 @@ def test_a_topic_that_is_deleted_while_it_is_landed_ends_that(
         kafka.delete_topic(stream.topic)
         monkeypatch.setattr(land, "_SECONDS_BETWEEN_LOOKS", 0.0)
         with pytest.raises(Fault, match=f"the broker has no topic {stream.topic} any more"):
-            for _ in range(100):
-                topic.poll(0.1)
+            wait_until_landed(topic, 6)
     assert len(stream.documents()) == 5
 
 
