@@ -82,11 +82,11 @@ def take_corpus(
         connection.execute(f"set memory_limit = '{_MEMORY}'; set temp_directory = {text(beside / 'duckdb')}")
         columns = _columns_of(connection, declared)
         shape = shape_of(made.format, list(columns), name)
-        _refuse_personal(declared, shape.read)
         personal = [each for each in columns if folded(each) in declared.personal]
         evaluation = EvaluationTexts(connection, declared.evaluation(), say)
         judge = Judge(declared.settings, shape, personal, evaluation, copies, tokenizer.count, made.is_split)
         keys = list(dict.fromkeys([*declared.primary_key, declared.settings.document]))
+        _refuse_personal(declared, [*keys, *shape.read])
         _refuse_taken(name, [each for each in keys if each in shape.written or each in _FOUND])
         wanted = list(dict.fromkeys([*keys, AVAILABLE_AT, *shape.read, *personal]))
         rows = connection.sql(
@@ -148,11 +148,12 @@ def _columns_of(connection: duckdb.DuckDBPyConnection, declared: CorpusInManifes
 
 
 def _refuse_personal(declared: CorpusInManifest, columns: Sequence[str]) -> None:
-    """Refuse a text that as a whole is declared personal: nothing of it could be kept."""
+    """Refuse a key or a text that as a whole is declared personal: nothing of it could be kept."""
     if found := [each for each in columns if folded(each) in declared.personal]:
         raise Fault(
             f"{declared.name}: column {', '.join(found)} is declared personal (pii), so nobody may train on "
-            "it. Take the mark away if personal data only stands within the text, where it is masked.",
+            "it. Hash a key in silver (`pii_hash`). Take the mark away from a text in which personal data "
+            "only stands here and there, where it is masked.",
             MISUSED,
         )
 

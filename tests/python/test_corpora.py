@@ -228,9 +228,9 @@ def test_personal_columns_are_masked_in_texts_and_stay_out(tmp_path: Path) -> No
     for file in (version.data, version.documents):
         assert "customer" not in pq.read_schema(file).names
     assert b"Mia" not in version.data.read_bytes() + version.documents.read_bytes()
-    warehouse = replace(warehouse, columns={"text": pii})
-    with pytest.raises(Fault, match=r"column text is declared personal \(pii\)"):
-        warehouse.take()
+    for taken, column in enumerate(("text", "document_id"), 2):
+        with pytest.raises(Fault, match=rf"column {column} is declared personal \(pii\)"):
+            replace(warehouse, columns={column: pii}, taken=taken).take()
 
 
 def test_a_personal_column_is_known_however_its_name_is_written(tmp_path: Path) -> None:
