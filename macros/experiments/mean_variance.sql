@@ -1,0 +1,3 @@
+{% macro mean_variance(n, squares) -%}
+    ({{ squares }}) / nullif({{ n }} - 1, 0) / ({{ n }})
+{%- endmacro %}

@@ -1,0 +1,3 @@
+{% macro proportion_variance(n, share) -%}
+    ({{ share }}) * (1 - ({{ share }})) / nullif({{ n }}, 0)
+{%- endmacro %}
