@@ -11,6 +11,7 @@ from assay.api.backfill import Backfills
 from assay.api.contracts import Contracts
 from assay.api.diff import Changes
 from assay.api.documents import Documents
+from assay.api.engine import Engine
 from assay.api.folder import working_in
 from assay.api.frame import Frame
 from assay.api.generators import Generators
@@ -62,7 +63,7 @@ def open_project(path: str | Path = ".", *, console: Console | None = None) -> P
     return Project(root, console=console)
 
 
-class Project(Changes, Documents, Generators, Landing, Monitoring, Pages, Searching):
+class Project(Changes, Documents, Engine, Generators, Landing, Monitoring, Pages, Searching):
     """A project: what it has published, its training sets, its online store, and how to build it.
 
     Open one with `assay.open()`.

@@ -212,6 +212,17 @@ def status() -> None:
 
 
 @app.command()
+def plan(
+    select: Annotated[
+        str | None, typer.Option(help="Tell of a part only, in dbt's selection syntax.")
+    ] = None,
+) -> None:
+    """Tell where each node is computed with Spark: here, or by key; exit code 1 if a key is refused."""
+    if any(node.is_refused for node in show(lambda project: project.plan(select))):
+        raise typer.Exit(1)
+
+
+@app.command()
 def gaps(
     source: Annotated[
         str | None, typer.Option(metavar="SOURCE.TABLE", help="Look at this landing table, and no other.")

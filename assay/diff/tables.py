@@ -16,7 +16,7 @@ from assay.diff.compare import ColumnType, RowDiff, columns_of, compare_rows, co
 from assay.diff.production import Production
 from assay.project.graph import parent_ids
 from assay.project.personal import Personal
-from assay.project.warehouse import attach
+from assay.project.warehouse import attach, bytes_of
 
 Relation = tuple[str, str, str]
 
@@ -186,8 +186,8 @@ def compare_pair(connection: duckdb.DuckDBPyConnection, pair: Pair, personal: Pe
         pair,
         "not built",
         None,
-        Cost(pair.seconds[0], _size(connection, pair.before)) if pair.before else None,
-        Cost(pair.seconds[1], _size(connection, pair.after)) if pair.after else None,
+        Cost(pair.seconds[0], bytes_of(connection, *pair.before)) if pair.before else None,
+        Cost(pair.seconds[1], bytes_of(connection, *pair.after)) if pair.after else None,
         pair.why_not,
     )
     if pair.why_not:
@@ -222,23 +222,3 @@ def _enforced_key(connection: duckdb.DuckDBPyConnection, pair: Pair) -> list[str
         if found:
             return [str(name) for name in found[0]]
     return []
-
-
-def _size(connection: duckdb.DuckDBPyConnection, relation: Relation) -> int | None:
-    is_table = connection.execute(
-        "from duckdb_tables() where (database_name, schema_name, table_name) = ($1, $2, $3)", list(relation)
-    ).fetchall()
-    if not is_table:
-        return None
-    [(blocks, block_size)] = connection.execute(
-        f"""
-        select
-            (select count(distinct block) from (
-                select unnest(list_append(coalesce(additional_block_ids, []), block_id)) as block
-                from pragma_storage_info({text(as_sql(relation))})
-            ) where block >= 0),
-            (select max(block_size) from pragma_database_size() where database_name = $1)
-        """,
-        [relation[0]],
-    ).fetchall()
-    return int(blocks * block_size)

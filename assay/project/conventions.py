@@ -19,7 +19,7 @@ CHUNKS, EMBEDDINGS = "doc_chunks", "doc_embeddings"
 LABEL_COLUMNS = ("prediction_at", "outcome", "outcome_known_at")
 # Keys of `config.meta`.
 STAMP, READS, MONITORED, CSV_FILE, AVAILABILITY = "assay", "reads", "monitored", "csv_file", "availability"
-REFRESH, CORPUS = "refresh", "corpus"
+REFRESH, CORPUS, DISTRIBUTE_BY = "refresh", "corpus", "distribute_by"
 # Of a training set: a Python file and its function that trains a model on the rows and says how good it is.
 SCORE_WITH = "score_with"
 

@@ -71,6 +71,7 @@ _SHAPES: dict[str, Draft202012Validator] = {
         "label": _object(horizon=_TEXT, window={}, population={}, scramble={"type": "array"}),
         "quality": _object(time=_TEXT, ignore=_TEXTS),
         "monitored": {"type": "boolean"},
+        "distribute_by": _TEXTS,
         "reads": _TEXTS,
         "refresh": {"enum": ["always"]},
         "score_with": {**_TEXT, "pattern": r"^[^:]+\.py:\w+$"},

@@ -83,6 +83,35 @@ def relation_named(
     return ".".join(map(quoted, (*found, name))) if found else None
 
 
+def bytes_of(connection: duckdb.DuckDBPyConnection, database: str, schema: str, name: str) -> int | None:
+    """Return what a table takes in the file of its database; None if there is no such table.
+
+    Args:
+        connection: a connection with the database attached.
+        database: its name.
+        schema: of the table.
+        name: of the table.
+    """
+    is_table = connection.execute(
+        "from duckdb_tables() where (database_name, schema_name, table_name) = ($1, $2, $3)",
+        [database, schema, name],
+    ).fetchall()
+    if not is_table:
+        return None
+    [(blocks, block_size)] = connection.execute(
+        f"""
+        select
+            (select count(distinct block) from (
+                select unnest(list_append(coalesce(additional_block_ids, []), block_id)) as block
+                from pragma_storage_info({text(".".join(map(quoted, (database, schema, name))))})
+            ) where block >= 0),
+            (select max(block_size) from pragma_database_size() where database_name = $1)
+        """,
+        [database],
+    ).fetchall()
+    return int(blocks * block_size)
+
+
 def attach(connection: duckdb.DuckDBPyConnection, file: Path, name: str) -> None:
     """Attach a file read-only under a name, such as the one that dbt's compiled SQL uses."""
     connection.execute(f"attach {text(file)} as {quoted(name)} (read_only)")

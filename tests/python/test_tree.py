@@ -16,7 +16,7 @@ FLOORS = [
     *("core", "pii", "console", "project"),
     *("landing", "ledger", "contracts"),
     *("embedding", "documents", "search"),
-    *("features", "generate", "leakage", "training", "corpus"),
+    *("features", "generate", "leakage", "training", "corpus", "spark"),
     *("online", "parity", "drift", "retraining", "gaps"),
     *("alerts", "lineage", "server", "report", "catalog", "stream", "backfill", "dlt"),
     *("build", "diff", "init", "doctor", "api", "dagster", "cli"),
