@@ -77,7 +77,8 @@ class Frame:
         """
         torch = import_library("torch", by="to_torch")
         found, left_out = {}, []
-        for name, column in zip(self.columns, self.to_arrow().columns, strict=True):
+        table = self.to_arrow()
+        for name, column in zip(table.column_names, table.columns, strict=True):
             numbers = _numbers(column)
             if numbers is None:
                 left_out.append(name)
@@ -87,6 +88,24 @@ class Frame:
         if left_out:
             warnings.warn(f"Left out, as no tensor can hold them: {', '.join(left_out)}", stacklevel=2)
         return found
+
+    def to_numpy(self) -> dict[str, Any]:
+        """Return an array of NumPy for each column, by name.
+
+        Numbers without NULLs keep their type and share the memory of Arrow, so that they cannot be written
+        to. With NULLs they become float64, in which NaN stands for NULL; so do booleans. Decimals become
+        float64 in any case. Times are datetime64, where NULL is NaT. Vectors of one length are an array of
+        two dimensions. Other columns, such as texts, hold Python objects.
+
+        Raises:
+            Fault: NumPy is not installed.
+        """
+        import_library("numpy", by="to_numpy")
+        table = self.to_arrow()
+        return {
+            name: _convert_to_numpy(column)
+            for name, column in zip(table.column_names, table.columns, strict=True)
+        }
 
     @property
     def columns(self) -> list[str]:
@@ -100,10 +119,10 @@ class Frame:
         return self.to_arrow().__arrow_c_stream__(requested_schema)
 
     def __repr__(self) -> str:
-        return f"{self._title()}\n{self.to_arrow().slice(0, _ROWS_SHOWN).to_string(preview_cols=_ROWS_SHOWN)}"
+        return f"{self._title()}\n{self._first_rows(_ROWS_SHOWN).to_string(preview_cols=_ROWS_SHOWN)}"
 
     def _repr_html_(self) -> str:
-        table = self.to_arrow().slice(0, _ROWS_SHOWN)
+        table = self._first_rows(_ROWS_SHOWN)
         head = "".join(f"<th>{escape(name)}</th>" for name in table.column_names)
         rows = zip(*(map(_shown, column) for column in table.columns), strict=True)
         body = "".join(f"<tr>{''.join(f'<td>{each}</td>' for each in row)}</tr>" for row in rows)
@@ -111,6 +130,9 @@ class Frame:
             f"<p>{escape(self._title())}</p>"
             f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
         )
+
+    def _first_rows(self, number: int) -> pa.Table:
+        return self.to_arrow().slice(0, number)
 
     def _title(self) -> str:
         return f"{counted(len(self), 'row')} of {counted(len(self.columns), 'column')}"
@@ -149,6 +171,22 @@ def _with_floats(table: pa.Table) -> pa.Table:
         field.with_type(pa.float64()) if pa.types.is_decimal(field.type) else field for field in table.schema
     ]
     return table.cast(pa.schema(fields))
+
+
+def _convert_to_numpy(column: pa.ChunkedArray) -> Any:
+    import pyarrow as pa
+
+    kind, of = column.type, pa.types
+    if of.is_decimal(kind) or (of.is_boolean(kind) and column.null_count):
+        column = column.cast(pa.float64())
+    if of.is_fixed_size_list(kind) and not column.null_count:
+        values = column.combine_chunks()
+        if isinstance(values, pa.ChunkedArray):
+            values = pa.concat_arrays(values.chunks) if values.num_chunks else pa.array([], kind)
+        numbers = _convert_to_numpy(pa.chunked_array([values.flatten()]))
+        return numbers.reshape(len(column), kind.list_size)
+    # To combine copies even what is one, and many chunks are copied in any case.
+    return column.to_numpy() if column.num_chunks != 1 else column.chunk(0).to_numpy(zero_copy_only=False)
 
 
 def _is_whole_boolean(column: pa.ChunkedArray) -> bool:

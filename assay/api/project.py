@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from assay.api.build_result import BuildResult
     from assay.api.history import History
+    from assay.api.table import PublishedTable
     from assay.api.training_set import CreatedCorpus, CreatedTrainingSet, TrainingSet
     from assay.build.build import Report
     from assay.console.progress import Display
@@ -313,6 +314,33 @@ class Project(Changes, Documents, Engine, Generators, Landing, Monitoring, Pages
         with self.places() as places:
             rows = run_query(places.published, query, parameters)
         return Frame(lambda: rows)
+
+    def table(
+        self, name: str, columns: Sequence[str] | None = None, *, run: str | None = None
+    ) -> PublishedTable:
+        """Open a published table, for Arrow, Polars, NumPy and others; it stays what it is during builds.
+
+        Args:
+            name: of the table.
+            columns: which of its columns, in this order; all without them.
+            run: whose publication, or the beginning of its id; what readers have now without it.
+
+        Raises:
+            Fault: nothing is published, there is no such table or column, or no such publication is kept.
+
+        Example:
+            `project.table("<table>").to_polars(lazy=True).filter(...).collect()`
+        """
+        from assay.api.table import PublishedTable
+
+        with self.places() as places:
+            file = places.published
+            if run is not None:
+                # Imports what writes online stores, for which nobody should wait who names no run.
+                from assay.build.rollback import find_publication
+
+                file = find_publication(places, run).published
+            return PublishedTable(file, name, columns)
 
     def build(
         self,

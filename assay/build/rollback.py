@@ -129,7 +129,7 @@ def roll_back(
     command = f"assay published rollback {run_id}"
     with locked(places.warehouse, command=command, wait=wait, on_wait=waiting):
         there = find_kept(places.published)
-        kept = _named(places, there, run_id)
+        kept = _find_named(places, there, run_id)
         current = published_run(places.published)
         before = read_rollback(places.warehouse)
         is_newest = kept.run_id == there[0].run_id
@@ -172,7 +172,22 @@ def roll_back(
     return RolledBack(rollback, is_new=True, is_newest=is_newest, online=online)
 
 
-def _named(places: Places, there: list[Kept], run_id: str) -> Kept:
+def find_publication(places: Places, run_id: str) -> Kept:
+    """Find a publication that is kept.
+
+    Args:
+        places: of the project.
+        run_id: the run, or enough of its id's beginning to be unique among those that are kept.
+
+    Raises:
+        Fault: there is none, several begin so, or its file is damaged.
+    """
+    kept = _find_named(places, find_kept(places.published), run_id)
+    _check(kept)
+    return kept
+
+
+def _find_named(places: Places, there: list[Kept], run_id: str) -> Kept:
     found = [each for each in there if run_id and each.run_id.startswith(run_id)]
     if len(found) == 1:
         return found[0]
@@ -181,7 +196,7 @@ def _named(places: Places, there: list[Kept], run_id: str) -> Kept:
             f"Several publications begin with {run_id}: {', '.join(each.run_id for each in found)}.", MISUSED
         )
     if not run_id:
-        raise Fault("Name the run to go back to. To see them: assay published list", MISUSED)
+        raise Fault("Name a run. To see them: assay published list", MISUSED)
     run = read_run(places, run_id).run
     if run.published_at is None or run.published_path != str(places.published):
         raise Fault(f"Run {run.run_id} has published nothing. To see what did: assay published list", MISUSED)
