@@ -16,7 +16,7 @@ StoreUrl = Annotated[
     typer.Option(
         "--store",
         metavar="URL",
-        help="sqlite:PATH or redis://HOST:PORT/DATABASE.",
+        help="sqlite:PATH, redis://HOST:PORT/DATABASE or postgresql://HOST:PORT/DATABASE.",
         show_default="$ASSAY_ONLINE_STORE, or online.sqlite beside the warehouse",
     ),
 ]

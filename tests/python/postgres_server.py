@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from redis_server import free_port
@@ -32,6 +33,11 @@ class PostgresServer:
     def address(self) -> str:
         """Its database's address, without a password."""
         return f"postgresql://{USER}@127.0.0.1:{self.port}/postgres"
+
+    @property
+    def store_url(self) -> str:
+        """The URL of an online store in it, with the password."""
+        return f"postgresql://{USER}:{quote(PASSWORD)}@127.0.0.1:{self.port}/postgres"
 
     def run(self, *sql: str) -> None:
         """Run SQL as the user: each text is a transaction."""

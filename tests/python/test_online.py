@@ -18,6 +18,7 @@ import duckdb
 import pytest
 import redis
 from online_stores import ask, contents, parsed, query
+from postgres_server import PostgresServer, postgres_server
 from redis_server import RedisServer
 from warehouse import PROJECT, Warehouse
 
@@ -51,11 +52,21 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
     server.stop()
 
 
-@pytest.fixture(params=["sqlite", "redis"])
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[PostgresServer]:
+    with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "redis", "postgres"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of an empty store."""
     if request.param == "sqlite":
         return f"sqlite:{tmp_path / 'online.sqlite'}"
+    if request.param == "postgres":
+        database: PostgresServer = request.getfixturevalue("postgres")
+        database.run("set client_min_messages = error", "drop schema if exists assay_online cascade")
+        return database.store_url
     server: RedisServer = request.getfixturevalue("redis_server")
     redis.Redis.from_url(server.url).flushall()
     return server.url
@@ -536,7 +547,7 @@ def test_a_store_that_is_written_to_is_read_meanwhile(published: Path, tmp_path:
 
 
 def test_a_url_that_is_no_store_is_refused() -> None:
-    with pytest.raises(Fault, match="sqlite:PATH or redis"):
+    with pytest.raises(Fault, match="sqlite:PATH, redis"):
         open_store("mysql://somewhere")
 
 

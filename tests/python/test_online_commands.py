@@ -193,7 +193,7 @@ def test_sync_mends_a_store(project: SmallProject) -> None:
         (("online", "get", "--view", VIEW, "--key", "1", "--at", "soon"), "'soon' is not a time"),
         (("online", "get", "--view", VIEW, "--key", "1", "--at", "2020-01-01"), "lies before"),
         (("online", "get", "--view", VIEW, "--key", "1", "--input", "x=1"), "has no input x: there are none"),
-        (("online", "sync", "--store", "file:x"), "is no online store: write sqlite:PATH or redis"),
+        (("online", "sync", "--store", "file:x"), "is no online store: write sqlite:PATH, redis"),
         (("online", "get", "--view", VIEW, "--key", "1", "--input", "x"), "--input x: write NAME=VALUE"),
         (("keys", "create", "shop", "--views", " , "), "--views names none"),
         (("keys", "create", "", "--views", "*"), "NAME is empty"),

@@ -11,6 +11,7 @@ from assay.online.stores.shown_url import shown_url
 from assay.online.stores.store import Store
 
 VARIABLE = "ASSAY_ONLINE_STORE"
+URLS = "sqlite:PATH, redis://HOST:PORT/DATABASE or postgresql://HOST:PORT/DATABASE"
 
 
 def store_url(url: str | None, places: Places) -> str:
@@ -36,7 +37,7 @@ def open_store(url: str) -> Store:
     """Open an online store; the connection is made when the store is first used.
 
     Args:
-        url: `sqlite:PATH` or `redis://HOST:PORT/DATABASE`.
+        url: one of the forms in `URLS`.
 
     Raises:
         Fault: the URL is of an unknown kind, or a package that the store needs is not installed.
@@ -50,6 +51,8 @@ def open_store(url: str) -> Store:
         from assay.online.stores.redis import RedisStore
 
         return RedisStore(url)
-    raise Fault(
-        f"{shown_url(url)} is no online store: write sqlite:PATH or redis://HOST:PORT/DATABASE.", MISUSED
-    )
+    if scheme in ("postgresql", "postgres"):
+        from assay.online.stores.postgres import PostgresStore
+
+        return PostgresStore(url)
+    raise Fault(f"{shown_url(url)} is no online store: write {URLS}.", MISUSED)
