@@ -22,6 +22,7 @@ from assay.api.online import Online
 from assay.api.pages import Pages
 from assay.api.printed import Found, PrintedList
 from assay.api.published import Published
+from assay.api.roles import Roles
 from assay.api.search import Searching
 from assay.api.stream import Streams
 from assay.core.fault import MISUSED, Fault, extra_needed, unknown
@@ -102,6 +103,11 @@ class Project(Changes, Documents, Engine, Generators, Landing, Monitoring, Pages
     def published(self) -> Published:
         """What gold was published as until now."""
         return Published(self)
+
+    @property
+    def roles(self) -> Roles:
+        """Who may read what of gold."""
+        return Roles(self)
 
     @property
     def streams(self) -> Streams:

@@ -40,6 +40,7 @@ from assay.server.prediction_log import SECONDS_OPEN, hand_over_leftovers
 
 if TYPE_CHECKING:
     from assay.build.inputs import Inputs
+    from assay.build.roles import RoleFile
     from assay.build.state import State
     from assay.online.sync import Synced
     from assay.search.index import IndexCounts
@@ -98,6 +99,8 @@ class Report:
         online_fault: why the online store could not take what was published.
         search: what the file that is searched holds, if it was written anew.
         is_searched: whether that file is as what is published.
+        roles: the files of roles.
+        are_roles_applied: whether these files are as what is published.
     """
 
     places: Places
@@ -119,6 +122,8 @@ class Report:
     online_fault: str | None = None
     search: IndexCounts | None = None
     is_searched: bool = True
+    roles: list[RoleFile] = field(default_factory=list)
+    are_roles_applied: bool = True
 
 
 def build(options: Options, display: Display) -> Report:

@@ -17,6 +17,7 @@ from assay.build.plan import unfinished
 from assay.build.publications import how_many, keep, prune
 from assay.build.publish import Provenance, publish
 from assay.build.refresh import GROUPS, due_at
+from assay.build.roles import publish_roles
 from assay.build.search import forget_deleted, publish_search
 from assay.build.state import State
 from assay.build.store import read_store
@@ -149,6 +150,7 @@ def state_after(places: Places, run: Run, outcome: DbtOutcome, report: Report, w
         store=store or (work.state.store if work.state and is_synced else None),
         synced=report.online is not None or (is_synced and (work.state is None or work.state.synced)),
         search=identity(places.search) if report.is_searched else "",
+        are_roles_applied=report.are_roles_applied,
         manifest=identity(find_target() / OF_BUILD) if work.starts_dbt or work.keeps_manifest else None,
     )
 
@@ -233,6 +235,8 @@ def _publish(places: Places, run: Run, outcome: DbtOutcome, report: Report, work
         # An index that is gone or was changed is written anew, also if nothing of the documents has changed.
         is_as_left = work.state is not None and work.state.search == identity(places.search)
         _publish_search(places, report, changed if is_as_left else None, work.manifest)
+    if places.published.is_file() and not run.as_of:
+        _publish_roles(places, report)
     if report.publication and not run.as_of:
         products = report.products
         anew = products.passed if changed is None else products.passed & changed
@@ -254,6 +258,17 @@ def _publish_search(places: Places, report: Report, changed: set[str] | None, ma
     except (Fault, OSError, duckdb.Error) as error:
         report.warnings.append(f"{known_fault(error) or error}\nSearch stays as it was: {places.search}")
         report.is_searched = False
+
+
+def _publish_roles(places: Places, report: Report) -> None:
+    """Bring files of roles to what is published; what prevents that fails no build, and is tried again."""
+    try:
+        report.roles = publish_roles(places)
+    except (Fault, OSError, duckdb.Error) as error:
+        report.warnings.append(
+            f"{known_fault(error) or error}\nTo write the files of roles: assay roles apply"
+        )
+        report.are_roles_applied = False
 
 
 def _forget_deleted(places: Places, report: Report) -> None:

@@ -73,6 +73,7 @@ def is_up_to_date(state: State | None, inputs: Inputs, places: Places, moment: d
         and _is_untouched(state, places)
         and state.published == identity(places.published)
         and state.search == identity(places.search)
+        and state.are_roles_applied
         and state.synced
         and not state.failed
         and not state.unpublished

@@ -100,15 +100,15 @@ def publish(
     try:
         if changed is not None:
             # As bytes: the tables that did not change are neither read nor written again.
-            shutil.copyfile(target, _temporary(target))
-        tables, rows, held_back = _write(warehouse, _temporary(target), target, products, provenance, changed)
+            shutil.copyfile(target, temporary(target))
+        tables, rows, held_back = _write(warehouse, temporary(target), target, products, provenance, changed)
         if not tables:
             return None
-        _write_csv(_temporary(target), {name: _temporary(file) for name, file in csv_files.items()})
+        _write_csv(temporary(target), {name: temporary(file) for name, file in csv_files.items()})
         for file in targets:
-            sync(_temporary(file))
+            sync(temporary(file))
         for file in targets:
-            put_in_place(_temporary(file), file)
+            put_in_place(temporary(file), file)
         sync(target.parent)
     finally:
         remove_leftovers(targets)
@@ -149,10 +149,12 @@ def _write(
             connection.execute(f"drop table published.{quoted(schema)}.{quoted(relation)}")
         # Frees the room of the old tables for the new ones.
         connection.execute("checkpoint published")
-        comments = _comments(connection, database)
+        comments = find_comments(connection, database)
         for schema, relation in relations:
             if (schema, relation) not in kept:
-                _copy_table(connection, database, schema, relation, comments.get((schema, relation), ()))
+                _copy_table(
+                    connection, database, schema, relation, comments.get((schema, relation), {}).values()
+                )
         rows = sum(
             _count(connection, f"published.{quoted(schema)}.{quoted(relation)}")
             for schema, relation in relations
@@ -204,10 +206,10 @@ def _record_origins(
             [table, products.product_of[table], built_at, run_id],
         )
     held_back = sorted(relation for relation in there if relation[1] in products.held_back)
-    comments = _comments(connection, "old") if held_back else {}
+    comments = find_comments(connection, "old") if held_back else {}
     for schema, table in held_back:
         if (schema, table) not in kept:
-            _copy_table(connection, "old", schema, table, comments.get((schema, table), ()))
+            _copy_table(connection, "old", schema, table, comments.get((schema, table), {}).values())
         product = products.product_of[table]
         connection.execute(
             "insert into published.published.tables values ($1, $2, false, $3, $4, $5)",
@@ -258,9 +260,14 @@ def _count(connection: duckdb.DuckDBPyConnection, table: str) -> int:
     return int(connection.execute(f"select count(*) from {table}").fetchall()[0][0])
 
 
-def _comments(connection: duckdb.DuckDBPyConnection, database: str) -> dict[tuple[str, str], list[str]]:
-    """Return for each relation of a database the statements that comment on it and its columns."""
-    found: dict[tuple[str, str], list[str]] = {}
+def find_comments(
+    connection: duckdb.DuckDBPyConnection, database: str
+) -> dict[tuple[str, str], dict[str | None, str]]:
+    """Return for each relation of a database the statements that comment on its copy in `published`.
+
+    They are found by column; that of the relation itself by None.
+    """
+    found: dict[tuple[str, str], dict[str | None, str]] = {}
     for schema, relation, column, comment in connection.execute(
         """
         select schema_name, table_name, null as column_name, comment from duckdb_tables()
@@ -276,7 +283,7 @@ def _comments(connection: duckdb.DuckDBPyConnection, database: str) -> dict[tupl
     ).fetchall():
         copy = f"published.{quoted(schema)}.{quoted(relation)}"
         about = f"column {copy}.{quoted(column)}" if column else f"table {copy}"
-        found.setdefault((schema, relation), []).append(f"comment on {about} is {text(comment)}")
+        found.setdefault((schema, relation), {})[column] = f"comment on {about} is {text(comment)}"
     return found
 
 
@@ -289,7 +296,8 @@ def _write_csv(published: Path, files: dict[str, Path]) -> None:
             connection.execute(f"copy ({rows}) to {text(file)} (format csv, header)")
 
 
-def _temporary(target: Path) -> Path:
+def temporary(target: Path) -> Path:
+    """Return the file that is written first and then moved over a target; it lies beside it."""
     return target.with_name(f".{target.name}.{os.getpid()}")
 
 

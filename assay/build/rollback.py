@@ -8,7 +8,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+import duckdb
+
 from assay.build.publications import Kept, count_rows, find_kept, keep, published_run, put_back
+from assay.build.roles import publish_roles
 from assay.build.search import publish_search
 from assay.core.fault import MISUSED, Fault, known_fault
 from assay.core.lock import Holder, locked
@@ -149,7 +152,11 @@ def roll_back(
             try:
                 online = _put_back_online(places)
             finally:
-                publish_search(places, tell=tell)
+                try:
+                    publish_search(places, tell=tell)
+                finally:
+                    # By what contracts say now: what a role may no longer read does not come back.
+                    _put_back_roles(places, tell)
             rollback = replace(rollback, ended_at=now())
             write_rollback(places.ledger, places.warehouse, rollback)
         except Exception as error:
@@ -231,6 +238,14 @@ def _put_back_online(places: Places) -> list[Synced] | None:
     with open_published(places.published) as source:
         Ahead(places.ahead).go_back(source.positions())
     return online
+
+
+def _put_back_roles(places: Places, tell: Callable[[str], None]) -> None:
+    """Bring files of roles to what is published; what prevents that prevents no rollback."""
+    try:
+        publish_roles(places)
+    except (Fault, OSError, duckdb.Error) as error:
+        tell(f"Warning: {known_fault(error) or error}\nTo write the files of roles: assay roles apply")
 
 
 def _has_catalog(published: Path) -> bool:

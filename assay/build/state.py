@@ -28,6 +28,7 @@ class State:
         synced: whether the online store holds what is published.
         store: a hash of what that store holds; None if nothing was put online.
         search: the identity of the index of documents; None if there is none, '' if it could not be written.
+        are_roles_applied: whether the files of roles hold what is published.
         manifest: the identity of the manifest that dbt wrote of this code; None if it is not there.
     """
 
@@ -44,6 +45,7 @@ class State:
     synced: bool = True
     store: str | None = None
     search: str | None = None
+    are_roles_applied: bool = True
     manifest: str | None = None
 
 

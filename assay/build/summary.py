@@ -81,6 +81,10 @@ def print_report(report: Report, console: Console) -> None:
         bare = report.search.without_vector
         told = f", {bare:,} of them without a vector (gold.doc_embeddings says why)" if bare else ""
         line(console, f"Search     {report.places.search}: {documents}, {chunks}{told}")
+    if report.roles:
+        files = counted(len(report.roles), "file")
+        anew = sum(each.is_new for each in report.roles)
+        line(console, f"Roles      {report.places.roles}: {files}, {anew} written anew")
     if report.online is not None:
         entities = counted(sum(view.entities for view in report.online), "entity", "entities")
         written = sum(view.written for view in report.online)

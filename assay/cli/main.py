@@ -25,6 +25,7 @@ from assay.cli.online import StoreUrl
 from assay.cli.online import app as online
 from assay.cli.project import deps, docs, doctor, init, upgrade
 from assay.cli.published import app as published
+from assay.cli.roles import app as roles
 from assay.cli.runs import app as runs
 from assay.cli.schema import app as schema
 from assay.cli.search import app as search
@@ -59,6 +60,7 @@ app.add_typer(keys, name="keys")
 app.add_typer(label, name="label")
 app.add_typer(land, name="land")
 app.add_typer(published, name="published")
+app.add_typer(roles, name="roles")
 app.add_typer(runs, name="runs")
 app.add_typer(schema, name="schema")
 app.add_typer(search, name="search")

@@ -12,6 +12,7 @@ from assay.contracts.dbt_tests import list_tests
 from assay.contracts.document import Finding
 from assay.contracts.landing_rules import CHECKED_BY, list_landing_rules
 from assay.contracts.options import find_text_problem, list_refused, write_literal
+from assay.contracts.roles import find_role_mistakes, find_row_mistakes
 from assay.contracts.rules import Unenforceable, find_bounds, list_refused_of
 from assay.contracts.source_side import (
     ALIASES,
@@ -37,6 +38,7 @@ _SERVICE_LEVELS = ("completeness", "latency", BY, EVERY, "endOfSupport", "endOfL
 
 def find_inconsistencies(contracts: Iterable[Contract]) -> Iterator[Finding]:
     """Yield contradictions within a contract or between contracts, and what cannot be checked on data."""
+    contracts = list(contracts)
     claimed: dict[str, Contract] = {}
     ids: dict[str, Contract] = {}
     for contract in contracts:
@@ -61,6 +63,9 @@ def find_inconsistencies(contracts: Iterable[Contract]) -> Iterator[Finding]:
                 )
             claimed[relation] = contract
             yield from _table(contract, table)
+    mistakes = list(find_role_mistakes(contracts))
+    # Conditions of roles that are wrong by themselves belong to no table.
+    yield from mistakes or find_row_mistakes(contracts)
 
 
 def _owner(contract: Contract) -> Iterator[Finding]:

@@ -52,6 +52,15 @@ class Places:
         return self.published.with_name(f"search{self._suffix}.duckdb")
 
     @property
+    def roles(self) -> Path:
+        """The folder with a folder for each role, in which lies what the role may read of gold."""
+        return self.published.with_name("roles")
+
+    def role_file(self, role: str) -> Path:
+        """Return the file that readers with a role open."""
+        return self.roles / role / self.published.name
+
+    @property
     def deleted_documents(self) -> Path:
         """The file that says which documents are deleted and may still be published."""
         return self.main_warehouse.with_name("deleted_documents.json")

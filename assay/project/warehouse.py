@@ -112,6 +112,11 @@ def bytes_of(connection: duckdb.DuckDBPyConnection, database: str, schema: str, 
     return int(blocks * block_size)
 
 
-def attach(connection: duckdb.DuckDBPyConnection, file: Path, name: str) -> None:
-    """Attach a file read-only under a name, such as the one that dbt's compiled SQL uses."""
-    connection.execute(f"attach {text(file)} as {quoted(name)} (read_only)")
+def attach(connection: duckdb.DuckDBPyConnection, file: Path, name: str, *, read_only: bool = True) -> None:
+    """Attach a file under a name, such as the one that dbt's compiled SQL uses.
+
+    Raises:
+        duckdb.Error: there is none to read, it is no file of DuckDB, or another program has it open.
+    """
+    mode = "read_only" if read_only else "read_write"
+    connection.execute(f"attach {text(file)} as {quoted(name)} ({mode})")

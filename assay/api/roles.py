@@ -1,0 +1,52 @@
+"""The roles of a project: who may read what of gold."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from assay.api.printed import PrintedList
+
+if TYPE_CHECKING:
+    from assay.api.folder import ProjectFolder
+    from assay.build.roles import RoleFile
+    from assay.contracts.roles import Role
+
+
+class Roles:
+    """Roles, as contracts declare them, and the files that their readers open.
+
+    Args:
+        project: the project's folder.
+    """
+
+    def __init__(self, project: ProjectFolder) -> None:
+        self._project = project
+
+    def list(self) -> PrintedList[Role]:
+        """Return the roles: which tables each may read, which columns are hidden or changed, and which rows.
+
+        Raises:
+            Fault: a contract with roles has mistakes.
+        """
+        from assay.contracts.roles import read_roles
+        from assay.contracts.roles_display import print_roles
+
+        with self._project.places():
+            return PrintedList(read_roles(), print_roles, self._project.root)
+
+    def apply(self, *, wait: float = 0) -> PrintedList[RoleFile]:
+        """Write the files of roles of which the contract, the key or what is published has changed.
+
+        Args:
+            wait: how long to wait for a build to end, in seconds.
+
+        Raises:
+            Fault: a contract with roles has mistakes, nothing is published, a build is under way, or a file
+                cannot be written.
+        """
+        from assay.build.roles import apply_roles
+        from assay.build.roles_display import print_role_files
+
+        with self._project.places() as places, self._project.display() as display:
+            done = apply_roles(places, wait=wait, tell=display.say)
+        return PrintedList(done, print_role_files, self._project.root)
