@@ -90,26 +90,33 @@ class TrainingSet(Frame):
         return Verified(self._version, verification, self._project.root, strict=strict)
 
     def export(
-        self, out: str | Path, *, format: str = "parquet", shards: int = 1, split: str | None = None
+        self,
+        out: str | Path,
+        *,
+        format: str = "parquet",
+        shards: int = 1,
+        split: str | None = None,
+        columns: Sequence[str] = (),
     ) -> PrintedList[Shard]:
         """Write the rows as files: mixed, and the same bytes every time; return the files.
 
         Args:
             out: a new or empty folder.
-            format: of the files: `parquet`, `csv`, `jsonl`, `arrow` or `tfrecord`.
+            format: of the files: `parquet`, `csv`, `jsonl`, `arrow`, `tfrecord` or `npy`.
             shards: how many files, for readers side by side.
             split: the only split whose rows are written; all without it.
+            columns: the only columns that are written, in this order; all without any.
 
         Raises:
-            Fault: the folder holds something, there is no such format or split, or a column does not fit the
-                format.
+            Fault: the folder holds something, there is no such format, split or column, or a column does not
+                fit the format.
         """
         from assay.training.display import print_exported
         from assay.training.export import export
 
         folder = Path(self._project.as_given(out))
         with self._project.places(), self._project.display() as display:
-            written = export(self._version, format, shards, folder, split, display)
+            written = export(self._version, format, shards, folder, split, display, columns=columns)
         return PrintedList(
             written,
             lambda files, console: print_exported(self._version, format, files, folder, console),

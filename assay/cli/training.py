@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from assay.cli.arguments import split_features, split_shares
+from assay.cli.arguments import split_features, split_list, split_shares
 from assay.cli.call import show
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ class Format(StrEnum):
     jsonl = "jsonl"
     arrow = "arrow"
     tfrecord = "tfrecord"
+    npy = "npy"
 
 
 _VERSION = typer.Argument(
@@ -104,11 +105,19 @@ def export(
     split: Annotated[
         str | None, typer.Option(help="Only rows of this split.", show_default="all rows")
     ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(help="Only these columns, in this order, as COLUMN,COLUMN.", show_default="all columns"),
+    ] = None,
 ) -> None:
     """Write a version's rows as files: mixed, and the same bytes every time."""
     show(
         lambda project: project.training_set(version).export(
-            out, format=format_name.value, shards=shards, split=split
+            out,
+            format=format_name.value,
+            shards=shards,
+            split=split,
+            columns=split_list(columns, "--columns") if columns is not None else (),
         )
     )
 

@@ -14,11 +14,11 @@ import duckdb
 import pyarrow as pa
 
 from assay.console.progress import Display
-from assay.core.fault import MISUSED, Fault, known_fault
+from assay.core.fault import MISUSED, Fault, known_fault, unknown
 from assay.core.sql import quoted, text
 from assay.training.card import CARD_FORMATS, write_card
 from assay.training.formats import FORMATS
-from assay.training.store import Version
+from assay.training.store import Version, VersionManifest
 
 _ROWS_A_CHUNK = 1 << 14
 # A name that Hugging Face does not take for a data file when it is given the folder.
@@ -33,6 +33,7 @@ _NULLS_AND_TIMES = {
     "NaN and infinities are null",
     "tfrecord": "tf.train.Example; NULL is an absent feature; whole numbers and booleans are int64, times "
     "microseconds and dates days since 1970 (UTC), other numbers float of 32 bits, texts bytes in UTF-8",
+    "npy": "a matrix of 64-bit floats, with a column for each of `columns`; NULL is NaN, true is 1",
 }
 
 
@@ -108,10 +109,11 @@ def export(
         apart: whether each split gets files of its own, as many as `shards` or as it has rows.
 
     Raises:
-        Fault: the folder is not empty, there are fewer rows than shards, the format cannot hold the rows, or
-            the disk is full.
+        Fault: the folder is not empty, there are fewer rows than shards, there is no such column, the format
+            cannot hold the rows, or the disk is full.
     """
     refuse_filled(out)
+    _refuse_unknown(version.manifest, format_name, columns)
     parts: dict[str | None, int] = {}
     if apart:
         parts |= {each.split: each.rows for each in version.manifest.splits}
@@ -149,6 +151,17 @@ def refuse_filled(out: Path) -> None:
         raise Fault(f"{out} is not an empty folder: name another with --out, or empty it.", MISUSED)
 
 
+def _refuse_unknown(manifest: VersionManifest, format_name: str, columns: Sequence[str]) -> None:
+    if format_name not in FORMATS:
+        raise Fault(unknown(f"There is no format {format_name}", format_name, FORMATS), MISUSED)
+    known = [each.name for each in manifest.columns]
+    for number, name in enumerate(columns):
+        if name not in known:
+            raise Fault(unknown(f"{manifest.version} has no column {name}", name, known), MISUSED)
+        if name in columns[:number]:
+            raise Fault(f"Column {name} is named twice: name each once.", MISUSED)
+
+
 def _rows_of(version: Version, split: str | None) -> int:
     if split is None:
         return version.manifest.rows
@@ -175,7 +188,8 @@ def _write(version: Version, selected: Selected, out: Path, display: Display) ->
             for name, size in selected.files(manifest.name, split):
                 written.append(_write_shard(out / name, size, chunks, selected.format))
                 display.say(f"{name}: {size:,} rows")
-    held = selected.columns or [each.name for each in manifest.columns]
+    of_name = {each.name: each for each in manifest.columns}
+    held = [of_name[name] for name in selected.columns or of_name]
     described = {
         "version": manifest.version,
         "content_hash": manifest.content_hash,
@@ -183,11 +197,7 @@ def _write(version: Version, selected: Selected, out: Path, display: Display) ->
         "rows": sum(selected.parts.values()),
         "format": selected.format,
         "written": _NULLS_AND_TIMES[selected.format],
-        "columns": [
-            {"name": each.name, "type": each.type, "description": each.description}
-            for each in manifest.columns
-            if each.name in held
-        ],
+        "columns": [{"name": each.name, "type": each.type, "description": each.description} for each in held],
         "shards": [asdict(shard) for shard in written],
     }
     (out / _MANIFEST).write_text(json.dumps(described, indent=2, ensure_ascii=False) + "\n")

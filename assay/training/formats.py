@@ -74,12 +74,23 @@ def _tfrecord(file: Path, schema: pa.Schema) -> Iterator[Write]:
         yield lambda table: stream.write(tfrecord.records(table))
 
 
+@contextmanager
+def _npy(file: Path, schema: pa.Schema) -> Iterator[Write]:
+    with extra_needed("npy", by="The format npy"):
+        from assay.training.npy import MatrixWriter
+    with file.open("wb") as stream:
+        writer = MatrixWriter(stream, schema)
+        yield writer.write
+        writer.finish()
+
+
 FORMATS: dict[str, Format] = {
     "parquet": _parquet,
     "csv": _csv,
     "jsonl": _jsonl,
     "arrow": _arrow,
     "tfrecord": _tfrecord,
+    "npy": _npy,
 }
 
 

@@ -166,6 +166,72 @@ def test_lists_are_written_where_the_format_has_them(training: SmallProject) -> 
     assert not [path for path in training.root.iterdir() if "csv" in path.name]
 
 
+def test_a_matrix_of_some_columns_is_what_numpy_reads(training: SmallProject) -> None:
+    columns = ["third", "price", "quantity", "outcome", "product_quantity_max_7d", "weight"]
+    options = ("--format", "npy", "--shards", "3", "--columns", ",".join(columns))
+    first, again = exported(training, "first", *options), exported(training, "again", *options)
+    files = sorted(first.glob("*.npy"))
+    assert [file.read_bytes() for file in files] == [(again / file.name).read_bytes() for file in files]
+    shards = [np.load(file, mmap_mode="r") for file in files]
+    assert [(shard.shape, shard.dtype.str) for shard in shards] == [((n, 6), "<f8") for n in (14, 15, 15)]
+    expected = [
+        [np.nan if row[name] is None else float(row[name]) for name in columns] for row in rows_of(training)
+    ]
+    assert sorted(map(repr, np.concatenate(shards).tolist())) == sorted(map(repr, expected))
+    info = json.loads((first / "dataset_info.json").read_text())
+    assert [each["name"] for each in info["columns"]] == columns
+    assert not (first / "README.md").exists()
+
+
+def test_a_matrix_refuses_by_name_what_is_no_number(training: SmallProject) -> None:
+    for options, message in (
+        ((), "prediction_at (timestamp[us]), prediction_date (date32[day]), note (string), code (string)"),
+        (("--columns", "quantity,rare"), "rare has whole numbers above 2^53"),
+        (("--columns", "quantity,prise"), "has no column prise: did you mean price"),
+        (("--columns", "quantity,quantity"), "name at least one, each once"),
+    ):
+        ended = training.assay(
+            "training-set", "export", "trn_lines", "--format", "npy", *options, "--out", "new"
+        )
+        assert ended.exit_code == 2
+        assert message in " ".join(ended.stderr.split())
+        assert not (training.root / "new").exists()
+
+
+def test_a_matrix_holds_the_nearest_floats(tmp_path: Path) -> None:
+    texts = [
+        "0.1",
+        "-12345678901234567890.123456789",
+        "99999999999999999999.999999999",
+        None,
+        "9007199254740993.5",
+    ]
+    table = pa.table(
+        {
+            "decimal": pa.array([text and Decimal(text) for text in texts], pa.decimal128(38, 9)),
+            "float": pa.array([1e300, float("-inf"), None, -0.0, float("nan")]),
+            "small": pa.array([0.1, None, 2, 3, 4], pa.float32()),
+            "whole": pa.array([2**53, -(2**53), None, 0, 1]),
+            "flag": pa.array([True, False, None, True, True]),
+            "none": pa.array([None] * 5, pa.int32()),
+        }
+    )
+    with formats.FORMATS["npy"](tmp_path / "a.npy", table.schema) as write:
+        write(table.slice(0, 2))
+        write(table.slice(2))
+    found = np.load(tmp_path / "a.npy")
+    assert repr(found.T.tolist()) == repr(
+        [
+            [np.nan if text is None else float(Decimal(text)) for text in texts],
+            [1e300, float("-inf"), np.nan, -0.0, np.nan],
+            [float(np.float32(0.1)), np.nan, 2.0, 3.0, 4.0],
+            [2.0**53, -(2.0**53), np.nan, 0.0, 1.0],
+            [1.0, 0.0, np.nan, 1.0, 1.0],
+            [np.nan] * 5,
+        ]
+    )
+
+
 def test_times_with_a_zone_say_so(tmp_path: Path) -> None:
     table = pa.table({"at": pa.array([datetime(2025, 1, 31, 10, tzinfo=UTC)], pa.timestamp("us", "UTC"))})
     for name, written in (
