@@ -206,6 +206,27 @@ class Client:
         }
         return str(self._send("POST", "/predictions", body)["prediction_id"])
 
+    def assign(
+        self, experiment: str, entity_id: str | int, *, exposed: bool = True, exposure_id: str | None = None
+    ) -> str | None:
+        """Return the arm of an experiment that an entity gets, and have the exposure logged.
+
+        Args:
+            experiment: its name.
+            entity_id: the entity's id, as rows of the metrics' models have it.
+            exposed: whether the entity gets to see the arm now, which is logged.
+            exposure_id: so that it can be sent twice; made up without it.
+
+        Returns:
+            The arm; None where the entity takes no part.
+
+        Raises:
+            ServerFault: the server cannot be reached, or refuses.
+        """
+        body = {"entity_id": entity_id, "exposed": exposed, "exposure_id": exposure_id}
+        arm: str | None = self._send("POST", f"/experiments/{quote(experiment, safe='')}/assign", body)["arm"]
+        return arm
+
     def feature_views(self) -> list[dict[str, Any]]:
         """Return what is online: each view with its keys, columns, derived features and inputs.
 
@@ -335,6 +356,14 @@ class AsyncClient:
             prediction_id=prediction_id,
             predicted_at=predicted_at,
             served=served,
+        )
+
+    async def assign(
+        self, experiment: str, entity_id: str | int, *, exposed: bool = True, exposure_id: str | None = None
+    ) -> str | None:
+        """Return the arm that an entity gets; see `Client.assign`."""
+        return await asyncio.to_thread(
+            self._client.assign, experiment, entity_id, exposed=exposed, exposure_id=exposure_id
         )
 
     async def feature_views(self) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Keys:
-    """API keys, each for some feature views, for the predictions of some models, and for some documents.
+    """API keys, each for feature views, predictions of models, documents and experiments.
 
     Args:
         project: the project's folder.
@@ -31,6 +31,7 @@ class Keys:
         predictions: Sequence[str] | None = None,
         sources: Sequence[str] | None = None,
         tags: Sequence[str] | None = None,
+        experiments: Sequence[str] | None = None,
         expires: datetime | str | None = None,
     ) -> str:
         """Make a key and return it: it is told this once, and kept as a hash.
@@ -41,6 +42,7 @@ class Keys:
             predictions: the models whose predictions it may log; `*` for all.
             sources: the sources whose documents it may search; `*` for all.
             tags: of which a document must have one; all documents of the sources without it.
+            experiments: those it may assign entities to; `*` for all.
             expires: from when on it is invalid, UTC where it has no offset; never without it.
 
         Raises:
@@ -57,6 +59,7 @@ class Keys:
                 predictions=predictions,
                 sources=sources,
                 tags=tags,
+                experiments=experiments,
                 expires=expires,
             )
 

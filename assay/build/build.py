@@ -36,7 +36,7 @@ from assay.project.packages import make_linked_packages_ready
 from assay.project.paths import model_paths
 from assay.project.products import Products
 from assay.project.warehouse import connect
-from assay.server.prediction_log import SECONDS_OPEN, hand_over_leftovers
+from assay.server.landing_log import SECONDS_OPEN, hand_over_leftovers
 
 if TYPE_CHECKING:
     from assay.build.inputs import Inputs
@@ -142,9 +142,7 @@ def build(options: Options, display: Display) -> Report:
     # Checks the key here, because dbt would show a fault within a connection only as its own error.
     find_pii_key()
     if hand_over_leftovers(places.landing):
-        display.say(
-            f"The next build loads the predictions of the last {SECONDS_OPEN:g} s: a server writes them"
-        )
+        display.say(f"The next build loads what a server was told in the last {SECONDS_OPEN:g} s")
     warnings = _check_landing(places.landing)
     for warning in warnings:
         display.say(f"Warning: {warning}")

@@ -33,6 +33,10 @@ def create(
             metavar="TAG,...", help="Of which a document must have one.", show_default="all documents"
         ),
     ] = None,
+    experiments: Annotated[
+        str | None,
+        typer.Option(metavar="NAME,...", help="The experiments it may assign entities to; * for all."),
+    ] = None,
     expires: Annotated[
         str | None,
         typer.Option(
@@ -41,14 +45,20 @@ def create(
     ] = None,
 ) -> None:
     """Make a key, and print it: it is shown this once, and kept as a hash."""
-    views_, models, sources_, tags_ = (
+    views_, models, sources_, tags_, experiments_ = (
         None if each is None else [part.strip() for part in each.split(",") if part.strip()]
-        for each in (views, predictions, sources, tags)
+        for each in (views, predictions, sources, tags, experiments)
     )
     typer.echo(
         ask(
             lambda project: project.keys.create(
-                name, views=views_, predictions=models, sources=sources_, tags=tags_, expires=expires
+                name,
+                views=views_,
+                predictions=models,
+                sources=sources_,
+                tags=tags_,
+                experiments=experiments_,
+                expires=expires,
             )
         )
     )

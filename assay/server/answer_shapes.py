@@ -66,6 +66,18 @@ class PredictionAnswer(BaseModel):
     prediction_id: str
 
 
+class AssignmentAnswer(BaseModel):
+    """The arm of an entity."""
+
+    experiment: str
+    entity_id: str
+    arm: str | None = Field(description="The arm; null where the entity takes no part.")
+    reason: Literal["not_started", "ended", "outside_group", "arm_removed"] | None = Field(
+        description="Why it takes no part."
+    )
+    exposure_id: str | None = Field(description="The exposure that was logged; null where none was.")
+
+
 class Column(BaseModel):
     """A key, a column, a derived feature or a request input."""
 

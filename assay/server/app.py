@@ -19,11 +19,12 @@ from assay.server.catalog import catalog_router
 from assay.server.direct import Direct
 from assay.server.document import document
 from assay.server.errors import on_fault, on_http_error, on_refused, on_rejected, on_unavailable
+from assay.server.experiments import experiments_router
 from assay.server.features import features_router
 from assay.server.health import health_router
+from assay.server.landing_log import hand_over_leftovers
 from assay.server.middleware import Requests, log
 from assay.server.page import page_router
-from assay.server.prediction_log import hand_over_leftovers
 from assay.server.predictions import predictions_router
 from assay.server.rejected import Rejected
 from assay.server.search import search_router
@@ -61,6 +62,7 @@ def make_app(settings: Settings) -> FastAPI:
         features,
         catalog_router(service),
         predictions_router(service),
+        experiments_router(service),
         search_router(service),
         health_router(service),
         page_router(service),
@@ -91,13 +93,14 @@ def make_app(settings: Settings) -> FastAPI:
 
 
 async def _keep(service: Service) -> None:
-    """Bring the audit log to the disk, and predictions to where they land."""
+    """Bring the audit log to the disk, and what the server was told to where it lands."""
     while True:
         await asyncio.sleep(_SECONDS_BETWEEN_LOOKS)
         with _told():
             service.audit.sync()
-        with _told():
-            service.predictions.hand_over_if_due()
+        for told in (service.predictions, service.exposures):
+            with _told():
+                told.hand_over_if_due()
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from pydantic.json_schema import models_json_schema
 
 from assay.server.bodies import REFERENCE
 from assay.server.shapes import (
+    AssignmentRequest,
     DocumentRequest,
     FeaturesRequest,
     OnlineFeaturesRequest,
@@ -18,7 +19,14 @@ from assay.server.shapes import (
     SearchRequest,
 )
 
-_BODIES = (FeaturesRequest, OnlineFeaturesRequest, Prediction, SearchRequest, DocumentRequest)
+_BODIES = (
+    FeaturesRequest,
+    OnlineFeaturesRequest,
+    Prediction,
+    AssignmentRequest,
+    SearchRequest,
+    DocumentRequest,
+)
 
 _SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "An API key."},

@@ -38,7 +38,7 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
         400: "The body is no JSON, or a key stands twice in it, or it is nested too deeply.",
         401: "The API key is missing, unknown, expired or revoked.",
         403: "The API key is not for what is asked.",
-        404: "There is no such feature view, feature service or document.",
+        404: "There is no such feature view, feature service, document or experiment.",
         413: "The body is too large.",
         415: "The body is not of type application/json.",
         422: "Something asked for is unknown, missing or of another type.",

@@ -21,6 +21,7 @@ def print_keys(keys: Sequence[Key], console: Console) -> None:
             "views": ", ".join(key.views),
             "predictions of": ", ".join(key.predictions),
             "documents of": ", ".join(key.sources) + tags,
+            "experiments": ", ".join(key.experiments),
         }
         opens = "\n".join(f"{what} {names}" for what, names in scopes.items() if names)
         expires = key.expires_at[:19] if key.expires_at else "never"

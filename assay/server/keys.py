@@ -1,4 +1,4 @@
-"""API keys: kept as hashes, for some views, models and documents, until they expire or are revoked."""
+"""API keys: kept as hashes, for views, models, documents and experiments, until they end or are revoked."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ _REFUSED = "An API key is needed that is valid: send it as Authorization: Bearer
 class Key:
     """A key as it is kept: `hash` is SHA-256 of its secret, which is 256 bits of chance. Times are UTC.
 
-    It is for reading `views`, for logging predictions of the models `predictions`, and for searching the
-    documents of `sources` that have one of `tags`.
+    It is for reading `views`, for logging predictions of the models `predictions`, for searching the
+    documents of `sources` that have one of `tags`, and for assigning to `experiments`.
     """
 
     id: str
@@ -45,6 +45,7 @@ class Key:
     predictions: list[str] = field(default_factory=list)
     sources: list[str] = field(default_factory=list)
     tags: list[str] = field(default_factory=lambda: [EVERY])
+    experiments: list[str] = field(default_factory=list)
 
     @property
     def state(self) -> str:
@@ -64,6 +65,7 @@ class Reader:
     predictions: frozenset[str] | None = None
     sources: frozenset[str] | None = None
     tags: frozenset[str] | None = None
+    experiments: frozenset[str] | None = None
 
     @property
     def may_read_all(self) -> bool:
@@ -92,6 +94,15 @@ class Reader:
         """
         if self.predictions is not None and not self.predictions & {model, EVERY}:
             raise Rejected(403, f"This API key is not for predictions of {model}.")
+
+    def require_experiment(self, name: str) -> None:
+        """Check that they may assign entities to an experiment, whether or not there is such.
+
+        Raises:
+            Rejected: they may not.
+        """
+        if self.experiments is not None and not self.experiments & {name, EVERY}:
+            raise Rejected(403, f"This API key is not for the experiment {name}.")
 
     def scope(self) -> Scope:
         """Return the documents that they may search.
@@ -130,6 +141,7 @@ class KeyRing:
         predictions: Iterable[str] = (),
         sources: Iterable[str] = (),
         tags: Iterable[str] = (EVERY,),
+        experiments: Iterable[str] = (),
     ) -> str:
         """Make a key and return it; it is told this once, and kept nowhere.
 
@@ -140,6 +152,7 @@ class KeyRing:
             predictions: the models whose predictions it may log; `*` for all.
             sources: the sources whose documents it may search; `*` for all.
             tags: of which a document must have one; `*` for all documents.
+            experiments: those it may assign entities to; `*` for all.
 
         Raises:
             Fault: the name has a valid key, or the keys cannot be written.
@@ -156,6 +169,7 @@ class KeyRing:
             predictions=list(predictions),
             sources=list(sources),
             tags=list(tags),
+            experiments=list(experiments),
         )
         with self._changing() as keys:
             if any(other.name == name and other.state == "valid" for other in keys.values()):
@@ -199,7 +213,8 @@ class KeyRing:
         matches = hmac.compare_digest(_hash(secret), key.hash if key else _NOBODY)
         if key is None or not matches or key.state != "valid":
             raise Rejected(401, _REFUSED)
-        return Reader(key.name, *map(frozenset, (key.views, key.predictions, key.sources, key.tags)))
+        scopes = (key.views, key.predictions, key.sources, key.tags, key.experiments)
+        return Reader(key.name, *map(frozenset, scopes))
 
     def _refresh(self) -> None:
         try:

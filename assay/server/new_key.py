@@ -1,4 +1,4 @@
-"""Make API keys for feature views that there are, for models, and for documents."""
+"""Make API keys for feature views that there are, for models, documents and experiments."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ def create_key(
     predictions: Sequence[str] | None,
     sources: Sequence[str] | None,
     tags: Sequence[str] | None,
+    experiments: Sequence[str] | None,
     expires: datetime | str | None,
 ) -> str:
     """Make a key and return it; it is told this once, and kept as a hash.
@@ -33,6 +34,7 @@ def create_key(
         predictions: the models whose predictions it may log; `*` for all.
         sources: the sources whose documents it may search; `*` for all.
         tags: of which a document must have one; all documents of the sources without it.
+        experiments: those it may assign entities to; `*` for all.
         expires: from when on it is invalid, UTC where it has no offset; never without it.
 
     Raises:
@@ -40,8 +42,8 @@ def create_key(
             valid key, or the keys cannot be written.
     """
     # A text is letters to Python, each of which may be a source.
-    views, predictions, sources, tags = (
-        [each] if isinstance(each, str) else each for each in (views, predictions, sources, tags)
+    views, predictions, sources, tags, experiments = (
+        [each] if isinstance(each, str) else each for each in (views, predictions, sources, tags, experiments)
     )
     if not name.strip():
         raise Fault("NAME is empty: say whose key it is.", MISUSED)
@@ -50,14 +52,16 @@ def create_key(
         ("--predictions", predictions),
         ("--sources", sources),
         ("--tags", tags),
+        ("--experiments", experiments),
     ):
         if scope is not None and not scope:
             raise Fault(f"{option} names none: write those the key is for, or *.", MISUSED)
     if tags and not sources:
         raise Fault("--tags is for documents of some sources: write --sources SOURCE,... too, or *.", MISUSED)
-    if not views and not predictions and not sources:
+    if not views and not predictions and not sources and not experiments:
         raise Fault(
-            "Say what the key is for: --views VIEW,... or --predictions MODEL,... or --sources SOURCE,...",
+            "Say what the key is for: --views VIEW,... or --predictions MODEL,... or --sources SOURCE,... or "
+            "--experiments NAME,...",
             MISUSED,
         )
     expires_at = instant_given(str(expires)) if expires else None
@@ -65,7 +69,13 @@ def create_key(
         raise Fault(f"--expires {expires} has passed.", MISUSED)
     _require_known(views or (), places)
     return KeyRing(places.serving).create(
-        name, list(views or ()), expires_at, predictions or (), sources or (), tags or (EVERY,)
+        name,
+        list(views or ()),
+        expires_at,
+        predictions or (),
+        sources or (),
+        tags or (EVERY,),
+        experiments or (),
     )
 
 

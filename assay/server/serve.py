@@ -77,7 +77,7 @@ def serve(
         places.ahead,
         places.search,
         places.deleted_documents,
-        with_keys,
+        with_keys=with_keys,
         requests_per_second=requests_per_second,
         prediction_bytes_per_hour=int(megabytes_per_hour * (1 << 20)),
     ).to_environment()

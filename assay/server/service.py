@@ -8,6 +8,7 @@ from typing import Any
 
 from fastapi import Request
 
+from assay.experiments.assignments import Assignments
 from assay.online.ahead import Ahead
 from assay.online.answer import Answerer, ViewAnswer, ViewStates
 from assay.online.definition import OnlineView
@@ -17,10 +18,11 @@ from assay.online.stores.store import Catalog, StoreUnavailable, empty
 from assay.online.stretch import key_values
 from assay.server.answers import timestamp
 from assay.server.audit import Audit
+from assay.server.declared import DeclaredExperiments
 from assay.server.keys import KeyRing, Reader
+from assay.server.landing_log import EXPOSURES, PREDICTIONS, LandingLog
 from assay.server.limits import Limit
 from assay.server.metrics import UNAVAILABLE, count_values
-from assay.server.prediction_log import PredictionLog
 from assay.server.searching import Searching
 from assay.server.settings import Settings
 
@@ -37,7 +39,10 @@ class Service:
         self._keys = KeyRing(settings.folder)
         self.audit = Audit(settings.folder)
         self._catalog: Catalog = {}
-        self.predictions = PredictionLog(settings.landing)
+        self.predictions = LandingLog(settings.landing, PREDICTIONS)
+        self.exposures = LandingLog(settings.landing, EXPOSURES)
+        self.experiments = DeclaredExperiments(settings.experiments)
+        self.assignments = Assignments(settings.folder)
         self.searching = Searching(settings.search, settings.deleted, settings.seconds)
         rate, hourly = settings.requests_per_second, settings.prediction_bytes_per_hour
         self._requests = Limit(rate, max(rate * _SECONDS_AT_ONCE, 1))
@@ -64,7 +69,7 @@ class Service:
             Rejected: it has written too much.
         """
         if reader.name is not None:
-            hourly = f"{self.settings.prediction_bytes_per_hour:,} bytes of predictions an hour"
+            hourly = f"{self.settings.prediction_bytes_per_hour:,} bytes of predictions and exposures an hour"
             self._bytes.take(reader.name, written, f"This API key may log {hourly}: wait, and send it again.")
 
     async def catalog(self) -> Catalog:
@@ -157,8 +162,10 @@ class Service:
         """Let go of the store, the searches and the logs."""
         try:
             self.predictions.hand_over()
+            self.exposures.hand_over()
         finally:
             self.searching.close()
+            self.assignments.close()
             await self._answerer.store.close()
             self.audit.close()
 

@@ -6,6 +6,8 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from assay.project.experiments import EXPERIMENTS
+
 _PREFIX = "ASSAY_SERVE_"
 # The folder in which workers put their figures together; the name is prometheus_client's.
 MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
@@ -15,11 +17,11 @@ MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
 class Settings:
     """How to serve.
 
-    `folder` holds the API keys and the audit log, `docs` is dbt's documentation, `landing` where
-    logged predictions land, `ahead` what streams have changed since the last build, `search` the index of
-    documents, `deleted` which of them are deleted since it was built. `body_bytes` and `entities` bound a
-    request, `seconds` how long it may take. Of each API key, a worker takes `requests_per_second`, and
-    `prediction_bytes_per_hour` to keep.
+    `folder` holds the API keys, the audit log and who was assigned to which arm, `docs` is dbt's
+    documentation, `landing` where what the server is told lands, `ahead` what streams have changed since the
+    last build, `search` the index of documents, `deleted` which of them are deleted since it was built,
+    `experiments` those that are declared. `body_bytes` and `entities` bound a request, `seconds` how long it
+    may take. Of each API key, a worker takes `requests_per_second`, and `prediction_bytes_per_hour` to keep.
     """
 
     store: str
@@ -29,6 +31,7 @@ class Settings:
     ahead: Path
     search: Path
     deleted: Path
+    experiments: Path = EXPERIMENTS
     with_keys: bool = False
     body_bytes: int = 1 << 20
     entities: int = 1000
@@ -53,6 +56,7 @@ class Settings:
             ahead=Path(found["ahead"]),
             search=Path(found["search"]),
             deleted=Path(found["deleted"]),
+            experiments=Path(found["experiments"]),
             with_keys=found["with_keys"] == "True",
             body_bytes=int(found["body_bytes"]),
             entities=int(found["entities"]),

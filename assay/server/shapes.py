@@ -72,6 +72,24 @@ class Prediction(BaseModel):
     served: list[Served] | None = Field(None, max_length=100, description="Features that were served for it.")
 
 
+class AssignmentRequest(BaseModel):
+    """An entity that an experiment is tried on."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    entity_id: Annotated[str, Field(min_length=1, max_length=500)] | int = Field(
+        description="The entity's id, as rows of the metrics' models have it."
+    )
+    exposed: bool = Field(True, description="Whether the entity gets to see the arm now, which is logged.")
+    exposure_id: str | None = Field(
+        None,
+        min_length=1,
+        max_length=200,
+        description="So that it can be sent twice; made up without it.",
+    )
+    request_id: str | None = Field(None, max_length=200, description="X-Request-ID of what it is shown with.")
+
+
 class OnlineFeaturesRequest(BaseModel):
     """Entities by column, and the features wanted of each, as Feast's clients ask; other words are let be."""
 

@@ -27,7 +27,7 @@ def make_contract_project(project: SmallProject) -> SmallProject:
     """Put a small project that is built under contract, and build and publish it again."""
     root = project.root
     _leave_one_source(root / "models" / "example" / "bronze")
-    for name in ("_bronze__sources.yml", "brz_serving__predictions.sql"):
+    for name in ("_bronze__sources.yml", "brz_serving__predictions.sql", "brz_serving__exposures.sql"):
         (root / "models" / "platform" / "bronze" / name).unlink()
     (root / "contracts").mkdir()
     shutil.copy(PROJECT / "contracts" / "example" / "erp.odcs.yaml", root / "contracts")

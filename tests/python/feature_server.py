@@ -29,6 +29,7 @@ def settings_in(folder: Path, store: str, landing: Path | None = None) -> Settin
         folder / "ahead",
         folder / "search.duckdb",
         folder / "deleted.json",
+        folder / "experiments.yml",
     )
 
 

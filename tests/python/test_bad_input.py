@@ -22,6 +22,7 @@ TABLES = {
     "brz_payments__card_transactions": ("slv_card_transactions", "slv_card_transactions__rejected"),
     "brz_web__events": ("slv_web_events", "slv_web_events__rejected"),
     "brz_serving__predictions": ("slv_predictions", "slv_predictions__rejected"),
+    "brz_serving__exposures": ("slv_exposures", "slv_exposures__rejected"),
     "brz_crm__customers": ("slv_customers__changes", "slv_customers__rejected"),
     "brz_catalog__products": ("slv_products__changes", "slv_products__rejected"),
     "brz_catalog__price_list": ("slv_price_list", "slv_price_list__rejected"),
@@ -291,6 +292,43 @@ PREDICTIONS: list[tuple[str | bytes, list[str] | None]] = [
     ("{", ["malformed_json"]),
 ]
 
+# Exposures
+
+
+def exposure(exposure_id: str, **values: Any) -> str:
+    told = {
+        "exposure_id": exposure_id,
+        "experiment": "delivery",
+        "salt": "delivery",
+        "arm": "free",
+        "entity": "customer",
+        "entity_id": "c1",
+        "weights": {"control": 1, "free": 1},
+        "exposed_at": "2025-03-01T10:00:00Z",
+        "received_at": "2025-03-01T10:00:01Z",
+    }
+    return json.dumps(told | values)
+
+
+EXPOSURES: list[tuple[str | bytes, list[str] | None]] = [
+    (exposure("e1"), None),
+    (exposure("e2", weights={"free": 0.5}, request_id="r"), None),
+    (exposure("e3", entity_id=7), None),
+    (exposure("e4", weights={"control": 1}), ["invalid_weights"]),
+    (exposure("e5", weights={"control": 1, "free": 0}), ["invalid_weights"]),
+    (exposure("e6", weights={"control": -1, "free": 1}), ["invalid_weights"]),
+    (exposure("e7", weights={"control": "much", "free": 1}), ["invalid_weights"]),
+    (exposure("e8", weights=[1, 1]), ["invalid_weights"]),
+    (exposure("e9", weights=None), ["invalid_weights"]),
+    (exposure("e10", salt=""), ["missing_experiment"]),
+    (exposure("e11", entity=None), ["missing_entity"]),
+    (exposure("e12", exposed_at="soon"), ["invalid_exposed_at"]),
+    (exposure("", received_at="later"), ["missing_exposure_id", "invalid_received_at"]),
+    (exposure("e1"), ["exact_duplicate"]),
+    (exposure("e2", arm="control", weights={"control": 1}), ["duplicate_exposure"]),
+    ("{", ["malformed_json"]),
+]
+
 # Change events
 
 COMMITTED_MS = 1_740_823_200_000
@@ -550,6 +588,7 @@ class Delivery:
         self._csv(f"payments/card_transactions/{EARLY}/cards.csv", TRANSACTIONS)
         self._lines(f"web/events/{LATE}/events.jsonl", CALLS)
         self._lines(f"serving/predictions/{EARLY}/predictions.jsonl", PREDICTIONS)
+        self._lines(f"serving/exposures/{EARLY}/exposures.jsonl", EXPOSURES)
         self._lines(f"crm/customers/{EARLY}/customers.jsonl", CUSTOMERS)
         self._lines(f"catalog/products/{EARLY}/products.jsonl", PRODUCTS)
         self._csv(f"catalog/price_list/{EARLY}/prices.csv", PRICES)
@@ -867,5 +906,6 @@ def test_the_demos_dirt_is_rejected_to_the_row(built_demo: Warehouse) -> None:
         assert all(len(row[0]) == 1 for row in rules), "each is planted with one thing wrong"
         found[table] = dict(Counter(rule for (row,) in rules for rule in row))
     assert found.pop("serving/predictions") == {}, "the demo serves nobody"
+    assert found.pop("serving/exposures") == {}
     assert found == {table: {k: n for k, n in kinds.items() if n} for table, kinds in planted.items()}
     assert sum(sum(kinds.values()) for kinds in found.values()) > 30

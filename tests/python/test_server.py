@@ -37,7 +37,7 @@ from assay.online.stores.store import Entity
 from assay.online.sync import sync
 from assay.server.app import make_app
 from assay.server.keys import FILE, KeyRing
-from assay.server.prediction_log import PredictionLog, hand_over_leftovers
+from assay.server.landing_log import PREDICTIONS, LandingLog, hand_over_leftovers
 from assay.server.settings import Settings
 
 VELOCITY, PAIRS = "ftr_card__velocity", "ftr_card_merchant__pairs"
@@ -678,7 +678,7 @@ def test_what_a_dead_server_left_open_is_handed_over(settings: Settings) -> None
     folder = settings.landing / "serving" / "predictions"
     folder.mkdir(parents=True)
     (folder / "_open-dead.jsonl").write_text("{}\n")
-    living = PredictionLog(settings.landing)
+    living = LandingLog(settings.landing, PREDICTIONS)
     living.note(b"{}\n")
     assert hand_over_leftovers(settings.landing) == 1
     assert sorted(path.name.partition("-")[0] for path in folder.iterdir()) == ["_open", "predictions"]

@@ -36,7 +36,7 @@ from assay.server.audit import FILE as AUDIT
 from assay.server.audit import Audit
 from assay.server.keys import FILE as KEYS
 from assay.server.keys import KeyRing
-from assay.server.prediction_log import hand_over_leftovers
+from assay.server.landing_log import hand_over_leftovers
 from assay.server.settings import Settings
 
 GET, FEAST, PREDICT = "/features/get", "/get-online-features", "/predictions"

@@ -84,14 +84,13 @@ def test_monitoring_watches_the_sources_of_the_project(subscriptions: SmallProje
     def column(table: str, name: str) -> set[str]:
         return {row[0] for row in rows(subscriptions, f"select distinct {name} from gold.{table}")}
 
-    platform = {"serving.predictions"}
+    platform = {"serving.predictions", "serving.exposures"}
     assert column("mon_freshness", "source_table") - platform == set(SOURCES)
     watched = column("mon_quality", "table_name") - platform - set(SOURCES)
     silver = {"slv_invoices", "slv_sessions", "slv_accounts__changes"}
-    assert {name for name in watched if "predictions" not in name and "__checked" not in name} == (
-        PRODUCT | silver
-    )
-    assert column("mon_volume", "table_name") - {"slv_predictions"} == silver
+    told_to_servers = {"slv_predictions", "slv_exposures"}
+    assert {name for name in watched - told_to_servers if "__checked" not in name} == PRODUCT | silver
+    assert column("mon_volume", "table_name") - told_to_servers == silver
     assert column("mon_feature_drift", "view") == {"ftr_account__usage"}
     assert column("mon_feature_drift", "reference") == {"rolling", "trn_renewal", "trn_usage"}
     assert column("mon_retraining", "training_set") == {"trn_renewal", "trn_usage"}

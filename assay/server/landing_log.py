@@ -1,4 +1,4 @@
-"""What models predicted, on its way to the landing zone: a file a minute, which the next build loads."""
+"""What a server is told, on its way to the landing zone: a file a minute, which the next build loads."""
 
 from __future__ import annotations
 
@@ -14,24 +14,27 @@ from assay.core.moment import now
 
 SECONDS_OPEN = 60.0
 _BYTES_OPEN = 8 << 20
-_FOLDER = Path("serving", "predictions")
+# The landing tables of what servers are told.
+PREDICTIONS, EXPOSURES = "predictions", "exposures"
+_SOURCE = "serving"
 
 
-class PredictionLog:
+class LandingLog:
     """The file of one process. While it is open, its name keeps builds from loading it; a lock tells so.
 
     Args:
         landing: the landing zone's folder.
+        table: the landing table, PREDICTIONS or EXPOSURES.
     """
 
-    def __init__(self, landing: Path) -> None:
-        self._folder = landing / _FOLDER
+    def __init__(self, landing: Path, table: str) -> None:
+        self._folder = landing / _SOURCE / table
         self._path = self._folder
         self._file: int | None = None
         self._opened_at = 0.0
 
     def note(self, line: bytes) -> None:
-        """Append a prediction, whole: the system keeps it when the process dies.
+        """Append a line, whole: the system keeps it when the process dies.
 
         Args:
             line: JSON with an end of line.
@@ -69,7 +72,7 @@ class PredictionLog:
             self.hand_over()
 
     def hand_over(self) -> None:
-        """Hand the file to the next build now; the next prediction opens another."""
+        """Hand the file to the next build now; the next line opens another."""
         if self._file is not None:
             _hand_over(self._path)
             os.close(self._file)
@@ -83,7 +86,7 @@ def hand_over_leftovers(landing: Path) -> int:
         landing: the landing zone's folder.
     """
     still_open = 0
-    for path in (landing / _FOLDER).glob("_open-*.jsonl"):
+    for path in (landing / _SOURCE).glob("*/_open-*.jsonl"):
         try:
             file = os.open(path, os.O_RDWR)
         except FileNotFoundError:
@@ -116,5 +119,5 @@ def _opened(folder: Path) -> tuple[Path, int]:
 def _hand_over(path: Path) -> None:
     sync(path)
     name = path.stem.removeprefix("_open-")
-    path.rename(path.with_name(f"predictions-{now():%Y-%m-%dT%H-%M-%S-%f}-{name}.jsonl"))
+    path.rename(path.with_name(f"{path.parent.name}-{now():%Y-%m-%dT%H-%M-%S-%f}-{name}.jsonl"))
     sync(path.parent)

@@ -1,0 +1,1 @@
+{{ kept_rows(ref('slv_exposures__checked')) }}
