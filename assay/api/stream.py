@@ -136,14 +136,18 @@ class Streams:
             most_mb: the size that a merged segment has at most, in megabytes.
 
         Raises:
-            Fault: a build is under way, or another process merges the same.
+            Fault: a build is under way, another process merges the same, or the landing zone is in a bucket.
         """
+        from assay.core.fault import MISUSED, Fault
+        from assay.core.places import landing_url
         from assay.stream.compact import MergeLimits, merge_segments
         from assay.stream.display import print_merged
         from assay.stream.loaded import read_loaded_files
         from assay.stream.source import find_stream_sources
 
         with self._project.places() as places:
+            if url := landing_url():
+                raise Fault(f"Segments in {url} cannot be merged: the bucket would still have them.", MISUSED)
             merged = merge_segments(
                 find_stream_sources(sources),
                 places.landing,

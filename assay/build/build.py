@@ -10,6 +10,8 @@ from uuid import uuid4
 
 import duckdb
 
+from assay.bucket.landing import fetch_landing
+from assay.build.bucket import put_in_bucket
 from assay.build.inputs import read_inputs
 from assay.build.plan import is_up_to_date
 from assay.build.publications import how_many
@@ -96,6 +98,7 @@ class Report:
         unchanged_since: the run that built what is there, if nothing had changed and dbt did not start.
         rollback: the rollback that the build has ended, because it published again.
         published_products: the products of which it has published tables anew.
+        bucket_fault: why the bucket from which others read could not take it.
         online_fault: why the online store could not take what was published.
         search: what the file that is searched holds, if it was written anew.
         is_searched: whether that file is as what is published.
@@ -119,6 +122,7 @@ class Report:
     unchanged_since: str | None = None
     rollback: Rollback | None = None
     published_products: list[str] = field(default_factory=list)
+    bucket_fault: str | None = None
     online_fault: str | None = None
     search: IndexCounts | None = None
     is_searched: bool = True
@@ -143,7 +147,8 @@ def build(options: Options, display: Display) -> Report:
     find_pii_key()
     if hand_over_leftovers(places.landing):
         display.say(f"The next build loads what a server was told in the last {SECONDS_OPEN:g} s")
-    warnings = _check_landing(places.landing)
+    warnings = [] if options.as_of else _fetch_landing(places, display)
+    warnings += _check_landing(places.landing)
     for warning in warnings:
         display.say(f"Warning: {warning}")
 
@@ -190,17 +195,21 @@ def _record_nothing_to_do(options: Options, places: Places, state: State) -> Rep
     before = next((each for each in runs if each.run_id == state.run_id), None)
     if before:
         run.tables, run.rejects = before.tables, before.rejects
-    run.status, run.ended_at = "succeeded", now()
     run.message = f"Nothing has landed and no code has changed since run {state.run_id}: nothing to build"
+    # What a bucket that was away has not taken.
+    fault = put_in_bucket(places)
+    run.status, run.ended_at = "failed" if fault else "succeeded", now()
+    run.message = fault or run.message
     # For example, dbt could not parse a file, which is as it was before again.
-    has_recovered = bool(runs) and runs[0].status == "failed"
-    if options.records_idle or has_recovered:
+    has_recovered = bool(runs) and runs[0].status == "failed" and not fault
+    if options.records_idle or has_recovered or fault:
         note_version(places.ledger)
         record(places.ledger, run)
     none_ran = Verdict([], [], 0, 0, 0, 0)
     report = Report(places, run, none_ran, Account(), withheld=run.message, unchanged_since=state.run_id)
+    report.failed, report.warnings = bool(fault), [*filter(None, [fault])]
     if has_recovered and before:
-        report.warnings = _tell_recovery(places, run, before)
+        report.warnings += _tell_recovery(places, run, before)
     if any(read_promises()):
         # Imports what sends alerts, which takes longer than the rest.
         from assay.alerts.availability_alerts import watch_availability
@@ -232,6 +241,20 @@ def start_run(options: Options, places: Places) -> Run:
         as_of=options.as_of,
         code_version=code_version(),
     )
+
+
+def _fetch_landing(places: Places, display: Display) -> list[str]:
+    """Fetch what is new in a landing zone that lies in a bucket; return what cannot be fetched."""
+    try:
+        brought = fetch_landing(display.say)
+    except OSError as error:
+        raise known_fault(error) or Fault(
+            f"{error.filename} cannot be written ({error.strerror})."
+        ) from error
+    if brought is None:
+        return []
+    display.say(f"The landing zone's copy in {places.landing}: {brought}")
+    return [f"Not landed: {fault}." for fault in brought.faults]
 
 
 def _check_landing(landing: Path) -> list[str]:

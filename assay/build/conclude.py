@@ -10,6 +10,7 @@ from typing import Any
 
 import duckdb
 
+from assay.build.bucket import put_in_bucket
 from assay.build.build import Options, Report
 from assay.build.inputs import identity
 from assay.build.outside import outside_ids
@@ -73,7 +74,6 @@ def conclude(
     run.rejects = [asdict(rejects) for rejects in account.rejects]
     run.tests_passed, run.tests_failed = verdict.tests_passed, verdict.tests_failed
     report = Report(places, run, verdict, account)
-    report.failed = bool(verdict.failures)
     if options.strict and account.troubled:
         report.failed = True
         verb = "is" if account.files_not_loaded == 1 else "are"
@@ -85,6 +85,7 @@ def conclude(
         )
     else:
         _publish(places, run, outcome, report, work)
+    report.failed = report.failed or bool(verdict.failures or report.bucket_fault)
     if report.publication:
         run.published_path = str(report.publication.path)
         run.published_at = now()
@@ -102,6 +103,8 @@ def conclude(
         run.message = f"{files} could not be loaded: " + ", ".join(
             each.named for each in account.troubled[:_FILES_NAMED]
         )
+    if run.message is None:
+        run.message = report.bucket_fault
     if run.message is None and report.rollback:
         run.message = f"Published again, after gold was {report.rollback}"
     _describe_work(report, work)
@@ -245,6 +248,8 @@ def _publish(places: Places, run: Run, outcome: DbtOutcome, report: Report, work
         prune(places.published, how_many())
         if report.is_searched:
             _forget_deleted(places, report)
+        report.bucket_fault = put_in_bucket(places)
+        report.warnings += filter(None, [report.bucket_fault])
         report.rollback = read_rollback(places.warehouse)
         if CATALOG in report.products.passed:
             _put_online(places, report)

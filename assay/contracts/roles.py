@@ -181,7 +181,7 @@ def _tables(contract: Contract, name: str, role: dict[str, Any], place: _Place) 
         yield Finding(
             contract.where(place),
             f"the role {name}: {TABLES} is {declared!r}.",
-            "Write a table for each entry, such as {dim_customers: {mask: [city]}}.",
+            "Write a table for each entry, such as {TABLE: {mask: [COLUMN]}}.",
         )
         return
     tables = {table.name: table for table in contract.tables}

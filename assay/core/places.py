@@ -19,6 +19,10 @@ DEFAULT_WAREHOUSE = "data/assay.duckdb"
 PUBLISHED = "assay"
 #: The environment variable that names the folder into which dbt writes.
 TARGET = "DBT_TARGET_PATH"
+#: How the URL of a place in a bucket begins.
+BUCKETS = "s3://"
+# Beside the default warehouse, like all that is made.
+_COPIES = "data/copies"
 #: The file that says where alerts go. No table depends on it.
 ALERTS = Path("alerts.yml")
 
@@ -116,8 +120,19 @@ def require_project() -> None:
 
 
 def landing_folder() -> Path:
-    """Return the landing zone's folder: the one in ASSAY_LANDING, or the default within the project."""
+    """Return the landing zone's folder: the one in ASSAY_LANDING, or the default within the project.
+
+    If the landing zone lies in a bucket, it is the folder with its copy.
+    """
+    if url := landing_url():
+        return Path(_COPIES, url.removeprefix(BUCKETS).strip("/"))
     return Path(os.environ.get("ASSAY_LANDING") or DEFAULT_LANDING)
+
+
+def landing_url() -> str | None:
+    """Return the URL of a landing zone that lies in a bucket; None if it is a folder."""
+    named = os.environ.get("ASSAY_LANDING") or ""
+    return named if named.startswith(BUCKETS) else None
 
 
 def find_target() -> Path:

@@ -237,7 +237,7 @@ def test_bad_input_says_what_to_do_and_changes_nothing(places: Places) -> None:
     (places.published.parent / "kept" / "gone" / places.published.name).unlink()
     for run_id, said in {
         "nobody": "No run begins with nobody",
-        "": "Name the run to go back to",
+        "": "Name a run",
         "a": "Several publications begin with a: abb, aaa",
         "idle": "Run idle has published nothing",
         "gone": "What run gone published is not kept any more: its file is not there",

@@ -13,7 +13,7 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "assay"
 # From the ground up; each may import what stands before it.
 FLOORS = [
-    *("core", "pii", "console", "project"),
+    *("core", "bucket", "pii", "console", "project"),
     *("landing", "ledger", "contracts"),
     *("embedding", "documents", "search"),
     *("features", "generate", "leakage", "training", "corpus", "spark"),

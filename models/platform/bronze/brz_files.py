@@ -1,11 +1,10 @@
 """Land new files, and list every file ever seen."""
 
-import os
 from datetime import UTC, datetime
-from pathlib import Path
 
 from dbt_common.invocation import get_invocation_id
 
+from assay.core.places import landing_folder
 from assay.landing import progress
 from assay.landing.declared import lands_files
 from assay.landing.load import load_new_files
@@ -19,7 +18,7 @@ def model(dbt, session):
     with session.cursor() as connection:
         load_new_files(
             connection,
-            landing=Path(os.environ.get("ASSAY_LANDING") or "data/landing"),
+            landing=landing_folder(),
             models=all_model_paths(),
             is_optional=not lands_files(*model_paths()),
             run_id=get_invocation_id(),

@@ -1,0 +1,167 @@
+"""A place in a bucket of S3, or of another object storage that speaks its protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from assay.core.fault import MISUSED, Fault, extra_needed
+from assay.core.places import BUCKETS
+
+# In the standard mode of boto3, with a pause that grows between them.
+_TRIES = 5
+_SECONDS_TO_CONNECT, _SECONDS_TO_READ = 10, 60
+_REMEDIES = {
+    "NoSuchBucket": "there is no such bucket: create it, or correct the name",
+    "PermanentRedirect": "it lies in another region: name that in AWS_REGION",
+    "AuthorizationHeaderMalformed": "it lies in another region: name that in AWS_REGION",
+    "AccessDenied": "access is denied: the guide on object storage says which rights are needed",
+    "403": "access is denied: the guide on object storage says which rights are needed",
+    "InvalidAccessKeyId": "the access key is not known: correct AWS_ACCESS_KEY_ID, or the profile",
+    "SignatureDoesNotMatch": "the secret key is wrong: correct AWS_SECRET_ACCESS_KEY, or the profile",
+    "ExpiredToken": "the credentials have expired: get new ones",
+    "RequestTimeTooSkewed": "this machine's clock is wrong: set it",
+}
+_GONE = {"NoSuchKey", "404", "PreconditionFailed", "412"}
+
+
+class ObjectChanged(Fault):
+    """An object is gone, or is another one than was listed."""
+
+
+@dataclass(frozen=True)
+class Object:
+    """An object: its key within the place, size in bytes, ETag, and when it was written (UTC, aware)."""
+
+    key: str
+    size: int
+    etag: str
+    written_at: datetime
+
+
+class Bucket:
+    """A place in a bucket: all objects whose keys begin with its prefix.
+
+    Credentials, region and endpoint come from boto3's usual chain: environment, profile, role.
+
+    Args:
+        url: `s3://bucket/prefix`; the prefix may be missing.
+
+    Raises:
+        Fault: it is no such URL, or boto3 is not installed.
+    """
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        if not url.startswith(BUCKETS) or not parts.netloc or parts.query or parts.fragment:
+            raise Fault(f"{url!r} names no place in a bucket: write it as s3://bucket/prefix.", MISUSED)
+        self.name = parts.netloc
+        self.prefix = f"{parts.path.strip('/')}/".lstrip("/")
+        self.url = f"{BUCKETS}{self.name}/{self.prefix}".rstrip("/")
+        with extra_needed("s3", self.url):
+            import boto3
+            from botocore.config import Config
+        config = Config(
+            retries={"mode": "standard", "max_attempts": _TRIES},
+            connect_timeout=_SECONDS_TO_CONNECT,
+            read_timeout=_SECONDS_TO_READ,
+        )
+        with self._told():
+            self._client: Any = boto3.session.Session().client("s3", config=config)
+
+    def list(self, below: str = "") -> Iterator[Object]:
+        """Yield the objects whose keys within the place begin with `below`, in the order of their keys.
+
+        Raises:
+            Fault: they cannot be listed.
+        """
+        with self._told():
+            pages = self._client.get_paginator("list_objects_v2")
+            for page in pages.paginate(Bucket=self.name, Prefix=self.prefix + below):
+                for found in page.get("Contents", ()):
+                    key = found["Key"].removeprefix(self.prefix)
+                    yield Object(key, found["Size"], found["ETag"].strip('"'), found["LastModified"])
+
+    def fetch(self, found: Object, file: Path) -> None:
+        """Write the content of an object to a file.
+
+        Raises:
+            ObjectChanged: it is gone, or was written again since it was listed.
+            Fault: it cannot be read.
+            OSError: the file cannot be written.
+        """
+        with self._told():
+            answer = self._client.get_object(
+                Bucket=self.name, Key=self.prefix + found.key, IfMatch=f'"{found.etag}"'
+            )
+            with file.open("wb") as target:
+                for piece in answer["Body"].iter_chunks(1 << 20):
+                    target.write(piece)
+
+    def read(self, key: str) -> bytes | None:
+        """Return the content of a small object; None if there is none.
+
+        Raises:
+            Fault: it cannot be read.
+        """
+        try:
+            with self._told():
+                answer = self._client.get_object(Bucket=self.name, Key=self.prefix + key)
+                return bytes(answer["Body"].read())
+        except ObjectChanged:
+            return None
+
+    def put(self, key: str, content: Path | bytes) -> str:
+        """Write an object, whole or not at all, and return its ETag.
+
+        Raises:
+            Fault: it cannot be written.
+        """
+        with self._told():
+            if isinstance(content, Path):
+                self._client.upload_file(str(content), self.name, self.prefix + key)
+            else:
+                self._client.put_object(Bucket=self.name, Key=self.prefix + key, Body=content)
+            head = self._client.head_object(Bucket=self.name, Key=self.prefix + key)
+        return str(head["ETag"]).strip('"')
+
+    def delete(self, key: str) -> None:
+        """Delete an object, if there is one.
+
+        Raises:
+            Fault: it cannot be deleted.
+        """
+        with self._told():
+            self._client.delete_object(Bucket=self.name, Key=self.prefix + key)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Turn errors of the storage into faults that say what to do."""
+        from boto3.exceptions import S3UploadFailedError
+        from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
+
+        try:
+            yield
+        except ClientError as error:
+            code = error.response.get("Error", {}).get("Code", "")
+            if code in _GONE:
+                raise ObjectChanged(f"{self.url}: an object changed meanwhile ({code}).") from error
+            raise Fault(f"{self.url}: {_REMEDIES.get(code) or error}.") from error
+        except S3UploadFailedError as error:
+            code = next((code for code in _REMEDIES if f"({code})" in str(error)), "")
+            raise Fault(f"{self.url}: {_REMEDIES.get(code) or error}.") from error
+        except NoCredentialsError as error:
+            raise Fault(
+                f"{self.url}: there are no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or "
+                "AWS_PROFILE.",
+                MISUSED,
+            ) from error
+        except NoRegionError as error:
+            raise Fault(f"{self.url}: name the bucket's region in AWS_REGION.", MISUSED) from error
+        except BotoCoreError as error:
+            raise Fault(f"{self.url} cannot be reached: {error}. Try again when it can.") from error

@@ -1,0 +1,163 @@
+"""Keep a copy of a landing zone that lies in a bucket, so that its files are loaded as those of a folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable, Collection, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from assay.bucket.bucket import Bucket, Object, ObjectChanged
+from assay.core.disk import replace_private
+from assay.core.places import landing_folder, landing_url
+from assay.core.words import counted
+
+#: The file in the copy that says which objects it has; landing passes over names that begin with a dot.
+INDEX = ".objects.json"
+_NEW = ".new"
+# So many are fetched before that is noted and told.
+_AT_ONCE = 500
+_TAKEN = "a file and a folder cannot have the same name: rename one of them"
+# Most of the time, a fetch waits for the network.
+_THREADS = 16
+
+
+@dataclass
+class Brought:
+    """What has been done to make a copy and a bucket equal.
+
+    Attributes:
+        fetched: how many objects were written to the copy.
+        sent: how many files that were made in the copy were written to the bucket.
+        removed: how many files were removed, because the bucket has them no longer.
+        faults: what could not be fetched or sent, each with why.
+    """
+
+    fetched: int = 0
+    sent: int = 0
+    removed: int = 0
+    faults: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        parts = [
+            f"{counted(count, 'file')} {done}"
+            for count, done in ((self.fetched, "fetched"), (self.sent, "sent"), (self.removed, "removed"))
+            if count
+        ]
+        return ", ".join(parts) or "nothing new"
+
+
+def fetch_landing(tell: Callable[[str], None]) -> Brought | None:
+    """Bring the project's landing zone up to date, if it lies in a bucket; None if it is a folder.
+
+    Raises:
+        Fault: the bucket cannot be listed or read.
+        OSError: the copy cannot be written.
+    """
+    url = landing_url()
+    return bring_landing(Bucket(url), landing_folder(), tell) if url else None
+
+
+def bring_landing(bucket: Bucket, folder: Path, tell: Callable[[str], None]) -> Brought:
+    """Bring the copy of a landing zone to what the bucket has, and what was made in the copy to the bucket.
+
+    An object counts as landed when it was written. Whoever is killed leaves whole files; the next call goes
+    on.
+
+    Args:
+        bucket: the landing zone.
+        folder: the copy, which is made if there is none.
+        tell: called with messages for people while that takes long.
+
+    Raises:
+        Fault: the bucket cannot be listed or read.
+        OSError: the copy cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    index = folder / INDEX
+    held: dict[str, str] = json.loads(index.read_text()) if index.exists() else {}
+    done = Brought()
+    objects = {found.key: found for found in bucket.list() if not found.key.endswith("/")}
+    places = _places(folder, objects, done.faults)
+    for key in held.keys() - objects.keys():
+        with suppress(FileNotFoundError):
+            (folder / key).unlink()
+            done.removed += 1
+        del held[key]
+    wanted = [key for key, path in places.items() if held.get(key) != objects[key].etag or not path.exists()]
+    with ThreadPoolExecutor(_THREADS) as threads:
+        for start in range(0, len(wanted), _AT_ONCE):
+            several = wanted[start : start + _AT_ONCE]
+            fetched = threads.map(lambda key: _fetch(bucket, objects[key], places[key]), several)
+            for key, why in zip(several, fetched, strict=True):
+                if why is None:
+                    held[key] = objects[key].etag
+                    done.fetched += 1
+                else:
+                    done.faults.append(f"{key}: {why}")
+            _write(index, held)
+            if len(wanted) > _AT_ONCE:
+                tell(f"{start + len(several):,} of {len(wanted):,} new files of {bucket.url} are fetched")
+    for path in _made_here(folder, held.keys() | objects.keys()):
+        key = path.relative_to(folder).as_posix()
+        held[key] = bucket.put(key, path)
+        done.sent += 1
+    _write(index, held)
+    return done
+
+
+def _places(folder: Path, keys: Collection[str], faults: list[str]) -> dict[str, Path]:
+    """Return where each object lies in the copy; of those that can be no file there, say why."""
+    found: dict[str, Path] = {}
+    for key in keys:
+        parts = key.split("/")
+        if any(part in ("", ".", "..") or part.startswith(".") or "\0" in part for part in parts):
+            # A hidden file is nobody's data, in a folder as well.
+            if not any(part.startswith(".") and part.strip(".") for part in parts):
+                faults.append(f"{key}: no file can have this name")
+        elif any(len(part.encode()) > 255 for part in parts):
+            faults.append(f"{key}: its name is too long for a file")
+        elif any("/".join(parts[:count]) in keys for count in range(1, len(parts))):
+            faults.append(f"{key}: {_TAKEN}")
+        else:
+            found[key] = folder.joinpath(*parts)
+    return found
+
+
+def _fetch(bucket: Bucket, found: Object, path: Path) -> str | None:
+    """Write an object to the copy; return why that cannot be, or None."""
+    new = path.with_name(f"{_NEW}.{os.getpid()}.{threading.get_ident()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            bucket.fetch(found, new)
+            written_at = found.written_at.timestamp()
+            os.utime(new, (written_at, written_at))
+            new.replace(path)
+        finally:
+            new.unlink(missing_ok=True)
+    except ObjectChanged:
+        return "it changed meanwhile: the next build fetches it"
+    except (IsADirectoryError, NotADirectoryError, FileExistsError):
+        return _TAKEN
+    return None
+
+
+def _made_here(folder: Path, known: Iterable[str]) -> list[Path]:
+    """Return the files of the copy that did not come from the bucket."""
+    known = set(known)
+    return [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and path.relative_to(folder).as_posix() not in known
+    ]
+
+
+def _write(index: Path, held: dict[str, str]) -> None:
+    replace_private(index, json.dumps(held, indent=0, sort_keys=True).encode())
