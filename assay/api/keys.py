@@ -32,22 +32,25 @@ class Keys:
         sources: Sequence[str] | None = None,
         tags: Sequence[str] | None = None,
         experiments: Sequence[str] | None = None,
+        role: str | None = None,
         expires: datetime | str | None = None,
     ) -> str:
         """Make a key and return it: it is told this once, and kept as a hash.
 
         Args:
             name: whose it is.
-            views: the feature views it may read; `*` for all.
+            views: the feature views it may read; `*` for all. A key that is for a role and nothing else may
+                read all views of the role.
             predictions: the models whose predictions it may log; `*` for all.
             sources: the sources whose documents it may search; `*` for all.
             tags: of which a document must have one; all documents of the sources without it.
             experiments: those it may assign entities to; `*` for all.
+            role: whose rights it has, as contracts say; all rights without it.
             expires: from when on it is invalid, UTC where it has no offset; never without it.
 
         Raises:
-            Fault: it would be for nothing or nobody, a view is unknown, it would have expired, the name has
-                a valid key, or the keys cannot be written.
+            Fault: it would be for nothing or nobody, a view or the role is unknown, it would have expired,
+                the name has a valid key, or the keys cannot be written.
         """
         from assay.server.new_key import create_key
 
@@ -60,6 +63,7 @@ class Keys:
                 sources=sources,
                 tags=tags,
                 experiments=experiments,
+                role=role,
                 expires=expires,
             )
 

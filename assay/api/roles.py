@@ -9,7 +9,7 @@ from assay.api.printed import PrintedList
 if TYPE_CHECKING:
     from assay.api.folder import ProjectFolder
     from assay.build.roles import RoleFile
-    from assay.contracts.roles import Role
+    from assay.contracts.grants import Role
 
 
 class Roles:

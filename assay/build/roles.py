@@ -13,8 +13,9 @@ import duckdb
 
 from assay.build.publications import count_rows
 from assay.build.publish import find_comments, remove_leftovers, temporary
-from assay.contracts.roles import Grant, Role, read_roles
-from assay.core.disk import put_in_place, sync
+from assay.contracts.grants import Grant, Role, write_grants
+from assay.contracts.roles import read_roles
+from assay.core.disk import make_private_folder, put_in_place, replace_private, sync
 from assay.core.fault import MISUSED, Fault, known_fault
 from assay.core.lock import Holder, locked
 from assay.core.places import Places
@@ -85,7 +86,8 @@ def publish_roles(places: Places) -> list[RoleFile]:
 
     A file is written where its tables, what its role may read or the key for personal data has changed, and
     then from nothing: it never held what the role may not read. Files of roles that no contract names any
-    more are removed. A project without roles has no such files.
+    more are removed. A project without roles has no such files. The feature server finds beside its keys what
+    each role may read.
 
     Args:
         places: of the project; there is something published.
@@ -99,6 +101,7 @@ def publish_roles(places: Places) -> list[RoleFile]:
     """
     roles = read_roles()
     _remove_others(places, roles)
+    _tell_server(places.grants, roles)
     found, faults = [], []
     for role in roles:
         file = places.role_file(role.name)
@@ -112,6 +115,16 @@ def publish_roles(places: Places) -> list[RoleFile]:
     if faults:
         raise Fault("\n".join(faults))
     return found
+
+
+def _tell_server(file: Path, roles: Sequence[Role]) -> None:
+    if not roles:
+        file.unlink(missing_ok=True)
+        return
+    content = write_grants(roles)
+    if not file.is_file() or file.read_bytes() != content:
+        make_private_folder(file.parent)
+        replace_private(file, content)
 
 
 def _publish_role(published: Path, file: Path, role: Role) -> RoleFile:

@@ -37,6 +37,12 @@ def create(
         str | None,
         typer.Option(metavar="NAME,...", help="The experiments it may assign entities to; * for all."),
     ] = None,
+    role: Annotated[
+        str | None,
+        typer.Option(
+            "--role", metavar="ROLE", help="Whose rights it has, as contracts say.", show_default="all rights"
+        ),
+    ] = None,
     expires: Annotated[
         str | None,
         typer.Option(
@@ -58,6 +64,7 @@ def create(
                 sources=sources_,
                 tags=tags_,
                 experiments=experiments_,
+                role=role,
                 expires=expires,
             )
         )

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from assay.contracts.contract import FOLDER, SHIELDS, Contract, Table, find_custom
 from assay.contracts.document import SUFFIX, Finding, read
+from assay.contracts.grants import Grant, Role
 from assay.core.fault import MISUSED, Fault, unknown
 from assay.core.sql import folded, quoted
 from assay.project.paths import contract_folders
@@ -30,29 +30,6 @@ _Place = tuple[str | int, ...]
 _TYPES = {"integer": "bigint", "number": "double", "boolean": "boolean", "date": "date", "time": "time"} | {
     "timestamp": "timestamp"
 }
-
-
-@dataclass(frozen=True)
-class Grant:
-    """What a role may read of a table of gold.
-
-    `columns` are those that it sees, and `left_out` those that it does not. `shields` says how some columns
-    are changed, `hash` or `mask`. `rows` is a condition in SQL; None for all rows.
-    """
-
-    table: str
-    columns: list[str]
-    shields: dict[str, str] = field(default_factory=dict)
-    rows: str | None = None
-    left_out: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Role:
-    """A role and what it may read, a grant for each table, in the order of their names."""
-
-    name: str
-    grants: list[Grant]
 
 
 def read_roles() -> list[Role]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from assay.console.tables import line, table_titled
-from assay.contracts.roles import Grant, Role
+from assay.contracts.grants import Grant, Role
 
 
 def print_roles(roles: Sequence[Role], console: Console) -> None:

@@ -17,6 +17,7 @@ from assay.core.yaml_text import read_yaml
 DEFAULT_LANDING = "data/landing"
 DEFAULT_WAREHOUSE = "data/assay.duckdb"
 PUBLISHED = "assay"
+GRANTS = "roles.json"
 #: The environment variable that names the folder into which dbt writes.
 TARGET = "DBT_TARGET_PATH"
 #: How the URL of a place in a bucket begins.
@@ -78,6 +79,11 @@ class Places:
     def serving(self) -> Path:
         """The folder in which the feature server keeps API keys and its log of who read what."""
         return self.main_warehouse.parent / "serving"
+
+    @property
+    def grants(self) -> Path:
+        """The file that tells the feature server what each role may read."""
+        return self.serving / GRANTS
 
     @property
     def ahead(self) -> Path:

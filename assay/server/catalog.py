@@ -11,6 +11,7 @@ from assay.online.definition import OnlineColumn, OnlineView
 from assay.server.answer_shapes import FeatureViewAnswer, OneFeatureViewAnswer
 from assay.server.answers import json_response, timestamp
 from assay.server.errors import answered, problems
+from assay.server.keys import Reader
 from assay.server.rejected import Rejected
 from assay.server.service import Service, note
 
@@ -30,7 +31,7 @@ def catalog_router(service: Service) -> APIRouter:
         reader = service.reader(request)
         views = [view for view in (await service.catalog()).values() if reader.may_read(view.name)]
         note(request, "read", views=[view.name for view in views], entities=0)
-        return json_response([described(view) for view in views])
+        return json_response([described(view, reader) for view in views])
 
     @router.get(
         "/feature-views/{name}",
@@ -45,15 +46,19 @@ def catalog_router(service: Service) -> APIRouter:
         catalog = await service.catalog()
         if name not in catalog:
             raise Rejected(404, f"There is no feature view {name} online: there are {', '.join(catalog)}.")
-        sample = await service.sample(catalog[name])
+        sample = await service.sample(catalog[name], reader)
         note(request, "read", views=[name], entities=int(sample is not None))
-        return json_response(described(catalog[name]) | {"sample": sample})
+        return json_response(described(catalog[name], reader) | {"sample": sample})
 
     return router
 
 
-def described(view: OnlineView) -> dict[str, Any]:
-    """Return what a view declares, as JSON has it."""
+def described(view: OnlineView, reader: Reader) -> dict[str, Any]:
+    """Return what a view declares and the reader may see, as JSON has it."""
+    columns, derived = (
+        [_column(column) for column in each.values() if reader.rights.sees(view, column.name)]
+        for each in (view.columns, view.derived)
+    )
     return {
         "name": view.name,
         "description": view.declared["description"],
@@ -61,8 +66,8 @@ def described(view: OnlineView) -> dict[str, Any]:
         "owner": view.declared["owner"],
         "max_age": view.declared["max_age"],
         "keys": [_column(column) for column in view.keys],
-        "columns": [_column(column) for column in view.columns.values()],
-        "derived": [_column(column) for column in view.derived.values()],
+        "columns": columns,
+        "derived": derived,
         "inputs": [_column(column) for column in view.inputs.values()],
         "unique_id": view.declared["unique_id"],
         "run_id": view.build.run_id,

@@ -15,6 +15,7 @@ from assay.server.answer_shapes import FeaturesAnswer, OnlineFeaturesAnswer
 from assay.server.answers import feast_values, json_response, json_values, timestamp
 from assay.server.bodies import body_of, read_body
 from assay.server.errors import answered, problems
+from assay.server.keys import Reader
 from assay.server.plan import instant_of, plan_features, plan_online_features
 from assay.server.service import Service
 from assay.server.shapes import FeaturesRequest, OnlineFeaturesRequest
@@ -39,8 +40,10 @@ def features_router(service: Service) -> APIRouter:
         reader = service.reader(request)
         asked = await read_body(request, FeaturesRequest)
         at = instant_of(asked.as_of)
-        answers = await service.answer(request, at, lambda catalog: plan_features(asked, catalog, reader, at))
-        return json_response(_of_one(asked, answers, at))
+        answers = await service.answer(
+            request, reader, at, lambda catalog: plan_features(asked, catalog, reader, at)
+        )
+        return json_response(_of_one(asked, answers, reader, at))
 
     @router.post(
         "/get-online-features",
@@ -56,14 +59,16 @@ def features_router(service: Service) -> APIRouter:
         at = instant_of(asked.as_of)
         most = service.settings.entities
         answers = await service.answer(
-            request, at, lambda catalog: plan_online_features(asked, catalog, reader, at, most)
+            request, reader, at, lambda catalog: plan_online_features(asked, catalog, reader, at, most)
         )
         return json_response(_as_feast(asked, answers, at))
 
     return router
 
 
-def _of_one(asked: FeaturesRequest, answers: list[ViewAnswer], at: datetime) -> dict[str, Any]:
+def _of_one(
+    asked: FeaturesRequest, answers: list[ViewAnswer], reader: Reader, at: datetime
+) -> dict[str, Any]:
     shared = Counter(feature.name for answer in answers for feature in answer.features)
     features: dict[str, Any] = {}
     statuses: dict[str, str] = {}
@@ -83,7 +88,14 @@ def _of_one(asked: FeaturesRequest, answers: list[ViewAnswer], at: datetime) -> 
         "left_out": {
             answer.view.name: left_out
             for answer in answers
-            if answer.view.name in asked.feature_groups and (left_out := answer.left_out)
+            if answer.view.name in asked.feature_groups
+            and (
+                left_out := {
+                    name: inputs
+                    for name, inputs in answer.left_out.items()
+                    if reader.rights.sees(answer.view, name)
+                }
+            )
         },
         "event_timestamps": {answer.view.name: timestamp(answer.updated_at[0]) for answer in answers},
         "store": _store(answers),

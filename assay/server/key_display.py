@@ -22,6 +22,7 @@ def print_keys(keys: Sequence[Key], console: Console) -> None:
             "predictions of": ", ".join(key.predictions),
             "documents of": ", ".join(key.sources) + tags,
             "experiments": ", ".join(key.experiments),
+            "as the role": key.role,
         }
         opens = "\n".join(f"{what} {names}" for what, names in scopes.items() if names)
         expires = key.expires_at[:19] if key.expires_at else "never"

@@ -19,6 +19,7 @@ from assay.core.fault import MISUSED, Fault
 from assay.core.moment import now
 from assay.search.visible import Scope
 from assay.server.rejected import Rejected
+from assay.server.rights import EVERYTHING, Rights, RoleBook
 
 FILE = "api_keys.json"
 EVERY = "*"
@@ -32,7 +33,8 @@ class Key:
     """A key as it is kept: `hash` is SHA-256 of its secret, which is 256 bits of chance. Times are UTC.
 
     It is for reading `views`, for logging predictions of the models `predictions`, for searching the
-    documents of `sources` that have one of `tags`, and for assigning to `experiments`.
+    documents of `sources` that have one of `tags`, and for assigning to `experiments`. With a `role`,
+    it reads of these what the role may read.
     """
 
     id: str
@@ -46,6 +48,7 @@ class Key:
     sources: list[str] = field(default_factory=list)
     tags: list[str] = field(default_factory=lambda: [EVERY])
     experiments: list[str] = field(default_factory=list)
+    role: str | None = None
 
     @property
     def state(self) -> str:
@@ -58,7 +61,7 @@ class Key:
 
 @dataclass(frozen=True)
 class Reader:
-    """Who reads, and what they may: None for everything."""
+    """Who reads, and what they may: None for everything. `rights` are those of the key's role."""
 
     name: str | None = None
     views: frozenset[str] | None = None
@@ -66,15 +69,20 @@ class Reader:
     sources: frozenset[str] | None = None
     tags: frozenset[str] | None = None
     experiments: frozenset[str] | None = None
+    rights: Rights = EVERYTHING
 
     @property
     def may_read_all(self) -> bool:
-        """Whether they may read every view."""
-        return self.views is None or EVERY in self.views
+        """Whether they may read every view, and all of it."""
+        return self._is_for_all and self.rights.are_whole
 
     def may_read(self, view: str) -> bool:
-        """Tell whether they may read a view."""
-        return self.may_read_all or view in (self.views or ())
+        """Tell whether they may read a view, or a part of it."""
+        return (self._is_for_all or view in (self.views or ())) and self.rights.may_read(view)
+
+    @property
+    def _is_for_all(self) -> bool:
+        return self.views is None or EVERY in self.views
 
     def require(self, views: Iterable[str]) -> None:
         """Check that they may read views, whether or not there are such.
@@ -84,7 +92,8 @@ class Reader:
         """
         strange = [view for view in views if not self.may_read(view)]
         if strange:
-            raise Rejected(403, f"This API key is not for {', '.join(strange)}.")
+            why = self.rights.explain_refusal(strange[0])
+            raise Rejected(403, f"This API key is not for {', '.join(strange)}{why}.")
 
     def require_model(self, model: str) -> None:
         """Check that they may log predictions of a model.
@@ -112,6 +121,7 @@ class Reader:
         """
         if self.sources is not None and not self.sources:
             raise Rejected(403, "This API key is not for documents.")
+        self.rights.require_documents()
         return Scope(*(None if each is None or EVERY in each else each for each in (self.sources, self.tags)))
 
 
@@ -120,6 +130,7 @@ class KeyRing:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / FILE
+        self._roles = RoleBook(folder)
         self._read: tuple[int, ...] | None = None
         self._keys: dict[str, Key] = {}
 
@@ -142,6 +153,7 @@ class KeyRing:
         sources: Iterable[str] = (),
         tags: Iterable[str] = (EVERY,),
         experiments: Iterable[str] = (),
+        role: str | None = None,
     ) -> str:
         """Make a key and return it; it is told this once, and kept nowhere.
 
@@ -153,6 +165,7 @@ class KeyRing:
             sources: the sources whose documents it may search; `*` for all.
             tags: of which a document must have one; `*` for all documents.
             experiments: those it may assign entities to; `*` for all.
+            role: the role whose rights it has; all rights without it.
 
         Raises:
             Fault: the name has a valid key, or the keys cannot be written.
@@ -170,6 +183,7 @@ class KeyRing:
             sources=list(sources),
             tags=list(tags),
             experiments=list(experiments),
+            role=role,
         )
         with self._changing() as keys:
             if any(other.name == name and other.state == "valid" for other in keys.values()):
@@ -213,8 +227,16 @@ class KeyRing:
         matches = hmac.compare_digest(_hash(secret), key.hash if key else _NOBODY)
         if key is None or not matches or key.state != "valid":
             raise Rejected(401, _REFUSED)
-        scopes = (key.views, key.predictions, key.sources, key.tags, key.experiments)
-        return Reader(key.name, *map(frozenset, scopes))
+        rights = EVERYTHING if key.role is None else self._roles.find(key.role)
+        return Reader(
+            key.name,
+            frozenset(key.views),
+            frozenset(key.predictions),
+            frozenset(key.sources),
+            frozenset(key.tags),
+            frozenset(key.experiments),
+            rights,
+        )
 
     def _refresh(self) -> None:
         try:

@@ -57,7 +57,9 @@ def page_router(service: Service) -> APIRouter:
         reader = service.reader(request)
         asked = await read_body(request, FeaturesRequest)
         at = instant_of(asked.as_of)
-        found = await service.states(request, lambda catalog: plan_features(asked, catalog, reader, at))
+        found = await service.states(
+            request, reader, lambda catalog: plan_features(asked, catalog, reader, at)
+        )
         return json_response({each.view.name: _states(each) for each in found})
 
     @router.head("/lineage")

@@ -61,13 +61,15 @@ def plan_features(
     if asked.keys is not None:
         entities = {name: [value] for name, value in asked.keys.items()} | inputs
         _refuse_strange(entities, catalog, wanted)
-        return [view_request(catalog, view, features, entities, at) for view, features in wanted.items()]
+        requests = [view_request(catalog, view, each, entities, at) for view, each in wanted.items()]
+        return reader.rights.narrow(requests, wanted)
     _refuse_strange(inputs, catalog, wanted)
     keys = list(dict.fromkeys(key.name for view in wanted for key in view_named(catalog, view).keys))
     if len(keys) > 1:
         raise Refused(f"What is asked has the keys {', '.join(keys)}: name the entity by keys.")
     entities = {key: [asked.user_id] for key in keys} | inputs
-    return [view_request(catalog, view, features, entities, at) for view, features in wanted.items()]
+    requests = [view_request(catalog, view, features, entities, at) for view, features in wanted.items()]
+    return reader.rights.narrow(requests, wanted)
 
 
 def plan_online_features(
@@ -105,7 +107,9 @@ def plan_online_features(
         raise Refused(f"{max(sizes)} entities are too many for one request: at most {most}.")
     _refuse_strange(asked.entities, catalog, wanted)
     if parts:
-        return service_requests(catalog, str(asked.feature_service), parts, asked.entities, at)
+        requests = service_requests(catalog, str(asked.feature_service), parts, asked.entities, at)
+        # A model needs all that it was trained on.
+        return reader.rights.narrow(requests, dict.fromkeys(views, True))
     requests = [
         view_request(catalog, view, features, asked.entities, at) for view, features in wanted.items()
     ]
@@ -113,7 +117,7 @@ def plan_online_features(
         names = Counter(name for request in requests for name in request.features)
         if shared := [name for name, times in names.items() if times > 1]:
             raise Refused(f"{', '.join(shared)} would stand for several views: ask with full_feature_names.")
-    return requests
+    return reader.rights.narrow(requests, wanted)
 
 
 def _refuse_service(name: str, catalog: Catalog) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -101,9 +102,9 @@ class Service:
             raise
         return catalog
 
-    async def sample(self, view: OnlineView) -> list[str] | None:
-        """Return the keys of some entity of a view; None where there is none, or they are personal data."""
-        if any(column.pii for column in view.keys):
+    async def sample(self, view: OnlineView, reader: Reader) -> list[str] | None:
+        """Return the keys of some entity of a view; None where there is none, or they are not to be seen."""
+        if any(column.pii or not reader.rights.sees_plain(view, column.name) for column in view.keys):
             return None
         key = await self._answerer.store.sample(view.name)
         return None if key is None else key_values(key, view.keys)
@@ -117,12 +118,13 @@ class Service:
             if (view := catalog.get(name))
             and reader.may_read(name)
             and not any(column.pii for column in view.keys)
+            and all(reader.rights.sees_plain(view, column.name) for column in view.keys)
         ]
 
     async def answer(
-        self, request: Request, at: datetime, plan: Callable[[Catalog], Sequence[ViewRequest]]
+        self, request: Request, reader: Reader, at: datetime, plan: Callable[[Catalog], Sequence[ViewRequest]]
     ) -> list[ViewAnswer]:
-        """Answer a plan, and have it written down what was read.
+        """Answer a plan with what the reader may see, and have it written down what was read.
 
         Raises:
             Refused: the plan, or the type of an input, is refused.
@@ -134,6 +136,8 @@ class Service:
         except StoreUnavailable:
             UNAVAILABLE.inc()
             raise
+        for answer in answers:
+            answer.features = reader.rights.shield(answer.view, answer.features)
         count_values(answers)
         entities = max((len(answer.updated_at) for answer in answers), default=0)
         views = [answer.view.name for answer in answers]
@@ -141,7 +145,7 @@ class Service:
         return answers
 
     async def states(
-        self, request: Request, plan: Callable[[Catalog], Sequence[ViewRequest]]
+        self, request: Request, reader: Reader, plan: Callable[[Catalog], Sequence[ViewRequest]]
     ) -> list[ViewStates]:
         """Tell what holds and what will follow of what a plan asks for, and have it written down.
 
@@ -156,7 +160,7 @@ class Service:
             UNAVAILABLE.inc()
             raise
         note(request, "read", views=[each.view.name for each in states], entities=1)
-        return states
+        return [replace(each, features=reader.rights.shield(each.view, each.features)) for each in states]
 
     async def close(self) -> None:
         """Let go of the store, the searches and the logs."""

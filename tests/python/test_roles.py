@@ -12,13 +12,15 @@ import pytest
 import yaml
 from rendered_macros import Macros
 
+import assay
 from assay.build.publish import Provenance, publish
 from assay.build.roles import RoleFile, publish_roles
 from assay.build.rollback import roll_back
 from assay.contracts.consistency import find_inconsistencies
 from assay.contracts.contract import Contract
 from assay.contracts.document import parse
-from assay.contracts.roles import Grant, Role, list_roles, read_roles
+from assay.contracts.grants import Grant, Role, read_grants
+from assay.contracts.roles import list_roles, read_roles
 from assay.core.fault import Fault
 from assay.core.places import Places
 from assay.pii.key import PiiKey, find_pii_key
@@ -357,3 +359,27 @@ def test_values_are_shielded_as_the_macros_do_it(
         ).fetchall()
     assert [mine for mine, _ in found] == [theirs for _, theirs in found]
     assert len({mine for mine, _ in found}) == 4
+
+
+def test_a_key_is_made_for_a_role_that_a_contract_names(places: Places) -> None:
+    declare(ANALYST)
+    project = assay.open(".")
+    with pytest.raises(Fault, match="No contract names the role 'analysts': there are analyst"):
+        project.keys.create("shop", role="analysts")
+    project.keys.create("shop", role="analyst")
+    project.keys.create("scorer", role="analyst", predictions=["churn"])
+    told = [(key.name, key.role, key.views, key.predictions) for key in project.keys.list()]
+    assert told == [("shop", "analyst", ["*"], []), ("scorer", "analyst", [], ["churn"])]
+    project.roles.apply()
+    assert read_grants(places.grants.read_bytes()) == {
+        "analyst": {grant.table: grant for each in read_roles() for grant in each.grants}
+    }
+
+
+def test_the_list_shows_what_is_hidden(places: Places) -> None:
+    assert "No contract of a product has roles" in str(assay.open(".").roles.list())
+    declare(ANALYST)
+    shown = " ".join(str(assay.open(".").roles.list()).split())
+    assert "analyst people country person_id secret amount country = 'France'" in shown
+    done = assay.open(".").roles.apply()
+    assert "1,667 written" in " ".join(str(done).split())
