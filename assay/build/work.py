@@ -22,6 +22,7 @@ from assay.ledger.runs import Run
 from assay.project.dbt_run import DbtOutcome, ask_dbt, run_dbt
 from assay.project.head_start import keep_parsed, read_parsed
 from assay.project.kept import OF_BUILD
+from assay.spark.handover import handed_over
 
 
 @dataclass(frozen=True)
@@ -127,13 +128,14 @@ def run_planned(
             work.manifest.metadata.invocation_id = run_id
         begin(run_id)
 
-    with chosen as selection:
+    with chosen as selection, handed_over(places, display.say) as plugins:
         return run_dbt(
             _dbt_arguments(options, work, selection),
             warehouse=places.warehouse,
             on_start=begin_with_manifest,
             watcher=display,
             manifest=work.manifest,
+            plugins=plugins,
         )
 
 

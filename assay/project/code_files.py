@@ -35,6 +35,8 @@ _COMPOSED = re.compile(rb"env_var\(\s*[^'\"\s]")
 _OF_SHELL = re.compile("_|OLDPWD|PWD|SHLVL")
 # How and where a build tells of itself, and a key that is changed now and then; what it builds is the same.
 _OF_NO_EFFECT = ("ASSAY_LOG_FORMAT", TARGET, "ASSAY_EMBEDDING_KEY")
+# Macros ask for it, and tables are the same wherever they are computed.
+_ENGINE = "ASSAY_ENGINE"
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ def read_code() -> Code:
         _add_content(rest, file)
     # Values of variables may be secret: they go into the hash alone.
     known = {name for name in os.environ if name.startswith(("ASSAY_", "DBT_"))} - {*_OF_NO_EFFECT}
-    for name in sorted(known | {name for name in os.environ if name in names}):
+    for name in sorted((known | {name for name in os.environ if name in names}) - {_ENGINE}):
         rest.update(f"{name}={os.environ[name]}\n".encode())
     return Code(rest.hexdigest(), nodes.hexdigest())
 

@@ -11,7 +11,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,6 +84,7 @@ def run_dbt(
     landing: Path | None = None,
     manifest: Any = None,
     attached: Mapping[str, Path] | None = None,
+    plugins: Sequence[str] = (),
 ) -> DbtOutcome:
     """Run a dbt command in the project of the current folder; nothing is printed on the console.
 
@@ -97,13 +98,14 @@ def run_dbt(
         landing: the folder from which files are loaded; None for the project's own.
         manifest: the project's parsed manifest; None to parse the project.
         attached: files that are attached read-only, by the name of their catalog.
+        plugins: modules of plugins of dbt-duckdb, beside those of the profile.
     """
     runner = _dbt_runner()
     events = DbtEvents(on_start, watcher)
     started = time.monotonic()
     places = {_WAREHOUSE: str(warehouse)} | ({_LANDING: str(landing)} if landing else {})
     result = None
-    with _environment(places), _profile_opens(warehouse, attached or {}), made_once():
+    with _environment(places), _profile_opens(warehouse, attached or {}, plugins), made_once():
         try:
             with _interrupts_noted() as interrupts:
                 result = runner(manifest=manifest, callbacks=[events]).invoke([*_QUIET, *arguments])
@@ -150,7 +152,9 @@ def _dbt_runner() -> Any:
 
 
 @contextmanager
-def _profile_opens(warehouse: Path, attached: Mapping[str, Path]) -> Iterator[None]:
+def _profile_opens(
+    warehouse: Path, attached: Mapping[str, Path], plugins: Sequence[str] = ()
+) -> Iterator[None]:
     """Make dbt build into this file, whatever its profile names: a file, memory, or an attached database."""
     from dbt.adapters.duckdb.credentials import DuckDBCredentials
 
@@ -168,7 +172,13 @@ def _profile_opens(warehouse: Path, attached: Mapping[str, Path]) -> Iterator[No
         ]
         data = {key: value for key, value in data.items() if key not in ("database", "attach")}
         # Without attachments there is no such key: dbt parses all files again when the profile differs.
-        return read(data | {"path": str(warehouse)} | ({"attach": attachments} if attachments else {}))
+        more = [*(data.get("plugins") or []), *({"module": name} for name in plugins)]
+        return read(
+            data
+            | {"path": str(warehouse)}
+            | ({"attach": attachments} if attachments else {})
+            | ({"plugins": more} if plugins else {})
+        )
 
     with mock.patch.object(DuckDBCredentials, "__pre_deserialize__", classmethod(read_with_file)):
         yield

@@ -65,6 +65,7 @@ class Job:
         before: the model's SQL before `sql`.
         after: the model's SQL behind it; both run on this machine, on the result.
         are_columns_named: whether the SQL names each column that it reads.
+        has_no_nulls: whether the SQL leaves out the rows whose key is NULL.
     """
 
     sql: str
@@ -74,6 +75,7 @@ class Job:
     before: str = ""
     after: str = ""
     are_columns_named: bool = False
+    has_no_nulls: bool = False
 
     @property
     def keys(self) -> list[tuple[str, ...]]:
@@ -153,7 +155,8 @@ def _history(model: ModelCode, columns: Mapping[str, Mapping[str, str]]) -> Job 
         return Here(unequal)
     inputs = (Input(relation, _own_names(keys, columns[relation])),)
     is_named = re.search(rf"\*\s+from\s+{re.escape(relation)}", model.sql) is None
-    return Job(model.sql, inputs, "a history is made entity by entity", are_columns_named=is_named)
+    why = "a history is made entity by entity"
+    return Job(model.sql, inputs, why, are_columns_named=is_named, has_no_nulls=True)
 
 
 def _join(model: ModelCode, columns: Mapping[str, Mapping[str, str]]) -> Job | Here:

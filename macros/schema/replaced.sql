@@ -17,9 +17,10 @@
     {%- if existing and not (is_sql and existing.is_table) -%}
         {%- do adapter.drop_relation(existing) -%}
     {%- endif -%}
+    {%- set computed = assay._computed_elsewhere(compiled_code) if is_sql -%}
     {%- call statement('main', language=model.language) -%}
         {{ 'drop table if exists ' ~ target ~ ';' if is_sql }}
-        {{- create_table_as(False, target, compiled_code, model.language) }}
+        {{- create_table_as(False, target, computed or compiled_code, model.language) }}
     {%- endcall -%}
     {%- do create_indexes(target) -%}
     {%- do apply_grants(target, config.get('grants'), should_revoke=should_revoke(existing, full_refresh_mode=True)) -%}
@@ -50,4 +51,30 @@
     {%- if comments | trim -%}
         {%- do run_query(comments) -%}
     {%- endif -%}
+{%- endmacro %}
+
+
+{#- The SQL that gives the rows of a model which another engine has computed; none where this machine does. The engine has a
+    connection of its own, on which it sees what is committed: all that the model reads. -#}
+{% macro _computed_elsewhere(sql) -%}
+    {%- if not env_var('ASSAY_ENGINE', '') | trim -%}
+        {{ return(none) }}
+    {%- endif -%}
+    {%- if run_query("select count(*) from duckdb_functions() where function_name = 'assay_computed'").rows[0][0] == 0 -%}
+        {%- do exceptions.warn(model.name ~ ': ASSAY_ENGINE has no effect on dbt itself; run assay build. This machine computes the model.') -%}
+        {{ return(none) }}
+    {%- endif -%}
+    {%- set parents = {} -%}
+    {%- for node in graph.nodes.values() if node.unique_id in model.depends_on.nodes and node.relation_name -%}
+        {%- do parents.update({node.relation_name: node.name}) -%}
+    {%- endfor -%}
+    {%- set asked = tojson({
+        'name': model.name, 'sql': sql, 'raw_code': model.raw_code, 'materialized': model.config.materialized,
+        'meta': model.config.meta, 'parents': parents, 'database': this.database,
+    }) -%}
+    {%- set computed = fromjson(run_query('select assay_computed(' ~ assay._text(asked) ~ ')').rows[0][0]) -%}
+    {%- if computed.fault -%}
+        {%- do assay._refuse(computed.fault) -%}
+    {%- endif -%}
+    {{ return(computed.sql) }}
 {%- endmacro %}

@@ -1,0 +1,113 @@
+"""Take nodes over from dbt while a build runs, and compute them with Spark."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from assay.core.disk import make_private_folder
+from assay.core.fault import Fault
+from assay.core.places import Places
+from assay.core.words import counted
+from assay.spark.engine import Computed, compute, remove
+from assay.spark.jobs import Here, ModelCode, decide
+from assay.spark.plan import read_columns
+from assay.spark.session import check_installed, find_master, start
+
+#: The plugin that dbt-duckdb loads while nodes are handed over.
+PLUGIN = "assay.spark.dbt_plugin"
+
+
+class Handover:
+    """Computes nodes for one build; Spark starts with the first of them.
+
+    Args:
+        master: of the cluster.
+        folder: where machines exchange files.
+        say: tells people a line.
+    """
+
+    def __init__(self, master: str, folder: Path, say: Callable[[str], None]) -> None:
+        self._master, self._folder, self._say = master, folder, say
+        self._lock = threading.Lock()
+        self._spark: Any = None
+
+    def compute(self, asked: Mapping[str, Any], connection: duckdb.DuckDBPyConnection) -> str | None:
+        """Compute a node; return the SQL that gives its rows, or None where it stays on this machine.
+
+        Args:
+            asked: the fields of `ModelCode`, and the `database` of the model.
+            connection: of the warehouse.
+
+        Raises:
+            Fault: it declares a key that does not hold, or it cannot be computed.
+        """
+        connection.execute("set TimeZone = 'UTC'")
+        columns = read_columns(connection, asked["database"])
+        model = ModelCode(**{name: value for name, value in asked.items() if name != "database"})
+        decision = decide(model, columns)
+        if isinstance(decision, Here):
+            if decision.is_refused:
+                raise Fault(f"meta.distribute_by: {decision.why}. Mend it, or take it out")
+            return None
+        with self._lock:
+            self._spark = self._spark or start(self._master)
+            make_private_folder(self._folder)
+            found = compute(decision, model.name, connection, columns, self._spark, self._folder)
+        self._tell(model.name, found)
+        return found.sql
+
+    def _tell(self, name: str, found: Computed) -> None:
+        self._say(f"Spark computed {counted(found.rows, 'row')} for {name} in {counted(found.parts, 'task')}")
+        if found.is_skewed:
+            self._say(
+                f"Warning: {name}: {found.heaviest} has {found.heaviest_rows:,} of {found.rows_read:,} rows. "
+                "One key is never split: all others wait for its task."
+            )
+
+    def end(self) -> None:
+        """Stop Spark, and remove what machines exchanged."""
+        if self._spark is not None:
+            self._spark.stop()
+        remove(self._folder)
+
+
+_handovers: list[Handover] = []
+
+
+def current() -> Handover | None:
+    """Return the handover of the build that runs; None where none hands nodes over."""
+    return _handovers[-1] if _handovers else None
+
+
+@contextmanager
+def handed_over(places: Places, say: Callable[[str], None]) -> Iterator[list[str]]:
+    """Hand nodes over to the engine that ASSAY_ENGINE names; yields the plugins that dbt needs for that.
+
+    Args:
+        places: of the project.
+        say: tells people a line.
+
+    Raises:
+        Fault: the variable names another engine, or what it needs is not installed.
+    """
+    master = find_master()
+    if master is None:
+        yield []
+        return
+    check_installed(master)
+    folder = places.warehouse.with_name(f"{places.warehouse.name}.spark").absolute()
+    # Of a build that was killed.
+    remove(folder)
+    handover = Handover(master, folder, say)
+    _handovers.append(handover)
+    try:
+        yield [PLUGIN]
+    finally:
+        _handovers.pop()
+        handover.end()

@@ -1,0 +1,161 @@
+"""Start Spark as `ASSAY_ENGINE` says, and tell its errors as faults."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from assay.core.fault import MISUSED, Fault, extra_needed, known_fault
+
+#: The environment variable that says which engine computes; `spark`, or `spark:` and a master.
+ENGINE = "ASSAY_ENGINE"
+# Four attempts: without the number, Spark on this machine tries no task twice.
+_HERE = "local[*,4]"
+_MISSING = re.compile(r"No module named '(\w+)'")
+
+
+def find_master() -> str | None:
+    """Return the master that the environment names; None where no engine is asked for.
+
+    Raises:
+        Fault: it names another engine.
+    """
+    asked = os.environ.get(ENGINE, "").strip()
+    if not asked:
+        return None
+    engine, _, master = asked.partition(":")
+    if engine != "spark":
+        raise Fault(
+            f"{ENGINE} is {asked}: there is spark, or spark: and a master, such as spark:local[4,4] or "
+            "spark:spark://host:7077. Without it, this machine computes.",
+            MISUSED,
+        )
+    return master or _HERE
+
+
+def check_installed(master: str) -> None:
+    """Check that what a session needs is installed.
+
+    Args:
+        master: of the cluster, as Spark calls it; `sc://` is a server of Spark Connect.
+
+    Raises:
+        Fault: Spark or Java is missing.
+    """
+    with extra_needed("spark", by=f"{ENGINE}=spark"):
+        import pyspark
+    if not _is_connect(master) and not _has_java():
+        raise Fault(
+            f"Spark {pyspark.__version__} needs Java 17 or later, and there is none: install it and set "
+            f"JAVA_HOME, or compute on this machine, without {ENGINE}.",
+            MISUSED,
+        )
+
+
+def start(master: str) -> Any:
+    """Start a session of Spark.
+
+    Args:
+        master: of the cluster, as Spark calls it; `sc://` is a server of Spark Connect.
+
+    Raises:
+        Fault: Spark or Java is missing, or the cluster cannot be reached.
+    """
+    check_installed(master)
+    from pyspark import cloudpickle
+    from pyspark.sql import SparkSession
+
+    from assay.spark import tasks
+
+    # The machines of a cluster have no Assay.
+    cloudpickle.register_pickle_by_value(tasks)  # type: ignore[no-untyped-call]
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    builder: Any = SparkSession.builder
+    with faults_of_spark(), _logged():
+        if _is_connect(master):
+            session = builder.remote(master).getOrCreate()
+        else:
+            session = _start_here(builder.master(master))
+        # Each row is a block of megabytes.
+        session.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", "8")
+    return session
+
+
+@contextmanager
+def _logged() -> Iterator[None]:
+    """Have Java write to a log beside dbt's, if it starts in the block: it would write over the progress."""
+    from pyspark import java_gateway
+
+    log = Path(os.environ.get("DBT_LOG_PATH") or "logs") / "spark.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as opened:
+        popen = partial(subprocess.Popen, stdout=opened, stderr=opened)
+        with mock.patch.object(java_gateway, "Popen", popen):
+            yield
+
+
+def _start_here(builder: Any) -> Any:
+    session = (
+        builder.appName("assay")
+        .config("spark.ui.enabled", "false")
+        .config("spark.ui.showConsoleProgress", "false")
+        .getOrCreate()
+    )
+    # Settings of a session that somebody else in this process uses stay as they are.
+    return session.newSession()
+
+
+def _is_connect(master: str) -> bool:
+    return master.startswith("sc://")
+
+
+def parallelism(spark: Any) -> int:
+    """Return how many tasks a cluster runs at once, as far as it says so."""
+    try:
+        return int(spark.sparkContext.defaultParallelism)
+    except Exception:
+        # Spark Connect has no context.
+        return int(spark.conf.get("spark.sql.shuffle.partitions", "8"))
+
+
+@contextmanager
+def faults_of_spark() -> Iterator[None]:
+    """Turn errors of Spark into faults that say in a line what happened.
+
+    Raises:
+        Fault: the block raised such an error.
+    """
+    try:
+        yield
+    except (Fault, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        told = str(error)
+        if missing := _MISSING.search(told):
+            raise Fault(
+                f"A machine of the cluster has no {missing[1]}: install duckdb, pandas and pyarrow in the "
+                "Python of each, which PYSPARK_PYTHON names."
+            ) from error
+        fault = Fault(f"Spark failed: {_first_cause(told)} (logs/spark.log has more)")
+        raise known_fault(told) or fault from error
+
+
+def _first_cause(told: str) -> str:
+    """Return the line of Spark's errors that says most: the last one of Python, or the first of all."""
+    lines = [line.strip() for line in told.splitlines() if line.strip()]
+    causes = [line for line in lines if re.match(r"[\w.]*(Error|Exception)\b", line)]
+    return (causes or lines or ["it gave no reason"])[-1 if causes else 0]
+
+
+def _has_java() -> bool:
+    home = os.environ.get("JAVA_HOME")
+    return Path(home, "bin", "java").is_file() if home else shutil.which("java") is not None

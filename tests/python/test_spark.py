@@ -1,0 +1,317 @@
+"""Nodes that Spark computes, key by key: the same rows as this machine computes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from small_project import SmallProject
+from spark_cluster import started_cluster
+from training_project import succeed
+
+from assay.core.fault import Fault
+from assay.core.places import Places
+from assay.core.sql import quoted
+from assay.spark import engine, session, tasks
+from assay.spark.engine import Computed, compute
+from assay.spark.handover import Handover, handed_over
+from assay.spark.jobs import Here, Job, ModelCode, decide
+from assay.spark.plan import read_columns
+from assay.spark.types import columns_as_text
+
+pytest.importorskip("pyspark", reason="the extra spark is not installed")
+needs_java = pytest.mark.skipif(shutil.which("java") is None, reason="Spark needs Java, and there is none")
+
+T, SPINE_ROWS, OF_K, OF_J = (f'"w"."gold"."{name}"' for name in ("t", "lines", "ftr_k", "ftr_j"))
+# Keys of all kinds: one with a tenth of the rows, NULL, and quotes.
+_ROWS = """
+select
+    i,
+    case when i % 10 = 0 then 'heavy' when i % 17 = 0 then null else 'k''"' || i % 50 end as k,
+    (i % 9)::bigint as j,
+    (i::hugeint << 90) as "Größe, ""x"" y",
+    case when i % 5 > 0 then to_months(i::int) + to_microseconds(i) end as span,
+    (['a', 'ü', ''])[1 + i % 3]::enum('a', 'ü', '') as letter,
+    i::bit as bits,
+    (i::uhugeint << 100) as large,
+    18446744073709551615::ubigint - i::ubigint as unsigned,
+    [i, null] as list,
+    {'a': i, 'b': {'c': [i::varchar]}} as nested,
+    map {i: 'x'} as mapped,
+    (i / 7)::decimal(38, 10) as price,
+    case when i % 3 = 0 then 'nan' when i % 3 = 1 then '-inf' else i::varchar end::double as floating,
+    timestamp '2025-01-01' + to_microseconds(i) as happened,
+    case when i % 4 = 0 then 'infinity' else '2025-01-01 10:00:00+02' end::timestamptz as zoned,
+    time '00:00:00.000001' + to_microseconds(i) as clock,
+    md5(i::varchar)::uuid as id,
+    encode('b' || i) as bytes,
+    [i, i]::bigint[2] as pair
+from range(3000) as numbers(i)
+"""
+
+
+@pytest.fixture
+def warehouse() -> Iterator[duckdb.DuckDBPyConnection]:
+    with duckdb.connect() as connection:
+        connection.execute("set TimeZone = 'UTC'; attach ':memory:' as w; create schema w.gold")
+        connection.execute(f"create table {T} as {_ROWS}")
+        yield connection
+
+
+@pytest.fixture(scope="module")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A session on two machines."""
+    from pyspark import cloudpickle
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("SPARK_LOCAL_IP", "127.0.0.1")
+        patched.setenv("DBT_LOG_PATH", str(tmp_path_factory.mktemp("logs")))
+        with started_cluster(tmp_path_factory.mktemp("cluster")) as master:
+            found = session.start(master)
+            # What tests put into tasks.
+            cloudpickle.register_pickle_by_value(sys.modules[__name__])
+            yield found
+            found.stop()
+
+
+def job_of(model: ModelCode, connection: duckdb.DuckDBPyConnection) -> Job:
+    found = decide(model, read_columns(connection, "w"))
+    assert isinstance(found, Job), found
+    return found
+
+
+def keyed(sql: str, *keys: str) -> ModelCode:
+    return ModelCode("fct_things", sql, "", "replaced", {"distribute_by": [*keys]}, {T: "t"})
+
+
+def computed(model: ModelCode, connection: duckdb.DuckDBPyConnection, spark: Any, folder: Path) -> Computed:
+    columns = read_columns(connection, "w")
+    return compute(job_of(model, connection), model.name, connection, columns, spark, folder)
+
+
+def content(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[Any, ...]:
+    """Types and rows in any order; through a table, since DuckDB 1.5.5 may repeat rows that it streams."""
+    connection.execute(f"create or replace temp table content as {sql}")
+    types = connection.execute("describe content").fetchall()
+    row_hash = f"hash({', '.join(quoted(each[0]) for each in types)})"
+    row = connection.execute(
+        f"select count(*), bit_xor({row_hash}), sum({row_hash}::hugeint) from content"
+    ).fetchone()
+    return [(name, kind) for name, kind, *_ in types], row
+
+
+@needs_java
+def test_rows_of_all_types_are_those_of_this_machine(
+    warehouse: duckdb.DuckDBPyConnection, spark: Any, tmp_path: Path
+) -> None:
+    sql = (
+        "select *, row_number() over (partition by k order by i) as n, sum(i) over w as s "
+        f"from {T} window w as (partition by k)"
+    )
+    found = computed(keyed(sql, "K"), warehouse, spark, tmp_path)
+    assert found.rows == 3000
+    assert found.parts > 1
+    assert content(warehouse, found.sql) == content(warehouse, sql)
+    assert (found.heaviest, found.heaviest_rows) == ("k heavy", 300)
+    assert len(list(Path(found.folder, "result").glob("*.parquet"))) > 1
+
+
+@needs_java
+def test_a_join_of_several_keys_is_that_of_this_machine(
+    warehouse: duckdb.DuckDBPyConnection, spark: Any, tmp_path: Path
+) -> None:
+    for relation, key in ((OF_K, "k"), (OF_J, "j")):
+        warehouse.execute(
+            f"create table {relation} as select {key}, happened as valid_from, (i % 4)::hugeint as value, "
+            f"lead(happened, 1, timestamp '9999-12-31') over (partition by {key} order by happened) "
+            f"as valid_to from {T} where k is not null"
+        )
+    spine = f"select i, k, j, span, happened + interval 5 second as happened from {T}"
+    warehouse.execute(f"create table {SPINE_ROWS} as {spine}")
+    views = ""
+    carried = "_spine, _spine_at"
+    for number, (relation, key) in enumerate(((OF_K, "k"), (OF_J, "j")), 1):
+        views += f"""
+asked_{number} as (select _spine."{key}" as _key_1, max(_spine_at) as _last_at from features_0 group by all),
+features_{number}_history as (
+
+    select
+        history."{key}" as _key_1,
+        history."value", history.valid_from as _valid_from
+    from {relation} as history
+    inner join asked_{number} as asked on history."{key}" = asked._key_1
+    where history.valid_from <= asked._last_at
+),
+features_{number} as (
+    select {carried}, history.value as value_{number}
+    from features_{number - 1} as spine_rows
+    asof left join features_{number}_history as history
+        on spine_rows._spine."{key}" = history._key_1 and spine_rows._spine_at >= history._valid_from
+),"""
+        carried += f", value_{number}"
+    sql = f"""with lines as (select * from {SPINE_ROWS} where i % 7 > 0), joined as (
+with features_0 as (
+    select _spine_row as _spine, happened as _spine_at
+    from (select * from lines) as _spine_row
+), {views}
+final as (select _spine.*, value_1, value_2 from features_2)
+select * from final
+)
+select *, count(*) over () as total, (select max(happened) from lines) as last_at from joined"""
+    parents = {SPINE_ROWS: "lines", OF_K: "ftr_k", OF_J: "ftr_j"}
+    model = ModelCode("trn_lines", sql, "", "replaced", {"joined_features": [{}]}, parents)
+    assert job_of(model, warehouse).keys == [("k",), ("j",)]
+    found = computed(model, warehouse, spark, tmp_path)
+    assert content(warehouse, found.sql) == content(warehouse, sql)
+    found_values = warehouse.execute(f"select count(value_1), count(value_2) from ({found.sql})").fetchone()
+    expected = f"select count(k), count(*) from {SPINE_ROWS} where i % 7 > 0"
+    assert found_values == warehouse.execute(expected).fetchone()
+    # A table without rows: no task has any.
+    warehouse.execute(f"delete from {SPINE_ROWS}")
+    nothing = computed(model, warehouse, spark, tmp_path)
+    assert content(warehouse, nothing.sql) == content(warehouse, sql)
+    assert nothing.rows == 0
+
+
+def killed_once(batches: Iterator[Any], task: tasks.Task) -> Iterator[Any]:
+    """Kill the machine's executor, which runs Python's processes, the first time that this is called."""
+    mark = Path(task.folder, "killed")
+    if not mark.exists():
+        mark.touch()
+        daemon = os.getppid()
+        executor = int(Path(f"/proc/{daemon}/stat").read_text().rsplit(")", 1)[1].split()[1])
+        os.kill(executor, 9)
+    return tasks.compute_part(batches, task)
+
+
+@needs_java
+def test_a_machine_that_dies_is_replaced_and_nothing_doubles(
+    warehouse: duckdb.DuckDBPyConnection, spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "compute_part", killed_once)
+    sql = f"select k, i, count(*) over (partition by k) as n from {T}"
+    found = computed(keyed(sql, "k"), warehouse, spark, tmp_path)
+    assert Path(found.folder, "result", "killed").exists()
+    assert content(warehouse, found.sql) == content(warehouse, sql)
+
+
+@needs_java
+def test_what_tasks_say_is_told(
+    warehouse: duckdb.DuckDBPyConnection, spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = f"select k, case when i = 1234 then error('row ' || i || ' is wrong') end as e from {T}"
+    with pytest.raises(Fault, match="fct_things: Invalid Input Error: row 1234 is wrong"):
+        computed(keyed(wrong, "k"), warehouse, spark, tmp_path)
+    monkeypatch.setattr(engine, "_memory", lambda spark: "12MiB")
+    heavy = f"select k, list(repeat(i::varchar, 50000)) as l from {T} group by k"
+    with pytest.raises(Fault, match=r"more than the 12MiB.* k heavy alone has 300 of its [\d,]+ rows"):
+        computed(keyed(heavy, "k"), warehouse, spark, tmp_path)
+    monkeypatch.undo()
+    monkeypatch.setattr(duckdb, "__version__", "1.0.0")
+    with pytest.raises(Fault, match=r"has DuckDB .*, this one 1\.0\.0: .*Install duckdb==1\.0\.0 there"):
+        computed(keyed(f"select * from {T}", "k"), warehouse, spark, tmp_path)
+
+
+def all_but_one(batches: Iterator[Any], task: tasks.Task) -> Iterator[Any]:
+    found = tasks.split_files(batches, task)
+    next(found)
+    return found
+
+
+@needs_java
+def test_rows_that_get_lost_stop_the_node(
+    warehouse: duckdb.DuckDBPyConnection, spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "split_files", all_but_one)
+    with pytest.raises(Fault, match=r"tasks read [\d,]+ rows of w\.gold\.t, which has 3,000"):
+        computed(keyed(f"select * from {T}", "k"), warehouse, spark, tmp_path)
+
+
+def test_types_that_no_file_holds_are_refused_by_name() -> None:
+    assert columns_as_text({"a": "HUGEINT", "b": "BIGINT", "c": 'STRUCT("HUGEINT" INTEGER)'}, "t") == ("a",)
+    assert columns_as_text({"a": "ENUM('HUGEINT', 'x')"}, "t") == ()
+    for kind in ("HUGEINT[]", "STRUCT(a INTERVAL)", "UNION(a INTEGER)"):
+        with pytest.raises(Fault, match=r"t: column a is .* there"):
+            columns_as_text({"a": kind}, "t")
+
+
+def test_an_engine_that_is_unknown_or_lacks_java_is_a_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = Places(tmp_path, tmp_path / "w.duckdb")
+    monkeypatch.setenv("ASSAY_ENGINE", "flink")
+    with pytest.raises(Fault, match="ASSAY_ENGINE is flink: there is spark"), handed_over(places, print):
+        pass
+    monkeypatch.setenv("ASSAY_ENGINE", "spark")
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    with pytest.raises(Fault, match="needs Java 17 or later, and there is none"), handed_over(places, print):
+        pass
+    monkeypatch.setenv("ASSAY_ENGINE", "")
+    with handed_over(places, print) as plugins:
+        assert plugins == []
+
+
+def test_models_that_stay_here_do_not_start_spark(
+    warehouse: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    told: list[str] = []
+    handover = Handover("spark://nowhere:1", tmp_path / "files", told.append)
+    total = keyed(f"select sum(i) from {T}", "k")
+    asked = {**total.__dict__, "database": "w"}
+    with pytest.raises(Fault, match=r"distribute_by: k does not close it: SUM\(i\) counts in all rows"):
+        handover.compute(asked, warehouse)
+    assert handover.compute({**asked, "meta": {}}, warehouse) is None
+    assert isinstance(decide(replace(total, meta={}), read_columns(warehouse, "w")), Here)
+    handover.end()
+    assert told == []
+
+
+def test_dbt_asks_by_a_function_of_sql(
+    warehouse: duckdb.DuckDBPyConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from assay.spark import dbt_plugin
+
+    handover = Handover("spark://nowhere:1", tmp_path, print)
+    monkeypatch.setattr(dbt_plugin, "current", lambda: handover)
+    dbt_plugin.Plugin("spark", {}).configure_connection(warehouse)
+    total = keyed(f"select sum(i) from {T}", "k")
+    for meta, expected in (({}, {"sql": None}), (total.meta, {"fault": None})):
+        asked = json.dumps({**total.__dict__, "meta": meta, "database": "w"})
+        (answer,) = warehouse.execute("select assay_computed(?)", [asked]).fetchone() or ("",)
+        assert json.loads(answer).keys() == expected.keys()
+
+
+@needs_java
+def test_a_build_hands_over_histories_and_joins(
+    training: SmallProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
+    view = training.root / "models" / "own" / "gold" / "ftr_product__lines.sql"
+    view.write_text("{{ config(materialized='history') }}" + view.read_text())
+    training.land(6, *(number % 9 + 1 for number in range(700)))
+    succeed(training, "build", "--all")
+    tables = ("ftr_product__lines", "trn_lines")
+    with duckdb.connect() as connection:
+        connection.execute(f"attach '{training.warehouse}' as assay (read_only)")
+        here = [content(connection, f"from assay.gold.{table}") for table in tables]
+    training.settings["ASSAY_ENGINE"] = "spark:local[2,4]"
+    leftover = Path(f"{training.warehouse}.spark") / "of-a-killed-build"
+    leftover.mkdir(parents=True)
+    told = succeed(training, "build", "--full-refresh")
+    for table, (_, (rows, *_)) in zip(tables, here, strict=True):
+        assert f"Spark computed {rows:,} rows for {table}" in told
+    assert not leftover.parent.exists()
+    with duckdb.connect() as connection:
+        connection.execute(f"attach '{training.warehouse}' as assay (read_only)")
+        assert [content(connection, f"from assay.gold.{table}") for table in tables] == here
+    # Where they are computed changes no table.
+    del training.settings["ASSAY_ENGINE"]
+    assert "Spark" not in succeed(training, "build")
