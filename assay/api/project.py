@@ -16,12 +16,13 @@ from assay.api.folder import working_in
 from assay.api.frame import Frame
 from assay.api.generators import Generators
 from assay.api.keys import Keys
+from assay.api.lake import Lake
 from assay.api.landing import Landing
 from assay.api.monitoring import Monitoring
 from assay.api.online import Online
 from assay.api.pages import Pages
 from assay.api.printed import Found, PrintedList
-from assay.api.published import Published
+from assay.api.published import Published, find_published
 from assay.api.roles import Roles
 from assay.api.search import Searching
 from assay.api.stream import Streams
@@ -93,6 +94,11 @@ class Project(Changes, Documents, Engine, Generators, Landing, Monitoring, Pages
     def keys(self) -> Keys:
         """The API keys of the feature server."""
         return Keys(self)
+
+    @property
+    def lake(self) -> Lake:
+        """Published tables in open formats."""
+        return Lake(self)
 
     @property
     def online(self) -> Online:
@@ -340,13 +346,7 @@ class Project(Changes, Documents, Engine, Generators, Landing, Monitoring, Pages
         from assay.api.table import PublishedTable
 
         with self.places() as places:
-            file = places.published
-            if run is not None:
-                # Imports what writes online stores, for which nobody should wait who names no run.
-                from assay.build.rollback import find_publication
-
-                file = find_publication(places, run).published
-            return PublishedTable(file, name, columns)
+            return PublishedTable(find_published(places, run), name, columns)
 
     def build(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assay.api.printed import Found
@@ -9,6 +10,25 @@ from assay.api.printed import Found
 if TYPE_CHECKING:
     from assay.api.folder import ProjectFolder
     from assay.build.rollback import Publications, RolledBack
+    from assay.core.places import Places
+
+
+def find_published(places: Places, run: str | None) -> Path:
+    """Return the published file: what readers have now, or what a run published.
+
+    Args:
+        places: of the project.
+        run: the run, or the beginning of its id; None for now.
+
+    Raises:
+        Fault: no such publication is kept.
+    """
+    if run is None:
+        return places.published
+    # Imports what writes online stores, for which nobody should wait who names no run.
+    from assay.build.rollback import find_publication
+
+    return find_publication(places, run).published
 
 
 class Published:

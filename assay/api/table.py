@@ -14,11 +14,10 @@ from assay.api.frame import Frame, import_library
 from assay.core.fault import MISUSED, Fault, known_fault, unknown
 from assay.core.nested_types import find_kinds, replace_kinds
 from assay.core.sql import quoted
-from assay.project.warehouse import connect_published, relation_named
+from assay.project.published import open_table
 
 if TYPE_CHECKING:
     import polars
-    from duckdb.sqltypes import DuckDBPyType
 
 _ROWS_AT_A_TIME = 61_440
 # Arrow has no such types, or DuckDB writes other values into those that it takes for them.
@@ -47,14 +46,8 @@ class PublishedTable(Frame):
     def __init__(self, file: Path, name: str, columns: Sequence[str] | None = None) -> None:
         super().__init__(self.to_arrow)
         self.name = name
-        self._connection = _open(file)
-        known = _find_tables(self._connection)
-        relation = relation_named(self._connection, name) if name in known else None
-        if relation is None:
-            raise Fault(unknown(f"No table {name} is published", name, known), MISUSED)
-        self._relation = relation
-        empty = self._connection.sql(f"from {relation} limit 0")
-        self._types: dict[str, DuckDBPyType] = dict(zip(empty.columns, empty.types, strict=True))
+        self._opened = open_table(file, name)
+        self._types = self._opened.types
         self._columns = list(self._types) if columns is None else _check_columns(name, columns, self._types)
 
     def to_arrow(self) -> pa.Table:
@@ -115,7 +108,7 @@ class PublishedTable(Frame):
         return list(self._columns)
 
     def __len__(self) -> int:
-        return int(self._run(f"select count(*) from {self._relation}").fetchall()[0][0])
+        return int(self._run(f"select count(*) from {self._opened.relation}").fetchall()[0][0])
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         return self.to_batches().__arrow_c_stream__(requested_schema)
@@ -156,7 +149,7 @@ class PublishedTable(Frame):
 
     def _run(self, sql: str) -> duckdb.DuckDBPyConnection:
         # Each has its own: a batch of one reader would end another's.
-        cursor = self._connection.cursor()
+        cursor = self._opened.connection.cursor()
         cursor.execute("set TimeZone = 'UTC'")
         try:
             return cursor.execute(sql)
@@ -170,7 +163,7 @@ class PublishedTable(Frame):
             else quoted(name)
             for name in columns
         )
-        return f"select {written} from {self._relation}"
+        return f"select {written} from {self._opened.relation}"
 
     def _refuse(self, kinds: Set[str], by: str) -> None:
         found = [
@@ -190,26 +183,6 @@ class PublishedTable(Frame):
                 "Leave its column out, or cast it to text: project.sql(...)."
             )
         return known_fault(error) or error
-
-
-def _open(file: Path) -> duckdb.DuckDBPyConnection:
-    if not file.is_file():
-        raise Fault(f"Nothing is published yet in {file.parent}. To build: assay build")
-    try:
-        return connect_published(file)
-    except duckdb.Error as error:
-        raise known_fault(error) or error from error
-
-
-def _find_tables(connection: duckdb.DuckDBPyConnection) -> list[str]:
-    """Return the names of the published tables, without those that tell of the publication."""
-    return [
-        name
-        for (name,) in connection.execute(
-            "select table_name from duckdb_tables() "
-            "where database_name = current_database() and schema_name <> 'published' order by all"
-        ).fetchall()
-    ]
 
 
 def _check_columns(table: str, asked: Sequence[str], known: Iterable[str]) -> list[str]:

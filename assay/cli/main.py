@@ -20,6 +20,7 @@ from assay.cli.documents import app as documents
 from assay.cli.features import app as features
 from assay.cli.keys import app as keys
 from assay.cli.label import app as label
+from assay.cli.lake import app as lake
 from assay.cli.land import app as land
 from assay.cli.online import StoreUrl
 from assay.cli.online import app as online
@@ -58,6 +59,7 @@ app.add_typer(features, name="features")
 app.add_typer(online, name="online")
 app.add_typer(keys, name="keys")
 app.add_typer(label, name="label")
+app.add_typer(lake, name="lake")
 app.add_typer(land, name="land")
 app.add_typer(published, name="published")
 app.add_typer(roles, name="roles")

@@ -18,21 +18,28 @@ def find_kinds(column_type: DuckDBPyType) -> set[str]:
     return {column_type.id}.union(*(find_kinds(inner) for _, inner in _children(column_type)))
 
 
-def replace_kinds(column_type: DuckDBPyType, replacements: Mapping[str, str]) -> str:
+def replace_kinds(
+    column_type: DuckDBPyType, replacements: Mapping[str, str], *, arrays_as_lists: bool = False
+) -> str:
     """Return a type as SQL, in which kinds are replaced, within it too.
 
     Args:
         column_type: the type.
         replacements: a type as SQL for each kind that is replaced.
+        arrays_as_lists: whether an array, of a length that its type names, becomes a list.
     """
     if column_type.id in replacements:
         return replacements[column_type.id]
-    inner = [(name, replace_kinds(child, replacements)) for name, child in _children(column_type)]
+    inner = [
+        (name, replace_kinds(child, replacements, arrays_as_lists=arrays_as_lists))
+        for name, child in _children(column_type)
+    ]
     match column_type.id:
         case "list":
             return f"{inner[0][1]}[]"
         case "array":
-            return f"{inner[0][1]}[{dict(column_type.children)['size']}]"
+            size = "" if arrays_as_lists else dict(column_type.children)["size"]
+            return f"{inner[0][1]}[{size}]"
         case "map":
             return f"MAP({inner[0][1]}, {inner[1][1]})"
         case "struct" | "union":

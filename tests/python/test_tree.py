@@ -17,7 +17,7 @@ FLOORS = [
     *("landing", "ledger", "contracts"),
     *("embedding", "documents", "search"),
     *("features", "generate", "leakage", "training", "corpus", "spark"),
-    *("online", "parity", "drift", "retraining", "gaps", "experiments"),
+    *("online", "parity", "drift", "retraining", "gaps", "experiments", "lake"),
     *("alerts", "lineage", "server", "report", "catalog", "stream", "backfill", "dlt"),
     *("build", "diff", "init", "doctor", "api", "dagster", "cli"),
 ]

@@ -1,0 +1,1 @@
+"""Published tables in open formats, for tools that know nothing of Assay."""
