@@ -216,7 +216,7 @@ class _Export:
         )
         files = []
         for file in sorted(staging.glob("*.parquet")):
-            # DuckDB begins a new file where one is full, also if no row follows. Such a file is never planned.
+            # DuckDB begins a new file where one is full, also if no row follows. Iceberg skips it.
             if pq.read_metadata(file).num_rows:
                 sync(file)
                 files.append(file)

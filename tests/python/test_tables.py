@@ -146,7 +146,7 @@ def test_a_lazy_frame_gives_what_an_eager_one_gives(things: PublishedTable, publ
 def test_a_lazy_frame_reads_the_columns_that_are_needed(things: PublishedTable) -> None:
     lazy = things.to_polars(lazy=True).filter(polars.col("remainder") == 1).select("n")
     with mock.patch.object(PublishedTable, "_write_select", autospec=True) as write:
-        write.side_effect = lambda table, columns: f"select {', '.join(columns)} from {table._opened.relation}"
+        write.side_effect = lambda table, names: f"select {', '.join(names)} from {table._opened.relation}"
         lazy.collect()
     assert {tuple(sorted(call.args[1])) for call in write.call_args_list} == {("n", "remainder")}
 
