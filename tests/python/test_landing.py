@@ -1048,6 +1048,7 @@ def test_the_projects_own_sources_are_declared() -> None:
         "erp/order_lines": "csv",
         "payments/card_transactions": "csv",
         "web/events": "jsonl",
+        "serving/exposures": "jsonl",
         "serving/predictions": "jsonl",
         "crm/customers": "jsonl",
         "catalog/products": "jsonl",
