@@ -16,7 +16,8 @@ StoreUrl = Annotated[
     typer.Option(
         "--store",
         metavar="URL",
-        help="sqlite:PATH, redis://HOST:PORT/DATABASE or postgresql://HOST:PORT/DATABASE.",
+        help="sqlite:PATH, redis://HOST:PORT/DATABASE, postgresql://HOST:PORT/DATABASE or "
+        "dynamodb://TABLE?region=REGION.",
         show_default="$ASSAY_ONLINE_STORE, or online.sqlite beside the warehouse",
     ),
 ]

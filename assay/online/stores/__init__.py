@@ -1,1 +1,1 @@
-"""Online stores: a SQLite file for one machine, Redis or Postgres for several machines."""
+"""Online stores: a SQLite file for one machine, Redis, Postgres or DynamoDB for several."""

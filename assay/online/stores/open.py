@@ -11,7 +11,10 @@ from assay.online.stores.shown_url import shown_url
 from assay.online.stores.store import Store
 
 VARIABLE = "ASSAY_ONLINE_STORE"
-URLS = "sqlite:PATH, redis://HOST:PORT/DATABASE or postgresql://HOST:PORT/DATABASE"
+URLS = (
+    "sqlite:PATH, redis://HOST:PORT/DATABASE, postgresql://HOST:PORT/DATABASE or "
+    "dynamodb://TABLE?region=REGION"
+)
 
 
 def store_url(url: str | None, places: Places) -> str:
@@ -55,4 +58,8 @@ def open_store(url: str) -> Store:
         from assay.online.stores.postgres import PostgresStore
 
         return PostgresStore(url)
+    if scheme == "dynamodb":
+        from assay.online.stores.dynamodb import DynamoStore
+
+        return DynamoStore(url)
     raise Fault(f"{shown_url(url)} is no online store: write {URLS}.", MISUSED)

@@ -202,7 +202,7 @@ class PostgresStore:
             ).fetchone()
             of = instead_of.build if instead_of else None
             if held != ((of.run_id, of.synced_at, of.digest) if of else None):
-                raise overtaken(view)
+                raise overtaken(view.name)
             entry = [
                 view.name,
                 view.text,

@@ -296,7 +296,7 @@ class RedisStore:
             arguments: list[Any] = [view.name, _entry(view), *stamps, *sizes, _VIEWS]
             match self._writer.eval(_APPLY, len(places), *places, *arguments):
                 case 0:
-                    raise overtaken(view)
+                    raise overtaken(view.name)
                 case -1:
                     raise not_whole(self.url, view.name)
 

@@ -111,7 +111,7 @@ class SqliteStore:
                 of = instead_of.build
                 expected = (of.run_id, _text(of.synced_at), of.digest)
             if held != expected:
-                raise overtaken(view)
+                raise overtaken(view.name)
             [(number,)] = connection.execute(
                 "insert into catalog (feature_view, definition, run_id, known_until, synced_at, digest) "
                 "values (?, ?, ?, ?, ?, ?) on conflict (feature_view) do update set "

@@ -128,6 +128,6 @@ def not_whole(url: str, view: str) -> StoreUnavailable:
     return StoreUnavailable(f"{url} {said}", f"The online store {said}")
 
 
-def overtaken(view: OnlineView) -> StoreUnavailable:
+def overtaken(view: str) -> StoreUnavailable:
     """Return the error for a view that another sync changed after it was compared."""
-    return StoreUnavailable(f"Another sync wrote {view.name} meanwhile; nothing of it is changed. Try again.")
+    return StoreUnavailable(f"Another sync wrote {view} meanwhile; nothing of it is changed. Try again.")
