@@ -14,6 +14,7 @@ from example.dirt import Dirt
 from example.documents import TABLE as DOCUMENTS
 from example.documents import Documents
 from example.drift import PLANTED, Drift
+from example.experiment import Experiment
 from example.landing import Landing
 from example.people import Customers
 from example.period import Period
@@ -60,6 +61,7 @@ def generate(
         stream(seed, "payments"), landing, period, planted, customers, events // EVENTS_PER_TRANSACTION
     )
     texts = Documents(stream(seed, "documents"), landing, period, products, people)
+    experiment = Experiment(stream(seed, "experiment"), landing, period, people)
     for day in range(days):
         prices.set_prices(day)
         shelf = Shelf(products, day)
@@ -70,8 +72,10 @@ def generate(
         catalog.day(day)
         cards.end_day(day)
         texts.day(day)
+        experiment.day(day, orders)
         if progress is not None:
             progress(1)
+    experiment.land()
 
     parameters = {"customers": customers, "days": days, "events": events, "seed": seed, "start": f"{start}"}
     dirt = {

@@ -5,7 +5,7 @@ Each node gets `config.meta.assay` with its `layer` and its `kinds`, and with `r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 LAYERS = ("bronze", "silver", "gold")
@@ -20,6 +20,8 @@ LABEL_COLUMNS = ("prediction_at", "outcome", "outcome_known_at")
 # Keys of `config.meta`.
 STAMP, READS, MONITORED, CSV_FILE, AVAILABILITY = "assay", "reads", "monitored", "csv_file", "availability"
 REFRESH, CORPUS, DISTRIBUTE_BY = "refresh", "corpus", "distribute_by"
+# Keys of the stamp: whether metrics of experiments are made of a node, and experiments that a node judges.
+MEASURED, EXPERIMENTS = "measured", "experiments"
 # Of a training set: a Python file and its function that trains a model on the rows and says how good it is.
 SCORE_WITH = "score_with"
 
@@ -80,6 +82,11 @@ def has_events(node: Any) -> bool:
     )
 
 
+def is_measured(node: Any) -> bool:
+    """Tell whether a metric of an experiment is made of a node."""
+    return bool((node.config.meta.get(STAMP) or {}).get(MEASURED))
+
+
 def is_published(node: Any) -> bool:
     """Tell whether a node is a model of gold, which is published."""
     return bool(node.resource_type == "model" and layer_of(node) == "gold")
@@ -94,6 +101,7 @@ KINDS: dict[str, Callable[[Any], bool]] = {
     "feature_views": is_feature_view,
     "gold": is_published,
     "labels": is_label,
+    "measured": is_measured,
     "monitored": is_monitored,
     "online_views": is_online,
     "training_sets": is_training_set,
@@ -138,6 +146,19 @@ def stamp_layer(node: Any, schemas: Mapping[str, str]) -> None:
 def stamp_kinds(node: Any) -> None:
     """Write a node's kinds into its meta; its layer must be there already."""
     _stamp(node)["kinds"] = [kind for kind, holds in KINDS.items() if holds(node)]
+
+
+def stamp_measured(node: Any, *, measured: bool) -> None:
+    """Write into a node's meta whether a metric of an experiment is made of it."""
+    stamp = _stamp(node)
+    stamp.pop(MEASURED, None)
+    if measured:
+        stamp[MEASURED] = True
+
+
+def stamp_experiments(node: Any, experiments: Sequence[Mapping[str, Any]], problems: Sequence[str]) -> None:
+    """Write into the meta of a node that judges experiments those that there are, and what is wrong."""
+    _stamp(node)[EXPERIMENTS] = {"planned": list(experiments), "problems": list(problems)}
 
 
 def stamp_reads(node: Any, reads: Mapping[str, list[str]]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 from dbt.artifacts.resources.v1.unit_test_definition import UnitTestOverrides
@@ -19,15 +20,19 @@ from dbt_common.exceptions import DbtRuntimeError
 from assay.project.conventions import (
     AVAILABILITY,
     KINDS,
+    MEASURED,
     READS,
     SERVING,
     TABLES,
     is_online,
     is_published,
+    stamp_experiments,
     stamp_kinds,
     stamp_layer,
+    stamp_measured,
     stamp_reads,
 )
+from assay.project.measured import plan_experiments
 from assay.project.meta import faults_of_meta, schemas_of_layers
 from assay.project.paths import put_project_on_path
 
@@ -66,9 +71,11 @@ def complete(manifest: Any, project: Any) -> None:
     nodes = list(manifest.nodes.values())
     layered = [node for node in nodes if node.resource_type in TABLES]
     faults = [fault for node in layered for fault in faults_of_meta(node)]
+    plan = plan_experiments(manifest, Path(project.project_root))
     if not faults:
         schemas = _schemas(project)
         for node in layered:
+            stamp_measured(node, measured=node.unique_id in plan.models)
             stamp_layer(node, schemas)
             stamp_kinds(node)
         faults = [*_names_taken(layered)]
@@ -91,6 +98,8 @@ def complete(manifest: Any, project: Any) -> None:
             )
         ids = [node.unique_id for each in found.values() for node in each]
         reader.depends_on.nodes = [*dict.fromkeys([*reader.depends_on.nodes, *ids])]
+        if MEASURED in kinds:
+            stamp_experiments(reader, plan.experiments, plan.problems)
         stamp_reads(reader, {kind: [node.name for node in each] for kind, each in found.items()})
         # dbt keeps one dictionary for both until a parse is saved, and two where it goes on from one.
         reader.meta = reader.config.meta

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import combinations
@@ -10,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from jinja2 import TemplateError
 from jsonschema import Draft202012Validator
 
 from assay.core.fault import MISUSED, Fault
 from assay.core.moment import END_OF_TIME, instant, length_of
+from assay.core.places import rendered
 from assay.core.yaml_text import read_yaml
 
 #: The file that declares experiments.
@@ -28,6 +31,7 @@ _SHAPE: dict[str, Any] = {
     "required": ["name", "entity", "arms", "metrics", "start", "attribution"],
     "properties": {
         "name": _NAME,
+        "enabled": {"type": "boolean"},
         "description": {"type": "string"},
         "entity": {"type": "string", "minLength": 1},
         "arms": {
@@ -120,6 +124,8 @@ def read_experiments(path: Path = EXPERIMENTS) -> Experiments:
     found: dict[str, Experiment] = {}
     problems: list[str] = []
     for number, each in enumerate(declared, start=1):
+        if isinstance(each, dict) and not _is_enabled(each):
+            continue
         try:
             experiment = _experiment(path, number, each)
         except Fault as fault:
@@ -133,6 +139,16 @@ def read_experiments(path: Path = EXPERIMENTS) -> Experiments:
     return Experiments(
         {name: each for name, each in found.items() if name not in overlapping}, [*problems, *said]
     )
+
+
+def _is_enabled(declared: dict[Any, Any]) -> bool:
+    """Tell whether an experiment takes place, and write it into what is declared; dbt's Jinja may say so."""
+    said = declared.get("enabled", True)
+    if isinstance(said, str):
+        # What is no Jinja stays a text, which is refused.
+        with suppress(TemplateError):
+            declared["enabled"] = {"true": True, "false": False}.get(rendered(said).strip().lower(), said)
+    return declared.get("enabled", True) is not False
 
 
 def _experiment(path: Path, number: int, declared: Any) -> Experiment:

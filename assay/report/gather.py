@@ -29,6 +29,7 @@ from assay.report.sections.availability import availability_section
 from assay.report.sections.broken import broken_section
 from assay.report.sections.contracts import contracts_section
 from assay.report.sections.drift import drift_section
+from assay.report.sections.experiments import experiments_section
 from assay.report.sections.freshness import freshness_section
 from assay.report.sections.landing import landing_section
 from assay.report.sections.quality import quality_section
@@ -133,6 +134,7 @@ def gather(places: Places, *, with_rows: bool) -> Page:
             ("volume", "Volume", lambda: volume_section(tables, docs)),
             ("quality", "Quality", lambda: quality_section(tables, docs)),
             ("drift", "Feature drift", lambda: drift_section(tables, docs)),
+            ("experiments", "Experiments", lambda: experiments_section(tables)),
             ("retraining", "Retraining", lambda: retraining_section(tables, docs, store.versions())),
             (
                 "training-sets",

@@ -2,7 +2,7 @@
 {% macro chi_square_tail(statistic, degrees) -%}
     list_transform([struct_pack(x := ({{ statistic }})::double, k := ({{ degrees }})::bigint)], lambda asked: case
         when asked.x <= 0 then 1
-        else if(asked.k % 2 = 1, {{ assay.normal_tail('sqrt(asked.x)') }}, 0) + coalesce(list_sum(list_transform(
+        when asked.x > 0 and asked.k > 0 then if(asked.k % 2 = 1, {{ assay.normal_tail('sqrt(asked.x)') }}, 0) + coalesce(list_sum(list_transform(
             range(asked.k % 2, asked.k, 2),
             lambda term: exp(term / 2.0 * ln(asked.x / 2) - asked.x / 2 - lgamma(term / 2.0 + 1))
         )), 0)

@@ -6,12 +6,12 @@
     list_transform([struct_pack(p := {{ p }}, sorted := {{ sorted }})], lambda test: case
         when test.p is not null then
         {%- if method == 'holm' %}
-            list_max(list_transform(test.sorted, lambda each, place:
-                if(each <= test.p, least(1, (len(test.sorted) - place + 1) * each), 0)
+            list_max(list_transform(range(1, len(test.sorted) + 1), lambda place:
+                if(test.sorted[place] <= test.p, least(1, (len(test.sorted) - place + 1) * test.sorted[place]), 0)
             ))
         {%- else %}
-            list_min(list_transform(test.sorted, lambda each, place:
-                if(each >= test.p, least(1, len(test.sorted) * each / place), 1)
+            list_min(list_transform(range(1, len(test.sorted) + 1), lambda place:
+                if(test.sorted[place] >= test.p, least(1, len(test.sorted) * test.sorted[place] / place), 1)
             ))
         {%- endif %}
     end)[1]

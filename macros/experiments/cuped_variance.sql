@@ -1,5 +1,5 @@
 {% macro cuped_variance(n, value_squares, covariate_squares, products, coefficient) -%}
-    greatest(
+    case when {{ n }} > 1 then greatest(
         ({{ value_squares }}) + ({{ coefficient }}) ** 2 * ({{ covariate_squares }}) - 2 * ({{ coefficient }}) * ({{ products }}), 0
-    ) / nullif({{ n }} - 1, 0) / ({{ n }})
+    ) / ({{ n }} - 1) / ({{ n }}) end
 {%- endmacro %}

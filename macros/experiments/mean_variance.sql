@@ -1,3 +1,3 @@
 {% macro mean_variance(n, squares) -%}
-    ({{ squares }}) / nullif({{ n }} - 1, 0) / ({{ n }})
+    case when {{ n }} > 1 then ({{ squares }}) / ({{ n }} - 1) / ({{ n }}) end
 {%- endmacro %}

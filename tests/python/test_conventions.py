@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from dbt.artifacts.resources.v1.unit_test_definition import UnitTestOverrides
 from dbt_common.exceptions import DbtRuntimeError
+from semantic_layer import semantic_model, simple_metric
 
 from assay.core.disk import link_in_place
 from assay.project.conventions import KINDS, layer_of, tables_of
@@ -39,6 +40,8 @@ def completed(
     exposures: tuple[Any, ...] = (),
     sources: tuple[Any, ...] = (),
     unit_tests: tuple[Any, ...] = (),
+    root: str = "a folder without experiments.yml",
+    semantics: tuple[dict[str, Any], dict[str, Any]] = ({}, {}),
     **variables: Any,
 ) -> dict[str, Any]:
     manifest = SimpleNamespace(
@@ -46,10 +49,15 @@ def completed(
         exposures={each.unique_id: each for each in exposures},
         sources=dict(enumerate(sources)),
         unit_tests=dict(enumerate(unit_tests)),
+        semantic_models=semantics[0],
+        metrics=semantics[1],
         build_parent_and_child_maps=lambda: None,
     )
     project = SimpleNamespace(
-        vars=SimpleNamespace(to_dict=lambda: variables), cli_vars={}, project_name="shop"
+        vars=SimpleNamespace(to_dict=lambda: variables),
+        cli_vars={},
+        project_name="shop",
+        project_root=root,
     )
     complete(manifest, project)
     return {each.name: each for each in (*nodes, *exposures)}
@@ -92,6 +100,7 @@ def test_each_kind_holds_what_its_name_says() -> None:
             *("slv_orders", "slv_orders__checked", "dim_people", "ftr_person__orders"),
             *("ftr_person__visits", "lbl_churn", "trn_churn", "crp_letters", "fct_undescribed"),
         ],
+        "measured": [],
         "online_views": ["ftr_person__orders"],
         "training_sets": ["trn_churn"],
     }
@@ -173,6 +182,31 @@ def test_arrows_lead_to_all_of_a_kind_and_stay_where_they_are() -> None:
     before = list(reader.depends_on.nodes)
     completed(*nodes, exposures=(exposure,))
     assert reader.depends_on.nodes == before
+
+
+def test_who_judges_experiments_reads_the_models_of_their_metrics(tmp_path: Path) -> None:
+    (tmp_path / "experiments.yml").write_text(
+        "experiments:\n  - {name: delivery, entity: customer, arms: {a: 1, b: 1}, metrics: [revenue], "
+        "start: 2025-06-01, attribution: 10d}\n"
+    )
+    models = {"orders": semantic_model("model.shop.fct_secret")}
+    metrics = {"revenue": simple_metric("revenue", "amount")}
+    nodes = [*shop(), node("mon_experiments", "gold", reads=["measured"])]
+    judge = nodes[-1]
+    completed(*nodes, root=str(tmp_path), semantics=(models, metrics))
+    assert judge.depends_on.nodes == ["model.shop.fct_secret"]
+    stamp = judge.config.meta["assay"]
+    assert stamp["reads"] == {"measured": ["fct_secret"]}
+    assert [each["name"] for each in stamp["experiments"]["planned"]] == ["delivery"]
+    assert stamp["experiments"]["problems"] == []
+    # dbt keeps what it has parsed: a stamp of before does not stay.
+    judge.depends_on.nodes = []
+    completed(*nodes, root=str(tmp_path), semantics=(models, {}))
+    assert judge.depends_on.nodes == []
+    assert judge.config.meta["assay"]["experiments"] == {
+        "planned": [],
+        "problems": ["experiments.yml: delivery: There is no metric revenue: there are none."],
+    }
 
 
 def test_a_kind_that_does_not_exist_is_refused_by_name() -> None:

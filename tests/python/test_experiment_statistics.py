@@ -52,6 +52,12 @@ def test_p_values_of_chi_square_are_scipys() -> None:
     assert close(column(MACROS.chi_square_tail("x", "k"), x=x, k=k), scipy.stats.chi2.sf(x, k))
 
 
+def test_what_is_not_known_has_no_p_value() -> None:
+    assert column(MACROS.chi_square_tail("nullif(x, 9)", "k"), x=[9.0], k=[1]).mask.all()
+    assert column(MACROS.chi_square_tail("x", "nullif(k, 0)"), x=[9.0], k=[0]).mask.all()
+    assert column(MACROS.normal_tail("nullif(z, 9)"), z=[9.0]).mask.all()
+
+
 def test_a_difference_of_means_is_statsmodels() -> None:
     draw = numpy.random.default_rng(1)
     # Far from 0, where sums of squares would lose their digits.
@@ -114,7 +120,11 @@ def test_cuped_takes_out_what_the_covariate_tells() -> None:
 
 
 def test_estimates_of_one_unit_have_no_variance() -> None:
-    assert column(MACROS.mean_variance("n", "squares"), n=[1], squares=[0.0]).mask.all()
+    assert column(MACROS.mean_variance("n", "squares"), n=[1, 0], squares=[0.0, 0.0]).mask.all()
+    none = {"n": [0], "squares": [0.0], "coefficient": [0.5]}
+    assert column(
+        MACROS.cuped_variance("n", "squares", "squares", "squares", "coefficient"), **none
+    ).mask.all()
     assert column(MACROS.proportion_variance("n", "p"), n=[0], p=[0.0]).mask.all()
     zeros = {"n": [9], "ratio": [0.0], "mean": [0.0], "squares": [0.0]}
     sql = MACROS.ratio_variance("n", "ratio", "mean", "squares", "squares", "squares")

@@ -82,7 +82,11 @@ def test_an_experiment_is_read_as_it_is_declared(tmp_path: Path) -> None:
         ("{control: 3, free: 1}", "{control: 3, free: -1}", "delivery: arms.free: -1 is less than"),
         ("free: 1", "'fr:ee': 1", "delivery: arms: 'fr:ee' does not match"),
         ("name: delivery", "name: 7", "experiment number 1: name: 7 is not of type 'string'"),
-        ("entity: customer", "entities: customer", "'entities' was unexpected.*; there are name, desc"),
+        (
+            "entity: customer",
+            "entities: customer",
+            "'entities' was unexpected.*; there are name, enabled, desc",
+        ),
         ("attribution: 14d", "attribution: 14 days", "delivery: attribution: '14 days' does not match"),
         ("attribution: 14d", "attribution: 0d", "attribution 0d must be longer than 0s"),
         ("attribution: 14d", "attribution: 99999999999d", "delivery: attribution"),
