@@ -11,6 +11,7 @@ from assay.api.backfill import Backfills
 from assay.api.contracts import Contracts
 from assay.api.diff import Changes
 from assay.api.documents import Documents
+from assay.api.encryption import Encryption
 from assay.api.engine import Engine
 from assay.api.folder import working_in
 from assay.api.frame import Frame
@@ -89,6 +90,11 @@ class Project(Changes, Documents, Engine, Generators, Landing, Monitoring, Pages
     def contracts(self) -> Contracts:
         """The contracts of sources and products."""
         return Contracts(self)
+
+    @property
+    def encryption(self) -> Encryption:
+        """The encryption of files at rest."""
+        return Encryption(self)
 
     @property
     def keys(self) -> Keys:

@@ -18,8 +18,8 @@ import duckdb
 
 from assay.core.disk import make_private_folder, put_in_place, sync
 from assay.core.fault import MISUSED, Fault
-from assay.core.sql import text
 from assay.project.variables import declared_variable
+from assay.project.warehouse import attach
 
 _VARIABLE, _NUMBER = "keep_publications", 7
 
@@ -56,7 +56,7 @@ def published_run(published: Path) -> str | None:
         return None
     try:
         with duckdb.connect() as connection:
-            connection.execute(f"attach {text(published)} as published (read_only)")
+            attach(connection, published, "published")
             rows = connection.execute("select run_id from published.published.publication").fetchall()
     except duckdb.Error:
         return None
@@ -70,7 +70,7 @@ def count_rows(published: Path) -> tuple[int, int] | None:
     """
     try:
         with duckdb.connect() as connection:
-            connection.execute(f"attach {text(published)} as published (read_only)")
+            attach(connection, published, "published")
             # Nothing is ever deleted from such a file, so that DuckDB knows the number of rows.
             [(tables, rows)] = connection.execute(
                 "select count(*), coalesce(sum(estimated_size), 0)::bigint from duckdb_tables() "

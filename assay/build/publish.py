@@ -13,12 +13,13 @@ from pathlib import Path
 import duckdb
 
 from assay.core.disk import put_in_place, sync
+from assay.core.encryption import is_encrypted, needs_key
 from assay.core.fault import Fault, known_fault
 from assay.core.moment import now
 from assay.core.sql import quoted, text
 from assay.core.words import listed
 from assay.project.products import Products
-from assay.project.warehouse import connect, relation_named
+from assay.project.warehouse import attach, connect, relation_named
 
 # Records the build of each published table, in a schema beside gold.
 _TABLES = """
@@ -98,6 +99,9 @@ def publish(
     targets = [*csv_files.values(), target]
     remove_leftovers(targets)
     try:
+        if is_encrypted(target) != needs_key(temporary(target)):
+            # A key is set since, or no longer: no table can be kept as bytes.
+            changed = None
         if changed is not None:
             # As bytes: the tables that did not change are neither read nor written again.
             shutil.copyfile(target, temporary(target))
@@ -139,7 +143,7 @@ def _write(
             [sorted(products.schemas), sorted(products.passed)],
         ).fetchall()
         database = connection.execute("select current_database()").fetchall()[0][0]
-        connection.execute(f"attach {text(file)} as published (read_write)")
+        attach(connection, file, "published", read_only=False)
         there = _tables(connection, "published")
         kept = {relation for relation in there if relation[1] in products.held_back}
         kept |= {
@@ -226,7 +230,7 @@ def _tables_before(
     A file that is damaged counts as empty, unless tables of stopped products would be lost with it.
     """
     try:
-        connection.execute(f"attach {text(before)} as old (read_only)")
+        attach(connection, before, "old")
         there = _tables(connection, "old")
         if ("published", "tables") not in _tables(connection, "old", own=True):
             return there, {}
@@ -290,7 +294,7 @@ def find_comments(
 def _write_csv(published: Path, files: dict[str, Path]) -> None:
     """Write published tables as CSV in UTF-8, with a header, ordered by all columns."""
     with duckdb.connect() as connection:
-        connection.execute(f"attach {text(published)} as published (read_only)")
+        attach(connection, published, "published")
         for relation, file in files.items():
             rows = f"from {relation_named(connection, relation, 'published')} order by all"
             connection.execute(f"copy ({rows}) to {text(file)} (format csv, header)")

@@ -17,6 +17,7 @@ from assay.cli.contracts import app as contracts
 from assay.cli.corpus import app as corpus
 from assay.cli.diff import diff
 from assay.cli.documents import app as documents
+from assay.cli.encrypt import app as encrypt
 from assay.cli.features import app as features
 from assay.cli.keys import app as keys
 from assay.cli.label import app as label
@@ -55,6 +56,7 @@ app.add_typer(backfill, name="backfill")
 app.add_typer(contracts, name="contracts")
 app.add_typer(corpus, name="corpus")
 app.add_typer(documents, name="documents")
+app.add_typer(encrypt, name="encrypt")
 app.add_typer(features, name="features")
 app.add_typer(online, name="online")
 app.add_typer(keys, name="keys")

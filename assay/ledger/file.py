@@ -13,6 +13,7 @@ import duckdb
 
 from assay.core.fault import known_fault
 from assay.core.structure import bring_up_to_date
+from assay.project.warehouse import connect
 
 _SECONDS_TO_WAIT = 10.0
 _ROWS_AT_ONCE = 1000
@@ -73,7 +74,7 @@ def opened(ledger: Path, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnecti
     give_up_at = time.monotonic() + _SECONDS_TO_WAIT
     while True:
         try:
-            connection = duckdb.connect(str(ledger), read_only=read_only)
+            connection = connect(ledger, read_only=read_only)
             break
         except duckdb.Error as error:
             if "Could not set lock" not in str(error) or time.monotonic() > give_up_at:

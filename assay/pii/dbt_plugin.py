@@ -1,26 +1,59 @@
-"""A plugin of dbt-duckdb that gives the key for personal data to each session of DuckDB.
+"""A plugin of dbt-duckdb that gives each session of DuckDB the keys: for personal data, and of the warehouse.
 
-The key must not stand in SQL: dbt writes SQL to its logs and its target folder.
+Keys must not stand in SQL or profiles: dbt writes SQL to its logs and its target folder, and prints profiles.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from dbt.adapters.duckdb.plugins import BasePlugin
 
 from assay.core.disk import keep_new_files_private
+from assay.core.encryption import attach_file, is_encrypted, needs_key
+from assay.core.sql import quoted
 from assay.pii.key import find_pii_key
 
 
 class Plugin(BasePlugin):
-    """Sets the session's variables `pii_inner`, `pii_outer` and `pii_fingerprint` if there is a key."""
+    """Sets the session's variables `pii_inner`, `pii_outer` and `pii_fingerprint` if there is a key.
+
+    If the warehouse is encrypted, or is new and there is a key for it, dbt opens none and this attaches it.
+    """
+
+    _encrypted: Path | None = None
+    _database = ""
 
     def initialize(self, plugin_config: dict[str, Any]) -> None:
         """Make the files that dbt writes, such as the warehouse, readable by their owner only."""
         keep_new_files_private()
 
+    def update_connection_config(self, creds: Any, config: dict[str, Any]) -> None:
+        """Let dbt open memory in place of an encrypted warehouse, which can only be attached."""
+        file = Path(creds.path)
+        is_file = not creds.path.startswith((":memory:", "md:", "motherduck:"))
+        self._encrypted = file if is_file and needs_key(file) else None
+        if self._encrypted:
+            self._database = str(creds.database)
+            config["temp_directory"] = f"{file}.tmp"
+            creds.path = ":memory:"
+
+    def configure_connection(self, conn: Any) -> None:
+        """Attach an encrypted warehouse under its name."""
+        if self._encrypted and self.creds:
+            # Only dbt's opening of a file goes by it, which is done now.
+            self.creds.path = str(self._encrypted)
+            attach_file(conn, self._encrypted, self._database, read_only=False)
+        for each in (self.creds.attach if self.creds else None) or []:
+            # dbt attaches afterwards what is not there.
+            if is_encrypted(Path(each.path)):
+                name = each.alias.strip('"') if each.alias else Path(each.path).stem
+                attach_file(conn, Path(each.path), name, read_only=bool(each.read_only))
+
     def configure_cursor(self, cursor: Any) -> None:
         """Set the variables of a session."""
+        if self._encrypted:
+            cursor.execute(f"use {quoted(self._database)}")
         if key := find_pii_key():
             key.set_variables(cursor)

@@ -11,6 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from assay.core.encryption import BEFORE, COMMAND, VARIABLE
 from assay.core.places import ALERTS, TARGET
 from assay.core.yaml_text import read_yaml
 
@@ -34,7 +35,10 @@ _QUOTED = re.compile(rb"['\"]([A-Za-z_]\w*)['\"]")
 _COMPOSED = re.compile(rb"env_var\(\s*[^'\"\s]")
 _OF_SHELL = re.compile("_|OLDPWD|PWD|SHLVL")
 # How and where a build tells of itself, and a key that is changed now and then; what it builds is the same.
-_OF_NO_EFFECT = ("ASSAY_LOG_FORMAT", TARGET, "ASSAY_EMBEDDING_KEY")
+_OF_NO_EFFECT = (
+    *("ASSAY_LOG_FORMAT", TARGET, "ASSAY_EMBEDDING_KEY"),
+    *(VARIABLE, COMMAND, BEFORE),
+)
 # Macros ask for it, and tables are the same wherever they are computed.
 _ENGINE = "ASSAY_ENGINE"
 

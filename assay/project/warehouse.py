@@ -8,6 +8,7 @@ from pathlib import Path
 
 import duckdb
 
+from assay.core.encryption import attach_file, needs_key
 from assay.core.fault import LOCKED, Fault, known_fault
 from assay.core.places import Places, landing_folder
 from assay.core.sql import quoted, text
@@ -17,9 +18,20 @@ def connect(warehouse: Path, *, read_only: bool = True) -> duckdb.DuckDBPyConnec
     """Open a warehouse; it is the current database, under the name that dbt's SQL uses.
 
     Raises:
+        Fault: it is encrypted and the key is missing, or another one.
         duckdb.Error: there is none to read, it is no warehouse, or another program has it open.
     """
-    return duckdb.connect(str(warehouse), read_only=read_only)
+    if not needs_key(warehouse):
+        return duckdb.connect(str(warehouse), read_only=read_only)
+    # With a key, a file can be attached only.
+    connection = duckdb.connect(config={"temp_directory": f"{warehouse}.tmp"})
+    try:
+        attach(connection, warehouse, warehouse.stem, read_only=read_only)
+        connection.execute(f"use {quoted(warehouse.stem)}")
+    except (duckdb.Error, Fault):
+        connection.close()
+        raise
+    return connection
 
 
 def connect_published(file: Path) -> duckdb.DuckDBPyConnection:
@@ -35,7 +47,7 @@ def connect_published(file: Path) -> duckdb.DuckDBPyConnection:
         # No schema has this name: what both have would be ambiguous.
         attach(connection, file, "found")
         connection.execute("use found")
-    except duckdb.Error:
+    except (duckdb.Error, Fault):
         connection.close()
         raise
     return connection
@@ -112,11 +124,25 @@ def bytes_of(connection: duckdb.DuckDBPyConnection, database: str, schema: str, 
     return int(blocks * block_size)
 
 
-def attach(connection: duckdb.DuckDBPyConnection, file: Path, name: str, *, read_only: bool = True) -> None:
+def attach(
+    connection: duckdb.DuckDBPyConnection,
+    file: Path,
+    name: str,
+    *,
+    read_only: bool = True,
+    options: str = "",
+) -> None:
     """Attach a file under a name, such as the one that dbt's compiled SQL uses.
 
+    Args:
+        connection: of DuckDB.
+        file: the file.
+        name: without quotes.
+        read_only: whether it is only read.
+        options: more of DuckDB's options, as SQL.
+
     Raises:
+        Fault: it is encrypted and the key is missing, or another one.
         duckdb.Error: there is none to read, it is no file of DuckDB, or another program has it open.
     """
-    mode = "read_only" if read_only else "read_write"
-    connection.execute(f"attach {text(file)} as {quoted(name)} ({mode})")
+    attach_file(connection, file, name, read_only=read_only, options=options)

@@ -16,9 +16,11 @@ from pathlib import Path
 
 import duckdb
 
+from assay.core.encryption import is_encrypted, needs_key
+from assay.core.fault import Fault
 from assay.core.lock import locked
 from assay.core.places import Places
-from assay.core.sql import quoted, text
+from assay.core.sql import quoted
 from assay.landing.segments import segment_of
 from assay.project.graph import Node, relation_of
 from assay.project.warehouse import attach
@@ -226,18 +228,21 @@ def _replace_blocks(connection: duckdb.DuckDBPyConnection, relation: str, rows: 
 
 def _attach(connection: duckdb.DuckDBPyConnection, file: Path, new: Path, definition: str) -> None:
     """Attach a copy of the file to be grown, or a new one if there is none of this definition."""
-    opening = f"attach {text(new)} as base (row_group_size {_ROWS_AT_ONCE})"
-    if file.exists():
+
+    def attach_new() -> None:
+        attach(connection, new, "base", read_only=False, options=f"row_group_size {_ROWS_AT_ONCE}")
+
+    if file.exists() and is_encrypted(file) == needs_key(new):
         shutil.copyfile(file, new)
         try:
-            connection.execute(opening)
+            attach_new()
             if connection.execute("from base.assay_definition").fetchall() == [(definition,)]:
                 return
             connection.execute("detach base")
-        except duckdb.Error:
+        except (duckdb.Error, Fault):
             connection.execute("detach database if exists base")
     new.unlink(missing_ok=True)
-    connection.execute(opening)
+    attach_new()
     connection.execute("create table base.assay_definition as select ? as definition", [definition])
 
 

@@ -12,7 +12,7 @@ from typing import cast
 import duckdb
 import pyarrow as pa
 
-from assay.core.sql import quoted, text
+from assay.core.sql import quoted
 from assay.landing.discover import LandingFile
 from assay.landing.formats.messages import Message, line_of, read_messages
 from assay.landing.formats.rows import Tally, landed_schema, verdict_columns
@@ -22,6 +22,7 @@ from assay.online.stores.store import Entity
 from assay.online.stretch import STRETCH_SQL, key_sql, key_text, states_sql
 from assay.pii.key import find_pii_key
 from assay.project.graph import Node, relation_of
+from assay.project.warehouse import attach
 from assay.stream.hot.base import LOOK_UP_SETTING, Base, hash_of_key, keys_of, rows_by, rows_everywhere
 from assay.stream.hot.plan import CheckedTable, HotPlan, HotView
 
@@ -65,8 +66,8 @@ class HotSession:
         run(LOOK_UP_SETTING)
         if key := find_pii_key():
             key.set_variables(self._connection)
-        run(f"attach {text(base.file)} as base (read_only)")
-        run(f"attach {text(published)} as published (read_only)")
+        attach(self._connection, base.file, "base")
+        attach(self._connection, published, "published")
         run("attach ':memory:' as tail")
         run(f"attach ':memory:' as {quoted(plan.database)}")
         run(f"use {quoted(plan.database)}")

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from dbt_common.invocation import get_invocation_id
 
 from assay.core.places import landing_folder
+from assay.core.sql import quoted
 from assay.landing import progress
 from assay.landing.declared import lands_files
 from assay.landing.load import load_new_files
@@ -14,8 +15,11 @@ from assay.project.paths import all_model_paths, model_paths
 def model(dbt, session):
     """Return one row for each file ever seen, after loading those that are new."""
     dbt.config(materialized="table")
+    [(database,)] = session.execute("select current_database()").fetchall()
     # A connection of its own: each batch of files is a transaction, whatever dbt has under way.
     with session.cursor() as connection:
+        # An encrypted warehouse is attached, and a new connection begins in memory.
+        connection.execute(f"use {quoted(database)}")
         load_new_files(
             connection,
             landing=landing_folder(),

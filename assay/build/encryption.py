@@ -1,0 +1,221 @@
+"""Tell which files are encrypted, and take them to a new key while readers read."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import duckdb
+
+from assay.build.inputs import identity
+from assay.build.publish import remove_leftovers, temporary
+from assay.build.state import read_state, write_state
+from assay.core.disk import put_in_place, sync
+from assay.core.encryption import (
+    BEFORE,
+    COMMAND,
+    VARIABLE,
+    EncryptionKey,
+    attach_file,
+    find_encryption_key,
+    find_key_before,
+    is_encrypted,
+)
+from assay.core.fault import MISUSED, Fault, known_fault
+from assay.core.lock import Holder, locked
+from assay.core.places import Places
+from assay.core.sql import quoted
+from assay.core.words import listed
+
+NOW, OLD, UNKNOWN = "now", "before", "another"
+# The first version of DuckDB's format that can be encrypted.
+_LEAST_FORMAT = "v1.4.0"
+
+
+@dataclass(frozen=True)
+class FileState:
+    """A file or folder, and whether it is encrypted.
+
+    `key` is `now` for the key that is set, `before` for the one in ASSAY_ENCRYPTION_KEY_BEFORE, and `another`
+    for one that nobody here knows; None for a plain file. `can_be` says whether Assay can encrypt it.
+    """
+
+    path: Path
+    is_encrypted: bool
+    key: str | None
+    can_be: bool
+    size: int
+
+
+@dataclass(frozen=True)
+class EncryptionState:
+    """The fingerprint of the key that is set, if one is, and the files."""
+
+    fingerprint: str | None
+    files: list[FileState]
+
+
+@dataclass(frozen=True)
+class Rotated:
+    """The fingerprint of the new key, the files that were written with it, and those that had it already."""
+
+    fingerprint: str
+    written: list[Path]
+    as_they_were: list[Path]
+
+
+def find_states(places: Places) -> EncryptionState:
+    """Tell of each file beside the warehouse whether it is encrypted, and with which key.
+
+    Raises:
+        Fault: a key is too short, or its command fails.
+    """
+    key, before = find_encryption_key(), find_key_before()
+    found = []
+    for file in _files(places):
+        name = None
+        if is_encrypted(file):
+            name = NOW if _opens(file, key) else OLD if _opens(file, before) else UNKNOWN
+        found.append(FileState(file, name is not None, name, can_be=True, size=file.stat().st_size))
+    for path in _others(places):
+        if path.exists():
+            found.append(FileState(path, is_encrypted=False, key=None, can_be=False, size=_size(path)))
+    return EncryptionState(key.fingerprint if key else None, found)
+
+
+def rotate(places: Places, *, wait: float, tell: Callable[[str], None]) -> Rotated:
+    """Write all files anew with the key that is set: plain ones, and those of the key before.
+
+    Each file is replaced in one step, and whoever has the old one open reads on. If this is killed, the same
+    call goes on where it stopped.
+
+    Args:
+        places: of the project.
+        wait: how long to wait for a build to end, in seconds.
+        tell: called with messages for people.
+
+    Raises:
+        Fault: no key is set, a file is of a key that nobody knows, a build is under way, or the disk is full.
+            Files that are not written yet are as they were.
+    """
+    key, before = find_encryption_key(), find_key_before()
+    if key is None:
+        raise Fault(f"No key is set: set {VARIABLE} or {COMMAND} to the new one.", MISUSED)
+
+    def waiting(holder: Holder | None) -> None:
+        tell(f"Waiting up to {wait:.0f} s for a build: {holder or 'it has just begun'}")
+
+    with locked(places.warehouse, command="assay encrypt rotate", wait=wait, on_wait=waiting):
+        files = _files(places)
+        remove_leftovers(files)
+        done = [file for file in files if is_encrypted(file) and _opens(file, key)]
+        todo = [file for file in files if file not in done]
+        strange = [str(file) for file in todo if is_encrypted(file) and not _opens(file, before)]
+        if strange:
+            raise Fault(
+                f"{listed(strange)} cannot be read with the key that is set, nor with that in {BEFORE}: set "
+                f"{BEFORE} to the key of these files. No file is changed.",
+                MISUSED,
+            )
+        state = read_state(places.warehouse)
+        was = [identity(file) for file in (places.warehouse, places.published)]
+        links: dict[tuple[int, int], Path] = {}
+        for number, file in enumerate(todo, 1):
+            tell(f"{number} of {len(todo)}: {file}")
+            status = file.stat()
+            # A publication and what is kept of it are one file under two names, and stay so.
+            same = links.setdefault((status.st_dev, status.st_ino), file)
+            try:
+                if same == file:
+                    _write_anew(file, before if is_encrypted(file) else None, key)
+                else:
+                    _link_to(file, same)
+            except (duckdb.Error, OSError) as error:
+                raise known_fault(error) or Fault(f"{file} cannot be written anew: {error}") from error
+        if state and [state.warehouse, state.published] == was:
+            # The files hold what they held, so there is nothing to build because of this.
+            after = replace(
+                state, warehouse=identity(places.warehouse) or "", published=identity(places.published)
+            )
+            write_state(places.warehouse, after)
+    return Rotated(key.fingerprint, todo, done)
+
+
+def _write_anew(file: Path, old: EncryptionKey | None, key: EncryptionKey) -> None:
+    new = temporary(file)
+    try:
+        with duckdb.connect(config={"temp_directory": f"{new}.tmp"}) as connection:
+            # Under its own name, which the views in it say. While it is open, nobody can write it.
+            attach_file(connection, file, file.stem, key=old)
+            [(version,)] = connection.execute(
+                "select tags['storage_version'] from duckdb_databases() where database_name = $1", [file.stem]
+            ).fetchall()
+            version = str(version or "").partition("+")[0]
+            options = f"storage_version '{version}'" if version > _LEAST_FORMAT else ""
+            attach_file(connection, new, "assay_new", read_only=False, options=options, key=key)
+            connection.execute(f"copy from database {quoted(file.stem)} to assay_new")
+            connection.execute("checkpoint assay_new")
+            connection.execute("detach assay_new")
+            sync(new)
+            put_in_place(new, file)
+            sync(file.parent)
+    finally:
+        remove_leftovers([file])
+
+
+def _link_to(file: Path, written: Path) -> None:
+    new = temporary(file)
+    try:
+        os.link(written, new)
+        new.replace(file)
+        sync(file.parent)
+    finally:
+        remove_leftovers([file])
+
+
+def _opens(file: Path, key: EncryptionKey | None) -> bool:
+    if key is None:
+        return False
+    try:
+        with duckdb.connect() as connection:
+            attach_file(connection, file, "found", key=key)
+    except Fault:
+        return False
+    return True
+
+
+def _files(places: Places) -> list[Path]:
+    """Return the files that are encrypted where a key is set, each under all of its names."""
+    main, published = places.main_warehouse, places.published
+    name = glob.escape(published.name)
+    patterns = [
+        *((main.parent, pattern) for pattern in _of_moments(main)),
+        *((main.parent, file) for file in (places.ledger.name, "stream.duckdb")),
+        *((published.parent, pattern) for pattern in _of_moments(published)),
+        *((published.parent, pattern) for pattern in (f"kept/*/{name}", f"roles/*/{name}")),
+    ]
+    found = [file for folder, pattern in patterns for file in sorted(folder.glob(pattern))]
+    return [file for file in dict.fromkeys(found) if file.is_file() and not file.is_symlink()]
+
+
+def _of_moments(file: Path) -> tuple[str, str]:
+    """Return the patterns of a file and of those that hold what was known at earlier moments."""
+    return glob.escape(file.name), f"{glob.escape(file.stem)}@*{file.suffix}"
+
+
+def _others(places: Places) -> list[Path]:
+    """Return what holds data, and is plain whatever key is set."""
+    main = places.main_warehouse
+    return [
+        *(places.landing, main.with_name("online.sqlite"), main.with_name("training_sets")),
+        *(places.search, places.embeddings, places.ahead, places.serving),
+        *sorted(places.published.parent.glob("[!.]*.csv")),
+    ]
+
+
+def _size(path: Path) -> int:
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
