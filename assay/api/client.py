@@ -174,6 +174,8 @@ class Client:
         threshold: float = 0.5,
         prediction_id: str | None = None,
         predicted_at: datetime | str | None = None,
+        run_id: str | None = None,
+        training_version: str | None = None,
         served: Sequence[Mapping[str, Any]] | None = None,
     ) -> str:
         """Have the server keep a prediction for the next build, which compares it with the outcome.
@@ -186,6 +188,8 @@ class Client:
             threshold: score from which on it is taken for true.
             prediction_id: so that it can be sent twice; made up without it.
             predicted_at: when, UTC where it has no offset; now without it.
+            run_id: the run that trained the model, such as MLflow's.
+            training_version: the version of a training set that it trained on.
             served: features that were served for it: `feature_view`, `keys`, `as_of`, `features`, `inputs`.
 
         Returns:
@@ -202,6 +206,8 @@ class Client:
             "threshold": threshold,
             "prediction_id": prediction_id,
             "predicted_at": _instant(predicted_at),
+            "run_id": run_id,
+            "training_version": training_version,
             "served": None if served is None else [dict(each) for each in served],
         }
         return str(self._send("POST", "/predictions", body)["prediction_id"])
@@ -343,6 +349,8 @@ class AsyncClient:
         threshold: float = 0.5,
         prediction_id: str | None = None,
         predicted_at: datetime | str | None = None,
+        run_id: str | None = None,
+        training_version: str | None = None,
         served: Sequence[Mapping[str, Any]] | None = None,
     ) -> str:
         """Have the server keep a prediction; see `Client.log_prediction`."""
@@ -355,6 +363,8 @@ class AsyncClient:
             threshold=threshold,
             prediction_id=prediction_id,
             predicted_at=predicted_at,
+            run_id=run_id,
+            training_version=training_version,
             served=served,
         )
 

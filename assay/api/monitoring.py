@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from assay.ledger.explain import Explanation
     from assay.ledger.runs import Run
     from assay.ledger.status import LedgerStatus
+    from assay.lineage.traced import Trace
     from assay.parity.compare import FeatureParity
     from assay.retraining.due import Verdict
 
@@ -95,6 +96,22 @@ class Monitoring(ProjectFolder):
 
         with self.places() as places:
             return Found(explain(places, test), print_explanation, self.root)
+
+    def trace(self, what: str) -> Found[Trace]:
+        """Follow a prediction, file, version or column to what it was made of, and to what came of it.
+
+        Args:
+            what: the id of a prediction; the path of a landed file; a version of a training set, or as much
+                of its name as no other has, with `@`; or `table.column`.
+
+        Raises:
+            Fault: nothing is called so, or nothing is built.
+        """
+        from assay.lineage.trace import trace
+        from assay.lineage.trace_display import print_trace
+
+        with self.places() as places:
+            return Found(trace(places, what), print_trace, self.root)
 
     def schema_changes(self) -> PrintedList[SchemaChange]:
         """Return how files differ from what their sources declare: changes open, accepted and over.

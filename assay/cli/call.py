@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import typer
 
@@ -49,6 +50,17 @@ def show_result(make: Callable[[], Shown]) -> Shown:
         answer = make()
         answer.print(console_for_people())
     return answer
+
+
+def show_json(question: Callable[[Project], Any]) -> None:
+    """Ask the project in the current folder for a data class, and print it as JSON."""
+    with faults_as_messages():
+        from dataclasses import asdict
+
+        from assay.api.project import open_project
+
+        # Progress goes to standard error.
+        typer.echo(json.dumps(asdict(question(open_project())), indent=2, default=str))
 
 
 def tell_where(page: Path) -> None:

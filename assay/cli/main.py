@@ -12,7 +12,7 @@ import typer
 
 from assay.cli.alerts import app as alerts
 from assay.cli.backfill import app as backfill
-from assay.cli.call import ask, show, tell_where
+from assay.cli.call import ask, show, show_json, tell_where
 from assay.cli.contracts import app as contracts
 from assay.cli.corpus import app as corpus
 from assay.cli.diff import diff
@@ -318,6 +318,23 @@ def retraining(
 def explain(test: Annotated[str, typer.Argument(metavar="TEST", help="Name of the test.")]) -> None:
     """Explain a test: what it claims, what it found, where the rows came from, and what to do."""
     show(lambda project: project.explain(test))
+
+
+@app.command()
+def trace(
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="WHAT", help="PREDICTION_ID, VERSION (such as trn_x@abc), FILE or TABLE.COLUMN."
+        ),
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Follow a prediction, version, landed file or column to its data, and on to what came of it."""
+    if as_json:
+        show_json(lambda project: project.trace(what).found)
+    else:
+        show(lambda project: project.trace(what))
 
 
 @app.command()

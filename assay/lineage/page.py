@@ -19,11 +19,9 @@ import duckdb
 from assay.core.disk import put_in_place
 from assay.core.fault import MISUSED, Fault, known_fault, unknown
 from assay.core.places import Places
-from assay.lineage.columns import tables_of, types_of
-from assay.lineage.followed import follow
+from assay.lineage.columns import tables_of
+from assay.lineage.followed_tables import follow_tables
 from assay.project.compiled import compiled_project
-from assay.project.conventions import MONITORING, TABLES, layer_of
-from assay.project.graph import Manifest, Node, parent_ids
 from assay.project.project import Project
 
 
@@ -54,7 +52,7 @@ def write_page(places: Places, out: Path | None = None, about: str | None = None
     compiled = compiled_project(project)
     try:
         with tables_of(places.warehouse) as connection:
-            tables, not_followed = _tables(project.manifest, compiled, connection)
+            tables, not_followed = follow_tables(project.manifest, compiled, connection)
     except duckdb.Error as error:
         raise known_fault(error) or error from error
     start = _start(tables, about)
@@ -64,62 +62,6 @@ def write_page(places: Places, out: Path | None = None, about: str | None = None
     new.write_text(_html({"tables": tables, "start": start}), encoding="utf-8")
     put_in_place(new, path)
     return Page(path, sum(table["kind"] == "model" for table in tables.values()), not_followed)
-
-
-def _tables(
-    manifest: Manifest, compiled: dict[str, str], connection: duckdb.DuckDBPyConnection
-) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
-    """Return by name each table with what its columns are made of; and what could not be followed."""
-    nodes = {
-        id_: node
-        for id_, node in (*manifest.nodes.items(), *manifest.sources.items())
-        if node["resource_type"] in (*TABLES, "source")
-    }
-    relations = {_relation(node): id_ for id_, node in nodes.items()}
-    types = types_of(connection)
-    followed, not_followed = follow(connection, compiled)
-    tables = {}
-    for id_, node in nodes.items():
-        made_of = {
-            name: [
-                (_name(nodes[relations[source.relation]]), source.name, is_same)
-                for source, is_same in sorted(sources.items())
-                if source.relation in relations
-            ]
-            for name, sources in (followed[id_].columns.items() if id_ in followed else ())
-        }
-        declared = {name: column.get("data_type") or "" for name, column in node["columns"].items()}
-        columns = types.get(_relation(node)) or declared
-        tables[_name(node)] = {
-            "kind": node["resource_type"],
-            "layer": "source" if node["resource_type"] == "source" else layer_of(node) or node["schema"],
-            "isMonitoring": _is_monitoring(node),
-            "isFeatureView": bool((node["config"].get("meta") or {}).get("feature_view")),
-            "description": " ".join(str(node["description"]).split()),
-            "parents": sorted(_name(nodes[parent]) for parent in _parents(node) if parent in nodes),
-            "columns": {
-                name: {"type": kind, "from": made_of.get(name, [])} for name, kind in columns.items()
-            },
-        }
-    return tables, {str(nodes[id_]["name"]): why for id_, why in not_followed.items()}
-
-
-def _is_monitoring(node: Node) -> bool:
-    return layer_of(node) == "monitoring" or str(node["name"]).startswith(MONITORING)
-
-
-def _parents(node: Node) -> list[str]:
-    return [] if node["resource_type"] == "source" else parent_ids(node)
-
-
-def _name(node: Node) -> str:
-    if node["resource_type"] == "source":
-        return f"{node['source_name']}.{node['name']}"
-    return str(node["name"])
-
-
-def _relation(node: Node) -> str:
-    return f"{node['database']}.{node['schema']}.{node.get('identifier') or node['alias']}"
 
 
 def _start(tables: dict[str, dict[str, Any]], about: str | None) -> dict[str, str]:

@@ -69,6 +69,12 @@ class Prediction(BaseModel):
     )
     predicted_at: str | None = Field(None, description=_AS_OF)
     request_id: str | None = Field(None, max_length=200, description="X-Request-ID of the features' answer.")
+    run_id: str | None = Field(
+        None, min_length=1, max_length=200, description="The run that trained the model, such as MLflow's."
+    )
+    training_version: str | None = Field(
+        None, min_length=1, max_length=300, description="The version of a training set that it trained on."
+    )
     served: list[Served] | None = Field(None, max_length=100, description="Features that were served for it.")
 
 

@@ -3,7 +3,7 @@
     document='{
         "prediction_id": "VARCHAR", "model": "VARCHAR", "label": "VARCHAR", "label_id": "VARCHAR",
         "score": "VARCHAR", "threshold": "VARCHAR", "predicted_at": "VARCHAR", "received_at": "VARCHAR",
-        "request_id": "VARCHAR"
+        "request_id": "VARCHAR", "run_id": "VARCHAR", "training_version": "VARCHAR"
     }',
     columns={
         'prediction_id': filled('document.prediction_id'),
@@ -13,6 +13,8 @@
         'score': 'try_cast(document.score as double)',
         'threshold': 'try_cast(document.threshold as double)',
         'request_id': filled('document.request_id'),
+        'model_run_id': filled('document.run_id'),
+        'training_version': filled('document.training_version'),
         'served': "case when json_valid(line_as_sent) then nullif(json_transform(line_as_sent, '{\"served\": \"JSON\"}').served::varchar, 'null') end",
         'written_at': utc_timestamp('document.predicted_at'),
         'received_at': utc_timestamp('document.received_at'),

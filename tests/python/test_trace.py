@@ -1,0 +1,262 @@
+"""A prediction is followed to the lines that may have entered it, and a bad line to predictions with it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import chdir
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from pathlib import Path
+from unittest import mock
+
+import duckdb
+import pytest
+from typer.testing import CliRunner
+from warehouse import PROJECT, Warehouse
+
+from assay.cli import app
+from assay.core.fault import Fault
+from assay.core.places import Places, find_places
+from assay.lineage.trace import trace
+from assay.lineage.traced import TracedColumn, TracedFile, TracedPrediction, TracedVersion
+from assay.training.store import InputFile, VersionManifest, write_version
+
+PURCHASES, CATEGORIES, AFFINITY = "ftr_customer__purchases", "ftr_card__categories", "ftr_customer__affinity"
+VERSION = "trn_churn@0123456789ab"
+MODEL = "target/compiled/assay/models/platform/gold/monitoring/mon_lineage.sql"
+
+
+@pytest.fixture(scope="module")
+def traced(built_demo: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
+    """A copy of the demo in which predictions have landed, and a version of a training set was taken."""
+    folder = Path(shutil.copytree(built_demo.folder, tmp_path_factory.mktemp("traced") / "demo"))
+    warehouse = Warehouse(folder, folder / "landing")
+    with duckdb.connect(warehouse.path) as connection:
+        [(until,)] = connection.sql("select max(landed_at) from bronze.brz_files").fetchall()
+        # Half way through what is known of a customer.
+        [(customer, as_of)] = connection.sql(
+            "select customer_id, quantile_disc(landed_at, 0.5) from silver.slv_order_lines__checked "
+            "where rule_ids is null group by all order by count(distinct landed_at) desc, 1 limit 1"
+        ).fetchall()
+        [(card, category)] = connection.sql(
+            f"select card_id, category from gold.{CATEGORIES} "
+            "order by transaction_count_90d desc, card_id, category limit 1"
+        ).fetchall()
+        served = [
+            ("p1", PURCHASES, {"customer_id": customer}, as_of),
+            ("p2", PURCHASES, {"customer_id": customer}, until),
+            ("p3", CATEGORIES, {"card_id": card, "category": category}, until),
+            ("p4", AFFINITY, {"customer_id": customer, "product_id": "it's"}, until),
+            ("p5", PURCHASES, {"customer_id": "nobody"}, until),
+        ]
+        received = {"p1": until + timedelta(seconds=1), "p2": as_of}
+        for number, name in enumerate(["p1", "p2", "p3", "p4", "p5", "lone"]):
+            at = received.get(name, until + timedelta(days=1))
+            told = (
+                ("run-1", VERSION) if name == "p1" else (None, "trn_churn@unknown" if name == "p2" else None)
+            )
+            connection.execute(
+                "insert into silver.slv_predictions__checked by name select ? as prediction_id, 'churn-2' as "
+                "model_name, 'lbl_churn' as label_name, '1' as label_id, 0.5 as score, 0.5 as threshold, "
+                "? as event_at, ? as available_at, ? as model_run_id, ? as training_version, "
+                "? as row_number, 'serving/predictions/p.jsonl' as source_file, 1 as file_version",
+                [name, at, at, *told, number + 1],
+            )
+        for name, view, keys, at in served:
+            connection.execute(
+                "insert into gold.mon_served_features by name select ? as prediction_id, 'churn-2' as "
+                "model_name, ? as feature_view, ? as entity_keys, ? as as_of, '{}' as features, "
+                "now()::timestamp as available_at",
+                [name, view, json.dumps(keys), at],
+            )
+        query = (folder / MODEL).read_text()
+        connection.execute(f"create or replace table gold.mon_lineage as {query}")
+        files = connection.sql(
+            "select file_id, source_file, content_sha256, row_count from bronze.brz_files "
+            "where table_name = 'order_lines' and status = 'loaded'"
+        ).fetchall()
+    version = folder / "training_sets" / VERSION
+    version.mkdir(parents=True)
+    manifest = VersionManifest(
+        *(VERSION, "trn_churn", "0123456789ab", 10, ["churn_id"], [], []),
+        features=[],
+        as_of=until,
+        is_as_of_given=False,
+        code={},
+        code_version=None,
+        engine="duckdb",
+        run_id="run",
+        input_files=len(files),
+        input_rows=sum(row[3] for row in files),
+        input_hash="",
+        created_at=until,
+    )
+    write_version(version, manifest, [InputFile(*row) for row in files])
+    return warehouse
+
+
+@pytest.fixture
+def places(traced: Warehouse) -> Iterator[Places]:
+    with chdir(PROJECT), mock.patch.dict(os.environ, traced.environment):
+        yield find_places()
+
+
+def prediction(places: Places, name: str) -> TracedPrediction:
+    [found] = trace(places, name).found
+    assert isinstance(found, TracedPrediction)
+    return found
+
+
+def lines(found: TracedPrediction, table: str) -> set[tuple[str, int]]:
+    """The lines of a checked table that may have entered a prediction."""
+    return {
+        (str(each.source_file), number)
+        for view in found.views
+        for each in view.landed
+        if each.silver_table == table
+        for number in each.row_numbers
+    }
+
+
+def test_a_prediction_leads_to_the_lines_that_name_its_entity(traced: Warehouse, places: Places) -> None:
+    found = prediction(places, "p1")
+    assert (found.model_name, found.model_run_id, found.kept_version) == ("churn-2", "run-1", VERSION)
+    assert (found.source_file, found.row_number) == ("serving/predictions/p.jsonl", 1)
+    [view] = found.views
+    customer = view.entity_keys["customer_id"]
+    orders = traced.query(
+        "select source_file, row_number, product_id, rule_ids, available_at from "
+        f"silver.slv_order_lines__checked where customer_id = '{customer}'"
+    )
+    known = [row for row in orders if row[3] is None and row[4] <= view.as_of]
+    # Some were not known yet, or the test would prove less.
+    assert 0 < len(known) < len(orders)
+    assert lines(found, "slv_order_lines__checked") == {row[:2] for row in known}
+    # The catalog does not name the customer: it is found by the products that the customer's lines name.
+    products = traced.query(
+        "select source_file, row_number, product_id, rule_ids, available_at from silver.slv_products__checked"
+    )
+    bought = {row[2] for row in known}
+    expected = {row[:2] for row in products if row[2] in bought and row[3] is None and row[4] <= view.as_of}
+    assert expected
+    assert lines(found, "slv_products__checked") == expected
+    [(valid_from,)] = traced.query(
+        f"select valid_from from gold.{PURCHASES} where customer_id = '{customer}' "
+        f"and valid_from <= '{view.as_of}' and valid_to > '{view.as_of}'"
+    )
+    assert view.valid_from == valid_from
+
+
+def test_what_landed_after_a_prediction_did_not_enter_it(traced: Warehouse, places: Places) -> None:
+    found = prediction(places, "p2")
+    [(received,)] = traced.query(
+        "select available_at from silver.slv_predictions__checked where prediction_id = 'p2'"
+    )
+    customer = found.views[0].entity_keys["customer_id"]
+    orders = traced.query(
+        "select source_file, row_number, landed_at from silver.slv_order_lines__checked "
+        f"where customer_id = '{customer}' and rule_ids is null"
+    )
+    assert lines(found, "slv_order_lines__checked") == {row[:2] for row in orders if row[2] <= received}
+    assert max(row[2] for row in orders) > received
+    assert (found.training_version, found.kept_version) == ("trn_churn@unknown", None)
+
+
+def test_a_key_that_is_no_id_leaves_no_line_out(traced: Warehouse, places: Places) -> None:
+    found = prediction(places, "p3")
+    card = found.views[0].entity_keys["card_id"]
+    [(count,)] = traced.query(
+        f"select count(*) from silver.slv_card_transactions__checked where card_id = '{card}' "
+        f"and rule_ids is null and landed_at <= '{found.views[0].as_of}'"
+    )
+    assert sum(each.rows or 0 for each in found.views[0].landed) == count > 0
+
+
+def test_where_python_mixes_entities_any_line_may_have_entered(places: Places) -> None:
+    [view] = prediction(places, "p4").views
+    assert view.valid_from is None
+    any_row = {each.silver_table for each in view.landed if each.source_file is None}
+    assert any_row >= {"slv_order_lines__checked"}
+
+
+def test_what_a_prediction_does_not_tell_is_said(traced: Warehouse, places: Places) -> None:
+    assert prediction(places, "lone").views == []
+    assert [view.landed for view in prediction(places, "p5").views] == [[]]
+    run = CliRunner().invoke(app, ["trace", "lone"])
+    assert "Training version: not told." in run.output
+    assert "Features: none were told." in run.output
+    said = " ".join(CliRunner().invoke(app, ["trace", "p2"]).output.split())
+    assert "There is no such version beside this warehouse." in said
+
+
+def test_a_file_leads_to_the_predictions_that_its_lines_may_have_entered(
+    traced: Warehouse, places: Places
+) -> None:
+    entered = {file for file, _ in lines(prediction(places, "p1"), "slv_order_lines__checked")}
+    [(other,)] = traced.query(
+        "select max(source_file) from silver.slv_order_lines__checked "
+        f"where source_file not in ({', '.join(repr(file) for file in entered)})"
+    )
+    for file, names in ((min(entered), {"p1"}), (other, set())):
+        # A path as a shell completes it is as good as the name that bronze has.
+        for name in (file, str(traced.landing / file)):
+            [found] = trace(places, name).found
+            assert isinstance(found, TracedFile)
+            assert {*found.served.examples} & {"p1"} == names
+            assert found.versions == [VERSION]
+            assert {PURCHASES, AFFINITY} <= {*found.views}
+            assert "trn_churn" in found.training_sets
+            assert "p4" in found.perhaps.examples
+            [(kept, rejected)] = traced.query(
+                "select count(*) filter (rule_ids is null), count(*) filter (rule_ids is not null) "
+                f"from silver.slv_order_lines__checked where source_file = '{file}'"
+            )
+            assert [(each.kept, each.rejected) for each in found.tables] == [(kept, rejected)]
+
+
+def test_a_version_leads_to_its_files_and_its_predictions(places: Places) -> None:
+    for name in (VERSION, VERSION[:-4]):
+        [found] = trace(places, name).found
+        assert isinstance(found, TracedVersion)
+        assert found.served.examples == ["p1"]
+        assert [each.table for each in found.files] == ["erp.order_lines"]
+    assert "Predictions that name it: 1, of churn-2" in CliRunner().invoke(app, ["trace", VERSION]).output
+
+
+def test_a_column_leads_both_ways(places: Places) -> None:
+    [found] = trace(places, f"{PURCHASES}.amount_sum_30d").found
+    assert isinstance(found, TracedColumn)
+    made_of = {(step.table, step.column) for step in found.made_of}
+    assert ("erp.order_lines", "UnitPrice") in made_of
+    assert ("trn_churn", "amount_sum_30d") in {(step.table, step.column) for step in found.makes}
+    assert found.served.examples == ["p1", "p2", "p5"]
+    [back] = trace(places, "erp.order_lines.UnitPrice").found
+    assert isinstance(back, TracedColumn)
+    assert PURCHASES in back.views
+    with pytest.raises(Fault, match=f"{PURCHASES} has no column amount_sum_30: did you mean"):
+        trace(places, f"{PURCHASES}.amount_sum_30")
+
+
+def test_what_is_unknown_is_said_with_what_to_do(traced: Warehouse, places: Places) -> None:
+    for name in ("nobody's", "", "erp/order_lines/none.csv", "%", "a.b.c", "x" * 10_000):
+        with pytest.raises(Fault, match="Nothing is called"):
+            trace(places, name)
+    with pytest.raises(Fault, match="There is no version trn_churn@9"):
+        trace(places, "trn_churn@9")
+    with duckdb.connect(traced.path) as connection:
+        connection.execute(
+            "insert into silver.slv_predictions__checked by name select 'old' as prediction_id, "
+            "'f' as source_file, 1::bigint as row_number"
+        )
+    with pytest.raises(Fault, match="Prediction old has landed, and"):
+        trace(places, "old")
+
+
+def test_json_has_all_that_is_found(places: Places) -> None:
+    run = CliRunner().invoke(app, ["trace", "p1", "--json"])
+    told = json.loads(run.stdout)
+    assert told == json.loads(json.dumps(asdict(trace(places, "p1")), default=str))
+    assert datetime.fromisoformat(told["found"][0]["views"][0]["as_of"])
