@@ -25,6 +25,7 @@ from benchmarks import (
     publish,
     readers,
     search,
+    spark,
     streams,
     watching,
 )
@@ -48,6 +49,7 @@ BENCHMARKS: dict[str, Callable[[Settings], Report]] = {
     "watching": watching.run,
     "search": search.run,
     "corpus": corpus.run,
+    "spark": spark.run,
 }
 
 

@@ -128,14 +128,15 @@ def run_planned(
             work.manifest.metadata.invocation_id = run_id
         begin(run_id)
 
-    with chosen as selection, handed_over(places, display.say) as plugins:
+    with chosen as selection, handed_over(places, display.say) as handover:
         return run_dbt(
             _dbt_arguments(options, work, selection),
             warehouse=places.warehouse,
             on_start=begin_with_manifest,
             watcher=display,
             manifest=work.manifest,
-            plugins=plugins,
+            plugins=handover.plugins,
+            on_interrupt=handover.cancel,
         )
 
 

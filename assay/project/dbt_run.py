@@ -85,6 +85,7 @@ def run_dbt(
     manifest: Any = None,
     attached: Mapping[str, Path] | None = None,
     plugins: Sequence[str] = (),
+    on_interrupt: Callable[[], None] = lambda: None,
 ) -> DbtOutcome:
     """Run a dbt command in the project of the current folder; nothing is printed on the console.
 
@@ -99,6 +100,7 @@ def run_dbt(
         manifest: the project's parsed manifest; None to parse the project.
         attached: files that are attached read-only, by the name of their catalog.
         plugins: modules of plugins of dbt-duckdb, beside those of the profile.
+        on_interrupt: called when the user interrupts, to end what dbt waits for and cannot end itself.
     """
     runner = _dbt_runner()
     events = DbtEvents(on_start, watcher)
@@ -107,7 +109,7 @@ def run_dbt(
     result = None
     with _environment(places), _profile_opens(warehouse, attached or {}, plugins), made_once():
         try:
-            with _interrupts_noted() as interrupts:
+            with _interrupts_noted(on_interrupt) as interrupts:
                 result = runner(manifest=manifest, callbacks=[events]).invoke([*_QUIET, *arguments])
         finally:
             release_warehouse(failed=not (result and result.success))
@@ -199,8 +201,10 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
 
 
 @contextmanager
-def _interrupts_noted() -> Iterator[list[KeyboardInterrupt]]:
-    """Note each interrupt of the user.
+def _interrupts_noted(
+    on_interrupt: Callable[[], None] = lambda: None,
+) -> Iterator[list[KeyboardInterrupt]]:
+    """Note each interrupt of the user, and call a function.
 
     Python drops an interrupt where no exception can be raised, such as while an object is finalised, and
     libraries may catch it as their own error. Without the note, the run would go on.
@@ -209,6 +213,7 @@ def _interrupts_noted() -> Iterator[list[KeyboardInterrupt]]:
 
     def note(number: int, frame: FrameType | None) -> None:
         noted.append(KeyboardInterrupt())
+        on_interrupt()
         raise noted[-1]
 
     if threading.current_thread() is not threading.main_thread():

@@ -164,7 +164,7 @@ class _Prover:
         if name in known:
             return alias, _renamed(known[name], node.args.get("alias"))
         if name not in self._tables:
-            raise NotClosed(f"{_text(node)} is no model, seed or snapshot that it refers to")
+            raise NotClosed(f"{_text(node)} is no table that it refers to")
         columns = [folded(column) for column in self._tables[name]]
         for key in self._keys:
             if key not in columns:

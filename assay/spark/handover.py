@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,14 +17,22 @@ from assay.core.words import counted
 from assay.spark.engine import Computed, compute, remove
 from assay.spark.jobs import Here, ModelCode, decide
 from assay.spark.plan import read_columns
-from assay.spark.session import check_installed, find_master, start
+from assay.spark.session import cancel_jobs, check_installed, find_master, start
 
-#: The plugin that dbt-duckdb loads while nodes are handed over.
-PLUGIN = "assay.spark.dbt_plugin"
+
+class NoHandover:
+    """This machine computes all nodes."""
+
+    plugins: Sequence[str] = ()
+
+    def cancel(self) -> None:
+        """Do nothing."""
 
 
 class Handover:
     """Computes nodes for one build; Spark starts with the first of them.
+
+    `plugins` are modules of plugins that dbt-duckdb loads for that.
 
     Args:
         master: of the cluster.
@@ -32,10 +40,13 @@ class Handover:
         say: tells people a line.
     """
 
+    plugins: Sequence[str] = ("assay.spark.dbt_plugin",)
+
     def __init__(self, master: str, folder: Path, say: Callable[[str], None]) -> None:
         self._master, self._folder, self._say = master, folder, say
         self._lock = threading.Lock()
         self._spark: Any = None
+        self._is_cancelled = False
 
     def compute(self, asked: Mapping[str, Any], connection: duckdb.DuckDBPyConnection) -> str | None:
         """Compute a node; return the SQL that gives its rows, or None where it stays on this machine.
@@ -56,6 +67,8 @@ class Handover:
                 raise Fault(f"meta.distribute_by: {decision.why}. Mend it, or take it out")
             return None
         with self._lock:
+            if self._is_cancelled:
+                raise Fault("The build was interrupted.")
             self._spark = self._spark or start(self._master)
             make_private_folder(self._folder)
             found = compute(decision, model.name, connection, columns, self._spark, self._folder)
@@ -69,6 +82,12 @@ class Handover:
                 f"Warning: {name}: {found.heaviest} has {found.heaviest_rows:,} of {found.rows_read:,} rows. "
                 "One key is never split: all others wait for its task."
             )
+
+    def cancel(self) -> None:
+        """End what Spark is doing: dbt waits for it."""
+        self._is_cancelled = True
+        if self._spark is not None:
+            cancel_jobs(self._spark)
 
     def end(self) -> None:
         """Stop Spark, and remove what machines exchanged."""
@@ -86,8 +105,8 @@ def current() -> Handover | None:
 
 
 @contextmanager
-def handed_over(places: Places, say: Callable[[str], None]) -> Iterator[list[str]]:
-    """Hand nodes over to the engine that ASSAY_ENGINE names; yields the plugins that dbt needs for that.
+def handed_over(places: Places, say: Callable[[str], None]) -> Iterator[Handover | NoHandover]:
+    """Hand nodes over to the engine that ASSAY_ENGINE names while the block runs.
 
     Args:
         places: of the project.
@@ -98,7 +117,7 @@ def handed_over(places: Places, say: Callable[[str], None]) -> Iterator[list[str
     """
     master = find_master()
     if master is None:
-        yield []
+        yield NoHandover()
         return
     check_installed(master)
     folder = places.warehouse.with_name(f"{places.warehouse.name}.spark").absolute()
@@ -107,7 +126,7 @@ def handed_over(places: Places, say: Callable[[str], None]) -> Iterator[list[str
     handover = Handover(master, folder, say)
     _handovers.append(handover)
     try:
-        yield [PLUGIN]
+        yield handover
     finally:
         _handovers.pop()
         handover.end()

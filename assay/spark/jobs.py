@@ -147,7 +147,7 @@ def _history(model: ModelCode, columns: Mapping[str, Mapping[str, str]]) -> Job 
         return Here(f"it reads more than one table once: {told}")
     (relation,) = read
     if relation not in model.parents:
-        return Here(f"it reads {relation}, which is no model, seed or snapshot")
+        return Here(f"it reads {relation}, which it does not refer to")
     own = {folded(each) for each in columns[relation]}
     if lacking := [key for key in keys if folded(key) not in own]:
         return Here(f"{model.parents[relation]} has no column {', '.join(lacking)}")

@@ -58,9 +58,10 @@ def make_plan(places: Places, select: str | None = None) -> list[PlannedNode]:
     nodes = {
         id_: node
         for id_, node in project.nodes.items()
-        if node.resource_type in TABLES and getattr(node.config, "enabled", True)
+        if node.resource_type in (*TABLES, "source") and getattr(node.config, "enabled", True)
     }
-    asked = nodes.keys() if select is None else _selected(select, places) & nodes.keys()
+    tables = {id_ for id_, node in nodes.items() if node.resource_type in TABLES}
+    asked = tables if select is None else tables & set(_selected(select, places))
     if not asked:
         raise Fault(f"--select {select} matches no model, seed or snapshot of this project.", MISUSED)
     compiled = compiled_project(project)
@@ -164,7 +165,7 @@ class _Sizes:
         return sum(rows for rows, _ in known), sum(size for _, size in known)
 
     def _is_view(self, id_: str) -> bool:
-        return id_ in self._nodes and self._nodes[id_].config.materialized in _VIEWS
+        return id_ in self._nodes and getattr(self._nodes[id_].config, "materialized", "") in _VIEWS
 
     def _behind_view(self, id_: str) -> list[str]:
         return parent_ids(self._nodes[id_]) if self._is_view(id_) else []
@@ -178,5 +179,6 @@ class _Sizes:
     def _measure(self, node: Any) -> tuple[int, int]:
         row = self._connection.execute(f"select count(*) from {node.relation_name}").fetchone()
         assert row
-        size = bytes_of(self._connection, node.database, node.schema, node.alias)
+        name = node.identifier if node.resource_type == "source" else node.alias
+        size = bytes_of(self._connection, node.database, node.schema, name)
         return row[0], size or 0

@@ -127,6 +127,14 @@ def parallelism(spark: Any) -> int:
         return int(spark.conf.get("spark.sql.shuffle.partitions", "8"))
 
 
+def cancel_jobs(spark: Any) -> None:
+    """End all that a session is computing."""
+    if hasattr(spark, "interruptAll"):
+        spark.interruptAll()
+    if (context := getattr(spark, "_sc", None)) is not None:
+        context.cancelAllJobs()
+
+
 @contextmanager
 def faults_of_spark() -> Iterator[None]:
     """Turn errors of Spark into faults that say in a line what happened.
@@ -145,15 +153,15 @@ def faults_of_spark() -> Iterator[None]:
                 f"A machine of the cluster has no {missing[1]}: install duckdb, pandas and pyarrow in the "
                 "Python of each, which PYSPARK_PYTHON names."
             ) from error
-        fault = Fault(f"Spark failed: {_first_cause(told)} (logs/spark.log has more)")
+        fault = Fault(f"Spark failed: {_cause(told)} (logs/spark.log has more)")
         raise known_fault(told) or fault from error
 
 
-def _first_cause(told: str) -> str:
-    """Return the line of Spark's errors that says most: the last one of Python, or the first of all."""
-    lines = [line.strip() for line in told.splitlines() if line.strip()]
-    causes = [line for line in lines if re.match(r"[\w.]*(Error|Exception)\b", line)]
-    return (causes or lines or ["it gave no reason"])[-1 if causes else 0]
+def _cause(told: str) -> str:
+    """Return the line of an error of Spark that says most: the last cause that Java or Python names."""
+    lines = [re.sub(r"^(: |Caused by: )", "", line.strip()) for line in told.splitlines() if line.strip()]
+    causes = [line for line in lines if re.match(r"[\w.$]+(Error|Exception): ", line)]
+    return (causes[-1:] or lines or ["it gave no reason"])[0]
 
 
 def _has_java() -> bool:

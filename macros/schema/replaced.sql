@@ -65,7 +65,8 @@
         {{ return(none) }}
     {%- endif -%}
     {%- set parents = {} -%}
-    {%- for node in graph.nodes.values() if node.unique_id in model.depends_on.nodes and node.relation_name -%}
+    {%- for node in graph.nodes.values() | list + graph.sources.values() | list
+            if node.unique_id in model.depends_on.nodes and node.relation_name -%}
         {%- do parents.update({node.relation_name: node.name}) -%}
     {%- endfor -%}
     {%- set asked = tojson({

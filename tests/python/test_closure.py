@@ -57,7 +57,7 @@ BROKEN = {
     "select * from range(3)": "is no table",
     "select * from {t} using sample 3": "SAMPLE",
     "with recursive x as (select k from {t} union all select k from x) select * from x": "WITH RECURSIVE",
-    "select * from w.gold.other": "is no model, seed or snapshot that it refers to",
+    "select * from w.gold.other": "is no table that it refers to",
     "select k from": "its SQL cannot be read",
 }
 

@@ -6,7 +6,9 @@ import json
 import os
 import shutil
 import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,7 @@ from training_project import succeed
 from assay.core.fault import Fault
 from assay.core.places import Places
 from assay.core.sql import quoted
-from assay.spark import engine, session, tasks
+from assay.spark import engine, handover, session, tasks
 from assay.spark.engine import Computed, compute
 from assay.spark.handover import Handover, handed_over
 from assay.spark.jobs import Here, Job, ModelCode, decide
@@ -220,6 +222,32 @@ def test_what_tasks_say_is_told(
         computed(keyed(f"select * from {T}", "k"), warehouse, spark, tmp_path)
 
 
+def never_ending(batches: Iterator[Any], task: tasks.Task) -> Iterator[Any]:
+    Path(task.folder, "begun").touch()
+    while True:
+        time.sleep(0.05)
+    yield
+
+
+@needs_java
+def test_an_interrupt_ends_what_spark_does(
+    warehouse: duckdb.DuckDBPyConnection, spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "compute_part", never_ending)
+    monkeypatch.setattr(handover, "start", lambda master: spark)
+    build = Handover("spark://here", tmp_path / "files", print)
+    asked = {**keyed(f"select * from {T}", "k").__dict__, "database": "w"}
+    with ThreadPoolExecutor(1) as pool:
+        ended = pool.submit(build.compute, asked, warehouse.cursor())
+        while not list(tmp_path.rglob("begun")) and not ended.done():
+            wait([ended], timeout=0.1)
+        build.cancel()
+        with pytest.raises(Fault, match=r"Spark failed: .*cancelled"):
+            ended.result()
+    with pytest.raises(Fault, match="interrupted"):
+        build.compute(asked, warehouse)
+
+
 def all_but_one(batches: Iterator[Any], task: tasks.Task) -> Iterator[Any]:
     found = tasks.split_files(batches, task)
     next(found)
@@ -233,6 +261,20 @@ def test_rows_that_get_lost_stop_the_node(
     monkeypatch.setattr(engine, "split_files", all_but_one)
     with pytest.raises(Fault, match=r"tasks read [\d,]+ rows of w\.gold\.t, which has 3,000"):
         computed(keyed(f"select * from {T}", "k"), warehouse, spark, tmp_path)
+
+
+def test_the_cause_of_an_error_is_told() -> None:
+    of_java = (
+        "An error occurred while calling o1.collect.\n: org.apache.spark.SparkException: Job 3 aborted\n"
+        "\tat org.apache.spark.Error: no\nCaused by: java.io.IOException: No route to head\n\tat java.base\n"
+    )
+    of_python = "Traceback:\nModuleNotFoundError: No module named 'duckdb'\n"
+    for error, told in (
+        (of_java, r"Spark failed: java\.io\.IOException: No route to head \(logs"),
+        (of_python, "A machine of the cluster has no duckdb: install duckdb, pandas"),
+    ):
+        with pytest.raises(Fault, match=told), session.faults_of_spark():
+            raise ValueError(error)
 
 
 def test_types_that_no_file_holds_are_refused_by_name() -> None:
@@ -255,22 +297,22 @@ def test_an_engine_that_is_unknown_or_lacks_java_is_a_fault(
     with pytest.raises(Fault, match="needs Java 17 or later, and there is none"), handed_over(places, print):
         pass
     monkeypatch.setenv("ASSAY_ENGINE", "")
-    with handed_over(places, print) as plugins:
-        assert plugins == []
+    with handed_over(places, print) as nothing:
+        assert nothing.plugins == ()
 
 
 def test_models_that_stay_here_do_not_start_spark(
     warehouse: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:
     told: list[str] = []
-    handover = Handover("spark://nowhere:1", tmp_path / "files", told.append)
+    build = Handover("spark://nowhere:1", tmp_path / "files", told.append)
     total = keyed(f"select sum(i) from {T}", "k")
     asked = {**total.__dict__, "database": "w"}
     with pytest.raises(Fault, match=r"distribute_by: k does not close it: SUM\(i\) counts in all rows"):
-        handover.compute(asked, warehouse)
-    assert handover.compute({**asked, "meta": {}}, warehouse) is None
+        build.compute(asked, warehouse)
+    assert build.compute({**asked, "meta": {}}, warehouse) is None
     assert isinstance(decide(replace(total, meta={}), read_columns(warehouse, "w")), Here)
-    handover.end()
+    build.end()
     assert told == []
 
 
@@ -279,8 +321,8 @@ def test_dbt_asks_by_a_function_of_sql(
 ) -> None:
     from assay.spark import dbt_plugin
 
-    handover = Handover("spark://nowhere:1", tmp_path, print)
-    monkeypatch.setattr(dbt_plugin, "current", lambda: handover)
+    build = Handover("spark://nowhere:1", tmp_path, print)
+    monkeypatch.setattr(dbt_plugin, "current", lambda: build)
     dbt_plugin.Plugin("spark", {}).configure_connection(warehouse)
     total = keyed(f"select sum(i) from {T}", "k")
     for meta, expected in (({}, {"sql": None}), (total.meta, {"fault": None})):
