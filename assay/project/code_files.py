@@ -14,6 +14,7 @@ from typing import Any
 from assay.core.encryption import BEFORE, COMMAND, VARIABLE
 from assay.core.places import ALERTS, TARGET
 from assay.core.yaml_text import read_yaml
+from assay.project.experiments import EXPERIMENTS
 
 _NODE_PATHS = {
     "model": ["models"],
@@ -49,7 +50,7 @@ class Code:
 
     `settings` covers what any node may depend on: dbt_project.yml, profiles.yml, macros, packages, Python
     modules, installed versions, environment variables. `nodes` covers the files of single nodes: models,
-    seeds, snapshots and tests.
+    seeds, snapshots and tests, and the experiments.
     """
 
     settings: str
@@ -72,7 +73,8 @@ def read_code() -> Code:
         for file in _files(folder, [*(declared.get("macro-paths") or ["macros"]), "contracts"]):
             names |= _add(rest, file)
         for file in sorted({*folder.glob("*.yml"), *folder.glob(".dbtignore")} - {ALERTS}):
-            names |= _add(rest, file)
+            # The plugin writes experiments into the nodes that judge them and that their metrics are made of.
+            names |= _add(nodes if file == EXPERIMENTS else rest, file)
     own = own_modules()
     for file in [*_profiles(), *own]:
         names |= _add(rest, file)

@@ -72,6 +72,10 @@ def test_who_is_told_changes_no_table(root: Path) -> None:
     assert changed(lambda: (root / "alerts.yml").write_text("channels: [{type: stdout}]\n")) == (False, False)
 
 
+def test_an_experiment_changes_the_tables_that_judge_it_and_no_others(root: Path) -> None:
+    assert changed(lambda: (root / "experiments.yml").write_text("experiments: []\n")) == (False, True)
+
+
 def test_folders_that_profiles_add_to_pythons_are_read(root: Path) -> None:
     lib = root / "lib"
     (root / "profiles.yml").write_text(f"shop: {{outputs: {{dev: {{module_paths: ['{lib}']}}}}}}\n")
