@@ -5,7 +5,7 @@
     {%- do assay.names_read('measured') -%}
     {%- set found = model.config.meta.assay.experiments -%}
     {%- if found.problems -%}
-        {%- do assay._refuse(found.problems | join(' ')) -%}
+        {%- do assay._refuse((found.problems | join(' ')).rstrip('.')) -%}
     {%- endif -%}
     {{ return(found.planned) }}
 {%- endmacro %}
