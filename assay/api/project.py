@@ -442,6 +442,7 @@ class Project(Changes, Documents, Engine, Generators, Landing, Monitoring, Pages
         with_keys: bool = False,
         requests_per_second: float = 100.0,
         megabytes_per_hour: float = 64.0,
+        grpc_port: int | None = None,
     ) -> None:
         """Serve what is online over HTTP, until the process is told to stop.
 
@@ -453,10 +454,12 @@ class Project(Changes, Documents, Engine, Generators, Landing, Monitoring, Pages
             with_keys: whether API keys are asked for at this machine's address too.
             requests_per_second: how many a worker takes of one API key.
             megabytes_per_hour: of predictions, how many a worker keeps of one API key.
+            grpc_port: TCP port for calls of gRPC, which are served too if it is given.
 
         Raises:
             Fault: the address cannot be listened at, keys are needed and there are none, what is online is
-                hashed with another key than ASSAY_PII_KEY, or extra `serve` is not installed.
+                hashed with another key than ASSAY_PII_KEY, or extra `serve` or `grpc` is not
+                installed.
         """
         with extra_needed("serve", by="Serving"):
             from assay.server.serve import serve
@@ -471,6 +474,7 @@ class Project(Changes, Documents, Engine, Generators, Landing, Monitoring, Pages
                 with_keys=with_keys,
                 requests_per_second=requests_per_second,
                 megabytes_per_hour=megabytes_per_hour,
+                grpc_port=grpc_port,
                 display=self.display(),
             )
 

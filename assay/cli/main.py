@@ -390,6 +390,10 @@ def serve(
     megabytes_per_hour: Annotated[
         float, typer.Option(min=0.01, help="Of predictions, how many a worker keeps of one API key.")
     ] = 64.0,
+    grpc_port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, help="Serve gRPC as well, at this TCP port.", show_default=False),
+    ] = None,
 ) -> None:
     """Serve what is online over HTTP."""
     ask(
@@ -401,5 +405,6 @@ def serve(
             with_keys=with_keys,
             requests_per_second=requests_per_second,
             megabytes_per_hour=megabytes_per_hour,
+            grpc_port=grpc_port,
         )
     )

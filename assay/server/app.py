@@ -45,7 +45,8 @@ def make_app(settings: Settings) -> FastAPI:
         with _told():
             hand_over_leftovers(settings.landing)
         keeping = asyncio.create_task(_keep(service))
-        yield
+        async with _grpc_beside(service, settings, app):
+            yield
         keeping.cancel()
         await service.close()
 
@@ -90,6 +91,18 @@ def make_app(settings: Settings) -> FastAPI:
     )
     trace(app)
     return app
+
+
+@asynccontextmanager
+async def _grpc_beside(service: Service, settings: Settings, app: FastAPI) -> AsyncIterator[None]:
+    """Serve calls of gRPC as well, where an address for them is set."""
+    if not settings.grpc:
+        yield
+        return
+    from assay.server.grpc_calls import grpc_serving
+
+    async with grpc_serving(service, settings, app.exception_handlers):
+        yield
 
 
 async def _keep(service: Service) -> None:

@@ -57,7 +57,7 @@ async def read_body(request: Request, shape: type[Shape]) -> Shape:
     try:
         return shape.model_validate(content)
     except ValidationError as error:
-        raise Rejected(422, _said(error, shape)) from error
+        raise Rejected(422, explain_invalid(error, shape)) from error
 
 
 def body_of(shape: type[BaseModel]) -> dict[str, Any]:
@@ -79,7 +79,8 @@ async def _whole_body(request: Request) -> bytes:
     return b"".join(parts)
 
 
-def _said(error: ValidationError, shape: type[BaseModel]) -> str:
+def explain_invalid(error: ValidationError, shape: type[BaseModel]) -> str:
+    """Tell what is wrong with a request, and what one holds."""
     found = error.errors(include_url=False, include_input=False)
     # Of a union each type complains, at a place that ends in its name.
     where = [str(part)[:80] for part in found[0]["loc"]]

@@ -12,7 +12,7 @@ from pathlib import Path
 import uvicorn
 
 from assay.console.progress import Display
-from assay.core.fault import FAILED, MISUSED, Fault
+from assay.core.fault import FAILED, MISUSED, Fault, extra_needed
 from assay.core.places import Places
 from assay.online.stores.open import open_store, store_url
 from assay.online.stores.store import StoreUnavailable
@@ -20,6 +20,8 @@ from assay.server.audit import Audit
 from assay.server.keys import KeyRing
 from assay.server.settings import MULTIPROCESS, Settings
 
+# Programs that call over gRPC make their client of it.
+PROTO = Path(__file__).with_name("online_features.proto")
 _SECONDS_TO_FINISH = 10
 # On the list of "bad ports" of the Fetch standard; programs other than browsers do not mind.
 _REFUSED_BY_BROWSERS = (6566,)
@@ -35,6 +37,7 @@ def serve(
     with_keys: bool,
     requests_per_second: float,
     megabytes_per_hour: float,
+    grpc_port: int | None,
     display: Display,
 ) -> None:
     """Serve until the process is told to stop; what is under way then is finished.
@@ -48,6 +51,7 @@ def serve(
         with_keys: whether API keys are needed at this machine's own address too.
         requests_per_second: how many each worker takes of one key.
         megabytes_per_hour: of predictions, how many each worker keeps of one key.
+        grpc_port: TCP port for calls of gRPC, if they are to be served too.
         display: shown what people should know.
 
     Raises:
@@ -80,9 +84,14 @@ def serve(
         with_keys=with_keys,
         requests_per_second=requests_per_second,
         prediction_bytes_per_hour=int(megabytes_per_hour * (1 << 20)),
+        grpc=_grpc_address(host, grpc_port),
     ).to_environment()
     _check_folder(folder)
-    _check_address(host, port)
+    _check_address(host, port, "--port")
+    if grpc_port is not None:
+        if grpc_port == port:
+            raise Fault(f"--grpc-port {port} is that of HTTP: choose another.", MISUSED)
+        _check_address(host, grpc_port, "--grpc-port")
     if port in _REFUSED_BY_BROWSERS:
         display.say(f"Browsers refuse port {port}: for the page, choose another, such as --port 8566.")
     try:
@@ -96,6 +105,8 @@ def serve(
     display.say(
         f"Serving {opened.url} at http://{host}:{port}, workers: {workers}; the API is described at /docs"
     )
+    if grpc_port is not None:
+        display.say(f"Serving gRPC at {_grpc_address(host, grpc_port)}, by {PROTO}")
     with tempfile.TemporaryDirectory(prefix="assay-metrics-") as figures:
         if workers > 1:
             os.environ[MULTIPROCESS] = figures
@@ -133,7 +144,21 @@ def _check_folder(folder: Path) -> None:
         ) from error
 
 
-def _check_address(host: str, port: int) -> None:
+def _grpc_address(host: str, port: int | None) -> str:
+    """Return the address for calls of gRPC; empty where there is none.
+
+    Raises:
+        Fault: a package that is needed is not installed.
+    """
+    if port is None:
+        return ""
+    with extra_needed("grpc", by="Serving gRPC"):
+        import grpc  # noqa: F401
+        import grpc_health.v1.health_pb2  # noqa: F401
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _check_address(host: str, port: int, port_option: str) -> None:
     """Try the address first: what workers say of it reaches nobody."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as trial:
@@ -141,7 +166,7 @@ def _check_address(host: str, port: int) -> None:
         try:
             trial.bind((host, port))
         except OSError as error:
-            option = "--port" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "--host"
+            option = port_option if error.errno in (errno.EADDRINUSE, errno.EACCES) else "--host"
             raise Fault(
                 f"{host}:{port} cannot be listened at ({error.strerror}): choose another with {option}.",
                 FAILED,

@@ -18,10 +18,11 @@ class Settings:
     """How to serve.
 
     `folder` holds the API keys, the audit log and who was assigned to which arm, `docs` is dbt's
-    documentation, `landing` where what the server is told lands, `ahead` what streams have changed since the
-    last build, `search` the index of documents, `deleted` which of them are deleted since it was built,
-    `experiments` those that are declared. `body_bytes` and `entities` bound a request, `seconds` how long it
-    may take. Of each API key, a worker takes `requests_per_second`, and `prediction_bytes_per_hour` to keep.
+    documentation, `landing` where what the server is told lands, `ahead` what streams have changed since
+    the last build, `search` the index of documents, `deleted` which of them are deleted since it was
+    built, `experiments` those that are declared. `body_bytes` and `entities` bound a request, `seconds`
+    how long it may take. `grpc` is the address for calls of gRPC, if there is one. Of each API key, a
+    worker takes `requests_per_second`, and `prediction_bytes_per_hour` to keep.
     """
 
     store: str
@@ -33,6 +34,7 @@ class Settings:
     deleted: Path
     experiments: Path = EXPERIMENTS
     with_keys: bool = False
+    grpc: str = ""
     body_bytes: int = 1 << 20
     entities: int = 1000
     seconds: float = 5.0
@@ -58,6 +60,7 @@ class Settings:
             deleted=Path(found["deleted"]),
             experiments=Path(found["experiments"]),
             with_keys=found["with_keys"] == "True",
+            grpc=found["grpc"],
             body_bytes=int(found["body_bytes"]),
             entities=int(found["entities"]),
             seconds=float(found["seconds"]),
