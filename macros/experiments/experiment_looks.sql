@@ -298,7 +298,7 @@ exposed as (
         count(*) as exposed_count,
         count(*) filter (left_out = 'unknown arm') as unknown_count,
         count(*) filter (left_out = 'several arms') as several_count,
-        count(distinct map_entries(weights)) as weighting_count
+        count(distinct list_sort(map_entries(weights))) as weighting_count
     from {{ units }}
     group by experiment_name, metric_name
 

@@ -116,6 +116,19 @@ def test_many_entities_come_in_their_order(client: assay.Client) -> None:
     ]
 
 
+def test_an_entity_is_assigned_to_an_arm(client: assay.Client, settings: Settings) -> None:
+    settings.experiments.write_text(
+        "experiments:\n  - {name: delivery, entity: thing, arms: {a: 1, b: 0}, metrics: [m], "
+        "start: 2025-06-01, attribution: 1d}\n"
+    )
+    assert client.assign("delivery", "t1", exposed=False) == "a"
+    assert client.assign("delivery", 7, exposure_id="e1") == "a"
+    told = [path.read_text() for path in (settings.landing / "serving" / "exposures").iterdir()]
+    assert [json.loads(line)["exposure_id"] for text in told for line in text.splitlines()] == ["e1"]
+    with pytest.raises(assay.Fault, match="There is no experiment returns: there are delivery"):
+        client.assign("returns", "t1")
+
+
 def test_predictions_land(client: assay.Client, settings: Settings) -> None:
     features = client.get(ONE, "t3", at=AT)
     served = {
@@ -130,7 +143,7 @@ def test_predictions_land(client: assay.Client, settings: Settings) -> None:
     assert given == "p1"
     told = [
         line
-        for file in settings.landing.rglob("*")
+        for file in (settings.landing / "serving" / "predictions").rglob("*")
         if file.is_file()
         for line in file.read_text().splitlines()
     ]
