@@ -20,6 +20,7 @@ from assay.build.refresh import check_lengths
 from assay.build.state import read_state
 from assay.console.progress import Display
 from assay.contracts.availability import read_promises
+from assay.core.encryption import find_encryption_key
 from assay.core.fault import MISUSED, Fault, known_fault
 from assay.core.lock import Holder, locked
 from assay.core.moment import now
@@ -143,8 +144,9 @@ def build(options: Options, display: Display) -> Report:
     refuse_older_version(places.ledger)
     check_lengths()
     how_many()
-    # Checks the key here, because dbt would show a fault within a connection only as its own error.
+    # Checks the keys here, because dbt would show a fault within a connection only as its own error.
     find_pii_key()
+    find_encryption_key()
     if hand_over_leftovers(places.landing):
         display.say(f"The next build loads what a server was told in the last {SECONDS_OPEN:g} s")
     warnings = [] if options.as_of else _fetch_landing(places, display)

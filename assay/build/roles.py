@@ -230,7 +230,7 @@ def _digest(content: object) -> str:
 
 def _made_of(file: Path) -> tuple[str, str]:
     """Return the hashes of what a file of a role was made of; empty if there is none that can be read."""
-    with suppress(duckdb.Error), connect_published(file) as connection:
+    with suppress(duckdb.Error, Fault), connect_published(file) as connection:
         [found] = connection.execute("select declared, content from found.published.role").fetchall()
         return str(found[0]), str(found[1])
     return "", ""

@@ -68,15 +68,12 @@ def find_key_before() -> EncryptionKey | None:
 
 
 def is_encrypted(file: Path) -> bool:
-    """Tell whether a file of DuckDB is encrypted; false if there is none.
-
-    Raises:
-        OSError: it cannot be read.
-    """
+    """Tell whether a file of DuckDB is encrypted; false if there is none that can be read."""
     try:
         with file.open("rb") as stream:
             header = stream.read(_FLAGS_AT + 1)
-    except FileNotFoundError:
+    except OSError:
+        # DuckDB, which opens it next, says what is wrong with it.
         return False
     is_of_duckdb = header[_MAGIC_AT : _MAGIC_AT + len(_MAGIC)] == _MAGIC
     return is_of_duckdb and len(header) > _FLAGS_AT and bool(header[_FLAGS_AT] & 1)
@@ -87,7 +84,6 @@ def needs_key(file: Path) -> bool:
 
     Raises:
         Fault: see `find_encryption_key`.
-        OSError: the file cannot be read.
     """
     return is_encrypted(file) if file.exists() else find_encryption_key() is not None
 

@@ -13,14 +13,18 @@ import yaml
 from rendered_macros import Macros
 
 import assay
+from assay.build.inputs import Inputs, identity
+from assay.build.plan import is_up_to_date
 from assay.build.publish import Provenance, publish
 from assay.build.roles import RoleFile, publish_roles
 from assay.build.rollback import roll_back
+from assay.build.state import State
 from assay.contracts.consistency import find_inconsistencies
 from assay.contracts.contract import Contract
 from assay.contracts.document import parse
 from assay.contracts.grants import Grant, Role, read_grants
 from assay.contracts.roles import list_roles, read_roles
+from assay.core.encryption import is_encrypted
 from assay.core.fault import Fault
 from assay.core.places import Places
 from assay.pii.key import PiiKey, find_pii_key
@@ -383,3 +387,24 @@ def test_the_list_shows_what_is_hidden(places: Places) -> None:
     assert "analyst people country person_id secret amount country = 'France'" in shown
     done = assay.open(".").roles.apply()
     assert "1,667 written" in " ".join(str(done).split())
+
+
+def test_a_build_has_work_while_files_of_roles_are_not_written(places: Places) -> None:
+    inputs = Inputs("", "", {})
+    files = (identity(file) for file in (places.warehouse, places.published))
+    state = State(inputs, next(files) or "", "first", {}, published=next(files))
+    assert is_up_to_date(state, inputs, places, datetime(2025, 1, 1))
+    state.are_roles_applied = False
+    assert not is_up_to_date(state, inputs, places, datetime(2025, 1, 1))
+
+
+def test_a_file_that_was_encrypted_with_another_key_is_written_anew(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare(ANALYST, role("sums", {"sums": None}))
+    monkeypatch.setenv("ASSAY_ENCRYPTION_KEY", KEY)
+    publish_roles(places)
+    assert is_encrypted(places.role_file("analyst"))
+    monkeypatch.setenv("ASSAY_ENCRYPTION_KEY", KEY[::-1])
+    assert [each.is_new for each in publish_roles(places)] == [True, True]
+    assert [each.is_new for each in publish_roles(places)] == [False, False]
