@@ -50,7 +50,7 @@ def main(folder: str, model: str, master: str) -> None:
             job = decide(_code(model, sql, columns), columns)
             assert isinstance(job, Job), job
             files = Path(folder) / "files"
-            sql = compute(job, model, connection, columns, spark, files.absolute()).sql
+            sql = compute(job, model, connection, columns, spark, files.absolute(), {}).sql
         connection.execute(f"create or replace table computed as {sql}")
         cpu, wall = tree_cpu() - before, time.monotonic() - began
         remove(Path(folder) / "files")

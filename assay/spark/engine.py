@@ -5,6 +5,7 @@ Rows go as bytes of Arrow: Spark does not look into them, so it needs to know no
 
 from __future__ import annotations
 
+import re
 import shutil
 import warnings
 from collections.abc import Mapping, Sequence
@@ -30,6 +31,7 @@ from assay.spark.tasks import (
     file_list,
     make_tables,
     part_of,
+    set_all,
     split_files,
     text,
 )
@@ -38,6 +40,9 @@ from assay.spark.types import columns_as_text
 # A part of the input for each task, as Parquet: results and what is held meanwhile take several times that.
 _BYTES_A_TASK = 16 * 2**20
 _BYTES_A_FILE = 32 * 2**20
+# What DuckDB may have in a task where Spark says nothing of the memory of Python.
+_MEMORY = "1GiB"
+_QUOTED = re.compile(r'"((?:[^"]|"")*)"')
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,7 @@ def compute(
     columns: Mapping[str, Mapping[str, str]],
     spark: Any,
     folder: Path,
+    settings: Mapping[str, str],
 ) -> Computed:
     """Compute a node with Spark.
 
@@ -85,6 +91,7 @@ def compute(
         columns: types of the columns of all tables and views, by relation and name.
         spark: the session.
         folder: where files go; all machines see it. The caller removes it.
+        settings: of DuckDB, which results depend on.
 
     Raises:
         Fault: it cannot be computed.
@@ -94,7 +101,7 @@ def compute(
     tables, files, read = _export(job, name, connection, columns, own)
     parts = max(parallelism(spark), -(-sum(Path(file).stat().st_size for _, file in files) // _BYTES_A_TASK))
     tables = _with_routes(tables, files, parts, connection, own) if job.spine else tables
-    result = _columns_of_result(job, tables)
+    result = _columns_of_result(job, tables, settings)
     task = Task(
         sql=job.sql,
         tables=tuple(tables),
@@ -102,11 +109,16 @@ def compute(
         as_text=columns_as_text(result, name),
         folder=str(own / "result"),
         version=duckdb.__version__,
-        memory=_memory(spark),
-        threads=int(_setting(spark, "spark.task.cpus", "1")),
+        memory=_MEMORY,
+        threads=int(spark.conf.get("spark.task.cpus", "1")),
+        settings=tuple(settings.items()),
     )
     make_private_folder(own / "result")
     told = _run(task, files, spark) if files else []
+    for path in own.iterdir():
+        # The result is read later; what went into it has done its work, and takes room.
+        if path.name != "result":
+            remove(path)
     _check(told, task, read, name, has_routes=bool(job.spine))
     heaviest = max(told, key=lambda each: each["heaviest_rows"] or 0, default=None)
     return Computed(
@@ -201,10 +213,10 @@ def _with_routes(
     return found
 
 
-def _columns_of_result(job: Job, tables: Sequence[TaskTable]) -> dict[str, str]:
+def _columns_of_result(job: Job, tables: Sequence[TaskTable], settings: Mapping[str, str]) -> dict[str, str]:
     """Return the types of the columns that the SQL gives, from empty tables."""
     with duckdb.connect() as connection:
-        connection.execute("set TimeZone = 'UTC'")
+        set_all(connection, settings.items())
         make_tables(connection, tables)
         return {row[0]: row[1] for row in connection.execute(f"describe {job.sql}").fetchall()}
 
@@ -227,7 +239,7 @@ def _check(
     # Of all that ran out of memory, the one whose heaviest key has most rows.
     failed = sorted((each for each in told if each["fault"]), key=lambda each: -(each["heaviest_rows"] or 0))
     if failed:
-        raise Fault(_fault_of(failed[0], task, name))
+        raise Fault(_fault_of(failed[0], name))
     for number, rows in enumerate(read[:1] if has_routes else read):
         arrived = sum(each["rows_read"][number] for each in told)
         if arrived != rows:
@@ -238,7 +250,7 @@ def _check(
             )
 
 
-def _fault_of(told: Mapping[str, Any], task: Task, name: str) -> str:
+def _fault_of(told: Mapping[str, Any], name: str) -> str:
     if not told["is_memory"]:
         return f"{name}: {told['fault']}"
     heaviest = (
@@ -248,7 +260,7 @@ def _fault_of(told: Mapping[str, Any], task: Task, name: str) -> str:
         else ""
     )
     return (
-        f"{name}: a task needs more than the {task.memory} of memory that it may have.{heaviest} "
+        f"{name}: a task needs more than the {told['fault']} of memory that it may have.{heaviest} "
         "Give tasks more (spark.executor.pyspark.memory)."
     )
 
@@ -265,22 +277,14 @@ def _rows_of(files: Sequence[str], columns: Mapping[str, str]) -> str:
     return f"select {values} from read_parquet({file_list(files)})"
 
 
-def _memory(spark: Any) -> str:
-    return (
-        _setting(spark, "spark.executor.pyspark.memory", "1g").upper().removesuffix("B").removesuffix("I")
-        + "iB"
-    )
-
-
-def _setting(spark: Any, name: str, default: str) -> str:
-    return str(spark.conf.get(name, default))
-
-
 def _names_of(relation: str) -> tuple[str, str, str]:
-    database, schema, name = (part[1:-1].replace('""', '"') for part in relation.split(".", 2))
+    database, schema, name = (part.replace('""', '"') for part in _QUOTED.findall(relation))
     return database, schema, name
 
 
 def remove(folder: Path) -> None:
-    """Remove a folder of files that machines exchanged; that there is none is no fault."""
-    shutil.rmtree(folder, ignore_errors=True)
+    """Remove a file or folder that machines exchanged; that there is none is no fault."""
+    if folder.is_dir():
+        shutil.rmtree(folder, ignore_errors=True)
+    else:
+        folder.unlink(missing_ok=True)

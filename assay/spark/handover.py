@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ from assay.core.words import counted
 from assay.spark.engine import Computed, compute, remove
 from assay.spark.jobs import Here, ModelCode, decide
 from assay.spark.plan import read_columns
-from assay.spark.session import cancel_jobs, check_installed, find_master, start
+from assay.spark.session import cancel_jobs, check_installed, find_master, has_started, start
+from assay.spark.tasks import set_all
 
 
 class NoHandover:
@@ -46,21 +47,27 @@ class Handover:
         self._master, self._folder, self._say = master, folder, say
         self._lock = threading.Lock()
         self._spark: Any = None
+        self._is_own = True
         self._is_cancelled = False
 
     def compute(self, asked: Mapping[str, Any], connection: duckdb.DuckDBPyConnection) -> str | None:
         """Compute a node; return the SQL that gives its rows, or None where it stays on this machine.
 
         Args:
-            asked: the fields of `ModelCode`, and the `database` of the model.
+            asked: the fields of `ModelCode`, the `database` of the model, and the `settings` of its session.
             connection: of the warehouse.
 
         Raises:
             Fault: it declares a key that does not hold, or it cannot be computed.
         """
-        connection.execute("set TimeZone = 'UTC'")
+        settings = dict(asked["settings"])
+        if settings.get("default_collation"):
+            self._say(f"{asked['name']} is computed here: default_collation makes one key of several texts")
+            return None
+        set_all(connection, settings.items())
         columns = read_columns(connection, asked["database"])
-        model = ModelCode(**{name: value for name, value in asked.items() if name != "database"})
+        others = ("database", "settings")
+        model = ModelCode(**{name: value for name, value in asked.items() if name not in others})
         decision = decide(model, columns)
         if isinstance(decision, Here):
             if decision.is_refused:
@@ -69,9 +76,11 @@ class Handover:
         with self._lock:
             if self._is_cancelled:
                 raise Fault("The build was interrupted.")
-            self._spark = self._spark or start(self._master)
+            if self._spark is None:
+                self._is_own = not has_started()
+                self._spark = start(self._master)
             make_private_folder(self._folder)
-            found = compute(decision, model.name, connection, columns, self._spark, self._folder)
+            found = compute(decision, model.name, connection, columns, self._spark, self._folder, settings)
         self._tell(model.name, found)
         return found.sql
 
@@ -90,9 +99,11 @@ class Handover:
             cancel_jobs(self._spark)
 
     def end(self) -> None:
-        """Stop Spark, and remove what machines exchanged."""
-        if self._spark is not None:
-            self._spark.stop()
+        """Stop Spark, unless this process had it before, and remove what machines exchanged."""
+        if self._spark is not None and self._is_own:
+            # If Java has died, nothing is left to stop.
+            with suppress(Exception):
+                self._spark.stop()
         remove(self._folder)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from sqlglot import exp, parse_one
 from sqlglot.errors import SqlglotError
 
-from assay.core.sql import folded
+from assay.core.sql import folded, quoted
 from assay.project.calls import entity_keys_in
 from assay.project.conventions import DISTRIBUTE_BY
 from assay.project.joins import JOINED
@@ -136,7 +136,7 @@ def _history(model: ModelCode, columns: Mapping[str, Mapping[str, str]]) -> Job 
         return Here("its keys are no plain list in its SQL")
     try:
         read = Counter(
-            ".".join(f'"{part.name}"' for part in table.parts)
+            ".".join(quoted(part.name) for part in table.parts)
             for table in parse_one(model.sql, dialect="duckdb").find_all(exp.Table)
             if table.args.get("db")
         )

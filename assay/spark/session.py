@@ -61,6 +61,14 @@ def check_installed(master: str) -> None:
         )
 
 
+def has_started() -> bool:
+    """Tell whether this process has a session of Spark already, such as that of a notebook."""
+    from pyspark import SparkContext
+
+    # The session of another thread counts, too.
+    return SparkContext._active_spark_context is not None
+
+
 def start(master: str) -> Any:
     """Start a session of Spark.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,8 +57,9 @@ class Task:
         as_text: columns of the result that Parquet has no type for: they travel as text.
         folder: where results go; all machines see it.
         version: of DuckDB. Two versions may hash one key in two ways.
-        memory: what DuckDB may have, such as `1GiB`.
+        memory: what DuckDB may have, such as `1GiB`, where Spark sets no limit of its own.
         threads: how many it may use.
+        settings: of DuckDB, which results depend on.
     """
 
     sql: str
@@ -69,6 +70,7 @@ class Task:
     version: str
     memory: str
     threads: int
+    settings: tuple[tuple[str, str], ...] = ()
 
 
 def quote(*names: str) -> str:
@@ -89,6 +91,12 @@ def file_list(files: Sequence[str]) -> str:
 def part_of(keys: Sequence[str], parts: int) -> str:
     """Return the SQL of the number of the task that a row goes to."""
     return f"(hash({quote(*keys)}) % {parts})::int"
+
+
+def set_all(connection: duckdb.DuckDBPyConnection, settings: Iterable[tuple[str, str]]) -> None:
+    """Give a session the settings which results depend on; times are UTC everywhere."""
+    for name, value in (*settings, ("TimeZone", "UTC")):
+        connection.execute(f"set {quote(name)} = {text(value)}")
 
 
 def make_tables(connection: duckdb.DuckDBPyConnection, tables: Sequence[TaskTable]) -> None:
@@ -156,7 +164,8 @@ def compute_part(batches: Iterator[Any], task: Task) -> Iterator[Any]:
             # Another machine may have room, or see the file.
             raise
         except duckdb.Error as error:
-            told |= {"fault": str(error), "is_memory": isinstance(error, duckdb.OutOfMemoryException)}
+            is_memory = isinstance(error, duckdb.OutOfMemoryException)
+            told |= {"fault": _memory(task) if is_memory else str(error), "is_memory": is_memory}
         except _OtherVersion as error:
             told |= {"fault": str(error)}
     if "part" in told or "fault" in told:
@@ -168,6 +177,12 @@ def compute_part(batches: Iterator[Any], task: Task) -> Iterator[Any]:
             ]
         )
         yield pa.RecordBatch.from_pylist([told], schema=schema)
+
+
+def _memory(task: Task) -> str:
+    """Return what DuckDB may have: three quarters of what Spark gives a process of Python, if it says so."""
+    own = os.environ.get("PYSPARK_EXECUTOR_MEMORY_MB")
+    return f"{int(own) * 3 // 4}MiB" if own else task.memory
 
 
 class _OtherVersion(Exception):
@@ -195,8 +210,9 @@ def _session(task: Task) -> Iterator[duckdb.DuckDBPyConnection]:
     )
     try:
         with duckdb.connect() as connection:
-            connection.execute("set TimeZone = 'UTC'; set preserve_insertion_order = false")
-            connection.execute(f"set threads = {task.threads}; set memory_limit = {text(task.memory)}")
+            connection.execute("set preserve_insertion_order = false")
+            connection.execute(f"set threads = {task.threads}; set memory_limit = {text(_memory(task))}")
+            set_all(connection, task.settings)
             connection.execute(f"set temp_directory = {text(spill)}")
             yield connection
     finally:

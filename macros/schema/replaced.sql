@@ -69,9 +69,17 @@
             if node.unique_id in model.depends_on.nodes and node.relation_name -%}
         {%- do parents.update({node.relation_name: node.name}) -%}
     {%- endfor -%}
+    {#- The engine's sessions are others than this one. -#}
+    {%- set settings = {} -%}
+    {%- for name, value in run_query("
+        select name, value from duckdb_settings()
+        where name in ('default_collation', 'default_null_order', 'default_order', 'ieee_floating_point_ops', 'integer_division')
+    ").rows -%}
+        {%- do settings.update({name: value}) -%}
+    {%- endfor -%}
     {%- set asked = tojson({
         'name': model.name, 'sql': sql, 'raw_code': model.raw_code, 'materialized': model.config.materialized,
-        'meta': model.config.meta, 'parents': parents, 'database': this.database,
+        'meta': model.config.meta, 'parents': parents, 'database': this.database, 'settings': settings,
     }) -%}
     {%- set computed = fromjson(run_query('select assay_computed(' ~ assay._text(asked) ~ ')').rows[0][0]) -%}
     {%- if computed.fault -%}

@@ -64,6 +64,7 @@ from range(3000) as numbers(i)
 def warehouse() -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect() as connection:
         connection.execute("set TimeZone = 'UTC'; attach ':memory:' as w; create schema w.gold")
+        connection.execute("set default_null_order = 'nulls_first'")
         connection.execute(f"create table {T} as {_ROWS}")
         yield connection
 
@@ -96,7 +97,8 @@ def keyed(sql: str, *keys: str) -> ModelCode:
 
 def computed(model: ModelCode, connection: duckdb.DuckDBPyConnection, spark: Any, folder: Path) -> Computed:
     columns = read_columns(connection, "w")
-    return compute(job_of(model, connection), model.name, connection, columns, spark, folder)
+    settings = {"default_null_order": "NULLS_FIRST"}
+    return compute(job_of(model, connection), model.name, connection, columns, spark, folder, settings)
 
 
 def content(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[Any, ...]:
@@ -199,7 +201,8 @@ def test_a_machine_that_dies_is_replaced_and_nothing_doubles(
     warehouse: duckdb.DuckDBPyConnection, spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine, "compute_part", killed_once)
-    sql = f"select k, i, count(*) over (partition by k) as n from {T}"
+    # Where NULL stands in an order is a setting.
+    sql = f"select k, i, rank() over (partition by k order by span) as n from {T}"
     found = computed(keyed(sql, "k"), warehouse, spark, tmp_path)
     assert Path(found.folder, "result", "killed").exists()
     assert content(warehouse, found.sql) == content(warehouse, sql)
@@ -212,7 +215,7 @@ def test_what_tasks_say_is_told(
     wrong = f"select k, case when i = 1234 then error('row ' || i || ' is wrong') end as e from {T}"
     with pytest.raises(Fault, match="fct_things: Invalid Input Error: row 1234 is wrong"):
         computed(keyed(wrong, "k"), warehouse, spark, tmp_path)
-    monkeypatch.setattr(engine, "_memory", lambda spark: "12MiB")
+    monkeypatch.setattr(engine, "_MEMORY", "12MiB")
     heavy = f"select k, list(repeat(i::varchar, 50000)) as l from {T} group by k"
     with pytest.raises(Fault, match=r"more than the 12MiB.* k heavy alone has 300 of its [\d,]+ rows"):
         computed(keyed(heavy, "k"), warehouse, spark, tmp_path)
@@ -236,7 +239,7 @@ def test_an_interrupt_ends_what_spark_does(
     monkeypatch.setattr(engine, "compute_part", never_ending)
     monkeypatch.setattr(handover, "start", lambda master: spark)
     build = Handover("spark://here", tmp_path / "files", print)
-    asked = {**keyed(f"select * from {T}", "k").__dict__, "database": "w"}
+    asked = {**keyed(f"select * from {T}", "k").__dict__, "database": "w", "settings": {}}
     with ThreadPoolExecutor(1) as pool:
         ended = pool.submit(build.compute, asked, warehouse.cursor())
         while not list(tmp_path.rglob("begun")) and not ended.done():
@@ -307,10 +310,13 @@ def test_models_that_stay_here_do_not_start_spark(
     told: list[str] = []
     build = Handover("spark://nowhere:1", tmp_path / "files", told.append)
     total = keyed(f"select sum(i) from {T}", "k")
-    asked = {**total.__dict__, "database": "w"}
+    asked = {**total.__dict__, "database": "w", "settings": {}}
     with pytest.raises(Fault, match=r"distribute_by: k does not close it: SUM\(i\) counts in all rows"):
         build.compute(asked, warehouse)
     assert build.compute({**asked, "meta": {}}, warehouse) is None
+    assert told == []
+    assert build.compute({**asked, "settings": {"default_collation": "nocase"}}, warehouse) is None
+    assert "default_collation" in told.pop()
     assert isinstance(decide(replace(total, meta={}), read_columns(warehouse, "w")), Here)
     build.end()
     assert told == []
@@ -326,7 +332,7 @@ def test_dbt_asks_by_a_function_of_sql(
     dbt_plugin.Plugin("spark", {}).configure_connection(warehouse)
     total = keyed(f"select sum(i) from {T}", "k")
     for meta, expected in (({}, {"sql": None}), (total.meta, {"fault": None})):
-        asked = json.dumps({**total.__dict__, "meta": meta, "database": "w"})
+        asked = json.dumps({**total.__dict__, "meta": meta, "database": "w", "settings": {}})
         (answer,) = warehouse.execute("select assay_computed(?)", [asked]).fetchone() or ("",)
         assert json.loads(answer).keys() == expected.keys()
 
