@@ -97,6 +97,8 @@ ready as (
         entity_id,
         weights,
         (date_trunc('day', ready_at - interval '1 microsecond') + interval '1 day')::date as looked_on,
+        -- Of a ratio, units without denominator say nothing.
+        coalesce(denominator != 0, true) as is_telling,
         avg(value) over of_metric as value_center,
         avg(denominator) over of_metric as denominator_center,
         avg(covariate) over of_metric as covariate_center,
@@ -120,6 +122,7 @@ by_look as (
         any_value(denominator_center) as denominator_center,
         any_value(covariate_center) as covariate_center,
         count(*) as n,
+        count(*) filter (is_telling) as telling_n,
         fsum(value) as v,
         fsum(denominator) as d,
         fsum(covariate) as x,
@@ -187,6 +190,7 @@ summed as (
         max(by_look.value_center) over so_far_of_all as value_center,
         max(by_look.denominator_center) over so_far_of_all as denominator_center,
         coalesce(sum(by_look.n) over so_far, 0)::bigint as n,
+        coalesce(sum(by_look.telling_n) over so_far, 0)::bigint as telling_n,
         sum(expected_by_look.expected_n) over so_far as expected_n,
         {% for moment in ['v', 'd', 'x', 'vv', 'dd', 'xx', 'vd', 'vx'] %}
         sum(by_look.{{ moment }}) over so_far as {{ moment }}{{ ',' if not loop.last }}
@@ -247,6 +251,7 @@ compared as (
         arms.*,
         controls.estimate as control_estimate,
         arms.n + controls.n as compared_n,
+        least(arms.telling_n, controls.telling_n) as telling_n_of_both,
         arms.estimate - controls.estimate as difference,
         arms.variance + controls.variance as difference_variance,
         case when arms.cuped_variance is not null then difference - arms.coefficient * (arms.x_mean - controls.x_mean) end
@@ -273,7 +278,9 @@ sequential as (
 
     select
         *,
-        n >= {{ assay._fewest_units() }} and compared_n - n >= {{ assay._fewest_units() }} as is_judged,
+        telling_n_of_both >= {{ assay._fewest_units() }}
+        -- What varies less than that, varies by roundings.
+        and tested_variance > 1e-18 * (estimate ** 2 + control_estimate ** 2) as is_judged,
         case when is_judged then {{ assay.sequential_half_width('tested_variance', 'compared_n', 'alpha', 'expected_units') }} end
             as half_width,
         min(case when is_judged then {{ assay.sequential_p_value('tested_difference', 'tested_variance', 'compared_n', 'alpha', 'expected_units') }} end)
@@ -324,7 +331,8 @@ tested as (
 {%- endmacro %}
 
 
-{#- Of fewer units of an arm, the variance is not known well enough for an interval that rests on it. -#}
+{#- Of fewer units of an arm, the variance is not known well enough for an interval that rests on it: of a ratio whose
+    denominator comes of one unit, it is 0. -#}
 {% macro _fewest_units() -%}
     50
 {%- endmacro %}

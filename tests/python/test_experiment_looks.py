@@ -166,6 +166,15 @@ def columns_of(rows: list[tuple[Any, ...]], *names: str) -> pyarrow.Table:
     return pyarrow.table(dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))
 
 
+def expose_all(connection: Any, exposed: list[tuple[Any, ...]], weights: dict[str, float]) -> None:
+    connection.register("exposed", columns_of(exposed, "entity_id", "arm", "event_at"))
+    connection.execute(
+        f"insert into exposures ({COLUMNS}) "
+        "select entity_id, 'delivery', 'delivery', arm, entity_id, $1, event_at from exposed",
+        [weights],
+    )
+
+
 @pytest.fixture
 def many(warehouse: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
     """A thousand units; those in the arm `free` order more, and what units did before tells a part of it."""
@@ -181,12 +190,7 @@ def many(warehouse: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
         for _ in range(draw.poisson(2.4 if arm == "free" else 0.8)):
             later = at + timedelta(seconds=int(draw.integers(0, 10 * 86_400)))
             ordered.append((str(number), round(taste + draw.gamma(1, 3), 2), later))
-    warehouse.register("exposed", columns_of(exposed, "entity_id", "arm", "event_at"))
-    warehouse.execute(
-        f"insert into exposures ({COLUMNS}) "
-        "select entity_id, 'delivery', 'delivery', arm, entity_id, $1, event_at from exposed",
-        [WEIGHTS],
-    )
+    expose_all(warehouse, exposed, WEIGHTS)
     warehouse.register("ordered", columns_of(ordered, "customer_id", "amount", "ordered_at"))
     warehouse.execute("insert into fct_orders select customer_id, amount, ordered_at from ordered")
     order(warehouse, "x", 1, datetime(2025, 8, 1))
@@ -288,6 +292,32 @@ def test_what_was_decided_stays_and_many_tests_are_corrected_together(
     assert verdicts["revenue", "free"] == "higher"
     assert {verdict for (_, arm), verdict in verdicts.items() if arm == "cheap"} == {"undecided"}
     assert found["revenue", "control", days[-1]]["verdict"] == "control"
+
+
+def test_a_ratio_of_few_units_is_not_judged(warehouse: duckdb.DuckDBPyConnection) -> None:
+    """One order alone has a value without any variance, whatever the number of units."""
+    at = datetime(2025, 6, 2)
+    exposed = [(str(number), ["control", "free"][number % 2], at) for number in range(400)]
+    expose_all(warehouse, exposed, {"control": 1.0, "free": 1.0})
+    for customer, amount in (("0", 10), ("1", 30)):
+        order(warehouse, customer, amount, at)
+    order(warehouse, "x", 1, datetime(2025, 8, 1))
+    units(warehouse)
+    row = looks(warehouse)["order_value", "free", date(2025, 6, 12)]
+    assert (row["unit_count"], row["difference"]) == (200, pytest.approx(20))
+    assert (row["lower_bound"], row["p_value"], row["verdict"]) == (None, None, "undecided")
+
+
+def test_what_does_not_vary_is_not_judged(warehouse: duckdb.DuckDBPyConnection) -> None:
+    at = datetime(2025, 6, 2)
+    exposed = [(str(number), ["control", "free"][number % 2], at) for number in range(400)]
+    expose_all(warehouse, exposed, {"control": 1.0, "free": 1.0})
+    warehouse.execute("insert into fct_orders select entity_id, 0.1, event_at from exposed")
+    order(warehouse, "x", 1, datetime(2025, 8, 1))
+    units(warehouse)
+    for metric in ("revenue", "buyers", "order_value"):
+        row = looks(warehouse)[metric, "free", date(2025, 6, 12)]
+        assert (row["lower_bound"], row["p_value"], row["verdict"]) == (None, None, "undecided"), metric
 
 
 def test_no_look_is_later_than_what_is_known(many: duckdb.DuckDBPyConnection) -> None:
