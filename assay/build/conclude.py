@@ -42,7 +42,9 @@ from assay.project.conventions import SERVING, TABLES, is_published, tables_of
 from assay.project.dbt_run import DbtOutcome
 from assay.project.failures import judge, plain_message
 from assay.project.kept import OF_BUILD
+from assay.project.lake import is_lake, refuse_changed_types
 from assay.project.products import judge_products
+from assay.project.warehouse import connect
 
 _FILES_NAMED = 3
 
@@ -64,6 +66,9 @@ def conclude(
     for failure in verdict.failures:
         if fault := known_fault(failure.message):
             raise fault
+    if is_lake(places.warehouse):
+        with connect(places.warehouse) as connection:
+            refuse_changed_types(connection)
     account = read_account(places.warehouse, run.run_id)
     run.files_loaded = sum(table.files_in_run for table in account.landed)
     run.rows_landed = sum(table.landed_in_run for table in account.landed)

@@ -22,7 +22,7 @@ class Format(StrEnum):
 
 @app.callback()
 def lake() -> None:
-    """Tables for tools that know nothing of Assay."""
+    """A warehouse in a lake, and tables for tools that know nothing of Assay."""
 
 
 @app.command()
@@ -39,3 +39,50 @@ def export(
 ) -> None:
     """Export a published table as a new version of a table of Iceberg or Delta; what is unchanged stays."""
     show(lambda project: project.lake.export(table, to, format=format.value, run=run))
+
+
+Wait = Annotated[float, typer.Option(min=0, metavar="SECONDS", help="How long to wait for a build to end.")]
+
+
+@app.command()
+def status() -> None:
+    """Tell how many files the lake's tables are made of, and which snapshot is the newest."""
+    show(lambda project: project.lake.status())
+
+
+@app.command()
+def snapshots() -> None:
+    """List the lake's snapshots: what changed, when, and their names."""
+    show(lambda project: project.lake.snapshots())
+
+
+@app.command()
+def tag(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What the snapshot is to be called.")],
+    snapshot: Annotated[
+        int | None, typer.Option(metavar="NUMBER", help="Of the snapshot.", show_default="the newest")
+    ] = None,
+    wait: Wait = 0,
+) -> None:
+    """Give a snapshot a name. It is kept, however old it becomes."""
+    show(lambda project: project.lake.tag(name, snapshot=snapshot, wait=wait))
+
+
+@app.command()
+def compact(wait: Wait = 0) -> None:
+    """Merge small files of the lake's tables. No value changes."""
+    show(lambda project: project.lake.compact(wait=wait))
+
+
+@app.command()
+def expire(
+    older_than: Annotated[
+        str,
+        typer.Option(
+            metavar="AGE", help="How old a snapshot is at least that is removed, such as 7d or 12h."
+        ),
+    ],
+    wait: Wait = 0,
+) -> None:
+    """Remove old snapshots and the files that no other has. The newest stays, and those with a name."""
+    show(lambda project: project.lake.expire(older_than, wait=wait))

@@ -20,6 +20,8 @@ PUBLISHED = "assay"
 GRANTS = "roles.json"
 #: The environment variable that names the folder into which dbt writes.
 TARGET = "DBT_TARGET_PATH"
+#: How dbt's profile names a lake whose catalog is a file of SQLite.
+LAKE = "ducklake:sqlite:"
 #: How the URL of a place in a bucket begins.
 BUCKETS = "s3://"
 # Beside the default warehouse, like all that is made.
@@ -171,6 +173,11 @@ def _file_of_profile() -> str | None:
     profiles = (read_yaml(file.read_text(encoding="utf-8")) if file else None) or {}
     profile = profiles.get(project.get("profile")) or {}
     target = os.environ.get("DBT_TARGET") or rendered(str(profile.get("target") or "default"))
-    path = rendered(str(((profile.get("outputs") or {}).get(target) or {}).get("path") or ""))
+    output = (profile.get("outputs") or {}).get(target) or {}
+    path = rendered(str(output.get("path") or ""))
+    if path == ":memory:":
+        # The catalog of a lake, which is attached.
+        attached = [rendered(str(each.get("path") or "")) for each in output.get("attach") or []]
+        path = next((each.removeprefix(LAKE) for each in attached if each.startswith(LAKE)), path)
     is_file = path not in ("", "None") and not path.startswith((":memory:", "md:", "motherduck:"))
     return path if is_file else None

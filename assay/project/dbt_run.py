@@ -19,11 +19,15 @@ from types import FrameType
 from typing import Any, Protocol
 from unittest import mock
 
+from assay.core.places import LAKE
 from assay.core.sql import quoted
 from assay.project.head_start import made_once, prepare_import
+from assay.project.lake import is_lake
 
 # The environment variables in which the project finds the warehouse and the landing folder.
 _WAREHOUSE, _LANDING = "ASSAY_WAREHOUSE", "ASSAY_LANDING"
+# The plugin of dbt-duckdb that opens lakes.
+_LAKES = "assay.project.lake_plugin"
 # dbt prints nothing on the console, and writes everything to logs/dbt.log.
 _QUIET = ["--log-level", "none", "--log-level-file", "debug", "--no-print", "--no-use-colors"]
 
@@ -106,11 +110,13 @@ def run_dbt(
     events = DbtEvents(on_start, watcher)
     started = time.monotonic()
     places = {_WAREHOUSE: str(warehouse)} | ({_LANDING: str(landing)} if landing else {})
+    # The catalog of a lake takes one writer at a time.
+    threads = ["--threads", "1"] if is_lake(warehouse) else []
     result = None
     with _environment(places), _profile_opens(warehouse, attached or {}, plugins), made_once():
         try:
             with _interrupts_noted(on_interrupt) as interrupts:
-                result = runner(manifest=manifest, callbacks=[events]).invoke([*_QUIET, *arguments])
+                result = runner(manifest=manifest, callbacks=[events]).invoke([*_QUIET, *arguments, *threads])
         finally:
             release_warehouse(failed=not (result and result.success))
     return DbtOutcome(
@@ -172,15 +178,20 @@ def _profile_opens(
                 for name, file in attached.items()
             ),
         ]
-        data = {key: value for key, value in data.items() if key not in ("database", "attach")}
+        lakes = [_LAKES] if is_lake(warehouse) else []
+        opened_with = [
+            *(each for each in data.get("plugins") or [] if each.get("module") != _LAKES),
+            *({"module": name} for name in (*lakes, *plugins)),
+        ]
+        place: dict[str, Any] = {"path": str(warehouse)}
+        if lakes:
+            lake = {"path": f"{LAKE}{warehouse}", "alias": warehouse.stem, "is_ducklake": True}
+            place = {"path": ":memory:", "database": warehouse.stem}
+            attachments = [lake, *attachments]
         # Without attachments there is no such key: dbt parses all files again when the profile differs.
-        more = [*(data.get("plugins") or []), *({"module": name} for name in plugins)]
-        return read(
-            data
-            | {"path": str(warehouse)}
-            | ({"attach": attachments} if attachments else {})
-            | ({"plugins": more} if plugins else {})
-        )
+        others = {"attach": attachments, "plugins": opened_with}
+        data = {key: value for key, value in data.items() if key not in ("database", *others)}
+        return read(data | place | {key: values for key, values in others.items() if values})
 
     with mock.patch.object(DuckDBCredentials, "__pre_deserialize__", classmethod(read_with_file)):
         yield

@@ -12,6 +12,7 @@ from assay.core.encryption import attach_file, needs_key
 from assay.core.fault import LOCKED, Fault, known_fault
 from assay.core.places import Places, landing_folder
 from assay.core.sql import quoted, text
+from assay.project.lake import attach_lake, is_lake
 
 
 def connect(warehouse: Path, *, read_only: bool = True) -> duckdb.DuckDBPyConnection:
@@ -21,9 +22,9 @@ def connect(warehouse: Path, *, read_only: bool = True) -> duckdb.DuckDBPyConnec
         Fault: it is encrypted and the key is missing, or another one.
         duckdb.Error: there is none to read, it is no warehouse, or another program has it open.
     """
-    if not needs_key(warehouse):
+    if not (is_lake(warehouse) or needs_key(warehouse)):
         return duckdb.connect(str(warehouse), read_only=read_only)
-    # With a key, a file can be attached only.
+    # A lake, and a file with a key, can be attached only.
     connection = duckdb.connect(config={"temp_directory": f"{warehouse}.tmp"})
     try:
         attach(connection, warehouse, warehouse.stem, read_only=read_only)
@@ -145,4 +146,7 @@ def attach(
         Fault: it is encrypted and the key is missing, or another one.
         duckdb.Error: there is none to read, it is no file of DuckDB, or another program has it open.
     """
+    if is_lake(file):
+        attach_lake(connection, file, name, read_only=read_only)
+        return
     attach_file(connection, file, name, read_only=read_only, options=options)

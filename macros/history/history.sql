@@ -20,6 +20,7 @@
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
 
+    {%- set promises = assay._take_promises(target) -%}
     {%- set is_kept_up = existing and existing.is_table and not should_full_refresh() and assay._is_of(seen, definition) -%}
     {%- set news = assay._news(history, seen) if is_kept_up -%}
     {%- call statement('input') -%}
@@ -50,6 +51,7 @@
     {%- endif -%}
 
     {%- if not is_kept_up or parts -%}
+        {%- do assay._keep_promises(target, promises) -%}
         {%- do run_query('create or replace table ' ~ seen ~ ' as select * from temp.assay_input') -%}
     {%- endif -%}
     {%- do apply_grants(target, config.get('grants'), should_revoke=should_revoke(existing, full_refresh_mode=True)) -%}
@@ -124,8 +126,9 @@
 {%- endmacro %}
 
 
+{#- DECIMAL, because Parquet keeps no HUGEINT: a lake would change it. -#}
 {% macro _hash(history) -%}
-    hash({{ ([assay.quoted(history.arguments.entity_keys), history.arguments.available_at] + history.expressions) | join(', ') }})::hugeint
+    hash({{ ([assay.quoted(history.arguments.entity_keys), history.arguments.available_at] + history.expressions) | join(', ') }})::decimal(38, 0)
 {%- endmacro %}
 
 

@@ -18,10 +18,12 @@
         {%- do adapter.drop_relation(existing) -%}
     {%- endif -%}
     {%- set computed = assay._computed_elsewhere(compiled_code) if is_sql -%}
+    {%- set promises = assay._take_promises(target) -%}
     {%- call statement('main', language=model.language) -%}
         {{ 'drop table if exists ' ~ target ~ ';' if is_sql }}
         {{- create_table_as(False, target, computed or compiled_code, model.language) }}
     {%- endcall -%}
+    {%- do assay._keep_promises(target, promises) -%}
     {%- do create_indexes(target) -%}
     {%- do apply_grants(target, config.get('grants'), should_revoke=should_revoke(existing, full_refresh_mode=True)) -%}
     {%- do assay._comment_on(target) -%}

@@ -18,7 +18,7 @@ def model(dbt, session):
     [(database,)] = session.execute("select current_database()").fetchall()
     # A connection of its own: each batch of files is a transaction, whatever dbt has under way.
     with session.cursor() as connection:
-        # An encrypted warehouse is attached, and a new connection begins in memory.
+        # A lake or an encrypted warehouse is attached, and a new connection begins in memory.
         connection.execute(f"use {quoted(database)}")
         load_new_files(
             connection,

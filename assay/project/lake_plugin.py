@@ -1,0 +1,42 @@
+"""A plugin of dbt-duckdb that lets its connections open lakes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from dbt.adapters.duckdb.plugins import BasePlugin
+
+from assay.core.places import LAKE
+from assay.core.sql import quoted
+from assay.project.lake import load_lake, make_catalog, options_of
+
+
+class Plugin(BasePlugin):
+    """Loads DuckDB's extensions for lakes from their packages, and says how dbt-duckdb attaches a lake."""
+
+    def initialize(self, plugin_config: dict[str, Any]) -> None:
+        """Make the catalog if there is none, and say where its Parquet files lie.
+
+        Raises:
+            Fault: the catalog cannot be made.
+        """
+        for each in self.creds.attach or []:
+            if each.path.startswith(LAKE):
+                catalog = Path(each.path.removeprefix(LAKE))
+                make_catalog(catalog)
+                each.options = dict(options_of(catalog))
+                # dbt-duckdb writes the name into its SQL as it is.
+                each.alias = quoted(each.alias)
+
+    def configure_connection(self, conn: Any) -> None:
+        """Load the extensions.
+
+        Raises:
+            Fault: they are not installed.
+        """
+        load_lake(conn)
+
+    def configure_cursor(self, cursor: Any) -> None:
+        """Let names without a database be of the lake, as they are of the warehouse where that is a file."""
+        cursor.execute(f"use {quoted(self.creds.database)}")

@@ -1,0 +1,78 @@
+{#- What a lake does not do by itself: it keeps no keys and no checks of a contract, and changes some types. Both are looked for
+    in the transaction that writes the table, which is rolled back if they are broken, as it is in a warehouse of one file. -#}
+
+{#- Takes keys and checks out of what a table of a lake is declared with, and returns them. -#}
+{% macro _take_promises(target) -%}
+    {%- set promises = [] -%}
+    {%- if adapter.is_ducklake(target) and config.get('contract').enforced -%}
+        {%- set declared = [] -%}
+        {%- for each in model.constraints -%}
+            {%- do (promises if each.type in assay._not_of_lakes() else declared).append(each) -%}
+        {%- endfor -%}
+        {%- do model.update({'constraints': declared}) -%}
+        {%- for column in model.columns.values() -%}
+            {%- set declared = [] -%}
+            {%- for each in column.constraints -%}
+                {%- if each.type in assay._not_of_lakes() -%}
+                    {%- do promises.append(dict(each, columns=[column.name])) -%}
+                {%- else -%}
+                    {%- do declared.append(each) -%}
+                {%- endif -%}
+            {%- endfor -%}
+            {%- do column.update({'constraints': declared}) -%}
+        {%- endfor -%}
+    {%- endif -%}
+    {{ return(promises) }}
+{%- endmacro %}
+
+
+{% macro _not_of_lakes() -%}
+    {{ return(['primary_key', 'unique', 'check']) }}
+{%- endmacro %}
+
+
+{#- Fails where a table of a lake breaks one of them, or has a column that the lake would give back as another value. -#}
+{% macro _keep_promises(target, promises) -%}
+    {%- if adapter.is_ducklake(target) -%}
+        {%- do assay._refuse_changed_types(target) -%}
+    {%- endif -%}
+    {%- for promise in promises -%}
+        {%- if promise.type == 'check' -%}
+            {%- do assay._refuse_rows('select 1 from ' ~ target ~ ' where not (' ~ promise.expression ~ ')',
+                'break the check ' ~ promise.expression) -%}
+        {%- else -%}
+            {%- set keys, unknown = assay.quoted(promise.columns), [] -%}
+            {%- for column in promise.columns -%}
+                {%- do unknown.append(assay.quoted(column) ~ ' is null') -%}
+            {%- endfor -%}
+            {%- set unknown = unknown | join(' or ') -%}
+            {%- do assay._refuse_rows('select 1 from ' ~ target ~ ' where not (' ~ unknown ~ ') group by ' ~ keys ~ ' having count(*) > 1',
+                'of ' ~ promise.columns | join(', ') ~ ' stand in more than one row') -%}
+            {%- if promise.type == 'primary_key' -%}
+                {%- do assay._refuse_rows('select 1 from ' ~ target ~ ' where ' ~ unknown,
+                    'of ' ~ promise.columns | join(', ') ~ ' are NULL') -%}
+            {%- endif -%}
+        {%- endif -%}
+    {%- endfor -%}
+{%- endmacro %}
+
+
+{% macro _refuse_rows(broken, claim) -%}
+    {%- set number = run_query('select count(*) from (' ~ broken ~ ')').rows[0][0] -%}
+    {%- if number -%}
+        {%- do assay._refuse('its contract is broken: ' ~ number ~ ' value' ~ ('s ' if number > 1 else ' ') ~ claim) -%}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{#- Parquet has no HUGEINT, and keeps of an INTERVAL the milliseconds and of a time its instant alone. -#}
+{% macro _refuse_changed_types(target) -%}
+    {%- set found = run_query(
+        "select column_name, data_type from duckdb_columns() where (database_name, schema_name, table_name) = ("
+        ~ assay._text(target.database) ~ ', ' ~ assay._text(target.schema) ~ ', ' ~ assay._text(target.identifier)
+        ~ ") and regexp_matches(data_type, '\\b(U?HUGEINT|INTERVAL|TIME WITH TIME ZONE)\\b') order by column_index limit 1"
+    ).rows -%}
+    {%- for column, type in found -%}
+        {%- do assay._refuse('its column ' ~ column ~ ' is ' ~ type ~ ', which a lake would change: cast it to another type, such as bigint or decimal(38, 0)') -%}
+    {%- endfor -%}
+{%- endmacro %}

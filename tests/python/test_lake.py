@@ -1,0 +1,259 @@
+"""A warehouse that is a lake holds what one in a file holds, and keeps the same promises."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from pathlib import Path
+
+import duckdb
+import pytest
+from built_once import built_once
+from small_project import SmallProject, make_small_project
+
+from assay.core.fault import Fault
+from assay.project import dbt_run
+from assay.project.lake import is_lake, refuse_changed_types
+from assay.project.warehouse import attach, connect
+
+_HISTORY = """
+{{ windowed_history(
+    ref('fct_lines'),
+    entity_keys=['product_id'],
+    event_at='event_at',
+    available_at='available_at',
+    measures={'quantity': {'aggregates': ['sum', 'max'], 'type': 'bigint'}},
+    windows=['7d']
+) }}
+"""
+_ADDED = """
+{{ config(materialized='incremental', contract={'enforced': false}) }}
+select order_line_id, available_at from {{ ref('fct_lines') }}
+{% if is_incremental() %}
+where available_at > (select max(available_at) from {{ this }})
+{% endif %}
+"""
+_SNAPSHOT = """
+{% snapshot snp_products %}
+{{ config(strategy='timestamp', unique_key='product_id', updated_at='changed_at', hard_deletes='ignore') }}
+select product_id, arg_max(quantity, event_at) as quantity, max(event_at) as changed_at
+from {{ ref('slv_order_lines') }}
+group by all
+{% endsnapshot %}
+"""
+_MODELS = """
+models:
+  - name: ftr_product__lines
+    constraints: [{type: primary_key, columns: [product_id, valid_from]}]
+    columns:
+      - {name: product_id, data_type: varchar}
+      - {name: quantity_sum_7d, data_type: bigint}
+      - {name: quantity_max_7d, data_type: integer}
+      - {name: valid_from, data_type: timestamp}
+      - {name: valid_to, data_type: timestamp}
+      - {name: updated_at, data_type: timestamp}
+      - {name: confirmed_at, data_type: "timestamp[]"}
+"""
+_BROKEN = {
+    "key": ("primary_key, columns: [quantity]", "select 1 as quantity from range(2)"),
+    "null": ("primary_key, columns: [quantity]", "select null::integer as quantity"),
+    "unique": ("unique, columns: [quantity]", "select unnest([7, 7, null, null]) as quantity"),
+    "check": ("check, expression: quantity > 0", "select unnest([0, 1, null]) as quantity"),
+    "kept": ("unique, columns: [quantity]", "select unnest([1, 2, null, null]) as quantity"),
+}
+# Those of a run, and what is computed from them.
+_OF_RUN = ("loaded_at", "run_id", "appended_until")
+
+
+def on_lake(project: SmallProject) -> SmallProject:
+    return SmallProject(project.root, {"ASSAY_TARGET": "lake"})
+
+
+def catalog_of(project: SmallProject) -> Path:
+    return project.root / "data" / "lake" / "assay.sqlite"
+
+
+def make_twins(root: Path) -> SmallProject:
+    """Build the small project with histories, as a file and as a lake; then land a day, and build both."""
+    project = make_small_project(root)
+    gold = root / "models" / "own" / "gold"
+    (gold / "ftr_product__lines.sql").write_text(_HISTORY)
+    (gold / "_more__models.yml").write_text(_MODELS)
+    (gold / "fct_added.sql").write_text(_ADDED)
+    (root / "snapshots" / "own").mkdir(parents=True)
+    (root / "snapshots" / "own" / "snp_products.sql").write_text(_SNAPSHOT)
+    for _ in range(2):
+        for each in (project, on_lake(project)):
+            build = each.assay("build")
+            assert build.exit_code == 0, build.output
+        project.land(9, *range(1, 30))
+    return project
+
+
+@pytest.fixture(scope="module")
+def twins(builds: None, tmp_path_factory: pytest.TempPathFactory) -> SmallProject:
+    return SmallProject(built_once(tmp_path_factory, "lake_twins", make_twins))
+
+
+def contents(file: Path) -> dict[str, object]:
+    """Return columns, number of rows and a hash of the rows of each table and view of a warehouse."""
+    found: dict[str, object] = {}
+    with duckdb.connect() as connection:
+        attach(connection, file, "assay")
+        relations = connection.execute(
+            "select distinct schema_name, table_name from duckdb_columns() where database_name = 'assay' "
+            "and not internal and schema_name <> 'published'"
+        ).fetchall()
+        for schema, name in relations:
+            rows = f'select columns(_column -> _column not in {_OF_RUN}) from assay."{schema}"."{name}"'
+            columns = connection.execute(f"describe {rows}").fetchall()
+            content = connection.execute(
+                f"select count(*), bit_xor(hash(each)), sum(hash(each)::hugeint) from ({rows}) as each"
+            ).fetchall()
+            found[f"{schema}.{name}"] = ([column[:2] for column in columns], content)
+    return found
+
+
+def test_all_of_a_lake_is_equal_to_a_file(twins: SmallProject) -> None:
+    of_file, of_lake = contents(twins.warehouse), contents(catalog_of(twins))
+    assert {"gold.ftr_product__lines", "gold.fct_added", "snapshots.snp_products", "landing.files"} <= {
+        *of_file
+    }
+    assert of_lake == of_file
+    assert contents(catalog_of(twins).parent / "published" / "assay.duckdb") == contents(twins.published)
+
+
+def test_tables_of_a_lake_lie_in_files_of_parquet(twins: SmallProject) -> None:
+    files = {each.parent.name for each in catalog_of(twins).with_suffix(".files").rglob("*.parquet")}
+    assert "ftr_product__lines" in files
+
+
+def test_a_lake_in_which_nothing_has_changed_is_left_as_it_is(twins: SmallProject, tmp_path: Path) -> None:
+    copy = SmallProject(Path(shutil.copytree(twins.root, tmp_path / "copy")))
+    copy.land(10, 1)
+    lake = on_lake(copy)
+    assert lake.assay("build").exit_code == 0
+    before = contents(catalog_of(copy))
+    for command in ("tag now", "compact", "expire --older-than 0s"):
+        done = lake.assay("lake", *command.split())
+        assert done.exit_code == 0, done.output
+    idle = lake.assay("build")
+    assert (idle.exit_code, "othing to build" in idle.output) == (0, True), idle.output
+    assert contents(catalog_of(copy)) == before
+
+
+def test_a_lake_keeps_the_promises_of_contracts(twins: SmallProject, tmp_path: Path) -> None:
+    copy = SmallProject(Path(shutil.copytree(twins.root, tmp_path / "copy")))
+    gold = copy.root / "models" / "own" / "gold"
+    described = "models:\n"
+    for name, (constraint, sql) in _BROKEN.items():
+        (gold / f"fct_{name}.sql").write_text(sql)
+        described += (
+            f"  - name: fct_{name}\n    constraints: [{{type: {constraint}}}]\n"
+            "    columns: [{name: quantity, data_type: integer}]\n"
+        )
+    (gold / "fct_huge.sql").write_text("select [5::hugeint] as numbers, 1 as a")
+    columns = "[{name: numbers, data_type: 'hugeint[]'}, {name: a, data_type: integer}]"
+    described += f"  - name: fct_huge\n    columns: {columns}\n"
+    (gold / "_broken__models.yml").write_text(described)
+    names = [*_BROKEN, "huge"]
+    build = on_lake(copy).assay("build", "--select", " ".join(f"fct_{name}" for name in names))
+    told = " ".join(build.output.split())
+    assert build.exit_code == 1
+    assert "fct_key: its contract is broken: 1 value of quantity stand" in told
+    assert "fct_null: its contract is broken: 1 value of quantity" in told
+    assert "fct_unique: its contract is broken: 1 value of quantity stand" in told
+    assert "fct_check: its contract is broken: 1 value break" in told
+    assert "fct_huge: its column numbers is HUGEINT[], which a lake would change" in told
+    there = {each.removeprefix("gold.fct_") for each in contents(catalog_of(copy))}
+    assert there & {*names} == {"kept"}
+
+
+@pytest.mark.parametrize(
+    "data_type", ["hugeint", "uhugeint[]", "struct(a interval)", "map(varchar, time with time zone)"]
+)
+def test_a_type_that_parquet_changes_is_refused_by_name(data_type: str, tmp_path: Path) -> None:
+    with connect(tmp_path / "shop.sqlite", read_only=False) as connection:
+        connection.execute(
+            "create table sales (id bigint, sold_at timestamp with time zone, hugeint varchar)"
+        )
+        connection.execute(f"create view seen as select null::{data_type} as odd")
+        refuse_changed_types(connection)
+        connection.execute(f"create table more (id bigint, odd {data_type})")
+        with pytest.raises(Fault, match=r"main\.more has a column odd of"):
+            refuse_changed_types(connection)
+
+
+def test_a_lake_is_told_by_its_name() -> None:
+    assert [is_lake(Path(name)) for name in ("data/assay.sqlite", "data/assay.duckdb", "lake")] == [
+        True,
+        False,
+        False,
+    ]
+
+
+def test_a_lake_may_be_moved_with_its_files(tmp_path: Path) -> None:
+    catalog = tmp_path / "here" / "shop.sqlite"
+    with connect(catalog, read_only=False) as connection:
+        connection.execute("create table sales as select * from range(100)")
+        assert connection.execute("select current_database()").fetchall() == [("shop",)]
+    moved = Path(shutil.move(catalog.parent, tmp_path / "there")) / "shop.sqlite"
+    with connect(moved) as connection:
+        assert connection.execute("select count(*) from sales").fetchall() == [(100,)]
+        with pytest.raises(duckdb.Error, match="read-only"):
+            connection.execute("insert into sales values (1)")
+
+
+def test_files_of_a_lake_may_lie_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    catalog = tmp_path / "shop.sqlite"
+    monkeypatch.setenv("ASSAY_LAKE_DATA", str(tmp_path / "else where"))
+    with connect(catalog, read_only=False) as connection:
+        connection.execute("create table sales as select * from range(100)")
+    assert list((tmp_path / "else where" / "shop").rglob("*.parquet"))
+    monkeypatch.setenv("ASSAY_LAKE_DATA", str(tmp_path / "nowhere"))
+    with pytest.raises(Fault, match=r"shop\.sqlite has its Parquet files in another place than .*nowhere"):
+        connect(catalog, read_only=False)
+    monkeypatch.setenv("ASSAY_LAKE_DATA", "gs://bucket")
+    with pytest.raises(Fault, match="gs://bucket"):
+        connect(catalog)
+
+
+def test_a_file_that_is_no_catalog_is_told(tmp_path: Path) -> None:
+    catalog = tmp_path / "shop.sqlite"
+    catalog.write_text(
+        "no database, but a text that is as long as a header of SQLite is, and longer than that." * 9
+    )
+    with pytest.raises(Fault, match=r"shop\.sqlite"):
+        connect(catalog, read_only=False)
+    with pytest.raises(Fault, match=r"shop\.sqlite"):
+        connect(catalog)
+
+
+def test_a_database_of_sqlite_that_is_no_lake_is_told(tmp_path: Path) -> None:
+    catalog = tmp_path / "shop.sqlite"
+    with sqlite3.connect(catalog) as connection:
+        connection.execute("create table sales (id integer)")
+    for read_only in (True, False):
+        with pytest.raises(Fault, match=r"shop\.sqlite"):
+            connect(catalog, read_only=read_only)
+    with sqlite3.connect(catalog) as connection:
+        assert connection.execute("select name from sqlite_master").fetchall() == [("sales",)]
+
+
+@pytest.mark.parametrize("name", ["assay.sqlite", "assay@2025-01-03T00-00-00.sqlite"])
+def test_dbt_builds_into_the_lake_that_it_is_given(name: str, tmp_path: Path) -> None:
+    from dbt.adapters.duckdb.credentials import DuckDBCredentials
+    from dbt.adapters.duckdb.environments import create
+
+    catalog = tmp_path / name
+    with dbt_run._profile_opens(catalog, {}):
+        opened = DuckDBCredentials.from_dict({"schema": "main", "path": "data/assay.duckdb"})
+    assert (opened.path, opened.database, opened._ducklake_dbs) == (":memory:", catalog.stem, {catalog.stem})
+    environment = create(opened)
+    try:
+        cursor = environment.handle().cursor()
+        cursor.execute("create table sales as select 1 as pieces")
+        cursor.execute("select current_database(), * from sales")
+        assert cursor.fetchall() == [(catalog.stem, 1)]
+    finally:
+        environment.close()

@@ -1,0 +1,118 @@
+"""The snapshots of a lake have names, and its files become few, without a change of any value."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from assay.core.fault import LOCKED, Fault
+from assay.core.lock import locked
+from assay.core.places import Places
+from assay.lake.catalog import (
+    compact,
+    expire,
+    read_age,
+    read_snapshots,
+    read_state_of_lake,
+    tag_snapshot,
+)
+from assay.project.warehouse import connect
+
+_AGES = [("7d", timedelta(days=7)), ("12h", timedelta(hours=12)), ("0s", timedelta(0))]
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Places:
+    """A lake whose table `gold.sales` came in five parts of a hundred rows, and lost some."""
+    places = Places(tmp_path / "landing", tmp_path / "shop.sqlite")
+    with connect(places.warehouse, read_only=False) as connection:
+        connection.execute("create schema gold; create table gold.sales (id bigint)")
+        for part in range(5):
+            connection.execute(f"insert into gold.sales select {part} * 100 + range from range(100)")
+        connection.execute("delete from gold.sales where id < 50")
+    return places
+
+
+def ids(places: Places, version: int | None = None) -> list[int]:
+    at = f" at (version => {version})" if version is not None else ""
+    with connect(places.warehouse) as connection:
+        return [id_ for (id_,) in connection.execute(f"select id from gold.sales{at} order by id").fetchall()]
+
+
+def test_a_state_tells_files_and_the_newest_snapshot(lake: Places) -> None:
+    state = read_state_of_lake(lake)
+    assert [(each.name, each.files) for each in state.tables] == [("gold.sales", 5)]
+    assert state.tables[0].size > 0
+    snapshots = read_snapshots(lake)
+    assert (state.newest, state.snapshots) == (snapshots[0], len(snapshots))
+    assert [each.number for each in snapshots] == list(range(len(snapshots)))[::-1]
+
+
+def test_files_are_merged_and_no_value_changes(lake: Places) -> None:
+    before = read_snapshots(lake)[0].number
+    done = compact(lake)
+    assert (done.merged > done.into, done.into > 0) == (True, True)
+    assert [each.files for each in read_state_of_lake(lake).tables] == [2]
+    assert ids(lake) == ids(lake, before) == list(range(50, 500))
+    assert compact(lake).merged == 0
+
+
+def test_old_snapshots_go_with_their_files_and_named_ones_stay(lake: Places) -> None:
+    named = read_snapshots(lake)[2].number
+    of_named = ids(lake, named)
+    assert tag_snapshot(lake, "before the fall", named).tags == ("before the fall",)
+    compact(lake)
+    assert expire(lake, timedelta(days=1)).snapshots == 0
+    files = len(list(lake.warehouse.with_suffix(".files").rglob("*.parquet")))
+    done = expire(lake, timedelta(0))
+    assert (done.snapshots > 0, done.kept) == (True, ("before the fall",))
+    assert [each.number for each in read_snapshots(lake)][1:] == [named]
+    assert (ids(lake), ids(lake, named)) == (list(range(50, 500)), of_named)
+    left = len(list(lake.warehouse.with_suffix(".files").rglob("*.parquet")))
+    assert left == files - done.files
+    assert expire(lake, timedelta(0)).snapshots == 0
+
+
+def test_a_name_is_of_one_snapshot(lake: Places) -> None:
+    newest, older = (each.number for each in read_snapshots(lake)[:2])
+    assert tag_snapshot(lake, "q1").number == newest
+    assert tag_snapshot(lake, "q1", newest).tags == ("q1",)
+    with pytest.raises(Fault, match=f"q1 is the name of snapshot {newest} already"):
+        tag_snapshot(lake, "q1", older)
+    for name, number, why in (
+        ("", None, "cannot be the name"),
+        ("7", None, "cannot be"),
+        ("x", 99, "no snapshot 99"),
+    ):
+        with pytest.raises(Fault, match=why):
+            tag_snapshot(lake, name, number)
+
+
+def test_a_lake_is_not_compacted_while_it_is_built(lake: Places) -> None:
+    with (
+        locked(lake.warehouse, command="assay build", wait=0, on_wait=lambda holder: None),
+        pytest.raises(Fault, match="assay build") as refused,
+    ):
+        compact(lake)
+    assert refused.value.exit_code == LOCKED
+
+
+def test_a_warehouse_of_one_file_has_no_snapshots(tmp_path: Path) -> None:
+    with pytest.raises(Fault, match="ASSAY_TARGET=lake"):
+        read_snapshots(Places(tmp_path, tmp_path / "assay.duckdb"))
+    with pytest.raises(Fault, match="assay build"):
+        read_snapshots(Places(tmp_path, tmp_path / "assay.sqlite"))
+    assert not (tmp_path / "assay.sqlite").exists()
+
+
+@pytest.mark.parametrize(("text", "age"), _AGES)
+def test_an_age_is_read(text: str, age: timedelta) -> None:
+    assert read_age(text) == read_age(age) == age
+
+
+@pytest.mark.parametrize("text", ["", "7", "-7d", "7 d", "1.5d", "sevend", "999999999999d", "nan"])
+def test_what_is_no_age_is_refused(text: str) -> None:
+    with pytest.raises(Fault, match="such as 7d"):
+        read_age(text)
