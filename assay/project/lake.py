@@ -9,6 +9,7 @@ from pathlib import Path
 
 import duckdb
 
+from assay.core.encryption import COMMAND, VARIABLE, find_encryption_key
 from assay.core.extensions import load_extension
 from assay.core.fault import MISUSED, Fault
 from assay.core.places import BUCKETS, LAKE
@@ -123,8 +124,14 @@ def make_catalog(catalog: Path) -> None:
     """Make the file of a lake's catalog, in the mode in which readers and a writer do not wait for another.
 
     Raises:
-        Fault: the file is there and is no database of SQLite, or it cannot be written.
+        Fault: the file is there and is no lake, it cannot be written, or there is a key for encryption.
     """
+    if find_encryption_key():
+        raise Fault(
+            f"{catalog} is a lake, which is not encrypted, and {VARIABLE} or {COMMAND} is set: "
+            "unset it, or build into a file.",
+            MISUSED,
+        )
     try:
         catalog.parent.mkdir(parents=True, exist_ok=True)
         with closing(sqlite3.connect(catalog)) as connection:

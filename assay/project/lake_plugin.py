@@ -21,7 +21,8 @@ class Plugin(BasePlugin):
         Raises:
             Fault: the catalog cannot be made.
         """
-        for each in self.creds.attach or []:
+        creds: Any = self.creds
+        for each in creds.attach or []:
             if each.path.startswith(LAKE):
                 catalog = Path(each.path.removeprefix(LAKE))
                 make_catalog(catalog)
@@ -39,4 +40,5 @@ class Plugin(BasePlugin):
 
     def configure_cursor(self, cursor: Any) -> None:
         """Let names without a database be of the lake, as they are of the warehouse where that is a file."""
-        cursor.execute(f"use {quoted(self.creds.database)}")
+        creds: Any = self.creds
+        cursor.execute(f"use {quoted(creds.database)}")

@@ -218,6 +218,15 @@ def test_files_of_a_lake_may_lie_elsewhere(tmp_path: Path, monkeypatch: pytest.M
         connect(catalog)
 
 
+def test_a_lake_is_not_built_where_people_want_it_encrypted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASSAY_ENCRYPTION_KEY", "k" * 40)
+    with pytest.raises(Fault, match="ASSAY_ENCRYPTION_KEY"):
+        connect(tmp_path / "shop.sqlite", read_only=False)
+    assert not (tmp_path / "shop.sqlite").exists()
+
+
 def test_a_file_that_is_no_catalog_is_told(tmp_path: Path) -> None:
     catalog = tmp_path / "shop.sqlite"
     catalog.write_text(
