@@ -13,6 +13,7 @@ from assay.api.diff import Changes
 from assay.api.documents import Documents
 from assay.api.encryption import Encryption
 from assay.api.engine import Engine
+from assay.api.erasure import Erasure
 from assay.api.folder import working_in
 from assay.api.frame import Frame
 from assay.api.generators import Generators
@@ -67,7 +68,7 @@ def open_project(path: str | Path = ".", *, console: Console | None = None) -> P
     return Project(root, console=console)
 
 
-class Project(Changes, Documents, Engine, Generators, Landing, Monitoring, Pages, Searching):
+class Project(Changes, Documents, Engine, Erasure, Generators, Landing, Monitoring, Pages, Searching):
     """A project: what it has published, its training sets, its online store, and how to build it.
 
     Open one with `assay.open()`.
@@ -384,9 +385,11 @@ class Project(Changes, Documents, Engine, Generators, Landing, Monitoring, Pages
         """
         from assay.api.build_result import BuildResult
         from assay.build.build import Options, build
+        from assay.erasure.resume import resume
 
         options = Options(full_refresh, everything, select, _moment(as_of), strict, wait)
-        with self.places(), display or self.display() as told:
+        with self.places() as places, display or self.display() as told:
+            resume(places, wait=wait, display=told)
             return BuildResult(build(options, told), self.root)
 
     def watch(

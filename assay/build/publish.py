@@ -265,9 +265,9 @@ def _count(connection: duckdb.DuckDBPyConnection, table: str) -> int:
 
 
 def find_comments(
-    connection: duckdb.DuckDBPyConnection, database: str
+    connection: duckdb.DuckDBPyConnection, database: str, target: str = "published"
 ) -> dict[tuple[str, str], dict[str | None, str]]:
-    """Return for each relation of a database the statements that comment on its copy in `published`.
+    """Return for each relation of a database the statements that comment on its copy in another.
 
     They are found by column; that of the relation itself by None.
     """
@@ -285,7 +285,7 @@ def find_comments(
         """,
         [database],
     ).fetchall():
-        copy = f"published.{quoted(schema)}.{quoted(relation)}"
+        copy = f"{target}.{quoted(schema)}.{quoted(relation)}"
         about = f"column {copy}.{quoted(column)}" if column else f"table {copy}"
         found.setdefault((schema, relation), {})[column] = f"comment on {about} is {text(comment)}"
     return found

@@ -18,6 +18,7 @@ from assay.cli.corpus import app as corpus
 from assay.cli.diff import diff
 from assay.cli.documents import app as documents
 from assay.cli.encrypt import app as encrypt
+from assay.cli.erasure import forget
 from assay.cli.features import app as features
 from assay.cli.keys import app as keys
 from assay.cli.label import app as label
@@ -72,7 +73,7 @@ app.add_typer(source, name="source")
 app.add_typer(stream, name="stream")
 app.add_typer(training_set, name="training-set")
 app.add_typer(view, name="view")
-for command in (init, deps, diff, docs, doctor, upgrade):
+for command in (init, deps, diff, docs, doctor, forget, upgrade):
     app.command()(command)
 
 

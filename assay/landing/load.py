@@ -60,7 +60,9 @@ create table if not exists landing.files (
     malformed_row_count bigint not null,
     unexpected_columns varchar[] not null,
     loaded_at timestamp not null,
-    run_id varchar not null
+    run_id varchar not null,
+    erased_line_count bigint not null default 0,
+    erased_row_count bigint not null default 0
 );
 create table if not exists landing.signatures (source_file varchar not null, signature varchar not null);
 """

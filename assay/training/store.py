@@ -30,6 +30,7 @@ DOCUMENTS = "documents.parquet"
 _FOLDER = "training_sets"
 _MANIFEST = "manifest.json"
 _FILES = "files.csv"
+_ERASED = "erased.json"
 _DIGITS = 12
 
 
@@ -138,6 +139,19 @@ class Version:
     def documents(self) -> Path:
         """The file with all rows that a corpus was chosen from, and why each was kept or not."""
         return self.folder / DOCUMENTS
+
+    @property
+    def erased(self) -> Path:
+        """The file that says how many rows were removed because a person was forgotten; most have none."""
+        return self.folder / _ERASED
+
+    @property
+    def erased_rows(self) -> int:
+        """How many rows were removed because a person was forgotten: with any, the version is not whole."""
+        try:
+            return int(json.loads(self.erased.read_text(encoding="utf-8"))["rows"])
+        except FileNotFoundError:
+            return 0
 
     @property
     def input_files(self) -> dict[int, InputFile]:

@@ -11,6 +11,7 @@ import pyarrow as pa
 from assay.console.progress import Display
 from assay.core.fault import MISUSED, Fault, known_fault
 from assay.core.places import Places
+from assay.core.words import counted
 from assay.leakage import Check
 from assay.training.content import read_content
 from assay.training.diff import Difference, diff
@@ -65,6 +66,14 @@ def verify(
 
 def _check_stored(version: Version) -> list[Mismatch]:
     manifest = version.manifest
+    if rows := version.erased_rows:
+        return [
+            Mismatch(
+                "stored",
+                f"The version is no longer whole: {counted(rows, 'row')} of people who were forgotten "
+                "are removed. Create a new version.",
+            )
+        ]
     try:
         content = read_content(version.data)
     except (Fault, duckdb.Error, pa.ArrowException, OSError) as error:

@@ -25,7 +25,8 @@ compared as (
         listed.file_version,
         listed.status,
         listed.line_count,
-        listed.header_line_count + listed.blank_line_count + listed.row_line_count as lines_accounted_for,
+        listed.header_line_count + listed.blank_line_count + listed.row_line_count + listed.erased_line_count
+            as lines_accounted_for,
         listed.row_count as rows_listed,
         coalesce(landed.row_count, 0) as rows_landed,
         listed.malformed_row_count as malformed_rows_listed,

@@ -1,0 +1,28 @@
+"""`assay forget`: the command imports what it needs, so that help comes at once."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from assay.cli.call import show
+
+
+def forget(
+    person: Annotated[
+        str, typer.Argument(metavar="ENTITY=KEY", help="Who is forgotten, such as customer=17.")
+    ],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="List everything that is kept of the person; change nothing.")
+    ] = False,
+    reason: Annotated[str, typer.Option(metavar="WHY", help="Why, for the run ledger.")] = "",
+    wait: Annotated[
+        float, typer.Option(min=0, metavar="SECONDS", help="How long to wait for a build to end.")
+    ] = 0,
+) -> None:
+    """Remove a person from landed files, warehouse, publications and training sets, and build anew."""
+    if dry_run:
+        show(lambda project: project.find_person(person))
+        return
+    show(lambda project: project.forget(person, reason=reason, wait=wait))

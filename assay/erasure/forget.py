@@ -1,0 +1,276 @@
+"""Forget a person: remove all that is kept under a key, in steps that can be done again after a kill."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from uuid import uuid4
+
+import duckdb
+
+from assay.build.build import Options
+from assay.build.inputs import read_inputs
+from assay.build.run import run_recorded
+from assay.build.state import forget_state
+from assay.console.progress import Display
+from assay.core.fault import Fault, known_fault
+from assay.core.moment import now
+from assay.core.places import Places, landing_url
+from assay.core.words import counted
+from assay.erasure.elsewhere import clean_store, forget_in_ledger
+from assay.erasure.find import (
+    FileLines,
+    Traces,
+    files_as_of,
+    find_lines,
+    find_traces,
+    published_files,
+    unread_files,
+)
+from assay.erasure.journal import Journal, journal_file, read_journal
+from assay.erasure.lines import Emptied, empty_lines
+from assay.erasure.locked import lock_for_erasure
+from assay.erasure.person import find_person
+from assay.erasure.versions import erase_from_versions
+from assay.erasure.warehouse import rewrite_tables, rewrite_warehouse
+from assay.landing.declared import LandingTable, declared_tables
+from assay.landing.discover import LandingFile, LandingFolderMissing, discover
+from assay.ledger.erasures import ERASED_FILES, ERASURES
+from assay.ledger.rollbacks import whoever_asks
+from assay.project.graph import Manifest, read_manifest
+from assay.project.paths import all_model_paths
+from assay.project.warehouse import connect
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """What an erasure has done.
+
+    `rows` is how many rows all places together had. `files` are the landed files that were rewritten.
+    `versions` are the training sets that are no longer whole. `run_id` is the build that made the rest anew.
+    """
+
+    erasure_id: str
+    rows: int
+    files: list[str]
+    versions: list[str]
+    run_id: str
+
+
+def look(places: Places, asked: str) -> Traces:
+    """Find everything that is kept of a person, and change nothing.
+
+    Args:
+        places: of the project.
+        asked: `ENTITY=KEY`.
+
+    Raises:
+        Fault: nothing is built, there is no such entity, or nothing is kept under the key.
+    """
+    with _opened(places) as connection:
+        person = find_person(asked, _read_manifest(), connection)
+        traces = find_traces(places, connection, person)
+    if not traces.rows:
+        raise Fault(
+            f"Nothing is kept of {person.entity}={person.key}: no row has it as {person.column}. "
+            "Where its files have just landed, build first."
+        )
+    return traces
+
+
+def forget(places: Places, asked: str, *, reason: str, wait: float, display: Display) -> Forgotten:
+    """Remove a person from everything that is kept, and build what rests on it anew.
+
+    Args:
+        places: of the project.
+        asked: `ENTITY=KEY`.
+        reason: why, for the run ledger.
+        wait: how long to wait for a build to end, in seconds.
+        display: shows the progress.
+
+    Raises:
+        Fault: there is nothing of such a person, or something cannot be removed. What has begun is ended by
+            the next erasure or build.
+    """
+    with lock_for_erasure(places, wait, display):
+        end_other(places, display)
+        traces = look(places, asked)
+        _refuse_unread(places)
+        with _opened(places) as connection:
+            person = find_person(asked, _read_manifest(), connection)
+        journal = Journal(str(uuid4()), person, whoever_asks(), reason, now(), rows=traces.rows)
+        journal.keep(places.warehouse)
+        return _carry_out(places, journal, display)
+
+
+def end_other(places: Places, display: Display) -> Forgotten | None:
+    """End an erasure that was begun and killed; None if there is none. The caller holds the warehouse's lock.
+
+    Raises:
+        Fault: it cannot be ended now.
+    """
+    journal = read_journal(places.warehouse)
+    if journal is None:
+        return None
+    display.say("Ending an erasure that was begun before")
+    return _carry_out(places, journal, display)
+
+
+def _carry_out(places: Places, journal: Journal, display: Display) -> Forgotten:
+    """Do all steps of an erasure; each finds by itself what is left to do."""
+    person, manifest = journal.person, _read_manifest()
+    try:
+        with _opened(places) as connection:
+            lines = find_lines(connection, person)
+        display.say(f"Rewriting {counted(len(lines), 'landed file')}")
+        emptied = _empty_files(places, journal, lines)
+        _record(places, journal, None)
+        # After a kill, a build makes everything.
+        forget_state(places.warehouse)
+        display.say(f"Rewriting {places.warehouse}")
+        rewrite_warehouse(places.warehouse, manifest, person, lines, emptied)
+        display.say("Rewriting what is published")
+        for file in published_files(places):
+            rewrite_tables(file, person)
+        shutil.rmtree(places.published.parent / "kept", ignore_errors=True)
+        for file in files_as_of(places):
+            file.unlink(missing_ok=True)
+        versions = erase_from_versions(places, person, display)
+        display.say("Building everything that rests on landed rows")
+        run_id = _build(places, display)
+        forget_in_ledger(places.ledger, person)
+        clean_store(places)
+    except (duckdb.Error, OSError) as error:
+        raise known_fault(error) or error from error
+    _record(places, journal, run_id)
+    journal_file(places.warehouse).unlink()
+    names = sorted({key.partition(" ")[2] for key in journal.files})
+    return Forgotten(journal.erasure_id, journal.rows, names, versions, run_id)
+
+
+def _empty_files(places: Places, journal: Journal, lines: list[FileLines]) -> dict[int, Emptied]:
+    """Rewrite the landed files in which the person is; return them by the id of the file.
+
+    A file that has been replaced since it was loaded is another version, which has rows of its own.
+    """
+    tables = declared_tables(*all_model_paths())
+    there = _landed_files(places)
+    emptied = {}
+    for each in lines:
+        file, table = there.get(each.source_file), tables.get((each.source, each.table))
+        if file is None or table is None or each.content_sha256 is None:
+            continue
+        key = f"{each.content_sha256} {each.source_file}"
+        content = hashlib.sha256(file.path.read_bytes()).hexdigest()
+        if content == each.content_sha256:
+            emptied[each.file_id] = _empty_file(places, journal, key, file, table, each)
+        elif content == journal.files.get(key):
+            emptied[each.file_id] = empty_lines(file, table, [], lambda sha256: None)
+    return emptied
+
+
+def _empty_file(
+    places: Places, journal: Journal, key: str, file: LandingFile, table: LandingTable, lines: FileLines
+) -> Emptied:
+    def announce(sha256: str) -> None:
+        journal.files[key] = sha256
+        journal.keep(places.warehouse)
+        before, _, name = key.partition(" ")
+        ERASED_FILES.write(
+            places.ledger,
+            [
+                {
+                    "erasure_id": journal.erasure_id,
+                    "source_file": name,
+                    "sha256_before": before,
+                    "sha256_after": sha256,
+                    "row_count": len(lines.spans),
+                    "erased_at": now(),
+                }
+            ],
+        )
+
+    return empty_lines(file, table, lines.spans, announce)
+
+
+def _landed_files(places: Places) -> dict[str, LandingFile]:
+    try:
+        return {file.name: file for file in discover(places.landing) if not file.fault}
+    except LandingFolderMissing:
+        return {}
+
+
+def _build(places: Places, display: Display) -> str:
+    """Build everything from what is left.
+
+    Raises:
+        Fault: a test failed, so that readers have not all of it.
+    """
+    options = Options(full_refresh=True)
+    report = run_recorded(options, places, read_inputs(places), None, display)
+    if report.failed or report.withheld:
+        raise Fault(
+            "The person is removed, but not everything could be built anew: "
+            f"{report.withheld or 'something failed'}. To see why: assay runs show {report.run.run_id}. "
+            "The next build that passes ends the erasure."
+        )
+    return report.run.run_id
+
+
+def _record(places: Places, journal: Journal, run_id: str | None) -> None:
+    ERASURES.write(
+        places.ledger,
+        [
+            {
+                "erasure_id": journal.erasure_id,
+                "warehouse": str(places.warehouse),
+                "entity": journal.person.entity,
+                "who": journal.who,
+                "reason": journal.reason,
+                "started_at": journal.started_at,
+                "ended_at": now() if run_id else None,
+                "run_id": run_id,
+                "row_count": journal.rows,
+                "file_count": len(journal.files),
+            }
+        ],
+    )
+
+
+def _refuse_unread(places: Places) -> None:
+    """Refuse to forget somebody of whom silver may not know all rows, because a build has not read them."""
+    if url := landing_url():
+        raise Fault(f"The landing zone lies in {url}, where nothing is erased: forget people in a folder.")
+    with _opened(places) as connection:
+        if files := unread_files(connection):
+            raise Fault(
+                f"Silver has not read {counted(files, 'loaded file')}, in which the person may be: "
+                "build first, and forget then."
+            )
+
+
+def _read_manifest() -> Manifest:
+    if manifest := read_manifest():
+        return manifest
+    raise Fault("dbt has not parsed this project yet, so nobody can tell where a key stands: assay build")
+
+
+@contextmanager
+def _opened(places: Places) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open the warehouse to read.
+
+    Raises:
+        Fault: there is none, or another program has it open.
+    """
+    if not places.warehouse.is_file():
+        raise Fault(f"Nothing is built yet in {places.warehouse.parent}. To build: assay build")
+    try:
+        connection = connect(places.warehouse)
+    except duckdb.Error as error:
+        raise known_fault(error) or error from error
+    with connection:
+        connection.execute("set TimeZone = 'UTC'")
+        yield connection

@@ -1,0 +1,30 @@
+"""Hold the lock of the warehouse while somebody is forgotten: no build may run meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from assay.console.progress import Display
+from assay.core.lock import Holder, locked
+from assay.core.places import Places
+
+
+@contextmanager
+def lock_for_erasure(places: Places, wait: float, display: Display) -> Iterator[None]:
+    """Hold the warehouse's lock while the block runs.
+
+    Args:
+        places: of the project.
+        wait: how long to wait for a build to end, in seconds.
+        display: told whom it waits for.
+
+    Raises:
+        Fault: a build held it during the whole wait.
+    """
+
+    def waiting(holder: Holder | None) -> None:
+        display.say(f"Waiting up to {wait:.0f} s for a build: {holder or 'it has just begun'}")
+
+    with locked(places.warehouse, command="assay forget", wait=wait, on_wait=waiting):
+        yield

@@ -1,0 +1,97 @@
+"""Find out who is meant by ENTITY=KEY, and in which columns of any table the key stands."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import duckdb
+
+from assay.core.fault import MISUSED, Fault, unknown
+from assay.core.sql import folded, quoted, text
+from assay.pii.key import find_pii_key
+from assay.project.graph import Manifest
+
+# What exposures to experiments and logged predictions say of an entity, whichever it is.
+_ENTITY, _ENTITY_ID, _SERVED = "entity", "entity_id", "served"
+
+
+@dataclass(frozen=True)
+class Person:
+    """An entity and its key.
+
+    `column` is the name of the key's column, the same in all tables; `values` are the texts it may have
+    there: the key itself, and its hash where the column is declared personal.
+    """
+
+    entity: str
+    key: str
+    column: str
+    values: tuple[str, ...]
+
+    def condition(self, columns: Collection[str]) -> str | None:
+        """Return SQL that holds for the person's rows of a table; None where no column names a person.
+
+        Args:
+            columns: the table's.
+        """
+        known = {folded(column) for column in columns}
+        values = f"({', '.join(map(text, self.values))})"
+        parts = []
+        if folded(self.column) in known:
+            parts.append(f"{quoted(self.column)}::varchar in {values}")
+        if {_ENTITY, _ENTITY_ID} <= known:
+            parts.append(f"({_ENTITY} = {text(self.entity)} and {_ENTITY_ID}::varchar in {values})")
+        if _SERVED in known:
+            path = text(f'$[*].keys."{self.column}"')
+            parts.append(
+                f"coalesce(list_has_any(try(json_extract_string({_SERVED}::varchar, {path})), "
+                f"[{', '.join(map(text, self.values))}]), false)"
+            )
+        return f"coalesce({' or '.join(parts)}, false)" if parts else None
+
+
+def find_person(asked: str, manifest: Manifest, connection: duckdb.DuckDBPyConnection) -> Person:
+    """Find out who is meant.
+
+    The key's column is that of the entity's feature views, or `<entity>_id` where it has none.
+
+    Args:
+        asked: `ENTITY=KEY`.
+        manifest: of the project, as dbt has parsed it.
+        connection: to the warehouse.
+
+    Raises:
+        Fault: it is not of that form, or the project has no such entity with a key of one column.
+    """
+    entity, separator, key = asked.partition("=")
+    if not (separator and entity.strip() and key.strip()):
+        raise Fault(f"{asked!r} names nobody: write ENTITY=KEY, such as customer=17.", MISUSED)
+    entity, key = entity.strip(), key.strip()
+    keys = _keys_of_entities(manifest)
+    columns = {
+        str(name)
+        for (name,) in connection.execute(
+            "select distinct column_name from duckdb_columns() where not internal"
+        ).fetchall()
+    }
+    column = keys.get(entity, [f"{entity}_id"])
+    if len(column) != 1:
+        raise Fault(
+            f"{entity} has a key of several columns, {', '.join(column)}: forget one of those instead.",
+            MISUSED,
+        )
+    if column[0] not in columns:
+        known = sorted({*keys, *(name.removesuffix("_id") for name in columns if name.endswith("_id"))})
+        raise Fault(unknown(f"{entity} is no entity of this project", entity, known), MISUSED)
+    secret = find_pii_key()
+    return Person(entity, key, column[0], (key, secret.hashed(key)) if secret else (key,))
+
+
+def _keys_of_entities(manifest: Manifest) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for node in manifest.nodes.values():
+        view = ((node.get("config") or {}).get("meta") or {}).get("feature_view") or {}
+        if view.get("entity") and view.get("keys"):
+            found[str(view["entity"])] = [str(key) for key in view["keys"]]
+    return found

@@ -1,0 +1,208 @@
+"""`assay forget` removes a person from everything that is kept: proved by the bytes of all files."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+from pathlib import Path
+from unittest import mock
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from small_project import HEADER, SmallProject
+
+from assay.core.fault import Fault
+from assay.erasure.elsewhere import forget_in_ledger
+from assay.erasure.lines import empty_lines
+from assay.erasure.person import Person, find_person
+from assay.landing.declared import LandingTable
+from assay.landing.dialect import Dialect
+from assay.landing.discover import LandingFile, file_at
+from assay.pii.key import PiiKey
+from assay.project.graph import Manifest
+
+KEPT = """
+select order_id, quantity, row_number from silver.slv_order_lines__checked where rule_ids is null order by all
+"""
+PERSON, OTHER = "C90210417", "C55501234"
+
+
+def land_people(project: SmallProject) -> Path:
+    """Land lines of two people, one of them over two lines, with a blank line between."""
+    path = project.landing / "erp" / "order_lines" / "landed_at=2025-01-05T02-00-00" / "people.csv"
+    path.parent.mkdir(parents=True)
+    path.write_text(
+        HEADER
+        + f"1001,P1,a thing,1,2025-01-04 08:00:00,1.50,{PERSON},France\n"
+        + f'1002,P2,"two\nlines",2,2025-01-04 09:00:00,1.50,{PERSON}.0,France\n'
+        + "\n"
+        + f"1003,P3,a thing,3,2025-01-04 10:00:00,1.50,{OTHER},France\n"
+    )
+    return path
+
+
+def files_with(folder: Path, text: str) -> list[str]:
+    """Return the files under a folder in which a text stands, in any of their bytes."""
+    return [
+        str(path.relative_to(folder))
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and text.encode() in path.read_bytes()
+    ]
+
+
+def person_named(key: str) -> Person:
+    return Person("customer", key, "customer_id", (key,))
+
+
+def files_in(folder: Path, content: bytes, name: str = "a.csv") -> LandingFile:
+    (folder / name).write_bytes(content)
+    return file_at(folder / name)
+
+
+SALES = LandingTable("shop", "sales", "csv", ("id", "who"))
+
+
+@pytest.mark.parametrize(
+    ("content", "left"),
+    [
+        (b"id,who\n1,x\n2,y\n3,z\n", b"id,who\n1,x\n\n3,z\n"),
+        (b"id,who\r\n1,x\r\n2,y\r\n3,z", b"id,who\r\n1,x\r\n\r\n3,z"),
+    ],
+)
+def test_a_line_is_emptied_and_all_others_keep_their_numbers(
+    content: bytes, left: bytes, tmp_path: Path
+) -> None:
+    file = files_in(tmp_path, content)
+    announced: list[str] = []
+    emptied = empty_lines(file, SALES, [(3, 4)], announced.append)
+    assert file.path.read_bytes() == left
+    assert announced == [emptied.sha256] == [hashlib.sha256(left).hexdigest()]
+    assert (emptied.tally.rows, emptied.tally.row_lines, emptied.tally.blank_lines) == (2, 2, 1)
+    assert file.path.stat().st_mtime_ns == int(file.signature.split(":")[1])
+
+
+def test_packed_files_and_those_in_other_encodings_are_rewritten(tmp_path: Path) -> None:
+    packed = files_in(tmp_path, gzip.compress(b"id,who\n1,x\n2,y\n"), "a.csv.gz")
+    empty_lines(packed, SALES, [(2, 3)], lambda sha256: None)
+    assert gzip.decompress(packed.path.read_bytes()) == b"id,who\n\n2,y\n"
+    wide = LandingTable("shop", "sales", "csv", ("id", "who"), dialect=Dialect(encoding="utf-16"))
+    file = files_in(tmp_path, "id,who\n1,xö\n2,yö\n".encode("utf-16"))
+    empty_lines(file, wide, [(3, 4)], lambda sha256: None)
+    assert file.path.read_bytes().decode("utf-16") == "id,who\n1,xö\n\n"
+
+
+def test_rows_of_parquet_go_and_a_document_may_be_the_only_one(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"id": ["1", "2", "3"], "who": ["x", "y", "z"]}), path)
+    emptied = empty_lines(file_at(path), SALES, [(2, 3)], lambda sha256: None)
+    assert pq.read_table(path).to_pydict() == {"id": ["1", "3"], "who": ["x", "z"]}
+    assert not emptied.keeps_numbers
+    clicks = LandingTable("web", "clicks", "jsonl")
+    file = files_in(tmp_path, b'{"who": "x"}', "a.jsonl")
+    assert empty_lines(file, clicks, [(1, 2)], lambda sha256: None).tally.rows == 0
+
+
+def test_a_file_that_would_read_differently_stays_as_it_was(tmp_path: Path) -> None:
+    content = b'id,who\n1,x\n2,"y\nz"\n3,z\n'
+    file = files_in(tmp_path, content)
+    with pytest.raises(Fault, match="would read differently"):
+        # The span ends within the row.
+        empty_lines(file, SALES, [(3, 4)], lambda sha256: None)
+    assert file.path.read_bytes() == content
+    assert [each.name for each in tmp_path.iterdir()] == ["a.csv"]
+
+
+def test_the_ledger_forgets_a_person(tmp_path: Path) -> None:
+    ledger = tmp_path / "ops.duckdb"
+    rows = [{"customer_id": PERSON, "n": 1}, {"customer_id": OTHER, "n": 2}]
+    with duckdb.connect(str(ledger)) as connection:
+        connection.execute("create table nodes (name varchar primary key, message varchar, sample json)")
+        message = f"n is 1, customer_id is {PERSON}, customer_id is {PERSON}9"
+        connection.execute("insert into nodes values ('a', $1, $2)", [message, json.dumps(rows)])
+    assert forget_in_ledger(ledger, person_named(PERSON)) == 2
+    assert f"{PERSON}9".encode() in ledger.read_bytes()
+    assert ledger.read_bytes().replace(f"{PERSON}9".encode(), b"").count(PERSON.encode()) == 0
+    with duckdb.connect(str(ledger)) as connection:
+        [(message, sample)] = connection.execute("select message, sample from nodes").fetchall()
+    assert message == f"n is 1, customer_id is (forgotten), customer_id is {PERSON}9"
+    assert json.loads(sample) == rows[1:]
+    assert forget_in_ledger(ledger, person_named(PERSON)) == 0
+
+
+def test_a_person_is_found_by_entity_and_hash(monkeypatch: pytest.MonkeyPatch) -> None:
+    view = {
+        "resource_type": "model",
+        "config": {"meta": {"feature_view": {"entity": "card", "keys": ["card_id"]}}},
+    }
+    manifest = Manifest({"nodes": {"v": view}, "macros": {}})
+    monkeypatch.setenv("ASSAY_PII_KEY", "k" * 32)
+    with duckdb.connect() as connection:
+        connection.execute("create table t as select 'x' as card_id, '[]' as served")
+        person = find_person("card=4111", manifest, connection)
+        assert person.values == ("4111", PiiKey(b"k" * 32).hashed("4111"))
+        for wrong in ("card", "card=", "=4111", "ghost=1"):
+            with pytest.raises(Fault):
+                find_person(wrong, manifest, connection)
+        for served, found in (
+            ('[{"keys": {"card_id": "4111"}}]', 1),
+            ('[{"keys": {"card_id": "1"}}]', 0),
+            ("no", 0),
+        ):
+            connection.execute("update t set served = $1", [served])
+            condition = person.condition(["card_id", "served"])
+            assert connection.execute(f"select count(*) from t where {condition}").fetchall() == [(found,)]
+
+
+class Killed(BaseException):
+    """What nothing in the code catches, as a kill."""
+
+
+@pytest.fixture
+def people(project_as_built: SmallProject) -> SmallProject:
+    land_people(project_as_built)
+    build = project_as_built.assay("build")
+    assert build.exit_code == 0, build.output
+    return project_as_built
+
+
+def test_a_person_is_forgotten_everywhere(people: SmallProject) -> None:
+    before = people.query(KEPT)
+    [path] = people.landing.rglob("people.csv")
+    assert files_with(people.root, PERSON)
+    dry = people.assay("forget", f"customer={PERSON}", "--dry-run")
+    assert dry.exit_code == 0, dry.output
+    for place in ("people.csv", "landing.erp__order_lines", "silver.slv_order_lines__checked", "publication"):
+        assert place in dry.output
+    assert people.query(KEPT) == before
+
+    # A kill after the landed files are rewritten; the next build ends what was begun.
+    killed = mock.patch("assay.erasure.forget.rewrite_warehouse", side_effect=Killed)
+    with killed, pytest.raises(Killed):
+        people.assay("forget", f"customer={PERSON}", "--reason", "asked for it")
+    assert PERSON not in path.read_text()
+    done = people.assay("build")
+    assert done.exit_code == 0, done.output
+    assert files_with(people.root, PERSON) == []
+    assert len(files_with(people.root, OTHER)) >= 2
+    after = people.query(KEPT)
+    assert after == [row for row in before if row[0] not in ("1001", "1002")]
+    counts = people.query(
+        "select line_count, header_line_count, blank_line_count, row_line_count, erased_line_count, "
+        "row_count, erased_row_count from bronze.brz_files where source_file like '%people.csv'"
+    )
+    assert counts == [(6, 1, 1, 1, 3, 1, 2)]
+    assert people.query("select count(*) from gold.fct_lines", file=people.published) == [(len(after),)]
+    ledger = people.root / "data" / "ops.duckdb"
+    assert people.query("select entity, reason, file_count from erasures", file=ledger) == [
+        ("customer", "asked for it", 1)
+    ]
+    # Nothing is left to do, and the rewritten file is not taken for a new one.
+    again = people.assay("build")
+    assert again.exit_code == 0, again.output
+    assert people.query("select count(*) from bronze.brz_files where source_file like '%people.csv'") == [
+        (1,)
+    ]
+    assert people.assay("forget", f"customer={PERSON}").exit_code != 0
