@@ -327,7 +327,9 @@ def _check_function(node: exp.Func, may_aggregate: bool) -> None:
     kinds = _functions().get(name)
     if kinds is None or "scalar" not in kinds:
         raise NotClosed(f"{_text(node)} is not known to look at one row alone")
-    if kinds & {"VOLATILE", "CONSISTENT_WITHIN_QUERY"} or name in ("getvariable", "current_setting"):
+    # With one argument, `age` counts to today.
+    asks_outside = name in ("age", "getvariable", "current_setting")
+    if kinds & {"VOLATILE", "CONSISTENT_WITHIN_QUERY"} or asks_outside:
         raise NotClosed(f"{_text(node)} may differ each time it is asked")
 
 

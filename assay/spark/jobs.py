@@ -108,6 +108,9 @@ def decide(model: ModelCode, columns: Mapping[str, Mapping[str, str]]) -> Job | 
         return Here(f"not known before {', '.join(sorted(missing))} is built")
     if "getvariable" in model.sql.lower():
         return Here("its SQL reads a variable of this session", is_refused=declared is not None)
+    if re.search(r"\browid\b", model.sql, re.IGNORECASE):
+        told = "its SQL reads rowid, and each machine numbers its rows anew"
+        return Here(told, is_refused=declared is not None)
     if declared is not None:
         return _declared(model, tuple(declared), columns)
     if model.materialized == "history":

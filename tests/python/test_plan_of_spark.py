@@ -83,6 +83,7 @@ def test_a_history_that_looks_elsewhere_stays_here() -> None:
     assert "has no column shop" in reason(
         replace(HISTORY, raw_code=HISTORY.raw_code.replace("Product Id", "shop"))
     )
+    assert "numbers its rows anew" in reason(replace(HISTORY, sql=HISTORY.sql + " and RowId > 1"))
     assert "a variable of this session" in reason(replace(HISTORY, sql=HISTORY.sql + " and getvariable('x')"))
 
 
