@@ -25,6 +25,7 @@ from assay.api.online import Online
 from assay.api.pages import Pages
 from assay.api.printed import Found, PrintedList
 from assay.api.published import Published, find_published
+from assay.api.query_server import QueryServing
 from assay.api.roles import Roles
 from assay.api.search import Searching
 from assay.api.stream import Streams
@@ -68,7 +69,9 @@ def open_project(path: str | Path = ".", *, console: Console | None = None) -> P
     return Project(root, console=console)
 
 
-class Project(Changes, Documents, Engine, Erasure, Generators, Landing, Monitoring, Pages, Searching):
+class Project(
+    Changes, Documents, Engine, Erasure, Generators, Landing, Monitoring, Pages, QueryServing, Searching
+):
     """A project: what it has published, its training sets, its online store, and how to build it.
 
     Open one with `assay.open()`.

@@ -28,6 +28,7 @@ from assay.cli.online import StoreUrl
 from assay.cli.online import app as online
 from assay.cli.project import deps, docs, doctor, init, upgrade
 from assay.cli.published import app as published
+from assay.cli.query import app as query
 from assay.cli.roles import app as roles
 from assay.cli.runs import app as runs
 from assay.cli.schema import app as schema
@@ -66,6 +67,7 @@ app.add_typer(lake, name="lake")
 app.add_typer(land, name="land")
 app.add_typer(published, name="published")
 app.add_typer(roles, name="roles")
+app.add_typer(query, name="query")
 app.add_typer(runs, name="runs")
 app.add_typer(schema, name="schema")
 app.add_typer(search, name="search")

@@ -17,7 +17,7 @@ FLOORS = [
     *("landing", "ledger", "contracts"),
     *("embedding", "documents", "search"),
     *("features", "generate", "leakage", "training", "corpus", "spark"),
-    *("online", "parity", "drift", "retraining", "gaps", "experiments", "lake"),
+    *("online", "parity", "drift", "retraining", "gaps", "experiments", "lake", "query"),
     *("alerts", "lineage", "server", "report", "catalog", "stream", "backfill", "dlt"),
     *("build", "erasure", "diff", "init", "doctor", "api", "dagster", "cli"),
 ]

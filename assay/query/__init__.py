@@ -1,0 +1,1 @@
+"""Many readers of what is published, over the network."""
