@@ -15,9 +15,6 @@ from assay.training.store import VersionManifest
 # The formats that `datasets` reads.
 CARD_FORMATS = ("parquet", "csv", "jsonl", "arrow")
 
-# The column that says whether a row is to train or to test with.
-_SPLIT = "split"
-
 _NAMES = {"float": "float32", "double": "float64", "date32[day]": "date32"}
 
 
@@ -36,7 +33,7 @@ def write_card(
         parts: the pattern of the shards' names by split; None is the split of all rows.
     """
     # Without this entry, `datasets` would name all rows train, also those for tests.
-    every = "all_splits" if _SPLIT in schema.names else "train"
+    every = "all_splits" if manifest.splits else "train"
     config: dict[str, Any] = {
         "config_name": "default",
         "data_files": [

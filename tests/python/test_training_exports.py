@@ -183,6 +183,14 @@ def test_a_matrix_of_some_columns_is_what_numpy_reads(training: SmallProject) ->
     assert not (first / "README.md").exists()
 
 
+def test_rows_of_all_splits_are_not_told_to_be_for_training_where_the_split_is_left_out(
+    training: SmallProject,
+) -> None:
+    out = exported(training, "out", "--columns", "quantity,outcome")
+    assert [*pq.read_schema(next(out.glob("*.parquet"))).names] == ["quantity", "outcome"]
+    assert "split: all_splits" in (out / "README.md").read_text()
+
+
 def test_a_matrix_refuses_by_name_what_is_no_number(training: SmallProject) -> None:
     for options, message in (
         ((), "prediction_at (timestamp[us]), prediction_date (date32[day]), note (string), code (string)"),
