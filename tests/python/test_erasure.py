@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+from datetime import datetime
 from pathlib import Path
 from unittest import mock
 
@@ -15,14 +16,18 @@ import pytest
 from small_project import HEADER, SmallProject
 
 from assay.core.fault import Fault
+from assay.core.places import Places
 from assay.erasure.elsewhere import forget_in_ledger
 from assay.erasure.lines import empty_lines
 from assay.erasure.person import Person, find_person
+from assay.erasure.versions import erase_from_versions
 from assay.landing.declared import LandingTable
 from assay.landing.dialect import Dialect
 from assay.landing.discover import LandingFile, file_at
 from assay.pii.key import PiiKey
 from assay.project.graph import Manifest
+from assay.training.store import VersionManifest, VersionStore, write_version
+from assay.training.verify import verify
 
 KEPT = """
 select order_id, quantity, row_number from silver.slv_order_lines__checked where rule_ids is null order by all
@@ -206,3 +211,24 @@ def test_a_person_is_forgotten_everywhere(people: SmallProject) -> None:
         (1,)
     ]
     assert people.assay("forget", f"customer={PERSON}").exit_code != 0
+
+
+def test_a_version_of_a_training_set_is_no_longer_whole(tmp_path: Path) -> None:
+    places = Places(tmp_path / "landing", tmp_path / "assay.duckdb")
+    folder = VersionStore(places).folder / "trn_x@1"
+    folder.mkdir(parents=True)
+    pq.write_table(pa.table({"customer_id": [PERSON, OTHER], "outcome": [1, 0]}), folder / "data.parquet")
+    moment = datetime(2025, 1, 1)
+    manifest = VersionManifest(
+        *("trn_x@1", "trn_x", "1" * 64, 2, ["customer_id"], [], [], [], moment, False, {}, None, "duckdb"),
+        *("run", 0, 0, "0" * 64, moment),
+    )
+    version = write_version(folder, manifest, [])
+    display = mock.Mock()
+    assert erase_from_versions(places, person_named(PERSON), display) == ["trn_x@1"]
+    assert pq.read_table(folder / "data.parquet").to_pydict() == {"customer_id": [OTHER], "outcome": [0]}
+    found = verify(version, places, display)
+    assert found.has_failed
+    assert "1 row of people who were forgotten" in found.findings[0].message
+    assert erase_from_versions(places, person_named(PERSON), display) == []
+    assert files_with(tmp_path, PERSON) == []
