@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from assay.console.tables import line, table_titled
+from assay.core.encryption import is_encrypted
 from assay.core.places import DEFAULT_WAREHOUSE
 from assay.core.words import counted, timing
 from assay.ledger.account import Account, Rejects
@@ -156,7 +157,8 @@ def _next_commands(report: Report) -> list[str]:
         commands.append(f"{named}{folder}assay explain {failed_tests[0]}")
     else:
         commands.append(f"{named}{folder}assay docs")
-    if report.publication:
+    # An encrypted file takes its key, which is not to stand in a command.
+    if report.publication and not is_encrypted(report.publication.path):
         # Read-only, because DuckDB locks a file that is opened for writing.
         attached = f"duckdb.sql('attach \\'{report.publication.path}\\' as assay (read_only)')"
         query = f"import duckdb; {attached}; print(duckdb.sql('show all tables'))"

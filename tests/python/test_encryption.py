@@ -245,7 +245,11 @@ def test_a_build_writes_no_plain_file(project: SmallProject) -> None:
     written = [file for file in project.root.rglob("*") if file.is_file() and file.name != "profiles.yml"]
     assert not [file for file in written if KEY.encode() in file.read_bytes()]
     assert KEY not in build.stdout + again.stdout + more.stdout
-    project.settings["ASSAY_ENCRYPTION_KEY"] = OTHER
+    assert "import duckdb" not in build.stdout
+    project.settings.update({"ASSAY_ENCRYPTION_KEY": OTHER, "ASSAY_ENCRYPTION_KEY_BEFORE": KEY})
+    assert "Had it already: 0 files" in project.assay("encrypt", "rotate").stdout
+    assert "Nothing has landed" in project.assay("build").stdout
+    project.settings["ASSAY_ENCRYPTION_KEY"] = KEY
     refused = project.assay("build", "--all")
     assert refused.exit_code == 2
     assert "is encrypted with another key" in " ".join((refused.stdout + refused.stderr).split())
