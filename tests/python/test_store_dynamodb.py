@@ -30,6 +30,8 @@ from assay.online.stores.open import open_store
 from assay.online.stores.store import Entity, Store, StoreUnavailable
 from assay.online.sync import sync
 
+pytestmark = pytest.mark.usefixtures("builds")
+
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:

@@ -27,6 +27,8 @@ from assay.online.stores.open import open_store
 from assay.online.stores.store import Entity, Store, StoreUnavailable
 from assay.online.sync import sync
 
+pytestmark = pytest.mark.usefixtures("builds")
+
 NINE = "[1735689600000000]\n[253402214400000000,1735689600000000,9]"
 
 

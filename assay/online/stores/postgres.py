@@ -322,7 +322,7 @@ async def _rows(connection: psycopg.AsyncConnection[Any], sql: str, arguments: S
 def _said(error: Exception) -> str:
     """Return an error's message in one line, without the statement that the server quotes."""
     of_server = error.diag.message_primary if isinstance(error, psycopg.Error) else None
-    return " ".join((of_server or str(error)).split()).removesuffix(".")
+    return " ".join((of_server or str(error)).split()).rstrip(".?")
 
 
 def _hang_up(connection: psycopg.AsyncConnection[Any]) -> None:
