@@ -29,6 +29,7 @@ from assay.core.lock import Holder, locked
 from assay.core.places import Places
 from assay.core.sql import quoted
 from assay.core.words import listed
+from assay.project.lake import is_lake
 
 NOW, OLD, UNKNOWN = "now", "before", "another"
 # The first version of DuckDB's format that can be encrypted.
@@ -198,7 +199,8 @@ def _files(places: Places) -> list[Path]:
         *((published.parent, pattern) for pattern in (f"kept/*/{name}", f"roles/*/{name}")),
     ]
     found = [file for folder, pattern in patterns for file in sorted(folder.glob(pattern))]
-    return [file for file in dict.fromkeys(found) if file.is_file() and not file.is_symlink()]
+    files = (file for file in dict.fromkeys(found) if file.is_file() and not file.is_symlink())
+    return [file for file in files if not is_lake(file)]
 
 
 def _of_moments(file: Path) -> tuple[str, str]:
@@ -210,6 +212,7 @@ def _others(places: Places) -> list[Path]:
     """Return what holds data, and is plain whatever key is set."""
     main = places.main_warehouse
     return [
+        *([main] if is_lake(main) else []),
         *(places.landing, main.with_name("online.sqlite"), main.with_name("training_sets")),
         *(places.search, places.embeddings, places.ahead, places.serving),
         *sorted(places.published.parent.glob("[!.]*.csv")),

@@ -17,6 +17,7 @@ from assay.build.publish import Provenance, publish
 from assay.core.encryption import is_encrypted
 from assay.core.fault import Fault
 from assay.core.places import Places
+from assay.project.lake import ENDING
 from assay.project.products import Products
 from assay.project.warehouse import connect, connect_published
 
@@ -223,6 +224,17 @@ def test_a_key_that_nobody_knows_changes_no_file(places: Places, monkeypatch: py
     shown = str(assay.open(".").encryption.status())
     assert "plain: the disk's task" in shown
     assert OTHER not in shown
+
+
+def test_a_lake_is_left_as_it_is(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake = places.warehouse.with_suffix(ENDING)
+    places.warehouse.rename(lake)
+    monkeypatch.setenv("ASSAY_WAREHOUSE", str(lake))
+    before = lake.read_bytes()
+    assert lake not in rotate_to(monkeypatch, KEY).written
+    assert lake.read_bytes() == before
+    found = {file.path: file.can_be for file in assay.open(".").encryption.status().found.files}
+    assert found[lake] is False
 
 
 def test_a_build_writes_no_plain_file(project: SmallProject) -> None:
