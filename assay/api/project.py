@@ -393,7 +393,12 @@ class Project(
         options = Options(full_refresh, everything, select, _moment(as_of), strict, wait)
         with self.places() as places, display or self.display() as told:
             resume(places, wait=wait, display=told)
-            return BuildResult(build(options, told), self.root)
+            report = build(options, told)
+            if not (report.failed or report.unchanged_since or select or as_of):
+                from assay.erasure.forgotten import erase_returned
+
+                erase_returned(places, told)
+            return BuildResult(report, self.root)
 
     def watch(
         self,

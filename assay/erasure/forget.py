@@ -30,6 +30,7 @@ from assay.erasure.find import (
     published_files,
     unread_files,
 )
+from assay.erasure.forgotten import note_forgotten
 from assay.erasure.journal import Journal, journal_file, read_journal
 from assay.erasure.lines import Emptied, empty_lines
 from assay.erasure.locked import lock_for_erasure
@@ -123,6 +124,7 @@ def _carry_out(places: Places, journal: Journal, display: Display) -> Forgotten:
     """Do all steps of an erasure; each finds by itself what is left to do."""
     person, manifest = journal.person, _read_manifest()
     try:
+        note_forgotten(places.warehouse, person)
         with _opened(places) as connection:
             lines = find_lines(connection, person)
         display.say(f"Rewriting {counted(len(lines), 'landed file')}")

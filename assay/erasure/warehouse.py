@@ -93,7 +93,9 @@ def replaced_database(file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
             [(version,)] = connection.execute(
                 "select tags['storage_version'] from duckdb_databases() where database_name = 'old'"
             ).fetchall()
-            attach(connection, new, "new", read_only=False, options=f"storage_version '{version.rstrip('+')}'")
+            attach(
+                connection, new, "new", read_only=False, options=f"storage_version '{version.rstrip('+')}'"
+            )
             yield connection
             connection.execute("checkpoint new")
         sync(new)

@@ -35,9 +35,9 @@ select order_id, quantity, row_number from silver.slv_order_lines__checked where
 PERSON, OTHER = "C90210417", "C55501234"
 
 
-def land_people(project: SmallProject) -> Path:
+def land_people(project: SmallProject, day: int = 5) -> Path:
     """Land lines of two people, one of them over two lines, with a blank line between."""
-    path = project.landing / "erp" / "order_lines" / "landed_at=2025-01-05T02-00-00" / "people.csv"
+    path = project.landing / "erp" / "order_lines" / f"landed_at=2025-01-{day:02}T02-00-00" / "people.csv"
     path.parent.mkdir(parents=True)
     path.write_text(
         HEADER
@@ -211,6 +211,16 @@ def test_a_person_is_forgotten_everywhere(people: SmallProject) -> None:
         (1,)
     ]
     assert people.assay("forget", f"customer={PERSON}").exit_code != 0
+
+    # The person comes back in another file.
+    land_people(people, day=6)
+    back = people.assay("build")
+    assert back.exit_code == 0, back.output
+    assert "came back" in back.output
+    assert files_with(people.root, PERSON) == []
+    assert people.query(
+        "select row_count, erased_row_count from bronze.brz_files where source_file like '%people.csv'"
+    ) == [(1, 2), (1, 2)]
 
 
 def test_a_version_of_a_training_set_is_no_longer_whole(tmp_path: Path) -> None:
