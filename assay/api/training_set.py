@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from assay.console.progress import Display
     from assay.training.diff import Difference
     from assay.training.export import Shard
+    from assay.training.mlflow import Logged
     from assay.training.recipe import Recipe
     from assay.training.store import Corpus, Version, VersionManifest
     from assay.training.verify import Verification
@@ -88,6 +89,26 @@ class TrainingSet(Frame):
         with self._project.places() as places, self._project.display() as display:
             verification = verify(self._version, places, display, self._recipe(display))
         return Verified(self._version, verification, self._project.root, strict=strict)
+
+    def log(self, uri: str, *, run_id: str | None = None) -> Found[Logged]:
+        """Log the version to MLflow, as a dataset that a run trains on; a second time changes nothing.
+
+        Args:
+            uri: of MLflow's tracking server, such as `http://localhost:5000`.
+            run_id: the run that trains on it; one that has the version's name without it.
+
+        Returns:
+            What was logged; `found.record.model_run_id` is the run.
+
+        Raises:
+            Fault: MLflow cannot be reached, refuses, or has no such run.
+        """
+        from assay.training.display import print_logged
+        from assay.training.mlflow import log_version
+
+        with self._project.places() as places:
+            logged = log_version(self._version, places.ledger, uri, run_id, str(self.card))
+        return Found(logged, print_logged, self._project.root)
 
     def export(
         self,

@@ -123,6 +123,21 @@ def export(
 
 
 @app.command()
+def log(
+    version: Annotated[str, _VERSION],
+    mlflow: Annotated[str, typer.Option(metavar="URI", help="MLflow's tracking server.")],
+    run: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RUN_ID", help="The run that trains on it.", show_default="one of the version's name"
+        ),
+    ] = None,
+) -> None:
+    """Log a version to MLflow, as a dataset that a run trains on; a second time changes nothing."""
+    show(lambda project: project.training_set(version).log(mlflow, run_id=run))
+
+
+@app.command()
 def verify(
     version: Annotated[str, _VERSION],
     strict: Annotated[

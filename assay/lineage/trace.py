@@ -17,6 +17,7 @@ import duckdb
 from assay.core.fault import MISUSED, Fault, known_fault, unknown
 from assay.core.places import Places
 from assay.core.sql import quoted
+from assay.ledger.logged_versions import read_logged_versions
 from assay.lineage.columns import tables_of
 from assay.lineage.followed_tables import follow_tables
 from assay.lineage.traced import (
@@ -87,6 +88,7 @@ class _Tracer:
     ) -> None:
         self._places, self._manifest, self._versions = places, manifest, versions
         self._connection = connection
+        self._logged = read_logged_versions(places.ledger)
         self._relations: dict[str, str | None] = {}
 
     def prediction(self, what: str) -> TracedPrediction | None:
@@ -112,14 +114,16 @@ class _Tracer:
             )
             if table is not None:
                 served.landed.append(LandedRows(table, linked_by, file, file_version, count, numbers or []))
-        kept = [each for each in self._versions if named and each.manifest.version.startswith(named)]
+        of_run = {each.version for each in self._logged if run_id and each.model_run_id == run_id}
+        names = [each.manifest.version for each in self._versions]
+        kept = [name for name in names if (name.startswith(named) if named else name in of_run)]
         file, row_number = self._landed_prediction(what) or (None, None)
         return TracedPrediction(
             what,
             model,
             run_id,
             named,
-            kept[0].manifest.version if len(kept) == 1 else None,
+            kept[0] if len(kept) == 1 else None,
             predicted_at,
             file,
             row_number,
@@ -138,6 +142,7 @@ class _Tracer:
             return None
         version = self._versions[names.index(matching[0])]
         manifest = version.manifest
+        runs = sorted({each.model_run_id for each in self._logged if each.version == manifest.version})
         by_table: dict[str, list[tuple[str, int]]] = {}
         for file in version.input_files.values():
             table = ".".join(file.source_file.split("/")[:2])
@@ -153,9 +158,13 @@ class _Tracer:
                 FilesOfTable(table, len(files), sum(rows for _, rows in files), min(files)[0], max(files)[0])
                 for table, files in sorted(by_table.items())
             ],
+            runs,
             # A client may have told as much of the name as no other version has.
             self._served(
-                "contains(training_version, '@') and starts_with($1, training_version)", manifest.version
+                "(contains(training_version, '@') and starts_with($1, training_version)) "
+                "or (training_version is null and list_contains($2, model_run_id))",
+                manifest.version,
+                runs,
             ),
         )
 

@@ -46,7 +46,9 @@ def _print_prediction(found: TracedPrediction, personal: Personal, console: Cons
         line(console, f"It landed in {found.source_file}, row {found.row_number:,}.")
     run = f"trained by run {found.model_run_id}" if found.model_run_id else "whose run was not told"
     line(console, f"Model: {found.model_name}, {run}.")
-    if found.training_version is None:
+    if found.training_version is None and found.kept_version:
+        line(console, f"Training version: {found.kept_version}, which was logged to this run.")
+    elif found.training_version is None:
         line(console, "Training version: not told. Send training_version with predictions to follow it.")
     else:
         kept = (
@@ -104,7 +106,8 @@ def _print_version(found: TracedVersion, console: Console) -> None:
     for each in found.files:
         table.add_row(each.table, f"{each.files:,}", f"{each.rows:,}", each.first_file, each.last_file)
     console.print(table)
-    _print_served("Predictions that name it", found.served, console)
+    line(console, f"Logged to runs of MLflow: {', '.join(found.model_run_ids) or 'none'}.")
+    _print_served("Predictions that name it or such a run", found.served, console)
 
 
 def _print_file(found: TracedFile, console: Console) -> None:

@@ -41,7 +41,8 @@ class TracedPrediction:
     """A prediction, who made it, and what was in it.
 
     `source_file` and `row_number` are the line in which it landed; None while a build has the warehouse.
-    `kept_version` is the version of a training set that it names, if that is there.
+    `kept_version` is the version of a training set that it names, or else was logged to its run, if that is
+    there.
     """
 
     prediction_id: str
@@ -121,7 +122,10 @@ class FilesOfTable:
 
 @dataclass(frozen=True)
 class TracedVersion:
-    """A version of a training set: what it was made from, and the predictions of models trained on it."""
+    """A version of a training set: what it was made from, and the predictions of models trained on it.
+
+    `model_run_ids` are the runs of MLflow to which it was logged.
+    """
 
     version: str
     run_id: str
@@ -130,6 +134,7 @@ class TracedVersion:
     created_at: datetime
     views: list[str]
     files: list[FilesOfTable]
+    model_run_ids: list[str]
     served: Served
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -16,6 +17,9 @@ from assay.training.diff import Difference
 from assay.training.export import Shard
 from assay.training.store import Corpus, Split, Version
 from assay.training.verify import Verification
+
+if TYPE_CHECKING:
+    from assay.training.mlflow import Logged
 
 
 def print_list(versions: Sequence[Version], known: Iterable[str], console: Console) -> None:
@@ -43,6 +47,19 @@ def print_list(versions: Sequence[Version], known: Iterable[str], console: Conso
         line(console, f"No version yet: {', '.join(without)}. To make one: assay training-set create NAME")
     elif not versions:
         line(console, "There are no training sets: models whose names begin with trn_ are.")
+
+
+def print_logged(logged: Logged, console: Console) -> None:
+    """Print to which run a version was logged."""
+    record = logged.record
+    line(console, f"{record.version} is a dataset of run {record.model_run_id} in {record.tracking_uri}.")
+    if not logged.has_card:
+        line(
+            console,
+            "Its card is not among the artifacts, because the server does not take these itself: start it "
+            "with --serve-artifacts, and log to a run of a new experiment, to have it there.",
+        )
+    line(console, f"Send run_id {record.model_run_id} with predictions, so that assay trace follows them.")
 
 
 def print_version(version: Version, console: Console) -> None:

@@ -20,6 +20,7 @@ from warehouse import PROJECT, Warehouse
 from assay.cli import app
 from assay.core.fault import Fault
 from assay.core.places import Places, find_places
+from assay.ledger.logged_versions import LoggedVersion, record_logged_version
 from assay.lineage.trace import trace
 from assay.lineage.traced import TracedColumn, TracedFile, TracedPrediction, TracedVersion
 from assay.training.store import InputFile, VersionManifest, write_version
@@ -52,12 +53,11 @@ def traced(built_demo: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> W
             ("p4", AFFINITY, {"customer_id": customer, "product_id": "it's"}, until),
             ("p5", PURCHASES, {"customer_id": "nobody"}, until),
         ]
+        tells = {"p1": ("run-1", VERSION), "p2": (None, "trn_churn@unknown"), "p3": ("run-2", None)}
         received = {"p1": until + timedelta(seconds=1), "p2": as_of}
         for number, name in enumerate(["p1", "p2", "p3", "p4", "p5", "lone"]):
             at = received.get(name, until + timedelta(days=1))
-            told = (
-                ("run-1", VERSION) if name == "p1" else (None, "trn_churn@unknown" if name == "p2" else None)
-            )
+            told = tells.get(name, (None, None))
             connection.execute(
                 "insert into silver.slv_predictions__checked by name select ? as prediction_id, 'churn-2' as "
                 "model_name, 'lbl_churn' as label_name, '1' as label_id, 0.5 as score, 0.5 as threshold, "
@@ -95,6 +95,8 @@ def traced(built_demo: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> W
         created_at=until,
     )
     write_version(version, manifest, [InputFile(*row) for row in files])
+    logged = LoggedVersion(VERSION, "run-2", "http://localhost", until)
+    record_logged_version(Places(warehouse.landing, warehouse.path).ledger, logged)
     return warehouse
 
 
@@ -167,6 +169,8 @@ def test_what_landed_after_a_prediction_did_not_enter_it(traced: Warehouse, plac
 
 def test_a_key_that_is_no_id_leaves_no_line_out(traced: Warehouse, places: Places) -> None:
     found = prediction(places, "p3")
+    # The version was logged to the run that the prediction names.
+    assert (found.training_version, found.kept_version) == (None, VERSION)
     card = found.views[0].entity_keys["card_id"]
     [(count,)] = traced.query(
         f"select count(*) from silver.slv_card_transactions__checked where card_id = '{card}' "
@@ -221,9 +225,13 @@ def test_a_version_leads_to_its_files_and_its_predictions(places: Places) -> Non
     for name in (VERSION, VERSION[:-4]):
         [found] = trace(places, name).found
         assert isinstance(found, TracedVersion)
-        assert found.served.examples == ["p1"]
+        assert found.served.examples == ["p1", "p3"]
+        assert found.model_run_ids == ["run-2"]
         assert [each.table for each in found.files] == ["erp.order_lines"]
-    assert "Predictions that name it: 1, of churn-2" in CliRunner().invoke(app, ["trace", VERSION]).output
+    assert (
+        "Predictions that name it or such a run: 2, of churn-2"
+        in CliRunner().invoke(app, ["trace", VERSION]).output
+    )
 
 
 def test_a_column_leads_both_ways(places: Places) -> None:
