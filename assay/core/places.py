@@ -20,8 +20,8 @@ PUBLISHED = "assay"
 GRANTS = "roles.json"
 #: The environment variable that names the folder into which dbt writes.
 TARGET = "DBT_TARGET_PATH"
-#: How dbt's profile names a lake whose catalog is a file of SQLite.
-LAKE = "ducklake:sqlite:"
+#: How dbt's profile names a lake whose catalog is a file of SQLite, and how such a file's name ends.
+LAKE, LAKE_ENDING = "ducklake:sqlite:", ".sqlite"
 #: How the URL of a place in a bucket begins.
 BUCKETS = "s3://"
 # Beside the default warehouse, like all that is made.
@@ -152,10 +152,17 @@ def find_places(as_of: datetime | None = None) -> Places:
     """Resolve the places of the project in the current folder.
 
     Raises:
-        Fault: the current folder is no dbt project.
+        Fault: the current folder is no dbt project, or settings name two warehouses or no lake that can be.
     """
     require_project()
-    warehouse = os.environ.get("ASSAY_WAREHOUSE") or _file_of_profile() or DEFAULT_WAREHOUSE
+    named = os.environ.get("ASSAY_WAREHOUSE")
+    if named and os.environ.get("ASSAY_TARGET") == "lake" and not named.endswith(LAKE_ENDING):
+        raise Fault(
+            f"ASSAY_TARGET is lake, and ASSAY_WAREHOUSE names {named}, which is none: unset one of them. "
+            "The lake is named in ASSAY_LAKE_CATALOG.",
+            MISUSED,
+        )
+    warehouse = named or _file_of_profile() or DEFAULT_WAREHOUSE
     return Places(landing_folder(), Path(warehouse), as_of)
 
 
@@ -179,5 +186,11 @@ def _file_of_profile() -> str | None:
         # The catalog of a lake, which is attached.
         attached = [rendered(str(each.get("path") or "")) for each in output.get("attach") or []]
         path = next((each.removeprefix(LAKE) for each in attached if each.startswith(LAKE)), path)
+        if path != ":memory:" and not path.endswith(LAKE_ENDING):
+            raise Fault(
+                f"The catalog of the lake is {path}: name a file that ends with {LAKE_ENDING} in "
+                "ASSAY_LAKE_CATALOG.",
+                MISUSED,
+            )
     is_file = path not in ("", "None") and not path.startswith((":memory:", "md:", "motherduck:"))
     return path if is_file else None

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from assay.core.fault import MISUSED, Fault, unknown
+from assay.core.fault import MISUSED, Fault
 from assay.core.lock import locked
 from assay.core.moment import length_of, now
 from assay.core.places import Places
@@ -189,20 +189,6 @@ def tag_snapshot(
     return next(each for each in read_snapshots(places) if each.number == number)
 
 
-def find_snapshot(places: Places, named: str) -> Snapshot:
-    """Find a snapshot by its number or name.
-
-    Raises:
-        Fault: the warehouse is no lake, or it has no such snapshot.
-    """
-    snapshots = read_snapshots(places)
-    for each in snapshots:
-        if named == str(each.number) or named in each.tags:
-            return each
-    names = [tag for each in snapshots for tag in each.tags]
-    raise Fault(unknown(f"There is no snapshot {named}", named, names), MISUSED)
-
-
 def compact(places: Places, *, wait: float = 0, keeping: Keeping = _nothing) -> Compacted:
     """Merge small files of tables; no value changes, and files with deleted rows stay.
 
@@ -228,6 +214,8 @@ def compact(places: Places, *, wait: float = 0, keeping: Keeping = _nothing) -> 
 def expire(places: Places, older_than: timedelta, *, wait: float = 0, keeping: Keeping = _nothing) -> Expired:
     """Remove old snapshots, and files that no other snapshot has; those with a name and the newest stay.
 
+    Files of a day ago that no snapshot ever had are removed too: killed builds leave such.
+
     Args:
         places: of the project.
         older_than: how old a snapshot is at least that is removed.
@@ -249,6 +237,10 @@ def expire(places: Places, older_than: timedelta, *, wait: float = 0, keeping: K
             connection.execute(f"call ducklake_expire_snapshots({text(lake)}, versions => {gone})")
         files = connection.execute(
             f"call ducklake_cleanup_old_files({text(lake)}, cleanup_all => true)"
+        ).fetchall()
+        # What killed builds left. Plain dbt takes no lock, and may be about to name newer ones.
+        files += connection.execute(
+            f"call ducklake_delete_orphaned_files({text(lake)}, older_than => now() - interval 1 day)"
         ).fetchall()
     return Expired(len(gone), len(files), tuple(sorted(tag for each in old for tag in each.tags)))
 

@@ -12,11 +12,9 @@ import duckdb
 from assay.core.encryption import COMMAND, VARIABLE, find_encryption_key
 from assay.core.extensions import load_extension
 from assay.core.fault import MISUSED, Fault
-from assay.core.places import BUCKETS, LAKE
+from assay.core.places import BUCKETS, LAKE, LAKE_ENDING
 from assay.core.sql import quoted, text
 
-#: The ending of the file with a lake's catalog, by which it is told from a warehouse of one file.
-ENDING = ".sqlite"
 #: The environment variable that names the folder of a lake's Parquet files.
 DATA = "ASSAY_LAKE_DATA"
 # macros/schema/_lake.sql has the same, for tables that Assay's own materializations write.
@@ -26,7 +24,7 @@ _EXTENSIONS = ("sqlite_scanner", "ducklake")
 
 def is_lake(warehouse: Path) -> bool:
     """Tell whether a warehouse is a lake, by its name."""
-    return warehouse.suffix == ENDING
+    return warehouse.suffix == LAKE_ENDING
 
 
 def data_of(catalog: Path) -> str:

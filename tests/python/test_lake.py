@@ -9,9 +9,10 @@ from pathlib import Path
 import duckdb
 import pytest
 from built_once import built_once
-from small_project import SmallProject, make_small_project
+from small_project import PROJECT, SmallProject, make_small_project
 
 from assay.core.fault import Fault
+from assay.core.places import find_places
 from assay.project import dbt_run
 from assay.project.lake import is_lake, refuse_changed_types
 from assay.project.warehouse import attach, connect
@@ -190,6 +191,25 @@ def test_a_lake_is_told_by_its_name() -> None:
         False,
         False,
     ]
+
+
+def test_a_lake_is_named_by_its_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "dbt_project.yml").write_text("profile: assay")
+    shutil.copy(PROJECT / "profiles.yml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for name in ("ASSAY_WAREHOUSE", "ASSAY_LAKE_CATALOG", "DBT_TARGET", "DBT_PROFILES_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    assert find_places().warehouse == Path("data/assay.duckdb")
+    monkeypatch.setenv("ASSAY_TARGET", "lake")
+    assert find_places().warehouse == Path("data/lake/assay.sqlite")
+    monkeypatch.setenv("ASSAY_LAKE_CATALOG", "/shared/shop.sqlite")
+    assert find_places().warehouse == Path("/shared/shop.sqlite")
+    monkeypatch.setenv("ASSAY_LAKE_CATALOG", "postgres:host=shop")
+    with pytest.raises(Fault, match=r"postgres:host=shop.*ends with \.sqlite"):
+        find_places()
+    monkeypatch.setenv("ASSAY_WAREHOUSE", "data/own.duckdb")
+    with pytest.raises(Fault, match=r"own\.duckdb.*unset one"):
+        find_places()
 
 
 def test_a_lake_may_be_moved_with_its_files(tmp_path: Path) -> None:

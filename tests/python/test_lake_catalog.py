@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -73,6 +76,18 @@ def test_old_snapshots_go_with_their_files_and_named_ones_stay(lake: Places) -> 
     left = len(list(lake.warehouse.with_suffix(".files").rglob("*.parquet")))
     assert left == files - done.files
     assert expire(lake, timedelta(0)).snapshots == 0
+
+
+def test_what_killed_builds_left_goes_after_a_day(lake: Places) -> None:
+    folder = lake.warehouse.with_suffix(".files") / "gold" / "sales"
+    old, new = folder / "ducklake-old.parquet", folder / "ducklake-new.parquet"
+    for file, days in ((old, 2), (new, 0)):
+        shutil.copyfile(next(folder.glob("*.parquet")), file)
+        at = time.time() - days * 86_400
+        os.utime(file, (at, at))
+    assert expire(lake, timedelta(days=7)).files == 1
+    assert (old.exists(), new.exists()) == (False, True)
+    assert ids(lake) == list(range(50, 500))
 
 
 def test_a_name_is_of_one_snapshot(lake: Places) -> None:
