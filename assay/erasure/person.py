@@ -9,6 +9,7 @@ import duckdb
 
 from assay.core.fault import MISUSED, Fault, unknown
 from assay.core.sql import folded, quoted, text
+from assay.landing.names import RESERVED
 from assay.pii.key import find_pii_key
 from assay.project.graph import Manifest
 
@@ -74,6 +75,8 @@ def find_person(asked: str, manifest: Manifest, connection: duckdb.DuckDBPyConne
         for (name,) in connection.execute(
             "select distinct column_name from duckdb_columns() where not internal"
         ).fetchall()
+        # `file=1` would remove a whole file, `run=...` all that a run has loaded.
+        if name not in RESERVED
     }
     column = keys.get(entity, [f"{entity}_id"])
     if len(column) != 1:

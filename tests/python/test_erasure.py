@@ -145,10 +145,12 @@ def test_a_person_is_found_by_entity_and_hash(monkeypatch: pytest.MonkeyPatch) -
     manifest = Manifest({"nodes": {"v": view}, "macros": {}})
     monkeypatch.setenv("ASSAY_PII_KEY", "k" * 32)
     with duckdb.connect() as connection:
-        connection.execute("create table t as select 'x' as card_id, '[]' as served")
+        connection.execute(
+            "create table t as select 'x' as card_id, '[]' as served, 1 as file_id, 'r' as run_id"
+        )
         person = find_person("card=4111", manifest, connection)
         assert person.values == ("4111", PiiKey(b"k" * 32).hashed("4111"))
-        for wrong in ("card", "card=", "=4111", "ghost=1"):
+        for wrong in ("card", "card=", "=4111", "ghost=1", "file=1", "run=r"):
             with pytest.raises(Fault):
                 find_person(wrong, manifest, connection)
         for served, found in (
