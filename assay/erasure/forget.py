@@ -137,6 +137,9 @@ def _carry_out(places: Places, journal: Journal, display: Display) -> Forgotten:
         display.say("Rewriting what is published")
         for file in published_files(places):
             rewrite_tables(file, person)
+        # The build writes them anew; before that, it would keep them with the publication before it.
+        for file in places.published.parent.glob("*.csv"):
+            file.unlink(missing_ok=True)
         shutil.rmtree(places.published.parent / "kept", ignore_errors=True)
         for file in files_as_of(places):
             file.unlink(missing_ok=True)
