@@ -84,11 +84,12 @@ class Details:
 
 @dataclass(frozen=True)
 class Group:
-    """What is wrong, below a heading of its own."""
+    """What belongs together, such as what is wrong with a table, below a heading of its own."""
 
     kind: ClassVar[str] = "group"
     heading: str
     blocks: Sequence[Block]
+    tone: Tone = "none"
 
 
 @dataclass(frozen=True)

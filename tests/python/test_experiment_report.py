@@ -78,6 +78,7 @@ def test_what_was_decided_is_told_with_its_interval(connection: duckdb.DuckDBPyC
     found = section(connection)
     assert found.lead == "1 experiment; orders is higher with delivery's free."
     assert found.needs == []
+    assert [group.tone for group in found.blocks if isinstance(group, Group)] == ["none"]
     [chart], table = parts(found)
     assert chart.words == (
         "The difference of orders between free and the control, look by look; at the last it is 0.4, "

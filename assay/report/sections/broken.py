@@ -174,7 +174,7 @@ def _told(
     if found and found.origins:
         blocks.append(Details("Where they came from", [_origins(found.origins)]))
     summary = f"Warning: {node.name}" + (f": {node.message}" if _is_figure(node) else "")
-    return Details(summary, blocks) if is_warning else Group(node.name, blocks)
+    return Details(summary, blocks) if is_warning else Group(node.name, blocks, "bad")
 
 
 def _origins(origins: Sequence[Origin]) -> Table:

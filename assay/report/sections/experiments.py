@@ -63,8 +63,11 @@ def experiments_section(tables: Tables) -> Section:
             if len(looks := _drawn_looks(list(arm))) > 1
         ]
         parts: list[Block] = [_table(last)]
-        blocks.append(Group(name, [Charts(charts), *parts] if charts else parts))
-        needs += _needs(name, last)
+        found = _needs(name, last)
+        tones: list[Tone] = [need.tone for need in found]
+        tone = "bad" if "bad" in tones else next(iter(tones), "none")
+        blocks.append(Group(name, [Charts(charts), *parts] if charts else parts, tone))
+        needs += found
         decided += [
             f"{row['metric_name']} is {row['verdict']} with {name}'s {row['arm']}"
             for row in last
