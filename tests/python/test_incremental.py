@@ -196,7 +196,7 @@ def _document_available(line: str, landed_at: datetime) -> datetime:
         return landed_at
     if not isinstance(document, dict):
         return landed_at
-    if "receivedAt" in document:
-        return datetime.fromisoformat(document["receivedAt"].removesuffix("Z"))
+    if received_at := document.get("receivedAt") or document.get("received_at"):
+        return datetime.fromisoformat(received_at.removesuffix("Z"))
     milliseconds = document.get("ts_ms")
     return datetime(1970, 1, 1) + timedelta(milliseconds=milliseconds) if milliseconds else landed_at

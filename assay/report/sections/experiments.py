@@ -65,7 +65,7 @@ def experiments_section(tables: Tables) -> Section:
         parts: list[Block] = [_table(last)]
         found = _needs(name, last)
         tones: list[Tone] = [need.tone for need in found]
-        tone = "bad" if "bad" in tones else next(iter(tones), "none")
+        tone: Tone = "bad" if "bad" in tones else next(iter(tones), "none")
         blocks.append(Group(name, [Charts(charts), *parts] if charts else parts, tone))
         needs += found
         decided += [
