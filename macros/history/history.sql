@@ -1,6 +1,6 @@
 {#- A table that holds a history. What the input has not shown before is found by fingerprints, one for each span of
-    availability; each entity it concerns is computed again from its first such span on. All in one transaction.
-    Long because its steps are those of one transaction, in dbt's order. -#}
+    availability; each entity it concerns is computed again from its first such span on. -#}
+{#- Long because its steps make one transaction, in the order that dbt asks for. -#}
 {% materialization history, adapter='duckdb', supported_languages=['sql'] %}
 
     {%- set history = graph.nodes[model.unique_id].assay_history -%}
