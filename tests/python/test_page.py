@@ -215,7 +215,7 @@ def test_lineage_leads_into_the_documentation(page: Page, store_url: str, tmp_pa
 def test_the_api_is_described_without_the_network(page: Page, store_url: str, tmp_path: Path) -> None:
     with serving(tmp_path, store_url) as (address, _):
         page.goto(f"{address}/docs")
-        expect(page.locator(".opblock")).to_have_count(10)
+        expect(page.locator(".opblock")).to_have_count(11)
         page.locator("#operations-features-get_features_features_get_post").click()
         expect(page.locator(".opblock-body").first).to_contain_text("feature_groups")
         assert httpx.get(f"{address}/openapi.json").json()["info"]["title"] == "Assay"
