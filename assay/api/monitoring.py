@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from assay.alerts.notify import SentTest
     from assay.alerts.states import Alert
     from assay.api.drift import Drift
+    from assay.cost.found import CostReport
     from assay.doctor.checks import Check
     from assay.gaps.find import Gaps
     from assay.landing.schema.recorded import SchemaChange
@@ -335,6 +336,25 @@ class Monitoring(ProjectFolder):
         }
         with self.places() as places:
             return Found(find_gaps(places, source=source, **days), print_gaps, self.root)
+
+    def cost(self, *, keep: str | None = None) -> Found[CostReport]:
+        """Tell what each source, table and view takes, who reads it, and what it costs by `costs.yml`.
+
+        Args:
+            keep: for how long landed data would be kept, such as `90d`, to tell what that would save.
+
+        Raises:
+            Fault: `costs.yml` or `keep` is wrong, dbt cannot parse the project, or another program keeps the
+                run ledger open.
+        """
+        from assay.cost.display import print_costs
+        from assay.cost.gather import find_costs, read_declared
+
+        with self.places() as places, self.display() as display:
+            from assay.project.project import Project as DbtProject
+
+            found = find_costs(places, read_declared(DbtProject()), keep=keep, tell=display.say)
+        return Found(found, print_costs, self.root)
 
     def check_alerts(self) -> Found[Checked]:
         """Look which products are late by their contracts, and tell the channels of what has changed.

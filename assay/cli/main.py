@@ -15,6 +15,7 @@ from assay.cli.backfill import app as backfill
 from assay.cli.call import ask, show, show_json, tell_where
 from assay.cli.contracts import app as contracts
 from assay.cli.corpus import app as corpus
+from assay.cli.cost import cost
 from assay.cli.diff import diff
 from assay.cli.documents import app as documents
 from assay.cli.encrypt import app as encrypt
@@ -75,7 +76,7 @@ app.add_typer(source, name="source")
 app.add_typer(stream, name="stream")
 app.add_typer(training_set, name="training-set")
 app.add_typer(view, name="view")
-for command in (init, deps, diff, docs, doctor, forget, upgrade):
+for command in (cost, init, deps, diff, docs, doctor, forget, upgrade):
     app.command()(command)
 
 

@@ -28,6 +28,8 @@ BUCKETS = "s3://"
 _COPIES = "data/copies"
 #: The file that says where alerts go. No table depends on it.
 ALERTS = Path("alerts.yml")
+#: The file that says what storing and building costs. No table depends on it.
+COSTS = Path("costs.yml")
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
+from datetime import datetime
 from pathlib import Path
 
 from assay.ledger.file import LedgerTable
@@ -146,6 +147,28 @@ def read_test_statuses(ledger: Path, run_ids: Sequence[str]) -> list[StatusesOfT
         [list(run_ids), [*FAILED, "warn"]],
     )
     return [StatusesOfTest(*row) for row in rows]
+
+
+def read_seconds(ledger: Path, warehouse: str, since: datetime) -> dict[str, float]:
+    """Return how long the nodes of each relation ran in builds of a warehouse, in seconds.
+
+    A test counts for the relation that it checks; several that one test checks are one name.
+
+    Args:
+        ledger: the run ledger.
+        warehouse: as the ledger names it.
+        since: from when on runs count (UTC).
+
+    Raises:
+        Fault: another program keeps the ledger open.
+    """
+    rows = NODES.read(
+        ledger,
+        "select nodes.relation, sum(nodes.seconds) from nodes inner join runs on nodes.run_id = runs.run_id "
+        f"where runs.warehouse = $1 and runs.started_at >= $2 and nodes.status <> '{_REMOVED}' group by all",
+        [warehouse, since],
+    )
+    return {str(relation): float(seconds) for relation, seconds in rows}
 
 
 def read_nodes_by_run(ledger: Path, run_ids: Sequence[str]) -> dict[str, list[NodeResult]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.core.encryption import BEFORE, COMMAND, VARIABLE
-from assay.core.places import ALERTS, TARGET
+from assay.core.places import ALERTS, COSTS, TARGET
 from assay.core.yaml_text import read_yaml
 from assay.project.experiments import EXPERIMENTS
 
@@ -72,7 +72,7 @@ def read_code() -> Code:
                 names |= _add(rest if kind == "test" and _GENERIC in file.parts else nodes, file)
         for file in _files(folder, [*(declared.get("macro-paths") or ["macros"]), "contracts"]):
             names |= _add(rest, file)
-        for file in sorted({*folder.glob("*.yml"), *folder.glob(".dbtignore")} - {ALERTS}):
+        for file in sorted({*folder.glob("*.yml"), *folder.glob(".dbtignore")} - {ALERTS, COSTS}):
             # The plugin writes experiments into the nodes that judge them and that their metrics are made of.
             names |= _add(nodes if file == EXPERIMENTS else rest, file)
     own = own_modules()

@@ -19,7 +19,7 @@ FLOORS = [
     *("features", "generate", "leakage", "training", "corpus", "spark"),
     *("online", "parity", "drift", "retraining", "gaps", "experiments", "lake", "query"),
     *("alerts", "lineage", "server", "report", "catalog", "stream", "backfill", "dlt"),
-    *("build", "erasure", "diff", "init", "doctor", "api", "dagster", "cli"),
+    *("build", "erasure", "cost", "diff", "init", "doctor", "api", "dagster", "cli"),
 ]
 
 # Where files of DuckDB are opened that are never encrypted: what is searched, samples.

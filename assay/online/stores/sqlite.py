@@ -92,6 +92,22 @@ class SqliteStore:
             found = connection.execute(f"select count(*) from entities where {_VIEW}", [view])
             return int(found.fetchone()[0])
 
+    def bytes_by_view(self) -> dict[str, int]:
+        """Return the bytes of keys and values of each view, without what SQLite takes around them.
+
+        Raises:
+            StoreUnavailable: it cannot be read now.
+        """
+        with self._reading_if_any() as connection:
+            if connection is None:
+                return {}
+            return dict(
+                connection.execute(
+                    "select feature_view, sum(length(cast(key as blob)) + length(cast(stretch as blob))) "
+                    "from catalog inner join entities on entities.view = catalog.id group by feature_view"
+                ).fetchall()
+            )
+
     def write(
         self,
         view: OnlineView,

@@ -1,0 +1,1 @@
+"""Tell what tables and sources cost, who reads them, and what could be saved."""
