@@ -1,4 +1,4 @@
-"""The part of a project that removes people from it."""
+"""The part of a project that removes people, and landed files that are too old."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from assay.api.printed import Found
 if TYPE_CHECKING:
     from assay.erasure.find import Traces
     from assay.erasure.forget import Forgotten
+    from assay.erasure.retain import Retained
 
 
 class Erasure(ProjectFolder):
-    """Finds everything that is kept of a person, and removes it."""
+    """Finds everything that is kept of a person or for too long, and removes it."""
 
     def find_person(self, person: str) -> Found[Traces]:
         """Find everything that is kept of a person, and change nothing.
@@ -47,3 +48,24 @@ class Erasure(ProjectFolder):
         with self.places() as places, self.display() as display:
             done = forget(places, person, reason=reason, wait=wait, display=display)
         return Found(done, print_forgotten, self.root)
+
+    def retain(self, *, dry_run: bool = False, wait: float = 0) -> Found[Retained]:
+        """Move landed files that are older than contracts keep them to a cold folder, or remove them.
+
+        Args:
+            dry_run: whether files are only listed.
+            wait: how long to wait for a build to end, in seconds.
+
+        Raises:
+            Fault: a build is under way, a contract cannot be read, the cold folder is wrong, the landing zone
+                lies in a bucket, or a file cannot be moved.
+        """
+        from assay.core.moment import now
+        from assay.erasure.retain import find_old_files, retain
+        from assay.erasure.retained_display import print_retained
+
+        with self.places() as places, self.display() as display:
+            if dry_run:
+                return Found(find_old_files(places, now()), print_retained, self.root)
+            done = retain(places, wait=wait, display=display)
+        return Found(done, print_retained, self.root)

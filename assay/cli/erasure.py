@@ -1,4 +1,4 @@
-"""`assay forget`: the command imports what it needs, so that help comes at once."""
+"""`assay forget` and `assay retain`: commands import what they need, so that help comes at once."""
 
 from __future__ import annotations
 
@@ -26,3 +26,15 @@ def forget(
         show(lambda project: project.find_person(person))
         return
     show(lambda project: project.forget(person, reason=reason, wait=wait))
+
+
+def retain(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="List the files, and where they would go; change nothing.")
+    ] = False,
+    wait: Annotated[
+        float, typer.Option(min=0, metavar="SECONDS", help="How long to wait for a build to end.")
+    ] = 0,
+) -> None:
+    """Move landed files that are older than contracts keep them to a cold folder, or remove them."""
+    show(lambda project: project.retain(dry_run=dry_run, wait=wait))

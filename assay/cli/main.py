@@ -19,7 +19,7 @@ from assay.cli.cost import cost
 from assay.cli.diff import diff
 from assay.cli.documents import app as documents
 from assay.cli.encrypt import app as encrypt
-from assay.cli.erasure import forget
+from assay.cli.erasure import forget, retain
 from assay.cli.features import app as features
 from assay.cli.keys import app as keys
 from assay.cli.label import app as label
@@ -76,7 +76,7 @@ app.add_typer(source, name="source")
 app.add_typer(stream, name="stream")
 app.add_typer(training_set, name="training-set")
 app.add_typer(view, name="view")
-for command in (cost, init, deps, diff, docs, doctor, forget, upgrade):
+for command in (cost, init, deps, diff, docs, doctor, forget, retain, upgrade):
     app.command()(command)
 
 

@@ -12,6 +12,7 @@ from assay.contracts.dbt_tests import list_tests
 from assay.contracts.document import Finding
 from assay.contracts.landing_rules import CHECKED_BY, list_landing_rules
 from assay.contracts.options import find_text_problem, list_refused, write_literal
+from assay.contracts.retention import RETENTION, retentions_of
 from assay.contracts.roles import find_role_mistakes, find_row_mistakes
 from assay.contracts.rules import Unenforceable, find_bounds, list_refused_of
 from assay.contracts.source_side import (
@@ -33,7 +34,7 @@ _OURS = (
     *(DIALECT, "format", "remedy", "consumers", CHECKED_BY, OPTIONAL, ALIASES, SCHEMA_MODE, PII),
     *(LATENESS, IDLE_AFTER),
 )
-_SERVICE_LEVELS = ("completeness", "latency", BY, EVERY, "endOfSupport", "endOfLife")
+_SERVICE_LEVELS = ("completeness", "latency", BY, EVERY, RETENTION, "endOfSupport", "endOfLife")
 
 
 def find_inconsistencies(contracts: Iterable[Contract]) -> Iterator[Finding]:
@@ -270,7 +271,7 @@ def _dialect(contract: Contract, table: Table) -> Iterator[Finding]:
 def _promises(contract: Contract) -> Iterator[Finding]:
     """Yield service levels that nothing would check."""
     names = {table.name for table in contract.tables}
-    for place, found in promises_of(contract):
+    for place, found in (*promises_of(contract), *retentions_of(contract)):
         if isinstance(found, str):
             yield Finding(contract.where(place), found)
     for number, level in enumerate(contract.raw.get("slaProperties") or []):

@@ -13,6 +13,7 @@ from assay.core.places import Places, landing_url
 from assay.core.sql import quoted, text
 from assay.core.words import counted
 from assay.erasure.person import Person
+from assay.ledger.retentions import cold_folders
 from assay.project.conventions import CHECKED
 from assay.project.warehouse import attach
 from assay.training.store import VersionStore
@@ -229,6 +230,8 @@ def _unseen(places: Places, connection: duckdb.DuckDBPyConnection) -> Iterator[s
         yield f"{counted(malformed, 'malformed row')} of landed files: nobody can read a key in them"
     if landing_url():
         yield f"{landing_url()}: remove the person there, or the files come back from it"
+    for cold in cold_folders(places.ledger):
+        yield f"{cold}: landed files that assay retain has moved"
     for folder, why in (
         (places.serving, "the server's log of who read what"),
         (Path("logs"), "dbt's log"),

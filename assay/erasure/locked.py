@@ -1,4 +1,4 @@
-"""Hold the lock of the warehouse while somebody is forgotten: no build may run meanwhile."""
+"""Hold the lock of the warehouse while something is erased: no build may run meanwhile."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ from assay.core.places import Places
 
 
 @contextmanager
-def lock_for_erasure(places: Places, wait: float, display: Display) -> Iterator[None]:
+def lock_for_erasure(
+    places: Places, wait: float, display: Display, *, command: str = "assay forget"
+) -> Iterator[None]:
     """Hold the warehouse's lock while the block runs.
 
     Args:
         places: of the project.
         wait: how long to wait for a build to end, in seconds.
         display: told whom it waits for.
+        command: the command that others are told holds the lock.
 
     Raises:
         Fault: a build held it during the whole wait.
@@ -26,5 +29,5 @@ def lock_for_erasure(places: Places, wait: float, display: Display) -> Iterator[
     def waiting(holder: Holder | None) -> None:
         display.say(f"Waiting up to {wait:.0f} s for a build: {holder or 'it has just begun'}")
 
-    with locked(places.warehouse, command="assay forget", wait=wait, on_wait=waiting):
+    with locked(places.warehouse, command=command, wait=wait, on_wait=waiting):
         yield

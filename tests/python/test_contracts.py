@@ -538,6 +538,15 @@ COLUMN = "      - {{name: a, logicalType: {}}}\n"
             SOURCE + SLA.format("completness, value: 99"),
             "completness is no service level. Write completeness.",
         ),
+        (
+            SOURCE + SLA.format("retension, value: 3, unit: y"),
+            "retension is no service level. Write retention.",
+        ),
+        (
+            SOURCE + SLA.format("retention, value: -3, unit: y"),
+            "retention is -3 y: write a whole number above 0",
+        ),
+        (SOURCE + SLA.format("retention, value: 3, unit: moons"), "and d, mo or y as unit."),
         (SOURCE + SLA.format("completeness, value: 999"), "completeness is 999"),
         (SOURCE + SLA.format("latency, value: 1, unit: h, element: tt"), "latency is promised of tt"),
         (

@@ -1,0 +1,349 @@
+"""Move landed files that are older than their contract keeps them to a cold folder, or remove them.
+
+Only files whose rows are in the warehouse go. The rows stay there: tables are rebuilt from them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from uuid import uuid4
+
+import duckdb
+
+from assay.console.progress import Display
+from assay.contracts.contract import FOLDER, read_contracts
+from assay.contracts.retention import Retention, read_retentions
+from assay.core.disk import sync
+from assay.core.fault import MISUSED, Fault, known_fault
+from assay.core.moment import now
+from assay.core.places import BUCKETS, Places, landing_url
+from assay.core.sql import folded
+from assay.core.words import counted
+from assay.erasure.journal import journal_file
+from assay.erasure.locked import lock_for_erasure
+from assay.landing.declared import declared_tables
+from assay.landing.discover import LandingFile, UnreadableFile, discover
+from assay.landing.segments import segment_of
+from assay.ledger.retentions import RETAINED_FILES, RETENTIONS
+from assay.ledger.rollbacks import whoever_asks
+from assay.project.paths import all_model_paths, contract_folders
+from assay.project.warehouse import connect
+
+#: The environment variable that names the folder to which landed files move that are too old.
+COLD = "ASSAY_COLD"
+# Two records are written for each batch, and each opens the ledger.
+_FILES_A_BATCH = 100
+
+
+@dataclass(frozen=True)
+class OldFile:
+    """A landed file that is older than its contract keeps it.
+
+    `content_sha256` is that of the file and of its rows in the warehouse. `size` is in bytes. `landed_at` is
+    UTC, naive. `target` is where it moves to; None where it is removed.
+    """
+
+    file: LandingFile
+    content_sha256: str
+    size: int
+    landed_at: datetime
+    retention: Retention
+    target: Path | None
+
+
+@dataclass(frozen=True)
+class Retained:
+    """Which landed files are too old, and what has become of them.
+
+    Attributes:
+        retentions: how long tables are kept.
+        files: those that go, or have gone.
+        kept: names of files that are too old and stay, with the reason.
+        streamed: landing tables with a retention of which no file goes, because streams fill them.
+        cold: the folder to which files move; None where they are removed.
+        retention_id: of the record in the run ledger; None in a dry run, and where nothing was to do.
+    """
+
+    retentions: list[Retention]
+    files: list[OldFile] = field(default_factory=list)
+    kept: list[tuple[str, str]] = field(default_factory=list)
+    streamed: list[str] = field(default_factory=list)
+    cold: Path | None = None
+    retention_id: str | None = None
+
+    @property
+    def size(self) -> int:
+        """How many bytes the files have together."""
+        return sum(each.size for each in self.files)
+
+
+def find_old_files(places: Places, at: datetime) -> Retained:
+    """Find the landed files that are older than their contracts keep them, and change nothing.
+
+    Args:
+        places: of the project.
+        at: the moment at which files are judged (UTC, naive).
+
+    Raises:
+        Fault: the landing zone lies in a bucket, a contract or the cold folder is wrong, or nothing is built.
+    """
+    if url := landing_url():
+        raise Fault(
+            f"The landing zone lies in {url}, and a file that went from its copy would come again: give "
+            "the bucket a rule that expires objects."
+        )
+    cold = _cold_folder(places.landing)
+    retentions = _read_retentions()
+    found = Retained(list(retentions.values()), cold=cold)
+    if not retentions or not places.landing.is_dir():
+        return found
+    by_folder = {}
+    for (source, name), table in declared_tables(*all_model_paths()).items():
+        if retention := retentions.get(folded(f"landing.{table.relation}")):
+            if table.is_streamed:
+                found.streamed.append(f"{source}/{name}")
+            else:
+                by_folder[source, name] = retention
+    loaded = _loaded_versions(places)
+    for file in discover(places.landing):
+        limit = by_folder.get((file.source, file.table))
+        if limit is None or file.fault:
+            continue
+        judged = _judge(file, limit.cutoff(at), loaded.get(file.name, {}), places.landing)
+        if isinstance(judged, str):
+            found.kept.append((file.name, judged))
+        elif judged:
+            sha256, landed_at = judged
+            target = cold / file.path.relative_to(places.landing) if cold else None
+            found.files.append(OldFile(file, sha256, file.size, landed_at, limit, target))
+    return found
+
+
+def retain(places: Places, *, wait: float, display: Display) -> Retained:
+    """Move the landed files that are older than their contracts keep them, or remove them.
+
+    Args:
+        places: of the project.
+        wait: how long to wait for a build to end, in seconds.
+        display: shows the progress.
+
+    Raises:
+        Fault: a build is under way, somebody is being forgotten, a file cannot be moved, or nobody can tell
+            which files go. What has begun is ended by the next call.
+    """
+    with lock_for_erasure(places, wait, display, command="assay retain"):
+        if journal_file(places.warehouse).exists():
+            raise Fault("An erasure was begun and has not ended. To end it first: assay build")
+        started_at = now()
+        found = find_old_files(places, started_at)
+        if not found.files:
+            return found
+        return _carry_out(places, replace(found, retention_id=str(uuid4())), started_at, display)
+
+
+def _carry_out(places: Places, found: Retained, started_at: datetime, display: Display) -> Retained:
+    gone: list[OldFile] = []
+    kept = list(found.kept)
+    _record(places, found, started_at, gone, has_ended=False)
+    try:
+        for first in range(0, len(found.files), _FILES_A_BATCH):
+            ready = []
+            for each in found.files[first : first + _FILES_A_BATCH]:
+                target = _copy(each) if each.target and not each.file.has_changed() else None
+                # Whoever has written to it meanwhile has landed rows that no build has read.
+                if each.file.has_changed():
+                    kept.append((each.file.name, "it has changed meanwhile"))
+                else:
+                    ready.append(replace(each, target=target))
+            _record_files(places, found, ready, None)
+            for each in ready:
+                each.file.path.unlink()
+            for folder in {each.file.path.parent for each in ready}:
+                sync(folder)
+            _record_files(places, found, ready, now())
+            gone += ready
+            verb = "Moved" if found.cold else "Removed"
+            display.say(f"{verb} {len(gone):,} of {counted(len(found.files), 'landed file')}")
+    except (duckdb.Error, OSError) as error:
+        raise known_fault(error) or error from error
+    done = replace(found, files=gone, kept=kept)
+    _record(places, done, started_at, gone, has_ended=True)
+    return done
+
+
+def _copy(old: OldFile) -> Path:
+    """Copy a file to the cold folder; return the path of the copy, whose content is known to be the same.
+
+    Another version of the file may have moved there already; then the copy's name begins with its hash.
+
+    Raises:
+        Fault: the copy is not the same.
+        OSError: it cannot be written.
+    """
+    assert old.target is not None
+    target = old.target
+    if target.exists() and _sha256(target) != old.content_sha256:
+        target = target.with_name(f"{old.content_sha256[:12]}-{target.name}")
+    if target.exists() and _sha256(target) == old.content_sha256:
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # Of one name, so that what a kill leaves is written over.
+    new = target.with_name(f".{target.name}.copied")
+    shutil.copy2(old.file.path, new)
+    sync(new)
+    if _sha256(new) != old.content_sha256:
+        new.unlink()
+        raise Fault(
+            f"The copy of {old.file.name} in {target.parent} is not the same, so the file stays: it changed "
+            "meanwhile, or the disk is faulty. Try again: assay retain"
+        )
+    new.replace(target)
+    folder = target.parent
+    for _ in old.file.name.split("/"):
+        sync(folder)
+        folder = folder.parent
+    return target
+
+
+def _judge(
+    file: LandingFile, cutoff: datetime, versions: dict[str, datetime], landing: Path
+) -> tuple[str, datetime] | str | None:
+    """Return hash and landing time of a file that is too old, or why it stays; None if it is not too old.
+
+    Args:
+        file: of the landing zone.
+        cutoff: what landed before it is too old.
+        versions: the landing time of each version that is loaded, by its hash.
+        landing: the landing zone's folder.
+    """
+    if versions and min(versions.values()) >= cutoff:
+        return None
+    try:
+        if not versions:
+            return None if file.landed_at >= cutoff else "no build has loaded it"
+        with file.open() as stream:
+            sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+        if sha256 not in versions:
+            return None if file.landed_at >= cutoff else "no build has loaded this version of it"
+    except (UnreadableFile, OSError) as error:
+        return f"it cannot be read: {error}"
+    if versions[sha256] >= cutoff:
+        return None
+    if file.path.resolve() != landing.resolve() / file.path.relative_to(landing):
+        return "a link leads to it"
+    if segment_of(file.name):
+        return "it is a segment of a stream"
+    return sha256, versions[sha256]
+
+
+def _loaded_versions(places: Places) -> dict[str, dict[str, datetime]]:
+    """Return the landing time of each loaded version of a landed file, by name and hash.
+
+    Raises:
+        Fault: nothing is built, or another program has the warehouse open.
+    """
+    if not places.warehouse.is_file():
+        raise Fault(
+            f"Nothing is built yet in {places.warehouse.parent}, and only files that are loaded go. "
+            "To build: assay build"
+        )
+    found: dict[str, dict[str, datetime]] = {}
+    try:
+        with connect(places.warehouse) as connection:
+            for name, sha256, landed_at in connection.execute(
+                "select source_file, content_sha256, landed_at from landing.files "
+                "where status = 'loaded' and content_sha256 is not null"
+            ).fetchall():
+                found.setdefault(name, {})[sha256] = landed_at
+    except duckdb.CatalogException:
+        return {}
+    except duckdb.Error as error:
+        raise known_fault(error) or error from error
+    return found
+
+
+def _read_retentions() -> dict[str, Retention]:
+    """Return how long tables are kept, by relation in lower case.
+
+    Raises:
+        Fault: a contract cannot be read, so that nobody can tell.
+    """
+    contracts, findings = read_contracts(*contract_folders(FOLDER))
+    found, problems = read_retentions(contracts)
+    if wrong := [*map(str, findings), *problems]:
+        raise Fault("\n".join(["Nothing is moved or removed, because contracts cannot be read:", *wrong]))
+    return found
+
+
+def _cold_folder(landing: Path) -> Path | None:
+    """Return the folder to which files move; None where none is named.
+
+    Raises:
+        Fault: it is no folder that can be used.
+    """
+    named = os.environ.get(COLD)
+    if not named:
+        return None
+    folder = Path(named).absolute()
+    if named.startswith(BUCKETS):
+        raise Fault(f"{COLD} is {named}: name a folder; files are not moved to buckets.", MISUSED)
+    if not folder.is_dir():
+        # It is not made: a disk that is not mounted would look the same.
+        raise Fault(f"{COLD} is {named}, which is no folder: make it, or mount its disk.", MISUSED)
+    if folder.resolve().is_relative_to(landing.resolve()):
+        raise Fault(
+            f"{COLD} is {named}, within the landing zone, where files are loaded: name one outside.", MISUSED
+        )
+    return folder
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _record(
+    places: Places, found: Retained, started_at: datetime, gone: Sequence[OldFile], *, has_ended: bool
+) -> None:
+    RETENTIONS.write(
+        places.ledger,
+        [
+            {
+                "retention_id": found.retention_id,
+                "warehouse": str(places.warehouse),
+                "who": whoever_asks(),
+                "cold": str(found.cold) if found.cold else None,
+                "started_at": started_at,
+                "ended_at": now() if has_ended else None,
+                "file_count": len(gone),
+                "size_bytes": sum(each.size for each in gone),
+            }
+        ],
+    )
+
+
+def _record_files(
+    places: Places, found: Retained, files: Sequence[OldFile], removed_at: datetime | None
+) -> None:
+    RETAINED_FILES.write(
+        places.ledger,
+        [
+            {
+                "retention_id": found.retention_id,
+                "source_file": each.file.name,
+                "content_sha256": each.content_sha256,
+                "size_bytes": each.size,
+                "landed_at": each.landed_at,
+                "reason": f"{each.retention.said}, {each.retention.where}",
+                "moved_to": str(each.target) if each.target else None,
+                "removed_at": removed_at,
+            }
+            for each in files
+        ],
+    )
