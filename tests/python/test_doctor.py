@@ -91,7 +91,7 @@ def test_files_that_could_not_be_loaded_are_told(places: Places) -> None:
         connection.execute(SCHEMA)
         connection.execute(
             "insert into landing.files select 1, 'crm', 'accounts', 'crm/accounts/a.csv', 1, 9, 'h', now(), "
-            "'failed', 'The header is not CSV', 0, 0, 0, 0, 0, 0, [], now(), 'r'"
+            "'failed', 'The header is not CSV', 0, 0, 0, 0, 0, 0, [], now(), 'r', 0, 0"
         )
     told = [(each.name, each.state, each.detail) for each in run_checks(places)]
     assert ("warehouse", "warning", "1 file could not be loaded") in told

@@ -16,8 +16,7 @@ from assay.build.publications import count_rows, find_kept, keep, published_run
 from assay.build.publish import Provenance, publish
 from assay.core.encryption import is_encrypted
 from assay.core.fault import Fault
-from assay.core.places import Places
-from assay.project.lake import ENDING
+from assay.core.places import LAKE_ENDING, Places
 from assay.project.products import Products
 from assay.project.warehouse import connect, connect_published
 
@@ -227,7 +226,7 @@ def test_a_key_that_nobody_knows_changes_no_file(places: Places, monkeypatch: py
 
 
 def test_a_lake_is_left_as_it_is(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
-    lake = places.warehouse.with_suffix(ENDING)
+    lake = places.warehouse.with_suffix(LAKE_ENDING)
     places.warehouse.rename(lake)
     monkeypatch.setenv("ASSAY_WAREHOUSE", str(lake))
     before = lake.read_bytes()

@@ -531,7 +531,7 @@ def test_all_that_was_rejected_is_under_its_rule(built_demo: Warehouse) -> None:
         "select table_name from duckdb_tables() "
         "where schema_name = 'silver' and suffix(table_name, '__checked')"
     )
-    assert len(tables) == 8
+    assert len(tables) == 9
     for (table,) in tables:
         rejected = built_demo.query(
             f"select rule_id, count(*) from (select unnest(rule_ids) as rule_id from silver.{table}) as rule "
@@ -549,7 +549,7 @@ def test_days_without_rows_and_silent_sources_are_those_of_their_own_tables(buil
         "select table_name, sum(observed)::bigint from gold.mon_quality "
         "where rule_id = 'missing_days' group by all order by all"
     )
-    assert len(told) == 7
+    assert len(told) == 8
     assert told == built_demo.query(
         "select table_name, count(*) filter (verdict in ('missing', 'low')) from gold.mon_volume "
         "group by all order by all"
