@@ -388,15 +388,13 @@ class Project(
         """
         from assay.api.build_result import BuildResult
         from assay.build.build import Options, build
-        from assay.erasure.resume import resume
+        from assay.erasure.resume import erase_returned, resume
 
         options = Options(full_refresh, everything, select, _moment(as_of), strict, wait)
         with self.places() as places, display or self.display() as told:
             resume(places, wait=wait, display=told)
             report = build(options, told)
             if not (report.failed or report.unchanged_since or select or as_of):
-                from assay.erasure.forgotten import erase_returned
-
                 erase_returned(places, told)
             return BuildResult(report, self.root)
 

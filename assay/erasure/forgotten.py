@@ -9,10 +9,8 @@ from typing import Any
 
 import duckdb
 
-from assay.console.progress import Display
 from assay.core.disk import replace_private
 from assay.core.fault import Fault
-from assay.core.places import Places
 from assay.core.sql import folded, quoted
 from assay.erasure.find import columns_of
 from assay.erasure.person import Person
@@ -22,7 +20,6 @@ from assay.project.conventions import CHECKED
 from assay.project.warehouse import connect
 
 _BYTES_OF_KEY = 32
-_REASON = "came back in a file that landed later"
 
 
 def forgotten_file(warehouse: Path) -> Path:
@@ -72,22 +69,6 @@ def find_returned(warehouse: Path) -> list[str]:
                         connection, f"{quoted(schema)}.{quoted(table)}", entity, column, of_column
                     )
     return sorted(found)
-
-
-def erase_returned(places: Places, display: Display) -> None:
-    """Forget again whoever was forgotten and came back in a file that the last build loaded.
-
-    Raises:
-        Fault: the list is damaged, or somebody cannot be forgotten now.
-    """
-    if not forgotten_file(places.warehouse).exists():
-        return
-    for person in find_returned(places.warehouse):
-        # Imports dbt, which takes longer than a build that has nothing to do.
-        from assay.erasure.forget import forget
-
-        display.say("Somebody who was forgotten came back in a landed file, and is removed again")
-        forget(places, person, reason=_REASON, wait=0, display=display)
 
 
 def _find_in(

@@ -1,11 +1,14 @@
-"""End an erasure that was killed, before anything else is built."""
+"""End an erasure that was killed, and forget again who came back: before a build, and after it."""
 
 from __future__ import annotations
 
 from assay.console.progress import Display
 from assay.core.places import Places
+from assay.erasure.forgotten import find_returned, forgotten_file
 from assay.erasure.journal import journal_file
 from assay.erasure.locked import lock_for_erasure
+
+_REASON = "came back in a file that landed later"
 
 
 def resume(places: Places, *, wait: float, display: Display) -> None:
@@ -26,3 +29,19 @@ def resume(places: Places, *, wait: float, display: Display) -> None:
 
     with lock_for_erasure(places, wait, display):
         end_other(places, display)
+
+
+def erase_returned(places: Places, display: Display) -> None:
+    """Forget again whoever was forgotten and came back in a file that the last build loaded.
+
+    Raises:
+        Fault: the list is damaged, or somebody cannot be forgotten now.
+    """
+    if not forgotten_file(places.warehouse).exists():
+        return
+    for person in find_returned(places.warehouse):
+        # Imports dbt, which takes longer than a build that has nothing to do.
+        from assay.erasure.forget import forget
+
+        display.say("Somebody who was forgotten came back in a landed file, and is removed again")
+        forget(places, person, reason=_REASON, wait=0, display=display)
