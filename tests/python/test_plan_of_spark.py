@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from small_project import SmallProject
 from training_project import succeed
+from warehouse import PROJECT, Warehouse
 
 import assay
 from assay.spark.jobs import SPINE, Here, Job, ModelCode, decide
@@ -157,3 +158,16 @@ def test_the_plan_names_all_nodes_and_refuses_a_key_that_does_not_hold(training:
     nothing = training.assay("plan", "--select", "fct_none")
     assert nothing.exit_code == 2
     assert "--select fct_none matches no model" in " ".join(nothing.stderr.split())
+
+
+def test_the_examples_labels_and_marts_go_by_their_keys(
+    built_demo: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in built_demo.environment.items():
+        monkeypatch.setenv(name, value)
+    planned = {node.name: node for node in assay.open(PROJECT).plan()}
+    assert planned["lbl_fraud"].keys == [("transaction_id",)]
+    assert planned["fct_orders"].keys == [("order_id",)]
+    declared = [name for name, node in planned.items() if "its SQL has the key" in node.why]
+    assert len(declared) == 8
+    assert not any(node.is_refused for node in planned.values())
