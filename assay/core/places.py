@@ -22,6 +22,9 @@ GRANTS = "roles.json"
 TARGET = "DBT_TARGET_PATH"
 #: How dbt's profile names a lake whose catalog is a file of SQLite, and how such a file's name ends.
 LAKE, LAKE_ENDING = "ducklake:sqlite:", ".sqlite"
+#: How it names a lake whose catalog is in Postgres, and how the file ends that stands for it in a project.
+SHARED_LAKE, SHARED_ENDING = "ducklake:postgres:", ".postgres"
+_SHARED_WAREHOUSE = f"data/lake/assay{SHARED_ENDING}"
 #: How the URL of a place in a bucket begins.
 BUCKETS = "s3://"
 # Beside the default warehouse, like all that is made.
@@ -158,7 +161,11 @@ def find_places(as_of: datetime | None = None) -> Places:
     """
     require_project()
     named = os.environ.get("ASSAY_WAREHOUSE")
-    if named and os.environ.get("ASSAY_TARGET") == "lake" and not named.endswith(LAKE_ENDING):
+    if (
+        named
+        and os.environ.get("ASSAY_TARGET") == "lake"
+        and not named.endswith((LAKE_ENDING, SHARED_ENDING))
+    ):
         raise Fault(
             f"ASSAY_TARGET is lake, and ASSAY_WAREHOUSE names {named}, which is none: unset one of them. "
             "The lake is named in ASSAY_LAKE_CATALOG.",
@@ -171,6 +178,29 @@ def find_places(as_of: datetime | None = None) -> Places:
 def rendered(text: str, **names: Any) -> str:
     """Render the Jinja of a setting of dbt, which may use `env_var` and the given names."""
     return Environment().from_string(text).render(env_var=os.environ.get, **names)
+
+
+def find_lake_file(path: str) -> str | None:
+    """Return the file of a lake as dbt's profile names it; None if it names none.
+
+    That is the catalog; of a catalog in Postgres, the file that stands for it.
+
+    Raises:
+        Fault: the catalog is of another kind.
+    """
+    if path.startswith(SHARED_LAKE):
+        named = path.removeprefix(SHARED_LAKE)
+        return named if named.endswith(SHARED_ENDING) else _SHARED_WAREHOUSE
+    if not path.startswith(LAKE):
+        return None
+    file = path.removeprefix(LAKE)
+    if not file.endswith(LAKE_ENDING):
+        raise Fault(
+            f"The catalog of the lake is {file}: name a file that ends with {LAKE_ENDING} in "
+            "ASSAY_LAKE_CATALOG, or a database as postgres:host=... dbname=...",
+            MISUSED,
+        )
+    return file
 
 
 def _file_of_profile() -> str | None:
@@ -187,12 +217,6 @@ def _file_of_profile() -> str | None:
     if path == ":memory:":
         # The catalog of a lake, which is attached.
         attached = [rendered(str(each.get("path") or "")) for each in output.get("attach") or []]
-        path = next((each.removeprefix(LAKE) for each in attached if each.startswith(LAKE)), path)
-        if path != ":memory:" and not path.endswith(LAKE_ENDING):
-            raise Fault(
-                f"The catalog of the lake is {path}: name a file that ends with {LAKE_ENDING} in "
-                "ASSAY_LAKE_CATALOG.",
-                MISUSED,
-            )
+        path = next(filter(None, map(find_lake_file, attached)), path)
     is_file = path not in ("", "None") and not path.startswith((":memory:", "md:", "motherduck:"))
     return path if is_file else None

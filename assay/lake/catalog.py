@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import re
-import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from assay.core.fault import MISUSED, Fault
 from assay.core.lock import locked
 from assay.core.moment import length_of, now
 from assay.core.places import Places
 from assay.core.sql import text
-from assay.project.lake import data_of, is_lake
+from assay.project.lake import data_of, is_lake, open_catalog
+from assay.project.shared_lake import has_table, is_shared, note_state
 from assay.project.warehouse import connect
 
 _AGE = re.compile(r"\d{1,9}[smhd]")
 # DuckLake has no names for snapshots, and leaves other tables of its catalog alone.
 _TAGS = (
-    "create table if not exists assay_tags (name text primary key, snapshot_id integer not null, "
+    "create table if not exists assay_tags (name text primary key, snapshot_id bigint not null, "
     "tagged_at text not null)"
 )
 
@@ -93,6 +94,9 @@ def require_lake(places: Places) -> Path:
             f"The warehouse {places.warehouse} is one file and no lake. To work on a lake: ASSAY_TARGET=lake",
             MISUSED,
         )
+    if is_shared(places.warehouse):
+        # Another machine may have made it.
+        note_state(places.warehouse)
     if not places.warehouse.is_file():
         raise Fault(f"There is no lake {places.warehouse} yet. To build it: assay build", MISUSED)
     return places.warehouse
@@ -126,8 +130,8 @@ def read_snapshots(places: Places) -> list[Snapshot]:
 
 def read_tags(catalog: Path) -> dict[str, int]:
     """Return the numbers of the snapshots that have names, by name."""
-    with closing(_opened_to_read(catalog)) as database:
-        if not database.execute("select 1 from sqlite_master where name = 'assay_tags'").fetchall():
+    with open_catalog(catalog) as database:
+        if not _has_tags(database, catalog):
             return {}
         return dict(database.execute("select name, snapshot_id from assay_tags order by name").fetchall())
 
@@ -140,7 +144,7 @@ def read_state_of_lake(places: Places) -> LakeState:
     """
     snapshots = read_snapshots(places)
     catalog = places.warehouse
-    with closing(_opened_to_read(catalog)) as database:
+    with open_catalog(catalog) as database:
         schemas = dict(database.execute("select schema_id, schema_name from ducklake_schema").fetchall())
     with connect(catalog) as connection:
         rows = connection.execute(
@@ -177,12 +181,10 @@ def tag_snapshot(
         number = max(numbers) if number is None else number
         if number not in numbers:
             raise Fault(f"There is no snapshot {number}. To list them: assay lake snapshots", MISUSED)
-        with closing(sqlite3.connect(catalog)) as database, database:
+        values = ", ".join((text(name), str(number), text(now().isoformat())))
+        with open_catalog(catalog, read_only=False) as database:
             database.execute(_TAGS)
-            database.execute(
-                "insert into assay_tags values (?, ?, ?) on conflict do nothing",
-                (name, number, now().isoformat()),
-            )
+            database.execute(f"insert into assay_tags values ({values}) on conflict do nothing")
         taken = read_tags(catalog)[name]
     if taken != number:
         raise Fault(f"{name} is the name of snapshot {taken} already: give this one another.", MISUSED)
@@ -267,7 +269,11 @@ def _locked(places: Places, command: str, wait: float, keeping: Keeping) -> Iter
     catalog = require_lake(places)
     with locked(catalog, command=command, wait=wait, on_wait=lambda holder: None), keeping(catalog):
         yield catalog
+        if is_shared(catalog):
+            note_state(catalog)
 
 
-def _opened_to_read(catalog: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"{catalog.absolute().as_uri()}?mode=ro", uri=True)
+def _has_tags(database: Any, catalog: Path) -> bool:
+    if is_shared(catalog):
+        return has_table(database, "assay_tags")
+    return bool(database.execute("select 1 from sqlite_master where name = 'assay_tags'").fetchall())

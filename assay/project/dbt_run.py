@@ -19,10 +19,9 @@ from types import FrameType
 from typing import Any, Protocol
 from unittest import mock
 
-from assay.core.places import LAKE
 from assay.core.sql import quoted
 from assay.project.head_start import made_once, prepare_import
-from assay.project.lake import is_lake
+from assay.project.lake import is_lake, named_in_profile
 
 # The environment variables in which the project finds the warehouse and the landing folder.
 _WAREHOUSE, _LANDING = "ASSAY_WAREHOUSE", "ASSAY_LANDING"
@@ -185,7 +184,7 @@ def _profile_opens(
         ]
         place: dict[str, Any] = {"path": str(warehouse)}
         if lakes:
-            lake = {"path": f"{LAKE}{warehouse}", "alias": warehouse.stem, "is_ducklake": True}
+            lake = {"path": named_in_profile(warehouse), "alias": warehouse.stem, "is_ducklake": True}
             place = {"path": ":memory:", "database": warehouse.stem}
             attachments = [lake, *attachments]
         # Without attachments there is no such key: dbt parses all files again when the profile differs.

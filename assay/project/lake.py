@@ -1,40 +1,68 @@
-"""Open a warehouse that is a lake: tables of DuckLake in Parquet files, and a catalog in a file of SQLite."""
+"""Open a warehouse that is a lake: tables of DuckLake in Parquet files, a catalog in SQLite or Postgres."""
 
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
 from assay.core.encryption import COMMAND, VARIABLE, find_encryption_key
 from assay.core.extensions import load_extension
 from assay.core.fault import MISUSED, Fault
-from assay.core.places import BUCKETS, LAKE, LAKE_ENDING
+from assay.core.places import BUCKETS, LAKE, LAKE_ENDING, SHARED_LAKE
 from assay.core.sql import quoted, text
+from assay.project.shared_lake import (
+    address_of,
+    connect_catalog,
+    is_shared,
+    note_state,
+    read_data_path,
+    shown,
+)
 
 #: The environment variable that names the folder of a lake's Parquet files.
 DATA = "ASSAY_LAKE_DATA"
 # macros/schema/_lake.sql has the same, for tables that Assay's own materializations write.
 _CHANGED = r"\b(U?HUGEINT|INTERVAL|TIME WITH TIME ZONE)\b"
-_EXTENSIONS = ("sqlite_scanner", "ducklake")
+_OTHER_VERSION = re.compile(r"catalog version is (\S+), but the extension requires version (\S+)\.")
+_EXTENSIONS = ("sqlite_scanner", "postgres_scanner", "ducklake")
 
 
 def is_lake(warehouse: Path) -> bool:
     """Tell whether a warehouse is a lake, by its name."""
-    return warehouse.suffix == LAKE_ENDING
+    return warehouse.suffix == LAKE_ENDING or is_shared(warehouse)
+
+
+def named_in_profile(warehouse: Path) -> str:
+    """Return what dbt's profile says of a lake: its file, without the address of a server."""
+    return f"{SHARED_LAKE if is_shared(warehouse) else LAKE}{warehouse}"
+
+
+def path_of(warehouse: Path) -> str:
+    """Return the path under which DuckDB attaches a lake.
+
+    Raises:
+        Fault: its catalog is to be in Postgres, and its address is missing or has a password.
+    """
+    return f"{SHARED_LAKE}{address_of(warehouse)}" if is_shared(warehouse) else f"{LAKE}{warehouse}"
 
 
 def data_of(catalog: Path) -> str:
     """Return the folder with the Parquet files of a lake, or its URL; each moment has one of its own.
 
     Raises:
-        Fault: the folder that is named is of another kind.
+        Fault: the folder that is named is of another kind, or a catalog in Postgres cannot be asked.
     """
     named = os.environ.get(DATA)
     if not named:
+        if is_shared(catalog) and (found := read_data_path(catalog)):
+            return found.rstrip("/")
         return str(catalog.with_suffix(".files").absolute())
     if "://" in named and not named.startswith(BUCKETS):
         raise Fault(f"{DATA} is {named!r}: name a folder, or a place in a bucket ({BUCKETS}...).", MISUSED)
@@ -47,7 +75,12 @@ def options_of(catalog: Path) -> dict[str, str | bool]:
 
     A lake whose files lie beside its catalog may be moved together with them. Where they lie elsewhere,
     DuckLake refuses a folder that is not the one the lake was made with.
+
+    Raises:
+        Fault: as of `data_of`.
     """
+    if is_shared(catalog):
+        return {"data_path": data_of(catalog), "metadata_schema": catalog.stem}
     beside = {} if os.environ.get(DATA) else {"override_data_path": True}
     return {"data_path": data_of(catalog), **beside}
 
@@ -78,22 +111,31 @@ def attach_lake(
         key if value is True else f"{key} {text(value)}" for key, value in settings.items() if value
     )
     try:
-        connection.execute(f"attach {text(f'{LAKE}{catalog}')} as {quoted(name)} ({options})")
+        connection.execute(f"attach {text(path_of(catalog))} as {quoted(name)} ({options})")
     except duckdb.Error as error:
         raise _cannot_be_opened(catalog, str(error)) from error
+    if is_shared(catalog) and not read_only:
+        note_state(catalog)
 
 
 def _cannot_be_opened(catalog: Path, why: str) -> Fault:
+    lake = shown(catalog) if is_shared(catalog) else str(catalog)
     if "DATA_PATH" in why:
         return Fault(
-            f"The lake {catalog} has its Parquet files in another place than {data_of(catalog)}: "
+            f"The lake {lake} has its Parquet files in another place than {data_of(catalog)}: "
             f"name that place in {DATA}, or none where they lie beside the catalog.",
             MISUSED,
         )
-    if not catalog.exists():
-        return Fault(f"There is no lake {catalog}. To build it: assay build", MISUSED)
+    if found := _OTHER_VERSION.search(why):
+        return Fault(
+            f"The catalog of the lake {lake} is of version {found[1]}, and DuckDB {duckdb.__version__} has "
+            f"version {found[2]}: install the same DuckDB wherever the lake is used. To bring an older "
+            "catalog up to date, save it, and attach it once with the option automatic_migration."
+        )
+    if not catalog.exists() or "creating a new DuckLake is explicitly disabled" in why:
+        return Fault(f"There is no lake {lake}. To build it: assay build", MISUSED)
     return Fault(
-        f"The lake {catalog} cannot be opened: {why.splitlines()[0]}\n"
+        f"The lake {lake} cannot be opened: {why.splitlines()[0]}\n"
         "If it is no catalog of DuckLake, move it away, or name another in ASSAY_LAKE_CATALOG."
     )
 
@@ -118,8 +160,29 @@ def refuse_changed_types(connection: duckdb.DuckDBPyConnection) -> None:
         )
 
 
+@contextmanager
+def open_catalog(catalog: Path, *, read_only: bool = True) -> Iterator[Any]:
+    """Open the database of a lake's catalog itself, where it is made; the block is one transaction.
+
+    Yields:
+        A connection of SQLite or Postgres, in which names without a schema are of this lake.
+
+    Raises:
+        Fault: a server cannot be reached.
+    """
+    if is_shared(catalog):
+        with connect_catalog(catalog) as connection:
+            yield connection
+        return
+    mode = "?mode=ro" if read_only else ""
+    with closing(sqlite3.connect(f"{catalog.absolute().as_uri()}{mode}", uri=True)) as file, file:
+        yield file
+
+
 def make_catalog(catalog: Path) -> None:
     """Make the file of a lake's catalog, in the mode in which readers and a writer do not wait for another.
+
+    DuckLake itself makes a catalog in Postgres.
 
     Raises:
         Fault: the file is there and is no lake, it cannot be written, or there is a key for encryption.
@@ -130,6 +193,8 @@ def make_catalog(catalog: Path) -> None:
             "unset it, or build into a file.",
             MISUSED,
         )
+    if is_shared(catalog):
+        return
     try:
         catalog.parent.mkdir(parents=True, exist_ok=True)
         with closing(sqlite3.connect(catalog)) as connection:

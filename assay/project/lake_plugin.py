@@ -7,9 +7,9 @@ from typing import Any
 
 from dbt.adapters.duckdb.plugins import BasePlugin
 
-from assay.core.places import LAKE
+from assay.core.places import find_lake_file
 from assay.core.sql import quoted
-from assay.project.lake import load_lake, make_catalog, options_of
+from assay.project.lake import load_lake, make_catalog, options_of, path_of
 
 
 class Plugin(BasePlugin):
@@ -23,10 +23,10 @@ class Plugin(BasePlugin):
         """
         creds: Any = self.creds
         for each in creds.attach or []:
-            if each.path.startswith(LAKE):
-                catalog = Path(each.path.removeprefix(LAKE))
+            if file := find_lake_file(each.path):
+                catalog = Path(file)
                 make_catalog(catalog)
-                each.options = dict(options_of(catalog))
+                each.path, each.options = path_of(catalog), dict(options_of(catalog))
                 # dbt-duckdb writes the name into its SQL as it is.
                 each.alias = quoted(each.alias)
 

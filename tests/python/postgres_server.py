@@ -41,8 +41,13 @@ class PostgresServer:
 
     def run(self, *sql: str) -> None:
         """Run SQL as the user: each text is a transaction."""
+        self.run_in("postgres", *sql)
+
+    def run_in(self, database: str, *sql: str) -> None:
+        """Run SQL in another database of the server."""
         commands = [part for text in sql for part in ("-c", text)]
-        command = [str(self._programs / "psql"), "-q", "-v", "ON_ERROR_STOP=1", "-d", self.address, *commands]
+        address = self.address.removesuffix("postgres") + database
+        command = [str(self._programs / "psql"), "-q", "-v", "ON_ERROR_STOP=1", "-d", address, *commands]
         environment = os.environ | {"PGPASSWORD": PASSWORD}
         subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL, **self._as_user)
 

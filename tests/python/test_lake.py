@@ -205,7 +205,9 @@ def test_a_lake_is_named_by_its_settings(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("ASSAY_LAKE_CATALOG", "/shared/shop.sqlite")
     assert find_places().warehouse == Path("/shared/shop.sqlite")
     monkeypatch.setenv("ASSAY_LAKE_CATALOG", "postgres:host=shop")
-    with pytest.raises(Fault, match=r"postgres:host=shop.*ends with \.sqlite"):
+    assert find_places().warehouse == Path("data/lake/assay.postgres")
+    monkeypatch.setenv("ASSAY_LAKE_CATALOG", "mysql:host=shop")
+    with pytest.raises(Fault, match=r"mysql:host=shop.*ends with \.sqlite"):
         find_places()
     monkeypatch.setenv("ASSAY_WAREHOUSE", "data/own.duckdb")
     with pytest.raises(Fault, match=r"own\.duckdb.*unset one"):

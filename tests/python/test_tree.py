@@ -113,7 +113,7 @@ def test_the_warehouse_is_opened_in_one_place() -> None:
         for opened in opened_files(file.read_text())
     }
     in_one_place = {("project/warehouse.py", "warehouse"), ("core/encryption.py", "file")}
-    in_one_place |= {("project/lake.py", "f'{LAKE}{catalog}'")}
+    in_one_place |= {("project/lake.py", "path_of(catalog)")}
     assert found == NO_WAREHOUSES | in_one_place
 
 

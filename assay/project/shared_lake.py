@@ -1,0 +1,148 @@
+"""The catalog of a lake in Postgres, which several machines share, and the file that stands for it here."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from assay.core.disk import replace_private
+from assay.core.fault import MISUSED, Fault, extra_needed
+from assay.core.places import SHARED_ENDING
+
+#: The environment variable that names the catalog of a lake.
+CATALOG = "ASSAY_LAKE_CATALOG"
+_POSTGRES = "postgres:"
+_SECONDS_TO_CONNECT = 10
+_REFUSED = ("authentication failed", "no password supplied", "no pg_hba.conf entry", "does not exist")
+
+
+def is_shared(warehouse: Path) -> bool:
+    """Tell whether a warehouse is a lake whose catalog is in Postgres, by its name."""
+    return warehouse.suffix == SHARED_ENDING
+
+
+def address_of(warehouse: Path) -> str:
+    """Return the address of the database with the catalog, as libpq reads it.
+
+    Raises:
+        Fault: it is not named, it cannot be read, it has a password, or extra `lake` is not installed.
+    """
+    named = os.environ.get(CATALOG) or ""
+    if not named.startswith(_POSTGRES):
+        raise Fault(
+            f"{warehouse} stands for a lake in Postgres, and {CATALOG} does not say where that is: "
+            "set it to postgres:host=... dbname=...",
+            MISUSED,
+        )
+    with extra_needed("lake", "A lake in Postgres"):
+        import psycopg
+        from psycopg.conninfo import conninfo_to_dict, make_conninfo
+    try:
+        settings = conninfo_to_dict(named.removeprefix(_POSTGRES))
+    except psycopg.ProgrammingError as error:
+        why = str(error).strip()
+        raise Fault(
+            f"{CATALOG} is no address of Postgres ({why}): postgres:host=... dbname=...", MISUSED
+        ) from error
+    if settings.get("password"):
+        # It would stand in what dbt keeps of its profile.
+        raise Fault(
+            f"{CATALOG} has a password: take it out, and set PGPASSWORD, or keep it in ~/.pgpass.", MISUSED
+        )
+    return make_conninfo("", **{"connect_timeout": _SECONDS_TO_CONNECT, **settings})
+
+
+def shown(warehouse: Path) -> str:
+    """Return how messages name a lake: its name, and the address of its catalog."""
+    return f"{warehouse.stem} in Postgres ({(os.environ.get(CATALOG) or '').removeprefix(_POSTGRES)})"
+
+
+@contextmanager
+def connect_catalog(warehouse: Path) -> Iterator[Any]:
+    """Open the database with the catalog; what the block writes is one transaction.
+
+    Yields:
+        A connection of psycopg, in which names without a schema are of this lake.
+
+    Raises:
+        Fault: the server is away or refuses, or the connection breaks.
+    """
+    with extra_needed("lake", "A lake in Postgres"):
+        import psycopg
+        from psycopg.sql import SQL, Identifier
+    try:
+        with psycopg.connect(address_of(warehouse)) as connection:
+            connection.execute(SQL("set search_path = {}").format(Identifier(warehouse.stem)))
+            yield connection
+    except psycopg.OperationalError as error:
+        raise cannot_be_reached(warehouse, str(error)) from error
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise Fault(
+            f"The user of the lake {shown(warehouse)} may not do that ({str(error).splitlines()[0]}): "
+            "grant it there, or build as another user."
+        ) from error
+
+
+def cannot_be_reached(warehouse: Path, why: str) -> Fault:
+    """Return the fault of a catalog that is away, or refuses who asks."""
+    lines = [line.strip() for line in why.splitlines() if line.strip()]
+    told = next(
+        (line for line in lines if any(each in line for each in _REFUSED)), lines[0] if lines else why
+    )
+    told = told.rpartition("FATAL:")[2].strip()
+    if any(each in told for each in _REFUSED):
+        return Fault(
+            f"The catalog of the lake {shown(warehouse)} refuses: {told}. Check user and database in "
+            f"{CATALOG}, and the password in PGPASSWORD or ~/.pgpass. Nothing is changed."
+        )
+    return Fault(
+        f"The catalog of the lake {shown(warehouse)} cannot be reached: {told}. Start the server, or correct "
+        f"{CATALOG}; then try again. What was committed stays."
+    )
+
+
+def has_catalog(connection: Any) -> bool:
+    """Tell whether a lake is made, from a connection to its catalog."""
+    return has_table(connection, "ducklake_metadata")
+
+
+def has_table(connection: Any, name: str) -> bool:
+    """Tell whether there is a table beside those of a catalog in Postgres."""
+    found = connection.execute("select to_regclass(quote_ident(%s)) is not null", (name,)).fetchone()
+    return bool(found[0])
+
+
+def read_data_path(warehouse: Path) -> str | None:
+    """Return the folder of Parquet files that a lake was made with, or its URL; None if it is not made.
+
+    Raises:
+        Fault: the catalog cannot be asked.
+    """
+    with connect_catalog(warehouse) as connection:
+        if not has_catalog(connection):
+            return None
+        [path] = connection.execute("select value from ducklake_metadata where key = 'data_path'").fetchone()
+        return str(path)
+
+
+def note_state(warehouse: Path) -> None:
+    """Write which lake a file stands for, and its newest snapshot, so that the file changes with the lake.
+
+    Raises:
+        Fault: the catalog cannot be asked.
+    """
+    with connect_catalog(warehouse) as connection:
+        if not has_catalog(connection):
+            return
+        found = connection.execute(
+            "select (select schema_uuid::text from ducklake_schema order by schema_id limit 1), "
+            "(select max(snapshot_id) from ducklake_snapshot)"
+        ).fetchone()
+    written = json.dumps({"lake": found[0], "snapshot": found[1]}).encode()
+    if not warehouse.is_file() or warehouse.read_bytes() != written:
+        warehouse.parent.mkdir(parents=True, exist_ok=True)
+        replace_private(warehouse, written)
