@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jinja2
+from jinja2.sandbox import SandboxedEnvironment
+
 from assay.core.fault import Fault, unknown
 from assay.project.experiments import EXPERIMENTS, Experiment, read_experiments
 
@@ -80,13 +83,13 @@ def _metric(manifest: Any, experiment: Experiment, name: str) -> dict[str, Any]:
     kind = metric.type.value
     if kind == "ratio":
         parts = [
-            _part(manifest, experiment, _metric_named(manifest, each.name), [metric.filter, each.filter])
+            _part(manifest, experiment, _metric_named(manifest, each.name), (metric.filter, each.filter))
             for each in (metric.type_params.numerator, metric.type_params.denominator)
         ]
         if any(part["agg"] == "average" for part in parts):
             raise Fault(f"the metric {name} is a ratio of averages: make it one of sums and counts.")
         return {"name": name, "type": "ratio", "parts": parts}
-    part = _part(manifest, experiment, metric, [])
+    part = _part(manifest, experiment, metric, ())
     if part["agg"] == "average":
         return {"name": name, "type": "ratio", "parts": [part | {"agg": "sum"}, part | {"agg": "count"}]}
     is_share = part["agg"] == "count_distinct" and part["sql"] == part["key"]
@@ -103,8 +106,15 @@ def _metric_named(manifest: Any, name: str) -> Any:
 def _part(manifest: Any, experiment: Experiment, metric: Any, filters: Sequence[Any]) -> dict[str, Any]:
     """Return what a simple metric is made of.
 
+    Args:
+        manifest: as dbt has parsed it.
+        experiment: the one that is judged by the metric.
+        metric: as dbt has parsed it.
+        filters: those of the ratio that the metric is a part of, or None for each that is missing.
+
     Raises:
-        Fault: it is of another type, has a filter, or its semantic model does not know the entity.
+        Fault: it is of another type, its filter cannot be read, or its semantic model does not know the
+            entity.
     """
     if metric.type.value != "simple":
         raise Fault(
@@ -112,11 +122,6 @@ def _part(manifest: Any, experiment: Experiment, metric: Any, filters: Sequence[
             "ratios of them."
         )
     asked = metric.type_params.measure
-    if any([metric.filter, asked.filter, *filters]):
-        raise Fault(
-            f"the metric {metric.name} has a filter, which experiments do not read: put it into a measure's "
-            "expr."
-        )
     model, measure = next(
         (model, measure)
         for model in manifest.semantic_models.values()
@@ -153,4 +158,58 @@ def _part(manifest: Any, experiment: Experiment, metric: Any, filters: Sequence[
         "at": times[time],
         "sql": measure.expr or measure.name,
         "agg": aggregation,
+        "where": [
+            _condition(model, metric.name, each.where_sql_template)
+            for filter_ in (asked.filter, metric.filter, *filters)
+            if filter_
+            for each in filter_.where_filters
+        ],
     }
+
+
+def _condition(model: Any, metric: str, template: str) -> str:
+    """Return a filter of a metric as SQL over the rows of its semantic model.
+
+    Args:
+        model: the semantic model, as dbt has parsed it.
+        metric: the metric's name.
+        template: the filter, with Jinja's calls of Dimension, TimeDimension and Entity.
+
+    Raises:
+        Fault: the filter cannot be read, or asks for what the semantic model does not have.
+    """
+    primary = model.primary_entity or next(
+        (each.name for each in model.entities if each.type.value == "primary"), ""
+    )
+    dimensions = {f"{primary}__{each.name}": each.expr or each.name for each in model.dimensions}
+    entities = {each.name: each.expr or each.name for each in model.entities}
+
+    def find(name: str, among: Mapping[str, str]) -> str:
+        if name not in among:
+            raise Fault(
+                unknown(
+                    f"the filter of the metric {metric} asks for {name}, and experiments read what the "
+                    f"semantic model {model.name} has itself",
+                    name,
+                    among,
+                )
+            )
+        return f"({among[name]})"
+
+    class Dimension(str):
+        def grain(self, name: str) -> str:
+            return f"date_trunc('{name}', {self})"
+
+    def time_dimension(name: str, grain: str | None = None) -> str:
+        found = Dimension(find(name, dimensions))
+        return found.grain(grain) if grain else found
+
+    calls = {
+        "Dimension": lambda name: Dimension(find(name, dimensions)),
+        "TimeDimension": time_dimension,
+        "Entity": lambda name: find(name, entities),
+    }
+    try:
+        return SandboxedEnvironment(undefined=jinja2.StrictUndefined).from_string(template).render(calls)
+    except (jinja2.TemplateError, TypeError) as error:
+        raise Fault(f"the filter of the metric {metric} cannot be read: {template}: {error}") from error

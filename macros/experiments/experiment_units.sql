@@ -90,6 +90,9 @@ units as (
     left join (
         select ({{ part.key }})::varchar as _key, {{ assay.as_utc(part.at) }} as _at, {{ part.sql }} as _value
         from {{ ref(part.model) }}
+        {% for condition in part.where %}
+        {{ 'where' if loop.first else 'and' }} ({{ condition }})
+        {% endfor %}
     ) as rows
         on
             units.entity_id = rows._key

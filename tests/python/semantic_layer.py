@@ -11,9 +11,14 @@ def enum(value: str) -> SimpleNamespace:
     return SimpleNamespace(value=value)
 
 
+def filter_of(*templates: str) -> SimpleNamespace:
+    """A filter, as dbt has parsed it."""
+    return SimpleNamespace(where_filters=[SimpleNamespace(where_sql_template=each) for each in templates])
+
+
 def simple_metric(name: str, measure: str, **changed: Any) -> SimpleNamespace:
     """A metric of one measure."""
-    asked = SimpleNamespace(name=measure, filter=None)
+    asked = SimpleNamespace(name=measure, filter=changed.pop("measure_filter", None))
     return SimpleNamespace(
         **{
             "name": name,
@@ -33,8 +38,15 @@ def semantic_model(unique_id: str) -> SimpleNamespace:
 
     return SimpleNamespace(
         name="orders",
-        entities=[SimpleNamespace(name="customer", expr="customer_id")],
-        dimensions=[SimpleNamespace(name="ordered_at", expr=None)],
+        primary_entity=None,
+        entities=[
+            SimpleNamespace(name="order", type=enum("primary"), expr="order_id"),
+            SimpleNamespace(name="customer", type=enum("foreign"), expr="customer_id"),
+        ],
+        dimensions=[
+            SimpleNamespace(name="ordered_at", expr=None),
+            SimpleNamespace(name="is_large", expr="amount > 10"),
+        ],
         defaults=SimpleNamespace(agg_time_dimension="ordered_at"),
         measures=[
             measure("amount", "sum"),

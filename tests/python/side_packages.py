@@ -23,13 +23,21 @@ def environment_with_duckdb(version: str) -> dict[str, str]:
     """
     if version == duckdb.__version__:
         return dict(os.environ)
-    folder = Path(sys.prefix) / "side" / f"duckdb-{version}"
+    return environment_beside(f"duckdb-{version}", f"duckdb=={version}")
+
+
+def environment_beside(name: str, *packages: str) -> dict[str, str]:
+    """The environment of a Python that imports these packages too, installed once, without what they need.
+
+    Skips the test where the package index cannot be reached.
+    """
+    folder = Path(sys.prefix) / "side" / name
     if not folder.exists():
         unready = folder.with_name(f"{folder.name}.{os.getpid()}")
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(unready)]
-        run = subprocess.run([*command, f"duckdb=={version}"], capture_output=True, text=True, check=False)
+        run = subprocess.run([*command, *packages], capture_output=True, text=True, check=False)
         if run.returncode != 0:
-            pytest.skip(f"DuckDB {version} cannot be installed here: {run.stderr.strip().splitlines()[-1:]}")
+            pytest.skip(f"{name} cannot be installed here: {run.stderr.strip().splitlines()[-1:]}")
         unready.rename(folder)
     return {**os.environ, "PYTHONPATH": str(folder)}
 

@@ -14,11 +14,18 @@ import pyarrow
 import pytest
 import scipy
 from rendered_macros import Macros
-from semantic_layer import enum, semantic_model, simple_metric
+from semantic_layer import enum, filter_of, semantic_model, simple_metric
 
 from assay.project.measured import plan_experiments
 
-ORDERS = {"model": "fct_orders", "key": "customer_id", "at": "ordered_at", "sql": "amount", "agg": "sum"}
+ORDERS = {
+    "model": "fct_orders",
+    "key": "customer_id",
+    "at": "ordered_at",
+    "sql": "amount",
+    "agg": "sum",
+    "where": [],
+}
 PLAN: dict[str, Any] = {
     "name": "delivery",
     "arms": ["control", "free", "cheap"],
@@ -340,8 +347,32 @@ def manifest() -> SimpleNamespace:
         simple_metric("order_value", "mean_amount"),
         simple_metric("buyers", "buyers"),
         simple_metric("middle", "middle"),
-        simple_metric("filtered", "amount", filter="{{ Dimension('order__country') }} = 'France'"),
+        simple_metric(
+            "large",
+            "amount",
+            filter=filter_of("{{ Dimension('order__is_large') }}", "{{ Entity('customer') }} <> '7'"),
+            measure_filter=filter_of("{{ TimeDimension('order__ordered_at', 'day') }} > '2025-01-01'"),
+        ),
+        simple_metric(
+            "graded", "amount", filter=filter_of("{{ Dimension('order__ordered_at').grain('month') }} > x")
+        ),
+        simple_metric(
+            "elsewhere", "amount", filter=filter_of("{{ Dimension('customer__country') }} = 'France'")
+        ),
+        simple_metric("by_metric", "amount", filter=filter_of("{{ Metric('revenue', ['customer']) }} > 3")),
+        simple_metric("unclosed", "amount", filter=filter_of("{{ Dimension('order__is_large') }")),
         SimpleNamespace(name="per_buyer", type=enum("ratio"), filter=None, type_params=per),
+        SimpleNamespace(
+            name="large_share",
+            type=enum("ratio"),
+            filter=filter_of("{{ Entity('order') }} > 5"),
+            type_params=SimpleNamespace(
+                numerator=SimpleNamespace(
+                    name="large", filter=filter_of("{{ Dimension('order__is_large') }}")
+                ),
+                denominator=SimpleNamespace(name="revenue", filter=None),
+            ),
+        ),
         SimpleNamespace(name="growth", type=enum("derived"), filter=None, type_params=None),
     ]
     return SimpleNamespace(
@@ -377,17 +408,54 @@ def test_metrics_are_read_from_the_semantic_layer(tmp_path: Any) -> None:
     assert {part["key"] for metric in experiment["metrics"] for part in metric["parts"]} == {"customer_id"}
 
 
+def test_filters_of_metrics_are_read(tmp_path: Any) -> None:
+    plan = declare(tmp_path, "[large, graded, large_share]")
+    assert plan.problems == []
+    [experiment] = plan.experiments
+    where = {m["name"]: [part["where"] for part in m["parts"]] for m in experiment["metrics"]}
+    large = ["date_trunc('day', (ordered_at)) > '2025-01-01'", "(amount > 10)", "(customer_id) <> '7'"]
+    assert where == {
+        "large": [large],
+        "graded": [["date_trunc('month', (ordered_at)) > x"]],
+        "large_share": [[*large, "(order_id) > 5", "(amount > 10)"], ["(order_id) > 5"]],
+    }
+
+
+def test_a_filter_leaves_rows_out_of_a_metric(warehouse: duckdb.DuckDBPyConnection) -> None:
+    at = datetime(2025, 6, 3, 12)
+    expose(warehouse, "1", "free", at)
+    for amount in (5, 20, 30):
+        order(warehouse, "1", amount, at + timedelta(hours=amount))
+    filtered = ORDERS | {"where": ["amount > 10 or amount is null", "amount < 25"]}
+    plan = PLAN | {
+        "metrics": [
+            {"name": "revenue", "type": "mean", "parts": [filtered]},
+            {"name": "share", "type": "ratio", "parts": [filtered, ORDERS]},
+        ]
+    }
+    assert units(warehouse, plan) == [
+        ("revenue", "1", "free", None, 20, None, 0),
+        ("share", "1", "free", None, 20, 55, None),
+    ]
+
+
 @pytest.mark.parametrize(
     ("metrics", "entity", "said"),
     [
         ("[profit]", "customer", "There is no metric profit: "),
         ("[middle]", "customer", "is a median: experiments read sum"),
-        ("[filtered]", "customer", "has a filter"),
+        (
+            "[elsewhere]",
+            "customer",
+            "asks for customer__country, and experiments read what the semantic model orders",
+        ),
+        ("[by_metric]", "customer", "the filter of the metric by_metric cannot be read"),
+        ("[unclosed]", "customer", "the filter of the metric unclosed cannot be read"),
         ("[growth]", "customer", "is of type derived"),
         (
             "[revenue]",
             "visitor",
-            "not of visitor: the semantic model orders has no such entity: there are customer",
+            "not of visitor: the semantic model orders has no such entity: there are order, customer",
         ),
     ],
 )
