@@ -6,8 +6,8 @@ from rich.console import Console
 
 from assay.console.tables import line, table_titled
 from assay.core.words import counted
-from assay.erasure.find import Traces
 from assay.erasure.forget import Forgotten
+from assay.erasure.look import Traces
 
 
 def print_traces(traces: Traces, console: Console) -> None:

@@ -1,99 +1,157 @@
-"""Remove a person from what lies beside the warehouse: the run ledger and the online store."""
+"""Find and remove a person in what lies beside the warehouse: run ledger, online store, files of streams."""
 
 from __future__ import annotations
 
 import json
-import re
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import duckdb
 
+from assay.core.fault import Fault
 from assay.core.places import Places
-from assay.core.sql import quoted
+from assay.core.sql import quoted, text
+from assay.erasure.find import count_rows
+from assay.erasure.mentions import Mentions
 from assay.erasure.person import Person
 from assay.erasure.warehouse import replaced_database
 from assay.ledger.file import opened
+from assay.online.ahead import Ahead
 from assay.online.stores.open import store_file, store_url
+from assay.online.stores.store import Store
+from assay.online.stretch import key_values
+from assay.project.warehouse import connect_published
+from assay.stream.hot.base import base_file
+
+
+def count_in_ledger(ledger: Path, person: Person) -> int:
+    """Return how many values of the run ledger name a person.
+
+    Raises:
+        Fault: another program keeps the ledger open.
+    """
+    if not ledger.is_file():
+        return 0
+    with opened(ledger, read_only=True) as connection:
+        return sum(1 for _ in _find_in_ledger(connection, Mentions(person)))
 
 
 def forget_in_ledger(ledger: Path, person: Person) -> int:
-    """Remove the rows of failed tests that have a person's key; return how many there were.
+    """Remove the rows of failed tests that have a person's key, and take it out of all texts.
 
-    The ledger's file is written anew only where there are any.
+    The ledger's file is written anew, since DuckDB keeps what was changed in free pages.
+
+    Returns:
+        How many values named the person.
 
     Raises:
         Fault: another program keeps the ledger open.
         duckdb.Error: it cannot be written.
         OSError: it cannot be put in place.
     """
-    removed = 0
     with opened(ledger, read_only=False) as connection:
-        for table, column, data_type in connection.execute(
-            "select table_name, column_name, data_type from duckdb_columns() "
-            "where database_name = current_database() and not internal and data_type in ('JSON', 'VARCHAR') "
-            "and table_name in (select table_name from duckdb_tables()) order by all"
-        ).fetchall():
-            forget = _forget_in_rows if data_type == "JSON" else _forget_in_texts
-            removed += forget(connection, table, column, person)
-    if removed:
-        with replaced_database(ledger) as connection:
-            connection.execute("copy from database old to new")
-    return removed
+        found = list(_find_in_ledger(connection, Mentions(person)))
+        for table, column, row, value in found:
+            connection.execute(
+                f"update {quoted(table)} set {quoted(column)} = $1 where rowid = $2", [value, row]
+            )
+        connection.execute("checkpoint")
+    with replaced_database(ledger) as connection:
+        connection.execute("copy from database old to new")
+    return len(found)
+
+
+def count_in_store(store: Store, person: Person) -> int:
+    """Return how many entities of an online store have a person's key.
+
+    Raises:
+        StoreUnavailable: it cannot be read now.
+    """
+    return sum(
+        1
+        for view in store.catalog().values()
+        if person.column in (places := [key.name for key in view.keys])
+        for key, _ in store.versions(view.name)
+        if key_values(key, view.keys)[places.index(person.column)] in person.values
+    )
 
 
 def clean_store(places: Places) -> None:
     """Write the file of an online store in SQLite without free pages, which keep what was removed.
 
     Raises:
+        Fault: another program reads it all the time.
         sqlite3.Error: another program keeps it open.
     """
-    file = store_file(store_url(None, places))
-    if file is None or not file.is_file():
+    if file := store_file(store_url(None, places)):
+        _vacuum(file)
+
+
+def count_of_streams(places: Places, person: Person) -> Iterator[tuple[Path, int]]:
+    """Yield the files that streams keep beside the warehouse with how many rows of a person they have."""
+    if rows := len(Ahead(places.ahead).find_keys(person.is_in_key)):
+        yield places.ahead, rows
+    if (copy := base_file(places)).is_file():
+        with connect_published(copy) as connection:
+            rows = sum(count for _, _, count in count_rows(connection, person))
+        if rows:
+            yield copy, rows
+
+
+def forget_of_streams(places: Places, person: Person) -> None:
+    """Remove a person from what streams keep beside the warehouse; they make their copy of silver anew.
+
+    Raises:
+        Fault: another program reads it all the time.
+        OSError: a file cannot be removed.
+        sqlite3.Error: another program keeps it open.
+    """
+    base_file(places).unlink(missing_ok=True)
+    Ahead(places.ahead).forget(person.is_in_key)
+    _vacuum(places.ahead)
+
+
+def _vacuum(file: Path) -> None:
+    if not file.is_file():
         return
     with closing(sqlite3.connect(file, timeout=60)) as connection:
         connection.execute("vacuum")
-        connection.execute("pragma wal_checkpoint(truncate)")
+        # The log holds the file as it was, until a checkpoint has emptied it.
+        [(is_busy, *_)] = connection.execute("pragma wal_checkpoint(truncate)").fetchall()
+    if is_busy:
+        raise Fault(
+            f"{file} is read all the time, so what was removed still stands in its log: stop what reads it."
+        )
 
 
-def _forget_in_texts(connection: duckdb.DuckDBPyConnection, table: str, column: str, person: Person) -> int:
-    """Take a person's key out of what tests said of the first row that failed, as in `customer_id is 17`."""
-    keys = "|".join(map(re.escape, person.values))
-    pattern = rf"\b({re.escape(person.column)} is )({keys})(, |$)"
-    name = quoted(column)
-    [(changed,)] = connection.execute(
-        f"update {quoted(table)} set {name} = regexp_replace({name}, $1, '\\1(forgotten)\\3', 'g') "
-        f"where regexp_matches({name}, $1)",
-        [pattern],
-    ).fetchall()
-    return int(changed)
+def _find_in_ledger(
+    connection: duckdb.DuckDBPyConnection, mentions: Mentions
+) -> Iterator[tuple[str, str, int, str]]:
+    """Yield table, column and row of each value that names a person, and what it is without."""
+    for table, column, data_type in connection.execute(
+        "select table_name, column_name, data_type from duckdb_columns() "
+        "where database_name = current_database() and not internal and data_type in ('JSON', 'VARCHAR') "
+        "and table_name in (select table_name from duckdb_tables()) order by all"
+    ).fetchall():
+        value = f"{quoted(column)}::varchar"
+        has_key = " or ".join(f"contains({value}, {text(key)})" for key in mentions.person.values)
+        for row, found in connection.execute(
+            f"select rowid, {value} from {quoted(table)} where {has_key}"
+        ).fetchall():
+            left = _without(found, mentions.person) if data_type == "JSON" else found
+            left, _ = mentions.take_out(left, is_json=data_type == "JSON")
+            if left != found:
+                yield table, column, row, left
 
 
-def _forget_in_rows(connection: duckdb.DuckDBPyConnection, table: str, column: str, person: Person) -> int:
-    removed = 0
-    rows = connection.execute(
-        f"select distinct {quoted(column)}::varchar from {quoted(table)} "
-        f"where contains({quoted(column)}::varchar, $1)",
-        [person.column],
-    ).fetchall()
-    for (found,) in rows:
-        values = json.loads(found)
-        kept = _without(values, person)
-        if kept != values:
-            removed += 1
-            connection.execute(
-                f"update {quoted(table)} set {quoted(column)} = $1 where {quoted(column)}::varchar = $2",
-                [json.dumps(kept), found],
-            )
-    return removed
-
-
-def _without(values: Any, person: Person) -> Any:
-    """Return a list without the rows of a person; anything else as it is."""
-    if not isinstance(values, list):
-        return values
-    return [
-        row for row in values if not (isinstance(row, dict) and str(row.get(person.column)) in person.values)
+def _without(found: str, person: Person) -> str:
+    """Return a JSON list of rows without those of a person; any other text as it is."""
+    rows = json.loads(found)
+    if not isinstance(rows, list):
+        return found
+    kept = [
+        row for row in rows if not (isinstance(row, dict) and str(row.get(person.column)) in person.values)
     ]
+    return found if kept == rows else json.dumps(kept)

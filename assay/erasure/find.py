@@ -1,22 +1,20 @@
-"""Find everything that is kept of a person, by the key: what an erasure removes, and what it cannot see."""
+"""Find the rows of a person by the key: in landed files, in tables and in files of rows."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 
-from assay.core.places import Places, landing_url
+from assay.core.places import Places
 from assay.core.sql import quoted, text
-from assay.core.words import counted
+from assay.erasure.mentions import Mentions
 from assay.erasure.person import Person
-from assay.ledger.retentions import cold_folders
 from assay.project.conventions import CHECKED
-from assay.project.warehouse import attach
-from assay.training.store import VersionStore
+from assay.training.store import Version, VersionStore
 
 _POSITION = {"file_id", "row_number"}
 
@@ -36,81 +34,11 @@ class FileLines:
     spans: list[tuple[int, int]]
 
 
-@dataclass(frozen=True)
-class Trace:
-    """How many rows of a person are in one place, and what becomes of them."""
-
-    place: str
-    rows: int
-    outcome: str
-
-
-@dataclass
-class Traces:
-    """Everything that is kept of a person.
-
-    Attributes:
-        lines: of landed files.
-        traces: of all places, these files among them.
-        unseen: places in which nobody can look by the key, and why.
-    """
-
-    lines: list[FileLines] = field(default_factory=list)
-    traces: list[Trace] = field(default_factory=list)
-    unseen: list[str] = field(default_factory=list)
-
-    @property
-    def rows(self) -> int:
-        """How many rows there are in all places together."""
-        return sum(trace.rows for trace in self.traces)
-
-
-def find_traces(places: Places, connection: duckdb.DuckDBPyConnection, person: Person) -> Traces:
-    """Find everything that is kept of a person.
-
-    Args:
-        places: of the project.
-        connection: to the warehouse, which is the current database.
-        person: who is meant.
-    """
-    found = Traces(lines=find_lines(connection, person))
-    found.traces += [
-        Trace(f"landed file {each.source_file}", len(each.spans), "lines are emptied, the file stays")
-        for each in found.lines
-    ]
-    landed: dict[str, int] = defaultdict(int)
-    for each in found.lines:
-        landed[f"{each.source}__{each.table}"] += len(each.spans)
-    found.traces += [Trace(f"landing.{table}", rows, "removed") for table, rows in sorted(landed.items())]
-    found.traces += [
-        Trace(f"{schema}.{table}", rows, "built anew without the person")
-        for schema, table, rows in _rows_of_tables(connection, person)
-    ]
-    for file in published_files(places):
-        with duckdb.connect() as readers:
-            attach(readers, file, "found")
-            readers.execute("use found")
-            rows = sum(count for _, _, count in _rows_of_tables(readers, person))
-        found.traces += [Trace(f"published {file}", rows, "removed")] * bool(rows)
-    kept = sorted((places.published.parent / "kept").glob("[!.]*"))
-    found.traces += [
-        Trace(f"publication {each.name}", 0, "removed: a rollback would bring the person back")
-        for each in kept
-    ]
-    found.traces += [
-        Trace(f"{file}", 0, "removed: build it again with --as-of") for file in files_as_of(places)
-    ]
-    for version in VersionStore(places).versions():
-        if rows := count_in_parquet(version.data, person):
-            found.traces.append(
-                Trace(f"training set {version.manifest.version}", rows, "removed: no longer whole")
-            )
-    found.unseen = list(_unseen(places, connection))
-    return found
-
-
 def find_lines(connection: duckdb.DuckDBPyConnection, person: Person) -> list[FileLines]:
-    """Find the landed rows of a person: silver has the key of each, and tells file and line."""
+    """Find the landed rows of a person: silver has the key of each, and tells file and line.
+
+    Malformed rows are the person's where their text names the person.
+    """
     rows: dict[int, set[int]] = defaultdict(set)
     for schema, table, condition in tables_with(connection, person):
         if table.endswith(CHECKED) and columns_of(connection, schema, table) >= _POSITION:
@@ -118,6 +46,8 @@ def find_lines(connection: duckdb.DuckDBPyConnection, person: Person) -> list[Fi
                 f"select file_id, row_number from {quoted(schema)}.{quoted(table)} where {condition}"
             ).fetchall():
                 rows[file_id].add(row)
+    for file_id, row in _malformed_rows(connection, Mentions(person)):
+        rows[file_id].add(row)
     found = []
     for file_id, name, source, table, content, line_count in connection.execute(
         "select file_id, source_file, source_name, table_name, content_sha256, line_count from landing.files "
@@ -202,18 +132,29 @@ def files_as_of(places: Places) -> list[Path]:
     return sorted([*main.parent.glob(f"{main.stem}@*{main.suffix}"), *published.glob("*@*.duckdb")])
 
 
-def count_in_parquet(file: Path, person: Person) -> int:
-    """Return how many rows of a Parquet file are a person's."""
-    with duckdb.connect() as connection:
-        rows = f"read_parquet({text(file)})"
-        columns = [row[0] for row in connection.execute(f"describe from {rows}").fetchall()]
-        condition = person.condition(columns)
-        if condition is None:
-            return 0
-        return int(connection.execute(f"select count(*) from {rows} where {condition}").fetchall()[0][0])
+def files_of_search(places: Places) -> list[Path]:
+    """Return the file in which documents are searched, if there is one."""
+    return [places.search] if places.search.is_file() else []
 
 
-def _rows_of_tables(connection: duckdb.DuckDBPyConnection, person: Person) -> Iterator[tuple[str, str, int]]:
+def tables_of_readers(places: Places) -> list[Path]:
+    """Return the CSV files that are published."""
+    return sorted(places.published.parent.glob("*.csv"))
+
+
+def data_of_versions(places: Places) -> Iterator[tuple[str, Path]]:
+    """Yield the name of each version of a training set with each of its files that have rows."""
+    for version in VersionStore(places).versions():
+        yield from ((version.manifest.version, file) for file in files_of(version))
+
+
+def files_of(version: Version) -> list[Path]:
+    """Return the files of a version that have rows: a corpus has one of all that was read."""
+    return [file for file in (version.data, version.documents) if file.is_file()]
+
+
+def count_rows(connection: duckdb.DuckDBPyConnection, person: Person) -> Iterator[tuple[str, str, int]]:
+    """Yield schema and name of each table of the current database that has rows of a person, and how many."""
     for schema, table, condition in tables_with(connection, person):
         [(rows,)] = connection.execute(
             f"select count(*) from {quoted(schema)}.{quoted(table)} where {condition}"
@@ -222,21 +163,38 @@ def _rows_of_tables(connection: duckdb.DuckDBPyConnection, person: Person) -> It
             yield schema, table, rows
 
 
-def _unseen(places: Places, connection: duckdb.DuckDBPyConnection) -> Iterator[str]:
-    [(malformed,)] = connection.execute(
-        "select coalesce(sum(malformed_row_count), 0)::bigint from landing.files"
-    ).fetchall()
-    if malformed:
-        yield f"{counted(malformed, 'malformed row')} of landed files: nobody can read a key in them"
-    if landing_url():
-        yield f"{landing_url()}: remove the person there, or the files come back from it"
-    for cold in cold_folders(places.ledger):
-        yield f"{cold}: landed files that assay retain has moved"
-    for folder, why in (
-        (places.serving, "the server's log of who read what"),
-        (Path("logs"), "dbt's log"),
-        (places.embeddings, "vectors of texts, without a key"),
-    ):
-        if folder.exists():
-            yield f"{folder}: {why}"
-    yield "files that people have exported, and backups"
+def count_in_file(file: Path, person: Person) -> int:
+    """Return how many rows of a file of CSV or Parquet are a person's."""
+    with duckdb.connect() as connection:
+        rows = rows_of(file)
+        columns = [row[0] for row in connection.execute(f"describe from {rows}").fetchall()]
+        condition = person.condition(columns)
+        if condition is None:
+            return 0
+        return int(connection.execute(f"select count(*) from {rows} where {condition}").fetchall()[0][0])
+
+
+def rows_of(file: Path) -> str:
+    """Return SQL for the rows of a file of CSV or Parquet."""
+    if file.suffix == ".csv":
+        return f"read_csv({text(file)}, header = true, all_varchar = true)"
+    return f"read_parquet({text(file)})"
+
+
+def _malformed_rows(connection: duckdb.DuckDBPyConnection, mentions: Mentions) -> Iterator[tuple[int, int]]:
+    """Yield file and number of the malformed rows whose text names the person: silver has no key of them."""
+    for (table,) in connection.execute(
+        "select table_name from duckdb_tables() "
+        "where database_name = current_database() and schema_name = 'landing' order by all"
+    ).fetchall():
+        columns = columns_of(connection, "landing", table)
+        if not columns >= _POSITION | {"malformed_reason"}:
+            continue
+        told = quoted("malformed_line" if "malformed_line" in columns else "line")
+        has_key = " or ".join(f"contains({told}, {text(value)})" for value in mentions.person.values)
+        for file_id, row, line in connection.execute(
+            f"select file_id, row_number, {told} from landing.{quoted(table)} "
+            f"where malformed_reason is not null and ({has_key})"
+        ).fetchall():
+            if mentions.count(line):
+                yield file_id, row

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,20 +21,22 @@ from assay.core.fault import Fault, known_fault
 from assay.core.moment import now
 from assay.core.places import Places, landing_url
 from assay.core.words import counted
-from assay.erasure.elsewhere import clean_store, forget_in_ledger
+from assay.erasure.elsewhere import clean_store, forget_in_ledger, forget_of_streams
 from assay.erasure.find import (
     FileLines,
-    Traces,
     files_as_of,
+    files_of_search,
     find_lines,
-    find_traces,
     published_files,
+    tables_of_readers,
     unread_files,
 )
 from assay.erasure.forgotten import note_forgotten
 from assay.erasure.journal import Journal, journal_file, read_journal
 from assay.erasure.lines import Emptied, empty_lines
 from assay.erasure.locked import lock_for_erasure
+from assay.erasure.look import Traces, find_traces
+from assay.erasure.mentions import Mentions, find_texts, hidden_arguments
 from assay.erasure.person import find_person
 from assay.erasure.versions import erase_from_versions
 from assay.erasure.warehouse import rewrite_tables, rewrite_warehouse
@@ -138,17 +141,22 @@ def _carry_out(places: Places, journal: Journal, display: Display) -> Forgotten:
         for file in published_files(places):
             rewrite_tables(file, person)
         # The build writes them anew; before that, it would keep them with the publication before it.
-        for file in places.published.parent.glob("*.csv"):
+        for file in [*tables_of_readers(places), *files_of_search(places)]:
             file.unlink(missing_ok=True)
         shutil.rmtree(places.published.parent / "kept", ignore_errors=True)
         for file in files_as_of(places):
             file.unlink(missing_ok=True)
         versions = erase_from_versions(places, person, display)
         display.say("Building everything that rests on landed rows")
-        run_id = _build(places, display)
+        with hidden_arguments(person):
+            run_id = _build(places, display)
         forget_in_ledger(places.ledger, person)
         clean_store(places)
-    except (duckdb.Error, OSError) as error:
+        forget_of_streams(places, person)
+        mentions = Mentions(person)
+        for text in find_texts(places):
+            mentions.take_out_of(text)
+    except (duckdb.Error, sqlite3.Error, OSError) as error:
         raise known_fault(error) or error from error
     _record(places, journal, run_id)
     journal_file(places.warehouse).unlink()
@@ -216,10 +224,11 @@ def _build(places: Places, display: Display) -> str:
     """
     options = Options(full_refresh=True)
     report = run_recorded(options, places, read_inputs(places), None, display)
-    if report.failed or report.withheld:
+    withheld = report.withheld or report.online_fault
+    if report.failed or withheld or not (report.is_searched and report.are_roles_applied):
         raise Fault(
             "The person is removed, but not everything could be built anew: "
-            f"{report.withheld or 'something failed'}. To see why: assay runs show {report.run.run_id}. "
+            f"{withheld or 'something failed'}. To see why: assay runs show {report.run.run_id}. "
             "The next build that passes ends the erasure."
         )
     return report.run.run_id

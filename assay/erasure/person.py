@@ -51,6 +51,13 @@ class Person:
             )
         return f"coalesce({' or '.join(parts)}, false)" if parts else None
 
+    def is_in_key(self, key: str) -> bool:
+        """Tell whether the text that an entity is stored under, or one of its keys, is the person's."""
+        if key in self.values:
+            return True
+        # Several keys are a JSON array.
+        return key.startswith("[") and any(f'"{value}"' in key for value in self.values)
+
 
 def find_person(asked: str, manifest: Manifest, connection: duckdb.DuckDBPyConnection) -> Person:
     """Find out who is meant.

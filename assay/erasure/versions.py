@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import duckdb
 
@@ -11,7 +12,7 @@ from assay.core.disk import put_in_place, replace_private, sync
 from assay.core.moment import now
 from assay.core.places import Places
 from assay.core.sql import text
-from assay.erasure.find import count_in_parquet
+from assay.erasure.find import count_in_file, files_of, rows_of
 from assay.erasure.person import Person
 from assay.training.store import Version, VersionStore
 
@@ -30,9 +31,13 @@ def erase_from_versions(places: Places, person: Person, display: Display) -> lis
     erased = []
     with store.workshop("assay forget", display):
         for version in store.versions():
-            if rows := count_in_parquet(version.data, person):
+            # Of a corpus, what was read and not kept has a person's rows, too.
+            files = {file: count_in_file(file, person) for file in files_of(version)}
+            if rows := sum(files.values()):
                 _mark(version, rows)
-                _rewrite(version, person)
+                for file, its_rows in files.items():
+                    if its_rows:
+                        _rewrite(file, person)
                 erased.append(version.manifest.version)
     return erased
 
@@ -43,17 +48,17 @@ def _mark(version: Version, rows: int) -> None:
     replace_private(version.erased, json.dumps(values).encode())
 
 
-def _rewrite(version: Version, person: Person) -> None:
-    new = version.data.with_name(f".{version.data.name}")
+def _rewrite(file: Path, person: Person) -> None:
+    new = file.with_name(f".{file.name}")
     try:
         with duckdb.connect() as connection:
             connection.execute("set TimeZone = 'UTC'; set preserve_insertion_order = true")
-            rows = f"read_parquet({text(version.data)})"
+            rows = rows_of(file)
             columns = [row[0] for row in connection.execute(f"describe from {rows}").fetchall()]
             connection.execute(
                 f"copy (from {rows} where not {person.condition(columns)}) to {text(new)} (format parquet)"
             )
         sync(new)
-        put_in_place(new, version.data)
+        put_in_place(new, file)
     finally:
         new.unlink(missing_ok=True)

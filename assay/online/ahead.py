@@ -7,7 +7,7 @@ it has, the sync finds out whether the stream wrote what the build would have wr
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -206,6 +206,32 @@ class Ahead:
             connection.execute("delete from reached")
             connection.execute("delete from streamed")
         self.reach(reached)
+
+    def find_keys(self, is_meant: Callable[[str], bool]) -> set[str]:
+        """Return the texts of keys that are kept, of those that are meant.
+
+        Args:
+            is_meant: tells whether a key is.
+        """
+        if not self._path.exists():
+            return set()
+        with self._opened() as connection:
+            rows = connection.execute(
+                "select key from brought union select example from parity where example is not null"
+            ).fetchall()
+        return {key for (key,) in rows if is_meant(key)}
+
+    def forget(self, is_meant: Callable[[str], bool]) -> None:
+        """Remove entities by their keys; what was compared stays, without them as examples.
+
+        Args:
+            is_meant: tells whether a key is to be removed.
+        """
+        keys = [(key,) for key in self.find_keys(is_meant)]
+        if keys:
+            with self._opened() as connection:
+                connection.executemany("delete from brought where key = ?", keys)
+                connection.executemany("update parity set example = null where example = ?", keys)
 
     def parity(self) -> list[StreamParity]:
         """Return what was compared, the latest last."""

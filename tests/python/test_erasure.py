@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from unittest import mock
@@ -17,15 +18,18 @@ from small_project import HEADER, SmallProject
 
 from assay.core.fault import Fault
 from assay.core.places import Places
-from assay.erasure.elsewhere import forget_in_ledger
+from assay.erasure.elsewhere import count_of_streams, forget_in_ledger, forget_of_streams
 from assay.erasure.lines import empty_lines
+from assay.erasure.mentions import Mentions
 from assay.erasure.person import Person, find_person
 from assay.erasure.versions import erase_from_versions
 from assay.landing.declared import LandingTable
 from assay.landing.dialect import Dialect
 from assay.landing.discover import LandingFile, file_at
+from assay.online.ahead import Ahead
 from assay.pii.key import PiiKey
 from assay.project.graph import Manifest
+from assay.server.audit import Audit
 from assay.training.store import VersionManifest, VersionStore, write_version
 from assay.training.verify import verify
 
@@ -56,6 +60,14 @@ def files_with(folder: Path, text: str) -> list[str]:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and text.encode() in path.read_bytes()
     ]
+
+
+def land_malformed(project: SmallProject) -> Path:
+    """Land a file with two lines that cannot be read, of which one names the person."""
+    path = project.landing / "erp" / "order_lines" / "landed_at=2025-01-05T03-00-00" / "broken.csv"
+    path.parent.mkdir(parents=True)
+    path.write_text(f"{HEADER}1008,P8,{OTHER}\n1009,P9,{PERSON}\n")
+    return path
 
 
 def person_named(key: str) -> Person:
@@ -163,6 +175,64 @@ def test_a_person_is_found_by_entity_and_hash(monkeypatch: pytest.MonkeyPatch) -
             assert connection.execute(f"select count(*) from t where {condition}").fetchall() == [(found,)]
 
 
+@pytest.mark.parametrize(
+    ("key", "told", "left"),
+    [
+        ("17", "17 rows, customer_id is 17, n is 17", "17 rows, customer_id is (forgotten), n is 17"),
+        (
+            "17",
+            "customer=17 customer_id = '17', customer=171",
+            "customer=(forgotten) customer_id = '(forgotten)', customer=171",
+        ),
+        ("17", '{"CustomerID":17.0,"n":17}', '{"CustomerID":(forgotten),"n":17}'),
+        ("17", "customer_id: 17.5", "customer_id: 17.5"),
+        ("C90210417", "C90210417,xC90210417,C90210417", "(forgotten),xC90210417,(forgotten)"),
+        ("4111111111111111", "4111111111111111 0.4111111111111111", "(forgotten) 0.4111111111111111"),
+    ],
+)
+def test_a_key_is_taken_out_of_texts_where_it_is_one(key: str, told: str, left: str) -> None:
+    assert Mentions(person_named(key)).take_out(told)[0] == left
+
+
+def test_logs_stay_readable_without_the_person(tmp_path: Path) -> None:
+    lines = tmp_path / "a.jsonl"
+    lines.write_text('{"customer_id": 17, "n": 17}\n{"customer_id": "17"}\n')
+    lines.chmod(0o640)
+    mentions = Mentions(person_named("17"))
+    assert mentions.count_in(lines) == mentions.take_out_of(lines) == 2
+    assert [json.loads(line) for line in lines.read_text().splitlines()] == [
+        {"customer_id": None, "n": 17},
+        {"customer_id": "(forgotten)"},
+    ]
+    assert lines.stat().st_mode & 0o777 == 0o640
+    assert mentions.take_out_of(lines) == 0
+    assert [each.name for each in tmp_path.iterdir()] == ["a.jsonl"]
+
+
+def test_a_server_goes_on_with_its_log_after_the_person_is_taken_out(tmp_path: Path) -> None:
+    audit = Audit(tmp_path)
+    request = {"reader": "anna", "request_id": "r", "method": "GET", "path": f"/entities/{PERSON}"}
+    audit.note("read", request)
+    Mentions(person_named(PERSON)).take_out_of(tmp_path / "audit.jsonl")
+    audit.note("read", request | {"path": "/other"})
+    audit.close()
+    told = [json.loads(line)["path"] for line in (tmp_path / "audit.jsonl").read_text().splitlines()]
+    assert told == ["/entities/(forgotten)", "/other"]
+
+
+def test_streams_forget_whom_they_have_brought_online(tmp_path: Path) -> None:
+    places = Places(tmp_path / "landing", tmp_path / "assay.duckdb")
+    ahead = Ahead(places.ahead)
+    ahead.note("v", [PERSON, OTHER, f'["{PERSON}","x"]'], {("s.t", "topic", 0): 5})
+    ahead.wrote({("s.t", "topic", 0): 5})
+    person = person_named(PERSON)
+    assert list(count_of_streams(places, person)) == [(places.ahead, 2)]
+    forget_of_streams(places, person)
+    assert list(count_of_streams(places, person)) == []
+    assert [key for _, key, _ in ahead.newest(9)] == [OTHER]
+    assert files_with(tmp_path, PERSON) == []
+
+
 class Killed(BaseException):
     """What nothing in the code catches, as a kill."""
 
@@ -170,6 +240,7 @@ class Killed(BaseException):
 @pytest.fixture
 def people(project_as_built: SmallProject) -> SmallProject:
     land_people(project_as_built)
+    land_malformed(project_as_built)
     build = project_as_built.assay("build")
     assert build.exit_code == 0, build.output
     return project_as_built
@@ -180,11 +251,20 @@ def test_a_person_is_forgotten_everywhere(people: SmallProject) -> None:
     # As products write them whose contract asks for it.
     people.published.with_name("people.csv").write_text(f"customer_id\n{PERSON}\n")
     [path] = people.landing.rglob("people.csv")
+    for text in ("logs/dbt.log.1", "target/run_results.json", "data/serving/audit.1.jsonl"):
+        (people.root / text).parent.mkdir(exist_ok=True)
+        (people.root / text).write_text(f'{{"args": "dbt forget customer={PERSON}"}}')
+    Ahead(people.root / "data" / "stream.sqlite").note("v", [PERSON], {("erp.x", "topic", 0): 1})
     assert files_with(people.root, PERSON)
-    dry = people.assay("forget", f"customer={PERSON}", "--dry-run")
+    wide = replace(people, settings={"COLUMNS": "300"})
+    dry = wide.assay("forget", f"customer={PERSON}", "--dry-run")
     assert dry.exit_code == 0, dry.output
-    for place in ("people.csv", "landing.erp__order_lines", "silver.slv_order_lines__checked", "publication"):
-        assert place in dry.output
+    for place in (
+        *("people.csv", "broken.csv", "landing.erp__order_lines", "silver.slv_order_lines__checked"),
+        *("publication", "dbt.log.1", "run_results.json", "audit.1.jsonl"),
+        *("stream.sqlite", "published/people.csv"),
+    ):
+        assert place in dry.output, place
     assert people.query(KEPT) == before
 
     # A kill after the landed files are rewritten; the next build ends what was begun.
@@ -203,10 +283,14 @@ def test_a_person_is_forgotten_everywhere(people: SmallProject) -> None:
         "row_count, erased_row_count from bronze.brz_files where source_file like '%people.csv'"
     )
     assert counts == [(6, 1, 1, 1, 3, 1, 2)]
+    assert people.query(
+        "select row_line_count, erased_line_count, row_count, malformed_row_count from bronze.brz_files "
+        "where source_file like '%broken.csv'"
+    ) == [(1, 1, 1, 1)]
     assert people.query("select count(*) from gold.fct_lines", file=people.published) == [(len(after),)]
     ledger = people.root / "data" / "ops.duckdb"
     assert people.query("select entity, reason, file_count from erasures", file=ledger) == [
-        ("customer", "asked for it", 1)
+        ("customer", "asked for it", 2)
     ]
     # Nothing is left to do, and the rewritten file is not taken for a new one.
     again = people.assay("build")
@@ -232,6 +316,7 @@ def test_a_version_of_a_training_set_is_no_longer_whole(tmp_path: Path) -> None:
     folder = VersionStore(places).folder / "trn_x@1"
     folder.mkdir(parents=True)
     pq.write_table(pa.table({"customer_id": [PERSON, OTHER], "outcome": [1, 0]}), folder / "data.parquet")
+    pq.write_table(pa.table({"customer_id": [PERSON, PERSON, OTHER]}), folder / "documents.parquet")
     moment = datetime(2025, 1, 1)
     manifest = VersionManifest(
         *("trn_x@1", "trn_x", "1" * 64, 2, ["customer_id"], [], [], [], moment, False, {}, None, "duckdb"),
@@ -243,6 +328,7 @@ def test_a_version_of_a_training_set_is_no_longer_whole(tmp_path: Path) -> None:
     assert pq.read_table(folder / "data.parquet").to_pydict() == {"customer_id": [OTHER], "outcome": [0]}
     found = verify(version, places, display)
     assert found.has_failed
-    assert "1 row of people who were forgotten" in found.findings[0].message
+    assert pq.read_table(folder / "documents.parquet").to_pydict() == {"customer_id": [OTHER]}
+    assert "3 rows of people who were forgotten" in found.findings[0].message
     assert erase_from_versions(places, person_named(PERSON), display) == []
     assert files_with(tmp_path, PERSON) == []

@@ -23,8 +23,8 @@ from assay.core.fault import Fault
 from assay.core.lock import locked
 from assay.core.places import Places
 from assay.erasure import retain as retaining
-from assay.erasure.find import find_traces
 from assay.erasure.journal import journal_file
+from assay.erasure.look import find_traces
 from assay.erasure.person import Person
 from assay.erasure.retain import find_old_files, retain
 

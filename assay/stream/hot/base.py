@@ -54,6 +54,11 @@ class Base:
     cuts: Mapping[str, Sequence[str]]
 
 
+def base_file(places: Places) -> Path:
+    """Return the file of the copy, which the next stream makes anew where it is missing."""
+    return places.main_warehouse.with_name("stream.duckdb")
+
+
 def state_of(warehouse: Path) -> tuple[int, int]:
     """Return what changes whenever a build has written the warehouse."""
     status = warehouse.stat()
@@ -103,7 +108,7 @@ def copy_base(
         Fault: a build is under way.
         duckdb.Error: the warehouse cannot be read, or the disk is full.
     """
-    file = places.main_warehouse.with_name("stream.duckdb")
+    file = base_file(places)
     new = file.with_name(f".{file.name}.{os.getpid()}")
     with (
         warehouse_held(places),

@@ -1,0 +1,84 @@
+"""Find where a person is kept beside the warehouse: files for readers, online store, ledger, texts."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import duckdb
+
+from assay.core.fault import Fault, known_fault
+from assay.core.places import Places
+from assay.erasure.elsewhere import count_in_ledger, count_in_store, count_of_streams
+from assay.erasure.find import (
+    count_in_file,
+    count_rows,
+    data_of_versions,
+    files_as_of,
+    files_of_search,
+    published_files,
+    tables_of_readers,
+)
+from assay.erasure.mentions import Mentions, find_texts
+from assay.erasure.person import Person
+from assay.online.stores.open import open_store, store_url
+from assay.project.warehouse import connect_published
+
+
+@dataclass(frozen=True)
+class Trace:
+    """How many rows of a person are in one place, and what becomes of them."""
+
+    place: str
+    rows: int
+    outcome: str
+
+
+def find_beside(places: Places, person: Person) -> Iterator[Trace]:
+    """Yield what is kept of a person in all places but the landing zone and the warehouse.
+
+    Raises:
+        Fault: a file cannot be read.
+    """
+    try:
+        yield from _find_for_readers(places, person)
+        for version, file in data_of_versions(places):
+            if rows := count_in_file(file, person):
+                yield Trace(f"training set {version}, {file.name}", rows, "removed: no longer whole")
+        yield from _find_online(places, person)
+        if rows := count_in_ledger(places.ledger, person):
+            yield Trace(f"run ledger {places.ledger}", rows, "removed, or the key taken out")
+        mentions = Mentions(person)
+        for text in find_texts(places):
+            if found := mentions.count_in(text):
+                yield Trace(f"{text}", found, "the key is taken out")
+    except (duckdb.Error, sqlite3.Error, OSError) as error:
+        raise known_fault(error) or error from error
+
+
+def _find_for_readers(places: Places, person: Person) -> Iterator[Trace]:
+    for file in [*published_files(places), *files_of_search(places)]:
+        with connect_published(file) as connection:
+            rows = sum(count for _, _, count in count_rows(connection, person))
+        if rows:
+            yield Trace(f"published {file}", rows, "written anew without the person")
+    for file in tables_of_readers(places):
+        if rows := count_in_file(file, person):
+            yield Trace(f"published {file}", rows, "written anew without the person")
+    for kept in sorted((places.published.parent / "kept").glob("[!.]*")):
+        yield Trace(f"publication {kept.name}", 0, "removed: a rollback would bring the person back")
+    for file in files_as_of(places):
+        yield Trace(f"{file}", 0, "removed: build it again with --as-of")
+
+
+def _find_online(places: Places, person: Person) -> Iterator[Trace]:
+    url = store_url(None, places)
+    try:
+        store = open_store(url)
+        if entities := count_in_store(store, person):
+            yield Trace(f"online store {store.url}", entities, "removed")
+    except Fault as fault:
+        yield Trace("online store", 0, f"removed once it can be read: {fault}")
+    for file, rows in count_of_streams(places, person):
+        yield Trace(f"{file}", rows, "removed")

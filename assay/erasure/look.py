@@ -1,0 +1,74 @@
+"""Find everything that is kept of a person, by the key: what an erasure removes, and what it cannot see."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import duckdb
+
+from assay.core.places import Places, landing_url
+from assay.erasure.beside import Trace, find_beside
+from assay.erasure.find import FileLines, count_rows, find_lines
+from assay.erasure.person import Person
+from assay.ledger.retentions import cold_folders
+
+
+@dataclass
+class Traces:
+    """Everything that is kept of a person.
+
+    Attributes:
+        lines: of landed files.
+        traces: of all places, these files among them.
+        unseen: places in which nobody can look by the key, and why.
+    """
+
+    lines: list[FileLines] = field(default_factory=list)
+    traces: list[Trace] = field(default_factory=list)
+    unseen: list[str] = field(default_factory=list)
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are in all places together."""
+        return sum(trace.rows for trace in self.traces)
+
+
+def find_traces(places: Places, connection: duckdb.DuckDBPyConnection, person: Person) -> Traces:
+    """Find everything that is kept of a person.
+
+    Args:
+        places: of the project.
+        connection: to the warehouse, which is the current database.
+        person: who is meant.
+
+    Raises:
+        Fault: a file cannot be read.
+    """
+    found = Traces(lines=find_lines(connection, person))
+    found.traces += [
+        Trace(f"landed file {each.source_file}", len(each.spans), "lines are emptied, the file stays")
+        for each in found.lines
+    ]
+    landed: dict[str, int] = defaultdict(int)
+    for each in found.lines:
+        landed[f"{each.source}__{each.table}"] += len(each.spans)
+    found.traces += [Trace(f"landing.{table}", rows, "removed") for table, rows in sorted(landed.items())]
+    found.traces += [
+        Trace(f"{schema}.{table}", rows, "built anew without the person")
+        for schema, table, rows in count_rows(connection, person)
+    ]
+    found.traces += find_beside(places, person)
+    found.unseen = list(_unseen(places))
+    return found
+
+
+def _unseen(places: Places) -> Iterator[str]:
+    if landing_url():
+        yield f"{landing_url()}: remove the person there, or the files come back from it"
+    for cold in cold_folders(places.ledger):
+        yield f"{cold}: landed files that assay retain has moved"
+    if places.embeddings.exists():
+        yield f"{places.embeddings}: vectors of texts, without a key"
+    yield "files that people have exported, and backups"
