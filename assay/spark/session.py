@@ -21,6 +21,9 @@ ENGINE = "ASSAY_ENGINE"
 # Four attempts: without the number, Spark on this machine tries no task twice.
 _HERE = "local[*,4]"
 _MISSING = re.compile(r"No module named '(\w+)'")
+_OTHER_PYTHON = re.compile(r"Python in worker has different version: (\S+) than that in driver: (\S+),")
+_NO_PYTHON = re.compile(r'Cannot run program "([^"]+)"')
+_NO_ROOM = re.compile(r".*(?:No space left on device|File too large|Disk quota exceeded).*")
 
 
 def find_master() -> str | None:
@@ -156,13 +159,33 @@ def faults_of_spark() -> Iterator[None]:
         raise
     except Exception as error:
         told = str(error)
-        if missing := _MISSING.search(told):
-            raise Fault(
-                f"A machine of the cluster has no {missing[1]}: install duckdb, pandas and pyarrow in the "
-                "Python of each, which PYSPARK_PYTHON names."
-            ) from error
         fault = Fault(f"Spark failed: {_cause(told)} (logs/spark.log has more)")
-        raise known_fault(told) or fault from error
+        raise _fault_of_machine(told) or known_fault(told) or fault from error
+
+
+def _fault_of_machine(told: str) -> Fault | None:
+    """Tell what is to be mended on a machine of the cluster; None if it is not known that something is."""
+    if missing := _MISSING.search(told):
+        return Fault(
+            f"A machine of the cluster has no {missing[1]}: install duckdb, pandas and pyarrow in the "
+            "Python of each, which PYSPARK_PYTHON names."
+        )
+    if other := _OTHER_PYTHON.search(told):
+        return Fault(
+            f"A machine of the cluster has Python {other[1]}, this one {other[2]}: Spark needs the same on "
+            f"all. Install Python {other[2]} there, and have PYSPARK_PYTHON name it."
+        )
+    if python := _NO_PYTHON.search(told):
+        return Fault(
+            f"A machine of the cluster has no {python[1]}: have PYSPARK_PYTHON name a Python that each of "
+            "them has, with duckdb, pandas and pyarrow."
+        )
+    if full := _NO_ROOM.search(told):
+        return Fault(
+            f"A machine of the cluster has no room left: {full[0].strip()}. Free some there, in the folder "
+            "beside the warehouse and in Spark's own (spark.local.dir), and build again. Nothing is written."
+        )
+    return None
 
 
 def _cause(told: str) -> str:

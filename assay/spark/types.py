@@ -8,7 +8,16 @@ from collections.abc import Mapping
 from assay.core.fault import Fault
 
 # Parquet has no type for them, or one that holds less; as text they lose nothing.
-_AS_TEXT = {"HUGEINT", "UHUGEINT", "INTERVAL", "BIT", "BIGNUM", "TIME WITH TIME ZONE", "TIME_NS"}
+_AS_TEXT = {
+    "HUGEINT",
+    "UHUGEINT",
+    "INTERVAL",
+    "BIT",
+    "BIGNUM",
+    "TIME WITH TIME ZONE",
+    "TIME_NS",
+    "TIMESTAMP_S",
+}
 _NOT_WITHIN = re.compile(r"\b(U?HUGEINT|INTERVAL|BIT|BIGNUM|TIME WITH TIME ZONE|TIME_NS)\b")
 _NOT_AT_ALL = re.compile(r"\b(UNION|VARIANT|GEOMETRY)\b")
 _TEXTS = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"")

@@ -272,9 +272,22 @@ def test_the_cause_of_an_error_is_told() -> None:
         "\tat org.apache.spark.Error: no\nCaused by: java.io.IOException: No route to head\n\tat java.base\n"
     )
     of_python = "Traceback:\nModuleNotFoundError: No module named 'duckdb'\n"
+    of_version = (
+        "pyspark.errors.exceptions.base.PySparkRuntimeError: [PYTHON_VERSION_MISMATCH] Python in worker "
+        "has different version: 3.9 than that in driver: 3.11, PySpark cannot run with different minor "
+        "versions.\n"
+    )
+    of_program = 'Caused by: java.io.IOException: Cannot run program "/opt/python3": error=2, No such file\n'
+    of_disk = (
+        "Traceback:\n_duckdb.IOException: IO Error: Could not write file "
+        '"/spark/assay-1/x.tmp": No space left on device\n\tat java.base\n'
+    )
     for error, told in (
         (of_java, r"Spark failed: java\.io\.IOException: No route to head \(logs"),
         (of_python, "A machine of the cluster has no duckdb: install duckdb, pandas"),
+        (of_version, r"has Python 3\.9, this one 3\.11: .* Install Python 3\.11 there"),
+        (of_program, "has no /opt/python3: have PYSPARK_PYTHON name a Python"),
+        (of_disk, r"no room left: .*Could not write file .* Free some there.*spark\.local\.dir"),
     ):
         with pytest.raises(Fault, match=told), session.faults_of_spark():
             raise ValueError(error)
