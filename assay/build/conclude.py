@@ -10,7 +10,7 @@ from typing import Any
 
 import duckdb
 
-from assay.build.bucket import put_in_bucket
+from assay.build.bucket import put_gold_in_bucket, put_roles_in_bucket
 from assay.build.build import Options, Report
 from assay.build.inputs import identity
 from assay.build.outside import outside_ids
@@ -256,8 +256,7 @@ def _publish(places: Places, run: Run, outcome: DbtOutcome, report: Report, work
         prune(places.published, how_many())
         if report.is_searched:
             _forget_deleted(places, report)
-        report.bucket_fault = put_in_bucket(places)
-        report.warnings += filter(None, [report.bucket_fault])
+        _note_bucket_fault(report, put_gold_in_bucket(places))
         report.rollback = read_rollback(places.warehouse)
         if CATALOG in report.products.passed:
             _put_online(places, report)
@@ -282,6 +281,13 @@ def _publish_roles(places: Places, report: Report) -> None:
             f"{known_fault(error) or error}\nTo write the files of roles: assay roles apply"
         )
         report.are_roles_applied = False
+    _note_bucket_fault(report, put_roles_in_bucket(places))
+
+
+def _note_bucket_fault(report: Report, fault: str | None) -> None:
+    """Note that the bucket from which others read could not take something, if it could not."""
+    report.bucket_fault = "\n".join(filter(None, [report.bucket_fault, fault])) or None
+    report.warnings += filter(None, [fault])
 
 
 def _forget_deleted(places: Places, report: Report) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import duckdb
 
+from assay.build.bucket import put_roles_in_bucket
+from assay.build.made_of import read_made_of
 from assay.build.publications import count_rows
 from assay.build.publish import find_comments, remove_leftovers, temporary
 from assay.contracts.grants import Grant, Role, write_grants
@@ -22,7 +24,7 @@ from assay.core.places import Places
 from assay.core.sql import folded, quoted, text
 from assay.pii.key import VARIABLE, PiiKey, find_pii_key
 from assay.pii.sql import hash_sql, mask_sql
-from assay.project.warehouse import attach, connect_published
+from assay.project.warehouse import attach
 
 # Part of what a file is made of: with another number, all files are written anew.
 _LAYOUT = 1
@@ -63,13 +65,16 @@ class RoleFile:
 def apply_roles(places: Places, *, wait: float, tell: Callable[[str], None]) -> list[RoleFile]:
     """Bring the files of all roles to what is published and to what contracts say, while no build goes on.
 
+    A bucket in which readers look for them is brought to the same.
+
     Args:
         places: of the project.
         wait: how long to wait for a build to end, in seconds.
         tell: called with messages for people.
 
     Raises:
-        Fault: nothing is published, a build is under way, or see `publish_roles`.
+        Fault: nothing is published, a build is under way, the bucket cannot be written, or see
+            `publish_roles`.
     """
 
     def waiting(holder: Holder | None) -> None:
@@ -78,7 +83,16 @@ def apply_roles(places: Places, *, wait: float, tell: Callable[[str], None]) -> 
     if not places.published.is_file():
         raise Fault(f"Nothing is published yet: {places.published} is not there. To publish: assay build")
     with locked(places.warehouse, command="assay roles apply", wait=wait, on_wait=waiting):
-        return publish_roles(places)
+        try:
+            done = publish_roles(places)
+        except Fault as fault:
+            # What a role may no longer read goes from there, also where a new file cannot be written.
+            if unsent := put_roles_in_bucket(places):
+                raise Fault(f"{fault}\n{unsent}") from fault
+            raise
+        if unsent := put_roles_in_bucket(places):
+            raise Fault(unsent)
+        return done
 
 
 def publish_roles(places: Places) -> list[RoleFile]:
@@ -108,7 +122,8 @@ def publish_roles(places: Places) -> list[RoleFile]:
         try:
             found.append(_publish_role(places.published, file, role))
         except (Fault, duckdb.Error, OSError) as error:
-            if _made_of(file)[0] != _digest(asdict(role)):
+            made_of = read_made_of(file)
+            if made_of is None or made_of.rights != _digest(asdict(role)):
                 file.unlink(missing_ok=True)
             there = "stays as it was" if file.exists() else "is not there"
             faults.append(f"{file} {there}: {known_fault(error) or error}")
@@ -144,7 +159,8 @@ def _publish_role(published: Path, file: Path, role: Role) -> RoleFile:
         tables = _find_tables(connection)
         missing = [grant.table for grant in role.grants if grant.table not in tables]
         declared, content = _digest(asdict(role)), _digest_content(connection, role, key)
-        if _made_of(file) == (declared, content):
+        there = read_made_of(file)
+        if there and (there.rights, there.content) == (declared, content):
             return RoleFile(role.name, file, *(count_rows(file) or (0, 0)), is_new=False, missing=missing)
         if key:
             key.set_variables(connection)
@@ -226,14 +242,6 @@ def _digest_content(connection: duckdb.DuckDBPyConnection, role: Role, key: PiiK
 
 def _digest(content: object) -> str:
     return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def _made_of(file: Path) -> tuple[str, str]:
-    """Return the hashes of what a file of a role was made of; empty if there is none that can be read."""
-    with suppress(duckdb.Error, Fault), connect_published(file) as connection:
-        [found] = connection.execute("select declared, content from found.published.role").fetchall()
-        return str(found[0]), str(found[1])
-    return "", ""
 
 
 def _make_folder(folder: Path) -> None:

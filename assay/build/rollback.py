@@ -10,7 +10,7 @@ from pathlib import Path
 
 import duckdb
 
-from assay.build.bucket import put_in_bucket
+from assay.build.bucket import put_gold_in_bucket, put_roles_in_bucket
 from assay.build.publications import Kept, count_rows, find_kept, keep, published_run, put_back
 from assay.build.roles import publish_roles
 from assay.build.search import publish_search
@@ -149,7 +149,7 @@ def roll_back(
         try:
             instead_of = next((each for each in find_kept(places.published) if each.run_id == current), None)
             put_back(kept, places.published, instead_of)
-            bucket_fault = put_in_bucket(places)
+            faults = [put_gold_in_bucket(places)]
             # A store that is away does not stop search, nor a missing extra of search the store.
             try:
                 online = _put_back_online(places)
@@ -159,8 +159,9 @@ def roll_back(
                 finally:
                     # By what contracts say now: what a role may no longer read does not come back.
                     _put_back_roles(places, tell)
-            if bucket_fault:
-                raise Fault(bucket_fault)
+                    faults.append(put_roles_in_bucket(places))
+            if any(faults):
+                raise Fault("\n".join(filter(None, faults)))
             rollback = replace(rollback, ended_at=now())
             write_rollback(places.ledger, places.warehouse, rollback)
         except Exception as error:

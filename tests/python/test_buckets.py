@@ -6,9 +6,11 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -19,6 +21,7 @@ from assay.bucket import bucket as bucket_module
 from assay.bucket.bucket import Bucket, Object
 from assay.bucket.landing import bring_landing
 from assay.bucket.published import CURRENT, put_published
+from assay.bucket.roles import RoleVersion, put_roles
 from assay.core.extensions import load_extension
 from assay.core.fault import Fault
 
@@ -204,6 +207,87 @@ def test_a_publication_is_current_once_it_is_whole_and_the_former_stay_as_long_a
     assert {key.partition("/")[0] for key in contents(bucket)} == {"of-others", CURRENT, *RUNS[1:3]}
     put_published(bucket, folders[3], RUNS[3], [RUNS[3]])
     assert {key.partition("/")[0] for key in contents(bucket)} == {"of-others", CURRENT, *RUNS[2:]}
+
+
+def role_version(folder: Path, content: str, rights: str = "all") -> RoleVersion:
+    file = folder / "assay.duckdb"
+    file.write_text(content)
+    return RoleVersion(file, RUNS[0], rights, content)
+
+
+def test_a_role_has_a_prefix_of_its_own_and_loses_old_versions_with_its_rights(
+    url: str, tmp_path: Path
+) -> None:
+    def held(role: str) -> list[str]:
+        found = contents(Bucket(f"{url}/roles/{role}"))
+        pointer = found.pop(CURRENT, None)
+        if pointer is None:
+            return sorted(str(content) for content in found.values())
+        [current] = json.loads(pointer)["files"]
+        newest = found.pop(current)
+        return [str(newest), *sorted(str(content) for content in found.values())]
+
+    bucket = Bucket(url)
+    bucket.put("roles/readme.txt", b"stays")
+    bucket.put("roles/shop/notes/of-others.txt", b"stays")
+    first = role_version(tmp_path, "one")
+    assert put_roles(bucket, {"shop": first, "web": first})
+    assert not put_roles(bucket, {"shop": first, "web": first})
+    assert put_roles(bucket, {"shop": role_version(tmp_path, "two"), "web": role_version(tmp_path, "two")})
+    # Whoever reads the former version goes on, until the one after.
+    assert held("web") == ["b'two'", "b'one'"]
+    assert put_roles(bucket, {"web": role_version(tmp_path, "three")})
+    assert held("web") == ["b'three'", "b'two'"]
+    assert held("shop") == ["b'stays'"]
+    assert put_roles(bucket, {"web": role_version(tmp_path, "less", "fewer")})
+    assert held("web") == ["b'less'"]
+    # An object that is lost comes again.
+    bucket.delete(f"roles/web/{json.loads(bucket.read(f'roles/web/{CURRENT}') or b'')['files'][0]}")
+    assert put_roles(bucket, {"web": role_version(tmp_path, "less", "fewer")})
+    assert held("web") == ["b'less'"]
+    assert put_roles(bucket, {})
+    assert not put_roles(bucket, {})
+    assert set(contents(bucket)) == {"roles/readme.txt", "roles/shop/notes/of-others.txt"}
+
+
+@pytest.mark.parametrize("rights", ["all", "fewer"])
+def test_a_kill_while_a_role_is_put_there_shows_no_half_and_the_next_call_mends_it(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rights: str
+) -> None:
+    put, delete = Bucket.put, Bucket.delete
+    left = 0
+
+    def die_or(do: Callable[..., Any]) -> Callable[..., Any]:
+        def step(*arguments: Any) -> Any:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise KeyboardInterrupt
+            return do(*arguments)
+
+        return step
+
+    steps = 0
+    while True:
+        place = Bucket(f"{url}/{steps}")
+        put_roles(place, {"web": role_version(tmp_path, "zero")})
+        put_roles(place, {"web": role_version(tmp_path, "one")})
+        left = steps
+        new = role_version(tmp_path, "two", rights)
+        with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
+            patch.setattr(Bucket, "put", die_or(put))
+            patch.setattr(Bucket, "delete", die_or(delete))
+            put_roles(place, {"web": new})
+            break
+        # What is named is there and whole.
+        if pointer := place.read(f"roles/web/{CURRENT}"):
+            [current] = json.loads(pointer)["files"]
+            assert place.read(f"roles/web/{current}") in (b"one", b"two")
+        put_roles(place, {"web": new})
+        found = sorted(str(each) for key, each in contents(place).items() if not key.endswith(CURRENT))
+        assert found == (["b'one'", "b'two'"] if rights == "all" else ["b'two'"])
+        steps += 1
+    assert steps == (3 if rights == "all" else 5)
 
 
 def test_a_project_lands_from_a_bucket_and_publishes_to_one(

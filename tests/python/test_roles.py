@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
@@ -10,11 +11,14 @@ from typing import Any
 import duckdb
 import pytest
 import yaml
+from bucket_server import ENVIRONMENT, contents, served_bucket
 from rendered_macros import Macros
 
 import assay
+from assay.bucket.bucket import Bucket
 from assay.build.inputs import Inputs, identity
 from assay.build.plan import is_up_to_date
+from assay.build.publications import keep
 from assay.build.publish import Provenance, publish
 from assay.build.roles import RoleFile, publish_roles
 from assay.build.rollback import roll_back
@@ -330,8 +334,6 @@ def test_contracts_without_roles_are_not_parsed(places: Places, monkeypatch: pyt
 
 
 def test_a_rollback_brings_rows_back_and_no_right(places: Places) -> None:
-    from assay.build.publications import keep
-
     declare(role("whole"))
     publish_roles(places)
     keep(places.published)
@@ -344,6 +346,46 @@ def test_a_rollback_brings_rows_back_and_no_right(places: Places) -> None:
     assert rows(places.role_file("analyst"), count) == [(4, 0)]
     roll_back(places, "first", reason="", wait=0, tell=lambda message: None)
     assert rows(places.role_file("analyst"), count) == [(1667, 0)]
+
+
+def test_files_of_roles_are_in_the_bucket_as_they_are_here(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look() -> dict[str, bytes]:
+        """Return what readers of each role find: what the object that names the newest file names."""
+        found = contents(Bucket("s3://shop/gold"))
+        newest = {}
+        for key, content in found.items():
+            if key.startswith("roles/") and key.endswith("/current.json"):
+                folder = key.removesuffix("/current.json")
+                [file] = json.loads(content or b"")["files"]
+                newest[folder.removeprefix("roles/")] = found[f"{folder}/{file}"] or b""
+        return newest
+
+    def here() -> dict[str, bytes]:
+        return {folder.name: places.role_file(folder.name).read_bytes() for folder in places.roles.iterdir()}
+
+    with served_bucket("shop") as address:
+        for name, value in {**ENVIRONMENT, "AWS_ENDPOINT_URL": address}.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("ASSAY_PUBLISH_TO", "s3://shop/gold")
+        declare(role("whole"), ANALYST)
+        project = assay.open(".")
+        project.roles.apply()
+        assert look() == here()
+        keep(places.published)
+        publish_run(places, "second")
+        declare(ANALYST)
+        project.roles.apply()
+        after = look()
+        assert after == here()
+        assert list(after) == ["analyst"]
+        roll_back(places, "first", reason="", wait=0, tell=lambda message: None)
+        assert look() == here() != after
+        assert list(look()) == ["analyst"]
+        monkeypatch.setenv("ASSAY_PUBLISH_TO", "s3://nobody/gold")
+        with pytest.raises(Fault, match=r"no such bucket.*\n.*To try again: assay roles apply"):
+            project.roles.apply()
 
 
 @pytest.mark.parametrize(("made", "macro"), [(hash_sql, "pii_hash"), (mask_sql, "pii_mask")])
