@@ -168,7 +168,7 @@ class _Gathering:
             return
         with self.leaving_out(f"The tables of {file}"):
             with connect(file) as connection:
-                sizes = read_sizes(connection, file)
+                sizes = read_sizes(connection)
             self._there = {each.relation for each in sizes} & self._landed_tables.keys()
             for each in sizes:
                 # What landed as text is bronze; models of bronze are views of it.
@@ -177,9 +177,11 @@ class _Gathering:
                 costs.add(self._declared.tiers.get(each.relation, tier), each.bytes)
             if is_lake(file):
                 folder = data_of(file)
-                size = None if folder.startswith(BUCKETS) else _size(Path(folder))
-                self.costs.thing(f"{folder}: all tables of the lake", FILE).add("other", size)
-            self._add_rest(file, "other", [each.bytes for each in sizes])
+                now = sum(each.bytes or 0 for each in sizes)
+                size = None if folder.startswith(BUCKETS) else max(_size(Path(folder)) - now, 0)
+                self.costs.thing(f"{folder}: files of earlier snapshots", FILE).add("other", size)
+            # The tables of a lake are not in its catalog.
+            self._add_rest(file, "other", [] if is_lake(file) else [each.bytes for each in sizes])
 
     def add_published(self) -> None:
         """Add what readers have, with the publications that are kept and the files of roles."""
@@ -188,7 +190,7 @@ class _Gathering:
             return
         with self.leaving_out(f"The tables of {file}"):
             with connect_published(file) as connection:
-                sizes = read_sizes(connection, file)
+                sizes = read_sizes(connection)
             for each in sizes:
                 self._of_relation(each.relation, VIEW if each.is_view else TABLE).add("published", each.bytes)
             self._add_rest(file, "published", [each.bytes for each in sizes])

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import duckdb
 
-from assay.project.lake import is_lake
 from assay.project.warehouse import bytes_of
 
 
@@ -20,12 +18,8 @@ class TableSize:
     bytes: int | None
 
 
-def read_sizes(connection: duckdb.DuckDBPyConnection, file: Path) -> list[TableSize]:
-    """Return the tables and views of the current database, by name.
-
-    Args:
-        connection: of which the file is the current database.
-        file: the file. Of a lake, nobody tells the bytes of a table.
+def read_sizes(connection: duckdb.DuckDBPyConnection) -> list[TableSize]:
+    """Return the tables and views of a connection's current database, by name.
 
     Raises:
         duckdb.Error: the file cannot be read.
@@ -36,12 +30,11 @@ def read_sizes(connection: duckdb.DuckDBPyConnection, file: Path) -> list[TableS
         "select database_name, schema_name, view_name, true from duckdb_views() "
         "where database_name = current_database() and not internal order by all"
     ).fetchall()
-    known = not is_lake(file)
     return [
         TableSize(
             f"{schema}.{name}",
             is_view,
-            0 if is_view else bytes_of(connection, database, schema, name) if known else None,
+            0 if is_view else bytes_of(connection, database, schema, name),
         )
         for database, schema, name, is_view in tables
     ]

@@ -30,6 +30,7 @@ from assay.online.stores.open import open_store, store_url
 from assay.online.stores.shown_url import shown_url
 from assay.pii.key import VARIABLE, find_pii_key
 from assay.project.conventions import MONITORING, layer_of
+from assay.project.lake import data_of, is_lake
 from assay.project.packages import links_assay, make_linked_packages_ready
 from assay.project.paths import all_model_paths
 from assay.project.personal import PII
@@ -134,6 +135,9 @@ def _warehouse(places: Places) -> Iterator[Check]:
             "warehouse", "warning", f"{counted(not_loaded, 'file')} could not be loaded", "assay status"
         )
     size = places.warehouse.stat().st_size
+    if is_lake(places.warehouse):
+        # Those of earlier snapshots too. Of a bucket, it is the catalog alone.
+        size += sum(file.stat().st_size for file in Path(data_of(places.warehouse)).rglob("*.parquet"))
     yield Check("warehouse", "ok", f"{places.warehouse}: {counted(tables, 'table')}, {size / 1e6:,.0f} MB")
 
 

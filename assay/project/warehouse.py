@@ -99,6 +99,9 @@ def relation_named(
 def bytes_of(connection: duckdb.DuckDBPyConnection, database: str, schema: str, name: str) -> int | None:
     """Return what a table takes in the file of its database; None if there is no such table.
 
+    Of a lake, it is what the newest snapshot takes in files of Parquet: few rows lie in the catalog, and
+    take 0.
+
     Args:
         connection: a connection with the database attached.
         database: its name.
@@ -111,6 +114,15 @@ def bytes_of(connection: duckdb.DuckDBPyConnection, database: str, schema: str, 
     ).fetchall()
     if not is_table:
         return None
+    if connection.execute(
+        "from duckdb_databases() where (database_name, type) = ($1, 'ducklake')", [database]
+    ).fetchall():
+        [(of_files,)] = connection.execute(
+            "select coalesce(sum(data_file_size_bytes + coalesce(delete_file_size_bytes, 0)), 0) "
+            "from ducklake_list_files($1, $2, schema => $3)",
+            [database, name, schema],
+        ).fetchall()
+        return int(of_files)
     [(blocks, block_size)] = connection.execute(
         f"""
         select

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +17,7 @@ from assay.doctor import checks
 from assay.doctor.checks import run_checks
 from assay.landing.load import SCHEMA
 from assay.ledger.runs import Run, record
+from assay.project.warehouse import connect
 
 
 @pytest.fixture
@@ -74,6 +76,13 @@ def test_a_folder_that_no_source_declares_is_told_with_the_command_that_adds_it(
     state, detail, remedy = found(places)["landing"]
     assert (state, detail) == ("warning", "no source is declared for crm/accounts")
     assert remedy == "assay source add crm.accounts landing/crm/accounts/*"
+
+
+def test_the_size_of_a_lake_is_that_of_its_files(places: Places) -> None:
+    lake = replace(places, main_warehouse=Path("data/lake.sqlite"))
+    with connect(lake.warehouse, read_only=False) as connection:
+        connection.execute("create table numbers as select uuid() as number from range(250_000)")
+    assert found(lake)["warehouse"][:2] == ("ok", "data/lake.sqlite: 1 table, 4 MB")
 
 
 def test_a_warehouse_that_is_none_is_a_problem_and_the_other_checks_go_on(places: Places) -> None:
