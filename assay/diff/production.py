@@ -24,6 +24,8 @@ from assay.diff.code import CodeVersion, changed_ids
 from assay.diff.hashed import read_fingerprint
 from assay.ledger.runs import read_runs
 from assay.project.graph import ancestor_ids
+from assay.project.lake import copy_catalog, is_lake
+from assay.project.shared_lake import is_shared
 from assay.project.warehouse import attach
 
 _SECONDS_TO_WAIT = 600.0
@@ -100,6 +102,12 @@ def take_production(places: Places, folder: Path, display: Display) -> Productio
         Fault: nothing is built, there is no room for the copy, or another program writes to the warehouse.
     """
     warehouse = places.warehouse
+    if is_shared(warehouse):
+        raise Fault(
+            "A diff works on a copy of the warehouse, and the catalog of this lake is in Postgres, which is "
+            "not copied. To compare what was published: assay diff OLD.duckdb --to NEW.duckdb",
+            MISUSED,
+        )
     if not warehouse.is_file():
         raise Fault(
             f"There is no warehouse {warehouse} to compare with. To build it: assay build; or name it in "
@@ -152,6 +160,9 @@ def _copy(warehouse: Path, file: Path) -> None:
             attach(connection, warehouse, warehouse.stem)
         except duckdb.Error as error:
             raise known_fault(error) or error from error
+        if is_lake(warehouse):
+            copy_catalog(warehouse, file)
+            return
         shutil.copyfile(warehouse, file)
         log = warehouse.with_name(f"{warehouse.name}.wal")
         if log.exists():

@@ -171,22 +171,17 @@ def _profile_opens(
         replaced = data.get("database") or ""
         attachments = [
             *(each for each in data.get("attach") or [] if each.get("alias") != replaced),
-            # dbt-duckdb writes the name into its SQL as it is.
-            *(
-                {"path": str(file), "alias": quoted(name), "read_only": True}
-                for name, file in attached.items()
-            ),
+            *(_attachment(name, file) | {"read_only": True} for name, file in attached.items()),
         ]
-        lakes = [_LAKES] if is_lake(warehouse) else []
+        lakes = [_LAKES] if any(map(is_lake, (warehouse, *attached.values()))) else []
         opened_with = [
             *(each for each in data.get("plugins") or [] if each.get("module") != _LAKES),
             *({"module": name} for name in (*lakes, *plugins)),
         ]
         place: dict[str, Any] = {"path": str(warehouse)}
-        if lakes:
-            lake = {"path": named_in_profile(warehouse), "alias": warehouse.stem, "is_ducklake": True}
+        if is_lake(warehouse):
             place = {"path": ":memory:", "database": warehouse.stem}
-            attachments = [lake, *attachments]
+            attachments = [_attachment(warehouse.stem, warehouse), *attachments]
         # Without attachments there is no such key: dbt parses all files again when the profile differs.
         others = {"attach": attachments, "plugins": opened_with}
         data = {key: value for key, value in data.items() if key not in ("database", *others)}
@@ -194,6 +189,14 @@ def _profile_opens(
 
     with mock.patch.object(DuckDBCredentials, "__pre_deserialize__", classmethod(read_with_file)):
         yield
+
+
+def _attachment(name: str, file: Path) -> dict[str, Any]:
+    """Return how a profile attaches a warehouse under a name."""
+    if is_lake(file):
+        return {"path": named_in_profile(file), "alias": name, "is_ducklake": True}
+    # dbt-duckdb writes the name into its SQL as it is.
+    return {"path": str(file), "alias": quoted(name)}
 
 
 @contextmanager

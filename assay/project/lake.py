@@ -179,6 +179,20 @@ def open_catalog(catalog: Path, *, read_only: bool = True) -> Iterator[Any]:
         yield file
 
 
+def copy_catalog(catalog: Path, copy: Path) -> None:
+    """Copy a lake's catalog of SQLite: the copy stays the lake of this moment, and reads the same files.
+
+    Args:
+        catalog: of the lake, which nobody writes meanwhile.
+        copy: the file to make, of the same name in another folder.
+    """
+    # What was written last may stand in the log beside the file alone.
+    with closing(sqlite3.connect(catalog)) as source, closing(sqlite3.connect(copy)) as target:
+        source.backup(target)
+    if not os.environ.get(DATA):
+        Path(data_of(copy)).symlink_to(data_of(catalog))
+
+
 def make_catalog(catalog: Path) -> None:
     """Make the file of a lake's catalog, in the mode in which readers and a writer do not wait for another.
 

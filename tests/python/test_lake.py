@@ -9,10 +9,13 @@ from pathlib import Path
 import duckdb
 import pytest
 from built_once import built_once
+from rich.console import Console
 from small_project import PROJECT, SmallProject, make_small_project
 
+from assay.console.progress import display_on
 from assay.core.fault import Fault
 from assay.core.places import find_places
+from assay.diff.production import copy_warehouse
 from assay.project import dbt_run
 from assay.project.lake import is_lake, refuse_changed_types
 from assay.project.warehouse import attach, connect
@@ -288,3 +291,45 @@ def test_dbt_builds_into_the_lake_that_it_is_given(name: str, tmp_path: Path) ->
         assert cursor.fetchall() == [(catalog.stem, 1)]
     finally:
         environment.close()
+
+
+def test_a_file_is_built_beside_a_lake_that_is_only_read(tmp_path: Path) -> None:
+    from dbt.adapters.duckdb.credentials import DuckDBCredentials
+    from dbt.adapters.duckdb.environments import create
+
+    catalog, beside = tmp_path / "assay.sqlite", tmp_path / "beside.duckdb"
+    with connect(catalog, read_only=False) as connection:
+        connection.execute("create table sales as select range as pieces from range(1000)")
+    with dbt_run._profile_opens(beside, {"assay": catalog}):
+        opened = DuckDBCredentials.from_dict({"schema": "main", "path": "data/assay.duckdb"})
+    environment = create(opened)
+    try:
+        cursor = environment.handle().cursor()
+        cursor.execute("create table main.copied as select sum(pieces) from assay.main.sales")
+        cursor.execute("select current_database(), * from copied")
+        assert cursor.fetchall() == [("beside", 499_500)]
+        with pytest.raises(duckdb.Error, match="read-only"):
+            cursor.execute("insert into assay.main.sales values (1)")
+    finally:
+        environment.close()
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_diff_works_on_a_lake_as_it_was_when_the_diff_began(
+    elsewhere: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if elsewhere:
+        monkeypatch.setenv("ASSAY_LAKE_DATA", str(tmp_path / "elsewhere"))
+    catalog, folder = tmp_path / "assay.sqlite", tmp_path / "diff"
+    with connect(catalog, read_only=False) as connection:
+        connection.execute("create table sales as select range as pieces from range(1000)")
+    folder.mkdir()
+    with display_on(Console(quiet=True)) as display:
+        copy = copy_warehouse(catalog, folder, display)
+    with connect(catalog, read_only=False) as connection:
+        connection.execute("create or replace table sales as select 7 as pieces from range(2000)")
+    with connect(copy) as connection:
+        assert connection.execute("select count(*), sum(pieces) from sales").fetchall() == [(1000, 499_500)]
+    shutil.rmtree(folder)
+    with connect(catalog) as connection:
+        assert connection.execute("select count(*), sum(pieces) from sales").fetchall() == [(2000, 14_000)]
