@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -33,7 +32,7 @@ from assay.erasure.find import (
 )
 from assay.erasure.forgotten import note_forgotten
 from assay.erasure.journal import Journal, journal_file, read_journal
-from assay.erasure.lines import Emptied, empty_lines
+from assay.erasure.lines import Emptied, empty_lines, hash_of
 from assay.erasure.locked import lock_for_erasure
 from assay.erasure.look import Traces, find_traces
 from assay.erasure.mentions import Mentions, find_texts, hidden_arguments
@@ -177,7 +176,7 @@ def _empty_files(places: Places, journal: Journal, lines: list[FileLines]) -> di
         if file is None or table is None or each.content_sha256 is None:
             continue
         key = f"{each.content_sha256} {each.source_file}"
-        content = hashlib.sha256(file.path.read_bytes()).hexdigest()
+        content = hash_of(file.path)
         if content == each.content_sha256:
             emptied[each.file_id] = _empty_file(places, journal, key, file, table, each)
         elif content == journal.files.get(key):

@@ -5,14 +5,22 @@ from __future__ import annotations
 import codecs
 import gzip
 import hashlib
+import io
 import os
-from collections.abc import Callable, Iterator, Sequence
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO, Any, AnyStr, cast
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from assay.core.disk import put_in_place, sync
+from assay.core.disk import make_private, put_in_place, sync
 from assay.core.fault import Fault
 from assay.landing.declared import LandingTable
 from assay.landing.discover import LandingFile, UnreadableFile, file_at
@@ -57,35 +65,46 @@ def empty_lines(
         OSError: it cannot be written.
     """
     target = file.path.resolve()
-    before = target.read_bytes()
     new = target.with_name(f".{target.name}")
+    is_text = ".parquet" not in [each.lower() for each in file.path.suffixes]
+    tally = Tally()
     try:
-        wanted = list(_rows(file, table, {first for first, _ in spans}))
-        is_text = ".parquet" not in [each.lower() for each in file.path.suffixes]
-        content = before
-        if spans:
-            content = (
-                _without_lines(before, file, table, spans) if is_text else _without_rows(before, file, spans)
-            )
-        new.write_bytes(content)
-        described = file_at(new)
-        tally = Tally()
-        found = [row for batch in read_file(described, table, 0, tally) for row in batch.to_pylist()]
-        if _told(found, is_text) != _told(wanted, is_text):
+        if not spans:
+            for _ in read_file(file, table, 0, tally):
+                pass
+            return Emptied(hash_of(target), target.stat().st_size, tally, is_text)
+        new.unlink(missing_ok=True)
+        make_private(new)
+        if is_text:
+            _write_lines(file, new, table, spans)
+        else:
+            _write_rows(file, new, spans)
+        rows = _without(read_file(file, table, 0, Tally()), [first for first, _ in spans])
+        if not _are_equal(rows, read_file(file_at(new), table, 0, tally), is_text):
             raise Fault(_cannot(file, "its other rows would read differently."))
-        if content != before:
-            announce(_sha256(content))
-            status = target.stat()
-            # Where no folder says when the file landed, its time does.
-            os.utime(new, ns=(status.st_atime_ns, status.st_mtime_ns))
-            sync(new)
-            put_in_place(new, target)
-            sync(target.parent)
-        return Emptied(_sha256(content), len(content), tally, is_text)
-    except UnreadableFile as error:
+        content, size = hash_of(new), new.stat().st_size
+        announce(content)
+        status = target.stat()
+        # Where no folder says when the file landed, its time does.
+        os.utime(new, ns=(status.st_atime_ns, status.st_mtime_ns))
+        sync(new)
+        put_in_place(new, target)
+        sync(target.parent)
+        return Emptied(content, size, tally, is_text)
+    except (UnreadableFile, UnicodeError, pa.ArrowException) as error:
         raise Fault(_cannot(file, str(error))) from error
     finally:
         new.unlink(missing_ok=True)
+
+
+def hash_of(file: Path) -> str:
+    """Return the SHA-256 of a file.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _cannot(file: LandingFile, why: str) -> str:
@@ -95,51 +114,105 @@ def _cannot(file: LandingFile, why: str) -> str:
     )
 
 
-def _rows(file: LandingFile, table: LandingTable, without: set[int]) -> Iterator[dict[str, object]]:
-    for batch in read_file(file, table, 0, Tally()):
-        yield from (row for row in batch.to_pylist() if row["row_number"] not in without)
+def _without(batches: Iterable[pa.RecordBatch], gone: Sequence[int]) -> Iterator[pa.RecordBatch]:
+    """Yield the rows that stay."""
+    numbers = pa.array(gone, pa.int64())
+    for batch in batches:
+        yield batch.filter(pc.invert(pc.is_in(batch["row_number"], value_set=numbers)))
 
 
-def _told(rows: Sequence[dict[str, object]], is_text: bool) -> list[dict[str, object]]:
-    return list(rows) if is_text else [row | {"row_number": None} for row in rows]
+def _are_equal(left: Iterable[pa.RecordBatch], right: Iterable[pa.RecordBatch], has_numbers: bool) -> bool:
+    """Tell whether two files have the same rows, however they come in batches.
+
+    Args:
+        left: of one.
+        right: of the other.
+        has_numbers: whether the rows have the same numbers, too.
+    """
+    ones, others = iter(left), iter(right)
+    one = other = None
+    while True:
+        one = (
+            one if one is not None and one.num_rows else next((each for each in ones if each.num_rows), None)
+        )
+        other = (
+            other
+            if other is not None and other.num_rows
+            else next((each for each in others if each.num_rows), None)
+        )
+        if one is None or other is None:
+            return one is other
+        rows = min(one.num_rows, other.num_rows)
+        parts = [each.slice(0, rows) for each in (one, other)]
+        if not has_numbers:
+            parts = [each.drop_columns(["row_number"]) for each in parts]
+        if not parts[0].equals(parts[1]):
+            return False
+        one, other = one.slice(rows), other.slice(rows)
 
 
-def _without_lines(
-    packed: bytes, file: LandingFile, table: LandingTable, spans: Sequence[tuple[int, int]]
-) -> bytes:
-    """Return a text with some lines emptied; each keeps its end."""
-    is_gzip = _is_gzip(file)
-    plain = gzip.decompress(packed) if is_gzip else packed
-    encoding = line_encoding(table)
+def _write_lines(file: LandingFile, new: Path, table: LandingTable, spans: Sequence[tuple[int, int]]) -> None:
+    """Write a text with some lines emptied; each keeps its end."""
     declared = table.dialect.encoding
-    is_converted = codecs.lookup(encoding).name != codecs.lookup(declared).name
-    if is_converted:
-        plain = plain.decode(declared, "surrogatepass").encode("utf-8", "surrogatepass")
-    lines = plain.split(b"\n")
-    for first, after in spans:
-        for number in range(first - 1, min(after - 1, len(lines))):
-            lines[number] = b"\r" if lines[number].endswith(b"\r") else b""
-    plain = b"\n".join(lines)
-    if is_converted:
-        plain = plain.decode("utf-8", "surrogatepass").encode(declared, "surrogatepass")
-    return gzip.compress(plain, mtime=0) if is_gzip else plain
+    is_converted = codecs.lookup(line_encoding(table)).name != codecs.lookup(declared).name
+    gone = iter(sorted(spans))
+    first, after = next(gone)
+    with file.open() as packed, new.open("wb") as stream, ExitStack() as opened:
+        plain: IO[Any] = packed
+        written: IO[Any] = stream
+        if _is_gzip(file):
+            plain = cast(IO[Any], opened.enter_context(gzip.open(packed)))
+            written = cast(IO[Any], opened.enter_context(gzip.GzipFile("", "wb", fileobj=stream, mtime=0)))
+        if is_converted:
+            plain, written = (
+                opened.enter_context(io.TextIOWrapper(each, declared, "surrogatepass", newline="\n"))
+                for each in (plain, written)
+            )
+        for number, line in enumerate(plain, 1):
+            while number >= after:
+                first, after = next(gone, (sys.maxsize, sys.maxsize))
+            written.write(_end_of(line) if number >= first else line)
 
 
-def _without_rows(packed: bytes, file: LandingFile, spans: Sequence[tuple[int, int]]) -> bytes:
-    """Return a Parquet file without some rows."""
-    is_gzip = _is_gzip(file)
-    whole = pq.read_table(pa.BufferReader(gzip.decompress(packed) if is_gzip else packed))
-    gone = {first for first, _ in spans}
-    kept = whole.take(pa.array([row for row in range(whole.num_rows) if row + 1 not in gone], pa.int64()))
-    sink = pa.BufferOutputStream()
-    pq.write_table(kept, sink)
-    plain = sink.getvalue().to_pybytes()
-    return gzip.compress(plain, mtime=0) if is_gzip else plain
+def _end_of(line: AnyStr) -> AnyStr:
+    """Return with what a line ends."""
+    content = line.rstrip("\n" if isinstance(line, str) else b"\n")
+    return line[len(content.removesuffix("\r" if isinstance(content, str) else b"\r")) :]
+
+
+def _write_rows(file: LandingFile, new: Path, spans: Sequence[tuple[int, int]]) -> None:
+    """Write a Parquet file without some rows, one row group after another."""
+    gone = pa.array([first for first, _ in spans], pa.int64())
+    with ExitStack() as opened:
+        source: IO[bytes] = opened.enter_context(file.open())
+        target: IO[bytes] = opened.enter_context(new.open("wb"))
+        if _is_gzip(file):
+            # It is read from its end, and written before it is packed.
+            packed, source = source, opened.enter_context(TemporaryFile())
+            with gzip.open(packed) as plain:
+                shutil.copyfileobj(plain, source)
+            end, target = target, opened.enter_context(TemporaryFile())
+        whole = opened.enter_context(pq.ParquetFile(source))
+        with pq.ParquetWriter(target, whole.schema_arrow, compression=_compression_of(whole)) as writer:
+            number = 1
+            for group in range(whole.num_row_groups):
+                rows = whole.read_row_group(group)
+                numbers = pa.array(range(number, number + rows.num_rows), pa.int64())
+                writer.write_table(rows.filter(pc.invert(pc.is_in(numbers, value_set=gone))))
+                number += rows.num_rows
+        if _is_gzip(file):
+            target.seek(0)
+            with gzip.GzipFile("", "wb", fileobj=end, mtime=0) as written:
+                shutil.copyfileobj(target, written)
+
+
+def _compression_of(file: pq.ParquetFile) -> str:
+    """Return how the columns of a file are packed."""
+    if not (file.metadata.num_row_groups and file.metadata.num_columns):
+        return "snappy"
+    found = file.metadata.row_group(0).column(0).compression.lower()
+    return found if found in ("gzip", "zstd", "brotli") else "snappy"
 
 
 def _is_gzip(file: LandingFile) -> bool:
     return file.path.suffix.lower() == ".gz"
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

@@ -122,6 +122,29 @@ def test_rows_of_parquet_go_and_a_document_may_be_the_only_one(tmp_path: Path) -
     assert empty_lines(file, clicks, [(1, 2)], lambda sha256: None).tally.rows == 0
 
 
+def test_row_groups_and_packing_of_parquet_stay(tmp_path: Path) -> None:
+    plain = tmp_path / "plain.parquet"
+    rows = pa.table({"id": [str(each) for each in range(10)], "who": ["x"] * 10})
+    pq.write_table(rows, plain, row_group_size=4, compression="zstd")
+    path = tmp_path / "a.parquet.gz"
+    path.write_bytes(gzip.compress(plain.read_bytes()))
+    empty_lines(file_at(path), SALES, [(5, 6), (2, 3), (10, 11)], lambda sha256: None)
+    plain.write_bytes(gzip.decompress(path.read_bytes()))
+    left = pq.ParquetFile(plain)
+    assert left.read()["id"].to_pylist() == ["0", "2", "3", "5", "6", "7", "8"]
+    assert left.metadata.num_row_groups == 3
+    assert left.metadata.row_group(0).column(0).compression == "ZSTD"
+
+
+def test_a_large_file_is_compared_row_by_row_over_all_batches(tmp_path: Path) -> None:
+    lines = [b"%d,%d\n" % (each, each % 7) for each in range(30_000)]
+    file = files_in(tmp_path, b"id,who\n" + b"".join(lines))
+    emptied = empty_lines(file, SALES, [(3, 4), (20_000, 20_001)], lambda sha256: None)
+    assert emptied.tally.rows == 29_998
+    lines[1] = lines[19_998] = b"\n"
+    assert file.path.read_bytes() == b"id,who\n" + b"".join(lines)
+
+
 def test_a_file_that_would_read_differently_stays_as_it_was(tmp_path: Path) -> None:
     content = b'id,who\n1,x\n2,"y\nz"\n3,z\n'
     file = files_in(tmp_path, content)
