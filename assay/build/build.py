@@ -22,7 +22,7 @@ from assay.console.progress import Display
 from assay.contracts.availability import read_promises
 from assay.core.encryption import find_encryption_key
 from assay.core.fault import MISUSED, Fault, known_fault
-from assay.core.lock import Holder, locked
+from assay.core.lock import Holder
 from assay.core.moment import now
 from assay.core.places import Places, find_places
 from assay.landing.declared import lands_files
@@ -35,6 +35,7 @@ from assay.ledger.versions import note_version, refuse_older_version
 from assay.pii.key import find_pii_key
 from assay.project.code_version import code_version
 from assay.project.failures import Verdict
+from assay.project.lease import hold_warehouse
 from assay.project.packages import make_linked_packages_ready
 from assay.project.paths import model_paths
 from assay.project.products import Products
@@ -157,10 +158,16 @@ def build(options: Options, display: Display) -> Report:
     def waiting(holder: Holder | None) -> None:
         display.say(f"Waiting up to {options.wait:.0f} s for another build: {holder or 'it has just begun'}")
 
-    with locked(places.warehouse, command=options.command, wait=options.wait, on_wait=waiting):
+    with hold_warehouse(
+        places.warehouse,
+        command=options.command,
+        wait=options.wait,
+        on_wait=waiting,
+        is_part=options.select is not None,
+    ):
         try:
             if options.as_of and not has_landing(places.warehouse):
-                with locked(
+                with hold_warehouse(
                     places.main_warehouse, command=options.command, wait=options.wait, on_wait=waiting
                 ):
                     copied = copy_landing(places.main_warehouse, places.warehouse)

@@ -43,6 +43,7 @@ from assay.project.dbt_run import DbtOutcome
 from assay.project.failures import judge, plain_message
 from assay.project.kept import OF_BUILD
 from assay.project.lake import is_lake, refuse_changed_types
+from assay.project.lease import require_lease
 from assay.project.products import judge_products
 from assay.project.shared_lake import is_shared, note_state
 from assay.project.warehouse import connect
@@ -71,6 +72,7 @@ def conclude(
         with connect(places.warehouse) as connection:
             refuse_changed_types(connection)
     if is_shared(places.warehouse):
+        require_lease(places.warehouse)
         note_state(places.warehouse)
     account = read_account(places.warehouse, run.run_id)
     run.files_loaded = sum(table.files_in_run for table in account.landed)

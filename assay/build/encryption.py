@@ -25,11 +25,12 @@ from assay.core.encryption import (
     is_encrypted,
 )
 from assay.core.fault import MISUSED, Fault, known_fault
-from assay.core.lock import Holder, locked
+from assay.core.lock import Holder
 from assay.core.places import Places
 from assay.core.sql import quoted
 from assay.core.words import listed
 from assay.project.lake import is_lake
+from assay.project.lease import hold_warehouse
 
 NOW, OLD, UNKNOWN = "now", "before", "another"
 # The first version of DuckDB's format that can be encrypted.
@@ -109,7 +110,7 @@ def rotate(places: Places, *, wait: float, tell: Callable[[str], None]) -> Rotat
     def waiting(holder: Holder | None) -> None:
         tell(f"Waiting up to {wait:.0f} s for a build: {holder or 'it has just begun'}")
 
-    with locked(places.warehouse, command="assay encrypt rotate", wait=wait, on_wait=waiting):
+    with hold_warehouse(places.warehouse, command="assay encrypt rotate", wait=wait, on_wait=waiting):
         files = _files(places)
         remove_leftovers(files)
         done = [file for file in files if is_encrypted(file) and _opens(file, key)]

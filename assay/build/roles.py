@@ -19,11 +19,12 @@ from assay.contracts.grants import Grant, Role, write_grants
 from assay.contracts.roles import read_roles
 from assay.core.disk import make_private_folder, put_in_place, replace_private, sync
 from assay.core.fault import MISUSED, Fault, known_fault
-from assay.core.lock import Holder, locked
+from assay.core.lock import Holder
 from assay.core.places import Places
 from assay.core.sql import folded, quoted, text
 from assay.pii.key import VARIABLE, PiiKey, find_pii_key
 from assay.pii.sql import hash_sql, mask_sql
+from assay.project.lease import hold_warehouse
 from assay.project.warehouse import attach
 
 # Part of what a file is made of: with another number, all files are written anew.
@@ -82,7 +83,7 @@ def apply_roles(places: Places, *, wait: float, tell: Callable[[str], None]) -> 
 
     if not places.published.is_file():
         raise Fault(f"Nothing is published yet: {places.published} is not there. To publish: assay build")
-    with locked(places.warehouse, command="assay roles apply", wait=wait, on_wait=waiting):
+    with hold_warehouse(places.warehouse, command="assay roles apply", wait=wait, on_wait=waiting):
         try:
             done = publish_roles(places)
         except Fault as fault:

@@ -15,7 +15,7 @@ from assay.build.publications import Kept, count_rows, find_kept, keep, publishe
 from assay.build.roles import publish_roles
 from assay.build.search import publish_search
 from assay.core.fault import MISUSED, Fault, known_fault
-from assay.core.lock import Holder, locked
+from assay.core.lock import Holder
 from assay.core.moment import now
 from assay.core.places import Places
 from assay.ledger.details import read_run
@@ -33,6 +33,7 @@ from assay.online.published import CATALOG, open_published
 from assay.online.stores.open import open_store, store_url
 from assay.online.stores.store import StoreUnavailable
 from assay.online.sync import Synced, sync
+from assay.project.lease import hold_warehouse
 
 # A stream may write the store between a comparison and its outcome, but no more than once.
 _TRIES = 3
@@ -131,7 +132,7 @@ def roll_back(
         tell(f"Waiting up to {wait:.0f} s for a build: {holder or 'it has just begun'}")
 
     command = f"assay published rollback {run_id}"
-    with locked(places.warehouse, command=command, wait=wait, on_wait=waiting):
+    with hold_warehouse(places.warehouse, command=command, wait=wait, on_wait=waiting):
         there = find_kept(places.published)
         kept = _find_named(places, there, run_id)
         current = published_run(places.published)

@@ -22,12 +22,14 @@ class Selection:
 
     `added` names nodes that are built in addition, because the selected nodes read them and the warehouse
     lacks them. `left_out` names the tests that also read a table that is neither built nor read by a built
-    node: the table may be missing, or come from another build.
+    node: the table may be missing, or come from another build. `tables` are those that are built, as
+    `<schema>.<name>`.
     """
 
     select: list[str]
     added: list[str]
     left_out: list[str]
+    tables: frozenset[str] = frozenset()
 
     def told(self) -> list[str]:
         """Return messages about added nodes and left-out tests; none if there are neither."""
@@ -94,6 +96,11 @@ def find_selection(select: str, options: Sequence[str], warehouse: Path) -> Sele
         [select, *(f"fqn:{'.'.join(node.fqn)}" for node in added)],
         [node.name for node in added],
         sorted(left_out),
+        frozenset(
+            f"{nodes[each].schema}.{nodes[each].alias}"
+            for each in built
+            if nodes[each].resource_type in TABLES
+        ),
     )
 
 

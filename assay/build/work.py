@@ -22,6 +22,7 @@ from assay.ledger.runs import Run
 from assay.project.dbt_run import DbtOutcome, ask_dbt, run_dbt
 from assay.project.head_start import keep_parsed, read_parsed
 from assay.project.kept import OF_BUILD
+from assay.project.lease import lease_tables
 from assay.spark.handover import handed_over
 
 
@@ -147,6 +148,8 @@ def _selected(options: Options, places: Places, display: Display) -> list[str]:
     selection = find_selection(options.select, _project_arguments(options), places.warehouse)
     for told in selection.told() if selection else []:
         display.say(told)
+    if selection:
+        lease_tables(places.warehouse, selection.tables)
     selected = selection.select if selection else [options.select]
     return ["--select", *selected, "--indirect-selection", "buildable"]
 

@@ -27,6 +27,8 @@ _NO_ROOM_MESSAGES = (
 _NO_SPILL_MESSAGES = ("max_temp_directory_size", "failed to offload data block")
 # Up to this many names, a message lists all of them.
 _FEW = 8
+#: What the catalog of a lake says to a builder that it takes no longer.
+LEASE_ENDED = "The lease of this build has ended"
 _DAMAGED = "Corrupt database file"
 _IS_A_FOLDER = "Is a directory"
 _NOT_DUCKDB = "not a valid DuckDB database file"
@@ -89,6 +91,8 @@ def known_fault(error: BaseException | str) -> Fault | None:
     text = str(error)
     if found := _LOCKED.search(text):
         return _open_elsewhere(found)
+    if LEASE_ENDED in text:
+        return lease_ended()
     if any(message in text for message in _NO_SPILL_MESSAGES):
         return Fault(
             "DuckDB ran out of memory and of room for its temporary files: free space on the disk of the "
@@ -114,6 +118,15 @@ def known_fault(error: BaseException | str) -> Fault | None:
             "move it away, or name another file in ASSAY_WAREHOUSE."
         )
     return None
+
+
+def lease_ended() -> Fault:
+    """Return the fault of a builder whose lease of a lake has ended."""
+    return Fault(
+        f"{LEASE_ENDED}: it could not prolong it in time, because this machine stood still or the catalog "
+        "was away, so that another build may have begun. Nothing is written or published since. Build again.",
+        LOCKED,
+    )
 
 
 def unknown(said: str, name: str, known: Iterable[str]) -> str:

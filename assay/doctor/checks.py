@@ -17,7 +17,6 @@ import duckdb
 from packaging.requirements import Requirement
 
 from assay.core.fault import Fault, known_fault
-from assay.core.lock import current_holder
 from assay.core.moment import now
 from assay.core.places import Places
 from assay.core.words import counted, listed
@@ -31,6 +30,7 @@ from assay.online.stores.shown_url import shown_url
 from assay.pii.key import VARIABLE, find_pii_key
 from assay.project.conventions import MONITORING, layer_of
 from assay.project.lake import data_of, is_lake
+from assay.project.lease import find_holder
 from assay.project.packages import links_assay, make_linked_packages_ready
 from assay.project.paths import all_model_paths
 from assay.project.personal import PII
@@ -124,7 +124,7 @@ def _warehouse(places: Places) -> Iterator[Check]:
     if not places.warehouse.exists():
         yield Check("warehouse", "ok", f"{places.warehouse} is not built yet", "assay build")
         return
-    if holder := current_holder(places.warehouse):
+    if holder := find_holder(places.warehouse):
         yield Check("warehouse", "ok", f"{places.warehouse} is being built by {holder}")
         return
     with connect(places.warehouse) as connection:

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from assay.console.progress import Display
-from assay.core.lock import Holder, locked
+from assay.core.lock import Holder
 from assay.core.places import Places
+from assay.project.lease import hold_warehouse
 
 
 @contextmanager
@@ -29,5 +30,5 @@ def lock_for_erasure(
     def waiting(holder: Holder | None) -> None:
         display.say(f"Waiting up to {wait:.0f} s for a build: {holder or 'it has just begun'}")
 
-    with locked(places.warehouse, command=command, wait=wait, on_wait=waiting):
+    with hold_warehouse(places.warehouse, command=command, wait=wait, on_wait=waiting):
         yield

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from assay.core.fault import MISUSED, Fault
-from assay.core.lock import locked
 from assay.core.moment import length_of, now
 from assay.core.places import Places
 from assay.core.sql import text
 from assay.project.lake import data_of, is_lake, open_catalog
+from assay.project.lease import hold_warehouse
 from assay.project.shared_lake import has_table, is_shared, note_state
 from assay.project.warehouse import connect
 
@@ -267,7 +267,7 @@ def read_age(older_than: str | timedelta) -> timedelta:
 def _locked(places: Places, command: str, wait: float, keeping: Keeping) -> Iterator[Path]:
     """Let no build begin while the block runs; yields the catalog."""
     catalog = require_lake(places)
-    with locked(catalog, command=command, wait=wait, on_wait=lambda holder: None), keeping(catalog):
+    with hold_warehouse(catalog, command=command, wait=wait, on_wait=lambda holder: None), keeping(catalog):
         yield catalog
         if is_shared(catalog):
             note_state(catalog)

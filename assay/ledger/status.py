@@ -10,13 +10,14 @@ from rich.console import Console
 from rich.table import Table
 
 from assay.console.tables import line, table_titled
-from assay.core.lock import Holder, current_holder
+from assay.core.lock import Holder
 from assay.core.places import Places
 from assay.core.words import counted, timing
 from assay.ledger.account import CheckedTable, LandedTable
 from assay.ledger.landed_table import make_landed_table
 from assay.ledger.rollbacks import read_rollback
 from assay.ledger.runs import Run, read_runs
+from assay.project.lease import find_holder
 
 # The status of a build in which some products failed and the others were published.
 IN_PART = "published in part"
@@ -63,7 +64,7 @@ def print_status(status: LedgerStatus, console: Console) -> None:
 def find_builds_under_way(history: list[Run], places: Places) -> dict[str, Holder]:
     """Return the holder of each locked warehouse in the run history, by the warehouse's path."""
     warehouses = {str(places.warehouse), *(run.warehouse for run in history)}
-    return {name: holder for name in sorted(warehouses) if (holder := current_holder(Path(name)))}
+    return {name: holder for name in sorted(warehouses) if (holder := find_holder(Path(name)))}
 
 
 def make_runs_table(

@@ -10,13 +10,32 @@ from pathlib import Path
 from typing import Any
 
 from assay.core.disk import replace_private
-from assay.core.fault import MISUSED, Fault, extra_needed
+from assay.core.fault import LEASE_ENDED, MISUSED, Fault, extra_needed
 from assay.core.places import SHARED_ENDING
 
 #: The environment variable that names the catalog of a lake.
 CATALOG = "ASSAY_LAKE_CATALOG"
 _POSTGRES = "postgres:"
 _SECONDS_TO_CONNECT = 10
+# How builders that hold a lease call themselves. Each commit of DuckLake makes a row of `ducklake_snapshot`.
+_BUILDER = "assay-lease-"
+_FENCE = f"""
+create function assay_fence() returns trigger language plpgsql as $$
+begin
+    -- Who takes a lease that has ended removes it, and waits for the end of this commit.
+    perform from {{schema}}.assay_leases
+    where '{_BUILDER}' || id = current_setting('application_name') and expires_at > clock_timestamp()
+    for key share;
+    if not found and current_setting('application_name') like '{_BUILDER}%' then
+        raise exception '{LEASE_ENDED}';
+    end if;
+    return new;
+end
+$$;
+create trigger assay_fence before insert on ducklake_snapshot for each row execute function assay_fence();
+"""
+#: The leases that this process holds, by the file that stands for a lake.
+noted_leases: dict[Path, str] = {}
 _REFUSED = ("authentication failed", "no password supplied", "no pg_hba.conf entry", "does not exist")
 
 
@@ -53,7 +72,14 @@ def address_of(warehouse: Path) -> str:
         raise Fault(
             f"{CATALOG} has a password: take it out, and set PGPASSWORD, or keep it in ~/.pgpass.", MISUSED
         )
-    return make_conninfo("", **{"connect_timeout": _SECONDS_TO_CONNECT, **settings})
+    lease = lease_of(warehouse)
+    builder = {"application_name": f"{_BUILDER}{lease}"} if lease else {}
+    return make_conninfo("", **{"connect_timeout": _SECONDS_TO_CONNECT, **settings, **builder})
+
+
+def lease_of(warehouse: Path) -> str | None:
+    """Return the lease of a lake that this process holds; None if it holds none."""
+    return noted_leases.get(warehouse.absolute())
 
 
 def shown(warehouse: Path) -> str:
@@ -138,6 +164,7 @@ def note_state(warehouse: Path) -> None:
     with connect_catalog(warehouse) as connection:
         if not has_catalog(connection):
             return
+        _make_fence(connection, warehouse)
         found = connection.execute(
             "select (select schema_uuid::text from ducklake_schema order by schema_id limit 1), "
             "(select max(snapshot_id) from ducklake_snapshot)"
@@ -146,3 +173,18 @@ def note_state(warehouse: Path) -> None:
     if not warehouse.is_file() or warehouse.read_bytes() != written:
         warehouse.parent.mkdir(parents=True, exist_ok=True)
         replace_private(warehouse, written)
+
+
+def _make_fence(connection: Any, warehouse: Path) -> None:
+    """Have the catalog refuse commits of builders whose lease has ended."""
+    from psycopg.sql import SQL, Identifier
+
+    there = (
+        "select 1 from pg_trigger where tgname = 'assay_fence' and tgrelid = 'ducklake_snapshot'::regclass"
+    )
+    if not has_table(connection, "assay_leases") or connection.execute(there).fetchone():
+        return
+    # Two machines may see a new lake at once.
+    connection.execute("lock table ducklake_snapshot in share row exclusive mode")
+    if not connection.execute(there).fetchone():
+        connection.execute(SQL(_FENCE).format(schema=Identifier(warehouse.stem)))

@@ -14,7 +14,7 @@ import duckdb
 
 from assay.console.progress import Display
 from assay.core.fault import Fault, known_fault
-from assay.core.lock import Holder, locked
+from assay.core.lock import Holder
 from assay.core.moment import as_variable
 from assay.core.places import Places, find_target
 from assay.landing.past import copy_landing, has_landing
@@ -23,6 +23,7 @@ from assay.project.code_version import code_version
 from assay.project.conventions import TRAINING_SET
 from assay.project.dbt_run import run_dbt
 from assay.project.failures import judge, plain_message
+from assay.project.lease import hold_warehouse
 from assay.project.project import Project
 from assay.project.warehouse import connect, connect_published
 
@@ -191,7 +192,7 @@ def _held(warehouse: Path, command: str, display: Display) -> Iterator[None]:
     def waiting(holder: Holder | None) -> None:
         display.say(f"Waiting for a build: {holder or 'it has just begun'}")
 
-    with locked(warehouse, command=command, wait=_SECONDS_TO_WAIT, on_wait=waiting):
+    with hold_warehouse(warehouse, command=command, wait=_SECONDS_TO_WAIT, on_wait=waiting):
         yield
 
 

@@ -38,7 +38,9 @@
     {%- set next = 'null::varchar' if is_settled else "'" ~ wanted ~ "'" -%}
     {#- While silver is built again, and where nothing is declared, no key is that of all hashes. -#}
     {%- set key = "getvariable('pii_fingerprint')::varchar" if is_settled and held != 'none' else 'null::varchar' -%}
-    {%- do run_query(
-        "create or replace table landing.pii_key as select '" ~ held ~ "' as held, " ~ next ~ ' as next, ' ~ key ~ ' as fingerprint'
-    ) -%}
+    {%- set row = "select '" ~ held ~ "' as held, " ~ next ~ ' as next, ' ~ key ~ ' as fingerprint' -%}
+    {#- Builds of different tables of a lake would write this table at once. -#}
+    {%- if rows | length != 1 or run_query('(' ~ row ~ ') except (select held, next, fingerprint from landing.pii_key)').rows -%}
+        {%- do run_query('create or replace table landing.pii_key as ' ~ row) -%}
+    {%- endif -%}
 {%- endmacro %}

@@ -18,11 +18,11 @@ import duckdb
 
 from assay.core.encryption import is_encrypted, needs_key
 from assay.core.fault import Fault
-from assay.core.lock import locked
 from assay.core.places import Places
 from assay.core.sql import quoted
 from assay.landing.segments import segment_of
 from assay.project.graph import Node, relation_of
+from assay.project.lease import hold_warehouse
 from assay.project.warehouse import attach
 from assay.stream.hot.plan import CheckedTable, HotPlan
 
@@ -90,7 +90,9 @@ def warehouse_held(places: Places) -> AbstractContextManager[None]:
     Raises:
         Fault: a build is under way.
     """
-    return locked(places.warehouse, command="assay stream run", wait=0, on_wait=lambda _: None, copies=True)
+    return hold_warehouse(
+        places.warehouse, command="assay stream run", wait=0, on_wait=lambda _: None, copies=True
+    )
 
 
 def copy_base(
