@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from uuid import uuid4
 
 import duckdb
@@ -40,8 +41,9 @@ from assay.erasure.person import find_person
 from assay.erasure.versions import erase_from_versions
 from assay.erasure.warehouse import rewrite_tables, rewrite_warehouse
 from assay.landing.declared import LandingTable, declared_tables
-from assay.landing.discover import LandingFile, LandingFolderMissing, discover
+from assay.landing.discover import LandingFile, LandingFolderMissing, discover, file_at
 from assay.ledger.erasures import ERASED_FILES, ERASURES
+from assay.ledger.retentions import cold_copies, note_rewritten
 from assay.ledger.rollbacks import whoever_asks
 from assay.project.graph import Manifest, read_manifest
 from assay.project.paths import all_model_paths
@@ -102,6 +104,9 @@ def forget(places: Places, asked: str, *, reason: str, wait: float, display: Dis
         end_other(places, display)
         traces = look(places, asked)
         _refuse_unread(places)
+        copies = cold_copies(places.ledger)
+        for each in traces.lines:
+            _find_copies(each, copies)
         with _opened(places) as connection:
             person = find_person(asked, _read_manifest(), connection)
         journal = Journal(str(uuid4()), person, whoever_asks(), reason, now(), rows=traces.rows)
@@ -169,19 +174,39 @@ def _empty_files(places: Places, journal: Journal, lines: list[FileLines]) -> di
     A file that has been replaced since it was loaded is another version, which has rows of its own.
     """
     tables = declared_tables(*all_model_paths())
-    there = _landed_files(places)
+    there, copies = _landed_files(places), cold_copies(places.ledger)
     emptied = {}
     for each in lines:
-        file, table = there.get(each.source_file), tables.get((each.source, each.table))
-        if file is None or table is None or each.content_sha256 is None:
+        table = tables.get((each.source, each.table))
+        if table is None or each.content_sha256 is None:
             continue
         key = f"{each.content_sha256} {each.source_file}"
-        content = hash_of(file.path)
-        if content == each.content_sha256:
-            emptied[each.file_id] = _empty_file(places, journal, key, file, table, each)
-        elif content == journal.files.get(key):
-            emptied[each.file_id] = empty_lines(file, table, [], lambda sha256: None)
+        landed = [there[each.source_file]] if each.source_file in there else []
+        for file in [*landed, *_find_copies(each, copies)]:
+            content = hash_of(file.path)
+            if content == each.content_sha256:
+                emptied[each.file_id] = _empty_file(places, journal, key, file, table, each)
+            elif content == journal.files.get(key):
+                emptied[each.file_id] = empty_lines(file, table, [], lambda sha256: None)
     return emptied
+
+
+def _find_copies(lines: FileLines, copies: Mapping[str, Sequence[tuple[Path, Path]]]) -> list[LandingFile]:
+    """Return the copies of a landed file in cold folders, under the name that it had in the landing zone.
+
+    Raises:
+        Fault: a cold folder is away, so nobody can tell whether a copy is in it.
+    """
+    found = []
+    for copy, folder in copies.get(lines.source_file, ()):
+        if not folder.is_dir():
+            raise Fault(
+                f"{folder} is not there, to which assay retain has moved {lines.source_file}, in which the "
+                "person is: mount its disk. If the folder is gone for good, make an empty one of this name."
+            )
+        if copy.is_file():
+            found.append(replace(file_at(copy), name=lines.source_file))
+    return found
 
 
 def _empty_file(
@@ -191,6 +216,7 @@ def _empty_file(
         journal.files[key] = sha256
         journal.keep(places.warehouse)
         before, _, name = key.partition(" ")
+        note_rewritten(places.ledger, name, before, sha256)
         ERASED_FILES.write(
             places.ledger,
             [

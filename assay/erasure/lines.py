@@ -11,7 +11,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any, AnyStr, cast
@@ -79,8 +79,10 @@ def empty_lines(
             _write_lines(file, new, table, spans)
         else:
             _write_rows(file, new, spans)
+        # By its name, a segment of a stream is known for one.
+        described = replace(file_at(new), name=file.name)
         rows = _without(read_file(file, table, 0, Tally()), [first for first, _ in spans])
-        if not _are_equal(rows, read_file(file_at(new), table, 0, tally), is_text):
+        if not _are_equal(rows, read_file(described, table, 0, tally), is_text):
             raise Fault(_cannot(file, "its other rows would read differently."))
         content, size = hash_of(new), new.stat().st_size
         announce(content)

@@ -12,7 +12,7 @@ from assay.core.places import Places, landing_url
 from assay.erasure.beside import Trace, find_beside
 from assay.erasure.find import FileLines, count_rows, find_lines
 from assay.erasure.person import Person
-from assay.ledger.retentions import cold_folders
+from assay.ledger.retentions import cold_copies
 
 
 @dataclass
@@ -51,6 +51,12 @@ def find_traces(places: Places, connection: duckdb.DuckDBPyConnection, person: P
         Trace(f"landed file {each.source_file}", len(each.spans), "lines are emptied, the file stays")
         for each in found.lines
     ]
+    copies = cold_copies(places.ledger)
+    found.traces += [
+        Trace(f"cold copy {copy}", len(each.spans), "lines are emptied, the file stays")
+        for each in found.lines
+        for copy, _ in copies.get(each.source_file, ())
+    ]
     landed: dict[str, int] = defaultdict(int)
     for each in found.lines:
         landed[f"{each.source}__{each.table}"] += len(each.spans)
@@ -67,8 +73,6 @@ def find_traces(places: Places, connection: duckdb.DuckDBPyConnection, person: P
 def _unseen(places: Places) -> Iterator[str]:
     if landing_url():
         yield f"{landing_url()}: remove the person there, or the files come back from it"
-    for cold in cold_folders(places.ledger):
-        yield f"{cold}: landed files that assay retain has moved"
     if places.embeddings.exists():
         yield f"{places.embeddings}: vectors of texts, without a key"
     yield "files that people have exported, and backups"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from assay.ledger.file import LedgerTable
+from assay.ledger.file import LedgerTable, opened
 
 RETENTIONS = LedgerTable(
     "retentions",
@@ -36,11 +36,41 @@ RETAINED_FILES = LedgerTable(
 )
 
 
-def cold_folders(ledger: Path) -> list[str]:
-    """Return the folders to which landed files were moved.
+def cold_copies(ledger: Path) -> dict[str, list[tuple[Path, Path]]]:
+    """Return where landed files were moved: each copy with the folder that was named, by the file's name.
 
     Raises:
         Fault: another program keeps the ledger open.
     """
-    rows = RETENTIONS.read(ledger, "select distinct cold from retentions where cold is not null order by all")
-    return [str(folder) for (folder,) in rows]
+    found: dict[str, list[tuple[Path, Path]]] = {}
+    for name, copy, folder in RETAINED_FILES.read(
+        ledger,
+        "select distinct source_file, moved_to, cold from retained_files "
+        "inner join retentions using (retention_id) where moved_to is not null order by all",
+    ):
+        found.setdefault(name, []).append((Path(copy), Path(folder)))
+    return found
+
+
+def note_rewritten(ledger: Path, source_file: str, before: str, after: str) -> None:
+    """Note that the copy of a landed file is about to have other content.
+
+    Args:
+        ledger: the run ledger.
+        source_file: the name of the landed file.
+        before: the SHA-256 that it has.
+        after: the one that it is about to have.
+
+    Raises:
+        Fault: another program keeps the ledger open.
+        duckdb.Error: it cannot be written.
+    """
+    if RETAINED_FILES.read(
+        ledger, "from retained_files where source_file = $1 and content_sha256 = $2", [source_file, before]
+    ):
+        with opened(ledger, read_only=False) as connection:
+            connection.execute(
+                "update retained_files set content_sha256 = $3 "
+                "where source_file = $1 and content_sha256 = $2",
+                [source_file, before, after],
+            )

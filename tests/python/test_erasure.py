@@ -19,13 +19,14 @@ from small_project import HEADER, SmallProject
 from assay.core.fault import Fault
 from assay.core.places import Places
 from assay.erasure.elsewhere import count_of_streams, forget_in_ledger, forget_of_streams
-from assay.erasure.lines import empty_lines
+from assay.erasure.lines import empty_lines, hash_of
 from assay.erasure.mentions import Mentions
 from assay.erasure.person import Person, find_person
 from assay.erasure.versions import erase_from_versions
 from assay.landing.declared import LandingTable
 from assay.landing.dialect import Dialect
 from assay.landing.discover import LandingFile, file_at
+from assay.ledger.retentions import RETAINED_FILES, RETENTIONS
 from assay.online.ahead import Ahead
 from assay.pii.key import PiiKey
 from assay.project.graph import Manifest
@@ -279,11 +280,44 @@ def test_a_person_is_forgotten_everywhere(people: SmallProject) -> None:
         (people.root / text).write_text(f'{{"args": "dbt forget customer={PERSON}"}}')
     Ahead(people.root / "data" / "stream.sqlite").note("v", [PERSON], {("erp.x", "topic", 0): 1})
     assert files_with(people.root, PERSON)
+    # As `assay retain` does.
+    cold = people.root / "cold"
+    [broken] = people.landing.rglob("broken.csv")
+    moved = cold / broken.relative_to(people.landing)
+    moved.parent.mkdir(parents=True)
+    sha256 = hash_of(broken)
+    broken.replace(moved)
+    ledger = people.root / "data" / "ops.duckdb"
+    at = datetime(2025, 1, 6)
+    RETENTIONS.write(
+        ledger,
+        [
+            {"retention_id": "r", "warehouse": "w", "who": "me", "cold": str(cold), "started_at": at}
+            | {"file_count": 1, "size_bytes": 1}
+        ],
+    )
+    RETAINED_FILES.write(
+        ledger,
+        [
+            {"retention_id": "r", "source_file": str(broken.relative_to(people.landing)), "size_bytes": 1}
+            | {"content_sha256": sha256, "landed_at": at, "reason": "old", "moved_to": str(moved)}
+        ],
+    )
+    cold.rename(people.root / "away")
+    away = people.assay("forget", f"customer={PERSON}")
+    assert away.exit_code != 0
+    assert "mount its disk" in away.output
+    (people.root / "away").rename(cold)
     wide = replace(people, settings={"COLUMNS": "300"})
     dry = wide.assay("forget", f"customer={PERSON}", "--dry-run")
     assert dry.exit_code == 0, dry.output
     for place in (
-        *("people.csv", "broken.csv", "landing.erp__order_lines", "silver.slv_order_lines__checked"),
+        *(
+            "people.csv",
+            "cold/erp/order_lines",
+            "landing.erp__order_lines",
+            "silver.slv_order_lines__checked",
+        ),
         *("publication", "dbt.log.1", "run_results.json", "audit.1.jsonl"),
         *("stream.sqlite", "published/people.csv"),
     ):
@@ -311,7 +345,8 @@ def test_a_person_is_forgotten_everywhere(people: SmallProject) -> None:
         "where source_file like '%broken.csv'"
     ) == [(1, 1, 1, 1)]
     assert people.query("select count(*) from gold.fct_lines", file=people.published) == [(len(after),)]
-    ledger = people.root / "data" / "ops.duckdb"
+    assert moved.read_text().splitlines()[1:] == [f"1008,P8,{OTHER}", ""]
+    assert people.query("select content_sha256 from retained_files", file=ledger) == [(hash_of(moved),)]
     assert people.query("select entity, reason, file_count from erasures", file=ledger) == [
         ("customer", "asked for it", 2)
     ]
