@@ -25,6 +25,7 @@ _REMEDIES = {
     "InvalidAccessKeyId": "the access key is not known: correct AWS_ACCESS_KEY_ID, or the profile",
     "SignatureDoesNotMatch": "the secret key is wrong: correct AWS_SECRET_ACCESS_KEY, or the profile",
     "ExpiredToken": "the credentials have expired: get new ones",
+    "InvalidToken": "the session token is wrong: correct AWS_SESSION_TOKEN, or get new credentials",
     "RequestTimeTooSkewed": "this machine's clock is wrong: set it",
 }
 _GONE = {"NoSuchKey", "404", "PreconditionFailed", "412"}
@@ -71,8 +72,11 @@ class Bucket:
             connect_timeout=_SECONDS_TO_CONNECT,
             read_timeout=_SECONDS_TO_READ,
         )
-        with self._told():
-            self._client: Any = boto3.session.Session().client("s3", config=config)
+        try:
+            with self._told():
+                self._client: Any = boto3.session.Session().client("s3", config=config)
+        except ValueError as error:
+            raise Fault(f"{self.url}: {error}: correct AWS_ENDPOINT_URL.", MISUSED) from error
 
     def list(self, below: str = "") -> Iterator[Object]:
         """Yield the objects whose keys within the place begin with `below`, in the order of their keys.
@@ -143,7 +147,15 @@ class Bucket:
     def _told(self) -> Iterator[None]:
         """Turn errors of the storage into faults that say what to do."""
         from boto3.exceptions import S3UploadFailedError
-        from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
+        from botocore.exceptions import (
+            BotoCoreError,
+            ClientError,
+            ConnectionError,
+            HTTPClientError,
+            IncompleteReadError,
+            NoCredentialsError,
+            NoRegionError,
+        )
 
         try:
             yield
@@ -163,5 +175,9 @@ class Bucket:
             ) from error
         except NoRegionError as error:
             raise Fault(f"{self.url}: name the bucket's region in AWS_REGION.", MISUSED) from error
-        except BotoCoreError as error:
+        except (ConnectionError, HTTPClientError, IncompleteReadError) as error:
             raise Fault(f"{self.url} cannot be reached: {error}. Try again when it can.") from error
+        except BotoCoreError as error:
+            # Nothing was asked of the storage: a name, a profile or other settings are wrong.
+            why = str(error).strip().rstrip(".")
+            raise Fault(f"{self.url} cannot be asked for: {why}. Correct that setting.", MISUSED) from error

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import boto3
 import pytest
@@ -33,6 +36,38 @@ def served_bucket(name: str) -> Iterator[str]:
         yield address
     finally:
         server.stop()
+
+
+@contextmanager
+def served_answers(answer: Callable[[str], tuple[int, bytes, int]]) -> Iterator[str]:
+    """Serve what no storage in good order answers; yields the server's address.
+
+    Args:
+        answer: returns status, body and the length that is claimed for it, for the path of a request.
+    """
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, body, length = answer(self.path)
+            self.send_response(status)
+            for name, value in {"Content-Length": str(length), "ETag": '"1"', "Connection": "close"}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def do_PUT(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            self.do_GET()
+
+        def log_message(self, format: str, *arguments: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
 
 
 def contents(bucket: Bucket) -> dict[str, bytes | None]:

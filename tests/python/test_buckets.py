@@ -14,7 +14,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from bucket_server import ENVIRONMENT, contents, served_bucket
+from bucket_server import ENVIRONMENT, contents, served_answers, served_bucket
 from small_project import SmallProject
 
 from assay.bucket import bucket as bucket_module
@@ -148,6 +148,10 @@ def test_a_fetch_that_is_cut_off_leaves_no_part_of_a_file(
         ("s3://", {}, "write it as s3://bucket/prefix"),
         ("s3://shop/x", {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}, "cannot be reached"),
         ("s3://shop/x", {"AWS_ACCESS_KEY_ID": None}, "there are no credentials"),
+        ("s3://shop/x", {"AWS_SECRET_ACCESS_KEY": None}, r"missing: AWS_SECRET_ACCESS_KEY\. Correct that"),
+        ("s3://shop/x", {"AWS_PROFILE": "nobody"}, r"profile \(nobody\) could not be found\. Correct that"),
+        ("s3://shop/x", {"AWS_ENDPOINT_URL": "no url"}, "correct AWS_ENDPOINT_URL"),
+        ("s3://of shop/x", {}, r"Invalid bucket name .*(\n.*)*Correct that"),
     ],
 )
 def test_what_prevents_reading_is_told_with_its_remedy(
@@ -162,6 +166,85 @@ def test_what_prevents_reading_is_told_with_its_remedy(
     monkeypatch.setattr(bucket_module, "_TRIES", 1)
     with pytest.raises(Fault, match=said):
         list(Bucket(url).list())
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("RequestTimeTooSkewed", "this machine's clock is wrong: set it"),
+        ("SignatureDoesNotMatch", "the secret key is wrong: correct AWS_SECRET_ACCESS_KEY"),
+        ("InvalidAccessKeyId", "the access key is not known: correct AWS_ACCESS_KEY_ID"),
+        ("ExpiredToken", "the credentials have expired: get new ones"),
+        ("InvalidToken", "the session token is wrong: correct AWS_SESSION_TOKEN"),
+        ("AccessDenied", "access is denied: the guide on object storage says which rights"),
+        ("AuthorizationHeaderMalformed", "it lies in another region: name that in AWS_REGION"),
+    ],
+)
+def test_what_the_storage_refuses_is_told_with_its_remedy_whoever_reads_or_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, said: str
+) -> None:
+    body = f"<Error><Code>{code}</Code><Message>No.</Message></Error>".encode()
+    monkeypatch.setattr(bucket_module, "_TRIES", 1)
+    file = tmp_path / "file"
+    file.write_bytes(b"content")
+    with served_answers(lambda path: (403, body, len(body))) as address:
+        for name, value in {**ENVIRONMENT, "AWS_ENDPOINT_URL": address}.items():
+            monkeypatch.setenv(name, value)
+        bucket = Bucket("s3://shop/x")
+        asked: list[Callable[[], object]] = [
+            lambda: list(bucket.list()),
+            lambda: bucket.read("key"),
+            lambda: bucket.put("key", b"content"),
+            lambda: bucket.put("key", file),
+        ]
+        for ask in asked:
+            with pytest.raises(Fault, match=f"s3://shop/x: {said}"):
+                ask()
+
+
+def test_an_object_of_which_the_network_brings_a_part_is_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = (
+        b"<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>erp/lines/a.csv</Key>"
+        b"<LastModified>2025-01-01T00:00:00.000Z</LastModified><ETag>1</ETag><Size>10</Size></Contents>"
+        b"</ListBucketResult>"
+    )
+
+    def answer(path: str) -> tuple[int, bytes, int]:
+        return (200, listed, len(listed)) if "list-type" in path else (200, b"half", 10)
+
+    monkeypatch.setattr(bucket_module, "_TRIES", 1)
+    with served_answers(answer) as address:
+        for name, value in {**ENVIRONMENT, "AWS_ENDPOINT_URL": address}.items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(Fault, match=r"cannot be reached.*Try again when it can"):
+            bring("s3://shop", tmp_path)
+    assert files_in(tmp_path) == {}
+
+
+def test_readers_of_a_landing_zone_read_only_the_files_of_the_day_that_they_ask_for(
+    url: str, address: str
+) -> None:
+    with duckdb.connect() as reader:
+        load_extension(reader, "httpfs", extra="s3", by="A reader")
+        reader.execute(
+            f"create secret (type s3, key_id 'key', secret 'secret', region 'us-east-1', use_ssl false, "
+            f"url_style 'path', endpoint '{address.removeprefix('http://')}')"
+        )
+        for day in range(1, 5):
+            reader.execute(
+                f"copy (select {day} as day from range(10)) to "
+                f"'{url}/web/events/landed_at=2026-11-0{day}T00-00-00/part-0.parquet'"
+            )
+        query = (
+            f"select count(*), min(day), max(day) from read_parquet('{url}/web/events/*/*.parquet', "
+            "hive_partitioning = true) where landed_at >= '2026-11-03' and landed_at < '2026-11-04'"
+        )
+        assert reader.execute(query).fetchall() == [(10, 3, 3)]
+        [(_, plan)] = reader.execute(f"explain analyze {query}").fetchall()
+    assert "Scanning Files: 1/4" in plan
+    assert "Total Files Read: 1" in plan
 
 
 def publication(folder: Path, content: bytes) -> Path:
