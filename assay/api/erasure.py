@@ -1,4 +1,4 @@
-"""The part of a project that removes people, and landed files that are too old."""
+"""The part of a project that removes people, and landed files that are too old, and merges others."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from assay.api.folder import ProjectFolder
 from assay.api.printed import Found
 
 if TYPE_CHECKING:
+    from assay.erasure.compact import CompactedLanding
     from assay.erasure.forget import Forgotten
     from assay.erasure.look import Traces
     from assay.erasure.retain import Retained
 
 
 class Erasure(ProjectFolder):
-    """Finds everything that is kept of a person or for too long, and removes it."""
+    """Finds everything that is kept of a person or for too long, and removes it; merges landed files."""
 
     def find_person(self, person: str) -> Found[Traces]:
         """Find everything that is kept of a person, and change nothing.
@@ -69,3 +70,30 @@ class Erasure(ProjectFolder):
                 return Found(find_old_files(places, now()), print_retained, self.root)
             done = retain(places, wait=wait, display=display)
         return Found(done, print_retained, self.root)
+
+    def compact_landing(
+        self, *, dry_run: bool = False, least_mb: int = 128, most_mb: int = 1024, wait: float = 0
+    ) -> Found[CompactedLanding]:
+        """Merge landed files that are loaded into large ones, by the days on which they landed.
+
+        Args:
+            dry_run: whether files are only counted.
+            least_mb: a merged file is ended once it has this size.
+            most_mb: larger landed files stay as they are.
+            wait: how long to wait for a build to end, in seconds.
+
+        Raises:
+            Fault: a build is under way, nothing is built, the landing zone lies in a bucket, a file changes
+                meanwhile, or the disk is full.
+        """
+        from assay.core.moment import now
+        from assay.erasure.compact import Sizes, compact_landing, plan_compaction
+        from assay.erasure.compacted_display import print_compacted_landing
+
+        sizes = Sizes(least_mb << 20, most_mb << 20)
+        with self.places() as places, self.display() as display:
+            if dry_run:
+                done = plan_compaction(places, sizes, now())
+            else:
+                done = compact_landing(places, sizes, wait=wait, display=display)
+        return Found(done, print_compacted_landing, self.root)

@@ -155,8 +155,8 @@ class _Gathering:
                         costs = self.costs.thing(f"{file.source}.{file.table}", SOURCE)
                     else:
                         costs = self.costs.thing("other landed files", FILE)
-                    costs.add("landing", file.size)
-                    sizes[file.name] = file.size
+                    costs.add("landing", file.stored_size)
+                    sizes[file.name] = sizes.get(file.name, 0) + file.stored_size
             except LandingFolderMissing:
                 pass
         return sizes

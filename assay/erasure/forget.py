@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +21,7 @@ from assay.core.fault import Fault, known_fault
 from assay.core.moment import now
 from assay.core.places import Places, landing_url
 from assay.core.words import counted
+from assay.erasure.compact import remove_leftovers
 from assay.erasure.elsewhere import clean_store, forget_in_ledger, forget_of_streams
 from assay.erasure.find import (
     FileLines,
@@ -33,7 +34,7 @@ from assay.erasure.find import (
 )
 from assay.erasure.forgotten import note_forgotten
 from assay.erasure.journal import Journal, journal_file, read_journal
-from assay.erasure.lines import Emptied, empty_lines, hash_of
+from assay.erasure.lines import Emptied, empty_lines, empty_members, hash_of, read_emptied
 from assay.erasure.locked import lock_for_erasure
 from assay.erasure.look import Traces, find_traces
 from assay.erasure.mentions import Mentions, find_texts, hidden_arguments
@@ -41,7 +42,8 @@ from assay.erasure.person import find_person
 from assay.erasure.versions import erase_from_versions
 from assay.erasure.warehouse import rewrite_tables, rewrite_warehouse
 from assay.landing.declared import LandingTable, declared_tables
-from assay.landing.discover import LandingFile, LandingFolderMissing, discover, file_at
+from assay.landing.discover import LandingFile, LandingFolderMissing, discover, file_at, members_of
+from assay.landing.member import MERGED
 from assay.ledger.erasures import ERASED_FILES, ERASURES
 from assay.ledger.retentions import cold_copies, note_rewritten
 from assay.ledger.rollbacks import whoever_asks
@@ -176,18 +178,31 @@ def _empty_files(places: Places, journal: Journal, lines: list[FileLines]) -> di
     tables = declared_tables(*all_model_paths())
     there, copies = _landed_files(places), cold_copies(places.ledger)
     emptied = {}
+    of_merged: dict[Path, list[tuple[LandingFile, LandingTable, FileLines]]] = {}
     for each in lines:
         table = tables.get((each.source, each.table))
         if table is None or each.content_sha256 is None:
             continue
-        key = f"{each.content_sha256} {each.source_file}"
-        landed = [there[each.source_file]] if each.source_file in there else []
-        for file in [*landed, *_find_copies(each, copies)]:
-            content = hash_of(file.path)
+        noted = journal.files.get(f"{each.content_sha256} {each.source_file}")
+        for file in [*there.get(each.source_file, ()), *_find_copies(each, copies)]:
+            content = file.member.content_sha256 if file.member else hash_of(file.path)
             if content == each.content_sha256:
-                emptied[each.file_id] = _empty_file(places, journal, key, file, table, each)
-            elif content == journal.files.get(key):
-                emptied[each.file_id] = empty_lines(file, table, [], lambda sha256: None)
+                if file.merged:
+                    of_merged.setdefault(file.merged, []).append((file, table, each))
+                else:
+                    announce = _announce(places, journal, each)
+                    emptied[each.file_id] = empty_lines(file, table, each.spans, announce)
+            elif content == noted:
+                emptied[each.file_id] = (
+                    read_emptied(file, table)
+                    if file.member
+                    else empty_lines(file, table, [], lambda sha256: None)
+                )
+    for path, found in of_merged.items():
+        rewritten = empty_members(
+            path, [(file, table, each.spans, _announce(places, journal, each)) for file, table, each in found]
+        )
+        emptied |= {each.file_id: new for (_, _, each), new in zip(found, rewritten, strict=True)}
     return emptied
 
 
@@ -204,18 +219,20 @@ def _find_copies(lines: FileLines, copies: Mapping[str, Sequence[tuple[Path, Pat
                 f"{folder} is not there, to which assay retain has moved {lines.source_file}, in which the "
                 "person is: mount its disk. If the folder is gone for good, make an empty one of this name."
             )
-        if copy.is_file():
+        if copy.parent.name == MERGED and copy.is_file():
+            found += [file for file in members_of(folder, copy) if file.name == lines.source_file]
+        elif copy.is_file():
             found.append(replace(file_at(copy), name=lines.source_file))
     return found
 
 
-def _empty_file(
-    places: Places, journal: Journal, key: str, file: LandingFile, table: LandingTable, lines: FileLines
-) -> Emptied:
+def _announce(places: Places, journal: Journal, lines: FileLines) -> Callable[[str], None]:
+    """Return what notes the hash of a file without a person's lines, before it takes the old one's place."""
+    before, name = lines.content_sha256 or "", lines.source_file
+
     def announce(sha256: str) -> None:
-        journal.files[key] = sha256
+        journal.files[f"{before} {name}"] = sha256
         journal.keep(places.warehouse)
-        before, _, name = key.partition(" ")
         note_rewritten(places.ledger, name, before, sha256)
         ERASED_FILES.write(
             places.ledger,
@@ -231,14 +248,20 @@ def _empty_file(
             ],
         )
 
-    return empty_lines(file, table, lines.spans, announce)
+    return announce
 
 
-def _landed_files(places: Places) -> dict[str, LandingFile]:
+def _landed_files(places: Places) -> dict[str, list[LandingFile]]:
+    """Return the landed files by name; of one, earlier versions may be in merged files."""
+    found: dict[str, list[LandingFile]] = {}
     try:
-        return {file.name: file for file in discover(places.landing) if not file.fault}
+        remove_leftovers(places.landing)
+        for file in discover(places.landing):
+            if not file.fault:
+                found.setdefault(file.name, []).append(file)
     except LandingFolderMissing:
-        return {}
+        pass
+    return found
 
 
 def _build(places: Places, display: Display) -> str:

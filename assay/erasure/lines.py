@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any, AnyStr, cast
@@ -23,9 +24,10 @@ import pyarrow.parquet as pq
 from assay.core.disk import make_private, put_in_place, sync
 from assay.core.fault import Fault
 from assay.landing.declared import LandingTable
-from assay.landing.discover import LandingFile, UnreadableFile, file_at
+from assay.landing.discover import LandingFile, UnreadableFile, file_at, members_of
 from assay.landing.formats.encoding import line_encoding
 from assay.landing.formats.rows import Tally
+from assay.landing.merged import rewrite_merged
 from assay.landing.read import read_file
 
 
@@ -66,7 +68,7 @@ def empty_lines(
     """
     target = file.path.resolve()
     new = target.with_name(f".{target.name}")
-    is_text = ".parquet" not in [each.lower() for each in file.path.suffixes]
+    is_text = _is_text(file)
     tally = Tally()
     try:
         if not spans:
@@ -97,6 +99,77 @@ def empty_lines(
         raise Fault(_cannot(file, str(error))) from error
     finally:
         new.unlink(missing_ok=True)
+
+
+def empty_members(
+    merged: Path,
+    wanted: Sequence[tuple[LandingFile, LandingTable, Sequence[tuple[int, int]], Callable[[str], None]]],
+) -> list[Emptied]:
+    """Rewrite a merged file without some rows of the landed files that it holds.
+
+    Args:
+        merged: the merged file.
+        wanted: each landed file of it from which rows go, with its landing table, and spans and announce as
+            for `empty_lines`.
+
+    Returns:
+        What has become of each, in the order of `wanted`.
+
+    Raises:
+        Fault: a file cannot be read, or would not read as before; the merged one is as it was.
+        OSError: it cannot be written.
+    """
+    landing = merged.parents[3]
+    new, content = merged.with_name(f".{merged.name}"), merged.with_name(".content.parquet")
+
+    def write(file: LandingFile, table: LandingTable, spans: Sequence[tuple[int, int]]) -> Path:
+        make_private(content)
+        if _is_text(file):
+            _write_lines(file, content, table, spans)
+        else:
+            _write_rows(file, content, spans)
+        return content
+
+    changes = {file.member: partial(write, file, table, spans) for file, table, spans, _ in wanted}
+    try:
+        before = [file.member for file in members_of(landing, merged)]
+        rewrite_merged(merged, new, [changes.get(each) for each in before])
+        after = dict(zip(before, members_of(landing, new), strict=True))
+        found = []
+        for file, table, spans, _ in wanted:
+            rewritten, is_text, tally = after[file.member], _is_text(file), Tally()
+            rows = _without(read_file(file, table, 0, Tally()), [first for first, _ in spans])
+            if not _are_equal(rows, read_file(rewritten, table, 0, tally), is_text):
+                raise Fault(_cannot(file, "its other rows would read differently."))
+            assert rewritten.member
+            found.append(Emptied(rewritten.member.content_sha256, rewritten.size, tally, is_text))
+        for (*_, announce), each in zip(wanted, found, strict=True):
+            announce(each.sha256)
+        put_in_place(new, merged)
+        sync(merged.parent)
+        return found
+    except (UnreadableFile, UnicodeError, pa.ArrowException) as error:
+        raise Fault(f"{merged} cannot be rewritten without the person's lines: {error}") from error
+    finally:
+        new.unlink(missing_ok=True)
+        content.unlink(missing_ok=True)
+
+
+def read_emptied(file: LandingFile, table: LandingTable) -> Emptied:
+    """Describe a landed file within a merged one, of which rows are gone already.
+
+    Raises:
+        UnreadableFile: it cannot be read.
+    """
+    assert file.member is not None
+    tally = Tally()
+    for _ in read_file(file, table, 0, tally):
+        pass
+    return Emptied(file.member.content_sha256, file.member.size, tally, _is_text(file))
+
+
+def _is_text(file: LandingFile) -> bool:
+    return ".parquet" not in [each.lower() for each in file.path.suffixes]
 
 
 def hash_of(file: Path) -> str:
@@ -217,4 +290,4 @@ def _compression_of(file: pq.ParquetFile) -> str:
 
 
 def _is_gzip(file: LandingFile) -> bool:
-    return file.path.suffix.lower() == ".gz"
+    return not file.member and file.path.suffix.lower() == ".gz"

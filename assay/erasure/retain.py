@@ -29,6 +29,7 @@ from assay.erasure.journal import journal_file
 from assay.erasure.locked import lock_for_erasure
 from assay.landing.declared import declared_tables
 from assay.landing.discover import LandingFile, UnreadableFile, discover
+from assay.landing.merged import read_merged
 from assay.landing.segments import segment_of
 from assay.ledger.retentions import RETAINED_FILES, RETENTIONS
 from assay.ledger.rollbacks import whoever_asks
@@ -46,7 +47,8 @@ class OldFile:
     """A landed file that is older than its contract keeps it.
 
     `content_sha256` is that of the file and of its rows in the warehouse. `size` is in bytes. `landed_at` is
-    UTC, naive. `target` is where it moves to; None where it is removed.
+    UTC, naive. `target` is where it moves to; None where it is removed. A file that was merged goes with all
+    that the merged file holds.
     """
 
     file: LandingFile
@@ -55,6 +57,11 @@ class OldFile:
     landed_at: datetime
     retention: Retention
     target: Path | None
+
+    @property
+    def path(self) -> Path:
+        """What goes: the file, or the merged file that holds it."""
+        return self.file.merged or self.file.path
 
 
 @dataclass(frozen=True)
@@ -104,6 +111,7 @@ def find_old_files(places: Places, at: datetime) -> Retained:
     if not retentions or not places.landing.is_dir():
         return found
     by_folder = {}
+    merged: dict[Path, list[OldFile]] = {}
     for (source, name), table in declared_tables(*all_model_paths()).items():
         if retention := retentions.get(folded(f"landing.{table.relation}")):
             if table.is_streamed:
@@ -120,8 +128,17 @@ def find_old_files(places: Places, at: datetime) -> Retained:
             found.kept.append((file.name, judged))
         elif judged:
             sha256, landed_at = judged
-            target = cold / file.path.relative_to(places.landing) if cold else None
-            found.files.append(OldFile(file, sha256, file.size, landed_at, limit, target))
+            path = file.merged or file.path
+            target = cold / path.relative_to(places.landing) if cold else None
+            old = OldFile(file, sha256, file.size, landed_at, limit, target)
+            if file.merged:
+                merged.setdefault(file.merged, []).append(old)
+            else:
+                found.files.append(old)
+    for path, members in merged.items():
+        # One that is still too young keeps all others.
+        if len(members) == len(read_merged(path).members):
+            found.files.extend(members)
     return found
 
 
@@ -152,19 +169,23 @@ def _carry_out(places: Places, found: Retained, started_at: datetime, display: D
     kept = list(found.kept)
     _record(places, found, started_at, gone, has_ended=False)
     try:
-        for first in range(0, len(found.files), _FILES_A_BATCH):
+        by_path: dict[Path, list[OldFile]] = {}
+        for each in found.files:
+            by_path.setdefault(each.path, []).append(each)
+        paths = list(by_path)
+        for first in range(0, len(paths), _FILES_A_BATCH):
             ready = []
-            for each in found.files[first : first + _FILES_A_BATCH]:
-                target = _copy(each) if each.target and not each.file.has_changed() else None
+            for path in paths[first : first + _FILES_A_BATCH]:
+                target = _copy(by_path[path][0]) if not by_path[path][0].file.has_changed() else None
                 # Whoever has written to it meanwhile has landed rows that no build has read.
-                if each.file.has_changed():
-                    kept.append((each.file.name, "it has changed meanwhile"))
+                if by_path[path][0].file.has_changed():
+                    kept += [(each.file.name, "it has changed meanwhile") for each in by_path[path]]
                 else:
-                    ready.append(replace(each, target=target))
+                    ready += [replace(each, target=target) for each in by_path[path]]
             _record_files(places, found, ready, None)
-            for each in ready:
-                each.file.path.unlink()
-            for folder in {each.file.path.parent for each in ready}:
+            for path in {each.path for each in ready}:
+                path.unlink()
+            for folder in {each.path.parent for each in ready}:
                 sync(folder)
             _record_files(places, found, ready, now())
             gone += ready
@@ -177,8 +198,10 @@ def _carry_out(places: Places, found: Retained, started_at: datetime, display: D
     return done
 
 
-def _copy(old: OldFile) -> Path:
+def _copy(old: OldFile) -> Path | None:
     """Copy a file to the cold folder; return the path of the copy, whose content is known to be the same.
+
+    Where there is no cold folder, there is no copy.
 
     Another version of the file may have moved there already; then the copy's name begins with its hash.
 
@@ -186,18 +209,20 @@ def _copy(old: OldFile) -> Path:
         Fault: the copy is not the same.
         OSError: it cannot be written.
     """
-    assert old.target is not None
     target = old.target
-    if target.exists() and _sha256(target) != old.content_sha256:
-        target = target.with_name(f"{old.content_sha256[:12]}-{target.name}")
-    if target.exists() and _sha256(target) == old.content_sha256:
+    if target is None:
+        return None
+    sha256 = _sha256(old.path) if old.file.merged else old.content_sha256
+    if target.exists() and _sha256(target) != sha256:
+        target = target.with_name(f"{sha256[:12]}-{target.name}")
+    if target.exists() and _sha256(target) == sha256:
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     # Of one name, so that what a kill leaves is written over.
     new = target.with_name(f".{target.name}.copied")
-    shutil.copy2(old.file.path, new)
+    shutil.copy2(old.path, new)
     sync(new)
-    if _sha256(new) != old.content_sha256:
+    if _sha256(new) != sha256:
         new.unlink()
         raise Fault(
             f"The copy of {old.file.name} in {target.parent} is not the same, so the file stays: it changed "
@@ -227,15 +252,18 @@ def _judge(
     try:
         if not versions:
             return None if file.landed_at >= cutoff else "no build has loaded it"
-        with file.open() as stream:
-            sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+        if file.member:
+            sha256 = file.member.content_sha256
+        else:
+            with file.open() as stream:
+                sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
         if sha256 not in versions:
             return None if file.landed_at >= cutoff else "no build has loaded this version of it"
     except (UnreadableFile, OSError) as error:
         return f"it cannot be read: {error}"
     if versions[sha256] >= cutoff:
         return None
-    if file.path.resolve() != landing.resolve() / file.path.relative_to(landing):
+    if not file.member and file.path.resolve() != landing.resolve() / file.path.relative_to(landing):
         return "a link leads to it"
     if segment_of(file.name):
         return "it is a segment of a stream"

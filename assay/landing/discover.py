@@ -13,6 +13,7 @@ from io import BufferedReader
 from pathlib import Path
 
 from assay.landing.dlt_layout import NOT_COMPLETE, Datasets
+from assay.landing.member import MERGED, Member
 
 _LANDED_AT = "landed_at"
 _LANDED_AT_FORMAT = "%Y-%m-%dT%H-%M-%S"
@@ -71,7 +72,8 @@ class LandingFile:
     `name` is the path within the landing zone; `folders` the Hive-style `key=value` folders on the way.
     `modified` is in seconds since 1970. `signature` changes whenever the file is written or replaced; the
     same signature means the same content. `source` and `table` are empty for a file outside any table's
-    folder. `fault` says why the file must not be opened.
+    folder. `fault` says why the file must not be opened. A file that was merged with others has its
+    place in `merged` as `member`, and takes `share` bytes of it; nothing lies at its own path.
     """
 
     path: Path
@@ -83,6 +85,14 @@ class LandingFile:
     modified: float
     signature: str
     fault: str | None
+    merged: Path | None = None
+    member: Member | None = None
+    share: int | None = None
+
+    @property
+    def stored_size(self) -> int:
+        """How many bytes it takes on the disk: of a merged file, its share."""
+        return self.size if self.share is None else self.share
 
     @property
     def landed_at(self) -> datetime:
@@ -136,6 +146,11 @@ class LandingFile:
         """
         if self.fault:
             raise UnreadableFile(self.fault)
+        if self.merged and self.member:
+            # Most landing zones have no merged file, and reading Parquet takes long to import.
+            from assay.landing.merged import open_member
+
+            return open_member(self.merged, self.member)
         # Without O_NONBLOCK, opening a pipe would wait for its writer.
         descriptor = os.open(
             self.path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
@@ -149,6 +164,8 @@ class LandingFile:
     def has_changed(self) -> bool:
         """Tell whether the file was written, replaced or removed since it was found."""
         try:
+            if self.merged and self.member:
+                return _signature_of_member(self.merged, self.member) != self.signature
             return _signature(self.path.stat()) != self.signature
         except OSError:
             return True
@@ -166,7 +183,8 @@ def cannot_be_read(error: OSError) -> str:
 def discover(landing: Path) -> Iterator[LandingFile]:
     """Yield the files under `landing`; the files of a folder come before those of its subfolders.
 
-    Names that start with a dot or an underscore belong to other tools and are skipped. A link that leads out
+    Names that start with a dot or an underscore belong to other tools and are skipped. Files that were merged
+    are yielded as if they lay where they landed, before the others of their table. A link that leads out
     of the landing zone, unless `LINKS` allows it, and a folder that cannot be listed, are yielded like files,
     with their fault.
 
@@ -198,6 +216,8 @@ def discover(landing: Path) -> Iterator[LandingFile]:
             if not isinstance(error, FileNotFoundError):
                 yield _describe(landing, folder, cannot_be_read(error))
             continue
+        if MERGED in names and folder.parent.parent == landing:
+            yield from _members(landing, folder)
         dataset = datasets.of(folder)
         for path in (folder / name for name in names if not name.startswith((".", "_"))):
             if dataset and dataset.is_mark(path):
@@ -220,6 +240,45 @@ def discover(landing: Path) -> Iterator[LandingFile]:
                 if os.path.lexists(path) or not isinstance(error, FileNotFoundError):
                     yield _describe(landing, path, cannot_be_read(error))
         pending.extend(reversed(subfolders))
+
+
+def members_of(landing: Path, merged: Path) -> Iterator[LandingFile]:
+    """Yield the landed files that a merged file holds.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    from assay.landing.merged import read_merged
+
+    found = read_merged(merged)
+    for member, share in zip(found.members, found.shares(), strict=True):
+        source, table, *rest = member.name.split("/")
+        yield LandingFile(
+            landing / member.name,
+            member.name,
+            source,
+            table,
+            _folders(rest),
+            member.size,
+            member.modified,
+            _signature_of_member(merged, member),
+            None,
+            merged,
+            member,
+            share,
+        )
+
+
+def _members(landing: Path, table: Path) -> Iterator[LandingFile]:
+    from assay.landing.merged import DamagedFile, find_merged
+
+    for merged in find_merged(table):
+        try:
+            yield from members_of(landing, merged)
+        except DamagedFile:
+            yield _describe(landing, merged, "Cannot be read (damaged): put it back from a backup.")
+        except OSError as error:
+            yield _describe(landing, merged, cannot_be_read(error))
 
 
 def file_at(path: Path) -> LandingFile:
@@ -251,10 +310,25 @@ def _describe(landing: Path, path: Path, fault: str | None = None) -> LandingFil
     name = os.fsencode(path.relative_to(landing).as_posix()).decode(errors="backslashreplace")
     parts = name.split("/")
     source, table = (parts[0], parts[1]) if len(parts) > 2 else ("", "")
-    folders = dict(part.split("=", 1) for part in parts[2:-1] if "=" in part)
     return LandingFile(
-        path, name, source, table, folders, status.st_size, status.st_mtime, _signature(status), fault
+        path,
+        name,
+        source,
+        table,
+        _folders(parts[2:]),
+        status.st_size,
+        status.st_mtime,
+        _signature(status),
+        fault,
     )
+
+
+def _folders(parts: list[str]) -> dict[str, str]:
+    return dict(part.split("=", 1) for part in parts[:-1] if "=" in part)
+
+
+def _signature_of_member(merged: Path, member: Member) -> str:
+    return f"{_signature(merged.stat())}:{member.first_row}"
 
 
 def _signature(status: os.stat_result) -> str:

@@ -138,7 +138,12 @@ def load_new_files(
     loader = _Loader(connection, tables, run_id, loaded_at)
     is_missing = is_optional and not landing.exists()
     files: Iterable[LandingFile] = () if is_missing else discover(landing)
-    found = [version for file in files if (version := loader.version_to_load(file))]
+    # Where a merge was killed, the same file may be found in a merged file and beside it.
+    distinct: dict[int, _Version] = {}
+    for file in files:
+        if version := loader.version_to_load(file):
+            distinct.setdefault(version.file_id, version)
+    found = list(distinct.values())
     pending = list(loader.without_covered(found))
     loader.remember_touched()
     pending.sort(
@@ -233,6 +238,7 @@ class _Loader:
         self._expected: dict[str, Expected] = {}
         self.touched: list[LandingFile] = []
         self._signatures = dict(connection.execute("from landing.signatures").fetchall())
+        self._merged_versions: dict[str, int] = {}
         self._known: dict[str, dict[str | None, tuple[int, str, str | None]]] = {}
         for name, content, number, status, error in connection.execute(
             "select source_file, content_sha256, file_version, status, error from landing.files"
@@ -241,19 +247,26 @@ class _Loader:
 
     def version_to_load(self, file: LandingFile) -> _Version | None:
         """Return the version of `file` that must be loaded, or None if the warehouse holds it already."""
-        if self._signatures.get(file.name) == file.signature:
+        if file.member:
+            self._merged_versions[file.name] = max(
+                file.member.version, self._merged_versions.get(file.name, 0)
+            )
+        elif self._signatures.get(file.name) == file.signature:
             return None
         known = self._known.get(file.name, {})
         content = fault = None
         try:
-            content = _sha256(file)
+            content = file.member.content_sha256 if file.member else _sha256(file)
         except UnreadableFile as error:
             fault = str(error)
         except OSError as error:
             fault = cannot_be_read(error)
-        number, status, _ = known.get(content, (len(known.keys() - {None}) + 1, "new", None))
+        latest = max(len(known.keys() - {None}), self._merged_versions.get(file.name, 0))
+        next_number = file.member.version if file.member else latest + 1
+        number, status, _ = known.get(content, (next_number, "new", None))
         if status in ("loaded", "covered"):
-            self.touched.append(file)
+            if not file.member:
+                self.touched.append(file)
             return None
         landed_at = self._loaded_at
         try:
@@ -422,7 +435,9 @@ class _Loader:
         expectation.keep()
 
     def _record(self, versions: list[_Version]) -> None:
-        self._remember([version.file for version in versions if version.status == "loaded"])
+        loaded = [version.file for version in versions if version.status == "loaded"]
+        # Of the same name, another version may lie in the landing zone, whose signature is looked at.
+        self._remember([file for file in loaded if not file.member])
         self._forget_unopened([version.file for version in versions if version.content_sha256])
         changed = [version for version in versions if version.outcome != self._known_outcome(version)]
         files = [self._file_row(version) for version in changed]

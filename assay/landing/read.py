@@ -45,10 +45,14 @@ def read_file(file: LandingFile, table: LandingTable, file_id: int, tally: Tally
             ending, a broken archive, no permission, too little memory.
     """
     is_gzip, ending = _ending_of(file.path)
+    is_gzip = is_gzip and not file.member
     is_segment = table.is_streamed and segment_of(file.name) is not None
     reader = read_messages if is_segment else find_reader(file.path, table)
     try:
-        with file.open() as stream, _unpacked(stream, is_gzip, ending) as plain:
+        with (
+            file.open() as stream,
+            _unpacked(stream, ending, is_gzip=is_gzip, is_merged=file.member is not None) as plain,
+        ):
             if reader is not read_parquet:
                 refuse_other_kinds(plain)
                 plain = plain if is_segment else splittable(plain, table)
@@ -99,16 +103,21 @@ def _ending_of(path: Path) -> tuple[bool, str]:
 
 
 @contextmanager
-def _unpacked(stream: BufferedReader, is_gzip: bool, ending: str) -> Iterator[BufferedReader]:
+def _unpacked(
+    stream: BufferedReader, ending: str, *, is_gzip: bool, is_merged: bool
+) -> Iterator[BufferedReader]:
     """Unpack a file while it is read; Parquet, which is read from its end, goes to a temporary file."""
-    if not is_gzip:
-        yield stream
-        return
-    with gzip.open(stream) as unpacked, cast(BufferedReader, BufferedReader(unpacked)) as plain:
-        if ending != ".parquet":
-            yield plain
-            return
+    if ending == ".parquet" and (is_gzip or is_merged):
         with TemporaryFile() as whole:
-            shutil.copyfileobj(plain, whole)
+            if is_gzip:
+                with gzip.open(stream) as unpacked:
+                    shutil.copyfileobj(unpacked, whole)
+            else:
+                shutil.copyfileobj(stream, whole)
             whole.seek(0)
             yield cast(BufferedReader, whole)
+    elif is_gzip:
+        with gzip.open(stream) as packed, cast(BufferedReader, BufferedReader(packed)) as plain:
+            yield plain
+    else:
+        yield stream
