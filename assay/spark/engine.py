@@ -1,6 +1,7 @@
-"""Compute nodes with Spark: it sends the rows of each key to one task, which runs the node's own SQL on them.
+"""Compute nodes with Spark: each task reads the rows of some keys, and runs the node's own SQL on them.
 
-Rows go as bytes of Arrow: Spark does not look into them, so it needs to know none of DuckDB's types.
+This machine writes rows in the order of their buckets: each task finds its own in a few row groups.
+No row goes through Spark, which needs to know none of DuckDB's types.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import re
 import shutil
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -21,27 +22,32 @@ from assay.core.disk import make_private_folder
 from assay.core.fault import Fault
 from assay.core.sql import folded, quoted
 from assay.spark.jobs import SPINE, Input, Job
-from assay.spark.session import faults_of_spark, parallelism
+from assay.spark.session import faults_of_spark, has_context, parallelism
 from assay.spark.tasks import (
-    BLOCKS,
+    BUCKET,
+    BUCKETS,
     RESULTS,
     Task,
     TaskTable,
+    bucket_of,
+    compute_batches,
     compute_part,
     file_list,
     make_tables,
-    part_of,
     set_all,
-    split_files,
     text,
 )
 from assay.spark.types import columns_as_text
 
 # A part of the input for each task, as Parquet: results and what is held meanwhile take several times that.
 _BYTES_A_TASK = 16 * 2**20
+# A task takes some time to begin: little is not worth all cores.
+_LEAST_BYTES_A_TASK = 2**20
 _BYTES_A_FILE = 32 * 2**20
 # What DuckDB may have in a task where Spark says nothing of the memory of Python.
 _MEMORY = "1GiB"
+# The bucket of the rows of a spine that ask for a row of a history.
+_ROUTE = "_assay_route"
 _QUOTED = re.compile(r'"((?:[^"]|"")*)"')
 
 
@@ -98,9 +104,11 @@ def compute(
     """
     own = folder / uuid4().hex
     make_private_folder(own)
-    tables, files, read = _export(job, name, connection, columns, own)
-    parts = max(parallelism(spark), -(-sum(Path(file).stat().st_size for _, file in files) // _BYTES_A_TASK))
-    tables = _with_routes(tables, files, parts, connection, own) if job.spine else tables
+    written = _export(job, name, connection, columns, own)
+    parts = _parts(sum(each.bytes for each in written), parallelism(spark))
+    if job.spine:
+        written = [written[0], *(_routed(each, written[0], parts, name, connection) for each in written[1:])]
+    tables = [each.table for each in written]
     result = _columns_of_result(job, tables, settings)
     task = Task(
         sql=job.sql,
@@ -114,12 +122,12 @@ def compute(
         settings=tuple(settings.items()),
     )
     make_private_folder(own / "result")
-    told = _run(task, files, spark) if files else []
+    told = _run(task, spark) if any(table.files for table in tables) else []
     for path in own.iterdir():
         # The result is read later; what went into it has done its work, and takes room.
         if path.name != "result":
             remove(path)
-    _check(told, task, read, name, has_routes=bool(job.spine))
+    _check(told, task, [each.rows for each in written], name)
     heaviest = max(told, key=lambda each: each["heaviest_rows"] or 0, default=None)
     return Computed(
         job.before + _rows_of([each["file"] for each in told], result) + job.after,
@@ -127,9 +135,24 @@ def compute(
         parts,
         heaviest["heaviest"] if heaviest else None,
         (heaviest["heaviest_rows"] or 0) if heaviest else 0,
-        read[0],
+        written[0].rows,
         own,
     )
+
+
+@dataclass(frozen=True)
+class _Written:
+    """A table that tasks read, as files of `folder` with so many rows and bytes."""
+
+    table: TaskTable
+    rows: int
+    bytes: int
+    folder: Path
+
+
+def _parts(size: int, at_once: int) -> int:
+    """Return by how many tasks so many bytes of Parquet are computed, where so many run at once."""
+    return min(BUCKETS, max(min(at_once, -(-size // _LEAST_BYTES_A_TASK)), -(-size // _BYTES_A_TASK), 1))
 
 
 def _export(
@@ -138,38 +161,64 @@ def _export(
     connection: duckdb.DuckDBPyConnection,
     columns: Mapping[str, Mapping[str, str]],
     folder: Path,
-) -> tuple[list[TaskTable], list[tuple[int, str]], list[int]]:
-    """Write what a node reads as Parquet; return tables, files by the number of their table, and rows."""
-    tables, files, read = [], [], []
+) -> list[_Written]:
+    """Write what a node reads as Parquet: a spine first, then what it asks for of its histories."""
     mentioned = _words_of(job.sql) if job.are_columns_named else None
-    sources: list[tuple[Input, str, Mapping[str, str]]] = [
-        (each, each.relation, _mentioned(columns[each.relation], mentioned)) for each in job.inputs
-    ]
+    written: list[_Written] = []
     if job.spine:
         described = connection.execute(f"describe {job.spine}").fetchall()
-        spine = Input(SPINE, job.inputs[0].keys)
-        sources.insert(0, (spine, f"({job.spine})", {row[0]: row[1] for row in described}))
-    for number, (source, relation, kinds) in enumerate(sources):
-        texts = columns_as_text(kinds, name)
-        values = ", ".join(
-            f"{quoted(each)}::varchar as {quoted(each)}" if each in texts else quoted(each) for each in kinds
-        )
-        target = folder / str(number)
+        spine = TaskTable(_names_of(SPINE), tuple((row[0], row[1]) for row in described), job.inputs[0].keys)
+        written.append(_write(job.spine, spine, bucket_of(spine.keys), name, connection, folder / "spine"))
+    for number, each in enumerate(job.inputs):
+        kinds = _mentioned(columns[each.relation], mentioned)
+        table = TaskTable(_names_of(each.relation), tuple(kinds.items()), each.keys)
+        rows = f"select * from {each.relation}{_of_a_key(job, each)}"
+        bucket = bucket_of(each.keys)
+        if each.asked:
+            rows = each.asked.replace(SPINE, f"({_rows_in(written[0].table)})")
+            if not _are_buckets_those_of(written[0].table, table):
+                # Which tasks they go to is known when it is known how many there are.
+                bucket = "0"
+        written.append(_write(rows, table, bucket, name, connection, folder / str(number)))
+    return written
+
+
+def _write(
+    rows: str, table: TaskTable, bucket: str, name: str, connection: duckdb.DuckDBPyConnection, folder: Path
+) -> _Written:
+    """Write rows in the order of their buckets.
+
+    Args:
+        rows: the query that gives them.
+        table: that tasks read them as; its files are still to be written.
+        bucket: the SQL of a row's bucket.
+        name: of the node, as messages have it.
+        connection: of the warehouse.
+        folder: for the files.
+    """
+    texts = columns_as_text(dict(table.columns), name)
+    values = ", ".join(
+        f"{quoted(each)}::varchar as {quoted(each)}" if each in texts else quoted(each)
+        for each, _ in table.columns
+    )
+    row = connection.execute(
+        f"copy (select {bucket} as {BUCKET}, {values} from ({rows}) order by {BUCKET}) to {text(folder)} "
+        f"(format parquet, compression lz4_raw, file_size_bytes {_BYTES_A_FILE})"
+    ).fetchone()
+    assert row
+    found = sorted(folder.glob("*.parquet")) if row[0] else []
+    spans = (
         connection.execute(
-            f"copy (select {values} from {relation}{_of_a_key(job, source)}) to {text(target)} "
-            f"(format parquet, compression lz4_raw, file_size_bytes {_BYTES_A_FILE})"
-        )
-        found = sorted(map(str, target.glob("*.parquet")))
-        files += [(number, each) for each in found]
-        row = (
-            connection.execute(f"select count(*) from read_parquet({file_list(found)})").fetchone()
-            if found
-            else (0,)
-        )
-        assert row
-        read.append(row[0])
-        tables.append(TaskTable(_names_of(source.relation), tuple(kinds.items()), source.keys))
-    return tables, files, read
+            "select file_name, min(stats_min_value::int), max(stats_max_value::int) "
+            f"from parquet_metadata({file_list([*map(str, found)])}) where path_in_schema = {text(BUCKET)} "
+            "group by file_name order by file_name"
+        ).fetchall()
+        if found
+        else []
+    )
+    return _Written(
+        replace(table, files=tuple(spans)), row[0], sum(each.stat().st_size for each in found), folder
+    )
 
 
 def _mentioned(columns: Mapping[str, str], mentioned: set[str] | None) -> Mapping[str, str]:
@@ -187,30 +236,35 @@ def _words_of(sql: str) -> set[str]:
     return {folded(token.text) for token in tokenize(sql, dialect="duckdb")}
 
 
-def _with_routes(
-    tables: Sequence[TaskTable],
-    files: Sequence[tuple[int, str]],
-    parts: int,
-    connection: duckdb.DuckDBPyConnection,
-    folder: Path,
-) -> list[TaskTable]:
-    """Write to which tasks the rows of a key go: those with rows of the spine that ask for it.
+def _routed(
+    history: _Written, spine: _Written, parts: int, name: str, connection: duckdb.DuckDBPyConnection
+) -> _Written:
+    """Write the rows of a history anew, for each task that has rows of the spine which ask for their key.
 
-    So all histories are there where they are asked for, whatever their keys, and nothing else of them moves.
+    So all histories are there where they are asked for, whatever their keys.
     """
-    spine = tables[0]
-    rows = [file for number, file in files if number == 0]
-    if not rows:
-        return list(tables)
-    found = [spine]
-    for number, table in enumerate(tables[1:], 1):
-        routes = folder / f"routes-{number}.parquet"
-        connection.execute(
-            f"copy (select distinct {part_of(spine.keys, parts)} as _part, {quoted(*table.keys)} "
-            f"from read_parquet({file_list(rows)})) to {text(routes)} (format parquet)"
-        )
-        found.append(TaskTable(table.relation, table.columns, table.keys, (str(routes),)))
-    return found
+    if not history.rows or _are_buckets_those_of(spine.table, history.table):
+        return history
+    # The first bucket of a task stands for all of its buckets.
+    part = f"({bucket_of(spine.table.keys)}::bigint * {parts} // {BUCKETS})"
+    first = f"(({part} * {BUCKETS} + {parts - 1}) // {parts})::int"
+    rows = (
+        f"select history.*, routes.{_ROUTE} from ({_rows_in(history.table)}) as history inner join "
+        f"(select distinct {first} as {_ROUTE}, {quoted(*history.table.keys)} "
+        f"from ({_rows_in(spine.table)})) as routes using ({quoted(*history.table.keys)})"
+    )
+    folder = history.folder.with_name(f"{history.folder.name}-routed")
+    return _write(rows, history.table, _ROUTE, name, connection, folder)
+
+
+def _are_buckets_those_of(spine: TaskTable, history: TaskTable) -> bool:
+    """Whether rows of a history are in the bucket of the rows of the spine that ask for them."""
+    kinds = [dict(each.columns) for each in (spine, history)]
+    return spine.keys == history.keys and all(kinds[0][key] == kinds[1][key] for key in spine.keys)
+
+
+def _rows_in(table: TaskTable) -> str:
+    return _rows_of([file for file, *_ in table.files], dict(table.columns))
 
 
 def _columns_of_result(job: Job, tables: Sequence[TaskTable], settings: Mapping[str, str]) -> dict[str, str]:
@@ -221,26 +275,27 @@ def _columns_of_result(job: Job, tables: Sequence[TaskTable], settings: Mapping[
         return {row[0]: row[1] for row in connection.execute(f"describe {job.sql}").fetchall()}
 
 
-def _run(task: Task, files: Sequence[tuple[int, str]], spark: Any) -> list[dict[str, Any]]:
+def _run(task: Task, spark: Any) -> list[dict[str, Any]]:
+    """Have Spark compute the parts, and return what each tells."""
     with faults_of_spark(), warnings.catch_warnings():
         # Nothing here goes through pandas.
         warnings.filterwarnings("ignore", message="PySpark does not yet fully support pandas")
-        listed = spark.createDataFrame(list(files), "input int, file string").repartition(len(files))
-        blocks = listed.mapInArrow(lambda batches: split_files(batches, task), BLOCKS)
-        parted = blocks.repartitionById(task.parts, "part")
-        rows = parted.mapInArrow(lambda batches: compute_part(batches, task), RESULTS).collect()
-    return [row.asDict() for row in rows]
+        if has_context(spark):
+            # What tables cost Spark, a few numbers are not worth: its planner, and pandas in each process.
+            parts = spark.sparkContext.parallelize(range(task.parts), task.parts)
+            return [told for told in parts.map(lambda part: compute_part(part, task)).collect() if told]
+        ids = spark.range(0, task.parts, 1, task.parts)
+        rows = ids.mapInArrow(lambda batches: compute_batches(batches, task), RESULTS).collect()
+        return [row.asDict() for row in rows]
 
 
-def _check(
-    told: Sequence[Mapping[str, Any]], task: Task, read: Sequence[int], name: str, *, has_routes: bool
-) -> None:
+def _check(told: Sequence[Mapping[str, Any]], task: Task, read: Sequence[int], name: str) -> None:
     """Raise if a task failed, or if rows were lost or doubled on the way."""
     # Of all that ran out of memory, the one whose heaviest key has most rows.
     failed = sorted((each for each in told if each["fault"]), key=lambda each: -(each["heaviest_rows"] or 0))
     if failed:
         raise Fault(_fault_of(failed[0], name))
-    for number, rows in enumerate(read[:1] if has_routes else read):
+    for number, rows in enumerate(read):
         arrived = sum(each["rows_read"][number] for each in told)
         if arrived != rows:
             relation = ".".join(task.tables[number].relation)

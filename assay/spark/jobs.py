@@ -47,10 +47,17 @@ class ModelCode:
 
 @dataclass(frozen=True)
 class Input:
-    """A table that a task reads: the rows of its keys. `relation` is as in the SQL."""
+    """A table that a task reads: the rows of its keys.
+
+    Attributes:
+        relation: the table, as in the SQL.
+        keys: the columns that say which rows go together.
+        asked: the query of the rows that a training set asks for; None where all are read. It names SPINE.
+    """
 
     relation: str
     keys: tuple[str, ...]
+    asked: str | None = None
 
 
 @dataclass(frozen=True)
@@ -167,12 +174,12 @@ def _join(model: ModelCode, columns: Mapping[str, Mapping[str, str]]) -> Job | H
         found = find_join(model.sql, model.parents)
     except OwnHistory as reason:
         return Here(str(reason))
-    for relation, keys in found.views:
-        if told := _types_that_differ(keys, [columns[relation]]):
+    for view in found.views:
+        if told := _types_that_differ(view.keys, [columns[view.relation]]):
             return Here(told)
     return Job(
         found.body_on(SPINE),
-        tuple(Input(relation, keys) for relation, keys in found.views),
+        tuple(Input(view.relation, view.keys, view.asked_on(SPINE)) for view in found.views),
         "each row looks up the histories of its keys; what is before and behind the join runs here",
         spine=found.spine,
         before=found.before,

@@ -23,25 +23,44 @@ class OwnHistory(Exception):
 
 
 @dataclass(frozen=True)
+class JoinedHistory:
+    """A history that is joined, and the columns that are its key."""
+
+    relation: str
+    keys: tuple[str, ...]
+    _before: str
+    _behind: str
+
+    def asked_on(self, spine: str) -> str:
+        """Return the query of its rows that the rows of a table ask for; the join needs no others."""
+        rows = f"select history.* from {self.relation}{self._behind}"
+        return f"{_on(spine, self._before)}_rows_asked_for as ({rows})\nselect * from _rows_asked_for"
+
+
+@dataclass(frozen=True)
 class JoinText:
     """A point-in-time join, cut out of the SQL of its model.
 
     Attributes:
         spine: the query of the rows that it begins with.
-        views: relation and keys of each history.
+        views: the histories, each once.
         before: the model's SQL before it.
         after: the model's SQL behind it.
     """
 
     spine: str
-    views: list[tuple[str, tuple[str, ...]]]
+    views: list[JoinedHistory]
     before: str
     after: str
     _body: str
 
     def body_on(self, spine: str) -> str:
         """Return the join's SQL, of a table that holds the rows that it begins with."""
-        return _SPINE.sub(lambda _: f"from (select * from {spine}) as _spine_row", self._body, count=1)
+        return _on(spine, self._body)
+
+
+def _on(spine: str, body: str) -> str:
+    return _SPINE.sub(lambda _: f"from (select * from {spine}) as _spine_row", body, count=1)
 
 
 def find_join(sql: str, parents: Mapping[str, str]) -> JoinText:
@@ -75,15 +94,22 @@ def find_join(sql: str, parents: Mapping[str, str]) -> JoinText:
     prefix = ""
     if spine[1] not in parents:
         prefix = _queries_before(sql, tokens, opening)
-    views = []
-    for selected, relation in _HISTORY.findall(body):
+    views: dict[str, JoinedHistory] = {}
+    for found in _HISTORY.finditer(body):
+        selected, relation = found.groups()
         if relation not in parents:
             raise OwnHistory("it joins a history that it makes itself")
         keys = tuple(each[1:-1].replace('""', '"') for each in _KEY.findall(selected))
-        views.append((relation, keys))
-    if not views or not all(keys for _, keys in views):
+        if relation in views and views[relation].keys != keys:
+            raise OwnHistory("it joins one history by two keys")
+        inside = next(n for n, token in enumerate(tokens) if token.start >= start + found.start(1))
+        _, end_of_rows = _parentheses_around(tokens, inside)
+        assert end_of_rows is not None
+        behind = sql[start + found.end(2) : tokens[end_of_rows].start]
+        views[relation] = JoinedHistory(relation, keys, body[: found.start()], behind)
+    if not views or not all(view.keys for view in views.values()):
         raise OwnHistory("its join is made by other macros")
-    return JoinText(f"{prefix}select * from {spine[1]}", views, sql[:start], sql[end:], body)
+    return JoinText(f"{prefix}select * from {spine[1]}", [*views.values()], sql[:start], sql[end:], body)
 
 
 def _parentheses_around(tokens: Sequence[Any], place: int) -> tuple[int | None, int | None]:

@@ -20,6 +20,8 @@ from assay.core.fault import MISUSED, Fault, extra_needed, known_fault
 ENGINE = "ASSAY_ENGINE"
 # Four attempts: without the number, Spark on this machine tries no task twice.
 _HERE = "local[*,4]"
+# No row goes through Java: to compile what it runs a second time, better, takes longer than it saves.
+_JAVA_OPTIONS, _COMPILE_ONCE = "JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1"
 _MISSING = re.compile(r"No module named '(\w+)'")
 _OTHER_PYTHON = re.compile(r"Python in worker has different version: (\S+) than that in driver: (\S+),")
 _NO_PYTHON = re.compile(r'Cannot run program "([^"]+)"')
@@ -96,8 +98,6 @@ def start(master: str) -> Any:
             session = builder.remote(master).getOrCreate()
         else:
             session = _start_here(builder.master(master))
-        # Each row is a block of megabytes.
-        session.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", "8")
     return session
 
 
@@ -110,7 +110,8 @@ def _logged() -> Iterator[None]:
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as opened:
         popen = partial(subprocess.Popen, stdout=opened, stderr=opened)
-        with mock.patch.object(java_gateway, "Popen", popen):
+        options = {_JAVA_OPTIONS: _COMPILE_ONCE} if _JAVA_OPTIONS not in os.environ else {}
+        with mock.patch.object(java_gateway, "Popen", popen), mock.patch.dict(os.environ, options):
             yield
 
 
@@ -129,21 +130,24 @@ def _is_connect(master: str) -> bool:
     return master.startswith("sc://")
 
 
+def has_context(spark: Any) -> bool:
+    """Tell whether a session has a context of Spark, which Spark Connect has not."""
+    return getattr(spark, "_sc", None) is not None
+
+
 def parallelism(spark: Any) -> int:
     """Return how many tasks a cluster runs at once, as far as it says so."""
-    try:
+    if has_context(spark):
         return int(spark.sparkContext.defaultParallelism)
-    except Exception:
-        # Spark Connect has no context.
-        return int(spark.conf.get("spark.sql.shuffle.partitions", "8"))
+    return int(spark.conf.get("spark.sql.shuffle.partitions", "8"))
 
 
 def cancel_jobs(spark: Any) -> None:
     """End all that a session is computing."""
     if hasattr(spark, "interruptAll"):
         spark.interruptAll()
-    if (context := getattr(spark, "_sc", None)) is not None:
-        context.cancelAllJobs()
+    if has_context(spark):
+        spark.sparkContext.cancelAllJobs()
 
 
 @contextmanager

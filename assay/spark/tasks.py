@@ -1,6 +1,6 @@
 """What runs on the machines of a cluster: the SQL of a node, on the rows of some keys.
 
-Spark sends this module to them. They need DuckDB and pyarrow, and nothing of Assay: it imports nothing else.
+Spark sends this module to them. They need DuckDB, and nothing of Assay: it imports nothing else.
 """
 
 from __future__ import annotations
@@ -18,15 +18,14 @@ from uuid import uuid4
 if TYPE_CHECKING:
     import duckdb
 
-#: Columns of what tasks send to each other: rows of a table, as Arrow's own bytes.
-BLOCKS = "part int, input int, block binary"
-#: Columns of what tasks tell at their end.
+#: The column of the files that tasks read which says where a row goes: a number below BUCKETS.
+BUCKET = "_assay_bucket"
+BUCKETS = 2**20
+#: Columns of what tasks tell at their end, for Spark Connect.
 RESULTS = (
     "part int, file string, rows bigint, rows_read array<bigint>, heaviest string, heaviest_rows bigint, "
     "fault string, is_memory boolean"
 )
-# A row of Spark holds one block.
-_BLOCK_BYTES = 4 * 2**20
 
 
 @dataclass(frozen=True)
@@ -37,13 +36,13 @@ class TaskTable:
         relation: database, schema and name, as in the SQL.
         columns: names and DuckDB types of its columns.
         keys: the columns that say which task gets a row.
-        routes: files that say to which tasks the rows of a key go; none where the hash of the key says so.
+        files: that hold its rows, each with its least and its greatest bucket.
     """
 
     relation: tuple[str, str, str]
     columns: tuple[tuple[str, str], ...]
     keys: tuple[str, ...]
-    routes: tuple[str, ...] = ()
+    files: tuple[tuple[str, int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -88,9 +87,14 @@ def file_list(files: Sequence[str]) -> str:
     return "[" + ", ".join(map(text, files)) + "]"
 
 
-def part_of(keys: Sequence[str], parts: int) -> str:
-    """Return the SQL of the number of the task that a row goes to."""
-    return f"(hash({quote(*keys)}) % {parts})::int"
+def bucket_of(keys: Sequence[str]) -> str:
+    """Return the SQL of the bucket that a row is in: rows of one key are in one."""
+    return f"(hash({quote(*keys)}) % {BUCKETS})::int"
+
+
+def first_bucket(part: int, parts: int) -> int:
+    """Return the first of the buckets that a task reads; the next task begins behind its last."""
+    return -(-part * BUCKETS // parts)
 
 
 def set_all(connection: duckdb.DuckDBPyConnection, settings: Iterable[tuple[str, str]]) -> None:
@@ -109,57 +113,58 @@ def make_tables(connection: duckdb.DuckDBPyConnection, tables: Sequence[TaskTabl
         connection.execute(f"create table {_name(table)} ({columns})")
 
 
-def split_files(batches: Iterator[Any], task: Task) -> Iterator[Any]:
-    """Read files, and send each of their rows to its task.
+def compute_batches(batches: Iterator[Any], task: Task) -> Iterator[Any]:
+    """Compute parts for Spark Connect, which knows batches of Arrow alone.
 
     Args:
-        batches: of Arrow, with columns `input`, the number of a table, and `file`.
+        batches: whose first column has numbers of parts.
         task: what the tasks do.
 
     Yields:
-        batches of the columns `BLOCKS`.
+        a batch of the columns `RESULTS` for each part that has rows.
     """
     import pyarrow as pa
 
+    schema = pa.schema(
+        [
+            *(("part", pa.int32()), ("file", pa.string()), ("rows", pa.int64())),
+            *(("rows_read", pa.list_(pa.int64())), ("heaviest", pa.string())),
+            *(("heaviest_rows", pa.int64()), ("fault", pa.string()), ("is_memory", pa.bool_())),
+        ]
+    )
     for batch in batches:
-        for row in batch.to_pylist():
-            for part, block in _blocks(task, task.tables[row["input"]], row["file"]):
-                yield pa.RecordBatch.from_pylist(
-                    [{"part": part, "input": row["input"], "block": block}],
-                    schema=pa.schema([("part", pa.int32()), ("input", pa.int32()), ("block", pa.binary())]),
-                )
+        for part in batch.column(0).to_pylist():
+            if told := compute_part(part, task):
+                yield pa.RecordBatch.from_pylist([told], schema=schema)
 
 
-def compute_part(batches: Iterator[Any], task: Task) -> Iterator[Any]:
-    """Run the query on the rows that came to a task, and write the result to a file of its own.
+def compute_part(part: int, task: Task) -> dict[str, Any] | None:
+    """Run the query on the rows that are a task's, and write the result to a file of its own.
 
     A task that is run again writes the same file: nothing doubles.
 
     Args:
-        batches: of Arrow, with the columns `BLOCKS`.
+        part: the number of the task.
         task: what the tasks do.
 
-    Yields:
-        a batch of the columns `RESULTS`; nothing where no rows came.
+    Returns:
+        the values of `RESULTS` by name; None where the task has no rows.
     """
     import duckdb
-    import pyarrow as pa
 
-    told: dict[str, Any] = {"rows_read": [0] * len(task.tables), "is_memory": False}
+    told: dict[str, Any] = {
+        **{"part": part, "file": None, "rows": 0, "rows_read": [0] * len(task.tables)},
+        **{"heaviest": None, "heaviest_rows": None, "fault": None, "is_memory": False},
+    }
     with _session(task) as connection:
         try:
             _refuse_other_version(task)
             make_tables(connection, task.tables)
-            for batch in batches:
-                for row in batch.to_pylist():
-                    if told.setdefault("part", row["part"]) != row["part"]:
-                        raise RuntimeError("Spark gave one task the rows of two.")
-                    told["rows_read"][row["input"]] += _insert(
-                        connection, task.tables[row["input"]], row["block"]
-                    )
-            if "part" in told:
-                told |= _heaviest(connection, task.tables[0])
-                told |= _write_result(connection, task, told["part"])
+            told["rows_read"] = [_read(connection, table, part, task.parts) for table in task.tables]
+            if not any(told["rows_read"]):
+                return None
+            told |= _heaviest(connection, task.tables[0])
+            told |= _write_result(connection, task, part)
         except duckdb.IOException:
             # Another machine may have room, or see the file.
             raise
@@ -168,15 +173,7 @@ def compute_part(batches: Iterator[Any], task: Task) -> Iterator[Any]:
             told |= {"fault": _memory(task) if is_memory else str(error), "is_memory": is_memory}
         except _OtherVersion as error:
             told |= {"fault": str(error)}
-    if "part" in told or "fault" in told:
-        schema = pa.schema(
-            [
-                *(("part", pa.int32()), ("file", pa.string()), ("rows", pa.int64())),
-                *(("rows_read", pa.list_(pa.int64())), ("heaviest", pa.string())),
-                *(("heaviest_rows", pa.int64()), ("fault", pa.string()), ("is_memory", pa.bool_())),
-            ]
-        )
-        yield pa.RecordBatch.from_pylist([told], schema=schema)
+    return told
 
 
 def _memory(task: Task) -> str:
@@ -219,50 +216,19 @@ def _session(task: Task) -> Iterator[duckdb.DuckDBPyConnection]:
         shutil.rmtree(spill, ignore_errors=True)
 
 
-def _blocks(task: Task, table: TaskTable, file: str) -> Iterator[tuple[int, bytes]]:
-    """Yield the rows of a file as blocks, each with the number of its task."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    with _session(task) as connection:
-        # In order, so that the rows of a task stand together.
-        if table.routes:
-            on = " and ".join(f"own.{quote(key)} = routes.{quote(key)}" for key in table.keys)
-            query = (
-                f"select routes._part, own.* from read_parquet({text(file)}) as own inner join "
-                f"read_parquet({file_list(table.routes)}) as routes on {on} order by routes._part"
-            )
-        else:
-            query = (
-                f"select {part_of(table.keys, task.parts)} as _part, * from read_parquet({text(file)}) "
-                "order by _part"
-            )
-        rows = connection.execute(query).to_arrow_table()
-    parts = rows.column("_part")
-    rows = rows.remove_column(0)
-    begin = 0
-    for counted in pc.value_counts(parts).to_pylist():
-        number = max(1, int(_BLOCK_BYTES * rows.num_rows / max(rows.nbytes, 1)))
-        for start in range(begin, begin + counted["counts"], number):
-            block = rows.slice(start, min(number, begin + counted["counts"] - start))
-            written = pa.BufferOutputStream()
-            with pa.ipc.new_stream(
-                written, rows.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")
-            ) as stream:
-                stream.write_table(block)
-            yield counted["values"], written.getvalue().to_pybytes()
-        begin += counted["counts"]
-
-
-def _insert(connection: duckdb.DuckDBPyConnection, table: TaskTable, block: bytes) -> int:
-    import pyarrow as pa
-
-    rows = pa.ipc.open_stream(block).read_all()
-    connection.register("_block", rows)
+def _read(connection: duckdb.DuckDBPyConnection, table: TaskTable, part: int, parts: int) -> int:
+    """Fill a table with the rows that are a part's; return how many."""
+    first, last = first_bucket(part, parts), first_bucket(part + 1, parts) - 1
+    files = [file for file, least, greatest in table.files if least <= last and first <= greatest]
+    if not files:
+        return 0
     values = ", ".join(f"{quote(name)}::{kind}" for name, kind in table.columns)
-    connection.execute(f"insert into {_name(table)} select {values} from _block")
-    connection.unregister("_block")
-    return int(rows.num_rows)
+    row = connection.execute(
+        f"insert into {_name(table)} select {values} from read_parquet({file_list(files)}) "
+        f"where {BUCKET} between {first} and {last}"
+    ).fetchone()
+    assert row
+    return int(row[0])
 
 
 def _heaviest(connection: duckdb.DuckDBPyConnection, table: TaskTable) -> dict[str, Any]:

@@ -69,6 +69,12 @@ def warehouse() -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
 
 
+@pytest.fixture(autouse=True)
+def on_all_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give each core a task, however little there is to do."""
+    monkeypatch.setattr(engine, "_LEAST_BYTES_A_TASK", 1)
+
+
 @pytest.fixture(scope="module")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A session on two machines."""
@@ -175,6 +181,7 @@ select *, count(*) over () as total, (select max(happened) from lines) as last_a
     assert job_of(model, warehouse).keys == [("k",), ("j",)]
     found = computed(model, warehouse, spark, tmp_path)
     assert content(warehouse, found.sql) == content(warehouse, sql)
+    assert found.parts > 1
     found_values = warehouse.execute(f"select count(value_1), count(value_2) from ({found.sql})").fetchone()
     expected = f"select count(k), count(*) from {SPINE_ROWS} where i % 7 > 0"
     assert found_values == warehouse.execute(expected).fetchone()
@@ -185,7 +192,24 @@ select *, count(*) over () as total, (select max(happened) from lines) as last_a
     assert nothing.rows == 0
 
 
-def killed_once(batches: Iterator[Any], task: tasks.Task) -> Iterator[Any]:
+def test_buckets_of_tasks_meet_and_leave_none_out() -> None:
+    for parts in (1, 2, 3, 7, 1000, tasks.BUCKETS):
+        firsts = [tasks.first_bucket(part, parts) for part in range(parts + 1)]
+        assert firsts[0] == 0
+        assert firsts[-1] == tasks.BUCKETS
+        assert firsts == sorted(set(firsts))
+        # As `_routed` reckons in SQL.
+        for bucket in {0, 1, 12345, tasks.BUCKETS // 2, tasks.BUCKETS - 1}:
+            part = bucket * parts // tasks.BUCKETS
+            assert firsts[part] <= bucket < firsts[part + 1]
+
+
+def test_little_is_not_worth_all_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    assert [engine._parts(size << 20, 8) for size in (0, 1, 2, 100, 1000)] == [1, 1, 2, 8, 63]
+
+
+def killed_once(part: int, task: tasks.Task) -> dict[str, Any] | None:
     """Kill the machine's executor, which runs Python's processes, the first time that this is called."""
     mark = Path(task.folder, "killed")
     if not mark.exists():
@@ -193,7 +217,7 @@ def killed_once(batches: Iterator[Any], task: tasks.Task) -> Iterator[Any]:
         daemon = os.getppid()
         executor = int(Path(f"/proc/{daemon}/stat").read_text().rsplit(")", 1)[1].split()[1])
         os.kill(executor, 9)
-    return tasks.compute_part(batches, task)
+    return tasks.compute_part(part, task)
 
 
 @needs_java
@@ -225,11 +249,10 @@ def test_what_tasks_say_is_told(
         computed(keyed(f"select * from {T}", "k"), warehouse, spark, tmp_path)
 
 
-def never_ending(batches: Iterator[Any], task: tasks.Task) -> Iterator[Any]:
+def never_ending(part: int, task: tasks.Task) -> dict[str, Any] | None:
     Path(task.folder, "begun").touch()
     while True:
         time.sleep(0.05)
-    yield
 
 
 @needs_java
@@ -251,17 +274,15 @@ def test_an_interrupt_ends_what_spark_does(
         build.compute(asked, warehouse)
 
 
-def all_but_one(batches: Iterator[Any], task: tasks.Task) -> Iterator[Any]:
-    found = tasks.split_files(batches, task)
-    next(found)
-    return found
+def all_but_one(part: int, task: tasks.Task) -> dict[str, Any] | None:
+    return tasks.compute_part(part, task) if part else None
 
 
 @needs_java
 def test_rows_that_get_lost_stop_the_node(
     warehouse: duckdb.DuckDBPyConnection, spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "split_files", all_but_one)
+    monkeypatch.setattr(engine, "compute_part", all_but_one)
     with pytest.raises(Fault, match=r"tasks read [\d,]+ rows of w\.gold\.t, which has 3,000"):
         computed(keyed(f"select * from {T}", "k"), warehouse, spark, tmp_path)
 
