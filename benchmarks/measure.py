@@ -10,9 +10,11 @@ import tempfile
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 
 _KIBIBYTE = 1024
+_TICKS = 100
 
 
 class CommandFailed(Exception):
@@ -91,6 +93,21 @@ def own_cpu() -> float:
     """Return the CPU seconds that this process has used, over all its threads."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
+
+
+def tree_cpu() -> float:
+    """CPU seconds of this process, of all that it has started, and of those that they have waited for."""
+    processes = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        processes[int(path.parent.name)] = (int(fields[1]), sum(map(int, fields[11:15])) / _TICKS)
+    own = {int(Path("/proc/self").resolve().name)}
+    while more := {pid for pid, (parent, _) in processes.items() if parent in own} - own:
+        own |= more
+    return sum(processes[pid][1] for pid in own if pid in processes)
 
 
 def middle(values: Sequence[float]) -> float:

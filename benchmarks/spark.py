@@ -5,21 +5,26 @@ from __future__ import annotations
 import json
 
 from benchmarks.measure import Cost, middle, run_module
-from benchmarks.settings import Settings
+from benchmarks.settings import SMALL_EVENTS, Settings
 from benchmarks.table import Report, Row, row_of, within
 from benchmarks.workshop import Workshop
 
 _MASTER = "local[2,4]"
 # What Spark may take, of what this machine takes, for ten million transactions.
 _LIMITS = {"velocity": 1.75, "training_join": 4.0}
+# What Spark takes with DuckDB in its tasks, of what it takes by its own SQL.
+_OTHERS = {"running_sums": 1.0, "range_join": 0.2}
+_SAID_OF_OTHERS = {"running_sums": "sums over a window", "range_join": "range join and group by"}
+_QUESTIONS = 100_000
 _SAID = {"velocity": "history built", "training_join": "training set joined"}
 
 
 def run(settings: Settings) -> Report:
     workshop = Workshop(settings.scratch / "workshop")
-    workshop.make_transactions(settings.events)
+    # Range joins grow with the square of what the heaviest card has.
+    rows = _beside_plain_sql(workshop, settings.runs)
+    workshop.make_transactions(settings.events, questions=_QUESTIONS)
     workshop.run("velocity")
-    rows: list[Row] = []
     for model, limit in _LIMITS.items():
         workshop.compiled(model)
         here, there = (
@@ -40,7 +45,36 @@ def run(settings: Settings) -> Report:
     return Report("spark", f"nodes computed by {_MASTER}, without the start of Spark", rows)
 
 
+def _beside_plain_sql(workshop: Workshop, runs: int) -> list[Row]:
+    """The history of a million transactions, beside the same made by Spark's own SQL."""
+    workshop.make_transactions(SMALL_EVENTS)
+    workshop.compiled("velocity")
+    ours = [
+        run_module("benchmarks.spark_node", str(workshop.folder), "velocity", _MASTER) for _ in range(runs)
+    ]
+    own = [_as_cost(cost, "common") for cost in ours]
+    rows = []
+    for way, limit in _OTHERS.items():
+        said = f"history by Spark's SQL, {_SAID_OF_OTHERS[way]}, {SMALL_EVENTS / 1e6:g}M"
+        others = [
+            _as_cost(run_module("benchmarks.spark_sql", str(workshop.folder), way, _MASTER), "content")
+            for _ in range(runs)
+        ]
+        rows.append(row_of(said, others))
+        ratio = middle([cost.cpu for cost in own]) / middle([cost.cpu for cost in others])
+        is_equal = len({cost.output for cost in own + others}) == 1
+        judged = (
+            within(ratio, limit, f"{limit:g} times") if is_equal else {"limit": "equal rows", "met": False}
+        )
+        rows.append(row_of("... DuckDB in tasks of Spark", own, baseline=said, **judged))
+    return rows
+
+
+def _as_cost(cost: Cost, content: str) -> Cost:
+    found = json.loads(cost.output.splitlines()[-1])
+    return Cost(found["cpu"], 0, found["wall"], cost.peak_rss, cost.load, json.dumps(found[content]))
+
+
 def _cost(workshop: Workshop, model: str, master: str) -> Cost:
     cost = run_module("benchmarks.spark_node", str(workshop.folder), model, master)
-    found = json.loads(cost.output.splitlines()[-1])
-    return Cost(found["cpu"], 0, found["wall"], cost.peak_rss, cost.load, json.dumps(found["content"]))
+    return _as_cost(cost, "content")

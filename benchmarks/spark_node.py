@@ -18,24 +18,10 @@ from assay.spark.jobs import Job, ModelCode, decide
 from assay.spark.plan import read_columns
 from assay.spark.session import start
 from benchmarks.build import MEMORY_LIMIT
+from benchmarks.measure import tree_cpu
+from benchmarks.spark_sql import content
 
-_TICKS = 100
 _RAW = "{{ assay.windowed_history(x, entity_keys=['card_id']) }}"
-
-
-def tree_cpu() -> float:
-    """CPU seconds of this process, of all that it has started, and of those that they have waited for."""
-    processes = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = path.read_text().rsplit(")", 1)[1].split()
-        except OSError:
-            continue
-        processes[int(path.parent.name)] = (int(fields[1]), sum(map(int, fields[11:15])) / _TICKS)
-    own = {int(Path("/proc/self").resolve().name)}
-    while more := {pid for pid, (parent, _) in processes.items() if parent in own} - own:
-        own |= more
-    return sum(processes[pid][1] for pid in own if pid in processes)
 
 
 def main(folder: str, model: str, master: str) -> None:
@@ -57,7 +43,8 @@ def main(folder: str, model: str, master: str) -> None:
         row = connection.execute(
             "select count(*), bit_xor(hash(computed)), sum(hash(computed)::hugeint)::varchar from computed"
         ).fetchone()
-    print(json.dumps({"cpu": cpu, "wall": wall, "content": row}))
+        common = content("computed", connection) if model == "velocity" else None
+    print(json.dumps({"cpu": cpu, "wall": wall, "content": row, "common": common}))
 
 
 def _code(model: str, sql: str, columns: dict[str, dict[str, str]]) -> ModelCode:

@@ -75,8 +75,10 @@ class Workshop:
     def warehouse(self) -> Path:
         return self.folder / _WAREHOUSE
 
-    def make_transactions(self, count: int, *, first: int = 0, heaviest: float = 0.01) -> None:
-        """Make the transactions of a year, and a tenth as many questions about the cards.
+    def make_transactions(
+        self, count: int, *, first: int = 0, heaviest: float = 0.01, questions: int | None = None
+    ) -> None:
+        """Make the transactions of a year, and questions about the cards: a tenth as many, unless it is said.
 
         They take the place of any before; another `first` gives others.
         """
@@ -87,7 +89,7 @@ class Workshop:
         self._execute(
             "create or replace table questions as select row_number() over () as question_id, card_id, "
             "happened_at + interval 3 hours as asked_at "
-            f"from transactions using sample reservoir({count // 10} rows) repeatable (1)"
+            f"from transactions using sample reservoir({questions or count // 10} rows) repeatable (1)"
         )
 
     def add_transactions(self, first: int, count: int, *, from_day: int = 365) -> None:
