@@ -387,16 +387,12 @@ class Project(
             Fault: the build could not be done.
         """
         from assay.api.build_result import BuildResult
-        from assay.build.build import Options, build
-        from assay.erasure.resume import erase_returned, resume
+        from assay.build.build import Options
+        from assay.erasure.resume import build_without_forgotten
 
         options = Options(full_refresh, everything, select, _moment(as_of), strict, wait)
-        with self.places() as places, display or self.display() as told:
-            resume(places, wait=wait, display=told)
-            report = build(options, told)
-            if not (report.failed or report.unchanged_since or select or as_of):
-                erase_returned(places, told)
-            return BuildResult(report, self.root)
+        with self.places(), display or self.display() as told:
+            return BuildResult(build_without_forgotten(options, told), self.root)
 
     def watch(
         self,
@@ -425,6 +421,7 @@ class Project(
         from assay.build.build import Options
         from assay.build.watch import watch
         from assay.core.moment import length_of
+        from assay.erasure.resume import build_without_forgotten
 
         try:
             length = length_of(every)
@@ -439,7 +436,10 @@ class Project(
                 result.print(self.console)
 
         with self.places():
-            watch(Options(strict=strict, wait=wait), length, lambda: display or self.display(), show)
+            watch(
+                *(Options(strict=strict, wait=wait), length, lambda: display or self.display(), show),
+                build=build_without_forgotten,
+            )
 
     def serve(
         self,

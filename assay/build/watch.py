@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from assay.alerts.availability_alerts import watch_availability
-from assay.build.build import Options, Report, build
+from assay.build.build import Options, Report
 from assay.console.progress import Display
 from assay.core.fault import INTERRUPTED, Fault
 from assay.core.places import Places, find_places
@@ -19,7 +19,12 @@ from assay.project.code_files import read_python
 
 
 def watch(
-    options: Options, every: timedelta, make_display: Callable[[], Display], tell: Callable[[Report], None]
+    options: Options,
+    every: timedelta,
+    make_display: Callable[[], Display],
+    tell: Callable[[Report], None],
+    *,
+    build: Callable[[Options, Display], Report],
 ) -> None:
     """Build what has changed, wait, and begin again, until somebody interrupts.
 
@@ -33,6 +38,7 @@ def watch(
         every: the time from the beginning of one build to that of the next, if it does not take longer.
         make_display: returns what shows the progress of a build.
         tell: called with the outcome of each build that had something to do.
+        build: does one build.
 
     Raises:
         Fault: somebody interrupted.

@@ -7,13 +7,11 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-import duckdb
-
 from assay.core.disk import replace_private
 from assay.core.fault import Fault
-from assay.core.sql import folded, quoted
+from assay.core.sql import quoted
 from assay.erasure.find import columns_of
-from assay.erasure.person import Person
+from assay.erasure.person import Person, keys_in
 from assay.pii.key import PiiKey
 from assay.pii.sql import hash_sql
 from assay.project.conventions import CHECKED
@@ -62,23 +60,20 @@ def find_returned(warehouse: Path) -> list[str]:
         for schema, table in connection.execute(
             "select schema_name, table_name from duckdb_tables() where database_name = current_database()"
         ).fetchall():
-            columns = {folded(name) for name in columns_of(connection, schema, table)}
-            for (entity, column), of_column in hashes.items():
-                if table.endswith(CHECKED) and folded(column) in columns:
-                    found |= _find_in(
-                        connection, f"{quoted(schema)}.{quoted(table)}", entity, column, of_column
-                    )
+            if table.endswith(CHECKED):
+                columns = columns_of(connection, schema, table)
+                relation = f"{quoted(schema)}.{quoted(table)}"
+                for (entity, column), of_column in hashes.items():
+                    for keys in keys_in(relation, columns, entity, column):
+                        found |= {
+                            f"{entity}={key}"
+                            for (key,) in connection.execute(
+                                "select distinct person_key from "
+                                f"({keys}) where list_contains($1, {hash_sql('person_key')})",
+                                [of_column],
+                            ).fetchall()
+                        }
     return sorted(found)
-
-
-def _find_in(
-    connection: duckdb.DuckDBPyConnection, table: str, entity: str, column: str, hashes: list[str]
-) -> set[str]:
-    rows = connection.execute(
-        f"select distinct {quoted(column)}::varchar from {table} where list_contains($1, {hash_sql(column)})",
-        [hashes],
-    ).fetchall()
-    return {f"{entity}={key}" for (key,) in rows}
 
 
 def _read(warehouse: Path) -> dict[str, Any] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import duckdb
@@ -57,6 +57,26 @@ class Person:
             return True
         # Several keys are a JSON array.
         return key.startswith("[") and any(f'"{value}"' in key for value in self.values)
+
+
+def keys_in(relation: str, columns: Collection[str], entity: str, column: str) -> Iterator[str]:
+    """Yield queries for the keys of an entity in a table, as `person_key`: where `Person.condition` looks.
+
+    Args:
+        relation: the table, quoted.
+        columns: the table's.
+        entity: of which the keys are.
+        column: the name of the key's column.
+    """
+    known = {folded(each) for each in columns}
+    if folded(column) in known:
+        yield f"select {quoted(column)}::varchar as person_key from {relation}"
+    if {_ENTITY, _ENTITY_ID} <= known:
+        yield f"select {_ENTITY_ID}::varchar as person_key from {relation} where {_ENTITY} = {text(entity)}"
+    if _SERVED in known:
+        path = text(f'$[*].keys."{column}"')
+        served = f"try(json_extract_string({_SERVED}::varchar, {path}))"
+        yield f"select unnest({served}) as person_key from {relation}"
 
 
 def find_person(asked: str, manifest: Manifest, connection: duckdb.DuckDBPyConnection) -> Person:

@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+from assay.build.build import Options, Report, build
 from assay.console.progress import Display
-from assay.core.places import Places
+from assay.core.places import Places, find_places
 from assay.erasure.forgotten import find_returned, forgotten_file
 from assay.erasure.journal import journal_file
 from assay.erasure.locked import lock_for_erasure
 
 _REASON = "came back in a file that landed later"
+
+
+def build_without_forgotten(options: Options, display: Display) -> Report:
+    """End an erasure that was killed, build, and forget again who came back in what was loaded.
+
+    Args:
+        options: of the build; a part of one, and a warehouse as of a moment, are not looked through.
+        display: shows the progress.
+
+    Raises:
+        Fault: the build could not be done, or somebody cannot be forgotten now.
+    """
+    places = find_places(options.as_of)
+    resume(places, wait=options.wait, display=display)
+    report = build(options, display)
+    if not (report.failed or report.unchanged_since or options.select or options.as_of):
+        erase_returned(places, display)
+    return report
 
 
 def resume(places: Places, *, wait: float, display: Display) -> None:

@@ -285,7 +285,9 @@ def test_a_watch_begins_anew_where_a_module_has_changed(
         begun.append([program, *arguments])
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("assay.build.watch.build", lambda *_: SimpleNamespace(unchanged_since="run"))
+    monkeypatch.setattr(
+        "assay.erasure.resume.build", lambda *_: SimpleNamespace(failed=False, unchanged_since="run")
+    )
     monkeypatch.setattr("assay.build.watch.time.sleep", lambda _: None)
     monkeypatch.setattr("assay.build.watch.read_python", lambda: next(modules))
     monkeypatch.setattr("assay.build.watch.os.execv", begin)

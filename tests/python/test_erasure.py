@@ -19,13 +19,16 @@ from small_project import HEADER, SmallProject
 from assay.core.fault import Fault
 from assay.core.places import Places
 from assay.erasure.elsewhere import count_of_streams, forget_in_ledger, forget_of_streams
+from assay.erasure.forgotten import find_returned, note_forgotten
 from assay.erasure.lines import empty_lines, hash_of
 from assay.erasure.mentions import Mentions
 from assay.erasure.person import Person, find_person
 from assay.erasure.versions import erase_from_versions
 from assay.landing.declared import LandingTable
 from assay.landing.dialect import Dialect
-from assay.landing.discover import LandingFile, file_at
+from assay.landing.discover import LandingFile, discover, file_at
+from assay.landing.formats.messages import Message, line_of, read_segment
+from assay.landing.segments import segment_of
 from assay.ledger.retentions import RETAINED_FILES, RETENTIONS
 from assay.online.ahead import Ahead
 from assay.pii.key import PiiKey
@@ -121,6 +124,19 @@ def test_rows_of_parquet_go_and_a_document_may_be_the_only_one(tmp_path: Path) -
     clicks = LandingTable("web", "clicks", "jsonl")
     file = files_in(tmp_path, b'{"who": "x"}', "a.jsonl")
     assert empty_lines(file, clicks, [(1, 2)], lambda sha256: None).tally.rows == 0
+
+
+def test_a_segment_of_a_stream_keeps_its_offsets_without_the_person(tmp_path: Path) -> None:
+    path = tmp_path / "web" / "clicks" / "topic=clicks" / "partition=0" / f"{7:020}-{9:020}.jsonl.gz"
+    path.parent.mkdir(parents=True)
+    messages = [Message(each, 1, 1, None, [], b'{"who": "%d"}' % each) for each in (7, 8, 9)]
+    path.write_bytes(gzip.compress(b"".join(map(line_of, messages))))
+    clicks = LandingTable("web", "clicks", "jsonl", is_streamed=True)
+    [file] = discover(tmp_path)
+    assert segment_of(file.name)
+    emptied = empty_lines(file, clicks, [(2, 3)], lambda sha256: None)
+    assert (emptied.tally.rows, emptied.tally.malformed_rows) == (2, 0)
+    assert list(read_segment(path)) == [[messages[0], messages[2]]]
 
 
 def test_row_groups_and_packing_of_parquet_stay(tmp_path: Path) -> None:
@@ -360,13 +376,39 @@ def test_a_person_is_forgotten_everywhere(people: SmallProject) -> None:
 
     # The person comes back in another file.
     land_people(people, day=6)
-    back = people.assay("build")
-    assert back.exit_code == 0, back.output
+    # A watch looks for who comes back, as each build does.
+    with mock.patch("assay.build.watch.time.sleep", side_effect=KeyboardInterrupt):
+        back = people.assay("build", "--watch")
+    assert back.exit_code == 130, back.output
     assert "came back" in back.output
     assert files_with(people.root, PERSON) == []
     assert people.query(
         "select row_count, erased_row_count from bronze.brz_files where source_file like '%people.csv'"
     ) == [(1, 2), (1, 2)]
+
+
+def test_who_comes_back_is_known_by_each_way_in_which_a_row_names_a_person(tmp_path: Path) -> None:
+    warehouse = tmp_path / "assay.duckdb"
+    note_forgotten(warehouse, person_named(PERSON))
+    with duckdb.connect(str(warehouse)) as connection:
+        served = json.dumps([{"keys": {"customer_id": OTHER}}])
+        connection.execute(
+            f"create table slv_lines__checked as select '{OTHER}' as customer_id; "
+            f"create table slv_exposures__checked as select 'customer' as entity, '{OTHER}' as entity_id; "
+            f"create table slv_predictions__checked as select 'no' as served union all select '{served}'"
+        )
+    assert find_returned(warehouse) == []
+    for statement in (
+        "update slv_lines__checked set customer_id = $1",
+        "update slv_exposures__checked set entity_id = $1",
+        'update slv_predictions__checked set served = \'[{"keys": {"customer_id": "\' || $1 || \'"}}]\'',
+    ):
+        with duckdb.connect(str(warehouse)) as connection:
+            connection.execute(statement, [PERSON])
+        assert find_returned(warehouse) == [f"customer={PERSON}"]
+        with duckdb.connect(str(warehouse)) as connection:
+            connection.execute(statement, [OTHER])
+        assert find_returned(warehouse) == []
 
 
 def test_a_version_of_a_training_set_is_no_longer_whole(tmp_path: Path) -> None:

@@ -107,7 +107,9 @@ def read_segment(path: Path) -> Iterator[list[Message]]:
         ValueError: no stream has written it.
     """
     with gzip.open(path) as lines:
-        while batch := [message_of(line) for line in islice(lines, _MESSAGES_A_BATCH)]:
+        # A message of a forgotten person is an empty line.
+        messages = (message_of(line) for line in lines if line != b"\n")
+        while batch := list(islice(messages, _MESSAGES_A_BATCH)):
             yield batch
 
 
