@@ -78,6 +78,16 @@ class Bucket:
         except ValueError as error:
             raise Fault(f"{self.url}: {error}: correct AWS_ENDPOINT_URL.", MISUSED) from error
 
+    @property
+    def endpoint(self) -> str:
+        """The URL of the storage."""
+        return str(self._client.meta.endpoint_url)
+
+    @property
+    def region(self) -> str:
+        """The region that settings name."""
+        return str(self._client.meta.region_name)
+
     def list(self, below: str = "") -> Iterator[Object]:
         """Yield the objects whose keys within the place begin with `below`, in the order of their keys.
 

@@ -64,10 +64,11 @@ def data_of(catalog: Path) -> str:
         if is_shared(catalog) and (found := read_data_path(catalog)):
             return found.rstrip("/")
         return str(catalog.with_suffix(".files").absolute())
-    if "://" in named and not named.startswith(BUCKETS):
+    names_bucket = named.startswith(BUCKETS) and named.removeprefix(BUCKETS).strip("/")
+    if "://" in named and not names_bucket:
         raise Fault(f"{DATA} is {named!r}: name a folder, or a place in a bucket ({BUCKETS}...).", MISUSED)
     within = f"{named.rstrip('/')}/{catalog.stem}"
-    return within if named.startswith(BUCKETS) else str(Path(within).absolute())
+    return within if names_bucket else str(Path(within).absolute())
 
 
 def options_of(catalog: Path) -> dict[str, str | bool]:
@@ -85,14 +86,23 @@ def options_of(catalog: Path) -> dict[str, str | bool]:
     return {"data_path": data_of(catalog), **beside}
 
 
-def load_lake(connection: duckdb.DuckDBPyConnection) -> None:
-    """Let a connection open lakes.
+def load_lake(connection: duckdb.DuckDBPyConnection, data: str) -> None:
+    """Let a connection open a lake.
+
+    Args:
+        connection: of DuckDB.
+        data: where the Parquet files lie, a folder or a place in a bucket.
 
     Raises:
-        Fault: the extra is not installed.
+        Fault: an extra is not installed, or there are no credentials for the bucket.
     """
     for name in _EXTENSIONS:
         load_extension(connection, name, extra="lake", by="A lake")
+    if data.startswith(BUCKETS):
+        # boto3 takes long to import.
+        from assay.bucket.secret import open_bucket
+
+        open_bucket(connection, data, by=f"A lake in {data}")
 
 
 def attach_lake(
@@ -103,10 +113,13 @@ def attach_lake(
     Raises:
         Fault: the extra is not installed, there is no such lake to read, or its Parquet files lie elsewhere.
     """
-    load_lake(connection)
-    if not read_only:
-        make_catalog(catalog)
     settings = options_of(catalog) | {"read_only": read_only}
+    data = str(settings["data_path"])
+    load_lake(connection, data)
+    if not read_only:
+        if data.startswith(BUCKETS):
+            _require_bucket(data)
+        make_catalog(catalog)
     options = ", ".join(
         key if value is True else f"{key} {text(value)}" for key, value in settings.items() if value
     )
@@ -116,6 +129,13 @@ def attach_lake(
         raise _cannot_be_opened(catalog, str(error)) from error
     if is_shared(catalog) and not read_only:
         note_state(catalog)
+
+
+def _require_bucket(data: str) -> None:
+    """Check that a bucket is there and can be listed, before half of a build is done."""
+    from assay.bucket.bucket import Bucket
+
+    next(Bucket(data).list(), None)
 
 
 def _cannot_be_opened(catalog: Path, why: str) -> Fault:

@@ -22,11 +22,13 @@ class Plugin(BasePlugin):
             Fault: the catalog cannot be made.
         """
         creds: Any = self.creds
+        self._data: list[str] = []
         for each in creds.attach or []:
             if file := find_lake_file(each.path):
                 catalog = Path(file)
                 make_catalog(catalog)
                 each.path, each.options = path_of(catalog), dict(options_of(catalog))
+                self._data.append(str(each.options["data_path"]))
                 # dbt-duckdb writes the name into its SQL as it is.
                 each.alias = quoted(each.alias)
 
@@ -34,9 +36,10 @@ class Plugin(BasePlugin):
         """Load the extensions.
 
         Raises:
-            Fault: they are not installed.
+            Fault: they are not installed, or there are no credentials for a bucket.
         """
-        load_lake(conn)
+        for data in self._data:
+            load_lake(conn, data)
 
     def configure_cursor(self, cursor: Any) -> None:
         """Let names without a database be of the lake, as they are of the warehouse where that is a file."""
