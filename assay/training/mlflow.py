@@ -27,6 +27,7 @@ _SECONDS_TO_CONNECT, _SECONDS_TO_ANSWER = 10.0, 60.0
 _LONGEST_DIGEST, _LONGEST_SCHEMA = 36, 1_000_000
 _LONGEST_REASON = 300
 _VERSION_TAG, _CONTEXT_TAG = "assay.training_version", "mlflow.data.context"
+_DESCRIPTION_TAG = "mlflow.note.content"
 _PROXIED = "mlflow-artifacts:/"
 
 
@@ -57,7 +58,11 @@ def log_version(version: Version, ledger: Path, uri: str, run_id: str | None, ca
     run = server.run(run_id) if run_id else server.run_of(manifest.name, manifest.version)
     id_ = str(run["info"]["run_id"])
     server.ask("POST", "runs/log-inputs", {"run_id": id_, "datasets": [_dataset(version)]})
-    server.ask("POST", "runs/set-tag", {"run_id": id_, "key": _VERSION_TAG, "value": manifest.version})
+    tags = {_VERSION_TAG: manifest.version}
+    if not run_id:
+        tags[_DESCRIPTION_TAG] = _description(version)
+    for key, value in tags.items():
+        server.ask("POST", "runs/set-tag", {"run_id": id_, "key": key, "value": value})
     has_card = server.keep_card(run, manifest.version, card)
     if not run_id and run["info"].get("status") == "RUNNING":
         finished = {"run_id": id_, "status": "FINISHED", "end_time": _milliseconds()}
@@ -220,6 +225,17 @@ def _dataset(version: Version) -> dict[str, Any]:
     if len(schema) <= _LONGEST_SCHEMA:
         dataset["schema"] = schema
     return {"dataset": dataset, "tags": [{"key": _CONTEXT_TAG, "value": "training"}]}
+
+
+def _description(version: Version) -> str:
+    """What MLflow's page says of the run that was made for a version."""
+    manifest = version.manifest
+    splits = ", ".join(f"{each.rows:,} {each.split}" for each in manifest.splits)
+    return (
+        f"Training set {manifest.name}: {manifest.rows:,} rows ({splits}), "
+        f"{len(manifest.features)} features. "
+        f"`assay trace {manifest.version}` tells where they come from."
+    )
 
 
 def _milliseconds() -> int:

@@ -99,6 +99,8 @@ def test_a_version_is_a_dataset_of_a_run(server: str, project: SmallProject) -> 
     assert run["info"]["run_name"] == version
     assert run["info"]["status"] == "FINISHED"
     assert f"{version} is a dataset of run {run['info']['run_id']}" in logged.stdout
+    tags = {tag["key"]: tag["value"] for tag in run["data"]["tags"]}
+    assert f": {manifest['rows']:,} rows (" in tags["mlflow.note.content"]
     [used] = run["inputs"]["dataset_inputs"]
     dataset = used["dataset"]
     assert {tag["key"]: tag["value"] for tag in used["tags"]} == {"mlflow.data.context": "training"}
@@ -129,6 +131,7 @@ def test_a_version_is_logged_to_the_run_that_trains_on_it(server: str, project: 
     assert [each["dataset"]["name"] for each in found["inputs"]["dataset_inputs"]] == [version]
     # Whoever began it ends it.
     assert found["info"]["status"] == "RUNNING"
+    assert "mlflow.note.content" not in {tag["key"] for tag in found["data"]["tags"]}
 
 
 def test_what_mlflow_refuses_is_told(server: str, project: SmallProject) -> None:
