@@ -27,6 +27,8 @@ SHARED_LAKE, SHARED_ENDING = "ducklake:postgres:", ".postgres"
 _SHARED_WAREHOUSE = f"data/lake/assay{SHARED_ENDING}"
 #: How the URL of a place in a bucket begins.
 BUCKETS = "s3://"
+#: The environment variable that names the folder to which landed files move that are too old.
+COLD = "ASSAY_COLD"
 # Beside the default warehouse, like all that is made.
 _COPIES = "data/copies"
 #: The file that says where alerts go. No table depends on it.
@@ -140,6 +142,12 @@ def landing_folder() -> Path:
     if url := landing_url():
         return Path(_COPIES, url.removeprefix(BUCKETS).strip("/"))
     return Path(os.environ.get("ASSAY_LANDING") or DEFAULT_LANDING)
+
+
+def named_cold_folder() -> Path | None:
+    """Return the folder in ASSAY_COLD, to which landed files move that are too old; None without it."""
+    named = os.environ.get(COLD)
+    return Path(named) if named and not named.startswith(BUCKETS) else None
 
 
 def landing_url() -> str | None:

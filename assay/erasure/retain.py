@@ -22,7 +22,7 @@ from assay.contracts.retention import Retention, read_retentions
 from assay.core.disk import sync
 from assay.core.fault import MISUSED, Fault, known_fault
 from assay.core.moment import now
-from assay.core.places import BUCKETS, Places, landing_url
+from assay.core.places import BUCKETS, COLD, Places, landing_url
 from assay.core.sql import folded
 from assay.core.words import counted
 from assay.erasure.journal import journal_file
@@ -36,8 +36,6 @@ from assay.ledger.rollbacks import whoever_asks
 from assay.project.paths import all_model_paths, contract_folders
 from assay.project.warehouse import connect
 
-#: The environment variable that names the folder to which landed files move that are too old.
-COLD = "ASSAY_COLD"
 # Two records are written for each batch, and each opens the ledger.
 _FILES_A_BATCH = 100
 

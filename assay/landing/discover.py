@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import re
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from io import BufferedReader
 from pathlib import Path
@@ -73,7 +74,8 @@ class LandingFile:
     `modified` is in seconds since 1970. `signature` changes whenever the file is written or replaced; the
     same signature means the same content. `source` and `table` are empty for a file outside any table's
     folder. `fault` says why the file must not be opened. A file that was merged with others has its
-    place in `merged` as `member`, and takes `share` bytes of it; nothing lies at its own path.
+    place in `merged` as `member`, and takes `share` bytes of it; nothing lies at its own path. `is_cold` says
+    that it was moved out of the landing zone, under the name that it had there.
     """
 
     path: Path
@@ -88,6 +90,7 @@ class LandingFile:
     merged: Path | None = None
     member: Member | None = None
     share: int | None = None
+    is_cold: bool = False
 
     @property
     def stored_size(self) -> int:
@@ -240,6 +243,31 @@ def discover(landing: Path) -> Iterator[LandingFile]:
                 if os.path.lexists(path) or not isinstance(error, FileNotFoundError):
                     yield _describe(landing, path, cannot_be_read(error))
         pending.extend(reversed(subfolders))
+
+
+def discover_cold(cold: Path) -> list[LandingFile]:
+    """Return the files that were moved out of the landing zone, in the order of their versions.
+
+    Args:
+        cold: the folder that they were moved to.
+
+    Raises:
+        LandingFolderMissing: there is no such folder.
+        OSError: it cannot be read.
+    """
+    found = [replace(_with_own_name(file), is_cold=True) for file in discover(cold)]
+    return sorted(found, key=lambda file: (file.name, file.modified))
+
+
+def _with_own_name(file: LandingFile) -> LandingFile:
+    """Return a file under the name that it had before a hash was put before it, as a later version."""
+    named = re.fullmatch(r"([0-9a-f]{12})-(.+)", file.path.name)
+    if file.member or file.fault or not named:
+        return file
+    with file.open() as stream:
+        if not hashlib.file_digest(stream, "sha256").hexdigest().startswith(named[1]):
+            return file
+    return replace(file, name=f"{file.name.rpartition('/')[0]}/{named[2]}")
 
 
 def members_of(landing: Path, merged: Path) -> Iterator[LandingFile]:

@@ -9,17 +9,27 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 
+from assay.core.places import COLD
 from assay.core.sql import folded, quoted
 from assay.core.structure import bring_up_to_date
 from assay.core.words import counted
 from assay.landing.declared import DeclarationError, LandingTable, declared_tables
-from assay.landing.discover import FILE_CHANGED, LINKS, LandingFile, UnreadableFile, cannot_be_read, discover
+from assay.landing.discover import (
+    FILE_CHANGED,
+    LINKS,
+    LandingFile,
+    LandingFolderMissing,
+    UnreadableFile,
+    cannot_be_read,
+    discover,
+    discover_cold,
+)
 from assay.landing.formats.rows import Tally, landed_schema, line_limit, verdict_columns
 from assay.landing.read import read_file
 from assay.landing.schema import expected, sightings
@@ -104,6 +114,7 @@ def load_new_files(
     *,
     landing: Path,
     models: Iterable[Path],
+    cold: Path | None = None,
     is_optional: bool = False,
     run_id: str,
     loaded_at: datetime,
@@ -119,13 +130,15 @@ def load_new_files(
         connection: a connection to the warehouse, without an open transaction.
         landing: the landing zone's folder.
         models: the folders with the YAML files that declare landing tables.
+        cold: the folder to which old files were moved; what the warehouse does not hold of them is loaded.
         is_optional: whether a missing landing zone counts as an empty one.
         run_id: the run's id, which is written to each file's record.
         loaded_at: the time of the run (UTC).
         progress: called after each transaction with a short text about what has been loaded.
 
     Raises:
-        LandingFolderMissing: the landing zone is missing and not optional.
+        LandingFolderMissing: the landing zone is missing and not optional; or the cold folder is, and the
+            warehouse is new.
         DeclarationError: the declaration of a landing table, or an environment variable, is wrong.
     """
     line_limit()
@@ -138,6 +151,7 @@ def load_new_files(
     loader = _Loader(connection, tables, run_id, loaded_at)
     is_missing = is_optional and not landing.exists()
     files: Iterable[LandingFile] = () if is_missing else discover(landing)
+    files = chain(loader.cold_files(cold), files) if cold else files
     # Where a merge was killed, the same file may be found in a merged file and beside it.
     distinct: dict[int, _Version] = {}
     for file in files:
@@ -238,20 +252,46 @@ class _Loader:
         self._expected: dict[str, Expected] = {}
         self.touched: list[LandingFile] = []
         self._signatures = dict(connection.execute("from landing.signatures").fetchall())
-        self._merged_versions: dict[str, int] = {}
+        # The highest number among the versions of a file.
+        self._latest: dict[str, int] = {}
+        self._sizes: set[tuple[str, int]] = set(
+            connection.execute(
+                "select source_file, size_bytes from landing.files where status = 'loaded'"
+            ).fetchall()
+        )
+        self._given: dict[tuple[str, str | None], int] = {}
         self._known: dict[str, dict[str | None, tuple[int, str, str | None]]] = {}
         for name, content, number, status, error in connection.execute(
             "select source_file, content_sha256, file_version, status, error from landing.files"
         ).fetchall():
             self._known.setdefault(name, {})[content] = (number, status, error)
+            if content is not None:
+                self._latest[name] = max(number, self._latest.get(name, 0))
+
+    def cold_files(self, cold: Path) -> list[LandingFile]:
+        """Return the files that were moved out of the landing zone.
+
+        A warehouse that holds rows goes without them, since they were loaded before they were moved.
+
+        Raises:
+            LandingFolderMissing: the folder is missing, and the warehouse is new.
+        """
+        if cold.is_dir():
+            return discover_cold(cold)
+        if self._known:
+            return []
+        raise LandingFolderMissing(
+            f"{COLD} is {cold}, which is no folder, and this new warehouse needs the files that were moved "
+            f"there: mount its disk, or unset {COLD} to build without them."
+        )
 
     def version_to_load(self, file: LandingFile) -> _Version | None:
         """Return the version of `file` that must be loaded, or None if the warehouse holds it already."""
-        if file.member:
-            self._merged_versions[file.name] = max(
-                file.member.version, self._merged_versions.get(file.name, 0)
-            )
-        elif self._signatures.get(file.name) == file.signature:
+        if file.is_cold and not file.member:
+            # Only what is loaded is moved, so that it need not be read again to be known.
+            if (file.name, file.size) in self._sizes:
+                return None
+        elif not file.member and self._signatures.get(file.name) == file.signature:
             return None
         known = self._known.get(file.name, {})
         content = fault = None
@@ -261,11 +301,16 @@ class _Loader:
             fault = str(error)
         except OSError as error:
             fault = cannot_be_read(error)
-        latest = max(len(known.keys() - {None}), self._merged_versions.get(file.name, 0))
-        next_number = file.member.version if file.member else latest + 1
-        number, status, _ = known.get(content, (next_number, "new", None))
+        latest = self._latest.get(file.name, 0)
+        new_number = self._given.get((file.name, content)) or (
+            file.member.version if file.member else latest + 1
+        )
+        number, status, _ = known.get(content, (new_number, "new", None))
+        self._given[file.name, content] = number
+        if content is not None:
+            self._latest[file.name] = max(latest, number)
         if status in ("loaded", "covered"):
-            if not file.member:
+            if not (file.member or file.is_cold):
                 self.touched.append(file)
             return None
         landed_at = self._loaded_at
@@ -437,7 +482,7 @@ class _Loader:
     def _record(self, versions: list[_Version]) -> None:
         loaded = [version.file for version in versions if version.status == "loaded"]
         # Of the same name, another version may lie in the landing zone, whose signature is looked at.
-        self._remember([file for file in loaded if not file.member])
+        self._remember([file for file in loaded if not (file.member or file.is_cold)])
         self._forget_unopened([version.file for version in versions if version.content_sha256])
         changed = [version for version in versions if version.outcome != self._known_outcome(version)]
         files = [self._file_row(version) for version in changed]

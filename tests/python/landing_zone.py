@@ -40,13 +40,14 @@ class Zone:
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
         return path
 
-    def load(self) -> None:
+    def load(self, cold: Path | None = None) -> None:
         """Load what is new in a run of its own, `run 1`, `run 2`, ..., a day each."""
         self.runs += 1
         load_new_files(
             self.connection,
             landing=self.landing,
             models=[self.models],
+            cold=cold,
             run_id=f"run {self.runs}",
             loaded_at=datetime(2025, 6, self.runs),
         )

@@ -27,7 +27,7 @@ from assay.erasure.journal import journal_file
 from assay.erasure.lines import empty_members
 from assay.erasure.retain import find_old_files, retain
 from assay.landing.declared import declared_tables
-from assay.landing.discover import discover
+from assay.landing.discover import LandingFolderMissing, discover
 from assay.landing.merged import MergedWriter, read_merged
 
 DECLARED = """
@@ -129,16 +129,16 @@ def contents(zone: Zone) -> dict[str, list[tuple[Any, ...]]]:
         }
 
 
-def built_anew(zone: Zone) -> dict[str, list[tuple[Any, ...]]]:
+def built_anew(zone: Zone, cold: Path | None = None) -> dict[str, list[tuple[Any, ...]]]:
     """What a warehouse has that is built from the landing zone as it is now."""
     zone.warehouse.unlink()
-    reload(zone)
+    reload(zone, cold)
     return contents(zone)
 
 
-def reload(zone: Zone) -> None:
+def reload(zone: Zone, cold: Path | None = None) -> None:
     zone.connection = duckdb.connect(zone.warehouse)
-    zone.load()
+    zone.load(cold)
     zone.connection.close()
 
 
@@ -373,6 +373,44 @@ def test_lines_of_a_merged_file_are_emptied_and_all_others_stay(zone: Zone) -> N
     with pytest.raises(Fault, match="cannot be rewritten without the person's lines"):
         empty_members(merged, [(plain, table, [(1, 2)], announced.append)])
     assert merged.read_bytes() == content
+
+
+def test_a_lost_warehouse_is_built_from_landing_zone_and_cold_folder(
+    zone: Zone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("contracts").mkdir()
+    Path("contracts/shop.odcs.yaml").write_text(CONTRACT)
+    cold = Path("cold")
+    cold.mkdir()
+    monkeypatch.setenv("ASSAY_COLD", "cold")
+    name = f"shop/sales/{DAY.format(1)}/plain.csv"
+    # Three versions: one that is merged, and two under the same name, moved one after the other.
+    run(zone)
+    for content in ("7,g", "8,h"):
+        retain(places_of(zone), wait=0, display=Lines(PlainConsole(quiet=True)))
+        zone.drop(name, f"{HEADER}{content}\n")
+        reload(zone, cold)
+    retain(places_of(zone), wait=0, display=Lines(PlainConsole(quiet=True)))
+    assert not (zone.landing / name).exists()
+    zone.drop(name, f"{HEADER}9,i\n")
+    reload(zone, cold)
+    before = contents(zone)
+    with duckdb.connect(zone.warehouse) as connection:
+        [(versions,)] = connection.execute(
+            "select list(file_version order by file_version) from landing.files where source_file = $1",
+            [name],
+        ).fetchall()
+    assert versions == [1, 2, 3, 4]
+    # Where the warehouse has the rows, nothing is loaded, and the folder may be away.
+    reload(zone, cold)
+    assert contents(zone) == before
+    reload(zone, Path("away"))
+    assert contents(zone) == before
+    assert built_anew(zone, cold) == before
+    zone.warehouse.unlink()
+    zone.connection = duckdb.connect(zone.warehouse)
+    with pytest.raises(LandingFolderMissing, match="this new warehouse needs the files"):
+        zone.load(Path("away"))
 
 
 def test_a_merged_file_is_retained_whole_or_not_at_all(zone: Zone, monkeypatch: pytest.MonkeyPatch) -> None:

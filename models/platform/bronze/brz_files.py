@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from dbt_common.invocation import get_invocation_id
 
-from assay.core.places import landing_folder
+from assay.core.places import landing_folder, named_cold_folder
 from assay.core.sql import quoted
 from assay.landing import progress
 from assay.landing.declared import lands_files
@@ -24,6 +24,7 @@ def model(dbt, session):
             connection,
             landing=landing_folder(),
             models=all_model_paths(),
+            cold=named_cold_folder(),
             is_optional=not lands_files(*model_paths()),
             run_id=get_invocation_id(),
             loaded_at=datetime.now(UTC).replace(tzinfo=None),
