@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 import shutil
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,9 +19,11 @@ from assay.core.fault import Fault, known_fault
 from assay.core.moment import now
 from assay.core.sql import quoted, text
 from assay.core.words import listed
+from assay.project.lake import is_lake
 from assay.project.products import Products
 from assay.project.warehouse import attach, connect, relation_named
 
+_ONE_LENGTH = re.compile(r"\w+\[\d+\]")
 # Records the build of each published table, in a schema beside gold.
 _TABLES = """
 create schema if not exists published.published;
@@ -156,8 +159,14 @@ def _write(
         comments = find_comments(connection, database)
         for schema, relation in relations:
             if (schema, relation) not in kept:
+                vectors = products.vectors.get(relation, {}) if is_lake(warehouse) else {}
                 _copy_table(
-                    connection, database, schema, relation, comments.get((schema, relation), {}).values()
+                    connection,
+                    database,
+                    schema,
+                    relation,
+                    comments.get((schema, relation), {}).values(),
+                    vectors,
                 )
         rows = sum(
             _count(connection, f"published.{quoted(schema)}.{quoted(relation)}")
@@ -172,16 +181,43 @@ def _write(
 
 
 def _copy_table(
-    connection: duckdb.DuckDBPyConnection, database: str, schema: str, relation: str, comments: Iterable[str]
+    connection: duckdb.DuckDBPyConnection,
+    database: str,
+    schema: str,
+    relation: str,
+    comments: Iterable[str],
+    vectors: Mapping[str, str] | None = None,
 ) -> None:
     source = f"{quoted(schema)}.{quoted(relation)}"
     connection.execute(f"create schema if not exists published.{quoted(schema)}")
     try:
-        connection.execute(f"create table published.{source} as from {quoted(database)}.{source}")
+        rows = _with_vectors(connection, f"{quoted(database)}.{source}", vectors or {})
+        connection.execute(f"create table published.{source} as {rows}")
     except duckdb.Error as error:
         raise known_fault(error) or Fault(f"{source} cannot be published: {error}") from error
     for comment in comments:
         connection.execute(comment)
+
+
+def _with_vectors(connection: duckdb.DuckDBPyConnection, source: str, declared: Mapping[str, str]) -> str:
+    """Return SQL of the rows of a table of a lake, in which lists are vectors of one length again.
+
+    What an embedding model makes has the length of the model, which may be another than the YAML declares.
+    """
+    casts = []
+    columns = connection.execute(f"select column_name, column_type from (describe {source})").fetchall()
+    for name, kind in columns:
+        if name not in declared:
+            continue
+        wanted = declared[name]
+        if _ONE_LENGTH.fullmatch(wanted):
+            lengths = connection.execute(
+                f"select distinct len({quoted(name)}) from {source} where {quoted(name)} is not null limit 2"
+            ).fetchall()
+            if len(lengths) == 1:
+                wanted = f"{kind.removesuffix('[]')}[{lengths[0][0]}]"
+        casts.append(f"{quoted(name)}::{wanted} as {quoted(name)}")
+    return f"select * replace ({', '.join(casts)}) from {source}" if casts else f"from {source}"
 
 
 def _record_origins(

@@ -36,13 +36,15 @@ def embed_chunks(session: Any, chunks: Any, *, done: str | None) -> Any:
     maker = configured_maker()
     model = f"{maker.name}@{maker.digest[:12]}"
     texts = f"({chunks.sql_query()}) where chunk_hash is not null"
+    is_in_lake = _is_lake(session)
     if done:
         session.execute(
             f"delete from {done} where model <> $1 or vector is null "
             f"or chunk_hash not in (select chunk_hash from {texts})",
             [model],
         )
-        _fit(session, done, maker.dimension)
+        if not is_in_lake:
+            _fit(session, done, maker.dimension)
         texts += f" and chunk_hash not in (select chunk_hash from {done})"
     new = session.sql(
         "select chunk_hash, any_value(struct_pack(title, heading_path, text)) as parts "
@@ -52,12 +54,21 @@ def embed_chunks(session: Any, chunks: Any, *, done: str | None) -> Any:
         [
             ("chunk_hash", pa.string()),
             ("model", pa.string()),
-            ("vector", pa.list_(pa.float32(), maker.dimension)),
+            # A lake has no vectors of one length.
+            ("vector", pa.list_(pa.float32(), -1 if is_in_lake else maker.dimension)),
             ("problem", pa.string()),
         ]
     )
     cached = Cached(maker, find_places().embeddings)
     return pa.RecordBatchReader.from_batches(schema, _batches(new, schema, cached, model))
+
+
+def _is_lake(session: Any) -> bool:
+    return bool(
+        session.execute(
+            "select 1 from duckdb_databases() where database_name = current_database() and type = 'ducklake'"
+        ).fetchall()
+    )
 
 
 def _fit(session: Any, done: str, dimension: int) -> None:
@@ -82,7 +93,7 @@ def _batches(new: Any, schema: pa.Schema, cached: Cached, model: str) -> Iterato
             pa.array([model] * len(texts)),
             pa.FixedSizeListArray.from_arrays(
                 pa.array(found.vectors.reshape(-1)), maker.dimension, mask=pa.array(has_none)
-            ),
+            ).cast(schema.field("vector").type),
             pa.array(problems, pa.string()),
         ]
         yield pa.RecordBatch.from_arrays(columns, schema=schema)

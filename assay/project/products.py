@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +10,9 @@ from typing import Any
 from assay.project.conventions import CSV_FILE, is_published, tables_of
 from assay.project.failures import FAILED, TESTS, guarded, guarded_ids, relation
 from assay.project.graph import ancestor_ids
+
+# A length behind a type; what stands in double quotes is a name.
+_VECTOR = re.compile(r'\[\d+\](?=(?:[^"]*"[^"]*")*[^"]*$)')
 
 
 @dataclass(frozen=True)
@@ -18,6 +22,8 @@ class Products:
     `product_of` gives the product of each table, `schemas` the schemas of the tables, `csv_files` the name of
     the CSV file for tables that are also published as CSV, and `stopped` the reason for each product that is
     not published. `broken` names the stopped products that failed themselves; the others read a stopped one.
+    `vectors` gives for each table the declared types of columns with vectors of one length, which a lake
+    keeps as lists.
     """
 
     product_of: dict[str, str] = field(default_factory=dict)
@@ -25,6 +31,7 @@ class Products:
     csv_files: dict[str, str] = field(default_factory=dict)
     stopped: dict[str, str] = field(default_factory=dict)
     broken: frozenset[str] = frozenset()
+    vectors: dict[str, dict[str, str]] = field(default_factory=dict)
 
     @property
     def passed(self) -> set[str]:
@@ -92,4 +99,14 @@ def judge_products(results: Iterable[Any]) -> Products:
         {str(node.alias): name for node in published if (name := node.config.meta.get(CSV_FILE))},
         stopped,
         frozenset(broken_products),
+        {str(node.alias): vectors for node in published if (vectors := find_vectors(node))},
     )
+
+
+def find_vectors(node: Any) -> dict[str, str]:
+    """Return the declared types of a node's columns that are, or hold, vectors of one length, by column."""
+    return {
+        name: column.data_type
+        for name, column in node.columns.items()
+        if column.data_type and _VECTOR.search(column.data_type)
+    }

@@ -39,8 +39,9 @@
     {%- else -%}
         {%- set parts, since = assay._parts(history, 'select coalesce(sum(events), 0) from temp.assay_input'), assay._since('temp.assay_input') -%}
         {%- set computed = assay._computed_elsewhere(sql) -%}
+        {%- set rows = assay._rows_for(target, computed or assay._part(history, 0, parts, since), promises) -%}
         {%- call statement('main') -%}
-            {{ get_create_table_as_sql(False, rebuilt, computed or assay._part(history, 0, parts, since)) }}
+            {{ get_create_table_as_sql(False, rebuilt, rows) }}
         {%- endcall -%}
         {%- for number in range(1, 1 if computed else parts) -%}
             {%- do run_query('insert into ' ~ rebuilt ~ ' by name ' ~ assay._part(history, number, parts, since)) -%}

@@ -5,6 +5,7 @@
 {% macro _take_promises(target) -%}
     {%- set promises = [] -%}
     {%- if adapter.is_ducklake(target) and config.get('contract').enforced -%}
+        {%- do promises.extend(assay._take_vectors()) -%}
         {%- set declared = [] -%}
         {%- for each in model.constraints -%}
             {%- do (promises if each.type in assay._not_of_lakes() else declared).append(each) -%}
@@ -26,6 +27,38 @@
 {%- endmacro %}
 
 
+{#- A lake has no vectors of one length, so that it keeps lists, whose lengths are looked at. -#}
+{% macro _take_vectors() -%}
+    {%- set promises = [] -%}
+    {%- for column in model.columns.values() if column.data_type and assay._of_lists(column.data_type) != column.data_type -%}
+        {%- do promises.append({'type': 'vector', 'column': column.name, 'data_type': column.data_type}) -%}
+        {%- do column.update({'data_type': assay._of_lists(column.data_type)}) -%}
+    {%- endfor -%}
+    {{ return(promises) }}
+{%- endmacro %}
+
+
+{#- A type in which vectors of one length are lists: float[3] is float[]. What stands in double quotes is a name. -#}
+{% macro _of_lists(data_type) -%}
+    {{ return(modules.re.sub('\\[\\d+\\](?=(?:[^"]*"[^"]*")*[^"]*$)', '[]', data_type)) }}
+{%- endmacro %}
+
+
+{#- SQL of the rows of a model as a table of a lake takes them. -#}
+{% macro _rows_for(target, sql, promises) -%}
+    {%- set is_declared = promises | selectattr('type', 'equalto', 'vector') | list -%}
+    {%- if not adapter.is_ducklake(target) or (config.get('contract').enforced and not is_declared) -%}
+        {{ return(sql) }}
+    {%- endif -%}
+    {%- set lists = [] -%}
+    {%- for column in run_query('describe ' ~ sql).rows if assay._of_lists(column['column_type']) != column['column_type'] -%}
+        {%- set name = assay.quoted(column['column_name']) -%}
+        {%- do lists.append(name ~ '::' ~ assay._of_lists(column['column_type']) ~ ' as ' ~ name) -%}
+    {%- endfor -%}
+    {{ return('select * replace (' ~ lists | join(', ') ~ ') from (\n' ~ sql ~ '\n) as vectors' if lists else sql) }}
+{%- endmacro %}
+
+
 {% macro _not_of_lakes() -%}
     {{ return(['primary_key', 'unique', 'check']) }}
 {%- endmacro %}
@@ -40,6 +73,11 @@
         {%- if promise.type == 'check' -%}
             {%- do assay._refuse_rows('select 1 from ' ~ target ~ ' where not (' ~ promise.expression ~ ')',
                 'break the check ' ~ promise.expression) -%}
+        {%- elif promise.type == 'vector' -%}
+            {%- set column = assay.quoted(promise.column) -%}
+            {%- do assay._refuse_rows('select 1 from ' ~ target ~ ' where try_cast(' ~ column ~ ' as ' ~ promise.data_type ~ ')::'
+                ~ assay._of_lists(promise.data_type) ~ ' is distinct from ' ~ column,
+                'of ' ~ promise.column ~ ' are not of the length of ' ~ promise.data_type) -%}
         {%- else -%}
             {%- set keys, unknown = assay.quoted(promise.columns), [] -%}
             {%- for column in promise.columns -%}

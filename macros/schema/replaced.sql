@@ -19,9 +19,10 @@
     {%- endif -%}
     {%- set computed = assay._computed_elsewhere(compiled_code) if is_sql -%}
     {%- set promises = assay._take_promises(target) -%}
+    {%- set rows = assay._rows_for(target, computed or compiled_code, promises) if is_sql else compiled_code -%}
     {%- call statement('main', language=model.language) -%}
         {{ 'drop table if exists ' ~ target ~ ';' if is_sql }}
-        {{- create_table_as(False, target, computed or compiled_code, model.language) }}
+        {{- create_table_as(False, target, rows, model.language) }}
     {%- endcall -%}
     {%- do assay._keep_promises(target, promises) -%}
     {%- do create_indexes(target) -%}

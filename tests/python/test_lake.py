@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sqlite3
 from pathlib import Path
@@ -12,13 +13,15 @@ from built_once import built_once
 from rich.console import Console
 from small_project import PROJECT, SmallProject, make_small_project
 
+from assay.build.publish import publish
 from assay.console.progress import display_on
 from assay.core.fault import Fault
 from assay.core.places import find_places
 from assay.diff.production import copy_warehouse
 from assay.project import dbt_run
 from assay.project.lake import is_lake, refuse_changed_types
-from assay.project.warehouse import attach, connect
+from assay.project.products import Products
+from assay.project.warehouse import attach, connect, connect_published
 
 _HISTORY = """
 {{ windowed_history(
@@ -45,8 +48,55 @@ from {{ ref('slv_order_lines') }}
 group by all
 {% endsnapshot %}
 """
+_SHAPES = """
+select
+    order_line_id,
+    product_id,
+    [quantity, null, 1]::float[3] as shape,
+    {'a': [[quantity, 2]::double[2]]} as nested,
+    available_at
+from {{ ref('fct_lines') }}
+-- What follows a comment is SQL too.
+"""
+_LAST_SHAPES = """
+{{ change_history(
+    ref('fct_shapes'),
+    entity_keys=['product_id'],
+    available_at='available_at',
+    columns=['shape'],
+    change_order='order_line_id'
+) }}
+"""
+_LISTED = """
+{{ config(contract={'enforced': false}) }}
+select order_line_id, [1, 2]::float[2] as listed from {{ ref('fct_lines') }}
+"""
 _MODELS = """
 models:
+  - name: trn_lines
+    constraints: [{type: primary_key, columns: [order_line_id]}]
+    columns:
+      - {name: order_line_id, data_type: varchar}
+      - {name: shape, data_type: "float[3]"}
+  - name: fct_shapes
+    constraints: [{type: primary_key, columns: [order_line_id]}]
+    columns:
+      - {name: order_line_id, data_type: varchar}
+      - {name: product_id, data_type: varchar}
+      - {name: shape, data_type: "float[3]"}
+      - {name: nested, data_type: "struct(a double[2][])"}
+      - {name: available_at, data_type: timestamp}
+  - name: fct_listed
+    columns: [{name: listed, data_type: "float[3]"}]
+  - name: ftr_product__shape
+    config: {materialized: history}
+    columns:
+      - {name: product_id, data_type: varchar}
+      - {name: shape, data_type: "float[3]"}
+      - {name: valid_from, data_type: timestamp}
+      - {name: valid_to, data_type: timestamp}
+      - {name: updated_at, data_type: timestamp}
+      - {name: confirmed_at, data_type: "timestamp[]"}
   - name: ftr_product__lines
     constraints: [{type: primary_key, columns: [product_id, valid_from]}]
     columns:
@@ -63,6 +113,7 @@ _BROKEN = {
     "null": ("primary_key, columns: [quantity]", "select null::integer as quantity"),
     "unique": ("unique, columns: [quantity]", "select unnest([7, 7, null, null]) as quantity"),
     "check": ("check, expression: quantity > 0", "select unnest([0, 1, null]) as quantity"),
+    "long": ("unique, columns: [quantity]", "select [1, 2, 3, 4]::float[] as quantity"),
     "kept": ("unique, columns: [quantity]", "select unnest([1, 2, null, null]) as quantity"),
 }
 # Those of a run, and what is computed from them.
@@ -84,6 +135,10 @@ def make_twins(root: Path) -> SmallProject:
     (gold / "ftr_product__lines.sql").write_text(_HISTORY)
     (gold / "_more__models.yml").write_text(_MODELS)
     (gold / "fct_added.sql").write_text(_ADDED)
+    (gold / "fct_shapes.sql").write_text(_SHAPES)
+    (gold / "trn_lines.sql").write_text("select order_line_id, shape from {{ ref('fct_shapes') }}")
+    (gold / "fct_listed.sql").write_text(_LISTED)
+    (gold / "ftr_product__shape.sql").write_text(_LAST_SHAPES)
     (root / "snapshots" / "own").mkdir(parents=True)
     (root / "snapshots" / "own" / "snp_products.sql").write_text(_SNAPSHOT)
     for _ in range(2):
@@ -99,8 +154,11 @@ def twins(builds: None, tmp_path_factory: pytest.TempPathFactory) -> SmallProjec
     return SmallProject(built_once(tmp_path_factory, "lake_twins", make_twins))
 
 
-def contents(file: Path) -> dict[str, object]:
-    """Return columns, number of rows and a hash of the rows of each table and view of a warehouse."""
+def contents(file: Path, *, lists: bool = False) -> dict[str, object]:
+    """Return columns, number of rows and a hash of the rows of each table and view of a warehouse.
+
+    With `lists`, vectors of one length are lists, as a lake keeps them.
+    """
     found: dict[str, object] = {}
     with duckdb.connect() as connection:
         attach(connection, file, "assay")
@@ -111,6 +169,11 @@ def contents(file: Path) -> dict[str, object]:
         for schema, name in relations:
             rows = f'select columns(_column -> _column not in {_OF_RUN}) from assay."{schema}"."{name}"'
             columns = connection.execute(f"describe {rows}").fetchall()
+            if lists:
+                kept = {name: re.sub(r"\[\d+\]", "[]", kind) for name, kind, *_ in columns}
+                casts = ", ".join(f'"{name}"::{kind} as "{name}"' for name, kind in kept.items())
+                rows = f"select {casts} from ({rows})"
+                columns = [*kept.items()]
             content = connection.execute(
                 f"select count(*), bit_xor(hash(each)), sum(hash(each)::hugeint) from ({rows}) as each"
             ).fetchall()
@@ -119,12 +182,50 @@ def contents(file: Path) -> dict[str, object]:
 
 
 def test_all_of_a_lake_is_equal_to_a_file(twins: SmallProject) -> None:
-    of_file, of_lake = contents(twins.warehouse), contents(catalog_of(twins))
+    of_file, of_lake = contents(twins.warehouse, lists=True), contents(catalog_of(twins), lists=True)
     assert {"gold.ftr_product__lines", "gold.fct_added", "snapshots.snp_products", "landing.files"} <= {
         *of_file
     }
+    # Fingerprints are hashes of vectors in a file, and of lists in a lake.
+    for found in (of_file, of_lake):
+        del found["gold.ftr_product__shape__input"]
     assert of_lake == of_file
     assert contents(catalog_of(twins).parent / "published" / "assay.duckdb") == contents(twins.published)
+
+
+def test_vectors_of_one_length_are_published_by_a_lake(twins: SmallProject) -> None:
+    with connect_published(catalog_of(twins).parent / "published" / "assay.duckdb") as connection:
+        found = connection.execute(
+            "select table_name, column_name, data_type from duckdb_columns() "
+            "where data_type similar to '.*\\[\\d+\\].*' and database_name = 'found' order by all"
+        ).fetchall()
+    # What the YAML declares for `listed` is not enforced: its rows say how long they are.
+    assert found == [
+        ("fct_listed", "listed", "FLOAT[2]"),
+        ("fct_shapes", "nested", "STRUCT(a DOUBLE[2][])"),
+        ("fct_shapes", "shape", "FLOAT[3]"),
+        ("ftr_product__shape", "shape", "FLOAT[3]"),
+        ("trn_lines", "shape", "FLOAT[3]"),
+    ]
+
+
+def test_lists_of_two_lengths_are_not_published_as_vectors(tmp_path: Path) -> None:
+    catalog, target = tmp_path / "shop.sqlite", tmp_path / "published" / "shop.duckdb"
+    products = Products({"embedded": "embedded"}, vectors={"embedded": {"vector": "float[2]"}})
+    with connect(catalog, read_only=False) as connection:
+        connection.execute("create schema gold; create table gold.embedded (vector float[])")
+        connection.execute("insert into gold.embedded values ([1, 2, 3]), (null)")
+    publish(catalog, target, products)
+    with connect_published(target) as connection:
+        assert connection.table("gold.embedded").types == ["FLOAT[3]"]
+        assert connection.execute("select * from gold.embedded order by all").fetchall() == [
+            ((1.0, 2.0, 3.0),),
+            (None,),
+        ]
+    with connect(catalog, read_only=False) as connection:
+        connection.execute("insert into gold.embedded values ([1, 2])")
+    with pytest.raises(Fault, match=r"gold.*embedded.*cannot be published.*length 3"):
+        publish(catalog, target, products)
 
 
 def test_tables_of_a_lake_lie_in_files_of_parquet(twins: SmallProject) -> None:
@@ -154,7 +255,7 @@ def test_a_lake_keeps_the_promises_of_contracts(twins: SmallProject, tmp_path: P
         (gold / f"fct_{name}.sql").write_text(sql)
         described += (
             f"  - name: fct_{name}\n    constraints: [{{type: {constraint}}}]\n"
-            "    columns: [{name: quantity, data_type: integer}]\n"
+            f"    columns: [{{name: quantity, data_type: '{'float[3]' if name == 'long' else 'integer'}'}}]\n"
         )
     (gold / "fct_huge.sql").write_text("select [5::hugeint] as numbers, 1 as a")
     columns = "[{name: numbers, data_type: 'hugeint[]'}, {name: a, data_type: integer}]"
@@ -168,6 +269,7 @@ def test_a_lake_keeps_the_promises_of_contracts(twins: SmallProject, tmp_path: P
     assert "fct_null: its contract is broken: 1 value of quantity" in told
     assert "fct_unique: its contract is broken: 1 value of quantity stand" in told
     assert "fct_check: its contract is broken: 1 value break" in told
+    assert "fct_long: its contract is broken: 1 value of quantity are not of the length of float[3]" in told
     assert "fct_huge: its column numbers is HUGEINT[], which a lake would change" in told
     there = {each.removeprefix("gold.fct_") for each in contents(catalog_of(copy))}
     assert there & {*names} == {"kept"}
