@@ -42,10 +42,12 @@ class Lake:
         """
         from assay.lake.display import print_exported
         from assay.lake.export import export_table
+        from assay.ledger.exports import note_export
 
         folder = Path(self._project.as_given(place))
         with self._project.places() as places, self._project.display() as display:
             file = find_published(places, run)
+            note_export(places.ledger, table, format, folder)
             return Found(
                 export_table(file, table, format, folder, display), print_exported, self._project.root
             )

@@ -11,6 +11,7 @@ import duckdb
 from assay.core.fault import Fault, known_fault
 from assay.core.places import Places
 from assay.erasure.elsewhere import count_in_ledger, count_in_store, count_of_streams
+from assay.erasure.exports import find_exports
 from assay.erasure.find import (
     count_in_file,
     count_rows,
@@ -70,6 +71,8 @@ def _find_for_readers(places: Places, person: Person) -> Iterator[Trace]:
         yield Trace(f"publication {kept.name}", 0, "removed: a rollback would bring the person back")
     for file in files_as_of(places):
         yield Trace(f"{file}", 0, "removed: build it again with --as-of")
+    for export in find_exports(places):
+        yield Trace(f"export {export.folder}", 0, "exported anew; its older versions go")
 
 
 def _find_online(places: Places, person: Person) -> Iterator[Trace]:

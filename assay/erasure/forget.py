@@ -23,6 +23,7 @@ from assay.core.places import Places, landing_url
 from assay.core.words import counted
 from assay.erasure.compact import remove_leftovers
 from assay.erasure.elsewhere import clean_store, forget_in_ledger, forget_of_streams
+from assay.erasure.exports import write_exports_anew
 from assay.erasure.find import (
     FileLines,
     files_as_of,
@@ -156,6 +157,7 @@ def _carry_out(places: Places, journal: Journal, display: Display) -> Forgotten:
         display.say("Building everything that rests on landed rows")
         with hidden_arguments(person):
             run_id = _build(places, display)
+        write_exports_anew(places, display)
         forget_in_ledger(places.ledger, person)
         clean_store(places)
         forget_of_streams(places, person)

@@ -12,6 +12,7 @@ from assay.core.places import Places, landing_url
 from assay.erasure.beside import Trace, find_beside
 from assay.erasure.find import FileLines, count_rows, find_lines
 from assay.erasure.person import Person
+from assay.ledger.exports import read_exports
 from assay.ledger.retentions import cold_copies
 
 
@@ -75,4 +76,7 @@ def _unseen(places: Places) -> Iterator[str]:
         yield f"{landing_url()}: remove the person there, or the files come back from it"
     if places.embeddings.exists():
         yield f"{places.embeddings}: vectors of texts, without a key"
-    yield "files that people have exported, and backups"
+    for export in read_exports(places.ledger):
+        if not export.folder.is_dir():
+            yield f"{export.folder}: {export.table} was exported there, and is there no longer"
+    yield "other files that people have exported, and backups"

@@ -99,6 +99,24 @@ def export_table(published: Path, name: str, format: str, place: Path, display: 
             shutil.rmtree(_spill(folder), ignore_errors=True)
 
 
+def is_export(folder: Path, format: str) -> bool:
+    """Tell whether a folder holds a table of a format, and none of another."""
+    is_delta, is_iceberg = (folder / "_delta_log").is_dir(), (folder / "metadata").is_dir()
+    return (is_delta, is_iceberg) == (format == "delta", format == "iceberg")
+
+
+def begin_anew(folder: Path, format: str) -> None:
+    """Let the next export of a table whose folder has gone make its first version.
+
+    Raises:
+        Fault: extra `lake` is not installed.
+    """
+    if format == "iceberg":
+        with extra_needed("lake", by="An export to iceberg"):
+            from assay.lake.iceberg import drop_table
+        drop_table(folder)
+
+
 class _Export:
     def __init__(
         self, opened: OpenedTable, types: dict[str, str], format: str, folder: Path, display: Display
@@ -310,11 +328,9 @@ def _refuse_others(folder: Path, format: str) -> None:
     """Refuse a folder in which something else lies than a table of the format."""
     if not folder.exists() or not any(folder.iterdir()):
         return
-    is_delta, is_iceberg = (folder / "_delta_log").is_dir(), (folder / "metadata").is_dir()
+    is_other = (folder / "_delta_log").is_dir() or (folder / "metadata").is_dir()
     is_started = folder.with_name(f".{folder.name}.exporting").is_file()
-    if (is_delta, is_iceberg) != (format == "delta", format == "iceberg") and not (
-        is_started and not is_delta and not is_iceberg
-    ):
+    if not is_export(folder, format) and not (is_started and not is_other):
         raise Fault(f"{folder} holds something else than a table of {format}: name another place.", MISUSED)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow as pa
@@ -41,9 +42,7 @@ class IcebergFolder:
         self._folder = folder
         self._schema = schema
         self._identifier = (namespace, name)
-        self._catalog = SqlCatalog(
-            "assay", uri=f"sqlite:///{folder.parent / 'catalog.sqlite'}", warehouse=_locate(folder.parent)
-        )
+        self._catalog = _open_catalog(folder)
         self._catalog.create_namespace_if_not_exists(namespace)
         self._transaction: Transaction | None = None
 
@@ -148,6 +147,24 @@ class IcebergFolder:
             new = hint.with_name(f".{_HINT}")
             new.write_text(wanted)
             put_in_place(new, hint)
+
+
+def drop_table(folder: Path) -> None:
+    """Take a table out of the catalog beside its folder, which may be gone.
+
+    Args:
+        folder: of the table, absolute; it has the table's name.
+    """
+    catalog = _open_catalog(folder)
+    for namespace in catalog.list_namespaces():
+        with suppress(NoSuchTableError):
+            catalog.drop_table((*namespace, folder.name))
+
+
+def _open_catalog(folder: Path) -> SqlCatalog:
+    return SqlCatalog(
+        "assay", uri=f"sqlite:///{folder.parent / 'catalog.sqlite'}", warehouse=_locate(folder.parent)
+    )
 
 
 def _locate(path: Path) -> str:

@@ -40,6 +40,7 @@ from assay.training.verify import verify
 KEPT = """
 select order_id, quantity, row_number from silver.slv_order_lines__checked where rule_ids is null order by all
 """
+EXPORTED = "select count(*) from read_parquet('{}/fct_lines/data/**/*.parquet')"
 PERSON, OTHER = "C90210417", "C55501234"
 
 
@@ -324,6 +325,13 @@ def test_a_person_is_forgotten_everywhere(people: SmallProject) -> None:
     assert away.exit_code != 0
     assert "mount its disk" in away.output
     (people.root / "away").rename(cold)
+    export = people.root / "exports"
+    for format in ("delta", "iceberg"):
+        made = people.assay(
+            *("lake", "export", "--table", "fct_lines", "--format", format, "--to", f"exports/{format}")
+        )
+        assert made.exit_code == 0, made.output
+    rows_before = people.query(EXPORTED.format(export / "delta"))
     wide = replace(people, settings={"COLUMNS": "300"})
     dry = wide.assay("forget", f"customer={PERSON}", "--dry-run")
     assert dry.exit_code == 0, dry.output
@@ -335,7 +343,7 @@ def test_a_person_is_forgotten_everywhere(people: SmallProject) -> None:
             "silver.slv_order_lines__checked",
         ),
         *("publication", "dbt.log.1", "run_results.json", "audit.1.jsonl"),
-        *("stream.sqlite", "published/people.csv"),
+        *("stream.sqlite", "published/people.csv", "exports/delta/fct_lines", "exports/iceberg/fct_lines"),
     ):
         assert place in dry.output, place
     assert people.query(KEPT) == before
@@ -349,6 +357,9 @@ def test_a_person_is_forgotten_everywhere(people: SmallProject) -> None:
     assert done.exit_code == 0, done.output
     assert files_with(people.root, PERSON) == []
     assert len(files_with(people.root, OTHER)) >= 2
+    for folder in (export / "delta", export / "iceberg"):
+        assert people.query(EXPORTED.format(folder)) == [(rows_before[0][0] - 2,)]
+        assert [each.name for each in folder.iterdir() if each.is_dir()] == ["fct_lines"]
     after = people.query(KEPT)
     assert after == [row for row in before if row[0] not in ("1001", "1002")]
     counts = people.query(
