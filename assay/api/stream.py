@@ -136,24 +136,24 @@ class Streams:
             most_mb: the size that a merged segment has at most, in megabytes.
 
         Raises:
-            Fault: a build is under way, another process merges the same, or the landing zone is in a bucket.
+            Fault: a build is under way, another process merges the same, or the bucket of the landing zone
+                cannot be read or written.
         """
-        from assay.core.fault import MISUSED, Fault
+        from assay.bucket.bucket import Bucket
         from assay.core.places import landing_url
         from assay.stream.compact import MergeLimits, merge_segments
+        from assay.stream.compact_bucket import merge_in_bucket
         from assay.stream.display import print_merged
         from assay.stream.loaded import read_loaded_files
         from assay.stream.source import find_stream_sources
 
-        with self._project.places() as places:
+        with self._project.places() as places, self._project.display() as display:
+            found, loaded = find_stream_sources(sources), read_loaded_files(places)
+            limits = MergeLimits(least_mb << 20, most_mb << 20)
             if url := landing_url():
-                raise Fault(f"Segments in {url} cannot be merged: the bucket would still have them.", MISUSED)
-            merged = merge_segments(
-                find_stream_sources(sources),
-                places.landing,
-                read_loaded_files(places),
-                MergeLimits(least_mb << 20, most_mb << 20),
-            )
+                merged = merge_in_bucket(found, Bucket(url), places.landing, loaded, limits, display.say)
+            else:
+                merged = merge_segments(found, places.landing, loaded, limits)
         return PrintedList(merged, print_merged, self._project.root)
 
     def status(self, sources: Sequence[str] = ()) -> Found[StreamStatus]:

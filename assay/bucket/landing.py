@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -83,11 +83,8 @@ def bring_landing(bucket: Bucket, folder: Path, tell: Callable[[str], None]) -> 
     done = Brought()
     objects = {found.key: found for found in bucket.list() if not found.key.endswith("/")}
     places = _places(folder, objects, done.faults)
-    for key in held.keys() - objects.keys():
-        with suppress(FileNotFoundError):
-            (folder / key).unlink()
-            done.removed += 1
-        del held[key]
+    gone = held.keys() - objects.keys()
+    _remove(folder, held, _in_the_way(gone, places), done)
     wanted = [key for key, path in places.items() if held.get(key) != objects[key].etag or not path.exists()]
     with ThreadPoolExecutor(_THREADS) as threads:
         for start in range(0, len(wanted), _AT_ONCE):
@@ -102,12 +99,48 @@ def bring_landing(bucket: Bucket, folder: Path, tell: Callable[[str], None]) -> 
             _write(index, held)
             if len(wanted) > _AT_ONCE:
                 tell(f"{start + len(several):,} of {len(wanted):,} new files of {bucket.url} are fetched")
+    # After what is new: small segments of a stream go when the one that they were merged into is there.
+    _remove(folder, held, gone & held.keys(), done)
     for path in _made_here(folder, held.keys() | objects.keys()):
         key = path.relative_to(folder).as_posix()
         held[key] = bucket.put(key, path)
         done.sent += 1
     _write(index, held)
     return done
+
+
+def note_objects(folder: Path, etags: Mapping[str, str | None]) -> None:
+    """Note what else has been done to the bucket of a copy, so that it is not fetched again.
+
+    Args:
+        folder: the copy.
+        etags: of objects that were written, by their keys; None for those that were deleted.
+
+    Raises:
+        OSError: the copy cannot be written.
+    """
+    index = folder / INDEX
+    held = json.loads(index.read_text()) | etags
+    _write(index, {key: etag for key, etag in held.items() if etag is not None})
+
+
+def _remove(folder: Path, held: dict[str, str], keys: Iterable[str], done: Brought) -> None:
+    for key in keys:
+        with suppress(FileNotFoundError):
+            (folder / key).unlink()
+            done.removed += 1
+        del held[key]
+
+
+def _in_the_way(gone: Collection[str], wanted: Collection[str]) -> list[str]:
+    """Return the files that are gone and have the name of a folder that is wanted, or the other way."""
+    folders = {parent for key in wanted for parent in _parents(key)}
+    return [key for key in gone if key in folders or any(parent in wanted for parent in _parents(key))]
+
+
+def _parents(key: str) -> list[str]:
+    parts = key.split("/")
+    return ["/".join(parts[:count]) for count in range(1, len(parts))]
 
 
 def _places(folder: Path, keys: Collection[str], faults: list[str]) -> dict[str, Path]:
@@ -121,7 +154,7 @@ def _places(folder: Path, keys: Collection[str], faults: list[str]) -> dict[str,
                 faults.append(f"{key}: no file can have this name")
         elif any(len(part.encode()) > 255 for part in parts):
             faults.append(f"{key}: its name is too long for a file")
-        elif any("/".join(parts[:count]) in keys for count in range(1, len(parts))):
+        elif any(parent in keys for parent in _parents(key)):
             faults.append(f"{key}: {_TAKEN}")
         else:
             found[key] = folder.joinpath(*parts)

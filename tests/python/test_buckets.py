@@ -94,6 +94,16 @@ def test_a_copy_follows_the_bucket(url: str, tmp_path: Path) -> None:
     assert files_in(other) == files_in(tmp_path)
 
 
+def test_a_file_gives_way_to_a_folder_of_its_name(url: str, tmp_path: Path) -> None:
+    bucket = Bucket(url)
+    bucket.put("erp/lines", b"old")
+    bring(url, tmp_path)
+    bucket.delete("erp/lines")
+    bucket.put("erp/lines/a.csv", b"new")
+    assert bring(url, tmp_path) == (1, 0, 1, [])
+    assert files_in(tmp_path) == {"erp/lines/a.csv": b"new"}
+
+
 def test_names_that_no_file_can_have_are_told_and_the_others_land(url: str, tmp_path: Path) -> None:
     bucket = Bucket(url)
     bad = ["erp//a.csv", "erp/../../a.csv", f"erp/lines/{'x' * 300}", "erp/lines/a.csv/b.csv"]
