@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from assay.api.printed import PrintedList
@@ -30,9 +31,11 @@ class Roles:
         """
         from assay.contracts.roles import read_roles
         from assay.contracts.roles_display import print_roles
+        from assay.project.shared_lake import is_shared
 
-        with self._project.places():
-            return PrintedList(read_roles(), print_roles, self._project.root)
+        with self._project.places() as places:
+            shown = partial(print_roles, in_lake=is_shared(places.warehouse))
+            return PrintedList(read_roles(), shown, self._project.root)
 
     def apply(self, *, wait: float = 0) -> PrintedList[RoleFile]:
         """Write the files of roles of which the contract, the key or what is published has changed.

@@ -22,9 +22,11 @@ from assay.core.fault import MISUSED, Fault, known_fault
 from assay.core.lock import Holder
 from assay.core.places import Places
 from assay.core.sql import folded, quoted, text
+from assay.lake.grants import apply_grants
 from assay.pii.key import VARIABLE, PiiKey, find_pii_key
 from assay.pii.sql import hash_sql, mask_sql
 from assay.project.lease import hold_warehouse
+from assay.project.shared_lake import is_shared
 from assay.project.warehouse import attach
 
 # Part of what a file is made of: with another number, all files are written anew.
@@ -101,8 +103,8 @@ def publish_roles(places: Places) -> list[RoleFile]:
 
     A file is written where its tables, what its role may read or the key for personal data has changed, and
     then from nothing: it never held what the role may not read. Files of roles that no contract names any
-    more are removed. A project without roles has no such files. The feature server finds beside its keys what
-    each role may read.
+    more are removed. A project without roles has no such files. A lake in Postgres gets the rights of roles.
+    The feature server finds beside its keys what each role may read.
 
     Args:
         places: of the project; there is something published.
@@ -128,6 +130,11 @@ def publish_roles(places: Places) -> list[RoleFile]:
                 file.unlink(missing_ok=True)
             there = "stays as it was" if file.exists() else "is not there"
             faults.append(f"{file} {there}: {known_fault(error) or error}")
+    if is_shared(places.warehouse):
+        try:
+            apply_grants(places.warehouse, roles)
+        except Fault as fault:
+            faults.append(f"Rights in the lake stay as they were: {fault}")
     if faults:
         raise Fault("\n".join(faults))
     return found
