@@ -51,3 +51,23 @@ def put_published(bucket: Bucket, folder: Path, run_id: str, kept: Collection[st
         if name and is_old and _RUN.fullmatch(run):
             bucket.delete(found.key)
     return True
+
+
+def remove_former(bucket: Bucket) -> int:
+    """Delete all publications but the current one, also that which readers may just be reading.
+
+    Returns:
+        How many objects were deleted.
+
+    Raises:
+        Fault: the bucket cannot be read or written.
+    """
+    current = json.loads(bucket.read(CURRENT) or b"{}").get("run_id")
+    gone = [
+        found.key
+        for found in bucket.list()
+        if (run := found.key.partition("/")[0]) != current and run != found.key and _RUN.fullmatch(run)
+    ]
+    for key in gone:
+        bucket.delete(key)
+    return len(gone)

@@ -68,6 +68,27 @@ def put_roles(bucket: Bucket, roles: Mapping[str, RoleVersion]) -> bool:
     return has_changed
 
 
+def remove_former_of_roles(bucket: Bucket) -> int:
+    """Delete the versions of all roles' files but the current ones, also those that readers may be reading.
+
+    Returns:
+        How many objects were deleted.
+
+    Raises:
+        Fault: the bucket cannot be read or written.
+    """
+    gone = []
+    for each in bucket.list(f"{_ROLES}/"):
+        found = _OURS.fullmatch(each.key.removeprefix(f"{_ROLES}/"))
+        if found and found["version"]:
+            current = json.loads(bucket.read(f"{_ROLES}/{found['role']}/{CURRENT}") or b"{}")
+            if found["version"] != current.get("version"):
+                gone.append(each.key)
+    for key in gone:
+        bucket.delete(key)
+    return len(gone)
+
+
 def _put_role(bucket: Bucket, role: str, new: RoleVersion, there: Mapping[str, str | None]) -> bool:
     pointer = f"{_ROLES}/{role}/{CURRENT}"
     current = json.loads((bucket.read(pointer) if pointer in there else None) or b"{}")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 
 from assay.bucket.bucket import Bucket
-from assay.bucket.published import put_published
-from assay.bucket.roles import RoleVersion, put_roles
+from assay.bucket.published import put_published, remove_former
+from assay.bucket.roles import RoleVersion, put_roles, remove_former_of_roles
 from assay.build.made_of import read_made_of
 from assay.build.publications import find_kept, published_run
 from assay.core.encryption import find_encryption_key
@@ -69,6 +69,18 @@ def put_roles_in_bucket(places: Places) -> str | None:
             "To try again: assay roles apply"
         )
     return None
+
+
+def remove_former_in_bucket() -> None:
+    """Leave in the bucket what is published now alone: nobody can go back to what was before.
+
+    Raises:
+        Fault: the bucket cannot be read or written.
+    """
+    if url := os.environ.get(PUBLISH_TO):
+        bucket = Bucket(url)
+        remove_former(bucket)
+        remove_former_of_roles(bucket)
 
 
 def _find_roles(places: Places) -> dict[str, RoleVersion]:

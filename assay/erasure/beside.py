@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import duckdb
 
+from assay.build.bucket import PUBLISH_TO
 from assay.core.fault import Fault, known_fault
 from assay.core.places import Places
 from assay.erasure.elsewhere import count_in_ledger, count_in_store, count_of_streams
@@ -71,6 +73,8 @@ def _find_for_readers(places: Places, person: Person) -> Iterator[Trace]:
         yield Trace(f"publication {kept.name}", 0, "removed: a rollback would bring the person back")
     for file in files_as_of(places):
         yield Trace(f"{file}", 0, "removed: build it again with --as-of")
+    if url := os.environ.get(PUBLISH_TO):
+        yield Trace(f"publications in {url}", 0, "all but the next are deleted")
     for export in find_exports(places):
         yield Trace(f"export {export.folder}", 0, "exported anew; its older versions go")
 

@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import duckdb
 
+from assay.build.bucket import remove_former_in_bucket
 from assay.build.build import Options
 from assay.build.inputs import read_inputs
 from assay.build.run import run_recorded
@@ -157,6 +158,7 @@ def _carry_out(places: Places, journal: Journal, display: Display) -> Forgotten:
         display.say("Building everything that rests on landed rows")
         with hidden_arguments(person):
             run_id = _build(places, display)
+        remove_former_in_bucket()
         write_exports_anew(places, display)
         forget_in_ledger(places.ledger, person)
         clean_store(places)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import duckdb
 
+from assay.build.bucket import PUBLISH_TO
 from assay.core.places import Places, landing_url
 from assay.erasure.beside import Trace, find_beside
 from assay.erasure.find import FileLines, count_rows, find_lines
@@ -76,6 +78,8 @@ def _unseen(places: Places) -> Iterator[str]:
         yield f"{landing_url()}: remove the person there, or the files come back from it"
     if places.embeddings.exists():
         yield f"{places.embeddings}: vectors of texts, without a key"
+    if url := os.environ.get(PUBLISH_TO):
+        yield f"{url}: old versions of objects, where the bucket keeps them: give it a rule that expires them"
     for export in read_exports(places.ledger):
         if not export.folder.is_dir():
             yield f"{export.folder}: {export.table} was exported there, and is there no longer"

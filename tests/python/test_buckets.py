@@ -22,6 +22,7 @@ from assay.bucket.bucket import Bucket, Object
 from assay.bucket.landing import bring_landing
 from assay.bucket.published import CURRENT, put_published
 from assay.bucket.roles import RoleVersion, put_roles
+from assay.build.bucket import PUBLISH_TO, remove_former_in_bucket
 from assay.core.extensions import load_extension
 from assay.core.fault import Fault
 
@@ -300,6 +301,31 @@ def test_a_publication_is_current_once_it_is_whole_and_the_former_stay_as_long_a
     assert {key.partition("/")[0] for key in contents(bucket)} == {"of-others", CURRENT, *RUNS[1:3]}
     put_published(bucket, folders[3], RUNS[3], [RUNS[3]])
     assert {key.partition("/")[0] for key in contents(bucket)} == {"of-others", CURRENT, *RUNS[2:]}
+
+
+def test_an_erasure_leaves_what_is_current_alone(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket = Bucket(url)
+    others = ("of-others/notes.txt", f"{RUNS[0]}", "roles/web/notes/a.txt")
+    for key in others:
+        bucket.put(key, b"stays")
+    for run in RUNS[:2]:
+        put_published(bucket, publication(tmp_path / run, run.encode()), run, RUNS)
+        put_roles(bucket, {"web": role_version(tmp_path, run)})
+    monkeypatch.setenv(PUBLISH_TO, url)
+    remove_former_in_bucket()
+    current = json.loads(bucket.read(CURRENT) or b"")["files"]
+    [of_web] = json.loads(bucket.read(f"roles/web/{CURRENT}") or b"")["files"]
+    assert {key.partition("/")[0] for key in current} == {RUNS[1]}
+    assert bucket.read(f"roles/web/{of_web}") == RUNS[1].encode()
+    assert {*contents(bucket)} == {
+        *others,
+        CURRENT,
+        *current,
+        f"roles/web/{CURRENT}",
+        f"roles/web/{of_web}",
+    }
 
 
 def role_version(folder: Path, content: str, rights: str = "all") -> RoleVersion:
