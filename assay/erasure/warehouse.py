@@ -6,6 +6,7 @@ all that dbt makes is left to the next build.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from assay.erasure.lines import Emptied
 from assay.erasure.person import Person
 from assay.landing.load import SCHEMA
 from assay.project.graph import Manifest
+from assay.project.lake import attach_lake, is_lake, replace_catalog
 from assay.project.warehouse import attach, connect
 
 
@@ -46,10 +48,11 @@ def rewrite_warehouse(
         duckdb.Error: the warehouse cannot be opened, or the disk is full; it is as it was.
         OSError: the new file cannot be put in place.
     """
-    # What is in the write-ahead log goes into the file, which nobody else may have open.
-    with connect(warehouse, read_only=False) as connection:
-        connection.execute("checkpoint")
-    with replaced_database(warehouse) as connection:
+    if not is_lake(warehouse):
+        # What is in the write-ahead log goes into the file, which nobody else may have open.
+        with connect(warehouse, read_only=False) as connection:
+            connection.execute("checkpoint")
+    with _replaced_lake(warehouse) if is_lake(warehouse) else replaced_database(warehouse) as connection:
         rebuilt = _built_by_dbt(manifest)
         _list_gone(connection, lines)
         _copy_tables(connection, person, {each for each in find_tables(connection) if each not in rebuilt})
@@ -103,6 +106,27 @@ def replaced_database(file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         sync(file.parent)
     finally:
         new.unlink(missing_ok=True)
+
+
+@contextmanager
+def _replaced_lake(catalog: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Attach a lake as `old` and an empty one as `new`, which takes its place when the block has ended.
+
+    A snapshot, statistics in the catalog and a Parquet file with deleted rows would keep a person, so all of
+    the old lake goes. The new one has files of other names in the same folder.
+    """
+    new = temporary(catalog).with_suffix(f".{os.getpid()}{catalog.suffix}")
+    new.unlink(missing_ok=True)
+    try:
+        with duckdb.connect() as connection:
+            connection.execute("set TimeZone = 'UTC'")
+            attach(connection, catalog, "old")
+            attach_lake(connection, new, "new", read_only=False, files_of=catalog)
+            yield connection
+        replace_catalog(new, catalog)
+    finally:
+        for ending in ("", "-wal", "-shm"):
+            new.with_name(new.name + ending).unlink(missing_ok=True)
 
 
 def _built_by_dbt(manifest: Manifest) -> set[tuple[str, str]]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import duckdb
 
+from assay.core.disk import put_in_place, sync
 from assay.core.encryption import COMMAND, VARIABLE, find_encryption_key
 from assay.core.extensions import load_extension
 from assay.core.fault import MISUSED, Fault
@@ -106,14 +107,26 @@ def load_lake(connection: duckdb.DuckDBPyConnection, data: str) -> None:
 
 
 def attach_lake(
-    connection: duckdb.DuckDBPyConnection, catalog: Path, name: str, *, read_only: bool = True
+    connection: duckdb.DuckDBPyConnection,
+    catalog: Path,
+    name: str,
+    *,
+    read_only: bool = True,
+    files_of: Path | None = None,
 ) -> None:
     """Attach a lake under a name; one that may be written is made if there is none.
+
+    Args:
+        connection: of DuckDB.
+        catalog: of the lake.
+        name: without quotes.
+        read_only: whether it is only read.
+        files_of: the catalog of the lake in whose folder its Parquet files lie; None for a folder of its own.
 
     Raises:
         Fault: the extra is not installed, there is no such lake to read, or its Parquet files lie elsewhere.
     """
-    settings = options_of(catalog) | {"read_only": read_only}
+    settings = options_of(files_of or catalog) | {"read_only": read_only}
     data = str(settings["data_path"])
     load_lake(connection, data)
     if not read_only:
@@ -211,6 +224,33 @@ def copy_catalog(catalog: Path, copy: Path) -> None:
         source.backup(target)
     if not os.environ.get(DATA):
         Path(data_of(copy)).symlink_to(data_of(catalog))
+
+
+def replace_catalog(new: Path, catalog: Path) -> None:
+    """Put a catalog in the place of a lake's, and remove the Parquet files that it does not name.
+
+    The caller sees to it that nobody writes to either.
+
+    Args:
+        new: a catalog of SQLite in the same folder, whose Parquet files lie in the lake's folder.
+        catalog: of the lake.
+
+    Raises:
+        OSError: it cannot be put in place.
+        duckdb.Error: a file cannot be removed; the new catalog is in place.
+    """
+    for each in (new, catalog):
+        with closing(sqlite3.connect(each)) as connection:
+            connection.execute("pragma wal_checkpoint(truncate)")
+        # SQLite would play the log of the catalog that was there into the one that takes its place.
+        for ending in ("-wal", "-shm"):
+            each.with_name(each.name + ending).unlink(missing_ok=True)
+    sync(new)
+    put_in_place(new, catalog)
+    sync(catalog.parent)
+    with duckdb.connect() as opened:
+        attach_lake(opened, catalog, "lake", read_only=False)
+        opened.execute("call ducklake_delete_orphaned_files('lake', cleanup_all => true)")
 
 
 def make_catalog(catalog: Path) -> None:

@@ -18,21 +18,25 @@ from small_project import HEADER, SmallProject
 
 from assay.core.fault import Fault
 from assay.core.places import Places
+from assay.core.structure import bring_up_to_date
 from assay.erasure.elsewhere import count_of_streams, forget_in_ledger, forget_of_streams
 from assay.erasure.forgotten import find_returned, note_forgotten
 from assay.erasure.lines import empty_lines, hash_of
 from assay.erasure.mentions import Mentions
 from assay.erasure.person import Person, find_person
 from assay.erasure.versions import erase_from_versions
+from assay.erasure.warehouse import rewrite_warehouse
 from assay.landing.declared import LandingTable
 from assay.landing.dialect import Dialect
 from assay.landing.discover import LandingFile, discover, file_at
 from assay.landing.formats.messages import Message, line_of, read_segment
+from assay.landing.load import SCHEMA
 from assay.landing.segments import segment_of
 from assay.ledger.retentions import RETAINED_FILES, RETENTIONS
 from assay.online.ahead import Ahead
 from assay.pii.key import PiiKey
 from assay.project.graph import Manifest
+from assay.project.warehouse import connect
 from assay.server.audit import Audit
 from assay.training.store import VersionManifest, VersionStore, write_version
 from assay.training.verify import verify
@@ -443,3 +447,41 @@ def test_a_version_of_a_training_set_is_no_longer_whole(tmp_path: Path) -> None:
     assert "3 rows of people who were forgotten" in found.findings[0].message
     assert erase_from_versions(places, person_named(PERSON), display) == []
     assert files_with(tmp_path, PERSON) == []
+
+
+def test_nothing_of_a_person_is_left_in_a_lake(tmp_path: Path) -> None:
+    catalog = tmp_path / "assay.sqlite"
+    with connect(catalog, read_only=False) as connection:
+        bring_up_to_date(connection, SCHEMA)
+        connection.execute(
+            "create schema snapshots; create table snapshots.snp_guests as "
+            "select 'guest ' || range as customer_id, range as stays from range(1000); "
+            "comment on table snapshots.snp_guests is 'Who was here.'; "
+            # A few rows lie in the catalog.
+            "create table snapshots.snp_few as select unnest(['guest 999', 'guest 7']) as customer_id; "
+            "create schema gold; create table gold.dim_guests as from snapshots.snp_guests"
+        )
+    node = {"resource_type": "model", "schema": "gold", "name": "dim_guests"}
+    manifest = Manifest({"nodes": {"dim_guests": node}, "macros": {}})
+    old = {*tmp_path.rglob("*.parquet")}
+    assert b"guest 999" in catalog.read_bytes()
+    for _ in range(2):
+        rewrite_warehouse(catalog, manifest, person_named("guest 999"), [], {})
+        assert files_with(tmp_path, "guest 999") == []
+    with connect(catalog) as connection:
+        assert connection.execute(
+            "select count(*), sum(stays), max(stays) from snapshots.snp_guests"
+        ).fetchall() == [(999, sum(range(999)), 998)]
+        assert connection.execute("from snapshots.snp_few").fetchall() == [("guest 7",)]
+        assert connection.execute(
+            "select schema_name || '.' || table_name, comment from duckdb_tables() "
+            "where database_name = current_database() and schema_name <> 'landing' order by all"
+        ).fetchall() == [("snapshots.snp_few", None), ("snapshots.snp_guests", "Who was here.")]
+    # No Parquet file is left that another lake had: what is in them is packed, and no search finds it.
+    assert old
+    assert not old & {*tmp_path.rglob("*.parquet")}
+    assert {each.name for each in tmp_path.iterdir() if each.is_file()} <= {
+        "assay.sqlite",
+        "assay.sqlite-shm",
+        "assay.sqlite-wal",
+    }
