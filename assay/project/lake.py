@@ -32,7 +32,9 @@ DATA = "ASSAY_LAKE_DATA"
 # macros/schema/_lake.sql has the same, for tables that Assay's own materializations write.
 _CHANGED = r"\b(U?HUGEINT|INTERVAL|TIME WITH TIME ZONE)\b"
 _OTHER_VERSION = re.compile(r"catalog version is (\S+), but the extension requires version (\S+)\.")
-_EXTENSIONS = ("sqlite_scanner", "postgres_scanner", "ducklake")
+#: Settings of a connection that is made for lakes. DuckDB hashes an extension of 35 MB each time that it is
+#: loaded, an eighth of a second, to tell who signed it. They come as packages, like DuckDB's own code.
+UNVERIFIED: dict[str, str | bool | int | float | list[str]] = {"allow_unsigned_extensions": True}
 
 
 def is_lake(warehouse: Path) -> bool:
@@ -87,18 +89,20 @@ def options_of(catalog: Path) -> dict[str, str | bool]:
     return {"data_path": data_of(catalog), **beside}
 
 
-def load_lake(connection: duckdb.DuckDBPyConnection, data: str) -> None:
-    """Let a connection open a lake.
+def load_lake(connection: duckdb.DuckDBPyConnection, data: str, *, shared: bool) -> None:
+    """Let a connection open a lake; one that was made with `UNVERIFIED` loads nothing else unverified.
 
     Args:
         connection: of DuckDB.
+        shared: whether the catalog is in Postgres.
         data: where the Parquet files lie, a folder or a place in a bucket.
 
     Raises:
         Fault: an extra is not installed, or there are no credentials for the bucket.
     """
-    for name in _EXTENSIONS:
+    for name in ("postgres_scanner" if shared else "sqlite_scanner", "ducklake"):
         load_extension(connection, name, extra="lake", by="A lake")
+    connection.execute("set allow_unsigned_extensions = false")
     if data.startswith(BUCKETS):
         # boto3 takes long to import.
         from assay.bucket.secret import open_bucket
@@ -128,7 +132,7 @@ def attach_lake(
     """
     settings = options_of(files_of or catalog) | {"read_only": read_only}
     data = str(settings["data_path"])
-    load_lake(connection, data)
+    load_lake(connection, data, shared=is_shared(catalog))
     if not read_only:
         if data.startswith(BUCKETS):
             _require_bucket(data)

@@ -9,7 +9,8 @@ from dbt.adapters.duckdb.plugins import BasePlugin
 
 from assay.core.places import find_lake_file
 from assay.core.sql import quoted
-from assay.project.lake import load_lake, make_catalog, options_of, path_of
+from assay.project.lake import UNVERIFIED, load_lake, make_catalog, options_of, path_of
+from assay.project.shared_lake import is_shared
 
 
 class Plugin(BasePlugin):
@@ -22,15 +23,17 @@ class Plugin(BasePlugin):
             Fault: the catalog cannot be made.
         """
         creds: Any = self.creds
-        self._data: list[str] = []
+        self._lakes: list[tuple[str, bool]] = []
         for each in creds.attach or []:
             if file := find_lake_file(each.path):
                 catalog = Path(file)
                 make_catalog(catalog)
                 each.path, each.options = path_of(catalog), dict(options_of(catalog))
-                self._data.append(str(each.options["data_path"]))
+                self._lakes.append((str(each.options["data_path"]), is_shared(catalog)))
                 # dbt-duckdb writes the name into its SQL as it is.
                 each.alias = quoted(each.alias)
+        if self._lakes:
+            creds.config_options = {**(creds.config_options or {}), **UNVERIFIED}
 
     def configure_connection(self, conn: Any) -> None:
         """Load the extensions.
@@ -38,8 +41,8 @@ class Plugin(BasePlugin):
         Raises:
             Fault: they are not installed, or there are no credentials for a bucket.
         """
-        for data in self._data:
-            load_lake(conn, data)
+        for data, shared in self._lakes:
+            load_lake(conn, data, shared=shared)
 
     def configure_cursor(self, cursor: Any) -> None:
         """Let names without a database be of the lake, as they are of the warehouse where that is a file."""

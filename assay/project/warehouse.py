@@ -12,7 +12,7 @@ from assay.core.encryption import attach_file, needs_key
 from assay.core.fault import LOCKED, Fault, known_fault
 from assay.core.places import Places, landing_folder
 from assay.core.sql import quoted, text
-from assay.project.lake import attach_lake, is_lake
+from assay.project.lake import UNVERIFIED, attach_lake, is_lake
 
 
 def connect(warehouse: Path, *, read_only: bool = True) -> duckdb.DuckDBPyConnection:
@@ -25,7 +25,8 @@ def connect(warehouse: Path, *, read_only: bool = True) -> duckdb.DuckDBPyConnec
     if not (is_lake(warehouse) or needs_key(warehouse)):
         return duckdb.connect(str(warehouse), read_only=read_only)
     # A lake, and a file with a key, can be attached only.
-    connection = duckdb.connect(config={"temp_directory": f"{warehouse}.tmp"})
+    settings = UNVERIFIED if is_lake(warehouse) else {}
+    connection = duckdb.connect(config=settings | {"temp_directory": f"{warehouse}.tmp"})
     try:
         attach(connection, warehouse, warehouse.stem, read_only=read_only)
         connection.execute(f"use {quoted(warehouse.stem)}")
@@ -63,7 +64,7 @@ def opened(warehouse: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """
     if not warehouse.is_file():
         raise Fault(f"Nothing is built yet in {warehouse.parent}. To build: assay build")
-    with duckdb.connect() as connection:
+    with duckdb.connect(config=UNVERIFIED if is_lake(warehouse) else {}) as connection:
         connection.execute("set TimeZone = 'UTC'")
         try:
             attach(connection, warehouse, warehouse.stem)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import sqlite3
+from importlib.util import find_spec
 from pathlib import Path
 
 import duckdb
@@ -21,7 +22,7 @@ from assay.diff.production import copy_warehouse
 from assay.project import dbt_run
 from assay.project.lake import is_lake, refuse_changed_types
 from assay.project.products import Products
-from assay.project.warehouse import attach, connect, connect_published
+from assay.project.warehouse import attach, connect, connect_published, opened
 
 _HISTORY = """
 {{ windowed_history(
@@ -290,6 +291,18 @@ def test_a_type_that_parquet_changes_is_refused_by_name(data_type: str, tmp_path
             refuse_changed_types(connection)
 
 
+def test_a_connection_to_a_lake_loads_nothing_else_that_is_not_signed(tmp_path: Path) -> None:
+    [found] = Path(find_spec("duckdb_extension_fts").origin).parent.rglob("fts.duckdb_extension")
+    content = bytearray(found.read_bytes())
+    content[-10] ^= 1
+    (tmp_path / "fts.duckdb_extension").write_bytes(content)
+    connect(tmp_path / "shop.sqlite", read_only=False).close()
+    with opened(tmp_path / "shop.sqlite") as other, connect(tmp_path / "shop.sqlite") as connection:
+        for each in (other, connection):
+            with pytest.raises(duckdb.Error, match="signature"):
+                each.load_extension(str(tmp_path / "fts.duckdb_extension"))
+
+
 def test_a_lake_is_told_by_its_name() -> None:
     assert [is_lake(Path(name)) for name in ("data/assay.sqlite", "data/assay.duckdb", "lake")] == [
         True,
@@ -391,6 +404,8 @@ def test_dbt_builds_into_the_lake_that_it_is_given(name: str, tmp_path: Path) ->
         cursor.execute("create table sales as select 1 as pieces")
         cursor.execute("select current_database(), * from sales")
         assert cursor.fetchall() == [(catalog.stem, 1)]
+        cursor.execute("select current_setting('allow_unsigned_extensions')")
+        assert cursor.fetchall() == [(False,)]
     finally:
         environment.close()
 
