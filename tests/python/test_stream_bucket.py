@@ -8,9 +8,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from bucket_server import ENVIRONMENT, served_bucket
 
+import assay
 from assay.bucket.bucket import Bucket
 from assay.bucket.landing import bring_landing
 from assay.core.fault import Fault
@@ -137,6 +139,27 @@ def test_a_kill_at_any_step_loses_and_doubles_nothing_and_the_next_merge_ends_it
         steps += 1
     # One object is written and four are deleted, and each is noted.
     assert steps == 10
+
+
+@pytest.mark.usefixtures("merges_four")
+def test_a_project_whose_landing_zone_is_in_a_bucket_merges_what_it_has_loaded(
+    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = tmp_path / "project"
+    (project / "data").mkdir(parents=True)
+    (project / "dbt_project.yml").write_text("name: shop\n")
+    loaded = [f"('{CLICKS}/{first}-{first + 9}.jsonl.gz', 'loaded')" for first in (0, 10, 20)]
+    with duckdb.connect(str(project / "data" / "assay.duckdb")) as warehouse:
+        warehouse.execute("create schema landing; create table landing.files (source_file text, status text)")
+        warehouse.execute(f"insert into landing.files values {', '.join(loaded)}")
+    monkeypatch.chdir(project)
+    monkeypatch.setenv("ASSAY_LANDING", bucket.url)
+    monkeypatch.setattr("assay.stream.source.find_stream_sources", lambda names: [SOURCE])
+    [merged] = assay.open(".").streams.compact(least_mb=0)
+    assert (merged.before, merged.after) == (4, 3)
+    # The last one is not loaded yet.
+    assert segments_in(bucket) == [(0, 19), (20, 29), (30, 39)]
+    assert messages_in(bucket) == EVERY
 
 
 @pytest.mark.usefixtures("merges_four")
