@@ -77,7 +77,7 @@ def find_states(places: Places) -> EncryptionState:
     """
     key, before = find_encryption_key(), find_key_before()
     found = []
-    for file in _files(places):
+    for file in [*_files(places), *_index(places)]:
         name = None
         if is_encrypted(file):
             name = NOW if _opens(file, key) else OLD if _opens(file, before) else UNKNOWN
@@ -103,6 +103,9 @@ def rotate(places: Places, *, wait: float, tell: Callable[[str], None]) -> Rotat
         Fault: no key is set, a file is of a key that nobody knows, a build is under way, or the disk is full.
             Files that are not written yet are as they were.
     """
+    # The extra of search may not be installed.
+    from assay.search.index import write_index
+
     key, before = find_encryption_key(), find_key_before()
     if key is None:
         raise Fault(f"No key is set: set {VARIABLE} or {COMMAND} to the new one.", MISUSED)
@@ -113,7 +116,7 @@ def rotate(places: Places, *, wait: float, tell: Callable[[str], None]) -> Rotat
     with hold_warehouse(places.warehouse, command="assay encrypt rotate", wait=wait, on_wait=waiting):
         files = _files(places)
         remove_leftovers(files)
-        done = [file for file in files if is_encrypted(file) and _opens(file, key)]
+        done = [file for file in [*files, *_index(places)] if is_encrypted(file) and _opens(file, key)]
         todo = [file for file in files if file not in done]
         strange = [str(file) for file in todo if is_encrypted(file) and not _opens(file, before)]
         if strange:
@@ -137,10 +140,19 @@ def rotate(places: Places, *, wait: float, tell: Callable[[str], None]) -> Rotat
                     _link_to(file, same)
             except (duckdb.Error, OSError) as error:
                 raise known_fault(error) or Fault(f"{file} cannot be written anew: {error}") from error
+        was_searched = identity(places.search)
+        for file in [file for file in _index(places) if file not in done]:
+            tell(f"The index of documents: {file}")
+            # It is made of what is published, whose new key it gets.
+            write_index(places.published, file)
+            todo.append(file)
         if state and [state.warehouse, state.published] == was:
             # The files hold what they held, so there is nothing to build because of this.
             after = replace(
-                state, warehouse=identity(places.warehouse) or "", published=identity(places.published)
+                state,
+                warehouse=identity(places.warehouse) or "",
+                published=identity(places.published),
+                search=identity(places.search) if state.search == was_searched else state.search,
             )
             write_state(places.warehouse, after)
     return Rotated(key.fingerprint, todo, done)
@@ -204,6 +216,11 @@ def _files(places: Places) -> list[Path]:
     return [file for file in files if not is_lake(file)]
 
 
+def _index(places: Places) -> list[Path]:
+    """Return the index of documents, if there is one."""
+    return [places.search] if places.search.is_file() else []
+
+
 def _of_moments(file: Path) -> tuple[str, str]:
     """Return the patterns of a file and of those that hold what was known at earlier moments."""
     return glob.escape(file.name), f"{glob.escape(file.stem)}@*{file.suffix}"
@@ -215,7 +232,7 @@ def _others(places: Places) -> list[Path]:
     return [
         *([main] if is_lake(main) else []),
         *(places.landing, main.with_name("online.sqlite"), main.with_name("training_sets")),
-        *(places.search, places.embeddings, places.ahead, places.serving),
+        *(places.embeddings, places.ahead, places.serving),
         *sorted(places.published.parent.glob("[!.]*.csv")),
     ]
 

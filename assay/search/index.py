@@ -12,6 +12,7 @@ from typing import Any
 import duckdb
 
 from assay.core.disk import put_in_place, sync
+from assay.core.encryption import attach_file, find_encryption_key
 from assay.core.extensions import load_extension
 from assay.core.fault import MISUSED, Fault
 from assay.core.moment import END_OF_TIME_SQL
@@ -126,7 +127,8 @@ def write_index(gold: duckdb.DuckDBPyConnection | Path, target: Path) -> IndexCo
         target: the file to write; as long as it is not whole, the old one stays.
 
     Raises:
-        Fault: there are no chunks' tables, vectors are of several models, or an extension is missing.
+        Fault: there are no chunks' tables, vectors are of several models, an extension is missing, or gold is
+            encrypted with another key.
         OSError: the file cannot be written.
     """
     with _opened(gold) as source:
@@ -157,8 +159,10 @@ def _opened(gold: duckdb.DuckDBPyConnection | Path) -> Iterator[duckdb.DuckDBPyC
 
 @contextmanager
 def _created(file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    with duckdb.connect(file) as connection:
+    with duckdb.connect() as connection:
         load_extension(connection, "fts", extra="search", by="Search")
+        attach_file(connection, file, "new", read_only=False)
+        connection.execute("use new")
         connection.execute("set preserve_insertion_order = true")
         yield connection
         connection.execute("checkpoint")
@@ -252,7 +256,8 @@ def _index_vectors(connection: duckdb.DuckDBPyConnection, dimension: int) -> str
     if count >= _ivfpq_from() and can_make(dimension, count):
         make_index(connection, dimension)
         return "ivfpq"
-    if count >= _HNSW_FROM:
+    # The extension's index needs the whole blocks of a file, of which encryption takes a part.
+    if count >= _HNSW_FROM and find_encryption_key() is None:
         load_extension(connection, "vss", extra="search", by="Search")
         # The file is written once, as a whole: there is no log to recover an index from.
         connection.execute("set hnsw_enable_experimental_persistence = true")

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
+from assay.core.encryption import attach_file, is_encrypted
 from assay.core.extensions import load_extension
 from assay.core.fault import MISUSED, Fault
-from assay.core.sql import text as sql_text
 from assay.embedding.configured import configured_maker
 from assay.embedding.maker import VARIABLE, Maker
 from assay.search.filters import read_filter
@@ -260,8 +260,13 @@ def _opened(file: Path, stamp: tuple[int, int]) -> _Opened:
     except SearchUnavailable:
         raise
     except Fault as fault:
-        # An extra is not installed, which names no file.
-        raise SearchUnavailable(str(fault), str(fault), fault.exit_code) from fault
+        # Where an extra is not installed, no file is named.
+        told = (
+            "The key of the index of documents is missing, or another one."
+            if is_encrypted(file)
+            else str(fault)
+        )
+        raise SearchUnavailable(str(fault), told, fault.exit_code) from fault
 
 
 class _Opened:
@@ -274,7 +279,7 @@ class _Opened:
         load_extension(self._connection, "fts", extra="search", by="Search")
         # With several threads, sums differ in their last digits, and so would the order of equal results.
         self._connection.execute("set threads = 1")
-        self._connection.execute(f"attach {sql_text(file)} as found (read_only)")
+        attach_file(self._connection, file, "found")
         with self.cursor() as cursor:
             self.model, self.near = _about(cursor)
             if self.near.way == "hnsw":

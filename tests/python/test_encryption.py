@@ -7,6 +7,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from search_index import Chunk, index_of, write_gold
 from small_project import SmallProject
 
 import assay
@@ -19,6 +20,10 @@ from assay.core.fault import Fault
 from assay.core.places import LAKE_ENDING, Places
 from assay.project.products import Products
 from assay.project.warehouse import connect, connect_published
+from assay.search import index as index_module
+from assay.search.index import write_index
+from assay.search.query import open_index
+from assay.search.unavailable import SearchUnavailable
 
 KEY, OTHER = "it's an invented key of 32 letters", "another invented key of 32 letters"
 SECRET = b"a value that nobody is to find"
@@ -223,6 +228,46 @@ def test_a_key_that_nobody_knows_changes_no_file(places: Places, monkeypatch: py
     shown = str(assay.open(".").encryption.status())
     assert "plain: the disk's task" in shown
     assert OTHER not in shown
+
+
+def test_the_index_of_documents_is_encrypted_and_taken_to_the_next_key(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places.published.unlink()
+    write_gold(places.published, [Chunk("notes", f"{SECRET.decode()}: parcels")])
+    write_index(places.published, places.search)
+    assert not is_encrypted(places.search)
+    assert places.search in rotate_to(monkeypatch, KEY).written
+    assert SECRET not in places.search.read_bytes()
+    index = open_index(places.search)
+    assert [each.document_id for each in index.search("parcel", mode="text").results] == ["notes"]
+    assert keys()[str(places.search)] == "now"
+    assert places.search in rotate_to(monkeypatch, KEY).as_they_were
+    # Who has it open reads on, and whoever opens it then needs the new key.
+    assert places.search in rotate_to(monkeypatch, OTHER, before=KEY).written
+    assert [each.document_id for each in index.search("parcel", mode="text").results] == ["notes"]
+    assert not list(places.search.parent.glob(".*"))
+    monkeypatch.setenv("ASSAY_ENCRYPTION_KEY", KEY)
+    with pytest.raises(SearchUnavailable, match="is encrypted with another key") as raised:
+        open_index(places.search).search("parcel", mode="text")
+    assert str(places.search) not in raised.value.for_callers
+
+
+@pytest.mark.parametrize("way", ["exact", "ivfpq"])
+def test_an_index_of_vectors_is_encrypted_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    # Its graph cannot be in an encrypted file.
+    monkeypatch.setattr(index_module, "_HNSW_FROM", 1)
+    monkeypatch.setenv("ASSAY_IVFPQ_FROM", "1" if way == "ivfpq" else "1000000")
+    texts = [f"{SECRET.decode()} {number}" for number in range(300)]
+    counts = index_of(tmp_path, [Chunk(f"d{number}", text) for number, text in enumerate(texts)])
+    assert counts.way == way
+    file = tmp_path / "search.duckdb"
+    assert is_encrypted(file)
+    assert SECRET not in file.read_bytes()
+    found = open_index(file).search(texts[7], mode="vector").results
+    assert "d7" in [each.document_id for each in found]
 
 
 def test_a_lake_is_left_as_it_is(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
