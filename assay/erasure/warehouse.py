@@ -15,6 +15,7 @@ import duckdb
 
 from assay.build.publish import find_comments, temporary
 from assay.core.disk import put_in_place, sync
+from assay.core.encryption import is_encrypted, needs_key
 from assay.core.sql import quoted
 from assay.core.structure import bring_up_to_date
 from assay.erasure.find import FileLines, columns_of
@@ -96,9 +97,10 @@ def replaced_database(file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
             [(version,)] = connection.execute(
                 "select tags['storage_version'] from duckdb_databases() where database_name = 'old'"
             ).fetchall()
-            attach(
-                connection, new, "new", read_only=False, options=f"storage_version '{version.rstrip('+')}'"
-            )
+            # A file that becomes encrypted has a newer version than a plain one may have had.
+            keeps_version = is_encrypted(file) == needs_key(new)
+            options = f"storage_version '{version.rstrip('+')}'" if keeps_version else ""
+            attach(connection, new, "new", read_only=False, options=options)
             yield connection
             connection.execute("checkpoint new")
         sync(new)
