@@ -72,7 +72,11 @@ def export_table(published: Path, name: str, format: str, place: Path, display: 
     if format not in FORMATS:
         raise Fault(unknown(f"There is no format {format}", format, FORMATS), MISUSED)
     if ":/" in str(place) or place.is_file():
-        raise Fault(f"{place} is no folder: export to one, and copy it from there.", MISUSED)
+        copied = "and copy the table's folder from there, _delta_log last"
+        if format == "iceberg":
+            # It holds the absolute paths of its files.
+            copied = "where readers have it; it cannot be copied from there, as a table of Delta can"
+        raise Fault(f"{place} is no folder: export to one, {copied}.", MISUSED)
     opened = open_table(published, name)
     types = find_types(name, opened.types, format)
     if taken := [each for each in types if each.lower() in (_ROW, _ROW_ID, _FILE, _ID)]:

@@ -13,12 +13,14 @@ from unittest import mock
 import duckdb
 import polars
 import pytest
+from bucket_server import ENVIRONMENT, served_bucket
 from deltalake import DeltaTable, write_deltalake
 from online_stores import query
 from pyiceberg.catalog.sql import SqlCatalog
 from small_project import SmallProject
 
 import assay
+from assay.bucket.bucket import Bucket
 from assay.core.extensions import load_extension
 from assay.core.lock import hold
 from assay.lake import export as exports
@@ -422,6 +424,47 @@ def test_what_another_program_does_to_the_table_is_brought_back(published: Path,
     assert read_with_polars(place / "i", "iceberg", done.version).height == done.rows == 2000
 
 
+def test_a_delta_table_that_is_copied_to_a_bucket_is_read_there_and_never_half(
+    published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with served_bucket("shop") as address:
+        settings = {**ENVIRONMENT, "AWS_ENDPOINT_URL": address, "AWS_ALLOW_HTTP": "true"}
+        for name, value in settings.items():
+            monkeypatch.setenv(name, value)
+        bucket = Bucket("s3://shop/lake/things")
+
+        def copy_files(*, of_log: bool) -> None:
+            folder = tmp_path / "lake" / "things"
+            for file in sorted(each for each in folder.rglob("*") if each.is_file()):
+                key = file.relative_to(folder).as_posix()
+                if key.startswith("_delta_log/") == of_log:
+                    bucket.put(key, file)
+
+        def read_there() -> list[dict[str, Any]]:
+            frame = polars.scan_delta(bucket.url, storage_options=settings).collect()
+            return frame.sort("store_id", "valid_from").to_dicts()
+
+        def read_here(version: str) -> list[dict[str, Any]]:
+            return (
+                read_with_polars(tmp_path / "lake", "delta", version)
+                .sort("store_id", "valid_from")
+                .to_dicts()
+            )
+
+        first = export(published, tmp_path / "lake", "delta")
+        copy_files(of_log=False)
+        copy_files(of_log=True)
+        before = read_here(first.version)
+        assert read_there() == before
+        assert len(before) == 2000
+        query(published, "delete from gold.things where total < 10")
+        second = export(published, tmp_path / "lake", "delta")
+        copy_files(of_log=False)
+        assert read_there() == before
+        copy_files(of_log=True)
+        assert read_there() == read_here(second.version) != before
+
+
 def test_a_lost_hint_is_written_again(published: Path, tmp_path: Path) -> None:
     export(published, tmp_path, "iceberg")
     hint = tmp_path / "things" / "metadata" / "version-hint.text"
@@ -436,7 +479,8 @@ def test_a_lost_hint_is_written_again(published: Path, tmp_path: Path) -> None:
     [
         ({"format": "hudi"}, "There is no format hudi: there are iceberg, delta"),
         ({"name": "thing"}, "No table thing is published"),
-        ({"place": Path("s3://bucket/lake")}, "is no folder"),
+        ({"place": Path("s3://bucket/lake")}, "is no folder: export to one, and copy .* _delta_log last"),
+        ({"place": Path("s3://bucket/lake"), "format": "iceberg"}, "it cannot be copied from there"),
         ({"name": "odd"}, "a column ROWID cannot be exported"),
     ],
 )
