@@ -20,6 +20,9 @@ from assay.spark.plan import read_columns
 from assay.spark.session import cancel_jobs, check_installed, find_master, has_started, start
 from assay.spark.tasks import set_all
 
+# Fewer landed rows than these are checked sooner on this machine than Spark begins.
+_FEWEST_ADDED = 1_000_000
+
 
 class NoHandover:
     """This machine computes all nodes."""
@@ -73,6 +76,8 @@ class Handover:
             if decision.is_refused:
                 raise Fault(f"meta.distribute_by: {decision.why}. Mend it, or take it out")
             return None
+        if not decision.spine and _is_less(decision.inputs[0].asked, _FEWEST_ADDED, connection):
+            return None
         with self._lock:
             if self._is_cancelled:
                 raise Fault("The build was interrupted.")
@@ -105,6 +110,14 @@ class Handover:
             with suppress(Exception):
                 self._spark.stop()
         remove(self._folder)
+
+
+def _is_less(added: str | None, rows: int, connection: duckdb.DuckDBPyConnection) -> bool:
+    """Tell whether a query of the rows that are added gives fewer than some; no query gives all."""
+    if added is None:
+        return False
+    row = connection.execute(f"select count(*) < {rows} from ({added})").fetchone()
+    return bool(row and row[0])
 
 
 _handovers: list[Handover] = []

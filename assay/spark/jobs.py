@@ -19,7 +19,10 @@ from assay.spark.closure import NotClosed, check_closed
 from assay.spark.join_text import OwnHistory, find_join
 
 # The materializations that take the rows from elsewhere.
-_HANDED_OVER = ("history", "replaced")
+_HANDED_OVER = ("history", "replaced", "checked")
+# What a landed row is known by, and the files that are new, as `rows_to_check` writes them.
+_LANDED_ROW = ("file_id", "row_number")
+_NEW_FILES = re.compile(r"where file_id in \(select file_id from (.+?) except select file_id from .+?\)")
 #: The name that tasks know the rows by that a training set begins with.
 SPINE = '"_assay"."main"."spine"'
 
@@ -51,8 +54,8 @@ class Input:
 
     Attributes:
         relation: the table, as in the SQL.
-        keys: the columns that say which rows go together.
-        asked: the query of the rows that a training set asks for; None where all are read. It names SPINE.
+        keys: the columns that say which rows go together; none where each task reads all of it.
+        asked: the query of the rows that are needed; None where all are. Of a training set, it names SPINE.
     """
 
     relation: str
@@ -87,7 +90,7 @@ class Job:
     @property
     def keys(self) -> list[tuple[str, ...]]:
         """The keys by which rows are sent to tasks, each once."""
-        return list(dict.fromkeys(each.keys for each in self.inputs))
+        return list(dict.fromkeys(each.keys for each in self.inputs if each.keys))
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,7 @@ def decide(model: ModelCode, columns: Mapping[str, Mapping[str, str]]) -> Job | 
     if declared == []:
         return Here("it says so: distribute_by is empty")
     if model.materialized not in _HANDED_OVER:
-        told = f"it is materialized as {model.materialized}; {' and '.join(_HANDED_OVER)} are distributed"
+        told = f"it is materialized as {model.materialized}; {', '.join(_HANDED_OVER)} are distributed"
         return Here(told, is_refused=declared is not None)
     if missing := [name for relation, name in model.parents.items() if relation not in columns]:
         return Here(f"not known before {', '.join(sorted(missing))} is built")
@@ -122,6 +125,8 @@ def decide(model: ModelCode, columns: Mapping[str, Mapping[str, str]]) -> Job | 
         return _declared(model, tuple(declared), columns)
     if model.materialized == "history":
         return _history(model, columns)
+    if model.materialized == "checked":
+        return _checked(model, columns)
     if model.meta.get(JOINED):
         return _join(model, columns)
     return Here("it declares no key (distribute_by)")
@@ -167,6 +172,27 @@ def _history(model: ModelCode, columns: Mapping[str, Mapping[str, str]]) -> Job 
     is_named = re.search(rf"\*\s+from\s+{re.escape(relation)}", model.sql) is None
     why = "a history is made entity by entity"
     return Job(model.sql, inputs, why, are_columns_named=is_named, has_no_nulls=True)
+
+
+def _checked(model: ModelCode, columns: Mapping[str, Mapping[str, str]]) -> Job | Here:
+    """Check landed rows one by one; change events file by file, since some look at the row before."""
+    landed = [relation for relation in model.parents if {*_LANDED_ROW} <= columns[relation].keys()]
+    if len(landed) != 1:
+        return Here(f"of what it reads, {len(landed)} tables hold landed rows, and not one")
+    new = _NEW_FILES.search(model.sql)
+    sql = _NEW_FILES.sub("", model.sql)
+    small = {relation: list(columns[relation]) for relation in model.parents if relation not in landed}
+    for keys in (_LANDED_ROW, _LANDED_ROW[:1]):
+        try:
+            check_closed(sql, keys, {landed[0]: list(columns[landed[0]])}, small)
+        except NotClosed as broken:
+            told = f"a rule of it looks past its file: {broken}"
+        else:
+            rows = Input(landed[0], keys, f"select * from {landed[0]} {new[0]}" if new else None)
+            each = "row" if keys == _LANDED_ROW else "file"
+            why = f"each {each} is checked by itself; fewer than a million new rows are, on this machine"
+            return Job(sql, (rows, *(Input(relation, ()) for relation in small)), why)
+    return Here(told)
 
 
 def _join(model: ModelCode, columns: Mapping[str, Mapping[str, str]]) -> Job | Here:

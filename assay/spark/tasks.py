@@ -217,8 +217,10 @@ def _session(task: Task) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def _read(connection: duckdb.DuckDBPyConnection, table: TaskTable, part: int, parts: int) -> int:
-    """Fill a table with the rows that are a part's; return how many."""
+    """Fill a table with the rows that are a part's, or with all where it has no key; return how many."""
     first, last = first_bucket(part, parts), first_bucket(part + 1, parts) - 1
+    if not table.keys:
+        first, last = 0, BUCKETS
     files = [file for file, least, greatest in table.files if least <= last and first <= greatest]
     if not files:
         return 0

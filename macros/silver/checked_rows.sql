@@ -71,9 +71,7 @@ completed as (
 {#- A checked table only grows: each row is tested once, then marked where it is a copy. -#}
 {% macro _configure_checked(source_name, table_name, key, repeated) -%}
     {%- do config(
-        materialized='incremental',
-        incremental_strategy='append',
-        on_schema_change='fail',
+        materialized='checked',
         post_hook=after_commit(
             "{{ assay.flag_duplicates(this, ref('brz_" ~ source_name ~ '__' ~ table_name ~ "'), assay.content_hash('"
             ~ source_name ~ "', '" ~ table_name ~ "'), " ~ tojson(key) ~ ', ' ~ ("'" ~ repeated ~ "'" if repeated else 'none') ~ ') }}'

@@ -25,7 +25,7 @@
 {#- Beside the bronze table itself: DuckDB would look at all landed lines where it stands further out. And where no
     file is new, this reads no line: the landed rows are looked up by the files to check, not the other way about. -#}
 {% macro _in_files_to_check(bronze) -%}
-    {%- if is_incremental() %}
+    {%- if is_incremental() or assay._is_added_to() %}
     where file_id in (select file_id from {{ bronze }} except select file_id from {{ this }})
     {%- endif %}
 {%- endmacro %}

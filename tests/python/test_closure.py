@@ -25,6 +25,7 @@ CLOSED = [
     "select distinct k, v from {t}",
     "select k from {t} union all by name select w, k from {u}",
     "select k, unnest([v]) as v from {t}",
+    "select k, v::json ->> '$..a', coalesce(v::json -> '$..b', 'none') from {t}",
     "select k, list_transform([v], lambda x: x + 1), {{'a': v}} as s from {t}",
     "select k, day::date as d, make_timestamp(epoch_us(day)) as e from {t}",
     "select k, case when v < 0 then error('no ' || k) else k end as e from {t} order by v",
@@ -54,7 +55,6 @@ BROKEN = {
     "select k, getvariable('x') from {t}": "may differ each time",
     "select k, fsum(v) from {t}": "counts in all rows",
     "select k, my_macro(v) from {t}": "MY_MACRO(v) is not known to look at one row alone",
-    "select k, v ->> '$..a' from {t}": "a part of its SQL is not understood",
     "select 1": "gives rows that no table has",
     "select * from range(3)": "is no table",
     "select * from {t} using sample 3": "SAMPLE",
@@ -105,3 +105,26 @@ def test_parts_of_a_closed_query_are_the_whole(sql: str) -> None:
             parts += connection.sql(sql.format(t=of_part.format(T), u=of_part.format(U))).fetchall()
     assert sorted(map(repr, parts)) == sorted(map(repr, whole))
     assert whole
+
+
+def test_each_row_may_look_up_what_it_needs_in_a_table_that_is_whole() -> None:
+    keyed, whole = {T: TABLES[T]}, {U: TABLES[U]}
+    for join in (
+        "left join {u} as b on a.v = b.w",
+        "inner join {u} as b using (k)",
+        "anti join {u} as b on a.v > b.w",
+    ):
+        check_closed(
+            f"select a.*, count(*) over (partition by a.k) as n from {T} as a {join.format(u=U)}",
+            ["k"],
+            keyed,
+            whole,
+        )
+    for sql, told in (
+        (f"select * from {T} as a right join {U} as b using (k)", "does not join by the key"),
+        (f"select * from {T} as a full join {U} as b on a.k = b.k", "does not join by the key"),
+        (f"select * from {U} as b left join {T} as a using (k)", "AS b has no column k"),
+        (f"select b.k, count(*) from {T} as a inner join {U} as b on a.v = b.w group by b.k", "GROUP BY b.k"),
+    ):
+        with pytest.raises(NotClosed, match=told):
+            check_closed(sql, ["k"], keyed, whole)

@@ -89,7 +89,7 @@ def test_whatever_does_not_grow_is_made_anew_by_each_run(full: Warehouse) -> Non
     made_anew = ("table", "view", "replaced", "replaced_view")
     grow = {node["unique_id"] for node in nodes if node["config"]["materialized"] not in made_anew}
     kinds = {node["config"]["materialized"] for node in nodes if node["unique_id"] in grow}
-    assert kinds == {"incremental", "history", "snapshot"}
+    assert kinds == {"incremental", "checked", "history", "snapshot"}
     # Nor does a model that is made anew read what it was before.
     assert not [
         node["name"]

@@ -15,7 +15,10 @@ import assay
 from assay.spark.jobs import SPINE, Here, Job, ModelCode, decide
 
 LINES, PRICES = '"w"."gold"."fct_lines"', '"w"."gold"."ftr_price"'
+LANDED, KINDS = '"w"."bronze"."brz_sales"', '"w"."silver"."kinds"'
 COLUMNS = {
+    LANDED: {"file_id": "BIGINT", "row_number": "BIGINT", "amount": "VARCHAR"},
+    KINDS: {"code": "VARCHAR", "kind": "VARCHAR"},
     LINES: {"Product Id": "VARCHAR", "shop_id": "BIGINT", "quantity": "INTEGER", "event_at": "TIMESTAMP"},
     PRICES: {"Product Id": "VARCHAR", "price": "DECIMAL(18,2)", "valid_from": "TIMESTAMP"},
 }
@@ -123,6 +126,41 @@ def test_a_declared_key_is_proved_or_refused() -> None:
     assert reason(replace(KEYED, meta={"distribute_by": []})) == "it says so: distribute_by is empty"
     assert "declares no key" in reason(replace(KEYED, meta={}))
     assert "before fct_other is built" in reason(replace(KEYED, parents={'"w"."gold"."x"': "fct_other"}))
+
+
+CHECKED = ModelCode(
+    name="slv_sales__checked",
+    sql=f"""with landed as (
+    select *, amount > 0 as is_sold from {LANDED}
+    where file_id in (select file_id from {LANDED} except select file_id from "w"."silver"."checked")
+)
+select landed.*, kinds.kind from landed left join {KINDS} as kinds on landed.amount = kinds.code""",
+    raw_code="",
+    materialized="checked",
+    meta={},
+    parents={LANDED: "brz_sales", KINDS: "kinds"},
+)
+
+
+def test_landed_rows_are_checked_one_by_one_and_only_those_of_new_files_travel() -> None:
+    job = decide(CHECKED, COLUMNS)
+    assert isinstance(job, Job)
+    landed, kinds = job.inputs
+    assert (landed.keys, kinds.keys) == (("file_id", "row_number"), ())
+    assert job.keys == [landed.keys]
+    assert landed.asked
+    assert landed.asked.startswith(f"select * from {LANDED} where file_id in (")
+    assert "where" not in job.sql
+    first = decide(replace(CHECKED, sql=job.sql), COLUMNS)
+    assert isinstance(first, Job)
+    assert first.inputs[0].asked is None
+    of_file = CHECKED.sql.replace("as is_sold", "and sum(amount) over (partition by file_id) > 0 as is_sold")
+    job = decide(replace(CHECKED, sql=of_file), COLUMNS)
+    assert isinstance(job, Job)
+    assert job.keys == [("file_id",)]
+    of_all = CHECKED.sql.replace("as is_sold", "and sum(amount) over () > 0 as is_sold")
+    assert "looks past its file: SUM(amount) OVER () looks past" in reason(replace(CHECKED, sql=of_all))
+    assert "0 tables hold landed rows" in reason(replace(CHECKED, parents={KINDS: "kinds"}))
 
 
 def test_equal_keys_of_two_types_would_not_meet() -> None:

@@ -209,6 +209,33 @@ def test_little_is_not_worth_all_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [engine._parts(size << 20, 8) for size in (0, 1, 2, 100, 1000)] == [1, 1, 2, 8, 63]
 
 
+@needs_java
+def test_checks_of_landed_rows_are_those_of_this_machine(
+    warehouse: duckdb.DuckDBPyConnection, spark: Any, tmp_path: Path
+) -> None:
+    landed, kinds, this = (f'"w"."gold"."{name}"' for name in ("brz_things", "kinds", "slv_things__checked"))
+    warehouse.execute(f"create table {kinds} as select i as code, 'kind ' || i as kind from range(5) as r(i)")
+    warehouse.execute(
+        f"create table {landed} as select i % 3 as file_id, i as row_number, i % 7 as code, "
+        "case when i % 4 > 0 then i::varchar end as amount from range(3000) as r(i)"
+    )
+    new = f"where file_id in (select file_id from {landed} except select file_id from {this})"
+    sql = f"""with landed as (
+    select *, case when amount is null then ['no_amount'] end as rule_ids from {landed} {{}}
+)
+select landed.*, kinds.kind from landed left join {kinds} as kinds on landed.code = kinds.code"""
+    model = ModelCode(
+        "slv_things__checked", sql.format(""), "", "checked", {}, {landed: "brz", kinds: "kinds"}
+    )
+    found = computed(model, warehouse, spark, tmp_path)
+    assert content(warehouse, found.sql) == content(warehouse, model.sql)
+    warehouse.execute(f"create table {this} as {found.sql}; delete from {this} where file_id = 1")
+    added = replace(model, sql=sql.format(new))
+    found = computed(added, warehouse, spark, tmp_path)
+    assert found.rows == 1000
+    assert content(warehouse, found.sql) == content(warehouse, added.sql)
+
+
 def killed_once(part: int, task: tasks.Task) -> dict[str, Any] | None:
     """Kill the machine's executor, which runs Python's processes, the first time that this is called."""
     mark = Path(task.folder, "killed")
@@ -348,6 +375,14 @@ def test_models_that_stay_here_do_not_start_spark(
     with pytest.raises(Fault, match=r"distribute_by: k does not close it: SUM\(i\) counts in all rows"):
         build.compute(asked, warehouse)
     assert build.compute({**asked, "meta": {}}, warehouse) is None
+    assert told == []
+    landed, this = '"w"."gold"."landed"', '"w"."gold"."slv_things__checked"'
+    warehouse.execute(
+        f"create table {landed} as select 1 as file_id, 1 as row_number; create table {this} (file_id int)"
+    )
+    sql = f"from {landed} where file_id in (select file_id from {landed} except select file_id from {this})"
+    few = ModelCode("slv_things__checked", f"select * {sql}", "", "checked", {}, {landed: "brz_things"})
+    assert build.compute({**few.__dict__, "database": "w", "settings": {}}, warehouse) is None
     assert told == []
     assert build.compute({**asked, "settings": {"default_collation": "nocase"}}, warehouse) is None
     assert "default_collation" in told.pop()

@@ -22,7 +22,8 @@ from assay.cli import app
 PROJECT = Path(__file__).parents[2]
 # What goes on from the run before, and all above it; whatever else there is, each run makes anew.
 WHAT_GROWS = (
-    *("--select", "+config.materialized:incremental", "+config.materialized:history"),
+    *("--select", "+config.materialized:incremental", "+config.materialized:checked"),
+    "+config.materialized:history",
     "+resource_type:snapshot",
 )
 NO_UNIT_TESTS = ("--exclude-resource-type", "unit_test")
