@@ -13,6 +13,7 @@ from assay.build.bucket import PUBLISH_TO
 from assay.core.places import Places, landing_url
 from assay.erasure.beside import Trace, find_beside
 from assay.erasure.find import FileLines, count_rows, find_lines
+from assay.erasure.mentions import Mentions
 from assay.erasure.person import Person
 from assay.ledger.exports import read_exports
 from assay.ledger.retentions import cold_copies
@@ -69,8 +70,30 @@ def find_traces(places: Places, connection: duckdb.DuckDBPyConnection, person: P
         for schema, table, rows in count_rows(connection, person)
     ]
     found.traces += find_beside(places, person)
-    found.unseen = list(_unseen(places))
+    found.unseen = [*find_unloaded(places, connection, Mentions(person)), *_unseen(places)]
     return found
+
+
+def find_unloaded(places: Places, connection: duckdb.DuckDBPyConnection, mentions: Mentions) -> Iterator[str]:
+    """Yield the landed files that could not be loaded and name the person: they stay as they are.
+
+    Once such a file is mended and loaded, the person counts as somebody who came back.
+
+    Args:
+        places: of the project.
+        connection: to the warehouse, which is the current database.
+        mentions: finds the person's key.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    for name, is_failed in connection.execute(
+        "select source_file, arg_max(status, file_version) = 'failed' from landing.files "
+        "group by source_file order by source_file"
+    ).fetchall():
+        file = places.landing / name
+        if is_failed and file.is_file() and (found := mentions.count_in(file)):
+            yield f"{file}, which could not be loaded, has the key {found} times: mend it, or remove it"
 
 
 def _unseen(places: Places) -> Iterator[str]:

@@ -8,9 +8,11 @@ stands as a word.
 from __future__ import annotations
 
 import fcntl
+import gzip
 import os
 import re
 import sys
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,12 +63,15 @@ class Mentions:
         return text, found
 
     def count_in(self, file: Path) -> int:
-        """Return how often a file names the person.
+        """Return how often a file names the person, packed or not.
 
         Raises:
             OSError: it cannot be read.
         """
-        return self.count(_read(file))
+        try:
+            return self.count(_decoded(gzip.decompress(file.read_bytes())))
+        except (EOFError, gzip.BadGzipFile, zlib.error):
+            return self.count(_read(file))
 
     def take_out_of(self, file: Path) -> int:
         """Take the person's key out of a file, and return how often it was there.
@@ -119,7 +124,11 @@ def _is_file(file: Path) -> bool:
 
 
 def _read(file: Path) -> str:
-    return file.read_bytes().decode("utf-8", "surrogateescape")
+    return _decoded(file.read_bytes())
+
+
+def _decoded(content: bytes) -> str:
+    return content.decode("utf-8", "surrogateescape")
 
 
 def _patterns_of(person: Person) -> Iterator[str]:

@@ -22,6 +22,7 @@ from assay.core.structure import bring_up_to_date
 from assay.erasure.elsewhere import count_of_streams, forget_in_ledger, forget_of_streams
 from assay.erasure.forgotten import find_returned, note_forgotten
 from assay.erasure.lines import empty_lines, hash_of
+from assay.erasure.look import find_unloaded
 from assay.erasure.mentions import Mentions
 from assay.erasure.person import Person, find_person
 from assay.erasure.versions import erase_from_versions
@@ -400,6 +401,21 @@ def test_a_person_is_forgotten_everywhere(people: SmallProject) -> None:
     assert people.query(
         "select row_count, erased_row_count from bronze.brz_files where source_file like '%people.csv'"
     ) == [(1, 2), (1, 2)]
+
+
+def test_files_that_could_not_be_loaded_are_told_where_they_name_the_person(tmp_path: Path) -> None:
+    places = Places(tmp_path, tmp_path / "assay.duckdb")
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(f"{PERSON}\n{PERSON}\n".encode()))
+    for name in ("mended.csv", "other.csv"):
+        (tmp_path / name).write_text(PERSON if name == "mended.csv" else OTHER)
+    with duckdb.connect() as connection:
+        connection.execute(
+            "create schema landing; create table landing.files as from (values ('a.csv.gz', 1, 'loaded'), "
+            "('a.csv.gz', 2, 'failed'), ('mended.csv', 1, 'failed'), ('mended.csv', 2, 'loaded'), "
+            "('other.csv', 1, 'failed'), ('gone.csv', 1, 'failed')) as v(source_file, file_version, status)"
+        )
+        [told] = find_unloaded(places, connection, Mentions(person_named(PERSON)))
+    assert told.startswith(f"{tmp_path / 'a.csv.gz'}, which could not be loaded, has the key 2 times")
 
 
 def test_who_comes_back_is_known_by_each_way_in_which_a_row_names_a_person(tmp_path: Path) -> None:
