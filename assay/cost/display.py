@@ -22,6 +22,7 @@ def print_costs(report: CostReport, console: Console) -> None:
     _print_unread(report, console)
     if report.savings_before and report.savings is not None:
         _print_savings(report.savings, report.savings_before, report.currency, console)
+    _print_merging(report, console)
     for problem in report.problems:
         line(console, f"Left out. {problem}")
 
@@ -99,6 +100,18 @@ def _print_savings(savings: list[Saving], before: datetime, currency: str | None
     console.print(table)
     files = sum(each.files for each in savings)
     line(console, f"{counted(files, 'landed file')} and their rows; nothing was changed.")
+
+
+def _print_merging(report: CostReport, console: Console) -> None:
+    merging = [each for each in report.merging or [] if each.files]
+    if merging:
+        files, before = sum(each.files for each in merging), sum(each.size for each in merging)
+        after = sum(each.estimate or 0 for each in merging)
+        line(
+            console,
+            f"{counted(files, 'landed file')} of {_megabytes(before)} MB would take about {_megabytes(after)}"
+            " MB when they are merged: assay land compact",
+        )
 
 
 def _reads(costs: Costs) -> tuple[str, str]:

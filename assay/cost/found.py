@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from assay.cost.retention import Saving
+from assay.erasure.compact import CompactedTable
 
 SOURCE, VIEW, FEATURE_VIEW, TRAINING_SET, TABLE, FILE = (
     *("source", "view", "feature view", "training set", "table", "file"),
@@ -50,7 +51,8 @@ class CostReport:
     `seconds_since` is from when on builds count. `unread` are the feature views and training sets that nobody
     has read since `unread_since`, by what is recorded; the server's log begins at `log_begins_at`, None
     without one. `savings` are of what landed before `savings_before`; both are None unless it was asked, and
-    the savings where nobody can tell. `problems` say what is left out.
+    the savings where nobody can tell. `merging` is of the landed files that can be merged, None unless
+    savings were asked for. `problems` say what is left out.
     """
 
     things: list[Costs]
@@ -64,6 +66,7 @@ class CostReport:
     currency: str | None
     storage_money: dict[str, float] | None
     problems: list[str]
+    merging: list[CompactedTable] | None = None
 
 
 class Gathered:

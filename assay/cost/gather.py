@@ -32,6 +32,7 @@ from assay.cost.prices import TIERS, Prices, read_prices
 from assay.cost.reads import Records, read_records
 from assay.cost.retention import Saving, find_savings, read_keep
 from assay.cost.tables import read_sizes
+from assay.erasure.compact import CompactedTable, Sizes, plan_compaction
 from assay.landing.discover import LandingFolderMissing, discover
 from assay.ledger.nodes import read_seconds
 from assay.online.stores.open import store_file, store_url
@@ -111,7 +112,8 @@ def find_costs(
     records = gathering.note_reads()
     before = None if length is None else now() - length
     savings = None if before is None else gathering.find_savings(before, landed, prices)
-    return _make_report(gathering, records, before, savings, prices)
+    merging = None if before is None else gathering.find_merging()
+    return replace(_make_report(gathering, records, before, savings, prices), merging=merging)
 
 
 class _Gathering:
@@ -297,6 +299,14 @@ class _Gathering:
             )
             for each in found
         ]
+
+    def find_merging(self) -> list[CompactedTable] | None:
+        """Return what merging landed files would save; None if nobody can tell."""
+        if not self._places.warehouse.is_file():
+            return []
+        with self.leaving_out("What merging landed files would save"):
+            return plan_compaction(self._places, Sizes(), now()).tables
+        return None
 
 
 def _make_report(

@@ -33,11 +33,20 @@ from assay.landing.discover import LandingFile, UnreadableFile, discover, member
 from assay.landing.dlt_layout import completed_loads
 from assay.landing.formats.encoding import line_encoding
 from assay.landing.member import MERGED, Member
-from assay.landing.merged import MergedFile, MergedWriter, find_merged, open_member, read_merged, unpacked
+from assay.landing.merged import (
+    COMPRESSION_LEVEL,
+    MergedFile,
+    MergedWriter,
+    find_merged,
+    open_member,
+    read_merged,
+    unpacked,
+)
 from assay.project.paths import all_model_paths
 from assay.project.warehouse import connect
 
 _COMMAND = "assay land compact"
+_SAMPLED_FILES, _SAMPLED_BYTES = 8, 4 << 20
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,7 @@ class CompactedTable:
         again: merged files that are merged again, because they are small.
         written: the merged files that were written; none in a dry run.
         kept: names of loaded files that stay as they are, with the reason.
+        estimate: about how many bytes the files would take, by a sample of them; None where it is not asked.
     """
 
     table: str
@@ -67,6 +77,7 @@ class CompactedTable:
     again: int
     written: list[MergedFile] = field(default_factory=list)
     kept: list[tuple[str, str]] = field(default_factory=list)
+    estimate: int | None = None
 
 
 @dataclass(frozen=True)
@@ -109,7 +120,10 @@ def plan_compaction(places: Places, sizes: Sizes, at: datetime) -> CompactedLand
     Raises:
         Fault: the landing zone lies in a bucket, or nothing is built.
     """
-    return CompactedLanding([plan.described() for plan in _plan(places, sizes, at)], is_done=False)
+    plans = _plan(places, sizes, at)
+    return CompactedLanding(
+        [replace(plan.described(), estimate=_estimate(plan)) for plan in plans], is_done=False
+    )
 
 
 def compact_landing(places: Places, sizes: Sizes, *, wait: float, display: Display) -> CompactedLanding:
@@ -202,6 +216,22 @@ def _plan(places: Places, sizes: Sizes, at: datetime) -> list[_Plan]:
         if len(plan.items) == 1 and isinstance(plan.items[0][1], MergedFile):
             plan.items.clear()
     return [plan for plan in plans.values() if plan.items or plan.kept]
+
+
+def _estimate(plan: _Plan) -> int:
+    """Return about how many bytes the landed files of a table take when they are merged.
+
+    Of some files, the beginning is packed.
+    """
+    files = [item for _, item in plan.items if isinstance(item, LandingFile)]
+    before = after = 0
+    for file in files[:: max(len(files) // _SAMPLED_FILES, 1)][:_SAMPLED_FILES]:
+        with _opened(file) as stream, unpacked(stream, file.name) as content:
+            plain = content.read(_SAMPLED_BYTES)
+            # What was read ahead counts too, so that little files count whole.
+            before += min(stream.tell(), file.size)
+            after += len(pa.Codec("zstd", COMPRESSION_LEVEL).compress(plain, asbytes=True))
+    return round(sum(file.size for file in files) * after / before) if before else 0
 
 
 def _why_not(file: LandingFile, landing: Path, sizes: Sizes) -> str | None:

@@ -21,7 +21,7 @@ def print_compacted_landing(found: CompactedLanding, console: Console) -> None:
             "files",
             "MB",
             "small merged files",
-            *(["merged files", "MB"] if found.is_done else []),
+            *(["merged files", "MB"] if found.is_done else ["about MB after"]),
         ):
             table.add_column(heading, justify="right")
         for each in merged:
@@ -31,7 +31,7 @@ def print_compacted_landing(found: CompactedLanding, console: Console) -> None:
                 f"{each.files:,}",
                 f"{each.size / _MEGABYTE:,.1f}",
                 f"{each.again:,}",
-                *(after if found.is_done else []),
+                *(after if found.is_done else [f"{(each.estimate or 0) / _MEGABYTE:,.1f}"]),
             )
         console.print(table)
     for each in found.tables:

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 _NEW = ".new.parquet"
 _MEMBERS = b"assay.members"
 _BYTES_A_BATCH, _BYTES_A_GROUP, _BYTES_A_PIECE = 8 << 20, 32 << 20, 1 << 20
-_COMPRESSION_LEVEL = 3
+#: Of Zstandard.
+COMPRESSION_LEVEL = 3
 _SCHEMA = pa.schema(
     [pa.field("source_file", pa.string()), pa.field("line", pa.int64()), pa.field("content", pa.binary())]
 )
@@ -138,7 +139,7 @@ class MergedWriter:
             self._sink,
             _SCHEMA,
             compression="zstd",
-            compression_level=_COMPRESSION_LEVEL,
+            compression_level=COMPRESSION_LEVEL,
             use_dictionary=["source_file"],
             write_statistics=["source_file", "line"],
         )

@@ -21,6 +21,7 @@ from assay.console.tables import PlainConsole
 from assay.core.fault import Fault
 from assay.core.lock import locked
 from assay.core.places import Places
+from assay.cost.gather import Declared, find_costs
 from assay.erasure import compact
 from assay.erasure.compact import CompactedLanding, Sizes, compact_landing, plan_compaction
 from assay.erasure.journal import journal_file
@@ -167,6 +168,24 @@ def test_a_warehouse_built_from_merged_files_has_the_same_rows(zone: Zone) -> No
     was = files_in(zone)
     assert run(zone).tables == []
     assert files_in(zone) == was
+
+
+def test_a_dry_run_and_costs_tell_what_merging_would_save(zone: Zone) -> None:
+    line = b'{"id": 1, "name": "as in all other lines"}\n'
+    zone.drop(f"shop/visits/{DAY.format(2)}/many.jsonl", line * 50_000)
+    zone.drop(f"shop/visits/{DAY.format(3)}/many.jsonl.gz", gzip.compress(line * 50_000))
+    reload(zone)
+    [visits] = [
+        each
+        for each in plan_compaction(places_of(zone), SIZES, datetime(2026, 1, 1)).tables
+        if each.table == "shop/visits"
+    ]
+    assert visits.size > 2_000_000
+    assert visits.estimate is not None
+    assert 0 < visits.estimate < 10_000
+    report = find_costs(places_of(zone), Declared({}, {}, {}, []), keep="90d", tell=lambda message: None)
+    assert report.merging
+    assert visits in report.merging
 
 
 def test_a_merged_file_tells_file_and_line(zone: Zone) -> None:
