@@ -85,8 +85,20 @@ def options_of(catalog: Path) -> dict[str, str | bool]:
     """
     if is_shared(catalog):
         return {"data_path": data_of(catalog), "metadata_schema": catalog.stem}
-    beside = {} if os.environ.get(DATA) else {"override_data_path": True}
-    return {"data_path": data_of(catalog), **beside}
+    data = data_of(catalog)
+    is_beside = not os.environ.get(DATA) and not _is_elsewhere(catalog, Path(data))
+    return {"data_path": data} | ({"override_data_path": True} if is_beside else {})
+
+
+def _is_elsewhere(catalog: Path, beside: Path) -> bool:
+    """Tell whether the Parquet files of a lake in SQLite are where it was made, not beside its catalog."""
+    if beside.exists() or not catalog.is_file():
+        return False
+    with closing(sqlite3.connect(f"{catalog.absolute().as_uri()}?mode=ro", uri=True)) as file:
+        if not file.execute("select 1 from sqlite_master where name = 'ducklake_metadata'").fetchone():
+            return False
+        found = file.execute("select value from ducklake_metadata where key = 'data_path'").fetchone()
+    return found is not None and (found[0].startswith(BUCKETS) or Path(found[0]).is_dir())
 
 
 def load_lake(connection: duckdb.DuckDBPyConnection, data: str, *, shared: bool) -> None:

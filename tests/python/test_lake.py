@@ -353,6 +353,10 @@ def test_files_of_a_lake_may_lie_elsewhere(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("ASSAY_LAKE_DATA", str(tmp_path / "nowhere"))
     with pytest.raises(Fault, match=r"shop\.sqlite has its Parquet files in another place than .*nowhere"):
         connect(catalog, read_only=False)
+    # Who forgets the variable is told, and reads no empty lake.
+    monkeypatch.delenv("ASSAY_LAKE_DATA")
+    with pytest.raises(Fault, match="name that place in ASSAY_LAKE_DATA"):
+        connect(catalog)
     monkeypatch.setenv("ASSAY_LAKE_DATA", "gs://bucket")
     with pytest.raises(Fault, match="gs://bucket"):
         connect(catalog)
