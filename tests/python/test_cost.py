@@ -276,6 +276,7 @@ def test_what_nobody_can_tell_is_said_and_the_rest_is_told(
     assert [problem.partition(": not known")[0] for problem in report.problems] == [
         "The tables of data/assay.duckdb",
         "What a retention would save",
+        "What merging landed files would save",
     ]
 
 
