@@ -20,6 +20,7 @@ from benchmarks import (
     events,
     histories,
     increment,
+    lake,
     latest,
     online,
     publish,
@@ -50,6 +51,7 @@ BENCHMARKS: dict[str, Callable[[Settings], Report]] = {
     "search": search.run,
     "corpus": corpus.run,
     "spark": spark.run,
+    "lake": lake.run,
 }
 
 
