@@ -53,7 +53,7 @@ def lake(server: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def as_ann(server: PostgresServer, sql: str) -> list[tuple[object, ...]]:
     """Read the lake with DuckDB as ann, who has the role marketing."""
     with duckdb.connect() as connection:
-        load_lake(connection, "")
+        load_lake(connection, "", shared=True)
         place = f"host=127.0.0.1 port={server.port} user=ann password=pw dbname=postgres"
         connection.execute(
             f"attach 'ducklake:postgres:{place}' as assay (read_only, metadata_schema 'assay')"

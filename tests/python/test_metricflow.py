@@ -28,11 +28,17 @@ METRICS = ("orders", "buyers", "revenue", "order_value")
 @pytest.fixture(scope="module")
 def answers(built_demo: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, float]]:
     """What MetricFlow answers for each country, by the names of metrics."""
-    answer = tmp_path_factory.mktemp("metricflow") / "answer.csv"
+    project = tmp_path_factory.mktemp("metricflow") / "project"
+    project.mkdir()
+    # It reads what dbt has parsed in the project's folder alone.
+    for name in ("dbt_project.yml", "profiles.yml"):
+        (project / name).symlink_to(PROJECT / name)
+    (project / "target").symlink_to(built_demo.folder / "target")
+    answer = project / "answer.csv"
     query = ["query", "--metrics", ",".join(METRICS), "--group-by", "order__country", "--csv", str(answer)]
     run = subprocess.run(
         [sys.executable, "-c", "from dbt_metricflow.cli.main import cli; cli()", *query],
-        cwd=PROJECT,
+        cwd=project,
         env=environment_beside("metricflow", *PACKAGES) | built_demo.environment,
         capture_output=True,
         text=True,
