@@ -19,6 +19,7 @@ def model(name: str, *reads: str, product: str | None = None, status: str = "suc
             group=product, meta={"assay": {"layer": "gold" if product != "silver" else "silver"}}
         ),
         depends_on=SimpleNamespace(nodes=list(reads)),
+        columns={},
     )
     return SimpleNamespace(node=node, status=status)
 
