@@ -19,8 +19,8 @@ from assay.core.fault import LOCKED, MISUSED, Fault
 _SECONDS_BETWEEN_TRIES = 0.1
 # `assay status` takes the lock for an instant too, to see whether it is free. That must not refuse a build.
 _SECONDS_OF_GRACE = 0.5
-# A process that only copies from the warehouse is waited for so long, whatever the caller's wait is.
-_SECONDS_FOR_A_COPY = 300.0
+#: A process that only copies from the warehouse is waited for so long, whatever the caller's wait is.
+SECONDS_FOR_A_COPY = 300.0
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ def _acquire(
             waited = time.monotonic() - started
         if waited > wait:
             holder = _read(path)
-            if not (holder and holder.copies and waited < _SECONDS_FOR_A_COPY):
+            if not (holder and holder.copies and waited < SECONDS_FOR_A_COPY):
                 raise refuse(holder)
         if not told and waited > _SECONDS_OF_GRACE:
             on_wait(_read(path))

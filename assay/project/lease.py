@@ -20,7 +20,7 @@ from typing import Any
 from uuid import uuid4
 
 from assay.core.fault import LOCKED, Fault, lease_ended
-from assay.core.lock import Holder, current_holder, locked
+from assay.core.lock import SECONDS_FOR_A_COPY, Holder, current_holder, locked
 from assay.core.words import listed
 from assay.project.shared_lake import connect_catalog, has_table, is_shared, lease_of, noted_leases
 
@@ -28,7 +28,6 @@ from assay.project.shared_lake import connect_catalog, has_table, is_shared, lea
 SECONDS = 60.0
 _SECONDS_BETWEEN_BEATS = 10.0
 _SECONDS_BETWEEN_TRIES = 1.0
-_SECONDS_FOR_A_COPY = 300.0
 _TABLE = """
 create table if not exists assay_leases (
     id text primary key,
@@ -90,7 +89,7 @@ class Lease:
         while other := self._try(tables):
             holder, shared = other
             waited = time.monotonic() - started
-            if waited >= self._wait and not (holder.copies and waited < _SECONDS_FOR_A_COPY):
+            if waited >= self._wait and not (holder.copies and waited < SECONDS_FOR_A_COPY):
                 what = f"tables of this lake ({listed(sorted(shared))})" if shared else "this lake"
                 raise Fault(
                     f"Another build has {what}: {holder}. Try again when it is done, or wait for it with "
