@@ -94,10 +94,11 @@ def _is_elsewhere(catalog: Path, beside: Path) -> bool:
     """Tell whether the Parquet files of a lake in SQLite are where it was made, not beside its catalog."""
     if beside.exists() or not catalog.is_file():
         return False
-    with closing(sqlite3.connect(f"{catalog.absolute().as_uri()}?mode=ro", uri=True)) as file:
-        if not file.execute("select 1 from sqlite_master where name = 'ducklake_metadata'").fetchone():
-            return False
-        found = file.execute("select value from ducklake_metadata where key = 'data_path'").fetchone()
+    try:
+        with closing(sqlite3.connect(f"{catalog.absolute().as_uri()}?mode=ro", uri=True)) as file:
+            found = file.execute("select value from ducklake_metadata where key = 'data_path'").fetchone()
+    except sqlite3.DatabaseError:
+        return False  # No catalog; DuckLake refuses it with what is wrong.
     return found is not None and (found[0].startswith(BUCKETS) or Path(found[0]).is_dir())
 
 

@@ -85,29 +85,46 @@ declared (
 {%- endmacro %}
 
 
-{#- What newly counts at each look: the midnights by which more units are ready and known. -#}
+{#- What newly counts at each look: the midnights by which more units are ready and known. Sums of doubles depend on the
+    order of what is added, so each adds in the order of its own values. -#}
 {% macro _moments_of_looks(units) -%}
+telling as (
+
+    select
+        *,
+        (date_trunc('day', ready_at - interval '1 microsecond') + interval '1 day')::date as looked_on,
+        -- Of a ratio, units without denominator say nothing.
+        coalesce(denominator != 0, true) as is_telling
+    from {{ units }}
+    where left_out is null and looked_on <= known_until
+
+),
+
+centers as (
+
+    select
+        experiment_name,
+        metric_name,
+        {% for moment in ['value', 'denominator', 'covariate'] %}
+        avg({{ moment }} order by {{ moment }}) as {{ moment }}_center{{ ',' if not loop.last }}
+        {% endfor %}
+    from telling
+    group by experiment_name, metric_name
+
+),
+
 ready as (
 
     -- Around the mean of all, sums of squares keep their digits.
     select
-        experiment_name,
-        metric_name,
-        arm,
-        entity_id,
-        weights,
-        (date_trunc('day', ready_at - interval '1 microsecond') + interval '1 day')::date as looked_on,
-        -- Of a ratio, units without denominator say nothing.
-        coalesce(denominator != 0, true) as is_telling,
-        avg(value) over of_metric as value_center,
-        avg(denominator) over of_metric as denominator_center,
-        avg(covariate) over of_metric as covariate_center,
-        value - value_center as value,
-        denominator - denominator_center as denominator,
-        covariate - covariate_center as covariate
-    from {{ units }}
-    where left_out is null and looked_on <= known_until
-    window of_metric as (partition by experiment_name, metric_name)
+        telling.* replace (
+            telling.value - centers.value_center as value,
+            telling.denominator - centers.denominator_center as denominator,
+            telling.covariate - centers.covariate_center as covariate
+        ),
+        centers.* exclude (experiment_name, metric_name)
+    from telling
+    inner join centers using (experiment_name, metric_name)
 
 ),
 
@@ -123,14 +140,13 @@ by_look as (
         any_value(covariate_center) as covariate_center,
         count(*) as n,
         count(*) filter (is_telling) as telling_n,
-        fsum(value) as v,
-        fsum(denominator) as d,
-        fsum(covariate) as x,
-        fsum(value * value) as vv,
-        fsum(denominator * denominator) as dd,
-        fsum(covariate * covariate) as xx,
-        fsum(value * denominator) as vd,
-        fsum(value * covariate) as vx
+        {% for name, moment in {
+            'v': 'value', 'd': 'denominator', 'x': 'covariate',
+            'vv': 'value * value', 'dd': 'denominator * denominator', 'xx': 'covariate * covariate',
+            'vd': 'value * denominator', 'vx': 'value * covariate'
+        }.items() %}
+        fsum({{ moment }} order by {{ moment }}) as {{ name }}{{ ',' if not loop.last }}
+        {% endfor %}
     from ready
     group by experiment_name, metric_name, arm, looked_on
 
@@ -158,7 +174,9 @@ shares as (
         declared.arm,
         ready.looked_on,
         coalesce(ready.weights[declared.arm], 0) as weight,
-        weight / nullif(sum(weight) over (partition by ready.experiment_name, ready.metric_name, ready.entity_id), 0) as share
+        weight / nullif(list_sum(list_sort(list(weight) over (
+            partition by ready.experiment_name, ready.metric_name, ready.entity_id
+        ))), 0) as share
     from ready
     inner join declared
         on ready.experiment_name = declared.experiment_name and ready.metric_name = declared.metric_name
@@ -172,7 +190,7 @@ expected_by_look as (
         metric_name,
         arm,
         looked_on,
-        fsum(share) as expected_n
+        fsum(share order by share) as expected_n
     from shares
     group by experiment_name, metric_name, arm, looked_on
 
@@ -225,7 +243,7 @@ estimates as (
 
     select
         *,
-        sum(vx) over of_look / nullif(sum(xx) over of_look, 0) as coefficient,
+        list_sum(list_sort(list(vx) over of_look)) / nullif(list_sum(list_sort(list(xx) over of_look)), 0) as coefficient,
         case
             when metric_type = 'ratio' then (value_center + v_mean) / nullif(denominator_center + d_mean, 0)
             else value_center + v_mean
@@ -286,7 +304,7 @@ sequential as (
         min(case when is_judged then {{ assay.sequential_p_value('tested_difference', 'tested_variance', 'compared_n', 'alpha', 'expected_units') }} end)
             over so_far as p_value,
         {{ assay.chi_square_tail(
-            'sum((n - expected_n) ** 2 / nullif(expected_n, 0)) over of_look',
+            'list_sum(list_sort(list((n - expected_n) ** 2 / nullif(expected_n, 0)) over of_look))',
             'nullif(count(*) filter (expected_n > 0) over of_look - 1, 0)'
         ) }} as sample_ratio_p_value,
         sum(n) over of_look as n_of_all

@@ -79,7 +79,7 @@ units as (
 
 {#- What each unit of an experiment did in the time of attribution, and in as long before as the covariate asks. -#}
 {% macro _values_of_units(experiment, part) -%}
-    {%- set per_unit = {'sum': 'sum(_value)', 'sum_boolean': 'sum(_value::boolean::integer)', 'count': 'count(_value)',
+    {%- set per_unit = {'sum': 'sum(_value order by _value)', 'sum_boolean': 'sum(_value::boolean::integer)', 'count': 'count(_value)',
         'count_distinct': 'count(distinct _value)'}[part.agg] -%}
     select
         units.entity_id,

@@ -64,7 +64,7 @@ select * from c{{ loop.index }}
         coalesce(sum(c) filter (value is null), 0)::bigint as current_nulls,
         (
             select
-                sum((r - e) * (r - e) / e + (c - f) * (c - f) / f)
+                sum((r - e) * (r - e) / e + (c - f) * (c - f) / f order by r, c)
             from (
                 select
                     r,
@@ -76,7 +76,7 @@ select * from c{{ loop.index }}
             ) as expected
         ) as chi2,
         (select count(*) - 1 from {{ c }}_shares) as degrees_of_freedom,
-        (select sum(q) from {{ c }}_shares where r = 0) as unseen_share,
+        (select sum(q order by q) from {{ c }}_shares where r = 0) as unseen_share,
         any_value(divergences.psi) as psi,
         any_value(divergences.js) as js
     from {{ c }}_counts

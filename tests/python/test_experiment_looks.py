@@ -236,6 +236,16 @@ def test_estimates_and_their_errors_are_those_of_numpy(many: duckdb.DuckDBPyConn
         assert ratio["estimate_error"] == pytest.approx(scipy.stats.sem(linear), rel=1e-9)
 
 
+def test_the_order_of_rows_changes_no_digit(many: duckdb.DuckDBPyConnection) -> None:
+    found = units(many), looks(many)
+    for order in ("hash(customer_id, amount)", "amount desc"):
+        many.execute(f"create or replace table fct_orders as from fct_orders order by {order}")
+        many.execute("create or replace table exposures as from exposures order by hash(entity_id)")
+        assert units(many) == found[0]
+        many.execute("create or replace temp table units as from units order by hash(metric_name, entity_id)")
+        assert looks(many) == found[1]
+
+
 def test_differences_are_adjusted_by_what_the_covariate_tells(many: duckdb.DuckDBPyConnection) -> None:
     arms = {arm: taken(many, "revenue", arm, LOOK) for arm in PLAN["arms"]}
     of_both = of_covariate = 0.0
