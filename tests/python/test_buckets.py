@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pytest
 from bucket_server import ENVIRONMENT, contents, served_answers, served_bucket
+from dying import Steps
 from small_project import SmallProject
 
 from assay.bucket import bucket as bucket_module
@@ -373,29 +373,16 @@ def test_a_role_has_a_prefix_of_its_own_and_loses_old_versions_with_its_rights(
 def test_a_kill_while_a_role_is_put_there_shows_no_half_and_the_next_call_mends_it(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rights: str
 ) -> None:
-    put, delete = Bucket.put, Bucket.delete
-    left = 0
-
-    def die_or(do: Callable[..., Any]) -> Callable[..., Any]:
-        def step(*arguments: Any) -> Any:
-            nonlocal left
-            left -= 1
-            if left < 0:
-                raise KeyboardInterrupt
-            return do(*arguments)
-
-        return step
-
-    steps = 0
+    steps, counted = 0, Steps()
     while True:
         place = Bucket(f"{url}/{steps}")
         put_roles(place, {"web": role_version(tmp_path, "zero")})
         put_roles(place, {"web": role_version(tmp_path, "one")})
-        left = steps
+        counted.left = steps
         new = role_version(tmp_path, "two", rights)
         with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
-            patch.setattr(Bucket, "put", die_or(put))
-            patch.setattr(Bucket, "delete", die_or(delete))
+            patch.setattr(Bucket, "put", counted.counting(Bucket.put))
+            patch.setattr(Bucket, "delete", counted.counting(Bucket.delete))
             put_roles(place, {"web": new})
             break
         # What is named is there and whole.

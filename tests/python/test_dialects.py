@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from contract_text import contract
 from landing_zone import Zone
 from rendered_macros import Macros
 from ruamel.yaml import YAML
@@ -289,14 +290,9 @@ def test_a_dialect_that_cannot_be_followed_is_refused_by_name(
 
 # From the contract to silver
 
-CONTRACT = """
-apiVersion: v3.1.0
-kind: DataContract
-id: shop
-version: 1.0.0
-status: active
-team: {name: us}
-schema:
+CONTRACT = contract(
+    "shop",
+    """schema:
   - name: sales
     physicalName: landing.shop__sales
     description: What was sold.
@@ -308,7 +304,8 @@ schema:
       - {name: name, logicalType: string, description: Who.}
       - {name: amount, logicalType: number, logicalTypeOptions: {minimum: 1}, description: Money.}
       - {name: day, logicalType: date, logicalTypeOptions: {format: dd.MM.yyyy}, description: When.}
-"""
+""",
+)
 
 
 def test_what_a_contract_says_is_written_how_it_is_loaded_and_judged(zone: Zone) -> None:

@@ -14,6 +14,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from contract_text import contract
 from landing_zone import Zone
 
 from assay.console.progress import Lines
@@ -48,20 +49,16 @@ sources:
 """
 DAY = "landed_at=2025-03-0{}T04-05-06"
 HEADER = "id,name\n"
-CONTRACT = """
-apiVersion: v3.1.0
-kind: DataContract
-id: shop
-version: 1.0.0
-status: active
-team: {name: us}
-schema:
+CONTRACT = contract(
+    "shop",
+    """schema:
   - name: sales
     physicalName: landing.shop__sales
     properties: [{name: id, logicalType: string}, {name: name, logicalType: string}]
 slaProperties:
   - {property: retention, value: 30, unit: d, element: sales}
-"""
+""",
+)
 SIZES = Sizes()
 
 

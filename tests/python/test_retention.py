@@ -11,6 +11,7 @@ from unittest import mock
 
 import duckdb
 import pytest
+from contract_text import contract
 from landing_zone import Zone
 
 import assay
@@ -40,14 +41,9 @@ sources:
       - name: clicks
         config: {meta: {landing: {format: jsonl, streamed: true}}}
 """
-CONTRACT = """
-apiVersion: v3.1.0
-kind: DataContract
-id: shop
-version: 1.0.0
-status: active
-team: {name: us}
-schema:
+CONTRACT = contract(
+    "shop",
+    """schema:
   - name: sales
     physicalName: landing.shop__sales
     properties: [{name: id, logicalType: string}, {name: name, logicalType: string}]
@@ -57,7 +53,8 @@ schema:
   - name: clicks
     physicalName: landing.shop__clicks
     properties: [{name: id, logicalType: string}]
-"""
+""",
+)
 LEVELS = """slaProperties:
   - {property: retention, value: 3, unit: y, element: sales}
   - {property: retention, value: 30, unit: d, element: clicks}
@@ -137,7 +134,7 @@ def test_old_files_move_with_their_path_and_their_rows_stay(
         "where source_file like '%a.csv'",
     ) == [
         (
-            *(OLD, datetime(2020, 3, 1, 4, 5, 6), "3 y, contracts/shop.odcs.yaml:19", str(copy), True, 2),
+            *(OLD, datetime(2020, 3, 1, 4, 5, 6), "3 y, contracts/shop.odcs.yaml:18", str(copy), True, 2),
             done.size,
         )
     ]
@@ -304,7 +301,7 @@ def test_places_that_cannot_be_are_refused(
 
 def test_a_wrong_contract_moves_nothing(zone: Zone) -> None:
     promise(LEVELS.replace("unit: d", "unit: moons"))
-    with pytest.raises(Fault, match=r"shop.odcs.yaml:20: retention is 30 moons"):
+    with pytest.raises(Fault, match=r"shop.odcs.yaml:19: retention is 30 moons"):
         run(zone)
     promise("ownr: me\n" + LEVELS)
     with pytest.raises(Fault, match="the standard knows no field 'ownr'"):

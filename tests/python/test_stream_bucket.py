@@ -11,6 +11,7 @@ from typing import Any
 import duckdb
 import pytest
 from bucket_server import ENVIRONMENT, served_bucket
+from dying import Steps
 
 import assay
 from assay.bucket.bucket import Bucket
@@ -106,26 +107,14 @@ def test_segments_are_merged_in_the_bucket_and_for_its_other_readers(bucket: Buc
 def test_a_kill_at_any_step_loses_and_doubles_nothing_and_the_next_merge_ends_it(
     bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    left = 0
-
-    def die_or(do: Any) -> Any:
-        def step(*arguments: Any) -> Any:
-            nonlocal left
-            left -= 1
-            if left < 0:
-                raise KeyboardInterrupt
-            return do(*arguments)
-
-        return step
-
-    steps = 0
+    steps, counted = 0, Steps()
     while True:
         place, copy = filled(Bucket(f"{bucket.url}-{steps}"), tmp_path / str(steps)), tmp_path / str(steps)
-        left = steps
+        counted.left = steps
         with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
-            patch.setattr(Bucket, "put", die_or(Bucket.put))
-            patch.setattr(Bucket, "delete", die_or(Bucket.delete))
-            patch.setattr(compact_bucket, "note_objects", die_or(compact_bucket.note_objects))
+            patch.setattr(Bucket, "put", counted.counting(Bucket.put))
+            patch.setattr(Bucket, "delete", counted.counting(Bucket.delete))
+            patch.setattr(compact_bucket, "note_objects", counted.counting(compact_bucket.note_objects))
             compact(place, copy)
             break
         assert messages_in(place) == EVERY
