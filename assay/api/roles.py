@@ -27,15 +27,19 @@ class Roles:
         """Return the roles: which tables each may read, which columns are hidden or changed, and which rows.
 
         Raises:
-            Fault: a contract with roles has mistakes.
+            Fault: a contract with roles has mistakes, or the catalog of a lake in Postgres cannot be reached.
         """
         from assay.contracts.roles import read_roles
         from assay.contracts.roles_display import print_roles
         from assay.project.shared_lake import is_shared
 
         with self._project.places() as places:
-            shown = partial(print_roles, in_lake=is_shared(places.warehouse))
-            return PrintedList(read_roles(), shown, self._project.root)
+            roles, in_lake = read_roles(), None
+            if is_shared(places.warehouse):
+                from assay.lake.readable import tell_readable
+
+                in_lake = tell_readable(places.warehouse, roles)
+            return PrintedList(roles, partial(print_roles, in_lake=in_lake), self._project.root)
 
     def apply(self, *, wait: float = 0) -> PrintedList[RoleFile]:
         """Write the files of roles of which the contract, the key or what is published has changed.

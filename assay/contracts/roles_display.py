@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 
@@ -10,8 +10,16 @@ from assay.console.tables import line, table_titled
 from assay.contracts.grants import Grant, Role
 
 
-def print_roles(roles: Sequence[Role], console: Console, *, in_lake: bool = False) -> None:
-    """Print a row for each table of each role; `in_lake` tells also which it reads in a lake in Postgres."""
+def print_roles(
+    roles: Sequence[Role], console: Console, *, in_lake: Mapping[tuple[str, str], str] | None = None
+) -> None:
+    """Print a row for each table of each role.
+
+    Args:
+        roles: to print.
+        console: to print to.
+        in_lake: what the role reads in a lake in Postgres, by role and table; None where there is none.
+    """
     if not roles:
         line(console, "No contract of a product has roles: whoever can open the published file reads all.")
         return
@@ -20,8 +28,8 @@ def print_roles(roles: Sequence[Role], console: Console, *, in_lake: bool = Fals
         table.add_column(column, no_wrap=True)
     for column in ("columns", "hashed", "masked", "left out", "rows"):
         table.add_column(column, overflow="fold")
-    if in_lake:
-        table.add_column("in the lake", no_wrap=True)
+    if in_lake is not None:
+        table.add_column("in the lake", overflow="fold")
     for role in roles:
         for grant in role.grants:
             table.add_row(
@@ -32,7 +40,7 @@ def print_roles(roles: Sequence[Role], console: Console, *, in_lake: bool = Fals
                 _shielded(grant, "mask"),
                 ", ".join(grant.left_out) or "-",
                 grant.rows or "all",
-                *(["reads" if grant.is_whole else "its file only"] if in_lake else []),
+                *([in_lake[role.name, grant.table]] if in_lake is not None else []),
             )
     console.print(table)
 

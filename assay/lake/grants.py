@@ -12,20 +12,39 @@ from typing import Any
 
 from assay.contracts.grants import Role
 from assay.core.fault import Fault
-from assay.project.conventions import LAYERS
+from assay.core.sql import folded
+from assay.lake.readable import GOLD, READS, tell_readable
 from assay.project.shared_lake import connect_catalog, has_catalog, has_table, shown
 
-_GOLD = LAYERS[-1]
+# A table is read where each column that it has, or had in a snapshot that is kept, is one that the role sees.
 _MADE = """
 create table if not exists assay_grants (role text not null, table_name text not null);
+alter table assay_grants add column if not exists columns text[];
+create or replace view assay_granted as
+select tables.table_id, grants.role
+from ducklake_table as tables
+inner join ducklake_schema as schemas on tables.schema_id = schemas.schema_id
+inner join assay_grants as grants on tables.table_name = grants.table_name
+where
+    schemas.schema_name = {gold}
+    and not exists (
+        select from ducklake_column as columns
+        where
+            columns.table_id = tables.table_id and columns.parent_column is null
+            and lower(columns.column_name collate "C") <> all(grants.columns)
+    )
+union
+select views.view_id, grants.role
+from ducklake_view as views
+inner join ducklake_schema as schemas on views.schema_id = schemas.schema_id
+inner join assay_grants as grants on views.view_name = grants.table_name
+where schemas.schema_name = {gold};
 create or replace function assay_readable() returns setof bigint
 language sql stable security definer set search_path = {schema}, pg_temp as $$
-    select tables.table_id
-    from ducklake_table as tables
-    inner join ducklake_schema as schemas on tables.schema_id = schemas.schema_id
-    inner join assay_grants as grants on tables.table_name = grants.table_name
-    inner join pg_roles as roles on grants.role = roles.rolname
-    where schemas.schema_name = {gold} and pg_has_role(session_user, roles.oid, 'member')
+    select granted.table_id
+    from assay_granted as granted
+    inner join pg_roles as roles on granted.role = roles.rolname
+    where pg_has_role(session_user, roles.oid, 'member')
 $$
 """
 # Tables of the catalog, with the column that says which table or view of the lake a row is of.
@@ -44,22 +63,20 @@ where
     and tables.relname !~ '^ducklake_inlined_.*[0-9]$'
 """
 _INLINED = """
-select tables.relname, grants.role
-from ducklake_table as lake
-inner join ducklake_schema as schemas on lake.schema_id = schemas.schema_id
-inner join assay_grants as grants on lake.table_name = grants.table_name
+select tables.relname, granted.role
+from assay_granted as granted
 inner join pg_class as tables
-    on tables.relname ~ ('^ducklake_inlined_[a-z]+_' || lake.table_id || '(_[0-9]+)?$')
-where schemas.schema_name = %s and tables.relnamespace = quote_ident(%s)::regnamespace
-group by tables.relname, grants.role
+    on tables.relname ~ ('^ducklake_inlined_[a-z]+_' || granted.table_id || '(_[0-9]+)?$')
+where tables.relnamespace = quote_ident(%s)::regnamespace
+group by tables.relname, granted.role
 """
 
 
 def apply_grants(warehouse: Path, roles: Sequence[Role]) -> None:
     """Bring the rights in a lake's catalog to what contracts say, as a whole or not at all.
 
-    A role gets the tables of which it reads all rows and columns as they are. Its Postgres role has its name,
-    and is made without a login if there is none.
+    A role gets the tables of which it reads all rows and columns as they are, and the views of which it reads
+    all that they are made of. Its Postgres role has its name, and is made without a login if there is none.
 
     Args:
         warehouse: the file that stands for the lake.
@@ -71,15 +88,21 @@ def apply_grants(warehouse: Path, roles: Sequence[Role]) -> None:
     from psycopg.sql import SQL, Identifier, Literal
 
     schema = Identifier(warehouse.stem)
-    given = {(role.name, grant.table) for role in roles for grant in role.grants if grant.is_whole}
+    told = tell_readable(warehouse, roles)
+    given = {
+        (role.name, grant.table): [folded(name) for name in grant.columns]
+        for role in roles
+        for grant in role.grants
+        if told[role.name, grant.table] == READS
+    }
     with connect_catalog(warehouse) as connection:
         if not has_catalog(connection) or not (given or has_table(connection, "assay_grants")):
             return
-        connection.execute(SQL(_MADE).format(schema=schema, gold=Literal(_GOLD)))
+        connection.execute(SQL(_MADE).format(schema=schema, gold=Literal(GOLD)))
         before = {name for (name,) in connection.execute("select distinct role from assay_grants").fetchall()}
         connection.execute("delete from assay_grants")
-        for pair in sorted(given):
-            connection.execute("insert into assay_grants values (%s, %s)", pair)
+        for (name, table), columns in sorted(given.items()):
+            connection.execute("insert into assay_grants values (%s, %s, %s)", (name, table, columns))
         now = {name for name, _ in given}
         for name in sorted(before | now):
             _make_role(connection, warehouse, name)
@@ -95,7 +118,7 @@ def apply_grants(warehouse: Path, roles: Sequence[Role]) -> None:
                 connection.execute(
                     SQL("grant select on {} to {}").format(Identifier(table), Identifier(name))
                 )
-        for table, name in connection.execute(_INLINED, (_GOLD, warehouse.stem)).fetchall():
+        for table, name in connection.execute(_INLINED, (warehouse.stem,)).fetchall():
             _grant(connection, table, name)
 
 
@@ -127,11 +150,7 @@ def _show_rows(connection: Any, table: str, column: str | None) -> None:
     if column is None:
         return
     name = Identifier(table)
-    rows = (
-        SQL("false")
-        if column == "view_id"
-        else SQL("{} in (select assay_readable())").format(Identifier(column))
-    )
+    rows = SQL("{} in (select assay_readable())").format(Identifier(column))
     connection.execute(SQL("alter table {} enable row level security").format(name))
     connection.execute(SQL("drop policy if exists assay_roles on {}").format(name))
     connection.execute(SQL("create policy assay_roles on {} for select using ({})").format(name, rows))

@@ -16,6 +16,7 @@ from assay.contracts.grants import Grant, Role
 from assay.contracts.roles_display import print_roles
 from assay.core.fault import Fault
 from assay.lake.grants import apply_grants
+from assay.lake.readable import tell_readable
 from assay.project.lake import load_lake
 from assay.project.warehouse import connect
 
@@ -124,9 +125,62 @@ def test_a_lake_of_a_project_without_roles_is_left_as_it_is(server: PostgresServ
         assert catalog.execute("select to_regclass('assay.assay_grants')").fetchall() == [(None,)]
 
 
+def test_a_view_is_read_where_all_that_it_reads_is_and_the_list_is_true(
+    server: PostgresServer, lake: Path
+) -> None:
+    with connect(lake, read_only=False) as connection:
+        connection.execute(
+            "create view gold.numbers as with few as (from gold.small) select id from few where id < 8;"
+            "create view gold.twice as select id * 2 as id from gold.numbers;"
+            "create view gold.names as select name as id from silver.large;"
+            "create view gold.secrets as select small.id from gold.small, gold.secret;"
+            "create table gold.more as select 1 as id, 'Carl Young' as name;"
+            "create table gold.fewer as select 1 as id, 'Dora Gray' as name;"
+            "alter table gold.fewer drop column name"
+        )
+    named = ("numbers", "twice", "names", "secrets", "more", "fewer", "later")
+    role = Role("marketing", [*_WHOLE, _MASKED, *(Grant(name, ["id"]) for name in named)])
+    apply_grants(lake, [role])
+    server.run("create role ann login password 'pw' in role marketing")
+    told = tell_readable(lake, [role])
+    assert {table: text for (_, table), text in told.items()} == {
+        "small": "reads",
+        "large": "reads",
+        "numbers": "reads",
+        "twice": "reads",
+        "secret": "its file only",
+        "names": "its file only: a view of silver.large, which the role does not read there",
+        "secrets": "its file only: a view of gold.secret, which the role does not read there",
+        "more": "its file only: it has or had the column name, which the contract does not name",
+        "fewer": "its file only: it has or had the column name, which the contract does not name",
+        "later": "its file only: not built there",
+    }
+    for (_, table), text in told.items():
+        if text == "reads":
+            assert as_ann(server, f"select count(*) > 0 from assay.gold.{table}") == [(True,)]
+        else:
+            with pytest.raises(duckdb.Error, match="does not exist"):
+                as_ann(server, f"from assay.gold.{table}")
+    assert as_ann(server, "from assay.gold.twice") == [(14,)]
+
+
+def test_a_table_that_gets_a_column_is_no_longer_read_at_once(server: PostgresServer, lake: Path) -> None:
+    apply_grants(lake, [Role("marketing", _WHOLE)])
+    server.run("create role ann login password 'pw' in role marketing")
+    with connect(lake, read_only=False) as connection:
+        connection.execute("create or replace table gold.large as select 1 as id, 'Carl Young' as name")
+    assert as_ann(server, "from assay.gold.small") == [(7,)]
+    with pytest.raises(duckdb.Error, match="does not exist"):
+        as_ann(server, "from assay.gold.large")
+
+
 def test_a_list_of_roles_tells_what_they_read_in_the_lake() -> None:
     console = Console(width=200, record=True, file=StringIO())
-    print_roles([Role("marketing", [*_WHOLE, _MASKED])], console, in_lake=True)
+    role = Role("marketing", [*_WHOLE, _MASKED])
+    told = {
+        ("marketing", grant.table): "reads" if grant.is_whole else "its file only" for grant in role.grants
+    }
+    print_roles([role], console, in_lake=told)
     lines = {line.split()[1]: line for line in console.export_text().splitlines() if "marketing" in line}
     assert lines["large"].rstrip().endswith("reads")
     assert lines["secret"].rstrip().endswith("its file only")
