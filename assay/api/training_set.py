@@ -300,10 +300,13 @@ class Card:
             lines += ["", *_table(("split", "rows", "mean of outcome"), splits)]
         if manifest.corpus:
             lines += ["", *_table(("outcome", "rows"), _outcomes(manifest.corpus))]
+        number = manifest.lake_snapshot
+        snapshot = "" if number is None else f" and snapshot {number} of the lake,"
         lines += [
             "",
             f"Made from {counted(manifest.input_files, 'file')} with {counted(manifest.input_rows, 'row')}, "
-            f"in run {manifest.run_id} of commit {manifest.code_version or 'unknown'}, by {manifest.engine}. "
+            f"in run {manifest.run_id}{snapshot} of commit {manifest.code_version or 'unknown'}, "
+            f"by {manifest.engine}. "
             f"Hash of the content: {manifest.content_hash}.",
         ]
         return "\n".join(lines)

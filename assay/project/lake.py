@@ -229,6 +229,19 @@ def open_catalog(catalog: Path, *, read_only: bool = True) -> Iterator[Any]:
         yield file
 
 
+def read_newest_snapshot(warehouse: Path) -> int | None:
+    """Return the number of a lake's newest snapshot; None if the warehouse is no lake.
+
+    Raises:
+        Fault: a catalog in Postgres cannot be asked.
+    """
+    if not is_lake(warehouse):
+        return None
+    with open_catalog(warehouse) as database:
+        [number] = database.execute("select max(snapshot_id) from ducklake_snapshot").fetchone()
+    return int(number)
+
+
 def copy_catalog(catalog: Path, copy: Path) -> None:
     """Copy a lake's catalog of SQLite: the copy stays the lake of this moment, and reads the same files.
 

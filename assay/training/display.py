@@ -31,6 +31,9 @@ def print_list(versions: Sequence[Version], known: Iterable[str], console: Conso
         table.add_column("splits")
         table.add_column("as of", no_wrap=True)
         table.add_column("created", no_wrap=True)
+        are_of_lakes = any(version.manifest.lake_snapshot is not None for version in versions)
+        if are_of_lakes:
+            table.add_column("snapshot", justify="right", no_wrap=True)
         for version in reversed(versions):
             manifest = version.manifest
             splits = ", ".join(f"{each.split} {each.rows:,}" for each in manifest.splits)
@@ -40,6 +43,7 @@ def print_list(versions: Sequence[Version], known: Iterable[str], console: Conso
                 splits,
                 _time(manifest.as_of),
                 _time(manifest.created_at),
+                *[str(manifest.lake_snapshot or "")] * are_of_lakes,
             )
         console.print(table)
     without = sorted(set(known) - {version.manifest.name for version in versions})
@@ -82,6 +86,8 @@ def print_version(version: Version, console: Console) -> None:
         console,
         f"As of         {_time(manifest.as_of)}{'' if manifest.is_as_of_given else ', all that was known'}",
     )
+    if manifest.lake_snapshot is not None:
+        line(console, f"Snapshot      {manifest.lake_snapshot} of the lake")
     line(
         console,
         f"Made from     {counted(manifest.input_files, 'file')}, {counted(manifest.input_rows, 'row')}: "

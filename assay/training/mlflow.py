@@ -215,6 +215,8 @@ def _dataset(version: Version) -> dict[str, Any]:
         "code_version": manifest.code_version,
         "input_hash": manifest.input_hash,
     }
+    if manifest.lake_snapshot is not None:
+        about["lake_snapshot"] = manifest.lake_snapshot
     dataset = {
         "name": manifest.version,
         "digest": manifest.content_hash[:_LONGEST_DIGEST],

@@ -23,6 +23,7 @@ from assay.project.code_version import code_version
 from assay.project.conventions import TRAINING_SET
 from assay.project.dbt_run import run_dbt
 from assay.project.failures import judge, plain_message
+from assay.project.lake import read_newest_snapshot
 from assay.project.lease import hold_warehouse
 from assay.project.project import Project
 from assay.project.warehouse import connect, connect_published
@@ -35,6 +36,7 @@ class Source:
     """A warehouse that holds training sets, and the dbt manifest of the code that built it.
 
     `run_id` is of the last run that changed it. `as_of` is the moment it was built for; None for the present.
+    `lake_snapshot` is the number of the lake's snapshot that it is or was copied from; None without a lake.
     """
 
     warehouse: Path
@@ -42,6 +44,7 @@ class Source:
     run_id: str
     as_of: datetime | None
     code_version: str | None
+    lake_snapshot: int | None = None
 
 
 def read_published_sets(places: Places) -> list[str]:
@@ -88,7 +91,8 @@ def as_built(places: Places, command: str, display: Display) -> Iterator[Source 
         latest = runs[0] if runs else None
         is_whole = latest and latest.published_at and latest.status == "succeeded"
         if latest and is_whole and not latest.options.get("later") and _is_of(manifest, runs):
-            yield Source(places.main_warehouse, manifest, latest.run_id, None, latest.code_version)
+            snapshot = read_newest_snapshot(places.main_warehouse)
+            yield Source(places.main_warehouse, manifest, latest.run_id, None, latest.code_version, snapshot)
         else:
             yield None
 
@@ -127,6 +131,7 @@ def rebuilt(
         with _held(places.main_warehouse, command, display):
             if not has_landing(places.main_warehouse):
                 raise Fault(f"Nothing has landed in {places.main_warehouse} yet. To build: assay build")
+            snapshot = read_newest_snapshot(places.main_warehouse)
             copy_landing(places.main_warehouse, warehouse, Project().manifest.outside_tables)
         if files is not None:
             _keep_files(warehouse, files)
@@ -145,7 +150,8 @@ def rebuilt(
         told = "\n".join(f"  {failure}: {failure.message}" for failure in failures)
         raise Fault(f"{name} cannot be built with the present code:\n{told}")
     manifest = _manifest(folder / "target")
-    yield Source(warehouse, manifest, manifest["metadata"]["invocation_id"], as_of, code_version())
+    run_id = manifest["metadata"]["invocation_id"]
+    yield Source(warehouse, manifest, run_id, as_of, code_version(), snapshot)
 
 
 def _is_of(manifest: dict[str, Any], runs: Sequence[Run]) -> bool:

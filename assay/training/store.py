@@ -94,7 +94,8 @@ class VersionManifest:
     `as_of` is the moment that a person asked for or, if `is_as_of_given` is false, the latest moment at which
     any of its input became available. `input_hash` covers the files in files.csv. `run_id` is the build's,
     `code_version` its git commit, None without git. `content_hash` covers rows and types; the version's name
-    is made from that, and of a corpus from `corpus` beside it.
+    is made from that, and of a corpus from `corpus` beside it. `lake_snapshot` is the number of the lake's
+    snapshot that the rows were taken or rebuilt from; None if the warehouse is one file.
     """
 
     version: str
@@ -116,6 +117,7 @@ class VersionManifest:
     input_hash: str
     created_at: datetime
     corpus: Corpus | None = None
+    lake_snapshot: int | None = None
 
     @property
     def code_hash(self) -> str:

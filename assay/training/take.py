@@ -107,6 +107,7 @@ def describe(
         input_hash=hashlib.sha256("\n".join(str(file.file_id) for file in files).encode()).hexdigest(),
         created_at=now(),
         corpus=corpus,
+        lake_snapshot=source.lake_snapshot,
     )
     return write_version(folder, manifest, files)
 

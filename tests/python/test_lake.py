@@ -14,6 +14,7 @@ from built_once import built_once
 from rich.console import Console
 from small_project import PROJECT, SmallProject, make_small_project
 
+from assay.api.training_set import Card
 from assay.build.publish import publish
 from assay.console.progress import display_on
 from assay.core.fault import Fault
@@ -23,6 +24,7 @@ from assay.project import dbt_run
 from assay.project.lake import is_lake, refuse_changed_types
 from assay.project.products import Products
 from assay.project.warehouse import attach, connect, connect_published, opened
+from assay.training.store import read_version
 
 _HISTORY = """
 {{ windowed_history(
@@ -227,6 +229,35 @@ def test_lists_of_two_lengths_are_not_published_as_vectors(tmp_path: Path) -> No
         connection.execute("insert into gold.embedded values ([1, 2])")
     with pytest.raises(Fault, match=r"gold.*embedded.*cannot be published.*length 3"):
         publish(catalog, target, products)
+
+
+def newest_snapshot(lake: SmallProject) -> int:
+    with connect(catalog_of(lake)) as connection:
+        [(number,)] = connection.execute(
+            "select max(snapshot_id) from ducklake_snapshots('assay')"
+        ).fetchall()
+    return int(number)
+
+
+def test_a_version_of_a_training_set_tells_the_snapshot_of_its_lake(
+    twins: SmallProject, tmp_path: Path
+) -> None:
+    lake = on_lake(SmallProject(Path(shutil.copytree(twins.root, tmp_path / "copy"))))
+    newest = newest_snapshot(lake)
+    created = lake.assay("training-set", "create", "trn_lines")
+    assert created.exit_code == 0, created.output
+    assert f"Snapshot      {newest} of the lake" in lake.assay("training-set", "show", "trn_lines").output
+    listed = lake.assay("training-set", "list").output
+    assert "snapshot" in listed
+    assert f" {newest} " in listed
+    [folder] = (catalog_of(lake).parent / "training_sets").glob("trn_lines@*")
+    version = read_version(folder)
+    assert version.manifest.lake_snapshot == newest
+    assert f"and snapshot {newest} of the lake" in str(Card(version))
+    of_file = SmallProject(lake.root)
+    assert of_file.assay("training-set", "create", "trn_lines").exit_code == 0
+    assert "napshot" not in of_file.assay("training-set", "show", "trn_lines").output
+    assert "snapshot" not in of_file.assay("training-set", "list").output
 
 
 def test_tables_of_a_lake_lie_in_files_of_parquet(twins: SmallProject) -> None:
