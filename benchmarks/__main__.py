@@ -27,6 +27,7 @@ from benchmarks import (
     readers,
     search,
     spark,
+    spark_curve,
     streams,
     watching,
 )
@@ -51,6 +52,7 @@ BENCHMARKS: dict[str, Callable[[Settings], Report]] = {
     "search": search.run,
     "corpus": corpus.run,
     "spark": spark.run,
+    "spark_curve": spark_curve.run,
     "lake": lake.run,
 }
 

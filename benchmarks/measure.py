@@ -97,17 +97,35 @@ def own_cpu() -> float:
 
 def tree_cpu() -> float:
     """CPU seconds of this process, of all that it has started, and of those that they have waited for."""
+    return sum(sum(map(int, fields[11:15])) for fields in _tree().values()) / _TICKS
+
+
+def peak_of_tree(named: str) -> int:
+    """Return the bytes of the largest of this process and those below it whose command has a word in it."""
+    peaks = [0]
+    for pid in _tree():
+        process = Path("/proc", str(pid))
+        try:
+            command, status = (process / "cmdline").read_text(), (process / "status").read_text()
+        except OSError:
+            continue
+        peak = next((line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")), "0")
+        peaks.append(int(peak) * _KIBIBYTE if named in command else 0)
+    return max(peaks)
+
+
+def _tree() -> dict[int, list[str]]:
+    """Return what Linux tells of this process and of those below it, by their number."""
     processes = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
-            fields = path.read_text().rsplit(")", 1)[1].split()
+            processes[int(path.parent.name)] = path.read_text().rsplit(")", 1)[1].split()
         except OSError:
             continue
-        processes[int(path.parent.name)] = (int(fields[1]), sum(map(int, fields[11:15])) / _TICKS)
     own = {int(Path("/proc/self").resolve().name)}
-    while more := {pid for pid, (parent, _) in processes.items() if parent in own} - own:
+    while more := {pid for pid, fields in processes.items() if int(fields[1]) in own} - own:
         own |= more
-    return sum(processes[pid][1] for pid in own if pid in processes)
+    return {pid: fields for pid, fields in processes.items() if pid in own}
 
 
 def middle(values: Sequence[float]) -> float:

@@ -52,9 +52,12 @@ order by happened_at
 
 @dataclass(frozen=True)
 class NodeCost:
+    """CPU and wall seconds, and bytes of the process; with Spark, also those of its largest task."""
+
     cpu: float
     wall: float
     peak_rss: int
+    task_peak: int
 
 
 class Workshop:
@@ -115,12 +118,13 @@ class Workshop:
     def write_model(self, name: str, sql: str) -> None:
         (self.folder / "models" / f"{name}.sql").write_text(sql)
 
-    def run(self, *models: str) -> dict[str, NodeCost]:
-        """Run models, one after the other, and tell what each costs."""
-        cost = run_module("benchmarks.nodes", str(self.folder), *models)
+    def run(self, *models: str, master: str | None = None) -> dict[str, NodeCost]:
+        """Run models, one after the other, and tell what each costs: here, or with Spark."""
+        engine = {"ASSAY_ENGINE": f"spark:{master}" if master else ""}
+        cost = run_module("benchmarks.nodes", str(self.folder), *models, environment=engine)
         found = json.loads(cost.output.splitlines()[-1])
         return {
-            name: NodeCost(each["cpu"], each["wall"], found["peak_rss"])
+            name: NodeCost(each["cpu"], each["wall"], found["peak_rss"], found["task_peak"])
             for name, each in found["costs"].items()
         }
 

@@ -40,8 +40,8 @@ _OF_NO_EFFECT = (
     *("ASSAY_LOG_FORMAT", TARGET, "ASSAY_EMBEDDING_KEY"),
     *(VARIABLE, COMMAND, BEFORE),
 )
-# Macros ask for it, and tables are the same wherever they are computed.
-_ENGINE = "ASSAY_ENGINE"
+# Macros ask for the engine, and tables are the same wherever they are computed.
+_WHERE_COMPUTED = ("ASSAY_ENGINE", "ASSAY_SPARK_FROM")
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def read_code() -> Code:
         _add_content(rest, file)
     # Values of variables may be secret: they go into the hash alone.
     known = {name for name in os.environ if name.startswith(("ASSAY_", "DBT_"))} - {*_OF_NO_EFFECT}
-    for name in sorted((known | {name for name in os.environ if name in names}) - {_ENGINE}):
+    for name in sorted((known | {name for name in os.environ if name in names}) - {*_WHERE_COMPUTED}):
         rest.update(f"{name}={os.environ[name]}\n".encode())
     return Code(rest.hexdigest(), nodes.hexdigest())
 

@@ -6,7 +6,7 @@ from rich.console import Console
 
 from assay.console.tables import line, table_titled
 from assay.core.words import counted
-from assay.spark.plan import PlannedNode
+from assay.spark.plan import PlannedNode, in_words
 
 
 def print_plan(planned: list[PlannedNode], console: Console) -> None:
@@ -20,7 +20,7 @@ def print_plan(planned: list[PlannedNode], console: Console) -> None:
     for node in planned:
         table.add_row(node.name, _where(node), _rows(node.rows), _mebibytes(node.bytes), node.why)
     console.print(table)
-    distributed = sum(bool(node.keys) for node in planned)
+    distributed = sum(bool(node.keys) and not node.is_small for node in planned)
     line(console, f"{counted(distributed, 'node')} of {len(planned)} by key, the others on this machine.")
     if refused := [node.name for node in planned if node.is_refused]:
         told = counted(len(refused), "node")
@@ -32,7 +32,7 @@ def print_plan(planned: list[PlannedNode], console: Console) -> None:
 def _where(node: PlannedNode) -> str:
     if node.is_refused:
         return "refused"
-    return "by " + "; ".join(", ".join(keys) for keys in node.keys) if node.keys else "this machine"
+    return in_words(node.keys) if node.keys and not node.is_small else "this machine"
 
 
 def _rows(rows: int | None) -> str:

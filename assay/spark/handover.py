@@ -18,10 +18,8 @@ from assay.spark.engine import Computed, compute, remove
 from assay.spark.jobs import Here, ModelCode, decide
 from assay.spark.plan import read_columns
 from assay.spark.session import cancel_jobs, check_installed, find_master, has_started, start
+from assay.spark.size import FROM, count_rows, find_least_rows
 from assay.spark.tasks import set_all
-
-# Fewer landed rows than these are checked sooner on this machine than Spark begins.
-_FEWEST_ADDED = 1_000_000
 
 
 class NoHandover:
@@ -42,12 +40,15 @@ class Handover:
         master: of the cluster.
         folder: where machines exchange files.
         say: tells people a line.
+        least_rows: of a node; one that has fewer is computed here.
     """
 
     plugins: Sequence[str] = ("assay.spark.dbt_plugin",)
 
-    def __init__(self, master: str, folder: Path, say: Callable[[str], None]) -> None:
+    def __init__(self, master: str, folder: Path, say: Callable[[str], None], least_rows: int) -> None:
         self._master, self._folder, self._say = master, folder, say
+        self._least_rows = least_rows
+        self._too_small: set[str] = set()
         self._lock = threading.Lock()
         self._spark: Any = None
         self._is_own = True
@@ -76,7 +77,8 @@ class Handover:
             if decision.is_refused:
                 raise Fault(f"meta.distribute_by: {decision.why}. Mend it, or take it out")
             return None
-        if not decision.spine and _is_less(decision.inputs[0].asked, _FEWEST_ADDED, connection):
+        if self._least_rows and count_rows(decision, connection) < self._least_rows:
+            self._too_small.add(model.name)
             return None
         with self._lock:
             if self._is_cancelled:
@@ -105,19 +107,16 @@ class Handover:
 
     def end(self) -> None:
         """Stop Spark, unless this process had it before, and remove what machines exchanged."""
+        if self._too_small:
+            self._say(
+                f"This machine computed {counted(len(self._too_small), 'node')} that could go to Spark, "
+                f"because each has fewer than {self._least_rows:,} rows ({FROM})"
+            )
         if self._spark is not None and self._is_own:
             # If Java has died, nothing is left to stop.
             with suppress(Exception):
                 self._spark.stop()
         remove(self._folder)
-
-
-def _is_less(added: str | None, rows: int, connection: duckdb.DuckDBPyConnection) -> bool:
-    """Tell whether a query of the rows that are added gives fewer than some; no query gives all."""
-    if added is None:
-        return False
-    row = connection.execute(f"select count(*) < {rows} from ({added})").fetchone()
-    return bool(row and row[0])
 
 
 _handovers: list[Handover] = []
@@ -144,10 +143,11 @@ def handed_over(places: Places, say: Callable[[str], None]) -> Iterator[Handover
         yield NoHandover()
         return
     check_installed(master)
+    least_rows = find_least_rows()
     folder = places.warehouse.with_name(f"{places.warehouse.name}.spark").absolute()
     # Of a build that was killed.
     remove(folder)
-    handover = Handover(master, folder, say)
+    handover = Handover(master, folder, say, least_rows)
     _handovers.append(handover)
     try:
         yield handover

@@ -170,7 +170,10 @@ def _history(model: ModelCode, columns: Mapping[str, Mapping[str, str]]) -> Job 
         return Here(unequal)
     inputs = (Input(relation, _own_names(keys, columns[relation])),)
     is_named = re.search(rf"\*\s+from\s+{re.escape(relation)}", model.sql) is None
-    why = "a history is made entity by entity"
+    why = (
+        "a history is made entity by entity; from build to build, this machine computes what is new, unless "
+        "that is half of it"
+    )
     return Job(model.sql, inputs, why, are_columns_named=is_named, has_no_nulls=True)
 
 
@@ -190,7 +193,7 @@ def _checked(model: ModelCode, columns: Mapping[str, Mapping[str, str]]) -> Job 
         else:
             rows = Input(landed[0], keys, f"select * from {landed[0]} {new[0]}" if new else None)
             each = "row" if keys == _LANDED_ROW else "file"
-            why = f"each {each} is checked by itself; fewer than a million new rows are, on this machine"
+            why = f"each {each} that is new is checked by itself"
             return Job(sql, (rows, *(Input(relation, ()) for relation in small)), why)
     return Here(told)
 

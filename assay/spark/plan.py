@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from assay.project.graph import parent_ids, reachable
 from assay.project.project import Project
 from assay.project.warehouse import bytes_of, opened
 from assay.spark.jobs import Here, Job, ModelCode, decide
+from assay.spark.size import count_rows, find_least_rows
 
 _VIEWS = ("view", "replaced_view", "ephemeral")
 
@@ -29,9 +30,10 @@ class PlannedNode:
 
     Attributes:
         name: of the node.
-        keys: the keys by which its rows go to tasks; empty where it is computed on this machine.
+        keys: the keys by which its rows go to tasks; empty where it has none.
         why: the reason, in words.
         is_refused: whether it declares a key that does not hold.
+        is_small: whether this machine computes it although it has keys, since it has few rows.
         rows: of the tables that it reads; None where one is not built.
         bytes: what these take in the warehouse.
     """
@@ -40,6 +42,7 @@ class PlannedNode:
     keys: list[tuple[str, ...]]
     why: str
     is_refused: bool
+    is_small: bool
     rows: int | None
     bytes: int | None
 
@@ -64,10 +67,11 @@ def make_plan(places: Places, select: str | None = None) -> list[PlannedNode]:
     asked = tables if select is None else tables & set(_selected(select, places))
     if not asked:
         raise Fault(f"--select {select} matches no model, seed or snapshot of this project.", MISUSED)
+    least_rows = find_least_rows()
     compiled = compiled_project(project)
     with opened(places.warehouse) as connection:
         columns = read_columns(connection, places.warehouse.stem)
-        sizes = _Sizes(connection, nodes, columns)
+        sizes = _Sizes(connection, nodes, columns, least_rows)
         planned = [_planned(nodes[id_], nodes, compiled, columns, sizes) for id_ in asked]
     return sorted(planned, key=lambda each: each.name)
 
@@ -107,9 +111,10 @@ def _planned(
 ) -> PlannedNode:
     decision = _decide(node, nodes, compiled, columns)
     rows, size = sizes.read_by(node)
-    keys = decision.keys if isinstance(decision, Job) else []
-    is_refused = isinstance(decision, Here) and decision.is_refused
-    return PlannedNode(node.name, keys, decision.why, is_refused, rows, size)
+    if isinstance(decision, Here):
+        return PlannedNode(node.name, [], decision.why, decision.is_refused, False, rows, size)
+    why = sizes.say_few(decision)
+    return PlannedNode(node.name, decision.keys, why or decision.why, False, why is not None, rows, size)
 
 
 def _decide(
@@ -142,6 +147,11 @@ def _decide(
     return decide(model, columns)
 
 
+def in_words(keys: Sequence[tuple[str, ...]]) -> str:
+    """Say by which keys rows go to tasks, such as `by card_id`."""
+    return "by " + "; ".join(", ".join(each) for each in keys)
+
+
 class _Sizes:
     """How much is in the tables of a warehouse; each is looked up once."""
 
@@ -150,9 +160,18 @@ class _Sizes:
         connection: duckdb.DuckDBPyConnection,
         nodes: Mapping[str, Any],
         columns: Mapping[str, Mapping[str, str]],
+        least_rows: int,
     ) -> None:
         self._connection, self._nodes, self._columns = connection, nodes, columns
+        self._least_rows = least_rows
         self._found: dict[str, tuple[int, int] | None] = {}
+
+    def say_few(self, job: Job) -> str | None:
+        """Say that a node has too few rows to go to Spark; None if it has enough."""
+        rows = count_rows(job, self._connection) if self._least_rows else 0
+        if rows >= self._least_rows:
+            return None
+        return f"it has {rows:,} rows; {in_words(job.keys)} from {self._least_rows:,} on"
 
     def read_by(self, node: Any) -> tuple[int | None, int | None]:
         """Return the rows and bytes of the tables that a node reads, also through views."""

@@ -28,8 +28,10 @@
         {{ assay._fingerprints(history, definition, seen if news, news) }}
     {%- endcall -%}
 
+    {%- set parts = assay._touched_parts(history, target, seen, news) if is_kept_up else [] -%}
+    {%- set computed = assay._computed_elsewhere(sql) if not is_kept_up or parts and assay._is_half_touched(history) -%}
+    {%- set is_kept_up = is_kept_up and not computed -%}
     {%- if is_kept_up -%}
-        {%- set parts = assay._touched_parts(history, target, seen, news) -%}
         {%- call statement('main') -%}
             {{ assay._replacement(history, target, **parts[0]) if parts else 'select 0' }}
         {%- endcall -%}
@@ -38,7 +40,6 @@
         {%- endfor -%}
     {%- else -%}
         {%- set parts, since = assay._parts(history, 'select coalesce(sum(events), 0) from temp.assay_input'), assay._since('temp.assay_input') -%}
-        {%- set computed = assay._computed_elsewhere(sql) -%}
         {%- set rows = assay._rows_for(target, computed or assay._part(history, 0, parts, since), promises) -%}
         {%- call statement('main') -%}
             {{ get_create_table_as_sql(False, rebuilt, rows) }}
@@ -233,6 +234,18 @@
         {%- endif -%}
     {%- endfor -%}
     {{ return(parts) }}
+{%- endmacro %}
+
+
+{#- Whether at least half of the events are to be looked at again: another engine then computes all of it, if there is one. -#}
+{% macro _is_half_touched(history) -%}
+    {%- if not env_var('ASSAY_ENGINE', '') | trim -%}
+        {{ return(false) }}
+    {%- endif -%}
+    {%- set cut = "timestamp '" ~ run_query('select min(_assay_cut)::varchar from temp.assay_touched').rows[0][0] ~ "'" -%}
+    {{ return(run_query(
+        'select 2 * (' ~ assay._events_since(history, 'true', cut) ~ ') >= (select sum(events) from temp.assay_input)'
+    ).rows[0][0]) }}
 {%- endmacro %}
 
 

@@ -177,17 +177,24 @@ def test_equal_keys_of_two_types_would_not_meet() -> None:
     assert "floating-point" in found.why
 
 
-def test_the_plan_names_all_nodes_and_refuses_a_key_that_does_not_hold(training: SmallProject) -> None:
+def test_the_plan_names_all_nodes_and_refuses_a_key_that_does_not_hold(
+    training: SmallProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ASSAY_SPARK_FROM", raising=False)
     planned = {node.name: node for node in assay.open(training.root).plan()}
     assert planned["trn_lines"].keys == [("product_id",)]
     assert planned["trn_lines"].rows == 44 + 82
     assert planned["trn_lines"].bytes
+    assert planned["trn_lines"].is_small
+    assert planned["trn_lines"].why == "it has 44 rows; by product_id from 1,000,000 on"
     assert planned["fct_days"].why == "a view is computed where it is read"
     assert planned["mon_rules"].why == "a seed is loaded from its file"
     assert not any(node.is_refused for node in planned.values())
     lines = Path(training.root, "models", "own", "gold", "fct_lines.sql")
     lines.write_text("{{ config(meta={'distribute_by': ['product_id']}) }}" + lines.read_text())
-    assert "by product_id" in succeed(training, "plan", "--select", "fct_lines")
+    assert "0 nodes of 1 by key" in succeed(training, "plan", "--select", "fct_lines")
+    training.settings["ASSAY_SPARK_FROM"] = "44"
+    assert "1 node of 1 by key" in succeed(training, "plan", "--select", "fct_lines")
     lines.write_text(lines.read_text() + " limit 10")
     told = training.assay("plan", "--select", "fct_lines")
     assert told.exit_code == 1
@@ -203,6 +210,7 @@ def test_the_examples_labels_and_marts_go_by_their_keys(
 ) -> None:
     for name, value in built_demo.environment.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setenv("ASSAY_SPARK_FROM", "0")
     planned = {node.name: node for node in assay.open(PROJECT).plan()}
     assert planned["lbl_fraud"].keys == [("transaction_id",)]
     assert planned["fct_orders"].keys == [("order_id",)]

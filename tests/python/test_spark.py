@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 import sys
 import time
@@ -25,8 +26,9 @@ from assay.core.sql import quoted
 from assay.spark import engine, handover, session, tasks
 from assay.spark.engine import Computed, compute
 from assay.spark.handover import Handover, handed_over
-from assay.spark.jobs import Here, Job, ModelCode, decide
+from assay.spark.jobs import Here, Input, Job, ModelCode, decide
 from assay.spark.plan import read_columns
+from assay.spark.size import count_rows, find_least_rows
 from assay.spark.types import columns_as_text
 
 pytest.importorskip("pyspark", reason="the extra spark is not installed")
@@ -259,6 +261,41 @@ def test_a_machine_that_dies_is_replaced_and_nothing_doubles(
     assert content(warehouse, found.sql) == content(warehouse, sql)
 
 
+def on_a_full_disk(part: int, task: tasks.Task) -> dict[str, Any] | None:
+    """Compute where no file may be larger than a few bytes, as if the disk were full."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64, limits[1]))
+    try:
+        return tasks.compute_part(part, task)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def on_a_disk_that_is_full_once(part: int, task: tasks.Task) -> dict[str, Any] | None:
+    mark = Path(task.folder, f"full-{part}")
+    if mark.exists():
+        return tasks.compute_part(part, task)
+    mark.touch()
+    return on_a_full_disk(part, task)
+
+
+@needs_java
+def test_a_disk_that_stays_full_is_told_and_one_that_was_is_tried_again(
+    warehouse: duckdb.DuckDBPyConnection, spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sql = f"select k, i from {T}"
+    monkeypatch.setattr(engine, "compute_part", on_a_full_disk)
+    with pytest.raises(Fault, match=r"no room left: .*File too large.* Free some there"):
+        computed(keyed(sql, "k"), warehouse, spark, tmp_path)
+    monkeypatch.setattr(engine, "compute_part", on_a_disk_that_is_full_once)
+    found = computed(keyed(sql, "k"), warehouse, spark, tmp_path)
+    result = Path(found.folder, "result")
+    assert len(list(result.glob("full-*"))) == found.parts
+    assert content(warehouse, found.sql) == content(warehouse, sql)
+    # What a full disk began is not taken for a result.
+    assert len(list(result.glob("*.parquet"))) == found.parts
+
+
 @needs_java
 def test_what_tasks_say_is_told(
     warehouse: duckdb.DuckDBPyConnection, spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -288,7 +325,7 @@ def test_an_interrupt_ends_what_spark_does(
 ) -> None:
     monkeypatch.setattr(engine, "compute_part", never_ending)
     monkeypatch.setattr(handover, "start", lambda master: spark)
-    build = Handover("spark://here", tmp_path / "files", print)
+    build = Handover("spark://here", tmp_path / "files", print, 0)
     asked = {**keyed(f"select * from {T}", "k").__dict__, "database": "w", "settings": {}}
     with ThreadPoolExecutor(1) as pool:
         ended = pool.submit(build.compute, asked, warehouse.cursor())
@@ -369,7 +406,7 @@ def test_models_that_stay_here_do_not_start_spark(
     warehouse: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:
     told: list[str] = []
-    build = Handover("spark://nowhere:1", tmp_path / "files", told.append)
+    build = Handover("spark://nowhere:1", tmp_path / "files", told.append, 2)
     total = keyed(f"select sum(i) from {T}", "k")
     asked = {**total.__dict__, "database": "w", "settings": {}}
     with pytest.raises(Fault, match=r"distribute_by: k does not close it: SUM\(i\) counts in all rows"):
@@ -388,7 +425,32 @@ def test_models_that_stay_here_do_not_start_spark(
     assert "default_collation" in told.pop()
     assert isinstance(decide(replace(total, meta={}), read_columns(warehouse, "w")), Here)
     build.end()
-    assert told == []
+    assert told == [
+        "This machine computed 1 node that could go to Spark, "
+        "because each has fewer than 2 rows (ASSAY_SPARK_FROM)"
+    ]
+
+
+@pytest.mark.parametrize(("asked", "rows"), [("", 1_000_000), ("0", 0), (" 25 ", 25)])
+def test_the_environment_says_how_many_rows_go_to_spark(
+    asked: str, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASSAY_SPARK_FROM", asked)
+    assert find_least_rows() == rows
+    monkeypatch.setenv("ASSAY_SPARK_FROM", "1e6")
+    with pytest.raises(Fault, match="ASSAY_SPARK_FROM is 1e6: it is a number of rows, such as 1000000"):
+        find_least_rows()
+
+
+def test_the_rows_of_a_node_are_those_that_go_by_key(warehouse: duckdb.DuckDBPyConnection) -> None:
+    def count(*inputs: Input, spine: str | None = None) -> int:
+        return count_rows(Job("", inputs, "", spine=spine), warehouse)
+
+    assert count(Input(T, ("k",)), Input(SPINE_ROWS, ())) == 3000
+    assert count(Input(T, ("k",)), Input(T, ("j",))) == 6000
+    assert count(Input(T, ("k",), f"select * from {T} where i < 7")) == 7
+    # Of a history, a training set needs no more than it asks for.
+    assert count(Input(T, ("k",)), spine=f"select * from {T} where i < 5") == 5
 
 
 def test_dbt_asks_by_a_function_of_sql(
@@ -396,7 +458,7 @@ def test_dbt_asks_by_a_function_of_sql(
 ) -> None:
     from assay.spark import dbt_plugin
 
-    build = Handover("spark://nowhere:1", tmp_path, print)
+    build = Handover("spark://nowhere:1", tmp_path, print, 0)
     monkeypatch.setattr(dbt_plugin, "current", lambda: build)
     dbt_plugin.Plugin("spark", {}).configure_connection(warehouse)
     total = keyed(f"select sum(i) from {T}", "k")
@@ -416,19 +478,42 @@ def test_a_build_hands_over_histories_and_joins(
     training.land(6, *(number % 9 + 1 for number in range(700)))
     succeed(training, "build", "--all")
     tables = ("ftr_product__lines", "trn_lines")
-    with duckdb.connect() as connection:
-        connection.execute(f"attach '{training.warehouse}' as assay (read_only)")
-        here = [content(connection, f"from assay.gold.{table}") for table in tables]
-    training.settings["ASSAY_ENGINE"] = "spark:local[2,4]"
+    here = contents_of(training, *(f"gold.{table}" for table in tables))
+    training.settings.update({"ASSAY_ENGINE": "spark:local[2,4]", "ASSAY_SPARK_FROM": "0"})
     leftover = Path(f"{training.warehouse}.spark") / "of-a-killed-build"
     leftover.mkdir(parents=True)
     told = succeed(training, "build", "--full-refresh")
     for table, (_, (rows, *_)) in zip(tables, here, strict=True):
         assert f"Spark computed {rows:,} rows for {table}" in told
     assert not leftover.parent.exists()
-    with duckdb.connect() as connection:
-        connection.execute(f"attach '{training.warehouse}' as assay (read_only)")
-        assert [content(connection, f"from assay.gold.{table}") for table in tables] == here
+    assert contents_of(training, *(f"gold.{table}" for table in tables)) == here
     # Where they are computed changes no table.
     del training.settings["ASSAY_ENGINE"]
     assert "Spark" not in succeed(training, "build")
+
+
+def contents_of(project: SmallProject, *tables: str) -> list[Any]:
+    """Types and rows of tables of a warehouse."""
+    with duckdb.connect() as connection:
+        connection.execute(f"attach '{project.warehouse}' as assay (read_only)")
+        return [content(connection, f"from assay.{table}") for table in tables]
+
+
+@needs_java
+def test_half_of_a_history_goes_to_spark_and_little_of_it_does_not(
+    training: SmallProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
+    table = "ftr_product__lines"
+    view = training.root / "models" / "own" / "gold" / f"{table}.sql"
+    view.write_text("{{ config(materialized='history') }}" + view.read_text())
+    command = ("build", "--select", f"+{table}")
+    succeed(training, *command)
+    training.settings.update({"ASSAY_ENGINE": "spark:local[2,4]", "ASSAY_SPARK_FROM": "40"})
+    for land, is_sent in (((6, *(number % 9 + 1 for number in range(300))), True), ((7, 4), False)):
+        training.land(*land)
+        assert (f"for {table} in" in succeed(training, *command)) is is_sent
+    kept_up = contents_of(training, f"gold.{table}")
+    del training.settings["ASSAY_ENGINE"]
+    succeed(training, *command, "--full-refresh")
+    assert contents_of(training, f"gold.{table}") == kept_up

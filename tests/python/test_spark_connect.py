@@ -37,7 +37,7 @@ def test_a_server_of_spark_connect_computes_histories_and_joins(
     succeed(training, "build", "--all")
     here = contents(training.warehouse)
     with started_connect_server(tmp_path / "connect") as url:
-        training.settings["ASSAY_ENGINE"] = f"spark:{url}"
+        training.settings.update({"ASSAY_ENGINE": f"spark:{url}", "ASSAY_SPARK_FROM": "0"})
         # A process has one kind of session, and tests of this one may have had the other.
         build = training.start("build", "--full-refresh")
         told, errors = build.communicate()
