@@ -35,6 +35,9 @@ _OTHER_VERSION = re.compile(r"catalog version is (\S+), but the extension requir
 #: Settings of a connection that is made for lakes. DuckDB hashes an extension of 35 MB each time that it is
 #: loaded, an eighth of a second, to tell who signed it. They come as packages, like DuckDB's own code.
 UNVERIFIED: dict[str, str | bool | int | float | list[str]] = {"allow_unsigned_extensions": True}
+# Few rows could lie in the catalog. Then each table has a table of its own there, also when it is empty, and
+# each of its readers loads the whole catalog as it was when that table was made.
+_ROWS_IN_CATALOG = 0
 
 
 def is_lake(warehouse: Path) -> bool:
@@ -74,7 +77,7 @@ def data_of(catalog: Path) -> str:
     return within if names_bucket else str(Path(within).absolute())
 
 
-def options_of(catalog: Path) -> dict[str, str | bool]:
+def options_of(catalog: Path) -> dict[str, str | bool | int]:
     """Return the options with which a lake is attached.
 
     A lake whose files lie beside its catalog may be moved together with them. Where they lie elsewhere,
@@ -83,11 +86,12 @@ def options_of(catalog: Path) -> dict[str, str | bool]:
     Raises:
         Fault: as of `data_of`.
     """
-    if is_shared(catalog):
-        return {"data_path": data_of(catalog), "metadata_schema": catalog.stem}
     data = data_of(catalog)
+    settings: dict[str, str | bool | int] = {"data_path": data, "data_inlining_row_limit": _ROWS_IN_CATALOG}
+    if is_shared(catalog):
+        return settings | {"metadata_schema": catalog.stem}
     is_beside = not os.environ.get(DATA) and not _is_elsewhere(catalog, Path(data))
-    return {"data_path": data} | ({"override_data_path": True} if is_beside else {})
+    return settings | ({"override_data_path": True} if is_beside else {})
 
 
 def _is_elsewhere(catalog: Path, beside: Path) -> bool:
@@ -151,7 +155,9 @@ def attach_lake(
             _require_bucket(data)
         make_catalog(catalog)
     options = ", ".join(
-        key if value is True else f"{key} {text(value)}" for key, value in settings.items() if value
+        key if value is True else f"{key} {text(str(value))}"
+        for key, value in settings.items()
+        if value is not False
     )
     try:
         connection.execute(f"attach {text(path_of(catalog))} as {quoted(name)} ({options})")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import time
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -51,6 +53,16 @@ def test_a_state_tells_files_and_the_newest_snapshot(lake: Places) -> None:
     snapshots = read_snapshots(lake)
     assert (state.newest, state.snapshots) == (snapshots[0], len(snapshots))
     assert [each.number for each in snapshots] == list(range(len(snapshots)))[::-1]
+
+
+def test_the_catalog_has_no_table_for_each_table_of_the_lake(lake: Places) -> None:
+    with connect(lake.warehouse, read_only=False) as connection:
+        connection.execute("create table gold.few as select 1 as id; create table gold.none (id bigint)")
+        connection.execute("insert into gold.few values (2)")
+        assert connection.execute("select sum(id) from gold.few").fetchall() == [(3,)]
+    with closing(sqlite3.connect(lake.warehouse)) as catalog:
+        found = catalog.execute("select name from sqlite_master where name like 'ducklake_inlined_%'")
+        assert found.fetchall() == [("ducklake_inlined_data_tables",)]
 
 
 def test_files_are_merged_and_no_value_changes(lake: Places) -> None:
