@@ -492,6 +492,31 @@ def test_a_build_hands_over_histories_and_joins(
     assert "Spark" not in succeed(training, "build")
 
 
+@needs_java
+def test_the_build_after_one_that_was_killed_is_right(training: SmallProject) -> None:
+    view = training.root / "models" / "own" / "gold" / "ftr_product__lines.sql"
+    view.write_text("{{ config(materialized='history') }}" + view.read_text())
+    settings = {"ASSAY_ENGINE": "spark:local[2,4]", "ASSAY_SPARK_FROM": "0", "SPARK_LOCAL_IP": "127.0.0.1"}
+    training.settings.update(settings)
+    command = ("build", "--full-refresh", "--select", "ftr_product__lines")
+    exchanged = Path(f"{training.warehouse}.spark")
+    build = training.start(*command)
+    while not list(exchanged.glob("*/result")):
+        assert build.poll() is None, build.communicate()
+    build.kill()
+    build.communicate()
+    assert exchanged.exists()
+    build = training.start(*command)
+    told, errors = build.communicate()
+    assert build.returncode == 0, told + errors
+    assert "Spark computed" in told
+    assert not exchanged.exists()
+    after_kill = contents_of(training, "gold.ftr_product__lines")
+    training.settings["ASSAY_ENGINE"] = ""
+    succeed(training, *command)
+    assert contents_of(training, "gold.ftr_product__lines") == after_kill
+
+
 def contents_of(project: SmallProject, *tables: str) -> list[Any]:
     """Types and rows of tables of a warehouse."""
     with duckdb.connect() as connection:
