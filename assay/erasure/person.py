@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import duckdb
@@ -10,11 +10,9 @@ import duckdb
 from assay.core.fault import MISUSED, Fault, unknown
 from assay.core.sql import folded, quoted, text
 from assay.landing.names import RESERVED
+from assay.pii.forgotten import ENTITY, ENTITY_ID, SERVED
 from assay.pii.key import find_pii_key
 from assay.project.graph import Manifest
-
-# What exposures to experiments and logged predictions say of an entity, whichever it is.
-_ENTITY, _ENTITY_ID, _SERVED = "entity", "entity_id", "served"
 
 
 @dataclass(frozen=True)
@@ -41,12 +39,12 @@ class Person:
         parts = []
         if folded(self.column) in known:
             parts.append(f"{quoted(self.column)}::varchar in {values}")
-        if {_ENTITY, _ENTITY_ID} <= known:
-            parts.append(f"({_ENTITY} = {text(self.entity)} and {_ENTITY_ID}::varchar in {values})")
-        if _SERVED in known:
+        if {ENTITY, ENTITY_ID} <= known:
+            parts.append(f"({ENTITY} = {text(self.entity)} and {ENTITY_ID}::varchar in {values})")
+        if SERVED in known:
             path = text(f'$[*].keys."{self.column}"')
             parts.append(
-                f"coalesce(list_has_any(try(json_extract_string({_SERVED}::varchar, {path})), "
+                f"coalesce(list_has_any(try(json_extract_string({SERVED}::varchar, {path})), "
                 f"[{', '.join(map(text, self.values))}]), false)"
             )
         return f"coalesce({' or '.join(parts)}, false)" if parts else None
@@ -57,26 +55,6 @@ class Person:
             return True
         # Several keys are a JSON array.
         return key.startswith("[") and any(f'"{value}"' in key for value in self.values)
-
-
-def keys_in(relation: str, columns: Collection[str], entity: str, column: str) -> Iterator[str]:
-    """Yield queries for the keys of an entity in a table, as `person_key`: where `Person.condition` looks.
-
-    Args:
-        relation: the table, quoted.
-        columns: the table's.
-        entity: of which the keys are.
-        column: the name of the key's column.
-    """
-    known = {folded(each) for each in columns}
-    if folded(column) in known:
-        yield f"select {quoted(column)}::varchar as person_key from {relation}"
-    if {_ENTITY, _ENTITY_ID} <= known:
-        yield f"select {_ENTITY_ID}::varchar as person_key from {relation} where {_ENTITY} = {text(entity)}"
-    if _SERVED in known:
-        path = text(f'$[*].keys."{column}"')
-        served = f"try(json_extract_string({_SERVED}::varchar, {path}))"
-        yield f"select unnest({served}) as person_key from {relation}"
 
 
 def find_person(asked: str, manifest: Manifest, connection: duckdb.DuckDBPyConnection) -> Person:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from assay.build.build import Options, Report, build
 from assay.console.progress import Display
 from assay.core.places import Places, find_places
-from assay.erasure.forgotten import find_returned, forgotten_file
+from assay.erasure.forgotten import find_returned
 from assay.erasure.journal import journal_file
 from assay.erasure.locked import lock_for_erasure
+from assay.pii.forgotten import forgotten_file
 
 _REASON = "came back in a file that landed later"
 

@@ -1,10 +1,13 @@
 """A plugin of dbt-duckdb that gives each session of DuckDB the keys: for personal data, and of the warehouse.
 
+A session knows who was forgotten, too, so that checked tables of silver reject rows of who comes back.
+
 Keys must not stand in SQL or profiles: dbt writes SQL to its logs and its target folder, and prints profiles.
 """
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +15,12 @@ from dbt.adapters.duckdb.plugins import BasePlugin
 
 from assay.core.disk import keep_new_files_private
 from assay.core.encryption import attach_file, is_encrypted, needs_key
+from assay.core.places import find_places
 from assay.core.sql import quoted
+from assay.pii.forgotten import read_forgotten
 from assay.pii.key import find_pii_key
+
+_SET_ASIDE = "assay_set_aside"
 
 
 class Plugin(BasePlugin):
@@ -40,7 +47,7 @@ class Plugin(BasePlugin):
             creds.path = ":memory:"
 
     def configure_connection(self, conn: Any) -> None:
-        """Attach an encrypted warehouse under its name."""
+        """Attach an encrypted warehouse under its name; make the function by which silver asks for SQL."""
         if self._encrypted and self.creds:
             # Only dbt's opening of a file goes by it, which is done now.
             self.creds.path = str(self._encrypted)
@@ -50,6 +57,7 @@ class Plugin(BasePlugin):
             if is_encrypted(Path(each.path)):
                 name = each.alias.strip('"') if each.alias else Path(each.path).stem
                 attach_file(conn, Path(each.path), name, read_only=bool(each.read_only))
+        conn.create_function(_SET_ASIDE, _set_aside_sql, ["VARCHAR", "VARCHAR"], "VARCHAR", side_effects=True)
 
     def configure_cursor(self, cursor: Any) -> None:
         """Set the variables of a session."""
@@ -57,3 +65,11 @@ class Plugin(BasePlugin):
             cursor.execute(f"use {quoted(self._database)}")
         if key := find_pii_key():
             key.set_variables(cursor)
+        if people := read_forgotten(find_places().main_warehouse):
+            people.set_variables(cursor)
+
+
+def _set_aside_sql(relation: str, columns: str) -> str:
+    """Return SQL for the rows of forgotten people; `columns` are the table's, as a JSON list."""
+    people = read_forgotten(find_places().main_warehouse)
+    return people.set_aside_sql(relation, json.loads(columns)) if people else ""

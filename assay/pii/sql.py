@@ -5,11 +5,17 @@ from __future__ import annotations
 from assay.core.sql import quoted
 
 
-def hash_sql(column: str) -> str:
-    """Return an expression that hashes a column; the session has the key's variables, see `PiiKey`."""
+def hash_sql(column: str, inner: str = "pii_inner", outer: str = "pii_outer") -> str:
+    """Return an expression that hashes a column.
+
+    Args:
+        column: its name.
+        inner: the session's variable with the inner block of HMAC, see `PiiKey`.
+        outer: the one with the outer block.
+    """
     name = quoted(column)
-    inner = f"unhex(sha256(getvariable('pii_inner') || encode({name}::varchar)))"
-    return f"case when {name} is not null then sha256(getvariable('pii_outer') || {inner}) end"
+    content = f"unhex(sha256(getvariable('{inner}') || encode({name}::varchar)))"
+    return f"case when {name} is not null then sha256(getvariable('{outer}') || {content}) end"
 
 
 def mask_sql(column: str) -> str:

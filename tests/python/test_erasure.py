@@ -35,6 +35,7 @@ from assay.landing.load import SCHEMA
 from assay.landing.segments import segment_of
 from assay.ledger.retentions import RETAINED_FILES, RETENTIONS
 from assay.online.ahead import Ahead
+from assay.pii.forgotten import ForgottenPeople
 from assay.pii.key import PiiKey
 from assay.project.graph import Manifest
 from assay.project.warehouse import connect
@@ -401,6 +402,50 @@ def test_a_person_is_forgotten_everywhere(people: SmallProject) -> None:
     assert people.query(
         "select row_count, erased_row_count from bronze.brz_files where source_file like '%people.csv'"
     ) == [(1, 2), (1, 2)]
+
+
+@pytest.mark.parametrize("name", ["assay.duckdb", "assay.sqlite"])
+def test_rows_are_rejected_by_each_way_in_which_they_name_a_person(name: str, tmp_path: Path) -> None:
+    warehouse = tmp_path / name
+    people = ForgottenPeople().with_keys("customer", "customer_id", [PERSON])
+    served = json.dumps([{"keys": {"customer_id": OTHER}}, {"keys": {"customer_id": PERSON}}])
+    with connect(warehouse, read_only=False) as connection:
+        people.set_variables(connection)
+        for columns in (
+            f"select unnest(['{PERSON}', '{OTHER}', null]) as customer_id",
+            f"select unnest(['customer', 'card', 'customer']) as entity, unnest(['{PERSON}', '{PERSON}', 'x']) as entity_id",
+            f"select unnest(['{served}', 'no', null]) as served",
+        ):
+            connection.execute(
+                f"create or replace table checked as select 1 as file_id, *, row_number() over () as row_number, "
+                f"case when row_number = 1 then ['other'] end as rule_ids from ({columns})"
+            )
+            names = [row[0] for row in connection.execute("describe checked").fetchall()]
+            for _ in range(2):
+                connection.execute(people.set_aside_sql("checked", names))
+            assert connection.execute("select rule_ids from checked order by row_number").fetchall() == [
+                (["other", "forgotten"],),
+                (None,),
+                (None,),
+            ]
+    assert people.set_aside_sql("checked", ["customer_id"]) == ""
+    assert people.set_aside_sql("checked", ["rule_ids", "file_id", "row_number"]) == ""
+
+
+def test_rows_of_who_comes_back_never_reach_gold(project_as_built: SmallProject) -> None:
+    before = project_as_built.query("select count(*) from gold.fct_lines")
+    note_forgotten(project_as_built.warehouse, person_named(PERSON))
+    land_people(project_as_built)
+    with mock.patch("assay.erasure.resume.erase_returned"):
+        built = project_as_built.assay("build")
+    assert built.exit_code == 0, built.output
+    assert project_as_built.query(
+        "select order_id, rule_ids from silver.slv_order_lines__checked "
+        "where source_file like '%people.csv' order by all"
+    ) == [("1001", ["forgotten"]), ("1002", ["forgotten"]), ("1003", None)]
+    after = [(before[0][0] + 1,)]
+    assert project_as_built.query("select count(*) from gold.fct_lines") == after
+    assert find_returned(project_as_built.warehouse) == [f"customer={PERSON}"]
 
 
 def test_files_that_could_not_be_loaded_are_told_where_they_name_the_person(tmp_path: Path) -> None:
