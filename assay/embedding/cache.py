@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assay.core.disk import make_private
+from assay.core.disk import make_private, sync
 from assay.core.fault import Fault
 from assay.embedding.vectors import TextFault
 
@@ -86,6 +86,7 @@ class Cached:
         found = Embedded(np.zeros((len(texts), self.maker.dimension), np.float32))
         with self._opened() as connection:
             missing = []
+            self._take_over(connection, places)
             for key, where in places.items():
                 kept = self._kept(connection, key)
                 if kept is None:
@@ -117,6 +118,20 @@ class Cached:
     @property
     def _model(self) -> bytes:
         return bytes.fromhex(self.maker.digest)
+
+    def _take_over(self, connection: sqlite3.Connection, keys: Iterable[bytes]) -> None:
+        """Copy vectors from the file before this one, where that is about to go."""
+        former = former_file(self._file)
+        if not former.is_file():
+            return
+        connection.execute("attach ? as former", [str(former)])
+        with connection:
+            connection.executemany(
+                "insert or ignore into vectors "
+                "select * from former.vectors where model = ? and text_hash = ?",
+                [(self._model, key) for key in keys],
+            )
+        connection.execute("detach former")
 
     def _kept(self, connection: sqlite3.Connection, key: bytes) -> Vectors | None:
         import numpy as np
@@ -161,6 +176,37 @@ class Cached:
                 f"{self._file}, which keeps embeddings, cannot be used ({error}). If it is damaged, delete "
                 "it: what is missing is embedded again."
             ) from error
+
+
+def begin_anew(file: Path) -> None:
+    """Set a file of vectors aside: the new one takes over those of texts that are asked for, and no others.
+
+    A second time changes nothing, until `remove_former`.
+
+    Raises:
+        OSError: it cannot be moved.
+    """
+    if file.is_file() and not former_file(file).exists():
+        with closing(sqlite3.connect(file)) as connection:
+            # What a process that was killed was writing is undone, by the name that the file still has.
+            connection.execute("select count(*) from sqlite_master").fetchall()
+        file.replace(former_file(file))
+        sync(file.parent)
+
+
+def remove_former(file: Path) -> None:
+    """Remove the file of vectors that was set aside, with those of texts that nobody has asked for.
+
+    Raises:
+        OSError: it cannot be removed.
+    """
+    former_file(file).unlink(missing_ok=True)
+    sync(file.parent)
+
+
+def former_file(file: Path) -> Path:
+    """Return where a file of vectors lies that was set aside."""
+    return file.with_name(f"{file.name}.former")
 
 
 def _hash(text: str) -> bytes:

@@ -49,6 +49,8 @@ def find_beside(places: Places, person: Person) -> Iterator[Trace]:
         for version, file in data_of_versions(places):
             if rows := count_in_file(file, person):
                 yield Trace(f"training set {version}, {file.name}", rows, "removed: no longer whole")
+        if places.embeddings.exists():
+            yield Trace(f"{places.embeddings}", 0, "keeps the vectors of texts that the build reads")
         yield from _find_online(places, person)
         if rows := count_in_ledger(places.ledger, person):
             yield Trace(f"run ledger {places.ledger}", rows, "removed, or the key taken out")

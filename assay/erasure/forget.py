@@ -22,6 +22,7 @@ from assay.core.fault import Fault, known_fault
 from assay.core.moment import now
 from assay.core.places import BUCKETS, Places, landing_url
 from assay.core.words import counted
+from assay.embedding.cache import begin_anew, remove_former
 from assay.erasure.compact import remove_leftovers
 from assay.erasure.elsewhere import clean_store, forget_in_ledger, forget_of_streams
 from assay.erasure.exports import write_exports_anew
@@ -41,6 +42,7 @@ from assay.erasure.locked import lock_for_erasure
 from assay.erasure.look import Traces, find_traces
 from assay.erasure.mentions import Mentions, find_texts, hidden_arguments
 from assay.erasure.person import find_person
+from assay.erasure.unloaded import empty_unloaded, find_unloaded
 from assay.erasure.versions import erase_from_versions
 from assay.erasure.warehouse import rewrite_tables, rewrite_warehouse
 from assay.landing.declared import LandingTable, declared_tables
@@ -141,8 +143,11 @@ def _carry_out(places: Places, journal: Journal, display: Display) -> Forgotten:
         note_forgotten(places.warehouse, person)
         with _opened(places) as connection:
             lines = find_lines(connection, person)
-        display.say(f"Rewriting {counted(len(lines), 'landed file')}")
+            unloaded = [each for each in find_unloaded(places, connection, Mentions(person)) if each.is_text]
+        display.say(f"Rewriting {counted(len(lines) + len(unloaded), 'landed file')}")
         emptied = _empty_files(places, journal, lines)
+        for file in unloaded:
+            empty_unloaded(file, _announce(places, journal, file.name, file.content_sha256, len(file.lines)))
         _record(places, journal, None)
         # After a kill, a build makes everything.
         forget_state(places.warehouse)
@@ -160,9 +165,11 @@ def _carry_out(places: Places, journal: Journal, display: Display) -> Forgotten:
                 shutil.rmtree(data_of(file), ignore_errors=True)
             file.unlink(missing_ok=True)
         versions = erase_from_versions(places, person, display)
+        begin_anew(places.embeddings)
         display.say("Building everything that rests on landed rows")
         with hidden_arguments(person):
             run_id = _build(places, display)
+        remove_former(places.embeddings)
         remove_former_in_bucket()
         write_exports_anew(places, display)
         forget_in_ledger(places.ledger, person)
@@ -199,7 +206,7 @@ def _empty_files(places: Places, journal: Journal, lines: list[FileLines]) -> di
                 if file.merged:
                     of_merged.setdefault(file.merged, []).append((file, table, each))
                 else:
-                    announce = _announce(places, journal, each)
+                    announce = _announce_lines(places, journal, each)
                     emptied[each.file_id] = empty_lines(file, table, each.spans, announce)
             elif content == noted:
                 emptied[each.file_id] = (
@@ -209,7 +216,11 @@ def _empty_files(places: Places, journal: Journal, lines: list[FileLines]) -> di
                 )
     for path, found in of_merged.items():
         rewritten = empty_members(
-            path, [(file, table, each.spans, _announce(places, journal, each)) for file, table, each in found]
+            path,
+            [
+                (file, table, each.spans, _announce_lines(places, journal, each))
+                for file, table, each in found
+            ],
         )
         emptied |= {each.file_id: new for (_, _, each), new in zip(found, rewritten, strict=True)}
     return emptied
@@ -235,9 +246,20 @@ def _find_copies(lines: FileLines, copies: Mapping[str, Sequence[tuple[Path, Pat
     return found
 
 
-def _announce(places: Places, journal: Journal, lines: FileLines) -> Callable[[str], None]:
-    """Return what notes the hash of a file without a person's lines, before it takes the old one's place."""
-    before, name = lines.content_sha256 or "", lines.source_file
+def _announce_lines(places: Places, journal: Journal, lines: FileLines) -> Callable[[str], None]:
+    return _announce(places, journal, lines.source_file, lines.content_sha256 or "", len(lines.spans))
+
+
+def _announce(places: Places, journal: Journal, name: str, before: str, rows: int) -> Callable[[str], None]:
+    """Return what notes the hash of a file without a person's lines, before it takes the old one's place.
+
+    Args:
+        places: of the project.
+        journal: of the erasure.
+        name: of the landed file.
+        before: its SHA-256 until now.
+        rows: how many go.
+    """
 
     def announce(sha256: str) -> None:
         journal.files[f"{before} {name}"] = sha256
@@ -251,7 +273,7 @@ def _announce(places: Places, journal: Journal, lines: FileLines) -> Callable[[s
                     "source_file": name,
                     "sha256_before": before,
                     "sha256_after": sha256,
-                    "row_count": len(lines.spans),
+                    "row_count": rows,
                     "erased_at": now(),
                 }
             ],

@@ -15,6 +15,7 @@ from assay.erasure.beside import Trace, find_beside
 from assay.erasure.find import FileLines, count_rows, find_lines
 from assay.erasure.mentions import Mentions
 from assay.erasure.person import Person
+from assay.erasure.unloaded import find_unloaded
 from assay.ledger.exports import read_exports
 from assay.ledger.retentions import cold_copies
 
@@ -70,37 +71,22 @@ def find_traces(places: Places, connection: duckdb.DuckDBPyConnection, person: P
         for schema, table, rows in count_rows(connection, person)
     ]
     found.traces += find_beside(places, person)
-    found.unseen = [*find_unloaded(places, connection, Mentions(person)), *_unseen(places)]
+    for unloaded in find_unloaded(places, connection, Mentions(person)):
+        if unloaded.is_text:
+            named = f"landed file {unloaded.name}, not loaded"
+            found.traces.append(Trace(named, len(unloaded.lines), "lines that have the key are emptied"))
+        else:
+            found.unseen.append(
+                f"{unloaded.path}, which could not be loaded, has the key {len(unloaded.lines)} times and "
+                "is no text that can be read whole: mend it, or remove it"
+            )
+    found.unseen += _unseen(places)
     return found
-
-
-def find_unloaded(places: Places, connection: duckdb.DuckDBPyConnection, mentions: Mentions) -> Iterator[str]:
-    """Yield the landed files that could not be loaded and name the person: they stay as they are.
-
-    Once such a file is mended and loaded, the person counts as somebody who came back.
-
-    Args:
-        places: of the project.
-        connection: to the warehouse, which is the current database.
-        mentions: finds the person's key.
-
-    Raises:
-        OSError: a file cannot be read.
-    """
-    for name, is_failed in connection.execute(
-        "select source_file, arg_max(status, file_version) = 'failed' from landing.files "
-        "group by source_file order by source_file"
-    ).fetchall():
-        file = places.landing / name
-        if is_failed and file.is_file() and (found := mentions.count_in(file)):
-            yield f"{file}, which could not be loaded, has the key {found} times: mend it, or remove it"
 
 
 def _unseen(places: Places) -> Iterator[str]:
     if landing_url():
         yield f"{landing_url()}: remove the person there, or the files come back from it"
-    if places.embeddings.exists():
-        yield f"{places.embeddings}: vectors of texts, without a key"
     if url := os.environ.get(PUBLISH_TO):
         yield f"{url}: old versions of objects, where the bucket keeps them: give it a rule that expires them"
     for export in read_exports(places.ledger):

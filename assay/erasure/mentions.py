@@ -8,11 +8,9 @@ stands as a word.
 from __future__ import annotations
 
 import fcntl
-import gzip
 import os
 import re
 import sys
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -63,15 +61,12 @@ class Mentions:
         return text, found
 
     def count_in(self, file: Path) -> int:
-        """Return how often a file names the person, packed or not.
+        """Return how often a file names the person.
 
         Raises:
             OSError: it cannot be read.
         """
-        try:
-            return self.count(_decoded(gzip.decompress(file.read_bytes())))
-        except (EOFError, gzip.BadGzipFile, zlib.error):
-            return self.count(_read(file))
+        return self.count(_read(file))
 
     def take_out_of(self, file: Path) -> int:
         """Take the person's key out of a file, and return how often it was there.
@@ -124,11 +119,7 @@ def _is_file(file: Path) -> bool:
 
 
 def _read(file: Path) -> str:
-    return _decoded(file.read_bytes())
-
-
-def _decoded(content: bytes) -> str:
-    return content.decode("utf-8", "surrogateescape")
+    return file.read_bytes().decode("utf-8", "surrogateescape")
 
 
 def _patterns_of(person: Person) -> Iterator[str]:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from assay.core.fault import MISUSED, Fault
-from assay.embedding.cache import Cached
+from assay.embedding.cache import Cached, begin_anew, former_file, remove_former
 from assay.embedding.configured import configured_maker
 from assay.embedding.sentence_transformer import SentenceTransformerModel
 from assay.embedding.static import StaticModel
@@ -277,6 +277,24 @@ def test_a_text_is_embedded_once(file: Path) -> None:
     np.testing.assert_array_equal(again.vectors[[2, 0, 2]], first.vectors)
     np.testing.assert_array_equal(Cached(maker, file).embed(["ccc"]), again.vectors[[1]])
     assert file.stat().st_mode & 0o077 == 0
+
+
+def test_a_file_that_begins_anew_takes_over_what_is_asked_for_alone(file: Path) -> None:
+    begin_anew(file)
+    Cached(Counting(), file).embed(["here", "gone"])
+    kept = file.read_bytes()
+    maker = Counting()
+    begin_anew(file)
+    assert Cached(maker, file).embed_each(["here"]).hits == 1
+    # As after a kill.
+    begin_anew(file)
+    assert Cached(maker, file).embed_each(["here"]).hits == 1
+    assert former_file(file).read_bytes() == kept
+    for _ in range(2):
+        remove_former(file)
+    assert maker.asked == []
+    assert Cached(maker, file).embed_each(["here", "gone"]).hits == 1
+    assert [each.name for each in file.parent.iterdir()] == [file.name]
 
 
 def test_models_are_never_mixed(file: Path) -> None:

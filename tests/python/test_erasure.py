@@ -22,9 +22,9 @@ from assay.core.structure import bring_up_to_date
 from assay.erasure.elsewhere import count_of_streams, forget_in_ledger, forget_of_streams
 from assay.erasure.forgotten import find_returned, note_forgotten
 from assay.erasure.lines import empty_lines, hash_of
-from assay.erasure.look import find_unloaded
 from assay.erasure.mentions import Mentions
 from assay.erasure.person import Person, find_person
+from assay.erasure.unloaded import empty_unloaded, find_unloaded
 from assay.erasure.versions import erase_from_versions
 from assay.erasure.warehouse import rewrite_warehouse
 from assay.landing.declared import LandingTable
@@ -302,6 +302,10 @@ def test_a_person_is_forgotten_everywhere(people: SmallProject) -> None:
         (people.root / text).parent.mkdir(exist_ok=True)
         (people.root / text).write_text(f'{{"args": "dbt forget customer={PERSON}"}}')
     Ahead(people.root / "data" / "stream.sqlite").note("v", [PERSON], {("erp.x", "topic", 0): 1})
+    unknown = people.landing / "nobody" / "knows" / "this.txt"
+    unknown.parent.mkdir(parents=True)
+    unknown.write_text(f"{OTHER}\n{PERSON}\n")
+    assert people.assay("build").exit_code == 0
     assert files_with(people.root, PERSON)
     # As `assay retain` does.
     cold = people.root / "cold"
@@ -349,7 +353,13 @@ def test_a_person_is_forgotten_everywhere(people: SmallProject) -> None:
             "silver.slv_order_lines__checked",
         ),
         *("publication", "dbt.log.1", "run_results.json", "audit.1.jsonl"),
-        *("stream.sqlite", "published/people.csv", "exports/delta/fct_lines", "exports/iceberg/fct_lines"),
+        *(
+            "nobody/knows/this.txt",
+            "stream.sqlite",
+            "published/people.csv",
+            "exports/delta/fct_lines",
+            "exports/iceberg/fct_lines",
+        ),
     ):
         assert place in dry.output, place
     assert people.query(KEPT) == before
@@ -378,10 +388,11 @@ def test_a_person_is_forgotten_everywhere(people: SmallProject) -> None:
         "where source_file like '%broken.csv'"
     ) == [(1, 1, 1, 1)]
     assert people.query("select count(*) from gold.fct_lines", file=people.published) == [(len(after),)]
+    assert unknown.read_text() == f"{OTHER}\n\n"
     assert moved.read_text().splitlines()[1:] == [f"1008,P8,{OTHER}", ""]
     assert people.query("select content_sha256 from retained_files", file=ledger) == [(hash_of(moved),)]
     assert people.query("select entity, reason, file_count from erasures", file=ledger) == [
-        ("customer", "asked for it", 2)
+        ("customer", "asked for it", 3)
     ]
     # Nothing is left to do, and the rewritten file is not taken for a new one.
     again = people.assay("build")
@@ -413,11 +424,13 @@ def test_rows_are_rejected_by_each_way_in_which_they_name_a_person(name: str, tm
         people.set_variables(connection)
         for columns in (
             f"select unnest(['{PERSON}', '{OTHER}', null]) as customer_id",
-            f"select unnest(['customer', 'card', 'customer']) as entity, unnest(['{PERSON}', '{PERSON}', 'x']) as entity_id",
+            "select unnest(['customer', 'card', 'customer']) as entity, "
+            f"unnest(['{PERSON}', '{PERSON}', 'x']) as entity_id",
             f"select unnest(['{served}', 'no', null]) as served",
         ):
             connection.execute(
-                f"create or replace table checked as select 1 as file_id, *, row_number() over () as row_number, "
+                "create or replace table checked as "
+                "select 1 as file_id, *, row_number() over () as row_number, "
                 f"case when row_number = 1 then ['other'] end as rule_ids from ({columns})"
             )
             names = [row[0] for row in connection.execute("describe checked").fetchall()]
@@ -448,19 +461,41 @@ def test_rows_of_who_comes_back_never_reach_gold(project_as_built: SmallProject)
     assert find_returned(project_as_built.warehouse) == [f"customer={PERSON}"]
 
 
-def test_files_that_could_not_be_loaded_are_told_where_they_name_the_person(tmp_path: Path) -> None:
+def test_files_that_could_not_be_loaded_are_emptied_of_the_person(tmp_path: Path) -> None:
     places = Places(tmp_path, tmp_path / "assay.duckdb")
-    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(f"{PERSON}\n{PERSON}\n".encode()))
+    lines = f"{OTHER}\n{PERSON},x\r\n\n{PERSON}".encode()
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(lines))
+    (tmp_path / "elsewhere.txt").write_bytes(lines)
+    (tmp_path / "elsewhere.txt").chmod(0o640)
+    (tmp_path / "cut.csv.gz").write_bytes(gzip.compress(lines)[:-4])
+    (tmp_path / "a.parquet").write_bytes(b"PAR1\0" + lines)
     for name in ("mended.csv", "other.csv"):
         (tmp_path / name).write_text(PERSON if name == "mended.csv" else OTHER)
     with duckdb.connect() as connection:
         connection.execute(
             "create schema landing; create table landing.files as from (values ('a.csv.gz', 1, 'loaded'), "
             "('a.csv.gz', 2, 'failed'), ('mended.csv', 1, 'failed'), ('mended.csv', 2, 'loaded'), "
-            "('other.csv', 1, 'failed'), ('gone.csv', 1, 'failed')) as v(source_file, file_version, status)"
+            "('other.csv', 1, 'failed'), ('gone.csv', 1, 'failed'), ('elsewhere.txt', 1, 'unknown_table'), "
+            "('cut.csv.gz', 1, 'failed'), ('a.parquet', 1, 'failed')) as v(source_file, file_version, status)"
         )
-        [told] = find_unloaded(places, connection, Mentions(person_named(PERSON)))
-    assert told.startswith(f"{tmp_path / 'a.csv.gz'}, which could not be loaded, has the key 2 times")
+        found = {
+            each.name: each for each in find_unloaded(places, connection, Mentions(person_named(PERSON)))
+        }
+    assert {name: (each.lines, each.is_text) for name, each in found.items()} == {
+        "a.csv.gz": ([2, 4], True),
+        "a.parquet": ([2, 4], False),
+        "cut.csv.gz": ([2, 4], False),
+        "elsewhere.txt": ([2, 4], True),
+    }
+    announced: list[str] = []
+    for name in ("a.csv.gz", "elsewhere.txt"):
+        empty_unloaded(found[name], announced.append)
+    left = f"{OTHER}\n\r\n\n".encode()
+    assert gzip.decompress((tmp_path / "a.csv.gz").read_bytes()) == left
+    assert (tmp_path / "elsewhere.txt").read_bytes() == left
+    assert (tmp_path / "elsewhere.txt").stat().st_mode & 0o777 == 0o640
+    assert announced == [hash_of(tmp_path / name) for name in ("a.csv.gz", "elsewhere.txt")]
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_who_comes_back_is_known_by_each_way_in_which_a_row_names_a_person(tmp_path: Path) -> None:
