@@ -42,6 +42,8 @@ from assay.landing.merged import (
     read_merged,
     unpacked,
 )
+from assay.ledger.merges import MERGED_FILES
+from assay.ledger.rollbacks import whoever_asks
 from assay.project.paths import all_model_paths
 from assay.project.warehouse import connect
 
@@ -147,7 +149,9 @@ def compact_landing(places: Places, sizes: Sizes, *, wait: float, display: Displ
                 remove_leftovers(places.landing)
                 plans = _plan(places, sizes, now())
                 loaded = _loaded(places)
-                tables = [plan.described(_carry_out(plan, sizes, loaded, display)) for plan in plans]
+                tables = [
+                    plan.described(_carry_out(plan, sizes, loaded, places.ledger, display)) for plan in plans
+                ]
         except (duckdb.Error, OSError, pa.ArrowException) as error:
             raise known_fault(error) or error from error
     return CompactedLanding(tables, is_done=True)
@@ -246,7 +250,7 @@ def _why_not(file: LandingFile, landing: Path, sizes: Sizes) -> str | None:
 
 
 def _carry_out(
-    plan: _Plan, sizes: Sizes, loaded: dict[tuple[str, str], int], display: Display
+    plan: _Plan, sizes: Sizes, loaded: dict[tuple[str, str], int], ledger: Path, display: Display
 ) -> Iterator[MergedFile]:
     """Merge what is planned of a table, and yield the merged files.
 
@@ -254,6 +258,7 @@ def _carry_out(
         plan: of the table.
         sizes: of merged files.
         loaded: the number of each loaded version of a file, by name and hash.
+        ledger: the run ledger, which records what is merged.
         display: shows the progress.
     """
     items = [item for _, item in plan.items]
@@ -273,7 +278,7 @@ def _carry_out(
             for item in taken:
                 if isinstance(item, LandingFile) and item.has_changed():
                     raise _changed(item)
-            merged = writer.close(partial(_file_name, plan, begun, done))
+            merged = writer.close(partial(_name_recorded, plan, begun, done, ledger))
         finally:
             writer.give_up()
         # What could not be removed because of a kill is removed by the next call.
@@ -324,6 +329,28 @@ def _changed(file: LandingFile) -> Fault:
 def _has_lines(name: str, table: LandingTable) -> bool:
     is_parquet = ".parquet" in name.lower().rpartition("/")[2]
     return not is_parquet and line_encoding(table) == table.dialect.encoding
+
+
+def _name_recorded(plan: _Plan, begun: int, done: int, ledger: Path, written: MergedFile) -> str:
+    """Return the name of a merged file, and record before it has it what it holds."""
+    name = _file_name(plan, begun, done, written)
+    path = f"{plan.table.source}/{plan.table.name}/{MERGED}/{name}"
+    who, at = whoever_asks(), now()
+    MERGED_FILES.write(
+        ledger,
+        [
+            {
+                "merged_file": path,
+                "source_file": member.name,
+                "content_sha256": member.content_sha256,
+                "size_bytes": member.size,
+                "who": who,
+                "merged_at": at,
+            }
+            for member in written.members
+        ],
+    )
+    return name
 
 
 def _file_name(plan: _Plan, begun: int, done: int, written: MergedFile) -> str:

@@ -20,6 +20,7 @@ from assay.core.sql import quoted
 from assay.ledger.logged_versions import read_logged_versions
 from assay.lineage.columns import tables_of
 from assay.lineage.followed_tables import follow_tables
+from assay.lineage.landed_copies import find_copies
 from assay.lineage.traced import (
     ColumnStep,
     FilesOfTable,
@@ -58,6 +59,7 @@ def trace(places: Places, what: str) -> Trace:
 
     Raises:
         Fault: nothing is called so, nothing is built, or a build has the warehouse and nothing is published.
+        OSError: a merged file is damaged, or cannot be read.
     """
     manifest = read_manifest()
     if manifest is None:
@@ -75,7 +77,7 @@ def trace(places: Places, what: str) -> Trace:
                 found.found.append(tracer.column(*column))
             if not found.found:
                 raise Fault(tracer.explain_unknown(what), MISUSED)
-    except duckdb.Error as error:
+    except (duckdb.Error, OSError) as error:
         raise known_fault(error) or error from error
     return found
 
@@ -103,6 +105,7 @@ class _Tracer:
         if not rows:
             return None
         model, run_id, named, predicted_at = rows[0][:4]
+        moved = self._find_moved({row[10] for row in rows if row[10]})
         views: dict[tuple[Any, ...], ServedView] = {}
         for view, keys, as_of, valid_from, table, linked_by, file, file_version, count, numbers in (
             row[4:] for row in rows
@@ -113,7 +116,11 @@ class _Tracer:
                 (view, keys, as_of), ServedView(view, json.loads(keys), as_of, valid_from, [])
             )
             if table is not None:
-                served.landed.append(LandedRows(table, linked_by, file, file_version, count, numbers or []))
+                served.landed.append(
+                    LandedRows(
+                        table, linked_by, file, file_version, count, numbers or [], moved.get(file, [])
+                    )
+                )
         of_run = {each.version for each in self._logged if run_id and each.model_run_id == run_id}
         names = [each.manifest.version for each in self._versions]
         kept = [name for name in names if (name.startswith(named) if named else name in of_run)]
@@ -188,6 +195,7 @@ class _Tracer:
         return TracedFile(
             name,
             [FileVersion(*row) for row in rows],
+            [str(path) for path in find_copies(self._places, [name])[name]],
             list(tables.values()),
             self._of_kind(below, "feature_views"),
             self._of_kind(below, "training_sets"),
@@ -248,6 +256,11 @@ class _Tracer:
             if "did you mean" in near:
                 return near
         return f"{said}. A prediction is known once the build after it has loaded it."
+
+    def _find_moved(self, names: set[str]) -> dict[str, list[str]]:
+        """Return the files that hold landed files now, of those that no longer lie there by themselves."""
+        gone = [name for name in names if not (self._places.landing / name).is_file()]
+        return {name: [*map(str, paths)] for name, paths in find_copies(self._places, gone).items()}
 
     def _served(self, condition: str, *values: Any) -> Served:
         lineage = self._relation(_LINEAGE)

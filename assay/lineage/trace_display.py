@@ -88,6 +88,9 @@ def _print_view(view: ServedView, personal: Personal, console: Console) -> None:
         )
     if view.landed:
         console.print(table)
+    moved = {each.source_file: each.lies_in for each in view.landed[-_ROWS_SHOWN:] if each.lies_in}
+    for name, paths in sorted(moved.items(), key=lambda each: str(each[0])):
+        line(console, f"{name} lies in {' and in '.join(paths)}; its lines keep their numbers.")
     if len(view.landed) > _ROWS_SHOWN:
         line(console, f"{len(view.landed) - _ROWS_SHOWN:,} more are in gold.mon_lineage.")
 
@@ -119,6 +122,10 @@ def _print_file(found: TracedFile, console: Console) -> None:
             f"  version {version.file_version} landed {version.landed_at} UTC: {version.status}{why}, "
             f"{counted(version.rows, 'row')}, in run {version.run_id[:8]}",
         )
+    where = " and in ".join(found.lies_in)
+    line(
+        console, f"It lies in {where}." if where else "It lies nowhere any more: it was removed, or replaced."
+    )
     for table in found.tables:
         rules = f" by {listed(table.rule_ids)}" if table.rule_ids else ""
         line(console, f"{table.silver_table}: {table.kept:,} kept, {table.rejected:,} rejected{rules}.")

@@ -11,7 +11,8 @@ class LandedRows:
     """Rows of a landed file that may have entered features.
 
     `silver_table` holds them, checked; `linked_by` names the columns by which they were found. Without a
-    file, any row of the table may have entered. `row_numbers` are the first of the `rows`.
+    file, any row of the table may have entered. `row_numbers` are the first of the `rows`. `lies_in` are the
+    files that hold the landed file now, where that no longer lies in the landing zone by itself.
     """
 
     silver_table: str
@@ -20,6 +21,7 @@ class LandedRows:
     file_version: int | None
     rows: int | None
     row_numbers: list[int]
+    lies_in: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -95,12 +97,14 @@ class TracedFile:
     """A landed file, and what came of it.
 
     `views` and `training_sets` are made of the tables that hold its rows; `versions` were taken with it.
+    `lies_in` are the files that hold it now: itself, a merged file, a copy in a cold folder.
     `served` are predictions whose features its rows may have entered; `perhaps` are more of them, where
     rows cannot be told apart by entity.
     """
 
     source_file: str
     file_versions: list[FileVersion]
+    lies_in: list[str]
     tables: list[RowsOfFile]
     views: list[str]
     training_sets: list[str]

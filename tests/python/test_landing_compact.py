@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import os
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import duckdb
 import pyarrow as pa
@@ -31,6 +33,8 @@ from assay.erasure.retain import find_old_files, retain
 from assay.landing.declared import declared_tables
 from assay.landing.discover import LandingFolderMissing, discover
 from assay.landing.merged import MergedWriter, read_merged
+from assay.ledger.merges import MERGED_FILES
+from assay.lineage.landed_copies import find_copies
 
 DECLARED = """
 sources:
@@ -194,6 +198,40 @@ def test_a_merged_file_tells_file_and_line(zone: Zone) -> None:
     assert rows == [(1, '{"id": 1}\n'), (2, "not json\n"), (3, "\n"), (4, '{"id": 2}\n')]
     [path] = (zone.landing / "shop/visits/_merged").iterdir()
     assert {column.compression for column in _columns(path)} == {"ZSTD"}
+
+
+def test_the_ledger_has_what_is_merged_and_a_file_is_found_where_it_lies(
+    zone: Zone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = places_of(zone)
+    visits, sales = f"shop/visits/{DAY.format(1)}/lines.jsonl", "shop/sales/by time.csv"
+    lies = find_copies(places, [visits, "shop/visits/none.jsonl"])
+    assert lies == {visits: [zone.landing / visits], "shop/visits/none.jsonl": []}
+    # A kill between the record and the file: the next merge records the same.
+    with mock.patch.object(Path, "replace", side_effect=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
+        run(zone)
+    written = [table.written[0].path for table in run(zone).tables]
+    recorded = MERGED_FILES.read(
+        places.ledger, "select source_file, merged_file, content_sha256 from merged_files order by all"
+    )
+    assert [name for name, *_ in recorded] == sorted(LANDED)
+    assert {merged for _, merged, _ in recorded} == {
+        path.relative_to(zone.landing).as_posix() for path in written
+    }
+    assert {sha256 for *_, sha256 in recorded} == {
+        hashlib.sha256(content).hexdigest() for content in LANDED.values()
+    }
+    [of_visits] = [path for path in written if "visits" in path.parts]
+    assert find_copies(places, [visits]) == {visits: [of_visits]}
+    # What retain moves is found in the cold folder.
+    (tmp_path / "contracts").mkdir()
+    (tmp_path / "contracts" / "shop.odcs.yaml").write_text(CONTRACT)
+    monkeypatch.setenv("ASSAY_COLD", str(tmp_path / "cold"))
+    (tmp_path / "cold").mkdir()
+    retain(places, wait=0, display=Lines(PlainConsole(quiet=True)))
+    [[cold]] = find_copies(places, [sales]).values()
+    assert cold.is_relative_to(tmp_path / "cold")
+    assert cold.is_file()
 
 
 def _columns(path: Path) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import shutil
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import chdir
 from dataclasses import asdict
 from datetime import datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from unittest import mock
 
@@ -20,6 +22,8 @@ from warehouse import PROJECT, Warehouse
 from assay.cli import app
 from assay.core.fault import Fault
 from assay.core.places import Places, find_places
+from assay.landing.member import Member
+from assay.landing.merged import MergedWriter
 from assay.ledger.logged_versions import LoggedVersion, record_logged_version
 from assay.lineage.trace import trace
 from assay.lineage.traced import TracedColumn, TracedFile, TracedPrediction, TracedVersion
@@ -268,3 +272,44 @@ def test_json_has_all_that_is_found(places: Places) -> None:
     told = json.loads(run.stdout)
     assert told == json.loads(json.dumps(asdict(trace(places, "p1")), default=str))
     assert datetime.fromisoformat(told["found"][0]["views"][0]["as_of"])
+
+
+def test_merged_files_are_named_with_the_file_and_line_that_they_hold(
+    traced: Warehouse, places: Places, tmp_path: Path
+) -> None:
+    names = sorted({file for file, _ in lines(prediction(places, "p1"), "slv_order_lines__checked")})
+    writer = MergedWriter(traced.landing / "erp" / "order_lines")
+    aside = []
+    for name in names:
+        path = traced.landing / name
+        content = path.read_bytes()
+        with gzip.open(path) as plain:
+            member = Member(name, sha256(content).hexdigest(), "", len(content), 0.0, 1, True, 0, 0)
+            writer.add(member, plain)
+        aside.append((path, path.rename(tmp_path / str(len(aside)))))
+    merged = writer.close(lambda written: "all.parquet").path
+    try:
+        landed = [each for view in prediction(places, "p1").views for each in view.landed]
+        of_orders = [each for each in landed if each.silver_table == "slv_order_lines__checked"]
+        assert {each.source_file: each.lies_in for each in of_orders} == {
+            name: [str(merged)] for name in names
+        }
+        assert all(not each.lies_in for each in landed if each not in of_orders)
+        [(line,)] = duckdb.sql(
+            f"select decode(content) from '{merged}' where source_file = '{of_orders[0].source_file}' "
+            f"and line = {of_orders[0].row_numbers[0]}"
+        ).fetchall()
+        assert str(prediction(places, "p1").views[0].entity_keys["customer_id"]) in line
+        [file] = trace(places, names[0]).found
+        assert isinstance(file, TracedFile)
+        assert file.lies_in == [str(merged)]
+        for name in ("p1", names[0]):
+            said = "".join(CliRunner().invoke(app, ["trace", name]).output.split())
+            assert f"liesin{merged}" in said
+    finally:
+        merged.unlink()
+        for path, kept in aside:
+            kept.rename(path)
+    [file] = trace(places, names[0]).found
+    assert isinstance(file, TracedFile)
+    assert file.lies_in == [str(traced.landing / names[0])]

@@ -1,0 +1,35 @@
+"""Find where landed files lie now: as they landed, within a merged file, or in a cold folder."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from assay.core.places import Places
+from assay.landing.merged import find_merged, read_merged
+from assay.ledger.retentions import cold_copies
+
+
+def find_copies(places: Places, names: Collection[str]) -> dict[str, list[Path]]:
+    """Find the files that hold landed files: these themselves, or the merged files that they are in.
+
+    A landed file that was removed for good has none. A cold folder that is away is believed.
+
+    Args:
+        places: of the project.
+        names: of landed files, as bronze has them.
+
+    Raises:
+        Fault: another program keeps the run ledger open.
+        OSError: a merged file cannot be read.
+    """
+    found: dict[str, list[Path]] = {name: [] for name in names}
+    cold = cold_copies(places.ledger)
+    for name in found:
+        paths = [places.landing / name, *(copy for copy, _ in cold.get(name, ()))]
+        found[name] += [path for path in paths if path.is_file() or path != places.landing / name]
+    for table in {tuple(name.split("/")[:2]) for name in found}:
+        for merged in find_merged(places.landing.joinpath(*table)):
+            for name in {member.name for member in read_merged(merged).members} & found.keys():
+                found[name].append(merged)
+    return found
