@@ -146,8 +146,8 @@ def _carry_out(places: Places, journal: Journal, display: Display) -> Forgotten:
             unloaded = [each for each in find_unloaded(places, connection, Mentions(person)) if each.is_text]
         display.say(f"Rewriting {counted(len(lines) + len(unloaded), 'landed file')}")
         emptied = _empty_files(places, journal, lines)
-        for file in unloaded:
-            empty_unloaded(file, _announce(places, journal, file.name, file.content_sha256, len(file.lines)))
+        for each in unloaded:
+            empty_unloaded(each, _announce(places, journal, each.name, each.content_sha256, len(each.lines)))
         _record(places, journal, None)
         # After a kill, a build makes everything.
         forget_state(places.warehouse)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import duckdb
 
-from assay.build.publish import find_comments, temporary
+from assay.build.publish import find_comments, remove_leftovers, temporary
 from assay.core.disk import put_in_place, sync
 from assay.core.encryption import is_encrypted, needs_key
 from assay.core.sql import quoted
@@ -89,7 +89,8 @@ def find_tables(connection: duckdb.DuckDBPyConnection) -> set[tuple[str, str]]:
 def replaced_database(file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """Attach a file as `old` and an empty one as `new`, which takes its place when the block has ended."""
     new = temporary(file)
-    new.unlink(missing_ok=True)
+    # Of who is forgotten later, what a kill has left would keep the rows.
+    remove_leftovers([file])
     try:
         with duckdb.connect() as connection:
             connection.execute("set TimeZone = 'UTC'")
@@ -107,7 +108,7 @@ def replaced_database(file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         put_in_place(new, file)
         sync(file.parent)
     finally:
-        new.unlink(missing_ok=True)
+        remove_leftovers([file])
 
 
 @contextmanager
@@ -118,7 +119,7 @@ def _replaced_lake(catalog: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     the old lake goes. The new one has files of other names in the same folder.
     """
     new = temporary(catalog).with_suffix(f".{os.getpid()}{catalog.suffix}")
-    new.unlink(missing_ok=True)
+    remove_leftovers([catalog])
     try:
         with duckdb.connect() as connection:
             connection.execute("set TimeZone = 'UTC'")
@@ -127,8 +128,7 @@ def _replaced_lake(catalog: Path) -> Iterator[duckdb.DuckDBPyConnection]:
             yield connection
         replace_catalog(new, catalog)
     finally:
-        for ending in ("", "-wal", "-shm"):
-            new.with_name(new.name + ending).unlink(missing_ok=True)
+        remove_leftovers([catalog])
 
 
 def _built_by_dbt(manifest: Manifest) -> set[tuple[str, str]]:

@@ -89,8 +89,8 @@ def _print_view(view: ServedView, personal: Personal, console: Console) -> None:
     if view.landed:
         console.print(table)
     moved = {each.source_file: each.lies_in for each in view.landed[-_ROWS_SHOWN:] if each.lies_in}
-    for name, paths in sorted(moved.items(), key=lambda each: str(each[0])):
-        line(console, f"{name} lies in {' and in '.join(paths)}; its lines keep their numbers.")
+    for file, paths in moved.items():
+        line(console, f"{file} lies in {' and in '.join(paths)}; its lines keep their numbers.")
     if len(view.landed) > _ROWS_SHOWN:
         line(console, f"{len(view.landed) - _ROWS_SHOWN:,} more are in gold.mon_lineage.")
 

@@ -15,10 +15,10 @@ class Steps:
     def counting(self, do: Callable[..., Any]) -> Callable[..., Any]:
         """Return `do`, each call of which is a step."""
 
-        def step(*arguments: Any) -> Any:
+        def step(*arguments: Any, **named: Any) -> Any:
             self.left -= 1
             if self.left < 0:
                 raise KeyboardInterrupt
-            return do(*arguments)
+            return do(*arguments, **named)
 
         return step

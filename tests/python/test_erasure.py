@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
+from importlib import import_module
 from pathlib import Path
 from unittest import mock
 
@@ -14,6 +16,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from dying import Steps
 from small_project import HEADER, SmallProject
 
 from assay.core.fault import Fault
@@ -581,3 +584,45 @@ def test_nothing_of_a_person_is_left_in_a_lake(tmp_path: Path) -> None:
         "assay.sqlite-shm",
         "assay.sqlite-wal",
     }
+
+
+def test_a_kill_at_any_step_of_forgetting_in_a_lake_is_mended(tmp_path: Path) -> None:
+    catalog = tmp_path / "assay.sqlite"
+    with connect(catalog, read_only=False) as connection:
+        bring_up_to_date(connection, SCHEMA)
+        connection.execute(
+            "create schema snapshots; create table snapshots.snp_guests as "
+            "select 'guest ' || range as customer_id from range(1000)"
+        )
+    # What a process left that was killed in the middle, where nothing could be tidied up.
+    for name in (".assay.sqlite.1.sqlite", ".assay.sqlite.1.sqlite-wal"):
+        (tmp_path / name).write_text("guest 998")
+    steps, kills = Steps(), 0
+    manifest = Manifest({"nodes": {}, "macros": {}})
+    where = {"assay.erasure.warehouse": ("_copy_tables", "replace_catalog")}
+    where |= {"assay.project.lake": ("sync", "put_in_place")}
+    with ExitStack() as patched:
+        for module, names in where.items():
+            for name in names:
+                function = getattr(import_module(module), name)
+                patched.enter_context(mock.patch(f"{module}.{name}", steps.counting(function)))
+        while True:
+            steps.left = kills
+            try:
+                rewrite_warehouse(catalog, manifest, person_named("guest 999"), [], {})
+                break
+            except KeyboardInterrupt:
+                kills += 1
+            steps.left = 99
+            with connect(catalog) as connection:
+                [(count,)] = connection.execute("select count(*) from snapshots.snp_guests").fetchall()
+                assert count in (999, 1000)
+    assert kills >= 5
+    with connect(catalog) as connection:
+        assert connection.execute("select count(*) from snapshots.snp_guests").fetchall() == [(999,)]
+        [(listed,)] = connection.execute(
+            "select count(*) from ducklake_list_files('assay', 'snp_guests', schema => 'snapshots')"
+        ).fetchall()
+    assert len([*tmp_path.rglob("*.parquet")]) == listed
+    assert not [*tmp_path.glob(".*")]
+    assert files_with(tmp_path, "guest 999") == []
