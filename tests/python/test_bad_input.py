@@ -716,8 +716,8 @@ def test_every_rejected_row_says_why_and_what_to_do(bad: Warehouse) -> None:
         for rules, reason in bad.query(f"select rule_ids, reason from silver.{rejected}"):
             assert reason == " | ".join(texts[rule] for rule in sorted(rules))
             seen.update(rules)
-    # Rows of another schema have cases in test_schema_command.py, rows too late in test_stream_project.py, and
-    # rows of forgotten people in test_erasure.py.
+    # Rows of another schema have cases in test_schema_command.py, rows too late in
+    # test_stream_project.py, rows of forgotten people in test_erasure.py.
     assert seen | {"schema_changed", "too_late", "forgotten"} == set(texts), "each rule has its case above"
 
 
