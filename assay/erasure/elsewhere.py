@@ -72,9 +72,9 @@ def count_in_store(store: Store, person: Person) -> int:
     return sum(
         1
         for view in store.catalog().values()
-        if person.column in (places := [key.name for key in view.keys])
+        if (places := [place for place, key in enumerate(view.keys) if key.name in person.columns])
         for key, _ in store.versions(view.name)
-        if key_values(key, view.keys)[places.index(person.column)] in person.values
+        if any(key_values(key, view.keys)[place] in person.values for place in places)
     )
 
 
@@ -152,6 +152,8 @@ def _without(found: str, person: Person) -> str:
     if not isinstance(rows, list):
         return found
     kept = [
-        row for row in rows if not (isinstance(row, dict) and str(row.get(person.column)) in person.values)
+        row
+        for row in rows
+        if not (isinstance(row, dict) and any(str(row.get(each)) in person.values for each in person.columns))
     ]
     return found if kept == rows else json.dumps(kept)

@@ -89,8 +89,8 @@ def look(places: Places, asked: str) -> Traces:
         traces = find_traces(places, connection, person)
     if not traces.rows:
         raise Fault(
-            f"Nothing is kept of {person.entity}={person.key}: no row has it as {person.column}. "
-            "Where its files have just landed, build first."
+            f"Nothing is kept of {person.entity}={person.key}: no row has it as "
+            f"{' or '.join(person.columns)}. Where its files have just landed, build first."
         )
     return traces
 

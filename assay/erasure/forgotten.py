@@ -20,7 +20,9 @@ def note_forgotten(warehouse: Path, person: Person) -> None:
         OSError: it cannot be written.
     """
     listed = read_forgotten(warehouse) or ForgottenPeople()
-    listed.with_keys(person.entity, person.column, person.values).keep(warehouse)
+    for column in person.columns:
+        listed = listed.with_keys(person.entity, column, person.values)
+    listed.keep(warehouse)
 
 
 def find_returned(warehouse: Path) -> list[str]:

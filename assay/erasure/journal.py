@@ -61,7 +61,8 @@ def read_journal(warehouse: Path) -> Journal | None:
     try:
         values: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         person = values["person"]
-        values["person"] = Person(**person | {"values": tuple(person["values"])})
+        lists = {name: tuple(person[name]) for name in ("columns", "values")}
+        values["person"] = Person(**person | lists)
         values["started_at"] = datetime.fromisoformat(values["started_at"])
         return Journal(**values)
     except FileNotFoundError:

@@ -124,7 +124,7 @@ def _read(file: Path) -> str:
 
 def _patterns_of(person: Person) -> Iterator[str]:
     keys = sorted(person.values, key=len, reverse=True)
-    names = "|".join(re.escape(name).replace("_", "[_ ]?") for name in (person.column, person.entity))
+    names = "|".join(re.escape(name).replace("_", "[_ ]?") for name in (*person.columns, person.entity))
     # Some zeros behind a point are what a sender makes of a whole number.
     ends = r"(?:\.0+)?(?![\w-])(?!\.?\d)"
     yield rf"(?i:\b(?:{names}))(?:\W{{1,6}}|\W+i[ns]\W+)(?P<key>{'|'.join(map(re.escape, keys))}){ends}"

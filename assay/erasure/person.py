@@ -19,13 +19,13 @@ from assay.project.graph import Manifest
 class Person:
     """An entity and its key.
 
-    `column` is the name of the key's column, the same in all tables; `values` are the texts it may have
-    there: the key itself, and its hash where the column is declared personal.
+    `columns` are the names of the columns that have the key, whichever table they are in; `values` are the
+    texts it may have there: the key itself, and its hash where a column is declared personal.
     """
 
     entity: str
     key: str
-    column: str
+    columns: tuple[str, ...]
     values: tuple[str, ...]
 
     def condition(self, columns: Collection[str]) -> str | None:
@@ -36,17 +36,19 @@ class Person:
         """
         known = {folded(column) for column in columns}
         values = f"({', '.join(map(text, self.values))})"
-        parts = []
-        if folded(self.column) in known:
-            parts.append(f"{quoted(self.column)}::varchar in {values}")
+        parts: list[str] = []
+        parts += [
+            f"{quoted(column)}::varchar in {values}" for column in self.columns if folded(column) in known
+        ]
         if {ENTITY, ENTITY_ID} <= known:
             parts.append(f"({ENTITY} = {text(self.entity)} and {ENTITY_ID}::varchar in {values})")
         if SERVED in known:
-            path = text(f'$[*].keys."{self.column}"')
-            parts.append(
+            paths = [text(f'$[*].keys."{column}"') for column in self.columns]
+            parts += [
                 f"coalesce(list_has_any(try(json_extract_string({SERVED}::varchar, {path})), "
                 f"[{', '.join(map(text, self.values))}]), false)"
-            )
+                for path in paths
+            ]
         return f"coalesce({' or '.join(parts)}, false)" if parts else None
 
     def is_in_key(self, key: str) -> bool:
@@ -60,7 +62,7 @@ class Person:
 def find_person(asked: str, manifest: Manifest, connection: duckdb.DuckDBPyConnection) -> Person:
     """Find out who is meant.
 
-    The key's column is that of the entity's feature views, or `<entity>_id` where it has none.
+    The columns with the key are those of the entity's feature views, or `<entity>_id` where it has none.
 
     Args:
         asked: `ENTITY=KEY`.
@@ -83,23 +85,25 @@ def find_person(asked: str, manifest: Manifest, connection: duckdb.DuckDBPyConne
         # `file=1` would remove a whole file, `run=...` all that a run has loaded.
         if name not in RESERVED
     }
-    column = keys.get(entity, [f"{entity}_id"])
-    if len(column) != 1:
+    asked_keys = keys.get(entity, {(f"{entity}_id",)})
+    found = tuple(sorted(each[0] for each in asked_keys if len(each) == 1))
+    if not found:
+        several = ", ".join(sorted({column for each in asked_keys for column in each}))
         raise Fault(
-            f"{entity} has a key of several columns, {', '.join(column)}: forget one of those instead.",
-            MISUSED,
+            f"{entity} has a key of several columns, {several}: forget one of those instead.", MISUSED
         )
-    if column[0] not in columns:
+    if not columns.intersection(found):
         known = sorted({*keys, *(name.removesuffix("_id") for name in columns if name.endswith("_id"))})
         raise Fault(unknown(f"{entity} is no entity of this project", entity, known), MISUSED)
     secret = find_pii_key()
-    return Person(entity, key, column[0], (key, secret.hashed(key)) if secret else (key,))
+    return Person(entity, key, found, (key, secret.hashed(key)) if secret else (key,))
 
 
-def _keys_of_entities(manifest: Manifest) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
+def _keys_of_entities(manifest: Manifest) -> dict[str, set[tuple[str, ...]]]:
+    """Return the keys of each entity's feature views: one view may name the column otherwise than another."""
+    found: dict[str, set[tuple[str, ...]]] = {}
     for node in manifest.nodes.values():
         view = ((node.get("config") or {}).get("meta") or {}).get("feature_view") or {}
         if view.get("entity") and view.get("keys"):
-            found[str(view["entity"])] = [str(key) for key in view["keys"]]
+            found.setdefault(str(view["entity"]), set()).add(tuple(map(str, view["keys"])))
     return found

@@ -23,7 +23,9 @@ from assay.core.fault import Fault
 from assay.core.places import Places
 from assay.core.structure import bring_up_to_date
 from assay.erasure.elsewhere import count_of_streams, forget_in_ledger, forget_of_streams
+from assay.erasure.find import count_rows
 from assay.erasure.forgotten import find_returned, note_forgotten
+from assay.erasure.journal import Journal, read_journal
 from assay.erasure.lines import empty_lines, hash_of
 from assay.erasure.mentions import Mentions
 from assay.erasure.person import Person, find_person
@@ -38,7 +40,7 @@ from assay.landing.load import SCHEMA
 from assay.landing.segments import segment_of
 from assay.ledger.retentions import RETAINED_FILES, RETENTIONS
 from assay.online.ahead import Ahead
-from assay.pii.forgotten import ForgottenPeople
+from assay.pii.forgotten import ForgottenPeople, read_forgotten
 from assay.pii.key import PiiKey
 from assay.project.graph import Manifest
 from assay.project.warehouse import connect
@@ -85,7 +87,7 @@ def land_malformed(project: SmallProject) -> Path:
 
 
 def person_named(key: str) -> Person:
-    return Person("customer", key, "customer_id", (key,))
+    return Person("customer", key, ("customer_id",), (key,))
 
 
 def files_in(folder: Path, content: bytes, name: str = "a.csv") -> LandingFile:
@@ -223,6 +225,46 @@ def test_a_person_is_found_by_entity_and_hash(monkeypatch: pytest.MonkeyPatch) -
             connection.execute("update t set served = $1", [served])
             condition = person.condition(["card_id", "served"])
             assert connection.execute(f"select count(*) from t where {condition}").fetchall() == [(found,)]
+
+
+def test_a_person_is_found_under_each_name_that_views_give_the_key(tmp_path: Path) -> None:
+    views = {
+        name: {
+            "resource_type": "model",
+            "config": {"meta": {"feature_view": {"entity": "patient", "keys": keys}}},
+        }
+        for name, keys in {"a": ["patient"], "b": ["patient_id"], "c": ["patient_id", "ward"]}.items()
+    }
+    with duckdb.connect() as connection:
+        for column in ("patient", "patient_id"):
+            connection.execute(f"create table of_{column} as select unnest(['P1', 'P2']) as {column}")
+        person = find_person("patient=P1", Manifest({"nodes": views, "macros": {}}), connection)
+        assert person.columns == ("patient", "patient_id")
+        assert [rows for *_, rows in count_rows(connection, person)] == [1, 1]
+        condition = person.condition(["served"])
+        for keys, found in (
+            ({"patient": "P1"}, True),
+            ({"patient_id": "P1"}, True),
+            ({"patient": "P2"}, False),
+        ):
+            served = json.dumps([{"keys": keys}])
+            [(is_found,)] = connection.execute(
+                f"select {condition} from (select $1 as served)", [served]
+            ).fetchall()
+            assert is_found is found
+        views.pop("a")
+        views.pop("b")
+        with pytest.raises(Fault, match="a key of several columns, patient_id, ward"):
+            find_person("patient=P1", Manifest({"nodes": views, "macros": {}}), connection)
+    mentions = Mentions(person)
+    assert [mentions.count(f"{name}=P1") for name in ("patient", "patient_id", "ward")] == [1, 1, 0]
+    journal = Journal("1", person, "me", "asked", datetime(2026, 1, 1), rows=2)
+    journal.keep(tmp_path / "assay.duckdb")
+    assert read_journal(tmp_path / "assay.duckdb") == journal
+    note_forgotten(tmp_path / "assay.duckdb", person)
+    listed = read_forgotten(tmp_path / "assay.duckdb")
+    assert listed is not None
+    assert list(listed.hashes) == [("patient", "patient"), ("patient", "patient_id")]
 
 
 @pytest.mark.parametrize(
