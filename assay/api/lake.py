@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from assay.api.printed import Found
 from assay.api.published import find_published
+from assay.core.places import BUCKETS
 
 if TYPE_CHECKING:
     from assay.api.folder import ProjectFolder
@@ -28,29 +29,30 @@ class Lake:
     def export(
         self, table: str, place: str | Path, *, format: str, run: str | None = None
     ) -> Found[Exported]:
-        """Export a published table to a folder, as one new version of the table there.
+        """Export a published table to a folder or bucket, as one new version of the table there.
 
         Args:
             table: its name.
-            place: a folder for tables; the table's own folder in it has its name.
+            place: a folder for tables, or `s3://bucket/prefix`; the table's own folder in it has its name.
             format: `iceberg` or `delta`.
             run: whose publication, or the beginning of its id; what readers have now without it.
 
         Raises:
             Fault: there is no such table, format or publication, the format lacks a type of a column, the
-                place holds something else, or extra `lake` is not installed.
+                place holds something else or cannot be reached, or extra `lake`, or `s3`, is not installed.
         """
         from assay.lake.display import print_exported
         from assay.lake.export import export_table
+        from assay.lake.place import open_place
         from assay.ledger.exports import note_export
 
-        folder = Path(self._project.as_given(place))
+        is_bucket = str(place).startswith(BUCKETS)
+        to = str(place) if is_bucket else self._project.as_given(place)
         with self._project.places() as places, self._project.display() as display:
             file = find_published(places, run)
-            note_export(places.ledger, table, format, folder)
-            return Found(
-                export_table(file, table, format, folder, display), print_exported, self._project.root
-            )
+            target = open_place(to, table, places.exporting)
+            note_export(places.ledger, table, format, target.root)
+            return Found(export_table(file, target, format, display), print_exported, self._project.root)
 
     def status(self) -> Found[LakeState]:
         """Return what the lake is made of now.

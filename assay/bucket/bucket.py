@@ -28,11 +28,15 @@ _REMEDIES = {
     "InvalidToken": "the session token is wrong: correct AWS_SESSION_TOKEN, or get new credentials",
     "RequestTimeTooSkewed": "this machine's clock is wrong: set it",
 }
-_GONE = {"NoSuchKey", "404", "PreconditionFailed", "412"}
+_GONE = {"NoSuchKey", "404", "PreconditionFailed", "412", "ConditionalRequestConflict"}
 
 
 class ObjectChanged(Fault):
     """An object is gone, or is another one than was listed."""
+
+
+class BucketMissing(Fault):
+    """There is no bucket of a name."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +148,22 @@ class Bucket:
             head = self._client.head_object(Bucket=self.name, Key=self.prefix + key)
         return str(head["ETag"]).strip('"')
 
+    def replace(self, key: str, content: bytes, etag: str | None) -> None:
+        """Write a small object in the place of the one that was read, and of no other.
+
+        Args:
+            key: of the object.
+            content: of the new one.
+            etag: of the object that was read; None if there was none.
+
+        Raises:
+            ObjectChanged: somebody else has written it since.
+            Fault: it cannot be written.
+        """
+        condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": f'"{etag}"'}
+        with self._told():
+            self._client.put_object(Bucket=self.name, Key=self.prefix + key, Body=content, **condition)
+
     def delete(self, key: str) -> None:
         """Delete an object, if there is one.
 
@@ -152,6 +172,32 @@ class Bucket:
         """
         with self._told():
             self._client.delete_object(Bucket=self.name, Key=self.prefix + key)
+
+    def remove_versions(self, below: str, *, are_newest_kept: bool = False) -> int:
+        """Delete objects for good, with the versions before and those of objects that are deleted.
+
+        Args:
+            below: with what the keys begin.
+            are_newest_kept: whether what can be read now stays.
+
+        Returns:
+            How many versions were deleted.
+
+        Raises:
+            Fault: they cannot be listed or deleted.
+        """
+        count = 0
+        with self._told():
+            pages = self._client.get_paginator("list_object_versions")
+            for page in pages.paginate(Bucket=self.name, Prefix=self.prefix + below):
+                versions = page.get("Versions", ())
+                gone = [*versions, *page.get("DeleteMarkers", ())]
+                if are_newest_kept:
+                    gone = [each for each in gone if not (each["IsLatest"] and each in versions)]
+                for each in gone:
+                    self._client.delete_object(Bucket=self.name, Key=each["Key"], VersionId=each["VersionId"])
+                    count += each in versions
+        return count
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -173,6 +219,8 @@ class Bucket:
             code = error.response.get("Error", {}).get("Code", "")
             if code in _GONE:
                 raise ObjectChanged(f"{self.url}: an object changed meanwhile ({code}).") from error
+            if code == "NoSuchBucket":
+                raise BucketMissing(f"{self.url}: {_REMEDIES[code]}.") from error
             raise Fault(f"{self.url}: {_REMEDIES.get(code) or error}.") from error
         except S3UploadFailedError as error:
             code = next((code for code in _REMEDIES if f"({code})" in str(error)), "")

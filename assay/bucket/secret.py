@@ -6,13 +6,10 @@ from urllib.parse import urlsplit
 
 import duckdb
 
+from assay.bucket.access import find_access
 from assay.bucket.bucket import Bucket
 from assay.core.extensions import load_extension
-from assay.core.fault import MISUSED, Fault
 from assay.core.sql import text
-
-# Amazon's own endpoints follow from the region.
-_AMAZON = (".amazonaws.com", ".amazonaws.com.cn")
 
 
 def open_bucket(connection: duckdb.DuckDBPyConnection, url: str, *, by: str) -> None:
@@ -36,27 +33,19 @@ def open_bucket(connection: duckdb.DuckDBPyConnection, url: str, *, by: str) -> 
 
 
 def _settings(place: Bucket) -> dict[str, str | None]:
-    import boto3
-
-    session = boto3.session.Session()
-    found = session.get_credentials()
-    if found is None:
-        raise Fault(
-            f"{place.url}: there are no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or "
-            "AWS_PROFILE.",
-            MISUSED,
-        )
-    held = found.get_frozen_credentials()
-    endpoint = urlsplit(place.endpoint)
+    access = find_access(place)
+    settings = {
+        "key_id": access.key_id,
+        "secret": access.secret,
+        "session_token": access.token,
+        "region": access.region,
+    }
+    if access.endpoint is None:
+        return settings
+    endpoint = urlsplit(access.endpoint)
     own = {
         "endpoint": endpoint.netloc,
         "url_style": "path",
         "use_ssl": str(endpoint.scheme == "https").lower(),
     }
-    return {
-        "key_id": held.access_key,
-        "secret": held.secret_key,
-        "session_token": held.token,
-        "region": place.region,
-        **({} if (endpoint.hostname or "").endswith(_AMAZON) else own),
-    }
+    return settings | own

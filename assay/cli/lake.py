@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -30,7 +29,11 @@ def export(
     format: Annotated[Format, typer.Option(help="The table's format.")],
     table: Annotated[str, typer.Option(metavar="T", help="A published table.")],
     to: Annotated[
-        Path, typer.Option(metavar="PLACE", help="A folder for tables; this one's own folder has its name.")
+        str,
+        typer.Option(
+            metavar="PLACE",
+            help="A folder for tables, or s3://bucket/prefix; this one's own folder has its name.",
+        ),
     ],
     run: Annotated[
         str | None,

@@ -105,6 +105,11 @@ class Places:
         return self.main_warehouse.with_name("embeddings.sqlite")
 
     @property
+    def exporting(self) -> Path:
+        """The folder in which files are made that are exported to a bucket."""
+        return self.main_warehouse.with_name("exporting")
+
+    @property
     def docs(self) -> Path:
         """The HTML file with dbt's documentation."""
         return find_target() / "assay_docs.html"

@@ -77,8 +77,8 @@ def _find_for_readers(places: Places, person: Person) -> Iterator[Trace]:
         yield Trace(f"{file}", 0, "removed: build it again with --as-of")
     if url := os.environ.get(PUBLISH_TO):
         yield Trace(f"publications in {url}", 0, "all but the next are deleted")
-    for export in find_exports(places):
-        yield Trace(f"export {export.folder}", 0, "exported anew; its older versions go")
+    for place, _ in find_exports(places):
+        yield Trace(f"export {place.url}", 0, "exported anew; its older versions go")
 
 
 def _find_online(places: Places, person: Person) -> Iterator[Trace]:

@@ -3,51 +3,67 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
+from collections.abc import Iterator
 
+from assay.bucket.bucket import BucketMissing
 from assay.console.progress import Display
 from assay.core.places import Places
-from assay.lake.export import begin_anew, export_table, is_export
-from assay.ledger.exports import Export, read_exports
+from assay.lake.export import begin_anew, export_table
+from assay.lake.place import TablePlace, open_place
+from assay.ledger.exports import read_exports
 from assay.project.warehouse import connect_published
 
 
-def find_exports(places: Places) -> list[Export]:
-    """Return the exports that are where they were made, or of which an erasure was killed.
+def find_exports(places: Places) -> Iterator[tuple[TablePlace, str]]:
+    """Yield place and format of the exports that are where they were made, or that an erasure has set aside.
 
     Raises:
-        Fault: another program keeps the run ledger open.
+        Fault: another program keeps the run ledger open, or a bucket cannot be read.
     """
-    return [
-        each
-        for each in read_exports(places.ledger)
-        if is_export(each.folder, each.format) or _old(each).is_dir()
-    ]
+    for place, format, is_there in _find_all(places):
+        if is_there:
+            yield place, format
+
+
+def find_gone(places: Places) -> Iterator[str]:
+    """Yield where a table was exported to that is there no longer.
+
+    Raises:
+        Fault: another program keeps the run ledger open, or a bucket cannot be read.
+    """
+    for place, _, is_there in _find_all(places):
+        if not is_there:
+            yield place.url
 
 
 def write_exports_anew(places: Places, display: Display) -> None:
-    """Export all tables again that were exported, as first versions; the folders with older versions go.
+    """Export all tables again that were exported, as first versions; older versions go.
 
     Raises:
-        Fault: a table cannot be exported; its older versions lie beside it until the next call.
+        Fault: a table cannot be exported; the next call does it.
         OSError: a folder cannot be moved or removed.
     """
-    exports = find_exports(places)
+    # An export to a bucket may have been killed.
+    shutil.rmtree(places.exporting, ignore_errors=True)
+    exports = list(find_exports(places))
     if not exports:
         return
     with connect_published(places.published) as connection:
         tables = connection.execute("select table_name from duckdb_tables()").fetchall()
-    for each in exports:
-        old = _old(each)
-        if is_export(each.folder, each.format):
-            if old.is_dir():
-                shutil.rmtree(old)
-            each.folder.rename(old)
-        begin_anew(each.folder, each.format)
-        if (each.table,) in tables:
-            export_table(places.published, each.table, each.format, each.place, display)
-        shutil.rmtree(old)
+    for place, format in exports:
+        if place.find_formats() == {format}:
+            place.set_aside()
+        begin_anew(place, format)
+        if (place.name,) in tables:
+            export_table(places.published, place, format, display)
+        place.remove_set_aside()
 
 
-def _old(export: Export) -> Path:
-    return export.folder.with_name(f".{export.table}.forgetting")
+def _find_all(places: Places) -> Iterator[tuple[TablePlace, str, bool]]:
+    for export in read_exports(places.ledger):
+        place = open_place(export.place, export.table, places.exporting)
+        try:
+            is_there = place.find_formats() == {export.format} or place.is_set_aside()
+        except BucketMissing:
+            is_there = False
+        yield place, export.format, is_there

@@ -12,11 +12,11 @@ import duckdb
 from assay.build.bucket import PUBLISH_TO
 from assay.core.places import Places, landing_url
 from assay.erasure.beside import Trace, find_beside
+from assay.erasure.exports import find_gone
 from assay.erasure.find import FileLines, count_rows, find_lines
 from assay.erasure.mentions import Mentions
 from assay.erasure.person import Person
 from assay.erasure.unloaded import find_unloaded
-from assay.ledger.exports import read_exports
 from assay.ledger.retentions import cold_copies
 
 
@@ -89,7 +89,6 @@ def _unseen(places: Places) -> Iterator[str]:
         yield f"{landing_url()}: remove the person there, or the files come back from it"
     if url := os.environ.get(PUBLISH_TO):
         yield f"{url}: old versions of objects, where the bucket keeps them: give it a rule that expires them"
-    for export in read_exports(places.ledger):
-        if not export.folder.is_dir():
-            yield f"{export.folder}: {export.table} was exported there, and is there no longer"
+    for url in find_gone(places):
+        yield f"{url}: a table was exported there, and is there no longer"
     yield "other files that people have exported, and backups"

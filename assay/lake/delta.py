@@ -3,48 +3,47 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Schema
+from deltalake.exceptions import CommitFailedError
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 
 from assay.core.fault import MISUSED, Fault
 from assay.core.moment import now
-from assay.lake.formats import COLUMNS, EXPORT, MARK, RUN, Change
+from assay.lake.formats import COLUMNS, EXPORT, MARK, RUN, Change, written_meanwhile
+from assay.lake.place import TablePlace
 
 _KNOWN_FEATURES = {"timestampNtz"}
 
 
-class DeltaFolder:
+class DeltaLake:
     """A table of Delta Lake.
 
     Args:
-        folder: of the table, absolute.
-        name: of the table.
+        place: of the table.
         schema: its columns in the next version.
     """
 
-    def __init__(self, folder: Path, name: str, schema: pa.Schema) -> None:
-        self._folder = folder
-        self._name = name
+    def __init__(self, place: TablePlace, schema: pa.Schema) -> None:
+        self._place = place
         self._schema = Schema.from_arrow(schema)
+        self._options = place.storage_options()
+        self._read: DeltaTable | None = None
 
     def read_says(self) -> dict[str, str] | None:
         """Return what the newest version says of itself; None if there is no table."""
-        if not DeltaTable.is_deltatable(str(self._folder)):
+        if "delta" not in self._place.find_formats():
             return None
-        table = self._open()
+        table = self._read = self._open()
         if table.metadata().description != MARK:
             raise Fault(
-                f"{self._folder} is a table that another program has made: name another place.", MISUSED
+                f"{self._place.url} is a table that another program has made: name another place.", MISUSED
             )
         features = {*(table.protocol().reader_features or ())} - _KNOWN_FEATURES
         if features or table.metadata().partition_columns:
             raise Fault(
-                f"{self._folder}: another program has changed how the table is kept "
+                f"{self._place.url}: another program has changed how the table is kept "
                 f"({', '.join(sorted(features)) or 'partitions'}): name another place.",
                 MISUSED,
             )
@@ -55,49 +54,52 @@ class DeltaFolder:
         """Return the number of the newest version."""
         return str(self._open().version())
 
-    def list_files(self) -> list[Path]:
-        """Return the data files of the newest version."""
-        return [self._folder / path for path in self._open().get_add_actions()["path"].to_pylist()]
+    def list_files(self) -> dict[str, int]:
+        """Return the data files of the newest version: the size of each in bytes, by its key."""
+        found = self._open().get_add_actions()
+        return dict(zip(found["path"].to_pylist(), found["size_bytes"].to_pylist(), strict=True))
 
     def name_fields(self, columns: pa.Schema) -> str:
         """Return nothing: Delta Lake finds columns by their names."""
         return ""
 
     def commit(self, change: Change) -> None:
-        """Make a new version, in one step."""
-        added = list(self._describe(change.added))
-        says = CommitProperties(custom_metadata=dict(change.says))
-        if change.replaces:
-            # It says anew which columns there are, and which features of the format they need.
-            create_table_with_add_actions(
-                str(self._folder),
-                self._schema,
-                added,
-                mode="overwrite" if DeltaTable.is_deltatable(str(self._folder)) else "error",
-                name=self._name,
-                description=MARK,
-                commit_properties=says,
-            )
-            return
+        """Make a new version, in one step, of the one that was read."""
         milliseconds = int(now().timestamp() * 1000)
-        removed = [
-            RemoveAction(str(file.relative_to(self._folder)), True, milliseconds) for file in change.removed
+        added = [
+            AddAction(
+                path=file.key,
+                size=file.size,
+                partition_values={},
+                modification_time=milliseconds,
+                data_change=True,
+                stats=json.dumps({"numRecords": file.rows}),
+            )
+            for file in change.added
         ]
-        self._open().create_write_transaction(
-            [*added, *removed], mode="append", schema=self._schema, commit_properties=says
-        )
+        # Tried again, it would be a version of one that nobody has compared with what is published.
+        says = CommitProperties(custom_metadata=dict(change.says), max_commit_retries=0)
+        try:
+            if change.replaces:
+                # It says anew which columns there are, and which features of the format they need.
+                create_table_with_add_actions(
+                    self._place.url,
+                    self._schema,
+                    added,
+                    mode="error" if self._read is None else "overwrite",
+                    name=self._place.name,
+                    description=MARK,
+                    storage_options=self._options,
+                    commit_properties=says,
+                )
+            else:
+                assert self._read
+                removed = [RemoveAction(key, True, milliseconds) for key in change.removed]
+                self._read.create_write_transaction(
+                    [*added, *removed], mode="append", schema=self._schema, commit_properties=says
+                )
+        except CommitFailedError as error:
+            raise written_meanwhile(self._place.url) from error
 
     def _open(self) -> DeltaTable:
-        return DeltaTable(str(self._folder))
-
-    def _describe(self, files: Iterable[Path]) -> Iterable[AddAction]:
-        for file in files:
-            found = file.stat()
-            yield AddAction(
-                path=str(file.relative_to(self._folder)),
-                size=found.st_size,
-                partition_values={},
-                modification_time=int(found.st_mtime * 1000),
-                data_change=True,
-                stats=json.dumps({"numRecords": pq.read_metadata(file).num_rows}),
-            )
+        return DeltaTable(self._place.url, storage_options=self._options)

@@ -20,9 +20,9 @@ def print_exported(exported: Exported, console: Console) -> None:
     version = f"{exported.format}, version {exported.version}"
     if exported.is_new:
         changes = f"{exported.added:,} new, {exported.removed:,} gone"
-        told = f"{what} ({changes}), is in {exported.folder} as {version}."
+        told = f"{what} ({changes}), is in {exported.place} as {version}."
     else:
-        told = f"{what}, is unchanged in {exported.folder} ({version}). Nothing was written."
+        told = f"{what}, is unchanged in {exported.place} ({version}). Nothing was written."
     console.print(told, markup=False, soft_wrap=True, highlight=False)
 
 

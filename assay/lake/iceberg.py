@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from pathlib import Path
 
 import pyarrow as pa
 from pyiceberg.catalog.sql import SqlCatalog
@@ -18,32 +17,30 @@ from pyiceberg.schema import Schema, assign_fresh_schema_ids
 from pyiceberg.table import Table, Transaction
 from pyiceberg.types import IcebergType, ListType, MapType, NestedField, StructType
 
-from assay.core.disk import put_in_place
 from assay.core.fault import MISUSED, Fault
 from assay.core.sql import quoted
-from assay.lake.formats import COLUMNS, EXPORT, MARK, RUN, Change
+from assay.lake.formats import COLUMNS, EXPORT, MARK, RUN, Change, written_meanwhile
+from assay.lake.place import TablePlace
 
 _OWNER = "assay.owner"
-_HINT = "version-hint.text"
-_SCHEME = "file://"
+_HINT = "metadata/version-hint.text"
 
 
-class IcebergFolder:
-    """A table of Iceberg, in the catalog beside its folder.
+class IcebergTable:
+    """A table of Iceberg, in the catalog of its place.
 
     Args:
-        folder: of the table, absolute.
-        name: of the table.
+        place: of the table.
         schema: its columns in the next version.
         namespace: of the table in the catalog: the schema of gold that it is in.
     """
 
-    def __init__(self, folder: Path, name: str, schema: pa.Schema, namespace: str) -> None:
-        self._folder = folder
+    def __init__(self, place: TablePlace, schema: pa.Schema, namespace: str) -> None:
+        self._place = place
         self._schema = schema
-        self._identifier = (namespace, name)
-        self._catalog = _open_catalog(folder)
-        self._catalog.create_namespace_if_not_exists(namespace)
+        self._namespace = namespace
+        self._identifier = (namespace, place.name)
+        self._catalog, self._etag = self._fetch_catalog()
         self._transaction: Transaction | None = None
 
     def read_says(self) -> dict[str, str] | None:
@@ -53,7 +50,7 @@ class IcebergFolder:
             return None
         if table.properties.get(_OWNER) != MARK or not table.spec().is_unpartitioned():
             raise Fault(
-                f"{self._folder} is a table that another program has made or changed: name another place.",
+                f"{self._place.url} is a table that another program has made or changed: name another place.",
                 MISUSED,
             )
         # A process may have been killed before it wrote this.
@@ -67,15 +64,16 @@ class IcebergFolder:
         snapshot = self._loaded().current_snapshot()
         return str(snapshot.snapshot_id) if snapshot else ""
 
-    def list_files(self) -> list[Path]:
-        """Return the data files of the newest version."""
+    def list_files(self) -> dict[str, int]:
+        """Return the data files of the newest version: the size of each in bytes, by its key."""
         tasks = list(self._loaded().scan().plan_files())
         if any(task.delete_files for task in tasks):
             raise Fault(
-                f"{self._folder}: another program has deleted rows beside their files: name another place.",
+                f"{self._place.url}: another program has deleted rows beside their files: name another "
+                "place.",
                 MISUSED,
             )
-        return [_find_path(task.file) for task in tasks]
+        return {self._key_of(task.file): task.file.file_size_in_bytes for task in tasks}
 
     def name_fields(self, columns: pa.Schema) -> str:
         """Return an option of DuckDB's COPY by which columns have the ids that Iceberg finds them by."""
@@ -83,21 +81,46 @@ class IcebergFolder:
         return f", field_ids {{{', '.join(map(_write_id, schema.fields))}}}"
 
     def commit(self, change: Change) -> None:
-        """Make a new version, in one step."""
+        """Make a new version, in one step, of the one that was read."""
         transaction = self._begin()
-        there = {} if change.replaces and self._load() is None else self._data_files()
+        before = self._load()
+        there = {} if before is None else self._data_files()
         with transaction.update_snapshot(snapshot_properties=dict(change.says)).overwrite() as snapshot:
             for file in change.added:
                 snapshot.append_data_file(
                     parquet_file_to_data_file(
-                        transaction._table.io, transaction.table_metadata, _locate(file)
+                        transaction._table.io,
+                        transaction.table_metadata,
+                        self._place.locate_for_iceberg(file.key),
                     )
                 )
-            for file in change.removed:
-                snapshot.delete_data_file(there[file])
+            for key in change.removed:
+                snapshot.delete_data_file(there[key])
         transaction.commit_transaction()
         self._transaction = None
+        self._send_catalog(before, self._loaded())
         self._write_hint(self._loaded())
+
+    def _fetch_catalog(self) -> tuple[SqlCatalog, str | None]:
+        catalog, etag = _fetch_catalog(self._place)
+        catalog.create_namespace_if_not_exists(self._namespace)
+        return catalog, etag
+
+    def _send_catalog(self, before: Table | None, new: Table) -> None:
+        """Put the catalog in place, which makes the new version.
+
+        Raises:
+            Fault: another process has made a version since.
+        """
+        while not self._place.send_catalog(self._etag):
+            # Another table of the place may have a new version.
+            self._catalog, self._etag = self._fetch_catalog()
+            there = self._load()
+            if (there and there.metadata_location) != (before and before.metadata_location):
+                raise written_meanwhile(self._place.url)
+            if there:
+                self._catalog.drop_table(self._identifier)
+            self._catalog.register_table(self._identifier, new.metadata_location)
 
     def _begin(self) -> Transaction:
         """Begin a transaction in which the table has the columns of the next version."""
@@ -105,7 +128,10 @@ class IcebergFolder:
             table = self._load()
             if table is None:
                 self._transaction = self._catalog.create_table_transaction(
-                    self._identifier, self._schema, location=_locate(self._folder), properties={_OWNER: MARK}
+                    self._identifier,
+                    self._schema,
+                    location=self._place.locate_for_iceberg(""),
+                    properties={_OWNER: MARK},
                 )
             else:
                 self._transaction = table.transaction()
@@ -126,8 +152,11 @@ class IcebergFolder:
                 if wanted[name] != there.get(name):
                     update.add_column((name,), fields[name].field_type)
 
-    def _data_files(self) -> dict[Path, DataFile]:
-        return {_find_path(task.file): task.file for task in self._loaded().scan().plan_files()}
+    def _data_files(self) -> dict[str, DataFile]:
+        return {self._key_of(task.file): task.file for task in self._loaded().scan().plan_files()}
+
+    def _key_of(self, file: DataFile) -> str:
+        return file.file_path.removeprefix(f"{self._place.locate_for_iceberg('')}/")
 
     def _loaded(self) -> Table:
         return self._catalog.load_table(self._identifier)
@@ -139,41 +168,45 @@ class IcebergFolder:
             return None
 
     def _write_hint(self, table: Table) -> None:
-        """Say which metadata is the newest, for readers without the catalog."""
-        newest = Path(table.metadata_location.removeprefix(_SCHEME))
-        hint = newest.with_name(_HINT)
-        wanted = newest.name.removesuffix(".metadata.json")
-        if not hint.is_file() or hint.read_text() != wanted:
-            new = hint.with_name(f".{_HINT}")
-            new.write_text(wanted)
-            put_in_place(new, hint)
+        """Say which metadata is the newest, for readers without the catalog.
+
+        They look for a file that is named by a number, as catalogs of Hadoop have it.
+        """
+        newest = table.metadata_location.rpartition("/")[2]
+        number = str(int(newest.partition("-")[0]) + 1)
+        if self._place.read(_HINT) == number.encode():
+            return
+        metadata = self._place.read(f"metadata/{newest}")
+        assert metadata is not None
+        self._place.write(f"metadata/v{number}.metadata.json", metadata)
+        self._place.write(_HINT, number.encode())
 
 
-def drop_table(folder: Path) -> None:
-    """Take a table out of the catalog beside its folder, which may be gone.
+def drop_table(place: TablePlace) -> None:
+    """Take a table out of the catalog of its place; its files, if any, stay.
 
     Args:
-        folder: of the table, absolute; it has the table's name.
+        place: of the table.
     """
-    catalog = _open_catalog(folder)
-    for namespace in catalog.list_namespaces():
-        with suppress(NoSuchTableError):
-            catalog.drop_table((*namespace, folder.name))
+    while True:
+        catalog, etag = _fetch_catalog(place)
+        for namespace in catalog.list_namespaces():
+            with suppress(NoSuchTableError):
+                catalog.drop_table((*namespace, place.name))
+        if place.send_catalog(etag):
+            return
 
 
-def _open_catalog(folder: Path) -> SqlCatalog:
-    return SqlCatalog(
-        "assay", uri=f"sqlite:///{folder.parent / 'catalog.sqlite'}", warehouse=_locate(folder.parent)
+def _fetch_catalog(place: TablePlace) -> tuple[SqlCatalog, str | None]:
+    """Return the catalog of a place, and by what it is known whether another process has written it since."""
+    etag = place.fetch_catalog()
+    catalog = SqlCatalog(
+        "assay",
+        uri=f"sqlite:///{place.catalog}",
+        warehouse=place.locate_for_iceberg(),
+        **place.io_properties(),
     )
-
-
-def _locate(path: Path) -> str:
-    # Iceberg's packages take no percent signs for a space.
-    return f"{_SCHEME}{path}"
-
-
-def _find_path(file: DataFile) -> Path:
-    return Path(file.file_path.removeprefix(_SCHEME))
+    return catalog, etag
 
 
 def _describe(schema: Schema) -> dict[str, pa.DataType]:

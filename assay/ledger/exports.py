@@ -1,4 +1,4 @@
-"""Record in the run ledger to which folders tables were exported, so that erasures find them."""
+"""Record in the run ledger where tables were exported, so that erasures find them."""
 
 from __future__ import annotations
 
@@ -22,32 +22,27 @@ EXPORTS = LedgerTable(
 
 @dataclass(frozen=True)
 class Export:
-    """A table that was exported in a format to a folder below `place`."""
+    """A table that was exported in a format to `place`, a folder for tables or `s3://bucket/prefix`."""
 
     table: str
     format: str
-    place: Path
-
-    @property
-    def folder(self) -> Path:
-        """The table's own folder."""
-        return self.place / self.table
+    place: str
 
 
-def note_export(ledger: Path, table: str, format: str, place: Path) -> None:
+def note_export(ledger: Path, table: str, format: str, place: str) -> None:
     """Note that a table is about to be exported.
 
     Args:
         ledger: the run ledger.
         table: its name.
         format: `iceberg` or `delta`.
-        place: a folder for tables.
+        place: a folder for tables, absolute, or `s3://bucket/prefix`.
 
     Raises:
         Fault: another program keeps the ledger open.
         duckdb.Error: it cannot be written.
     """
-    values = {"table_name": table, "format": format, "place": str(place.absolute()), "last_at": now()}
+    values = {"table_name": table, "format": format, "place": place, "last_at": now()}
     EXPORTS.write(ledger, [values])
 
 
@@ -58,4 +53,4 @@ def read_exports(ledger: Path) -> list[Export]:
         Fault: another program keeps the ledger open.
     """
     rows = EXPORTS.read(ledger, "select table_name, format, place from exports order by all")
-    return [Export(table, format, Path(place)) for table, format, place in rows]
+    return [Export(table, format, place) for table, format, place in rows]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -39,6 +41,23 @@ def served_bucket(name: str) -> Iterator[str]:
 
 
 @contextmanager
+def served_apart(name: str) -> Iterator[str]:
+    """Serve an empty bucket from a process of its own; yields the server's address.
+
+    For tests of deltalake: while it waits for an answer, no other thread of its process runs.
+    """
+    with subprocess.Popen(
+        [sys.executable, __file__, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        try:
+            yield process.stdout.readline().strip()
+        finally:
+            process.stdin.close()
+
+
+@contextmanager
 def served_answers(answer: Callable[[str], tuple[int, bytes, int]]) -> Iterator[str]:
     """Serve what no storage in good order answers; yields the server's address.
 
@@ -73,3 +92,9 @@ def served_answers(answer: Callable[[str], tuple[int, bytes, int]]) -> Iterator[
 def contents(bucket: Bucket) -> dict[str, bytes | None]:
     """The objects of a place in a bucket."""
     return {found.key: bucket.read(found.key) for found in bucket.list()}
+
+
+if __name__ == "__main__":
+    with served_bucket(sys.argv[1]) as at:
+        print(at, flush=True)
+        sys.stdin.read()

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import boto3
 import duckdb
 import polars
+import pyarrow.parquet as pq
 import pytest
-from bucket_server import ENVIRONMENT, served_bucket
+from bucket_server import ENVIRONMENT, served_apart
 from deltalake import DeltaTable, write_deltalake
 from online_stores import query
 from pyiceberg.catalog.sql import SqlCatalog
@@ -21,10 +25,15 @@ from small_project import SmallProject
 
 import assay
 from assay.bucket.bucket import Bucket
+from assay.bucket.secret import open_bucket
 from assay.core.extensions import load_extension
 from assay.core.lock import hold
+from assay.core.places import Places
+from assay.erasure.exports import find_exports, find_gone, write_exports_anew
 from assay.lake import export as exports
 from assay.lake.export import Exported, export_table
+from assay.lake.place import BucketPlace, open_place
+from assay.ledger.exports import note_export
 
 FORMATS = ("iceberg", "delta")
 HISTORY = """
@@ -74,6 +83,7 @@ def published(tmp_path: Path) -> Path:
 
 
 def publish(file: Path, rows: str) -> Path:
+    file.parent.mkdir(exist_ok=True)
     file.unlink(missing_ok=True)
     query(file, "create schema gold; create schema published")
     query(file, "create table published.publication as select 'run' as run_id")
@@ -81,8 +91,9 @@ def publish(file: Path, rows: str) -> Path:
     return file
 
 
-def export(published: Path, place: Path, format: str, name: str = "things") -> Exported:
-    return export_table(published, name, format, place, Silent())  # type: ignore[arg-type]
+def export(published: Path, place: Path | str, format: str, name: str = "things") -> Exported:
+    to = open_place(place, name, published.with_name("exporting"))
+    return export_table(published, to, format, Silent())  # type: ignore[arg-type]
 
 
 def files_of(place: Path) -> dict[Path, int]:
@@ -201,7 +212,7 @@ def test_files_without_changed_rows_stay(
     assert len(rewritten) == 1
     assert len(added) >= 1
     # All are kept for readers of the version before.
-    assert set(place.rglob("*.parquet")) == files | set(added)
+    assert set(place.rglob("*.parquet")) == files | {place / "things" / key for key in added}
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -330,8 +341,9 @@ import os, signal, sys
 from pathlib import Path
 from assay.lake import delta, export, iceberg
 from assay.lake.export import export_table
+from assay.lake.place import open_place
 format, when = sys.argv[3:]
-kind = {"delta": delta.DeltaFolder, "iceberg": iceberg.IcebergFolder}[format]
+kind = {"delta": delta.DeltaLake, "iceberg": iceberg.IcebergTable}[format]
 commit = kind.commit
 def die(self, change):
     if when == "after":
@@ -340,7 +352,8 @@ def die(self, change):
 kind.commit = die
 class Silent:
     def say(self, message): pass
-export_table(Path(sys.argv[1]), "things", format, Path(sys.argv[2]), Silent())
+place = open_place(sys.argv[2], "things", Path(sys.argv[1]).with_name("exporting"))
+export_table(Path(sys.argv[1]), place, format, Silent())
 """
 
 
@@ -376,9 +389,10 @@ def test_what_is_read_back_otherwise_makes_no_version(published: Path, tmp_path:
     before = files_of(place)
     write = exports._Export._write
 
-    def lose(self: Any, staging: Path, rewritten: Any) -> list[Path]:
-        files = write(self, staging, rewritten)
-        self._run(f"copy (from '{files[0]}' limit 3) to '{files[0]}' (format parquet)")
+    def lose(self: Any, rewritten: Any) -> Any:
+        files = write(self, rewritten)
+        file = self._place.locate(files[0].key)
+        self._run(f"copy (from '{file}' limit 3) to '{file}' (format parquet)")
         return files
 
     query(published, "delete from gold.things where total < 10")
@@ -424,51 +438,201 @@ def test_what_another_program_does_to_the_table_is_brought_back(published: Path,
     assert read_with_polars(place / "i", "iceberg", done.version).height == done.rows == 2000
 
 
-def test_a_delta_table_that_is_copied_to_a_bucket_is_read_there_and_never_half(
-    published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture(scope="module")
+def storage() -> Iterator[str]:
+    with served_apart("shop") as address:
+        yield address
+
+
+@pytest.fixture
+def place(storage: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A place in a bucket, which is empty."""
+    for name, value in (ENVIRONMENT | {"AWS_ENDPOINT_URL": storage}).items():
+        monkeypatch.setenv(name, value)
+    bucket = Bucket("s3://shop/lake")
+    yield bucket.url
+    bucket.remove_versions("")
+
+
+def keys_in(place: str, ending: str = "") -> set[str]:
+    return {found.key for found in Bucket(place).list() if found.key.endswith(ending)}
+
+
+def read_from_bucket(place: str, format: str, version: str, folder: Path) -> polars.DataFrame:
+    there = open_place(place, "things", folder)
+    assert isinstance(there, BucketPlace)
+    if format == "delta":
+        frame = polars.scan_delta(there.url, version=int(version), storage_options=there.storage_options())
+        return frame.collect()
+    folder.mkdir(exist_ok=True)
+    (folder / "catalog.sqlite").write_bytes(Bucket(place).read("catalog.sqlite") or b"")
+    catalog = SqlCatalog("assay", uri=f"sqlite:///{folder / 'catalog.sqlite'}", **there.io_properties())
+    return polars.scan_iceberg(catalog.load_table("gold.things"), snapshot_id=int(version)).collect()
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_each_export_to_a_bucket_is_a_version_that_readers_find(
+    published: Path, tmp_path: Path, format: str, place: str
 ) -> None:
-    with served_bucket("shop") as address:
-        settings = {**ENVIRONMENT, "AWS_ENDPOINT_URL": address, "AWS_ALLOW_HTTP": "true"}
-        for name, value in settings.items():
-            monkeypatch.setenv(name, value)
-        bucket = Bucket("s3://shop/lake/things")
+    first = export(published, place, format)
+    assert (first.place, first.rows, first.added) == (f"{place}/things", 2000, 2000)
+    before = read_from_bucket(place, format, first.version, tmp_path / "read")
+    files = keys_in(place, ".parquet")
+    assert not export(published, place, format).is_new
 
-        def copy_files(*, of_log: bool) -> None:
-            folder = tmp_path / "lake" / "things"
-            for file in sorted(each for each in folder.rglob("*") if each.is_file()):
-                key = file.relative_to(folder).as_posix()
-                if key.startswith("_delta_log/") == of_log:
-                    bucket.put(key, file)
+    query(published, "update gold.things set valid_to = timestamp '2026-01-01' where total >= 1995")
+    query(
+        published,
+        "insert into gold.things select * replace (timestamp '2026-01-01' as valid_from, "
+        "timestamp '9999-12-31' as valid_to, total + 1 as total) from gold.things where total >= 1995",
+    )
+    second = export(published, place, format)
+    assert (second.rows, second.added, second.removed) == (2005, 10, 5)
+    with duckdb.connect() as reader:
+        for extension in ("avro", "iceberg", "delta"):
+            load_extension(reader, extension, extra="dev", by="A test")
+        open_bucket(reader, place, by="A test")
+        are_equal(reader, f"{format}_scan('{place}/things')", published, COLUMNS)
+        reader.register("found", read_from_bucket(place, format, second.version, tmp_path / "read"))
+        are_equal(reader, "found", published, COLUMNS)
+    assert read_from_bucket(place, format, first.version, tmp_path / "read").equals(before)
+    # The files of the version before stay. No note of an export does, and nothing on this machine.
+    assert files < keys_in(place, ".parquet")
+    assert not [key for key in keys_in(place) if key.startswith(".")]
+    assert [each.name for each in published.with_name("exporting").iterdir()] == ["things.lock"]
 
-        def read_there() -> list[dict[str, Any]]:
-            frame = polars.scan_delta(bucket.url, storage_options=settings).collect()
-            return frame.sort("store_id", "valid_from").to_dicts()
 
-        def read_here(version: str) -> list[dict[str, Any]]:
-            return (
-                read_with_polars(tmp_path / "lake", "delta", version)
-                .sort("store_id", "valid_from")
-                .to_dicts()
-            )
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_kill_leaves_the_last_version_in_a_bucket_and_later_exports_mend_it(
+    published: Path, tmp_path: Path, format: str, when: str, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = export(published, place, format)
+    there = keys_in(place, ".parquet")
+    query(published, "delete from gold.things where total < 10")
+    command = [sys.executable, "-c", _KILLED, str(published), place, format, when]
+    assert subprocess.run(command, check=False).returncode == -9
+    assert read_from_bucket(place, format, first.version, tmp_path / "read").height == 2000
+    left = keys_in(place, ".parquet") - there
+    assert left
+    done = export(published, place, format)
+    assert done.is_new == (when == "before")
+    assert read_from_bucket(place, format, done.version, tmp_path / "read").height == done.rows == 1990
+    # Another machine may still be at it, for a day.
+    assert left < keys_in(place, ".parquet") if when == "before" else left <= keys_in(place, ".parquet")
+    monkeypatch.setattr("assay.lake.place._LONGEST", timedelta(days=-1))
+    assert not export(published, place, format).is_new
+    assert left.isdisjoint(keys_in(place)) == (when == "before")
+    assert not [key for key in keys_in(place) if key.startswith(".")]
+    assert read_from_bucket(place, format, done.version, tmp_path / "read").height == 1990
 
-        first = export(published, tmp_path / "lake", "delta")
-        copy_files(of_log=False)
-        copy_files(of_log=True)
-        before = read_here(first.version)
-        assert read_there() == before
-        assert len(before) == 2000
-        query(published, "delete from gold.things where total < 10")
-        second = export(published, tmp_path / "lake", "delta")
-        copy_files(of_log=False)
-        assert read_there() == before
-        copy_files(of_log=True)
-        assert read_there() == read_here(second.version) != before
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_of_two_exports_to_a_bucket_at_once_one_makes_the_version(
+    published: Path, tmp_path: Path, format: str, place: str
+) -> None:
+    export(published, place, format)
+    query(published, "delete from gold.things where total < 10")
+    other = publish(tmp_path / "other" / "assay.duckdb", f"from ({HISTORY}) where total < 7")
+    made: list[Exported] = []
+    check = exports._Export._check
+
+    def be_late(self: Any, *files: Any) -> None:
+        check(self, *files)
+        if not made:
+            made.append(Exported("", "", "", "", 0, 0, 0, True))
+            made[0] = export(other, place, format)
+
+    with (
+        mock.patch.object(exports._Export, "_check", be_late),
+        pytest.raises(assay.Fault, match="another process has written to the table meanwhile"),
+    ):
+        export(published, place, format)
+    assert read_from_bucket(place, format, made[0].version, tmp_path / "read").height == 7
+    done = export(published, place, format)
+    assert read_from_bucket(place, format, done.version, tmp_path / "read").height == 1990
+
+
+def test_exports_of_two_tables_of_iceberg_at_once_are_both_in_the_catalog(
+    published: Path, tmp_path: Path, place: str
+) -> None:
+    query(published, "create table gold.others as select 1 as n")
+    check = exports._Export._check
+
+    def be_late(self: Any, *files: Any) -> None:
+        check(self, *files)
+        if self._opened.name == "things":
+            export(published, place, "iceberg", "others")
+
+    with mock.patch.object(exports._Export, "_check", be_late):
+        done = export(published, place, "iceberg")
+    assert read_from_bucket(place, "iceberg", done.version, tmp_path / "read").height == 2000
+    assert not export(published, place, "iceberg", "others").is_new
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_an_erasure_leaves_nothing_of_earlier_versions_in_a_bucket(
+    tmp_path: Path, format: str, place: str
+) -> None:
+    places = Places(tmp_path, tmp_path / "assay.duckdb")
+    places.published.parent.mkdir()
+    person = "anna.of.nowhere@example.com"
+    publish(places.published, f"select 1 as n, '{person}' as mail union all select 2, 'other'")
+    boto3.client("s3").put_bucket_versioning(Bucket="shop", VersioningConfiguration={"Status": "Enabled"})
+    note_export(places.ledger, "things", format, place)
+    # One that was never made.
+    note_export(places.ledger, "things", format, "s3://no-such-bucket/lake")
+    to = open_place(place, "things", places.exporting)
+    export_table(places.published, to, format, Silent())  # type: ignore[arg-type]
+    query(places.published, f"insert into gold.things values (3, '{person}')")
+    export_table(places.published, to, format, Silent())  # type: ignore[arg-type]
+    assert [(each.url, kind) for each, kind in find_exports(places)] == [(f"{place}/things", format)]
+    assert list(find_gone(places)) == ["s3://no-such-bucket/lake/things"]
+    assert count_versions_with(place, person) > 1
+
+    query(places.published, f"delete from gold.things where mail = '{person}'")
+    (places.exporting / "things").mkdir()
+    (places.exporting / "things" / "left.parquet").write_text(person)
+    killed = mock.patch("assay.erasure.exports.export_table", side_effect=KeyboardInterrupt)
+    with killed, pytest.raises(KeyboardInterrupt):
+        write_exports_anew(places, Silent())  # type: ignore[arg-type]
+    write_exports_anew(places, Silent())  # type: ignore[arg-type]
+    assert count_versions_with(place, person) == 0
+    assert not list(places.exporting.rglob("*.parquet"))
+    newest = open_place(place, "things", places.exporting)
+    done = export_table(places.published, newest, format, Silent())  # type: ignore[arg-type]
+    assert (done.is_new, done.rows) == (False, 1)
+    assert read_from_bucket(place, format, done.version, tmp_path / "read")["mail"].to_list() == ["other"]
+    assert not [key for key in keys_in(place) if key.startswith(".")]
+
+
+def count_versions_with(place: str, person: str) -> int:
+    """Count the versions of all objects of a place that hold a text, also the columns of Parquet files."""
+    client = boto3.client("s3")
+    found = 0
+    for each in client.list_object_versions(Bucket=Bucket(place).name).get("Versions", ()):
+        answer = client.get_object(Bucket=Bucket(place).name, Key=each["Key"], VersionId=each["VersionId"])
+        content = answer["Body"].read()
+        if content.startswith(b"PAR1"):
+            content += str(pq.read_table(io.BytesIO(content)).to_pylist()).encode()
+        found += person.encode() in content
+    return found
+
+
+def test_a_bucket_that_is_missing_or_holds_something_else_is_told(published: Path, place: str) -> None:
+    with pytest.raises(assay.Fault, match="there is no such bucket: create it"):
+        export(published, "s3://no-such-bucket/x", "delta")
+    Bucket(place).put("things/mine.txt", b"mine")
+    with pytest.raises(assay.Fault, match="holds something else than a table of iceberg"):
+        export(published, place, "iceberg")
+    assert keys_in(place) == {"things/mine.txt"}
 
 
 def test_a_lost_hint_is_written_again(published: Path, tmp_path: Path) -> None:
     export(published, tmp_path, "iceberg")
     hint = tmp_path / "things" / "metadata" / "version-hint.text"
     expected = hint.read_text()
+    assert (hint.with_name(f"v{expected}.metadata.json")).is_file()
     hint.write_text("another")
     assert not export(published, tmp_path, "iceberg").is_new
     assert hint.read_text() == expected
@@ -479,8 +643,8 @@ def test_a_lost_hint_is_written_again(published: Path, tmp_path: Path) -> None:
     [
         ({"format": "hudi"}, "There is no format hudi: there are iceberg, delta"),
         ({"name": "thing"}, "No table thing is published"),
-        ({"place": Path("s3://bucket/lake")}, "is no folder: export to one, and copy .* _delta_log last"),
-        ({"place": Path("s3://bucket/lake"), "format": "iceberg"}, "it cannot be copied from there"),
+        ({"place": "gs://bucket/lake"}, "gs://bucket/lake is no folder, and no place in a bucket"),
+        ({"place": "s3://"}, "'s3://' names no place in a bucket"),
         ({"name": "odd"}, "a column ROWID cannot be exported"),
     ],
 )
