@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +15,8 @@ from assay.core.places import BUCKETS
 
 # In the standard mode of boto3, with a pause that grows between them.
 _TRIES = 5
+# Said of an object that was written again: it landed with the one before it.
+_LANDED_AT = "assay-landed-at"
 _SECONDS_TO_CONNECT, _SECONDS_TO_READ = 10, 60
 _REMEDIES = {
     "NoSuchBucket": "there is no such bucket: create it, or correct the name",
@@ -105,8 +107,12 @@ class Bucket:
                     key = found["Key"].removeprefix(self.prefix)
                     yield Object(key, found["Size"], found["ETag"].strip('"'), found["LastModified"])
 
-    def fetch(self, found: Object, file: Path) -> None:
+    def fetch(self, found: Object, file: Path) -> datetime:
         """Write the content of an object to a file.
+
+        Returns:
+            When it was written (UTC, aware); of one that was written again without some rows, when it had
+            been written before.
 
         Raises:
             ObjectChanged: it is gone, or was written again since it was listed.
@@ -120,6 +126,8 @@ class Bucket:
             with file.open("wb") as target:
                 for piece in answer["Body"].iter_chunks(1 << 20):
                     target.write(piece)
+        landed_at = answer["Metadata"].get(_LANDED_AT)
+        return datetime.fromisoformat(landed_at) if landed_at else found.written_at
 
     def read(self, key: str) -> bytes | None:
         """Return the content of a small object; None if there is none.
@@ -148,21 +156,32 @@ class Bucket:
             head = self._client.head_object(Bucket=self.name, Key=self.prefix + key)
         return str(head["ETag"]).strip('"')
 
-    def replace(self, key: str, content: bytes, etag: str | None) -> None:
-        """Write a small object in the place of the one that was read, and of no other.
+    def replace(
+        self, key: str, content: Path | bytes, etag: str | None, *, landed_at: datetime | None = None
+    ) -> str:
+        """Write an object in the place of the one that was read, and of no other.
 
         Args:
             key: of the object.
-            content: of the new one.
+            content: of the new one, 5 GB at most.
             etag: of the object that was read; None if there was none.
+            landed_at: when that landed (UTC, aware), if the new one counts as landed then.
+
+        Returns:
+            The ETag of the new one.
 
         Raises:
             ObjectChanged: somebody else has written it since.
             Fault: it cannot be written.
+            OSError: the file cannot be read.
         """
-        condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": f'"{etag}"'}
-        with self._told():
-            self._client.put_object(Bucket=self.name, Key=self.prefix + key, Body=content, **condition)
+        more: dict[str, Any] = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": f'"{etag}"'}
+        if landed_at:
+            more["Metadata"] = {_LANDED_AT: landed_at.isoformat()}
+        with ExitStack() as opened, self._told():
+            body = opened.enter_context(content.open("rb")) if isinstance(content, Path) else content
+            written = self._client.put_object(Bucket=self.name, Key=self.prefix + key, Body=body, **more)
+        return str(written["ETag"]).strip('"')
 
     def delete(self, key: str) -> None:
         """Delete an object, if there is one.
@@ -173,12 +192,11 @@ class Bucket:
         with self._told():
             self._client.delete_object(Bucket=self.name, Key=self.prefix + key)
 
-    def remove_versions(self, below: str, *, are_newest_kept: bool = False) -> int:
+    def remove_versions(self, below: str) -> int:
         """Delete objects for good, with the versions before and those of objects that are deleted.
 
         Args:
             below: with what the keys begin.
-            are_newest_kept: whether what can be read now stays.
 
         Returns:
             How many versions were deleted.
@@ -186,18 +204,36 @@ class Bucket:
         Raises:
             Fault: they cannot be listed or deleted.
         """
-        count = 0
+        return self._delete_versions(below, lambda version: True)
+
+    def remove_former_versions(self, key: str) -> int:
+        """Delete the versions of an object that a bucket keeps beside the one that can be read.
+
+        Args:
+            key: of the object, which may be deleted.
+
+        Returns:
+            How many versions were deleted.
+
+        Raises:
+            Fault: they cannot be listed or deleted.
+        """
+        whole = self.prefix + key
+        return self._delete_versions(
+            key, lambda version: version["Key"] == whole and not (version["IsLatest"] and "Size" in version)
+        )
+
+    def _delete_versions(self, below: str, is_gone: Callable[[dict[str, Any]], bool]) -> int:
+        versions, markers = [], []
         with self._told():
             pages = self._client.get_paginator("list_object_versions")
             for page in pages.paginate(Bucket=self.name, Prefix=self.prefix + below):
-                versions = page.get("Versions", ())
-                gone = [*versions, *page.get("DeleteMarkers", ())]
-                if are_newest_kept:
-                    gone = [each for each in gone if not (each["IsLatest"] and each in versions)]
-                for each in gone:
-                    self._client.delete_object(Bucket=self.name, Key=each["Key"], VersionId=each["VersionId"])
-                    count += each in versions
-        return count
+                versions += [each for each in page.get("Versions", ()) if is_gone(each)]
+                markers += [each for each in page.get("DeleteMarkers", ()) if is_gone(each)]
+            # A marker that went before its versions would bring the object back.
+            for each in [*versions, *markers]:
+                self._client.delete_object(Bucket=self.name, Key=each["Key"], VersionId=each["VersionId"])
+        return len(versions)
 
     @contextmanager
     def _told(self) -> Iterator[None]:

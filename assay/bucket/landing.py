@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from assay.bucket.bucket import Bucket, Object, ObjectChanged
@@ -124,6 +125,31 @@ def note_objects(folder: Path, etags: Mapping[str, str | None]) -> None:
     _write(index, {key: etag for key, etag in held.items() if etag is not None})
 
 
+def replace_object(bucket: Bucket, folder: Path, key: str) -> bool:
+    """Write an object again whose file in the copy was rewritten; it counts as landed when it did before.
+
+    Args:
+        bucket: the landing zone.
+        folder: the copy.
+        key: of the object.
+
+    Returns:
+        Whether it was written; somebody else may have written it since it was fetched.
+
+    Raises:
+        Fault: the bucket cannot be read or written.
+        OSError: the copy cannot be read or written.
+    """
+    path = folder / key
+    landed_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    etag = json.loads((folder / INDEX).read_text()).get(key)
+    try:
+        note_objects(folder, {key: bucket.replace(key, path, etag, landed_at=landed_at)})
+    except ObjectChanged:
+        return False
+    return True
+
+
 def _remove(folder: Path, held: dict[str, str], keys: Iterable[str], done: Brought) -> None:
     for key in keys:
         with suppress(FileNotFoundError):
@@ -167,9 +193,8 @@ def _fetch(bucket: Bucket, found: Object, path: Path) -> str | None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            bucket.fetch(found, new)
-            written_at = found.written_at.timestamp()
-            os.utime(new, (written_at, written_at))
+            landed_at = bucket.fetch(found, new).timestamp()
+            os.utime(new, (landed_at, landed_at))
             new.replace(path)
         finally:
             new.unlink(missing_ok=True)

@@ -20,7 +20,7 @@ from assay.build.state import forget_state
 from assay.console.progress import Display
 from assay.core.fault import Fault, known_fault
 from assay.core.moment import now
-from assay.core.places import BUCKETS, Places, landing_url
+from assay.core.places import BUCKETS, Places
 from assay.core.words import counted
 from assay.embedding.cache import begin_anew, remove_former
 from assay.erasure.compact import remove_leftovers
@@ -41,6 +41,7 @@ from assay.erasure.lines import Emptied, empty_lines, empty_members, hash_of, re
 from assay.erasure.locked import lock_for_erasure
 from assay.erasure.look import Traces, find_traces
 from assay.erasure.mentions import Mentions, find_texts, hidden_arguments
+from assay.erasure.objects import fetch_objects, write_objects
 from assay.erasure.person import find_person
 from assay.erasure.unloaded import empty_unloaded, find_unloaded
 from assay.erasure.versions import erase_from_versions
@@ -111,6 +112,7 @@ def forget(places: Places, asked: str, *, reason: str, wait: float, display: Dis
     """
     with lock_for_erasure(places, wait, display):
         end_other(places, display)
+        fetch_objects(places, display)
         traces = look(places, asked)
         _refuse_unread(places)
         copies = cold_copies(places.ledger)
@@ -148,6 +150,7 @@ def _carry_out(places: Places, journal: Journal, display: Display) -> Forgotten:
         emptied = _empty_files(places, journal, lines)
         for each in unloaded:
             empty_unloaded(each, _announce(places, journal, each.name, each.content_sha256, len(each.lines)))
+        write_objects(places, lines, journal.files, display)
         _record(places, journal, None)
         # After a kill, a build makes everything.
         forget_state(places.warehouse)
@@ -335,8 +338,6 @@ def _record(places: Places, journal: Journal, run_id: str | None) -> None:
 
 def _refuse_unread(places: Places) -> None:
     """Refuse to forget somebody of whom silver may not know all rows, because a build has not read them."""
-    if url := landing_url():
-        raise Fault(f"The landing zone lies in {url}, where nothing is erased: forget people in a folder.")
     with _opened(places) as connection:
         if files := unread_files(connection):
             raise Fault(

@@ -15,6 +15,7 @@ from assay.erasure.beside import Trace, find_beside
 from assay.erasure.exports import find_gone
 from assay.erasure.find import FileLines, count_rows, find_lines
 from assay.erasure.mentions import Mentions
+from assay.erasure.objects import name_unseen
 from assay.erasure.person import Person
 from assay.erasure.unloaded import find_unloaded
 from assay.ledger.retentions import cold_copies
@@ -56,6 +57,11 @@ def find_traces(places: Places, connection: duckdb.DuckDBPyConnection, person: P
         Trace(f"landed file {each.source_file}", len(each.spans), "lines are emptied, the file stays")
         for each in found.lines
     ]
+    if url := landing_url():
+        found.traces += [
+            Trace(f"object {url}/{each.source_file}", len(each.spans), "written again; former versions go")
+            for each in found.lines
+        ]
     copies = cold_copies(places.ledger)
     found.traces += [
         Trace(f"cold copy {copy}", len(each.spans), "lines are emptied, the file stays")
@@ -85,8 +91,8 @@ def find_traces(places: Places, connection: duckdb.DuckDBPyConnection, person: P
 
 
 def _unseen(places: Places) -> Iterator[str]:
-    if landing_url():
-        yield f"{landing_url()}: remove the person there, or the files come back from it"
+    if url := landing_url():
+        yield from name_unseen(url)
     if url := os.environ.get(PUBLISH_TO):
         yield f"{url}: old versions of objects, where the bucket keeps them: give it a rule that expires them"
     for url in find_gone(places):
