@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
 from assay.core.sql import quoted
 from assay.project.warehouse import connect
 from benchmarks import landing
-from benchmarks.measure import Cost, middle, run_assay, run_module
+from benchmarks.measure import Cost, middle, own_cpu, run_assay, run_module
 from benchmarks.settings import Settings
 from benchmarks.table import Report, Row, row_of, within
 
 _RUNS = 3
 _FILE, _LAKE = "file", "lake"
+_AGAIN = "gold read once more on the same connection"
 _LIMITS = {"first build": 1.3, "build with nothing new": 1.5, "gold read whole": 1.2}
 
 
@@ -36,6 +38,10 @@ def run(settings: Settings) -> Report:
         found["gold read whole"][target] = [
             run_module("benchmarks.lake", str(warehouse)) for _ in range(_RUNS)
         ]
+    again = {
+        target: middle([json.loads(cost.output) for cost in costs])
+        for target, costs in found["gold read whole"].items()
+    }
     rows: list[Row] = []
     for what, limit in _LIMITS.items():
         of_file, of_lake = found[what][_FILE], found[what][_LAKE]
@@ -44,18 +50,35 @@ def run(settings: Settings) -> Report:
         rows.append(
             row_of(f"{what}, lake", of_lake, baseline="file", **within(ratio, limit, f"{limit:g} times"))
         )
+    ratio, limit = again[_LAKE] / again[_FILE], _LIMITS["gold read whole"]
+    rows.append(Row(f"{_AGAIN}, file", _RUNS, cpu=again[_FILE]))
+    rows.append(
+        Row(
+            f"{_AGAIN}, lake",
+            _RUNS,
+            cpu=again[_LAKE],
+            baseline="file",
+            **within(ratio, limit, f"{limit:g} times"),
+        )
+    )
     return Report("lake", "the default demo in a lake, beside a warehouse in one file", rows)
 
 
 def _main(warehouse: Path) -> None:
-    """Read each column of each table of gold."""
+    """Read each column of each table of gold twice, and print the CPU seconds of the second time."""
     with connect(warehouse) as connection:
         tables = connection.execute(
-            "select table_name from duckdb_tables() "
-            "where database_name = current_database() and schema_name = 'gold' order by all"
+            "select distinct table_name from duckdb_columns() "
+            "where database_name = current_database() and schema_name = 'gold' and table_name not in "
+            "(select view_name from duckdb_views() where schema_name = 'gold') order by all"
         ).fetchall()
-        for (table,) in tables:
-            connection.execute(f"select bit_xor(hash(each)) from gold.{quoted(table)} as each").fetchall()
+        spent = 0.0
+        for _ in range(2):
+            before = own_cpu()
+            for (table,) in tables:
+                connection.execute(f"select bit_xor(hash(each)) from gold.{quoted(table)} as each").fetchall()
+            spent = own_cpu() - before
+    print(json.dumps(spent))
 
 
 if __name__ == "__main__":

@@ -87,9 +87,10 @@ def relation_named(
         name: the name of a model, which is unique within a project.
         database: the name of the attached database; None for the current one.
     """
+    # duckdb_tables() reads the statistics of every table of a lake.
     found = connection.execute(
         "select database_name, schema_name from "
-        "(select database_name, schema_name, table_name as name from duckdb_tables() "
+        "(select database_name, schema_name, table_name as name from duckdb_columns() "
         "union all select database_name, schema_name, view_name from duckdb_views()) as relations "
         "where database_name = coalesce($1, current_database()) and name = $2 order by all",
         [database, name],

@@ -23,7 +23,7 @@ from assay.lake.catalog import (
     read_state_of_lake,
     tag_snapshot,
 )
-from assay.project.warehouse import connect
+from assay.project.warehouse import connect, relation_named
 
 _AGES = [("7d", timedelta(days=7)), ("12h", timedelta(hours=12)), ("0s", timedelta(0))]
 
@@ -63,6 +63,17 @@ def test_the_catalog_has_no_table_for_each_table_of_the_lake(lake: Places) -> No
     with closing(sqlite3.connect(lake.warehouse)) as catalog:
         found = catalog.execute("select name from sqlite_master where name like 'ducklake_inlined_%'")
         assert found.fetchall() == [("ducklake_inlined_data_tables",)]
+
+
+def test_a_table_is_found_by_name_without_the_statistics_of_all(lake: Places) -> None:
+    with connect(lake.warehouse, read_only=False) as connection:
+        connection.execute("create view gold.seen as from gold.sales")
+    with connect(lake.warehouse) as connection:
+        connection.execute("call enable_logging('QueryLog')")
+        found = [relation_named(connection, name) for name in ("sales", "seen", "other")]
+        asked = connection.execute("select message from duckdb_logs where message like '%ducklake_table%'")
+        assert not [sql for (sql,) in asked.fetchall() if "_stats" in sql]
+    assert found == ['"shop"."gold"."sales"', '"shop"."gold"."seen"', None]
 
 
 def test_files_are_merged_and_no_value_changes(lake: Places) -> None:
