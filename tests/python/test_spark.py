@@ -23,6 +23,7 @@ from training_project import succeed
 from assay.core.fault import Fault
 from assay.core.places import Places
 from assay.core.sql import quoted
+from assay.project.warehouse import connect
 from assay.spark import engine, handover, session, tasks
 from assay.spark.engine import Computed, compute
 from assay.spark.handover import Handover, handed_over
@@ -478,7 +479,7 @@ def test_a_build_hands_over_histories_and_joins(
     training.land(6, *(number % 9 + 1 for number in range(700)))
     succeed(training, "build", "--all")
     tables = ("ftr_product__lines", "trn_lines")
-    here = contents_of(training, *(f"gold.{table}" for table in tables))
+    here = contents_of(training.warehouse, *(f"gold.{table}" for table in tables))
     training.settings.update({"ASSAY_ENGINE": "spark:local[2,4]", "ASSAY_SPARK_FROM": "0"})
     leftover = Path(f"{training.warehouse}.spark") / "of-a-killed-build"
     leftover.mkdir(parents=True)
@@ -486,7 +487,7 @@ def test_a_build_hands_over_histories_and_joins(
     for table, (_, (rows, *_)) in zip(tables, here, strict=True):
         assert f"Spark computed {rows:,} rows for {table}" in told
     assert not leftover.parent.exists()
-    assert contents_of(training, *(f"gold.{table}" for table in tables)) == here
+    assert contents_of(training.warehouse, *(f"gold.{table}" for table in tables)) == here
     # Where they are computed changes no table.
     del training.settings["ASSAY_ENGINE"]
     assert "Spark" not in succeed(training, "build")
@@ -511,34 +512,36 @@ def test_the_build_after_one_that_was_killed_is_right(training: SmallProject) ->
     assert build.returncode == 0, told + errors
     assert "Spark computed" in told
     assert not exchanged.exists()
-    after_kill = contents_of(training, "gold.ftr_product__lines")
+    after_kill = contents_of(training.warehouse, "gold.ftr_product__lines")
     training.settings["ASSAY_ENGINE"] = ""
     succeed(training, *command)
-    assert contents_of(training, "gold.ftr_product__lines") == after_kill
+    assert contents_of(training.warehouse, "gold.ftr_product__lines") == after_kill
 
 
-def contents_of(project: SmallProject, *tables: str) -> list[Any]:
+def contents_of(warehouse: Path, *tables: str) -> list[Any]:
     """Types and rows of tables of a warehouse."""
-    with duckdb.connect() as connection:
-        connection.execute(f"attach '{project.warehouse}' as assay (read_only)")
-        return [content(connection, f"from assay.{table}") for table in tables]
+    with connect(warehouse) as connection:
+        return [content(connection, f"from {table}") for table in tables]
 
 
 @needs_java
-def test_half_of_a_history_goes_to_spark_and_little_of_it_does_not(
+def test_a_lake_that_is_kept_up_with_spark_equals_a_file_that_is_built_at_once(
     training: SmallProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
     table = "ftr_product__lines"
     view = training.root / "models" / "own" / "gold" / f"{table}.sql"
     view.write_text("{{ config(materialized='history') }}" + view.read_text())
+    settings = {"ASSAY_TARGET": "lake", "ASSAY_ENGINE": "spark:local[2,4]", "ASSAY_SPARK_FROM": "40"}
+    lake = SmallProject(training.root, settings)
     command = ("build", "--select", f"+{table}")
-    succeed(training, *command)
-    training.settings.update({"ASSAY_ENGINE": "spark:local[2,4]", "ASSAY_SPARK_FROM": "40"})
-    for land, is_sent in (((6, *(number % 9 + 1 for number in range(300))), True), ((7, 4), False)):
-        training.land(*land)
-        assert (f"for {table} in" in succeed(training, *command)) is is_sent
-    kept_up = contents_of(training, f"gold.{table}")
-    del training.settings["ASSAY_ENGINE"]
+    assert f"for {table} in" in succeed(lake, *command)
+    # Half of the history goes to Spark, and little of it does not.
+    training.land(6, *(number % 9 + 1 for number in range(300)))
+    assert f"for {table} in" in succeed(lake, *command)
+    training.land(7, 4)
+    assert f"for {table} in" not in succeed(lake, *command)
     succeed(training, *command, "--full-refresh")
-    assert contents_of(training, f"gold.{table}") == kept_up
+    catalog = training.root / "data" / "lake" / "assay.sqlite"
+    tables = ("gold.fct_lines", f"gold.{table}")
+    assert contents_of(catalog, *tables) == contents_of(training.warehouse, *tables)
