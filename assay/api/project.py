@@ -168,23 +168,27 @@ class Project(
         with self.places() as places:
             return TrainingSet(VersionStore(places).find(name), self)
 
-    def create_training_set(self, name: str, *, as_of: datetime | str | None = None) -> CreatedTrainingSet:
+    def create_training_set(
+        self, name: str, *, as_of: datetime | str | int | None = None
+    ) -> CreatedTrainingSet:
         """Make a version of a training set, which may rebuild it; the same content is the same version.
 
         Args:
             name: of the training set.
-            as_of: the moment of which it is to know, UTC where it has no offset; all that is known
-                without it.
+            as_of: the moment of which it is to know, UTC where it has no offset; or the number or a name of
+                the snapshot of a lake whose rows it is to have. All that is known without it.
 
         Raises:
-            Fault: there is no such training set, or it cannot be built.
+            Fault: there is no such training set or snapshot, the snapshot is expired, or the set cannot be
+                built.
         """
         from assay.api.training_set import CreatedTrainingSet
+        from assay.lake.as_of import find_as_of
         from assay.training.create import create
 
-        moment = _moment(as_of)
-        with self.places(), self.display() as display:
-            version, is_new = create(name, moment, display)
+        with self.places() as places, self.display() as display:
+            moment, snapshot = (None, None) if as_of is None else find_as_of(places, as_of)
+            version, is_new = create(name, moment, display, snapshot=snapshot)
             return CreatedTrainingSet(version, self, is_new=is_new)
 
     def create_corpus(

@@ -223,6 +223,20 @@ class Bucket:
             key, lambda version: version["Key"] == whole and not (version["IsLatest"] and "Size" in version)
         )
 
+    def remove_versions_but_newest(self, below: str) -> int:
+        """Delete the versions of objects that a bucket keeps beside those that can be read.
+
+        Args:
+            below: with what the keys begin.
+
+        Returns:
+            How many versions were deleted.
+
+        Raises:
+            Fault: they cannot be listed or deleted.
+        """
+        return self._delete_versions(below, lambda version: not (version["IsLatest"] and "Size" in version))
+
     def _delete_versions(self, below: str, is_gone: Callable[[dict[str, Any]], bool]) -> int:
         versions, markers = [], []
         with self._told():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import duckdb
@@ -37,6 +38,7 @@ from assay.project.graph import Manifest
 from assay.project.kept import OF_BUILD, point_to
 from assay.project.owners import owners
 from assay.project.personal import Personal
+from assay.training.source import note_sets
 
 
 def run_recorded(
@@ -102,6 +104,7 @@ def run_recorded(
     )
     if not run.as_of:
         report.warnings += tell_findings(places, report, outcome.results, owner_by_name)
+    note_sets(places, {*itertools.chain(*work.plan.waiting.values())})
     report.warnings += tell_lineage(run, nodes, outcome.results, places.warehouse)
     if work.manifest:
         # Last of all: a run that was killed before its end is done again, and recorded.

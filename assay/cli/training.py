@@ -86,7 +86,9 @@ def create(
     as_of: Annotated[
         str | None,
         typer.Option(
-            metavar="TIME", help="Of what was known then (ISO 8601, UTC): the set is rebuilt for it."
+            metavar="TIME|SNAPSHOT",
+            help="Of what was known then (ISO 8601, UTC): the set is rebuilt for it; or as a lake was in a "
+            "snapshot, by number or name.",
         ),
     ] = None,
 ) -> None:

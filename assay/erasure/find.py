@@ -14,6 +14,7 @@ from assay.core.sql import quoted, text
 from assay.erasure.mentions import Mentions
 from assay.erasure.person import Person
 from assay.project.conventions import CHECKED
+from assay.project.shared_lake import find_lakes_as_of, is_shared
 from assay.training.store import Version, VersionStore
 
 _POSITION = {"file_id", "row_number"}
@@ -129,7 +130,8 @@ def files_as_of(places: Places) -> list[Path]:
     """Return the warehouses as of earlier moments, and what is published of them."""
     main = places.main_warehouse
     published = places.published.parent
-    return sorted([*main.parent.glob(f"{main.stem}@*{main.suffix}"), *published.glob("*@*.duckdb")])
+    lakes = find_lakes_as_of(main) if is_shared(main) else []
+    return sorted({*lakes, *main.parent.glob(f"{main.stem}@*{main.suffix}"), *published.glob("*@*.duckdb")})
 
 
 def files_of_search(places: Places) -> list[Path]:

@@ -20,7 +20,7 @@ from assay.build.state import forget_state
 from assay.console.progress import Display
 from assay.core.fault import Fault, known_fault
 from assay.core.moment import now
-from assay.core.places import BUCKETS, Places
+from assay.core.places import Places
 from assay.core.words import counted
 from assay.embedding.cache import begin_anew, remove_former
 from assay.erasure.compact import remove_leftovers
@@ -53,9 +53,8 @@ from assay.ledger.erasures import ERASED_FILES, ERASURES
 from assay.ledger.retentions import cold_copies, note_rewritten
 from assay.ledger.rollbacks import whoever_asks
 from assay.project.graph import Manifest, read_manifest
-from assay.project.lake import data_of, is_lake
+from assay.project.lake import is_lake, remove_lake
 from assay.project.paths import all_model_paths
-from assay.project.shared_lake import is_shared
 from assay.project.warehouse import connect
 
 
@@ -84,7 +83,6 @@ def look(places: Places, asked: str) -> Traces:
     Raises:
         Fault: nothing is built, there is no such entity, or nothing is kept under the key.
     """
-    _refuse_shared(places)
     with _opened(places) as connection:
         person = find_person(asked, _read_manifest(), connection)
         traces = find_traces(places, connection, person)
@@ -165,8 +163,9 @@ def _carry_out(places: Places, journal: Journal, display: Display) -> Forgotten:
         shutil.rmtree(places.published.parent / "kept", ignore_errors=True)
         for file in files_as_of(places):
             if is_lake(file):
-                shutil.rmtree(data_of(file), ignore_errors=True)
-            file.unlink(missing_ok=True)
+                remove_lake(file)
+            else:
+                file.unlink(missing_ok=True)
         versions = erase_from_versions(places, person, display)
         begin_anew(places.embeddings)
         display.say("Building everything that rests on landed rows")
@@ -344,21 +343,6 @@ def _refuse_unread(places: Places) -> None:
                 f"Silver has not read {counted(files, 'loaded file')}, in which the person may be: "
                 "build first, and forget then."
             )
-
-
-def _refuse_shared(places: Places) -> None:
-    """Refuse a lake that others have as well, or whose files lie in a bucket."""
-    if is_shared(places.warehouse):
-        raise Fault(
-            "The catalog of this lake is in Postgres, and Assay forgets people only where it is a file. "
-            "Nothing is changed. To forget somebody here: remove the person from the landed files, and build "
-            "into a new schema of the catalog."
-        )
-    if is_lake(places.warehouse) and (folder := data_of(places.warehouse)).startswith(BUCKETS):
-        raise Fault(
-            f"The files of this lake lie in {folder}, where nothing is erased: forget people in a folder. "
-            "Nothing is changed."
-        )
 
 
 def _read_manifest() -> Manifest:

@@ -6,7 +6,6 @@ all that dbt makes is left to the next build.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +22,7 @@ from assay.erasure.lines import Emptied
 from assay.erasure.person import Person
 from assay.landing.load import SCHEMA
 from assay.project.graph import Manifest
-from assay.project.lake import attach_lake, is_lake, replace_catalog
+from assay.project.lake import is_lake, replaced_lake
 from assay.project.warehouse import attach, connect
 
 
@@ -53,7 +52,7 @@ def rewrite_warehouse(
         # What is in the write-ahead log goes into the file, which nobody else may have open.
         with connect(warehouse, read_only=False) as connection:
             connection.execute("checkpoint")
-    with _replaced_lake(warehouse) if is_lake(warehouse) else replaced_database(warehouse) as connection:
+    with replaced_lake(warehouse) if is_lake(warehouse) else replaced_database(warehouse) as connection:
         rebuilt = _built_by_dbt(manifest)
         _list_gone(connection, lines)
         _copy_tables(connection, person, {each for each in find_tables(connection) if each not in rebuilt})
@@ -109,26 +108,6 @@ def replaced_database(file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         sync(file.parent)
     finally:
         remove_leftovers([file])
-
-
-@contextmanager
-def _replaced_lake(catalog: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Attach a lake as `old` and an empty one as `new`, which takes its place when the block has ended.
-
-    A snapshot, statistics in the catalog and a Parquet file with deleted rows would keep a person, so all of
-    the old lake goes. The new one has files of other names in the same folder.
-    """
-    new = temporary(catalog).with_suffix(f".{os.getpid()}{catalog.suffix}")
-    remove_leftovers([catalog])
-    try:
-        with duckdb.connect() as connection:
-            connection.execute("set TimeZone = 'UTC'")
-            attach(connection, catalog, "old")
-            attach_lake(connection, new, "new", read_only=False, files_of=catalog)
-            yield connection
-        replace_catalog(new, catalog)
-    finally:
-        remove_leftovers([catalog])
 
 
 def _built_by_dbt(manifest: Manifest) -> set[tuple[str, str]]:

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from assay.core.fault import MISUSED, Fault
-from assay.core.moment import length_of, now
+from assay.core.moment import instant, length_of, now
 from assay.core.places import Places
 from assay.core.sql import text
-from assay.project.lake import data_of, is_lake, open_catalog
+from assay.project.lake import data_of, is_lake, open_catalog, read_newest_snapshot
+from assay.project.lake_builds import carry_build, find_needed, forget_builds
 from assay.project.lease import hold_warehouse
 from assay.project.shared_lake import has_table, is_shared, note_state
 from assay.project.warehouse import connect
@@ -171,10 +172,10 @@ def tag_snapshot(
         keeping: is held around what is written, with the catalog.
 
     Raises:
-        Fault: the warehouse is no lake, a build is under way, the name is empty, a number or taken, or there
-            is no such snapshot.
+        Fault: the warehouse is no lake, a build is under way, the name is empty, a number, a time or taken,
+            or there is no such snapshot.
     """
-    if not name.strip() or name.strip().isdigit():
+    if not name.strip() or name.strip().isdigit() or instant(name):
         raise Fault(f"{name!r} cannot be the name of a snapshot: give it a word.", MISUSED)
     with _locked(places, "assay lake tag", wait, keeping) as catalog:
         numbers = [each.number for each in read_snapshots(places)]
@@ -233,8 +234,11 @@ def expire(places: Places, older_than: timedelta, *, wait: float = 0, keeping: K
         connect(catalog, read_only=False) as connection,
     ):
         lake = catalog.stem
-        old = [each for each in read_snapshots(places)[1:] if each.made_at < until]
-        gone = [each.number for each in old if not each.tags]
+        snapshots = read_snapshots(places)
+        old = [each for each in snapshots[1:] if each.made_at < until]
+        kept = {snapshots[0].number, *(each.number for each in snapshots if each.tags)}
+        kept |= find_needed(catalog, kept)
+        gone = [each.number for each in old if each.number not in kept]
         if gone:
             connection.execute(f"call ducklake_expire_snapshots({text(lake)}, versions => {gone})")
         files = connection.execute(
@@ -244,6 +248,7 @@ def expire(places: Places, older_than: timedelta, *, wait: float = 0, keeping: K
         files += connection.execute(
             f"call ducklake_delete_orphaned_files({text(lake)}, older_than => now() - interval 1 day)"
         ).fetchall()
+        forget_builds(catalog)
     return Expired(len(gone), len(files), tuple(sorted(tag for each in old for tag in each.tags)))
 
 
@@ -268,7 +273,10 @@ def _locked(places: Places, command: str, wait: float, keeping: Keeping) -> Iter
     """Let no build begin while the block runs; yields the catalog."""
     catalog = require_lake(places)
     with hold_warehouse(catalog, command=command, wait=wait, on_wait=lambda holder: None), keeping(catalog):
+        before = read_newest_snapshot(catalog)
         yield catalog
+        # No value has changed.
+        carry_build(catalog, before)
         if is_shared(catalog):
             note_state(catalog)
 

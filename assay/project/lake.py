@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -20,10 +21,13 @@ from assay.core.places import BUCKETS, LAKE, LAKE_ENDING, SHARED_LAKE
 from assay.core.sql import quoted, text
 from assay.project.shared_lake import (
     address_of,
+    anew,
     connect_catalog,
+    drop_catalog,
     is_shared,
     note_state,
     read_data_path,
+    replace_shared_catalog,
     shown,
 )
 
@@ -134,6 +138,7 @@ def attach_lake(
     *,
     read_only: bool = True,
     files_of: Path | None = None,
+    snapshot: int | None = None,
 ) -> None:
     """Attach a lake under a name; one that may be written is made if there is none.
 
@@ -143,12 +148,17 @@ def attach_lake(
         name: without quotes.
         read_only: whether it is only read.
         files_of: the catalog of the lake in whose folder its Parquet files lie; None for a folder of its own.
+        snapshot: the number of the snapshot that is read; None for the newest.
 
     Raises:
         Fault: the extra is not installed, there is no such lake to read, or its Parquet files lie elsewhere.
     """
     settings = options_of(files_of or catalog) | {"read_only": read_only}
+    if is_shared(catalog):
+        settings["metadata_schema"] = catalog.stem
     data = str(settings["data_path"])
+    if snapshot is not None:
+        settings["snapshot_version"] = str(snapshot)
     load_lake(connection, data, shared=is_shared(catalog))
     if not read_only:
         if data.startswith(BUCKETS):
@@ -262,6 +272,62 @@ def copy_catalog(catalog: Path, copy: Path) -> None:
         Path(data_of(copy)).symlink_to(data_of(catalog))
 
 
+@contextmanager
+def replaced_lake(catalog: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Attach a lake as `old` and an empty one as `new`, which takes its place when the block has ended.
+
+    A snapshot, statistics in the catalog and a Parquet file with deleted rows would keep a person, so all of
+    the old lake goes. The new one has files of other names in the same folder.
+
+    Raises:
+        Fault: a catalog in Postgres cannot be reached, or somebody writes to it without a lease.
+    """
+    new = anew(catalog)
+    _drop_new(new)
+    snapshot = read_newest_snapshot(catalog)
+    try:
+        # The files of the old lake are not those of a lake that is to be made.
+        with duckdb.connect(config=UNVERIFIED) as connection:
+            connection.execute("set TimeZone = 'UTC'")
+            attach_lake(connection, catalog, "old")
+            attach_lake(connection, new, "new", read_only=False, files_of=catalog)
+            yield connection
+        if is_shared(catalog):
+            replace_shared_catalog(new, catalog, snapshot or 0)
+            _remove_orphans(catalog)
+        else:
+            replace_catalog(new, catalog)
+    finally:
+        _drop_new(new)
+
+
+def _drop_new(new: Path) -> None:
+    if is_shared(new):
+        drop_catalog(new)
+    for ending in ("", "-wal", "-shm"):
+        new.with_name(new.name + ending).unlink(missing_ok=True)
+
+
+def remove_lake(catalog: Path) -> None:
+    """Remove a lake with all of its files; what is not there is let be.
+
+    Raises:
+        Fault: a catalog in Postgres, or a bucket, cannot be reached.
+        OSError: a file cannot be removed.
+    """
+    data = data_of(catalog)
+    if data.startswith(BUCKETS):
+        # boto3 takes long to import.
+        from assay.bucket.bucket import Bucket
+
+        Bucket(data).remove_versions("")
+    else:
+        shutil.rmtree(data, ignore_errors=True)
+    if is_shared(catalog):
+        drop_catalog(catalog)
+    catalog.unlink(missing_ok=True)
+
+
 def replace_catalog(new: Path, catalog: Path) -> None:
     """Put a catalog in the place of a lake's, and remove the Parquet files that it does not name.
 
@@ -284,9 +350,19 @@ def replace_catalog(new: Path, catalog: Path) -> None:
     sync(new)
     put_in_place(new, catalog)
     sync(catalog.parent)
-    with duckdb.connect() as opened:
+    _remove_orphans(catalog)
+
+
+def _remove_orphans(catalog: Path) -> None:
+    """Remove the Parquet files in a lake's folder that its catalog does not name, with all versions."""
+    with duckdb.connect(config=UNVERIFIED) as opened:
         attach_lake(opened, catalog, "lake", read_only=False)
         opened.execute("call ducklake_delete_orphaned_files('lake', cleanup_all => true)")
+    if (data := data_of(catalog)).startswith(BUCKETS):
+        # boto3 takes long to import.
+        from assay.bucket.bucket import Bucket
+
+        Bucket(data).remove_versions_but_newest("")
 
 
 def make_catalog(catalog: Path) -> None:

@@ -155,6 +155,81 @@ def read_data_path(warehouse: Path) -> str | None:
         return str(path)
 
 
+def anew(catalog: Path) -> Path:
+    """Return the catalog of the lake that is made to take the place of another."""
+    return catalog.with_name(f"{catalog.stem}@anew{catalog.suffix}")
+
+
+def find_lakes_as_of(warehouse: Path) -> list[Path]:
+    """Return what stands for the lakes beside another in its database that are as of earlier moments.
+
+    Raises:
+        Fault: the catalog cannot be asked.
+    """
+    with connect_catalog(warehouse) as connection:
+        found = connection.execute(
+            "select nspname from pg_namespace where starts_with(nspname, %s) and nspname <> %s "
+            "and to_regclass(quote_ident(nspname) || '.ducklake_metadata') is not null order by nspname",
+            (f"{warehouse.stem}@", anew(warehouse).stem),
+        ).fetchall()
+    return [warehouse.with_name(f"{name}{SHARED_ENDING}") for (name,) in found]
+
+
+def drop_catalog(warehouse: Path) -> None:
+    """Drop the schema of a lake, if there is one.
+
+    Raises:
+        Fault: the catalog cannot be reached, or its user may not.
+    """
+    from psycopg.sql import SQL, Identifier
+
+    with connect_catalog(warehouse) as connection:
+        connection.execute(SQL("drop schema if exists {} cascade").format(Identifier(warehouse.stem)))
+
+
+def replace_shared_catalog(new: Path, warehouse: Path, snapshot: int) -> None:
+    """Put the catalog of one lake in the place of another's, of which nothing stays but leases and rights.
+
+    The rows of the old one are gone from Postgres' files too, because its tables are dropped. Who has rights
+    reads nothing until the next build gives them on the new tables.
+
+    Args:
+        new: the lake that takes the place, in the same database.
+        warehouse: the lake that is replaced, of which the caller holds the lease.
+        snapshot: the newest one of the old lake when the new one was begun.
+
+    Raises:
+        Fault: somebody without a lease has written to the lake since; nothing is changed.
+    """
+    from psycopg.sql import SQL, Identifier
+
+    tables = (
+        "select relname from pg_class where relkind = 'r' and relnamespace = quote_ident(%s)::regnamespace "
+        "and starts_with(relname, 'ducklake_')"
+    )
+    with connect_catalog(warehouse) as connection:
+        connection.execute("lock table ducklake_snapshot in access exclusive mode")
+        [newest] = connection.execute("select max(snapshot_id) from ducklake_snapshot").fetchone()
+        if newest != snapshot:
+            raise Fault(
+                f"Somebody has written to the lake {shown(warehouse)} meanwhile, without a lease. Nothing is "
+                "changed. Let nobody but assay build write there, and try again."
+            )
+        connection.execute("drop function if exists assay_fence cascade")
+        # Names and builds are of snapshots that are gone.
+        for table in ("assay_tags", "assay_builds", "assay_declared"):
+            connection.execute(SQL("drop table if exists {}").format(Identifier(table)))
+        for (table,) in connection.execute(tables, (warehouse.stem,)).fetchall():
+            connection.execute(SQL("drop table {} cascade").format(Identifier(table)))
+        for (table,) in connection.execute(tables, (new.stem,)).fetchall():
+            connection.execute(
+                SQL("alter table {} set schema {}").format(
+                    Identifier(new.stem, table), Identifier(warehouse.stem)
+                )
+            )
+        connection.execute(SQL("drop schema {} cascade").format(Identifier(new.stem)))
+
+
 def note_state(warehouse: Path) -> None:
     """Write which lake a file stands for, and its newest snapshot, so that the file changes with the lake.
 

@@ -15,8 +15,15 @@ from assay.core.sql import quoted, text
 from assay.project.lake import UNVERIFIED, attach_lake, is_lake
 
 
-def connect(warehouse: Path, *, read_only: bool = True) -> duckdb.DuckDBPyConnection:
+def connect(
+    warehouse: Path, *, read_only: bool = True, snapshot: int | None = None
+) -> duckdb.DuckDBPyConnection:
     """Open a warehouse; it is the current database, under the name that dbt's SQL uses.
+
+    Args:
+        warehouse: the file, or the catalog of a lake.
+        read_only: whether it is only read.
+        snapshot: the number of the snapshot of a lake as which it is read; None for the newest.
 
     Raises:
         Fault: it is encrypted and the key is missing, or another one.
@@ -28,7 +35,7 @@ def connect(warehouse: Path, *, read_only: bool = True) -> duckdb.DuckDBPyConnec
     settings = UNVERIFIED if is_lake(warehouse) else {}
     connection = duckdb.connect(config=settings | {"temp_directory": f"{warehouse}.tmp"})
     try:
-        attach(connection, warehouse, warehouse.stem, read_only=read_only)
+        attach(connection, warehouse, warehouse.stem, read_only=read_only, snapshot=snapshot)
         connection.execute(f"use {quoted(warehouse.stem)}")
     except (duckdb.Error, Fault):
         connection.close()
@@ -146,6 +153,7 @@ def attach(
     *,
     read_only: bool = True,
     options: str = "",
+    snapshot: int | None = None,
 ) -> None:
     """Attach a file under a name, such as the one that dbt's compiled SQL uses.
 
@@ -155,12 +163,13 @@ def attach(
         name: without quotes.
         read_only: whether it is only read.
         options: more of DuckDB's options, as SQL.
+        snapshot: as of `connect`.
 
     Raises:
         Fault: it is encrypted and the key is missing, or another one.
         duckdb.Error: there is none to read, it is no file of DuckDB, or another program has it open.
     """
     if is_lake(file):
-        attach_lake(connection, file, name, read_only=read_only)
+        attach_lake(connection, file, name, read_only=read_only, snapshot=snapshot)
         return
     attach_file(connection, file, name, read_only=read_only, options=options)

@@ -32,6 +32,30 @@ class Feature:
     column: str
 
 
+@dataclass(frozen=True)
+class DeclaredSet:
+    """What a training set declares; see the properties of `SetInManifest` of the same names."""
+
+    name: str
+    relation: str
+    primary_key: list[str]
+    descriptions: dict[str, str]
+    features: list[Feature]
+    silver_seen: list[str]
+    joined: list[str]
+    code: dict[str, str]
+
+    @classmethod
+    def of(cls, declared: SetInManifest) -> DeclaredSet:
+        """Return what a training set of a manifest declares."""
+        return cls(**{name: getattr(declared, name) for name in cls.__dataclass_fields__})
+
+    @classmethod
+    def read(cls, values: dict[str, Any]) -> DeclaredSet:
+        """Return what was kept of one, as `asdict` writes it."""
+        return cls(**values | {"features": [Feature(**each) for each in values["features"]]})
+
+
 class SetInManifest:
     """A training set and everything upstream of it, from dbt's manifest of the current project.
 

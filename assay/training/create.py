@@ -7,18 +7,32 @@ from datetime import datetime
 
 from assay.console.progress import Display
 from assay.core.fault import MISUSED, Fault
-from assay.core.places import find_places
+from assay.core.places import Places, find_places
 from assay.training.code import describe_unknown_set
 from assay.training.recipe import TRAINING_SETS, Recipe
-from assay.training.source import as_built, read_published_sets, rebuilt
+from assay.training.source import (
+    as_built,
+    as_newest_build_left,
+    as_of_snapshot,
+    read_published_sets,
+    rebuilt,
+)
 from assay.training.store import Version, VersionStore
 
 
-def create(name: str, as_of: datetime | None, display: Display) -> tuple[Version, bool]:
+def create(
+    name: str, as_of: datetime | None, display: Display, *, snapshot: int | None = None
+) -> tuple[Version, bool]:
     """Make a version of a training set of the project in the current folder.
 
     The version is taken from the warehouse as it is. If a moment is given, or the code may have changed since
     the last build, it is taken from a temporary warehouse that is built for it.
+
+    Args:
+        name: of the training set.
+        as_of: the moment of which it is to know; None for all that is known.
+        display: shows the progress.
+        snapshot: the number of the snapshot of a lake whose rows it is to have; None for the newest.
 
     Returns:
         The version, and whether it is new: the same content is the same version.
@@ -27,6 +41,8 @@ def create(name: str, as_of: datetime | None, display: Display) -> tuple[Version
         Fault: there is no such training set, or it cannot be built.
     """
     places = find_places()
+    if snapshot is not None:
+        return _create_of_snapshot(name, places, snapshot, display)
     known = read_published_sets(places)
     if name not in known:
         raise Fault(
@@ -34,6 +50,14 @@ def create(name: str, as_of: datetime | None, display: Display) -> tuple[Version
             MISUSED,
         )
     return create_version(name, as_of, display, TRAINING_SETS)
+
+
+def _create_of_snapshot(name: str, places: Places, snapshot: int, display: Display) -> tuple[Version, bool]:
+    source = as_of_snapshot(name, places, snapshot)
+    store = VersionStore(places)
+    with store.workshop(f"assay training-set create {name}", display) as workshop:
+        (workshop / "version").mkdir()
+        return _keep(store, TRAINING_SETS.take(name, source, workshop / "version"))
 
 
 def create_version(
@@ -49,7 +73,9 @@ def create_version(
     command = f"assay {recipe.command} {name}"
     with store.workshop(command, display) as workshop, ExitStack() as stack:
         source = None
-        if as_of is None:
+        if as_of is None and recipe.takes_snapshots:
+            source = as_newest_build_left(name, places, display)
+        if as_of is None and source is None:
             source = stack.enter_context(as_built(places, command, display))
             if source is None or not recipe.is_current(source):
                 stack.close()
@@ -74,8 +100,11 @@ def create_version(
                 )
             )
         (workshop / "version").mkdir()
-        version = recipe.take(name, source, workshop / "version")
-        for other in store.versions():
-            if other.manifest.version == version.manifest.version:
-                return other, False
-        return store.keep(version), True
+        return _keep(store, recipe.take(name, source, workshop / "version"))
+
+
+def _keep(store: VersionStore, version: Version) -> tuple[Version, bool]:
+    for other in store.versions():
+        if other.manifest.version == version.manifest.version:
+            return other, False
+    return store.keep(version), True

@@ -208,7 +208,7 @@ def _dataset(version: Version) -> dict[str, Any]:
     columns = [{"name": each.name, "type": each.type} for each in manifest.columns]
     schema = json.dumps({"columns": columns, "features": [vars(each) for each in manifest.features]})
     profile = {"num_rows": manifest.rows, "splits": {each.split: each.rows for each in manifest.splits}}
-    about = {
+    about: dict[str, str | int | None] = {
         "uri": version.data.absolute().as_uri(),
         "version": manifest.version,
         "run_id": manifest.run_id,

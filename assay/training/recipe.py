@@ -19,7 +19,8 @@ class Recipe:
 
     `command` of `assay` makes one. `take` writes a version of a name from a source to a folder. `find_leaks`
     looks for leaks in a version that was rebuilt from a source. `beside` names models that are built beside.
-    `is_current` tells whether a source was built with what is declared now.
+    `is_current` tells whether a source was built with what is declared now. `takes_snapshots` says whether
+    what a lake keeps of its builds is enough to take a version.
     """
 
     command: str
@@ -27,6 +28,7 @@ class Recipe:
     find_leaks: Callable[[Version, Source, Display], list[Check]]
     beside: tuple[str, ...] = ()
     is_current: Callable[[Source], bool] = lambda source: True
+    takes_snapshots: bool = False
 
 
 def _find_leaks(version: Version, source: Source, display: Display) -> list[Check]:
@@ -34,4 +36,4 @@ def _find_leaks(version: Version, source: Source, display: Display) -> list[Chec
     return find_leaks(version.manifest.name, warehouse=source.warehouse, watcher=display, say=display.say)
 
 
-TRAINING_SETS = Recipe("training-set create", take, _find_leaks)
+TRAINING_SETS = Recipe("training-set create", take, _find_leaks, takes_snapshots=True)

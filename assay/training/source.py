@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,20 +13,24 @@ from typing import Any
 import duckdb
 
 from assay.console.progress import Display
-from assay.core.fault import Fault, known_fault
+from assay.core.fault import MISUSED, Fault, known_fault
 from assay.core.lock import Holder
 from assay.core.moment import as_variable
 from assay.core.places import Places, find_target
+from assay.core.words import listed
 from assay.landing.past import copy_landing, has_landing
 from assay.ledger.runs import Run, read_runs
 from assay.project.code_version import code_version
-from assay.project.conventions import TRAINING_SET
+from assay.project.conventions import TRAINING_SET, is_of_kind
 from assay.project.dbt_run import run_dbt
 from assay.project.failures import judge, plain_message
-from assay.project.lake import read_newest_snapshot
-from assay.project.lease import hold_warehouse
+from assay.project.graph import Manifest
+from assay.project.lake import is_lake, read_newest_snapshot
+from assay.project.lake_builds import BuildInLake, find_build, find_neighbours, note_build
+from assay.project.lease import find_holder, hold_warehouse
 from assay.project.project import Project
 from assay.project.warehouse import connect, connect_published
+from assay.training.code import DeclaredSet, SetInManifest, describe_unknown_set
 
 _SECONDS_TO_WAIT = 600.0
 
@@ -37,6 +41,7 @@ class Source:
 
     `run_id` is of the last run that changed it. `as_of` is the moment it was built for; None for the present.
     `lake_snapshot` is the number of the lake's snapshot that it is or was copied from; None without a lake.
+    `build` is the build of a lake whose snapshot it is, where the manifest is not at hand.
     """
 
     warehouse: Path
@@ -45,6 +50,27 @@ class Source:
     as_of: datetime | None
     code_version: str | None
     lake_snapshot: int | None = None
+    build: BuildInLake | None = None
+
+    @property
+    def read_snapshot(self) -> int | None:
+        """The number of the snapshot as which the warehouse is read; None if it is no lake."""
+        return self.lake_snapshot if is_lake(self.warehouse) else None
+
+    @property
+    def dbt_version(self) -> str:
+        """The version of dbt that built it."""
+        return self.build.dbt_version if self.build else str(self.manifest["metadata"]["dbt_version"])
+
+    def find_declared(self, name: str) -> SetInManifest | DeclaredSet:
+        """Return what a training set declares.
+
+        Raises:
+            Fault: there is no such training set, or it declares no primary key.
+        """
+        if self.build:
+            return DeclaredSet.read(self.build.declared[name])
+        return SetInManifest(self.manifest, name)
 
 
 def read_published_sets(places: Places) -> list[str]:
@@ -77,24 +103,122 @@ def as_built(places: Places, command: str, display: Display) -> Iterator[Source 
     training set for later. The manifest must be its own, or of the build whose parts were built since.
     """
     with _held(places.main_warehouse, command, display):
-        # A run that found nothing to do, and so did not start dbt, left the warehouse as it was.
-        runs = [
-            run
-            for run in read_runs(places.ledger)
-            if run.warehouse == str(places.main_warehouse)
-            and not (run.status == "succeeded" and run.dbt_seconds is None)
-        ]
-        try:
-            manifest = _manifest(find_target())
-        except (OSError, ValueError):
-            manifest = {}
-        latest = runs[0] if runs else None
-        is_whole = latest and latest.published_at and latest.status == "succeeded"
-        if latest and is_whole and not latest.options.get("later") and _is_of(manifest, runs):
+        found = _find_passed_build(places)
+        if found and not found[0][0].options.get("later"):
+            [run, *_], manifest = found
             snapshot = read_newest_snapshot(places.main_warehouse)
-            yield Source(places.main_warehouse, manifest, latest.run_id, None, latest.code_version, snapshot)
+            yield Source(places.main_warehouse, manifest, run.run_id, None, run.code_version, snapshot)
         else:
             yield None
+
+
+def as_of_snapshot(name: str, places: Places, snapshot: int) -> Source:
+    """Return a lake as a build left it in a snapshot; nobody has to wait for it.
+
+    Args:
+        name: the training set.
+        places: of the lake.
+        snapshot: the number of a snapshot that is kept.
+
+    Raises:
+        Fault: the snapshot is not one that a build left which passed, or has no such training set.
+    """
+    build = find_build(places.main_warehouse, snapshot)
+    if build is None:
+        near = listed([str(number) for number in find_neighbours(places.main_warehouse, snapshot)], 2)
+        others = f"The nearest that are: {near}." if near else "Build once more: then there is one."
+        raise Fault(
+            f"Snapshot {snapshot} of the lake is not what a build has left that passed, so contracts may be "
+            f"broken in it. {others} To list all: assay lake snapshots",
+            MISUSED,
+        )
+    if name not in build.declared:
+        raise Fault(f"In snapshot {snapshot}: {describe_unknown_set(name, [*build.declared])}", MISUSED)
+    waited = build.waiting.get(name)
+    found = build if waited is None else find_build(places.main_warehouse, waited)
+    if found is None:
+        raise Fault(
+            f"In snapshot {snapshot} of the lake, {name} was as in snapshot {waited}, which is expired. "
+            "Those that are kept: assay lake snapshots",
+            MISUSED,
+        )
+    return _of_build(places, found)
+
+
+def as_newest_build_left(name: str, places: Places, display: Display) -> Source | None:
+    """Return a lake as its newest build left it, or, while somebody writes it, the newest one that passed.
+
+    None if the warehouse is no lake, if something else was written since, or if the training set is new.
+    """
+    newest = read_newest_snapshot(places.main_warehouse)
+    if newest is None:
+        return None
+    build = find_build(places.main_warehouse, newest)
+    holder = None if build else find_holder(places.main_warehouse)
+    if holder and (latest := find_build(places.main_warehouse)):
+        build = find_build(places.main_warehouse, latest.waiting.get(name, latest.snapshot))
+    if build is None or name in build.waiting or name not in build.declared:
+        return None
+    if holder:
+        display.say(f"The lake is being written ({holder}), so {name} is of snapshot {build.snapshot}")
+    return _of_build(places, build)
+
+
+def note_sets(places: Places, waiting: Collection[str]) -> None:
+    """Note in the catalog of a lake what the build has left that has just ended, if it passed.
+
+    Args:
+        places: of the lake, which the caller holds.
+        waiting: the ids of nodes that the build has left for later.
+
+    Raises:
+        Fault: a catalog in Postgres cannot be reached.
+    """
+    found = _find_passed_build(places) if is_lake(places.warehouse) and not places.as_of else None
+    if found is None:
+        return
+    [run, *before], values = found
+    left = find_build(places.warehouse)
+    # What waits is as the build before has left it, if that is known.
+    known = {}
+    if left and before and left.run_id == before[0].run_id:
+        known = {name: left.waiting.get(name, left.snapshot) for name in left.declared}
+    manifest = Manifest(values)
+    declared, waited = {}, {}
+    for id_, node in manifest.nodes.items():
+        if id_ in waiting:
+            if node["name"] not in known:
+                continue
+            waited[node["name"]] = known[node["name"]]
+        if is_of_kind(node, "training_sets"):
+            # One without a primary key is told of where somebody makes a version of it.
+            with suppress(Fault):
+                declared[node["name"]] = asdict(DeclaredSet.of(SetInManifest(manifest, node["name"])))
+    version = str(values["metadata"]["dbt_version"])
+    note_build(places.warehouse, run.run_id, run.code_version, version, declared, waited)
+
+
+def _of_build(places: Places, build: BuildInLake) -> Source:
+    return Source(places.main_warehouse, {}, build.run_id, None, build.code_version, build.snapshot, build)
+
+
+def _find_passed_build(places: Places) -> tuple[list[Run], dict[str, Any]] | None:
+    """Return all runs, newest first, and the manifest of the last one's code; None if that has not passed."""
+    # A run that found nothing to do, and so did not start dbt, left the warehouse as it was.
+    runs = [
+        run
+        for run in read_runs(places.ledger)
+        if run.warehouse == str(places.main_warehouse)
+        and not (run.status == "succeeded" and run.dbt_seconds is None)
+    ]
+    try:
+        manifest = _manifest(find_target())
+    except (OSError, ValueError):
+        manifest = {}
+    latest = runs[0] if runs else None
+    if latest and latest.published_at and latest.status == "succeeded" and _is_of(manifest, runs):
+        return runs, manifest
+    return None
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from assay.core.fault import Fault, known_fault
 from assay.core.moment import now
 from assay.core.sql import quoted, text
 from assay.project.warehouse import connect
-from assay.training.code import SetInManifest
+from assay.training.code import DeclaredSet, SetInManifest
 from assay.training.content import read_content
 from assay.training.source import Source
 from assay.training.store import (
@@ -38,7 +38,7 @@ def take(name: str, source: Source, folder: Path) -> Version:
     Raises:
         Fault: the training set is not built, is empty, or has a column that a version cannot hold.
     """
-    declared = SetInManifest(source.manifest, name)
+    declared = source.find_declared(name)
     with opened(source) as connection:
         _write_rows(connection, declared, folder / DATA)
         return describe(declared, source, connection, folder)
@@ -52,7 +52,7 @@ def opened(source: Source) -> Iterator[duckdb.DuckDBPyConnection]:
         Fault: the block raises a known error.
     """
     try:
-        with connect(source.warehouse) as connection:
+        with connect(source.warehouse, snapshot=source.read_snapshot) as connection:
             connection.execute("set TimeZone = 'UTC'")
             yield connection
     except (duckdb.Error, OSError) as error:
@@ -60,7 +60,7 @@ def opened(source: Source) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def describe(
-    declared: SetInManifest,
+    declared: SetInManifest | DeclaredSet,
     source: Source,
     connection: duckdb.DuckDBPyConnection,
     folder: Path,
@@ -100,7 +100,7 @@ def describe(
         is_as_of_given=source.as_of is not None,
         code=declared.code,
         code_version=source.code_version,
-        engine=f"duckdb {duckdb.__version__}, dbt {source.manifest['metadata']['dbt_version']}",
+        engine=f"duckdb {duckdb.__version__}, dbt {source.dbt_version}",
         run_id=source.run_id,
         input_files=len(files),
         input_rows=sum(file.row_count for file in files),
@@ -112,7 +112,9 @@ def describe(
     return write_version(folder, manifest, files)
 
 
-def _write_rows(connection: duckdb.DuckDBPyConnection, declared: SetInManifest, file: Path) -> None:
+def _write_rows(
+    connection: duckdb.DuckDBPyConnection, declared: SetInManifest | DeclaredSet, file: Path
+) -> None:
     try:
         connection.execute(
             f"copy (from {declared.relation} order by {quoted(*declared.primary_key)}) to {text(file)} "
@@ -144,7 +146,7 @@ def _files(connection: duckdb.DuckDBPyConnection) -> list[InputFile]:
     return [InputFile(*row) for row in found.fetchall()]
 
 
-def _known_until(connection: duckdb.DuckDBPyConnection, declared: SetInManifest) -> datetime:
+def _known_until(connection: duckdb.DuckDBPyConnection, declared: SetInManifest | DeclaredSet) -> datetime:
     """Return when the newest row of silver became available; without silver, that of the joined tables."""
     moments = [*_latest(connection, declared.silver_seen, "available_at")] or [
         *_latest(connection, declared.joined, "updated_at"),

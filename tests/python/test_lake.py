@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import sqlite3
+from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,15 +14,19 @@ import pytest
 from built_once import built_once
 from rich.console import Console
 from small_project import PROJECT, SmallProject, make_small_project
+from training_project import create, succeed
 
 from assay.api.training_set import Card
 from assay.build.publish import publish
 from assay.console.progress import display_on
 from assay.core.fault import Fault
-from assay.core.places import find_places
+from assay.core.places import Places, find_places
 from assay.diff.production import copy_warehouse
+from assay.lake.as_of import find_as_of
+from assay.lake.catalog import tag_snapshot
 from assay.project import dbt_run
 from assay.project.lake import is_lake, refuse_changed_types
+from assay.project.lake_builds import find_build
 from assay.project.products import Products
 from assay.project.warehouse import attach, connect, connect_published, opened
 from assay.training.store import read_version
@@ -258,6 +263,59 @@ def test_a_version_of_a_training_set_tells_the_snapshot_of_its_lake(
     assert of_file.assay("training-set", "create", "trn_lines").exit_code == 0
     assert "napshot" not in of_file.assay("training-set", "show", "trn_lines").output
     assert "snapshot" not in of_file.assay("training-set", "list").output
+
+
+def test_a_version_is_made_of_the_rows_of_a_snapshot(twins: SmallProject, tmp_path: Path) -> None:
+    lake = on_lake(SmallProject(Path(shutil.copytree(twins.root, tmp_path / "copy"))))
+    versions = catalog_of(lake).parent / "training_sets"
+    # In its second build, training sets waited, and are as the first one left them.
+    waiting, build = newest_snapshot(lake), find_build(catalog_of(lake))
+    assert (build.snapshot, build.waiting["trn_lines"] < waiting) == (waiting, True)
+    before = create(lake, "trn_lines", "--as-of", str(waiting))
+    assert read_version(versions / before).manifest.lake_snapshot == build.waiting["trn_lines"]
+    succeed(lake, "lake", "tag", "before")
+    lake.land(10, *range(1, 5))
+    succeed(lake, "build")
+    whole = newest_snapshot(lake)
+    after = create(lake)
+    assert before != after
+    shutil.rmtree(versions / before)
+    # Rows of the snapshot, though the newest are others.
+    assert create(lake, "trn_lines", "--as-of", "before") == before
+    assert create(lake, "trn_lines", "--as-of", str(whole)) == after
+    assert read_version(versions / after).manifest.lake_snapshot == whole
+    part = lake.assay("training-set", "create", "trn_lines", "--as-of", str(whole - 1))
+    told = " ".join(part.output.split())
+    assert part.exit_code == 2
+    assert f"Snapshot {whole - 1} of the lake is not what a build has left that passed" in told
+    assert f"The nearest that are: {waiting} and {whole}." in told
+    succeed(lake, "lake", "compact")
+    succeed(lake, "lake", "expire", "--older-than", "0s")
+    shutil.rmtree(versions / after)
+    told = succeed(lake, "training-set", "create", "trn_lines")
+    assert (after in told, "afresh" in told) == (True, False)
+    assert read_version(versions / after).manifest.lake_snapshot == newest_snapshot(lake) > whole
+    gone = lake.assay("training-set", "create", "trn_lines", "--as-of", str(whole))
+    assert gone.exit_code == 2
+    assert f"Snapshot {whole} of the lake is expired" in " ".join(gone.output.split())
+    assert create(lake, "trn_lines", "--as-of", "before") == before
+
+
+def test_what_is_no_snapshot_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    places = Places(tmp_path / "landing", tmp_path / "shop.sqlite")
+    connect(places.warehouse, read_only=False).close()
+    tag_snapshot(places, "first")
+    assert find_as_of(places, "first") == find_as_of(places, "0") == find_as_of(places, 0) == (None, 0)
+    assert find_as_of(places, "2025-01-03") == (datetime(2025, 1, 3), None)
+    with pytest.raises(Fault, match=r"--as-of second is neither a time.*Names there are: first\."):
+        find_as_of(places, "second")
+    with pytest.raises(Fault, match=r"no snapshot 7 of the lake yet; the newest is 0"):
+        find_as_of(places, "7")
+    with pytest.raises(Fault, match=r"cannot be the name"):
+        tag_snapshot(places, "2025-01-03")
+    in_file = Places(tmp_path / "landing", tmp_path / "shop.duckdb")
+    with pytest.raises(Fault, match=r"--as-of first is not a time.*is one file, which has no snapshots"):
+        find_as_of(in_file, "first")
 
 
 def test_tables_of_a_lake_lie_in_files_of_parquet(twins: SmallProject) -> None:

@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import time
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from assay.lake.catalog import (
     read_state_of_lake,
     tag_snapshot,
 )
+from assay.project.lake_builds import BuildInLake, find_build, find_neighbours, note_build
 from assay.project.warehouse import connect, relation_named
 
 _AGES = [("7d", timedelta(days=7)), ("12h", timedelta(hours=12)), ("0s", timedelta(0))]
@@ -111,6 +113,46 @@ def test_what_killed_builds_left_goes_after_a_day(lake: Places) -> None:
     assert expire(lake, timedelta(days=7)).files == 1
     assert (old.exists(), new.exists()) == (False, True)
     assert ids(lake) == list(range(50, 500))
+
+
+def note_builds(places: Places) -> None:
+    """Note two builds, of which the second changes and the first expires, and look for them."""
+    catalog, declared = places.warehouse, {"trn_sales": {"it's": "one"}}
+    assert (find_build(catalog), find_neighbours(catalog, 1)) == (None, [])
+    note_build(catalog, "first", None, "1.11.2", declared, {})
+    first, newest = find_build(catalog), read_snapshots(places)[0].number
+    assert first == BuildInLake(newest, "first", None, "1.11.2", {}, declared)
+    with connect(catalog, read_only=False) as connection:
+        connection.execute("insert into gold.sales values (7)")
+    assert find_build(catalog, first.snapshot + 1) is None
+    assert find_neighbours(catalog, first.snapshot + 1) == [first.snapshot]
+    note_build(catalog, "second", "b2c3", "1.11.2", declared, {})
+    note_build(catalog, "second again", "b2c3", "1.11.2", declared, {})
+    second = find_build(catalog)
+    assert (second.snapshot, second.run_id, second.code_version) == (
+        first.snapshot + 1,
+        "second again",
+        "b2c3",
+    )
+    assert find_build(catalog, first.snapshot) == first
+    compact(places)
+    carried = find_build(catalog, read_snapshots(places)[0].number)
+    assert carried == replace(second, snapshot=carried.snapshot)
+    assert carried.snapshot > second.snapshot
+    expire(places, timedelta(0))
+    assert find_build(catalog) == carried
+    assert find_neighbours(catalog, carried.snapshot) == []
+    with connect(catalog, read_only=False) as connection:
+        connection.execute("insert into gold.sales values (8)")
+    note_build(catalog, "third", None, "1.11.2", declared, {"trn_sales": carried.snapshot})
+    expire(places, timedelta(0))
+    # The training sets of the third are those of the one before.
+    assert find_build(catalog, carried.snapshot) == carried
+    assert find_build(catalog).waiting == {"trn_sales": carried.snapshot}
+
+
+def test_what_builds_left_is_noted_and_goes_with_its_snapshot(lake: Places) -> None:
+    note_builds(lake)
 
 
 def test_a_name_is_of_one_snapshot(lake: Places) -> None:

@@ -12,6 +12,7 @@ from postgres_server import PASSWORD, USER, PostgresServer, postgres_server
 from redis_server import free_port
 from small_project import SmallProject
 from test_lake import catalog_of, contents, make_twins
+from test_lake_catalog import note_builds
 
 from assay.core.fault import Fault
 from assay.core.places import Places
@@ -86,6 +87,10 @@ def test_snapshots_are_named_and_files_become_few(lake: Places) -> None:
     assert ([each.name for each in state.tables], state.snapshots) == (["gold.sales"], 2)
     with connect(lake.warehouse) as connection:
         assert connection.execute("select count(*) from gold.sales").fetchall() == [(9000,)]
+
+
+def test_what_builds_left_is_noted_in_postgres(lake: Places) -> None:
+    note_builds(lake)
 
 
 def test_another_project_finds_the_lake_and_its_files(lake: Places, tmp_path: Path) -> None:

@@ -1,0 +1,151 @@
+"""A lake with a catalog in Postgres, and files in a folder or a bucket, is written anew and removed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import boto3
+import psycopg
+import pytest
+from bucket_server import ENVIRONMENT, served_bucket
+from postgres_server import PASSWORD, USER, PostgresServer, postgres_server
+from test_erasure import person_named
+
+from assay.core.fault import Fault
+from assay.core.places import Places
+from assay.core.structure import bring_up_to_date
+from assay.erasure.find import files_as_of
+from assay.erasure.warehouse import rewrite_warehouse
+from assay.lake.catalog import read_snapshots, tag_snapshot
+from assay.landing.load import SCHEMA
+from assay.project.graph import Manifest
+from assay.project.lake import remove_lake
+from assay.project.lease import hold_warehouse
+from assay.project.warehouse import connect
+
+_MANIFEST = Manifest(
+    {
+        "nodes": {"dim_guests": {"resource_type": "model", "schema": "gold", "name": "dim_guests"}},
+        "macros": {},
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgresServer]:
+    with postgres_server() as server, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PGPASSWORD", PASSWORD)
+        yield server
+
+
+@pytest.fixture(scope="module")
+def storage() -> Iterator[str]:
+    with served_bucket("shared-lake") as address:
+        boto3.client("s3", endpoint_url=address).put_bucket_versioning(
+            Bucket="shared-lake", VersioningConfiguration={"Status": "Enabled"}
+        )
+        yield address
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def lake(
+    request: pytest.FixtureRequest,
+    server: PostgresServer,
+    storage: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Places:
+    """A lake of guests, with files in a folder or in a bucket."""
+    server.run(f"create database of_{request.param}_{abs(hash(request.node.name))}")
+    database = f"of_{request.param}_{abs(hash(request.node.name))}"
+    address = f"postgres:host=127.0.0.1 port={server.port} user={USER} dbname={database}"
+    data = f"s3://shared-lake/{database}" if request.param == "bucket" else str(tmp_path / "files")
+    settings = {"AWS_ENDPOINT_URL": storage, "ASSAY_LAKE_CATALOG": address, "ASSAY_LAKE_DATA": data}
+    for name, value in (ENVIRONMENT | settings).items():
+        monkeypatch.setenv(name, value)
+    places = Places(tmp_path / "landing", tmp_path / "assay.postgres")
+    with connect(places.warehouse, read_only=False) as connection:
+        bring_up_to_date(connection, SCHEMA)
+        connection.execute(
+            "create schema snapshots; create table snapshots.snp_guests as "
+            "select 'guest ' || range as customer_id, range as stays from range(1000); "
+            "create schema gold; create table gold.dim_guests as from snapshots.snp_guests"
+        )
+    return places
+
+
+def files_of(data: str) -> set[str]:
+    """Return the names of the files of a lake; in a bucket, those of former versions too."""
+    if data.startswith("s3://"):
+        place = urlsplit(data)
+        prefix = place.path.lstrip("/") + "/"
+        found = boto3.client("s3").list_object_versions(Bucket=place.netloc, Prefix=prefix)
+        return {each["Key"].removeprefix(prefix) for each in found.get("Versions", ())}
+    return {str(each.relative_to(data)) for each in Path(data).rglob("*.parquet")}
+
+
+def catalog_text(address: str) -> str:
+    """Return all rows of all tables of the database with the catalog."""
+    with psycopg.connect(address.removeprefix("postgres:")) as connection:
+        names = connection.execute(
+            "select quote_ident(schemaname) || '.' || quote_ident(tablename) from pg_tables "
+            "where schemaname not in ('pg_catalog', 'information_schema')"
+        ).fetchall()
+        return str([connection.execute(f"select * from {name}").fetchall() for (name,) in names])
+
+
+def test_nothing_of_a_person_is_left_in_a_shared_lake(lake: Places) -> None:
+    address, data = os.environ["ASSAY_LAKE_CATALOG"], os.environ["ASSAY_LAKE_DATA"]
+    tag_snapshot(lake, "with the person")
+    old = files_of(f"{data}/assay")
+    assert old
+    assert "guest 999" in catalog_text(address)
+    for _ in range(2):
+        with hold_warehouse(lake.warehouse, command="assay forget", wait=0, on_wait=print):
+            rewrite_warehouse(lake.warehouse, _MANIFEST, person_named("guest 999"), [], {})
+        assert "guest 999" not in catalog_text(address)
+        assert "assay@anew" not in catalog_text(address)
+        assert not old & files_of(f"{data}/assay")
+    with connect(lake.warehouse) as connection:
+        assert connection.execute(
+            "select count(*), sum(stays), max(stays) from snapshots.snp_guests"
+        ).fetchall() == [(999, sum(range(999)), 998)]
+    assert [each.tags for each in read_snapshots(lake) if each.tags] == []
+    # Who builds next has a lease again, and the catalog refuses who has lost it.
+    with hold_warehouse(lake.warehouse, command="assay build", wait=0, on_wait=print):
+        with psycopg.connect(address.removeprefix("postgres:"), autocommit=True) as catalog:
+            catalog.execute("delete from assay.assay_leases")
+        with pytest.raises(Exception, match="lease"), connect(lake.warehouse, read_only=False) as late:
+            late.execute("create table late as select 1 as id")
+
+
+def test_a_lake_that_somebody_writes_meanwhile_is_left_as_it_is(
+    lake: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(*arguments: object) -> None:
+        with connect(lake.warehouse, read_only=False) as other:
+            other.execute("create table snapshots.written as select 'guest 5000' as customer_id")
+
+    monkeypatch.setattr("assay.erasure.warehouse._list_gone", write)
+    with pytest.raises(Fault, match=r"written to the lake .* meanwhile, without a lease"):
+        rewrite_warehouse(lake.warehouse, _MANIFEST, person_named("guest 999"), [], {})
+    with connect(lake.warehouse) as connection:
+        assert connection.execute("select count(*) from snapshots.snp_guests").fetchall() == [(1000,)]
+        assert connection.execute("select count(*) from snapshots.written").fetchall() == [(1,)]
+
+
+def test_lakes_of_earlier_moments_are_found_and_removed_with_their_files(lake: Places) -> None:
+    data = os.environ["ASSAY_LAKE_DATA"]
+    past = lake.warehouse.with_name("assay@2025-01-03T00-00-00.postgres")
+    with connect(past, read_only=False) as connection:
+        connection.execute("create table guests as select 'guest 999' as customer_id from range(100)")
+    past.unlink()
+    assert files_as_of(lake) == [past]
+    assert files_of(f"{data}/{past.stem}")
+    for _ in range(2):
+        remove_lake(past)
+    assert (files_as_of(lake), files_of(f"{data}/{past.stem}")) == ([], set())
+    assert files_of(f"{data}/assay")
