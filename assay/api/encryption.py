@@ -47,5 +47,5 @@ class Encryption:
         from assay.build.encryption_display import print_rotated
 
         with self._project.places() as places, self._project.display() as display:
-            done = rotate(places, wait=wait, tell=display.say)
+            done = rotate(places, wait=wait, display=display)
         return Found(done, print_rotated, self._project.root)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from assay.training.verify import Verification
 
 _SPLIT = "split"
+_ROWS_A_BATCH = 122_880
 
 
 class TrainingSet(Frame):
@@ -322,12 +323,18 @@ def _rows_of(version: Version) -> pa.Table:
 
 
 def _read_rows(file: Path, folder: Path) -> pa.Table:
+    import duckdb
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    from assay.core.parquet import is_encrypted_parquet, parquet_batches
+
     try:
-        return pq.read_table(file)
-    except (OSError, pa.ArrowException) as error:
+        if not is_encrypted_parquet(file):
+            return pq.read_table(file)
+        with parquet_batches(file, _ROWS_A_BATCH) as batches:
+            return batches.read_all()
+    except (OSError, pa.ArrowException, duckdb.Error) as error:
         raise Fault(f"{file} cannot be read ({error}): remove {folder}, and create it again.") from error
 
 

@@ -13,6 +13,7 @@ import duckdb
 from assay.build.inputs import identity
 from assay.build.publish import remove_leftovers, temporary
 from assay.build.state import read_state, write_state
+from assay.console.progress import Display
 from assay.core.disk import put_in_place, sync
 from assay.core.encryption import (
     BEFORE,
@@ -26,11 +27,13 @@ from assay.core.encryption import (
 )
 from assay.core.fault import MISUSED, Fault, known_fault
 from assay.core.lock import Holder
+from assay.core.parquet import is_encrypted_parquet, opens_parquet, rewrite_parquet
 from assay.core.places import Places
 from assay.core.sql import quoted
 from assay.core.words import listed
 from assay.project.lake import is_lake
 from assay.project.lease import hold_warehouse
+from assay.training.store import DATA, DOCUMENTS, VersionStore
 
 NOW, OLD, UNKNOWN = "now", "before", "another"
 # The first version of DuckDB's format that can be encrypted.
@@ -78,17 +81,29 @@ def find_states(places: Places) -> EncryptionState:
     key, before = find_encryption_key(), find_key_before()
     found = []
     for file in [*_files(places), *_index(places)]:
-        name = None
-        if is_encrypted(file):
-            name = NOW if _opens(file, key) else OLD if _opens(file, before) else UNKNOWN
-        found.append(FileState(file, name is not None, name, can_be=True, size=file.stat().st_size))
+        found.append(_state_of(file, is_encrypted(file), _opens, key, before))
+    for file in _version_files(places):
+        found.append(_state_of(file, is_encrypted_parquet(file), opens_parquet, key, before))
     for path in _others(places):
         if path.exists():
             found.append(FileState(path, is_encrypted=False, key=None, can_be=False, size=_size(path)))
     return EncryptionState(key.fingerprint if key else None, found)
 
 
-def rotate(places: Places, *, wait: float, tell: Callable[[str], None]) -> Rotated:
+def _state_of(
+    file: Path,
+    is_encrypted: bool,
+    opens: Callable[[Path, EncryptionKey | None], bool],
+    key: EncryptionKey | None,
+    before: EncryptionKey | None,
+) -> FileState:
+    name = None
+    if is_encrypted:
+        name = NOW if opens(file, key) else OLD if opens(file, before) else UNKNOWN
+    return FileState(file, is_encrypted, name, can_be=True, size=file.stat().st_size)
+
+
+def rotate(places: Places, *, wait: float, display: Display) -> Rotated:
     """Write all files anew with the key that is set: plain ones, and those of the key before.
 
     Each file is replaced in one step, and whoever has the old one open reads on. If this is killed, the same
@@ -97,7 +112,7 @@ def rotate(places: Places, *, wait: float, tell: Callable[[str], None]) -> Rotat
     Args:
         places: of the project.
         wait: how long to wait for a build to end, in seconds.
-        tell: called with messages for people.
+        display: shows what is written.
 
     Raises:
         Fault: no key is set, a file is of a key that nobody knows, a build is under way, or the disk is full.
@@ -111,7 +126,7 @@ def rotate(places: Places, *, wait: float, tell: Callable[[str], None]) -> Rotat
         raise Fault(f"No key is set: set {VARIABLE} or {COMMAND} to the new one.", MISUSED)
 
     def waiting(holder: Holder | None) -> None:
-        tell(f"Waiting up to {wait:.0f} s for a build: {holder or 'it has just begun'}")
+        display.say(f"Waiting up to {wait:.0f} s for a build: {holder or 'it has just begun'}")
 
     with hold_warehouse(places.warehouse, command="assay encrypt rotate", wait=wait, on_wait=waiting):
         files = _files(places)
@@ -119,6 +134,11 @@ def rotate(places: Places, *, wait: float, tell: Callable[[str], None]) -> Rotat
         done = [file for file in [*files, *_index(places)] if is_encrypted(file) and _opens(file, key)]
         todo = [file for file in files if file not in done]
         strange = [str(file) for file in todo if is_encrypted(file) and not _opens(file, before)]
+        strange += [
+            str(file)
+            for file in _version_files(places)
+            if is_encrypted_parquet(file) and not (opens_parquet(file, key) or opens_parquet(file, before))
+        ]
         if strange:
             raise Fault(
                 f"{listed(strange)} cannot be read with the key that is set, nor with that in {BEFORE}: set "
@@ -129,7 +149,7 @@ def rotate(places: Places, *, wait: float, tell: Callable[[str], None]) -> Rotat
         was = [identity(file) for file in (places.warehouse, places.published)]
         links: dict[tuple[int, int], Path] = {}
         for number, file in enumerate(todo, 1):
-            tell(f"{number} of {len(todo)}: {file}")
+            display.say(f"{number} of {len(todo)}: {file}")
             status = file.stat()
             # A publication and what is kept of it are one file under two names, and stay so.
             same = links.setdefault((status.st_dev, status.st_ino), file)
@@ -142,7 +162,7 @@ def rotate(places: Places, *, wait: float, tell: Callable[[str], None]) -> Rotat
                 raise known_fault(error) or Fault(f"{file} cannot be written anew: {error}") from error
         was_searched = identity(places.search)
         for file in [file for file in _index(places) if file not in done]:
-            tell(f"The index of documents: {file}")
+            display.say(f"The index of documents: {file}")
             # It is made of what is published, whose new key it gets.
             write_index(places.published, file)
             todo.append(file)
@@ -155,7 +175,32 @@ def rotate(places: Places, *, wait: float, tell: Callable[[str], None]) -> Rotat
                 search=identity(places.search) if state.search == was_searched else state.search,
             )
             write_state(places.warehouse, after)
+    _rotate_versions(places, before, key, display, todo, done)
     return Rotated(key.fingerprint, todo, done)
+
+
+def _rotate_versions(
+    places: Places,
+    before: EncryptionKey | None,
+    key: EncryptionKey,
+    display: Display,
+    written: list[Path],
+    as_they_were: list[Path],
+) -> None:
+    """Write the rows of versions with the key, and add the files to the lists of those done."""
+    if not _version_files(places):
+        return
+    with VersionStore(places).workshop("assay encrypt rotate", display):
+        for file in _version_files(places):
+            if is_encrypted_parquet(file) and opens_parquet(file, key):
+                as_they_were.append(file)
+                continue
+            display.say(f"A version of a training set: {file}")
+            try:
+                rewrite_parquet(file, before if is_encrypted_parquet(file) else None, key)
+            except (duckdb.Error, OSError) as error:
+                raise known_fault(error) or Fault(f"{file} cannot be written anew: {error}") from error
+            written.append(file)
 
 
 def _write_anew(file: Path, old: EncryptionKey | None, key: EncryptionKey) -> None:
@@ -221,6 +266,13 @@ def _index(places: Places) -> list[Path]:
     return [places.search] if places.search.is_file() else []
 
 
+def _version_files(places: Places) -> list[Path]:
+    """Return the rows of all versions of training sets, and what corpora were chosen from."""
+    folder = VersionStore(places).folder
+    found = (sorted(folder.glob(f"[!.]*@*/{name}")) for name in (DATA, DOCUMENTS))
+    return [file for files in found for file in files]
+
+
 def _of_moments(file: Path) -> tuple[str, str]:
     """Return the patterns of a file and of those that hold what was known at earlier moments."""
     return glob.escape(file.name), f"{glob.escape(file.stem)}@*{file.suffix}"
@@ -231,7 +283,7 @@ def _others(places: Places) -> list[Path]:
     main = places.main_warehouse
     return [
         *([main] if is_lake(main) else []),
-        *(places.landing, main.with_name("online.sqlite"), main.with_name("training_sets")),
+        *(places.landing, main.with_name("online.sqlite")),
         *(places.embeddings, places.ahead, places.serving),
         *sorted(places.published.parent.glob("[!.]*.csv")),
     ]

@@ -37,7 +37,11 @@ class EncryptionKey:
     @property
     def fingerprint(self) -> str:
         """A hash that identifies this key without disclosing it."""
-        return hmac.digest(self.secret.encode(), _FINGERPRINT_OF, hashlib.sha256).hex()[:16]
+        return self.derive(_FINGERPRINT_OF).hex()[:16]
+
+    def derive(self, purpose: bytes) -> bytes:
+        """Return a key of 32 bytes for one purpose, from which neither this key nor others can be found."""
+        return hmac.digest(self.secret.encode(), purpose, hashlib.sha256)
 
 
 def find_encryption_key() -> EncryptionKey | None:
@@ -121,7 +125,7 @@ def attach_file(
                 "when the file was written.",
                 MISUSED,
             )
-        _load_openssl(connection, is_needed=not read_only)
+        load_openssl(connection, is_needed=not read_only)
         # What does not fit into memory is on the disk for a while.
         connection.execute("set temp_file_encryption = true")
         said.append(f"encryption_key {text(key.secret)}")
@@ -144,8 +148,16 @@ def _another_key_told(file: Path) -> Iterator[None]:
         ) from None
 
 
-def _load_openssl(connection: duckdb.DuckDBPyConnection, *, is_needed: bool) -> None:
-    """Load what encrypts: DuckDB itself can only decrypt, and takes longer for that."""
+def load_openssl(connection: duckdb.DuckDBPyConnection, *, is_needed: bool) -> None:
+    """Load what encrypts: DuckDB itself can only decrypt, and takes longer for that.
+
+    Args:
+        connection: of DuckDB.
+        is_needed: whether something is written.
+
+    Raises:
+        Fault: it is needed, and the extra is not installed.
+    """
     try:
         load_extension(connection, "httpfs", extra="encryption", by="Writing encrypted files")
     except Fault:

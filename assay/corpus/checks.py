@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import duckdb
-import pyarrow.parquet as pq
 
-from assay.core.sql import quoted, text
+from assay.core.parquet import parquet_batches, rows_of_parquet
+from assay.core.sql import quoted
 from assay.corpus.shapes import texts_of
 from assay.corpus.words import folded_text, shingles_of
 from assay.leakage import Check
@@ -40,7 +40,7 @@ def _check_documents(version: Version, document: str) -> Check:
     with duckdb.connect() as connection:
         found = connection.execute(
             f"select {quoted(document)}::varchar, list(distinct split order by split) as splits "
-            f"from read_parquet({text(version.data)}) group by 1 having len(splits) > 1 order by 1"
+            f"from {rows_of_parquet(version.data)} group by 1 having len(splits) > 1 order by 1"
         ).fetchall()
     if found:
         name, splits = found[0]
@@ -96,8 +96,8 @@ def _check_copies(version: Version, similarity: float, sample: int) -> Check:
 def _rows_of(version: Version) -> Iterator[tuple[dict[str, Any], str | None, set[str]]]:
     corpus = version.manifest.corpus
     assert corpus is not None
-    with pq.ParquetFile(version.data) as stored:
-        for batch in stored.iter_batches(_ROWS):
+    with parquet_batches(version.data, _ROWS) as batches:
+        for batch in batches:
             for row in batch.to_pylist():
                 whole = "\n".join(texts_of({name: row[name] for name in corpus.shape}))
                 key = {name: row[name] for name in version.manifest.primary_key}

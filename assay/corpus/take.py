@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from assay.core.fault import MISUSED, Fault
+from assay.core.parquet import write_parquet
 from assay.core.sql import folded, quoted, text
 from assay.core.words import counted
 from assay.corpus.copies import Copies
@@ -31,7 +32,6 @@ AVAILABLE_AT = "available_at"
 # So many rows are judged at once; of long texts, fewer.
 _ROWS, _BYTES = 2_000, 1 << 24
 _MEMORY = "1GB"
-_ROWS_A_GROUP = 122_880
 _ROWS_A_NOTE = 200_000
 # What is found of each row, beside its key and its text.
 _FOUND = {
@@ -67,7 +67,7 @@ def take_corpus(
     """Write the texts that are kept, the table of all rows, and the manifest to `folder`.
 
     Rows are judged in the order in which they became available, so that what comes later changes nothing of
-    what was kept before. The same rows give the same files, byte for byte.
+    what was kept before. The same rows give the same hashes.
 
     Raises:
         Fault: the corpus is not built, lacks a column, keeps no row, or its settings name what is not there.
@@ -106,12 +106,12 @@ def take_corpus(
             raise Fault(f"{name} keeps none of {counted(ledger.read, 'row')}: {reasons or 'it is empty'}.")
         ordered = f"order by {quoted(*declared.primary_key)}"
         kept = [*keys, *shape.written, "tokens", *(["split"] if made.is_split else [])]
-        _copy(
+        write_parquet(
             connection,
             f"select {quoted(*kept)} from read_parquet({text(spool)}) where outcome = '{KEPT}' {ordered}",
             folder / DATA,
         )
-        _copy(
+        write_parquet(
             connection,
             f"select * exclude ({quoted(*shape.written)}) from read_parquet({text(spool)}) {ordered}",
             folder / DOCUMENTS,
@@ -228,9 +228,3 @@ class _Ledger:
         yield "tokens", (each.tokens for each in judged)
         yield "split", (each.split for each in judged)
         yield "left_out", (each.content_as_json() for each in judged)
-
-
-def _copy(connection: duckdb.DuckDBPyConnection, select: str, file: Path) -> None:
-    connection.execute(
-        f"copy ({select}) to {text(file)} (format parquet, compression zstd, row_group_size {_ROWS_A_GROUP})"
-    )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from assay.core.fault import MISUSED, Fault
-from assay.core.sql import quoted, text
+from assay.core.parquet import rows_of_parquet
+from assay.core.sql import quoted
 from assay.drift.source import Source
 from assay.drift.spec import Rows
 from assay.training.store import Version
@@ -49,12 +50,16 @@ class Trained:
         )
 
     def select(self, source: Source) -> str:
-        """Return the SQL of the version's rows, with the columns named as in `source`."""
+        """Return the SQL of the version's rows, with the columns named as in `source`.
+
+        Raises:
+            Fault: the version is encrypted and there is no key, or another one.
+        """
         names = self._names(source)
         columns = ", ".join(
             f"{quoted(names[name])} as {quoted(name)}" for name in (*source.numeric, *source.categorical)
         )
-        return f"select {columns} from read_parquet({text(self._data)}) where {self._condition}"
+        return f"select {columns} from {rows_of_parquet(self._data)} where {self._condition}"
 
     @property
     def _condition(self) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import duckdb
 
+from assay.core.parquet import rows_of_parquet
 from assay.core.places import Places
 from assay.core.sql import quoted, text
 from assay.erasure.mentions import Mentions
@@ -177,10 +178,14 @@ def count_in_file(file: Path, person: Person) -> int:
 
 
 def rows_of(file: Path) -> str:
-    """Return SQL for the rows of a file of CSV or Parquet."""
+    """Return SQL for the rows of a file of CSV or Parquet.
+
+    Raises:
+        Fault: it is encrypted and there is no key, or another one.
+    """
     if file.suffix == ".csv":
         return f"read_csv({text(file)}, header = true, all_varchar = true)"
-    return f"read_parquet({text(file)})"
+    return rows_of_parquet(file)
 
 
 def _malformed_rows(connection: duckdb.DuckDBPyConnection, mentions: Mentions) -> Iterator[tuple[int, int]]:

@@ -10,8 +10,8 @@ import duckdb
 from assay.console.progress import Display
 from assay.core.disk import put_in_place, replace_private, sync
 from assay.core.moment import now
+from assay.core.parquet import write_parquet
 from assay.core.places import Places
-from assay.core.sql import text
 from assay.erasure.find import count_in_file, files_of, rows_of
 from assay.erasure.person import Person
 from assay.training.store import Version, VersionStore
@@ -55,9 +55,7 @@ def _rewrite(file: Path, person: Person) -> None:
             connection.execute("set TimeZone = 'UTC'; set preserve_insertion_order = true")
             rows = rows_of(file)
             columns = [row[0] for row in connection.execute(f"describe from {rows}").fetchall()]
-            connection.execute(
-                f"copy (from {rows} where not {person.condition(columns)}) to {text(new)} (format parquet)"
-            )
+            write_parquet(connection, f"from {rows} where not {person.condition(columns)}", new)
         sync(new)
         put_in_place(new, file)
     finally:

@@ -9,9 +9,9 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from assay.core.fault import Fault
+from assay.core.parquet import parquet_batches, rows_of_parquet
 
 _ROWS_A_BATCH = 1 << 16
 _SCALARS = (
@@ -52,17 +52,19 @@ def read_content(file: Path) -> Content:
     """Hash the content of a training set's Parquet file, which is read in batches.
 
     Raises:
-        Fault: a column is neither a number, a text, a time nor a boolean, nor a list or struct of these.
+        Fault: a column is neither a number, a text, a time nor a boolean, nor a list or struct of these; or
+            the file is encrypted and there is no key, or another one.
         pa.ArrowException, duckdb.Error, OSError: the file cannot be read.
     """
     with duckdb.connect() as connection:
-        described = connection.execute("describe from read_parquet(?)", [str(file)]).fetchall()
-    with pq.ParquetFile(file) as stored:
-        hashes = [_ColumnHash(field.name, field.type) for field in stored.schema_arrow]
-        for batch in stored.iter_batches(_ROWS_A_BATCH):
+        described = connection.execute(f"describe from {rows_of_parquet(file)}").fetchall()
+    rows = 0
+    with parquet_batches(file, _ROWS_A_BATCH) as batches:
+        hashes = [_ColumnHash(field.name, field.type) for field in batches.schema]
+        for batch in batches:
+            rows += batch.num_rows
             for column_hash, array in zip(hashes, batch.columns, strict=True):
                 column_hash.update(array)
-        rows = stored.metadata.num_rows
     columns = [
         HashedColumn(name, data_type, column_hash.hexdigest())
         for (name, data_type, *_), column_hash in zip(described, hashes, strict=True)

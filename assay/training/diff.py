@@ -8,7 +8,8 @@ from typing import Any
 import duckdb
 
 from assay.core.fault import MISUSED, Fault, known_fault
-from assay.core.sql import quoted, text
+from assay.core.parquet import rows_of_parquet
+from assay.core.sql import quoted
 from assay.core.words import counted
 from assay.landing.discover import counts_as_in_time
 from assay.training.store import Version, VersionManifest
@@ -136,8 +137,8 @@ def _compare(connection: duckdb.DuckDBPyConnection, before: Version, after: Vers
         example = f"[{key}, a.{quoted(name)}::varchar, b.{quoted(name)}::varchar]"
         measures += [f"count(*) filter ({is_other})", f"min_by({example}, {key}) filter ({is_other})"]
     rows = connection.execute(
-        f"select {', '.join(measures)} from read_parquet({text(before.data)}) as a "
-        f"full join read_parquet({text(after.data)}) as b using ({quoted(*keys)})"
+        f"select {', '.join(measures)} from {rows_of_parquet(before.data)} as a "
+        f"full join {rows_of_parquet(after.data)} as b using ({quoted(*keys)})"
     ).fetchall()
     added, removed, changed, first_added, first_removed, *others = rows[0]
     columns = [

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from assay.console.progress import Display
 from assay.core.fault import MISUSED, Fault, known_fault, unknown
+from assay.core.parquet import rows_of_parquet
 from assay.core.sql import quoted, text
 from assay.training.card import CARD_FORMATS, write_card
 from assay.training.formats import FORMATS
@@ -180,7 +181,7 @@ def _write(version: Version, selected: Selected, out: Path, display: Display) ->
         for split in selected.parts:
             where = f"where split = {text(split)}" if split else ""
             rows = connection.sql(
-                f"select {quoted(*selected.columns) or '*'} from read_parquet({text(version.data)}) {where} "
+                f"select {quoted(*selected.columns) or '*'} from {rows_of_parquet(version.data)} {where} "
                 f"order by md5(concat_ws('|', {quoted(*manifest.primary_key)})), "
                 f"{quoted(*manifest.primary_key)}"
             )

@@ -12,7 +12,8 @@ import duckdb
 
 from assay.core.fault import Fault, known_fault
 from assay.core.moment import now
-from assay.core.sql import quoted, text
+from assay.core.parquet import rows_of_parquet, write_parquet
+from assay.core.sql import quoted
 from assay.project.warehouse import connect
 from assay.training.code import DeclaredSet, SetInManifest
 from assay.training.content import read_content
@@ -29,11 +30,9 @@ from assay.training.store import (
     write_version,
 )
 
-_ROWS_A_GROUP = 122_880
-
 
 def take(name: str, source: Source, folder: Path) -> Version:
-    """Write rows, manifest and list of files to `folder`; the same rows give the same file, byte for byte.
+    """Write rows, manifest and list of files to `folder`; the same rows give the same hash.
 
     Raises:
         Fault: the training set is not built, is empty, or has a column that a version cannot hold.
@@ -116,24 +115,21 @@ def _write_rows(
     connection: duckdb.DuckDBPyConnection, declared: SetInManifest | DeclaredSet, file: Path
 ) -> None:
     try:
-        connection.execute(
-            f"copy (from {declared.relation} order by {quoted(*declared.primary_key)}) to {text(file)} "
-            f"(format parquet, compression zstd, row_group_size {_ROWS_A_GROUP})"
-        )
+        write_parquet(connection, f"from {declared.relation} order by {quoted(*declared.primary_key)}", file)
     except duckdb.CatalogException as error:
         raise Fault(f"{declared.name} is not built yet. To build it: assay build") from error
 
 
 def _splits(connection: duckdb.DuckDBPyConnection, file: Path, *, of_corpus: bool) -> list[Split]:
-    columns = connection.from_parquet(str(file)).columns
+    rows = rows_of_parquet(file)
+    columns = connection.sql(f"from {rows}").columns
     if "split" not in columns:
         return []
     # Not every outcome is a number.
     rate = "avg(try_cast(outcome as double))" if "outcome" in columns else "null"
     tokens = "sum(tokens)::bigint" if of_corpus else "null"
     found = connection.execute(
-        f"select split, count(*), {rate}, {tokens} from read_parquet(?) group by split order by split",
-        [str(file)],
+        f"select split, count(*), {rate}, {tokens} from {rows} group by split order by split"
     )
     return [Split(*row) for row in found.fetchall()]
 

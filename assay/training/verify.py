@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import duckdb
 import pyarrow as pa
@@ -58,7 +59,7 @@ def verify(
     """Check the stored files, rebuild the version from the same files and moment, and look for leaks.
 
     Raises:
-        Fault: the store or the warehouse cannot be locked or read.
+        Fault: the store or the warehouse cannot be locked or read, or the version is of another key.
     """
     findings = _check_stored(version)
     return Verification(findings) if findings else _check_rebuilt(version, places, display, recipe)
@@ -77,7 +78,7 @@ def _check_stored(version: Version) -> list[Mismatch]:
     try:
         content = read_content(version.data)
     except (Fault, duckdb.Error, pa.ArrowException, OSError) as error:
-        return [Mismatch("stored", f"{version.data} cannot be read: {known_fault(error) or error}")]
+        return [_describe_unreadable(version.data, error)]
     named = name_version(manifest.name, manifest.content_hash, manifest.corpus)
     if not named == manifest.version == version.folder.name:
         return [
@@ -97,6 +98,17 @@ def _check_stored(version: Version) -> list[Mismatch]:
     ]
 
 
+def _describe_unreadable(file: Path, error: Exception) -> Mismatch:
+    """Return what is said of a file that cannot be read.
+
+    Raises:
+        Fault: a key is missing or another one, of which the version has no part.
+    """
+    if isinstance(error, Fault) and error.exit_code == MISUSED:
+        raise error
+    return Mismatch("stored", f"{file} cannot be read: {known_fault(error) or error}")
+
+
 def _check_documents(version: Version) -> list[Mismatch]:
     """Check the table of what a corpus was chosen from."""
     if version.manifest.corpus is None:
@@ -104,7 +116,7 @@ def _check_documents(version: Version) -> list[Mismatch]:
     try:
         found = read_content(version.documents).hash
     except (Fault, duckdb.Error, pa.ArrowException, OSError) as error:
-        return [Mismatch("stored", f"{version.documents} cannot be read: {known_fault(error) or error}")]
+        return [_describe_unreadable(version.documents, error)]
     if found == version.manifest.corpus.documents_hash:
         return []
     message = f"{version.documents} is not what the version was made with."
