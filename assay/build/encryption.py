@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import glob
 import os
 from collections.abc import Callable
@@ -31,24 +32,29 @@ from assay.core.parquet import is_encrypted_parquet, opens_parquet, rewrite_parq
 from assay.core.places import Places
 from assay.core.sql import quoted
 from assay.core.words import listed
+from assay.online.stores.free_pages import write_without_free_pages
+from assay.online.stores.open import open_store, store_file, store_url
+from assay.online.stores.sealed import SealedStore
 from assay.project.lake import is_lake
 from assay.project.lease import hold_warehouse
 from assay.training.store import DATA, DOCUMENTS, VersionStore
 
 NOW, OLD, UNKNOWN = "now", "before", "another"
+_ENTITIES_AT_A_TIME = 2_000
 # The first version of DuckDB's format that can be encrypted.
 _LEAST_FORMAT = "v1.4.0"
 
 
 @dataclass(frozen=True)
 class FileState:
-    """A file or folder, and whether it is encrypted.
+    """A file or folder, or the URL of an online store elsewhere, and whether it is encrypted.
 
     `key` is `now` for the key that is set, `before` for the one in ASSAY_ENCRYPTION_KEY_BEFORE, and `another`
-    for one that nobody here knows; None for a plain file. `can_be` says whether Assay can encrypt it.
+    for one that nobody here knows; None for a plain file. `can_be` says whether Assay can encrypt it. An
+    online store is encrypted if all of its views are.
     """
 
-    path: Path
+    path: Path | str
     is_encrypted: bool
     key: str | None
     can_be: bool
@@ -65,25 +71,29 @@ class EncryptionState:
 
 @dataclass(frozen=True)
 class Rotated:
-    """The fingerprint of the new key, the files that were written with it, and those that had it already."""
+    """The fingerprint of the new key, the files that were written with it, and those that had it already.
+
+    An online store elsewhere stands among them by its URL.
+    """
 
     fingerprint: str
-    written: list[Path]
-    as_they_were: list[Path]
+    written: list[Path | str]
+    as_they_were: list[Path | str]
 
 
 def find_states(places: Places) -> EncryptionState:
     """Tell of each file beside the warehouse whether it is encrypted, and with which key.
 
     Raises:
-        Fault: a key is too short, or its command fails.
+        Fault: a key is too short, its command fails, or the online store cannot be read.
     """
     key, before = find_encryption_key(), find_key_before()
-    found = []
+    found: list[FileState] = []
     for file in [*_files(places), *_index(places)]:
         found.append(_state_of(file, is_encrypted(file), _opens, key, before))
     for file in _version_files(places):
         found.append(_state_of(file, is_encrypted_parquet(file), opens_parquet, key, before))
+    found += _state_of_store(places, key, before)
     for path in _others(places):
         if path.exists():
             found.append(FileState(path, is_encrypted=False, key=None, can_be=False, size=_size(path)))
@@ -101,6 +111,26 @@ def _state_of(
     if is_encrypted:
         name = NOW if opens(file, key) else OLD if opens(file, before) else UNKNOWN
     return FileState(file, is_encrypted, name, can_be=True, size=file.stat().st_size)
+
+
+def _state_of_store(
+    places: Places, key: EncryptionKey | None, before: EncryptionKey | None
+) -> list[FileState]:
+    """Return the state of the online store; of one without views there is nothing to say."""
+    url = store_url(None, places)
+    file = store_file(url)
+    if file and not file.is_file():
+        return []
+    store = open_store(url)
+    tags = set(store.tags().values())
+    if not tags:
+        return []
+    names = {each.fingerprint: name for each, name in ((before, OLD), (key, NOW)) if each}
+    found = {tag and names.get(tag, UNKNOWN) for tag in tags}
+    # Of views in several states, the one that there is most to do about.
+    name = next(each for each in (None, UNKNOWN, OLD, NOW) if each in found)
+    size = file.stat().st_size if file else 0
+    return [FileState(file or store.url, name is not None, name, can_be=True, size=size)]
 
 
 def rotate(places: Places, *, wait: float, display: Display) -> Rotated:
@@ -139,6 +169,8 @@ def rotate(places: Places, *, wait: float, display: Display) -> Rotated:
             for file in _version_files(places)
             if is_encrypted_parquet(file) and not (opens_parquet(file, key) or opens_parquet(file, before))
         ]
+        store = _store(places)
+        strange += [f"{view} in {store.url}" for view in store.unknown()] if store else []
         if strange:
             raise Fault(
                 f"{listed(strange)} cannot be read with the key that is set, nor with that in {BEFORE}: set "
@@ -175,8 +207,41 @@ def rotate(places: Places, *, wait: float, display: Display) -> Rotated:
                 search=identity(places.search) if state.search == was_searched else state.search,
             )
             write_state(places.warehouse, after)
-    _rotate_versions(places, before, key, display, todo, done)
-    return Rotated(key.fingerprint, todo, done)
+        rotated = Rotated(key.fingerprint, [*todo], [*done])
+        if store:
+            _rotate_store(places, store, display, rotated)
+    _rotate_versions(places, before, key, display, rotated)
+    return rotated
+
+
+def _store(places: Places) -> SealedStore | None:
+    """Return the online store, unless it is a file that is not there."""
+    url = store_url(None, places)
+    file = store_file(url)
+    return None if file and not file.is_file() else open_store(url)
+
+
+def _rotate_store(
+    places: Places,
+    store: SealedStore,
+    display: Display,
+    rotated: Rotated,
+) -> None:
+    """Write the views of the online store with the key, each in one step, and note it among what is done."""
+
+    async def reseal() -> bool:
+        try:
+            found = [await store.reseal(view, _ENTITIES_AT_A_TIME) for view in store.tags()]
+        finally:
+            await store.close()
+        return any(found)
+
+    display.say(f"The online store: {store.url}")
+    file = store_file(store_url(None, places))
+    (rotated.written if asyncio.run(reseal()) else rotated.as_they_were).append(file or store.url)
+    if file:
+        # Also where this was killed before.
+        write_without_free_pages(file)
 
 
 def _rotate_versions(
@@ -184,23 +249,22 @@ def _rotate_versions(
     before: EncryptionKey | None,
     key: EncryptionKey,
     display: Display,
-    written: list[Path],
-    as_they_were: list[Path],
+    rotated: Rotated,
 ) -> None:
-    """Write the rows of versions with the key, and add the files to the lists of those done."""
+    """Write the rows of versions with the key, and note the files among those done."""
     if not _version_files(places):
         return
     with VersionStore(places).workshop("assay encrypt rotate", display):
         for file in _version_files(places):
             if is_encrypted_parquet(file) and opens_parquet(file, key):
-                as_they_were.append(file)
+                rotated.as_they_were.append(file)
                 continue
             display.say(f"A version of a training set: {file}")
             try:
                 rewrite_parquet(file, before if is_encrypted_parquet(file) else None, key)
             except (duckdb.Error, OSError) as error:
                 raise known_fault(error) or Fault(f"{file} cannot be written anew: {error}") from error
-            written.append(file)
+            rotated.written.append(file)
 
 
 def _write_anew(file: Path, old: EncryptionKey | None, key: EncryptionKey) -> None:
@@ -283,7 +347,7 @@ def _others(places: Places) -> list[Path]:
     main = places.main_warehouse
     return [
         *([main] if is_lake(main) else []),
-        *(places.landing, main.with_name("online.sqlite")),
+        places.landing,
         *(places.embeddings, places.ahead, places.serving),
         *sorted(places.published.parent.glob("[!.]*.csv")),
     ]

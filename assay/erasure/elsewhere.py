@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import duckdb
 
-from assay.core.fault import Fault
 from assay.core.places import Places
 from assay.core.sql import quoted, text
 from assay.erasure.find import count_rows
@@ -19,6 +16,7 @@ from assay.erasure.person import Person
 from assay.erasure.warehouse import replaced_database
 from assay.ledger.file import opened
 from assay.online.ahead import Ahead
+from assay.online.stores.free_pages import write_without_free_pages
 from assay.online.stores.open import store_file, store_url
 from assay.online.stores.store import Store
 from assay.online.stretch import key_values
@@ -86,7 +84,7 @@ def clean_store(places: Places) -> None:
         sqlite3.Error: another program keeps it open.
     """
     if file := store_file(store_url(None, places)):
-        _vacuum(file)
+        write_without_free_pages(file)
 
 
 def count_of_streams(places: Places, person: Person) -> Iterator[tuple[Path, int]]:
@@ -110,20 +108,7 @@ def forget_of_streams(places: Places, person: Person) -> None:
     """
     base_file(places).unlink(missing_ok=True)
     Ahead(places.ahead).forget(person.is_in_key)
-    _vacuum(places.ahead)
-
-
-def _vacuum(file: Path) -> None:
-    if not file.is_file():
-        return
-    with closing(sqlite3.connect(file, timeout=60)) as connection:
-        connection.execute("vacuum")
-        # The log holds the file as it was, until a checkpoint has emptied it.
-        [(is_busy, *_)] = connection.execute("pragma wal_checkpoint(truncate)").fetchall()
-    if is_busy:
-        raise Fault(
-            f"{file} is read all the time, so what was removed still stands in its log: stop what reads it."
-        )
+    write_without_free_pages(places.ahead)
 
 
 def _find_in_ledger(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import chdir
 from pathlib import Path
 
 import duckdb
@@ -12,6 +11,7 @@ from small_project import SmallProject
 from training_project import ROWS, create, exported, folder, rows_of, succeed
 
 import assay
+from assay.build import encryption
 from assay.core import parquet
 from assay.core.encryption import EncryptionKey
 from assay.core.fault import Fault
@@ -161,21 +161,28 @@ def test_all_commands_read_an_encrypted_version(
 
 
 def test_a_rotation_of_versions_that_is_killed_goes_on(
-    training: SmallProject, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from assay.build import encryption
+    monkeypatch.chdir(tmp_path)
+    Path("dbt_project.yml").write_text("name: shop\n")
+    monkeypatch.setenv("ASSAY_WAREHOUSE", "data/assay.duckdb")
+    files = [Path("data", "training_sets", f"trn_{name}@12", "data.parquet") for name in ("lines", "lists")]
+    for file in files:
+        file.parent.mkdir(parents=True)
+        write(file)
+    content = read_content(files[0])
 
-    def rotate() -> None:
-        with chdir(training.root):
-            assay.open(".").encryption.rotate()
+    def keys() -> list[str | None]:
+        found = assay.open(".").encryption.status().found.files
+        return [file.key for file in found if file.path in files]
 
+    assert keys() == [None, None]
     monkeypatch.setenv("ASSAY_ENCRYPTION_KEY", KEY)
-    rotate()
+    assert assay.open(".").encryption.rotate().found.written == files
+    assert assay.open(".").encryption.rotate().found.as_they_were == files
     monkeypatch.setenv("ASSAY_ENCRYPTION_KEY", OTHER)
-    with pytest.raises(
-        Fault, match=r"and 3 more cannot be read with the key that is set.*No file is changed"
-    ):
-        rotate()
+    with pytest.raises(Fault, match=r"data\.parquet cannot be read with the key.*No file is changed"):
+        assay.open(".").encryption.rotate()
     monkeypatch.setenv("ASSAY_ENCRYPTION_KEY_BEFORE", KEY)
     rewrite, done = encryption.rewrite_parquet, list[Path]()
 
@@ -188,13 +195,9 @@ def test_a_rotation_of_versions_that_is_killed_goes_on(
     with monkeypatch.context() as patched:
         patched.setattr(encryption, "rewrite_parquet", rewrite_and_die)
         with pytest.raises(KeyboardInterrupt):
-            rotate()
-
-    def keys() -> list[str | None]:
-        with chdir(training.root):
-            found = assay.open(".").encryption.status().found.files
-        return [file.key for file in found if file.path.name == "data.parquet"]
-
+            assay.open(".").encryption.rotate()
     assert keys() == ["now", "before"]
-    rotate()
+    found = assay.open(".").encryption.rotate().found
+    assert (found.as_they_were, found.written) == (files[:1], files[1:])
     assert keys() == ["now", "now"]
+    assert read_content(files[0]) == read_content(files[1]) == content

@@ -148,7 +148,7 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Places:
     keep(found.published)
     connect(found.ledger, read_only=False).close()
     (found.warehouse.parent / "assay_of_others.duckdb").write_bytes(b"not ours")
-    found.warehouse.with_name("online.sqlite").write_bytes(b"plain")
+    found.embeddings.write_bytes(b"plain")
     return found
 
 

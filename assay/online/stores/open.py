@@ -7,6 +7,7 @@ from pathlib import Path
 
 from assay.core.fault import MISUSED, Fault
 from assay.core.places import Places
+from assay.online.stores.sealed import SealedStore
 from assay.online.stores.shown_url import shown_url
 from assay.online.stores.store import Store
 
@@ -36,15 +37,20 @@ def store_file(url: str) -> Path | None:
     return Path(rest.removeprefix("//") if rest.startswith("///") else rest)
 
 
-def open_store(url: str) -> Store:
-    """Open an online store; the connection is made when the store is first used.
+def open_store(url: str) -> SealedStore:
+    """Open an online store, encrypted or not; the connection is made when the store is first used.
 
     Args:
         url: one of the forms in `URLS`.
 
     Raises:
-        Fault: the URL is of an unknown kind, or a package that the store needs is not installed.
+        Fault: the URL is of an unknown kind, a package that the store needs is not installed, or a key for
+            encryption is too short.
     """
+    return SealedStore(_open(url))
+
+
+def _open(url: str) -> Store:
     if file := store_file(url):
         from assay.online.stores.sqlite import SqliteStore
 
