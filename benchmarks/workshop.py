@@ -120,7 +120,7 @@ class Workshop:
 
     def run(self, *models: str, master: str | None = None) -> dict[str, NodeCost]:
         """Run models, one after the other, and tell what each costs: here, or with Spark."""
-        engine = {"ASSAY_ENGINE": f"spark:{master}" if master else ""}
+        engine = {"ASSAY_ENGINE": f"spark:{master}" if master else "", "ASSAY_SPARK_FROM": "0"}
         cost = run_module("benchmarks.nodes", str(self.folder), *models, environment=engine)
         found = json.loads(cost.output.splitlines()[-1])
         return {
