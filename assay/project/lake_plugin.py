@@ -8,7 +8,7 @@ from typing import Any
 from dbt.adapters.duckdb.plugins import BasePlugin
 
 from assay.core.places import find_lake_file
-from assay.core.sql import quoted
+from assay.core.sql import quoted, text
 from assay.project.lake import UNVERIFIED, load_lake, make_catalog, options_of, path_of
 from assay.project.shared_lake import is_shared
 
@@ -45,6 +45,10 @@ class Plugin(BasePlugin):
             load_lake(conn, data, shared=shared)
 
     def configure_cursor(self, cursor: Any) -> None:
-        """Let names without a database be of the lake, as they are of the warehouse where that is a file."""
+        """Let names without a database be of the lake, as they are of the warehouse where that is a file.
+
+        The new rows of an incremental model in Python are found as well: dbt-duckdb writes them on a cursor
+        of its own, into memory.
+        """
         creds: Any = self.creds
-        cursor.execute(f"use {quoted(creds.database)}")
+        cursor.execute(f"set search_path = {text(f'{quoted(creds.database)}.main,memory.main')}")

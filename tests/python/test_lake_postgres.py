@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 from built_once import built_once
+from lake_contents import contents
 from postgres_server import PASSWORD, USER, PostgresServer, postgres_server
 from redis_server import free_port
 from small_project import SmallProject
-from test_lake import catalog_of, contents, make_twins
+from test_lake import catalog_of, make_twins
 from test_lake_catalog import note_builds
 
 from assay.core.fault import Fault
