@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from datetime import date, datetime, timedelta
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Schema
 from deltalake.exceptions import CommitFailedError
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
@@ -73,7 +76,7 @@ class DeltaLake:
                 partition_values={},
                 modification_time=milliseconds,
                 data_change=True,
-                stats=json.dumps({"numRecords": file.rows}),
+                stats=json.dumps(_summarize(file.metadata)),
             )
             for file in change.added
         ]
@@ -103,3 +106,55 @@ class DeltaLake:
 
     def _open(self) -> DeltaTable:
         return DeltaTable(self._place.url, storage_options=self._options)
+
+
+def _summarize(metadata: pq.FileMetaData) -> dict[str, Any]:
+    """Return by what readers leave out a file: rows, and bounds of whole numbers, days and instants."""
+    least: dict[str, list[Any]] = {}
+    greatest: dict[str, list[Any]] = {}
+    unknown = set()
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        for column in map(group.column, range(group.num_columns)):
+            name = column.path_in_schema
+            try:
+                found = column.statistics
+                if found is None or (not found.has_min_max and found.null_count != column.num_values):
+                    unknown.add(name)
+                elif found.has_min_max:
+                    least.setdefault(name, []).append(found.min)
+                    greatest.setdefault(name, []).append(found.max)
+            except (ValueError, OverflowError):
+                # A day or instant that Python has no object for.
+                unknown.add(name)
+    summary: dict[str, Any] = {"numRecords": metadata.num_rows, "minValues": {}, "maxValues": {}}
+    for name in least.keys() - unknown:
+        bounds = [_write(min(least[name])), _write(max(greatest[name]), is_above=True)]
+        # A dot stands between a column and what is in it.
+        if None not in bounds and "." not in name:
+            summary["minValues"][name], summary["maxValues"][name] = bounds
+    return summary
+
+
+def _write(value: object, *, is_above: bool = False) -> int | str | None:
+    """Write a bound as the format has it, where instants have milliseconds; None for other types.
+
+    Args:
+        value: the bound.
+        is_above: whether the bound may be raised; otherwise it may be lowered.
+    """
+    match value:
+        case bool():
+            return None
+        case int():
+            return value
+        case datetime():
+            rest = value.microsecond % 1000
+            try:
+                whole = value + timedelta(microseconds=1000 - rest if is_above and rest else -rest)
+            except OverflowError:
+                return None
+            zone = "Z" if whole.tzinfo else ""
+            return f"{whole.replace(tzinfo=None).isoformat(timespec='milliseconds')}{zone}"
+        case date():
+            return value.isoformat()
+    return None

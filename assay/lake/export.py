@@ -222,9 +222,10 @@ class _Export:
         files = []
         for file in sorted(staging.glob("*.parquet")):
             # DuckDB begins a new file where one is full, also if no row follows. Iceberg skips it.
-            if count := pq.read_metadata(file).num_rows:
+            metadata = pq.read_metadata(file)
+            if metadata.num_rows:
                 size = file.stat().st_size
-                files.append(NewFile(self._place.keep(self._id, file), size, count))
+                files.append(NewFile(self._place.keep(self._id, file), size, metadata))
             else:
                 file.unlink()
         return files

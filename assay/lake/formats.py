@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from assay.core.fault import LOCKED, Fault
 
@@ -18,11 +19,11 @@ MARK = "Exported by Assay."
 
 @dataclass(frozen=True)
 class NewFile:
-    """A file that was written: its key within the table's place, its size in bytes, and its rows."""
+    """A file that was written: its key within the table's place, its size in bytes, and its metadata."""
 
     key: str
     size: int
-    rows: int
+    metadata: pq.FileMetaData
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -213,6 +214,44 @@ def test_files_without_changed_rows_stay(
     assert len(added) >= 1
     # All are kept for readers of the version before.
     assert set(place.rglob("*.parquet")) == files | {place / "things" / key for key in added}
+
+
+DAY = """
+    select range as n, timestamp '{}' + to_microseconds(range * 863999999) as event_at,
+        event_at::date as event_date, event_at at time zone 'UTC' as in_utc
+    from range(101)
+"""
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_readers_leave_out_files_of_other_days(
+    published: Path, tmp_path: Path, format: str, reader: duckdb.DuckDBPyConnection
+) -> None:
+    publish(published, DAY.format("2025-01-01"))
+    for day in ("2025-01-02", "2025-01-03", None):
+        export(published, tmp_path, format)
+        if day:
+            query(published, f"insert into gold.things {DAY.format(day)}")
+    found = f"{format}_scan('{tmp_path / 'things'}')"
+    # The last instant of a day has microseconds above the milliseconds that Delta keeps.
+    for asked, of_iceberg, of_delta in (
+        ("event_date = '2025-01-03'", 1, 1),
+        ("event_date > '2025-01-01' and n >= 0", 2, 2),
+        # DuckDB's reader of Delta does not look at instants.
+        ("event_at >= '2025-01-02' and event_at < '2025-01-03'", 1, 3),
+        ("event_at >= '2025-01-01 23:59:59.9999'", 3, 3),
+        ("in_utc > '2025-01-02 23:59:59.8+00'", 2, 3),
+    ):
+        reader.execute(f"attach or replace '{published}' as assay (read_only)")
+        expected = reader.sql(f"select count(*), sum(n) from assay.gold.things where {asked}").fetchall()
+        reader.execute("detach assay")
+        sql = f"select count(*), sum(n) from {found} where {asked}"
+        assert reader.sql(sql).fetchall() == expected
+        assert expected[0][0]
+        plan = str(reader.sql(f"explain analyze {sql}").fetchall()[0][1])
+        scanned = re.search(r"(?:Scanning|Total) Files[^0-9]*(\d+)", plan)
+        assert scanned, plan
+        assert int(scanned[1]) == (of_delta if format == "delta" else of_iceberg), (asked, plan)
 
 
 @pytest.mark.parametrize("format", FORMATS)
