@@ -17,37 +17,37 @@ if TYPE_CHECKING:
 class Erasure(ProjectFolder):
     """Finds everything that is kept of a person or for too long, and removes it; merges landed files."""
 
-    def find_person(self, person: str) -> Found[Traces]:
-        """Find everything that is kept of a person, and change nothing.
+    def find_person(self, *people: str) -> Found[Traces]:
+        """Find everything that is kept of a person, or of several, and change nothing.
 
         Args:
-            person: the entity and its key, as `ENTITY=KEY`.
+            people: entity and key of each, as `ENTITY=KEY`, all of one entity.
 
         Raises:
-            Fault: nothing is built, there is no such entity, or nothing is kept under the key.
+            Fault: nothing is built, there is no such entity, or nothing is kept under one of the keys.
         """
         from assay.erasure.display import print_traces
         from assay.erasure.forget import look
 
         with self.places() as places:
-            return Found(look(places, person), print_traces, self.root)
+            return Found(look(places, people), print_traces, self.root)
 
-    def forget(self, person: str, *, reason: str = "", wait: float = 0) -> Found[Forgotten]:
-        """Remove a person from everything that is kept, and build what rests on it anew.
+    def forget(self, *people: str, reason: str = "", wait: float = 0) -> Found[Forgotten]:
+        """Remove a person, or several, from everything that is kept, and build what rests on it anew, once.
 
         Args:
-            person: the entity and its key, as `ENTITY=KEY`.
+            people: entity and key of each, as `ENTITY=KEY`, all of one entity.
             reason: why, for the run ledger.
             wait: how long to wait for a build to end, in seconds.
 
         Raises:
-            Fault: nothing is kept of such a person, a build is under way, or something cannot be removed.
+            Fault: nothing is kept of one of them, a build is under way, or something cannot be removed.
         """
         from assay.erasure.display import print_forgotten
         from assay.erasure.forget import forget
 
         with self.places() as places, self.display() as display:
-            done = forget(places, person, reason=reason, wait=wait, display=display)
+            done = forget(places, people, reason=reason, wait=wait, display=display)
         return Found(done, print_forgotten, self.root)
 
     def retain(self, *, dry_run: bool = False, wait: float = 0) -> Found[Retained]:

@@ -10,8 +10,9 @@ from assay.cli.call import show
 
 
 def forget(
-    person: Annotated[
-        str, typer.Argument(metavar="ENTITY=KEY", help="Who is forgotten, such as customer=17.")
+    people: Annotated[
+        list[str],
+        typer.Argument(metavar="ENTITY=KEY...", help="Who is forgotten: customer=17."),
     ],
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List everything that is kept of the person; change nothing.")
@@ -23,9 +24,9 @@ def forget(
 ) -> None:
     """Remove a person from landed files, warehouse, publications and training sets, and build anew."""
     if dry_run:
-        show(lambda project: project.find_person(person))
+        show(lambda project: project.find_person(*people))
         return
-    show(lambda project: project.forget(person, reason=reason, wait=wait))
+    show(lambda project: project.forget(*people, reason=reason, wait=wait))
 
 
 def retain(

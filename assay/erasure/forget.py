@@ -42,7 +42,7 @@ from assay.erasure.locked import lock_for_erasure
 from assay.erasure.look import Traces, find_traces
 from assay.erasure.mentions import Mentions, find_texts, hidden_arguments
 from assay.erasure.objects import fetch_objects, write_objects
-from assay.erasure.person import find_person
+from assay.erasure.person import Person, find_people, put_together
 from assay.erasure.unloaded import empty_unloaded, find_unloaded
 from assay.erasure.versions import erase_from_versions
 from assay.erasure.warehouse import rewrite_tables, rewrite_warehouse
@@ -73,33 +73,39 @@ class Forgotten:
     run_id: str
 
 
-def look(places: Places, asked: str) -> Traces:
-    """Find everything that is kept of a person, and change nothing.
+def look(places: Places, asked: Sequence[str]) -> Traces:
+    """Find everything that is kept of people, and change nothing.
 
     Args:
         places: of the project.
-        asked: `ENTITY=KEY`.
+        asked: `ENTITY=KEY` of each, all of one entity.
 
     Raises:
-        Fault: nothing is built, there is no such entity, or nothing is kept under the key.
+        Fault: nothing is built, there is no such entity, or nothing is kept under one of the keys.
     """
+    return _look(places, asked)[1]
+
+
+def _look(places: Places, asked: Sequence[str]) -> tuple[Person, Traces]:
     with _opened(places) as connection:
-        person = find_person(asked, _read_manifest(), connection)
-        traces = find_traces(places, connection, person)
-    if not traces.rows:
-        raise Fault(
-            f"Nothing is kept of {person.entity}={person.key}: no row has it as "
-            f"{' or '.join(person.columns)}. Where its files have just landed, build first."
-        )
-    return traces
+        people = find_people(asked, _read_manifest(), connection)
+        for person in people:
+            traces = find_traces(places, connection, person)
+            if not traces.rows:
+                raise Fault(
+                    f"Nothing is kept of {person.entity}={person.key}: no row has it as "
+                    f"{' or '.join(person.columns)}. Where its files have just landed, build first."
+                )
+        person = put_together(people)
+        return person, traces if len(people) == 1 else find_traces(places, connection, person)
 
 
-def forget(places: Places, asked: str, *, reason: str, wait: float, display: Display) -> Forgotten:
-    """Remove a person from everything that is kept, and build what rests on it anew.
+def forget(places: Places, asked: Sequence[str], *, reason: str, wait: float, display: Display) -> Forgotten:
+    """Remove people from everything that is kept, and build what rests on it anew, once.
 
     Args:
         places: of the project.
-        asked: `ENTITY=KEY`.
+        asked: `ENTITY=KEY` of each, all of one entity.
         reason: why, for the run ledger.
         wait: how long to wait for a build to end, in seconds.
         display: shows the progress.
@@ -111,13 +117,11 @@ def forget(places: Places, asked: str, *, reason: str, wait: float, display: Dis
     with lock_for_erasure(places, wait, display):
         end_other(places, display)
         fetch_objects(places, display)
-        traces = look(places, asked)
+        person, traces = _look(places, asked)
         _refuse_unread(places)
         copies = cold_copies(places.ledger)
         for each in traces.lines:
             _find_copies(each, copies)
-        with _opened(places) as connection:
-            person = find_person(asked, _read_manifest(), connection)
         journal = Journal(str(uuid4()), person, whoever_asks(), reason, now(), rows=traces.rows)
         journal.keep(places.warehouse)
         return _carry_out(places, journal, display)

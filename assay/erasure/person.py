@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 
 import duckdb
 
@@ -17,10 +17,11 @@ from assay.project.graph import Manifest
 
 @dataclass(frozen=True)
 class Person:
-    """An entity and its key.
+    """An entity and its key, or several of one kind that are forgotten together.
 
     `columns` are the names of the columns that have the key, whichever table they are in; `values` are the
     texts it may have there: the key itself, and its hash where a column is declared personal.
+    Of several people, `key` names all.
     """
 
     entity: str
@@ -57,6 +58,33 @@ class Person:
             return True
         # Several keys are a JSON array.
         return key.startswith("[") and any(f'"{value}"' in key for value in self.values)
+
+
+def find_people(
+    asked: Sequence[str], manifest: Manifest, connection: duckdb.DuckDBPyConnection
+) -> list[Person]:
+    """Find out who is meant, each once.
+
+    Args:
+        asked: `ENTITY=KEY` of each, all of one entity.
+        manifest: of the project, as dbt has parsed it.
+        connection: to the warehouse.
+
+    Raises:
+        Fault: as `find_person`, or they are of several entities.
+    """
+    people = [find_person(each, manifest, connection) for each in dict.fromkeys(asked)]
+    entities = sorted({each.entity for each in people})
+    if len(entities) > 1:
+        raise Fault(f"{' and '.join(entities)} are forgotten one after the other.", MISUSED)
+    return people
+
+
+def put_together(people: Sequence[Person]) -> Person:
+    """Return several people of one entity as one, who has the keys of all."""
+    first, *_ = people
+    values = tuple(value for each in people for value in each.values)
+    return replace(first, key=", ".join(each.key for each in people), values=values)
 
 
 def find_person(asked: str, manifest: Manifest, connection: duckdb.DuckDBPyConnection) -> Person:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+
 from assay.build.build import Options, Report, build
 from assay.console.progress import Display
 from assay.core.places import Places, find_places
@@ -59,9 +61,9 @@ def erase_returned(places: Places, display: Display) -> None:
     """
     if not forgotten_file(places.warehouse).exists():
         return
-    for person in find_returned(places.warehouse):
+    for _, people in groupby(find_returned(places.warehouse), lambda person: person.partition("=")[0]):
         # Imports dbt, which takes longer than a build that has nothing to do.
         from assay.erasure.forget import forget
 
         display.say("Somebody who was forgotten came back in a landed file, and is removed again")
-        forget(places, person, reason=_REASON, wait=0, display=display)
+        forget(places, [*people], reason=_REASON, wait=0, display=display)

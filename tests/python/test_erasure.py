@@ -28,7 +28,7 @@ from assay.erasure.forgotten import find_returned, note_forgotten
 from assay.erasure.journal import Journal, read_journal
 from assay.erasure.lines import empty_lines, hash_of
 from assay.erasure.mentions import Mentions
-from assay.erasure.person import Person, find_person
+from assay.erasure.person import Person, find_people, find_person, put_together
 from assay.erasure.unloaded import empty_unloaded, find_unloaded
 from assay.erasure.versions import erase_from_versions
 from assay.erasure.warehouse import rewrite_warehouse
@@ -267,6 +267,17 @@ def test_a_person_is_found_under_each_name_that_views_give_the_key(tmp_path: Pat
     assert list(listed.hashes) == [("patient", "patient"), ("patient", "patient_id")]
 
 
+def test_people_of_one_entity_are_found_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ASSAY_PII_KEY", raising=False)
+    manifest = Manifest({"nodes": {}, "macros": {}})
+    with duckdb.connect() as connection:
+        connection.execute("create table t as select '1' as customer_id, '2' as card_id")
+        people = find_people(["customer=1", "customer=2", "customer=1"], manifest, connection)
+        assert put_together(people) == Person("customer", "1, 2", ("customer_id",), ("1", "2"))
+        with pytest.raises(Fault, match="card and customer are forgotten one after the other"):
+            find_people(["customer=1", "card=2"], manifest, connection)
+
+
 @pytest.mark.parametrize(
     ("key", "told", "left"),
     [
@@ -458,6 +469,22 @@ def test_a_person_is_forgotten_everywhere(people: SmallProject) -> None:
     assert people.query(
         "select row_count, erased_row_count from bronze.brz_files where source_file like '%people.csv'"
     ) == [(1, 2), (1, 2)]
+
+
+def test_several_people_are_forgotten_with_one_build(people: SmallProject) -> None:
+    both = (f"customer={PERSON}", f"customer={OTHER}")
+    refused = people.assay("forget", *both, "customer=C10000001")
+    assert "Nothing is kept of customer=C10000001" in refused.output
+    assert files_with(people.root, PERSON)
+    with mock.patch("assay.erasure.forget._build", return_value="run") as build:
+        done = people.assay("forget", *both)
+    assert done.exit_code == 0, done.output
+    assert build.call_count == 1
+    assert files_with(people.root, PERSON) == files_with(people.root, OTHER) == []
+    counts = people.query(
+        "select row_count, erased_row_count from landing.files where source_file like '%people.csv'"
+    )
+    assert counts == [(0, 3)]
 
 
 @pytest.mark.parametrize("name", ["assay.duckdb", "assay.sqlite"])

@@ -15,7 +15,14 @@ from assay.project.warehouse import connect
 
 STEPS = (
     *("note_forgotten", "_empty_files", "rewrite_warehouse", "rewrite_tables", "erase_from_versions"),
-    *("remove_former_in_bucket", "write_exports_anew", "forget_in_ledger", "clean_store"),
+    *(
+        "begin_anew",
+        "remove_former",
+        "remove_former_in_bucket",
+        "write_exports_anew",
+        "forget_in_ledger",
+        "clean_store",
+    ),
     *("forget_of_streams", "find_texts"),
 )
 
