@@ -664,12 +664,12 @@ def test_a_kill_at_any_step_of_forgetting_in_a_lake_is_mended(tmp_path: Path) ->
             "select 'guest ' || range as customer_id from range(1000)"
         )
     # What a process left that was killed in the middle, where nothing could be tidied up.
-    for name in (".assay.sqlite.1.sqlite", ".assay.sqlite.1.sqlite-wal"):
+    for name in ("assay@anew.sqlite", "assay@anew.sqlite-wal"):
         (tmp_path / name).write_text("guest 998")
     steps, kills = Steps(), 0
     manifest = Manifest({"nodes": {}, "macros": {}})
-    where = {"assay.erasure.warehouse": ("_copy_tables", "replace_catalog")}
-    where |= {"assay.project.lake": ("sync", "put_in_place")}
+    where = {"assay.erasure.warehouse": ("_copy_tables",)}
+    where |= {"assay.project.lake": ("replace_catalog", "sync", "put_in_place")}
     with ExitStack() as patched:
         for module, names in where.items():
             for name in names:
@@ -693,5 +693,5 @@ def test_a_kill_at_any_step_of_forgetting_in_a_lake_is_mended(tmp_path: Path) ->
             "select count(*) from ducklake_list_files('assay', 'snp_guests', schema => 'snapshots')"
         ).fetchall()
     assert len([*tmp_path.rglob("*.parquet")]) == listed
-    assert not [*tmp_path.glob(".*")]
+    assert not [*tmp_path.glob("assay@*")]
     assert files_with(tmp_path, "guest 999") == []
