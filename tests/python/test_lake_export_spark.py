@@ -14,6 +14,7 @@ from online_stores import query
 from side_packages import own_environment
 from test_lake_export import FORMATS, HISTORY, export, publish
 
+pytestmark = pytest.mark.minutes
 # Neither format has a reader for the Spark of the other tests yet.
 SPARK = "pyspark>=4.1,<4.2"
 READERS = (
