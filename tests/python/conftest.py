@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +21,7 @@ from slowest_files import pytest_terminal_summary
 from small_project import SmallProject, copy_as_built, make_built_project
 from tiers import builds, pytest_collection_modifyitems, pytest_runtest_protocol
 from training_project import make_training_project
-from warehouse import Warehouse
+from warehouse import ON_LAKE, Warehouse
 
 from assay.online.stores.open import open_store
 from assay.online.sync import sync
@@ -35,6 +36,17 @@ __all__ = [
     "pytest_runtest_protocol",
     "pytest_terminal_summary",
 ]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let a person run the tests with what they share in a lake."""
+    parser.addoption("--lake", action="store_true", help="build what tests share in a lake, not in a file")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Tell the shared projects where they are built."""
+    if config.getoption("--lake"):
+        os.environ[ON_LAKE] = "1"
 
 
 def pytest_collection_finish() -> None:

@@ -18,10 +18,12 @@ from unittest import mock
 import duckdb
 from dbt_here import NO_LOG, dbt_here
 from typer.testing import CliRunner, Result
+from warehouse import ON_LAKE
 
 from assay.build.inputs import identity, read_landed
 from assay.build.state import read_state, write_state
 from assay.cli import app
+from assay.project.warehouse import attach
 
 PROJECT = Path(__file__).parents[2]
 HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n"
@@ -73,7 +75,7 @@ class SmallProject:
 
     @property
     def warehouse(self) -> Path:
-        return self.root / "data" / "assay.duckdb"
+        return self.root / "data" / ("assay.sqlite" if ON_LAKE in os.environ else "assay.duckdb")
 
     @property
     def published(self) -> Path:
@@ -85,7 +87,9 @@ class SmallProject:
         theirs = ("ASSAY_", "DBT_")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(theirs)}
         # The package under test, also where another checkout is installed.
-        return {**kept, **NO_LOG, "PYTHONPATH": str(PROJECT), "COLUMNS": "100", **self.settings}
+        on_lake = {"ASSAY_TARGET": "lake", "ASSAY_LAKE_CATALOG": "data/assay.sqlite"}
+        target = on_lake if ON_LAKE in os.environ else {}
+        return {**kept, **NO_LOG, "PYTHONPATH": str(PROJECT), "COLUMNS": "100", **target, **self.settings}
 
     def assay(self, *arguments: str) -> Result:
         """Run `assay` to its end within this process, which spares it the second that importing dbt takes."""
@@ -124,7 +128,7 @@ class SmallProject:
     def query(self, sql: str, *, file: Path | None = None) -> list[tuple]:  # type: ignore[type-arg]
         """Run SQL on the warehouse or another file; `gold.x` is schema gold, whatever the file's name."""
         with duckdb.connect() as connection:
-            connection.execute(f"attach '{file or self.warehouse}' as opened (read_only)")
+            attach(connection, file or self.warehouse, "opened")
             connection.execute("use opened")
             return connection.sql(sql).fetchall()
 

@@ -9,15 +9,15 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from contextlib import chdir
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from unittest import mock
 
-import duckdb
 from dbt_here import NO_LOG, dbt_here
 from typer.testing import CliRunner
 
 from assay.cli import app
+from assay.project.warehouse import connect
 
 PROJECT = Path(__file__).parents[2]
 # What goes on from the run before, and all above it; whatever else there is, each run makes anew.
@@ -28,14 +28,17 @@ WHAT_GROWS = (
 )
 NO_UNIT_TESTS = ("--exclude-resource-type", "unit_test")
 AUDIT_COLUMNS = ("loaded_at", "run_id")
+#: Set by the option `--lake`: what tests share is built in a lake.
+ON_LAKE = "TESTS_ON_LAKE"
 
 
 @dataclass
 class Warehouse:
-    """A warehouse file in `folder`, and the landing zone it is built from."""
+    """A warehouse in `folder`, a file or a lake, and the landing zone it is built from."""
 
     folder: Path
     landing: Path
+    is_lake: bool = field(default_factory=lambda: ON_LAKE in os.environ)
 
     def parsed_as(self, other: Warehouse) -> Warehouse:
         """Begin with what another warehouse's dbt has parsed, and return this one."""
@@ -45,18 +48,19 @@ class Warehouse:
 
     @property
     def path(self) -> Path:
-        return self.folder / "assay.duckdb"
+        return self.folder / ("assay.sqlite" if self.is_lake else "assay.duckdb")
 
     @property
     def environment(self) -> dict[str, str]:
         """What commands on it are started with; what one of them has parsed is there for the next."""
         paths = {
             "ASSAY_LANDING": self.landing,
-            "ASSAY_WAREHOUSE": self.path,
+            "ASSAY_LAKE_CATALOG" if self.is_lake else "ASSAY_WAREHOUSE": self.path,
             "DBT_TARGET_PATH": self.folder / "target",
             "DBT_LOG_PATH": self.folder / "logs",
         }
-        return {name: str(path) for name, path in paths.items()} | NO_LOG
+        target = {"ASSAY_TARGET": "lake"} if self.is_lake else {}
+        return {name: str(path) for name, path in paths.items()} | target | NO_LOG
 
     def start_dbt(self, *arguments: str) -> subprocess.Popen[str]:
         """Start dbt on this warehouse in a process of its own."""
@@ -97,7 +101,7 @@ class Warehouse:
         assert run.exit_code == 0, run.output
 
     def query(self, sql: str) -> list[tuple]:  # type: ignore[type-arg]
-        with duckdb.connect(self.path, read_only=True) as connection:
+        with connect(self.path) as connection:
             return connection.sql(sql).fetchall()
 
     def hashes(self, *, without: tuple[str, ...] = ()) -> dict[str, tuple[int, int, int]]:
@@ -105,7 +109,7 @@ class Warehouse:
 
         The audit columns are left out, and the columns named in `without`.
         """
-        with duckdb.connect(self.path, read_only=True) as connection:
+        with connect(self.path) as connection:
             columns: dict[str, list[str]] = {}
             for schema, table, column in connection.execute(
                 "select table_schema, table_name, column_name from information_schema.columns "
