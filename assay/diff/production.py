@@ -17,15 +17,16 @@ from assay.build.outside import outside_ids
 from assay.build.state import State, read_state
 from assay.console.progress import Display
 from assay.core.fault import MISUSED, Fault, known_fault
-from assay.core.lock import Holder, current_holder, locked
+from assay.core.lock import Holder
 from assay.core.places import Places
 from assay.core.sql import quoted
 from assay.diff.code import CodeVersion, changed_ids
 from assay.diff.hashed import read_fingerprint
 from assay.ledger.runs import read_runs
 from assay.project.graph import ancestor_ids
-from assay.project.lake import copy_catalog, is_lake
-from assay.project.shared_lake import is_shared
+from assay.project.lake import copy_catalog, copy_name, is_lake
+from assay.project.lease import find_holder, hold_warehouse
+from assay.project.shared_lake import is_shared, note_state
 from assay.project.warehouse import attach
 
 _SECONDS_TO_WAIT = 600.0
@@ -103,11 +104,8 @@ def take_production(places: Places, folder: Path, display: Display) -> Productio
     """
     warehouse = places.warehouse
     if is_shared(warehouse):
-        raise Fault(
-            "A diff works on a copy of the warehouse, and the catalog of this lake is in Postgres, which is "
-            "not copied. To compare what was published: assay diff OLD.duckdb --to NEW.duckdb",
-            MISUSED,
-        )
+        # Another machine may have made it.
+        note_state(warehouse)
     if not warehouse.is_file():
         raise Fault(
             f"There is no warehouse {warehouse} to compare with. To build it: assay build; or name it in "
@@ -115,8 +113,8 @@ def take_production(places: Places, folder: Path, display: Display) -> Productio
             MISUSED,
         )
     folder.mkdir(parents=True)
-    file = folder / warehouse.name
-    holder = current_holder(warehouse)
+    file = folder / copy_name(warehouse)
+    holder = find_holder(warehouse)
     if holder and not holder.copies and places.published.is_file():
         display.say(f"{warehouse} is being built ({holder}): comparing with what was published last")
         # A publication is never written to: the next one takes its name.
@@ -134,8 +132,8 @@ def copy_warehouse(warehouse: Path, folder: Path, display: Display) -> Path:
         Fault: there is no room for it, or another program writes to the warehouse.
     """
     with _held(warehouse, display):
-        _copy(warehouse, folder / warehouse.name)
-    return folder / warehouse.name
+        _copy(warehouse, folder / copy_name(warehouse))
+    return folder / copy_name(warehouse)
 
 
 @contextmanager
@@ -143,7 +141,7 @@ def _held(warehouse: Path, display: Display) -> Iterator[None]:
     def waiting(holder: Holder | None) -> None:
         display.say(f"Waiting for a build: {holder or 'it has just begun'}")
 
-    with locked(warehouse, command=_COMMAND, wait=_SECONDS_TO_WAIT, on_wait=waiting, copies=True):
+    with hold_warehouse(warehouse, command=_COMMAND, wait=_SECONDS_TO_WAIT, on_wait=waiting, copies=True):
         yield
 
 

@@ -24,6 +24,7 @@ from assay.project.shared_lake import (
     anew,
     connect_catalog,
     drop_catalog,
+    has_catalog,
     is_shared,
     note_state,
     read_data_path,
@@ -246,30 +247,80 @@ def open_catalog(catalog: Path, *, read_only: bool = True) -> Iterator[Any]:
 
 
 def read_newest_snapshot(warehouse: Path) -> int | None:
-    """Return the number of a lake's newest snapshot; None if the warehouse is no lake.
+    """Return the number of a lake's newest snapshot; None if the warehouse is no lake, or not made.
 
     Raises:
         Fault: a catalog in Postgres cannot be asked.
     """
-    if not is_lake(warehouse):
+    if not is_lake(warehouse) or not (is_shared(warehouse) or warehouse.is_file()):
         return None
     with open_catalog(warehouse) as database:
+        if is_shared(warehouse) and not has_catalog(database):
+            return None
         [number] = database.execute("select max(snapshot_id) from ducklake_snapshot").fetchone()
     return int(number)
 
 
+def copy_name(warehouse: Path) -> str:
+    """Return the name of a copy of a warehouse; that of a lake in Postgres has its catalog in a file."""
+    return f"{warehouse.stem}{LAKE_ENDING}" if is_shared(warehouse) else warehouse.name
+
+
 def copy_catalog(catalog: Path, copy: Path) -> None:
-    """Copy a lake's catalog of SQLite: the copy stays the lake of this moment, and reads the same files.
+    """Copy a lake's catalog into one of SQLite: it stays the lake of this moment, and reads the same files.
 
     Args:
         catalog: of the lake, which nobody writes meanwhile.
-        copy: the file to make, of the same name in another folder.
+        copy: the file to make, of the name that `copy_name` returns, in another folder.
+
+    Raises:
+        Fault: a catalog in Postgres cannot be reached, or its files lie in a bucket that no setting names.
     """
+    if is_shared(catalog):
+        _copy_shared(catalog, copy)
+        return
     # What was written last may stand in the log beside the file alone.
     with closing(sqlite3.connect(catalog)) as source, closing(sqlite3.connect(copy)) as target:
         source.backup(target)
     if not os.environ.get(DATA):
         Path(data_of(copy)).symlink_to(data_of(catalog))
+
+
+def _copy_shared(catalog: Path, copy: Path) -> None:
+    """Copy a catalog of Postgres into one of SQLite, as it is in one moment."""
+    data = data_of(catalog)
+    if not os.environ.get(DATA):
+        if data.startswith(BUCKETS):
+            place = data.removesuffix(f"/{catalog.stem}")
+            raise Fault(
+                f"The files of the lake {shown(catalog)} lie in {data}: set {DATA} to {place}.", MISUSED
+            )
+        Path(data_of(copy)).symlink_to(data)
+    with duckdb.connect(config=UNVERIFIED) as connection:
+        # Makes the tables of a catalog as SQLite has them.
+        attach_lake(connection, copy, "lake", read_only=False)
+        connection.execute("detach lake")
+        load_extension(connection, "postgres_scanner", extra="lake", by="A lake in Postgres")
+        schema = text(catalog.stem)
+        connection.execute(
+            f"attach {text(address_of(catalog))} as shared (type postgres, read_only, schema {schema})"
+        )
+        connection.execute(f"attach {text(copy)} as copy (type sqlite)")
+        tables = (
+            "select table_name from duckdb_tables() where database_name = {} "
+            "and starts_with(table_name, 'ducklake_')"
+        )
+        made = {name for (name,) in connection.execute(tables.format("'copy'")).fetchall()}
+        connection.begin()
+        for (name,) in connection.execute(tables.format("'shared'")).fetchall():
+            source = f"shared.{quoted(catalog.stem)}.{quoted(name)}"
+            target = f"copy.{quoted(name)}"
+            if name in made:
+                connection.execute(f"delete from {target}")
+                connection.execute(f"insert into {target} by name from {source}")
+            else:
+                connection.execute(f"create table {target} as from {source}")
+        connection.commit()
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.core.fault import Fault, known_fault
-from assay.core.places import find_target, require_project
+from assay.core.places import find_places, find_target, require_project
 from assay.project.code_files import read_code
 from assay.project.conventions import TABLES, is_checked
 from assay.project.dbt_run import Unwatched, run_dbt
@@ -257,7 +257,9 @@ def _warehouse_of_profile() -> Path:
     from dbt.adapters.factory import FACTORY
 
     adapter: Any = next(iter(FACTORY.adapters.values()))
-    return Path(getattr(adapter.config.credentials, "path", ""))
+    path = str(getattr(adapter.config.credentials, "path", ""))
+    # A lake is attached to a database in memory.
+    return find_places().warehouse if path == ":memory:" else Path(path)
 
 
 def _dbt(*arguments: str, manifest: Any = None) -> Any:

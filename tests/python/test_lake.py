@@ -7,10 +7,12 @@ import sqlite3
 from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import duckdb
 import pytest
 from built_once import built_once
+from dbt.adapters.factory import FACTORY
 from lake_contents import contents
 from rich.console import Console
 from small_project import PROJECT, SmallProject, make_small_project
@@ -28,6 +30,7 @@ from assay.project import dbt_run
 from assay.project.lake import is_lake, refuse_changed_types
 from assay.project.lake_builds import find_build
 from assay.project.products import Products
+from assay.project.project import _warehouse_of_profile
 from assay.project.warehouse import connect, connect_published, opened
 from assay.training.store import read_version
 
@@ -388,6 +391,22 @@ def test_a_lake_is_told_by_its_name() -> None:
         False,
         False,
     ]
+
+
+def test_a_project_knows_that_its_warehouse_is_a_lake(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "dbt_project.yml").write_text("profile: assay")
+    shutil.copy(PROJECT / "profiles.yml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for name in ("ASSAY_WAREHOUSE", "ASSAY_LAKE_CATALOG", "DBT_TARGET", "DBT_PROFILES_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("ASSAY_TARGET", "lake")
+    for path, warehouse in ((":memory:", "data/lake/assay.sqlite"), ("data/own.duckdb", "data/own.duckdb")):
+        config = SimpleNamespace(credentials=SimpleNamespace(path=path))
+        monkeypatch.setattr(FACTORY, "adapters", {"duckdb": SimpleNamespace(config=config)})
+        # Parity and joins attach what is published under its name.
+        assert _warehouse_of_profile() == Path(warehouse)
 
 
 def test_a_lake_is_named_by_its_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,18 +12,21 @@ import psycopg
 import pytest
 from bucket_server import ENVIRONMENT, served_bucket
 from postgres_server import PASSWORD, USER, PostgresServer, postgres_server
+from rich.console import Console
 from test_erasure import person_named
 
+from assay.console.progress import display_on
 from assay.core.fault import Fault
 from assay.core.places import Places
 from assay.core.structure import bring_up_to_date
+from assay.diff.production import copy_warehouse
 from assay.erasure.find import files_as_of
 from assay.erasure.warehouse import rewrite_warehouse
 from assay.lake.catalog import read_snapshots, tag_snapshot
 from assay.landing.load import SCHEMA
 from assay.project.graph import Manifest
 from assay.project.lake import remove_lake
-from assay.project.lease import hold_warehouse
+from assay.project.lease import find_holder, hold_warehouse
 from assay.project.warehouse import connect
 
 _MANIFEST = Manifest(
@@ -149,3 +152,27 @@ def test_lakes_of_earlier_moments_are_found_and_removed_with_their_files(lake: P
         remove_lake(past)
     assert (files_as_of(lake), files_of(f"{data}/{past.stem}")) == ([], set())
     assert files_of(f"{data}/assay")
+
+
+def test_a_diff_copies_a_shared_lake_of_one_moment(lake: Places, tmp_path: Path) -> None:
+    with connect(lake.warehouse, read_only=False) as connection:
+        connection.execute(
+            "create view gold.few as select * from assay.gold.dim_guests where stays < 7; "
+            "comment on view gold.few is 'Some.'; delete from gold.dim_guests where stays = 3"
+        )
+    folder = tmp_path / "copy"
+    folder.mkdir()
+    with display_on(Console()) as display:
+        copy = copy_warehouse(lake.warehouse, folder, display)
+    assert copy == folder / "assay.sqlite"
+    with connect(lake.warehouse, read_only=False) as connection:
+        connection.execute("delete from gold.dim_guests; create table gold.later as select 1 as id")
+    with connect(copy) as connection:
+        assert connection.execute("select count(*), sum(stays) from gold.dim_guests").fetchall() == [
+            (999, sum(range(1000)) - 3)
+        ]
+        assert connection.execute("select count(*) from gold.few").fetchall() == [(6,)]
+        names = connection.execute("select table_name from duckdb_tables() where schema_name = 'gold'")
+        assert names.fetchall() == [("dim_guests",)]
+    # Its lease is given back.
+    assert find_holder(lake.warehouse) is None
