@@ -12,6 +12,7 @@ from assay.core.places import BUCKETS
 
 if TYPE_CHECKING:
     from assay.api.folder import ProjectFolder
+    from assay.build.from_lake import FromLake
     from assay.lake.catalog import Compacted, Expired, LakeState, Snapshot
     from assay.lake.export import Exported
 
@@ -100,6 +101,22 @@ class Lake:
                 print_tagged,
                 self._project.root,
             )
+
+    def publish(self, *, wait: float = 0) -> Found[FromLake]:
+        """Publish in this folder what the newest build that passed has left in the lake, from any folder.
+
+        Args:
+            wait: how long to wait for a build in this folder to end, in seconds.
+
+        Raises:
+            Fault: the warehouse is no lake, no build that passed has left anything there, or it cannot be
+                read.
+        """
+        from assay.build.from_lake import publish_from_lake
+        from assay.build.published_display import print_from_lake
+
+        with self._project.places() as places, self._project.display() as display:
+            return Found(publish_from_lake(places, display, wait=wait), print_from_lake, self._project.root)
 
     def compact(self, *, wait: float = 0) -> Found[Compacted]:
         """Merge small files of the lake's tables; no value changes.

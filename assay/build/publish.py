@@ -69,6 +69,8 @@ def publish(
     products: Products,
     provenance: Provenance | None = None,
     changed: Collection[str] | None = None,
+    *,
+    snapshot: int | None = None,
 ) -> Publication | None:
     """Write tables and views of gold to `target` as tables; the file is replaced in one step.
 
@@ -82,6 +84,7 @@ def publish(
             left over from earlier builds. Tables of stopped products stay as they are in `target`.
         provenance: the build, which is recorded beside gold.
         changed: the tables that differ from those in `target`, of which all others are kept; None for all.
+        snapshot: the number of the snapshot of a lake that is read; None for the newest.
 
     Returns:
         The publication; None if there is nothing to publish, and then `target` is unchanged.
@@ -108,7 +111,9 @@ def publish(
         if changed is not None:
             # As bytes: the tables that did not change are neither read nor written again.
             shutil.copyfile(target, temporary(target))
-        tables, rows, held_back = _write(warehouse, temporary(target), target, products, provenance, changed)
+        tables, rows, held_back = _write(
+            warehouse, temporary(target), target, products, provenance, changed, snapshot
+        )
         if not tables:
             return None
         _write_csv(temporary(target), {name: temporary(file) for name, file in csv_files.items()})
@@ -129,9 +134,10 @@ def _write(
     products: Products,
     provenance: Provenance | None,
     changed: Collection[str] | None,
+    snapshot: int | None,
 ) -> tuple[int, int, int]:
     """Write the tables; return how many come from products that passed, their rows, and how many do not."""
-    with connect(warehouse) as connection:
+    with connect(warehouse, snapshot=snapshot) as connection:
         # UTC as in dbt, because a view may cast to a local time.
         connection.execute("set TimeZone = 'UTC'")
         relations = connection.execute(

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from rich.console import Console
 
+from assay.build.from_lake import FromLake
 from assay.build.rollback import Publication, Publications, RolledBack
 from assay.console.tables import line, table_titled
 from assay.core.words import counted
 
 _MEGABYTE = 1_000_000
+
+
+def print_from_lake(found: FromLake, console: Console) -> None:
+    """Print what of a lake is published in this folder now."""
+    told = f"snapshot {found.snapshot} of the lake, which run {found.run_id} has left"
+    if found.publication is None:
+        line(console, f"Nothing to do: published is {told}.")
+        return
+    counts = f"{counted(found.publication.tables, 'table')}, {counted(found.publication.rows, 'row')}"
+    line(console, f"Published {told}: {found.publication.path}, {counts}.")
+    line(console, "To put it online: assay online sync. To write the files of roles: assay roles apply")
 
 
 def print_publications(publications: Publications, console: Console) -> None:

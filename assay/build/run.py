@@ -13,6 +13,7 @@ from assay.build.build import Options, Report, start_run
 from assay.build.conclude import compiled_after, conclude, find_results_of_all, state_after
 from assay.build.findings import tell_findings
 from assay.build.freshness import read_freshness
+from assay.build.from_lake import describe_products
 from assay.build.inputs import Inputs
 from assay.build.landings import find_landings
 from assay.build.metrics_file import write_metrics
@@ -104,7 +105,8 @@ def run_recorded(
     )
     if not run.as_of:
         report.warnings += tell_findings(places, report, outcome.results, owner_by_name)
-    note_sets(places, {*itertools.chain(*work.plan.waiting.values())})
+    waiting = {*itertools.chain(*work.plan.waiting.values())}
+    note_sets(places, waiting, describe_products(report.products))
     report.warnings += tell_lineage(run, nodes, outcome.results, places.warehouse)
     if work.manifest:
         # Last of all: a run that was killed before its end is done again, and recorded.

@@ -72,6 +72,12 @@ def tag(
 
 
 @app.command()
+def publish(wait: Wait = 0) -> None:
+    """Publish in this folder what the lake's newest build has left that passed, without building."""
+    show(lambda project: project.lake.publish(wait=wait))
+
+
+@app.command()
 def compact(wait: Wait = 0) -> None:
     """Merge small files of the lake's tables. No value changes."""
     show(lambda project: project.lake.compact(wait=wait))

@@ -28,7 +28,7 @@ class BuildInLake:
 
     `declared` has for each training set what its rows and columns are, by name. `code_version` is the git
     commit, None without git. `waiting` has the sets that waited for their time (`refresh_every`), and the
-    earlier snapshot in which each was built.
+    earlier snapshot in which each was built. `products` are those that it published.
     """
 
     snapshot: int
@@ -37,6 +37,7 @@ class BuildInLake:
     dbt_version: str
     waiting: dict[str, int]
     declared: dict[str, Any]
+    products: dict[str, Any]
 
 
 def note_build(
@@ -46,6 +47,7 @@ def note_build(
     dbt_version: str,
     declared: dict[str, Any],
     waiting: dict[str, int],
+    products: dict[str, Any],
 ) -> None:
     """Note that the newest snapshot of a lake is what a build has left, which passed and was published.
 
@@ -56,11 +58,12 @@ def note_build(
         dbt_version: that built it.
         declared: what each training set declares, by its name.
         waiting: the earlier snapshots in which training sets were built that waited, by their names.
+        products: those that the build has published.
 
     Raises:
         Fault: a catalog in Postgres cannot be reached.
     """
-    content = json.dumps(declared, sort_keys=True)
+    content = json.dumps({"sets": declared, "products": products}, sort_keys=True)
     sha256 = hashlib.sha256(content.encode()).hexdigest()
     version = "null" if code_version is None else text(code_version)
     with open_catalog(catalog, read_only=False) as database:
@@ -89,7 +92,13 @@ def carry_build(catalog: Path, snapshot: int | None) -> None:
         return
     if build := find_build(catalog, snapshot):
         note_build(
-            catalog, build.run_id, build.code_version, build.dbt_version, build.declared, build.waiting
+            catalog,
+            build.run_id,
+            build.code_version,
+            build.dbt_version,
+            build.declared,
+            build.waiting,
+            build.products,
         )
 
 
@@ -112,6 +121,8 @@ def find_build(catalog: Path, snapshot: int | None = None) -> BuildInLake | None
     Raises:
         Fault: a catalog in Postgres cannot be reached.
     """
+    if not (is_shared(catalog) or catalog.is_file()):
+        return None
     chosen = "order by snapshot_id desc limit 1" if snapshot is None else f"where snapshot_id = {snapshot}"
     with open_catalog(catalog) as database:
         if not _has_builds(database, catalog):
@@ -122,7 +133,10 @@ def find_build(catalog: Path, snapshot: int | None = None) -> BuildInLake | None
     if found is None:
         return None
     number, run_id, code_version, dbt_version, waiting, content = found
-    return BuildInLake(number, run_id, code_version, dbt_version, json.loads(waiting), json.loads(content))
+    kept = json.loads(content)
+    return BuildInLake(
+        number, run_id, code_version, dbt_version, json.loads(waiting), kept["sets"], kept["products"]
+    )
 
 
 def find_neighbours(catalog: Path, snapshot: int) -> list[int]:

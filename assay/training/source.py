@@ -29,6 +29,7 @@ from assay.project.lake import is_lake, read_newest_snapshot
 from assay.project.lake_builds import BuildInLake, find_build, find_neighbours, note_build
 from assay.project.lease import find_holder, hold_warehouse
 from assay.project.project import Project
+from assay.project.shared_lake import is_shared, note_state
 from assay.project.warehouse import connect, connect_published
 from assay.training.code import DeclaredSet, SetInManifest, describe_unknown_set
 
@@ -74,11 +75,13 @@ class Source:
 
 
 def read_published_sets(places: Places) -> list[str]:
-    """Return the names of the training sets that are published.
+    """Return the names of the training sets that are published; of a lake, from whichever folder.
 
     Raises:
         Fault: nothing is published, or the file cannot be read.
     """
+    if is_lake(places.main_warehouse) and (build := find_build(places.main_warehouse)):
+        return sorted(build.declared)
     if not places.published.is_file():
         raise Fault(
             f"Nothing is published yet in {places.published.parent}: training sets are made of what is "
@@ -164,12 +167,13 @@ def as_newest_build_left(name: str, places: Places, display: Display) -> Source 
     return _of_build(places, build)
 
 
-def note_sets(places: Places, waiting: Collection[str]) -> None:
+def note_sets(places: Places, waiting: Collection[str], products: dict[str, Any]) -> None:
     """Note in the catalog of a lake what the build has left that has just ended, if it passed.
 
     Args:
         places: of the lake, which the caller holds.
         waiting: the ids of nodes that the build has left for later.
+        products: those that it has published.
 
     Raises:
         Fault: a catalog in Postgres cannot be reached.
@@ -195,7 +199,7 @@ def note_sets(places: Places, waiting: Collection[str]) -> None:
             with suppress(Fault):
                 declared[node["name"]] = asdict(DeclaredSet.of(SetInManifest(manifest, node["name"])))
     version = str(values["metadata"]["dbt_version"])
-    note_build(places.warehouse, run.run_id, run.code_version, version, declared, waited)
+    note_build(places.warehouse, run.run_id, run.code_version, version, declared, waited, products)
 
 
 def _of_build(places: Places, build: BuildInLake) -> Source:
@@ -253,6 +257,9 @@ def rebuilt(
     warehouse = folder / "rebuilt.duckdb"
     try:
         with _held(places.main_warehouse, command, display):
+            if is_shared(places.main_warehouse):
+                # Another machine may have made it.
+                note_state(places.main_warehouse)
             if not has_landing(places.main_warehouse):
                 raise Fault(f"Nothing has landed in {places.main_warehouse} yet. To build: assay build")
             snapshot = read_newest_snapshot(places.main_warehouse)

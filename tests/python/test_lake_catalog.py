@@ -117,17 +117,17 @@ def test_what_killed_builds_left_goes_after_a_day(lake: Places) -> None:
 
 def note_builds(places: Places) -> None:
     """Note two builds, of which the second changes and the first expires, and look for them."""
-    catalog, declared = places.warehouse, {"trn_sales": {"it's": "one"}}
+    catalog, declared, products = places.warehouse, {"trn_sales": {"it's": "one"}}, {"sales": "shop"}
     assert (find_build(catalog), find_neighbours(catalog, 1)) == (None, [])
-    note_build(catalog, "first", None, "1.11.2", declared, {})
+    note_build(catalog, "first", None, "1.11.2", declared, {}, products)
     first, newest = find_build(catalog), read_snapshots(places)[0].number
-    assert first == BuildInLake(newest, "first", None, "1.11.2", {}, declared)
+    assert first == BuildInLake(newest, "first", None, "1.11.2", {}, declared, products)
     with connect(catalog, read_only=False) as connection:
         connection.execute("insert into gold.sales values (7)")
     assert find_build(catalog, first.snapshot + 1) is None
     assert find_neighbours(catalog, first.snapshot + 1) == [first.snapshot]
-    note_build(catalog, "second", "b2c3", "1.11.2", declared, {})
-    note_build(catalog, "second again", "b2c3", "1.11.2", declared, {})
+    note_build(catalog, "second", "b2c3", "1.11.2", declared, {}, products)
+    note_build(catalog, "second again", "b2c3", "1.11.2", declared, {}, products)
     second = find_build(catalog)
     assert (second.snapshot, second.run_id, second.code_version) == (
         first.snapshot + 1,
@@ -144,7 +144,7 @@ def note_builds(places: Places) -> None:
     assert find_neighbours(catalog, carried.snapshot) == []
     with connect(catalog, read_only=False) as connection:
         connection.execute("insert into gold.sales values (8)")
-    note_build(catalog, "third", None, "1.11.2", declared, {"trn_sales": carried.snapshot})
+    note_build(catalog, "third", None, "1.11.2", declared, {"trn_sales": carried.snapshot}, products)
     expire(places, timedelta(0))
     # The training sets of the third are those of the one before.
     assert find_build(catalog, carried.snapshot) == carried

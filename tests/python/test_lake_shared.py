@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -11,9 +12,12 @@ import boto3
 import psycopg
 import pytest
 from bucket_server import ENVIRONMENT, served_bucket
+from lake_contents import contents
 from postgres_server import PASSWORD, USER, PostgresServer, postgres_server
 from rich.console import Console
+from small_project import SmallProject
 from test_erasure import person_named
+from training_project import create, make_training_files, succeed
 
 from assay.console.progress import display_on
 from assay.core.fault import Fault
@@ -176,3 +180,35 @@ def test_a_diff_copies_a_shared_lake_of_one_moment(lake: Places, tmp_path: Path)
         assert names.fetchall() == [("dim_guests",)]
     # Its lease is given back.
     assert find_holder(lake.warehouse) is None
+
+
+def test_one_folder_builds_and_another_trains_publishes_and_syncs(
+    builds: None,
+    server: PostgresServer,
+    storage: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in (ENVIRONMENT | {"AWS_ENDPOINT_URL": storage}).items():
+        monkeypatch.setenv(name, value)
+    server.run("create database of_two_folders")
+    address = f"postgres:host=127.0.0.1 port={server.port} user={USER} dbname=of_two_folders"
+    settings = {
+        "ASSAY_TARGET": "lake",
+        "ASSAY_LAKE_CATALOG": address,
+        "ASSAY_LAKE_DATA": "s3://shared-lake/two",
+    }
+    builder = SmallProject(make_training_files(tmp_path / "builder").root, settings)
+    left_out = shutil.ignore_patterns("data", "target", "logs")
+    other = SmallProject(Path(shutil.copytree(builder.root, tmp_path / "other", ignore=left_out)), settings)
+    nothing = other.assay("lake", "publish")
+    assert nothing.exit_code != 0
+    succeed(builder, "build")
+    made = create(other)
+    assert made == create(builder)
+    told = succeed(other, "lake", "publish")
+    assert "Published snapshot" in told
+    assert "Nothing to do" in succeed(other, "lake", "publish")
+    published = Path("data", "lake", "published", "assay.duckdb")
+    assert contents(other.root / published) == contents(builder.root / published)
+    assert "trn_lines" in succeed(other, "training-set", "list")

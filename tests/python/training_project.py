@@ -116,8 +116,8 @@ models:
 ROWS = 44
 
 
-def make_training_project(root: Path) -> SmallProject:
-    """Write the project to `root`, build and publish it, and make a version of each training set."""
+def make_training_files(root: Path) -> SmallProject:
+    """Write the project to `root`, with what has landed."""
     project = make_small_project(root)
     gold = project.root / "models" / "own" / "gold"
     (gold / "ftr_product__lines.sql").write_text(_FTR)
@@ -125,6 +125,12 @@ def make_training_project(root: Path) -> SmallProject:
     (gold / "trn_lists.sql").write_text(_LISTS)
     (gold / "_training__models.yml").write_text(_MODELS)
     project.land(5, *(number % 5 + 1 for number in range(40)))
+    return project
+
+
+def make_training_project(root: Path) -> SmallProject:
+    """Write the project to `root`, build and publish it, and make a version of each training set."""
+    project = make_training_files(root)
     succeed(project, "build")
     for name in ("trn_lines", "trn_lists"):
         create(project, name)
