@@ -31,7 +31,7 @@ from assay.project.warehouse import attach
 
 # Part of what a file is made of: with another number, all files are written anew.
 _LAYOUT = 1
-_EXPRESSIONS = {"hash": hash_sql, "mask": mask_sql}
+_EXPRESSIONS: dict[str, Callable[[str], str]] = {"hash": hash_sql, "mask": mask_sql}
 # `found` is the published file, and `published` the role's: comments are made for that name.
 _OWN = """
 create schema published.published;
