@@ -14,7 +14,11 @@ from assay.drift.spec import Rows
 def print_comparisons(found: Sequence[Comparison], console: Console) -> None:
     """Print a table for each comparison, the largest drift first, left-out columns, and a summary."""
     for each in found:
-        table = table_titled(f"{each.source.name}: {_said(each.current)} against {_said(each.reference)}")
+        compared = f"{each.source.name}: {_said(each.current)} against {_said(each.reference)}"
+        if not each.features:
+            console.print(f"{compared}: no column can be compared. {_left_out(each)}")
+            continue
+        table = table_titled(compared)
         table.add_column("feature", overflow="fold", ratio=1)
         table.add_column("verdict", no_wrap=True)
         has_categories = any(feature.kind == "categorical" for feature in each.features)
@@ -34,14 +38,10 @@ def print_comparisons(found: Sequence[Comparison], console: Console) -> None:
                 *([_number(feature.unseen_share, ".1%")] if has_categories else []),
             )
         console.print(table)
-        if each.features:
-            first = each.features[0]
-            console.print(
-                f"{first.reference_rows:,} rows of the reference, {first.current_rows:,} current ones."
-            )
-        if each.source.left_out:
-            said = ", ".join(f"{name} ({why})" for name, why in each.source.left_out.items())
-            console.print(f"Left out: {said}.")
+        first = each.features[0]
+        console.print(f"{first.reference_rows:,} rows of the reference, {first.current_rows:,} current ones.")
+        if said := _left_out(each):
+            console.print(said)
     drifting = [
         f"{each.source.name}.{feature.feature}"
         for each in found
@@ -51,6 +51,11 @@ def print_comparisons(found: Sequence[Comparison], console: Console) -> None:
     features = sum(len(each.features) for each in found)
     said = f"drift: {', '.join(drifting)}" if drifting else "drift"
     console.print(f"\n{len(drifting)} of {features} features {said}.")
+
+
+def _left_out(compared: Comparison) -> str:
+    said = ", ".join(f"{name} ({why})" for name, why in compared.source.left_out.items())
+    return f"Left out: {said}." if said else ""
 
 
 def _said(rows: Rows) -> str:

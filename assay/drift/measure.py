@@ -84,6 +84,8 @@ def measure(
     Raises:
         Fault: dbt cannot compile the macros.
     """
+    if not (numeric or categorical):
+        return []
     connection.execute(f"create or replace temp view {_REFERENCE} as {reference}")
     connection.execute(f"create or replace temp view {_CURRENT} as {current}")
     found = []

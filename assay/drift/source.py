@@ -92,6 +92,8 @@ def find_source(
                 [published],
             ).fetchall()
         ]
+        if Path(name).suffix:
+            raise Fault(f"There is no file {name}.", MISUSED)
         if name not in tables:
             raise Fault(unknown(f"There is no table {name} in gold", name, tables), MISUSED)
         relation = str(relation_named(connection, name, published))

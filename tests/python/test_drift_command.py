@@ -93,12 +93,19 @@ def test_tables_of_gold_and_files_are_compared(built: SmallProject, tmp_path: Pa
     assert ".weather" in of_file.stdout
     assert "100.0%" in of_file.stdout
     assert "1 of 2 features drift" in said(of_file.stdout)
+    file.write_text("day,shop_id\n2025-01-01,1\n2025-01-02,2\n")
+    of_keys = built.assay(
+        "drift", "--table", str(file), "--reference", "2025-01-01", "--current", "2025-01-02"
+    )
+    assert of_keys.exit_code == 0, of_keys.output
+    assert "no column can be compared. Left out: shop_id (names an entity)." in said(of_keys.stdout)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("--view", "ftr_x"), "ftr_x is no feature view: there are ftr_product__lines"),
+        (("--table", "days.csv"), "There is no file days.csv."),
         (("--table", "fct_x"), "There is no table fct_x in gold: there are fct_days, fct_lines"),
         (("--view", VIEW, "--current", "soon"), "soon is no choice of rows: write 2025"),
         (("--view", VIEW, "--current", "split=test"), "has no column split"),
