@@ -173,8 +173,8 @@ def _fingerprint(connection: duckdb.DuckDBPyConnection, database: str) -> str | 
         return None
     found = connection.execute(
         f"select definition::json ->> 'pii_key' as pii_key from {catalog} where pii_key is not null limit 1"
-    ).fetchone()
-    return str(found[0]) if found else None
+    ).fetchall()
+    return str(found[0][0]) if found else None
 
 
 def _features_of(view: FeatureView) -> list[str]:

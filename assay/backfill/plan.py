@@ -279,7 +279,7 @@ def _ask(
             there = connection.execute(
                 "select 1 from information_schema.tables where table_schema = ? and table_name = ?",
                 [schema, table],
-            ).fetchone()
+            ).fetchall()
             return connection.execute(sql, parameters).fetchall() if there else []
     except duckdb.Error as error:
         raise known_fault(error) or error from error

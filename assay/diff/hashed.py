@@ -20,11 +20,11 @@ _HASH = ".pii_hash"
 def read_fingerprint(connection: duckdb.DuckDBPyConnection, catalog: str) -> str | None:
     """Return the fingerprint of the key that hashed all of an attached warehouse; None if nobody knows."""
     try:
-        found = connection.execute(f"select fingerprint from {quoted(catalog)}.landing.pii_key").fetchone()
+        found = connection.execute(f"select fingerprint from {quoted(catalog)}.landing.pii_key").fetchall()
     except duckdb.Error:
         # It hashes nothing, is a published file, or its last build did not note it.
         return None
-    return found[0] if found else None
+    return found[0][0] if found else None
 
 
 def require_its_key(fingerprint: str | None, code: CodeVersion, build: Iterable[str]) -> None:

@@ -218,7 +218,7 @@ def _enforced_key(connection: duckdb.DuckDBPyConnection, pair: Pair) -> list[str
             "and (database_name, schema_name, table_name) = ($1, $2, $3) "
             "order by constraint_type, constraint_index",
             list(relation or ("", "", "")),
-        ).fetchone()
+        ).fetchall()
         if found:
-            return [str(name) for name in found[0]]
+            return [str(name) for name in found[0][0]]
     return []

@@ -491,12 +491,10 @@ def _passes_luhn(value: str) -> str:
 
 def _row(connection: duckdb.DuckDBPyConnection, select: Mapping[str, str], source: str) -> dict[str, Any]:
     listed = ", ".join(f"{sql} as {quoted(name)}" for name, sql in select.items())
-    row = connection.execute(f"select {listed} from {source}").fetchone()
-    assert row
+    [row] = connection.execute(f"select {listed} from {source}").fetchall()
     return dict(zip(select, row, strict=True))
 
 
 def _one(connection: duckdb.DuckDBPyConnection, sql: str) -> int:
-    row = connection.execute(sql).fetchone()
-    assert row
+    [row] = connection.execute(sql).fetchall()
     return int(row[0])

@@ -228,10 +228,10 @@ def _can_pack(connection: duckdb.DuckDBPyConnection) -> bool:
 
     In older storage versions of the file, such lines would not be compressed at all.
     """
-    row = connection.execute(
+    [(version,)] = connection.execute(
         "select tags['storage_version'] from duckdb_databases() where database_name = current_database()"
-    ).fetchone()
-    found = re.match(r"v(\d+)\.(\d+)", (row and row[0]) or "")
+    ).fetchall()
+    found = re.match(r"v(\d+)\.(\d+)", version or "")
     return found is not None and (int(found[1]), int(found[2])) >= (1, 2)
 
 

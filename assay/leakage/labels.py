@@ -326,12 +326,12 @@ class _Label:
 
     def _moments(self, moments: int) -> list[datetime]:
         """Return prediction times that are spread over all prediction times."""
-        rows = self._replay.connection.execute(
+        [(found,)] = self._replay.connection.execute(
             "select quantile_disc(prediction_at, list_transform(range(?), lambda i: (i + 1) / (? + 1))) "
             "from (select distinct prediction_at from whole_rows)",
             [moments, moments],
-        ).fetchone()
-        return sorted(set(rows[0])) if rows and rows[0] else []
+        ).fetchall()
+        return sorted(set(found or []))
 
 
 def _is_large(replay: Replay, gates: list[Node]) -> bool:

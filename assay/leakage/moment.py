@@ -89,5 +89,5 @@ def _best(
         f"select instant from ({pending}) left join first_rows on instant::date = day "
         "group by instant, first_at order by first_at < instant desc nulls last, count(*) desc, instant desc "
         "limit 1"
-    ).fetchone()
-    return found[0] if found else about
+    ).fetchall()
+    return found[0][0] if found else about

@@ -136,12 +136,11 @@ class Sample:
     def reach(self, told: str) -> str:
         """Say how far columns must look ahead for rows to show it at their own prediction time."""
         counts = ", ".join(f"count(*) filter (_soonest <= interval '{reach}')" for reach in _REACHES)
-        row = self._connection.execute(
+        [(rows, *within)] = self._connection.execute(
             f"select count(*), {counts} from (select {self._soonest} as _soonest "
             f"from asked inner join {told} as told on {same(self._keys, 'asked', 'told')} "
             "and asked.prediction_at = told.at)"
-        ).fetchone()
-        rows, *within = row or (0,)
+        ).fetchall()
         reached = ", ".join(
             f"{count:,} within {reach}" for count, reach in zip(within, _REACHES, strict=False)
         )

@@ -56,9 +56,9 @@ def _near(left: str, right: str) -> str:
 def one_row(connection: duckdb.DuckDBPyConnection, sql: str) -> dict[str, Any]:
     """Run a query that returns one row."""
     cursor = connection.execute(sql)
-    row = cursor.fetchone()
-    assert row is not None
-    return dict(zip([each[0] for each in cursor.description], row, strict=True))
+    names = [each[0] for each in cursor.description]
+    [row] = cursor.fetchall()
+    return dict(zip(names, row, strict=True))
 
 
 def number(connection: duckdb.DuckDBPyConnection, sql: str) -> int:

@@ -87,8 +87,7 @@ class Deriver:
 
     def _one(self, expression: str) -> Any:
         """Return what an expression of SQL in JSON form gives."""
-        row = self._connection.execute(f"select to_json({expression})::varchar").fetchone()
-        assert row is not None
+        [row] = self._connection.execute(f"select to_json({expression})::varchar").fetchall()
         return None if row[0] is None else orjson.loads(row[0])
 
 

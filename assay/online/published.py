@@ -70,11 +70,10 @@ class Published:
             f"select {key_sql(view.keys)} as key, any_value(version) as version "
             f"from {self.table_of(view)} group by all"
         )
-        row = self.connection.execute(
+        [row] = self.connection.execute(
             "select count(*), coalesce(bit_xor(hash(key, version)), 0), "
             "coalesce(sum(hash(version, key)::hugeint), 0) from wanted"
-        ).fetchone()
-        assert row is not None
+        ).fetchall()
         digest = "-".join(f"{part:x}" for part in row)
         return replace(view, build=replace(view.build, synced_at=now(), entities=row[0], digest=digest))
 
@@ -172,6 +171,5 @@ def open_published(file: Path) -> Iterator[Published]:
 
 
 def _count(connection: duckdb.DuckDBPyConnection, table: str) -> int:
-    row = connection.execute(f"select count(*) from {table}").fetchone()
-    assert row is not None
+    [row] = connection.execute(f"select count(*) from {table}").fetchall()
     return int(row[0])

@@ -218,9 +218,8 @@ def refuse_changed_types(connection: duckdb.DuckDBPyConnection) -> None:
         "inner join duckdb_tables() using (database_name, schema_name, table_name) "
         "where database_name = current_database() and regexp_matches(data_type, $1) order by all limit 1",
         [_CHANGED],
-    ).fetchone()
-    if found:
-        schema, table, column, data_type = found
+    ).fetchall()
+    for schema, table, column, data_type in found:
         raise Fault(
             f"{schema}.{table} has a column {column} of {data_type}, whose values a lake changes: cast it to "
             "another type, such as bigint or decimal(38, 0). What was published stays as it was."

@@ -101,8 +101,8 @@ def relation_named(
         "union all select database_name, schema_name, view_name from duckdb_views()) as relations "
         "where database_name = coalesce($1, current_database()) and name = $2 order by all",
         [database, name],
-    ).fetchone()
-    return ".".join(map(quoted, (*found, name))) if found else None
+    ).fetchall()
+    return ".".join(map(quoted, (*found[0], name))) if found else None
 
 
 def bytes_of(connection: duckdb.DuckDBPyConnection, database: str, schema: str, name: str) -> int | None:

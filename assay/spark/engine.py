@@ -203,11 +203,10 @@ def _write(
         f"{quoted(each)}::varchar as {quoted(each)}" if each in texts else quoted(each)
         for each, _ in table.columns
     )
-    row = connection.execute(
+    [row] = connection.execute(
         f"copy (select {bucket} as {BUCKET}, {values} from ({rows}) order by {BUCKET}) to {text(folder)} "
         f"(format parquet, compression lz4_raw, file_size_bytes {_BYTES_A_FILE})"
-    ).fetchone()
-    assert row
+    ).fetchall()
     found = sorted(folder.glob("*.parquet")) if row[0] else []
     spans = (
         connection.execute(

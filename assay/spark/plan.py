@@ -196,8 +196,7 @@ class _Sizes:
         return self._found[relation]
 
     def _measure(self, node: Any) -> tuple[int, int]:
-        row = self._connection.execute(f"select count(*) from {node.relation_name}").fetchone()
-        assert row
+        [row] = self._connection.execute(f"select count(*) from {node.relation_name}").fetchall()
         name = node.identifier if node.resource_type == "source" else node.alias
         size = bytes_of(self._connection, node.database, node.schema, name)
         return row[0], size or 0

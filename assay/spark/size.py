@@ -41,5 +41,5 @@ def count_rows(job: Job, connection: duckdb.DuckDBPyConnection) -> int:
         queries = [job.spine]
     else:
         queries = [each.asked or f"from {each.relation}" for each in job.inputs if each.keys]
-    counts = [connection.execute(f"select count(*) from ({query})").fetchone() for query in queries]
-    return sum(count[0] for count in counts if count)
+    counts = [connection.execute(f"select count(*) from ({query})").fetchall() for query in queries]
+    return sum(count for [(count,)] in counts)

@@ -225,11 +225,10 @@ def _read(connection: duckdb.DuckDBPyConnection, table: TaskTable, part: int, pa
     if not files:
         return 0
     values = ", ".join(f"{quote(name)}::{kind}" for name, kind in table.columns)
-    row = connection.execute(
+    [row] = connection.execute(
         f"insert into {_name(table)} select {values} from read_parquet({file_list(files)}) "
         f"where {BUCKET} between {first} and {last}"
-    ).fetchone()
-    assert row
+    ).fetchall()
     return int(row[0])
 
 
@@ -238,12 +237,12 @@ def _heaviest(connection: duckdb.DuckDBPyConnection, table: TaskTable) -> dict[s
     shown = " || ', ' || ".join(
         f"{text(key + ' ')} || coalesce({quote(key)}::varchar, 'NULL')" for key in table.keys
     )
-    row = connection.execute(
+    rows = connection.execute(
         f"select {shown}, count(*) from {_name(table)} "
         f"where {' and '.join(f'{quote(key)} is not null' for key in table.keys)} "
         f"group by {quote(*table.keys)} order by 2 desc limit 1"
-    ).fetchone()
-    return {"heaviest": row[0], "heaviest_rows": row[1]} if row else {}
+    ).fetchall()
+    return {"heaviest": rows[0][0], "heaviest_rows": rows[0][1]} if rows else {}
 
 
 def _write_result(connection: duckdb.DuckDBPyConnection, task: Task, part: int) -> dict[str, Any]:
@@ -256,8 +255,7 @@ def _write_result(connection: duckdb.DuckDBPyConnection, task: Task, part: int) 
         f"copy (select * {f'replace ({texts})' if texts else ''} from memory.main._out) "
         f"to {text(unfinished)} (format parquet, compression zstd)"
     )
-    row = connection.execute("select count(*) from memory.main._out").fetchone()
-    assert row
+    [row] = connection.execute("select count(*) from memory.main._out").fetchall()
     unfinished.replace(file)
     return {"file": str(file), "rows": row[0]}
 

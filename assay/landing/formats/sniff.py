@@ -215,11 +215,10 @@ def find_time_formats(values: Iterable[str], *, mistakes: float = 0) -> list[Tim
     fitting = ", ".join(f"coalesce(sum(n) filter (where {each.condition}), 0)" for each in candidates)
     with duckdb.connect() as connection:
         connection.execute("set TimeZone = 'UTC'")
-        row = connection.execute(
+        [row] = connection.execute(
             f"select {fitting} from (select unnest($1::varchar[]) as value, unnest($2::bigint[]) as n)",
             [list(counts), list(counts.values())],
-        ).fetchone()
-    assert row
+        ).fetchall()
     most = max(row)
     if most < (1 - mistakes) * counts.total():
         return []

@@ -76,14 +76,14 @@ def _last_file_with(
     for file_id, changes in reversed(earlier):
         if not any(change.column == name and change.kind in ("lost", "renamed") for change in changes):
             return file_id
-    row = connection.execute(
+    rows = connection.execute(
         "select file_id from landing.files where source_name = $1 and table_name = $2 and status = 'loaded' "
         "and file_id not in (select file_id from landing.schema_sightings "
         "where column_name = $3 and kind in ('lost', 'renamed')) "
         "order by landed_at desc, source_file desc, file_version desc limit 1",
         [table.source, table.name, name],
-    ).fetchone()
-    return row[0] if row else None
+    ).fetchall()
+    return rows[0][0] if rows else None
 
 
 def _values(
