@@ -277,9 +277,10 @@ select * from final
 
 {% macro _request_of_view(feature) -%}
     {%- set view = assay.feature_view(feature.view) -%}
-    {%- set declared = {} -%}
+    {%- set declared, types = {}, {} -%}
     {%- for each in view.derived -%}
         {%- do declared.update({each.name: each.expression}) -%}
+        {%- do types.update({each.name: each.type}) -%}
     {%- endfor -%}
     {%- set columns = feature.columns or [] -%}
     {%- for column in columns if column not in view.columns -%}
@@ -303,7 +304,8 @@ select * from final
         {%- endfor -%}
     {%- endfor -%}
     {%- for name in declared if name in used -%}
-        {%- do derived.update({name: declared[name]}) -%}
+        {#- Which type an expression has by itself, versions of DuckDB tell differently. -#}
+        {%- do derived.update({name: '(' ~ declared[name] ~ ')::' ~ types[name]}) -%}
     {%- endfor -%}
     {{ return({
         'name': feature.view,
