@@ -425,7 +425,7 @@ def gather_answers(proposal: Proposal, answers: Answers, ask: Ask) -> Answers:
         name: ask(name, proposal.choices[name])
         for name, given in (
             ("key", answers.key or (answers.dlt and answers.dlt.key)),
-            ("event time", None if proposal.event_at else "landed"),
+            ("event time", answers.event_at or (None if proposal.event_at else "landed")),
             ("availability", answers.available),
             ("owner", answers.owner),
         )

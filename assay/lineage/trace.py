@@ -54,8 +54,8 @@ def trace(places: Places, what: str) -> Trace:
 
     Args:
         places: the project's places.
-        what: the id of a prediction; the path of a file, in the landing zone or to it; a version, or as much
-            of its name as no other has, with `@`; a table's column.
+        what: the id of a prediction; the path of a file, in the landing zone or to it; a version, as much of
+            its name as no other has, with `@`, or a training set for its newest one; a table's column.
 
     Raises:
         Fault: nothing is called so, nothing is built, or a build has the warehouse and nothing is published.
@@ -139,10 +139,11 @@ class _Tracer:
 
     def version(self, what: str) -> TracedVersion | None:
         """Follow a version to its files, and to the predictions of models that trained on it."""
-        if "@" not in what:
-            return None
         names = [each.manifest.version for each in self._versions]
-        matching = [what] if what in names else [name for name in names if name.startswith(what)]
+        if "@" in what:
+            matching = [what] if what in names else [name for name in names if name.startswith(what)]
+        else:
+            matching = [each.manifest.version for each in self._versions if each.manifest.name == what][-1:]
         if len(matching) > 1:
             raise Fault(f"{what} is not one version: {', '.join(matching)} begin so.", MISUSED)
         if not matching:
@@ -192,14 +193,21 @@ class _Tracer:
         tables = {node["unique_id"]: found for node in checked if (found := self._rows_of_file(node, name))}
         below = descendant_ids(tables, self._manifest.nodes)
         ids = {row[0] for row in rows}
+        sets = self._of_kind(below, "training_sets")
+        # A version lists the files of the whole warehouse. One whose model is gone may be made of any.
+        others = set(self._of_kind(self._manifest.nodes, "training_sets")) - {*sets}
         return TracedFile(
             name,
             [FileVersion(*row) for row in rows],
             [str(path) for path in find_copies(self._places, [name])[name]],
             list(tables.values()),
             self._of_kind(below, "feature_views"),
-            self._of_kind(below, "training_sets"),
-            [each.manifest.version for each in self._versions if ids & each.input_files.keys()],
+            sets,
+            [
+                each.manifest.version
+                for each in self._versions
+                if each.manifest.name not in others and ids & each.input_files.keys()
+            ],
             self._served("source_file = $1", name),
             self._served(
                 "source_file is null and list_contains($1, silver_table) and prediction_id not in "
@@ -248,6 +256,8 @@ class _Tracer:
         if "@" in what:
             known = [each.manifest.version for each in self._versions]
             return unknown(f"There is no version {what}, and no prediction or file of that name", what, known)
+        if what in self._of_kind(self._manifest.nodes, "training_sets"):
+            return f"Training set {what} has no version yet. To make one: assay training-set create {what}"
         known = [name for (name,) in self._rows(f"select distinct source_file from {self._relation(_FILES)}")]
         known += [node["name"] for node in self._manifest.nodes.values() if node["resource_type"] == "model"]
         said = f"Nothing is called {what}: no prediction, landed file, version or column (as TABLE.COLUMN)"

@@ -99,7 +99,9 @@ def _sql(selection: Selection) -> str:
     for each in selection.inputs:
         lists.append(f"try_cast(unnest(?::varchar[]) as {each.type}) as {quoted(each.name)}")
     outputs = [quoted(each.name) for each in selection.inputs]
-    outputs += [f"({column.expression})::{column.type} as {quoted(column.name)}" for column in selection.derived]
+    outputs += [
+        f"({column.expression})::{column.type} as {quoted(column.name)}" for column in selection.derived
+    ]
     computed = f"select {', '.join(outputs)} from (select {', '.join(lists)}) as entities"
     times = [quoted(column.name) for column in selection.derived if column.kind in _TIMES]
     if not times:

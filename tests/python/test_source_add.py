@@ -903,6 +903,10 @@ def test_what_is_asked_comes_with_what_is_proposed(tmp_path: Path) -> None:
         "event time": "Booked At",
         "owner": "front desk",
     }
+    asked.clear()
+    given = Answers(["Room"], "Booked At", "landed", "me")
+    assert gather_answers(proposal, given, ask) == given
+    assert not asked, "what is given is not asked"
 
 
 NAMES = {

@@ -8,7 +8,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import chdir
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -31,6 +31,7 @@ from assay.training.store import InputFile, VersionManifest, write_version
 
 PURCHASES, CATEGORIES, AFFINITY = "ftr_customer__purchases", "ftr_card__categories", "ftr_customer__affinity"
 VERSION = "trn_churn@0123456789ab"
+OTHER_VERSION = "trn_fraud@0123456789ab"
 MODEL = "target/compiled/assay/models/platform/gold/monitoring/mon_lineage.sql"
 
 
@@ -82,8 +83,6 @@ def traced(built_demo: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> W
             "select file_id, source_file, content_sha256, row_count from bronze.brz_files "
             "where table_name = 'order_lines' and status = 'loaded'"
         ).fetchall()
-    version = folder / "training_sets" / VERSION
-    version.mkdir(parents=True)
     manifest = VersionManifest(
         *(VERSION, "trn_churn", "0123456789ab", 10, ["churn_id"], [], []),
         features=[],
@@ -98,7 +97,12 @@ def traced(built_demo: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> W
         input_hash="",
         created_at=until,
     )
-    write_version(version, manifest, [InputFile(*row) for row in files])
+    # Each lists the files of the whole warehouse; no order line enters the other one.
+    other = replace(manifest, version=OTHER_VERSION, name="trn_fraud")
+    for each in (manifest, other):
+        version = folder / "training_sets" / each.version
+        version.mkdir(parents=True)
+        write_version(version, each, [InputFile(*row) for row in files])
     logged = LoggedVersion(VERSION, "run-2", "http://localhost", until)
     record_logged_version(Places(warehouse.landing, warehouse.path).ledger, logged)
     return warehouse
@@ -226,7 +230,7 @@ def test_a_file_leads_to_the_predictions_that_its_lines_may_have_entered(
 
 
 def test_a_version_leads_to_its_files_and_its_predictions(places: Places) -> None:
-    for name in (VERSION, VERSION[:-4]):
+    for name in (VERSION, VERSION[:-4], "trn_churn"):
         [found] = trace(places, name).found
         assert isinstance(found, TracedVersion)
         assert found.served.examples == ["p1", "p3"]
@@ -258,6 +262,8 @@ def test_what_is_unknown_is_said_with_what_to_do(traced: Warehouse, places: Plac
             trace(places, name)
     with pytest.raises(Fault, match="There is no version trn_churn@9"):
         trace(places, "trn_churn@9")
+    with pytest.raises(Fault, match="trn_recommendation has no version yet"):
+        trace(places, "trn_recommendation")
     with duckdb.connect(traced.path) as connection:
         connection.execute(
             "insert into silver.slv_predictions__checked by name select 'old' as prediction_id, "
