@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -27,6 +28,7 @@ from assay.core.disk import link_in_place
 from assay.core.fault import FAILED, MISUSED, Fault, known_fault
 from assay.core.moment import now
 from assay.core.places import Places, find_target
+from assay.core.sql import quoted
 from assay.core.words import counted
 from assay.landing.discover import TRIED_AGAIN
 from assay.ledger.account import Account, read_account
@@ -71,6 +73,8 @@ def conclude(
     if is_lake(places.warehouse):
         with connect(places.warehouse) as connection:
             refuse_changed_types(connection)
+    else:
+        _drop_temporary_tables(places.warehouse)
     if is_shared(places.warehouse):
         require_lease(places.warehouse)
         note_state(places.warehouse)
@@ -119,6 +123,16 @@ def conclude(
         run.message = f"Published again, after gold was {report.rollback}"
     _describe_work(report, work)
     return report
+
+
+def _drop_temporary_tables(warehouse: Path) -> None:
+    """Drop the new rows of incremental models in Python, which dbt-duckdb leaves in tables of their own."""
+    with connect(warehouse, read_only=False) as connection:
+        for schema, table in connection.execute(
+            "select schema_name, table_name from duckdb_tables() "
+            "where database_name = current_database() and contains(table_name, '__dbt_tmp')"
+        ).fetchall():
+            connection.execute(f"drop table {quoted(schema)}.{quoted(table)}")
 
 
 def _describe_work(report: Report, work: Work) -> None:

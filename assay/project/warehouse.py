@@ -117,8 +117,11 @@ def bytes_of(connection: duckdb.DuckDBPyConnection, database: str, schema: str, 
         schema: of the table.
         name: of the table.
     """
+    # duckdb_tables() reads the statistics of every table of a lake.
     is_table = connection.execute(
-        "from duckdb_tables() where (database_name, schema_name, table_name) = ($1, $2, $3)",
+        "select 1 from duckdb_columns() where (database_name, schema_name, table_name) = ($1, $2, $3) "
+        "and $3 not in (select view_name from duckdb_views() where database_name = $1 and schema_name = $2) "
+        "limit 1",
         [database, schema, name],
     ).fetchall()
     if not is_table:

@@ -186,6 +186,8 @@ def test_builds_of_days_equal_one_full_refresh(project: DocumentsProject) -> Non
             {"document_id": f"new {day - 1}", "deleted": day % 2 == 1, "body": "again"},
         )
         build(project)
+    temporary = "select table_name from duckdb_tables() where contains(table_name, '__dbt_tmp')"
+    assert project.query(temporary) == [], "what a model in Python adds is in one table"
     tables = ("silver.slv_document_texts", "gold.doc_chunks", "gold.doc_embeddings")
     found = [project.query(f"from {table} order by all") for table in tables]
     build(project, "--full-refresh")
