@@ -1,7 +1,9 @@
 {% macro experiment_looks(units, experiments) -%}
 with {{ assay._declared_arms(experiments) }},
 
-{{ assay._moments_of_looks(units) }},
+{{ assay._ready_units(units) }},
+
+{{ assay._moments_of_looks() }},
 
 {{ assay._expected_units() }},
 
@@ -85,9 +87,9 @@ declared (
 {%- endmacro %}
 
 
-{#- What newly counts at each look: the midnights by which more units are ready and known. Sums of doubles depend on the
-    order of what is added, so each adds in the order of its own values. -#}
-{% macro _moments_of_looks(units) -%}
+{#- What newly counts at each look, a midnight by which more units are ready and known. Around the mean of all, sums of squares
+    keep their digits; and sums of doubles depend on the order of what is added, so here each adds by its own values. -#}
+{% macro _ready_units(units) -%}
 telling as (
 
     select
@@ -115,7 +117,6 @@ centers as (
 
 ready as (
 
-    -- Around the mean of all, sums of squares keep their digits.
     select
         telling.* replace (
             telling.value - centers.value_center as value,
@@ -126,8 +127,12 @@ ready as (
     from telling
     inner join centers using (experiment_name, metric_name)
 
-),
+)
+{%- endmacro %}
 
+
+{#- Sums of what newly counts at each look. -#}
+{% macro _moments_of_looks() -%}
 by_look as (
 
     select
