@@ -7,6 +7,7 @@ import errno
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 
 FAILED = 1
 MISUSED = 2
@@ -32,6 +33,7 @@ LEASE_ENDED = "The lease of this build has ended"
 _DAMAGED = "Corrupt database file"
 _IS_A_FOLDER = "Is a directory"
 _NOT_DUCKDB = "not a valid DuckDB database file"
+_OTHER_VERSION = "but we can only read versions between"
 
 
 class Fault(Exception):
@@ -111,6 +113,12 @@ def known_fault(error: BaseException | str) -> Fault | None:
         )
     if _IS_A_FOLDER in text and (named := _FILE.search(text)):
         return Fault(f"{named.group(1)} is a folder, not a file of DuckDB: move it away.")
+    if _OTHER_VERSION in text:
+        return Fault(
+            "A file of DuckDB, such as the warehouse, the run ledger or what is published, was written by a "
+            f"newer DuckDB than the {version('duckdb')} here. Install that one again, or move the folder of "
+            "the warehouse away: the next build writes a new one from what has landed."
+        )
     if _NOT_DUCKDB in text:
         named = _FILE.search(text)
         return Fault(

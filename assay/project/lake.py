@@ -105,10 +105,10 @@ def _is_elsewhere(catalog: Path, beside: Path) -> bool:
         return False
     try:
         with closing(sqlite3.connect(f"{catalog.absolute().as_uri()}?mode=ro", uri=True)) as file:
-            found = file.execute("select value from ducklake_metadata where key = 'data_path'").fetchone()
+            found = file.execute("select value from ducklake_metadata where key = 'data_path'").fetchall()
     except sqlite3.DatabaseError:
         return False  # No catalog; DuckLake refuses it with what is wrong.
-    return found is not None and (found[0].startswith(BUCKETS) or Path(found[0]).is_dir())
+    return any(place.startswith(BUCKETS) or Path(place).is_dir() for (place,) in found)
 
 
 def load_lake(connection: duckdb.DuckDBPyConnection, data: str, *, shared: bool) -> None:
@@ -256,7 +256,7 @@ def read_newest_snapshot(warehouse: Path) -> int | None:
     with open_catalog(warehouse) as database:
         if is_shared(warehouse) and not has_catalog(database):
             return None
-        [number] = database.execute("select max(snapshot_id) from ducklake_snapshot").fetchone()
+        [(number,)] = database.execute("select max(snapshot_id) from ducklake_snapshot").fetchall()
     return int(number)
 
 

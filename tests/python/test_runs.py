@@ -358,6 +358,11 @@ def test_a_run_of_which_products_were_held_back_is_published_in_part() -> None:
     [
         ("IO Error: Corrupt database file: checksum 1 does not match stored checksum 2", "is damaged"),
         ('IO Error: Could not read from file "/a/b.duckdb": Is a directory', "/a/b.duckdb is a folder"),
+        (
+            "IO Error: Trying to read a database file with version number 999, "
+            "but we can only read versions between 64 and 68.",
+            f"written by a newer DuckDB than the {duckdb.__version__} here",
+        ),
     ],
 )
 def test_a_file_that_is_none_of_duckdb_is_told(error: str, said: str) -> None:

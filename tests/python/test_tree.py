@@ -116,6 +116,16 @@ def test_the_warehouse_is_opened_in_one_place() -> None:
     assert found == NO_WAREHOUSES | in_one_place
 
 
+def test_no_result_of_duckdb_is_left_unread() -> None:
+    """DuckDB 2 registers no table, and makes no function, while rows of a query wait to be fetched."""
+    found = [
+        path.relative_to(PACKAGE).as_posix()
+        for path in sorted(PACKAGE.rglob("*.py"))
+        if "import duckdb" in (code := path.read_text()) and ".fetchone()" in code
+    ]
+    assert found == []
+
+
 def test_a_file_that_is_opened_is_seen_in_every_form() -> None:
     for form in (
         "duckdb.connect(warehouse)",
