@@ -35,6 +35,7 @@ from assay.core.words import listed
 from assay.online.stores.free_pages import write_without_free_pages
 from assay.online.stores.open import open_store, store_file, store_url
 from assay.online.stores.sealed import SealedStore
+from assay.online.stores.store import StoreUnavailable
 from assay.project.lake import is_lake
 from assay.project.lease import hold_warehouse
 from assay.training.store import DATA, DOCUMENTS, VersionStore
@@ -63,10 +64,14 @@ class FileState:
 
 @dataclass(frozen=True)
 class EncryptionState:
-    """The fingerprint of the key that is set, if one is, and the files."""
+    """The fingerprint of the key that is set, if one is, and the files.
+
+    `unread` says why the state of the online store is not known; None if it is.
+    """
 
     fingerprint: str | None
     files: list[FileState]
+    unread: str | None = None
 
 
 @dataclass(frozen=True)
@@ -85,7 +90,7 @@ def find_states(places: Places) -> EncryptionState:
     """Tell of each file beside the warehouse whether it is encrypted, and with which key.
 
     Raises:
-        Fault: a key is too short, its command fails, or the online store cannot be read.
+        Fault: a key is too short, or its command fails.
     """
     key, before = find_encryption_key(), find_key_before()
     found: list[FileState] = []
@@ -93,11 +98,15 @@ def find_states(places: Places) -> EncryptionState:
         found.append(_state_of(file, is_encrypted(file), _opens, key, before))
     for file in _version_files(places):
         found.append(_state_of(file, is_encrypted_parquet(file), opens_parquet, key, before))
-    found += _state_of_store(places, key, before)
+    unread = None
+    try:
+        found += _state_of_store(places, key, before)
+    except StoreUnavailable as error:
+        unread = str(error)
     for path in _others(places):
         if path.exists():
             found.append(FileState(path, is_encrypted=False, key=None, can_be=False, size=_size(path)))
-    return EncryptionState(key.fingerprint if key else None, found)
+    return EncryptionState(key.fingerprint if key else None, found, unread)
 
 
 def _state_of(

@@ -165,6 +165,15 @@ def test_a_rotation_takes_a_store_to_a_key_and_to_the_next_while_servers_read(
     assert sorted(both.versions("ftr_people")) == sorted(zip(PEOPLE, range(3), strict=True))
 
 
+def test_a_store_that_cannot_be_read_hides_no_other_file(project: Path) -> None:
+    project.write_bytes(b"no store" * 100)
+    project.with_name("stream.sqlite").write_text("plain")
+    told = assay.open(".").encryption.status()
+    assert [Path(each.path).name for each in told.found.files] == ["stream.sqlite"]
+    assert "online.sqlite" in (told.found.unread or "")
+    assert "Warning: the online store is not among them" in str(told)
+
+
 def test_a_rotation_that_is_killed_leaves_the_store_whole(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
