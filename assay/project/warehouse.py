@@ -108,8 +108,7 @@ def relation_named(
 def bytes_of(connection: duckdb.DuckDBPyConnection, database: str, schema: str, name: str) -> int | None:
     """Return what a table takes in the file of its database; None if there is no such table.
 
-    Of a lake, it is what the newest snapshot takes in files of Parquet: few rows lie in the catalog, and
-    take 0.
+    Of a lake, it is what the newest snapshot takes in files of Parquet.
 
     Args:
         connection: a connection with the database attached.

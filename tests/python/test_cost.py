@@ -293,7 +293,7 @@ def test_a_lake_tells_the_bytes_of_each_table_and_of_earlier_snapshots(places: P
     report = costs(lake)
     # A thousand numbers of 16 bytes, in a file of its own.
     assert 16_000 <= (named(report, f"gold.{VIEW}").bytes["gold"] or 0) < 18_000
-    assert named(report, f"gold.{SET}").bytes == {"gold": 0}
+    assert 0 < (named(report, f"gold.{SET}").bytes["gold"] or 0) < 1_000
     assert named(report, "landing.nothing").bytes == {"other": 0}
     [earlier] = [each for each in report.things if each.name.endswith("files of earlier snapshots")]
     assert 16_000 <= earlier.known_bytes < 18_000
