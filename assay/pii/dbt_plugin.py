@@ -8,6 +8,7 @@ Keys must not stand in SQL or profiles: dbt writes SQL to its logs and its targe
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from assay.core.disk import keep_new_files_private
 from assay.core.encryption import attach_file, is_encrypted, needs_key
 from assay.core.places import find_places
 from assay.core.sql import quoted
-from assay.pii.forgotten import read_forgotten
+from assay.pii.forgotten import ForgottenPeople, read_forgotten
 from assay.pii.key import find_pii_key
 
 _SET_ASIDE = "assay_set_aside"
@@ -65,11 +66,17 @@ class Plugin(BasePlugin):
             cursor.execute(f"use {quoted(self._database)}")
         if key := find_pii_key():
             key.set_variables(cursor)
-        if people := read_forgotten(find_places().main_warehouse):
+        if people := _find_forgotten():
             people.set_variables(cursor)
 
 
 def _set_aside_sql(relation: str, columns: str) -> str:
     """Return SQL for the rows of forgotten people; `columns` are the table's, as a JSON list."""
-    people = read_forgotten(find_places().main_warehouse)
+    people = _find_forgotten()
     return people.set_aside_sql(relation, json.loads(columns)) if people else ""
+
+
+def _find_forgotten() -> ForgottenPeople | None:
+    # What is rebuilt beside a lake is a file, which the settings of the lake do not go with.
+    named = os.environ.get("ASSAY_WAREHOUSE")
+    return read_forgotten(Path(named) if named else find_places().main_warehouse)

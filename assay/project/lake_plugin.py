@@ -51,4 +51,6 @@ class Plugin(BasePlugin):
         of its own, into memory.
         """
         creds: Any = self.creds
-        cursor.execute(f"set search_path = {text(f'{quoted(creds.database)}.main,memory.main')}")
+        # What is built beside a lake that is only read is a file, which has them itself.
+        memory = ",memory.main" if creds.path == ":memory:" else ""
+        cursor.execute(f"set search_path = {text(f'{quoted(creds.database)}.main{memory}')}")
