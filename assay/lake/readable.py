@@ -87,7 +87,8 @@ def _read_lake(warehouse: Path) -> _Lake:
 def _tables_in(parser: duckdb.DuckDBPyConnection, schema: str, sql: str) -> list[_Place]:
     """Return schema and name of what the query of a view reads; a name without a schema is of the view's."""
     found = set()
-    for name in parser.get_table_names(sql, qualified=True):
+    # DuckLake keeps a place for the name under which a lake is attached.
+    for name in parser.get_table_names(sql.replace("{DUCKLAKE_CATALOG}", "lake"), qualified=True):
         parts = [part.strip('"').replace('""', '"') for part in _PART.findall(name)]
         found.add((parts[-2] if len(parts) > 1 else schema, parts[-1]))
     return sorted(found)

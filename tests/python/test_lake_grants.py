@@ -131,7 +131,7 @@ def test_a_view_is_read_where_all_that_it_reads_is_and_the_list_is_true(
     with connect(lake, read_only=False) as connection:
         connection.execute(
             "create view gold.numbers as with few as (from gold.small) select id from few where id < 8;"
-            "create view gold.twice as select id * 2 as id from gold.numbers;"
+            "create view gold.twice as select id * 2 as id from assay.gold.numbers;"
             "create view gold.names as select name as id from silver.large;"
             "create view gold.secrets as select small.id from gold.small, gold.secret;"
             "create table gold.more as select 1 as id, 'Carl Young' as name;"
