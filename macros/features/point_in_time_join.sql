@@ -305,7 +305,7 @@ select * from final
     {%- endfor -%}
     {%- for name in declared if name in used -%}
         {#- Which type an expression has by itself, versions of DuckDB tell differently. -#}
-        {%- do derived.update({name: '(' ~ declared[name] ~ ')::' ~ types[name]}) -%}
+        {%- do derived.update({name: '(' ~ declared[name] ~ ')' ~ ('::' ~ types[name] if types[name])}) -%}
     {%- endfor -%}
     {{ return({
         'name': feature.view,

@@ -27,6 +27,7 @@ from assay.online.published import open_published
 from assay.online.stores import dynamodb
 from assay.online.stores.dynamodb import DynamoStore
 from assay.online.stores.open import open_store
+from assay.online.stores.sealed import SealedStore
 from assay.online.stores.store import Entity, Store, StoreUnavailable
 from assay.online.sync import sync
 
@@ -78,9 +79,16 @@ def total_of(number: int) -> str:
     return f"[1735689600000000]\n[253402214400000000,1735689600000000,{number}]"
 
 
+def of_dynamodb(store: Store) -> DynamoStore:
+    """Return the store that one keeps its entities in which encrypts them where there is a key."""
+    assert isinstance(store, SealedStore)
+    assert isinstance(store._store, DynamoStore)
+    return store._store
+
+
 def items_of(store: Store) -> list[dict[str, Any]]:
-    assert isinstance(store, DynamoStore)
-    found: list[dict[str, Any]] = store._writer.scan(TableName=store._table)["Items"]
+    inner = of_dynamodb(store)
+    found: list[dict[str, Any]] = inner._writer.scan(TableName=inner._table)["Items"]
     return [item for item in found if "#" in item["place"]["S"]]
 
 
@@ -221,8 +229,8 @@ def test_an_answer_is_of_one_build_where_syncs_come_between_its_parts(
 ) -> None:  # fmt: skip
     """They come after the catalog is read, between the stamp and the items of one request, or after these."""
     reader = open_store(url)
-    assert isinstance(reader, DynamoStore)
-    asked = reader._reader.batch_get_item
+    inner = of_dynamodb(reader)
+    asked = inner._reader.batch_get_item
     done: list[str] = []
 
     def come(at: str) -> None:
@@ -241,7 +249,7 @@ def test_an_answer_is_of_one_build_where_syncs_come_between_its_parts(
         come("items")
         return {"Responses": {table: [item for each in found for item in each["Responses"][table]]}}
 
-    monkeypatch.setattr(reader._reader, "batch_get_item", by_parts)
+    monkeypatch.setattr(inner._reader, "batch_get_item", by_parts)
     for keys in (["t19"], ["t3", "t19"]):
         reading = asyncio.run(reader.read([(ONE, keys)]))
         values = [each and bytes(each).decode().rpartition(",")[2] for each in reading.stretches[0]]
@@ -290,8 +298,8 @@ def test_what_dynamodb_puts_off_is_asked_again(
 ) -> None:
     monkeypatch.setattr(dynamodb, "_FIRST_PAUSE", 0.0)
     reader = open_store(url)
-    assert isinstance(reader, DynamoStore)
-    asked = reader._reader.batch_get_item
+    inner = of_dynamodb(reader)
+    asked = inner._reader.batch_get_item
 
     def some_of(most: int) -> Callable[..., Any]:
         def answer(RequestItems: Any) -> Any:
@@ -302,9 +310,9 @@ def test_what_dynamodb_puts_off_is_asked_again(
 
         return answer
 
-    monkeypatch.setattr(reader._reader, "batch_get_item", some_of(2))
+    monkeypatch.setattr(inner._reader, "batch_get_item", some_of(2))
     assert totals(reader, "t1", "t2", "t3", "t4", "t5") == [4, 5, 6, 7, 8]
-    monkeypatch.setattr(reader._reader, "batch_get_item", some_of(0))
+    monkeypatch.setattr(inner._reader, "batch_get_item", some_of(0))
     with pytest.raises(StoreUnavailable, match="puts off what it is asked"):
         totals(reader, "t1")
 
