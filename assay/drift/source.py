@@ -92,7 +92,7 @@ def find_source(
                 [published],
             ).fetchall()
         ]
-        if Path(name).suffix:
+        if Path(name).suffix in (".csv", ".parquet"):
             raise Fault(f"There is no file {name}.", MISUSED)
         if name not in tables:
             raise Fault(unknown(f"There is no table {name} in gold", name, tables), MISUSED)

@@ -106,6 +106,7 @@ def test_tables_of_gold_and_files_are_compared(built: SmallProject, tmp_path: Pa
     [
         (("--view", "ftr_x"), "ftr_x is no feature view: there are ftr_product__lines"),
         (("--table", "days.csv"), "There is no file days.csv."),
+        (("--table", "gold.fct_lines"), "There is no table gold.fct_lines in gold"),
         (("--table", "fct_x"), "There is no table fct_x in gold: there are fct_days, fct_lines"),
         (("--view", VIEW, "--current", "soon"), "soon is no choice of rows: write 2025"),
         (("--view", VIEW, "--current", "split=test"), "has no column split"),
