@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+import sys
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from redis_server import RedisServer
@@ -102,6 +104,16 @@ def test_another_key_or_none_is_told_and_not_shown(
             ask()
         assert KEY not in str(raised.value)
         assert str(file) not in raised.value.for_callers
+
+
+def test_an_extra_that_is_missing_is_told(file: Path) -> None:
+    written(file)
+    missing = {"cryptography.exceptions": None, "cryptography.hazmat.primitives.ciphers.aead": None}
+    store = open_store(f"sqlite:{file}")
+    with mock.patch.dict(sys.modules, missing):
+        for ask in (lambda: read(store, "x"), lambda: list(store.versions("ftr_people"))):
+            with pytest.raises(Fault, match=r"An encrypted online store needs .*assay\[encryption\]"):
+                ask()
 
 
 def test_a_value_cannot_be_given_to_another_entity(file: Path) -> None:

@@ -37,6 +37,7 @@ _OF_KEYS, _OF_KEYS_TOO, _OF_VALUES = (
     f"assay: {what} of online stores".encode() for what in ("keys", "authentic keys", "values")
 )
 _TAG = re.compile(r'\{"encrypted_with": "([0-9a-f]+)", ')
+_NEEDS = "An encrypted online store"
 _NONCE_BYTES = 12
 _ATTEMPTS = 5
 
@@ -49,13 +50,13 @@ class _Seal:
 
     @cached_property
     def _of_keys(self) -> AESSIV:
-        with extra_needed("encryption", by="An encrypted online store"):
+        with extra_needed("encryption", by=_NEEDS):
             from cryptography.hazmat.primitives.ciphers.aead import AESSIV
         return AESSIV(self.key.derive(_OF_KEYS) + self.key.derive(_OF_KEYS_TOO))
 
     @cached_property
     def _of_values(self) -> AESGCM:
-        with extra_needed("encryption", by="An encrypted online store"):
+        with extra_needed("encryption", by=_NEEDS):
             from cryptography.hazmat.primitives.ciphers.aead import AESGCM
         return AESGCM(self.key.derive(_OF_VALUES))
 
@@ -284,8 +285,8 @@ class SealedStore:
 
     @contextmanager
     def _damage_told(self, view: str) -> Iterator[None]:
-        from cryptography.exceptions import InvalidTag
-
+        with extra_needed("encryption", by=_NEEDS):
+            from cryptography.exceptions import InvalidTag
         try:
             yield
         except (InvalidTag, ValueError) as error:
