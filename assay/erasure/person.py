@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import duckdb
 
 from assay.core.fault import MISUSED, Fault, unknown
-from assay.core.sql import folded, quoted, text
+from assay.core.sql import text
 from assay.landing.names import RESERVED
-from assay.pii.forgotten import ENTITY, ENTITY_ID, SERVED
+from assay.pii.forgotten import keys_of_row
 from assay.pii.key import find_pii_key
 from assay.project.graph import Manifest
 
@@ -35,21 +35,9 @@ class Person:
         Args:
             columns: the table's.
         """
-        known = {folded(column) for column in columns}
-        values = f"({', '.join(map(text, self.values))})"
-        parts: list[str] = []
-        parts += [
-            f"{quoted(column)}::varchar in {values}" for column in self.columns if folded(column) in known
-        ]
-        if {ENTITY, ENTITY_ID} <= known:
-            parts.append(f"({ENTITY} = {text(self.entity)} and {ENTITY_ID}::varchar in {values})")
-        if SERVED in known:
-            paths = [text(f'$[*].keys."{column}"') for column in self.columns]
-            parts += [
-                f"coalesce(list_has_any(try(json_extract_string({SERVED}::varchar, {path})), "
-                f"[{', '.join(map(text, self.values))}]), false)"
-                for path in paths
-            ]
+        values = ", ".join(map(text, self.values))
+        named = [keys for column in self.columns for keys in keys_of_row(columns, self.entity, column)]
+        parts = [f"list_has_any({keys}, [{values}])" for keys in dict.fromkeys(named)]
         return f"coalesce({' or '.join(parts)}, false)" if parts else None
 
     def is_in_key(self, key: str) -> bool:

@@ -21,7 +21,7 @@ _BYTES_OF_KEY = 32
 # The session's variables for the hash of a key, and for a list of hashes, with its number behind it.
 _INNER, _OUTER, _HASHES = "forgotten_inner", "forgotten_outer", "forgotten_hashes_"
 # What exposures to experiments and logged predictions say of an entity, whichever it is.
-ENTITY, ENTITY_ID, SERVED = "entity", "entity_id", "served"
+_ENTITY, _ENTITY_ID, _SERVED = "entity", "entity_id", "served"
 
 
 @dataclass(frozen=True)
@@ -113,11 +113,11 @@ def keys_of_row(columns: Collection[str], entity: str, column: str) -> Iterator[
     known = {folded(each) for each in columns}
     if folded(column) in known:
         yield f"[{quoted(column)}::varchar]"
-    if {ENTITY, ENTITY_ID} <= known:
-        yield f"case when {ENTITY} = {text(entity)} then [{ENTITY_ID}::varchar] end"
-    if SERVED in known:
+    if {_ENTITY, _ENTITY_ID} <= known:
+        yield f"case when {_ENTITY} = {text(entity)} then [{_ENTITY_ID}::varchar] end"
+    if _SERVED in known:
         path = text(f'$[*].keys."{column}"')
-        yield f"try(json_extract_string({SERVED}::varchar, {path}))"
+        yield f"try(json_extract_string({_SERVED}::varchar, {path}))"
 
 
 def forgotten_file(warehouse: Path) -> Path:
