@@ -40,7 +40,7 @@ from assay.project.conventions import TABLES, is_of_kind
 from assay.project.graph import Manifest, Node, descendant_ids, read_manifest, relation_of
 from assay.project.project import Project
 from assay.project.warehouse import opened, relation_named
-from assay.training.store import Version, VersionStore
+from assay.training.store import Version, VersionStore, find_named
 
 _EXAMPLES = 5
 _LINEAGE, _PREDICTIONS, _FILES = "mon_lineage", "slv_predictions", "brz_files"
@@ -139,16 +139,9 @@ class _Tracer:
 
     def version(self, what: str) -> TracedVersion | None:
         """Follow a version to its files, and to the predictions of models that trained on it."""
-        names = [each.manifest.version for each in self._versions]
-        if "@" in what:
-            matching = [what] if what in names else [name for name in names if name.startswith(what)]
-        else:
-            matching = [each.manifest.version for each in self._versions if each.manifest.name == what][-1:]
-        if len(matching) > 1:
-            raise Fault(f"{what} is not one version: {', '.join(matching)} begin so.", MISUSED)
-        if not matching:
+        version = find_named(what, self._versions)
+        if version is None:
             return None
-        version = self._versions[names.index(matching[0])]
         manifest = version.manifest
         runs = sorted({each.model_run_id for each in self._logged if each.version == manifest.version})
         by_table: dict[str, list[tuple[str, int]]] = {}

@@ -8,7 +8,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -214,6 +214,24 @@ def read_version(folder: Path) -> Version:
         ) from error
 
 
+def find_named(text: str, versions: Sequence[Version]) -> Version | None:
+    """Return the version that a text names: the newest of a set, or the one that begins with `set@...`.
+
+    Args:
+        text: the name of a training set, or as much of a version's name as no other has, with `@`.
+        versions: all there are, oldest first.
+
+    Raises:
+        Fault: more than one begins so.
+    """
+    if "@" not in text:
+        return next((each for each in reversed(versions) if each.manifest.name == text), None)
+    matching = {each.manifest.version: each for each in versions if each.manifest.version.startswith(text)}
+    if text not in matching and len(matching) > 1:
+        raise Fault(f"{text} is not one version: {', '.join(matching)} begin so.", MISUSED)
+    return matching.get(text) or next(iter(matching.values()), None)
+
+
 class VersionStore:
     """The versions beside a warehouse."""
 
@@ -232,28 +250,22 @@ class VersionStore:
         Raises:
             Fault: there is none, or more than one begins so.
         """
-        versions = {version.manifest.version: version for version in self.versions()}
+        versions = self.versions()
+        if found := find_named(text, versions):
+            return found
         if "@" not in text:
-            return self._newest(text, list(versions.values()))
+            raise self._unknown_set(text)
         if not versions:
             raise Fault("There are no versions yet. To make one: assay training-set create NAME", MISUSED)
-        matching = [text] if text in versions else [name for name in versions if name.startswith(text)]
-        if len(matching) == 1:
-            return versions[matching[0]]
-        if matching:
-            raise Fault(f"{text} is not one version: {', '.join(matching)} begin so.", MISUSED)
-        near = difflib.get_close_matches(text, versions, n=1)
+        near = difflib.get_close_matches(text, [each.manifest.version for each in versions], n=1)
         nearest = f" The nearest is {near[0]}." if near else ""
         raise Fault(f"There is no version {text}.{nearest} All: assay training-set list", MISUSED)
 
-    def _newest(self, name: str, versions: list[Version]) -> Version:
-        of_set = [version for version in versions if version.manifest.name == name]
-        if of_set:
-            return of_set[-1]
+    def _unknown_set(self, name: str) -> Fault:
         known = read_published_sets(self._places)
         if name in known:
-            raise Fault(f"{name} has no version yet. To make one: assay training-set create {name}", MISUSED)
-        raise Fault(describe_unknown_set(name, known), MISUSED)
+            return Fault(f"{name} has no version yet. To make one: assay training-set create {name}", MISUSED)
+        return Fault(describe_unknown_set(name, known), MISUSED)
 
     @contextmanager
     def workshop(self, command: str, display: Display) -> Iterator[Path]:
