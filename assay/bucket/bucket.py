@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -192,11 +192,13 @@ class Bucket:
         with self._told():
             self._client.delete_object(Bucket=self.name, Key=self.prefix + key)
 
-    def remove_versions(self, below: str) -> int:
+    def remove_versions(self, key: str, *, is_prefix: bool = True, but_newest: bool = False) -> int:
         """Delete objects for good, with the versions before and those of objects that are deleted.
 
         Args:
-            below: with what the keys begin.
+            key: with what the keys begin, or that of the one object.
+            is_prefix: whether the key is the beginning of keys.
+            but_newest: whether the versions stay that can be read.
 
         Returns:
             How many versions were deleted.
@@ -204,46 +206,20 @@ class Bucket:
         Raises:
             Fault: they cannot be listed or deleted.
         """
-        return self._delete_versions(below, lambda version: True)
 
-    def remove_former_versions(self, key: str) -> int:
-        """Delete the versions of an object that a bucket keeps beside the one that can be read.
+        def is_gone(version: dict[str, Any]) -> bool:
+            is_meant = is_prefix or version["Key"] == self.prefix + key
+            # A marker of a deletion has no size, and hides what is before it.
+            is_read = version["IsLatest"] and "Size" in version
+            return is_meant and not (but_newest and is_read)
 
-        Args:
-            key: of the object, which may be deleted.
-
-        Returns:
-            How many versions were deleted.
-
-        Raises:
-            Fault: they cannot be listed or deleted.
-        """
-        whole = self.prefix + key
-        return self._delete_versions(
-            key, lambda version: version["Key"] == whole and not (version["IsLatest"] and "Size" in version)
-        )
-
-    def remove_versions_but_newest(self, below: str) -> int:
-        """Delete the versions of objects that a bucket keeps beside those that can be read.
-
-        Args:
-            below: with what the keys begin.
-
-        Returns:
-            How many versions were deleted.
-
-        Raises:
-            Fault: they cannot be listed or deleted.
-        """
-        return self._delete_versions(below, lambda version: not (version["IsLatest"] and "Size" in version))
-
-    def _delete_versions(self, below: str, is_gone: Callable[[dict[str, Any]], bool]) -> int:
-        versions, markers = [], []
+        versions: list[dict[str, Any]] = []
+        markers: list[dict[str, Any]] = []
         with self._told():
             pages = self._client.get_paginator("list_object_versions")
-            for page in pages.paginate(Bucket=self.name, Prefix=self.prefix + below):
-                versions += [each for each in page.get("Versions", ()) if is_gone(each)]
-                markers += [each for each in page.get("DeleteMarkers", ()) if is_gone(each)]
+            for page in pages.paginate(Bucket=self.name, Prefix=self.prefix + key):
+                versions += filter(is_gone, page.get("Versions", ()))
+                markers += filter(is_gone, page.get("DeleteMarkers", ()))
             # A marker that went before its versions would bring the object back.
             for each in [*versions, *markers]:
                 self._client.delete_object(Bucket=self.name, Key=each["Key"], VersionId=each["VersionId"])

@@ -53,7 +53,7 @@ def write_objects(
         is_rewritten = file.is_file() and hash_of(file) in hashes.get(name, ())
         if is_rewritten and not replace_object(bucket, places.landing, name):
             display.say(f"{bucket.url}/{name} has been written by others since: the next build fetches it")
-        bucket.remove_former_versions(name)
+        bucket.remove_versions(name, is_prefix=False, but_newest=True)
     display.say(
         f"{counted(len(names), 'object')} of {bucket.url}: written again, and former versions deleted"
     )

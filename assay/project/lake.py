@@ -412,7 +412,7 @@ def _remove_orphans(catalog: Path) -> None:
         # boto3 takes long to import.
         from assay.bucket.bucket import Bucket
 
-        Bucket(data).remove_versions_but_newest("")
+        Bucket(data).remove_versions("", but_newest=True)
 
 
 def make_catalog(catalog: Path) -> None:

@@ -125,7 +125,7 @@ def test_former_versions_of_one_object_go_and_those_of_others_stay(bucket: Bucke
         for content in (b"1", b"2"):
             bucket.put(key, content)
     bucket.delete("gone.csv")
-    assert bucket.remove_former_versions("a.csv") == 1
-    assert bucket.remove_former_versions("gone.csv") == 2
+    assert bucket.remove_versions("a.csv", is_prefix=False, but_newest=True) == 1
+    assert bucket.remove_versions("gone.csv", is_prefix=False, but_newest=True) == 2
     left = [each["Key"].removeprefix(bucket.prefix) for each in versions_in(bucket)]
     assert sorted(left) == ["a.csv", "a.csv.gz", "a.csv.gz"]
