@@ -88,12 +88,7 @@ def empty_lines(
             raise Fault(_cannot(file, "its other rows would read differently."))
         content, size = hash_of(new), new.stat().st_size
         announce(content)
-        status = target.stat()
-        # Where no folder says when the file landed, its time does.
-        os.utime(new, ns=(status.st_atime_ns, status.st_mtime_ns))
-        sync(new)
-        put_in_place(new, target)
-        sync(target.parent)
+        put_with_its_time(new, target)
         return Emptied(content, size, tally, is_text)
     except (UnreadableFile, UnicodeError, pa.ArrowException) as error:
         raise Fault(_cannot(file, str(error))) from error
@@ -170,6 +165,20 @@ def read_emptied(file: LandingFile, table: LandingTable) -> Emptied:
 
 def _is_text(file: LandingFile) -> bool:
     return ".parquet" not in [each.lower() for each in file.path.suffixes]
+
+
+def put_with_its_time(new: Path, target: Path) -> None:
+    """Move a rewritten landed file over the old one, and keep the time of that.
+
+    Raises:
+        OSError: it cannot be moved.
+    """
+    status = target.stat()
+    # Where no folder says when the file landed, its time does.
+    os.utime(new, ns=(status.st_atime_ns, status.st_mtime_ns))
+    sync(new)
+    put_in_place(new, target)
+    sync(target.parent)
 
 
 def hash_of(file: Path) -> str:

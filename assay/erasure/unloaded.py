@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
-import os
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,8 +12,9 @@ from pathlib import Path
 
 import duckdb
 
-from assay.core.disk import make_private, put_in_place, sync
+from assay.core.disk import make_private
 from assay.core.places import Places
+from assay.erasure.lines import put_with_its_time
 from assay.erasure.mentions import Mentions
 
 _GZIP = b"\x1f\x8b"
@@ -92,12 +92,7 @@ def empty_unloaded(file: UnloadedFile, announce: Callable[[str], None]) -> None:
         new.unlink(missing_ok=True)
         make_private(new)
         new.write_bytes(written)
-        status = target.stat()
-        # Where no folder says when the file landed, its time does.
-        os.utime(new, ns=(status.st_atime_ns, status.st_mtime_ns))
-        sync(new)
-        put_in_place(new, target)
-        sync(target.parent)
+        put_with_its_time(new, target)
     finally:
         new.unlink(missing_ok=True)
 
