@@ -24,7 +24,7 @@ from assay.diff.code import CodeVersion, changed_ids
 from assay.diff.hashed import read_fingerprint
 from assay.ledger.runs import read_runs
 from assay.project.graph import ancestor_ids
-from assay.project.lake import copy_catalog, copy_name, is_lake
+from assay.project.lake import copy_catalog, is_lake, name_copy
 from assay.project.lease import find_holder, hold_warehouse
 from assay.project.shared_lake import is_shared, note_state
 from assay.project.warehouse import attach
@@ -113,7 +113,7 @@ def take_production(places: Places, folder: Path, display: Display) -> Productio
             MISUSED,
         )
     folder.mkdir(parents=True)
-    file = folder / copy_name(warehouse)
+    file = folder / name_copy(warehouse)
     holder = find_holder(warehouse)
     if holder and not holder.copies and places.published.is_file():
         display.say(f"{warehouse} is being built ({holder}): comparing with what was published last")
@@ -132,8 +132,8 @@ def copy_warehouse(warehouse: Path, folder: Path, display: Display) -> Path:
         Fault: there is no room for it, or another program writes to the warehouse.
     """
     with _held(warehouse, display):
-        _copy(warehouse, folder / copy_name(warehouse))
-    return folder / copy_name(warehouse)
+        _copy(warehouse, folder / name_copy(warehouse))
+    return folder / name_copy(warehouse)
 
 
 @contextmanager

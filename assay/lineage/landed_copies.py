@@ -26,8 +26,9 @@ def find_copies(places: Places, names: Collection[str]) -> dict[str, list[Path]]
     found: dict[str, list[Path]] = {name: [] for name in names}
     cold = cold_copies(places.ledger)
     for name in found:
-        paths = [places.landing / name, *(copy for copy, _ in cold.get(name, ()))]
-        found[name] += [path for path in paths if path.is_file() or path != places.landing / name]
+        if (places.landing / name).is_file():
+            found[name].append(places.landing / name)
+        found[name] += [copy for copy, _ in cold.get(name, ())]
     for table in {tuple(name.split("/")[:2]) for name in found}:
         for merged in find_merged(places.landing.joinpath(*table)):
             for name in {member.name for member in read_merged(merged).members} & found.keys():

@@ -21,11 +21,11 @@ from assay.core.places import BUCKETS, LAKE, LAKE_ENDING, SHARED_LAKE
 from assay.core.sql import quoted, text
 from assay.project.shared_lake import (
     address_of,
-    anew,
     connect_catalog,
     drop_catalog,
     has_catalog,
     is_shared,
+    name_replacement,
     note_state,
     read_data_path,
     replace_shared_catalog,
@@ -260,7 +260,7 @@ def read_newest_snapshot(warehouse: Path) -> int | None:
     return int(number)
 
 
-def copy_name(warehouse: Path) -> str:
+def name_copy(warehouse: Path) -> str:
     """Return the name of a copy of a warehouse; that of a lake in Postgres has its catalog in a file."""
     return f"{warehouse.stem}{LAKE_ENDING}" if is_shared(warehouse) else warehouse.name
 
@@ -270,7 +270,7 @@ def copy_catalog(catalog: Path, copy: Path) -> None:
 
     Args:
         catalog: of the lake, which nobody writes meanwhile.
-        copy: the file to make, of the name that `copy_name` returns, in another folder.
+        copy: the file to make, of the name that `name_copy` returns, in another folder.
 
     Raises:
         Fault: a catalog in Postgres cannot be reached, or its files lie in a bucket that no setting names.
@@ -332,7 +332,7 @@ def replaced_lake(catalog: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     Raises:
         Fault: a catalog in Postgres cannot be reached, or somebody writes to it without a lease.
     """
-    new = anew(catalog)
+    new = name_replacement(catalog)
     _drop_new(new)
     snapshot = read_newest_snapshot(catalog)
     try:

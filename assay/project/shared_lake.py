@@ -155,8 +155,8 @@ def read_data_path(warehouse: Path) -> str | None:
         return str(path)
 
 
-def anew(catalog: Path) -> Path:
-    """Return the catalog of the lake that is made to take the place of another."""
+def name_replacement(catalog: Path) -> Path:
+    """Return what stands for the lake that is made to take the place of another, until it does."""
     return catalog.with_name(f"{catalog.stem}@anew{catalog.suffix}")
 
 
@@ -170,7 +170,7 @@ def find_lakes_as_of(warehouse: Path) -> list[Path]:
         found = connection.execute(
             "select nspname from pg_namespace where starts_with(nspname, %s) and nspname <> %s "
             "and to_regclass(quote_ident(nspname) || '.ducklake_metadata') is not null order by nspname",
-            (f"{warehouse.stem}@", anew(warehouse).stem),
+            (f"{warehouse.stem}@", name_replacement(warehouse).stem),
         ).fetchall()
     return [warehouse.with_name(f"{name}{SHARED_ENDING}") for (name,) in found]
 
