@@ -24,7 +24,8 @@ from assay.diff.code import CodeVersion, changed_ids
 from assay.diff.hashed import read_fingerprint
 from assay.ledger.runs import read_runs
 from assay.project.graph import ancestor_ids
-from assay.project.lake import copy_catalog, is_lake, name_copy
+from assay.project.lake import is_lake
+from assay.project.lake_copies import copy_catalog, name_copy
 from assay.project.lease import find_holder, hold_warehouse
 from assay.project.shared_lake import is_shared, note_state
 from assay.project.warehouse import attach

@@ -53,7 +53,8 @@ from assay.ledger.erasures import ERASED_FILES, ERASURES
 from assay.ledger.retentions import cold_copies, note_rewritten
 from assay.ledger.rollbacks import whoever_asks
 from assay.project.graph import Manifest, read_manifest
-from assay.project.lake import is_lake, remove_lake
+from assay.project.lake import is_lake
+from assay.project.lake_copies import remove_lake
 from assay.project.paths import all_model_paths
 from assay.project.warehouse import connect
 

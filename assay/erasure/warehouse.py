@@ -22,7 +22,8 @@ from assay.erasure.lines import Emptied
 from assay.erasure.person import Person
 from assay.landing.load import SCHEMA
 from assay.project.graph import Manifest
-from assay.project.lake import is_lake, replaced_lake
+from assay.project.lake import is_lake
+from assay.project.lake_copies import replaced_lake
 from assay.project.warehouse import attach, connect
 
 

@@ -669,7 +669,7 @@ def test_a_kill_at_any_step_of_forgetting_in_a_lake_is_mended(tmp_path: Path) ->
     steps, kills = Steps(), 0
     manifest = Manifest({"nodes": {}, "macros": {}})
     where = {"assay.erasure.warehouse": ("_copy_tables",)}
-    where |= {"assay.project.lake": ("replace_catalog", "sync", "put_in_place")}
+    where |= {"assay.project.lake_copies": ("replace_catalog", "sync", "put_in_place")}
     with ExitStack() as patched:
         for module, names in where.items():
             for name in names:

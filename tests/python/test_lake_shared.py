@@ -29,7 +29,7 @@ from assay.erasure.warehouse import rewrite_warehouse
 from assay.lake.catalog import read_snapshots, tag_snapshot
 from assay.landing.load import SCHEMA
 from assay.project.graph import Manifest
-from assay.project.lake import remove_lake
+from assay.project.lake_copies import remove_lake
 from assay.project.lease import find_holder, hold_warehouse
 from assay.project.warehouse import connect
 

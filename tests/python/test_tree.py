@@ -112,7 +112,7 @@ def test_the_warehouse_is_opened_in_one_place() -> None:
     in_one_place = {("project/warehouse.py", "warehouse"), ("core/encryption.py", "file")}
     in_one_place |= {("project/lake.py", "path_of(catalog)")}
     # Catalogs of lakes, of Postgres and SQLite.
-    in_one_place |= {("project/lake.py", "address_of(catalog)"), ("project/lake.py", "copy")}
+    in_one_place |= {("project/lake_copies.py", "address_of(catalog)"), ("project/lake_copies.py", "copy")}
     assert found == NO_WAREHOUSES | in_one_place
 
 
