@@ -56,7 +56,7 @@ class ForgottenPeople:
         replace_private(forgotten_file(warehouse), json.dumps(content).encode())
 
     def set_variables(self, cursor: Any) -> None:
-        """Set the variables of a session of DuckDB by which `rows_sql` knows them."""
+        """Set the variables of a session of DuckDB by which `keys_sql` knows them."""
         inner, outer = self.key.pads
         cursor.execute(f"set variable {_INNER} = unhex('{inner.hex()}')")
         cursor.execute(f"set variable {_OUTER} = unhex('{outer.hex()}')")
