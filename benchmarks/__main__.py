@@ -28,6 +28,7 @@ from benchmarks import (
     search,
     spark,
     spark_curve,
+    spark_skew,
     streams,
     watching,
 )
@@ -53,6 +54,7 @@ BENCHMARKS: dict[str, Callable[[Settings], Report]] = {
     "corpus": corpus.run,
     "spark": spark.run,
     "spark_curve": spark_curve.run,
+    "spark_skew": spark_skew.run,
     "lake": lake.run,
 }
 

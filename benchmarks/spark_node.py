@@ -1,7 +1,7 @@
 """Compute a model of the workshop here or with Spark, in a process of its own.
 
 `python -m benchmarks.spark_node FOLDER MODEL (here | MASTER)` prints CPU seconds of the whole process tree as
-JSON, without what Spark takes to start, with the rows and their content.
+JSON, without what Spark takes to start, with the rows and their content; of Spark also what its tasks took.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from assay.spark.jobs import Job, ModelCode, decide
 from assay.spark.plan import read_columns
 from assay.spark.session import start
 from benchmarks.build import MEMORY_LIMIT
-from benchmarks.measure import tree_cpu
+from benchmarks.measure import peak_of_tree, tree_cpu
 from benchmarks.spark_sql import content
 
 _RAW = "{{ assay.windowed_history(x, entity_keys=['card_id']) }}"
@@ -27,6 +27,7 @@ _RAW = "{{ assay.windowed_history(x, entity_keys=['card_id']) }}"
 def main(folder: str, model: str, master: str) -> None:
     sql = (Path(folder) / "target" / "compiled" / "workshop" / "models" / f"{model}.sql").read_text()
     spark = None if master == "here" else start(master)
+    tasks = None
     with duckdb.connect(Path(folder) / "workshop.duckdb") as connection:
         connection.execute(f"set threads = 2; set memory_limit = '{MEMORY_LIMIT}'; set TimeZone = 'UTC'")
         connection.execute("set preserve_insertion_order = false")
@@ -36,7 +37,12 @@ def main(folder: str, model: str, master: str) -> None:
             job = decide(_code(model, sql, columns), columns)
             assert isinstance(job, Job), job
             files = Path(folder) / "files"
-            sql = compute(job, model, connection, columns, spark, files.absolute(), {}).sql
+            computed = compute(job, model, connection, columns, spark, files.absolute(), {})
+            sql = computed.sql
+            tasks = {
+                "cpu": computed.task_cpu,
+                "peak": peak_of_tree("pyspark.daemon"),
+            }
         connection.execute(f"create or replace table computed as {sql}")
         cpu, wall = tree_cpu() - before, time.monotonic() - began
         remove(Path(folder) / "files")
@@ -44,7 +50,7 @@ def main(folder: str, model: str, master: str) -> None:
             "select count(*), bit_xor(hash(computed)), sum(hash(computed)::hugeint)::varchar from computed"
         ).fetchone()
         common = content("computed", connection) if model == "velocity" else None
-    print(json.dumps({"cpu": cpu, "wall": wall, "content": row, "common": common}))
+    print(json.dumps({"cpu": cpu, "wall": wall, "content": row, "common": common, "tasks": tasks}))
 
 
 def _code(model: str, sql: str, columns: dict[str, dict[str, str]]) -> ModelCode:

@@ -61,6 +61,8 @@ class Computed:
         parts: by how many tasks they were computed.
         heaviest: the key with most rows of the first table, in words.
         heaviest_rows: how many it has.
+        heaviest_cpu: the CPU seconds of its task.
+        task_cpu: those of each task.
         rows_read: of the first table.
         folder: that holds the files.
     """
@@ -70,6 +72,8 @@ class Computed:
     parts: int
     heaviest: str | None
     heaviest_rows: int
+    heaviest_cpu: float
+    task_cpu: tuple[float, ...]
     rows_read: int
     folder: Path
 
@@ -135,6 +139,8 @@ def compute(
         parts,
         heaviest["heaviest"] if heaviest else None,
         (heaviest["heaviest_rows"] or 0) if heaviest else 0,
+        heaviest["cpu"] if heaviest else 0.0,
+        tuple(each["cpu"] for each in told),
         written[0].rows,
         own,
     )

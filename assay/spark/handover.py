@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import duckdb
 
@@ -15,7 +16,7 @@ from assay.core.fault import Fault
 from assay.core.places import Places
 from assay.core.words import counted
 from assay.spark.engine import Computed, compute, remove
-from assay.spark.jobs import Here, ModelCode, decide
+from assay.spark.jobs import Here, Increment, Job, ModelCode, decide, decide_increment
 from assay.spark.plan import read_columns
 from assay.spark.session import cancel_jobs, check_installed, find_master, has_started, start
 from assay.spark.size import FROM, count_rows, find_least_rows
@@ -58,7 +59,8 @@ class Handover:
         """Compute a node; return the SQL that gives its rows, or None where it stays on this machine.
 
         Args:
-            asked: the fields of `ModelCode`, the `database` of the model, and the `settings` of its session.
+            asked: the fields of `ModelCode`, the `database` of the model, and the `settings` of its session;
+                where a history is kept up, `increment` has the fields of `Increment`.
             connection: of the warehouse.
 
         Raises:
@@ -70,14 +72,23 @@ class Handover:
             return None
         set_all(connection, settings.items())
         columns = read_columns(connection, asked["database"])
-        others = ("database", "settings")
+        others = ("database", "settings", "increment")
         model = ModelCode(**{name: value for name, value in asked.items() if name not in others})
-        decision = decide(model, columns)
+        is_counted = self._least_rows > 0
+        decision: Job | Here
+        if asked.get("increment"):
+            increment = Increment(**asked["increment"])
+            columns[increment.touched] = _columns_of(increment.asked[increment.touched], connection)
+            decision = decide_increment(model, increment, columns)
+            # `place_increment` was told how much is new.
+            is_counted = False
+        else:
+            decision = decide(model, columns)
         if isinstance(decision, Here):
             if decision.is_refused:
                 raise Fault(f"meta.distribute_by: {decision.why}. Mend it, or take it out")
             return None
-        if self._least_rows and count_rows(decision, connection) < self._least_rows:
+        if is_counted and count_rows(decision, connection) < self._least_rows:
             self._too_small.add(model.name)
             return None
         with self._lock:
@@ -91,12 +102,24 @@ class Handover:
         self._tell(model.name, found)
         return found.sql
 
+    def place_increment(self, events: int) -> str | None:
+        """Return the file for the entities that are to be computed again; None where that is too little.
+
+        Args:
+            events: from which they are computed.
+        """
+        if events < self._least_rows:
+            return None
+        make_private_folder(self._folder)
+        return str(self._folder / f"touched-{uuid4().hex}.parquet")
+
     def _tell(self, name: str, found: Computed) -> None:
         self._say(f"Spark computed {counted(found.rows, 'row')} for {name} in {counted(found.parts, 'task')}")
         if found.is_skewed:
             self._say(
                 f"Warning: {name}: {found.heaviest} has {found.heaviest_rows:,} of {found.rows_read:,} rows. "
-                "One key is never split: all others wait for its task."
+                f"One key is never split: its task took {found.heaviest_cpu:.1f} of the "
+                f"{sum(found.task_cpu):.1f} CPU seconds of all, and the node waits for it."
             )
 
     def cancel(self) -> None:
@@ -117,6 +140,10 @@ class Handover:
             with suppress(Exception):
                 self._spark.stop()
         remove(self._folder)
+
+
+def _columns_of(query: str, connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    return {row[0]: row[1] for row in connection.execute(f"describe {query}").fetchall()}
 
 
 _handovers: list[Handover] = []

@@ -49,6 +49,23 @@ class ModelCode:
 
 
 @dataclass(frozen=True)
+class Increment:
+    """What the new rows of a history are made from, where most of it stays as it is.
+
+    Attributes:
+        sql: the query that gives them.
+        history: the relation of the history.
+        touched: that of the entities that something new concerns, in `sql`.
+        asked: the queries of the rows that are needed, by relation.
+    """
+
+    sql: str
+    history: str
+    touched: str
+    asked: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Input:
     """A table that a task reads: the rows of its keys.
 
@@ -132,6 +149,32 @@ def decide(model: ModelCode, columns: Mapping[str, Mapping[str, str]]) -> Job | 
     return Here("it declares no key (distribute_by)")
 
 
+def decide_increment(
+    model: ModelCode, increment: Increment, columns: Mapping[str, Mapping[str, str]]
+) -> Job | Here:
+    """Decide where the new rows of a history are computed.
+
+    Args:
+        model: the history.
+        increment: what they are made from.
+        columns: types of the columns by relation and name, those of the entities among them.
+    """
+    whole = decide(model, columns)
+    if isinstance(whole, Here):
+        return whole
+    source = whole.inputs[0]
+    if len(whole.inputs) > 1 or source.relation not in increment.asked:
+        return Here("its history is made of a query, not of a table")
+    relations = (source.relation, increment.touched, increment.history)
+    if told := _types_that_differ(source.keys, [columns[each] for each in relations]):
+        return Here(told)
+    inputs = tuple(
+        Input(each, _own_names(source.keys, columns[each]), increment.asked[each]) for each in relations
+    )
+    why = "what is new of a history is computed from the entities that it concerns"
+    return Job(increment.sql, inputs, why, are_columns_named=whole.are_columns_named)
+
+
 def _declared(
     model: ModelCode, keys: tuple[str, ...], columns: Mapping[str, Mapping[str, str]]
 ) -> Job | Here:
@@ -170,10 +213,7 @@ def _history(model: ModelCode, columns: Mapping[str, Mapping[str, str]]) -> Job 
         return Here(unequal)
     inputs = (Input(relation, _own_names(keys, columns[relation])),)
     is_named = re.search(rf"\*\s+from\s+{re.escape(relation)}", model.sql) is None
-    why = (
-        "a history is made entity by entity; from build to build, this machine computes what is new, unless "
-        "that is half of it"
-    )
+    why = "a history is made entity by entity, and from build to build that of entities with something new"
     return Job(model.sql, inputs, why, are_columns_named=is_named, has_no_nulls=True)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ BUCKETS = 2**20
 #: Columns of what tasks tell at their end, for Spark Connect.
 RESULTS = (
     "part int, file string, rows bigint, rows_read array<bigint>, heaviest string, heaviest_rows bigint, "
-    "fault string, is_memory boolean"
+    "cpu double, fault string, is_memory boolean"
 )
 
 
@@ -129,7 +130,8 @@ def compute_batches(batches: Iterator[Any], task: Task) -> Iterator[Any]:
         [
             *(("part", pa.int32()), ("file", pa.string()), ("rows", pa.int64())),
             *(("rows_read", pa.list_(pa.int64())), ("heaviest", pa.string())),
-            *(("heaviest_rows", pa.int64()), ("fault", pa.string()), ("is_memory", pa.bool_())),
+            *(("heaviest_rows", pa.int64()), ("cpu", pa.float64())),
+            *(("fault", pa.string()), ("is_memory", pa.bool_())),
         ]
     )
     for batch in batches:
@@ -148,13 +150,14 @@ def compute_part(part: int, task: Task) -> dict[str, Any] | None:
         task: what the tasks do.
 
     Returns:
-        the values of `RESULTS` by name; None where the task has no rows.
+        the values of `RESULTS` by name, `cpu` in seconds; None where the task has no rows.
     """
     import duckdb
 
+    began = time.process_time()
     told: dict[str, Any] = {
         **{"part": part, "file": None, "rows": 0, "rows_read": [0] * len(task.tables)},
-        **{"heaviest": None, "heaviest_rows": None, "fault": None, "is_memory": False},
+        **{"heaviest": None, "heaviest_rows": None, "cpu": 0.0, "fault": None, "is_memory": False},
     }
     with _session(task) as connection:
         try:
@@ -173,6 +176,7 @@ def compute_part(part: int, task: Task) -> dict[str, Any] | None:
             told |= {"fault": _memory(task) if is_memory else str(error), "is_memory": is_memory}
         except _OtherVersion as error:
             told |= {"fault": str(error)}
+    told["cpu"] = time.process_time() - began
     return told
 
 

@@ -28,10 +28,11 @@
         {{ assay._fingerprints(history, definition, seen if news, news) }}
     {%- endcall -%}
 
-    {%- set parts = assay._touched_parts(history, target, seen, news) if is_kept_up else [] -%}
-    {%- set computed = assay._computed_elsewhere(sql) if not is_kept_up or parts and assay._is_half_touched(history) -%}
+    {%- set touched = assay._touched_groups(history, target, seen, news) if is_kept_up else [] -%}
+    {%- set computed = assay._computed_elsewhere(sql) if not is_kept_up or touched and assay._is_half_touched(touched) -%}
     {%- set is_kept_up = is_kept_up and not computed -%}
     {%- if is_kept_up -%}
+        {%- set parts = assay._touched_parts(history, target, touched) -%}
         {%- call statement('main') -%}
             {{ assay._replacement(history, target, **parts[0]) if parts else 'select 0' }}
         {%- endcall -%}
@@ -53,7 +54,7 @@
         {%- do adapter.rename_relation(rebuilt, target) -%}
     {%- endif -%}
 
-    {%- if not is_kept_up or parts -%}
+    {%- if not is_kept_up or touched -%}
         {%- do assay._keep_promises(target, promises) -%}
         {%- do run_query('create or replace table ' ~ seen ~ ' as select * from temp.assay_input') -%}
     {%- endif -%}
@@ -208,58 +209,103 @@
 {%- endmacro %}
 
 
-{#- Finds the entities that changed spans concern, each with the time from which it is computed again; and returns the parts
-    to do so in. Those that changed long ago are apart: they are few, and their rows lie all over the history, where the
-    others' lie at its end. -#}
-{% macro _touched_parts(history, target, seen, news=none) -%}
+{#- Finds the entities that changed spans concern, each with the time from which it is computed again; and returns them in
+    groups, each with its number of events. Those that changed long ago are apart: they are few, and their rows lie all over
+    the history, where the others' lie at its end. -#}
+{% macro _touched_groups(history, target, seen, news=none) -%}
     {%- do run_query(assay._changed_spans(seen, news)) -%}
     {%- set first, gone_from, gone_until = run_query(assay._bounds_of_changes()).rows[0].values() -%}
     {%- if first is none -%}
         {{ return([]) }}
     {%- endif -%}
     {%- do run_query(assay._touched(history, target, first, gone_from, gone_until, news)) -%}
-    {%- set parts = [] -%}
+    {%- set groups = [] -%}
     {%- set is_old = '_assay_cut < ' ~ (assay._since(seen) or assay.end_of_time()) -%}
     {%- for entities in [is_old, 'not ' ~ is_old] -%}
-        {%- set cut = run_query('select min(_assay_cut)::varchar from temp.assay_touched where ' ~ entities).rows[0][0] -%}
+        {%- set touched = '(select * from temp.assay_touched where ' ~ entities ~ ')' -%}
+        {%- set cut = run_query('select min(_assay_cut)::varchar from ' ~ touched).rows[0][0] -%}
         {%- if cut is not none -%}
             {%- set cut = "timestamp '" ~ cut ~ "'" -%}
-            {%- set number = assay._parts(history, assay._events_since(history, entities, cut)) -%}
-            {%- for part in range(number) -%}
-                {%- do parts.append({
-                    'entities': entities ~ ' and hash(' ~ assay.quoted(history.arguments.entity_keys) ~ ') % ' ~ number ~ ' = ' ~ part,
-                    'cut': cut,
-                }) -%}
-            {%- endfor -%}
+            {%- set events = 'select count(*) from ' ~ assay._events_since(history, touched, cut) -%}
+            {%- do groups.append({'entities': entities, 'cut': cut, 'events': run_query(events).rows[0][0]}) -%}
         {%- endif -%}
+    {%- endfor -%}
+    {{ return(groups) }}
+{%- endmacro %}
+
+
+{#- Whether at least half of the events are to be looked at again: another engine then computes all of it, if there is one. -#}
+{% macro _is_half_touched(touched) -%}
+    {{ return(
+        env_var('ASSAY_ENGINE', '') | trim != ''
+        and 2 * touched | sum(attribute='events') >= run_query('select sum(events) from temp.assay_input').rows[0][0]
+    ) }}
+{%- endmacro %}
+
+
+{#- The parts in which touched entities are computed again: a group that another engine has computed is one. -#}
+{% macro _touched_parts(history, target, touched) -%}
+    {%- set parts = [] -%}
+    {%- for group in touched -%}
+        {%- set fresh = assay._increment_elsewhere(history, target, **group) -%}
+        {%- set number = 1 if fresh else assay._parts(history, 'select ' ~ group.events) -%}
+        {%- for part in range(number) -%}
+            {%- do parts.append({
+                'entities': group.entities ~ ' and hash(' ~ assay.quoted(history.arguments.entity_keys) ~ ') % ' ~ number ~ ' = ' ~ part,
+                'cut': group.cut,
+                'fresh': fresh,
+            }) -%}
+        {%- endfor -%}
     {%- endfor -%}
     {{ return(parts) }}
 {%- endmacro %}
 
 
-{#- Whether at least half of the events are to be looked at again: another engine then computes all of it, if there is one. -#}
-{% macro _is_half_touched(history) -%}
-    {%- if not env_var('ASSAY_ENGINE', '') | trim -%}
-        {{ return(false) }}
+{#- The query of what touched entities are from their cuts on, where another engine has computed it; none where this machine
+    does. The engine sees what is committed, which these entities are not: it reads them from a file. -#}
+{% macro _increment_elsewhere(history, target, entities, cut, events) -%}
+    {%- if not assay._has_engine() -%}
+        {{ return(none) }}
     {%- endif -%}
-    {%- set cut = "timestamp '" ~ run_query('select min(_assay_cut)::varchar from temp.assay_touched').rows[0][0] ~ "'" -%}
-    {{ return(run_query(
-        'select 2 * (' ~ assay._events_since(history, 'true', cut) ~ ') >= (select sum(events) from temp.assay_input)'
-    ).rows[0][0]) }}
+    {%- set file = run_query('select assay_increment_file(' ~ events ~ ')').rows[0][0] -%}
+    {%- if file is none -%}
+        {{ return(none) }}
+    {%- endif -%}
+    {%- set keys = assay.quoted(history.arguments.entity_keys) -%}
+    {%- do run_query(
+        'copy (select ' ~ keys ~ ', _assay_cut from temp.assay_touched where ' ~ entities ~ ') to ' ~ assay._text(file) ~ ' (format parquet)'
+    ) -%}
+    {%- set rows, touched = history.rows, 'read_parquet(' ~ assay._text(file) ~ ')' -%}
+    {%- set sent = '"_assay"."main"."touched"' -%}
+    {%- set increment = {
+        'sql': rows(increment={'touched': sent, 'cut': cut, 'target': target}, **history.arguments),
+        'touched': sent,
+        'history': target | string,
+        'asked': {
+            history.arguments.relation: 'select * from ' ~ assay._events_since(history, touched, cut),
+            target | string: 'select history.* from ' ~ target ~ ' as history inner join ' ~ touched ~ ' as touched using ('
+                ~ keys ~ ') where valid_to >= ' ~ cut ~ ' and valid_from < _assay_cut and valid_to >= _assay_cut',
+            sent: 'from ' ~ touched,
+        },
+    } -%}
+    {{ return(assay._computed_elsewhere(sql, increment)) }}
 {%- endmacro %}
 
 
-{#- How many events some of the touched entities are computed again from. -#}
-{% macro _events_since(history, entities, cut) -%}
+{#- The events that touched entities are computed again from. -#}
+{% macro _events_since(history, touched, cut) -%}
     {%- set input = history.arguments -%}
-    select count(*)
-    from {{ input.relation }}
-    semi join (select * from temp.assay_touched where {{ entities }}) as touched
-        using ({{ assay.quoted(input.entity_keys) }})
+    {{ input.relation }}
+    semi join {{ touched }} as touched using ({{ assay.quoted(input.entity_keys) }})
     where
         {{ assay._is_event(input.entity_keys, input.where) }}
         {%- if history.reach %}
-        and {{ input.available_at }} >= {{ cut }} - {{ history.reach }}
+        and (
+            {{ input.available_at }} >= {{ cut }} - {{ history.reach }}
+            {%- if input.event_at %}
+            or {{ input.event_at }} >= {{ cut }} - {{ history.reach }}
+            {%- endif %}
+        )
         {%- endif %}
 {%- endmacro %}
 
@@ -353,8 +399,8 @@
 
 
 {#- Takes out what some of the touched entities have since their cuts, none of them before `cut`, and puts in what holds
-    now. -#}
-{% macro _replacement(history, target, entities, cut) -%}
+    now: the rows of the query `fresh`, if another engine has computed them. -#}
+{% macro _replacement(history, target, entities, cut, fresh=none) -%}
     {%- set increment = {'touched': 'temp.assay_part', 'cut': cut, 'target': target} -%}
     {%- set rows = history.rows -%}
     create or replace temp table assay_part as
@@ -363,7 +409,7 @@
     where {{ entities }};
 
     create or replace temp table assay_fresh as
-    {{ rows(increment=increment, **history.arguments) }};
+    {{ fresh or rows(increment=increment, **history.arguments) }};
 
     delete from {{ target }} as history
     using temp.assay_part as touched

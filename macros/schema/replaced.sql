@@ -58,13 +58,10 @@
 
 
 {#- The SQL that gives the rows of a model which another engine has computed; none where this machine does. The engine has a
-    connection of its own, on which it sees what is committed: all that the model reads. -#}
-{% macro _computed_elsewhere(sql) -%}
-    {%- if not env_var('ASSAY_ENGINE', '') | trim -%}
-        {{ return(none) }}
-    {%- endif -%}
-    {%- if run_query("select count(*) from duckdb_functions() where function_name = 'assay_computed'").rows[0][0] == 0 -%}
-        {%- do exceptions.warn(model.name ~ ': ASSAY_ENGINE has no effect on dbt itself; run assay build. This machine computes the model.') -%}
+    connection of its own, on which it sees what is committed: all that the model reads. Of a history that is kept up,
+    `increment` says from what its new rows are made. -#}
+{% macro _computed_elsewhere(sql, increment=none) -%}
+    {%- if not assay._has_engine() -%}
         {{ return(none) }}
     {%- endif -%}
     {%- set parents = {} -%}
@@ -83,10 +80,24 @@
     {%- set asked = tojson({
         'name': model.name, 'sql': sql, 'raw_code': model.raw_code, 'materialized': model.config.materialized,
         'meta': model.config.meta, 'parents': parents, 'database': this.database, 'settings': settings,
+        'increment': increment,
     }) -%}
     {%- set computed = fromjson(run_query('select assay_computed(' ~ assay._text(asked) ~ ')').rows[0][0]) -%}
     {%- if computed.fault -%}
         {%- do assay._refuse(computed.fault) -%}
     {%- endif -%}
     {{ return(computed.sql) }}
+{%- endmacro %}
+
+
+{#- Whether another engine takes rows. dbt itself has none. -#}
+{% macro _has_engine() -%}
+    {%- if not env_var('ASSAY_ENGINE', '') | trim -%}
+        {{ return(false) }}
+    {%- endif -%}
+    {%- set found = run_query("select count(*) from duckdb_functions() where function_name = 'assay_computed'").rows[0][0] > 0 -%}
+    {%- if not found -%}
+        {%- do exceptions.warn(model.name ~ ': ASSAY_ENGINE has no effect on dbt itself; run assay build. This machine computes the model.') -%}
+    {%- endif -%}
+    {{ return(found) }}
 {%- endmacro %}

@@ -12,7 +12,7 @@ from training_project import succeed
 from warehouse import PROJECT, Warehouse
 
 import assay
-from assay.spark.jobs import SPINE, Here, Job, ModelCode, decide
+from assay.spark.jobs import SPINE, Here, Increment, Job, ModelCode, decide, decide_increment
 
 LINES, PRICES = '"w"."gold"."fct_lines"', '"w"."gold"."ftr_price"'
 LANDED, KINDS = '"w"."bronze"."brz_sales"', '"w"."silver"."kinds"'
@@ -77,6 +77,30 @@ def test_a_history_goes_by_its_entity_keys() -> None:
     assert isinstance(job, Job)
     assert job.keys == [("Product Id",)]
     assert (job.sql, job.before, job.spine) == (HISTORY.sql, "", None)
+
+
+def test_what_is_new_of_a_history_goes_by_its_keys_with_what_it_asks_for() -> None:
+    touched, own = '"_assay"."main"."touched"', '"w"."gold"."ftr_product__lines"'
+    keys = {"Product Id": "VARCHAR"}
+    columns = {**COLUMNS, touched: {**keys, "_assay_cut": "TIMESTAMP"}, own: keys}
+    asked = {LINES: "select 1", touched: "select 2", own: "select 3"}
+    increment = Increment("select 4", own, touched, asked)
+    job = decide_increment(HISTORY, increment, columns)
+    assert isinstance(job, Job)
+    assert job.sql == "select 4"
+    assert job.keys == [("Product Id",)]
+    assert {each.relation: each.asked for each in job.inputs} == asked
+    for other, at, told in (
+        (HISTORY, {own: {"Product Id": "INTEGER"}}, "Product Id is INTEGER and VARCHAR"),
+        (replace(HISTORY, meta={"distribute_by": []}), {}, "it says so"),
+    ):
+        found = decide_increment(other, increment, {**columns, **at})
+        assert isinstance(found, Here)
+        assert told in found.why
+    of_a_query = replace(increment, asked={"(select 5)": "select 1"})
+    found = decide_increment(HISTORY, of_a_query, columns)
+    assert isinstance(found, Here)
+    assert "of a query" in found.why
 
 
 def test_a_history_that_looks_elsewhere_stays_here() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import shutil
 import sys
@@ -134,6 +135,9 @@ def test_rows_of_all_types_are_those_of_this_machine(
     assert found.parts > 1
     assert content(warehouse, found.sql) == content(warehouse, sql)
     assert (found.heaviest, found.heaviest_rows) == ("k heavy", 300)
+    assert len(found.task_cpu) <= found.parts
+    assert min(found.task_cpu) > 0
+    assert found.heaviest_cpu in found.task_cpu
     assert len(list(Path(found.folder, "result").glob("*.parquet"))) > 1
 
 
@@ -193,6 +197,28 @@ select *, count(*) over () as total, (select max(happened) from lines) as last_a
     nothing = computed(model, warehouse, spark, tmp_path)
     assert content(warehouse, nothing.sql) == content(warehouse, sql)
     assert nothing.rows == 0
+
+
+def test_a_key_that_is_too_heavy_is_told_by_name(tmp_path: Path) -> None:
+    told: list[str] = []
+    build = Handover("spark://nowhere:1", tmp_path, told.append, 0)
+    even = Computed("", 12_000_000, 4, "card_id 0", 900_000, 5.0, (5.0, 2.0, 2.25, 2.75), 3_000_000, tmp_path)
+    build._tell("ftr_card", replace(even, heaviest_rows=90_000))
+    assert len(told) == 1
+    build._tell("ftr_card", replace(even, rows_read=1_700_000))
+    assert told[2] == (
+        "Warning: ftr_card: card_id 0 has 900,000 of 1,700,000 rows. One key is never split: its task took "
+        "5.0 of the 12.0 CPU seconds of all, and the node waits for it."
+    )
+
+
+def test_little_that_is_new_stays_here(tmp_path: Path) -> None:
+    build = Handover("spark://nowhere:1", tmp_path / "files", print, 40)
+    assert build.place_increment(39) is None
+    first, second = build.place_increment(40), build.place_increment(40)
+    assert first
+    assert Path(first).parent.is_dir()
+    assert first != second
 
 
 def test_buckets_of_tasks_meet_and_leave_none_out() -> None:
@@ -541,6 +567,13 @@ def test_a_lake_that_is_kept_up_with_spark_equals_a_file_that_is_built_at_once(
     assert f"for {table} in" in succeed(lake, *command)
     training.land(7, 4)
     assert f"for {table} in" not in succeed(lake, *command)
+    # Of what is new, Spark gets what it concerns.
+    for day, rows in ((8, 50), (9, 60)):
+        training.land(day, *(number % 9 + 1 for number in range(rows)))
+        told = succeed(lake, *command)
+        found = re.search(rf"Spark computed (\d+) rows for {table} in", told)
+        assert found, told
+        assert rows <= int(found[1]) < 8 * rows
     succeed(training, *command, "--full-refresh")
     catalog = training.root / "data" / "lake" / "assay.sqlite"
     tables = ("gold.fct_lines", f"gold.{table}")
