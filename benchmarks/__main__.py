@@ -28,6 +28,7 @@ from benchmarks import (
     search,
     spark,
     spark_curve,
+    spark_increment,
     spark_skew,
     streams,
     watching,
@@ -54,6 +55,7 @@ BENCHMARKS: dict[str, Callable[[Settings], Report]] = {
     "corpus": corpus.run,
     "spark": spark.run,
     "spark_curve": spark_curve.run,
+    "spark_increment": spark_increment.run,
     "spark_skew": spark_skew.run,
     "lake": lake.run,
 }

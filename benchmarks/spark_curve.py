@@ -11,26 +11,30 @@ from benchmarks.settings import FULL_EVENTS, SMALL_EVENTS, Settings
 from benchmarks.table import Report, Row, row_of
 from benchmarks.workshop import Workshop
 
-_MASTER = "local[2,4]"
+MASTER = "local[2,4]"
 _SMALL = (SMALL_EVENTS, 3 * SMALL_EVENTS)
 _FULL = (*_SMALL, FULL_EVENTS, 3 * FULL_EVENTS)
-_MODEL = "velocity"
+MODEL = "velocity"
 
 
 def run(settings: Settings) -> Report:
     rows: list[Row] = []
     for events in _FULL if settings.is_full else _SMALL:
         rows += measure(settings.scratch / "curve", events, 3 if events < FULL_EVENTS else 1)
-    return Report("spark_curve", f"a history built by dbt and {_MASTER}, without the start of Spark", rows)
+    return Report("spark_curve", f"a history built by dbt and {MASTER}, without the start of Spark", rows)
 
 
 def measure(folder: Path, events: int, runs: int) -> list[Row]:
     """Build the history of so many transactions on both, so often, in a folder that is removed at the end."""
     workshop = Workshop(folder)
     workshop.make_transactions(events, questions=1)
-    here, there = ([_build(workshop, master) for _ in range(runs)] for master in (None, _MASTER))
+    here, there = ([_build_anew(workshop, master) for _ in range(runs)] for master in (None, MASTER))
     workshop.remove()
-    said = f"history of {events / 1e6:g}M"
+    return beside(f"history of {events / 1e6:g}M", here, there)
+
+
+def beside(said: str, here: list[Cost], there: list[Cost]) -> list[Row]:
+    """Return the rows of a history that was built here and with Spark, if both have the same content."""
     if len({cost.output for cost in here + there}) > 1:
         # Whatever it takes, other rows are wrong.
         return [row_of(f"{said}, Spark", there, limit="equal rows", met=False)]
@@ -41,12 +45,19 @@ def measure(folder: Path, events: int, runs: int) -> list[Row]:
     ]
 
 
-def _build(workshop: Workshop, master: str | None) -> Cost:
-    """Build the history, take it out again, and return what it cost, with its content as the output."""
-    node = workshop.run(_MODEL, master=master)[_MODEL]
+def build(workshop: Workshop, master: str | None) -> Cost:
+    """Build the history, and return what it cost, with its content as the output."""
+    node = workshop.run(MODEL, master=master)[MODEL]
     with duckdb.connect(workshop.warehouse) as connection:
-        (*content,) = connection.execute(
-            f"select count(*), bit_xor(hash(h)), sum(hash(h)::hugeint)::varchar from {_MODEL} as h"
+        content = connection.execute(
+            f"select count(*), bit_xor(hash(h)), sum(hash(h)::hugeint)::varchar from {MODEL} as h"
         ).fetchall()
-        connection.execute(f"drop table {_MODEL}; drop table {_MODEL}__input; checkpoint")
     return Cost(node.cpu, 0, node.wall, node.task_peak if master else node.peak_rss, 0, str(content))
+
+
+def _build_anew(workshop: Workshop, master: str | None) -> Cost:
+    """Build the history, and take it out again."""
+    cost = build(workshop, master)
+    with duckdb.connect(workshop.warehouse) as connection:
+        connection.execute(f"drop table {MODEL}; drop table {MODEL}__input; checkpoint")
+    return cost
