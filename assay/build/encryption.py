@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import glob
 import os
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -30,8 +32,11 @@ from assay.core.fault import MISUSED, Fault, known_fault
 from assay.core.lock import Holder
 from assay.core.parquet import is_encrypted_parquet, opens_parquet, rewrite_parquet
 from assay.core.places import Places
+from assay.core.sealed_file import SealedFile
 from assay.core.sql import quoted
 from assay.core.words import listed
+from assay.embedding.cache import former_file, sealed_vectors
+from assay.online.ahead import sealed_ahead
 from assay.online.stores.free_pages import write_without_free_pages
 from assay.online.stores.open import open_store, store_file, store_url
 from assay.online.stores.sealed import SealedStore
@@ -66,12 +71,12 @@ class FileState:
 class EncryptionState:
     """The fingerprint of the key that is set, if one is, and the files.
 
-    `unread` says why the state of the online store is not known; None if it is.
+    `unread` says of each file or store whose state is not known why that is so.
     """
 
     fingerprint: str | None
     files: list[FileState]
-    unread: str | None = None
+    unread: list[str]
 
 
 @dataclass(frozen=True)
@@ -98,11 +103,20 @@ def find_states(places: Places) -> EncryptionState:
         found.append(_state_of(file, is_encrypted(file), _opens, key, before))
     for file in _version_files(places):
         found.append(_state_of(file, is_encrypted_parquet(file), opens_parquet, key, before))
-    unread = None
+    unread = []
     try:
         found += _state_of_store(places, key, before)
     except StoreUnavailable as error:
-        unread = str(error)
+        unread.append(str(error))
+    for sealed in _sealed_files(places):
+        try:
+            tag = sealed.find_fingerprint()
+        except sqlite3.Error as error:
+            unread.append(f"{sealed.file} cannot be read ({error}).")
+            continue
+        name = _names(key, before).get(tag, UNKNOWN) if tag else None
+        size = sealed.file.stat().st_size
+        found.append(FileState(sealed.file, tag is not None, name, can_be=True, size=size))
     for path in _others(places):
         if path.exists():
             found.append(FileState(path, is_encrypted=False, key=None, can_be=False, size=_size(path)))
@@ -134,12 +148,16 @@ def _state_of_store(
     tags = set(store.tags().values())
     if not tags:
         return []
-    names = {each.fingerprint: name for each, name in ((before, OLD), (key, NOW)) if each}
-    found = {tag and names.get(tag, UNKNOWN) for tag in tags}
+    found = {tag and _names(key, before).get(tag, UNKNOWN) for tag in tags}
     # Of views in several states, the one that there is most to do about.
     name = next(each for each in (None, UNKNOWN, OLD, NOW) if each in found)
     size = file.stat().st_size if file else 0
     return [FileState(file or store.url, name is not None, name, can_be=True, size=size)]
+
+
+def _names(key: EncryptionKey | None, before: EncryptionKey | None) -> dict[str, str]:
+    """Return which key a fingerprint is of, of those that are known here."""
+    return {each.fingerprint: name for each, name in ((before, OLD), (key, NOW)) if each}
 
 
 def rotate(places: Places, *, wait: float, display: Display) -> Rotated:
@@ -180,6 +198,11 @@ def rotate(places: Places, *, wait: float, display: Display) -> Rotated:
         ]
         store = _store(places)
         strange += [f"{view} in {store.url}" for view in store.unknown()] if store else []
+        sealed = _sealed_files(places)
+        for each in sealed:
+            with _damage_told(each.file):
+                tag = each.find_fingerprint()
+            strange += [str(each.file)] if tag and tag not in _names(key, before) else []
         if strange:
             raise Fault(
                 f"{listed(strange)} cannot be read with the key that is set, nor with that in {BEFORE}: set "
@@ -219,8 +242,25 @@ def rotate(places: Places, *, wait: float, display: Display) -> Rotated:
         rotated = Rotated(key.fingerprint, [*todo], [*done])
         if store:
             _rotate_store(places, store, display, rotated)
+        for each in sealed:
+            display.say(f"{each.file}")
+            with _damage_told(each.file):
+                (rotated.written if each.reseal(key) else rotated.as_they_were).append(each.file)
+                # Also where this was killed before.
+                write_without_free_pages(each.file)
     _rotate_versions(places, before, key, display, rotated)
     return rotated
+
+
+@contextmanager
+def _damage_told(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.Error, ValueError) as error:
+        raise Fault(
+            f"{file} cannot be read or written ({error}). If it is damaged, move it away: builds and streams "
+            "make it anew. Then rotate again."
+        ) from error
 
 
 def _store(places: Places) -> SealedStore | None:
@@ -334,6 +374,15 @@ def _files(places: Places) -> list[Path]:
     return [file for file in files if not is_lake(file)]
 
 
+def _sealed_files(places: Places) -> list[SealedFile]:
+    """Return the files of SQLite beside the warehouse of which names and values are encrypted."""
+    found = [
+        *(sealed_vectors(file) for file in (places.embeddings, former_file(places.embeddings))),
+        sealed_ahead(places.ahead),
+    ]
+    return [each for each in found if each.file.is_file()]
+
+
 def _index(places: Places) -> list[Path]:
     """Return the index of documents, if there is one."""
     return [places.search] if places.search.is_file() else []
@@ -357,7 +406,7 @@ def _others(places: Places) -> list[Path]:
     return [
         *([main] if is_lake(main) else []),
         places.landing,
-        *(places.embeddings, places.ahead, places.serving),
+        places.serving,
         *sorted(places.published.parent.glob("[!.]*.csv")),
     ]
 

@@ -25,8 +25,8 @@ def print_states(state: EncryptionState, console: Console) -> None:
         key = _KEYS.get(each.key, "another")
         table.add_row(str(each.path), f"{each.size / _MEGABYTE:,.1f}", told, key)
     console.print(table)
-    if state.unread:
-        line(console, f"Warning: the online store is not among them: {state.unread}")
+    for why in state.unread:
+        line(console, f"Warning: one is not among them: {why}")
     line(console, f"Key: {state.fingerprint or f'none is set ({VARIABLE})'}")
     todo = [each for each in state.files if each.can_be and each.key != NOW]
     if todo and state.fingerprint:

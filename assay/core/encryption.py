@@ -120,11 +120,7 @@ def attach_file(
     if needs_key(file):
         key = key or find_encryption_key()
         if key is None:
-            raise Fault(
-                f"{file} is encrypted, and no key is set: set {VARIABLE} or {COMMAND} to what it was "
-                "when the file was written.",
-                MISUSED,
-            )
+            raise key_missing(file)
         load_openssl(connection, is_needed=not read_only)
         # What does not fit into memory is on the disk for a while.
         connection.execute("set temp_file_encryption = true")
@@ -140,12 +136,26 @@ def _another_key_told(file: Path) -> Iterator[None]:
     except duckdb.Error as error:
         if _WRONG_KEY not in str(error):
             raise
-        raise Fault(
-            f"{file} is encrypted with another key than {VARIABLE} or {COMMAND} gives: set it to what it was "
-            "when the file was written. To take files to a new key: assay encrypt rotate, with the old one "
-            f"in {BEFORE}.",
-            MISUSED,
-        ) from None
+        raise key_of_another(file) from None
+
+
+def key_missing(file: Path) -> Fault:
+    """Return the fault of a file that is encrypted where no key is set."""
+    return Fault(
+        f"{file} is encrypted, and no key is set: set {VARIABLE} or {COMMAND} to what it was when the file "
+        "was written.",
+        MISUSED,
+    )
+
+
+def key_of_another(file: Path) -> Fault:
+    """Return the fault of a file that is encrypted with another key than the one that is set."""
+    return Fault(
+        f"{file} is encrypted with another key than {VARIABLE} or {COMMAND} gives: set it to what it was "
+        "when the file was written. To take files to a new key: assay encrypt rotate, with the old one "
+        f"in {BEFORE}.",
+        MISUSED,
+    )
 
 
 def load_openssl(connection: duckdb.DuckDBPyConnection, *, is_needed: bool) -> None:

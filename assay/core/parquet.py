@@ -14,11 +14,10 @@ from duckdb.sqltypes import DuckDBPyType
 
 from assay.core.disk import put_in_place, sync
 from assay.core.encryption import (
-    BEFORE,
-    COMMAND,
-    VARIABLE,
     EncryptionKey,
     find_encryption_key,
+    key_missing,
+    key_of_another,
     load_openssl,
 )
 from assay.core.fault import MISUSED, Fault
@@ -72,18 +71,9 @@ def rows_of_parquet(file: Path) -> str:
         return _rows(file, None)
     key = find_encryption_key()
     if key is None:
-        raise Fault(
-            f"{file} is encrypted, and no key is set: set {VARIABLE} or {COMMAND} to what it was when the "
-            "file was written.",
-            MISUSED,
-        )
+        raise key_missing(file)
     if not opens_parquet(file, key):
-        raise Fault(
-            f"{file} is encrypted with another key than {VARIABLE} or {COMMAND} gives: set it to what it was "
-            "when the file was written. To take files to a new key: assay encrypt rotate, with the old one "
-            f"in {BEFORE}.",
-            MISUSED,
-        )
+        raise key_of_another(file)
     return _rows(file, key)
 
 

@@ -1,4 +1,8 @@
-"""Keep vectors by text and model, so that each text is embedded once, also if a build is stopped."""
+"""Keep vectors by text and model, so that each text is embedded once, also if a build is stopped.
+
+From a vector, something of its text can be found again. So vectors are encrypted where a key is set, and so
+are the hashes of texts, since whoever guesses a text could look for it.
+"""
 
 from __future__ import annotations
 
@@ -10,22 +14,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assay.core.disk import make_private, sync
+from assay.core.disk import sync
 from assay.core.fault import Fault
+from assay.core.sealed_file import SealedFile
 from assay.embedding.vectors import TextFault
 
 if TYPE_CHECKING:
+    from assay.core.sealing import Seal
     from assay.embedding.maker import Maker
     from assay.embedding.vectors import Vectors
 
 # Texts that are lost, and embedded again, if the process ends.
 _BATCH = 256
-_SECONDS_FOR_OTHERS = 60.0
-_TABLE = """
-create table if not exists vectors (
-    model blob not null, text_hash blob not null, vector blob not null, primary key (model, text_hash)
-) without rowid
-"""
+_COLUMNS = (
+    "(model blob not null, text_hash blob not null, vector blob not null, primary key (model, text_hash)) "
+    "without rowid"
+)
+_TABLE = f"create table if not exists vectors {_COLUMNS}"
 
 
 @dataclass
@@ -58,6 +63,7 @@ class Cached:
     def __init__(self, maker: Maker, file: Path) -> None:
         self.maker = maker
         self._file = file
+        self._sealed = sealed_vectors(file)
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Return a vector for each text.
@@ -87,25 +93,20 @@ class Cached:
         with self._opened() as connection:
             missing = []
             self._take_over(connection, places)
-            for key, where in places.items():
-                kept = self._kept(connection, key)
-                if kept is None:
-                    missing.append(key)
-                else:
-                    found.vectors[where] = kept
-                    found.hits += len(where)
+            with self._sealed.begin(connection, writes=False) as seal:
+                for key, where in places.items():
+                    kept = _find(connection, seal, self._model, key)
+                    if kept is None:
+                        missing.append(key)
+                    else:
+                        found.vectors[where] = np.frombuffer(kept, np.float32)
+                        found.hits += len(where)
             for start in range(0, len(missing), _BATCH):
                 batch = [(key, texts[places[key][0]]) for key in missing[start : start + _BATCH]]
                 made = list(self._made(batch))
-                with connection:
-                    connection.executemany(
-                        "insert or replace into vectors values (?, ?, ?)",
-                        [
-                            (self._model, key, vector.tobytes())
-                            for key, vector, _ in made
-                            if vector is not None
-                        ],
-                    )
+                new = ((key, vector.tobytes()) for key, vector, _ in made if vector is not None)
+                with self._sealed.begin(connection, writes=True) as seal:
+                    _add(connection, seal, self._model, new)
                 for key, vector, problem in made:
                     if vector is None:
                         found.problems |= dict.fromkeys(places[key], problem)
@@ -121,25 +122,13 @@ class Cached:
 
     def _take_over(self, connection: sqlite3.Connection, keys: Iterable[bytes]) -> None:
         """Copy vectors from the file before this one, where that is about to go."""
-        former = former_file(self._file)
-        if not former.is_file():
+        former = sealed_vectors(former_file(self._file))
+        if not former.file.is_file():
             return
-        connection.execute("attach ? as former", [str(former)])
-        with connection:
-            connection.executemany(
-                "insert or ignore into vectors "
-                "select * from former.vectors where model = ? and text_hash = ?",
-                [(self._model, key) for key in keys],
-            )
-        connection.execute("detach former")
-
-    def _kept(self, connection: sqlite3.Connection, key: bytes) -> Vectors | None:
-        import numpy as np
-
-        row = connection.execute(
-            "select vector from vectors where model = ? and text_hash = ?", [self._model, key]
-        ).fetchone()
-        return None if row is None else np.frombuffer(row[0], np.float32)
+        with former.open() as opened, former.begin(opened, writes=False) as its_seal:
+            found = [(key, _find(opened, its_seal, self._model, key)) for key in keys]
+        with self._sealed.begin(connection, writes=True) as seal:
+            _add(connection, seal, self._model, ((key, kept) for key, kept in found if kept is not None))
 
     def _made(self, batch: Sequence[tuple[bytes, str]]) -> Iterator[tuple[bytes, Vectors | None, str]]:
         """Yield the vector or the problem of each text; one that is unfit is found by halving."""
@@ -164,18 +153,54 @@ class Cached:
     def _opened(self) -> Iterator[sqlite3.Connection]:
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            make_private(self._file)
-            connection = sqlite3.connect(self._file, timeout=_SECONDS_FOR_OTHERS)
-            try:
-                connection.execute(_TABLE)
+            with self._sealed.open() as connection:
                 yield connection
-            finally:
-                connection.close()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, ValueError) as error:
             raise Fault(
                 f"{self._file}, which keeps embeddings, cannot be used ({error}). If it is damaged, delete "
                 "it: what is missing is embedded again."
             ) from error
+
+
+def sealed_vectors(file: Path) -> SealedFile:
+    """Return a file of vectors, which is encrypted if a key was set when it was made."""
+    return SealedFile(file, "embeddings", (_TABLE,), _write_anew)
+
+
+def _write_anew(connection: sqlite3.Connection, old: Seal | None, new: Seal) -> None:
+    connection.execute(f"create table resealed {_COLUMNS}")
+    for model, sealed_hash, sealed in connection.execute("select model, text_hash, vector from vectors"):
+        key = old.open_name(sealed_hash, model) if old else sealed_hash
+        vector = old.open_value(sealed, model + sealed_hash) if old else sealed
+        connection.execute("insert into resealed values (?, ?, ?)", _row(new, model, key, vector))
+    connection.execute("drop table vectors")
+    connection.execute("alter table resealed rename to vectors")
+
+
+def _find(connection: sqlite3.Connection, seal: Seal | None, model: bytes, key: bytes) -> bytes | None:
+    stored = seal.seal_name(key, model) if seal else key
+    row = connection.execute(
+        "select vector from vectors where model = ? and text_hash = ?", [model, stored]
+    ).fetchone()
+    if row is None:
+        return None
+    return seal.open_value(row[0], model + stored) if seal else bytes(row[0])
+
+
+def _add(
+    connection: sqlite3.Connection, seal: Seal | None, model: bytes, vectors: Iterable[tuple[bytes, bytes]]
+) -> None:
+    connection.executemany(
+        "insert or replace into vectors values (?, ?, ?)",
+        (_row(seal, model, key, vector) for key, vector in vectors),
+    )
+
+
+def _row(seal: Seal | None, model: bytes, key: bytes, vector: bytes) -> tuple[bytes, bytes, bytes]:
+    if seal is None:
+        return model, key, vector
+    stored = seal.seal_name(key, model)
+    return model, stored, seal.seal_value(vector, model + stored)
 
 
 def begin_anew(file: Path) -> None:

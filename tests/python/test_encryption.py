@@ -15,6 +15,7 @@ from assay.build import encryption
 from assay.build.encryption import Rotated
 from assay.build.publications import count_rows, find_kept, keep, published_run
 from assay.build.publish import Provenance, publish
+from assay.core.disk import make_private_folder
 from assay.core.encryption import is_encrypted
 from assay.core.fault import Fault
 from assay.core.places import LAKE_ENDING, Places
@@ -148,7 +149,7 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Places:
     keep(found.published)
     connect(found.ledger, read_only=False).close()
     (found.warehouse.parent / "assay_of_others.duckdb").write_bytes(b"not ours")
-    found.embeddings.write_bytes(b"plain")
+    make_private_folder(found.serving)
     return found
 
 

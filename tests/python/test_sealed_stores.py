@@ -112,7 +112,7 @@ def test_an_extra_that_is_missing_is_told(file: Path) -> None:
     store = open_store(f"sqlite:{file}")
     with mock.patch.dict(sys.modules, missing):
         for ask in (lambda: read(store, "x"), lambda: list(store.versions("ftr_people"))):
-            with pytest.raises(Fault, match=r"An encrypted online store needs .*assay\[encryption\]"):
+            with pytest.raises(Fault, match=r"Encryption of online stores needs .*assay\[encryption\]"):
                 ask()
 
 
@@ -177,13 +177,16 @@ def test_a_rotation_takes_a_store_to_a_key_and_to_the_next_while_servers_read(
     assert sorted(both.versions("ftr_people")) == sorted(zip(PEOPLE, range(3), strict=True))
 
 
-def test_a_store_that_cannot_be_read_hides_no_other_file(project: Path) -> None:
+def test_a_file_that_cannot_be_read_hides_no_other(project: Path) -> None:
     project.write_bytes(b"no store" * 100)
-    project.with_name("stream.sqlite").write_text("plain")
+    project.with_name("stream.sqlite").write_bytes(b"no store" * 100)
+    project.with_name("serving").mkdir()
     told = assay.open(".").encryption.status()
-    assert [Path(each.path).name for each in told.found.files] == ["stream.sqlite"]
-    assert "online.sqlite" in (told.found.unread or "")
-    assert "Warning: the online store is not among them" in str(told)
+    assert [Path(each.path).name for each in told.found.files] == ["serving"]
+    shown = str(told)
+    for name, why in zip(("online", "stream"), told.found.unread, strict=True):
+        assert f"{name}.sqlite" in why
+    assert shown.count("Warning: one is not among them") == 2
 
 
 def test_a_rotation_that_is_killed_leaves_the_store_whole(

@@ -1,82 +1,54 @@
 """An online store whose keys and values are encrypted, whatever store keeps them.
 
-A key is encrypted by AES-SIV, which makes the same text of the same key each time: so it is looked up as
-quickly as a plain one, and can be read back. A value is encrypted by AES-GCM, bound to its view and key, so
-nobody can give the value of one entity to another. The entry of a view in the catalog names the key by its
-fingerprint: all entities of a view are of that key.
+A key is encrypted as a name that is looked up, a value as one that belongs to its view and key; see `Seal`.
+The entry of a view in the catalog names the key by its fingerprint: all entities of a view are of that key.
 """
 
 from __future__ import annotations
 
 import base64
-import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import TYPE_CHECKING
 
 from assay.core.encryption import (
     BEFORE,
     COMMAND,
     VARIABLE,
-    EncryptionKey,
     find_encryption_key,
     find_key_before,
 )
-from assay.core.fault import extra_needed
 from assay.core.moment import now
+from assay.core.sealing import Seal
 from assay.online.definition import OnlineView
 from assay.online.stores.store import UNKNOWN, Catalog, Entity, Reading, Store, StoreUnavailable, Wanted
 
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM, AESSIV
-
-_OF_KEYS, _OF_KEYS_TOO, _OF_VALUES = (
-    f"assay: {what} of online stores".encode() for what in ("keys", "authentic keys", "values")
-)
+_KIND = "online stores"
 _TAG = re.compile(r'\{"encrypted_with": "([0-9a-f]+)", ')
-_NEEDS = "An encrypted online store"
-_NONCE_BYTES = 12
 _ATTEMPTS = 5
 
 
 @dataclass(frozen=True)
 class _Seal:
-    """Encrypts keys and values of views with a key."""
+    """Encrypts keys and values of views with a key, as texts."""
 
-    key: EncryptionKey
-
-    @cached_property
-    def _of_keys(self) -> AESSIV:
-        with extra_needed("encryption", by=_NEEDS):
-            from cryptography.hazmat.primitives.ciphers.aead import AESSIV
-        return AESSIV(self.key.derive(_OF_KEYS) + self.key.derive(_OF_KEYS_TOO))
-
-    @cached_property
-    def _of_values(self) -> AESGCM:
-        with extra_needed("encryption", by=_NEEDS):
-            from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-        return AESGCM(self.key.derive(_OF_VALUES))
+    seal_of_store: Seal
 
     def seal_key(self, view: str, key: str) -> str:
-        # The cipher takes no empty text.
-        sealed = self._of_keys.encrypt(b"=" + key.encode(), [view.encode()])
+        sealed = self.seal_of_store.seal_name(key.encode(), view.encode())
         return base64.urlsafe_b64encode(sealed).decode()
 
     def open_key(self, view: str, sealed: str) -> str:
-        return self._of_keys.decrypt(base64.urlsafe_b64decode(sealed), [view.encode()])[1:].decode()
+        return self.seal_of_store.open_name(base64.urlsafe_b64decode(sealed), view.encode()).decode()
 
     def seal(self, view: str, sealed_key: str, stretch: str) -> str:
-        nonce = os.urandom(_NONCE_BYTES)
         bound = f"{view}\n{sealed_key}".encode()
-        return base64.b64encode(nonce + self._of_values.encrypt(nonce, stretch.encode(), bound)).decode()
+        return base64.b64encode(self.seal_of_store.seal_value(stretch.encode(), bound)).decode()
 
     def open(self, view: str, sealed_key: str, value: bytes | str) -> str:
-        content = base64.b64decode(value)
         bound = f"{view}\n{sealed_key}".encode()
-        return self._of_values.decrypt(content[:_NONCE_BYTES], content[_NONCE_BYTES:], bound).decode()
+        return self.seal_of_store.open_value(base64.b64decode(value), bound).decode()
 
 
 class SealedStore:
@@ -93,7 +65,7 @@ class SealedStore:
         self._store = store
         self.url = store.url
         key, before = find_encryption_key(), find_key_before()
-        self._seals = {each.fingerprint: _Seal(each) for each in (before, key) if each}
+        self._seals = {each.fingerprint: _Seal(Seal(each, _KIND)) for each in (before, key) if each}
         self._now = key.fingerprint if key else None
         self._tags: dict[str, str | None] = {}
         self._held: tuple[Catalog, Catalog] | None = None
@@ -285,11 +257,9 @@ class SealedStore:
 
     @contextmanager
     def _damage_told(self, view: str) -> Iterator[None]:
-        with extra_needed("encryption", by=_NEEDS):
-            from cryptography.exceptions import InvalidTag
         try:
             yield
-        except (InvalidTag, ValueError) as error:
+        except ValueError as error:
             raise StoreUnavailable(
                 f"An entity of {view} in the online store {self.url} was changed by another program: "
                 "remove the view's entities, and write them again by assay online sync."
