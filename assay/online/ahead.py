@@ -12,7 +12,7 @@ import base64
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -254,9 +254,10 @@ class Ahead:
                 "select view, run_id, compared, differing, 0, example, compared_at from parity union all "
                 "select view, run_id, 0, 0, entities, null, synced_at from overtaken order by 7, 1"
             ).fetchall()
+            found = [StreamParity(*row) for row in rows]
             return [
-                StreamParity(view, *counts, example and _plain(seal, view, example), at)
-                for view, *counts, example, at in rows
+                replace(each, example=_plain(seal, each.view, each.example)) if each.example else each
+                for each in found
             ]
 
     @contextmanager
