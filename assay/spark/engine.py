@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import shutil
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -117,7 +117,7 @@ def compute(
     task = Task(
         sql=job.sql,
         tables=tuple(tables),
-        parts=parts,
+        order=_order((group for each in written if each.table.keys for group in each.groups), parts),
         as_text=columns_as_text(result, name),
         folder=str(own / "result"),
         version=duckdb.__version__,
@@ -148,12 +148,16 @@ def compute(
 
 @dataclass(frozen=True)
 class _Written:
-    """A table that tasks read, as files of `folder` with so many rows and bytes."""
+    """A table that tasks read, as files of `folder` with so many rows and bytes.
+
+    `groups` are rows that lie together: their number, and their least and greatest bucket.
+    """
 
     table: TaskTable
     rows: int
     bytes: int
     folder: Path
+    groups: Sequence[tuple[int, int, int]]
 
 
 def _parts(size: int, at_once: int) -> int:
@@ -214,18 +218,40 @@ def _write(
         f"(format parquet, compression lz4_raw, file_size_bytes {_BYTES_A_FILE})"
     ).fetchall()
     found = sorted(folder.glob("*.parquet")) if row[0] else []
-    spans = (
+    groups = (
         connection.execute(
-            "select file_name, min(stats_min_value::int), max(stats_max_value::int) "
-            f"from parquet_metadata({file_list([*map(str, found)])}) where path_in_schema = {text(BUCKET)} "
-            "group by file_name order by file_name"
+            "select file_name, row_group_num_rows, stats_min_value::int, stats_max_value::int "
+            f"from parquet_metadata({file_list([*map(str, found)])}) where path_in_schema = {text(BUCKET)}"
         ).fetchall()
         if found
         else []
     )
+    spans: dict[str, tuple[int, int]] = {}
+    for file, _, least, greatest in groups:
+        before = spans.get(file, (least, greatest))
+        spans[file] = (min(before[0], least), max(before[1], greatest))
     return _Written(
-        replace(table, files=tuple(spans)), row[0], sum(each.stat().st_size for each in found), folder
+        replace(table, files=tuple((file, *span) for file, span in sorted(spans.items()))),
+        row[0],
+        sum(each.stat().st_size for each in found),
+        folder,
+        [(rows, least, greatest) for _, rows, least, greatest in groups],
     )
+
+
+def _order(groups: Iterable[tuple[int, int, int]], parts: int) -> tuple[int, ...]:
+    """Return the tasks with most rows first: one that begins late with much is what all others wait for.
+
+    Args:
+        groups: rows that lie together, each with their number, and their least and greatest bucket.
+        parts: the number of tasks.
+    """
+    weights = [0.0] * parts
+    for rows, least, greatest in groups:
+        first, last = (bucket * parts // BUCKETS for bucket in (least, greatest))
+        for part in range(first, last + 1):
+            weights[part] += rows / (last - first + 1)
+    return tuple(sorted(range(parts), key=lambda part: -weights[part]))
 
 
 def _mentioned(columns: Mapping[str, str], mentioned: set[str] | None) -> Mapping[str, str]:
@@ -289,7 +315,7 @@ def _run(task: Task, spark: Any) -> list[dict[str, Any]]:
         warnings.filterwarnings("ignore", message="PySpark does not yet fully support pandas")
         if has_context(spark):
             # What tables cost Spark, a few numbers are not worth: its planner, and pandas in each process.
-            parts = spark.sparkContext.parallelize(range(task.parts), task.parts)
+            parts = spark.sparkContext.parallelize(task.order, task.parts)
             return [told for told in parts.map(lambda part: compute_part(part, task)).collect() if told]
         ids = spark.range(0, task.parts, 1, task.parts)
         rows = ids.mapInArrow(lambda batches: compute_batches(batches, task), RESULTS).collect()

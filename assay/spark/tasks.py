@@ -53,7 +53,7 @@ class Task:
     Attributes:
         sql: the query.
         tables: what it reads.
-        parts: the number of tasks.
+        order: the numbers of the tasks, in the order in which they begin.
         as_text: columns of the result that Parquet has no type for: they travel as text.
         folder: where results go; all machines see it.
         version: of DuckDB. Two versions may hash one key in two ways.
@@ -64,13 +64,18 @@ class Task:
 
     sql: str
     tables: tuple[TaskTable, ...]
-    parts: int
+    order: tuple[int, ...]
     as_text: tuple[str, ...]
     folder: str
     version: str
     memory: str
     threads: int
     settings: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def parts(self) -> int:
+        """The number of tasks."""
+        return len(self.order)
 
 
 def quote(*names: str) -> str:
@@ -118,7 +123,7 @@ def compute_batches(batches: Iterator[Any], task: Task) -> Iterator[Any]:
     """Compute parts for Spark Connect, which knows batches of Arrow alone.
 
     Args:
-        batches: whose first column has numbers of parts.
+        batches: whose first column has places in the order of parts.
         task: what the tasks do.
 
     Yields:
@@ -135,8 +140,8 @@ def compute_batches(batches: Iterator[Any], task: Task) -> Iterator[Any]:
         ]
     )
     for batch in batches:
-        for part in batch.column(0).to_pylist():
-            if told := compute_part(part, task):
+        for place in batch.column(0).to_pylist():
+            if told := compute_part(task.order[place], task):
                 yield pa.RecordBatch.from_pylist([told], schema=schema)
 
 

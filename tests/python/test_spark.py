@@ -233,6 +233,13 @@ def test_buckets_of_tasks_meet_and_leave_none_out() -> None:
             assert firsts[part] <= bucket < firsts[part + 1]
 
 
+def test_the_task_with_most_rows_begins_first() -> None:
+    middle = tasks.BUCKETS // 2
+    groups = [(100, 0, tasks.BUCKETS - 1), (60, middle, middle), (10, 0, 5)]
+    assert engine._order(groups, 4) == (2, 0, 1, 3)
+    assert engine._order([], 3) == (0, 1, 2)
+
+
 def test_little_is_not_worth_all_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     assert [engine._parts(size << 20, 8) for size in (0, 1, 2, 100, 1000)] == [1, 1, 2, 8, 63]
