@@ -31,11 +31,12 @@ from assay.core.encryption import (
 from assay.core.fault import MISUSED, Fault, known_fault
 from assay.core.lock import Holder
 from assay.core.parquet import is_encrypted_parquet, opens_parquet, rewrite_parquet
-from assay.core.places import Places
+from assay.core.places import Places, landing_url, named_cold_folder
 from assay.core.sealed_file import SealedFile
 from assay.core.sql import quoted
 from assay.core.words import listed
 from assay.embedding.cache import former_file, sealed_vectors
+from assay.landing.merged import find_merged, reseal_merged
 from assay.online.ahead import sealed_ahead
 from assay.online.stores.free_pages import write_without_free_pages
 from assay.online.stores.open import open_store, store_file, store_url
@@ -57,7 +58,8 @@ class FileState:
 
     `key` is `now` for the key that is set, `before` for the one in ASSAY_ENCRYPTION_KEY_BEFORE, and `another`
     for one that nobody here knows; None for a plain file. `can_be` says whether Assay can encrypt it. An
-    online store is encrypted if all of its views are.
+    online store is encrypted if all of its views are. `remedy` says what encrypts a file that stays plain
+    whatever Assay rotates.
     """
 
     path: Path | str
@@ -65,6 +67,7 @@ class FileState:
     key: str | None
     can_be: bool
     size: int
+    remedy: str = "the disk's task"
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,7 @@ def find_states(places: Places) -> EncryptionState:
     found: list[FileState] = []
     for file in [*_files(places), *_index(places)]:
         found.append(_state_of(file, is_encrypted(file), _opens, key, before))
-    for file in _version_files(places):
+    for file in [*_version_files(places), *_merged_files(places)]:
         found.append(_state_of(file, is_encrypted_parquet(file), opens_parquet, key, before))
     unread = []
     try:
@@ -117,10 +120,27 @@ def find_states(places: Places) -> EncryptionState:
         name = _names(key, before).get(tag, UNKNOWN) if tag else None
         size = sealed.file.stat().st_size
         found.append(FileState(sealed.file, tag is not None, name, can_be=True, size=size))
+    found += _state_of_plain_landed(places, has_key=key is not None)
     for path in _others(places):
         if path.exists():
             found.append(FileState(path, is_encrypted=False, key=None, can_be=False, size=_size(path)))
     return EncryptionState(key.fingerprint if key else None, found, unread)
+
+
+def _state_of_plain_landed(places: Places, *, has_key: bool) -> list[FileState]:
+    """Return the state of all landed files that are not merged; none where there are none."""
+    merged = {each.resolve() for each in _merged_files(places)}
+    sizes = [
+        file.stat().st_size
+        for folder in _landing_folders(places)
+        for file in folder.rglob("*")
+        if file.is_file() and file.resolve() not in merged
+    ]
+    if not sizes:
+        return []
+    state = FileState(places.landing, is_encrypted=False, key=None, can_be=False, size=sum(sizes))
+    # Objects of a bucket are not merged.
+    return [replace(state, remedy="assay land compact") if has_key and not landing_url() else state]
 
 
 def _state_of(
@@ -193,7 +213,7 @@ def rotate(places: Places, *, wait: float, display: Display) -> Rotated:
         strange = [str(file) for file in todo if is_encrypted(file) and not _opens(file, before)]
         strange += [
             str(file)
-            for file in _version_files(places)
+            for file in [*_version_files(places), *_merged_files(places)]
             if is_encrypted_parquet(file) and not (opens_parquet(file, key) or opens_parquet(file, before))
         ]
         store = _store(places)
@@ -248,6 +268,7 @@ def rotate(places: Places, *, wait: float, display: Display) -> Rotated:
                 (rotated.written if each.reseal(key) else rotated.as_they_were).append(each.file)
                 # Also where this was killed before.
                 write_without_free_pages(each.file)
+        _rotate_merged(places, key, display, rotated)
     _rotate_versions(places, before, key, display, rotated)
     return rotated
 
@@ -314,6 +335,20 @@ def _rotate_versions(
             except (duckdb.Error, OSError) as error:
                 raise known_fault(error) or Fault(f"{file} cannot be written anew: {error}") from error
             rotated.written.append(file)
+
+
+def _rotate_merged(places: Places, key: EncryptionKey, display: Display, rotated: Rotated) -> None:
+    """Write merged files of the landing zone with the key, and note them among those done."""
+    for file in _merged_files(places):
+        if is_encrypted_parquet(file) and opens_parquet(file, key):
+            rotated.as_they_were.append(file)
+            continue
+        display.say(f"Landed files: {file}")
+        try:
+            reseal_merged(file)
+        except OSError as error:
+            raise known_fault(error) or Fault(f"{file} cannot be written anew: {error}") from error
+        rotated.written.append(file)
 
 
 def _write_anew(file: Path, old: EncryptionKey | None, key: EncryptionKey) -> None:
@@ -395,6 +430,20 @@ def _version_files(places: Places) -> list[Path]:
     return [file for files in found for file in files]
 
 
+def _merged_files(places: Places) -> list[Path]:
+    """Return the files that hold merged landed files, of the landing zone and of the folder of cold ones."""
+    folders = [each for each in (places.landing, named_cold_folder()) if each]
+    found = (
+        file for folder in folders for table in sorted(folder.glob("*/*/")) for file in find_merged(table)
+    )
+    return [*dict.fromkeys(file.resolve() if file.is_symlink() else file for file in found)]
+
+
+def _landing_folders(places: Places) -> list[Path]:
+    """Return the folders with landed files: the landing zone, and the one to which old files move."""
+    return [each for each in (places.landing, named_cold_folder()) if each]
+
+
 def _of_moments(file: Path) -> tuple[str, str]:
     """Return the patterns of a file and of those that hold what was known at earlier moments."""
     return glob.escape(file.name), f"{glob.escape(file.stem)}@*{file.suffix}"
@@ -405,7 +454,6 @@ def _others(places: Places) -> list[Path]:
     main = places.main_warehouse
     return [
         *([main] if is_lake(main) else []),
-        places.landing,
         places.serving,
         *sorted(places.published.parent.glob("[!.]*.csv")),
     ]

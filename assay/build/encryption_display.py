@@ -21,7 +21,7 @@ def print_states(state: EncryptionState, console: Console) -> None:
     table.add_column("state", no_wrap=True)
     table.add_column("key", overflow="fold")
     for each in state.files:
-        told = "encrypted" if each.is_encrypted else "plain" if each.can_be else "plain: the disk's task"
+        told = "encrypted" if each.is_encrypted else "plain" if each.can_be else f"plain: {each.remedy}"
         key = _KEYS.get(each.key, "another")
         table.add_row(str(each.path), f"{each.size / _MEGABYTE:,.1f}", told, key)
     console.print(table)

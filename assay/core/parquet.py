@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 from duckdb.sqltypes import DuckDBPyType
@@ -119,6 +119,36 @@ def rewrite_parquet(file: Path, old: EncryptionKey | None, key: EncryptionKey) -
         sync(file.parent)
     finally:
         new.unlink(missing_ok=True)
+
+
+def arrow_encryption(key: EncryptionKey | None) -> Any:
+    """Return how Arrow's own writer encrypts files, which DuckDB reads with the same key; None without a key.
+
+    Raises:
+        Fault: the Arrow that is installed is too old for that.
+    """
+    if key is None:
+        return None
+    return _arrow_properties("create_encryption_properties", key)
+
+
+def arrow_decryption(key: EncryptionKey) -> Any:
+    """Return how Arrow's own reader decrypts files that its writer has encrypted; see `arrow_encryption`."""
+    return _arrow_properties("create_decryption_properties", key)
+
+
+def _arrow_properties(name: str, key: EncryptionKey) -> Any:
+    import pyarrow as pa
+    import pyarrow.parquet.encryption as arrow
+
+    make = getattr(arrow, name, None)
+    if make is None:
+        raise Fault(
+            f"Encrypted landed files need a newer pyarrow than the {pa.__version__} here: "
+            "pip install 'assay[encryption]'.",
+            MISUSED,
+        )
+    return make(footer_key=key.derive(_PURPOSE))
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 A merged file lies in the folder `_merged` of its landing table. Its footer lists the landed files that it
 holds. They are found as if they still lay in the landing zone, and read by the same readers: rows, rejects
-and counts stay as they were.
+and counts stay as they were. A merged file is encrypted where a key is set when it is written.
 """
 
 from __future__ import annotations
@@ -22,7 +22,15 @@ from typing import IO, TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from assay.core.disk import sync
+from assay.core.disk import put_in_place, sync
+from assay.core.encryption import (
+    EncryptionKey,
+    find_encryption_key,
+    find_key_before,
+    key_missing,
+    key_of_another,
+)
+from assay.core.parquet import arrow_decryption, arrow_encryption, is_encrypted_parquet
 from assay.landing.member import MERGED, Member
 
 if TYPE_CHECKING:
@@ -30,6 +38,7 @@ if TYPE_CHECKING:
 
 _NEW = ".new.parquet"
 _MEMBERS = b"assay.members"
+_OTHER_KEY = "Failed decryption"
 _BYTES_A_BATCH, _BYTES_A_GROUP, _BYTES_A_PIECE = 8 << 20, 32 << 20, 1 << 20
 #: Of Zstandard.
 COMPRESSION_LEVEL = 3
@@ -68,9 +77,10 @@ def read_merged(path: Path) -> MergedFile:
 
     Raises:
         DamagedFile: it is no such file.
+        Fault: it is encrypted and there is no key, or another one.
         OSError: it cannot be read.
     """
-    return MergedFile(path, path.stat().st_size, _reader(path, _signature_of(path)).members)
+    return MergedFile(path, path.stat().st_size, _opened(path).members)
 
 
 def find_merged(table: Path) -> list[Path]:
@@ -122,15 +132,36 @@ def rewrite_merged(path: Path, new: Path, changes: Sequence[Callable[[], Path] |
         raise
 
 
+def reseal_merged(path: Path) -> None:
+    """Write a merged file anew with the key of now, in place of the old one.
+
+    Raises:
+        Fault: no key is set, or the file is of a key that is not known here.
+        OSError: it cannot be read or written; the old one is unchanged.
+    """
+    new = path.with_name(f".{path.name}")
+    try:
+        rewrite_merged(path, new, [None] * len(read_merged(path).members))
+        put_in_place(new, path)
+        sync(path.parent)
+    finally:
+        new.unlink(missing_ok=True)
+
+
 class MergedWriter:
     """Writes a merged file, which is there when it is closed, and not before.
 
     Args:
         table: the folder of the landing table.
         new: the name of the file while it is written.
+
+    Raises:
+        Fault: there is a key, and it is too short, its command fails, or Arrow is too old to encrypt.
+        OSError: the file cannot be made.
     """
 
     def __init__(self, table: Path, new: str = _NEW) -> None:
+        properties = arrow_encryption(find_encryption_key())
         self._folder = table / MERGED
         self._folder.mkdir(parents=True, exist_ok=True)
         self._new = self._folder / new
@@ -142,6 +173,7 @@ class MergedWriter:
             compression_level=COMPRESSION_LEVEL,
             use_dictionary=["source_file"],
             write_statistics=["source_file", "line"],
+            encryption_properties=properties,
         )
         self._members: list[Member] = []
         self._rows = 0
@@ -253,12 +285,26 @@ class _Reader:
                     yield b"".join(chunk.to_pylist())
 
 
+def _opened(path: Path) -> _Reader:
+    keys: list[EncryptionKey] = []
+    if is_encrypted_parquet(path):
+        key = find_encryption_key()
+        if key is None:
+            # Not the key before alone: what is written anew would be plain.
+            raise key_missing(path)
+        keys = [each for each in (key, find_key_before()) if each]
+    return _reader(path, _signature_of(path), tuple(keys))
+
+
 @lru_cache(maxsize=1)
-def _reader(path: Path, signature: str) -> _Reader:
-    """Open a merged file; `signature` makes that another one is opened when it was replaced."""
+def _reader(path: Path, signature: str, keys: tuple[EncryptionKey, ...]) -> _Reader:
+    """Open a merged file, which is of one of the keys, or plain where there is none.
+
+    `signature` makes that another one is opened when it was replaced.
+    """
     del signature
     try:
-        parquet = pq.ParquetFile(path)
+        parquet = _open_parquet(path, keys) if keys else pq.ParquetFile(path)
         listed = json.loads((parquet.metadata.metadata or {})[_MEMBERS])
         members = [Member(**each) for each in listed]
     except (pa.ArrowException, KeyError, TypeError, ValueError) as error:
@@ -267,11 +313,21 @@ def _reader(path: Path, signature: str) -> _Reader:
     return _Reader(parquet, members, list(accumulate(counts)))
 
 
+def _open_parquet(path: Path, keys: Sequence[EncryptionKey]) -> pq.ParquetFile:
+    for key in keys:
+        try:
+            return pq.ParquetFile(path, decryption_properties=arrow_decryption(key))
+        except OSError as error:
+            if _OTHER_KEY not in str(error):
+                raise
+    raise key_of_another(path)
+
+
 class _Content(io.RawIOBase):
     """The content of a member, which is read from its start; going back begins anew."""
 
     def __init__(self, path: Path, member: Member) -> None:
-        self._reader, self._member = _reader(path, _signature_of(path)), member
+        self._reader, self._member = _opened(path), member
         self._begin()
 
     def _begin(self) -> None:
@@ -311,7 +367,7 @@ class _Content(io.RawIOBase):
                 self._left = memoryview(next(self._pieces))
         except StopIteration:
             return False
-        except pa.ArrowException as error:
+        except (pa.ArrowException, OSError) as error:
             raise DamagedFile(f"{self._member.name} cannot be read in its merged file.") from error
         return True
 

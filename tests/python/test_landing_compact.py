@@ -19,6 +19,8 @@ import pytest
 from contract_text import contract
 from landing_zone import Zone
 
+from assay.build.encryption import find_states, rotate
+from assay.build.encryption_display import print_states
 from assay.console.progress import Lines
 from assay.console.tables import PlainConsole
 from assay.core.fault import Fault
@@ -484,3 +486,116 @@ def test_a_merged_file_is_retained_whole_or_not_at_all(zone: Zone, monkeypatch: 
     assert read_merged(Path("cold", *merged.parts[-4:])).keys() == {
         (each.file.name, each.content_sha256) for each in done.files
     }
+
+
+KEY, OTHER = "it's an invented key of 32 letters", "another invented key of 32 letters"
+
+
+def states(zone: Zone) -> dict[str, str | None]:
+    found = find_states(places_of(zone)).files
+    return {Path(each.path).name: each.key for each in found if "landing" in str(each.path)}
+
+
+@pytest.fixture
+def secret_zone(zone: Zone, monkeypatch: pytest.MonkeyPatch) -> Zone:
+    """A zone whose every file holds a word, loaded, and merged with a key."""
+    monkeypatch.delenv("ASSAY_ENCRYPTION_KEY_BEFORE", raising=False)
+    for day in (1, 2):
+        zone.drop(f"shop/sales/{DAY.format(day)}/people.csv", f"{HEADER}{day},Adelheid\n".encode())
+        zone.drop(f"shop/visits/{DAY.format(day)}/people.jsonl", b'{"name": "Adelheid"}\n')
+    reload(zone)
+    assert holding(zone, b"Adelheid")
+    monkeypatch.setenv("ASSAY_ENCRYPTION_KEY", KEY)
+    run(zone)
+    return zone
+
+
+def holding(zone: Zone, word: bytes) -> list[str]:
+    return [name for name in files_in(zone) if word in (zone.landing / name).read_bytes()]
+
+
+def test_merged_files_are_encrypted_where_there_is_a_key(
+    secret_zone: Zone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = contents(secret_zone)
+    assert holding(secret_zone, b"Adelheid") == []
+    assert len(files_in(secret_zone)) == 3
+    assert set(states(secret_zone).values()) == {"now"}
+    assert built_anew(secret_zone) == before
+    # Names of landed files stand in the footer, which is encrypted too.
+    assert holding(secret_zone, b"people.csv") == []
+    reload(secret_zone)
+    assert contents(secret_zone) == before
+    # What lands later is plain until it is merged.
+    secret_zone.drop(f"shop/sales/{DAY.format(3)}/more.csv", f"{HEADER}7,Adelheid\n")
+    assert states(secret_zone)["landing"] is None
+    console = PlainConsole(width=200, record=True, file=io.StringIO())
+    print_states(find_states(places_of(secret_zone)), console)
+    assert "plain: assay land compact" in console.export_text()
+    reload(secret_zone)
+    run(secret_zone)
+    assert holding(secret_zone, b"Adelheid") == []
+    assert "landing" not in states(secret_zone)
+
+
+@pytest.mark.parametrize("given", [None, OTHER])
+def test_merged_files_of_another_key_stop_the_build_and_are_named(
+    secret_zone: Zone, monkeypatch: pytest.MonkeyPatch, given: str | None
+) -> None:
+    before = contents(secret_zone)
+    if given:
+        monkeypatch.setenv("ASSAY_ENCRYPTION_KEY", given)
+    else:
+        monkeypatch.delenv("ASSAY_ENCRYPTION_KEY")
+    said = "is encrypted with another key" if given else "is encrypted, and no key is set"
+    assert set(states(secret_zone).values()) == {"another"}
+    secret_zone.connection = duckdb.connect(secret_zone.warehouse)
+    with pytest.raises(Fault, match=rf"_merged/.*\.parquet {said}"):
+        secret_zone.load()
+    secret_zone.connection.close()
+    assert contents(secret_zone) == before
+    with pytest.raises(Fault, match=said):
+        run(secret_zone)
+    with pytest.raises(Fault, match="No file is changed" if given else "No key is set"):
+        rotate(places_of(secret_zone), wait=0, display=Lines(PlainConsole(quiet=True)))
+
+
+def test_merged_files_are_taken_to_a_key_and_to_the_next_one(
+    zone: Zone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ASSAY_ENCRYPTION_KEY_BEFORE", raising=False)
+    display = Lines(PlainConsole(quiet=True))
+    before = contents(zone)
+    run(zone)
+    assert set(states(zone).values()) == {None}
+    for key, former in ((KEY, None), (OTHER, KEY)):
+        monkeypatch.setenv("ASSAY_ENCRYPTION_KEY", key)
+        if former:
+            monkeypatch.setenv("ASSAY_ENCRYPTION_KEY_BEFORE", former)
+            assert set(states(zone).values()) == {"before"}
+        names = files_in(zone)
+        # A kill before the first file is in place, and the rotation that goes on.
+        with monkeypatch.context() as patched:
+            patched.setattr("assay.landing.merged.put_in_place", mock.Mock(side_effect=KeyboardInterrupt))
+            with pytest.raises(KeyboardInterrupt):
+                rotate(places_of(zone), wait=0, display=display)
+        done = rotate(places_of(zone), wait=0, display=display)
+        assert len([path for path in done.written if "landing" in str(path)]) == 3
+        assert files_in(zone) == names
+        assert set(states(zone).values()) == {"now"}
+    monkeypatch.delenv("ASSAY_ENCRYPTION_KEY_BEFORE")
+    assert built_anew(zone) == before
+
+
+def test_a_person_leaves_an_encrypted_merged_file_which_stays_encrypted(secret_zone: Zone) -> None:
+    visits = f"shop/visits/{DAY.format(1)}/people.jsonl"
+    [file] = [each for each in discover(secret_zone.landing) if each.name == visits]
+    assert file.merged
+    table = declared_tables(secret_zone.models)["shop", "visits"]
+    empty_members(file.merged, [(file, table, [(1, 2)], lambda sha256: None)])
+    assert set(states(secret_zone).values()) == {"now"}
+    assert holding(secret_zone, b"Adelheid") == []
+    assert [each.name for each in file.merged.parent.iterdir()] == [file.merged.name]
+    [file] = [each for each in discover(secret_zone.landing) if each.name == visits]
+    with file.open() as stream:
+        assert stream.read().strip() == b""
