@@ -75,7 +75,8 @@ def open_session(
     duckdb.connect(str(published)).close()
     view = HotView("view", list(key), ["sales"], [], [], "", None)
     copy = Base(folder / "base.duckdb", (0, 0), {}, {"sales": cuts})
-    return HotSession(HotPlan("shop", {"sales": table}, [view], {}), copy, published), view
+    plan = HotPlan("shop", {"sales": table}, [view], {})
+    return HotSession(plan, copy, published, published.with_name("assay.duckdb")), view
 
 
 def content(connection: duckdb.DuckDBPyConnection) -> dict[str, list[Any]]:

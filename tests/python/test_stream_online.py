@@ -21,6 +21,8 @@ from streamed_project import StreamedProject, make_streamed_project
 from assay.build.publications import published_run
 from assay.core.fault import Fault
 from assay.core.places import find_places
+from assay.erasure.forgotten import note_forgotten
+from assay.erasure.person import Person
 from assay.landing.formats.messages import Message, line_of, read_segment
 from assay.landing.segments import Segment
 from assay.online.ahead import Ahead
@@ -28,6 +30,7 @@ from assay.online.stores.open import open_store
 from assay.online.stores.sqlite import SqliteStore
 from assay.online.stores.store import StoreUnavailable
 from assay.online.sync import sync
+from assay.pii.forgotten import forgotten_file
 from assay.project.yaml_file import YamlFile
 from assay.stream.compact import MergeLimits, merge_segments
 from assay.stream.hot import keeper as keeper_module
@@ -404,3 +407,33 @@ def test_what_comes_while_gold_is_rolled_back_is_online_with_the_next_build(
     online = versions(project)
     project.run("build")
     assert versions(project) == online
+
+
+def test_an_event_of_who_was_forgotten_does_not_come_online(project: StreamedProject) -> None:
+    store = SqliteStore(project.root / "data" / "online.sqlite")
+    now, told = int(time.time() * 1000), list[str]()
+    with project.inside():
+        [source] = find_stream_sources(["app.sessions"])
+        places = find_places()
+        path = HotPath(places, [source], store, told.append)
+        # Whoever is forgotten while a stream runs is known to it, too.
+        note_forgotten(places.main_warehouse, Person("account", "F1", ("account_id",), ("F1",)))
+        try:
+            values = [session("f1", "F1"), session("f2", "F2"), session("f3", "F1")]
+            path.apply(
+                source,
+                {
+                    0: [
+                        Message(2 * 10**6 + i, now, now, None, (), each.encode())
+                        for i, each in enumerate(values)
+                    ]
+                },
+            )
+        finally:
+            path.close()
+            forgotten_file(places.main_warehouse).unlink()
+    online = versions(project)
+    assert "F2" in online
+    assert not [key for key in online if "F1" in key]
+    assert [each for each in told if each.startswith("2 rows of app.sessions that came by a stream")]
+    assert not Ahead(project.root / "data" / "stream.sqlite").find_keys(lambda key: "F1" in key)

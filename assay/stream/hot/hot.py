@@ -168,7 +168,7 @@ class HotPath:
             ).fetchall()
             relations = {f"{quoted(schema)}.{quoted(table)}" for schema, table in names}
             base = copy_base(self._plan, self._places, relations, self._keys)
-            session = HotSession(self._plan, base, self._places.published)
+            session = HotSession(self._plan, base, self._places.published, self._places.main_warehouse)
             # Those that are cut alike share what lies before them.
             views = sorted(self._served(source, session), key=lambda view: view.key)
         # All three are of one build: what fails before leaves the former as they are.
@@ -288,6 +288,11 @@ class HotPath:
 
     def _bring(self, table: CheckedTable, segments: dict[Segment, list[Message]]) -> None:
         self._session.take(table, segments)
+        if forgotten := self._session.count_forgotten():
+            self._tell(
+                f"{counted(forgotten, 'row')} of {table.source.name} that came by a stream: they name people "
+                "who were forgotten, so they are not brought online. The next build removes them."
+            )
         places: dict[tuple[str, str, int], int] = {
             (table.source.name, segment.topic, segment.partition): segment.last for segment in segments
         }

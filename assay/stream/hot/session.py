@@ -20,6 +20,7 @@ from assay.landing.segments import Segment
 from assay.online.definition import OnlineView
 from assay.online.stores.store import Entity
 from assay.online.stretch import STRETCH_SQL, key_sql, key_text, states_sql
+from assay.pii.forgotten import RULE, read_forgotten
 from assay.pii.key import find_pii_key
 from assay.project.graph import Node, relation_of
 from assay.project.warehouse import attach
@@ -55,10 +56,11 @@ class HotSession:
         plan: what to run.
         base: the copy of the checked tables.
         published: the published file, from which is read what lies beside the way.
+        warehouse: the file beside which stands who was forgotten.
     """
 
-    def __init__(self, plan: HotPlan, base: Base, published: Path) -> None:
-        self.plan = plan
+    def __init__(self, plan: HotPlan, base: Base, published: Path, warehouse: Path) -> None:
+        self.plan, self._warehouse = plan, warehouse
         # Of so few rows, a second thread takes more time to coordinate than it saves.
         self._connection = duckdb.connect(config={"threads": 1})
         run = self._connection.execute
@@ -99,6 +101,7 @@ class HotSession:
         run(f"create or replace view {bronze} as {table.bronze_sql}")
         run(f"drop view if exists {checked}")
         run(f"create table {checked} as {table.checked_sql}")
+        self._set_aside(checked)
         run(f"create or replace table tail.hashes as select file_id, row_number, content_hash from {bronze}")
         self._flag_copies(table)
         run(f"drop table {checked}")
@@ -107,6 +110,13 @@ class HotSession:
         self._note_everywhere(table)
         [(kept,)] = run("select count(*) from fresh where rule_ids is null").fetchall()
         return int(kept)
+
+    def count_forgotten(self) -> int:
+        """Return how many of the last rows silver rejects because they name somebody who was forgotten."""
+        found = self._connection.execute(
+            "select count(*) from fresh where list_contains(rule_ids, $1)", [RULE]
+        ).fetchall()
+        return int(found[0][0])
 
     def compute(self, view: HotView, definition: OnlineView, key: Cut) -> Computed:
         """Compute what a sync would write of a view's slices that the last messages touched.
@@ -289,6 +299,14 @@ class HotSession:
         self._connection.unregister("messages")
         bronze = quoted(table.bronze["schema"])
         run(f"create or replace view {bronze}.brz_files as from landing.files_of_messages")
+
+    def _set_aside(self, checked: str) -> None:
+        """Reject rows that name somebody who was forgotten, as builds do; the list may change meanwhile."""
+        if people := read_forgotten(self._warehouse):
+            people.set_variables(self._connection)
+            columns = [row[0] for row in self._connection.execute(f"describe {checked}").fetchall()]
+            if sql := people.set_aside_sql(checked, columns):
+                self._connection.execute(sql)
 
     def _flag_copies(self, table: CheckedTable) -> None:
         """Find which of the new rows are copies of others, or others copies of them, by silver's own SQL.
