@@ -73,6 +73,13 @@ def read_retentions(contracts: Iterable[Contract]) -> tuple[dict[str, Retention]
 
 
 def _read(level: dict[str, Any], relation: str, where: str) -> Retention | str:
+    # Taken for the table, it would remove files by when they landed, and rows by no time at all.
+    table, _, column = str(level.get("element") or "").partition(".")
+    if column:
+        return (
+            f"{RETENTION} is of {table}.{column}, and rows are not removed by a column: landed files are, by "
+            f"when they landed. Write element: {table}."
+        )
     value, unit = level["value"], str(level.get("unit") or "").lower()
     days, months = _DAYS.get(unit, 0), _MONTHS.get(unit, 0)
     is_whole = isinstance(value, int) and not isinstance(value, bool)

@@ -303,6 +303,9 @@ def test_a_wrong_contract_moves_nothing(zone: Zone) -> None:
     promise(LEVELS.replace("unit: d", "unit: moons"))
     with pytest.raises(Fault, match=r"shop.odcs.yaml:19: retention is 30 moons"):
         run(zone)
+    promise(LEVELS.replace("element: sales", "element: sales.id"))
+    with pytest.raises(Fault, match=r"shop.odcs.yaml:18: retention is of sales.id"):
+        run(zone)
     promise("ownr: me\n" + LEVELS)
     with pytest.raises(Fault, match="the standard knows no field 'ownr'"):
         run(zone)
@@ -373,6 +376,10 @@ def test_a_product_lands_no_files() -> None:
         ([{"property": "retention", "value": 3}], "retention is 3 without unit"),
         ([level(101, "y")], "retention is 101 y: write 100 years at most"),
         ([level(10**9)], "write 100 years at most"),
+        (
+            [level(3, element="sales.id")],
+            "of sales.id, and rows are not removed by a column: landed files are",
+        ),
         ([level(3, element="sales"), level(4, element="sales")], "sales has 2 of retention"),
     ],
 )
