@@ -139,8 +139,10 @@ def _state_of_plain_landed(places: Places, *, has_key: bool) -> list[FileState]:
     if not sizes:
         return []
     state = FileState(places.landing, is_encrypted=False, key=None, can_be=False, size=sum(sizes))
-    # Objects of a bucket are not merged.
-    return [replace(state, remedy="assay land compact") if has_key and not landing_url() else state]
+    if has_key and not landing_url():
+        # Objects of a bucket are not merged.
+        state = replace(state, remedy="assay land compact, or the disk's task")
+    return [state]
 
 
 def _state_of(
