@@ -337,16 +337,20 @@ class Monitoring(ProjectFolder):
         with self.places() as places:
             return Found(find_gaps(places, source=source, **days), print_gaps, self.root)
 
-    def cost(self, *, keep: str | None = None) -> Found[CostReport]:
+    def cost(self, *, keep: str | None = None, shows_all: bool = False) -> Found[CostReport]:
         """Tell what each source, table and view takes, who reads it, and what it costs by `costs.yml`.
 
         Args:
             keep: for how long landed data would be kept, such as `90d`, to tell what that would save.
+            shows_all: whether what is printed has a row of its own also for what is below 1 % of the total;
+                `found` always has.
 
         Raises:
             Fault: `costs.yml` or `keep` is wrong, dbt cannot parse the project, or another program keeps the
                 run ledger open.
         """
+        from functools import partial
+
         from assay.cost.display import print_costs
         from assay.cost.gather import find_costs, read_declared
 
@@ -354,7 +358,7 @@ class Monitoring(ProjectFolder):
             from assay.project.project import Project as DbtProject
 
             found = find_costs(places, read_declared(DbtProject()), keep=keep, tell=display.say)
-        return Found(found, print_costs, self.root)
+        return Found(found, partial(print_costs, shows_all=shows_all), self.root)
 
     def check_alerts(self) -> Found[Checked]:
         """Look which products are late by their contracts, and tell the channels of what has changed.

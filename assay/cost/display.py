@@ -8,16 +8,26 @@ from rich.console import Console
 
 from assay.console.tables import line, table_titled
 from assay.core.words import counted, day, duration, listed, number
-from assay.cost.found import CostReport, Costs
+from assay.cost.found import SMALL, CostReport, Costs
 from assay.cost.retention import Saving
+from assay.cost.small import join_small
 
 _MB = 1_000_000
 _NOT_KNOWN = "not known"
 
 
-def print_costs(report: CostReport, console: Console) -> None:
-    """Print tables and sources, tiers, what nobody has read, savings, and what is left out."""
-    _print_things(report, console)
+def print_costs(report: CostReport, console: Console, *, shows_all: bool = False) -> None:
+    """Print tables and sources, tiers, what nobody has read, savings, and what is left out.
+
+    Args:
+        report: what was found.
+        console: to print on.
+        shows_all: whether small tables and sources have rows of their own.
+    """
+    things, joined = (report.things, 0) if shows_all else join_small(report.things)
+    _print_things(report, things, console)
+    if joined:
+        line(console, f"{joined:,} below 1 % of the total stand together. To see each: assay cost --all")
     _print_tiers(report, console)
     _print_unread(report, console)
     if report.savings_before and report.savings is not None:
@@ -27,7 +37,7 @@ def print_costs(report: CostReport, console: Console) -> None:
         line(console, f"Left out. {problem}")
 
 
-def _print_things(report: CostReport, console: Console) -> None:
+def _print_things(report: CostReport, things: list[Costs], console: Console) -> None:
     table = table_titled(f"What it takes (building since {day(report.seconds_since)})", is_wide=True)
     table.add_column("name", overflow="fold")
     table.add_column("kind", no_wrap=True)
@@ -39,7 +49,7 @@ def _print_things(report: CostReport, console: Console) -> None:
     if report.currency:
         table.add_column(f"{report.currency} a month", justify="right")
         table.add_column(f"{report.currency} building", justify="right")
-    for each in report.things:
+    for each in things:
         money = [_money(each.storage_money), _money(each.build_money)] if report.currency else []
         table.add_row(
             each.name,
@@ -116,7 +126,7 @@ def _print_merging(report: CostReport, console: Console) -> None:
 
 def _reads(costs: Costs) -> tuple[str, str]:
     if costs.readers is None:
-        return "", _NOT_KNOWN if costs.bytes.get("published") else ""
+        return "", _NOT_KNOWN if costs.bytes.get("published") and costs.kind != SMALL else ""
     read = day(costs.last_read_at) if costs.last_read_at else "never recorded"
     return read, listed(costs.readers)
 

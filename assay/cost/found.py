@@ -11,6 +11,8 @@ from assay.erasure.compact import CompactedTable
 SOURCE, VIEW, FEATURE_VIEW, TRAINING_SET, TABLE, FILE = (
     *("source", "view", "feature view", "training set", "table", "file"),
 )
+#: The kind of several small things that are shown together.
+SMALL = "small"
 #: Kinds of which it is recorded who reads them.
 RECORDED = (FEATURE_VIEW, TRAINING_SET)
 

@@ -23,6 +23,7 @@ from assay.cost.gather import Declared, find_costs
 from assay.cost.prices import TIERS, read_prices
 from assay.cost.reads import read_records
 from assay.cost.retention import Saving, read_keep
+from assay.cost.small import join_small
 from assay.ledger.nodes import make_removed_node, record_nodes
 from assay.ledger.runs import Run, record
 from assay.online.stores.sqlite import _SCHEMA
@@ -360,6 +361,50 @@ def test_people_see_what_programs_get(places: Places, capsys: pytest.CaptureFixt
         "No feature server has a log here",
     ):
         assert text in shown
+
+
+def test_what_is_below_a_hundredth_of_all_stands_together() -> None:
+    large = Costs("large", "table", {"gold": 10_000, "published": 900})
+    slow = Costs("slow", "view", {"gold": 0}, seconds=50.0)
+    away = Costs("away", "file", {"online": None})
+    few = Costs("few", "feature view", {"gold": 60, "published": 8}, 0.25, ["key b"], datetime(2026, 1, 2))
+    fewer = Costs("fewer", "feature view", {"gold": 40, "online": 2}, None, ["key a"], datetime(2026, 1, 3))
+    view = Costs("view", "view", {"gold": 0}, seconds=0.125)
+    alone = Costs("alone", "file", {"search": 1})
+    things = [large, few, fewer, alone, away, slow, view]
+    shown, joined = join_small(things)
+    [group] = [each for each in shown if each.name == "3 others of gold"]
+    assert (group.bytes, group.seconds) == ({"gold": 100, "published": 8, "online": 2}, 0.375)
+    assert (group.readers, group.last_read_at) == (["key a", "key b"], datetime(2026, 1, 3))
+    assert [each.name for each in shown] == ["large", "alone", "away", "slow", "3 others of gold"]
+    assert joined == 3
+    # All is still counted, and what was given is as it was.
+    assert sum(each.known_bytes for each in shown) == sum(each.known_bytes for each in things)
+    assert few.bytes == {"gold": 60, "published": 8}
+    # What takes little room and much money is not small.
+    for each in things:
+        each.storage_money = 0.0
+    fewer.storage_money, large.storage_money = 1.0, 9.0
+    assert "fewer" in [each.name for each in join_small(things)[0]]
+    assert join_small([]) == ([], 0)
+    # Of a hundred that are alike, none is small.
+    equal = [Costs(name, "table", {"gold": 1}) for name in map(str, range(100))]
+    assert join_small(equal) == (equal, 0)
+
+
+def test_small_rows_are_shown_where_all_are_asked_for(
+    places: Places, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = costs(places)
+    small = ("hotel.rooms", "other landed files")
+    print_costs(report, console_for_people())
+    shown = capsys.readouterr().out
+    assert all(f" {name} " not in shown for name in small)
+    assert "below 1 % of the total stand together. To see each: assay cost --all" in shown
+    print_costs(report, console_for_people(), shows_all=True)
+    shown = capsys.readouterr().out
+    assert all(f" {name} " in shown for name in small)
+    assert "stand together" not in shown
 
 
 def test_a_built_project_tells_its_costs(built_training: SmallProject) -> None:
