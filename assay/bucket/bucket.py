@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -192,13 +192,21 @@ class Bucket:
         with self._told():
             self._client.delete_object(Bucket=self.name, Key=self.prefix + key)
 
-    def remove_versions(self, key: str, *, is_prefix: bool = True, but_newest: bool = False) -> int:
+    def remove_versions(
+        self,
+        key: str,
+        *,
+        is_prefix: bool = True,
+        but_newest: bool = False,
+        is_ours: Callable[[str], bool] = lambda key: True,
+    ) -> int:
         """Delete objects for good, with the versions before and those of objects that are deleted.
 
         Args:
             key: with what the keys begin, or that of the one object.
             is_prefix: whether the key is the beginning of keys.
             but_newest: whether the versions stay that can be read.
+            is_ours: whether an object is meant, by its key; others stay.
 
         Returns:
             How many versions were deleted.
@@ -208,7 +216,8 @@ class Bucket:
         """
 
         def is_gone(version: dict[str, Any]) -> bool:
-            is_meant = is_prefix or version["Key"] == self.prefix + key
+            name = version["Key"].removeprefix(self.prefix)
+            is_meant = (is_prefix or name == key) and is_ours(name)
             # A marker of a deletion has no size, and hides what is before it.
             is_read = version["IsLatest"] and "Size" in version
             return is_meant and not (but_newest and is_read)

@@ -54,7 +54,9 @@ def put_published(bucket: Bucket, folder: Path, run_id: str, kept: Collection[st
 
 
 def remove_former(bucket: Bucket) -> int:
-    """Delete all publications but the current one, also that which readers may just be reading.
+    """Delete all publications but the current one for good, also that which readers may just be reading.
+
+    Where the bucket keeps versions of objects, those of publications go, too.
 
     Returns:
         How many objects were deleted.
@@ -70,4 +72,10 @@ def remove_former(bucket: Bucket) -> int:
     ]
     for key in gone:
         bucket.delete(key)
+    bucket.remove_versions("", but_newest=True, is_ours=_is_of_publication)
     return len(gone)
+
+
+def _is_of_publication(key: str) -> bool:
+    run, _, name = key.partition("/")
+    return bool(name and _RUN.fullmatch(run))

@@ -69,7 +69,9 @@ def put_roles(bucket: Bucket, roles: Mapping[str, RoleVersion]) -> bool:
 
 
 def remove_former_of_roles(bucket: Bucket) -> int:
-    """Delete the versions of all roles' files but the current ones, also those that readers may be reading.
+    """Delete the roles' files but the current ones for good, also those that readers may be reading.
+
+    Where the bucket keeps versions of objects, those of roles go, too.
 
     Returns:
         How many objects were deleted.
@@ -86,7 +88,12 @@ def remove_former_of_roles(bucket: Bucket) -> int:
                 gone.append(each.key)
     for key in gone:
         bucket.delete(key)
+    bucket.remove_versions(f"{_ROLES}/", but_newest=True, is_ours=_is_of_role)
     return len(gone)
+
+
+def _is_of_role(key: str) -> bool:
+    return bool(_OURS.fullmatch(key.removeprefix(f"{_ROLES}/")))
 
 
 def _put_role(bucket: Bucket, role: str, new: RoleVersion, there: Mapping[str, str | None]) -> bool:

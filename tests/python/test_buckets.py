@@ -11,6 +11,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+import boto3
 import duckdb
 import pytest
 from bucket_server import ENVIRONMENT, contents, served_answers, served_bucket
@@ -326,6 +327,35 @@ def test_an_erasure_leaves_what_is_current_alone(
         f"roles/web/{CURRENT}",
         f"roles/web/{of_web}",
     }
+
+
+def test_an_erasure_leaves_no_version_of_a_former_publication(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def versions() -> set[tuple[str, bool]]:
+        found = client.list_object_versions(Bucket=bucket.name, Prefix=bucket.prefix)
+        listed = [*found.get("Versions", ()), *found.get("DeleteMarkers", ())]
+        return {(each["Key"].removeprefix(bucket.prefix), each["IsLatest"]) for each in listed}
+
+    with served_bucket("kept") as address:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+        client = boto3.client("s3")
+        client.put_bucket_versioning(Bucket="kept", VersioningConfiguration={"Status": "Enabled"})
+        bucket = Bucket("s3://kept/prod")
+        for content in (b"old", b"new"):
+            bucket.put("notes.txt", content)
+        # One publication is deleted by the build, so that no list of objects has it.
+        for run in RUNS[:3]:
+            put_published(bucket, publication(tmp_path / run, run.encode()), run, [run])
+            put_roles(bucket, {"web": role_version(tmp_path, run)})
+        monkeypatch.setenv(PUBLISH_TO, bucket.url)
+        for _ in range(2):
+            remove_former_in_bucket()
+            current = json.loads(bucket.read(CURRENT) or b"")["files"]
+            [of_web] = json.loads(bucket.read(f"roles/web/{CURRENT}") or b"")["files"]
+            left = {each for each in versions() if each[0] not in (CURRENT, f"roles/web/{CURRENT}")}
+            theirs = {("notes.txt", True), ("notes.txt", False)}
+            assert left == {(f"roles/web/{of_web}", True), *((key, True) for key in current), *theirs}
 
 
 def role_version(folder: Path, content: str, rights: str = "all") -> RoleVersion:
