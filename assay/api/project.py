@@ -200,7 +200,7 @@ class Project(
         split: bool = False,
         shards: int = 1,
         compression: str | None = None,
-        as_of: datetime | str | None = None,
+        as_of: datetime | str | int | None = None,
     ) -> CreatedCorpus:
         """Make a version of a corpus for training a language model, and write it as JSON lines.
 
@@ -214,13 +214,14 @@ class Project(
             as_of: as of `create_training_set`.
 
         Raises:
-            Fault: there is no such corpus, format or compression, it keeps no row, or the folder holds
-                something.
+            Fault: there is no such corpus, format, compression or snapshot, it keeps no row, or the folder
+                holds something.
         """
         from assay.api.training_set import CreatedCorpus
         from assay.corpus.create import create_corpus, write_corpus
         from assay.corpus.shapes import FORMATS
         from assay.corpus.take import Made
+        from assay.lake.as_of import find_as_of
         from assay.training.export import refuse_filled
         from assay.training.formats import COMPRESSIONS
 
@@ -228,11 +229,12 @@ class Project(
             raise Fault(unknown(f"There is no format {format}", format, FORMATS), MISUSED)
         if compression is not None and compression not in COMPRESSIONS:
             raise Fault(unknown(f"There is no compression {compression}", compression, COMPRESSIONS), MISUSED)
-        moment, folder = _moment(as_of), Path(self.as_given(out))
-        with self.places(), self.display() as display:
+        folder, made = Path(self.as_given(out)), Made(format, split)
+        with self.places() as places, self.display() as display:
+            moment, snapshot = (None, None) if as_of is None else find_as_of(places, as_of)
             # A corpus may take long, and is made for its files.
             refuse_filled(folder)
-            version, is_new = create_corpus(name, Made(format, split), moment, display)
+            version, is_new = create_corpus(name, made, moment, display, snapshot=snapshot)
             files = write_corpus(version, shards, folder, compression, display)
             return CreatedCorpus(version, self, is_new=is_new, files=files, out=folder)
 

@@ -23,6 +23,7 @@ from assay.console.progress import Display
 from assay.core.fault import INTERRUPTED, Fault, known_fault
 from assay.core.moment import now
 from assay.core.places import Places
+from assay.corpus.declared import KIND, read_corpus
 from assay.landing.progress import listening
 from assay.ledger import runs as ledger
 from assay.ledger.availability import record_landings, record_publications
@@ -106,7 +107,7 @@ def run_recorded(
     if not run.as_of:
         report.warnings += tell_findings(places, report, outcome.results, owner_by_name)
     waiting = {*itertools.chain(*work.plan.waiting.values())}
-    note_sets(places, waiting, describe_products(report.products))
+    note_sets(places, waiting, describe_products(report.products), {KIND: read_corpus})
     report.warnings += tell_lineage(run, nodes, outcome.results, places.warehouse)
     if work.manifest:
         # Last of all: a run that was killed before its end is done again, and recorded.

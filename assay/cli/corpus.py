@@ -50,7 +50,11 @@ def create(
     ] = None,
     as_of: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="Of what was known then (ISO 8601, UTC): it is rebuilt for it."),
+        typer.Option(
+            metavar="TIME|SNAPSHOT",
+            help="Of what was known then (ISO 8601, UTC): the corpus is rebuilt for it; or as a lake was in "
+            "a snapshot, by number or name.",
+        ),
     ] = None,
 ) -> None:
     """Make a version of a corpus, without copies, noise and personal data, and write it as JSON lines."""

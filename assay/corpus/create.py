@@ -10,7 +10,7 @@ from pathlib import Path
 from assay.console.progress import Display
 from assay.core.fault import Fault
 from assay.corpus.checks import check_corpus
-from assay.corpus.declared import CorpusInManifest
+from assay.corpus.declared import KIND, CorpusInManifest, find_corpus
 from assay.corpus.take import Made, take_corpus
 from assay.project.project import Project
 from assay.training.create import create_version
@@ -20,8 +20,17 @@ from assay.training.source import Source
 from assay.training.store import Version
 
 
-def create_corpus(name: str, made: Made, as_of: datetime | None, display: Display) -> tuple[Version, bool]:
+def create_corpus(
+    name: str, made: Made, as_of: datetime | None, display: Display, *, snapshot: int | None = None
+) -> tuple[Version, bool]:
     """Make a version of a corpus of the project in the current folder.
+
+    Args:
+        name: of the corpus.
+        made: what is asked of it.
+        as_of: the moment of which it is to know (UTC); None for all that is known.
+        display: shows the progress.
+        snapshot: the number of the snapshot of a lake whose rows it is to have; None for the newest.
 
     Returns:
         The version, and whether it is new: the same content is the same version.
@@ -29,7 +38,8 @@ def create_corpus(name: str, made: Made, as_of: datetime | None, display: Displa
     Raises:
         Fault: there is no such corpus, it cannot be built, or keeps no text.
     """
-    return create_version(name, as_of, display, recipe_of(name, made, display.say))
+    recipe = recipe_of(name, made, display.say)
+    return create_version(name, as_of, display, recipe, snapshot=snapshot)
 
 
 def recipe_of(name: str, made: Made, say: Callable[[str], None]) -> Recipe:
@@ -47,15 +57,20 @@ def recipe_of(name: str, made: Made, say: Callable[[str], None]) -> Recipe:
 
     def is_current(source: Source) -> bool:
         try:
-            built = CorpusInManifest(source.manifest, name)
+            built = find_corpus(source, name)
         except Fault:
             return False
         # What is personal since the last build is masked, or refused, from now on.
-        return (built.settings, built.personal) == (declared.settings, declared.personal)
+        return (built.settings.as_json(), built.personal) == (
+            declared.settings.as_json(),
+            declared.personal,
+        )
 
     return Recipe(
         "corpus create",
-        partial(take_corpus, made=made, say=say),
+        KIND,
+        # It counts for snapshots too, which were built when less was known to be personal.
+        partial(take_corpus, made=made, say=say, also_personal=declared.personal),
         lambda version, source, display: check_corpus(version),
         declared.beside,
         is_current,

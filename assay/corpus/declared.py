@@ -7,10 +7,9 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from assay.core.fault import MISUSED, Fault
 from assay.core.sql import folded
@@ -19,7 +18,8 @@ from assay.corpus.quality import Quality
 from assay.project.conventions import CORPUS, TABLES
 from assay.project.graph import Manifest, Node, relation_of
 from assay.project.personal import is_personal
-from assay.training.code import SetInManifest
+from assay.training.code import DeclaredSet, SetInManifest
+from assay.training.source import Source
 
 KIND = "corpora"
 _SPLITS = {"train": 0.9, "validation": 0.05, "test": 0.05}
@@ -77,37 +77,77 @@ class CorpusInManifest(SetInManifest):
         super().__init__(manifest, name, KIND)
         self.settings = Settings.of(self._node["config"]["meta"][CORPUS], name)
         nodes = _tables(self._manifest)
-        self._models = {each: nodes[each] for each in self.settings.evaluation if each in nodes}
-        self.beside = tuple(self._models)
+        models = {each: nodes[each] for each in self.settings.evaluation if each in nodes}
+        self.beside = tuple(models)
+        self.evaluation_models = {each: relation_of(node) for each, node in models.items()}
 
     @property
-    def personal(self) -> set[str]:
+    def personal(self) -> list[str]:
         """The columns that the YAML declares personal, folded, as the table may write them otherwise."""
-        return {folded(str(each["name"])) for each in self._node["columns"].values() if is_personal(each)}
+        found = {folded(str(each["name"])) for each in self._node["columns"].values() if is_personal(each)}
+        return sorted(found)
 
-    def evaluation(self) -> dict[str, str]:
+
+@dataclass(frozen=True)
+class DeclaredCorpus(DeclaredSet):
+    """What a corpus declares; see the properties of `CorpusInManifest` of the same names."""
+
+    settings: Settings
+    personal: list[str]
+    evaluation_models: dict[str, str]
+
+    @classmethod
+    def read(cls, values: dict[str, Any]) -> Self:
+        """Return what was kept of one, as `asdict` writes it."""
+        settings = values["settings"]
+        quality = Quality(**settings["quality"])
+        return super().read(values | {"settings": Settings(**settings | {"quality": quality})})
+
+    def find_evaluation(self) -> dict[str, str]:
         """Return the relation of each evaluation set in SQL, by the name that the user gave it.
 
         Raises:
             Fault: there is neither a model nor a file of a name.
         """
         return {
-            name: relation_of(self._models[name]) if name in self._models else relation_of_file(name)
+            name: self.evaluation_models.get(name) or relation_of_file(name)
             for name in self.settings.evaluation
         }
 
-    @cached_property
-    def code(self) -> dict[str, str]:
-        """What `SetInManifest.code` has; and files, libraries and code that the choice of texts rests on."""
-        files = [name for name in self.settings.evaluation if name not in self._models]
+    def hash_choice(self) -> dict[str, str]:
+        """Return hashes of files, libraries and code that the choice of texts rests on.
+
+        Raises:
+            Fault: a file is not there.
+        """
+        files = [name for name in self.settings.evaluation if name not in self.evaluation_models]
         files += [self.settings.tokenizer] if self.settings.tokenizer else []
         own = "".join(file.read_text() for file in sorted(Path(__file__).parent.glob("*.py")))
         return {
-            **super().code,
             **{f"file {name}": hash_of_file(name) for name in files},
             **{f"package {name}": _version(name) for name in _LIBRARIES},
             "assay.corpus": hashlib.sha256(own.encode()).hexdigest(),
         }
+
+
+def read_corpus(manifest: dict[str, Any] | Manifest, name: str) -> DeclaredCorpus:
+    """Return what a corpus of a manifest declares.
+
+    Raises:
+        Fault: the manifest has no such corpus, it declares no primary key, or its settings are wrong.
+    """
+    return DeclaredCorpus.of(CorpusInManifest(manifest, name))
+
+
+def find_corpus(source: Source, name: str) -> DeclaredCorpus:
+    """Return what a corpus declares in the warehouse that it is taken from.
+
+    Raises:
+        Fault: there is no such corpus, it declares no primary key, or its settings are wrong.
+    """
+    if source.build:
+        return DeclaredCorpus.read(source.build.declared[KIND][name])
+    return read_corpus(source.manifest, name)
 
 
 def _tables(manifest: Manifest) -> dict[str, Node]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from assay.core.parquet import write_parquet
 from assay.core.sql import folded, quoted, text
 from assay.core.words import counted
 from assay.corpus.copies import Copies
-from assay.corpus.declared import CorpusInManifest
+from assay.corpus.declared import DeclaredCorpus, find_corpus
 from assay.corpus.evaluation import EvaluationTexts
 from assay.corpus.judge import KEPT, Judge, Judged
 from assay.corpus.quality import check_languages
@@ -62,17 +62,31 @@ class Made:
 
 
 def take_corpus(
-    name: str, source: Source, folder: Path, made: Made, say: Callable[[str], None] = lambda _: None
+    name: str,
+    source: Source,
+    folder: Path,
+    made: Made,
+    say: Callable[[str], None] = lambda _: None,
+    also_personal: Collection[str] = (),
 ) -> Version:
     """Write the texts that are kept, the table of all rows, and the manifest to `folder`.
 
     Rows are judged in the order in which they became available, so that what comes later changes nothing of
     what was kept before. The same rows give the same hashes.
 
+    Args:
+        name: of the corpus.
+        source: the warehouse with its model.
+        folder: of the version, empty.
+        made: what is asked of the corpus.
+        say: told what goes on.
+        also_personal: columns, folded, that are personal beside those that the source declares.
+
     Raises:
         Fault: the corpus is not built, lacks a column, keeps no row, or its settings name what is not there.
     """
-    declared = CorpusInManifest(source.manifest, name)
+    declared = find_corpus(source, name)
+    declared = replace(declared, personal=sorted({*declared.personal, *also_personal}))
     check_languages(declared.settings.quality)
     tokenizer = find_tokenizer(declared.settings.tokenizer)
     # What is no part of the version lies beside it.
@@ -83,7 +97,7 @@ def take_corpus(
         columns = _columns_of(connection, declared)
         shape = shape_of(made.format, list(columns), name)
         personal = [each for each in columns if folded(each) in declared.personal]
-        evaluation = EvaluationTexts(connection, declared.evaluation(), say)
+        evaluation = EvaluationTexts(connection, declared.find_evaluation(), say)
         judge = Judge(declared.settings, shape, personal, evaluation, copies, tokenizer.count, made.is_split)
         keys = list(dict.fromkeys([*declared.primary_key, declared.settings.document]))
         _refuse_personal(declared, [*keys, *shape.read])
@@ -127,10 +141,11 @@ def take_corpus(
             tokenizer=tokenizer.name,
             documents_hash=read_content(folder / DOCUMENTS).hash,
         )
-        return describe(declared, source, connection, folder, corpus)
+        code = {**declared.code, **declared.hash_choice()}
+        return describe(replace(declared, code=code), source, connection, folder, corpus)
 
 
-def _columns_of(connection: duckdb.DuckDBPyConnection, declared: CorpusInManifest) -> dict[str, str]:
+def _columns_of(connection: duckdb.DuckDBPyConnection, declared: DeclaredCorpus) -> dict[str, str]:
     """Return the type of each column of the model."""
     try:
         found = connection.sql(f"from {declared.relation} limit 0")
@@ -147,7 +162,7 @@ def _columns_of(connection: duckdb.DuckDBPyConnection, declared: CorpusInManifes
     return columns
 
 
-def _refuse_personal(declared: CorpusInManifest, columns: Sequence[str]) -> None:
+def _refuse_personal(declared: DeclaredCorpus, columns: Sequence[str]) -> None:
     """Refuse a key or a text that as a whole is declared personal: nothing of it could be kept."""
     if found := [each for each in columns if folded(each) in declared.personal]:
         raise Fault(

@@ -1,4 +1,4 @@
-"""Note in the catalog of a lake which snapshots builds that passed have left, and what their sets declare."""
+"""Note in the catalog of a lake which snapshots builds that passed have left, and what these declared."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ _COLUMNS = "snapshot_id, run_id, code_version, dbt_version, waiting"
 class BuildInLake:
     """A build that passed and was published, and the snapshot that it left.
 
-    `declared` has for each training set what its rows and columns are, by name. `code_version` is the git
-    commit, None without git. `waiting` has the sets that waited for their time (`refresh_every`), and the
-    earlier snapshot in which each was built. `products` are those that it published.
+    `declared` has for each kind (`training_sets`, `corpora`) by name what rows and columns are.
+    `code_version` is the git commit, None without git. `waiting` has the sets that waited for their time
+    (`refresh_every`), and the earlier snapshot in which each was built. `products` are those that it
+    published.
     """
 
     snapshot: int
@@ -56,14 +57,14 @@ def note_build(
         run_id: of the build.
         code_version: the git commit that was built.
         dbt_version: that built it.
-        declared: what each training set declares, by its name.
+        declared: what each training set and corpus declares, by its kind and its name.
         waiting: the earlier snapshots in which training sets were built that waited, by their names.
         products: those that the build has published.
 
     Raises:
         Fault: a catalog in Postgres cannot be reached.
     """
-    content = json.dumps({"sets": declared, "products": products}, sort_keys=True)
+    content = json.dumps({"declared": declared, "products": products}, sort_keys=True)
     sha256 = hashlib.sha256(content.encode()).hexdigest()
     version = "null" if code_version is None else text(code_version)
     with open_catalog(catalog, read_only=False) as database:
@@ -134,8 +135,10 @@ def find_build(catalog: Path, snapshot: int | None = None) -> BuildInLake | None
         return None
     number, run_id, code_version, dbt_version, waiting, content = found
     kept = json.loads(content)
+    # Lakes that were built before have notes of training sets alone.
+    declared = kept["declared"] if "declared" in kept else {"training_sets": kept["sets"]}
     return BuildInLake(
-        number, run_id, code_version, dbt_version, json.loads(waiting), kept["sets"], kept["products"]
+        number, run_id, code_version, dbt_version, json.loads(waiting), declared, kept["products"]
     )
 
 

@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import yaml
 
@@ -46,12 +46,12 @@ class DeclaredSet:
     code: dict[str, str]
 
     @classmethod
-    def of(cls, declared: SetInManifest) -> DeclaredSet:
+    def of(cls, declared: SetInManifest) -> Self:
         """Return what a training set of a manifest declares."""
         return cls(**{name: getattr(declared, name) for name in cls.__dataclass_fields__})
 
     @classmethod
-    def read(cls, values: dict[str, Any]) -> DeclaredSet:
+    def read(cls, values: dict[str, Any]) -> Self:
         """Return what was kept of one, as `asdict` writes it."""
         return cls(**values | {"features": [Feature(**each) for each in values["features"]]})
 
@@ -76,7 +76,7 @@ class SetInManifest:
         self.name = name
         sets = {node["name"]: node for node in self._manifest.nodes.values() if is_of_kind(node, kind)}
         if name not in sets:
-            raise Fault(_UNKNOWN[kind](name, list(sets)), MISUSED)
+            raise Fault(describe_unknown(kind, name, list(sets)), MISUSED)
         self._node = sets[name]
         # dbt writes these names into SQL as they are, so some are in quotes.
         self.primary_key = [name.strip('"') for name in self._node["primary_key"]]
@@ -146,6 +146,11 @@ class SetInManifest:
     @cached_property
     def _upstream(self) -> list[dict[str, Any]]:
         return list(self._manifest.ancestors([self.name, *self.beside]).values())
+
+
+def describe_unknown(kind: str, name: str, known: list[str]) -> str:
+    """Return a message that there is no such training set or corpus, and which there are."""
+    return _UNKNOWN[kind](name, known)
 
 
 def describe_unknown_set(name: str, known: list[str]) -> str:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from assay.console.progress import Display
 from assay.core.fault import MISUSED, Fault
-from assay.core.places import Places, find_places
+from assay.core.places import find_places
 from assay.training.code import describe_unknown_set
 from assay.training.recipe import TRAINING_SETS, Recipe
 from assay.training.source import (
@@ -40,28 +40,18 @@ def create(
     Raises:
         Fault: there is no such training set, or it cannot be built.
     """
-    places = find_places()
-    if snapshot is not None:
-        return _create_of_snapshot(name, places, snapshot, display)
-    known = read_published_sets(places)
-    if name not in known:
-        raise Fault(
-            f"{describe_unknown_set(name, known)} A new one is there once assay build has published it.",
-            MISUSED,
-        )
-    return create_version(name, as_of, display, TRAINING_SETS)
-
-
-def _create_of_snapshot(name: str, places: Places, snapshot: int, display: Display) -> tuple[Version, bool]:
-    source = as_of_snapshot(name, places, snapshot)
-    store = VersionStore(places)
-    with store.workshop(f"assay training-set create {name}", display) as workshop:
-        (workshop / "version").mkdir()
-        return _keep(store, TRAINING_SETS.take(name, source, workshop / "version"))
+    if snapshot is None:
+        known = read_published_sets(find_places())
+        if name not in known:
+            raise Fault(
+                f"{describe_unknown_set(name, known)} A new one is there once assay build has published it.",
+                MISUSED,
+            )
+    return create_version(name, as_of, display, TRAINING_SETS, snapshot=snapshot)
 
 
 def create_version(
-    name: str, as_of: datetime | None, display: Display, recipe: Recipe
+    name: str, as_of: datetime | None, display: Display, recipe: Recipe, *, snapshot: int | None = None
 ) -> tuple[Version, bool]:
     """Make a version of a set of any kind, as `create` does.
 
@@ -69,12 +59,14 @@ def create_version(
         Fault: it cannot be built.
     """
     places = find_places()
+    given = None if snapshot is None else as_of_snapshot(name, recipe.kind, places, snapshot)
     store = VersionStore(places)
     command = f"assay {recipe.command} {name}"
     with store.workshop(command, display) as workshop, ExitStack() as stack:
-        source = None
-        if as_of is None and recipe.takes_snapshots:
-            source = as_newest_build_left(name, places, display)
+        source = given
+        if as_of is None and source is None:
+            newest = as_newest_build_left(name, recipe.kind, places, display)
+            source = newest if newest and recipe.is_current(newest) else None
         if as_of is None and source is None:
             source = stack.enter_context(as_built(places, command, display))
             if source is None or not recipe.is_current(source):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from assay.console.progress import Display
 from assay.leakage import Check, find_leaks
-from assay.training.source import Source
+from assay.training.source import SETS, Source
 from assay.training.store import Version
 from assay.training.take import take
 
@@ -17,18 +17,17 @@ from assay.training.take import take
 class Recipe:
     """What is particular to a kind of versions.
 
-    `command` of `assay` makes one. `take` writes a version of a name from a source to a folder. `find_leaks`
-    looks for leaks in a version that was rebuilt from a source. `beside` names models that are built beside.
-    `is_current` tells whether a source was built with what is declared now. `takes_snapshots` says whether
-    what a lake keeps of its builds is enough to take a version.
+    `command` of `assay` makes one of models of the `kind`. `take` writes a version of a name from a source to
+    a folder. `find_leaks` looks for leaks in a version that was rebuilt from a source. `beside` names models
+    that are built beside. `is_current` tells whether a source was built with what is declared now.
     """
 
     command: str
+    kind: str
     take: Callable[[str, Source, Path], Version]
     find_leaks: Callable[[Version, Source, Display], list[Check]]
     beside: tuple[str, ...] = ()
     is_current: Callable[[Source], bool] = lambda source: True
-    takes_snapshots: bool = False
 
 
 def _find_leaks(version: Version, source: Source, display: Display) -> list[Check]:
@@ -36,4 +35,4 @@ def _find_leaks(version: Version, source: Source, display: Display) -> list[Chec
     return find_leaks(version.manifest.name, warehouse=source.warehouse, watcher=display, say=display.say)
 
 
-TRAINING_SETS = Recipe("training-set create", take, _find_leaks, takes_snapshots=True)
+TRAINING_SETS = Recipe("training-set create", SETS, take, _find_leaks)

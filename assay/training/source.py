@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -31,8 +32,10 @@ from assay.project.lease import find_holder, hold_warehouse
 from assay.project.project import Project
 from assay.project.shared_lake import is_shared, note_state
 from assay.project.warehouse import connect, connect_published
-from assay.training.code import DeclaredSet, SetInManifest, describe_unknown_set
+from assay.training.code import DeclaredSet, SetInManifest, describe_unknown
 
+#: The kind of models that are training sets.
+SETS = "training_sets"
 _SECONDS_TO_WAIT = 600.0
 
 
@@ -70,7 +73,7 @@ class Source:
             Fault: there is no such training set, or it declares no primary key.
         """
         if self.build:
-            return DeclaredSet.read(self.build.declared[name])
+            return DeclaredSet.read(self.build.declared[SETS][name])
         return SetInManifest(self.manifest, name)
 
 
@@ -81,7 +84,7 @@ def read_published_sets(places: Places) -> list[str]:
         Fault: nothing is published, or the file cannot be read.
     """
     if is_lake(places.main_warehouse) and (build := find_build(places.main_warehouse)):
-        return sorted(build.declared)
+        return sorted(build.declared[SETS])
     if not places.published.is_file():
         raise Fault(
             f"Nothing is published yet in {places.published.parent}: training sets are made of what is "
@@ -115,16 +118,17 @@ def as_built(places: Places, command: str, display: Display) -> Iterator[Source 
             yield None
 
 
-def as_of_snapshot(name: str, places: Places, snapshot: int) -> Source:
+def as_of_snapshot(name: str, kind: str, places: Places, snapshot: int) -> Source:
     """Return a lake as a build left it in a snapshot; nobody has to wait for it.
 
     Args:
-        name: the training set.
+        name: the training set or corpus.
+        kind: what of these it is, as `is_of_kind` calls it.
         places: of the lake.
         snapshot: the number of a snapshot that is kept.
 
     Raises:
-        Fault: the snapshot is not one that a build left which passed, or has no such training set.
+        Fault: the snapshot is not one that a build left which passed, or has no such set.
     """
     build = find_build(places.main_warehouse, snapshot)
     if build is None:
@@ -135,8 +139,9 @@ def as_of_snapshot(name: str, places: Places, snapshot: int) -> Source:
             f"broken in it. {others} To list all: assay lake snapshots",
             MISUSED,
         )
-    if name not in build.declared:
-        raise Fault(f"In snapshot {snapshot}: {describe_unknown_set(name, [*build.declared])}", MISUSED)
+    declared = build.declared.get(kind, {})
+    if name not in declared:
+        raise Fault(f"In snapshot {snapshot}: {describe_unknown(kind, name, [*declared])}", MISUSED)
     waited = build.waiting.get(name)
     found = build if waited is None else find_build(places.main_warehouse, waited)
     if found is None:
@@ -148,10 +153,11 @@ def as_of_snapshot(name: str, places: Places, snapshot: int) -> Source:
     return _of_build(places, found)
 
 
-def as_newest_build_left(name: str, places: Places, display: Display) -> Source | None:
+def as_newest_build_left(name: str, kind: str, places: Places, display: Display) -> Source | None:
     """Return a lake as its newest build left it, or, while somebody writes it, the newest one that passed.
 
-    None if the warehouse is no lake, if something else was written since, or if the training set is new.
+    None if the warehouse is no lake, if something else was written since, or if the training set or corpus
+    is new.
     """
     newest = read_newest_snapshot(places.main_warehouse)
     if newest is None:
@@ -160,20 +166,26 @@ def as_newest_build_left(name: str, places: Places, display: Display) -> Source 
     holder = None if build else find_holder(places.main_warehouse)
     if holder and (latest := find_build(places.main_warehouse)):
         build = find_build(places.main_warehouse, latest.waiting.get(name, latest.snapshot))
-    if build is None or name in build.waiting or name not in build.declared:
+    if build is None or name in build.waiting or name not in build.declared.get(kind, {}):
         return None
     if holder:
         display.say(f"The lake is being written ({holder}), so {name} is of snapshot {build.snapshot}")
     return _of_build(places, build)
 
 
-def note_sets(places: Places, waiting: Collection[str], products: dict[str, Any]) -> None:
+def note_sets(
+    places: Places,
+    waiting: Collection[str],
+    products: dict[str, Any],
+    others: Mapping[str, Callable[[Manifest, str], DeclaredSet]],
+) -> None:
     """Note in the catalog of a lake what the build has left that has just ended, if it passed.
 
     Args:
         places: of the lake, which the caller holds.
         waiting: the ids of nodes that the build has left for later.
         products: those that it has published.
+        others: for each other kind of sets, what reads from a manifest what one of a name declares.
 
     Raises:
         Fault: a catalog in Postgres cannot be reached.
@@ -186,20 +198,28 @@ def note_sets(places: Places, waiting: Collection[str], products: dict[str, Any]
     # What waits is as the build before has left it, if that is known.
     known = {}
     if left and before and left.run_id == before[0].run_id:
-        known = {name: left.waiting.get(name, left.snapshot) for name in left.declared}
+        before_it = itertools.chain(*left.declared.values())
+        known = {name: left.waiting.get(name, left.snapshot) for name in before_it}
     manifest = Manifest(values)
-    declared, waited = {}, {}
+    kinds = {SETS: _declared_set, **others}
+    declared: dict[str, dict[str, Any]] = {kind: {} for kind in kinds}
+    waited = {}
     for id_, node in manifest.nodes.items():
         if id_ in waiting:
             if node["name"] not in known:
                 continue
             waited[node["name"]] = known[node["name"]]
-        if is_of_kind(node, "training_sets"):
-            # One without a primary key is told of where somebody makes a version of it.
-            with suppress(Fault):
-                declared[node["name"]] = asdict(DeclaredSet.of(SetInManifest(manifest, node["name"])))
+        for kind, read in kinds.items():
+            if is_of_kind(node, kind):
+                # What is wrong with it, such as no primary key, is told where somebody makes a version of it.
+                with suppress(Fault):
+                    declared[kind][node["name"]] = asdict(read(manifest, node["name"]))
     version = str(values["metadata"]["dbt_version"])
     note_build(places.warehouse, run.run_id, run.code_version, version, declared, waited, products)
+
+
+def _declared_set(manifest: Manifest, name: str) -> DeclaredSet:
+    return DeclaredSet.of(SetInManifest(manifest, name))
 
 
 def _of_build(places: Places, build: BuildInLake) -> Source:

@@ -54,13 +54,18 @@ models:
 """
 
 
-def make_corpus_project(root: Path) -> SmallProject:
-    """Write the project to `root`, build and publish it; nothing is taken of it yet."""
-    project = make_small_project(root)
+def add_corpus(project: SmallProject) -> None:
+    """Write the model of the corpus, and its evaluation set."""
     gold = project.root / "models" / "own" / "gold"
     (gold / f"{NAME}.sql").write_text(_CORPUS)
     (gold / "_corpora__models.yml").write_text(_MODELS)
     (project.root / "evaluation.jsonl").write_text('{"question": "Which one?"}\n')
+
+
+def make_corpus_project(root: Path) -> SmallProject:
+    """Write the project to `root`, build and publish it; nothing is taken of it yet."""
+    project = make_small_project(root)
+    add_corpus(project)
     project.land(5, *range(1, 41))
     succeed(project, "build")
     return project

@@ -12,6 +12,8 @@ from types import SimpleNamespace
 import duckdb
 import pytest
 from built_once import built_once
+from corpus_project import NAME as CORPUS
+from corpus_project import add_corpus, create_corpus
 from dbt.adapters.factory import FACTORY
 from lake_contents import contents
 from rich.console import Console
@@ -146,8 +148,9 @@ def catalog_of(project: SmallProject) -> Path:
 
 
 def write_twins(root: Path) -> SmallProject:
-    """Write the small project with all that grows: histories, a snapshot, and models that add rows."""
+    """Write the small project with a corpus and all that grows: histories, a snapshot, added rows."""
     project = make_small_project(root)
+    add_corpus(project)
     gold = root / "models" / "own" / "gold"
     (gold / "ftr_product__lines.sql").write_text(_HISTORY)
     (gold / "_more__models.yml").write_text(_MODELS)
@@ -258,17 +261,28 @@ def test_a_version_of_a_training_set_tells_the_snapshot_of_its_lake(
     assert "snapshot" not in of_file.assay("training-set", "list").output
 
 
-def test_a_version_is_made_of_the_rows_of_a_snapshot(twins: SmallProject, tmp_path: Path) -> None:
-    lake = on_lake(SmallProject(Path(shutil.copytree(twins.root, tmp_path / "copy"))))
-    versions = catalog_of(lake).parent / "training_sets"
-    # In its second build, training sets waited, and are as the first one left them.
-    waiting, build = newest_snapshot(lake), find_build(catalog_of(lake))
-    assert (build.snapshot, build.waiting["trn_lines"] < waiting) == (waiting, True)
-    before = create(lake, "trn_lines", "--as-of", str(waiting))
-    assert read_version(versions / before).manifest.lake_snapshot == build.waiting["trn_lines"]
+@pytest.fixture(scope="module")
+def later_lake(twins: SmallProject, tmp_path_factory: pytest.TempPathFactory) -> SmallProject:
+    """The lake with one build more; what it was before has the name `before`. Only to read and to copy."""
+    copy = shutil.copytree(twins.root, tmp_path_factory.mktemp("later_lake") / "copy")
+    lake = on_lake(SmallProject(Path(copy)))
     succeed(lake, "lake", "tag", "before")
     lake.land(10, *range(1, 5))
     succeed(lake, "build")
+    return lake
+
+
+def test_a_version_is_made_of_the_rows_of_a_snapshot(
+    twins: SmallProject, later_lake: SmallProject, tmp_path: Path
+) -> None:
+    lake = on_lake(SmallProject(Path(shutil.copytree(later_lake.root, tmp_path / "copy"))))
+    versions = catalog_of(lake).parent / "training_sets"
+    # In its second build, training sets waited, and are as the first one left them.
+    waiting = newest_snapshot(on_lake(twins))
+    build = find_build(catalog_of(lake), waiting)
+    assert (build.snapshot, build.waiting["trn_lines"] < waiting) == (waiting, True)
+    before = create(lake, "trn_lines", "--as-of", str(waiting))
+    assert read_version(versions / before).manifest.lake_snapshot == build.waiting["trn_lines"]
     whole = newest_snapshot(lake)
     after = create(lake)
     assert before != after
@@ -292,6 +306,41 @@ def test_a_version_is_made_of_the_rows_of_a_snapshot(twins: SmallProject, tmp_pa
     assert gone.exit_code == 2
     assert f"Snapshot {whole} of the lake is expired" in " ".join(gone.output.split())
     assert create(lake, "trn_lines", "--as-of", "before") == before
+
+
+def test_a_corpus_is_made_of_the_rows_of_a_snapshot(
+    twins: SmallProject, later_lake: SmallProject, tmp_path: Path
+) -> None:
+    lake = on_lake(SmallProject(Path(shutil.copytree(later_lake.root, tmp_path / "copy"))))
+    versions, newest = catalog_of(lake).parent / "training_sets", newest_snapshot(lake)
+    told = succeed(lake, "corpus", "create", CORPUS, "--format", "instruct", "--out", "newest")
+    after = read_version(next(versions.glob(f"{CORPUS}@*"))).manifest
+    # Training sets may wait for their time; a corpus is as the newest build left it all the same.
+    assert (after.lake_snapshot, "afresh" in told) == (newest, False)
+    before = read_version(versions / create_corpus(lake, "before", "--as-of", "before")).manifest
+    assert before.lake_snapshot == newest_snapshot(on_lake(twins)) < newest
+    assert (before.corpus.read, after.corpus.read) == (2 * (4 + 29), 2 * (4 + 29 + 4))
+    assert before.code == after.code
+    assert "file evaluation.jsonl" in before.code
+    # The same rows as those of a file that has not gone on.
+    file = SmallProject(Path(shutil.copytree(twins.root, tmp_path / "file")))
+    assert create_corpus(file, "out") == before.version
+    lines = f"{CORPUS}-00000-of-00001.jsonl"
+    assert (file.root / "out" / lines).read_bytes() == (lake.root / "before" / lines).read_bytes()
+    part = lake.assay(
+        *("corpus", "create", CORPUS, "--format", "instruct", "--out", "part", "--as-of", str(newest - 1))
+    )
+    assert part.exit_code == 2
+    assert f"Snapshot {newest - 1} of the lake is not what a build has left" in " ".join(part.output.split())
+    # Who is known by a column today, is not kept of what was built before.
+    yaml = lake.root / "models" / "own" / "gold" / "_corpora__models.yml"
+    declared = "name: response, data_type: varchar"
+    yaml.write_text(yaml.read_text().replace(declared, f"{declared}, meta: {{pii: masked}}"))
+    personal = lake.assay(
+        *("corpus", "create", CORPUS, "--format", "instruct", "--out", "personal", "--as-of", "before")
+    )
+    assert personal.exit_code == 2
+    assert "column response is declared personal" in " ".join(personal.output.split())
 
 
 def test_what_is_no_snapshot_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
