@@ -393,8 +393,10 @@ def test_what_is_below_a_hundredth_of_all_stands_together() -> None:
 
 
 def test_small_rows_are_shown_where_all_are_asked_for(
-    places: Places, capsys: pytest.CaptureFixture[str]
+    places: Places, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Names are whole where nobody says how wide the console is.
+    monkeypatch.delenv("COLUMNS", raising=False)
     report = costs(places)
     small = ("hotel.rooms", "other landed files")
     print_costs(report, console_for_people())
