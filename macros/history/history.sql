@@ -275,7 +275,7 @@
     {%- do run_query(
         'copy (select ' ~ keys ~ ', _assay_cut from temp.assay_touched where ' ~ entities ~ ') to ' ~ assay._text(file) ~ ' (format parquet)'
     ) -%}
-    {%- set rows, touched = history.rows, 'read_parquet(' ~ assay._text(file) ~ ')' -%}
+    {%- set rows, touched = history.rows, assay._text(file) -%}
     {%- set sent = '"_assay"."main"."touched"' -%}
     {%- set increment = {
         'sql': rows(increment={'touched': sent, 'cut': cut, 'target': target}, **history.arguments),
