@@ -270,7 +270,8 @@ def rotate(places: Places, *, wait: float, display: Display) -> Rotated:
                 (rotated.written if each.reseal(key) else rotated.as_they_were).append(each.file)
                 # Also where this was killed before.
                 write_without_free_pages(each.file)
-        _rotate_merged(places, key, display, rotated)
+        for merged in _merged_files(places):
+            _rotate_parquet(merged, "Landed files", reseal_merged, key, display, rotated)
     _rotate_versions(places, before, key, display, rotated)
     return rotated
 
@@ -326,31 +327,33 @@ def _rotate_versions(
     """Write the rows of versions with the key, and note the files among those done."""
     if not _version_files(places):
         return
+
+    def rewrite(file: Path) -> None:
+        rewrite_parquet(file, before if is_encrypted_parquet(file) else None, key)
+
     with VersionStore(places).workshop("assay encrypt rotate", display):
         for file in _version_files(places):
-            if is_encrypted_parquet(file) and opens_parquet(file, key):
-                rotated.as_they_were.append(file)
-                continue
-            display.say(f"A version of a training set: {file}")
-            try:
-                rewrite_parquet(file, before if is_encrypted_parquet(file) else None, key)
-            except (duckdb.Error, OSError) as error:
-                raise known_fault(error) or Fault(f"{file} cannot be written anew: {error}") from error
-            rotated.written.append(file)
+            _rotate_parquet(file, "A version of a training set", rewrite, key, display, rotated)
 
 
-def _rotate_merged(places: Places, key: EncryptionKey, display: Display, rotated: Rotated) -> None:
-    """Write merged files of the landing zone with the key, and note them among those done."""
-    for file in _merged_files(places):
-        if is_encrypted_parquet(file) and opens_parquet(file, key):
-            rotated.as_they_were.append(file)
-            continue
-        display.say(f"Landed files: {file}")
-        try:
-            reseal_merged(file)
-        except OSError as error:
-            raise known_fault(error) or Fault(f"{file} cannot be written anew: {error}") from error
-        rotated.written.append(file)
+def _rotate_parquet(
+    file: Path,
+    kind: str,
+    rewrite: Callable[[Path], None],
+    key: EncryptionKey,
+    display: Display,
+    rotated: Rotated,
+) -> None:
+    """Write a Parquet file with the key, and note it among those done."""
+    if is_encrypted_parquet(file) and opens_parquet(file, key):
+        rotated.as_they_were.append(file)
+        return
+    display.say(f"{kind}: {file}")
+    try:
+        rewrite(file)
+    except (duckdb.Error, OSError) as error:
+        raise known_fault(error) or Fault(f"{file} cannot be written anew: {error}") from error
+    rotated.written.append(file)
 
 
 def _write_anew(file: Path, old: EncryptionKey | None, key: EncryptionKey) -> None:
@@ -434,9 +437,11 @@ def _version_files(places: Places) -> list[Path]:
 
 def _merged_files(places: Places) -> list[Path]:
     """Return the files that hold merged landed files, of the landing zone and of the folder of cold ones."""
-    folders = [each for each in (places.landing, named_cold_folder()) if each]
     found = (
-        file for folder in folders for table in sorted(folder.glob("*/*/")) for file in find_merged(table)
+        file
+        for folder in _landing_folders(places)
+        for table in sorted(folder.glob("*/*/"))
+        for file in find_merged(table)
     )
     return [*dict.fromkeys(file.resolve() if file.is_symlink() else file for file in found)]
 
