@@ -7,11 +7,10 @@ from typing import Any
 
 from benchmarks.measure import Cost, middle, run_module
 from benchmarks.settings import FULL_EVENTS, SMALL_EVENTS, Settings
+from benchmarks.spark_curve import MASTER, MODEL
 from benchmarks.table import Report, Row, row_of
 from benchmarks.workshop import Workshop
 
-_MASTER = "local[2,4]"
-_MODEL = "velocity"
 # What one card has of all transactions.
 _SHARES = (0.0, 0.01, 0.3)
 
@@ -22,16 +21,16 @@ def run(settings: Settings) -> Report:
     rows: list[Row] = []
     for share in _SHARES:
         workshop.make_transactions(events, heaviest=share, questions=1)
-        workshop.compiled(_MODEL)
+        workshop.compiled(MODEL)
         rows += _measure(workshop, f"{events / 1e6:g}M, one card has {share:.0%}", settings.runs)
     workshop.remove()
-    return Report("spark_skew", f"a history made by {_MASTER}, without the start of Spark", rows)
+    return Report("spark_skew", f"a history made by {MASTER}, without the start of Spark", rows)
 
 
 def _measure(workshop: Workshop, said: str, runs: int) -> list[Row]:
     costs, tasks = [], []
     for _ in range(runs):
-        cost = run_module("benchmarks.spark_node", str(workshop.folder), _MODEL, _MASTER)
+        cost = run_module("benchmarks.spark_node", str(workshop.folder), MODEL, MASTER)
         found = json.loads(cost.output.splitlines()[-1])
         tasks.append(found["tasks"])
         costs.append(Cost(found["cpu"], 0, found["wall"], found["tasks"]["peak"], cost.load))
