@@ -19,7 +19,12 @@ from playwright.sync_api import Browser, sync_playwright
 from report_page import make_broken_project
 from slowest_files import pytest_terminal_summary
 from small_project import SmallProject, copy_as_built, make_built_project
-from tiers import builds, pytest_collection_modifyitems, pytest_runtest_protocol
+from tiers import (
+    builds,
+    pytest_collection_modifyitems,
+    pytest_handlecrashitem,
+    pytest_runtest_protocol,
+)
 from training_project import make_training_project
 from warehouse import ON_LAKE, Warehouse
 
@@ -33,6 +38,7 @@ __all__ = [
     "kafka",
     "own_kafka",
     "pytest_collection_modifyitems",
+    "pytest_handlecrashitem",
     "pytest_runtest_protocol",
     "pytest_terminal_summary",
 ]

@@ -44,3 +44,9 @@ def test_each_process_has_a_copy_of_what_was_built_once(
     (first / "file").write_text("changed")
     assert (second / "file").read_text() == "as built"
     assert len(built) == 2
+
+
+def test_a_test_that_hangs_ends(pytestconfig: pytest.Config) -> None:
+    fails_after = float(pytestconfig.getini("timeout"))
+    assert 0 < fails_after < float(pytestconfig.getini("faulthandler_timeout"))
+    assert pytestconfig.getini("faulthandler_exit_on_timeout")
