@@ -165,14 +165,14 @@ def _write(
         comments = find_comments(connection, database)
         for schema, relation in relations:
             if (schema, relation) not in kept:
-                vectors = products.vectors.get(relation, {}) if is_lake(warehouse) else {}
+                restored = products.restored.get(relation, {}) if is_lake(warehouse) else {}
                 _copy_table(
                     connection,
                     database,
                     schema,
                     relation,
                     comments.get((schema, relation), {}).values(),
-                    vectors,
+                    restored,
                 )
         rows = sum(
             _count(connection, f"published.{quoted(schema)}.{quoted(relation)}")
@@ -192,12 +192,12 @@ def _copy_table(
     schema: str,
     relation: str,
     comments: Iterable[str],
-    vectors: Mapping[str, str] | None = None,
+    restored: Mapping[str, str] | None = None,
 ) -> None:
     source = f"{quoted(schema)}.{quoted(relation)}"
     connection.execute(f"create schema if not exists published.{quoted(schema)}")
     try:
-        rows = _with_vectors(connection, f"{quoted(database)}.{source}", vectors or {})
+        rows = _with_types(connection, f"{quoted(database)}.{source}", restored or {})
         connection.execute(f"create table published.{source} as {rows}")
     except duckdb.Error as error:
         raise known_fault(error) or Fault(f"{source} cannot be published: {error}") from error
@@ -205,8 +205,8 @@ def _copy_table(
         connection.execute(comment)
 
 
-def _with_vectors(connection: duckdb.DuckDBPyConnection, source: str, declared: Mapping[str, str]) -> str:
-    """Return SQL of the rows of a table of a lake, in which lists are vectors of one length again.
+def _with_types(connection: duckdb.DuckDBPyConnection, source: str, declared: Mapping[str, str]) -> str:
+    """Return SQL of the rows of a table of a lake, in which columns have their declared types again.
 
     What an embedding model makes has the length of the model, which may be another than the YAML declares.
     """

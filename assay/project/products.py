@@ -11,8 +11,8 @@ from assay.project.conventions import CSV_FILE, is_published, tables_of
 from assay.project.failures import FAILED, TESTS, guarded, guarded_ids, relation
 from assay.project.graph import ancestor_ids
 
-# A length behind a type; what stands in double quotes is a name.
-_VECTOR = re.compile(r'\[\d+\](?=(?:[^"]*"[^"]*")*[^"]*$)')
+# What stands in double quotes is a name. macros/schema/_lake.sql says as what a lake keeps them.
+_NOT_IN_LAKES = re.compile(r'(\[\d+\]|\bhugeint\b)(?=(?:[^"]*"[^"]*")*[^"]*$)', re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class Products:
     `product_of` gives the product of each table, `schemas` the schemas of the tables, `csv_files` the name of
     the CSV file for tables that are also published as CSV, and `stopped` the reason for each product that is
     not published. `broken` names the stopped products that failed themselves; the others read a stopped one.
-    `vectors` gives for each table the declared types of columns with vectors of one length, which a lake
-    keeps as lists.
+    `restored` gives for each table the declared types of columns that a lake keeps as another type: vectors
+    of one length as lists, and HUGEINT as a decimal.
     """
 
     product_of: dict[str, str] = field(default_factory=dict)
@@ -31,7 +31,7 @@ class Products:
     csv_files: dict[str, str] = field(default_factory=dict)
     stopped: dict[str, str] = field(default_factory=dict)
     broken: frozenset[str] = frozenset()
-    vectors: dict[str, dict[str, str]] = field(default_factory=dict)
+    restored: dict[str, dict[str, str]] = field(default_factory=dict)
 
     @property
     def passed(self) -> set[str]:
@@ -99,14 +99,14 @@ def judge_products(results: Iterable[Any]) -> Products:
         {str(node.alias): name for node in published if (name := node.config.meta.get(CSV_FILE))},
         stopped,
         frozenset(broken_products),
-        {str(node.alias): vectors for node in published if (vectors := find_vectors(node))},
+        {str(node.alias): types for node in published if (types := find_restored(node))},
     )
 
 
-def find_vectors(node: Any) -> dict[str, str]:
-    """Return the declared types of a node's columns that are, or hold, vectors of one length, by column."""
+def find_restored(node: Any) -> dict[str, str]:
+    """Return the declared types of a node's columns that a lake keeps as another type, by column."""
     return {
         name: column.data_type
         for name, column in node.columns.items()
-        if column.data_type and _VECTOR.search(column.data_type)
+        if column.data_type and _NOT_IN_LAKES.search(column.data_type)
     }

@@ -5,7 +5,7 @@
 {% macro _take_promises(target) -%}
     {%- set promises = [] -%}
     {%- if adapter.is_ducklake(target) and config.get('contract').enforced -%}
-        {%- do promises.extend(assay._take_vectors()) -%}
+        {%- do promises.extend(assay._take_types()) -%}
         {%- set declared = [] -%}
         {%- for each in model.constraints -%}
             {%- do (promises if each.type in assay._not_of_lakes() else declared).append(each) -%}
@@ -27,35 +27,38 @@
 {%- endmacro %}
 
 
-{#- A lake has no vectors of one length, so that it keeps lists, whose lengths are looked at. -#}
-{% macro _take_vectors() -%}
+{#- What a lake has no type for is kept in another one, which holds the same values. -#}
+{% macro _take_types() -%}
     {%- set promises = [] -%}
-    {%- for column in model.columns.values() if column.data_type and assay._of_lists(column.data_type) != column.data_type -%}
-        {%- do promises.append({'type': 'vector', 'column': column.name, 'data_type': column.data_type}) -%}
-        {%- do column.update({'data_type': assay._of_lists(column.data_type)}) -%}
+    {%- for column in model.columns.values() if column.data_type and assay._in_lake(column.data_type) != column.data_type -%}
+        {%- do promises.append({'type': 'kept_as', 'column': column.name, 'data_type': column.data_type}) -%}
+        {%- do column.update({'data_type': assay._in_lake(column.data_type)}) -%}
     {%- endfor -%}
     {{ return(promises) }}
 {%- endmacro %}
 
 
-{#- A type in which vectors of one length are lists: float[3] is float[]. What stands in double quotes is a name. -#}
-{% macro _of_lists(data_type) -%}
-    {{ return(modules.re.sub('\\[\\d+\\](?=(?:[^"]*"[^"]*")*[^"]*$)', '[]', data_type)) }}
+{#- The type in which a lake keeps the values of another: lists for vectors of one length, and decimals for the sums of whole
+    numbers. What stands in double quotes is a name. -#}
+{% macro _in_lake(data_type) -%}
+    {%- set no_name = '(?=(?:[^"]*"[^"]*")*[^"]*$)' -%}
+    {%- set lists = modules.re.sub('\\[\\d+\\]' ~ no_name, '[]', data_type) -%}
+    {{ return(modules.re.sub('(?i)\\bhugeint\\b' ~ no_name, 'DECIMAL(38, 0)', lists)) }}
 {%- endmacro %}
 
 
 {#- SQL of the rows of a model as a table of a lake takes them. -#}
 {% macro _rows_for(target, sql, promises) -%}
-    {%- set is_declared = promises | selectattr('type', 'equalto', 'vector') | list -%}
+    {%- set is_declared = promises | selectattr('type', 'equalto', 'kept_as') | list -%}
     {%- if not adapter.is_ducklake(target) or (config.get('contract').enforced and not is_declared) -%}
         {{ return(sql) }}
     {%- endif -%}
-    {%- set lists = [] -%}
-    {%- for column in run_query('describe ' ~ sql).rows if assay._of_lists(column['column_type']) != column['column_type'] -%}
+    {%- set casts = [] -%}
+    {%- for column in run_query('describe ' ~ sql).rows if assay._in_lake(column['column_type']) != column['column_type'] -%}
         {%- set name = assay.quoted(column['column_name']) -%}
-        {%- do lists.append(name ~ '::' ~ assay._of_lists(column['column_type']) ~ ' as ' ~ name) -%}
+        {%- do casts.append(name ~ '::' ~ assay._in_lake(column['column_type']) ~ ' as ' ~ name) -%}
     {%- endfor -%}
-    {{ return('select * replace (' ~ lists | join(', ') ~ ') from (\n' ~ sql ~ '\n) as vectors' if lists else sql) }}
+    {{ return('select * replace (' ~ casts | join(', ') ~ ') from (\n' ~ sql ~ '\n) as computed' if casts else sql) }}
 {%- endmacro %}
 
 
@@ -73,11 +76,14 @@
         {%- if promise.type == 'check' -%}
             {%- do assay._refuse_rows('select 1 from ' ~ target ~ ' where not (' ~ promise.expression ~ ')',
                 'break the check ' ~ promise.expression) -%}
-        {%- elif promise.type == 'vector' -%}
+        {%- elif promise.type == 'kept_as' -%}
             {%- set column = assay.quoted(promise.column) -%}
-            {%- do assay._refuse_rows('select 1 from ' ~ target ~ ' where try_cast(' ~ column ~ ' as ' ~ promise.data_type ~ ')::'
-                ~ assay._of_lists(promise.data_type) ~ ' is distinct from ' ~ column,
-                'of ' ~ promise.column ~ ' are not of the length of ' ~ promise.data_type) -%}
+            {#- A decimal holds each sum; a list may be of any length. -#}
+            {%- if '[' in promise.data_type -%}
+                {%- do assay._refuse_rows('select 1 from ' ~ target ~ ' where try_cast(' ~ column ~ ' as ' ~ promise.data_type ~ ')::'
+                    ~ assay._in_lake(promise.data_type) ~ ' is distinct from ' ~ column,
+                    'of ' ~ promise.column ~ ' are not of the length of ' ~ promise.data_type) -%}
+            {%- endif -%}
         {%- else -%}
             {%- set keys, unknown = assay.quoted(promise.columns), [] -%}
             {%- for column in promise.columns -%}

@@ -13,10 +13,10 @@ from assay.project.warehouse import attach
 _OF_RUN = ("loaded_at", "run_id", "appended_until")
 
 
-def contents(file: Path, *, lists: bool = False) -> dict[str, object]:
+def contents(file: Path, *, as_in_lake: bool = False) -> dict[str, object]:
     """Return columns, number of rows and a hash of the rows of each table and view of a warehouse.
 
-    With `lists`, vectors of one length are lists, as a lake keeps them.
+    With `as_in_lake`, vectors of one length are lists, and HUGEINT is a decimal, as a lake keeps them.
     """
     found: dict[str, object] = {}
     with duckdb.connect() as connection:
@@ -28,8 +28,11 @@ def contents(file: Path, *, lists: bool = False) -> dict[str, object]:
         for schema, name in relations:
             rows = f'select columns(_column -> _column not in {_OF_RUN}) from assay."{schema}"."{name}"'
             columns = connection.execute(f"describe {rows}").fetchall()
-            if lists:
-                kept = {name: re.sub(r"\[\d+\]", "[]", kind) for name, kind, *_ in columns}
+            if as_in_lake:
+                kept = {
+                    name: re.sub(r"\[\d+\]", "[]", kind).replace("HUGEINT", "DECIMAL(38,0)")
+                    for name, kind, *_ in columns
+                }
                 casts = ", ".join(f'"{name}"::{kind} as "{name}"' for name, kind in kept.items())
                 rows = f"select {casts} from ({rows})"
                 columns = [*kept.items()]

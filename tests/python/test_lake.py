@@ -42,7 +42,7 @@ _HISTORY = """
     entity_keys=['product_id'],
     event_at='event_at',
     available_at='available_at',
-    measures={'quantity': {'aggregates': ['sum', 'max'], 'type': 'bigint'}},
+    measures={'quantity': ['sum', 'max']},
     windows=['7d']
 ) }}
 """
@@ -122,7 +122,7 @@ models:
     constraints: [{type: primary_key, columns: [product_id, valid_from]}]
     columns:
       - {name: product_id, data_type: varchar}
-      - {name: quantity_sum_7d, data_type: bigint}
+      - {name: quantity_sum_7d, data_type: hugeint}
       - {name: quantity_max_7d, data_type: integer}
       - {name: valid_from, data_type: timestamp}
       - {name: valid_to, data_type: timestamp}
@@ -183,7 +183,10 @@ def twins(builds: None, tmp_path_factory: pytest.TempPathFactory) -> SmallProjec
 
 
 def test_all_of_a_lake_is_equal_to_a_file(twins: SmallProject) -> None:
-    of_file, of_lake = contents(twins.warehouse, lists=True), contents(catalog_of(twins), lists=True)
+    of_file, of_lake = (
+        contents(twins.warehouse, as_in_lake=True),
+        contents(catalog_of(twins), as_in_lake=True),
+    )
     assert {
         *("gold.ftr_product__lines", "gold.fct_added", "silver.slv_added"),
         *("snapshots.snp_products", "landing.files"),
@@ -213,9 +216,16 @@ def test_vectors_of_one_length_are_published_by_a_lake(twins: SmallProject) -> N
     ]
 
 
+def test_sums_of_whole_numbers_are_published_by_a_lake_as_declared(twins: SmallProject) -> None:
+    kept = "select typeof(quantity_sum_7d) from gold.ftr_product__lines limit 1"
+    published = catalog_of(twins).parent / "published" / "assay.duckdb"
+    assert twins.query(kept, file=catalog_of(twins)) == [("DECIMAL(38,0)",)]
+    assert twins.query(kept, file=published) == twins.query(kept) == [("HUGEINT",)]
+
+
 def test_lists_of_two_lengths_are_not_published_as_vectors(tmp_path: Path) -> None:
     catalog, target = tmp_path / "shop.sqlite", tmp_path / "published" / "shop.duckdb"
-    products = Products({"embedded": "embedded"}, vectors={"embedded": {"vector": "float[2]"}})
+    products = Products({"embedded": "embedded"}, restored={"embedded": {"vector": "float[2]"}})
     with connect(catalog, read_only=False) as connection:
         connection.execute("create schema gold; create table gold.embedded (vector float[])")
         connection.execute("insert into gold.embedded values ([1, 2, 3]), (null)")
@@ -389,11 +399,11 @@ def test_a_lake_keeps_the_promises_of_contracts(twins: SmallProject, tmp_path: P
             f"  - name: fct_{name}\n    constraints: [{{type: {constraint}}}]\n"
             f"    columns: [{{name: quantity, data_type: '{'float[3]' if name == 'long' else 'integer'}'}}]\n"
         )
-    (gold / "fct_huge.sql").write_text("select [5::hugeint] as numbers, 1 as a")
-    columns = "[{name: numbers, data_type: 'hugeint[]'}, {name: a, data_type: integer}]"
-    described += f"  - name: fct_huge\n    columns: {columns}\n"
+    (gold / "fct_times.sql").write_text("select [interval 1 day] as times, 1 as a")
+    columns = "[{name: times, data_type: 'interval[]'}, {name: a, data_type: integer}]"
+    described += f"  - name: fct_times\n    columns: {columns}\n"
     (gold / "_broken__models.yml").write_text(described)
-    names = [*_BROKEN, "huge"]
+    names = [*_BROKEN, "times"]
     build = on_lake(copy).assay("build", "--select", " ".join(f"fct_{name}" for name in names))
     told = " ".join(build.output.split())
     assert build.exit_code == 1
@@ -402,7 +412,7 @@ def test_a_lake_keeps_the_promises_of_contracts(twins: SmallProject, tmp_path: P
     assert "fct_unique: its contract is broken: 1 value of quantity stand" in told
     assert "fct_check: its contract is broken: 1 value break" in told
     assert "fct_long: its contract is broken: 1 value of quantity are not of the length of float[3]" in told
-    assert "fct_huge: its column numbers is HUGEINT[], which a lake would change" in told
+    assert "fct_times: its column times is INTERVAL[], which a lake would change" in told
     there = {each.removeprefix("gold.fct_") for each in contents(catalog_of(copy))}
     assert there & {*names} == {"kept"}
 

@@ -34,7 +34,7 @@ def _held(warehouse: Path) -> dict[str, object]:
     """Return the contents of silver, gold and snapshots; fingerprints of histories are no product."""
     return {
         name: held
-        for name, held in contents(warehouse, lists=True).items()
+        for name, held in contents(warehouse, as_in_lake=True).items()
         if name.startswith(("silver", "gold", "snapshots")) and not name.endswith("__input")
     }
 
