@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 _MAGIC = b"PARE"
 _PURPOSE = b"assay: files of Parquet"
 _OTHER_KEY = "AES tag differs"
+# Behind the magic bytes of a file that Arrow writes stands which key it is of: Parquet allows such a gap.
+_NOTE, _NOTE_BYTES = b"assay-key:", 26
 _ROWS_A_GROUP = 122_880
 
 
@@ -43,21 +45,51 @@ def is_encrypted_parquet(file: Path) -> bool:
 
 
 def opens_parquet(file: Path, key: EncryptionKey | None) -> bool:
-    """Tell whether a key is that of an encrypted file.
+    """Tell whether a key is that of an encrypted file, which may be damaged if it says so itself.
 
     Raises:
         duckdb.Error: it is no file of Parquet, or is damaged.
     """
     if key is None:
         return False
+    noted = find_noted_key(file)
+    if noted == key.fingerprint:
+        return True
     try:
         with duckdb.connect() as connection:
             connection.execute(f"describe from {_rows(file, key)}")
     except duckdb.InvalidInputException as error:
-        if _OTHER_KEY not in str(error):
+        if noted is None and _OTHER_KEY not in str(error):
             raise
         return False
     return True
+
+
+def note_key(sink: pa.NativeFile, key: EncryptionKey) -> None:
+    """Write which key a file is of: a wrong key and a damaged file give the same error.
+
+    Args:
+        sink: what Arrow's writer has just begun to write to.
+        key: of the file.
+
+    Raises:
+        OSError: the disk is full, or the like.
+    """
+    sink.write(_NOTE + key.fingerprint.encode())
+
+
+def find_noted_key(file: Path) -> str | None:
+    """Return the fingerprint of the key that a file says it is of; None if it says nothing.
+
+    Those that Arrow writes say it, those of DuckDB do not.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with file.open("rb") as stream:
+        stream.seek(len(_MAGIC))
+        note = stream.read(_NOTE_BYTES)
+    return note.removeprefix(_NOTE).decode(errors="replace") if note.startswith(_NOTE) else None
 
 
 def rows_of_parquet(file: Path) -> str:

@@ -42,6 +42,7 @@ from assay.landing.merged import (
     read_merged,
     unpacked,
 )
+from assay.landing.segments import segment_of
 from assay.ledger.merges import MERGED_FILES
 from assay.ledger.rollbacks import whoever_asks
 from assay.project.paths import all_model_paths
@@ -194,11 +195,13 @@ def _plan(places: Places, sizes: Sizes, at: datetime) -> list[_Plan]:
     plans = {
         place: _Plan(table, places.landing / table.source / table.name)
         for place, table in declared_tables(*all_model_paths()).items()
-        if not table.is_streamed
     }
     for file in discover(places.landing):
         plan = plans.get((file.source, file.table))
         if plan is None or file.fault or file.member or signatures.get(file.name) != file.signature:
+            continue
+        if plan.table.is_streamed and segment_of(file.name):
+            # Streams read by these how far they came; `assay stream compact` merges them.
             continue
         try:
             landed_at = file.landed_at

@@ -30,7 +30,13 @@ from assay.core.encryption import (
     key_missing,
     key_of_another,
 )
-from assay.core.parquet import arrow_decryption, arrow_encryption, is_encrypted_parquet
+from assay.core.parquet import (
+    arrow_decryption,
+    arrow_encryption,
+    find_noted_key,
+    is_encrypted_parquet,
+    note_key,
+)
 from assay.landing.member import MERGED, Member
 
 if TYPE_CHECKING:
@@ -161,7 +167,8 @@ class MergedWriter:
     """
 
     def __init__(self, table: Path, new: str = _NEW) -> None:
-        properties = arrow_encryption(find_encryption_key())
+        key = find_encryption_key()
+        properties = arrow_encryption(key)
         self._folder = table / MERGED
         self._folder.mkdir(parents=True, exist_ok=True)
         self._new = self._folder / new
@@ -175,6 +182,8 @@ class MergedWriter:
             write_statistics=["source_file", "line"],
             encryption_properties=properties,
         )
+        if key:
+            note_key(self._sink, key)
         self._members: list[Member] = []
         self._rows = 0
         self._waiting: list[pa.Table] = []
@@ -320,6 +329,8 @@ def _open_parquet(path: Path, keys: Sequence[EncryptionKey]) -> pq.ParquetFile:
         except OSError as error:
             if _OTHER_KEY not in str(error):
                 raise
+    if find_noted_key(path) in {key.fingerprint for key in keys}:
+        raise DamagedFile(f"{path} is damaged: put it back from a backup.")
     raise key_of_another(path)
 
 

@@ -34,7 +34,7 @@ from assay.erasure.lines import empty_members
 from assay.erasure.retain import find_old_files, retain
 from assay.landing.declared import declared_tables
 from assay.landing.discover import LandingFolderMissing, discover
-from assay.landing.merged import MergedWriter, read_merged
+from assay.landing.merged import DamagedFile, MergedWriter, read_merged
 from assay.ledger.merges import MERGED_FILES
 from assay.lineage.landed_copies import find_copies
 
@@ -262,7 +262,7 @@ def test_small_merged_files_are_merged_again_and_large_ones_stay(zone: Zone) -> 
     assert len(files_in(zone)) == 5
 
 
-def test_what_is_not_loaded_or_young_or_streamed_stays(zone: Zone) -> None:
+def test_what_is_not_loaded_or_young_or_a_segment_stays(zone: Zone) -> None:
     today = f"landed_at={datetime.now():%Y-%m-%d}T00-00-00"
     for name in (
         f"shop/visits/{today}/young.jsonl",
@@ -536,6 +536,47 @@ def test_merged_files_are_encrypted_where_there_is_a_key(
     run(secret_zone)
     assert holding(secret_zone, b"Adelheid") == []
     assert "landing" not in states(secret_zone)
+
+
+def test_files_beside_the_segments_of_a_stream_are_merged_and_encrypted(
+    zone: Zone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    segment = "shop/clicks/topic=t/partition=0/0-0.jsonl.gz"
+    zone.drop(segment, gzip.compress(b'{"_offset":0,"_timestamp":1,"_landed_at":2,"value":{"id":1}}\n'))
+    for day in (1, 2):
+        zone.drop(f"shop/clicks/{DAY.format(day)}/history.jsonl", b'{"name": "Adelheid"}\n')
+    reload(zone)
+    before = contents(zone)
+    monkeypatch.setenv("ASSAY_ENCRYPTION_KEY", KEY)
+    run(zone)
+    assert [name for name in files_in(zone) if name.startswith("shop/clicks") and "_merged" not in name] == [
+        segment
+    ]
+    assert holding(zone, b"Adelheid") == []
+    assert built_anew(zone) == before
+
+
+@pytest.mark.parametrize("offset", [-1, -30, -150])
+def test_an_encrypted_merged_file_that_is_damaged_is_told_from_one_of_another_key(
+    secret_zone: Zone, monkeypatch: pytest.MonkeyPatch, offset: int
+) -> None:
+    [damaged] = (secret_zone.landing / "shop/visits/_merged").iterdir()
+    content = bytearray(damaged.read_bytes())
+    content[offset] ^= 1
+    damaged.write_bytes(content)
+    with pytest.raises(DamagedFile):
+        read_merged(damaged)
+    found = {file.path.name: file.fault or "" for file in discover(secret_zone.landing)}
+    assert "damaged" in found.pop(damaged.name)
+    # It stops no other.
+    assert found
+    assert not any(found.values())
+    assert set(states(secret_zone).values()) == {"now"}
+    monkeypatch.setenv("ASSAY_ENCRYPTION_KEY", OTHER)
+    assert states(secret_zone)[damaged.name] == "another"
+    if offset != -1:
+        with pytest.raises(Fault, match="is encrypted with another key"):
+            read_merged(damaged)
 
 
 @pytest.mark.parametrize("given", [None, OTHER])
