@@ -9,7 +9,7 @@ from assay.api.printed import Found
 
 if TYPE_CHECKING:
     from assay.erasure.compact import CompactedLanding
-    from assay.erasure.forget import Forgotten
+    from assay.erasure.carry_out import Forgotten
     from assay.erasure.look import Traces
     from assay.erasure.retain import Retained
 

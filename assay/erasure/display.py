@@ -6,7 +6,7 @@ from rich.console import Console
 
 from assay.console.tables import line, table_titled
 from assay.core.words import counted
-from assay.erasure.forget import Forgotten
+from assay.erasure.carry_out import Forgotten
 from assay.erasure.look import Traces
 
 

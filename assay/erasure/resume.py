@@ -47,7 +47,7 @@ def resume(places: Places, *, wait: float, display: Display) -> None:
     if not journal_file(places.warehouse).exists():
         return
     # Imports dbt, which takes longer than a build that has nothing to do.
-    from assay.erasure.forget import end_other
+    from assay.erasure.carry_out import end_other
 
     with lock_for_erasure(places, wait, display):
         end_other(places, display)

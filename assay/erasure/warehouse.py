@@ -171,11 +171,10 @@ def _count_erased(connection: duckdb.DuckDBPyConnection, lines: FileLines, empti
         emptied: the file without them; None where it is no longer in the landing zone.
     """
     landed = f"landing.{quoted(f'{lines.source}__{lines.table}')}"
-    firsts = [first for first, _ in lines.spans]
     [(malformed,)] = connection.execute(
-        f"select count(malformed_reason) from old.{landed} "
-        "where file_id = $1 and list_contains($2, row_number)",
-        [lines.file_id, firsts],
+        f"select count(malformed_reason) from old.{landed} semi join memory.gone using (file_id, row_number) "
+        "where file_id = $1",
+        [lines.file_id],
     ).fetchall()
     [(row_lines,)] = connection.execute(
         "select row_line_count from landing.files where file_id = $1", [lines.file_id]
@@ -196,16 +195,25 @@ def _count_erased(connection: duckdb.DuckDBPyConnection, lines: FileLines, empti
         where file_id = $1
         """,
         [
-            *(lines.file_id, left, len(firsts), malformed),
+            *(lines.file_id, left, len(lines.spans), malformed),
             *((emptied.sha256, emptied.size) if emptied else (None, None)),
         ],
     )
     if emptied and not emptied.keeps_numbers:
         connection.execute(
             f"""
-            update {landed}
-            set row_number = row_number - len(list_filter($2::bigint[], lambda gone: gone < row_number))
-            where file_id = $1
+            update {landed} as landed
+            set row_number = moved.row_number - moved.place
+            from (
+                select rest.row_number, numbered.place
+                from (select row_number from {landed} where file_id = $1) as rest
+                asof inner join (
+                    select row_number, row_number() over (order by row_number) as place
+                    from memory.gone
+                    where file_id = $1
+                ) as numbered on rest.row_number > numbered.row_number
+            ) as moved
+            where landed.file_id = $1 and landed.row_number = moved.row_number
             """,
-            [lines.file_id, firsts],
+            [lines.file_id],
         )

@@ -23,10 +23,10 @@ from assay.core.fault import Fault
 from assay.core.places import Places
 from assay.core.structure import bring_up_to_date
 from assay.erasure.elsewhere import count_of_streams, forget_in_ledger, forget_of_streams
-from assay.erasure.find import count_rows
+from assay.erasure.find import FileLines, count_rows
 from assay.erasure.forgotten import find_returned, note_forgotten
 from assay.erasure.journal import Journal, read_journal
-from assay.erasure.lines import empty_lines, hash_of
+from assay.erasure.lines import Emptied, empty_lines, hash_of
 from assay.erasure.mentions import Mentions
 from assay.erasure.person import Person, find_people, find_person, put_together
 from assay.erasure.unloaded import empty_unloaded, find_unloaded
@@ -36,6 +36,7 @@ from assay.landing.declared import LandingTable
 from assay.landing.dialect import Dialect
 from assay.landing.discover import LandingFile, discover, file_at
 from assay.landing.formats.messages import Message, line_of, read_segment
+from assay.landing.formats.rows import Tally
 from assay.landing.load import SCHEMA
 from assay.landing.segments import segment_of
 from assay.ledger.retentions import RETAINED_FILES, RETENTIONS
@@ -421,7 +422,7 @@ def test_a_person_is_forgotten_everywhere(people: SmallProject) -> None:
     assert people.query(KEPT) == before
 
     # A kill after the landed files are rewritten; the next build ends what was begun.
-    killed = mock.patch("assay.erasure.forget.rewrite_warehouse", side_effect=Killed)
+    killed = mock.patch("assay.erasure.carry_out.rewrite_warehouse", side_effect=Killed)
     with killed, pytest.raises(Killed):
         people.assay("forget", f"customer={PERSON}", "--reason", "asked for it")
     assert PERSON not in path.read_text()
@@ -476,7 +477,7 @@ def test_several_people_are_forgotten_with_one_build(people: SmallProject) -> No
     refused = people.assay("forget", *both, "customer=C10000001")
     assert "Nothing is kept of customer=C10000001" in refused.output
     assert files_with(people.root, PERSON)
-    with mock.patch("assay.erasure.forget._build", return_value="run") as build:
+    with mock.patch("assay.erasure.carry_out._build", return_value="run") as build:
         done = people.assay("forget", *both)
     assert done.exit_code == 0, done.output
     assert build.call_count == 1
@@ -653,6 +654,44 @@ def test_nothing_of_a_person_is_left_in_a_lake(tmp_path: Path) -> None:
         "assay.sqlite-shm",
         "assay.sqlite-wal",
     }
+
+
+def test_rows_of_parquet_move_up_behind_those_that_go(tmp_path: Path) -> None:
+    warehouse = tmp_path / "assay.duckdb"
+    rows, gone = 50_000, range(1, 50_000, 3)
+    with duckdb.connect(str(warehouse)) as connection:
+        bring_up_to_date(connection, SCHEMA)
+        connection.execute(
+            "create table landing.shop__sales as select unnest([1, 2]) as file_id, row_number, "
+            "row_number as id, case when row_number = 4 then 'broken' end as malformed_reason "
+            "from range(1, $1 + 1) as numbered(row_number)",
+            [rows],
+        )
+        connection.execute(
+            "insert into landing.files by name select file_id, 'shop' as source_name, 'sales' as table_name, "
+            "'a.parquet' as source_file, file_id as file_version, 9 as size_bytes, "
+            "'before' as content_sha256, now()::timestamp as landed_at, 'loaded' as status, "
+            "$1 as line_count, 0 as header_line_count, 0 as blank_line_count, $1 as row_line_count, "
+            "$1 as row_count, 1 as malformed_row_count, [] as unexpected_columns, "
+            "now()::timestamp as loaded_at, 'run' as run_id from (select unnest([1, 2]) as file_id)",
+            [rows],
+        )
+    lines = FileLines(1, "a.parquet", "shop", "sales", "before", [(each, each + 1) for each in gone])
+    left = rows - len(gone)
+    emptied = Emptied("after", 7, Tally(rows=left, row_lines=left), keeps_numbers=False)
+    manifest = Manifest({"nodes": {}, "macros": {}})
+    rewrite_warehouse(warehouse, manifest, person_named(PERSON), [lines], {1: emptied})
+    with duckdb.connect(str(warehouse)) as connection:
+        moved = connection.execute(
+            "select row_number, id from landing.shop__sales where file_id = 1 order by all"
+        ).fetchall()
+        assert moved == [*enumerate((each for each in range(1, rows + 1) if each % 3 != 1), 1)]
+        assert connection.execute(
+            "select row_count, erased_row_count, malformed_row_count, content_sha256, "
+            "(select count(*) from landing.shop__sales as landed "
+            "where landed.file_id = files.file_id and id = row_number) "
+            "from landing.files order by file_id"
+        ).fetchall() == [(left, len(gone), 0, "after", 0), (rows, 0, 1, "before", rows)]
 
 
 def test_a_kill_at_any_step_of_forgetting_in_a_lake_is_mended(tmp_path: Path) -> None:

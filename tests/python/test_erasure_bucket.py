@@ -73,9 +73,9 @@ def test_a_person_is_forgotten_in_a_landing_zone_in_a_bucket(
 
     # A kill in the copy, one after the object is written and before that is noted, and one behind both.
     for step in (
-        "assay.erasure.forget.write_objects",
+        "assay.erasure.carry_out.write_objects",
         "assay.bucket.landing.note_objects",
-        "assay.erasure.forget.rewrite_warehouse",
+        "assay.erasure.carry_out.rewrite_warehouse",
     ):
         with mock.patch(step, side_effect=Killed), pytest.raises(Killed):
             project.assay("forget", f"customer={PERSON}")

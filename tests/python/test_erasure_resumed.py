@@ -56,8 +56,8 @@ def test_a_kill_at_any_step_is_mended_in_an_encrypted_project(project_as_built: 
     assert len(tables_with(project, PERSON)) >= 2
     for number, step in enumerate(STEPS):
         with (
-            mock.patch("assay.erasure.forget._build", return_value="run"),
-            mock.patch(f"assay.erasure.forget.{step}", side_effect=Killed),
+            mock.patch("assay.erasure.carry_out._build", return_value="run"),
+            mock.patch(f"assay.erasure.carry_out.{step}", side_effect=Killed),
             pytest.raises(Killed),
         ):
             project.assay(*(["build"] if number else ["forget", f"customer={PERSON}"]))

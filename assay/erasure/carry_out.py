@@ -1,0 +1,309 @@
+"""Carry out an erasure, in steps that can be done again after a kill."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import duckdb
+
+from assay.build.bucket import remove_former_in_bucket
+from assay.build.build import Options
+from assay.build.inputs import read_inputs
+from assay.build.run import run_recorded
+from assay.build.state import forget_state
+from assay.console.progress import Display
+from assay.core.fault import Fault, known_fault
+from assay.core.moment import now
+from assay.core.places import Places
+from assay.core.words import counted
+from assay.embedding.cache import begin_anew, remove_former
+from assay.erasure.compact import remove_leftovers
+from assay.erasure.elsewhere import clean_store, forget_in_ledger, forget_of_streams
+from assay.erasure.exports import write_exports_anew
+from assay.erasure.find import (
+    FileLines,
+    files_as_of,
+    files_of_search,
+    find_lines,
+    published_files,
+    tables_of_readers,
+)
+from assay.erasure.forgotten import note_forgotten
+from assay.erasure.journal import Journal, journal_file, read_journal
+from assay.erasure.lines import Emptied, empty_lines, empty_members, hash_of, read_emptied
+from assay.erasure.mentions import Mentions, find_texts, hidden_arguments
+from assay.erasure.objects import write_objects
+from assay.erasure.unloaded import empty_unloaded, find_unloaded
+from assay.erasure.versions import erase_from_versions
+from assay.erasure.warehouse import rewrite_tables, rewrite_warehouse
+from assay.landing.declared import LandingTable, declared_tables
+from assay.landing.discover import LandingFile, LandingFolderMissing, discover, file_at, members_of
+from assay.landing.member import MERGED
+from assay.ledger.erasures import ERASED_FILES, ERASURES
+from assay.ledger.retentions import cold_copies, note_rewritten
+from assay.project.graph import Manifest, read_manifest
+from assay.project.lake import is_lake
+from assay.project.lake_copies import remove_lake
+from assay.project.paths import all_model_paths
+from assay.project.warehouse import connect
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """What an erasure has done.
+
+    `rows` is how many rows all places together had. `files` are the landed files that were rewritten.
+    `versions` are the training sets that are no longer whole. `run_id` is the build that made the rest anew.
+    """
+
+    erasure_id: str
+    rows: int
+    files: list[str]
+    versions: list[str]
+    run_id: str
+
+
+def end_other(places: Places, display: Display) -> Forgotten | None:
+    """End an erasure that was begun and killed; None if there is none. The caller holds the warehouse's lock.
+
+    Raises:
+        Fault: it cannot be ended now.
+    """
+    journal = read_journal(places.warehouse)
+    if journal is None:
+        return None
+    display.say("Ending an erasure that was begun before")
+    return carry_out(places, journal, display)
+
+
+def carry_out(places: Places, journal: Journal, display: Display) -> Forgotten:
+    """Do all steps of an erasure; each finds by itself what is left to do."""
+    person, manifest = journal.person, parsed()
+    try:
+        note_forgotten(places.warehouse, person)
+        with opened_warehouse(places) as connection:
+            lines = find_lines(connection, person)
+            unloaded = [each for each in find_unloaded(places, connection, Mentions(person)) if each.is_text]
+        display.say(f"Rewriting {counted(len(lines) + len(unloaded), 'landed file')}")
+        emptied = _empty_files(places, journal, lines)
+        for each in unloaded:
+            empty_unloaded(each, _announce(places, journal, each.name, each.content_sha256, len(each.lines)))
+        write_objects(places, lines, journal.files, display)
+        _record(places, journal, None)
+        # After a kill, a build makes everything.
+        forget_state(places.warehouse)
+        display.say(f"Rewriting {places.warehouse}")
+        rewrite_warehouse(places.warehouse, manifest, person, lines, emptied)
+        display.say("Rewriting what is published")
+        for file in published_files(places):
+            rewrite_tables(file, person)
+        # The build writes them anew; before that, it would keep them with the publication before it.
+        for file in [*tables_of_readers(places), *files_of_search(places)]:
+            file.unlink(missing_ok=True)
+        shutil.rmtree(places.published.parent / "kept", ignore_errors=True)
+        for file in files_as_of(places):
+            if is_lake(file):
+                remove_lake(file)
+            else:
+                file.unlink(missing_ok=True)
+        versions = erase_from_versions(places, person, display)
+        begin_anew(places.embeddings)
+        display.say("Building everything that rests on landed rows")
+        with hidden_arguments(person):
+            run_id = _build(places, display)
+        remove_former(places.embeddings)
+        remove_former_in_bucket()
+        write_exports_anew(places, display)
+        forget_in_ledger(places.ledger, person)
+        clean_store(places)
+        forget_of_streams(places, person)
+        mentions = Mentions(person)
+        for text in find_texts(places):
+            mentions.take_out_of(text)
+    except (duckdb.Error, sqlite3.Error, OSError) as error:
+        raise known_fault(error) or error from error
+    _record(places, journal, run_id)
+    journal_file(places.warehouse).unlink()
+    names = sorted({key.partition(" ")[2] for key in journal.files})
+    return Forgotten(journal.erasure_id, journal.rows, names, versions, run_id)
+
+
+def _empty_files(places: Places, journal: Journal, lines: list[FileLines]) -> dict[int, Emptied]:
+    """Rewrite the landed files in which the person is; return them by the id of the file.
+
+    A file that has been replaced since it was loaded is another version, which has rows of its own.
+    """
+    tables = declared_tables(*all_model_paths())
+    there, copies = _landed_files(places), cold_copies(places.ledger)
+    emptied = {}
+    of_merged: dict[Path, list[tuple[LandingFile, LandingTable, FileLines]]] = {}
+    for each in lines:
+        table = tables.get((each.source, each.table))
+        if table is None or each.content_sha256 is None:
+            continue
+        noted = journal.files.get(f"{each.content_sha256} {each.source_file}")
+        for file in [*there.get(each.source_file, ()), *find_copies(each, copies)]:
+            content = file.member.content_sha256 if file.member else hash_of(file.path)
+            if content == each.content_sha256:
+                if file.merged:
+                    of_merged.setdefault(file.merged, []).append((file, table, each))
+                else:
+                    announce = _announce_lines(places, journal, each)
+                    emptied[each.file_id] = empty_lines(file, table, each.spans, announce)
+            elif content == noted:
+                emptied[each.file_id] = (
+                    read_emptied(file, table)
+                    if file.member
+                    else empty_lines(file, table, [], lambda sha256: None)
+                )
+    for path, found in of_merged.items():
+        rewritten = empty_members(
+            path,
+            [
+                (file, table, each.spans, _announce_lines(places, journal, each))
+                for file, table, each in found
+            ],
+        )
+        emptied |= {each.file_id: new for (_, _, each), new in zip(found, rewritten, strict=True)}
+    return emptied
+
+
+def find_copies(lines: FileLines, copies: Mapping[str, Sequence[tuple[Path, Path]]]) -> list[LandingFile]:
+    """Return the copies of a landed file in cold folders, under the name that it had in the landing zone.
+
+    Raises:
+        Fault: a cold folder is away, so nobody can tell whether a copy is in it.
+    """
+    found = []
+    for copy, folder in copies.get(lines.source_file, ()):
+        if not folder.is_dir():
+            raise Fault(
+                f"{folder} is not there, to which assay retain has moved {lines.source_file}, in which the "
+                "person is: mount its disk. If the folder is gone for good, make an empty one of this name."
+            )
+        if copy.parent.name == MERGED and copy.is_file():
+            found += [file for file in members_of(folder, copy) if file.name == lines.source_file]
+        elif copy.is_file():
+            found.append(replace(file_at(copy), name=lines.source_file))
+    return found
+
+
+def _announce_lines(places: Places, journal: Journal, lines: FileLines) -> Callable[[str], None]:
+    return _announce(places, journal, lines.source_file, lines.content_sha256 or "", len(lines.spans))
+
+
+def _announce(places: Places, journal: Journal, name: str, before: str, rows: int) -> Callable[[str], None]:
+    """Return what notes the hash of a file without a person's lines, before it takes the old one's place.
+
+    Args:
+        places: of the project.
+        journal: of the erasure.
+        name: of the landed file.
+        before: its SHA-256 until now.
+        rows: how many go.
+    """
+
+    def announce(sha256: str) -> None:
+        journal.files[f"{before} {name}"] = sha256
+        journal.keep(places.warehouse)
+        note_rewritten(places.ledger, name, before, sha256)
+        ERASED_FILES.write(
+            places.ledger,
+            [
+                {
+                    "erasure_id": journal.erasure_id,
+                    "source_file": name,
+                    "sha256_before": before,
+                    "sha256_after": sha256,
+                    "row_count": rows,
+                    "erased_at": now(),
+                }
+            ],
+        )
+
+    return announce
+
+
+def _landed_files(places: Places) -> dict[str, list[LandingFile]]:
+    """Return the landed files by name; of one, earlier versions may be in merged files."""
+    found: dict[str, list[LandingFile]] = {}
+    try:
+        remove_leftovers(places.landing)
+        for file in discover(places.landing):
+            if not file.fault:
+                found.setdefault(file.name, []).append(file)
+    except LandingFolderMissing:
+        pass
+    return found
+
+
+def _build(places: Places, display: Display) -> str:
+    """Build everything from what is left.
+
+    Raises:
+        Fault: a test failed, so that readers have not all of it.
+    """
+    options = Options(full_refresh=True)
+    report = run_recorded(options, places, read_inputs(places), None, display)
+    withheld = report.withheld or report.online_fault
+    if report.failed or withheld or not (report.is_searched and report.are_roles_applied):
+        raise Fault(
+            "The person is removed, but not everything could be built anew: "
+            f"{withheld or 'something failed'}. To see why: assay runs show {report.run.run_id}. "
+            "The next build that passes ends the erasure."
+        )
+    return report.run.run_id
+
+
+def _record(places: Places, journal: Journal, run_id: str | None) -> None:
+    ERASURES.write(
+        places.ledger,
+        [
+            {
+                "erasure_id": journal.erasure_id,
+                "warehouse": str(places.warehouse),
+                "entity": journal.person.entity,
+                "who": journal.who,
+                "reason": journal.reason,
+                "started_at": journal.started_at,
+                "ended_at": now() if run_id else None,
+                "run_id": run_id,
+                "row_count": journal.rows,
+                "file_count": len(journal.files),
+            }
+        ],
+    )
+
+
+def parsed() -> Manifest:
+    """Return the project as dbt has parsed it.
+
+    Raises:
+        Fault: it has not yet.
+    """
+    if manifest := read_manifest():
+        return manifest
+    raise Fault("dbt has not parsed this project yet, so nobody can tell where a key stands: assay build")
+
+
+@contextmanager
+def opened_warehouse(places: Places) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open the warehouse to read.
+
+    Raises:
+        Fault: there is none, or another program has it open.
+    """
+    if not places.warehouse.is_file():
+        raise Fault(f"Nothing is built yet in {places.warehouse.parent}. To build: assay build")
+    try:
+        connection = connect(places.warehouse)
+    except duckdb.Error as error:
+        raise known_fault(error) or error from error
+    with connection:
+        connection.execute("set TimeZone = 'UTC'")
+        yield connection
