@@ -28,7 +28,7 @@ _MODELS = """
 models:
   - name: ftr_product__lines
     config:
-      materialized: table
+      materialized: replaced
       meta:
         feature_view:
           entity: product

@@ -47,7 +47,7 @@ _MODELS = """
 models:
   - name: ftr_product__lines
     config:
-      materialized: table
+      materialized: replaced
       meta: {owner: product team, feature_view: {entity: product, keys: [product_id], online: true}}
     columns:
       - {name: product_id, data_type: varchar}
