@@ -39,7 +39,8 @@ class StreamedProject(SmallProject):
 
     def build(self, landing: Path | None = None, warehouse: Path | None = None) -> None:
         """Build what tells of streams, of this or of another landing zone."""
-        places = {"ASSAY_LANDING": landing, "ASSAY_WAREHOUSE": warehouse}
+        named = "ASSAY_LAKE_CATALOG" if "ASSAY_LAKE_CATALOG" in self.environment else "ASSAY_WAREHOUSE"
+        places = {"ASSAY_LANDING": landing, named: warehouse}
         other = SmallProject(
             self.root, self.settings | {name: str(path) for name, path in places.items() if path}
         )

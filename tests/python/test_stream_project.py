@@ -22,7 +22,7 @@ def streamed(builds: None, broker: Broker, tmp_path_factory: pytest.TempPathFact
 
 
 def test_what_lands_by_message_is_what_lands_by_file(streamed: StreamedProject) -> None:
-    warehouse = streamed.root / "data" / "by_file.duckdb"
+    warehouse = streamed.warehouse.with_stem("by_file")
     streamed.build(streamed.root / "files", warehouse)
     # A row without a time that can be read counts from when it landed, in a file or as a message.
     kept = "rule_ids is null"
@@ -33,7 +33,7 @@ def test_what_lands_by_message_is_what_lands_by_file(streamed: StreamedProject) 
 
 
 def test_a_replay_gives_the_same_silver_hash_for_hash(streamed: StreamedProject) -> None:
-    again, warehouse = streamed.root / "again", streamed.root / "data" / "again.duckdb"
+    again, warehouse = streamed.root / "again", streamed.warehouse.with_stem("again")
     for source, table, _, _ in STREAMED:
         streamed.run("stream", "replay", "--source", f"{source}.{table}", "--into", str(again))
     streamed.build(again, warehouse)
