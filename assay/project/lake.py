@@ -38,6 +38,9 @@ UNVERIFIED: dict[str, str | bool | int | float | list[str]] = {"allow_unsigned_e
 # Few rows could lie in the catalog. Then each table has a table of its own there, also when it is empty, and
 # each of its readers loads the whole catalog as it was when that table was made.
 _ROWS_IN_CATALOG = 0
+# How Parquet files are written. The encodings of version 2 and this compression halve what it costs to read a
+# whole table, and the files are a third smaller than DuckLake's own choice makes them.
+_FORMAT = {"parquet_version": "2", "parquet_compression": "lz4_raw"}
 
 
 def is_lake(warehouse: Path) -> bool:
@@ -169,8 +172,38 @@ def attach_lake(
         connection.execute(f"attach {text(path_of(catalog))} as {quoted(name)} ({options})")
     except duckdb.Error as error:
         raise _cannot_be_opened(catalog, str(error)) from error
-    if is_shared(catalog) and not read_only:
+    if read_only:
+        return
+    if not _has_format(catalog):
+        for option, value in _FORMAT.items():
+            connection.execute(f"call {quoted(name)}.set_option({text(option)}, {text(value)})").fetchall()
+    if is_shared(catalog):
         note_state(catalog)
+
+
+def prepare_lake(catalog: Path) -> None:
+    """Make a lake if there is none, and let it say how its Parquet files are written.
+
+    Raises:
+        Fault: as of `attach_lake`.
+    """
+    make_catalog(catalog)
+    if not _has_format(catalog):
+        with duckdb.connect(config=UNVERIFIED) as connection:
+            attach_lake(connection, catalog, "lake", read_only=False)
+
+
+def _has_format(catalog: Path) -> bool:
+    """Tell whether a lake is made and says how its Parquet files are written, Assay's way or another."""
+    with open_catalog(catalog) as database:
+        if is_shared(catalog):
+            is_made = has_catalog(database)
+        else:
+            is_made = database.execute(
+                "select 1 from sqlite_master where name = 'ducklake_metadata'"
+            ).fetchall()
+        asked = "select 1 from ducklake_metadata where key = 'parquet_version'"
+        return bool(is_made and database.execute(asked).fetchall())
 
 
 def _require_bucket(data: str) -> None:

@@ -9,7 +9,7 @@ from dbt.adapters.duckdb.plugins import BasePlugin
 
 from assay.core.places import find_lake_file
 from assay.core.sql import quoted, text
-from assay.project.lake import UNVERIFIED, load_lake, make_catalog, options_of, path_of
+from assay.project.lake import UNVERIFIED, load_lake, make_catalog, options_of, path_of, prepare_lake
 from assay.project.shared_lake import is_shared
 
 
@@ -17,19 +17,24 @@ class Plugin(BasePlugin):
     """Loads DuckDB's extensions for lakes from their packages, and says how dbt-duckdb attaches a lake."""
 
     def initialize(self, plugin_config: dict[str, Any]) -> None:
-        """Make the catalog if there is none, and say where its Parquet files lie.
+        """Make the lake if there is none, and say where its Parquet files lie.
 
         Raises:
-            Fault: the catalog cannot be made.
+            Fault: the lake cannot be made.
         """
         creds: Any = self.creds
         self._lakes: list[tuple[str, bool]] = []
+        # The schema of the catalog of the lake that dbt builds into, as SQL.
+        self._catalog: str | None = None
         for each in creds.attach or []:
             if file := find_lake_file(each.path):
                 catalog = Path(file)
-                make_catalog(catalog)
+                (make_catalog if each.read_only else prepare_lake)(catalog)
                 each.path, each.options = path_of(catalog), dict(options_of(catalog))
                 self._lakes.append((str(each.options["data_path"]), is_shared(catalog)))
+                if each.alias == creds.database:
+                    schema = each.options.get("metadata_schema", "main")
+                    self._catalog = f"{quoted(f'__ducklake_metadata_{each.alias}')}.{quoted(str(schema))}"
                 # dbt-duckdb writes the name into its SQL as it is.
                 each.alias = quoted(each.alias)
         if self._lakes:
@@ -54,3 +59,6 @@ class Plugin(BasePlugin):
         # What is built beside a lake that is only read is a file, which has them itself.
         memory = ",memory.main" if creds.path == ":memory:" else ""
         cursor.execute(f"set search_path = {text(f'{quoted(creds.database)}.main{memory}')}")
+        if self._catalog is not None:
+            # macros/schema/_lake.sql reads it.
+            cursor.execute(f"set variable assay_lake_catalog = {text(self._catalog)}")

@@ -56,10 +56,14 @@
 
     {%- if not is_kept_up or touched -%}
         {%- do assay._keep_promises(target, promises) -%}
-        {%- do run_query('create or replace table ' ~ seen ~ ' as select * from temp.assay_input') -%}
+        {%- if is_kept_up and assay._may_keep_definition(assay._in_catalog(seen)) -%}
+            {%- do run_query('delete from ' ~ seen ~ '; insert into ' ~ seen ~ ' by name select * from temp.assay_input') -%}
+        {%- else -%}
+            {%- do run_query('create or replace table ' ~ seen ~ ' as select * from temp.assay_input') -%}
+        {%- endif -%}
     {%- endif -%}
     {%- do apply_grants(target, config.get('grants'), should_revoke=should_revoke(existing, full_refresh_mode=True)) -%}
-    {%- do assay._comment_on(target) -%}
+    {%- do assay._comment_on(target, stands=is_kept_up) -%}
     {{ run_hooks(post_hooks, inside_transaction=True) }}
     {{ adapter.commit() }}
 

@@ -20,14 +20,21 @@
     {%- set computed = assay._computed_elsewhere(compiled_code) if is_sql -%}
     {%- set promises = assay._take_promises(target) -%}
     {%- set rows = assay._rows_for(target, computed or compiled_code, promises) if is_sql else compiled_code -%}
+    {%- set is_standing = is_sql and existing and existing.is_table and assay._stands_as_declared(target, rows) -%}
     {%- call statement('main', language=model.language) -%}
-        {{ 'drop table if exists ' ~ target ~ ';' if is_sql }}
-        {{- create_table_as(False, target, rows, model.language) }}
+        {%- if is_standing %}
+            {{- assay._rows_replaced(target, rows) }}
+        {%- else %}
+            {{- 'drop table if exists ' ~ target ~ ';' if is_sql }}
+            {{- create_table_as(False, target, rows, model.language) }}
+        {%- endif %}
     {%- endcall -%}
     {%- do assay._keep_promises(target, promises) -%}
     {%- do create_indexes(target) -%}
     {%- do apply_grants(target, config.get('grants'), should_revoke=should_revoke(existing, full_refresh_mode=True)) -%}
-    {%- do assay._comment_on(target) -%}
+    {%- if not is_standing -%}
+        {%- do assay._comment_on(target) -%}
+    {%- endif -%}
     {{ run_hooks(post_hooks, inside_transaction=True) }}
     {{ adapter.commit() }}
 
@@ -36,20 +43,17 @@
 {% endmaterialization %}
 
 
-{#- Writes the descriptions of a table and its columns into the warehouse. The columns are those of the contract. -#}
-{% macro _comment_on(relation) -%}
+{#- Writes the descriptions of a table and its columns into the warehouse. The columns are those of the contract. Of a table that
+    `stands` since before the transaction, a lake takes those alone that are new. -#}
+{% macro _comment_on(relation, stands=false) -%}
     {%- if not config.get('contract').enforced -%}
         {{ return(persist_docs(relation, model)) }}
     {%- endif -%}
+    {%- set standing = assay._in_catalog(relation) if stands -%}
     {%- set comments -%}
-        {%- if config.persist_relation_docs() and model.description -%}
-            comment on table {{ relation }} is {{ assay._text(model.description) }};
-        {%- endif -%}
-        {%- if config.persist_column_docs() -%}
-            {%- for column in model.columns.values() if column.description %}
-                comment on column {{ relation }}.{{ assay.quoted(column.name) }} is {{ assay._text(column.description) }};
-            {%- endfor -%}
-        {%- endif -%}
+        {%- for column, description in assay._declared_comments().items() if not standing or standing.comments.get(column) != description %}
+            comment on {{ 'column ' ~ relation ~ '.' ~ assay.quoted(column) if column else 'table ' ~ relation }} is {{ assay._text(description) }};
+        {%- endfor -%}
     {%- endset -%}
     {%- if comments | trim -%}
         {%- do run_query(comments) -%}

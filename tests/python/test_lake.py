@@ -16,6 +16,7 @@ from corpus_project import NAME as CORPUS
 from corpus_project import add_corpus, create_corpus
 from dbt.adapters.factory import FACTORY
 from lake_contents import contents
+from rendered_macros import Macros
 from rich.console import Console
 from small_project import PROJECT, SmallProject, make_small_project
 from training_project import create, succeed
@@ -29,7 +30,7 @@ from assay.diff.production import copy_warehouse
 from assay.lake.as_of import find_as_of
 from assay.lake.catalog import tag_snapshot
 from assay.project import dbt_run
-from assay.project.lake import is_lake, refuse_changed_types
+from assay.project.lake import is_lake, prepare_lake, refuse_changed_types
 from assay.project.lake_builds import find_build
 from assay.project.products import Products
 from assay.project.project import _warehouse_of_profile
@@ -417,6 +418,52 @@ def test_a_lake_keeps_the_promises_of_contracts(twins: SmallProject, tmp_path: P
     assert there & {*names} == {"kept"}
 
 
+def test_a_table_of_a_lake_follows_its_declaration(twins: SmallProject, tmp_path: Path) -> None:
+    copy = SmallProject(Path(shutil.copytree(twins.root, tmp_path / "copy")))
+    gold = copy.root / "models" / "own" / "gold"
+    described, model = gold / "_gold__models.yml", gold / "fct_lines.sql"
+    before = described.read_text()
+
+    def run(text: str) -> tuple[int, list[tuple]]:  # type: ignore[type-arg]
+        described.write_text(text)
+        done = on_lake(copy).dbt("run", "--select", "fct_lines")
+        with connect(catalog_of(copy)) as connection:
+            found = connection.execute(
+                "select comment, data_type, is_nullable from duckdb_columns() where "
+                "(schema_name, table_name) = ('gold', 'fct_lines') "
+                "and column_name in ('order_line_id', 'quantity') order by data_type"
+            ).fetchall()
+        return done.returncode, found
+
+    column = "name: quantity\n        data_type: integer\n"
+    wider = column.replace("integer", "bigint") + "        constraints: [{type: not_null}]\n"
+    assert {column in before, "Hash of the line." in before} == {True}
+    of_key = ("Hash of the line.", "VARCHAR", True)
+    assert run(before.replace(of_key[0], "Its hash.")) == (
+        0,
+        [(None, "INTEGER", True), ("Its hash.", *of_key[1:])],
+    )
+    of_integers = model.read_text()
+    model.write_text(of_integers.replace("quantity", "quantity::bigint as quantity"))
+    assert run(before.replace(column, wider)) == (0, [(None, "BIGINT", False), of_key])
+    model.write_text(of_integers)
+    assert run(before) == (0, [(None, "INTEGER", True), of_key])
+    # Rows that break a promise do not take the place of those that are there.
+    held = contents(catalog_of(copy))["gold.fct_lines"]
+    model.write_text(of_integers + "union all" + of_integers)
+    keyed = "    constraints: [{type: primary_key, columns: [order_line_id]}]\n    columns:"
+    assert run(before.replace("    columns:", keyed, 1)) == (1, [(None, "INTEGER", True), of_key])
+    assert contents(catalog_of(copy))["gold.fct_lines"] == held
+
+
+def test_statistics_that_count_deleted_rows_do_not_grow_for_ever() -> None:
+    may_keep = Macros()._may_keep_definition
+    of_rows = {rows: may_keep({"held": rows, "counted": rows}) for rows in (0, 100_000, 100_001)}
+    assert of_rows == {0: "True", 100_000: "True", 100_001: "False"}
+    of_deleted = {counted: may_keep({"held": 500, "counted": counted}) for counted in (3000, 3001)}
+    assert of_deleted == {3000: "True", 3001: "False"}
+
+
 @pytest.mark.parametrize(
     "data_type", ["hugeint", "uhugeint[]", "struct(a interval)", "map(varchar, time with time zone)"]
 )
@@ -526,6 +573,30 @@ def test_a_lake_is_not_built_where_people_want_it_encrypted(
     with pytest.raises(Fault, match="ASSAY_ENCRYPTION_KEY"):
         connect(tmp_path / "shop.sqlite", read_only=False)
     assert not (tmp_path / "shop.sqlite").exists()
+
+
+def test_a_lake_says_how_its_files_are_written(tmp_path: Path) -> None:
+    """Files of version 2 cost half as much to read; who has chosen another keeps it."""
+    catalog = tmp_path / "shop.sqlite"
+    with connect(catalog, read_only=False) as connection:
+        connection.execute(
+            "create table sales as select i // 3 as id, 'thing' || i as name from range(5000) r(i)"
+        )
+        [(data,)] = connection.execute(
+            "select data_file from ducklake_list_files('shop', 'sales')"
+        ).fetchall()
+        written = "select distinct compression, encodings from parquet_metadata($1) order by all"
+        assert connection.execute(written, [data]).fetchall() == [
+            ("LZ4_RAW", "DELTA_BINARY_PACKED"),
+            ("LZ4_RAW", "DELTA_LENGTH_BYTE_ARRAY"),
+        ]
+        connection.execute("call shop.set_option('parquet_version', '1')")
+    prepare_lake(catalog)
+    with connect(catalog, read_only=False) as connection:
+        found = connection.execute(
+            "select value from ducklake_options('shop') where option_name = 'parquet_version'"
+        )
+        assert found.fetchall() == [("V1",)]
 
 
 def test_a_file_that_is_no_catalog_is_told(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -69,6 +71,19 @@ def test_a_lake_of_ten_increments_equals_one_build_in_a_file(grown: SmallProject
     of_lake = _held(catalog_of(grown))
     del of_lake["snapshots.snp_products"]
     assert of_lake == of_file
+
+
+def test_a_table_keeps_its_definition_where_rows_alone_are_new(grown: SmallProject) -> None:
+    """DuckLake reads its catalog anew after each change of a definition, and keeps all of them."""
+    with closing(sqlite3.connect(catalog_of(grown))) as catalog:
+        tables = dict(catalog.execute("select table_name, count(*) from ducklake_table group by 1"))
+        views = dict(catalog.execute("select view_name, count(*) from ducklake_view group by 1"))
+    kept = (
+        *("fct_lines", "fct_listed", "fct_shapes", "trn_lines", "ftr_product__lines"),
+        *("ftr_product__shape", "ftr_product__shape__input"),
+    )
+    assert {name: tables[name] for name in kept} == dict.fromkeys(kept, 1)
+    assert views["slv_order_lines"] == 1
 
 
 def test_merged_files_and_expired_snapshots_change_nothing(grown: SmallProject) -> None:
