@@ -8,12 +8,14 @@ from __future__ import annotations
 import json
 import logging
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
 from dbt.artifacts.schemas import base as artifacts
 from dbt.clients.jinja import MacroGenerator
 from dbt.context.macros import MacroNamespace, MacroNamespaceBuilder
+from dbt_common import behavior_flags
 from dbt_common.clients.jinja import MacroFuzzEnvironment
 from dbt_common.constants import SECRET_ENV_PREFIX
 from dbt_common.events import base_types, functions, logger
@@ -26,6 +28,8 @@ _build_namespace = MacroNamespaceBuilder.build_namespace
 _write_line = logger._Logger.write_line
 _compile = MacroFuzzEnvironment.compile
 _compiled: dict[Any, Any] = {}
+_parse = MacroFuzzEnvironment.parse
+_parsed: dict[Any, Any] = {}
 
 
 def _message_of(values: dict[str, Any], message: Message) -> Message:
@@ -92,6 +96,22 @@ def _compile_once(environment: MacroFuzzEnvironment, source: Any, *arguments: An
     return _compiled[key]
 
 
+def _parse_once(environment: MacroFuzzEnvironment, source: Any, *arguments: Any, **options: Any) -> Any:
+    """Parse a template; dbt does so twice for each macro, again for other variables, and only reads it."""
+    key = (type(environment), *environment.extensions, source, *arguments, *options.items())
+    if key not in _parsed:
+        _parsed[key] = _parse(environment, source, *arguments, **options)
+    return _parsed[key]
+
+
+def _module_that_asks() -> str:
+    """Name the module that makes a flag; dbt looks at the source of each frame, and a test has many."""
+    frame = sys._getframe(1)
+    while frame.f_globals["__name__"] == behavior_flags.__name__ and frame.f_back:
+        frame = frame.f_back
+    return str(frame.f_globals["__name__"])
+
+
 def _write_json(path: str, values: Any) -> bool:
     """Write JSON that C has put together; dbt has it put together piece by piece in Python."""
     file = Path(path)
@@ -114,3 +134,5 @@ MacroNamespace.__getitem__ = lambda namespace, name: _flat(namespace)[name]  # t
 MacroNamespace.__iter__ = lambda namespace: iter(_flat(namespace))  # type: ignore[method-assign]
 MacroNamespaceBuilder.build_namespace = _namespace_of  # type: ignore[method-assign]
 MacroFuzzEnvironment.compile = _compile_once  # type: ignore[method-assign]
+MacroFuzzEnvironment.parse = _parse_once  # type: ignore[method-assign]
+behavior_flags.BehaviorFlagRendered._default_source = staticmethod(_module_that_asks)  # type: ignore[method-assign]
