@@ -6,8 +6,9 @@ import asyncio
 import glob
 import os
 import sqlite3
+from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -32,11 +33,13 @@ from assay.core.fault import MISUSED, Fault, known_fault
 from assay.core.lock import Holder
 from assay.core.parquet import is_encrypted_parquet, opens_parquet, rewrite_parquet
 from assay.core.places import Places, landing_url, named_cold_folder
+from assay.core.sealed_content import find_content_key, rewrite_content
 from assay.core.sealed_file import SealedFile
 from assay.core.sql import quoted
-from assay.core.words import listed
+from assay.core.words import counted, listed
 from assay.embedding.cache import former_file, sealed_vectors
 from assay.landing.merged import find_merged, reseal_merged
+from assay.landing.segments import segment_of
 from assay.online.ahead import sealed_ahead
 from assay.online.stores.free_pages import write_without_free_pages
 from assay.online.stores.open import open_store, store_file, store_url
@@ -120,6 +123,7 @@ def find_states(places: Places) -> EncryptionState:
         name = _names(key, before).get(tag, UNKNOWN) if tag else None
         size = sealed.file.stat().st_size
         found.append(FileState(sealed.file, tag is not None, name, can_be=True, size=size))
+    found += _states_of_segments(places, key, before)
     found += _state_of_plain_landed(places, has_key=key is not None)
     for path in _others(places):
         if path.exists():
@@ -127,14 +131,33 @@ def find_states(places: Places) -> EncryptionState:
     return EncryptionState(key.fingerprint if key else None, found, unread)
 
 
+def _states_of_segments(
+    places: Places, key: EncryptionKey | None, before: EncryptionKey | None
+) -> list[FileState]:
+    """Return the states of the segments of streams, those of a landing table with the same key as one."""
+    sizes: defaultdict[tuple[Path, str | None], list[int]] = defaultdict(list)
+    for segment in _segments(places):
+        # One that is gone is merged with others by now.
+        with suppress(FileNotFoundError):
+            tag = find_content_key(segment)
+            name = _names(key, before).get(tag, UNKNOWN) if tag else None
+            sizes[segment.parents[2], name].append(segment.stat().st_size)
+    return [
+        FileState(
+            f"{table} ({counted(len(each), 'segment')})", name is not None, name, can_be=True, size=sum(each)
+        )
+        for (table, name), each in sizes.items()
+    ]
+
+
 def _state_of_plain_landed(places: Places, *, has_key: bool) -> list[FileState]:
-    """Return the state of all landed files that are not merged; none where there are none."""
-    merged = {each.resolve() for each in _merged_files(places)}
+    """Return the state of landed files that are neither merged nor segments; none where there are none."""
+    merged = {each.resolve() for each in [*_merged_files(places), *_segments(places)]}
     sizes = [
         file.stat().st_size
         for folder in _landing_folders(places)
         for file in folder.rglob("*")
-        if file.is_file() and file.resolve() not in merged
+        if file.is_file() and file.resolve() not in merged and not _is_unfinished_segment(file)
     ]
     if not sizes:
         return []
@@ -225,6 +248,12 @@ def rotate(places: Places, *, wait: float, display: Display) -> Rotated:
             with _damage_told(each.file):
                 tag = each.find_fingerprint()
             strange += [str(each.file)] if tag and tag not in _names(key, before) else []
+        segments = _segments(places)
+        strange += [
+            str(file)
+            for file in segments
+            if (tag := find_content_key(file)) and tag not in _names(key, before)
+        ]
         if strange:
             raise Fault(
                 f"{listed(strange)} cannot be read with the key that is set, nor with that in {BEFORE}: set "
@@ -272,6 +301,7 @@ def rotate(places: Places, *, wait: float, display: Display) -> Rotated:
                 write_without_free_pages(each.file)
         for merged in _merged_files(places):
             _rotate_parquet(merged, "Landed files", reseal_merged, key, display, rotated)
+        _rotate_segments(segments, key, display, rotated)
     _rotate_versions(places, before, key, display, rotated)
     return rotated
 
@@ -334,6 +364,27 @@ def _rotate_versions(
     with VersionStore(places).workshop("assay encrypt rotate", display):
         for file in _version_files(places):
             _rotate_parquet(file, "A version of a training set", rewrite, key, display, rotated)
+
+
+def _rotate_segments(segments: list[Path], key: EncryptionKey, display: Display, rotated: Rotated) -> None:
+    """Write the segments of streams with the key, and note them among those done."""
+    for folder in {file.parent for file in segments}:
+        for unfinished in folder.glob(".[0-9]*-[0-9]*.jsonl.gz"):
+            # A rotation that was killed has left it.
+            unfinished.unlink()
+    for number, file in enumerate(segments, 1):
+        if find_content_key(file) == key.fingerprint:
+            rotated.as_they_were.append(file)
+            continue
+        display.say(f"{number} of {counted(len(segments), 'segment')}: {file}")
+        try:
+            rewrite_content(file, key)
+        except FileNotFoundError:
+            # It was merged with others meanwhile, with the key.
+            continue
+        except OSError as error:
+            raise known_fault(error) or Fault(f"{file} cannot be written anew: {error}") from error
+        rotated.written.append(file)
 
 
 def _rotate_parquet(
@@ -444,6 +495,22 @@ def _merged_files(places: Places) -> list[Path]:
         for file in find_merged(table)
     )
     return [*dict.fromkeys(file.resolve() if file.is_symlink() else file for file in found)]
+
+
+def _is_unfinished_segment(file: Path) -> bool:
+    """Tell whether a file is an encrypted segment that is being written, or that a killed stream has left."""
+    return file.name.startswith(".") and find_content_key(file) is not None
+
+
+def _segments(places: Places) -> list[Path]:
+    """Return the segments of streams; none of a landing zone in a bucket, where they are plain."""
+    if landing_url():
+        return []
+    return [
+        file
+        for file in sorted(places.landing.glob("*/*/topic=*/partition=*/*-*.jsonl.gz"))
+        if segment_of(file.relative_to(places.landing).as_posix()) and file.is_file()
+    ]
 
 
 def _landing_folders(places: Places) -> list[Path]:

@@ -22,7 +22,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from assay.core.disk import make_private, put_in_place, sync
+from assay.core.encryption import EncryptionKey, find_encryption_key
 from assay.core.fault import Fault
+from assay.core.sealed_content import create_content, find_content_key, open_content
 from assay.landing.declared import LandingTable
 from assay.landing.discover import LandingFile, UnreadableFile, file_at, members_of
 from assay.landing.formats.encoding import line_encoding
@@ -77,10 +79,12 @@ def empty_lines(
             return Emptied(hash_of(target), target.stat().st_size, tally, is_text)
         new.unlink(missing_ok=True)
         make_private(new)
+        # One that is plain is for others to read, too.
+        key = find_encryption_key() if find_content_key(target) else None
         if is_text:
-            _write_lines(file, new, table, spans)
+            _write_lines(file, new, key, table, spans)
         else:
-            _write_rows(file, new, spans)
+            _write_rows(file, new, key, spans)
         # By its name, a segment of a stream is known for one.
         described = replace(file_at(new), name=file.name)
         rows = _without(read_file(file, table, 0, Tally()), [first for first, _ in spans])
@@ -119,10 +123,11 @@ def empty_members(
 
     def write(file: LandingFile, table: LandingTable, spans: Sequence[tuple[int, int]]) -> Path:
         make_private(content)
+        key = find_encryption_key()
         if _is_text(file):
-            _write_lines(file, content, table, spans)
+            _write_lines(file, content, key, table, spans)
         else:
-            _write_rows(file, content, spans)
+            _write_rows(file, content, key, spans)
         return content
 
     changes = {file.member: partial(write, file, table, spans) for file, table, spans, _ in wanted}
@@ -182,12 +187,13 @@ def put_with_its_time(new: Path, target: Path) -> None:
 
 
 def hash_of(file: Path) -> str:
-    """Return the SHA-256 of a file.
+    """Return the SHA-256 of a file's content, which is that of the file where it is not encrypted.
 
     Raises:
+        Fault: it is encrypted and there is no key, or another one.
         OSError: it cannot be read.
     """
-    with file.open("rb") as stream:
+    with open_content(file) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
@@ -235,13 +241,19 @@ def _are_equal(left: Iterable[pa.RecordBatch], right: Iterable[pa.RecordBatch], 
         one, other = one.slice(rows), other.slice(rows)
 
 
-def _write_lines(file: LandingFile, new: Path, table: LandingTable, spans: Sequence[tuple[int, int]]) -> None:
+def _write_lines(
+    file: LandingFile,
+    new: Path,
+    key: EncryptionKey | None,
+    table: LandingTable,
+    spans: Sequence[tuple[int, int]],
+) -> None:
     """Write a text with some lines emptied; each keeps its end."""
     declared = table.dialect.encoding
     is_converted = codecs.lookup(line_encoding(table)).name != codecs.lookup(declared).name
     gone = iter(sorted(spans))
     first, after = next(gone)
-    with file.open() as packed, new.open("wb") as stream, ExitStack() as opened:
+    with file.open() as packed, create_content(new, key) as stream, ExitStack() as opened:
         plain: IO[Any] = packed
         written: IO[Any] = stream
         if _is_gzip(file):
@@ -264,12 +276,14 @@ def _end_of(line: AnyStr) -> AnyStr:
     return line[len(content.removesuffix("\r" if isinstance(content, str) else b"\r")) :]
 
 
-def _write_rows(file: LandingFile, new: Path, spans: Sequence[tuple[int, int]]) -> None:
+def _write_rows(
+    file: LandingFile, new: Path, key: EncryptionKey | None, spans: Sequence[tuple[int, int]]
+) -> None:
     """Write a Parquet file without some rows, one row group after another."""
     gone = pa.array([first for first, _ in spans], pa.int64())
     with ExitStack() as opened:
         source: IO[bytes] = opened.enter_context(file.open())
-        target: IO[bytes] = opened.enter_context(new.open("wb"))
+        target: IO[bytes] = opened.enter_context(create_content(new, key))
         if _is_gzip(file):
             # It is read from its end, and written before it is packed.
             packed, source = source, opened.enter_context(TemporaryFile())

@@ -7,13 +7,16 @@ import hashlib
 import io
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 
 from assay.core.disk import make_private
+from assay.core.encryption import find_encryption_key
 from assay.core.places import Places
+from assay.core.sealed_content import DamagedContent, create_content, find_content_key, open_content
 from assay.erasure.lines import put_with_its_time
 from assay.erasure.mentions import Mentions
 
@@ -56,7 +59,7 @@ def find_unloaded(
         path = places.landing / name
         if is_loaded or not path.is_file():
             continue
-        content = path.read_bytes()
+        content = _read(path)
         plain, is_whole = _unpacked(content)
         lines = [
             number
@@ -80,7 +83,7 @@ def empty_unloaded(file: UnloadedFile, announce: Callable[[str], None]) -> None:
         OSError: it cannot be read or written; it is as it was.
     """
     target = file.path.resolve()
-    content = target.read_bytes()
+    content = _read(target)
     lines = _unpacked(content)[0].split(b"\n")
     for number in file.lines:
         lines[number - 1] = b"\r" if lines[number - 1].endswith(b"\r") else b""
@@ -91,10 +94,20 @@ def empty_unloaded(file: UnloadedFile, announce: Callable[[str], None]) -> None:
     try:
         new.unlink(missing_ok=True)
         make_private(new)
-        new.write_bytes(written)
+        with create_content(new, find_encryption_key() if find_content_key(target) else None) as stream:
+            stream.write(written)
         put_with_its_time(new, target)
     finally:
         new.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> bytes:
+    """Return the content of a file; of an encrypted one that is damaged, what can be read."""
+    pieces = []
+    with open_content(path) as stream, suppress(DamagedContent):
+        while piece := stream.read1(_BYTES_A_PIECE):
+            pieces.append(piece)
+    return b"".join(pieces)
 
 
 def _unpacked(content: bytes) -> tuple[bytes, bool]:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from io import BufferedReader
 from pathlib import Path
 
+from assay.core.sealed_content import opened_content
 from assay.landing.dlt_layout import NOT_COMPLETE, Datasets
 from assay.landing.member import MERGED, Member
 
@@ -141,10 +142,11 @@ class LandingFile:
         return datetime.fromtimestamp(self.modified, UTC).replace(tzinfo=None)
 
     def open(self) -> BufferedReader:
-        """Open the file that was found; a file that has replaced it since is refused.
+        """Open the content of the file that was found; a file that has replaced it since is refused.
 
         Raises:
             UnreadableFile: the file has a fault, or has been written or replaced since it was found.
+            Fault: the file is encrypted and there is no key, or another one.
             OSError: the file cannot be opened.
         """
         if self.fault:
@@ -162,7 +164,7 @@ class LandingFile:
         if _signature(os.fstat(descriptor)) != self.signature:
             stream.close()
             raise UnreadableFile(FILE_CHANGED)
-        return stream
+        return opened_content(stream, self.path)
 
     def has_changed(self) -> bool:
         """Tell whether the file was written, replaced or removed since it was found."""

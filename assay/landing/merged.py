@@ -37,6 +37,7 @@ from assay.core.parquet import (
     is_encrypted_parquet,
     note_key,
 )
+from assay.core.sealed_content import open_content
 from assay.landing.member import MERGED, Member
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def rewrite_merged(path: Path, new: Path, changes: Sequence[Callable[[], Path] |
                 with open_member(path, member) as content:
                     writer.add(member, content)
                 continue
-            with change().open("rb") as content:
+            with open_content(change()) as content:
                 sha256 = hashlib.file_digest(content, "sha256").hexdigest()
                 size = content.tell()
                 content.seek(0)

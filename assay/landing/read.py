@@ -14,6 +14,7 @@ from typing import cast
 
 import pyarrow as pa
 
+from assay.core.fault import Fault
 from assay.landing.declared import LandingTable
 from assay.landing.discover import LandingFile, UnreadableFile, cannot_be_read
 from assay.landing.formats.delimited import read_csv
@@ -43,6 +44,7 @@ def read_file(file: LandingFile, table: LandingTable, file_id: int, tally: Tally
     Raises:
         UnreadableFile: the file cannot be read for any reason, such as missing columns, a wrong delimiter or
             ending, a broken archive, no permission, too little memory.
+        Fault: it is encrypted and there is no key, or another one.
     """
     is_gzip, ending = _ending_of(file.path)
     is_gzip = is_gzip and not file.member
@@ -64,7 +66,7 @@ def read_file(file: LandingFile, table: LandingTable, file_id: int, tally: Tally
         # The text behind the colon or in brackets may quote the file, so it is cut off.
         what = str(error).partition(" (")[0]
         raise UnreadableFile(f"The .gz is damaged ({what}): send the file again.") from error
-    except UnreadableFile:
+    except (UnreadableFile, Fault):
         raise
     except Exception as error:
         if isinstance(error, OSError) and error.errno is not None:

@@ -10,8 +10,9 @@ from pathlib import Path
 from assay.core.disk import sync
 from assay.core.fault import LOCKED, Fault
 from assay.core.lock import hold
+from assay.core.sealed_content import create_content, open_content
 from assay.landing.segments import Segment
-from assay.stream.partition import LandedPartition, is_whole
+from assay.stream.partition import LandedPartition, find_segment_key, is_whole
 from assay.stream.source import StreamSource
 
 _PART = ".merge.part"
@@ -41,8 +42,8 @@ def merge_segments(
 ) -> list[Merged]:
     """Merge neighbouring segments that are loaded. A running stream may go on meanwhile.
 
-    Segments are put one behind the other as they are. A kill leaves both or one of them: landing takes the
-    larger, and the next merge removes what it was made of.
+    Segments are put one behind the other as they are, and encrypted where there is a key. A kill leaves both
+    or one of them: landing takes the larger, and the next merge removes what it was made of.
 
     Args:
         sources: the landing tables.
@@ -54,7 +55,7 @@ def merge_segments(
         The partitions in which anything was merged.
 
     Raises:
-        Fault: another process merges the same.
+        Fault: another process merges the same, or a segment is encrypted with another key.
         OSError: the disk is full, or the like.
     """
     merged = []
@@ -118,9 +119,9 @@ def _merge(partition: LandedPartition, group: Sequence[Segment]) -> None:
     merged = Segment(partition.topic, partition.partition, group[0].first, group[-1].last)
     part = partition.folder / _PART
     try:
-        with part.open("wb") as target:
+        with create_content(part, find_segment_key()) as target:
             for each in group:
-                with (partition.table / each.path).open("rb") as source:
+                with open_content(partition.table / each.path) as source:
                     shutil.copyfileobj(source, target)
         sync(part)
         part.rename(partition.table / merged.path)

@@ -12,8 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assay.core.disk import make_private_folder, replace_private, sync
+from assay.core.encryption import EncryptionKey, find_encryption_key
 from assay.core.fault import LOCKED, Fault
 from assay.core.lock import hold
+from assay.core.places import landing_url
+from assay.core.sealed_content import (
+    DamagedContent,
+    create_content,
+    find_content_key,
+    has_end,
+    open_content,
+)
 from assay.landing.segments import Range, Segment, holes_between, merge_ranges, partition_folder, segment_of
 
 # The longest file name's part before the offsets are known.
@@ -200,8 +209,8 @@ def _read_batches(unfinished: Path) -> list[_Batch]:
 def _read_landing_times(unfinished: Path) -> Iterator[tuple[int, int]]:
     unpacker, rest = zlib.decompressobj(_GZIP), b""
     # A machine that stopped may have left anything behind what was on the disk.
-    with unfinished.open("rb") as file, suppress(zlib.error):
-        while raw := file.read(_BYTES_A_READ):
+    with suppress(zlib.error, DamagedContent), open_content(unfinished) as file:
+        while raw := file.read1(_BYTES_A_READ):
             lines, _, rest = (rest + unpacker.decompress(raw)).rpartition(b"\n")
             for found in LANDED_AT.finditer(lines):
                 yield int(found[1]), int(found[2])
@@ -209,12 +218,29 @@ def _read_landing_times(unfinished: Path) -> Iterator[tuple[int, int]]:
         yield int(last[1]), int(last[2])
 
 
+def find_segment_key() -> EncryptionKey | None:
+    """Return the key that segments are written with; None where they are plain.
+
+    Those that go into a bucket are: a rotation does not reach them, and the bucket encrypts what lies in it.
+
+    Raises:
+        Fault: a key is too short, or its command fails.
+    """
+    return None if landing_url() else find_encryption_key()
+
+
 class SegmentWriter:
     """Writes a segment under a name that landing passes over, and gives it its own when it is closed.
+
+    It is encrypted where there is a key.
 
     Args:
         partition: the folder it belongs to.
         first: the offset from which on the segment has all messages.
+
+    Raises:
+        Fault: a key is too short, its command fails, or the extra that encrypts is not installed.
+        OSError: the segment cannot be made.
     """
 
     def __init__(self, partition: LandedPartition, first: int) -> None:
@@ -224,7 +250,7 @@ class SegmentWriter:
         self._partition = partition
         make_private_folder(partition.folder)
         self._path = partition.folder / _PART.format(first=first)
-        self._file = self._path.open("wb")
+        self._file = create_content(self._path, find_segment_key())
         self._packer = _packer()
 
     @property
@@ -279,7 +305,12 @@ def is_whole(path: Path) -> bool:
     """Tell whether a segment can be read to its end.
 
     One that ends as Assay's segments do is taken for whole; of others all is read.
+
+    Raises:
+        OSError: it cannot be read.
     """
+    if find_content_key(path):
+        return has_end(path)
     with path.open("rb") as file:
         size = file.seek(0, 2)
         file.seek(max(0, size - len(END)))

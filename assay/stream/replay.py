@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from assay.core.fault import Fault
+from assay.core.sealed_content import DamagedContent, open_content
 from assay.stream.partition import LANDED_AT, LandedPartition
 
 
@@ -66,11 +67,11 @@ class LandingTimes:
 
 def _read_times(segment: Path) -> Iterator[tuple[int, int]]:
     try:
-        with gzip.open(segment) as lines:
+        with open_content(segment) as packed, gzip.open(packed) as lines:
             for line in lines:
                 if found := LANDED_AT.match(line):
                     yield int(found[1]), int(found[2])
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+    except (EOFError, gzip.BadGzipFile, zlib.error, DamagedContent) as error:
         raise Fault(
             f"{segment} is damaged: it says when its messages landed. Restore it, or let assay stream run "
             "fetch them again, before they are replayed."

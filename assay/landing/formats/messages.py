@@ -22,6 +22,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from assay.core.sealed_content import open_content
 from assay.landing.declared import LandingTable
 from assay.landing.discover import LandingFile
 from assay.landing.formats.columns import as_declared
@@ -103,10 +104,11 @@ def read_segment(path: Path) -> Iterator[list[Message]]:
     """Yield the messages of a segment, in batches.
 
     Raises:
+        Fault: it is encrypted and there is no key, or another one.
         OSError: it cannot be read.
         ValueError: no stream has written it.
     """
-    with gzip.open(path) as lines:
+    with open_content(path) as packed, gzip.open(packed) as lines:
         # A message of a forgotten person is an empty line.
         messages = (message_of(line) for line in lines if line != b"\n")
         while batch := list(islice(messages, _MESSAGES_A_BATCH)):
