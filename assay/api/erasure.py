@@ -8,8 +8,8 @@ from assay.api.folder import ProjectFolder
 from assay.api.printed import Found
 
 if TYPE_CHECKING:
-    from assay.erasure.compact import CompactedLanding
     from assay.erasure.carry_out import Forgotten
+    from assay.erasure.compact import CompactedLanding
     from assay.erasure.look import Traces
     from assay.erasure.retain import Retained
 

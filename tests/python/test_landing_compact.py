@@ -23,9 +23,11 @@ from assay.build.encryption import find_states, rotate
 from assay.build.encryption_display import print_states
 from assay.console.progress import Lines
 from assay.console.tables import PlainConsole
+from assay.core.encryption import find_encryption_key
 from assay.core.fault import Fault
 from assay.core.lock import locked
 from assay.core.places import Places
+from assay.core.sealed_content import find_content_key, open_content
 from assay.cost.gather import Declared, find_costs
 from assay.erasure import compact
 from assay.erasure.compact import CompactedLanding, Sizes, compact_landing, plan_compaction
@@ -628,12 +630,25 @@ def test_merged_files_are_taken_to_a_key_and_to_the_next_one(
     assert built_anew(zone) == before
 
 
-def test_a_person_leaves_an_encrypted_merged_file_which_stays_encrypted(secret_zone: Zone) -> None:
+def test_a_person_leaves_an_encrypted_merged_file_which_stays_encrypted(
+    secret_zone: Zone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beside: list[str | None] = []
+
+    def open_noted(path: Path) -> io.BufferedReader:
+        beside.append(find_content_key(path))
+        return open_content(path)
+
+    # What is written beside it meanwhile, to be read from there.
+    monkeypatch.setattr("assay.landing.merged.open_content", open_noted)
     visits = f"shop/visits/{DAY.format(1)}/people.jsonl"
     [file] = [each for each in discover(secret_zone.landing) if each.name == visits]
     assert file.merged
     table = declared_tables(secret_zone.models)["shop", "visits"]
     empty_members(file.merged, [(file, table, [(1, 2)], lambda sha256: None)])
+    key = find_encryption_key()
+    assert key
+    assert beside == [key.fingerprint]
     assert set(states(secret_zone).values()) == {"now"}
     assert holding(secret_zone, b"Adelheid") == []
     assert [each.name for each in file.merged.parent.iterdir()] == [file.merged.name]
