@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -15,6 +16,9 @@ from online_stores import parsed, publish_all, query
 from warehouse import Warehouse
 
 from assay.core.fault import Fault
+from assay.core.places import find_places
+from assay.lineage.trace import trace
+from assay.lineage.traced import TracedFile, TracedPrediction
 from assay.online.stores.open import open_store
 from assay.online.sync import sync
 from assay.parity.logged import check_logged
@@ -156,3 +160,28 @@ def test_without_logged_features_there_is_nothing_to_compare(
     query(published, "delete from gold.mon_served_features")
     with pytest.raises(Fault, match="No served features are in the warehouse"):
         check_logged(project, published)
+
+
+def test_what_was_served_leads_to_its_lines_and_these_lead_back(told: Told, project: Project) -> None:
+    warehouse, predictions = told
+    places = find_places()
+    name, card = predictions[0]["prediction_id"], predictions[0]["served"][0]["keys"]["card_id"]
+    [(transactions,)] = warehouse.query(
+        "select count(*) from silver.slv_card_transactions__checked "
+        f"where rule_ids is null and card_id = '{card}'"
+    )
+    [found] = trace(places, name).found
+    assert isinstance(found, TracedPrediction)
+    assert found.source_file.startswith("serving/predictions/")
+    told_lines = (warehouse.landing / found.source_file).read_text().splitlines()
+    assert json.loads(told_lines[found.row_number - 1])["prediction_id"] == name
+    entered = {
+        (str(each.source_file), number) for each in found.views[0].landed for number in each.row_numbers
+    }
+    assert len(entered) == transactions > 1
+    for file, number in entered:
+        with gzip.open(warehouse.landing / file, "rt") as lines:
+            assert card in lines.read().splitlines()[number - 1]
+    [back] = trace(places, min(entered)[0]).found
+    assert isinstance(back, TracedFile)
+    assert name in back.served.examples
