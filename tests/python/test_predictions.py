@@ -172,6 +172,8 @@ def test_what_was_served_leads_to_its_lines_and_these_lead_back(told: Told, proj
     )
     [found] = trace(places, name).found
     assert isinstance(found, TracedPrediction)
+    assert found.source_file
+    assert found.row_number
     assert found.source_file.startswith("serving/predictions/")
     told_lines = (warehouse.landing / found.source_file).read_text().splitlines()
     assert json.loads(told_lines[found.row_number - 1])["prediction_id"] == name
