@@ -16,6 +16,7 @@ from corpus_project import make_corpus_project
 from kafka_broker import broker, kafka, own_kafka
 from online_stores import publish_all
 from playwright.sync_api import Browser, sync_playwright
+from postgres_server import catalog_server, shared_postgres
 from report_page import make_broken_project
 from slowest_files import pytest_terminal_summary
 from small_project import SmallProject, copy_as_built, make_built_project
@@ -35,12 +36,14 @@ from example import generate
 __all__ = [
     "broker",
     "builds",
+    "catalog_server",
     "kafka",
     "own_kafka",
     "pytest_collection_modifyitems",
     "pytest_handlecrashitem",
     "pytest_runtest_protocol",
     "pytest_terminal_summary",
+    "shared_postgres",
 ]
 
 

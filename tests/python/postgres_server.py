@@ -1,4 +1,4 @@
-"""A server of Postgres on loopback, for one test module."""
+"""Servers of Postgres on loopback."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import quote
+from uuid import uuid4
 
 import pytest
 from redis_server import free_port
@@ -50,6 +51,12 @@ class PostgresServer:
         command = [str(self._programs / "psql"), "-q", "-v", "ON_ERROR_STOP=1", "-d", address, *commands]
         environment = os.environ | {"PGPASSWORD": PASSWORD}
         subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL, **self._as_user)
+
+    def new_database(self) -> str:
+        """Create an empty database, and return its address in libpq's words, without a password."""
+        name = f"of_{uuid4().hex}"
+        self.run(f"create database {name}")
+        return f"host=127.0.0.1 port={self.port} user={USER} dbname={name}"
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
@@ -108,3 +115,18 @@ def postgres_server(log_for_readers: bool = False) -> Iterator[PostgresServer]:
             yield server
         finally:
             server.stop()
+
+
+@pytest.fixture(scope="session")
+def shared_postgres() -> Iterator[PostgresServer]:
+    """The server that files of tests share; each has databases of its own."""
+    with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def catalog_server(shared_postgres: PostgresServer) -> Iterator[PostgresServer]:
+    """That server, for catalogs of lakes: who asks finds its password."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PGPASSWORD", PASSWORD)
+        yield shared_postgres

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from built_once import built_once
 from lake_contents import contents
-from postgres_server import PASSWORD, USER, PostgresServer, postgres_server
+from postgres_server import PostgresServer
 from redis_server import free_port
 from small_project import SmallProject
 from test_lake import catalog_of, make_twins
@@ -21,24 +20,12 @@ from assay.lake.catalog import compact, expire, read_age, read_snapshots, read_s
 from assay.project.warehouse import connect
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
-    with postgres_server() as server, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PGPASSWORD", PASSWORD)
-        yield server
-
-
-def address_in(server: PostgresServer, database: str = "postgres") -> str:
-    return f"postgres:host=127.0.0.1 port={server.port} user={USER} dbname={database}"
-
-
 @pytest.fixture
-def address(server: PostgresServer, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+def address(catalog_server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> str:
     """The address of an empty database, which is the one that settings name."""
-    database = f"of_{abs(hash(request.node.name))}"
-    server.run(f"create database {database}")
-    monkeypatch.setenv("ASSAY_LAKE_CATALOG", address_in(server, database))
-    return address_in(server, database)
+    address = f"postgres:{catalog_server.new_database()}"
+    monkeypatch.setenv("ASSAY_LAKE_CATALOG", address)
+    return address
 
 
 @pytest.fixture
@@ -158,10 +145,12 @@ def test_a_server_that_is_away_or_refuses_is_told(
 
 @pytest.mark.parametrize("version", ["0.3", "9.9"])
 def test_a_catalog_of_another_version_is_told(
-    version: str, lake: Places, server: PostgresServer, address: str
+    version: str, lake: Places, catalog_server: PostgresServer, address: str
 ) -> None:
     database = address.rpartition("dbname=")[2]
-    server.run_in(database, f"update assay.ducklake_metadata set value = '{version}' where key = 'version'")
+    catalog_server.run_in(
+        database, f"update assay.ducklake_metadata set value = '{version}' where key = 'version'"
+    )
     with pytest.raises(Fault, match=rf"is of version {version}, and DuckDB .* has version 1\.0"):
         connect(lake.warehouse)
 

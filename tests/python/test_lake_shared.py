@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from bucket_server import ENVIRONMENT, served_bucket
 from lake_contents import contents
-from postgres_server import PASSWORD, USER, PostgresServer, postgres_server
+from postgres_server import PostgresServer
 from rich.console import Console
 from small_project import SmallProject
 from test_erasure import person_named
@@ -42,13 +42,6 @@ _MANIFEST = Manifest(
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
-    with postgres_server() as server, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PGPASSWORD", PASSWORD)
-        yield server
-
-
-@pytest.fixture(scope="module")
 def storage() -> Iterator[str]:
     with served_bucket("shared-lake") as address:
         boto3.client("s3", endpoint_url=address).put_bucket_versioning(
@@ -60,15 +53,14 @@ def storage() -> Iterator[str]:
 @pytest.fixture(params=["folder", "bucket"])
 def lake(
     request: pytest.FixtureRequest,
-    server: PostgresServer,
+    catalog_server: PostgresServer,
     storage: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Places:
     """A lake of guests, with files in a folder or in a bucket."""
-    server.run(f"create database of_{request.param}_{abs(hash(request.node.name))}")
-    database = f"of_{request.param}_{abs(hash(request.node.name))}"
-    address = f"postgres:host=127.0.0.1 port={server.port} user={USER} dbname={database}"
+    address = f"postgres:{catalog_server.new_database()}"
+    database = address.rpartition("=")[2]
     data = f"s3://shared-lake/{database}" if request.param == "bucket" else str(tmp_path / "files")
     settings = {"AWS_ENDPOINT_URL": storage, "ASSAY_LAKE_CATALOG": address, "ASSAY_LAKE_DATA": data}
     for name, value in (ENVIRONMENT | settings).items():
@@ -184,18 +176,16 @@ def test_a_diff_copies_a_shared_lake_of_one_moment(lake: Places, tmp_path: Path)
 
 def test_one_folder_builds_and_another_trains_publishes_and_syncs(
     builds: None,
-    server: PostgresServer,
+    catalog_server: PostgresServer,
     storage: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name, value in (ENVIRONMENT | {"AWS_ENDPOINT_URL": storage}).items():
         monkeypatch.setenv(name, value)
-    server.run("create database of_two_folders")
-    address = f"postgres:host=127.0.0.1 port={server.port} user={USER} dbname=of_two_folders"
     settings = {
         "ASSAY_TARGET": "lake",
-        "ASSAY_LAKE_CATALOG": address,
+        "ASSAY_LAKE_CATALOG": f"postgres:{catalog_server.new_database()}",
         "ASSAY_LAKE_DATA": "s3://shared-lake/two",
     }
     builder = SmallProject(make_training_files(tmp_path / "builder").root, settings)

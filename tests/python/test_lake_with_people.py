@@ -17,7 +17,7 @@ import duckdb
 import pytest
 import yaml
 from bucket_server import ENVIRONMENT, served_bucket
-from postgres_server import PASSWORD, USER, PostgresServer, postgres_server
+from postgres_server import USER, PostgresServer
 from small_project import SmallProject, make_small_project
 from test_erasure import OTHER, PERSON, files_with, land_malformed, land_people
 from test_lake_shared import catalog_text
@@ -69,13 +69,6 @@ Rows = dict[str, list[tuple[Any, ...]]]
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
-    with postgres_server() as server, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PGPASSWORD", PASSWORD)
-        yield server
-
-
-@pytest.fixture(scope="module")
 def storage() -> Iterator[str]:
     with served_bucket(_BUCKET) as address, pytest.MonkeyPatch.context() as patch:
         for name, value in {**ENVIRONMENT, "AWS_ENDPOINT_URL": address}.items():
@@ -88,11 +81,11 @@ def storage() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def project(
-    builds: None, server: PostgresServer, storage: str, tmp_path_factory: pytest.TempPathFactory
+    builds: None, catalog_server: PostgresServer, storage: str, tmp_path_factory: pytest.TempPathFactory
 ) -> SmallProject:
     """The small project, built twice in such a lake, with two people who landed in the bucket."""
-    server.run(f"create database {_DATABASE}")
-    address = f"host=127.0.0.1 port={server.port} user={USER} dbname={_DATABASE}"
+    catalog_server.run(f"create database {_DATABASE}")
+    address = f"host=127.0.0.1 port={catalog_server.port} user={USER} dbname={_DATABASE}"
     files = make_small_project(tmp_path_factory.mktemp("lake_with_people"))
     gold = files.root / "models" / "own" / "gold"
     (gold / "fct_guests.sql").write_text(_FCT_GUESTS)
@@ -182,7 +175,7 @@ def unpacked(name: str, content: bytes, folder: Path) -> str:
     return ""
 
 
-def as_ann(server: PostgresServer, sql: str) -> list[tuple[object, ...]]:
+def as_ann(catalog_server: PostgresServer, sql: str) -> list[tuple[object, ...]]:
     """Read the lake as ann, who has the role marketing."""
     endpoint = urlsplit(os.environ["AWS_ENDPOINT_URL"]).netloc
     with duckdb.connect() as connection:
@@ -191,7 +184,7 @@ def as_ann(server: PostgresServer, sql: str) -> list[tuple[object, ...]]:
             f"create or replace secret of_ann (type s3, key_id 'key', secret 'secret', region 'us-east-1', "
             f"endpoint '{endpoint}', use_ssl false, url_style 'path')"
         )
-        place = f"host=127.0.0.1 port={server.port} user=ann password=pw dbname={_DATABASE}"
+        place = f"host=127.0.0.1 port={catalog_server.port} user=ann password=pw dbname={_DATABASE}"
         connection.execute(
             f"attach 'ducklake:postgres:{place}' as assay (read_only, metadata_schema 'assay')"
         )
@@ -199,18 +192,18 @@ def as_ann(server: PostgresServer, sql: str) -> list[tuple[object, ...]]:
 
 
 def test_a_role_reads_what_it_may_and_a_person_is_forgotten_everywhere(
-    project: SmallProject, server: PostgresServer, tmp_path: Path
+    project: SmallProject, catalog_server: PostgresServer, tmp_path: Path
 ) -> None:
     succeed(project, "roles", "apply")
-    server.run("create role ann login password 'pw' in role marketing")
+    catalog_server.run("create role ann login password 'pw' in role marketing")
     before = rows_of(project)
     lines = "select order_line_id, product_id, quantity from assay.gold.fct_lines order by all"
-    assert as_ann(server, lines) == [row[:3] for row in before["gold.fct_lines"]]
+    assert as_ann(catalog_server, lines) == [row[:3] for row in before["gold.fct_lines"]]
     assert len(before["gold.fct_lines"]) > 3
     hidden = ("gold.fct_guests", "silver.slv_order_lines__checked", "landing.erp__order_lines")
     for name in hidden:
         with pytest.raises(duckdb.Error, match="does not exist"):
-            as_ann(server, f"from assay.{name}")
+            as_ann(catalog_server, f"from assay.{name}")
     # All that is searched below has the person now.
     assert PERSON in catalog_text(project.settings["ASSAY_LAKE_CATALOG"])
     assert {key.partition("/")[0] for key in keys_with(PERSON, tmp_path)} >= {"landing", "published"}
@@ -230,10 +223,10 @@ def test_a_role_reads_what_it_may_and_a_person_is_forgotten_everywhere(
         assert [row[-2:] for row in after["bronze.brz_files"] if row[-1]] == [(3, 2), (1, 1)]
         assert without(before, person_of(before)) == without(after, set())
         assert OTHER in str(after["gold.fct_guests"])
-        assert as_ann(server, lines) == [row[:3] for row in after["gold.fct_lines"]]
+        assert as_ann(catalog_server, lines) == [row[:3] for row in after["gold.fct_lines"]]
         for name in hidden:
             with pytest.raises(duckdb.Error, match="does not exist"):
-                as_ann(server, f"from assay.{name}")
+                as_ann(catalog_server, f"from assay.{name}")
         succeed(project, "build")
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import duckdb
 import psycopg
 import pytest
-from postgres_server import PASSWORD, USER, PostgresServer, postgres_server
+from postgres_server import USER, PostgresServer
 from small_project import SmallProject, make_small_project
 
 from assay.core.fault import LOCKED, Fault, known_fault
@@ -30,21 +30,10 @@ with hold_warehouse(Path(sys.argv[1]), command="assay build", wait=0, on_wait=pr
 """
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
-    with postgres_server() as server, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PGPASSWORD", PASSWORD)
-        yield server
-
-
 @pytest.fixture
-def database(
-    server: PostgresServer, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[psycopg.Connection]:
+def database(catalog_server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[psycopg.Connection]:
     """A connection to an empty database, which is the one that settings name."""
-    name = f"of_{abs(hash(request.node.name))}"
-    server.run(f"create database {name}")
-    address = f"host=127.0.0.1 port={server.port} user={USER} dbname={name}"
+    address = catalog_server.new_database()
     monkeypatch.setenv("ASSAY_LAKE_CATALOG", f"postgres:{address}")
     with psycopg.connect(address, autocommit=True) as connection:
         yield connection
