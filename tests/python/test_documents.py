@@ -24,6 +24,8 @@ from assay.documents.chunk import embedding_text
 from assay.search.query import open_index
 from assay.search.tombstones import Tombstones
 
+pytestmark = pytest.mark.minutes
+
 RETURNS = "# Returns\n\nThirty days.\n\n# Costs\n\nTwo pounds.\n\n# Address\n\nAt the back."
 SHORTER = "# Returns\n\nThirty days.\n\n# Costs\n\nThree pounds."
 

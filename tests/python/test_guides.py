@@ -24,6 +24,8 @@ from warehouse import Warehouse
 import assay
 
 # What a checkout has that commands read or write.
+pytestmark = pytest.mark.minutes
+
 _PARTS = (
     "analyses",
     "contracts",

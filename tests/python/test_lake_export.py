@@ -36,6 +36,8 @@ from assay.lake.export import Exported, export_table
 from assay.lake.place import BucketPlace, open_place
 from assay.ledger.exports import note_export
 
+pytestmark = pytest.mark.minutes
+
 FORMATS = ("iceberg", "delta")
 HISTORY = """
     select

@@ -36,6 +36,8 @@ from assay.parity.check import check_parity, joined_rows
 from assay.parity.compare import compare
 from assay.project.project import Project
 
+pytestmark = pytest.mark.minutes
+
 VELOCITY = "ftr_card__velocity"
 
 

@@ -21,6 +21,8 @@ from watched_project import MONTHS, VIEW, land_month, make_watched_project
 
 from assay.alerts.runbooks import Runbook
 
+pytestmark = pytest.mark.minutes
+
 HERE = Path(__file__).parent
 
 
