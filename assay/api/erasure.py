@@ -8,7 +8,7 @@ from assay.api.folder import ProjectFolder
 from assay.api.printed import Found
 
 if TYPE_CHECKING:
-    from assay.erasure.carry_out import Forgotten
+    from assay.erasure.carry_out import Erased
     from assay.erasure.compact import CompactedLanding
     from assay.erasure.look import Traces
     from assay.erasure.retain import Retained
@@ -32,7 +32,7 @@ class Erasure(ProjectFolder):
         with self.places() as places:
             return Found(look(places, people), print_traces, self.root)
 
-    def forget(self, *people: str, reason: str = "", wait: float = 0) -> Found[Forgotten]:
+    def forget(self, *people: str, reason: str = "", wait: float = 0) -> Found[Erased]:
         """Remove a person, or several, from everything that is kept, and build what rests on it anew, once.
 
         Args:
@@ -51,23 +51,23 @@ class Erasure(ProjectFolder):
         return Found(done, print_forgotten, self.root)
 
     def retain(self, *, dry_run: bool = False, wait: float = 0) -> Found[Retained]:
-        """Move landed files that are older than contracts keep them to a cold folder, or remove them.
+        """Remove landed rows that are older than contracts keep them, and move or remove such files.
 
         Args:
-            dry_run: whether files are only listed.
+            dry_run: whether files and rows are only listed.
             wait: how long to wait for a build to end, in seconds.
 
         Raises:
-            Fault: a build is under way, a contract cannot be read, the cold folder is wrong, the landing zone
-                lies in a bucket, or a file cannot be moved.
+            Fault: a build is under way, a contract cannot be read, the cold folder is wrong, files would
+                go from a landing zone in a bucket, or something cannot be moved or removed.
         """
         from assay.core.moment import now
-        from assay.erasure.retain import find_old_files, retain
+        from assay.erasure.retain import find_old, retain
         from assay.erasure.retained_display import print_retained
 
         with self.places() as places, self.display() as display:
             if dry_run:
-                return Found(find_old_files(places, now()), print_retained, self.root)
+                return Found(find_old(places, now()), print_retained, self.root)
             done = retain(places, wait=wait, display=display)
         return Found(done, print_retained, self.root)
 

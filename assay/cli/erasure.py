@@ -31,11 +31,11 @@ def forget(
 
 def retain(
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="List the files, and where they would go; change nothing.")
+        bool, typer.Option("--dry-run", help="List files and rows, and where they would go; change nothing.")
     ] = False,
     wait: Annotated[
         float, typer.Option(min=0, metavar="SECONDS", help="How long to wait for a build to end.")
     ] = 0,
 ) -> None:
-    """Move landed files that are older than contracts keep them to a cold folder, or remove them."""
+    """Remove landed rows that are older than contracts keep them; move such files away, or remove them."""
     show(lambda project: project.retain(dry_run=dry_run, wait=wait))

@@ -1,4 +1,4 @@
-"""Carry out an erasure, in steps that can be done again after a kill."""
+"""Carry out an erasure, of people or of old rows, in steps that can be done again after a kill."""
 
 from __future__ import annotations
 
@@ -23,24 +23,21 @@ from assay.core.places import Places
 from assay.core.words import counted
 from assay.embedding.cache import begin_anew, remove_former
 from assay.erasure.compact import remove_leftovers
-from assay.erasure.elsewhere import clean_store, forget_in_ledger, forget_of_streams
+from assay.erasure.elsewhere import clean_store
 from assay.erasure.exports import write_exports_anew
 from assay.erasure.find import (
     FileLines,
     files_as_of,
     files_of_search,
-    find_lines,
-    published_files,
     tables_of_readers,
 )
-from assay.erasure.forgotten import note_forgotten
 from assay.erasure.journal import Journal, journal_file, read_journal
 from assay.erasure.lines import Emptied, empty_lines, empty_members, hash_of, read_emptied
-from assay.erasure.mentions import Mentions, find_texts, hidden_arguments
 from assay.erasure.objects import write_objects
-from assay.erasure.unloaded import empty_unloaded, find_unloaded
+from assay.erasure.removal import removal_of
+from assay.erasure.unloaded import empty_unloaded
 from assay.erasure.versions import erase_from_versions
-from assay.erasure.warehouse import rewrite_tables, rewrite_warehouse
+from assay.erasure.warehouse import rewrite_warehouse
 from assay.landing.declared import LandingTable, declared_tables
 from assay.landing.discover import LandingFile, LandingFolderMissing, discover, file_at, members_of
 from assay.landing.member import MERGED
@@ -54,10 +51,11 @@ from assay.project.warehouse import connect
 
 
 @dataclass(frozen=True)
-class Forgotten:
+class Erased:
     """What an erasure has done.
 
-    `rows` is how many rows all places together had. `files` are the landed files that were rewritten.
+    `rows` is how many rows of people all places together had, or how many landed rows were too old. `files`
+    are the landed files that were rewritten.
     `versions` are the training sets that are no longer whole. `run_id` is the build that made the rest anew.
     """
 
@@ -68,7 +66,7 @@ class Forgotten:
     run_id: str
 
 
-def end_other(places: Places, display: Display) -> Forgotten | None:
+def end_other(places: Places, display: Display) -> Erased | None:
     """End an erasure that was begun and killed; None if there is none. The caller holds the warehouse's lock.
 
     Raises:
@@ -81,14 +79,14 @@ def end_other(places: Places, display: Display) -> Forgotten | None:
     return carry_out(places, journal, display)
 
 
-def carry_out(places: Places, journal: Journal, display: Display) -> Forgotten:
+def carry_out(places: Places, journal: Journal, display: Display) -> Erased:
     """Do all steps of an erasure; each finds by itself what is left to do."""
-    person, manifest = journal.person, parsed()
+    removal = removal_of(journal.removed, parsed())
     try:
-        note_forgotten(places.warehouse, person)
+        removal.prepare(places)
         with opened_warehouse(places) as connection:
-            lines = find_lines(connection, person)
-            unloaded = [each for each in find_unloaded(places, connection, Mentions(person)) if each.is_text]
+            lines = removal.find_lines(connection)
+            unloaded = removal.find_unloaded(places, connection)
         display.say(f"Rewriting {counted(len(lines) + len(unloaded), 'landed file')}")
         emptied = _empty_files(places, journal, lines)
         for each in unloaded:
@@ -98,10 +96,8 @@ def carry_out(places: Places, journal: Journal, display: Display) -> Forgotten:
         # After a kill, a build makes everything.
         forget_state(places.warehouse)
         display.say(f"Rewriting {places.warehouse}")
-        rewrite_warehouse(places.warehouse, manifest, person, lines, emptied)
-        display.say("Rewriting what is published")
-        for file in published_files(places):
-            rewrite_tables(file, person)
+        rewrite_warehouse(places.warehouse, removal.manifest, removal, lines, emptied)
+        removal.rewrite_published(places, display)
         # The build writes them anew; before that, it would keep them with the publication before it.
         for file in [*tables_of_readers(places), *files_of_search(places)]:
             file.unlink(missing_ok=True)
@@ -111,30 +107,26 @@ def carry_out(places: Places, journal: Journal, display: Display) -> Forgotten:
                 remove_lake(file)
             else:
                 file.unlink(missing_ok=True)
-        versions = erase_from_versions(places, person, display)
+        versions = erase_from_versions(places, removal, display)
         begin_anew(places.embeddings)
         display.say("Building everything that rests on landed rows")
-        with hidden_arguments(person):
+        with removal.hidden():
             run_id = _build(places, display)
         remove_former(places.embeddings)
         remove_former_in_bucket()
         write_exports_anew(places, display)
-        forget_in_ledger(places.ledger, person)
         clean_store(places)
-        forget_of_streams(places, person)
-        mentions = Mentions(person)
-        for text in find_texts(places):
-            mentions.take_out_of(text)
+        removal.finish(places, run_id)
     except (duckdb.Error, sqlite3.Error, OSError) as error:
         raise known_fault(error) or error from error
     _record(places, journal, run_id)
     journal_file(places.warehouse).unlink()
     names = sorted({key.partition(" ")[2] for key in journal.files})
-    return Forgotten(journal.erasure_id, journal.rows, names, versions, run_id)
+    return Erased(journal.erasure_id, journal.rows, names, versions, run_id)
 
 
 def _empty_files(places: Places, journal: Journal, lines: list[FileLines]) -> dict[int, Emptied]:
-    """Rewrite the landed files in which the person is; return them by the id of the file.
+    """Rewrite the landed files from which rows go; return them by the id of the file.
 
     A file that has been replaced since it was loaded is another version, which has rows of its own.
     """
@@ -183,8 +175,8 @@ def find_copies(lines: FileLines, copies: Mapping[str, Sequence[tuple[Path, Path
     for copy, folder in copies.get(lines.source_file, ()):
         if not folder.is_dir():
             raise Fault(
-                f"{folder} is not there, to which assay retain has moved {lines.source_file}, in which the "
-                "person is: mount its disk. If the folder is gone for good, make an empty one of this name."
+                f"{folder} is not there, to which assay retain has moved {lines.source_file}, from which "
+                "rows go: mount its disk. If the folder is gone for good, make an empty one of this name."
             )
         if copy.parent.name == MERGED and copy.is_file():
             found += [file for file in members_of(folder, copy) if file.name == lines.source_file]
@@ -198,7 +190,7 @@ def _announce_lines(places: Places, journal: Journal, lines: FileLines) -> Calla
 
 
 def _announce(places: Places, journal: Journal, name: str, before: str, rows: int) -> Callable[[str], None]:
-    """Return what notes the hash of a file without a person's lines, before it takes the old one's place.
+    """Return what notes the hash of a file without the lines that go, before it takes the old one's place.
 
     Args:
         places: of the project.
@@ -253,7 +245,7 @@ def _build(places: Places, display: Display) -> str:
     withheld = report.withheld or report.online_fault
     if report.failed or withheld or not (report.is_searched and report.are_roles_applied):
         raise Fault(
-            "The person is removed, but not everything could be built anew: "
+            "What goes is removed, but not everything could be built anew: "
             f"{withheld or 'something failed'}. To see why: assay runs show {report.run.run_id}. "
             "The next build that passes ends the erasure."
         )
@@ -267,7 +259,7 @@ def _record(places: Places, journal: Journal, run_id: str | None) -> None:
             {
                 "erasure_id": journal.erasure_id,
                 "warehouse": str(places.warehouse),
-                "entity": journal.person.entity,
+                "entity": journal.removed.subject,
                 "who": journal.who,
                 "reason": journal.reason,
                 "started_at": journal.started_at,
@@ -288,7 +280,7 @@ def parsed() -> Manifest:
     """
     if manifest := read_manifest():
         return manifest
-    raise Fault("dbt has not parsed this project yet, so nobody can tell where a key stands: assay build")
+    raise Fault("dbt has not parsed this project yet, so nobody can tell what rests on its rows: assay build")
 
 
 @contextmanager

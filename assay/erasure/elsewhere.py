@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import duckdb
 
 from assay.core.places import Places
 from assay.core.sql import quoted, text
+from assay.core.structure import bring_up_to_date
 from assay.erasure.find import count_rows
 from assay.erasure.mentions import Mentions
 from assay.erasure.person import Person
 from assay.erasure.warehouse import replaced_database
 from assay.ledger.file import opened
+from assay.ledger.nodes import NODES
 from assay.online.ahead import Ahead
 from assay.online.stores.free_pages import write_without_free_pages
 from assay.online.stores.open import store_file, store_url
@@ -56,9 +58,47 @@ def forget_in_ledger(ledger: Path, person: Person) -> int:
                 f"update {quoted(table)} set {quoted(column)} = $1 where rowid = $2", [value, row]
             )
         connection.execute("checkpoint")
-    with replaced_database(ledger) as connection:
-        connection.execute("copy from database old to new")
+    _write_anew(ledger)
     return len(found)
+
+
+def count_samples(ledger: Path, unique_ids: Collection[str]) -> int:
+    """Return how many rows that failed tests have shown are in the run ledger.
+
+    Raises:
+        Fault: another program keeps the ledger open.
+    """
+    [(rows,)] = NODES.read(
+        ledger,
+        "select coalesce(sum(json_array_length(sample)), 0)::bigint from nodes "
+        "where list_contains($1::varchar[], unique_id)",
+        [list(unique_ids)],
+    ) or [(0,)]
+    return int(rows)
+
+
+def remove_samples(ledger: Path, unique_ids: Collection[str], *, but_of: str) -> None:
+    """Remove the rows that failed tests have shown, of all runs but one.
+
+    Args:
+        ledger: the run ledger, whose file is written anew.
+        unique_ids: of the tests.
+        but_of: the run whose rows stay.
+
+    Raises:
+        Fault: another program keeps the ledger open.
+        duckdb.Error: it cannot be written.
+        OSError: it cannot be put in place.
+    """
+    with opened(ledger, read_only=False) as connection:
+        bring_up_to_date(connection, NODES.script)
+        connection.execute(
+            "update nodes set sample = '[]' "
+            "where sample <> '[]' and run_id <> $1 and list_contains($2, unique_id)",
+            [but_of, list(unique_ids)],
+        )
+        connection.execute("checkpoint")
+    _write_anew(ledger)
 
 
 def count_in_store(store: Store, person: Person) -> int:
@@ -109,6 +149,12 @@ def forget_of_streams(places: Places, person: Person) -> None:
     base_file(places).unlink(missing_ok=True)
     Ahead(places.ahead).forget(person.is_in_key)
     write_without_free_pages(places.ahead)
+
+
+def _write_anew(ledger: Path) -> None:
+    """Write the file of the ledger without free pages, in which DuckDB keeps what was changed."""
+    with replaced_database(ledger) as connection:
+        connection.execute("copy from database old to new")
 
 
 def _find_in_ledger(

@@ -10,7 +10,7 @@ from assay.core.fault import Fault
 from assay.core.moment import now
 from assay.core.places import Places
 from assay.core.words import counted
-from assay.erasure.carry_out import Forgotten, carry_out, end_other, find_copies, opened_warehouse, parsed
+from assay.erasure.carry_out import Erased, carry_out, end_other, find_copies, opened_warehouse, parsed
 from assay.erasure.find import unread_files
 from assay.erasure.journal import Journal
 from assay.erasure.locked import lock_for_erasure
@@ -48,7 +48,7 @@ def _look(places: Places, asked: Sequence[str]) -> tuple[Person, Traces]:
         return person, traces if len(people) == 1 else find_traces(places, connection, person)
 
 
-def forget(places: Places, asked: Sequence[str], *, reason: str, wait: float, display: Display) -> Forgotten:
+def forget(places: Places, asked: Sequence[str], *, reason: str, wait: float, display: Display) -> Erased:
     """Remove people from everything that is kept, and build what rests on it anew, once.
 
     Args:

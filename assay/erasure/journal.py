@@ -10,6 +10,7 @@ from typing import Any
 
 from assay.core.disk import replace_private
 from assay.core.fault import Fault
+from assay.erasure.old_rows import OldRows, old_rows_of
 from assay.erasure.person import Person
 
 
@@ -19,7 +20,8 @@ class Journal:
 
     Attributes:
         erasure_id: of the erasure.
-        person: who is removed. Nobody else keeps that, and the journal goes when the erasure has ended.
+        removed: who is removed, or which rows. Nobody else keeps whom, and the journal goes when the erasure
+            has ended.
         who: who asked for it.
         reason: why.
         started_at: UTC, naive.
@@ -29,7 +31,7 @@ class Journal:
     """
 
     erasure_id: str
-    person: Person
+    removed: Person | OldRows
     who: str
     reason: str
     started_at: datetime
@@ -43,11 +45,16 @@ class Journal:
             OSError: it cannot be written.
         """
         values = asdict(self) | {"started_at": self.started_at.isoformat()}
+        del values["removed"]
+        if isinstance(self.removed, Person):
+            values["person"] = asdict(self.removed)
+        else:
+            values["old_rows"] = self.removed.as_values()
         replace_private(journal_file(warehouse), json.dumps(values).encode())
 
 
 def journal_file(warehouse: Path) -> Path:
-    """Return the file that stands beside a warehouse while somebody is being forgotten."""
+    """Return the file that stands beside a warehouse while something is being erased."""
     return warehouse.with_name(f"{warehouse.name}.erasure.json")
 
 
@@ -60,14 +67,19 @@ def read_journal(warehouse: Path) -> Journal | None:
     file = journal_file(warehouse)
     try:
         values: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        person = values["person"]
-        lists = {name: tuple(person[name]) for name in ("columns", "values")}
-        values["person"] = Person(**person | lists)
+        if "old_rows" in values:
+            values["removed"] = old_rows_of(values.pop("old_rows"))
+        else:
+            person = values.pop("person")
+            values["removed"] = Person(
+                **person | {name: tuple(person[name]) for name in ("columns", "values")}
+            )
         values["started_at"] = datetime.fromisoformat(values["started_at"])
         return Journal(**values)
     except FileNotFoundError:
         return None
     except (ValueError, TypeError, KeyError) as error:
         raise Fault(
-            f"{file} is damaged; it says who is being forgotten. Remove it, and forget that person again."
+            f"{file} is damaged; it says who is being forgotten, or which rows are being removed. Remove it, "
+            "and forget that person again, or run assay retain."
         ) from error

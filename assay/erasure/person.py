@@ -29,6 +29,11 @@ class Person:
     columns: tuple[str, ...]
     values: tuple[str, ...]
 
+    @property
+    def subject(self) -> str:
+        """What the run ledger says of it, which names nobody: the entity."""
+        return self.entity
+
     def condition(self, columns: Collection[str]) -> str | None:
         """Return SQL that holds for the person's rows of a table; None where no column names a person.
 

@@ -1,6 +1,7 @@
 """Move landed files that are older than their contract keeps them to a cold folder, or remove them.
 
-Only files whose rows are in the warehouse go. The rows stay there: tables are rebuilt from them.
+Only files whose rows are in the warehouse go. The rows stay there: tables are rebuilt from them. Where a
+contract limits the rows themselves, those that are too old are removed first.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import duckdb
 
 from assay.console.progress import Display
 from assay.contracts.contract import FOLDER, read_contracts
-from assay.contracts.retention import Retention, read_retentions
+from assay.contracts.retention import Retention, RowRetention, read_retentions, read_row_retentions
 from assay.core.disk import sync
 from assay.core.fault import MISUSED, Fault, known_fault
 from assay.core.moment import now
@@ -35,6 +37,9 @@ from assay.ledger.retentions import RETAINED_FILES, RETENTIONS
 from assay.ledger.rollbacks import whoever_asks
 from assay.project.paths import all_model_paths, contract_folders
 from assay.project.warehouse import connect
+
+if TYPE_CHECKING:
+    from assay.erasure.retain_rows import FoundRows
 
 # Two records are written for each batch, and each opens the ledger.
 _FILES_A_BATCH = 100
@@ -63,11 +68,24 @@ class OldFile:
 
 
 @dataclass(frozen=True)
+class Settings:
+    """How long landed files and rows are kept, by relation in lower case, and where files move to.
+
+    `cold` is None where files are removed.
+    """
+
+    of_files: dict[str, Retention]
+    of_rows: dict[str, RowRetention]
+    cold: Path | None
+
+
+@dataclass(frozen=True)
 class Retained:
     """Which landed files are too old, and what has become of them.
 
     Attributes:
-        retentions: how long tables are kept.
+        retentions: how long tables are kept, and their rows.
+        rows: the landed rows that go, or have gone; None where no contract limits rows.
         files: those that go, or have gone.
         kept: names of files that are too old and stay, with the reason.
         streamed: landing tables with a retention of which no file goes, because streams fill them.
@@ -77,6 +95,7 @@ class Retained:
 
     retentions: list[Retention]
     files: list[OldFile] = field(default_factory=list)
+    rows: FoundRows | None = None
     kept: list[tuple[str, str]] = field(default_factory=list)
     streamed: list[str] = field(default_factory=list)
     cold: Path | None = None
@@ -88,24 +107,40 @@ class Retained:
         return sum(each.size for each in self.files)
 
 
-def find_old_files(places: Places, at: datetime) -> Retained:
+def find_old(places: Places, at: datetime) -> Retained:
+    """Find the landed files and rows that are older than their contracts keep them, and change nothing.
+
+    Args:
+        places: of the project.
+        at: the moment at which they are judged (UTC, naive).
+
+    Raises:
+        Fault: files would go from a landing zone in a bucket, a contract or the cold folder is wrong, nothing
+            is built, or nobody can tell which rows go.
+    """
+    settings = _read_settings(places)
+    found = find_old_files(places, settings, at)
+    if not settings.of_rows:
+        return found
+    # Imports dbt, which takes longer than to look at files.
+    from assay.erasure.retain_rows import find_old_rows
+
+    return replace(found, rows=find_old_rows(places, settings.of_rows, at))
+
+
+def find_old_files(places: Places, settings: Settings, at: datetime) -> Retained:
     """Find the landed files that are older than their contracts keep them, and change nothing.
 
     Args:
         places: of the project.
+        settings: of the retention.
         at: the moment at which files are judged (UTC, naive).
 
     Raises:
-        Fault: the landing zone lies in a bucket, a contract or the cold folder is wrong, or nothing is built.
+        Fault: nothing is built.
     """
-    if url := landing_url():
-        raise Fault(
-            f"The landing zone lies in {url}, and a file that went from its copy would come again: give "
-            "the bucket a rule that expires objects."
-        )
-    cold = _cold_folder(places.landing)
-    retentions = _read_retentions()
-    found = Retained(list(retentions.values()), cold=cold)
+    cold, retentions = settings.cold, settings.of_files
+    found = Retained([*retentions.values(), *settings.of_rows.values()], cold=cold)
     if not retentions or not places.landing.is_dir():
         return found
     by_folder = {}
@@ -141,7 +176,7 @@ def find_old_files(places: Places, at: datetime) -> Retained:
 
 
 def retain(places: Places, *, wait: float, display: Display) -> Retained:
-    """Move the landed files that are older than their contracts keep them, or remove them.
+    """Remove landed rows that are older than their contracts keep them, and move or remove such files.
 
     Args:
         places: of the project.
@@ -149,17 +184,31 @@ def retain(places: Places, *, wait: float, display: Display) -> Retained:
         display: shows the progress.
 
     Raises:
-        Fault: a build is under way, somebody is being forgotten, a file cannot be moved, or nobody can tell
-            which files go. What has begun is ended by the next call.
+        Fault: a build is under way, something cannot be removed or moved, or nobody can tell what goes. What
+            has begun is ended by the next call.
     """
     with lock_for_erasure(places, wait, display, command="assay retain"):
-        if journal_file(places.warehouse).exists():
-            raise Fault("An erasure was begun and has not ended. To end it first: assay build")
         started_at = now()
-        found = find_old_files(places, started_at)
+        settings = _read_settings(places)
+        rows = _remove_rows(places, settings, started_at, display)
+        found = replace(find_old_files(places, settings, started_at), rows=rows)
         if not found.files:
             return found
         return _carry_out(places, replace(found, retention_id=str(uuid4())), started_at, display)
+
+
+def _remove_rows(places: Places, settings: Settings, at: datetime, display: Display) -> FoundRows | None:
+    """End what was begun, and remove the rows that are too old; None where no contract limits rows."""
+    if journal_file(places.warehouse).exists():
+        # Imports dbt, which takes longer than to look at files.
+        from assay.erasure.carry_out import end_other
+
+        end_other(places, display)
+    if not settings.of_rows:
+        return None
+    from assay.erasure.retain_rows import remove_old_rows
+
+    return remove_old_rows(places, settings.of_rows, at, display)
 
 
 def _carry_out(places: Places, found: Retained, started_at: datetime, display: Display) -> Retained:
@@ -294,17 +343,23 @@ def _loaded_versions(places: Places) -> dict[str, dict[str, datetime]]:
     return found
 
 
-def _read_retentions() -> dict[str, Retention]:
-    """Return how long tables are kept, by relation in lower case.
+def _read_settings(places: Places) -> Settings:
+    """Return how long tables are kept, and where files move to.
 
     Raises:
-        Fault: a contract cannot be read, so that nobody can tell.
+        Fault: a contract cannot be read, the cold folder is wrong, or files would go from a bucket's copy.
     """
+    cold = _cold_folder(places.landing)
     contracts, findings = read_contracts(*contract_folders(FOLDER))
-    found, problems = read_retentions(contracts)
+    of_files, problems = read_retentions(contracts)
     if wrong := [*map(str, findings), *problems]:
         raise Fault("\n".join(["Nothing is moved or removed, because contracts cannot be read:", *wrong]))
-    return found
+    if of_files and (url := landing_url()):
+        raise Fault(
+            f"The landing zone lies in {url}, and a file that went from its copy would come again: give "
+            "the bucket a rule that expires objects."
+        )
+    return Settings(of_files, read_row_retentions(contracts), cold)
 
 
 def _cold_folder(landing: Path) -> Path | None:

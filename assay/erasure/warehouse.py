@@ -1,4 +1,4 @@
-"""Write the warehouse anew from what cannot be built again, without a person's rows.
+"""Write the warehouse anew from what cannot be built again, without the rows that go.
 
 DuckDB keeps what was deleted in free pages of its file. So the rows that stay are copied to a new file, and
 all that dbt makes is left to the next build.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 import duckdb
 
@@ -19,7 +20,6 @@ from assay.core.sql import quoted
 from assay.core.structure import bring_up_to_date
 from assay.erasure.find import FileLines, columns_of
 from assay.erasure.lines import Emptied
-from assay.erasure.person import Person
 from assay.landing.load import SCHEMA
 from assay.project.graph import Manifest
 from assay.project.lake import is_lake
@@ -27,22 +27,29 @@ from assay.project.lake_copies import replaced_lake
 from assay.project.warehouse import attach, connect
 
 
+class Removed(Protocol):
+    """Says which rows go from tables that no build makes anew."""
+
+    def condition_in(self, schema: str, table: str, columns: Collection[str]) -> str | None:
+        """Return SQL for the rows of a table that go; None where none can be."""
+
+
 def rewrite_warehouse(
     warehouse: Path,
     manifest: Manifest,
-    person: Person,
+    removed: Removed,
     lines: Sequence[FileLines],
     emptied: Mapping[int, Emptied],
 ) -> None:
-    """Replace the warehouse by one that holds what landed, and snapshots, without the person.
+    """Replace the warehouse by one that holds what landed, and snapshots, without the rows that go.
 
     The caller must hold the warehouse's lock.
 
     Args:
         warehouse: the file.
         manifest: of the project, which tells what a build makes.
-        person: who is removed.
-        lines: the landed rows of the person.
+        removed: says which rows of other tables go.
+        lines: the landed rows that go.
         emptied: the landed files that were rewritten, by the id of the file.
 
     Raises:
@@ -56,7 +63,7 @@ def rewrite_warehouse(
     with replaced_lake(warehouse) if is_lake(warehouse) else replaced_database(warehouse) as connection:
         rebuilt = _built_by_dbt(manifest)
         _list_gone(connection, lines)
-        _copy_tables(connection, person, {each for each in find_tables(connection) if each not in rebuilt})
+        _copy_tables(connection, removed, {each for each in find_tables(connection) if each not in rebuilt})
         connection.execute("use new")
         bring_up_to_date(connection, SCHEMA)
         for each in lines:
@@ -64,8 +71,8 @@ def rewrite_warehouse(
     warehouse.with_name(f"{warehouse.name}.wal").unlink(missing_ok=True)
 
 
-def rewrite_tables(file: Path, person: Person) -> None:
-    """Replace a file of published tables by one without the person's rows.
+def rewrite_tables(file: Path, removed: Removed) -> None:
+    """Replace a file of published tables by one without the rows that go.
 
     Raises:
         duckdb.Error: the file cannot be read, or the disk is full; it is as it was.
@@ -73,7 +80,7 @@ def rewrite_tables(file: Path, person: Person) -> None:
     """
     with replaced_database(file) as connection:
         _list_gone(connection, [])
-        _copy_tables(connection, person, find_tables(connection))
+        _copy_tables(connection, removed, find_tables(connection))
 
 
 def find_tables(connection: duckdb.DuckDBPyConnection) -> set[tuple[str, str]]:
@@ -121,9 +128,9 @@ def _built_by_dbt(manifest: Manifest) -> set[tuple[str, str]]:
 
 
 def _copy_tables(
-    connection: duckdb.DuckDBPyConnection, person: Person, tables: Collection[tuple[str, str]]
+    connection: duckdb.DuckDBPyConnection, removed: Removed, tables: Collection[tuple[str, str]]
 ) -> None:
-    """Copy tables from `old` to `new`, without the person's rows."""
+    """Copy tables from `old` to `new`, without the rows that go."""
     comments = find_comments(connection, "old", "new")
     definitions = connection.execute(
         "select schema_name, table_name, sql from duckdb_tables() where database_name = 'old' order by all"
@@ -134,7 +141,7 @@ def _copy_tables(
             continue
         name = f"{quoted(schema)}.{quoted(table)}"
         columns = columns_of(connection, schema, table)
-        condition = person.condition(columns)
+        condition = removed.condition_in(schema, table, columns)
         if schema == "landing":
             # A row that is copied and then deleted would stay in the file's free pages.
             is_of_file = {"file_id", "row_number"} <= columns
@@ -153,7 +160,7 @@ def _packed(definition: str) -> str:
 
 
 def _list_gone(connection: duckdb.DuckDBPyConnection, lines: Sequence[FileLines]) -> None:
-    """List the landed rows of the person in a table of the connection's own memory."""
+    """List the landed rows that go in a table of the connection's own memory."""
     connection.execute("create table memory.gone (file_id bigint, row_number bigint)")
     for each in lines:
         connection.execute(
@@ -167,7 +174,7 @@ def _count_erased(connection: duckdb.DuckDBPyConnection, lines: FileLines, empti
 
     Args:
         connection: a connection of which the new warehouse is the current database.
-        lines: the rows of the person.
+        lines: the rows that go.
         emptied: the file without them; None where it is no longer in the landing zone.
     """
     landed = f"landing.{quoted(f'{lines.source}__{lines.table}')}"

@@ -21,6 +21,7 @@ _ARGUMENTS = {
     "change_history": ("relation", "entity_keys"),
     "snapshot_history": ("relation", "entity_keys"),
     "history_of_states": ("states", "entity_keys"),
+    "effective_changes": ("checked", "key", "attributes"),
     "temporal_split": ("at", "boundaries", "embargo"),
 }
 
@@ -41,7 +42,8 @@ def calls_of(macro: str, code: str) -> list[dict[str, Any]]:
     """Return the arguments of each call of a macro, by name.
 
     Args:
-        macro: name of the macro without its package: `temporal_split`, or one of a history.
+        macro: name of the macro without its package: `temporal_split`, `effective_changes`, or one of a
+            history.
         code: the model's text with its Jinja.
     """
     try:

@@ -144,12 +144,12 @@ class Version:
 
     @property
     def erased(self) -> Path:
-        """The file that says how many rows were removed because a person was forgotten; most have none."""
+        """The file that says how many rows were removed, of people or as too old; most have none."""
         return self.folder / _ERASED
 
     @property
     def erased_rows(self) -> int:
-        """How many rows were removed because a person was forgotten: with any, the version is not whole."""
+        """How many rows were removed: of people who were forgotten, or too old."""
         try:
             return int(json.loads(self.erased.read_text(encoding="utf-8"))["rows"])
         except FileNotFoundError:

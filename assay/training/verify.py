@@ -67,12 +67,14 @@ def verify(
 
 def _check_stored(version: Version) -> list[Mismatch]:
     manifest = version.manifest
-    if rows := version.erased_rows:
+    if version.erased.exists():
+        rows = version.erased_rows
+        gone = f"{counted(rows, 'row')} of it" if rows else "rows that it was made of"
         return [
             Mismatch(
                 "stored",
-                f"The version is no longer whole: {counted(rows, 'row')} of people who were forgotten "
-                "are removed. Create a new version.",
+                f"The version is no longer whole: {gone} {'is' if rows == 1 else 'are'} removed, of people "
+                "who were forgotten, or too old to be kept. Create a new version.",
             )
         ]
     try:

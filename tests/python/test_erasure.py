@@ -29,6 +29,7 @@ from assay.erasure.journal import Journal, read_journal
 from assay.erasure.lines import Emptied, empty_lines, hash_of
 from assay.erasure.mentions import Mentions
 from assay.erasure.person import Person, find_people, find_person, put_together
+from assay.erasure.removal import People
 from assay.erasure.unloaded import empty_unloaded, find_unloaded
 from assay.erasure.versions import erase_from_versions
 from assay.erasure.warehouse import rewrite_warehouse
@@ -89,6 +90,10 @@ def land_malformed(project: SmallProject) -> Path:
 
 def person_named(key: str) -> Person:
     return Person("customer", key, ("customer_id",), (key,))
+
+
+def removal_for(key: str) -> People:
+    return People(person_named(key), Manifest({"nodes": {}, "macros": {}}))
 
 
 def files_in(folder: Path, content: bytes, name: str = "a.csv") -> LandingFile:
@@ -608,13 +613,13 @@ def test_a_version_of_a_training_set_is_no_longer_whole(tmp_path: Path) -> None:
     )
     version = write_version(folder, manifest, [])
     display = mock.Mock()
-    assert erase_from_versions(places, person_named(PERSON), display) == ["trn_x@1"]
+    assert erase_from_versions(places, removal_for(PERSON), display) == ["trn_x@1"]
     assert pq.read_table(folder / "data.parquet").to_pydict() == {"customer_id": [OTHER], "outcome": [0]}
     found = verify(version, places, display)
     assert found.has_failed
     assert pq.read_table(folder / "documents.parquet").to_pydict() == {"customer_id": [OTHER]}
-    assert "3 rows of people who were forgotten" in found.findings[0].message
-    assert erase_from_versions(places, person_named(PERSON), display) == []
+    assert "3 rows of it are removed, of people who were forgotten" in found.findings[0].message
+    assert erase_from_versions(places, removal_for(PERSON), display) == []
     assert files_with(tmp_path, PERSON) == []
 
 
@@ -635,7 +640,7 @@ def test_nothing_of_a_person_is_left_in_a_lake(tmp_path: Path) -> None:
     old = {*tmp_path.rglob("*.parquet")}
     assert b"guest 999" in catalog.read_bytes()
     for _ in range(2):
-        rewrite_warehouse(catalog, manifest, person_named("guest 999"), [], {})
+        rewrite_warehouse(catalog, manifest, removal_for("guest 999"), [], {})
         assert files_with(tmp_path, "guest 999") == []
     with connect(catalog) as connection:
         assert connection.execute(
@@ -680,7 +685,7 @@ def test_rows_of_parquet_move_up_behind_those_that_go(tmp_path: Path) -> None:
     left = rows - len(gone)
     emptied = Emptied("after", 7, Tally(rows=left, row_lines=left), keeps_numbers=False)
     manifest = Manifest({"nodes": {}, "macros": {}})
-    rewrite_warehouse(warehouse, manifest, person_named(PERSON), [lines], {1: emptied})
+    rewrite_warehouse(warehouse, manifest, removal_for(PERSON), [lines], {1: emptied})
     with duckdb.connect(str(warehouse)) as connection:
         moved = connection.execute(
             "select row_number, id from landing.shop__sales where file_id = 1 order by all"
@@ -717,7 +722,7 @@ def test_a_kill_at_any_step_of_forgetting_in_a_lake_is_mended(tmp_path: Path) ->
         while True:
             steps.left = kills
             try:
-                rewrite_warehouse(catalog, manifest, person_named("guest 999"), [], {})
+                rewrite_warehouse(catalog, manifest, removal_for("guest 999"), [], {})
                 break
             except KeyboardInterrupt:
                 kills += 1

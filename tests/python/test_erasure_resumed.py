@@ -14,16 +14,10 @@ from assay.core.encryption import VARIABLE
 from assay.project.warehouse import connect
 
 STEPS = (
-    *("note_forgotten", "_empty_files", "rewrite_warehouse", "rewrite_tables", "erase_from_versions"),
-    *(
-        "begin_anew",
-        "remove_former",
-        "remove_former_in_bucket",
-        "write_exports_anew",
-        "forget_in_ledger",
-        "clean_store",
-    ),
-    *("forget_of_streams", "find_texts"),
+    *("removal.note_forgotten", "carry_out._empty_files", "carry_out.rewrite_warehouse"),
+    *("removal.rewrite_tables", "carry_out.erase_from_versions", "carry_out.begin_anew"),
+    *("carry_out.remove_former", "carry_out.remove_former_in_bucket", "carry_out.write_exports_anew"),
+    *("removal.forget_in_ledger", "carry_out.clean_store", "removal.forget_of_streams", "removal.find_texts"),
 )
 
 
@@ -57,7 +51,7 @@ def test_a_kill_at_any_step_is_mended_in_an_encrypted_project(project_as_built: 
     for number, step in enumerate(STEPS):
         with (
             mock.patch("assay.erasure.carry_out._build", return_value="run"),
-            mock.patch(f"assay.erasure.carry_out.{step}", side_effect=Killed),
+            mock.patch(f"assay.erasure.{step}", side_effect=Killed),
             pytest.raises(Killed),
         ):
             project.assay(*(["build"] if number else ["forget", f"customer={PERSON}"]))

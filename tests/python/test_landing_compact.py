@@ -33,7 +33,7 @@ from assay.erasure import compact
 from assay.erasure.compact import CompactedLanding, Sizes, compact_landing, plan_compaction
 from assay.erasure.journal import journal_file
 from assay.erasure.lines import empty_members
-from assay.erasure.retain import find_old_files, retain
+from assay.erasure.retain import find_old, retain
 from assay.landing.declared import declared_tables
 from assay.landing.discover import LandingFolderMissing, discover
 from assay.landing.merged import DamagedFile, MergedWriter, read_merged
@@ -480,8 +480,8 @@ def test_a_merged_file_is_retained_whole_or_not_at_all(zone: Zone, monkeypatch: 
     [merged] = (zone.landing / "shop/sales/_merged").iterdir()
     places = places_of(zone)
     # Of its files, the last one landed on 2 March 2025.
-    assert find_old_files(places, datetime(2025, 4, 1)).files == []
-    assert len(find_old_files(places, datetime(2025, 4, 2, 5)).files) == 4
+    assert find_old(places, datetime(2025, 4, 1)).files == []
+    assert len(find_old(places, datetime(2025, 4, 2, 5)).files) == 4
     done = retain(places, wait=0, display=Lines(PlainConsole(quiet=True)))
     assert len(done.files) == 4
     assert not merged.exists()
