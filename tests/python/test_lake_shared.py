@@ -16,7 +16,7 @@ from lake_contents import contents
 from postgres_server import PostgresServer
 from rich.console import Console
 from small_project import SmallProject
-from test_erasure import person_named
+from test_erasure import removal_for
 from training_project import create, make_training_files, succeed
 
 from assay.console.progress import display_on
@@ -104,7 +104,7 @@ def test_nothing_of_a_person_is_left_in_a_shared_lake(lake: Places) -> None:
     assert "guest 999" in catalog_text(address)
     for _ in range(2):
         with hold_warehouse(lake.warehouse, command="assay forget", wait=0, on_wait=print):
-            rewrite_warehouse(lake.warehouse, _MANIFEST, person_named("guest 999"), [], {})
+            rewrite_warehouse(lake.warehouse, _MANIFEST, removal_for("guest 999"), [], {})
         assert "guest 999" not in catalog_text(address)
         assert "assay@anew" not in catalog_text(address)
         assert not old & files_of(f"{data}/assay")
@@ -130,7 +130,7 @@ def test_a_lake_that_somebody_writes_meanwhile_is_left_as_it_is(
 
     monkeypatch.setattr("assay.erasure.warehouse._list_gone", write)
     with pytest.raises(Fault, match=r"written to the lake .* meanwhile, without a lease"):
-        rewrite_warehouse(lake.warehouse, _MANIFEST, person_named("guest 999"), [], {})
+        rewrite_warehouse(lake.warehouse, _MANIFEST, removal_for("guest 999"), [], {})
     with connect(lake.warehouse) as connection:
         assert connection.execute("select count(*) from snapshots.snp_guests").fetchall() == [(1000,)]
         assert connection.execute("select count(*) from snapshots.written").fetchall() == [(1,)]
