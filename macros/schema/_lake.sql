@@ -198,39 +198,40 @@
         {{ return(none) }}
     {%- endif -%}
     {%- set found = {'comments': {}, 'held': 0, 'counted': 0} -%}
-    {%- for kind, name, value in run_query("
+    {%- set asked -%}
         with tables as (
             select table_id
-            from " ~ catalog ~ ".ducklake_table as tables
-            inner join " ~ catalog ~ ".ducklake_schema as schemas using (schema_id)
-            where table_name = " ~ assay._text(target.identifier) ~ " and schema_name = " ~ assay._text(target.schema) ~ "
+            from {{ catalog }}.ducklake_table as tables
+            inner join {{ catalog }}.ducklake_schema as schemas using (schema_id)
+            where table_name = {{ assay._text(target.identifier) }} and schema_name = {{ assay._text(target.schema) }}
                 and tables.end_snapshot is null and schemas.end_snapshot is null
         )
 
         select 'held', '', coalesce(sum(record_count), 0)::varchar
-        from " ~ catalog ~ ".ducklake_data_file
+        from {{ catalog }}.ducklake_data_file
         where table_id in (from tables) and end_snapshot is null
 
         union all
 
         select 'counted', '', coalesce(sum(record_count), 0)::varchar
-        from " ~ catalog ~ ".ducklake_table_stats
+        from {{ catalog }}.ducklake_table_stats
         where table_id in (from tables)
 
         union all
 
         select 'comments', '', value
-        from " ~ catalog ~ ".ducklake_tag
+        from {{ catalog }}.ducklake_tag
         where object_id in (from tables) and end_snapshot is null and key = 'comment' and value <> ''
 
         union all
 
         select 'comments', column_name, value
-        from " ~ catalog ~ ".ducklake_column_tag as tags
-        inner join " ~ catalog ~ ".ducklake_column as columns using (table_id, column_id)
+        from {{ catalog }}.ducklake_column_tag as tags
+        inner join {{ catalog }}.ducklake_column as columns using (table_id, column_id)
         where table_id in (from tables) and tags.end_snapshot is null and columns.end_snapshot is null
             and key = 'comment' and value <> ''
-    ").rows -%}
+    {%- endset -%}
+    {%- for kind, name, value in run_query(asked).rows -%}
         {%- if kind == 'comments' -%}
             {%- do found.comments.update({name: value}) -%}
         {%- else -%}
