@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -107,6 +108,15 @@ class Bucket:
                     key = found["Key"].removeprefix(self.prefix)
                     yield Object(key, found["Size"], found["ETag"].strip('"'), found["LastModified"])
 
+    def find(self, key: str) -> Object | None:
+        """Return an object by its key; None if there is none.
+
+        Raises:
+            Fault: it cannot be listed.
+        """
+        first = next(self.list(key), None)
+        return first if first and first.key == key else None
+
     def fetch(self, found: Object, file: Path) -> datetime:
         """Write the content of an object to a file.
 
@@ -128,6 +138,37 @@ class Bucket:
                     target.write(piece)
         landed_at = answer["Metadata"].get(_LANDED_AT)
         return datetime.fromisoformat(landed_at) if landed_at else found.written_at
+
+    def read_start(self, found: Object, count: int) -> bytes:
+        """Return the first bytes of an object, at most so many.
+
+        Raises:
+            ObjectChanged: it is gone.
+            Fault: it cannot be read.
+        """
+        if not found.size:
+            return b""
+        with self._told():
+            answer = self._client.get_object(
+                Bucket=self.name, Key=self.prefix + found.key, Range=f"bytes=0-{count - 1}"
+            )
+            return bytes(answer["Body"].read())
+
+    def hash_of(self, found: Object) -> str:
+        """Return the SHA-256 of an object's content, which is read whole.
+
+        Raises:
+            ObjectChanged: it is gone, or was written again since it was listed.
+            Fault: it cannot be read.
+        """
+        digest = sha256()
+        with self._told():
+            answer = self._client.get_object(
+                Bucket=self.name, Key=self.prefix + found.key, IfMatch=f'"{found.etag}"'
+            )
+            for piece in answer["Body"].iter_chunks(1 << 20):
+                digest.update(piece)
+        return digest.hexdigest()
 
     def read(self, key: str) -> bytes | None:
         """Return the content of a small object; None if there is none.

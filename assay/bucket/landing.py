@@ -83,14 +83,14 @@ def bring_landing(bucket: Bucket, folder: Path, tell: Callable[[str], None]) -> 
     held: dict[str, str] = json.loads(index.read_text()) if index.exists() else {}
     done = Brought()
     objects = {found.key: found for found in bucket.list() if not found.key.endswith("/")}
-    places = _places(folder, objects, done.faults)
+    places = place_objects(folder, objects, done.faults)
     gone = held.keys() - objects.keys()
     _remove(folder, held, _in_the_way(gone, places), done)
     wanted = [key for key, path in places.items() if held.get(key) != objects[key].etag or not path.exists()]
     with ThreadPoolExecutor(_THREADS) as threads:
         for start in range(0, len(wanted), _AT_ONCE):
             several = wanted[start : start + _AT_ONCE]
-            fetched = threads.map(lambda key: _fetch(bucket, objects[key], places[key]), several)
+            fetched = threads.map(lambda key: fetch_object(bucket, objects[key], places[key]), several)
             for key, why in zip(several, fetched, strict=True):
                 if why is None:
                     held[key] = objects[key].etag
@@ -169,7 +169,7 @@ def _parents(key: str) -> list[str]:
     return ["/".join(parts[:count]) for count in range(1, len(parts))]
 
 
-def _places(folder: Path, keys: Collection[str], faults: list[str]) -> dict[str, Path]:
+def place_objects(folder: Path, keys: Collection[str], faults: list[str]) -> dict[str, Path]:
     """Return where each object lies in the copy; of those that can be no file there, say why."""
     found: dict[str, Path] = {}
     for key in keys:
@@ -187,7 +187,7 @@ def _places(folder: Path, keys: Collection[str], faults: list[str]) -> dict[str,
     return found
 
 
-def _fetch(bucket: Bucket, found: Object, path: Path) -> str | None:
+def fetch_object(bucket: Bucket, found: Object, path: Path) -> str | None:
     """Write an object to the copy; return why that cannot be, or None."""
     new = path.with_name(f"{_NEW}.{os.getpid()}.{threading.get_ident()}")
     try:

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import duckdb
 
+from assay.bucket.bucket import Bucket, Object
+from assay.bucket.cold import fetched_objects
 from assay.build.inputs import identity
 from assay.build.publish import remove_leftovers, temporary
 from assay.build.state import read_state, write_state
@@ -31,13 +33,20 @@ from assay.core.encryption import (
 )
 from assay.core.fault import MISUSED, Fault, known_fault
 from assay.core.lock import Holder
-from assay.core.parquet import is_encrypted_parquet, opens_parquet, rewrite_parquet
-from assay.core.places import Places, landing_url, named_cold_folder
+from assay.core.parquet import (
+    START_BYTES,
+    is_encrypted_parquet,
+    key_in_start,
+    opens_parquet,
+    rewrite_parquet,
+)
+from assay.core.places import Places, cold_url, landing_url, named_cold_folder
 from assay.core.sealed_content import find_content_key, rewrite_content
 from assay.core.sealed_file import SealedFile
 from assay.core.sql import quoted
 from assay.core.words import counted, listed
 from assay.embedding.cache import former_file, sealed_vectors
+from assay.landing.member import MERGED
 from assay.landing.merged import find_merged, reseal_merged
 from assay.landing.segments import segment_of
 from assay.online.ahead import sealed_ahead
@@ -125,10 +134,34 @@ def find_states(places: Places) -> EncryptionState:
         found.append(FileState(sealed.file, tag is not None, name, can_be=True, size=size))
     found += _states_of_segments(places, key, before)
     found += _state_of_plain_landed(places, has_key=key is not None)
+    try:
+        found += _states_of_objects(key, before)
+    except Fault as fault:
+        unread.append(str(fault))
     for path in _others(places):
         if path.exists():
             found.append(FileState(path, is_encrypted=False, key=None, can_be=False, size=_size(path)))
     return EncryptionState(key.fingerprint if key else None, found, unread)
+
+
+def _states_of_objects(key: EncryptionKey | None, before: EncryptionKey | None) -> list[FileState]:
+    """Return the states of merged files in the bucket of old landed files, and of all else there as one.
+
+    Raises:
+        Fault: the bucket cannot be read.
+    """
+    found, plain = [], 0
+    for each in _find_cold_objects():
+        if each.is_merged:
+            name = _names(key, before).get(each.key_tag or "", UNKNOWN) if each.is_encrypted else None
+            found.append(FileState(each.url, each.is_encrypted, name, can_be=True, size=each.found.size))
+        else:
+            plain += each.found.size
+    if plain:
+        url = str(cold_url())
+        remedy = "the bucket's task"
+        found.append(FileState(url, is_encrypted=False, key=None, can_be=False, size=plain, remedy=remedy))
+    return found
 
 
 def _states_of_segments(
@@ -254,6 +287,12 @@ def rotate(places: Places, *, wait: float, display: Display) -> Rotated:
             for file in segments
             if (tag := find_content_key(file)) and tag not in _names(key, before)
         ]
+        cold = [each for each in _find_cold_objects() if each.is_merged]
+        strange += [
+            each.url
+            for each in cold
+            if each.is_encrypted and each.key_tag and each.key_tag not in _names(key, before)
+        ]
         if strange:
             raise Fault(
                 f"{listed(strange)} cannot be read with the key that is set, nor with that in {BEFORE}: set "
@@ -302,6 +341,7 @@ def rotate(places: Places, *, wait: float, display: Display) -> Rotated:
         for merged in _merged_files(places):
             _rotate_parquet(merged, "Landed files", reseal_merged, key, display, rotated)
         _rotate_segments(segments, key, display, rotated)
+        _rotate_objects(places, cold, key, display, rotated)
     _rotate_versions(places, before, key, display, rotated)
     return rotated
 
@@ -385,6 +425,24 @@ def _rotate_segments(segments: list[Path], key: EncryptionKey, display: Display,
         except OSError as error:
             raise known_fault(error) or Fault(f"{file} cannot be written anew: {error}") from error
         rotated.written.append(file)
+
+
+def _rotate_objects(
+    places: Places, cold: list[_ColdObject], key: EncryptionKey, display: Display, rotated: Rotated
+) -> None:
+    """Write merged files in the bucket of old landed files with the key, and note them among those done."""
+    for each in cold:
+        if each.is_encrypted and each.key_tag == key.fingerprint:
+            rotated.as_they_were.append(each.url)
+            continue
+        display.say(f"Landed files: {each.url}")
+        try:
+            with fetched_objects(places.fetched, {each.bucket.url: [each.found]}, display.say) as [fetched]:
+                reseal_merged(fetched.path)
+                fetched.put_back()
+        except OSError as error:
+            raise known_fault(error) or Fault(f"{each.url} cannot be written anew: {error}") from error
+        rotated.written.append(each.url)
 
 
 def _rotate_parquet(
@@ -495,6 +553,42 @@ def _merged_files(places: Places) -> list[Path]:
         for file in find_merged(table)
     )
     return [*dict.fromkeys(file.resolve() if file.is_symlink() else file for file in found)]
+
+
+@dataclass(frozen=True)
+class _ColdObject:
+    """An object in the bucket of old landed files; of a merged file, whether it is encrypted, and the key."""
+
+    bucket: Bucket
+    found: Object
+    is_merged: bool
+    is_encrypted: bool = False
+    key_tag: str | None = None
+
+    @property
+    def url(self) -> str:
+        return f"{self.bucket.url}/{self.found.key}"
+
+
+def _find_cold_objects() -> list[_ColdObject]:
+    """Return the objects in the bucket to which old landed files move; none without one.
+
+    Raises:
+        Fault: it cannot be read.
+    """
+    url = cold_url()
+    if url is None:
+        return []
+    bucket = Bucket(url)
+    done = []
+    for found in bucket.list():
+        if f"/{MERGED}/" in found.key:
+            done.append(
+                _ColdObject(bucket, found, True, *key_in_start(bucket.read_start(found, START_BYTES)))
+            )
+        else:
+            done.append(_ColdObject(bucket, found, False))
+    return done
 
 
 def _is_unfinished_segment(file: Path) -> bool:

@@ -31,6 +31,8 @@ _PURPOSE = b"assay: files of Parquet"
 _OTHER_KEY = "AES tag differs"
 # Behind the magic bytes of a file that Arrow writes stands which key it is of: Parquet allows such a gap.
 _NOTE, _NOTE_BYTES = b"assay-key:", 26
+#: How many bytes of a file tell whether it is encrypted, and with which key.
+START_BYTES = len(_MAGIC) + _NOTE_BYTES
 _ROWS_A_GROUP = 122_880
 
 
@@ -87,9 +89,18 @@ def find_noted_key(file: Path) -> str | None:
         OSError: it cannot be read.
     """
     with file.open("rb") as stream:
-        stream.seek(len(_MAGIC))
-        note = stream.read(_NOTE_BYTES)
-    return note.removeprefix(_NOTE).decode(errors="replace") if note.startswith(_NOTE) else None
+        return key_in_start(stream.read(START_BYTES))[1]
+
+
+def key_in_start(start: bytes) -> tuple[bool, str | None]:
+    """Tell by its first bytes whether a file is encrypted, and of which key it says it is.
+
+    Args:
+        start: the first `START_BYTES` of the file, or all of a shorter one.
+    """
+    note = start[len(_MAGIC) : START_BYTES]
+    noted = note.removeprefix(_NOTE).decode(errors="replace") if note.startswith(_NOTE) else None
+    return start.startswith(_MAGIC), noted
 
 
 def rows_of_parquet(file: Path) -> str:

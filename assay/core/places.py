@@ -27,7 +27,7 @@ SHARED_LAKE, SHARED_ENDING = "ducklake:postgres:", ".postgres"
 _SHARED_WAREHOUSE = f"data/lake/assay{SHARED_ENDING}"
 #: How the URL of a place in a bucket begins.
 BUCKETS = "s3://"
-#: The environment variable that names the folder to which landed files move that are too old.
+#: The environment variable that names where landed files move that are too old: a folder, or a bucket.
 COLD = "ASSAY_COLD"
 # Beside the default warehouse, like all that is made.
 _COPIES = "data/copies"
@@ -110,6 +110,11 @@ class Places:
         return self.main_warehouse.with_name("exporting")
 
     @property
+    def fetched(self) -> Path:
+        """The folder for landed files that moved to a bucket, while they are needed."""
+        return fetched_beside(self.warehouse)
+
+    @property
     def docs(self) -> Path:
         """The HTML file with dbt's documentation."""
         return find_target() / "assay_docs.html"
@@ -153,6 +158,17 @@ def named_cold_folder() -> Path | None:
     """Return the folder in ASSAY_COLD, to which landed files move that are too old; None without it."""
     named = os.environ.get(COLD)
     return Path(named) if named and not named.startswith(BUCKETS) else None
+
+
+def fetched_beside(warehouse: Path) -> Path:
+    """Return the folder for landed files that moved to a bucket, while that warehouse needs them."""
+    return warehouse.with_name(f".{warehouse.name}.fetched")
+
+
+def cold_url() -> str | None:
+    """Return the URL in ASSAY_COLD, if it names a place in a bucket, without a slash at the end."""
+    named = os.environ.get(COLD) or ""
+    return named.rstrip("/") if named.startswith(BUCKETS) else None
 
 
 def landing_url() -> str | None:

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import duckdb
 
+from assay.bucket.bucket import Bucket
 from assay.build.publications import find_kept
 from assay.core.fault import Fault, known_fault
 from assay.core.moment import now
-from assay.core.places import BUCKETS, Places
+from assay.core.places import BUCKETS, Places, cold_url, named_cold_folder
 from assay.core.words import counted
 from assay.cost.found import (
     FEATURE_VIEW,
@@ -102,6 +103,7 @@ def find_costs(
     tell("Counting landed files")
     landed = gathering.add_landed_files()
     tell("Counting the bytes of tables")
+    gathering.add_cold_files()
     gathering.add_warehouse()
     gathering.add_published()
     gathering.add_online()
@@ -162,6 +164,16 @@ class _Gathering:
             except LandingFolderMissing:
                 pass
         return sizes
+
+    def add_cold_files(self) -> None:
+        """Add the landed files that moved to a folder or a bucket because they were too old."""
+        with self.leaving_out("Landed files that moved"):
+            for source, name, size in _cold_sizes():
+                if (source, name) in self._declared.sources:
+                    costs = self.costs.thing(f"{source}.{name}", SOURCE)
+                else:
+                    costs = self.costs.thing("other landed files", FILE)
+                costs.add("cold", size)
 
     def add_warehouse(self) -> None:
         """Add the tables and views of the warehouse."""
@@ -342,6 +354,25 @@ def _make_report(
         else None,
         problems=gathering.problems,
     )
+
+
+def _cold_sizes() -> Iterator[tuple[str, str, int]]:
+    """Yield source, table and bytes of each landed file that moved; none without a place for them.
+
+    Raises:
+        Fault: the folder is missing, or the bucket cannot be read.
+        OSError: the folder cannot be read.
+    """
+    folder = named_cold_folder()
+    if url := cold_url():
+        for found in Bucket(url).list():
+            source, name, *rest = [*found.key.split("/"), ""]
+            yield *((source, name) if len(rest) > 1 else ("", "")), found.size
+    elif folder and not folder.is_dir():
+        raise Fault(f"{folder} is no folder: mount its disk.")
+    elif folder:
+        for file in discover(folder):
+            yield file.source, file.table, file.stored_size
 
 
 def _identity(file: Path) -> tuple[int, int]:

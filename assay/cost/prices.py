@@ -15,7 +15,19 @@ from assay.core.yaml_text import read_yaml
 
 #: Where bytes lie: `other` is the ledger, logs and whatever else lies beside the warehouse.
 TIERS = (
-    *("landing", "bronze", "silver", "gold", "published", "kept", "roles", "training", "online", "search"),
+    *(
+        "landing",
+        "cold",
+        "bronze",
+        "silver",
+        "gold",
+        "published",
+        "kept",
+        "roles",
+        "training",
+        "online",
+        "search",
+    ),
     "other",
 )
 _CURRENCY, _STORAGE, _BUILD, _DEFAULT = "currency", "gb_month", "build_hour", "default"

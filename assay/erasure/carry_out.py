@@ -6,11 +6,12 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 
+from assay.bucket.cold import remove_fetched
 from assay.build.bucket import remove_former_in_bucket
 from assay.build.build import Options
 from assay.build.inputs import read_inputs
@@ -19,9 +20,10 @@ from assay.build.state import forget_state
 from assay.console.progress import Display
 from assay.core.fault import Fault, known_fault
 from assay.core.moment import now
-from assay.core.places import Places
+from assay.core.places import Places, fetched_beside
 from assay.core.words import counted
 from assay.embedding.cache import begin_anew, remove_former
+from assay.erasure.cold import opened_copies
 from assay.erasure.compact import remove_leftovers
 from assay.erasure.elsewhere import clean_store
 from assay.erasure.exports import write_exports_anew
@@ -39,10 +41,9 @@ from assay.erasure.unloaded import empty_unloaded
 from assay.erasure.versions import erase_from_versions
 from assay.erasure.warehouse import rewrite_warehouse
 from assay.landing.declared import LandingTable, declared_tables
-from assay.landing.discover import LandingFile, LandingFolderMissing, discover, file_at, members_of
-from assay.landing.member import MERGED
+from assay.landing.discover import LandingFile, LandingFolderMissing, discover
 from assay.ledger.erasures import ERASED_FILES, ERASURES
-from assay.ledger.retentions import cold_copies, note_rewritten
+from assay.ledger.retentions import note_rewritten
 from assay.project.graph import Manifest, read_manifest
 from assay.project.lake import is_lake
 from assay.project.lake_copies import remove_lake
@@ -88,7 +89,8 @@ def carry_out(places: Places, journal: Journal, display: Display) -> Erased:
             lines = removal.find_lines(connection)
             unloaded = removal.find_unloaded(places, connection)
         display.say(f"Rewriting {counted(len(lines) + len(unloaded), 'landed file')}")
-        emptied = _empty_files(places, journal, lines)
+        with opened_copies(places, lines, display) as copies:
+            emptied = _empty_files(places, journal, lines, copies)
         for each in unloaded:
             empty_unloaded(each, _announce(places, journal, each.name, each.content_sha256, len(each.lines)))
         write_objects(places, lines, journal.files, display)
@@ -103,6 +105,7 @@ def carry_out(places: Places, journal: Journal, display: Display) -> Erased:
             file.unlink(missing_ok=True)
         shutil.rmtree(places.published.parent / "kept", ignore_errors=True)
         for file in files_as_of(places):
+            remove_fetched(fetched_beside(file))
             if is_lake(file):
                 remove_lake(file)
             else:
@@ -125,13 +128,15 @@ def carry_out(places: Places, journal: Journal, display: Display) -> Erased:
     return Erased(journal.erasure_id, journal.rows, names, versions, run_id)
 
 
-def _empty_files(places: Places, journal: Journal, lines: list[FileLines]) -> dict[int, Emptied]:
+def _empty_files(
+    places: Places, journal: Journal, lines: list[FileLines], copies: Mapping[str, Sequence[LandingFile]]
+) -> dict[int, Emptied]:
     """Rewrite the landed files from which rows go; return them by the id of the file.
 
     A file that has been replaced since it was loaded is another version, which has rows of its own.
     """
     tables = declared_tables(*all_model_paths())
-    there, copies = _landed_files(places), cold_copies(places.ledger)
+    there = _landed_files(places)
     emptied = {}
     of_merged: dict[Path, list[tuple[LandingFile, LandingTable, FileLines]]] = {}
     for each in lines:
@@ -139,7 +144,7 @@ def _empty_files(places: Places, journal: Journal, lines: list[FileLines]) -> di
         if table is None or each.content_sha256 is None:
             continue
         noted = journal.files.get(f"{each.content_sha256} {each.source_file}")
-        for file in [*there.get(each.source_file, ()), *find_copies(each, copies)]:
+        for file in [*there.get(each.source_file, ()), *copies[each.source_file]]:
             content = file.member.content_sha256 if file.member else hash_of(file.path)
             if content == each.content_sha256:
                 if file.merged:
@@ -163,26 +168,6 @@ def _empty_files(places: Places, journal: Journal, lines: list[FileLines]) -> di
         )
         emptied |= {each.file_id: new for (_, _, each), new in zip(found, rewritten, strict=True)}
     return emptied
-
-
-def find_copies(lines: FileLines, copies: Mapping[str, Sequence[tuple[Path, Path]]]) -> list[LandingFile]:
-    """Return the copies of a landed file in cold folders, under the name that it had in the landing zone.
-
-    Raises:
-        Fault: a cold folder is away, so nobody can tell whether a copy is in it.
-    """
-    found = []
-    for copy, folder in copies.get(lines.source_file, ()):
-        if not folder.is_dir():
-            raise Fault(
-                f"{folder} is not there, to which assay retain has moved {lines.source_file}, from which "
-                "rows go: mount its disk. If the folder is gone for good, make an empty one of this name."
-            )
-        if copy.parent.name == MERGED and copy.is_file():
-            found += [file for file in members_of(folder, copy) if file.name == lines.source_file]
-        elif copy.is_file():
-            found.append(replace(file_at(copy), name=lines.source_file))
-    return found
 
 
 def _announce_lines(places: Places, journal: Journal, lines: FileLines) -> Callable[[str], None]:

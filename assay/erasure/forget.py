@@ -10,14 +10,14 @@ from assay.core.fault import Fault
 from assay.core.moment import now
 from assay.core.places import Places
 from assay.core.words import counted
-from assay.erasure.carry_out import Erased, carry_out, end_other, find_copies, opened_warehouse, parsed
+from assay.erasure.carry_out import Erased, carry_out, end_other, opened_warehouse, parsed
+from assay.erasure.cold import check_copies
 from assay.erasure.find import unread_files
 from assay.erasure.journal import Journal
 from assay.erasure.locked import lock_for_erasure
 from assay.erasure.look import Traces, find_traces
 from assay.erasure.objects import fetch_objects
 from assay.erasure.person import Person, find_people, put_together
-from assay.ledger.retentions import cold_copies
 from assay.ledger.rollbacks import whoever_asks
 
 
@@ -67,9 +67,7 @@ def forget(places: Places, asked: Sequence[str], *, reason: str, wait: float, di
         fetch_objects(places, display)
         person, traces = _look(places, asked)
         _refuse_unread(places)
-        copies = cold_copies(places.ledger)
-        for each in traces.lines:
-            find_copies(each, copies)
+        check_copies(places, traces.lines)
         journal = Journal(str(uuid4()), person, whoever_asks(), reason, now(), rows=traces.rows)
         journal.keep(places.warehouse)
         return carry_out(places, journal, display)

@@ -64,9 +64,9 @@ def find_traces(places: Places, connection: duckdb.DuckDBPyConnection, person: P
         ]
     copies = cold_copies(places.ledger)
     found.traces += [
-        Trace(f"cold copy {copy}", len(each.spans), "lines are emptied, the file stays")
+        Trace(f"cold copy {copy.where}", len(each.spans), "lines are emptied, the file stays")
         for each in found.lines
-        for copy, _ in copies.get(each.source_file, ())
+        for copy in copies.get(each.source_file, ())
     ]
     landed: dict[str, int] = defaultdict(int)
     for each in found.lines:

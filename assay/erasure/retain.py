@@ -1,4 +1,4 @@
-"""Move landed files that are older than their contract keeps them to a cold folder, or remove them.
+"""Move landed files that are older than their contract keeps them to a cold folder or bucket, or remove them.
 
 Only files whose rows are in the warehouse go. The rows stay there: tables are rebuilt from them. Where a
 contract limits the rows themselves, those that are too old are removed first.
@@ -7,7 +7,6 @@ contract limits the rows themselves, those that are too old are removed first.
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -18,13 +17,15 @@ from uuid import uuid4
 
 import duckdb
 
+from assay.bucket.bucket import Bucket
+from assay.bucket.cold import put_cold, why_not_cold
 from assay.console.progress import Display
 from assay.contracts.contract import FOLDER, read_contracts
 from assay.contracts.retention import Retention, RowRetention, read_retentions, read_row_retentions
 from assay.core.disk import sync
 from assay.core.fault import MISUSED, Fault, known_fault
 from assay.core.moment import now
-from assay.core.places import BUCKETS, COLD, Places, landing_url
+from assay.core.places import COLD, Places, cold_url, landing_url, named_cold_folder
 from assay.core.sql import folded
 from assay.core.words import counted
 from assay.erasure.journal import journal_file
@@ -50,8 +51,8 @@ class OldFile:
     """A landed file that is older than its contract keeps it.
 
     `content_sha256` is that of the file and of its rows in the warehouse. `size` is in bytes. `landed_at` is
-    UTC, naive. `target` is where it moves to; None where it is removed. A file that was merged goes with all
-    that the merged file holds.
+    UTC, naive. `target` is where it moves to: a path, or the URL of an object; None where it is removed. A
+    file that was merged goes with all that the merged file holds.
     """
 
     file: LandingFile
@@ -59,7 +60,7 @@ class OldFile:
     size: int
     landed_at: datetime
     retention: Retention
-    target: Path | None
+    target: Path | str | None
 
     @property
     def path(self) -> Path:
@@ -71,12 +72,12 @@ class OldFile:
 class Settings:
     """How long landed files and rows are kept, by relation in lower case, and where files move to.
 
-    `cold` is None where files are removed.
+    `cold` is a folder or a place in a bucket, None where files are removed.
     """
 
     of_files: dict[str, Retention]
     of_rows: dict[str, RowRetention]
-    cold: Path | None
+    cold: Path | Bucket | None
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class Retained:
         files: those that go, or have gone.
         kept: names of files that are too old and stay, with the reason.
         streamed: landing tables with a retention of which no file goes, because streams fill them.
-        cold: the folder to which files move; None where they are removed.
+        cold: the folder to which files move, or the URL of a bucket; None where they are removed.
         retention_id: of the record in the run ledger; None in a dry run, and where nothing was to do.
     """
 
@@ -98,7 +99,7 @@ class Retained:
     rows: FoundRows | None = None
     kept: list[tuple[str, str]] = field(default_factory=list)
     streamed: list[str] = field(default_factory=list)
-    cold: Path | None = None
+    cold: Path | str | None = None
     retention_id: str | None = None
 
     @property
@@ -140,7 +141,7 @@ def find_old_files(places: Places, settings: Settings, at: datetime) -> Retained
         Fault: nothing is built.
     """
     cold, retentions = settings.cold, settings.of_files
-    found = Retained([*retentions.values(), *settings.of_rows.values()], cold=cold)
+    found = Retained([*retentions.values(), *settings.of_rows.values()], cold=_named(cold))
     if not retentions or not places.landing.is_dir():
         return found
     by_folder = {}
@@ -162,7 +163,11 @@ def find_old_files(places: Places, settings: Settings, at: datetime) -> Retained
         elif judged:
             sha256, landed_at = judged
             path = file.merged or file.path
-            target = cold / path.relative_to(places.landing) if cold else None
+            key = path.relative_to(places.landing).as_posix()
+            if isinstance(cold, Bucket) and (why := why_not_cold(cold, key, path.stat().st_size)):
+                found.kept.append((file.name, why))
+                continue
+            target = f"{cold.url}/{key}" if isinstance(cold, Bucket) else cold / key if cold else None
             old = OldFile(file, sha256, file.size, landed_at, limit, target)
             if file.merged:
                 merged.setdefault(file.merged, []).append(old)
@@ -194,7 +199,8 @@ def retain(places: Places, *, wait: float, display: Display) -> Retained:
         found = replace(find_old_files(places, settings, started_at), rows=rows)
         if not found.files:
             return found
-        return _carry_out(places, replace(found, retention_id=str(uuid4())), started_at, display)
+        recorded = replace(found, retention_id=str(uuid4()))
+        return _carry_out(places, settings, recorded, started_at, display)
 
 
 def _remove_rows(places: Places, settings: Settings, at: datetime, display: Display) -> FoundRows | None:
@@ -211,7 +217,9 @@ def _remove_rows(places: Places, settings: Settings, at: datetime, display: Disp
     return remove_old_rows(places, settings.of_rows, at, display)
 
 
-def _carry_out(places: Places, found: Retained, started_at: datetime, display: Display) -> Retained:
+def _carry_out(
+    places: Places, settings: Settings, found: Retained, started_at: datetime, display: Display
+) -> Retained:
     gone: list[OldFile] = []
     kept = list(found.kept)
     _record(places, found, started_at, gone, has_ended=False)
@@ -223,7 +231,8 @@ def _carry_out(places: Places, found: Retained, started_at: datetime, display: D
         for first in range(0, len(paths), _FILES_A_BATCH):
             ready = []
             for path in paths[first : first + _FILES_A_BATCH]:
-                target = _copy(by_path[path][0]) if not by_path[path][0].file.has_changed() else None
+                is_same = not by_path[path][0].file.has_changed()
+                target = _copy(by_path[path][0], settings.cold) if is_same else None
                 # Whoever has written to it meanwhile has landed rows that no build has read.
                 if by_path[path][0].file.has_changed():
                     kept += [(each.file.name, "it has changed meanwhile") for each in by_path[path]]
@@ -245,10 +254,10 @@ def _carry_out(places: Places, found: Retained, started_at: datetime, display: D
     return done
 
 
-def _copy(old: OldFile) -> Path | None:
-    """Copy a file to the cold folder; return the path of the copy, whose content is known to be the same.
+def _copy(old: OldFile, cold: Path | Bucket | None) -> Path | str | None:
+    """Copy a file to the cold folder or bucket; return where the copy is, which is known to be the same.
 
-    Where there is no cold folder, there is no copy.
+    Where there is neither, there is no copy.
 
     Another version of the file may have moved there already; then the copy's name begins with its hash.
 
@@ -260,6 +269,10 @@ def _copy(old: OldFile) -> Path | None:
     if target is None:
         return None
     sha256 = _sha256(old.path) if old.file.merged else old.content_sha256
+    if isinstance(cold, Bucket):
+        key = put_cold(cold, str(target).removeprefix(f"{cold.url}/"), old.path, sha256)
+        return f"{cold.url}/{key}"
+    target = Path(target)
     if target.exists() and _sha256(target) != sha256:
         target = target.with_name(f"{sha256[:12]}-{target.name}")
     if target.exists() and _sha256(target) == sha256:
@@ -347,9 +360,10 @@ def _read_settings(places: Places) -> Settings:
     """Return how long tables are kept, and where files move to.
 
     Raises:
-        Fault: a contract cannot be read, the cold folder is wrong, or files would go from a bucket's copy.
+        Fault: a contract cannot be read, the cold folder or bucket is wrong, or files would go from a
+            bucket's copy.
     """
-    cold = _cold_folder(places.landing)
+    cold = _find_cold(places.landing)
     contracts, findings = read_contracts(*contract_folders(FOLDER))
     of_files, problems = read_retentions(contracts)
     if wrong := [*map(str, findings), *problems]:
@@ -362,18 +376,21 @@ def _read_settings(places: Places) -> Settings:
     return Settings(of_files, read_row_retentions(contracts), cold)
 
 
-def _cold_folder(landing: Path) -> Path | None:
-    """Return the folder to which files move; None where none is named.
+def _find_cold(landing: Path) -> Path | Bucket | None:
+    """Return the folder, or the place in a bucket, to which files move; None where none is named.
 
     Raises:
-        Fault: it is no folder that can be used.
+        Fault: it cannot be used.
     """
-    named = os.environ.get(COLD)
-    if not named:
+    if url := cold_url():
+        bucket = Bucket(url)
+        # Before anything is done: it must be there, and let itself be listed.
+        next(bucket.list(), None)
+        return bucket
+    named = named_cold_folder()
+    if named is None:
         return None
-    folder = Path(named).absolute()
-    if named.startswith(BUCKETS):
-        raise Fault(f"{COLD} is {named}: name a folder; files are not moved to buckets.", MISUSED)
+    folder = named.absolute()
     if not folder.is_dir():
         # It is not made: a disk that is not mounted would look the same.
         raise Fault(f"{COLD} is {named}, which is no folder: make it, or mount its disk.", MISUSED)
@@ -382,6 +399,10 @@ def _cold_folder(landing: Path) -> Path | None:
             f"{COLD} is {named}, within the landing zone, where files are loaded: name one outside.", MISUSED
         )
     return folder
+
+
+def _named(cold: Path | Bucket | None) -> Path | str | None:
+    return cold.url if isinstance(cold, Bucket) else cold
 
 
 def _sha256(path: Path) -> str:

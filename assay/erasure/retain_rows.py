@@ -23,7 +23,8 @@ from assay.core.fault import Fault, known_fault
 from assay.core.places import Places, landing_url
 from assay.core.sql import folded, quoted
 from assay.erasure.beside import Trace
-from assay.erasure.carry_out import Erased, carry_out, find_copies, opened_warehouse, parsed
+from assay.erasure.carry_out import Erased, carry_out, opened_warehouse, parsed
+from assay.erasure.cold import check_copies
 from assay.erasure.elsewhere import count_samples
 from assay.erasure.exports import find_exports
 from assay.erasure.find import FileLines, columns_of, files_as_of, published_files, tables_of_readers
@@ -128,9 +129,7 @@ def remove_old_rows(
     found = find_old_rows(places, retentions, at)
     if not found.lines:
         return found
-    copies = cold_copies(places.ledger)
-    for each in found.lines:
-        find_copies(each, copies)
+    check_copies(places, found.lines)
     reason = "; ".join(each.said for each in found.removed.tables)
     journal = Journal(str(uuid4()), found.removed, whoever_asks(), reason, at, rows=found.rows)
     journal.keep(places.warehouse)
@@ -179,8 +178,8 @@ def _find_traces(places: Places, lines: list[FileLines], removal: TooOld) -> Ite
         yield Trace(f"landed file {each.source_file}", rows, "lines are emptied, the file stays")
         if url:
             yield Trace(f"object {url}/{each.source_file}", rows, "written again; former versions go")
-        for copy, _ in copies.get(each.source_file, ()):
-            yield Trace(f"cold copy {copy}", rows, "lines are emptied, the file stays")
+        for copy in copies.get(each.source_file, ()):
+            yield Trace(f"cold copy {copy.where}", rows, "lines are emptied, the file stays")
     for table, rows in sorted(landed.items()):
         yield Trace(table, rows, "removed")
     with opened_warehouse(places) as connection:
@@ -205,8 +204,8 @@ def _find_traces(places: Places, lines: list[FileLines], removal: TooOld) -> Ite
             yield Trace(f"training set {version.manifest.version}", 0, "stays, and is no longer whole")
     if (store := store_file(store_url(None, places))) and store.is_file():
         yield Trace(f"online store {store}", 0, "what the build publishes")
-    if (copy := base_file(places)).is_file():
-        yield Trace(f"{copy}", 0, "removed: streams make it anew")
+    if (base := base_file(places)).is_file():
+        yield Trace(f"{base}", 0, "removed: streams make it anew")
     if rows := count_samples(places.ledger, removal.tests):
         yield Trace(f"run ledger {places.ledger}", rows, "rows of failed tests, removed")
 

@@ -115,6 +115,7 @@ def load_new_files(
     landing: Path,
     models: Iterable[Path],
     cold: Path | None = None,
+    are_cold_lacking: bool = False,
     is_optional: bool = False,
     run_id: str,
     loaded_at: datetime,
@@ -131,6 +132,7 @@ def load_new_files(
         landing: the landing zone's folder.
         models: the folders with the YAML files that declare landing tables.
         cold: the folder to which old files were moved; what the warehouse does not hold of them is loaded.
+        are_cold_lacking: whether the warehouse is known to lack each of these, so that each is read.
         is_optional: whether a missing landing zone counts as an empty one.
         run_id: the run's id, which is written to each file's record.
         loaded_at: the time of the run (UTC).
@@ -151,7 +153,7 @@ def load_new_files(
     loader = _Loader(connection, tables, run_id, loaded_at)
     is_missing = is_optional and not landing.exists()
     files: Iterable[LandingFile] = () if is_missing else discover(landing)
-    files = chain(loader.cold_files(cold), files) if cold else files
+    files = chain(loader.cold_files(cold, are_lacking=are_cold_lacking), files) if cold else files
     # Where a merge was killed, the same file may be found in a merged file and beside it.
     distinct: dict[int, _Version] = {}
     for file in files:
@@ -250,6 +252,7 @@ class _Loader:
         self._run_id = run_id
         self._loaded_at = loaded_at
         self._expected: dict[str, Expected] = {}
+        self._are_cold_lacking = False
         self.touched: list[LandingFile] = []
         self._signatures = dict(connection.execute("from landing.signatures").fetchall())
         # The highest number among the versions of a file.
@@ -268,7 +271,7 @@ class _Loader:
             if content is not None:
                 self._latest[name] = max(number, self._latest.get(name, 0))
 
-    def cold_files(self, cold: Path) -> list[LandingFile]:
+    def cold_files(self, cold: Path, *, are_lacking: bool) -> list[LandingFile]:
         """Return the files that were moved out of the landing zone.
 
         A warehouse that holds rows goes without them, since they were loaded before they were moved.
@@ -277,6 +280,7 @@ class _Loader:
             LandingFolderMissing: the folder is missing, and the warehouse is new.
         """
         if cold.is_dir():
+            self._are_cold_lacking = are_lacking
             return discover_cold(cold)
         if self._known:
             return []
@@ -289,7 +293,7 @@ class _Loader:
         """Return the version of `file` that must be loaded, or None if the warehouse holds it already."""
         if file.is_cold and not file.member:
             # Only what is loaded is moved, so that it need not be read again to be known.
-            if (file.name, file.size) in self._sizes:
+            if not self._are_cold_lacking and (file.name, file.size) in self._sizes:
                 return None
         elif not file.member and self._signatures.get(file.name) == file.signature:
             return None

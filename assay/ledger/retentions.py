@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
+from assay.core.places import BUCKETS
 from assay.ledger.file import LedgerTable, opened
 
 RETENTIONS = LedgerTable(
@@ -36,19 +38,53 @@ RETAINED_FILES = LedgerTable(
 )
 
 
-def cold_copies(ledger: Path) -> dict[str, list[tuple[Path, Path]]]:
-    """Return where landed files were moved: each copy with the folder that was named, by the file's name.
+@dataclass(frozen=True)
+class ColdCopy:
+    """Where a landed file was moved: a path, or the URL of an object; and the folder or bucket named then."""
+
+    where: str
+    place: str
+
+    @property
+    def is_object(self) -> bool:
+        """Whether it lies in a bucket."""
+        return self.place.startswith(BUCKETS)
+
+    @property
+    def key(self) -> str:
+        """The key of the object within the place."""
+        return self.where.removeprefix(f"{self.place}/")
+
+
+def cold_copies(ledger: Path) -> dict[str, list[ColdCopy]]:
+    """Return where landed files were moved, by the file's name.
 
     Raises:
         Fault: another program keeps the ledger open.
     """
-    found: dict[str, list[tuple[Path, Path]]] = {}
-    for name, copy, folder in RETAINED_FILES.read(
+    found: dict[str, list[ColdCopy]] = {}
+    for name, where, place in RETAINED_FILES.read(
         ledger,
         "select distinct source_file, moved_to, cold from retained_files "
         "inner join retentions using (retention_id) where moved_to is not null order by all",
     ):
-        found.setdefault(name, []).append((Path(copy), Path(folder)))
+        found.setdefault(name, []).append(ColdCopy(where, place))
+    return found
+
+
+def held_by_copies(ledger: Path) -> dict[str, set[tuple[str, str]]]:
+    """Return the landed files that each copy holds, as name and SHA-256, by the copy's path or URL.
+
+    Raises:
+        Fault: another program keeps the ledger open.
+    """
+    found: dict[str, set[tuple[str, str]]] = {}
+    for where, name, sha256 in RETAINED_FILES.read(
+        ledger,
+        "select distinct moved_to, source_file, content_sha256 from retained_files "
+        "where moved_to is not null",
+    ):
+        found.setdefault(where, set()).add((name, sha256))
     return found
 
 

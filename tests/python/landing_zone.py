@@ -40,7 +40,7 @@ class Zone:
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
         return path
 
-    def load(self, cold: Path | None = None) -> None:
+    def load(self, cold: Path | None = None, *, are_cold_lacking: bool = False) -> None:
         """Load what is new in a run of its own, `run 1`, `run 2`, ..., a day each."""
         self.runs += 1
         load_new_files(
@@ -48,6 +48,7 @@ class Zone:
             landing=self.landing,
             models=[self.models],
             cold=cold,
+            are_cold_lacking=are_cold_lacking,
             run_id=f"run {self.runs}",
             loaded_at=datetime(2025, 6, self.runs),
         )

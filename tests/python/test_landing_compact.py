@@ -234,6 +234,7 @@ def test_the_ledger_has_what_is_merged_and_a_file_is_found_where_it_lies(
     (tmp_path / "cold").mkdir()
     retain(places, wait=0, display=Lines(PlainConsole(quiet=True)))
     [[cold]] = find_copies(places, [sales]).values()
+    assert isinstance(cold, Path)
     assert cold.is_relative_to(tmp_path / "cold")
     assert cold.is_file()
 
