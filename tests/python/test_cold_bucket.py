@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ import duckdb
 import pytest
 from bucket_server import ENVIRONMENT, contents, served_bucket
 from landing_zone import Zone
+from small_project import SmallProject
+from test_erasure import KEPT, PERSON, files_with, land_people
 from test_landing_compact import (
     CONTRACT,
     DAY,
@@ -48,7 +51,7 @@ from assay.erasure.find import FileLines
 from assay.erasure.journal import Journal
 from assay.erasure.person import Person
 from assay.erasure.retain import Retained, find_old, retain
-from assay.ledger.retentions import RETAINED_FILES
+from assay.ledger.retentions import RETAINED_FILES, RETENTIONS
 from assay.lineage.landed_copies import find_copies
 
 BY_TIME = "shop/sales/by time.csv"
@@ -509,3 +512,51 @@ def test_the_bytes_of_what_moved_are_a_tier_of_their_own(
     monkeypatch.setenv("ASSAY_COLD", "s3://nowhere/cold" if is_bucket else "away")
     [problem] = find_costs(places_of(zone), declared, tell=lambda _: None).problems
     assert problem.startswith("Landed files that moved: not known. ")
+
+
+def test_a_build_reads_what_moved_and_a_person_is_forgotten_there(
+    builds: None, address: str, monkeypatch: pytest.MonkeyPatch, project_as_built: SmallProject
+) -> None:
+    for name, value in {**ENVIRONMENT, "AWS_ENDPOINT_URL": address}.items():
+        monkeypatch.setenv(name, value)
+    bucket = Bucket(f"s3://shop/{uuid4()}")
+    project = replace(project_as_built, settings={"ASSAY_COLD": bucket.url})
+    people = land_people(project)
+    key = people.relative_to(project.landing).as_posix()
+    # As `assay retain` does, in a project whose warehouse and ledger are lost.
+    bucket.put(key, people)
+    people.unlink()
+    built = project.assay("build", "--full-refresh")
+    assert built.exit_code == 0, built.output
+    assert {"1001", "1002", "1003"} <= {row[0] for row in project.query(KEPT)}
+    [(sha256, landed_at)] = project.query(
+        f"select content_sha256, landed_at from bronze.brz_files where source_file = '{key}'"
+    )
+    ledger = project.root / "data" / "ops.duckdb"
+    moved: dict[str, Any] = {"retention_id": "r", "size_bytes": 1}
+    RETENTIONS.write(
+        ledger,
+        [
+            moved
+            | {"warehouse": "w", "who": "me", "cold": bucket.url, "started_at": landed_at, "file_count": 1}
+        ],
+    )
+    RETAINED_FILES.write(
+        ledger,
+        [
+            moved
+            | {"source_file": key, "content_sha256": sha256, "landed_at": landed_at, "reason": "old"}
+            | {"moved_to": f"{bucket.url}/{key}"}
+        ],
+    )
+    dry = replace(project, settings={**project.settings, "COLUMNS": "300"}).assay(
+        "forget", f"customer={PERSON}", "--dry-run"
+    )
+    assert f"cold copy {bucket.url}/{key}" in dry.output, dry.output
+    done = project.assay("forget", f"customer={PERSON}")
+    assert done.exit_code == 0, done.output
+    found = boto3.client("s3").list_object_versions(Bucket="shop", Prefix=bucket.prefix)
+    assert len(found["Versions"]) == 1
+    assert PERSON.encode() not in (bucket.read(key) or PERSON.encode())
+    assert files_with(project.root, PERSON) == []
+    assert {"1001", "1002", "1003"} & {row[0] for row in project.query(KEPT)} == {"1003"}
