@@ -118,10 +118,31 @@ def reload(zone: Zone) -> list[str]:
     return said
 
 
+def drop_first(zone: Zone) -> None:
+    """Take the first version of a file out of the warehouse, as a kill leaves it while it is made anew."""
+    with duckdb.connect(zone.warehouse) as connection:
+        for table in ("shop__sales", "files"):
+            connection.execute(
+                f"delete from landing.{table} where file_id in "
+                "(select file_id from landing.files where source_file = $1 and file_version = 1)",
+                [PLAIN],
+            )
+
+
 def lose(zone: Zone, *, ledger: bool) -> None:
     zone.warehouse.unlink()
     if ledger:
         places_of(zone).ledger.unlink()
+
+
+def loaded(zone: Zone) -> set[str]:
+    with duckdb.connect(zone.warehouse, read_only=True) as connection:
+        return {
+            sha256
+            for (sha256,) in connection.execute(
+                "select content_sha256 from landing.files where source_file = $1", [PLAIN]
+            ).fetchall()
+        }
 
 
 def recorded(zone: Zone, sql: str) -> list[tuple[Any, ...]]:
@@ -168,14 +189,7 @@ def test_old_files_move_to_a_bucket_and_a_lost_warehouse_is_built_from_both_plac
 def test_only_files_that_the_warehouse_lacks_are_fetched(zone: Zone) -> None:
     before = rows_of(zone)
     move(zone)
-    with duckdb.connect(zone.warehouse) as connection:
-        # As a kill leaves it while it is made anew.
-        for table in ("shop__sales", "files"):
-            connection.execute(
-                f"delete from landing.{table} where file_id in "
-                "(select file_id from landing.files where source_file = $1)",
-                [PLAIN],
-            )
+    drop_first(zone)
     places_of(zone).fetched.mkdir()
     assert reload(zone) == [f"Fetching 1 file, 0.0 MB, of {cold_bucket().url}"]
     assert rows_of(zone) == before
@@ -206,6 +220,16 @@ def test_another_version_of_the_same_size_moves_beside_the_first(zone: Zone) -> 
     assert str(later.target).endswith(f"/{later.content_sha256[:12]}-plain.csv")
     bucket = cold_bucket()
     assert bucket.read(PLAIN) == LANDED[PLAIN]
+    assert reload(zone) == []
+    # The warehouse has a file of this name and size, and lacks it all the same.
+    drop_first(zone)
+    assert reload(zone) == [f"Fetching 1 file, 0.0 MB, of {bucket.url}"]
+    assert loaded(zone) == {
+        sha256
+        for (sha256,) in recorded(
+            zone, f"select content_sha256 from retained_files where source_file = '{PLAIN}'"
+        )
+    }
     assert reload(zone) == []
     for ledger in (False, True):
         lose(zone, ledger=ledger)
