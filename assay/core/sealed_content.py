@@ -23,9 +23,10 @@ from assay.core.encryption import (
     key_of_another,
 )
 from assay.core.fault import extra_needed
+from assay.core.forward_reader import ForwardReader
 
 if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer, WriteableBuffer
+    from _typeshed import ReadableBuffer
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 _MARK = b"\x89ASEAL1\n"
@@ -194,8 +195,8 @@ class _Writer(io.RawIOBase):
         self._stream.write(_LENGTH.pack(mark | len(sealed)) + sealed)
 
 
-class _Reader(io.RawIOBase):
-    """Decrypts a file from its start; going back begins anew."""
+class _Reader(ForwardReader):
+    """Decrypts a file."""
 
     def __init__(self, stream: IO[bytes], path: Path) -> None:
         self._stream, self._path = stream, path
@@ -206,45 +207,13 @@ class _Reader(io.RawIOBase):
         self._begin()
 
     def _begin(self) -> None:
+        super()._begin()
         self._stream.seek(_HEADER_BYTES)
-        self._left, self._at, self._number, self._is_last = memoryview(b""), 0, 0, False
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        if whence == os.SEEK_END:
-            while self._fill():
-                self._take(len(self._left))
-        target = max(offset + (0 if whence == os.SEEK_SET else self._at), 0)
-        if target < self._at:
-            self._begin()
-        while self._at < target and self._fill():
-            self._take(target - self._at)
-        return self._at
-
-    def readinto(self, buffer: WriteableBuffer) -> int:
-        if not self._fill():
-            return 0
-        into = memoryview(buffer)
-        found = self._take(len(into))
-        into[: len(found)] = found
-        return len(found)
+        self._number, self._is_last = 0, False
 
     def close(self) -> None:
         self._stream.close()
         super().close()
-
-    def _take(self, count: int) -> memoryview:
-        found, self._left = self._left[:count], self._left[count:]
-        self._at += len(found)
-        return found
 
     def _fill(self) -> bool:
         with extra_needed("encryption", by="Encryption of files"):

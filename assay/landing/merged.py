@@ -11,13 +11,12 @@ import gzip
 import hashlib
 import io
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -30,6 +29,7 @@ from assay.core.encryption import (
     key_missing,
     key_of_another,
 )
+from assay.core.forward_reader import ForwardReader
 from assay.core.parquet import (
     arrow_decryption,
     arrow_encryption,
@@ -39,9 +39,6 @@ from assay.core.parquet import (
 )
 from assay.core.sealed_content import open_content
 from assay.landing.member import MERGED, Member
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
 
 _NEW = ".new.parquet"
 _MEMBERS = b"assay.members"
@@ -335,43 +332,16 @@ def _open_parquet(path: Path, keys: Sequence[EncryptionKey]) -> pq.ParquetFile:
     raise key_of_another(path)
 
 
-class _Content(io.RawIOBase):
-    """The content of a member, which is read from its start; going back begins anew."""
+class _Content(ForwardReader):
+    """The content of a member."""
 
     def __init__(self, path: Path, member: Member) -> None:
         self._reader, self._member = _opened(path), member
         self._begin()
 
     def _begin(self) -> None:
-        self._pieces, self._left, self._at = self._reader.pieces(self._member), memoryview(b""), 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        if whence == os.SEEK_END:
-            while self._fill():
-                self._take(len(self._left))
-        target = max(offset + (0 if whence == os.SEEK_SET else self._at), 0)
-        if target < self._at:
-            self._begin()
-        while self._at < target and self._fill():
-            self._take(target - self._at)
-        return self._at
-
-    def readinto(self, buffer: WriteableBuffer) -> int:
-        into = memoryview(buffer)
-        if not self._fill():
-            return 0
-        found = self._take(len(into))
-        into[: len(found)] = found
-        return len(found)
+        super()._begin()
+        self._pieces = self._reader.pieces(self._member)
 
     def _fill(self) -> bool:
         try:
@@ -382,11 +352,6 @@ class _Content(io.RawIOBase):
         except (pa.ArrowException, OSError) as error:
             raise DamagedFile(f"{self._member.name} cannot be read in its merged file.") from error
         return True
-
-    def _take(self, count: int) -> memoryview:
-        found, self._left = self._left[:count], self._left[count:]
-        self._at += len(found)
-        return found
 
 
 def unpacked(stream: IO[bytes], name: str) -> IO[bytes]:
