@@ -108,12 +108,7 @@ def find_old_lines(
     Raises:
         duckdb.Error: the warehouse cannot be read.
     """
-    if not _is_there(connection, table.relation):
-        return []
-    if table.log and not (
-        _is_there(connection, table.log.checked) and _is_there(connection, table.log.changes)
-    ):
-        # The warehouse is written anew, and has no such rows any more.
+    if not _can_tell(connection, table):
         return []
     rows = connection.execute(
         f"{_old_rows(table, declared)} select file_id, row_number, row_after from old "
