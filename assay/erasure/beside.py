@@ -73,6 +73,11 @@ def _find_for_readers(places: Places, person: Person) -> Iterator[Trace]:
             yield Trace(f"published {file}", rows, "written anew without the person")
     for kept in sorted((places.published.parent / "kept").glob("[!.]*")):
         yield Trace(f"publication {kept.name}", 0, "removed: a rollback would bring the person back")
+    yield from find_made_anew(places)
+
+
+def find_made_anew(places: Places) -> Iterator[Trace]:
+    """Yield what any erasure removes whole or makes anew: warehouses of the past, and what is elsewhere."""
     for file in files_as_of(places):
         yield Trace(f"{file}", 0, "removed: build it again with --as-of")
     if url := os.environ.get(PUBLISH_TO):

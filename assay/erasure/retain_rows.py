@@ -6,7 +6,6 @@ a key stays, however old it is.
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -15,19 +14,17 @@ from uuid import uuid4
 
 import duckdb
 
-from assay.build.bucket import PUBLISH_TO
 from assay.build.publications import find_kept
 from assay.console.progress import Display
 from assay.contracts.retention import RowRetention
 from assay.core.fault import Fault, known_fault
 from assay.core.places import Places, landing_url
 from assay.core.sql import folded, quoted
-from assay.erasure.beside import Trace
+from assay.erasure.beside import Trace, find_made_anew
 from assay.erasure.carry_out import Erased, carry_out, opened_warehouse, parsed
 from assay.erasure.cold import check_copies
 from assay.erasure.elsewhere import count_samples
-from assay.erasure.exports import find_exports
-from assay.erasure.find import FileLines, columns_of, files_as_of, published_files, tables_of_readers
+from assay.erasure.find import FileLines, columns_of, published_files, tables_of_readers
 from assay.erasure.journal import Journal
 from assay.erasure.objects import fetch_objects, name_unseen
 from assay.erasure.old_rows import ChangeLog, Kept, OldRows, OldTable, count_kept
@@ -188,12 +185,7 @@ def _find_traces(places: Places, lines: list[FileLines], removal: TooOld) -> Ite
         yield Trace(f"published {file}", 0, "written anew")
     for kept in find_kept(places.published):
         yield Trace(f"publication {kept.run_id}", 0, "removed: a rollback would bring the rows back")
-    for file in files_as_of(places):
-        yield Trace(f"{file}", 0, "removed: build it again with --as-of")
-    if publish_to := os.environ.get(PUBLISH_TO):
-        yield Trace(f"publications in {publish_to}", 0, "all but the next are deleted")
-    for place, _ in find_exports(places):
-        yield Trace(f"export {place.url}", 0, "exported anew; its older versions go")
+    yield from find_made_anew(places)
     for version in VersionStore(places).versions():
         gone = {file: rows for file, (rows, _) in find_rows(version, removal)}
         for file, rows in gone.items():
