@@ -60,5 +60,5 @@ class Plugin(BasePlugin):
         memory = ",memory.main" if creds.path == ":memory:" else ""
         cursor.execute(f"set search_path = {text(f'{quoted(creds.database)}.main{memory}')}")
         if self._catalog is not None:
-            # macros/schema/_lake.sql reads it.
+            # macros/schema/_lake_definitions.sql reads it.
             cursor.execute(f"set variable assay_lake_catalog = {text(self._catalog)}")
