@@ -62,7 +62,7 @@ test: setup .venv/.with-dev ## Run the tests
 
 # To compile the tests anew takes each worker five seconds.
 test-unit: export PYTHONDONTWRITEBYTECODE :=
-test-unit: setup .venv/.with-dev ## Run the tests that build nothing, in less than a minute
+test-unit: setup .venv/.with-dev ## Run the tests that build nothing, in a few minutes
 	$(BIN)/pytest -n 2 --dist loadfile -m 'not builds'
 
 lint: setup .venv/.with-dev ## Check Python and SQL

@@ -27,6 +27,8 @@ from assay.build.bucket import PUBLISH_TO, remove_former_in_bucket
 from assay.core.extensions import load_extension
 from assay.core.fault import Fault
 
+pytestmark = pytest.mark.usefixtures("builds")
+
 RUNS = [f"{number:08d}-0000-4000-8000-000000000000" for number in range(4)]
 
 

@@ -54,6 +54,8 @@ from assay.erasure.retain import Retained, find_old, retain
 from assay.ledger.retentions import RETAINED_FILES, RETENTIONS
 from assay.lineage.landed_copies import find_copies
 
+pytestmark = pytest.mark.usefixtures("builds")
+
 BY_TIME = "shop/sales/by time.csv"
 SALES = sorted(name for name in LANDED if name.startswith("shop/sales/"))
 PLAIN = f"shop/sales/{DAY.format(1)}/plain.csv"

@@ -36,7 +36,7 @@ from assay.lake.export import Exported, export_table
 from assay.lake.place import BucketPlace, open_place
 from assay.ledger.exports import note_export
 
-pytestmark = pytest.mark.minutes
+pytestmark = [pytest.mark.minutes, pytest.mark.usefixtures("builds")]
 
 FORMATS = ("iceberg", "delta")
 HISTORY = """

@@ -33,6 +33,8 @@ from assay.project.lake_copies import remove_lake
 from assay.project.lease import find_holder, hold_warehouse
 from assay.project.warehouse import connect
 
+pytestmark = pytest.mark.usefixtures("builds")
+
 _MANIFEST = Manifest(
     {
         "nodes": {"dim_guests": {"resource_type": "model", "schema": "gold", "name": "dim_guests"}},

@@ -40,6 +40,8 @@ from assay.landing.merged import DamagedFile, MergedWriter, read_merged
 from assay.ledger.merges import MERGED_FILES
 from assay.lineage.landed_copies import find_copies
 
+pytestmark = pytest.mark.usefixtures("builds")
+
 DECLARED = """
 sources:
   - name: shop

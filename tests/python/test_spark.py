@@ -38,7 +38,7 @@ needs_java = pytest.mark.skipif(shutil.which("java") is None, reason="Spark need
 
 T, SPINE_ROWS, OF_K, OF_J = (f'"w"."gold"."{name}"' for name in ("t", "lines", "ftr_k", "ftr_j"))
 # Keys of all kinds: one with a tenth of the rows, NULL, and quotes.
-pytestmark = pytest.mark.minutes
+pytestmark = [pytest.mark.minutes, pytest.mark.usefixtures("builds")]
 
 _ROWS = """
 select

@@ -1,7 +1,7 @@
 """Two tiers of tests: those that rest on a build, and all others, which `make test-unit` runs.
 
 Whatever starts dbt, be it a test or a fixture, asks for the fixture `builds`. A test that starts dbt without
-asking fails. What takes seconds without dbt asks as well, because the first tier is to end within a minute.
+asking fails. What takes seconds without dbt asks as well, because the first tier is to end soon.
 """
 
 from __future__ import annotations
