@@ -57,11 +57,11 @@ dagster: demo .venv/.with-dagster ## Open the project in Dagster at http://127.0
 	mkdir -p $(DAGSTER) && cp examples/dagster/dagster.yaml $(DAGSTER)
 	DAGSTER_HOME=$(CURDIR)/$(DAGSTER) $(BIN)/dagster dev --host 127.0.0.1 --port $(PORT) -f examples/dagster/definitions.py
 
+# To compile all anew takes each process of tests and each command that they start two seconds or more.
+test test-unit: export PYTHONDONTWRITEBYTECODE :=
 test: setup .venv/.with-dev ## Run the tests
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-# To compile the tests anew takes each worker five seconds.
-test-unit: export PYTHONDONTWRITEBYTECODE :=
 test-unit: setup .venv/.with-dev ## Run the tests that build nothing, in a few minutes
 	$(BIN)/pytest -n 2 --dist loadfile -m 'not builds'
 

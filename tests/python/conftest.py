@@ -20,14 +20,17 @@ from postgres_server import catalog_server, shared_postgres
 from report_page import make_broken_project
 from slowest_files import pytest_terminal_summary
 from small_project import SmallProject, copy_as_built, make_built_project
-from tiers import (
-    builds,
-    pytest_collection_modifyitems,
-    pytest_handlecrashitem,
-    pytest_runtest_protocol,
-)
+from tiers import builds, pytest_collection_modifyitems, pytest_runtest_protocol
 from training_project import make_training_project
 from warehouse import ON_LAKE, Warehouse
+from watched_workers import (
+    pytest_handlecrashitem,
+    pytest_runtest_logfinish,
+    pytest_runtest_logstart,
+    pytest_sessionfinish,
+    pytest_sessionstart,
+    pytest_testnodedown,
+)
 
 from assay.online.stores.open import open_store
 from assay.online.sync import sync
@@ -41,8 +44,13 @@ __all__ = [
     "own_kafka",
     "pytest_collection_modifyitems",
     "pytest_handlecrashitem",
+    "pytest_runtest_logfinish",
+    "pytest_runtest_logstart",
     "pytest_runtest_protocol",
+    "pytest_sessionfinish",
+    "pytest_sessionstart",
     "pytest_terminal_summary",
+    "pytest_testnodedown",
     "shared_postgres",
 ]
 

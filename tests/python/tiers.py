@@ -49,14 +49,6 @@ def pytest_runtest_protocol(item: pytest.Function) -> Generator[None, object, ob
         _may_build = True
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_handlecrashitem(crashitem: str, sched: Any) -> None:
-    """Let the file of a test that ended its process go on behind it: `loadfile` would begin with it again."""
-    for tests in sched.workqueue.values():
-        if crashitem in tests:
-            tests[crashitem] = True
-
-
 def _refuse_without_mark(what: str) -> None:
     if not _may_build:
         pytest.fail(f"{what} is started: the test, or its fixture that does so, has to ask for `builds`")
