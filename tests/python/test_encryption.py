@@ -84,6 +84,18 @@ def test_another_key_or_none_is_told_and_not_shown(
         assert OTHER not in str(raised.value)
 
 
+@pytest.mark.parametrize("wrong", ["\u00fc", "\\", "\\xg0", "\udcff"])
+def test_a_key_that_duckdb_cannot_take_is_told_and_not_shown(
+    wrong: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASSAY_ENCRYPTION_KEY", f"{KEY}{wrong} and more")
+    with pytest.raises(Fault, match="ASSAY_ENCRYPTION_KEY gives a key with characters") as raised:
+        write(tmp_path / "file.duckdb")
+    assert KEY not in str(raised.value)
+    monkeypatch.setenv("ASSAY_ENCRYPTION_KEY", f"{KEY}'\\xAf\"\t")
+    assert is_encrypted(write(tmp_path / "other.duckdb"))
+
+
 def test_a_command_may_give_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = write(tmp_path / "file.duckdb")
     monkeypatch.setenv("ASSAY_ENCRYPTION_KEY_COMMAND", f'echo; echo "{KEY}"')
@@ -95,6 +107,9 @@ def test_a_command_may_give_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(Fault, match="ended with exit code 7: no key is known") as raised:
         connect(file)
     assert KEY not in str(raised.value)
+    monkeypatch.setenv("ASSAY_ENCRYPTION_KEY_COMMAND", f"printf '\\377{OTHER}'")
+    with pytest.raises(Fault, match="KEY_COMMAND gives a key with characters"):
+        connect(file)
     monkeypatch.setenv("ASSAY_ENCRYPTION_KEY_COMMAND", "echo short")
     with pytest.raises(Fault, match="KEY_COMMAND gives a key of 5 characters"):
         connect(file)
