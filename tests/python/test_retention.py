@@ -379,6 +379,8 @@ def test_a_product_lands_no_files() -> None:
         ([level(3, "m", element="sales.at")], "retention is 3 m"),
         ([level(3, element="sales.at"), level(4, element="sales.at")], "sales has 2 of retention"),
         ([level(3, element="sales"), level(4, element="sales")], "sales has 2 of retention"),
+        ([level(3, element="Sales")], "retention is of Sales, which is no table here."),
+        ([level(3, element="sale.at")], "retention is of sale, which is no table here."),
     ],
 )
 def test_what_nobody_can_read_is_told(levels: list[dict[str, Any]], said: str) -> None:
