@@ -12,13 +12,13 @@ import duckdb
 from assay.build.bucket import PUBLISH_TO
 from assay.core.places import Places, landing_url
 from assay.erasure.beside import Trace, find_beside
+from assay.erasure.cold import find_copies
 from assay.erasure.exports import find_gone
 from assay.erasure.find import FileLines, count_rows, find_lines
 from assay.erasure.mentions import Mentions
 from assay.erasure.objects import name_unseen
 from assay.erasure.person import Person
 from assay.erasure.unloaded import find_unloaded
-from assay.ledger.retentions import cold_copies
 
 
 @dataclass
@@ -62,7 +62,7 @@ def find_traces(places: Places, connection: duckdb.DuckDBPyConnection, person: P
             Trace(f"object {url}/{each.source_file}", len(each.spans), "written again; former versions go")
             for each in found.lines
         ]
-    copies = cold_copies(places.ledger)
+    copies = find_copies(places, found.lines)
     found.traces += [
         Trace(f"cold copy {copy.where}", len(each.spans), "lines are emptied, the file stays")
         for each in found.lines
