@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import duckdb
@@ -50,7 +52,10 @@ class Person:
         if key in self.values:
             return True
         # Several keys are a JSON array.
-        return key.startswith("[") and any(f'"{value}"' in key for value in self.values)
+        with suppress(ValueError):
+            several = json.loads(key)
+            return isinstance(several, list) and any(str(each) in self.values for each in several)
+        return False
 
 
 def find_people(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import html
 import json
+import urllib.parse
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
@@ -301,6 +303,31 @@ def test_people_of_one_entity_are_found_together(monkeypatch: pytest.MonkeyPatch
 )
 def test_a_key_is_taken_out_of_texts_where_it_is_one(key: str, told: str, left: str) -> None:
     assert Mentions(person_named(key)).take_out(told)[0] == left
+
+
+@pytest.mark.parametrize("is_ascii", [False, True])
+def test_a_key_is_found_as_each_writer_spells_it(is_ascii: bool, tmp_path: Path) -> None:
+    key = 'José "Joe" O\'Brien'
+    mentions = Mentions(person_named(key))
+    for told in (
+        json.dumps({"customer_id": key}, ensure_ascii=is_ascii),
+        f"<td>{html.escape(key)}</td>",
+        f"<td>{html.escape(key, quote=False)}</td>",
+        "where customer_id = '" + key.replace("'", "''") + "'",
+        '1,"' + key.replace('"', '""') + '"',
+        f"GET /online/customers/{urllib.parse.quote(key)}?id={urllib.parse.quote_plus(key)}",
+    ):
+        assert mentions.count(told) > 0, told
+        assert "Brien" not in mentions.take_out(told)[0]
+    ledger = tmp_path / "ops.duckdb"
+    with duckdb.connect(str(ledger)) as connection:
+        connection.execute("create table nodes (sample json)")
+        sample = json.dumps([{"customer_id": key}, {"customer_id": "Jo"}], ensure_ascii=is_ascii)
+        connection.execute("insert into nodes values ($1)", [sample])
+    assert forget_in_ledger(ledger, person_named(key)) == 1
+    assert b"Brien" not in ledger.read_bytes()
+    assert not person_named(key).is_in_key("[x")
+    assert person_named(key).is_in_key(json.dumps(["P1", key], ensure_ascii=is_ascii))
 
 
 def test_logs_stay_readable_without_the_person(tmp_path: Path) -> None:
