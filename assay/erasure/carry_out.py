@@ -33,10 +33,11 @@ from assay.erasure.find import (
     files_of_search,
     tables_of_readers,
 )
+from assay.erasure.forgotten import find_returned
 from assay.erasure.journal import Journal, journal_file, read_journal
 from assay.erasure.lines import Emptied, empty_lines, empty_members, hash_of, read_emptied
 from assay.erasure.objects import write_objects
-from assay.erasure.removal import removal_of
+from assay.erasure.removal import Removal, removal_of
 from assay.erasure.unloaded import empty_unloaded
 from assay.erasure.versions import erase_from_versions
 from assay.erasure.warehouse import rewrite_warehouse
@@ -84,48 +85,72 @@ def carry_out(places: Places, journal: Journal, display: Display) -> Erased:
     """Do all steps of an erasure; each finds by itself what is left to do."""
     removal = removal_of(journal.removed, parsed())
     try:
-        removal.prepare(places)
-        with opened_warehouse(places) as connection:
-            lines = removal.find_lines(connection)
-            unloaded = removal.find_unloaded(places, connection)
-        display.say(f"Rewriting {counted(len(lines) + len(unloaded), 'landed file')}")
-        with opened_copies(places, lines, display) as copies:
-            emptied = _empty_files(places, journal, lines, copies)
-        for each in unloaded:
-            empty_unloaded(each, _announce(places, journal, each.name, each.content_sha256, len(each.lines)))
-        write_objects(places, lines, journal.files, display)
-        _record(places, journal, None)
-        # After a kill, a build makes everything.
-        forget_state(places.warehouse)
-        display.say(f"Rewriting {places.warehouse}")
-        rewrite_warehouse(places.warehouse, removal.manifest, removal, lines, emptied)
-        removal.rewrite_published(places, display)
-        # The build writes them anew; before that, it would keep them with the publication before it.
-        for file in [*tables_of_readers(places), *files_of_search(places)]:
-            file.unlink(missing_ok=True)
-        shutil.rmtree(places.published.parent / "kept", ignore_errors=True)
-        for file in files_as_of(places):
-            remove_fetched(fetched_beside(file))
-            if is_lake(file):
-                remove_lake(file)
-            else:
-                file.unlink(missing_ok=True)
-        versions = erase_from_versions(places, removal, display)
-        begin_anew(places.embeddings)
-        display.say("Building everything that rests on landed rows")
-        with removal.hidden():
-            run_id = _build(places, display)
-        remove_former(places.embeddings)
-        remove_former_in_bucket()
-        write_exports_anew(places, display)
-        clean_store(places)
-        removal.finish(places, run_id)
+        versions, run_id = _remove_and_build(places, journal, removal, display)
+        if _has_landed_since(places, removal):
+            # Files that landed after the build before, or meanwhile.
+            display.say("The build has loaded more of what goes, which goes now")
+            more, run_id = _remove_and_build(places, journal, removal, display)
+            versions = sorted({*versions, *more})
+        if find_returned(places.warehouse):
+            # The next build forgets them again, also where nothing lands before it.
+            forget_state(places.warehouse)
     except (duckdb.Error, sqlite3.Error, OSError) as error:
         raise known_fault(error) or error from error
     _record(places, journal, run_id)
     journal_file(places.warehouse).unlink()
     names = sorted({key.partition(" ")[2] for key in journal.files})
     return Erased(journal.erasure_id, journal.rows, names, versions, run_id)
+
+
+def _remove_and_build(
+    places: Places, journal: Journal, removal: Removal, display: Display
+) -> tuple[list[str], str]:
+    """Remove what goes, and build the rest; return the versions that are no longer whole, and the run."""
+    removal.prepare(places)
+    with opened_warehouse(places) as connection:
+        lines = removal.find_lines(connection)
+        unloaded = removal.find_unloaded(places, connection)
+    display.say(f"Rewriting {counted(len(lines) + len(unloaded), 'landed file')}")
+    with opened_copies(places, lines, display) as copies:
+        emptied = _empty_files(places, journal, lines, copies)
+    for each in unloaded:
+        empty_unloaded(each, _announce(places, journal, each.name, each.content_sha256, len(each.lines)))
+    write_objects(places, lines, journal.files, display)
+    _record(places, journal, None)
+    # After a kill, a build makes everything.
+    forget_state(places.warehouse)
+    display.say(f"Rewriting {places.warehouse}")
+    rewrite_warehouse(places.warehouse, removal.manifest, removal, lines, emptied)
+    removal.rewrite_published(places, display)
+    # The build writes them anew; before that, it would keep them with the publication before it.
+    for file in [*tables_of_readers(places), *files_of_search(places)]:
+        file.unlink(missing_ok=True)
+    shutil.rmtree(places.published.parent / "kept", ignore_errors=True)
+    for file in files_as_of(places):
+        remove_fetched(fetched_beside(file))
+        if is_lake(file):
+            remove_lake(file)
+        else:
+            file.unlink(missing_ok=True)
+    versions = erase_from_versions(places, removal, display)
+    begin_anew(places.embeddings)
+    display.say("Building everything that rests on landed rows")
+    with removal.hidden():
+        run_id = _build(places, display)
+    remove_former(places.embeddings)
+    remove_former_in_bucket()
+    write_exports_anew(places, display)
+    clean_store(places)
+    removal.finish(places, run_id)
+    return versions, run_id
+
+
+def _has_landed_since(places: Places, removal: Removal) -> bool:
+    """Tell whether the build at the end has loaded more of what goes."""
+    if not removal.goes_when_it_lands:
+        return False
+    with opened_warehouse(places) as connection:
+        return bool(removal.find_lines(connection) or removal.find_unloaded(places, connection))
 
 
 def _empty_files(

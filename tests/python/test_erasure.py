@@ -566,6 +566,16 @@ def test_rows_of_who_comes_back_never_reach_gold(project_as_built: SmallProject)
     assert find_returned(project_as_built.warehouse) == [f"customer={PERSON}"]
 
 
+def test_what_has_landed_since_the_last_build_goes_as_well(people: SmallProject) -> None:
+    late = land_people(people, 6)
+    late.with_name("cut.csv").write_text(f"{HEADER}1010,P9,{PERSON}\n")
+    done = people.assay("forget", f"customer={PERSON}")
+    assert done.exit_code == 0, done.output
+    assert files_with(people.root, PERSON) == []
+    assert OTHER in late.read_text()
+    assert people.query("select sum(erased_row_count) from bronze.brz_files") == [(6,)]
+
+
 def test_files_that_could_not_be_loaded_are_emptied_of_the_person(tmp_path: Path) -> None:
     places = Places(tmp_path, tmp_path / "assay.duckdb")
     lines = f"{OTHER}\n{PERSON},x\r\n\n{PERSON}".encode()
