@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
@@ -59,6 +59,7 @@ class Erased:
     `rows` is how many rows of people all places together had, or how many landed rows were too old. `files`
     are the landed files that were rewritten.
     `versions` are the training sets that are no longer whole. `run_id` is the build that made the rest anew.
+    `unseen` are the places in which nobody could look.
     """
 
     erasure_id: str
@@ -66,6 +67,7 @@ class Erased:
     files: list[str]
     versions: list[str]
     run_id: str
+    unseen: list[str] = field(default_factory=list)
 
 
 def end_other(places: Places, display: Display) -> Erased | None:

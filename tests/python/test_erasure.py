@@ -584,6 +584,11 @@ def test_files_that_could_not_be_loaded_are_emptied_of_the_person(tmp_path: Path
     (tmp_path / "elsewhere.txt").chmod(0o640)
     (tmp_path / "cut.csv.gz").write_bytes(gzip.compress(lines)[:-4])
     (tmp_path / "a.parquet").write_bytes(b"PAR1\0" + lines)
+    (tmp_path / "wide.csv").write_bytes(lines.decode().encode("utf-16"))
+    packed = pa.compress(lines * 9, codec="zstd", asbytes=True)
+    assert PERSON.encode() * 2 not in packed
+    (tmp_path / "a.csv.zst").write_bytes(packed)
+    (tmp_path / "latin.csv").write_bytes("ö".encode("latin-1"))
     for name in ("mended.csv", "other.csv"):
         (tmp_path / name).write_text(PERSON if name == "mended.csv" else OTHER)
     with duckdb.connect() as connection:
@@ -591,7 +596,9 @@ def test_files_that_could_not_be_loaded_are_emptied_of_the_person(tmp_path: Path
             "create schema landing; create table landing.files as from (values ('a.csv.gz', 1, 'loaded'), "
             "('a.csv.gz', 2, 'failed'), ('mended.csv', 1, 'failed'), ('mended.csv', 2, 'loaded'), "
             "('other.csv', 1, 'failed'), ('gone.csv', 1, 'failed'), ('elsewhere.txt', 1, 'unknown_table'), "
-            "('cut.csv.gz', 1, 'failed'), ('a.parquet', 1, 'failed')) as v(source_file, file_version, status)"
+            "('cut.csv.gz', 1, 'failed'), ('a.parquet', 1, 'failed'), "
+            "('wide.csv', 1, 'failed'), ('a.csv.zst', 1, 'failed'), ('latin.csv', 1, 'failed')) "
+            "as v(source_file, file_version, status)"
         )
         found = {
             each.name: each for each in find_unloaded(places, connection, Mentions(person_named(PERSON)))
@@ -601,6 +608,9 @@ def test_files_that_could_not_be_loaded_are_emptied_of_the_person(tmp_path: Path
         "a.parquet": ([2, 4], False),
         "cut.csv.gz": ([2, 4], False),
         "elsewhere.txt": ([2, 4], True),
+        # In these, nobody can look.
+        "wide.csv": ([], False),
+        "a.csv.zst": (found["a.csv.zst"].lines, False),
     }
     announced: list[str] = []
     for name in ("a.csv.gz", "elsewhere.txt"):
