@@ -114,11 +114,14 @@ def find_states(places: Places) -> EncryptionState:
     """
     key, before = find_encryption_key(), find_key_before()
     found: list[FileState] = []
+    unread = []
     for file in [*_files(places), *_index(places)]:
-        found.append(_state_of(file, is_encrypted(file), _opens, key, before))
+        try:
+            found.append(_state_of(file, is_encrypted(file), _opens, key, before))
+        except duckdb.Error as error:
+            unread.append(f"{file} cannot be read ({str(error).splitlines()[0]}).")
     for file in [*_version_files(places), *_merged_files(places)]:
         found.append(_state_of(file, is_encrypted_parquet(file), opens_parquet, key, before))
-    unread = []
     try:
         found += _state_of_store(places, key, before)
     except StoreUnavailable as error:

@@ -246,6 +246,17 @@ def test_a_key_that_nobody_knows_changes_no_file(places: Places, monkeypatch: py
     assert OTHER not in shown
 
 
+def test_a_file_that_was_cut_short_is_told(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+    rotate_to(monkeypatch, KEY)
+    start = places.published.read_bytes()[:100]
+    # What is kept is the same file.
+    places.published.unlink()
+    places.published.write_bytes(start)
+    told = encryption.find_states(places)
+    assert [each.split(" ")[0] for each in told.unread] == [str(places.published)]
+    assert str(places.warehouse) in [str(each.path) for each in told.files]
+
+
 def test_the_index_of_documents_is_encrypted_and_taken_to_the_next_key(
     places: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
