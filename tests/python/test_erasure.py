@@ -275,6 +275,53 @@ def test_a_person_is_found_under_each_name_that_views_give_the_key(tmp_path: Pat
     assert list(listed.hashes) == [("patient", "patient"), ("patient", "patient_id")]
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "rows"),
+    [
+        ("17", "17::double", 1),
+        ("17", "17::float", 1),
+        ("17", "17::decimal(9, 2)", 1),
+        ("17.0", "17::double", 1),
+        ("17", "17.5::double", 0),
+        ("17", "170::double", 0),
+        ("17", "'17.0'", 0),
+        ("17", "17::bigint", 1),
+        ("3F2504E0-4F89-11D3-9A0C-0305E82C3301", "'3f2504e0-4f89-11d3-9a0c-0305e82c3301'::uuid", 1),
+        ("3f2504e0-4f89-11d3-9a0c-0305e82c3301", "'3F2504E0-4F89-11D3-9A0C-0305E82C3301'", 1),
+    ],
+)
+def test_a_key_is_found_in_columns_of_each_type(
+    key: str, value: str, rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ASSAY_PII_KEY", raising=False)
+    with duckdb.connect() as connection:
+        connection.execute(f"create table t as select {value} as customer_id")
+        person = find_person(f"customer={key}", Manifest({"nodes": {}, "macros": {}}), connection)
+        assert sum(count for *_, count in count_rows(connection, person)) == rows
+        note_forgotten(tmp_path / "a.duckdb", person)
+        listed = read_forgotten(tmp_path / "a.duckdb")
+        assert listed is not None
+        listed.set_variables(connection)
+        [(_, _, keys)] = listed.keys_sql("t", ["customer_id"])
+        assert len(connection.execute(keys).fetchall()) == rows
+
+
+def test_nobody_is_looked_for_with_another_key_than_silver_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    manifest = Manifest({"nodes": {}, "macros": {}})
+    key = PiiKey(b"k" * 32)
+    with duckdb.connect() as connection:
+        connection.execute("create schema landing; create table t as select '1' as customer_id")
+        connection.execute("create table landing.pii_key as select $1 as fingerprint", [key.fingerprint])
+        monkeypatch.delenv("ASSAY_PII_KEY", raising=False)
+        with pytest.raises(Fault, match="ASSAY_PII_KEY is not set"):
+            find_person("customer=1", manifest, connection)
+        monkeypatch.setenv("ASSAY_PII_KEY", "o" * 32)
+        with pytest.raises(Fault, match="ASSAY_PII_KEY is another"):
+            find_person("customer=1", manifest, connection)
+        monkeypatch.setenv("ASSAY_PII_KEY", "k" * 32)
+        assert find_person("customer=1", manifest, connection).values == ("1", key.hashed("1"))
+
+
 def test_people_of_one_entity_are_found_together(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ASSAY_PII_KEY", raising=False)
     manifest = Manifest({"nodes": {}, "macros": {}})
