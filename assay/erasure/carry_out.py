@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import duckdb
@@ -42,7 +42,7 @@ from assay.erasure.unloaded import empty_unloaded
 from assay.erasure.versions import erase_from_versions
 from assay.erasure.warehouse import rewrite_warehouse
 from assay.landing.declared import LandingTable, declared_tables
-from assay.landing.discover import LandingFile, LandingFolderMissing, discover
+from assay.landing.discover import LandingFile, LandingFolderMissing, discover, file_at
 from assay.ledger.erasures import ERASED_FILES, ERASURES
 from assay.ledger.retentions import note_rewritten
 from assay.project.graph import Manifest, read_manifest
@@ -170,8 +170,8 @@ def _empty_files(
         table = tables.get((each.source, each.table))
         if table is None or each.content_sha256 is None:
             continue
-        noted = journal.files.get(f"{each.content_sha256} {each.source_file}")
-        for file in [*there.get(each.source_file, ()), *copies[each.source_file]]:
+        for landed in [*there.get(each.source_file, ()), *copies[each.source_file]]:
+            file = _as_it_is(landed)
             content = file.member.content_sha256 if file.member else hash_of(file.path)
             if content == each.content_sha256:
                 if file.merged:
@@ -179,12 +179,14 @@ def _empty_files(
                 else:
                     announce = _announce_lines(places, journal, each)
                     emptied[each.file_id] = empty_lines(file, table, each.spans, announce)
-            elif content == noted:
+            elif content in _noted(journal, each.content_sha256):
                 emptied[each.file_id] = (
                     read_emptied(file, table)
                     if file.member
                     else empty_lines(file, table, [], lambda sha256: None)
                 )
+                if f"{each.content_sha256} {each.source_file}" not in journal.files:
+                    _announce_lines(places, journal, each)(content)
     for path, found in of_merged.items():
         rewritten = empty_members(
             path,
@@ -195,6 +197,16 @@ def _empty_files(
         )
         emptied |= {each.file_id: new for (_, _, each), new in zip(found, rewritten, strict=True)}
     return emptied
+
+
+def _noted(journal: Journal, before: str) -> set[str]:
+    """Return what a content has become, by any name: links may give a file several."""
+    return {after for key, after in journal.files.items() if key.startswith(f"{before} ")}
+
+
+def _as_it_is(file: LandingFile) -> LandingFile:
+    """Return a landed file that may have been written under another name since it was found."""
+    return file if file.merged else replace(file, signature=file_at(file.path).signature)
 
 
 def _announce_lines(places: Places, journal: Journal, lines: FileLines) -> Callable[[str], None]:

@@ -623,6 +623,26 @@ def test_what_has_landed_since_the_last_build_goes_as_well(people: SmallProject)
     assert people.query("select sum(erased_row_count) from bronze.brz_files") == [(6,)]
 
 
+def test_a_file_with_several_names_is_emptied_once(project_as_built: SmallProject) -> None:
+    file = land_people(project_as_built)
+    file.with_name("link.csv").symlink_to(file.name)
+    file.with_name("copy.csv").hardlink_to(file)
+    built = project_as_built.assay("build")
+    assert built.exit_code == 0, built.output
+    with mock.patch("assay.erasure.carry_out._build", return_value="run"):
+        done = project_as_built.assay("forget", f"customer={PERSON}")
+    assert done.exit_code == 0, done.output
+    assert files_with(project_as_built.landing, PERSON) == []
+    hashes = {hash_of(each) for each in file.parent.iterdir()}
+    assert len(hashes) == 1
+    assert {
+        (sha256, rows)
+        for sha256, rows in project_as_built.query(
+            "select content_sha256, erased_row_count from landing.files where contains(source_file, '01-05')"
+        )
+    } == {(*hashes, 2)}
+
+
 def test_files_that_could_not_be_loaded_are_emptied_of_the_person(tmp_path: Path) -> None:
     places = Places(tmp_path, tmp_path / "assay.duckdb")
     lines = f"{OTHER}\n{PERSON},x\r\n\n{PERSON}".encode()
