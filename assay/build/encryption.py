@@ -299,7 +299,8 @@ def rotate(places: Places, *, wait: float, display: Display) -> Rotated:
         if strange:
             raise Fault(
                 f"{listed(strange)} cannot be read with the key that is set, nor with that in {BEFORE}: set "
-                f"{BEFORE} to the key of these files. No file is changed.",
+                f"{BEFORE} to the key of these files. If a rotation to another key was killed, end that one "
+                "first, with its two keys. No file is changed.",
                 MISUSED,
             )
         state = read_state(places.warehouse)
