@@ -114,11 +114,14 @@ def find_states(places: Places) -> EncryptionState:
     """
     key, before = find_encryption_key(), find_key_before()
     found: list[FileState] = []
+    unread = []
     for file in [*_files(places), *_index(places)]:
-        found.append(_state_of(file, is_encrypted(file), _opens, key, before))
+        try:
+            found.append(_state_of(file, is_encrypted(file), _opens, key, before))
+        except duckdb.Error as error:
+            unread.append(f"{file} cannot be read ({str(error).splitlines()[0]}).")
     for file in [*_version_files(places), *_merged_files(places)]:
         found.append(_state_of(file, is_encrypted_parquet(file), opens_parquet, key, before))
-    unread = []
     try:
         found += _state_of_store(places, key, before)
     except StoreUnavailable as error:
@@ -296,7 +299,8 @@ def rotate(places: Places, *, wait: float, display: Display) -> Rotated:
         if strange:
             raise Fault(
                 f"{listed(strange)} cannot be read with the key that is set, nor with that in {BEFORE}: set "
-                f"{BEFORE} to the key of these files. No file is changed.",
+                f"{BEFORE} to the key of these files. If a rotation to another key was killed, end that one "
+                "first, with its two keys. No file is changed.",
                 MISUSED,
             )
         state = read_state(places.warehouse)

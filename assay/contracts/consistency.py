@@ -274,14 +274,14 @@ def _promises(contract: Contract) -> Iterator[Finding]:
     for place, found in (*promises_of(contract), *retentions_of(contract)):
         if isinstance(found, str):
             yield Finding(contract.where(place), found)
+    for place, name, element in contract.levels_of_no_table():
+        yield Finding(
+            contract.where(place),
+            f"{name} is promised of {element}, which is no table here.",
+            f"There is {', '.join(sorted(names))}.",
+        )
     for number, level in enumerate(contract.raw.get("slaProperties") or []):
-        where = contract.where(("slaProperties", number))
-        element, name = str(level.get("element") or "").split(".")[0], str(level["property"])
-        if element and element not in names:
-            known = ", ".join(sorted(names))
-            yield Finding(
-                where, f"{name} is promised of {element}, which is no table here.", f"There is {known}."
-            )
+        where, name = contract.where(("slaProperties", number)), str(level["property"])
         if name not in _SERVICE_LEVELS and (
             near := get_close_matches(name, _SERVICE_LEVELS, n=1, cutoff=0.8)
         ):

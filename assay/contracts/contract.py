@@ -237,6 +237,14 @@ class Contract:
             if str(level.get("element") or table.name).split(".")[0] == table.name
         ]
 
+    def levels_of_no_table(self) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
+        """Yield the place and property of each service level of a table that is not here, and that table."""
+        names = {table.name for table in self.tables}
+        for number, level in enumerate(self.raw.get("slaProperties") or []):
+            element = str(level.get("element") or "").split(".")[0]
+            if element and element not in names:
+                yield ("slaProperties", number), str(level["property"]), element
+
     def where(self, place: tuple[str | int, ...] = ()) -> str:
         """Return `file:line`."""
         return self.document.where(place)

@@ -91,6 +91,11 @@ def read_retentions(contracts: Iterable[Contract]) -> tuple[dict[str, Retention]
     found: dict[str, Retention] = {}
     problems: list[str] = []
     for contract in contracts:
+        problems += [
+            f"{contract.where(place)}: {RETENTION} is of {element}, which is no table here."
+            for place, name, element in contract.levels_of_no_table()
+            if name == RETENTION and contract.is_of_source
+        ]
         for place, retention in retentions_of(contract):
             if isinstance(retention, str):
                 problems.append(f"{contract.where(place)}: {retention}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ COMMAND, BEFORE = f"{VARIABLE}_COMMAND", f"{VARIABLE}_BEFORE"
 _LEAST_LENGTH = 32
 _FINGERPRINT_OF = b"assay: which encryption key is this?"
 _SECONDS_FOR_COMMAND = 60
+# DuckDB reads a key as bytes, and shows one that it cannot read in its error.
+_CAN_BE_KEY = re.compile(r"(?:[^\\\x80-\U0010ffff]|\\x[0-9A-Fa-f]{2})*")
 # The header of a file of DuckDB: a checksum, DUCK, the version of the format, flags.
 _MAGIC, _MAGIC_AT, _FLAGS_AT = b"DUCK", 8, 20
 _WRONG_KEY = "Wrong encryption key"
@@ -182,6 +185,12 @@ def _checked(secret: str, where: str) -> EncryptionKey:
             "those of python3 -c 'import secrets; print(secrets.token_hex(32))'.",
             MISUSED,
         )
+    if not _CAN_BE_KEY.fullmatch(secret):
+        raise Fault(
+            f"{where} gives a key with characters that DuckDB takes for none of a key: write letters without "
+            "accents, digits and signs other than a backslash.",
+            MISUSED,
+        )
     return EncryptionKey(secret)
 
 
@@ -190,11 +199,11 @@ def _ask(command: str) -> str:
     """Return what a command prints, without white space around it; a process asks once."""
     try:
         done = subprocess.run(
-            command, shell=True, check=False, capture_output=True, text=True, timeout=_SECONDS_FOR_COMMAND
+            command, shell=True, check=False, capture_output=True, timeout=_SECONDS_FOR_COMMAND
         )
     except subprocess.TimeoutExpired:
         raise Fault(f"{COMMAND} has not ended after {_SECONDS_FOR_COMMAND} s: no key is known.") from None
     if done.returncode:
         # What it says is not shown, since it may be the key.
         raise Fault(f"{COMMAND} ended with exit code {done.returncode}: no key is known.")
-    return done.stdout.strip()
+    return done.stdout.decode(errors="replace").strip()

@@ -30,7 +30,8 @@ _NO_SPILL_MESSAGES = ("max_temp_directory_size", "failed to offload data block")
 _FEW = 8
 #: What the catalog of a lake says to a builder that it takes no longer.
 LEASE_ENDED = "The lease of this build has ended"
-_DAMAGED = "Corrupt database file"
+# The second is of a file that was cut short.
+_DAMAGED = ("Corrupt database file", "Could not read enough bytes from file")
 _IS_A_FOLDER = "Is a directory"
 _NOT_DUCKDB = "not a valid DuckDB database file"
 _OTHER_VERSION = "but we can only read versions between"
@@ -106,7 +107,7 @@ def known_fault(error: BaseException | str) -> Fault | None:
     if any(message in text for message in _NO_ROOM_MESSAGES):
         named = _FILE.search(text)
         return _no_room(named.group(1) if named else None)
-    if _DAMAGED in text:
+    if any(message in text for message in _DAMAGED):
         return Fault(
             "A file of DuckDB beside the warehouse, or the warehouse itself, is damaged: "
             f"{text.splitlines()[0]}\nMove it away; the next build writes a new one from what has landed."
@@ -123,7 +124,7 @@ def known_fault(error: BaseException | str) -> Fault | None:
         named = _FILE.search(text)
         return Fault(
             f"{named.group(1) if named else 'The warehouse file'} is not a DuckDB file: "
-            "move it away, or name another file in ASSAY_WAREHOUSE."
+            "move it away; if it is to be the warehouse, name another file in ASSAY_WAREHOUSE."
         )
     return None
 

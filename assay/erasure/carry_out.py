@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import duckdb
@@ -33,15 +33,16 @@ from assay.erasure.find import (
     files_of_search,
     tables_of_readers,
 )
+from assay.erasure.forgotten import find_returned
 from assay.erasure.journal import Journal, journal_file, read_journal
 from assay.erasure.lines import Emptied, empty_lines, empty_members, hash_of, read_emptied
 from assay.erasure.objects import write_objects
-from assay.erasure.removal import removal_of
+from assay.erasure.removal import Removal, removal_of
 from assay.erasure.unloaded import empty_unloaded
 from assay.erasure.versions import erase_from_versions
 from assay.erasure.warehouse import rewrite_warehouse
 from assay.landing.declared import LandingTable, declared_tables
-from assay.landing.discover import LandingFile, LandingFolderMissing, discover
+from assay.landing.discover import LandingFile, LandingFolderMissing, discover, file_at
 from assay.ledger.erasures import ERASED_FILES, ERASURES
 from assay.ledger.retentions import note_rewritten
 from assay.project.graph import Manifest, read_manifest
@@ -58,6 +59,7 @@ class Erased:
     `rows` is how many rows of people all places together had, or how many landed rows were too old. `files`
     are the landed files that were rewritten.
     `versions` are the training sets that are no longer whole. `run_id` is the build that made the rest anew.
+    `unseen` are the places in which nobody could look.
     """
 
     erasure_id: str
@@ -65,6 +67,7 @@ class Erased:
     files: list[str]
     versions: list[str]
     run_id: str
+    unseen: list[str] = field(default_factory=list)
 
 
 def end_other(places: Places, display: Display) -> Erased | None:
@@ -84,48 +87,72 @@ def carry_out(places: Places, journal: Journal, display: Display) -> Erased:
     """Do all steps of an erasure; each finds by itself what is left to do."""
     removal = removal_of(journal.removed, parsed())
     try:
-        removal.prepare(places)
-        with opened_warehouse(places) as connection:
-            lines = removal.find_lines(connection)
-            unloaded = removal.find_unloaded(places, connection)
-        display.say(f"Rewriting {counted(len(lines) + len(unloaded), 'landed file')}")
-        with opened_copies(places, lines, display) as copies:
-            emptied = _empty_files(places, journal, lines, copies)
-        for each in unloaded:
-            empty_unloaded(each, _announce(places, journal, each.name, each.content_sha256, len(each.lines)))
-        write_objects(places, lines, journal.files, display)
-        _record(places, journal, None)
-        # After a kill, a build makes everything.
-        forget_state(places.warehouse)
-        display.say(f"Rewriting {places.warehouse}")
-        rewrite_warehouse(places.warehouse, removal.manifest, removal, lines, emptied)
-        removal.rewrite_published(places, display)
-        # The build writes them anew; before that, it would keep them with the publication before it.
-        for file in [*tables_of_readers(places), *files_of_search(places)]:
-            file.unlink(missing_ok=True)
-        shutil.rmtree(places.published.parent / "kept", ignore_errors=True)
-        for file in files_as_of(places):
-            remove_fetched(fetched_beside(file))
-            if is_lake(file):
-                remove_lake(file)
-            else:
-                file.unlink(missing_ok=True)
-        versions = erase_from_versions(places, removal, display)
-        begin_anew(places.embeddings)
-        display.say("Building everything that rests on landed rows")
-        with removal.hidden():
-            run_id = _build(places, display)
-        remove_former(places.embeddings)
-        remove_former_in_bucket()
-        write_exports_anew(places, display)
-        clean_store(places)
-        removal.finish(places, run_id)
+        versions, run_id = _remove_and_build(places, journal, removal, display)
+        if _has_landed_since(places, removal):
+            # Files that landed after the build before, or meanwhile.
+            display.say("The build has loaded more of what goes, which goes now")
+            more, run_id = _remove_and_build(places, journal, removal, display)
+            versions = sorted({*versions, *more})
+        if find_returned(places.warehouse):
+            # The next build forgets them again, also where nothing lands before it.
+            forget_state(places.warehouse)
     except (duckdb.Error, sqlite3.Error, OSError) as error:
         raise known_fault(error) or error from error
     _record(places, journal, run_id)
     journal_file(places.warehouse).unlink()
     names = sorted({key.partition(" ")[2] for key in journal.files})
     return Erased(journal.erasure_id, journal.rows, names, versions, run_id)
+
+
+def _remove_and_build(
+    places: Places, journal: Journal, removal: Removal, display: Display
+) -> tuple[list[str], str]:
+    """Remove what goes, and build the rest; return the versions that are no longer whole, and the run."""
+    removal.prepare(places)
+    with opened_warehouse(places) as connection:
+        lines = removal.find_lines(connection)
+        unloaded = removal.find_unloaded(places, connection)
+    display.say(f"Rewriting {counted(len(lines) + len(unloaded), 'landed file')}")
+    with opened_copies(places, lines, display) as copies:
+        emptied = _empty_files(places, journal, lines, copies)
+    for each in unloaded:
+        empty_unloaded(each, _announce(places, journal, each.name, each.content_sha256, len(each.lines)))
+    write_objects(places, lines, journal.files, display)
+    _record(places, journal, None)
+    # After a kill, a build makes everything.
+    forget_state(places.warehouse)
+    display.say(f"Rewriting {places.warehouse}")
+    rewrite_warehouse(places.warehouse, removal.manifest, removal, lines, emptied)
+    removal.rewrite_published(places, display)
+    # The build writes them anew; before that, it would keep them with the publication before it.
+    for file in [*tables_of_readers(places), *files_of_search(places)]:
+        file.unlink(missing_ok=True)
+    shutil.rmtree(places.published.parent / "kept", ignore_errors=True)
+    for file in files_as_of(places):
+        remove_fetched(fetched_beside(file))
+        if is_lake(file):
+            remove_lake(file)
+        else:
+            file.unlink(missing_ok=True)
+    versions = erase_from_versions(places, removal, display)
+    begin_anew(places.embeddings)
+    display.say("Building everything that rests on landed rows")
+    with removal.hidden():
+        run_id = _build(places, display)
+    remove_former(places.embeddings)
+    remove_former_in_bucket()
+    write_exports_anew(places, display)
+    clean_store(places)
+    removal.finish(places, run_id)
+    return versions, run_id
+
+
+def _has_landed_since(places: Places, removal: Removal) -> bool:
+    """Tell whether the build at the end has loaded more of what goes."""
+    if not removal.goes_when_it_lands:
+        return False
+    with opened_warehouse(places) as connection:
+        return bool(removal.find_lines(connection) or removal.find_unloaded(places, connection))
 
 
 def _empty_files(
@@ -143,8 +170,8 @@ def _empty_files(
         table = tables.get((each.source, each.table))
         if table is None or each.content_sha256 is None:
             continue
-        noted = journal.files.get(f"{each.content_sha256} {each.source_file}")
-        for file in [*there.get(each.source_file, ()), *copies[each.source_file]]:
+        for landed in [*there.get(each.source_file, ()), *copies[each.source_file]]:
+            file = _as_it_is(landed)
             content = file.member.content_sha256 if file.member else hash_of(file.path)
             if content == each.content_sha256:
                 if file.merged:
@@ -152,12 +179,14 @@ def _empty_files(
                 else:
                     announce = _announce_lines(places, journal, each)
                     emptied[each.file_id] = empty_lines(file, table, each.spans, announce)
-            elif content == noted:
+            elif content in _noted(journal, each.content_sha256):
                 emptied[each.file_id] = (
                     read_emptied(file, table)
                     if file.member
                     else empty_lines(file, table, [], lambda sha256: None)
                 )
+                if f"{each.content_sha256} {each.source_file}" not in journal.files:
+                    _announce_lines(places, journal, each)(content)
     for path, found in of_merged.items():
         rewritten = empty_members(
             path,
@@ -168,6 +197,16 @@ def _empty_files(
         )
         emptied |= {each.file_id: new for (_, _, each), new in zip(found, rewritten, strict=True)}
     return emptied
+
+
+def _noted(journal: Journal, before: str) -> set[str]:
+    """Return what a content has become, by any name: links may give a file several."""
+    return {after for key, after in journal.files.items() if key.startswith(f"{before} ")}
+
+
+def _as_it_is(file: LandingFile) -> LandingFile:
+    """Return a landed file that may have been written under another name since it was found."""
+    return file if file.merged else replace(file, signature=file_at(file.path).signature)
 
 
 def _announce_lines(places: Places, journal: Journal, lines: FileLines) -> Callable[[str], None]:

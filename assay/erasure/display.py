@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 def print_traces(traces: Traces, console: Console) -> None:
     """Print every place in which a person is kept, and those in which nobody can look."""
     print_places("What is kept of the person", traces.traces, console)
-    line(console, "Not looked into, because no key stands there:")
-    for place in traces.unseen:
-        line(console, f"  {place}")
+    _print_unseen(traces.unseen, console)
     line(console, f"Nothing is changed. {counted(len(traces.lines), 'landed file')} would be rewritten.")
 
 
@@ -41,6 +39,13 @@ def print_forgotten(done: Erased, console: Console) -> None:
     line(console, f"Forgotten  {counted(done.rows, 'row')} of all places together")
     print_steps(done, console)
     line(console, f"Recorded   as erasure {done.erasure_id} in the run ledger, without the key")
+    _print_unseen(done.unseen, console)
+
+
+def _print_unseen(places: Iterable[str], console: Console) -> None:
+    line(console, "Not looked into, so that the key may be there still:")
+    for place in places:
+        line(console, f"  {place}")
 
 
 def print_steps(done: Erased, console: Console) -> None:

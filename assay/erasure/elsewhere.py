@@ -167,7 +167,7 @@ def _find_in_ledger(
         "and table_name in (select table_name from duckdb_tables()) order by all"
     ).fetchall():
         value = f"{quoted(column)}::varchar"
-        has_key = " or ".join(f"contains({value}, {text(key)})" for key in mentions.person.values)
+        has_key = " or ".join(f"contains({value}, {text(key)})" for key in mentions.spellings)
         for row, found in connection.execute(
             f"select rowid, {value} from {quoted(table)} where {has_key}"
         ).fetchall():

@@ -198,7 +198,7 @@ def _malformed_rows(connection: duckdb.DuckDBPyConnection, mentions: Mentions) -
         if not columns >= _POSITION | {"malformed_reason"}:
             continue
         told = quoted("malformed_line" if "malformed_line" in columns else "line")
-        has_key = " or ".join(f"contains({told}, {text(value)})" for value in mentions.person.values)
+        has_key = " or ".join(f"contains({told}, {text(value)})" for value in mentions.spellings)
         for file_id, row, line in connection.execute(
             f"select file_id, row_number, {told} from landing.{quoted(table)} "
             f"where malformed_reason is not null and ({has_key})"

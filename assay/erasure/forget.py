@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from uuid import uuid4
 
 from assay.console.progress import Display
@@ -70,7 +71,7 @@ def forget(places: Places, asked: Sequence[str], *, reason: str, wait: float, di
         check_copies(places, traces.lines)
         journal = Journal(str(uuid4()), person, whoever_asks(), reason, now(), rows=traces.rows)
         journal.keep(places.warehouse)
-        return carry_out(places, journal, display)
+        return replace(carry_out(places, journal, display), unseen=traces.unseen)
 
 
 def _refuse_unread(places: Places) -> None:

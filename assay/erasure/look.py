@@ -12,13 +12,13 @@ import duckdb
 from assay.build.bucket import PUBLISH_TO
 from assay.core.places import Places, landing_url
 from assay.erasure.beside import Trace, find_beside
+from assay.erasure.cold import find_copies
 from assay.erasure.exports import find_gone
 from assay.erasure.find import FileLines, count_rows, find_lines
 from assay.erasure.mentions import Mentions
 from assay.erasure.objects import name_unseen
 from assay.erasure.person import Person
 from assay.erasure.unloaded import find_unloaded
-from assay.ledger.retentions import cold_copies
 
 
 @dataclass
@@ -62,7 +62,7 @@ def find_traces(places: Places, connection: duckdb.DuckDBPyConnection, person: P
             Trace(f"object {url}/{each.source_file}", len(each.spans), "written again; former versions go")
             for each in found.lines
         ]
-    copies = cold_copies(places.ledger)
+    copies = find_copies(places, found.lines)
     found.traces += [
         Trace(f"cold copy {copy.where}", len(each.spans), "lines are emptied, the file stays")
         for each in found.lines
@@ -82,12 +82,24 @@ def find_traces(places: Places, connection: duckdb.DuckDBPyConnection, person: P
             named = f"landed file {unloaded.name}, not loaded"
             found.traces.append(Trace(named, len(unloaded.lines), "lines that have the key are emptied"))
         else:
+            has_key = f"has the key {len(unloaded.lines)} times and " if unloaded.lines else ""
             found.unseen.append(
-                f"{unloaded.path}, which could not be loaded, has the key {len(unloaded.lines)} times and "
-                "is no text that can be read whole: mend it, or remove it"
+                f"{unloaded.path}, which could not be loaded, {has_key}is no text that can be read whole: "
+                "mend it, or remove it"
             )
+    found.unseen += _named_files(connection, person)
     found.unseen += _unseen(places)
     return found
+
+
+def _named_files(connection: duckdb.DuckDBPyConnection, person: Person) -> Iterator[str]:
+    """Yield the landed files whose names have the key, which bronze and silver tell with each row."""
+    mentions = Mentions(person)
+    for (name,) in connection.execute(
+        "select distinct source_file from landing.files order by source_file"
+    ).fetchall():
+        if mentions.count(name):
+            yield f"the name of landed file {name}, which has the key: tables and run ledger tell it"
 
 
 def _unseen(places: Places) -> Iterator[str]:

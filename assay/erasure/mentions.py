@@ -8,12 +8,16 @@ stands as a word.
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from html import escape
 from pathlib import Path
+from urllib.parse import quote as quote_in_url
+from urllib.parse import quote_plus
 
 from assay.core.disk import make_private, put_in_place, sync
 from assay.core.places import Places, find_target
@@ -31,10 +35,12 @@ class Mentions:
 
     Attributes:
         person: who is meant.
+        spellings: the texts as which the key may stand in a text.
     """
 
     def __init__(self, person: Person) -> None:
         self.person = person
+        self.spellings = [each for value in person.values for each in _spellings(value)]
         self._patterns = [re.compile(pattern) for pattern in _patterns_of(person)]
 
     def count(self, text: str) -> int:
@@ -122,14 +128,30 @@ def _read(file: Path) -> str:
     return file.read_bytes().decode("utf-8", "surrogateescape")
 
 
+def _spellings(value: str) -> list[str]:
+    """Return a key as it stands in plain texts, JSON, HTML, SQL, CSV and URLs; most have one spelling."""
+    return list(
+        dict.fromkeys(
+            [
+                value,
+                *(json.dumps(value, ensure_ascii=is_ascii)[1:-1] for is_ascii in (False, True)),
+                *(escape(value).replace("&#x27;", quote) for quote in ("&#x27;", "&#39;", "'")),
+                *(value.replace(quote, quote * 2) for quote in ("'", '"')),
+                *(quoting(value) for quoting in (quote_in_url, quote_plus)),
+            ]
+        )
+    )
+
+
 def _patterns_of(person: Person) -> Iterator[str]:
-    keys = sorted(person.values, key=len, reverse=True)
+    spelled = {spelling: value for value in person.values for spelling in _spellings(value)}
+    keys = sorted(spelled, key=len, reverse=True)
     names = "|".join(re.escape(name).replace("_", "[_ ]?") for name in (*person.columns, person.entity))
     # Some zeros behind a point are what a sender makes of a whole number.
     ends = r"(?:\.0+)?(?![\w-])(?!\.?\d)"
     yield rf"(?i:\b(?:{names}))(?:\W{{1,6}}|\W+i[ns]\W+)(?P<key>{'|'.join(map(re.escape, keys))}){ends}"
     for key in keys:
         least = _LEAST_DIGITS if key.isdecimal() else _LEAST_CHARACTERS
-        if len(key) >= least:
+        if len(spelled[key]) >= least:
             word = rf"(?P<key>{re.escape(key)})"
             yield rf"(?<![\w.-]){word}{ends}" if key.isdecimal() else rf"(?<!\w){word}(?!\w)(?:\.0+)?"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import duckdb
@@ -11,8 +14,10 @@ from assay.core.fault import MISUSED, Fault, unknown
 from assay.core.sql import text
 from assay.landing.names import RESERVED
 from assay.pii.forgotten import keys_of_row
-from assay.pii.key import find_pii_key
+from assay.pii.key import VARIABLE, PiiKey, find_pii_key
 from assay.project.graph import Manifest
+
+_UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,10 @@ class Person:
         if key in self.values:
             return True
         # Several keys are a JSON array.
-        return key.startswith("[") and any(f'"{value}"' in key for value in self.values)
+        with suppress(ValueError):
+            several = json.loads(key)
+            return isinstance(several, list) and any(str(each) in self.values for each in several)
+        return False
 
 
 def find_people(
@@ -116,8 +124,33 @@ def find_person(asked: str, manifest: Manifest, connection: duckdb.DuckDBPyConne
     if not columns.intersection(found):
         known = sorted({*keys, *(name.removesuffix("_id") for name in columns if name.endswith("_id"))})
         raise Fault(unknown(f"{entity} is no entity of this project", entity, known), MISUSED)
+    secret = _find_key_of_silver(connection)
+    texts = [key]
+    if _UUID.fullmatch(key):
+        # Which letters it is written in says nothing, and a column of this type has small ones.
+        texts = [*dict.fromkeys((key, key.lower(), key.upper()))]
+    hashes = map(secret.hashed, texts) if secret else ()
+    return Person(entity, key, found, (*texts, *hashes))
+
+
+def _find_key_of_silver(connection: duckdb.DuckDBPyConnection) -> PiiKey | None:
+    """Return the key that hashes personal data.
+
+    Raises:
+        Fault: silver was hashed with another one, under which nobody is found.
+    """
     secret = find_pii_key()
-    return Person(entity, key, found, (key, secret.hashed(key)) if secret else (key,))
+    try:
+        held = connection.execute("select fingerprint from landing.pii_key").fetchall()
+    except duckdb.CatalogException:
+        held = []
+    if any(fingerprint and (not secret or secret.fingerprint != fingerprint) for (fingerprint,) in held):
+        raise Fault(
+            f"Silver hashes personal data, and {VARIABLE} is {'another' if secret else 'not set'}, so that "
+            "not all rows of a person would be found: set it to what it was in the build.",
+            MISUSED,
+        )
+    return secret
 
 
 def _keys_of_entities(manifest: Manifest) -> dict[str, set[tuple[str, ...]]]:

@@ -41,6 +41,10 @@ class Removal(Protocol):
     def manifest(self) -> Manifest:
         """The project as dbt has parsed it."""
 
+    @property
+    def goes_when_it_lands(self) -> bool:
+        """Whether what the build at the end has loaded goes as well."""
+
     def prepare(self, places: Places) -> None:
         """Do what comes before anything is removed."""
 
@@ -80,6 +84,7 @@ class People:
 
     person: Person
     manifest: Manifest
+    goes_when_it_lands: bool = True
 
     def prepare(self, places: Places) -> None:
         """Add them to the list of who was forgotten."""
@@ -133,6 +138,7 @@ class TooOld:
 
     rows: OldRows
     manifest: Manifest
+    goes_when_it_lands: bool = False
 
     def prepare(self, places: Places) -> None:
         """Do nothing: rows that land later are judged by their own time."""

@@ -22,7 +22,7 @@ from assay.core.places import Places, landing_url
 from assay.core.sql import folded, quoted
 from assay.erasure.beside import Trace, find_made_anew
 from assay.erasure.carry_out import Erased, carry_out, opened_warehouse, parsed
-from assay.erasure.cold import check_copies
+from assay.erasure.cold import check_copies, find_copies
 from assay.erasure.elsewhere import count_samples
 from assay.erasure.find import FileLines, columns_of, published_files, tables_of_readers
 from assay.erasure.journal import Journal
@@ -32,7 +32,6 @@ from assay.erasure.removal import TooOld
 from assay.erasure.versions import find_rows
 from assay.landing.declared import LandingTable, declared_tables
 from assay.landing.schema.values import is_change_log
-from assay.ledger.retentions import cold_copies
 from assay.ledger.rollbacks import whoever_asks
 from assay.online.stores.open import store_file, store_url
 from assay.project.calls import Ref, calls_of
@@ -167,7 +166,7 @@ def _find_log(table: OldTable, manifest: Manifest) -> ChangeLog:
 
 def _find_traces(places: Places, lines: list[FileLines], removal: TooOld) -> Iterator[Trace]:
     """Yield all places that have rows which go, or that rest on them, and what becomes of each."""
-    copies, url = cold_copies(places.ledger), landing_url()
+    copies, url = find_copies(places, lines), landing_url()
     landed: Counter[str] = Counter()
     for each in lines:
         rows = len(each.spans)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -22,11 +23,12 @@ from assay.erasure.mentions import Mentions
 
 _GZIP = b"\x1f\x8b"
 _BYTES_A_PIECE = 1 << 16
+_CONTROL = re.compile(rb"[\x01-\x08\x0e-\x1f]")
 
 
 @dataclass(frozen=True)
 class UnloadedFile:
-    """A landed file that could not be loaded and names a person.
+    """A landed file that could not be loaded and names a person, or may: in what is no text, nobody can look.
 
     `name` is that within the landing zone, `content_sha256` that of the file as it lies there. `lines` are
     the numbers of the lines that have the key, from 1 on. `is_text` says whether lines can be emptied.
@@ -42,7 +44,7 @@ class UnloadedFile:
 def find_unloaded(
     places: Places, connection: duckdb.DuckDBPyConnection, mentions: Mentions
 ) -> Iterator[UnloadedFile]:
-    """Yield the landed files that are not loaded and name a person.
+    """Yield the landed files that are not loaded and name a person, or are no texts.
 
     Args:
         places: of the project.
@@ -66,10 +68,9 @@ def find_unloaded(
             for number, line in enumerate(plain.split(b"\n"), 1)
             if mentions.count(line.decode("utf-8", "surrogateescape"))
         ]
-        if lines:
-            yield UnloadedFile(
-                name, path, hashlib.sha256(content).hexdigest(), lines, is_whole and b"\0" not in plain
-            )
+        is_text = is_whole and not _is_packed(plain)
+        if lines or not is_text:
+            yield UnloadedFile(name, path, hashlib.sha256(content).hexdigest(), lines, is_text)
 
 
 def empty_unloaded(file: UnloadedFile, announce: Callable[[str], None]) -> None:
@@ -108,6 +109,18 @@ def _read(path: Path) -> bytes:
         while piece := stream.read1(_BYTES_A_PIECE):
             pieces.append(piece)
     return b"".join(pieces)
+
+
+def _is_packed(content: bytes) -> bool:
+    """Tell whether a key may stand in a content otherwise than as its bytes: packed, or in wide letters."""
+    if b"\0" in content:
+        return True
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        # Texts in other encodings have no control characters but white space.
+        return bool(_CONTROL.search(content))
+    return False
 
 
 def _unpacked(content: bytes) -> tuple[bytes, bool]:

@@ -112,12 +112,20 @@ def keys_of_row(columns: Collection[str], entity: str, column: str) -> Iterator[
     """
     known = {folded(each) for each in columns}
     if folded(column) in known:
-        yield f"[{quoted(column)}::varchar]"
+        yield _texts_of(quoted(column))
     if {_ENTITY, _ENTITY_ID} <= known:
         yield f"case when {_ENTITY} = {text(entity)} then [{_ENTITY_ID}::varchar] end"
     if _SERVED in known:
         path = text(f'$[*].keys."{column}"')
         yield f"try(json_extract_string({_SERVED}::varchar, {path}))"
+
+
+def _texts_of(name: str) -> str:
+    """Return SQL for the texts of a key: pandas makes a whole number one with a fraction, 17 to 17.0."""
+    as_it_is = f"{name}::varchar"
+    has_fraction = f"regexp_matches(typeof({name}), '^(FLOAT|DOUBLE|DECIMAL)')"
+    whole = f"regexp_replace({as_it_is}, '[.]0+$', '')"
+    return f"case when {has_fraction} then [{as_it_is}, {whole}] else [{as_it_is}] end"
 
 
 def forgotten_file(warehouse: Path) -> Path:

@@ -61,4 +61,5 @@ def find_pii_key() -> PiiKey | None:
             "python3 -c 'import secrets; print(secrets.token_hex(32))'.",
             MISUSED,
         )
-    return PiiKey(secret.encode())
+    # A variable may hold bytes that are no text.
+    return PiiKey(secret.encode(errors="surrogateescape"))

@@ -441,6 +441,19 @@ def test_lines_are_removed_from_objects_with_their_former_versions(
     assert landed_at == datetime(2023, 11, 14, 22, 13, 20, 123457)
 
 
+@pytest.mark.parametrize("is_merged", [False, True])
+def test_lines_are_removed_from_objects_of_which_no_ledger_knows(zone: Zone, is_merged: bool) -> None:
+    if is_merged:
+        compact(zone)
+    move(zone)
+    places_of(zone).ledger.unlink()
+    lines = lines_of(zone)
+    journal = Journal("e", Person("c", "1", ("id",), ("1",)), "me", "asked", datetime(2026, 1, 1))
+    assert erase(zone, lines, journal).keys() == {each.source_file for each in lines}
+    if not is_merged:
+        assert cold_bucket().read(PLAIN) == LANDED[PLAIN].replace(b"1,a", b"")
+
+
 def test_an_object_that_others_have_written_meanwhile_is_not_replaced(zone: Zone) -> None:
     move(zone)
     journal = Journal("e", Person("c", "1", ("id",), ("1",)), "me", "asked", datetime(2026, 1, 1))

@@ -84,6 +84,18 @@ def test_another_key_or_none_is_told_and_not_shown(
         assert OTHER not in str(raised.value)
 
 
+@pytest.mark.parametrize("wrong", ["\u00fc", "\\", "\\xg0", "\udcff"])
+def test_a_key_that_duckdb_cannot_take_is_told_and_not_shown(
+    wrong: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASSAY_ENCRYPTION_KEY", f"{KEY}{wrong} and more")
+    with pytest.raises(Fault, match="ASSAY_ENCRYPTION_KEY gives a key with characters") as raised:
+        write(tmp_path / "file.duckdb")
+    assert KEY not in str(raised.value)
+    monkeypatch.setenv("ASSAY_ENCRYPTION_KEY", f"{KEY}'\\xAf\"\t")
+    assert is_encrypted(write(tmp_path / "other.duckdb"))
+
+
 def test_a_command_may_give_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = write(tmp_path / "file.duckdb")
     monkeypatch.setenv("ASSAY_ENCRYPTION_KEY_COMMAND", f'echo; echo "{KEY}"')
@@ -95,6 +107,9 @@ def test_a_command_may_give_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(Fault, match="ended with exit code 7: no key is known") as raised:
         connect(file)
     assert KEY not in str(raised.value)
+    monkeypatch.setenv("ASSAY_ENCRYPTION_KEY_COMMAND", f"printf '\\377{OTHER}'")
+    with pytest.raises(Fault, match="KEY_COMMAND gives a key with characters"):
+        connect(file)
     monkeypatch.setenv("ASSAY_ENCRYPTION_KEY_COMMAND", "echo short")
     with pytest.raises(Fault, match="KEY_COMMAND gives a key of 5 characters"):
         connect(file)
@@ -221,7 +236,7 @@ def test_a_key_that_nobody_knows_changes_no_file(places: Places, monkeypatch: py
     rotate_to(monkeypatch, KEY)
     before = places.warehouse.read_bytes()
     with pytest.raises(
-        Fault, match=r"cannot be read with the key that is set, nor with that in .*No file is changed"
+        Fault, match=r"cannot be read with the key that is set, .*end that one first.*No file is changed"
     ):
         rotate_to(monkeypatch, OTHER, before="a key of 32 letters that is wrong")
     assert places.warehouse.read_bytes() == before
@@ -229,6 +244,17 @@ def test_a_key_that_nobody_knows_changes_no_file(places: Places, monkeypatch: py
     shown = str(assay.open(".").encryption.status())
     assert "plain: the disk's task" in shown
     assert OTHER not in shown
+
+
+def test_a_file_that_was_cut_short_is_told(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+    rotate_to(monkeypatch, KEY)
+    start = places.published.read_bytes()[:100]
+    # What is kept is the same file.
+    places.published.unlink()
+    places.published.write_bytes(start)
+    told = encryption.find_states(places)
+    assert [each.split(" ")[0] for each in told.unread] == [str(places.published)]
+    assert str(places.warehouse) in [str(each.path) for each in told.files]
 
 
 def test_the_index_of_documents_is_encrypted_and_taken_to_the_next_key(

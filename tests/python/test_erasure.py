@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import html
 import json
+import urllib.parse
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
@@ -273,6 +275,53 @@ def test_a_person_is_found_under_each_name_that_views_give_the_key(tmp_path: Pat
     assert list(listed.hashes) == [("patient", "patient"), ("patient", "patient_id")]
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "rows"),
+    [
+        ("17", "17::double", 1),
+        ("17", "17::float", 1),
+        ("17", "17::decimal(9, 2)", 1),
+        ("17.0", "17::double", 1),
+        ("17", "17.5::double", 0),
+        ("17", "170::double", 0),
+        ("17", "'17.0'", 0),
+        ("17", "17::bigint", 1),
+        ("3F2504E0-4F89-11D3-9A0C-0305E82C3301", "'3f2504e0-4f89-11d3-9a0c-0305e82c3301'::uuid", 1),
+        ("3f2504e0-4f89-11d3-9a0c-0305e82c3301", "'3F2504E0-4F89-11D3-9A0C-0305E82C3301'", 1),
+    ],
+)
+def test_a_key_is_found_in_columns_of_each_type(
+    key: str, value: str, rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ASSAY_PII_KEY", raising=False)
+    with duckdb.connect() as connection:
+        connection.execute(f"create table t as select {value} as customer_id")
+        person = find_person(f"customer={key}", Manifest({"nodes": {}, "macros": {}}), connection)
+        assert sum(count for *_, count in count_rows(connection, person)) == rows
+        note_forgotten(tmp_path / "a.duckdb", person)
+        listed = read_forgotten(tmp_path / "a.duckdb")
+        assert listed is not None
+        listed.set_variables(connection)
+        [(_, _, keys)] = listed.keys_sql("t", ["customer_id"])
+        assert len(connection.execute(keys).fetchall()) == rows
+
+
+def test_nobody_is_looked_for_with_another_key_than_silver_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    manifest = Manifest({"nodes": {}, "macros": {}})
+    key = PiiKey(b"k" * 32)
+    with duckdb.connect() as connection:
+        connection.execute("create schema landing; create table t as select '1' as customer_id")
+        connection.execute("create table landing.pii_key as select $1 as fingerprint", [key.fingerprint])
+        monkeypatch.delenv("ASSAY_PII_KEY", raising=False)
+        with pytest.raises(Fault, match="ASSAY_PII_KEY is not set"):
+            find_person("customer=1", manifest, connection)
+        monkeypatch.setenv("ASSAY_PII_KEY", "o" * 32)
+        with pytest.raises(Fault, match="ASSAY_PII_KEY is another"):
+            find_person("customer=1", manifest, connection)
+        monkeypatch.setenv("ASSAY_PII_KEY", "k" * 32)
+        assert find_person("customer=1", manifest, connection).values == ("1", key.hashed("1"))
+
+
 def test_people_of_one_entity_are_found_together(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ASSAY_PII_KEY", raising=False)
     manifest = Manifest({"nodes": {}, "macros": {}})
@@ -301,6 +350,31 @@ def test_people_of_one_entity_are_found_together(monkeypatch: pytest.MonkeyPatch
 )
 def test_a_key_is_taken_out_of_texts_where_it_is_one(key: str, told: str, left: str) -> None:
     assert Mentions(person_named(key)).take_out(told)[0] == left
+
+
+@pytest.mark.parametrize("is_ascii", [False, True])
+def test_a_key_is_found_as_each_writer_spells_it(is_ascii: bool, tmp_path: Path) -> None:
+    key = 'José "Joe" O\'Brien'
+    mentions = Mentions(person_named(key))
+    for told in (
+        json.dumps({"customer_id": key}, ensure_ascii=is_ascii),
+        f"<td>{html.escape(key)}</td>",
+        f"<td>{html.escape(key, quote=False)}</td>",
+        "where customer_id = '" + key.replace("'", "''") + "'",
+        '1,"' + key.replace('"', '""') + '"',
+        f"GET /online/customers/{urllib.parse.quote(key)}?id={urllib.parse.quote_plus(key)}",
+    ):
+        assert mentions.count(told) > 0, told
+        assert "Brien" not in mentions.take_out(told)[0]
+    ledger = tmp_path / "ops.duckdb"
+    with duckdb.connect(str(ledger)) as connection:
+        connection.execute("create table nodes (sample json)")
+        sample = json.dumps([{"customer_id": key}, {"customer_id": "Jo"}], ensure_ascii=is_ascii)
+        connection.execute("insert into nodes values ($1)", [sample])
+    assert forget_in_ledger(ledger, person_named(key)) == 1
+    assert b"Brien" not in ledger.read_bytes()
+    assert not person_named(key).is_in_key("[x")
+    assert person_named(key).is_in_key(json.dumps(["P1", key], ensure_ascii=is_ascii))
 
 
 def test_logs_stay_readable_without_the_person(tmp_path: Path) -> None:
@@ -539,6 +613,36 @@ def test_rows_of_who_comes_back_never_reach_gold(project_as_built: SmallProject)
     assert find_returned(project_as_built.warehouse) == [f"customer={PERSON}"]
 
 
+def test_what_has_landed_since_the_last_build_goes_as_well(people: SmallProject) -> None:
+    late = land_people(people, 6)
+    late.with_name("cut.csv").write_text(f"{HEADER}1010,P9,{PERSON}\n")
+    done = people.assay("forget", f"customer={PERSON}")
+    assert done.exit_code == 0, done.output
+    assert files_with(people.root, PERSON) == []
+    assert OTHER in late.read_text()
+    assert people.query("select sum(erased_row_count) from bronze.brz_files") == [(6,)]
+
+
+def test_a_file_with_several_names_is_emptied_once(project_as_built: SmallProject) -> None:
+    file = land_people(project_as_built)
+    file.with_name("link.csv").symlink_to(file.name)
+    file.with_name("copy.csv").hardlink_to(file)
+    built = project_as_built.assay("build")
+    assert built.exit_code == 0, built.output
+    with mock.patch("assay.erasure.carry_out._build", return_value="run"):
+        done = project_as_built.assay("forget", f"customer={PERSON}")
+    assert done.exit_code == 0, done.output
+    assert files_with(project_as_built.landing, PERSON) == []
+    hashes = {hash_of(each) for each in file.parent.iterdir()}
+    assert len(hashes) == 1
+    assert {
+        (sha256, rows)
+        for sha256, rows in project_as_built.query(
+            "select content_sha256, erased_row_count from landing.files where contains(source_file, '01-05')"
+        )
+    } == {(*hashes, 2)}
+
+
 def test_files_that_could_not_be_loaded_are_emptied_of_the_person(tmp_path: Path) -> None:
     places = Places(tmp_path, tmp_path / "assay.duckdb")
     lines = f"{OTHER}\n{PERSON},x\r\n\n{PERSON}".encode()
@@ -547,6 +651,11 @@ def test_files_that_could_not_be_loaded_are_emptied_of_the_person(tmp_path: Path
     (tmp_path / "elsewhere.txt").chmod(0o640)
     (tmp_path / "cut.csv.gz").write_bytes(gzip.compress(lines)[:-4])
     (tmp_path / "a.parquet").write_bytes(b"PAR1\0" + lines)
+    (tmp_path / "wide.csv").write_bytes(lines.decode().encode("utf-16"))
+    packed = pa.compress(lines * 9, codec="zstd", asbytes=True)
+    assert PERSON.encode() * 2 not in packed
+    (tmp_path / "a.csv.zst").write_bytes(packed)
+    (tmp_path / "latin.csv").write_bytes("ö".encode("latin-1"))
     for name in ("mended.csv", "other.csv"):
         (tmp_path / name).write_text(PERSON if name == "mended.csv" else OTHER)
     with duckdb.connect() as connection:
@@ -554,7 +663,9 @@ def test_files_that_could_not_be_loaded_are_emptied_of_the_person(tmp_path: Path
             "create schema landing; create table landing.files as from (values ('a.csv.gz', 1, 'loaded'), "
             "('a.csv.gz', 2, 'failed'), ('mended.csv', 1, 'failed'), ('mended.csv', 2, 'loaded'), "
             "('other.csv', 1, 'failed'), ('gone.csv', 1, 'failed'), ('elsewhere.txt', 1, 'unknown_table'), "
-            "('cut.csv.gz', 1, 'failed'), ('a.parquet', 1, 'failed')) as v(source_file, file_version, status)"
+            "('cut.csv.gz', 1, 'failed'), ('a.parquet', 1, 'failed'), "
+            "('wide.csv', 1, 'failed'), ('a.csv.zst', 1, 'failed'), ('latin.csv', 1, 'failed')) "
+            "as v(source_file, file_version, status)"
         )
         found = {
             each.name: each for each in find_unloaded(places, connection, Mentions(person_named(PERSON)))
@@ -564,6 +675,9 @@ def test_files_that_could_not_be_loaded_are_emptied_of_the_person(tmp_path: Path
         "a.parquet": ([2, 4], False),
         "cut.csv.gz": ([2, 4], False),
         "elsewhere.txt": ([2, 4], True),
+        # In these, nobody can look.
+        "wide.csv": ([], False),
+        "a.csv.zst": (found["a.csv.zst"].lines, False),
     }
     announced: list[str] = []
     for name in ("a.csv.gz", "elsewhere.txt"):

@@ -24,6 +24,8 @@ from assay.core.fault import Fault
 from assay.core.lock import locked
 from assay.core.places import Places
 from assay.erasure import retain as retaining
+from assay.erasure.cold import find_copies
+from assay.erasure.find import FileLines
 from assay.erasure.journal import journal_file
 from assay.erasure.retain import find_old, retain
 from assay.ledger.retentions import ColdCopy, cold_copies
@@ -150,6 +152,21 @@ def test_old_files_move_with_their_path_and_their_rows_stay(
     again = run(zone)
     assert (again.files, again.retention_id) == ([], None)
     assert recorded(zone, "select count(*) from retentions") == [(1,)]
+
+
+def test_copies_are_found_of_which_no_ledger_knows(zone: Zone, monkeypatch: pytest.MonkeyPatch) -> None:
+    promise(LEVELS)
+    monkeypatch.setenv("ASSAY_COLD", "cold")
+    run(zone)
+    places = places_of(zone)
+    lines = [FileLines(1, OLD, "shop", "sales", None, [(2, 3)])]
+    known = find_copies(places, lines)
+    assert known.keys() == {OLD}
+    places.ledger.unlink()
+    assert find_copies(places, lines) == known
+    monkeypatch.setenv("ASSAY_COLD", "elsewhere")
+    with pytest.raises(Fault, match="which is not there, and rows may go from copies in it"):
+        find_copies(places, lines)
 
 
 def test_without_a_cold_folder_old_files_go(zone: Zone) -> None:
@@ -379,6 +396,8 @@ def test_a_product_lands_no_files() -> None:
         ([level(3, "m", element="sales.at")], "retention is 3 m"),
         ([level(3, element="sales.at"), level(4, element="sales.at")], "sales has 2 of retention"),
         ([level(3, element="sales"), level(4, element="sales")], "sales has 2 of retention"),
+        ([level(3, element="Sales")], "retention is of Sales, which is no table here."),
+        ([level(3, element="sale.at")], "retention is of sale, which is no table here."),
     ],
 )
 def test_what_nobody_can_read_is_told(levels: list[dict[str, Any]], said: str) -> None:

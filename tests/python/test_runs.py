@@ -357,6 +357,7 @@ def test_a_run_of_which_products_were_held_back_is_published_in_part() -> None:
     ("error", "said"),
     [
         ("IO Error: Corrupt database file: checksum 1 does not match stored checksum 2", "is damaged"),
+        ('IO Error: Could not read enough bytes from file "/a/b.duckdb": attempted', "is damaged"),
         ('IO Error: Could not read from file "/a/b.duckdb": Is a directory', "/a/b.duckdb is a folder"),
         (
             "IO Error: Trying to read a database file with version number 999, "
