@@ -25,6 +25,7 @@ from assay.cli.keys import app as keys
 from assay.cli.label import app as label
 from assay.cli.lake import app as lake
 from assay.cli.land import app as land
+from assay.cli.once import take_each_option_once
 from assay.cli.online import StoreUrl
 from assay.cli.online import app as online
 from assay.cli.project import deps, docs, doctor, init, upgrade
@@ -412,3 +413,6 @@ def serve(
             grpc_port=grpc_port,
         )
     )
+
+
+take_each_option_once(app)

@@ -47,6 +47,17 @@ def test_all_commands_are_found() -> None:
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_an_option_of_one_value_is_refused_where_it_stands_twice(words: tuple[str, ...]) -> None:
+    """Else the first would be dropped: a training set would lack the features of a view."""
+    command = COMMANDS[words]
+    for option in command.params:
+        if option.param_type_name == "option" and not (option.is_flag or option.multiple):
+            result = CliRunner().invoke(app, [*words, option.opts[0], "1", option.opts[0], "2"])
+            assert result.exit_code == 2
+            assert f"{option.opts[0]} stands twice" in result.stderr
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_a_command_calls_the_interface(
     words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
