@@ -72,3 +72,27 @@ def test_a_command_calls_the_interface(
             monkeypatch.setattr(f"{function.__module__}.{function.__name__}", reach)
     ended = CliRunner().invoke(app, [*words, *arguments(COMMANDS[words])])
     assert isinstance(ended.exception, Reached), ended.output
+
+
+def test_an_error_that_nobody_foresaw_is_one_line_and_its_traceback_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def break_down(*_: Any, **__: Any) -> Any:
+        raise KeyError("a\nkey")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DBT_LOG_PATH", raising=False)
+    monkeypatch.setattr("sys.argv", ["assay", "status"])
+    monkeypatch.setattr("assay.api.project.open_project", break_down)
+    for is_project in (False, True):
+        if is_project:
+            Path("dbt_project.yml").touch()
+        with pytest.raises(SystemExit) as ended:
+            app()
+        assert ended.value.code == 1
+        said = capsys.readouterr().err
+        assert said.startswith("Error: KeyError: 'a\\nkey'\n")
+        assert ("Traceback (most" in said) != is_project
+    (file,) = Path("logs").iterdir()
+    assert f"The traceback is in {file}" in said
+    assert "break_down" in file.read_text()
