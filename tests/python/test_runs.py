@@ -369,6 +369,7 @@ def test_a_file_that_is_none_of_duckdb_is_told(error: str, said: str) -> None:
     fault = known_fault(error)
     assert fault is not None
     assert said in str(fault)
+    assert "the folder of the warehouse away" not in str(fault), "what landed lies there by default"
 
 
 def test_what_dbt_says_keeps_its_place_where_nothing_else_names_it() -> None:
