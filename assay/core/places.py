@@ -16,6 +16,8 @@ from assay.core.yaml_text import read_yaml
 
 DEFAULT_LANDING = "data/landing"
 DEFAULT_WAREHOUSE = "data/assay.duckdb"
+#: The environment variables that say of which warehouse and landing folder a command is.
+NAMING_PLACES = ("ASSAY_TARGET", "ASSAY_LAKE_CATALOG", "ASSAY_LAKE_DATA", "ASSAY_LANDING", "ASSAY_WAREHOUSE")
 PUBLISHED = "assay"
 GRANTS = "roles.json"
 #: The environment variable that names the folder into which dbt writes.
