@@ -133,6 +133,7 @@ PERSONAL: dict[str, tuple[str, Callable[[int], str], str | None]] = {
     "digits that are no card": ("paid_by", lambda n: f"{10**15 + 7 * n}", None),
     "iban": ("paid_from", lambda n: f"DE{n:02} 3704 0044 0532 0130 00", "hash"),
     "first name": ("first_name", lambda n: "Ann", "mask"),
+    "full name": ("Vollständiger Name", lambda n: f"Änne {n}", "mask"),
     "guest by its looks": ("guest", lambda n: f"Ann Le{'abcdefghij'[n % 10]}", "mask"),
     "people by their given names": ("Zahler", lambda n: NAMES_OF_PEOPLE[n % 5].replace(",", ""), "mask"),
     "titles that look like names": ("film", lambda n: f"{TITLES[n % 4]} River", None),
