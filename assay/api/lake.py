@@ -52,8 +52,14 @@ class Lake:
         with self._project.places() as places, self._project.display() as display:
             file = find_published(places, run)
             target = open_place(to, table, places.exporting)
-            note_export(places.ledger, table, format, target.root)
-            return Found(export_table(file, target, format, display), print_exported, self._project.root)
+            exported = export_table(
+                file,
+                target,
+                format,
+                display,
+                begin=lambda: note_export(places.ledger, table, format, target.root),
+            )
+            return Found(exported, print_exported, self._project.root)
 
     def status(self) -> Found[LakeState]:
         """Return what the lake is made of now.

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-import secrets
 from threading import Event
 
 from assay.api.folder import ProjectFolder
-
-_TOKEN = "ASSAY_QUERY_TOKEN"
 
 
 class QueryServing(ProjectFolder):
@@ -27,16 +24,13 @@ class QueryServing(ProjectFolder):
             Fault: nothing is published, the token is too short, the port is taken, or extra `query` is not
                 installed.
         """
-        from assay.query.serve import serve_queries
+        from assay.query.serve import TOKEN, serve_queries
 
-        token = os.environ.get(_TOKEN)
         with self.places() as places:
             published = places.published.absolute()
         with self.display() as display:
-            if not token:
-                token = secrets.token_urlsafe(24)
-                display.say(f"{_TOKEN} is not set. The token of this server is {token}")
             try:
+                token = os.environ.get(TOKEN)
                 serve_queries(published, port=port, token=token, say=display.say, stop=stop or Event())
             except KeyboardInterrupt:
                 display.say("Stopped")

@@ -35,6 +35,7 @@ from assay.ledger.versions import note_version, refuse_older_version
 from assay.pii.key import find_pii_key
 from assay.project.code_version import code_version
 from assay.project.failures import Verdict
+from assay.project.lake import require_lake
 from assay.project.lease import hold_warehouse
 from assay.project.packages import make_linked_packages_ready
 from assay.project.paths import model_paths
@@ -141,6 +142,7 @@ def build(options: Options, display: Display) -> Report:
     if options.select is not None and not options.select.strip():
         raise Fault("--select is empty: name what to build, or leave it out to build everything.", MISUSED)
     places = find_places(options.as_of)
+    require_lake(places.main_warehouse)
     make_linked_packages_ready()
     refuse_older_version(places.ledger)
     check_lengths()

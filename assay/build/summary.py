@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections.abc import Iterable
@@ -13,7 +14,7 @@ from rich.table import Table
 
 from assay.console.tables import line, table_titled
 from assay.core.encryption import is_encrypted
-from assay.core.places import DEFAULT_WAREHOUSE
+from assay.core.places import NAMING_PLACES
 from assay.core.words import counted, timing
 from assay.ledger.account import Account, Rejects
 from assay.ledger.landed_table import make_landed_table
@@ -148,9 +149,9 @@ def _print_failure(heading: str, failure: Failure, console: Console) -> None:
 def _next_commands(report: Report) -> list[str]:
     here = Path(sys.prefix).name if Path(sys.prefix).parent == Path.cwd() else ""
     folder = f"{here}/bin/" if here else ""
-    warehouse = report.places.main_warehouse
-    elsewhere = warehouse != Path(DEFAULT_WAREHOUSE)
-    named = f"ASSAY_WAREHOUSE={shlex.quote(str(warehouse))} " if elsewhere else ""
+    named = "".join(
+        f"{name}={shlex.quote(os.environ[name])} " for name in NAMING_PLACES if os.environ.get(name)
+    )
     commands = [f"{named}{folder}assay status"]
     failed_tests = [failure.name for failure in report.verdict.failures if "test" in failure.kind]
     if failed_tests:

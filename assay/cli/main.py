@@ -25,6 +25,7 @@ from assay.cli.keys import app as keys
 from assay.cli.label import app as label
 from assay.cli.lake import app as lake
 from assay.cli.land import app as land
+from assay.cli.once import take_each_option_once
 from assay.cli.online import StoreUrl
 from assay.cli.online import app as online
 from assay.cli.project import deps, docs, doctor, init, upgrade
@@ -38,7 +39,7 @@ from assay.cli.source import app as source
 from assay.cli.stream import app as stream
 from assay.cli.training import app as training_set
 from assay.cli.view import app as view
-from assay.console.messages import faults_as_messages
+from assay.console.messages import CommandLine, faults_as_messages
 from assay.core.disk import keep_new_files_private
 
 
@@ -49,7 +50,7 @@ class LogFormat(StrEnum):
     json = "json"
 
 
-app = typer.Typer(
+app = CommandLine(
     help="Assay: a feature platform for machine learning, as a dbt project.",
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
@@ -412,3 +413,6 @@ def serve(
             grpc_port=grpc_port,
         )
     )
+
+
+take_each_option_once(app)

@@ -86,7 +86,7 @@ class _Bar:
         self.say(f"landed {message}")
 
     def planned(self, nodes: int) -> None:
-        self._progress.update(self._task, description="building", total=nodes)
+        self._progress.update(self._task, description="building", total=nodes, completed=0)
 
     def started(self, node: str) -> None:
         self._running.append(node)
@@ -136,7 +136,8 @@ class Lines:
 
     def planned(self, nodes: int) -> None:
         """Show that dbt is about to run this many nodes."""
-        self._nodes = nodes
+        # A command may run dbt several times.
+        self._nodes, self._done = nodes, 0
         self._next_line_at = time.monotonic() + _SECONDS_BETWEEN_LINES
         self.say(f"dbt runs {counted(nodes, 'node')}")
 

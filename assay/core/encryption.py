@@ -28,6 +28,9 @@ _SECONDS_FOR_COMMAND = 60
 _CAN_BE_KEY = re.compile(r"(?:[^\\\x80-\U0010ffff]|\\x[0-9A-Fa-f]{2})*")
 # The header of a file of DuckDB: a checksum, DUCK, the version of the format, flags.
 _MAGIC, _MAGIC_AT, _FLAGS_AT = b"DUCK", 8, 20
+# What DuckDB 2 writes no older one reads, unless that is asked for when the file is made. Readers may have
+# DuckDB 1.5, and extras that bring extensions install it.
+FORM_OF_NEW_FILES = [] if duckdb.__version__.startswith("1.") else ["storage_version 'v1.5.0'"]
 _WRONG_KEY = "Wrong encryption key"
 
 
@@ -120,6 +123,8 @@ def attach_file(
         duckdb.Error: there is no file to read, it is no file of DuckDB, or another program has it open.
     """
     said = ["read_only" if read_only else "read_write", *filter(None, [options])]
+    if not (read_only or "storage_version" in options or file.exists()):
+        said += FORM_OF_NEW_FILES
     if needs_key(file):
         key = key or find_encryption_key()
         if key is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -22,15 +23,22 @@ def load_extension(connection: duckdb.DuckDBPyConnection, name: str, *, extra: s
     Raises:
         Fault: the extra is not installed, or the extension is of another version of DuckDB.
     """
+    connection.load_extension(str(find_extension(name, extra=extra, by=by)))
+
+
+def find_extension(name: str, *, extra: str, by: str) -> Path:
+    """Return the file of an extension; arguments and faults are those of `load_extension`."""
     with extra_needed(extra, by):
         found = find_spec(f"duckdb_extension_{name}")
         if found is None or not found.origin:
             raise ModuleNotFoundError(f"duckdb-extension-{name}", name=f"duckdb-extension-{name}")
     file = Path(found.origin).parent / "extensions" / f"v{duckdb.__version__}" / f"{name}.duckdb_extension"
     if not file.is_file():
+        # Of the newest DuckDB there may be no such package, so it is DuckDB that changes.
+        theirs = version(f"duckdb-extension-{name.replace('_', '-')}")
         raise Fault(
-            f"duckdb-extension-{name} is of another version than DuckDB, which is {duckdb.__version__}: "
-            f"pip install duckdb-extension-{name}=={duckdb.__version__}.",
+            f"duckdb-extension-{name} is of version {theirs}, and DuckDB of {duckdb.__version__}. Both must "
+            f"be of one version: pip install duckdb=={theirs}.",
             MISUSED,
         )
-    connection.load_extension(str(file))
+    return file

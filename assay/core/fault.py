@@ -117,8 +117,10 @@ def known_fault(error: BaseException | str) -> Fault | None:
     if _OTHER_VERSION in text:
         return Fault(
             "A file of DuckDB, such as the warehouse, the run ledger or what is published, was written by a "
-            f"newer DuckDB than the {version('duckdb')} here. Install that one again, or move the folder of "
-            "the warehouse away: the next build writes a new one from what has landed."
+            f"newer DuckDB than the {version('duckdb')} here. Extras that bring extensions of DuckDB, such "
+            "as lake and query, install an older one. Install the newer one again, or move the warehouse, "
+            "and ops.duckdb and published/ beside it, away: the next build writes new ones. Leave the "
+            "landing folder: all is built from what lies there."
         )
     if _NOT_DUCKDB in text:
         named = _FILE.search(text)

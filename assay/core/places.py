@@ -16,6 +16,8 @@ from assay.core.yaml_text import read_yaml
 
 DEFAULT_LANDING = "data/landing"
 DEFAULT_WAREHOUSE = "data/assay.duckdb"
+#: The environment variables that say of which warehouse and landing folder a command is.
+NAMING_PLACES = ("ASSAY_TARGET", "ASSAY_LAKE_CATALOG", "ASSAY_LAKE_DATA", "ASSAY_LANDING", "ASSAY_WAREHOUSE")
 PUBLISHED = "assay"
 GRANTS = "roles.json"
 #: The environment variable that names the folder into which dbt writes.
@@ -232,8 +234,25 @@ def find_lake_file(path: str) -> str | None:
     return file
 
 
+def find_other_warehouses(warehouse: Path) -> dict[str, Path]:
+    """Return the warehouses of the project in the current folder that are there beside one, by target."""
+    _, outputs = _read_profile()
+    files = {target: _file_of(output) for target, output in outputs.items()}
+    return {
+        target: Path(file)
+        for target, file in files.items()
+        if file and Path(file).is_file() and not Path(file).samefile(warehouse)
+    }
+
+
 def _file_of_profile() -> str | None:
     """Return the file that the project's dbt profile names; None if it names none."""
+    target, outputs = _read_profile()
+    return _file_of(outputs.get(target) or {})
+
+
+def _read_profile() -> tuple[str, dict[str, Any]]:
+    """Return the target of the project's dbt profile, and its outputs by target."""
     project = read_yaml(Path("dbt_project.yml").read_text(encoding="utf-8")) or {}
     folder = os.environ.get("DBT_PROFILES_DIR")
     folders = [Path(folder)] if folder else [Path(), Path.home() / ".dbt"]
@@ -241,7 +260,11 @@ def _file_of_profile() -> str | None:
     profiles = (read_yaml(file.read_text(encoding="utf-8")) if file else None) or {}
     profile = profiles.get(project.get("profile")) or {}
     target = os.environ.get("DBT_TARGET") or rendered(str(profile.get("target") or "default"))
-    output = (profile.get("outputs") or {}).get(target) or {}
+    return target, profile.get("outputs") or {}
+
+
+def _file_of(output: dict[str, Any]) -> str | None:
+    """Return the file that an output of dbt's profile names; None if it names none."""
     path = rendered(str(output.get("path") or ""))
     if path == ":memory:":
         # The catalog of a lake, which is attached.

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
+from unicodedata import combining, normalize
 
+# Letters that Unicode does not take apart, or that are written out otherwise than without their mark.
+_LETTERS = str.maketrans(
+    {"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "æ": "ae", "ø": "oe", "œ": "oe", "ł": "l", "đ": "d"}
+)
 _UNITS = ((86_400.0, "day"), (3_600.0, "hour"), (60.0, "minute"))
 _LONGEST_VALUE = 400
+
+
+def plain_name(text: str) -> str:
+    """Write a name in small letters of ASCII, digits and underscores: `gebuehr` for `Gebühr`."""
+    letters = normalize("NFC", text.lower()).translate(_LETTERS)
+    bare = "".join(each for each in normalize("NFKD", letters) if not combining(each))
+    return re.sub(r"\W+", "_", bare, flags=re.ASCII).strip("_")
 
 
 def counted(count: int, one: str, many: str = "") -> str:

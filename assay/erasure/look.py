@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import duckdb
 
 from assay.build.bucket import PUBLISH_TO
-from assay.core.places import Places, landing_url
+from assay.core.places import Places, find_other_warehouses, landing_url
 from assay.erasure.beside import Trace, find_beside
 from assay.erasure.cold import find_copies
 from assay.erasure.exports import find_gone
@@ -75,6 +75,8 @@ def find_traces(places: Places, connection: duckdb.DuckDBPyConnection, person: P
     found.traces += [
         Trace(f"{schema}.{table}", rows, "built anew without the person")
         for schema, table, rows in count_rows(connection, person)
+        # Told already, by the lines that landed.
+        if schema != "landing" or table not in landed
     ]
     found.traces += find_beside(places, person)
     for unloaded in find_unloaded(places, connection, Mentions(person)):
@@ -107,6 +109,11 @@ def _unseen(places: Places) -> Iterator[str]:
         yield from name_unseen(url)
     if url := os.environ.get(PUBLISH_TO):
         yield f"{url}: old versions of objects, where the bucket keeps them: give it a rule that expires them"
+    for target, file in find_other_warehouses(places.main_warehouse).items():
+        yield (
+            f"{file}, another warehouse of this project, and what lies beside it: forget the person there as "
+            f"well, with ASSAY_TARGET={target} and the other settings that it is built with"
+        )
     for url in find_gone(places):
         yield f"{url}: a table was exported there, and is there no longer"
     yield "other files that people have exported, and backups"

@@ -9,6 +9,9 @@ from assay.core.words import counted
 from assay.generate.gold import GoldPlan
 from assay.generate.source import Plan
 
+# What the SQL of silver calls the times of a row, and what its table does.
+_OF_TIMES = {"written_at": "event_at", "received_at": "available_at"}
+
 
 def print_plan(plan: Plan, console: Console, *, with_difference: bool) -> None:
     """Print what is proposed, each with its evidence, or what a newer sample changes."""
@@ -40,7 +43,7 @@ def _print_proposal(plan: Plan, console: Console) -> None:
             if word in each.evidence
         ]
         kind = each.type.sql + " not null" * each.required + f", pii: {each.pii}" * bool(each.pii)
-        table.add_row(each.label, each.silver, kind, "; ".join(words))
+        table.add_row(each.label, _OF_TIMES.get(each.silver, each.silver), kind, "; ".join(words))
     console.print(table)
     for name, choice in proposal.choices.items():
         line(console, f"{name.capitalize()}: {choice.value} ({choice.evidence})")

@@ -28,7 +28,8 @@ _NAMES: dict[str, tuple[str, Shield]] = {
     ),
     r"(.*_)?(cc|card|credit_card|kreditkarte)_?(no|num|nr|number|nummer)|pan": ("card numbers", "hash"),
     r"(.*_)?iban": ("bank accounts", "hash"),
-    r"(.*_)?(first|last|middle|full|given|family|maiden|sur|fore|nick|holder|customer|contact|vor|nach)_?name"
+    r"(.*_)?(first|last|middle|full|given|family|maiden|sur|fore|nick|holder|customer|contact|vor|nach|familien"
+    r"|vollst(ä|ae)ndiger)_?name"
     r"|first|last|surname|vorname|nachname": ("names of people", "mask"),
     r"(.*_)?(street|strasse|straße|address|addr|address_?line_?\d?|adresse|anschrift)(_?\d|_?line_?\d?)?": (
         "addresses",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from assay.core.fault import MISUSED, Fault
+from assay.core.words import plain_name
 from assay.features.columns import AGGREGATES, columns_of_queries, is_total
 from assay.generate.gold import (
     GoldModel,
@@ -197,9 +198,7 @@ def _known_entity(views: Sequence[FeatureView], keys: Sequence[str]) -> tuple[st
 
 def _names(name: str, keys: Sequence[str], known: str | None = None) -> tuple[str, str]:
     """Return the name of the view, and that of the entity: the known one, else one that the names make."""
-    entity = known or "_".join(
-        re.sub(r"\W+", "_", key.lower(), flags=re.ASCII).removesuffix("_id") for key in keys
-    )
+    entity = known or "_".join(plain_name(key).removesuffix("_id") for key in keys)
     full = name if name.startswith(_PREFIX) or "__" in name else f"{entity}__{name}"
     full = check_name(full, _PREFIX, "visits or ftr_patient__visits")
     parts = full.removeprefix(_PREFIX).split("__")
@@ -234,7 +233,7 @@ def _measures(
             kind = kinds[find_column(column, kinds, model, "--measures")]
             if kind not in _FLOATING and not _NUMBER.fullmatch(kind):
                 _refuse_numbers(column, kind, aggregates)
-            snake = re.sub(r"\W+", "_", column.lower(), flags=re.ASCII).strip("_") or "value"
+            snake = plain_name(column) or "value"
             short = _unless_taken(snake.removesuffix("_id") or snake, snake, taken)
             measure = Measure(short, column, list(aggregates), kind in _FLOATING)
         taken.add(measure.name)

@@ -10,7 +10,7 @@ from pathlib import Path
 from string import Template
 
 from assay.core.fault import MISUSED, Fault
-from assay.core.words import counted
+from assay.core.words import counted, plain_name
 from assay.project.packages import package_folder
 
 EXAMPLES = ("none", "retail")
@@ -82,7 +82,7 @@ def init_project(folder: Path, example: str = "none") -> list[Path]:
 
 
 def _project_name(folder: Path) -> str:
-    name = re.sub(r"\W+", "_", folder.name.lower(), flags=re.ASCII).strip("_")
+    name = plain_name(folder.name)
     if not re.match(r"[a-z]", name):
         raise Fault(
             f"{folder.name!r} gives no name for a project: begin it with a letter of a to z.", MISUSED

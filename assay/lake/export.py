@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +53,14 @@ class Exported:
     is_new: bool
 
 
-def export_table(published: Path, place: TablePlace, format: str, display: Display) -> Exported:
+def export_table(
+    published: Path,
+    place: TablePlace,
+    format: str,
+    display: Display,
+    *,
+    begin: Callable[[], None] = lambda: None,
+) -> Exported:
     """Export a published table to its place in an open format, as one new version of the table there.
 
     Rows that have not changed stay in the files they are in. The same table once more makes no version. A
@@ -64,6 +71,7 @@ def export_table(published: Path, place: TablePlace, format: str, display: Displ
         place: of the table, which has the table's name.
         format: `iceberg` or `delta`.
         display: told what goes on.
+        begin: called when it is sure that the table can be exported there, before anything is written.
 
     Raises:
         Fault: there is no such table or format, the format lacks a type, the place holds something else or
@@ -81,6 +89,7 @@ def export_table(published: Path, place: TablePlace, format: str, display: Displ
         make_private_folder(place.work)
         try:
             _refuse_others(place, format)
+            begin()
             return _Export(opened, types, format, place, display).run()
         except duckdb.Error as error:
             raise known_fault(error) or Fault(f"{name} cannot be exported: {error}") from error

@@ -22,6 +22,8 @@ _UNDESCRIBED = re.compile(
     r"Contract enforcement failed for: \(.*?(\w+)\.sql\)\s+Constraints must be defined in a `yml`"
     r"|Error in model (\w+) .*\s+This model has an enforced contract, and its 'columns' specification"
 )
+# What DuckLake says to dbt's `table` and `incremental`.
+_NO_KEYS_IN_LAKE = re.compile(r"(PRIMARY KEY/UNIQUE|CHECK) constraints are not supported in DuckLake", re.I)
 _OUT_OF_SYNC = "target schemas on this incremental model are out of sync"
 
 
@@ -95,6 +97,12 @@ def plain_message(message: str, *, with_place: bool = False) -> str:
     """
     if _OUT_OF_SYNC in message:
         return "The model's columns are not those of its table: assay build --full-refresh rebuilds it."
+    if _NO_KEYS_IN_LAKE.search(message):
+        return (
+            "A lake keeps no keys and checks for dbt's `table` and `incremental`. Write "
+            "`+materialized: replaced` under gold in dbt_project.yml, or into the model's config: then both "
+            "hold in a lake too."
+        )
     if found := _UNDESCRIBED.search(message):
         name = found[1] or found[2]
         return f"The YAML of {name} lacks its columns. To write them: assay features yaml {name} --write"

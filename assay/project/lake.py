@@ -13,7 +13,7 @@ from typing import Any
 import duckdb
 
 from assay.core.encryption import COMMAND, VARIABLE, find_encryption_key
-from assay.core.extensions import load_extension
+from assay.core.extensions import find_extension, load_extension
 from assay.core.fault import MISUSED, Fault
 from assay.core.places import BUCKETS, LAKE, LAKE_ENDING, SHARED_LAKE
 from assay.core.sql import quoted, text
@@ -109,6 +109,21 @@ def _is_elsewhere(catalog: Path, beside: Path) -> bool:
     return any(place.startswith(BUCKETS) or Path(place).is_dir() for (place,) in found)
 
 
+def require_lake(warehouse: Path) -> None:
+    """Check that what opens a lake is installed, if the warehouse is one.
+
+    Raises:
+        Fault: an extra is not installed, or is of another version of DuckDB.
+    """
+    if is_lake(warehouse):
+        for name in _extensions(shared=is_shared(warehouse)):
+            find_extension(name, extra="lake", by="A lake")
+
+
+def _extensions(*, shared: bool) -> tuple[str, str]:
+    return "postgres_scanner" if shared else "sqlite_scanner", "ducklake"
+
+
 def load_lake(connection: duckdb.DuckDBPyConnection, data: str, *, shared: bool) -> None:
     """Let a connection open a lake; one that was made with `UNVERIFIED` loads nothing else unverified.
 
@@ -120,7 +135,7 @@ def load_lake(connection: duckdb.DuckDBPyConnection, data: str, *, shared: bool)
     Raises:
         Fault: an extra is not installed, or there are no credentials for the bucket.
     """
-    for name in ("postgres_scanner" if shared else "sqlite_scanner", "ducklake"):
+    for name in _extensions(shared=shared):
         load_extension(connection, name, extra="lake", by="A lake")
     connection.execute("set allow_unsigned_extensions = false")
     if data.startswith(BUCKETS):

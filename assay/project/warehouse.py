@@ -8,7 +8,7 @@ from pathlib import Path
 
 import duckdb
 
-from assay.core.encryption import attach_file, needs_key
+from assay.core.encryption import FORM_OF_NEW_FILES, attach_file, needs_key
 from assay.core.fault import LOCKED, Fault, known_fault
 from assay.core.places import Places, landing_folder
 from assay.core.sql import quoted, text
@@ -30,6 +30,9 @@ def connect(
         duckdb.Error: there is none to read, it is no warehouse, or another program has it open.
     """
     if not (is_lake(warehouse) or needs_key(warehouse)):
+        if FORM_OF_NEW_FILES and not read_only and not warehouse.exists():
+            with duckdb.connect() as making:
+                attach_file(making, warehouse, "made", read_only=False)
         return duckdb.connect(str(warehouse), read_only=read_only)
     # A lake, and a file with a key, can be attached only.
     settings = UNVERIFIED if is_lake(warehouse) else {}

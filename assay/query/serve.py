@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import socket
 from collections.abc import Callable
@@ -17,12 +18,16 @@ from assay.core.sql import quoted, text
 from assay.project.warehouse import attach
 from assay.query.allowed import Guard
 
+#: The environment variable with what readers say to be let in.
+TOKEN = "ASSAY_QUERY_TOKEN"
 _SECONDS_BETWEEN_LOOKS = 1.0
 _LEAST_TOKEN = 16
 _OWN = ("published", "information_schema", "main")
 
 
-def serve_queries(published: Path, *, port: int, token: str, say: Callable[[str], None], stop: Event) -> None:
+def serve_queries(
+    published: Path, *, port: int, token: str | None, say: Callable[[str], None], stop: Event
+) -> None:
     """Answer queries on what is published until told to stop.
 
     The server is DuckDB's own, of its extension Quack, at this machine's own address. Readers run queries on
@@ -32,7 +37,7 @@ def serve_queries(published: Path, *, port: int, token: str, say: Callable[[str]
     Args:
         published: the published file.
         port: TCP port.
-        token: what readers say to be let in.
+        token: what readers say to be let in; without it one is made up and told.
         say: told what goes on.
         stop: is set to end.
 
@@ -42,7 +47,7 @@ def serve_queries(published: Path, *, port: int, token: str, say: Callable[[str]
     """
     if not published.is_file():
         raise Fault(f"Nothing is published yet in {published.parent}. To build: assay build")
-    if len(token) < _LEAST_TOKEN:
+    if token and len(token) < _LEAST_TOKEN:
         raise Fault(f"The token is too short: it needs {_LEAST_TOKEN} characters or more.", MISUSED)
     _refuse_taken(port)
     links = published.absolute().parent / f".query-{port}"
@@ -50,6 +55,9 @@ def serve_queries(published: Path, *, port: int, token: str, say: Callable[[str]
         # Quack loads httpfs at its first request, when the server opens no file any more.
         for extension in ("httpfs", "quack"):
             load_extension(connection, extension, extra="query", by="Serving queries")
+        if not token:
+            token = secrets.token_urlsafe(24)
+            say(f"{TOKEN} is not set. The token of this server is {token}")
         shutil.rmtree(links, ignore_errors=True)
         links.mkdir(mode=0o700)
         address = f"quack:localhost:{port}"

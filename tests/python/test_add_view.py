@@ -89,6 +89,20 @@ def test_a_measure_is_written_as_a_person_would(kind: str) -> None:
     assert f"        {wanted},\n" in spec_of(measures).sql
 
 
+@pytest.mark.parametrize(
+    ("column", "wanted"),
+    [
+        ("Gebühr", "gebuehr"),
+        ("Geb\u0075\u0308hr", "gebuehr"),
+        ("GRÖßE", "groesse"),
+        ("Év. à l'œuvre", "ev_a_l_oeuvre"),
+    ],
+)
+def test_letters_beyond_ascii_are_written_out_in_names_of_features(column: str, wanted: str) -> None:
+    (measure,) = _measures({column: ["sum"]}, {column: "integer"}, "slv_visits")
+    assert (measure.name, measure.column) == (wanted, column)
+
+
 REFUSED: dict[str, tuple[Any, str]] = {
     "no column": (lambda: spec_of("fees:sum"), "slv_visits has no such column: there are visit_id, "),
     "no aggregate": (lambda: spec_of("fee:total"), "fee:total is unknown: there are count, sum, avg,"),
@@ -122,6 +136,7 @@ def test_what_cannot_be_is_refused_with_what_there_is(kind: str) -> None:
     [
         ("visits", ["patient_id"], ("ftr_patient__visits", "patient")),
         ("ftr_guest__stays", ["patient_id"], ("ftr_guest__stays", "guest")),
+        ("readings", ["gerät_id"], ("ftr_geraet__readings", "geraet")),
         ("pairs", ["customer_id", "product_id"], ("ftr_customer_product__pairs", "customer_product")),
     ],
 )

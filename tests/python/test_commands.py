@@ -47,6 +47,17 @@ def test_all_commands_are_found() -> None:
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_an_option_of_one_value_is_refused_where_it_stands_twice(words: tuple[str, ...]) -> None:
+    """Else the first would be dropped: a training set would lack the features of a view."""
+    command = COMMANDS[words]
+    for option in command.params:
+        if option.param_type_name == "option" and not (option.is_flag or option.multiple):
+            result = CliRunner().invoke(app, [*words, option.opts[0], "1", option.opts[0], "2"])
+            assert result.exit_code == 2
+            assert f"{option.opts[0]} stands twice" in result.stderr
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_a_command_calls_the_interface(
     words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -61,3 +72,27 @@ def test_a_command_calls_the_interface(
             monkeypatch.setattr(f"{function.__module__}.{function.__name__}", reach)
     ended = CliRunner().invoke(app, [*words, *arguments(COMMANDS[words])])
     assert isinstance(ended.exception, Reached), ended.output
+
+
+def test_an_error_that_nobody_foresaw_is_one_line_and_its_traceback_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def break_down(*_: Any, **__: Any) -> Any:
+        raise KeyError("a\nkey")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DBT_LOG_PATH", raising=False)
+    monkeypatch.setattr("sys.argv", ["assay", "status"])
+    monkeypatch.setattr("assay.api.project.open_project", break_down)
+    for is_project in (False, True):
+        if is_project:
+            Path("dbt_project.yml").touch()
+        with pytest.raises(SystemExit) as ended:
+            app()
+        assert ended.value.code == 1
+        said = capsys.readouterr().err
+        assert said.startswith("Error: KeyError: 'a\\nkey'\n")
+        assert ("Traceback (most" in said) != is_project
+    (file,) = Path("logs").iterdir()
+    assert f"The traceback is in {file}" in said
+    assert "break_down" in file.read_text()

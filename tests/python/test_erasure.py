@@ -22,19 +22,21 @@ from dying import Steps
 from small_project import HEADER, SmallProject
 
 from assay.core.fault import Fault
-from assay.core.places import Places
+from assay.core.places import Places, find_places
 from assay.core.structure import bring_up_to_date
 from assay.erasure.elsewhere import count_of_streams, forget_in_ledger, forget_of_streams
 from assay.erasure.find import FileLines, count_rows
 from assay.erasure.forgotten import find_returned, note_forgotten
 from assay.erasure.journal import Journal, read_journal
 from assay.erasure.lines import Emptied, empty_lines, hash_of
+from assay.erasure.look import find_traces
 from assay.erasure.mentions import Mentions
 from assay.erasure.person import Person, find_people, find_person, put_together
 from assay.erasure.removal import People
 from assay.erasure.unloaded import empty_unloaded, find_unloaded
 from assay.erasure.versions import erase_from_versions
 from assay.erasure.warehouse import rewrite_warehouse
+from assay.init.project import init_project
 from assay.landing.declared import LandingTable
 from assay.landing.dialect import Dialect
 from assay.landing.discover import LandingFile, discover, file_at
@@ -320,6 +322,42 @@ def test_nobody_is_looked_for_with_another_key_than_silver_has(monkeypatch: pyte
             find_person("customer=1", manifest, connection)
         monkeypatch.setenv("ASSAY_PII_KEY", "k" * 32)
         assert find_person("customer=1", manifest, connection).values == ("1", key.hashed("1"))
+
+
+def test_what_landed_is_told_once_and_other_warehouses_of_the_project_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the source calls the key as silver does, its landing table has the key's column as well."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("ASSAY_TARGET", "ASSAY_WAREHOUSE", "ASSAY_LAKE_CATALOG", "DBT_PROFILES_DIR", "DBT_TARGET"):
+        monkeypatch.delenv(name, raising=False)
+    init_project(tmp_path)
+    places = find_places()
+    lake = Path("data/lake/assay.sqlite")
+    lake.parent.mkdir(parents=True)
+    with connect(places.warehouse, read_only=False) as connection:
+        bring_up_to_date(connection, SCHEMA)
+        connection.execute(
+            "insert into landing.files values (1, 'shop', 'sales', 'shop/sales/a.csv', 1, 30, null, now(), "
+            "'loaded', null, 3, 1, 0, 2, 2, 0, [], now(), 'run', 0, 0)"
+        )
+        connection.execute("create schema silver")
+        for table in ("landing.shop__sales", "silver.slv_sales__checked"):
+            connection.execute(
+                f"create table {table} as select 1::bigint as file_id, unnest([2, 3])::bigint as row_number, "
+                f"unnest(['{PERSON}', '{OTHER}']) as customer_id"
+            )
+        found = find_traces(places, connection, person_named(PERSON))
+        assert [(each.place, each.rows) for each in found.traces if "sales" in each.place] == [
+            ("landed file shop/sales/a.csv", 1),
+            ("landing.shop__sales", 1),
+            ("silver.slv_sales__checked", 1),
+        ]
+        assert found.unseen == ["other files that people have exported, and backups"]
+        lake.touch()
+        (told, _) = find_traces(places, connection, person_named(PERSON)).unseen
+        assert told.startswith(f"{lake}, another warehouse of this project")
+        assert "ASSAY_TARGET=lake" in told
 
 
 def test_people_of_one_entity_are_found_together(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
-from importlib.metadata import PackageNotFoundError, metadata, packages_distributions, requires
+from importlib.metadata import PackageNotFoundError, metadata, packages_distributions, requires, version
 from pathlib import Path
 from sys import stdlib_module_names
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from small_project import SmallProject
+
+from assay.core.extensions import find_extension
+from assay.core.fault import Fault
+from assay.init.project import init_project
 
 ROOT = Path(__file__).parents[2]
 # These run in an environment of the tool that they measure.
@@ -75,3 +81,27 @@ def test_benchmarks_have_the_extras_of_the_commands_that_they_run() -> None:
     assert "report" in extras
     there = installed_with("assay", "bench")
     assert [name for name in sorted(extras) if not installed_with("assay", name) <= there] == []
+
+
+def test_an_extension_of_another_version_is_told_with_what_can_be_installed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Extensions come as packages for some versions of DuckDB alone, so it is DuckDB that has to follow."""
+    theirs = version("duckdb-extension-ducklake")
+    monkeypatch.setattr("duckdb.__version__", "9.9.9")
+    with pytest.raises(Fault, match=re.escape(f"pip install duckdb=={theirs}.")):
+        find_extension("ducklake", extra="lake", by="A lake")
+
+
+def test_a_lake_without_its_extra_is_told_before_anything_is_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    init_project(tmp_path / "shop")
+    monkeypatch.setattr("assay.core.extensions.find_spec", lambda _: None)
+    project = SmallProject(tmp_path / "shop", {"ASSAY_TARGET": "lake"})
+    built = project.assay("build")
+    assert built.exit_code == 2
+    assert "A lake needs duckdb-extension-sqlite_scanner, which is not installed" in built.stderr
+    assert "pip install 'assay[lake]'" in built.stderr
+    assert not (project.root / "data" / "lake").exists()
+    assert "Building" not in built.stdout

@@ -46,6 +46,33 @@ def test_a_new_project_builds_and_publishes_the_platforms_tables(empty: SmallPro
     assert empty.query("select count(*) from bronze.brz_files") == [(0,)]
 
 
+_WITH_A_KEY = """
+models:
+  - name: fct_visits
+    description: Visits.
+    constraints:
+      - {type: primary_key, columns: [visit_id]}
+    columns:
+      - {name: visit_id, data_type: integer, description: Number., constraints: [{type: not_null}]}
+"""
+
+
+def test_its_gold_keeps_keys_in_a_lake_too(builds: None, tmp_path: Path) -> None:
+    init_project(tmp_path / "shop")
+    project = SmallProject(tmp_path / "shop", {"ASSAY_TARGET": "lake"})
+    gold = project.root / "models" / "gold"
+    gold.mkdir(exist_ok=True)
+    (gold / "_gold__models.yml").write_text(_WITH_A_KEY)
+    (gold / "fct_visits.sql").write_text("select 1 as visit_id")
+    built = project.assay("build", "--select", "fct_visits")
+    assert built.exit_code == 0, built.stdout + built.stderr
+    # As projects have it that were made before.
+    (gold / "fct_visits.sql").write_text("{{ config(materialized='table') }} select 1 as visit_id")
+    refused = project.assay("build", "--select", "fct_visits")
+    assert refused.exit_code == 1
+    assert "Write `+materialized: replaced` under gold" in refused.stdout
+
+
 def test_it_has_the_installed_assay_as_a_package_that_nobody_copies(empty: SmallProject) -> None:
     package = empty.root / "dbt_packages" / "assay"
     assert package.is_symlink()

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ from assay.erasure.exports import find_exports, find_gone, write_exports_anew
 from assay.lake import export as exports
 from assay.lake.export import Exported, export_table
 from assay.lake.place import BucketPlace, open_place
-from assay.ledger.exports import note_export
+from assay.ledger.exports import note_export, read_exports
 
 pytestmark = [pytest.mark.minutes, pytest.mark.usefixtures("builds")]
 
@@ -695,6 +696,26 @@ def test_wrong_arguments_are_told(published: Path, tmp_path: Path, arguments: An
     with pytest.raises(assay.Fault, match=words):
         export(published, **{"place": tmp_path / "lake", "format": "delta"} | arguments)
     assert not (tmp_path / "lake").exists()
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_an_export_is_noted_only_where_it_begins(published: Path, tmp_path: Path, format: str) -> None:
+    """`assay forget` names what was noted and is not there: a mistyped table never was."""
+    begin = mock.Mock()
+    for name, calls in (("thing", 0), ("things", 1)):
+        place = open_place(str(tmp_path / "lake"), name, tmp_path / "exporting")
+        with suppress(assay.Fault):
+            export_table(published, place, format, Silent(), begin=begin)  # type: ignore[arg-type]
+        assert begin.call_count == calls
+
+
+def test_the_interface_notes_an_export_that_begins(opened: assay.Project, tmp_path: Path) -> None:
+    with pytest.raises(assay.Fault, match="No table fct_line is published"):
+        opened.lake.export("fct_line", tmp_path, format="delta")
+    opened.lake.export("fct_lines", tmp_path / "here", format="delta")
+    noted = {(each.table, each.place) for each in read_exports(opened.root / "data" / "ops.duckdb")}
+    assert ("fct_lines", str(tmp_path / "here")) in noted
+    assert "fct_line" not in {table for table, _ in noted}
 
 
 def test_a_missing_extra_is_named(published: Path, tmp_path: Path) -> None:

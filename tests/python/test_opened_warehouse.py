@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
+from side_packages import OTHER_DUCKDBS, environment_with_duckdb
 
 from assay.project import dbt_run
 from assay.project.warehouse import connect, connect_published
@@ -76,3 +79,30 @@ def test_a_published_file_is_the_newest_though_the_one_before_is_open(tmp_path: 
 def test_a_published_file_that_cannot_be_read_leaves_nothing_open(tmp_path: Path) -> None:
     with pytest.raises(duckdb.IOException):
         connect_published(tmp_path / "assay.duckdb")
+
+
+@pytest.mark.parametrize("version", OTHER_DUCKDBS)
+def test_what_a_newer_duckdb_makes_this_one_reads_and_writes(
+    builds: None, version: str, tmp_path: Path
+) -> None:
+    """Extras such as `lake` install an older DuckDB than the newest; analysts may have one."""
+    make = f"""
+from pathlib import Path
+import duckdb
+from assay.project.warehouse import attach, connect
+assert duckdb.__version__ == {version!r}
+for _ in range(2):
+    with connect(Path("ops.duckdb"), read_only=False) as connection:
+        connection.execute("create table if not exists runs as select 1 as run")
+    with duckdb.connect() as connection:
+        options = "row_group_size 2048"
+        attach(connection, Path("published.duckdb"), "published", read_only=False, options=options)
+        connection.execute("create table if not exists published.runs as select 1 as run")
+"""
+    environment = environment_with_duckdb(version)
+    environment["PYTHONPATH"] += f":{Path(__file__).parents[2]}"
+    subprocess.run([sys.executable, "-c", make], cwd=tmp_path, env=environment, check=True)
+    for file in ("ops.duckdb", "published.duckdb"):
+        with connect(tmp_path / file, read_only=False) as connection:
+            connection.execute("insert into runs values (2)")
+            assert connection.execute("from runs order by all").fetchall() == [(1,), (2,)]

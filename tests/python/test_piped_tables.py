@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from io import StringIO
+
 import pytest
 from rich.console import Console
 
+from assay.console import progress
 from assay.console.tables import console_for_people, table_titled
 
 
@@ -62,3 +65,23 @@ def test_rows_of_a_table_that_is_too_wide_stand_one_below_the_other(
         "size    1.0",
         "",
     ]
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_progress_begins_anew_with_each_run_of_dbt(
+    is_terminal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`assay build` after an erasure that was killed ends the erasure first: two runs in one command."""
+    monkeypatch.setattr(progress, "_SECONDS_BETWEEN_LINES", 0.0)
+    console = Console(file=StringIO(), force_terminal=is_terminal, width=120)
+    display = progress.display_on(console)
+    for _ in range(2):
+        display.planned(2)
+        for node in ("first", "second"):
+            display.ended(node)
+    if is_terminal:
+        console.print(display._progress.get_renderable())  # type: ignore[attr-defined]
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert ("2/2" if is_terminal else "2 of 2 nodes done, last second") in shown
+    assert "4/2" not in shown
+    assert "4 of 2" not in shown

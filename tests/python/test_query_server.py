@@ -215,7 +215,8 @@ def test_a_statement_is_judged_by_what_it_does(statement: str, may: bool) -> Non
 
 def test_what_keeps_a_server_from_starting_is_told(served: tuple[Path, int], tmp_path: Path) -> None:
     file, port = served
-    told: dict[str, Any] = {"say": lambda message: None, "stop": Event()}
+    said: list[str] = []
+    told: dict[str, Any] = {"say": said.append, "stop": Event()}
     with pytest.raises(assay.Fault, match="Nothing is published yet"):
         serve_queries(tmp_path / "assay.duckdb", port=port, token=TOKEN, **told)
     with pytest.raises(assay.Fault, match="token is too short"):
@@ -228,7 +229,8 @@ def test_what_keeps_a_server_from_starting_is_told(served: tuple[Path, int], tmp
         mock.patch("assay.core.extensions.find_spec", return_value=None),
         pytest.raises(assay.Fault, match=r"pip install 'assay\[query\]'"),
     ):
-        serve_queries(mine, port=find_port(), token=TOKEN, **told)
+        serve_queries(mine, port=find_port(), token=None, **told)
+    assert not said, "a token of a server that does not start helps nobody"
     assert [each.name for each in tmp_path.iterdir()] == ["assay.duckdb"]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import duckdb
 import pytest
@@ -13,7 +14,9 @@ from small_project import MOST_PIECES, SmallProject, make_small_project
 
 from assay.build.freshness import read_freshness
 from assay.build.metrics_file import write_metrics
+from assay.build.summary import _next_commands
 from assay.core.fault import known_fault
+from assay.core.places import NAMING_PLACES
 from assay.ledger.explain import Origin, _lines
 from assay.ledger.failing_rows import read_failing_rows
 from assay.ledger.nodes import read_nodes
@@ -370,6 +373,7 @@ def test_a_file_that_is_none_of_duckdb_is_told(error: str, said: str) -> None:
     fault = known_fault(error)
     assert fault is not None
     assert said in str(fault)
+    assert "the folder of the warehouse away" not in str(fault), "what landed lies there by default"
 
 
 def test_what_dbt_says_keeps_its_place_where_nothing_else_names_it() -> None:
@@ -389,3 +393,19 @@ def test_what_dbt_says_keeps_its_place_where_nothing_else_names_it() -> None:
 )
 def test_a_model_without_yaml_says_how_to_write_it(message: str) -> None:
     assert "assay features yaml lbl_x --write" in plain_message(message)
+
+
+def test_what_is_next_is_of_the_same_warehouse_and_landing_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    report: Any = SimpleNamespace(verdict=SimpleNamespace(failures=[]), publication=None)
+    for name in NAMING_PLACES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("sys.prefix", "/usr")
+    assert _next_commands(report) == ["assay status", "assay docs"]
+    monkeypatch.setenv("ASSAY_WAREHOUSE", "/data/my shop.duckdb")
+    monkeypatch.setenv("ASSAY_LANDING", "drop")
+    named = "ASSAY_LANDING=drop ASSAY_WAREHOUSE='/data/my shop.duckdb'"
+    assert _next_commands(report) == [f"{named} assay status", f"{named} assay docs"]
+    monkeypatch.delenv("ASSAY_WAREHOUSE")
+    monkeypatch.delenv("ASSAY_LANDING")
+    monkeypatch.setenv("ASSAY_TARGET", "lake")
+    assert _next_commands(report) == ["ASSAY_TARGET=lake assay status", "ASSAY_TARGET=lake assay docs"]

@@ -9,12 +9,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
 import duckdb
 import pytest
+from rich.console import Console
 from small_project import PROJECT, SmallProject
 
 import assay
@@ -22,6 +25,7 @@ from assay.contracts.servers import make_kafka_server
 from assay.core.fault import Fault
 from assay.generate.contract import means_otherwise, write_table_entry
 from assay.generate.described import write_entries
+from assay.generate.display import print_plan
 from assay.generate.profile import profile
 from assay.generate.propose import Answers, Choice, Field, Proposal, Unanswerable, propose
 from assay.generate.renew import Renewal, find_written_otherwise, is_of_table, renew_contract, renew_sql
@@ -129,6 +133,7 @@ PERSONAL: dict[str, tuple[str, Callable[[int], str], str | None]] = {
     "digits that are no card": ("paid_by", lambda n: f"{10**15 + 7 * n}", None),
     "iban": ("paid_from", lambda n: f"DE{n:02} 3704 0044 0532 0130 00", "hash"),
     "first name": ("first_name", lambda n: "Ann", "mask"),
+    "full name": ("Vollständiger Name", lambda n: f"Änne {n}", "mask"),
     "guest by its looks": ("guest", lambda n: f"Ann Le{'abcdefghij'[n % 10]}", "mask"),
     "people by their given names": ("Zahler", lambda n: NAMES_OF_PEOPLE[n % 5].replace(",", ""), "mask"),
     "titles that look like names": ("film", lambda n: f"{TITLES[n % 4]} River", None),
@@ -886,6 +891,21 @@ def test_the_same_rule_with_another_meaning_gets_a_name_of_its_own(tmp_path: Pat
     assert (
         "'invalid_bookings_booked_at': 'claimed_at is null'" in write_models(scoped)["slv_bookings__checked"]
     )
+
+
+def test_times_are_shown_by_the_names_that_silvers_table_has(tmp_path: Path) -> None:
+    sample = csv_file(
+        tmp_path / "visits.csv",
+        "No,Came,Told",
+        lambda n: f"V{n},2026-01-01 08:{n:02}:00,2026-01-01 09:{n:02}:00",
+    )
+    proposal = proposal_of(sample, event_at="Came", available="Told")
+    plan = SimpleNamespace(is_new=True, proposal=proposal, by_hand=[], landing={}, difference="")
+    console = Console(width=160, file=StringIO())
+    print_plan(plan, console, with_difference=False)  # type: ignore[arg-type]
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert re.search(r" Came +event_at ", shown)
+    assert re.search(r" Told +available_at ", shown)
 
 
 def test_what_is_asked_comes_with_what_is_proposed(tmp_path: Path) -> None:
