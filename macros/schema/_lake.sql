@@ -118,3 +118,25 @@
             ~ ', which a lake would change: cast it to another type, such as bigint or decimal(38, 0)') -%}
     {%- endfor -%}
 {%- endmacro %}
+
+
+{#- SQL of a view as a lake keeps it. DuckLake keeps the text that DuckDB writes of a query, in which `1e-3` is `0.001`, and `1.` is `1`:
+    read again, these are of another type. What stands in quotes or in a comment is no number. -#}
+{% macro _view_of_lake(target, sql) -%}
+    {%- if not adapter.is_ducklake(target) -%}
+        {{ return(sql) }}
+    {%- endif -%}
+    {%- set no_number = "(?<!\\w)[eE]'(?:[^'\\\\]|\\\\.|'')*'|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|\\$(\\w*)\\$.*?\\$\\1\\$|--[^\\n]*|/\\*.*?\\*/" -%}
+    {%- set exponent = '(?:\\d[\\d_]*\\.?[\\d_]*|\\.\\d[\\d_]*)[eE][+-]?\\d[\\d_]*' -%}
+    {#- A decimal has 38 digits at most. -#}
+    {%- set too_long = '(?=[\\d_]*\\.)(?=(?:[._]*\\d){39})[\\d_.]+' -%}
+    {%- set pattern = '(?s)' ~ no_number ~ '|(?<![\\w.])(?:(?P<double>' ~ exponent ~ '|' ~ too_long ~ ')|(?P<whole>\\d[\\d_]*)\\.(?![\\w.]))' -%}
+    {%- set parts, read = [], namespace(until=0) -%}
+    {%- for found in modules.re.finditer(pattern, sql) if found['double'] or found['whole'] -%}
+        {%- set digits = (found['double'] or found['whole']) | replace('_', '') -%}
+        {%- set data_type = 'double' if found['double'] else 'decimal(' ~ digits | length ~ ', 0)' -%}
+        {%- do parts.append(sql[read.until:found.start()] ~ "cast('" ~ digits ~ "' as " ~ data_type ~ ')') -%}
+        {%- set read.until = found.end() -%}
+    {%- endfor -%}
+    {{ return(parts | join ~ sql[read.until:]) }}
+{%- endmacro %}

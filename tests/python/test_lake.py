@@ -80,6 +80,11 @@ select
 from {{ ref('fct_lines') }}
 -- What follows a comment is SQL too.
 """
+_SHARES = """
+{{ config(materialized='view', contract={'enforced': false}) }}
+select order_line_id, quantity * 1e-1 as share, 0.1e0 + 0.2e0 as third, 7. as whole
+from {{ ref('fct_lines') }}
+"""
 _LAST_SHAPES = """
 {{ change_history(
     ref('fct_shapes'),
@@ -159,6 +164,7 @@ def write_twins(root: Path) -> SmallProject:
     (gold / "fct_shapes.sql").write_text(_SHAPES)
     (gold / "trn_lines.sql").write_text("select order_line_id, shape from {{ ref('fct_shapes') }}")
     (gold / "fct_listed.sql").write_text(_LISTED)
+    (gold / "fct_shares.sql").write_text(_SHARES)
     (gold / "ftr_product__shape.sql").write_text(_LAST_SHAPES)
     (root / "models" / "own" / "silver").mkdir()
     (root / "models" / "own" / "silver" / "slv_added.py").write_text(_ADDED_BY_PYTHON)
@@ -189,7 +195,7 @@ def test_all_of_a_lake_is_equal_to_a_file(twins: SmallProject) -> None:
         contents(catalog_of(twins), as_in_lake=True),
     )
     assert {
-        *("gold.ftr_product__lines", "gold.fct_added", "silver.slv_added"),
+        *("gold.ftr_product__lines", "gold.fct_added", "gold.fct_shares", "silver.slv_added"),
         *("snapshots.snp_products", "landing.files"),
     } <= {*of_file}
     # dbt-duckdb leaves the new rows of a model in Python in a file.
@@ -462,6 +468,23 @@ def test_statistics_that_count_deleted_rows_do_not_grow_for_ever() -> None:
     assert of_rows == {0: "True", 100_000: "True", 100_001: "False"}
     of_deleted = {counted: may_keep({"held": 500, "counted": counted}) for counted in (3000, 3001)}
     assert of_deleted == {3000: "True", 3001: "False"}
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        "1e0, 1E-3::float, -1.e2, .5e+1, 1_0.5_0e1_0, [0.1e0], {'k': 1e15}, 0.5 * 1e0",
+        f"0.{'1' * 38}, .{'1' * 38}, {'1' * 38}.5, 1_234567.{'1' * 33}, 1., 12. / 5, 1_000.",
+        "'it''s 1e0', E'\\'1e0', $$1e0$$, $a$ 1e0 $$ $a$, \"1e0\", t1e0, i.e1 -- 1e0\n, 1 /* 1e0\n */, 0x1e1",
+    ],
+)
+def test_numbers_of_a_view_stay_what_they_are(numbers: str, tmp_path: Path) -> None:
+    view = Macros(adapter=SimpleNamespace(is_ducklake=bool))._view_of_lake
+    relation = "(select 1 as \"1e0\", 2 as t1e0, {'e1': 3} as i)"
+    of_file = f"select columns(*)::varchar, typeof(columns(*)) from (select {numbers} from {relation})"
+    with duckdb.connect() as file, connect(tmp_path / "shop.sqlite", read_only=False) as lake:
+        lake.execute(f"create view numbers as {view('of a lake', of_file)}")
+        assert lake.execute("from numbers").fetchall() == file.execute(of_file).fetchall()
 
 
 @pytest.mark.parametrize(
