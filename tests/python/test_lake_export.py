@@ -343,6 +343,24 @@ def test_values_of_each_type_are_read_back(
     assert not export(published, place, format).is_new
 
 
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize(
+    "value",
+    ["'infinity'::timestamp", "'-infinity'::timestamptz", "'290000-01-01'::date", "'4000-01-01 (BC)'::date"],
+)
+def test_days_and_instants_beyond_those_of_python_are_exported(
+    reader: duckdb.DuckDBPyConnection, published: Path, tmp_path: Path, format: str, value: str
+) -> None:
+    publish(published, f"select unnest([1, 2]) as n, {value} as moment, [{value}] as moments")
+    place = tmp_path / "lake"
+    assert export(published, place, format).is_new
+    assert not export(published, place, format).is_new
+    found = read_with_duckdb(reader, place, format)
+    expected = reader.sql(f"select 2, ({value})::varchar, [{value}]::varchar").fetchall()
+    rows = f"select n, moment::varchar, moments::varchar from {found} where n > 1"
+    assert reader.sql(rows).fetchall() == expected
+
+
 @pytest.mark.parametrize(
     ("value", "format"),
     [
