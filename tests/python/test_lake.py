@@ -249,6 +249,27 @@ def test_lists_of_two_lengths_are_not_published_as_vectors(tmp_path: Path) -> No
         publish(catalog, target, products)
 
 
+def test_columns_are_published_as_declared_only_where_a_lake_has_changed_their_type(tmp_path: Path) -> None:
+    catalog, target = tmp_path / "shop.sqlite", tmp_path / "published" / "shop.duckdb"
+    declared = {
+        **{"vector": "hugeint[2]", "named": "int128", "spaced": "float array[ 2 ]"},
+        # YAML that is not enforced may say what is not so.
+        **{"price": "hugeint", "fine": "float[2]"},
+    }
+    with connect(catalog, read_only=False) as connection:
+        connection.execute("create schema gold")
+        connection.execute(
+            "create table gold.sums as select [1, 2]::decimal(38, 0)[] as vector, 3::decimal(38) as named, "
+            "[1, 2]::float[] as spaced, 1.5::decimal(9, 2) as price, [0.1, 0.2]::double[] as fine"
+        )
+    publish(catalog, target, Products({"sums": "sums"}, restored={"sums": declared}))
+    with connect_published(target) as connection:
+        assert connection.table("gold.sums").types == [
+            *("HUGEINT[2]", "HUGEINT", "FLOAT[2]", "DECIMAL(9,2)", "DOUBLE[2]")
+        ]
+        assert str(connection.execute("select price from gold.sums").fetchall()[0][0]) == "1.50"
+
+
 def newest_snapshot(lake: SmallProject) -> int:
     with connect(catalog_of(lake)) as connection:
         [(number,)] = connection.execute(
@@ -409,8 +430,16 @@ def test_a_lake_keeps_the_promises_of_contracts(twins: SmallProject, tmp_path: P
     (gold / "fct_times.sql").write_text("select [interval 1 day] as times, 1 as a")
     columns = "[{name: times, data_type: 'interval[]'}, {name: a, data_type: integer}]"
     described += f"  - name: fct_times\n    columns: {columns}\n"
+    (gold / "fct_fine.sql").write_text("select '10:00:00.000000001'::time_ns as at")
+    described += "  - name: fct_fine\n    columns: [{name: at, data_type: time_ns}]\n"
+    (gold / "fct_one_of.sql").write_text(
+        "{{ config(contract={'enforced': false}) }} select {'BIT': 1, 'of': ['a'::enum('a', 'b')]} as one"
+    )
+    (gold / "fct_named.sql").write_text("select 7::hugeint as big, [1, 2]::float[2] as shape")
+    columns = "[{name: big, data_type: int128}, {name: shape, data_type: 'float array[2]'}]"
+    described += f"  - name: fct_named\n    columns: {columns}\n"
     (gold / "_broken__models.yml").write_text(described)
-    names = [*_BROKEN, "times"]
+    names = [*_BROKEN, "times", "fine", "one_of", "named"]
     build = on_lake(copy).assay("build", "--select", " ".join(f"fct_{name}" for name in names))
     told = " ".join(build.output.split())
     assert build.exit_code == 1
@@ -420,8 +449,11 @@ def test_a_lake_keeps_the_promises_of_contracts(twins: SmallProject, tmp_path: P
     assert "fct_check: its contract is broken: 1 value break" in told
     assert "fct_long: its contract is broken: 1 value of quantity are not of the length of float[3]" in told
     assert "fct_times: its column times is INTERVAL[], which a lake would change" in told
+    # DuckDB itself would end the process.
+    assert "fct_fine: its column at is TIME_NS, which a lake has no type for" in told
+    assert "fct_one_of: its column one is STRUCT(" in told
     there = {each.removeprefix("gold.fct_") for each in contents(catalog_of(copy))}
-    assert there & {*names} == {"kept"}
+    assert there & {*names} == {"kept", "named"}
 
 
 def test_a_table_of_a_lake_follows_its_declaration(twins: SmallProject, tmp_path: Path) -> None:
