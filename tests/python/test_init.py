@@ -95,7 +95,7 @@ def test_a_new_project_may_have_its_lake_in_postgres_as_assay_itself(tmp_path: P
     )
     assert new == own
     # One of before would take an address of Postgres for a file.
-    with pytest.raises(Fault, match=r"The output `lake` of profiles\.yml is of an Assay that knew no catalog"):
+    with pytest.raises(Fault, match=r"output `lake` of profiles\.yml is of an Assay that knew no"):
         find_lake_file("ducklake:sqlite:postgres:host=db dbname=shop")
 
 
