@@ -343,6 +343,17 @@ def test_values_of_each_type_are_read_back(
     assert not export(published, place, format).is_new
 
 
+@pytest.mark.parametrize("place", ["100%20", "a?b", "a#b", "a\\b", "s3://shop/a#b"])
+def test_a_place_that_is_no_url_is_refused_before_anything_is_written(
+    published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = files_of(tmp_path)
+    with pytest.raises(assay.Fault, match="take for a part of a URL: name another place"):
+        export(published, place, "delta")
+    assert files_of(tmp_path) == before
+
+
 @pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize(
     "value",
