@@ -265,15 +265,18 @@ def open_catalog(catalog: Path, *, read_only: bool = True) -> Iterator[Any]:
         A connection of SQLite or Postgres, in which names without a schema are of this lake.
 
     Raises:
-        Fault: a server cannot be reached.
+        Fault: a server cannot be reached, or the file is no catalog.
     """
     if is_shared(catalog):
         with connect_catalog(catalog) as connection:
             yield connection
         return
     mode = "?mode=ro" if read_only else ""
-    with closing(sqlite3.connect(f"{catalog.absolute().as_uri()}{mode}", uri=True)) as file, file:
-        yield file
+    try:
+        with closing(sqlite3.connect(f"{catalog.absolute().as_uri()}{mode}", uri=True)) as file, file:
+            yield file
+    except sqlite3.Error as error:
+        raise _cannot_be_opened(catalog, str(error)) from error
 
 
 def read_newest_snapshot(warehouse: Path) -> int | None:

@@ -28,7 +28,7 @@ from assay.core.fault import Fault
 from assay.core.places import Places, find_places
 from assay.diff.production import copy_warehouse
 from assay.lake.as_of import find_as_of
-from assay.lake.catalog import tag_snapshot
+from assay.lake.catalog import compact, tag_snapshot
 from assay.project import dbt_run
 from assay.project.lake import find_changed_types, is_lake, prepare_lake
 from assay.project.lake_builds import find_build
@@ -663,6 +663,21 @@ def test_a_file_that_is_no_catalog_is_told(tmp_path: Path) -> None:
         connect(catalog, read_only=False)
     with pytest.raises(Fault, match=r"shop\.sqlite"):
         connect(catalog)
+
+
+@pytest.mark.parametrize("content", ["", "no database, but a text as long as a header of SQLite " * 9])
+def test_a_file_that_is_no_catalog_is_told_by_what_reads_the_catalog_alone(
+    content: str, tmp_path: Path
+) -> None:
+    places = Places(tmp_path / "landing", tmp_path / "shop.sqlite")
+    places.warehouse.write_text(content)
+    for command in (
+        lambda: tag_snapshot(places, "first"),
+        lambda: compact(places),
+        lambda: find_as_of(places, "7"),
+    ):
+        with pytest.raises(Fault, match=r"The lake .*shop\.sqlite cannot be opened"):
+            command()
 
 
 def test_a_database_of_sqlite_that_is_no_lake_is_told(tmp_path: Path) -> None:
