@@ -29,7 +29,7 @@ from assay.core.fault import FAILED, MISUSED, Fault, known_fault
 from assay.core.moment import now
 from assay.core.places import Places, find_target
 from assay.core.sql import quoted
-from assay.core.words import counted
+from assay.core.words import counted, listed
 from assay.landing.discover import TRIED_AGAIN
 from assay.ledger.account import Account, read_account
 from assay.ledger.results import NodeResult
@@ -42,9 +42,9 @@ from assay.online.sync import sync
 from assay.project.compiled import has_sql, read_compiled
 from assay.project.conventions import SERVING, TABLES, is_published, tables_of
 from assay.project.dbt_run import DbtOutcome
-from assay.project.failures import judge, plain_message
+from assay.project.failures import Verdict, judge, plain_message
 from assay.project.kept import OF_BUILD
-from assay.project.lake import is_lake, refuse_changed_types
+from assay.project.lake import find_changed_types, is_lake
 from assay.project.lease import require_lease
 from assay.project.products import judge_products
 from assay.project.shared_lake import is_shared, note_state
@@ -71,8 +71,7 @@ def conclude(
         if fault := known_fault(failure.message):
             raise fault
     if is_lake(places.warehouse):
-        with connect(places.warehouse) as connection:
-            refuse_changed_types(connection)
+        _refuse_changed_types(places, outcome, work, verdict)
     else:
         _drop_temporary_tables(places.warehouse)
     if is_shared(places.warehouse):
@@ -123,6 +122,25 @@ def conclude(
         run.message = f"Published again, after gold was {report.rollback}"
     _describe_work(report, work)
     return report
+
+
+def _refuse_changed_types(places: Places, outcome: DbtOutcome, work: Work, verdict: Verdict) -> None:
+    """Check that no model has left a table in a lake of which Parquet changes the values.
+
+    Raises:
+        Fault: there are such tables; it names what else has failed.
+    """
+    nodes = [result.node for result in outcome.results]
+    nodes += work.manifest.nodes.values() if work.manifest else []
+    tables = {(str(node.schema), str(node.alias)) for node in nodes if node.resource_type in TABLES}
+    with connect(places.warehouse) as connection:
+        changed = find_changed_types(connection, tables)
+    if changed:
+        failed = "".join(f"\nFailed, too: {failure}" for failure in verdict.failures)
+        raise Fault(
+            f"A lake changes the values of {listed(changed, _FILES_NAMED)}. Cast to another type, such as "
+            f"varchar, bigint or decimal(38, 0). What was published stays as it was.{failed}"
+        )
 
 
 def _drop_temporary_tables(warehouse: Path) -> None:

@@ -20,7 +20,7 @@ from assay.core.moment import now
 from assay.core.sql import quoted, text
 from assay.core.words import listed
 from assay.project.lake import is_lake
-from assay.project.products import Products
+from assay.project.products import Products, kept_in_lake
 from assay.project.warehouse import attach, connect, relation_named
 
 _ONE_LENGTH = re.compile(r"\w+\[\d+\]")
@@ -215,13 +215,18 @@ def _with_types(connection: duckdb.DuckDBPyConnection, source: str, declared: Ma
     for name, kind in columns:
         if name not in declared:
             continue
-        wanted = declared[name]
+        [(wanted,)] = connection.execute(f"select typeof(null::{declared[name]})").fetchall()
+        is_kept_so = kept_in_lake(wanted) == kind
         if _ONE_LENGTH.fullmatch(wanted):
             lengths = connection.execute(
                 f"select distinct len({quoted(name)}) from {source} where {quoted(name)} is not null limit 2"
             ).fetchall()
             if len(lengths) == 1:
-                wanted = f"{kind.removesuffix('[]')}[{lengths[0][0]}]"
+                element = wanted.partition("[")[0] if is_kept_so else kind.removesuffix("[]")
+                wanted = f"{element}[{lengths[0][0]}]"
+        elif not is_kept_so:
+            # The YAML, which is not enforced, declares another type than the column's.
+            continue
         casts.append(f"{quoted(name)}::{wanted} as {quoted(name)}")
     return f"select * replace ({', '.join(casts)}) from {source}" if casts else f"from {source}"
 

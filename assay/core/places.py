@@ -225,6 +225,12 @@ def find_lake_file(path: str) -> str | None:
     if not path.startswith(LAKE):
         return None
     file = path.removeprefix(LAKE)
+    if file.startswith("postgres:"):
+        raise Fault(
+            "The output `lake` of profiles.yml is of an Assay that knew no catalog in Postgres: take that of "
+            "Assay's own profiles.yml in its place.",
+            MISUSED,
+        )
     if not file.endswith(LAKE_ENDING):
         raise Fault(
             f"The catalog of the lake is {file}: name a file that ends with {LAKE_ENDING} in "

@@ -145,7 +145,9 @@ class _Export:
         elif not (added or removed or replaces):
             return self._tell(rows, 0, 0, is_new=False)
         rewritten = [*there] if replaces else self._find_rewritten(there)
-        self._display.say(f"Write {counted(added, 'row')} that are new, and files in which rows have changed")
+        self._display.say(
+            f"Write what is new ({counted(added, 'row')}), and files in which rows have changed"
+        )
         with self._noted():
             files = self._write([] if replaces else rewritten)
             self._check([file.key for file in files], rewritten)

@@ -76,3 +76,20 @@ def written_meanwhile(url: str) -> Fault:
     return Fault(
         f"{url}: another process has written to the table meanwhile. Export again when it is done.", LOCKED
     )
+
+
+def find_unbounded(metadata: pq.FileMetaData) -> set[str]:
+    """Return the columns of a file with bounds that Python has no objects for, as the instant infinity.
+
+    Args:
+        metadata: of the file.
+    """
+    found = set()
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        for column in map(group.column, range(group.num_columns)):
+            try:
+                if column.is_stats_set and column.statistics.has_min_max:
+                    _ = column.statistics.min, column.statistics.max
+            except (ValueError, OverflowError):
+                found.add(column.path_in_schema)
+    return found

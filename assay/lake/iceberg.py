@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import suppress
 
 import pyarrow as pa
@@ -14,12 +15,13 @@ from pyiceberg.io.pyarrow import (
 )
 from pyiceberg.manifest import DataFile
 from pyiceberg.schema import Schema, assign_fresh_schema_ids
-from pyiceberg.table import Table, Transaction
+from pyiceberg.table import Table, TableProperties, Transaction
+from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.types import IcebergType, ListType, MapType, NestedField, StructType
 
 from assay.core.fault import MISUSED, Fault
 from assay.core.sql import quoted
-from assay.lake.formats import COLUMNS, EXPORT, MARK, RUN, Change, written_meanwhile
+from assay.lake.formats import COLUMNS, EXPORT, MARK, RUN, Change, find_unbounded, written_meanwhile
 from assay.lake.place import TablePlace
 
 _OWNER = "assay.owner"
@@ -90,7 +92,7 @@ class IcebergTable:
                 snapshot.append_data_file(
                     parquet_file_to_data_file(
                         transaction._table.io,
-                        transaction.table_metadata,
+                        _without_bounds(transaction.table_metadata, find_unbounded(file.metadata)),
                         self._place.locate_for_iceberg(file.key),
                     )
                 )
@@ -207,6 +209,12 @@ def _fetch_catalog(place: TablePlace) -> tuple[SqlCatalog, str | None]:
         **place.io_properties(),
     )
     return catalog, etag
+
+
+def _without_bounds(metadata: TableMetadata, columns: Collection[str]) -> TableMetadata:
+    """Return a table's metadata by which the bounds of some columns of a file are not noted."""
+    unbounded = {f"{TableProperties.METRICS_MODE_COLUMN_CONF_PREFIX}.{name}": "counts" for name in columns}
+    return metadata.model_copy(update={"properties": metadata.properties | unbounded})
 
 
 def _describe(schema: Schema) -> dict[str, pa.DataType]:

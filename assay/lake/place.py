@@ -22,6 +22,8 @@ from assay.core.places import BUCKETS
 CATALOG = "catalog.sqlite"
 # What is in a table's folder, by its format.
 _INSIDE = {"delta": "_delta_log", "iceberg": "metadata"}
+# The packages of both formats name files by URLs, and do not escape these.
+_OF_URLS = "%?#\\"
 # An export that still runs after this time is taken for one that was killed.
 _LONGEST = timedelta(days=1)
 
@@ -418,14 +420,20 @@ def open_place(place: str | Path, name: str, scratch: Path) -> FolderPlace | Buc
         scratch: a folder on this machine in which files are made before they are sent to a bucket.
 
     Raises:
-        Fault: the place is neither, or extra `s3` is not installed.
+        Fault: the place is neither, no reader can name it, or extra `s3` is not installed.
     """
-    if str(place).startswith(BUCKETS):
-        return BucketPlace(str(place), name, scratch)
     folder = Path(place)
-    if ":/" in str(place) or folder.is_file():
+    in_bucket = str(place).startswith(BUCKETS)
+    if not in_bucket and (":/" in str(place) or folder.is_file()):
         raise Fault(f"{place} is no folder, and no place in a bucket, as s3://bucket/prefix.", MISUSED)
-    return FolderPlace(folder.absolute(), name)
+    whole = f"{place if in_bucket else folder.absolute()}/{name}"
+    if found := [each for each in _OF_URLS if each in whole]:
+        raise Fault(
+            f"{whole} has {found[0]} in its name, which readers of open formats take for a part of a URL: "
+            "name another place.",
+            MISUSED,
+        )
+    return BucketPlace(str(place), name, scratch) if in_bucket else FolderPlace(folder.absolute(), name)
 
 
 def _lock(file: Path, name: str, place: str) -> AbstractContextManager[object]:

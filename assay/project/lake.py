@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -250,23 +250,26 @@ def _cannot_be_opened(catalog: Path, why: str) -> Fault:
     )
 
 
-def refuse_changed_types(connection: duckdb.DuckDBPyConnection) -> None:
-    """Check that no table of the current database, a lake, has a type of which Parquet changes the values.
+def find_changed_types(
+    connection: duckdb.DuckDBPyConnection, tables: Collection[tuple[str, str]]
+) -> list[str]:
+    """Return the columns of tables of the current database, a lake, of whose type Parquet changes the values.
 
-    Raises:
-        Fault: a column has such a type.
+    Args:
+        connection: of DuckDB.
+        tables: schema and name of those that count. What is left of earlier models need not be mended.
     """
     found = connection.execute(
         "select schema_name, table_name, column_name, data_type from duckdb_columns() "
         "inner join duckdb_tables() using (database_name, schema_name, table_name) "
-        "where database_name = current_database() and regexp_matches(data_type, $1) order by all limit 1",
+        "where database_name = current_database() and regexp_matches(data_type, $1) order by all",
         [_CHANGED],
     ).fetchall()
-    for schema, table, column, data_type in found:
-        raise Fault(
-            f"{schema}.{table} has a column {column} of {data_type}, whose values a lake changes: cast it to "
-            "another type, such as bigint or decimal(38, 0). What was published stays as it was."
-        )
+    return [
+        f"{schema}.{table}: column {column} of {data_type}"
+        for schema, table, column, data_type in found
+        if (schema, table) in tables
+    ]
 
 
 @contextmanager
@@ -277,15 +280,18 @@ def open_catalog(catalog: Path, *, read_only: bool = True) -> Iterator[Any]:
         A connection of SQLite or Postgres, in which names without a schema are of this lake.
 
     Raises:
-        Fault: a server cannot be reached.
+        Fault: a server cannot be reached, or the file is no catalog.
     """
     if is_shared(catalog):
         with connect_catalog(catalog) as connection:
             yield connection
         return
     mode = "?mode=ro" if read_only else ""
-    with closing(sqlite3.connect(f"{catalog.absolute().as_uri()}{mode}", uri=True)) as file, file:
-        yield file
+    try:
+        with closing(sqlite3.connect(f"{catalog.absolute().as_uri()}{mode}", uri=True)) as file, file:
+            yield file
+    except sqlite3.Error as error:
+        raise _cannot_be_opened(catalog, str(error)) from error
 
 
 def read_newest_snapshot(warehouse: Path) -> int | None:

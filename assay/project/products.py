@@ -12,7 +12,9 @@ from assay.project.failures import FAILED, TESTS, guarded, guarded_ids, relation
 from assay.project.graph import ancestor_ids
 
 # What stands in double quotes is a name. macros/schema/_lake.sql says as what a lake keeps them.
-_NOT_IN_LAKES = re.compile(r'(\[\d+\]|\bhugeint\b)(?=(?:[^"]*"[^"]*")*[^"]*$)', re.IGNORECASE)
+_NO_NAME = r'(?=(?:[^"]*"[^"]*")*[^"]*$)'
+_VECTOR = re.compile(r"\[\s*\d+\s*\]" + _NO_NAME)
+_HUGE = re.compile(r"\b(hugeint|int128)\b" + _NO_NAME, re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -108,5 +110,10 @@ def find_restored(node: Any) -> dict[str, str]:
     return {
         name: column.data_type
         for name, column in node.columns.items()
-        if column.data_type and _NOT_IN_LAKES.search(column.data_type)
+        if column.data_type and (_VECTOR.search(column.data_type) or _HUGE.search(column.data_type))
     }
+
+
+def kept_in_lake(data_type: str) -> str:
+    """Return the type in which a lake keeps values of another, both as DuckDB writes them."""
+    return _HUGE.sub("DECIMAL(38,0)", _VECTOR.sub("[]", data_type))

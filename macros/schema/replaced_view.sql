@@ -8,13 +8,14 @@
     {%- if existing and not existing.is_view -%}
         {%- do adapter.drop_relation(existing) -%}
     {%- endif -%}
-    {%- set is_standing = existing and existing.is_view and assay._is_view_of(target, sql) -%}
+    {%- set query = assay._view_of_lake(target, sql) -%}
+    {%- set is_standing = existing and existing.is_view and assay._is_view_of(target, query) -%}
     {%- call statement('main') -%}
         {%- if is_standing %}
             select 0
         {%- else %}
             drop view if exists {{ target }};
-            {{ get_create_view_as_sql(target, sql) }}
+            {{ get_create_view_as_sql(target, query) }}
         {%- endif %}
     {%- endcall -%}
     {%- do apply_grants(target, config.get('grants'), should_revoke=should_revoke(existing, full_refresh_mode=True)) -%}

@@ -15,6 +15,7 @@ import yaml
 from small_project import PROJECT, SmallProject
 
 from assay.core.fault import Fault
+from assay.core.places import find_lake_file
 from assay.init.project import init_project
 from assay.project import packages
 from assay.project.packages import LINK, links_assay, package_folder
@@ -111,6 +112,18 @@ def test_a_project_is_called_like_its_folder(folder: str, name: str, tmp_path: P
     profiles = yaml.safe_load((tmp_path / folder / "profiles.yml").read_text())
     assert (declared["name"], declared["profile"], list(profiles)) == (name, name, [name])
     assert list(declared["models"]) == [name]
+
+
+def test_a_new_project_may_have_its_lake_in_postgres_as_assay_itself(tmp_path: Path) -> None:
+    init_project(tmp_path / "shop")
+    new, own = (
+        yaml.safe_load((root / "profiles.yml").read_text())[name]["outputs"]["lake"]
+        for root, name in ((tmp_path / "shop", "shop"), (PROJECT, "assay"))
+    )
+    assert new == own
+    # One of before would take an address of Postgres for a file.
+    with pytest.raises(Fault, match=r"output `lake` of profiles\.yml is of an Assay that knew no"):
+        find_lake_file("ducklake:sqlite:postgres:host=db dbname=shop")
 
 
 @pytest.mark.parametrize("folder", ["7eleven", "___", "日本"])

@@ -344,6 +344,35 @@ def test_values_of_each_type_are_read_back(
     assert not export(published, place, format).is_new
 
 
+@pytest.mark.parametrize("place", ["100%20", "a?b", "a#b", "a\\b", "s3://shop/a#b"])
+def test_a_place_that_is_no_url_is_refused_before_anything_is_written(
+    published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = files_of(tmp_path)
+    with pytest.raises(assay.Fault, match="take for a part of a URL: name another place"):
+        export(published, place, "delta")
+    assert files_of(tmp_path) == before
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize(
+    "value",
+    ["'infinity'::timestamp", "'-infinity'::timestamptz", "'290000-01-01'::date", "'4000-01-01 (BC)'::date"],
+)
+def test_days_and_instants_beyond_those_of_python_are_exported(
+    reader: duckdb.DuckDBPyConnection, published: Path, tmp_path: Path, format: str, value: str
+) -> None:
+    publish(published, f"select unnest([1, 2]) as n, {value} as moment, [{value}] as moments")
+    place = tmp_path / "lake"
+    assert export(published, place, format).is_new
+    assert not export(published, place, format).is_new
+    found = read_with_duckdb(reader, place, format)
+    expected = reader.sql(f"select 2, ({value})::varchar, [{value}]::varchar").fetchall()
+    rows = f"select n, moment::varchar, moments::varchar from {found} where n > 1"
+    assert reader.sql(rows).fetchall() == expected
+
+
 @pytest.mark.parametrize(
     ("value", "format"),
     [
