@@ -1,4 +1,4 @@
-"""A plugin of dbt that adds dependencies between models which nobody should maintain by hand.
+"""A plugin of dbt that adds what nobody should maintain by hand: dependencies between models, and `dispatch`.
 
 dbt learns what a model reads from the `ref` calls in its SQL. A model that reads every feature view would
 have to list them all. Instead, such a model declares `config.meta.reads: [feature_views]`, and this plugin
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dbt.artifacts.resources.v1.unit_test_definition import UnitTestOverrides
+from dbt.config.project import Project
 from dbt.parser import manifest as loading
 from dbt.plugins.manager import dbtPlugin
 from dbt_common.exceptions import DbtRuntimeError
@@ -37,6 +38,23 @@ from assay.project.meta import faults_of_meta, schemas_of_layers
 from assay.project.paths import put_project_on_path
 
 _WRAPPED = "_draws_arrows"
+_PACKAGE = "assay"
+_declared_search_order = Project.get_macro_search_order
+
+
+def _search_order(project: Any, namespace: str) -> list[str] | None:
+    """Return the packages in which dbt looks for a macro of its own: Assay's is taken before dbt's.
+
+    It is what `dispatch` of a project says, who need not name Assay there.
+    """
+    order: list[str] | None = _declared_search_order(project, namespace)
+    if namespace != "dbt" or _PACKAGE not in project.load_dependencies():
+        return order
+    order = order or [project.project_name, "dbt"]
+    if _PACKAGE in order:
+        return order
+    before = order.index("dbt") if "dbt" in order else len(order)
+    return [*order[:before], _PACKAGE, *order[before:]]
 
 
 class Plugin(dbtPlugin):
@@ -45,6 +63,7 @@ class Plugin(dbtPlugin):
     def initialize(self) -> None:
         """Complete each manifest that dbt loads; wraps dbt's check of it, since dbt offers no hook there."""
         put_project_on_path()
+        Project.get_macro_search_order = _search_order  # type: ignore[method-assign]
         check = loading._check_manifest
         if getattr(check, _WRAPPED, False):
             return

@@ -107,9 +107,7 @@ def plain_message(message: str, *, with_place: bool = False) -> str:
         name = found[1] or found[2]
         return f"The YAML of {name} lacks its columns. To write them: assay features yaml {name} --write"
     if "Traceback (most recent call last)" in message:
-        # The traceback of a Python model: its last line without indentation is the exception.
-        last = [line.strip() for line in message.splitlines() if line.strip()][-1]
-        return re.sub(r"^[\w.]+(?:Error|Exception|Missing): ", "", last)
+        return _exception_of(message)
     lines = [line.strip() for line in message.splitlines() if line.strip()]
     lines = [line for line in lines if not line.startswith(_NOT_TOLD)]
     if len(lines) > 1 and (heading := re.match(r"\w+ Error(?: in (\w+ .*))?$", lines[0])):
@@ -118,6 +116,27 @@ def plain_message(message: str, *, with_place: bool = False) -> str:
     if len(lines) > _LINES_OF_MESSAGE:
         lines = [*lines[:_LINES_OF_MESSAGE], "... (the rest is in logs/dbt.log)"]
     return "\n".join(lines)
+
+
+def _exception_of(message: str) -> str:
+    """Return the first line of the exception that a traceback ends with, as that of a Python model."""
+    lines = [line for line in message.splitlines() if line.strip()]
+    indents = [len(line) - len(line.lstrip()) for line in lines]
+    last = max((at for at, line in enumerate(lines) if line.lstrip().startswith('File "')), default=None)
+    # Below the last place stand its code and marks, further in, and then the exception, further out.
+    told = (
+        lines[-1]
+        if last is None
+        else next(
+            (
+                line
+                for line, indent in zip(lines[last:], indents[last:], strict=True)
+                if indent < indents[last]
+            ),
+            lines[-1],
+        )
+    )
+    return re.sub(r"^[\w.]+(?:Error|Exception|Missing): ", "", told.strip())
 
 
 def message_of(result: Any, sample: Sequence[Mapping[str, Any]] = ()) -> str:

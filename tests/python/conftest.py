@@ -30,6 +30,7 @@ from watched_workers import (
     pytest_sessionfinish,
     pytest_sessionstart,
     pytest_testnodedown,
+    pytest_xdist_make_scheduler,
 )
 
 from assay.online.stores.open import open_store
@@ -51,6 +52,7 @@ __all__ = [
     "pytest_sessionstart",
     "pytest_terminal_summary",
     "pytest_testnodedown",
+    "pytest_xdist_make_scheduler",
     "shared_postgres",
 ]
 

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 from dbt.artifacts.resources.v1.unit_test_definition import UnitTestOverrides
+from dbt.config.project import Project
 from dbt_common.exceptions import DbtRuntimeError
 from semantic_layer import semantic_model, simple_metric
 
 from assay.core.disk import link_in_place
 from assay.project.conventions import KINDS, layer_of, tables_of
-from assay.project.dbt_plugin import complete
+from assay.project.dbt_plugin import Plugin, complete
 from assay.project.meta import columns_may_lack
 from assay.project.paths import contract_folders, model_paths, own_models
 
@@ -293,3 +294,24 @@ def test_a_link_takes_the_place_of_whatever_had_its_name(tmp_path: Path) -> None
         assert link.is_symlink()
         assert link.read_text() == "new"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["assay.duckdb", "gold.duckdb"]
+
+
+@pytest.mark.parametrize(
+    ("declared", "found"),
+    [
+        (None, ["shop", "assay", "dbt"]),
+        (["shop", "tools", "dbt"], ["shop", "tools", "assay", "dbt"]),
+        (["assay", "shop", "dbt"], ["assay", "shop", "dbt"]),
+        (["shop", "tools"], ["shop", "tools", "assay"]),
+    ],
+)
+def test_macros_of_assay_are_taken_before_those_of_dbt(declared: list[str] | None, found: list[str]) -> None:
+    Plugin("shop").initialize()
+    orders = [{"macro_namespace": "dbt", "search_order": declared}] if declared else []
+    project: Any = SimpleNamespace(
+        project_name="shop", dispatch=orders, load_dependencies=lambda: {"shop": None, "assay": None}
+    )
+    assert Project.get_macro_search_order(project, "dbt") == found
+    assert Project.get_macro_search_order(project, "tools") is None
+    project.load_dependencies = dict
+    assert Project.get_macro_search_order(project, "dbt") == declared

@@ -382,6 +382,20 @@ def test_what_dbt_says_keeps_its_place_where_nothing_else_names_it() -> None:
     assert plain_message(message, with_place=True).startswith("model fct_x (models/gold/fct_x.sql):\n")
 
 
+def test_of_the_traceback_of_a_python_model_its_exception_is_told() -> None:
+    message = """Runtime Error in model slv_x (models/silver/slv_x.py)
+  Python model failed:
+  Traceback (most recent call last):
+    File "/tmp/slv_x.py", line 7, in model
+      return session.sql("select 1 +")
+             ^^^^^^^^^^^^^^^^^^^^^^^^^
+  _duckdb.ParserException: Parser Error: syntax error at end of input
+
+  LINE 1: select 1 +
+                   ^"""
+    assert plain_message(message) == "Parser Error: syntax error at end of input"
+
+
 @pytest.mark.parametrize(
     "message",
     [

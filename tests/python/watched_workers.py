@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from xdist.scheduler.loadfile import LoadFileScheduling
 
 _SECONDS_BETWEEN_LINES = 300
 # When each test that is under way has begun.
@@ -53,23 +54,36 @@ def pytest_testnodedown(node: Any, error: object) -> None:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_handlecrashitem(crashitem: str, report: pytest.TestReport, sched: Any) -> None:
-    """Let a test whose process is lost run once more; the second time it has failed, and its file goes on.
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
+    """Take the scheduler below in place of pytest-xdist's for `--dist loadfile`."""
+    return _Scheduling(config, log) if config.getoption("dist") == "loadfile" else None
 
-    pytest-xdist puts all files of the lost process back into its queue, also those that are done. A process
-    that is given such a one has nothing to run, and waits for ever.
-    """
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_handlecrashitem(crashitem: str, report: pytest.TestReport, sched: LoadFileScheduling) -> None:
+    """Let a test whose process is lost run once more; the second time it has failed, and its file goes on."""
     _begun.pop(crashitem, None)
     is_first = crashitem not in _lost
     if is_first:
         _lost.add(crashitem)
         report.outcome = "rerun"  # type: ignore[assignment]
-    for file, tests in list(sched.workqueue.items()):
+    for tests in sched.workqueue.values():
         if crashitem in tests:
             tests[crashitem] = not is_first
-            sched.workqueue.move_to_end(file, last=False)
-        if all(tests.values()):
-            del sched.workqueue[file]
+
+
+class _Scheduling(LoadFileScheduling):
+    """Gives each process enough to do.
+
+    A process runs the last test that it knows of only when it knows what comes after. pytest-xdist gives one
+    that replaces a lost one a single file, of which one test or none may be left: it would wait for the rest
+    of the run, and where no other process is left, for ever.
+    """
+
+    def _reschedule(self, node: Any) -> None:
+        super()._reschedule(node)
+        while not node.shutting_down and self._pending_of(self.assigned_work[node]) < 2:
+            super()._reschedule(node)
 
 
 def _tell_at_times(terminal: pytest.TerminalReporter, began: float) -> None:
