@@ -63,7 +63,8 @@ class Plugin(dbtPlugin):
     def initialize(self) -> None:
         """Complete each manifest that dbt loads; wraps dbt's check of it, since dbt offers no hook there."""
         put_project_on_path()
-        Project.get_macro_search_order = _search_order  # type: ignore[method-assign]
+        # dbt asks it for each macro that it dispatches, also in a run that is given a manifest.
+        setattr(Project, "get_macro_search_order", _search_order)  # noqa: B010
         check = loading._check_manifest
         if getattr(check, _WRAPPED, False):
             return
