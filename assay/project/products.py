@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from assay.project.conventions import CSV_FILE, is_published, tables_of
+from assay.project.conventions import CSV_FILE, SERVING, is_published, tables_of
 from assay.project.failures import FAILED, TESTS, guarded, guarded_ids, relation
 from assay.project.graph import ancestor_ids
 
@@ -91,6 +91,7 @@ def judge_products(results: Iterable[Any]) -> Products:
             break
         stopped |= resting
     published = [nodes[unique_id] for unique_id in product_of]
+    restored = {str(node.alias): types for node in published if (types := find_restored(node))}
     return Products(
         {
             table: product
@@ -101,7 +102,8 @@ def judge_products(results: Iterable[Any]) -> Products:
         {str(node.alias): name for node in published if (name := node.config.meta.get(CSV_FILE))},
         stopped,
         frozenset(broken_products),
-        {str(node.alias): types for node in published if (types := find_restored(node))},
+        # What is served of a feature view has its columns, and declares none.
+        {SERVING + name: types for name, types in restored.items()} | restored,
     )
 
 

@@ -83,3 +83,16 @@ def test_a_failed_model_breaks_its_product_and_a_warning_breaks_none() -> None:
     assert products.stopped == {"sales": "gold.lines failed"}
     assert products.product_of == {"lines": "sales", "alone": "alone"}
     assert (products.broken, products.passed) == ({"sales"}, {"alone"})
+
+
+def test_what_is_served_of_a_view_has_the_types_that_a_lake_does_not_keep() -> None:
+    taste = model("ftr_customer__taste")
+    taste.node.columns = {
+        "customer_id": SimpleNamespace(data_type="varchar"),
+        "taste": SimpleNamespace(data_type="float[3]"),
+    }
+    restored = judge_products([taste, model("srv_ftr_customer__taste", "ftr_customer__taste")]).restored
+    assert restored == {
+        "ftr_customer__taste": {"taste": "float[3]"},
+        "srv_ftr_customer__taste": {"taste": "float[3]"},
+    }
