@@ -73,7 +73,7 @@ def _folder_lines(path: Path) -> Iterator[str]:
     macros = [
         macro
         for macro in yaml.safe_load(path.read_text())["macros"]
-        if not macro["name"].startswith(("_", "test_", "materialization_"))
+        if not macro["name"].startswith(("_", "test_", "materialization_", "duckdb__"))
     ]
     if macros:
         yield f"## {path.parent.name.capitalize()}"
