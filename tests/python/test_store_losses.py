@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import signal
@@ -431,6 +432,17 @@ def test_a_store_in_sqlite_is_for_its_owner_alone(published: Path, tmp_path: Pat
     with sqlite3.connect(path) as connection:
         connection.execute("delete from stamp")
         assert {file.stat().st_mode & 0o777 for file in tmp_path.iterdir()} == {0o600}
+
+
+def test_a_store_in_sqlite_that_nobody_uses_keeps_no_file_open(published: Path, tmp_path: Path) -> None:
+    file = tmp_path / "online.sqlite"
+    gc.disable()
+    try:
+        sync(published, open_store(f"sqlite:{file}"))
+        assert open_store(f"sqlite:{file}").catalog()
+    finally:
+        gc.enable()
+    assert [each.name for each in tmp_path.iterdir()] == [file.name]
 
 
 def test_a_place_where_no_store_can_be_is_told(published: Path, tmp_path: Path) -> None:

@@ -58,6 +58,11 @@ class SqliteStore:
         self._stamp: str | None = None
         self._catalog: Catalog = {}
 
+    def __del__(self) -> None:
+        # A connection refers to itself, so one that nobody closed keeps the file and its write-ahead log
+        # open until Python next looks for garbage.
+        self._forget()
+
     async def read(self, wanted: Sequence[Wanted]) -> Reading:
         """Read stretches; see `Store`."""
         with self._reading() as connection:
@@ -160,9 +165,7 @@ class SqliteStore:
 
     async def close(self) -> None:
         """Close the file."""
-        if self._connection:
-            self._connection.close()
-            self._connection = None
+        self._forget()
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
