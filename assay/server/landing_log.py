@@ -64,19 +64,31 @@ class LandingLog:
             os.close(file)
 
     def hand_over_if_due(self) -> None:
-        """Hand the file to the next build, once it is old or large enough."""
+        """Hand the file to the next build, once it is old or large enough.
+
+        Raises:
+            OSError: as `hand_over`.
+        """
         if self._file is None:
             return
         is_old = time.monotonic() - self._opened_at >= SECONDS_OPEN
-        if is_old or os.fstat(self._file).st_size >= _BYTES_OPEN:
+        if is_old or os.fstat(self._file).st_size >= _BYTES_OPEN or not self._path.exists():
             self.hand_over()
 
     def hand_over(self) -> None:
-        """Hand the file to the next build now; the next line opens another."""
-        if self._file is not None:
+        """Hand the file to the next build now; the next line opens another, whatever becomes of this one.
+
+        Raises:
+            OSError: somebody has removed the file, or its folder cannot be written.
+        """
+        if self._file is None:
+            return
+        file, self._file = self._file, None
+        try:
             _hand_over(self._path)
-            os.close(self._file)
-            self._file = None
+        finally:
+            # Without its lock, a file that is still there is a leftover, which the next build takes.
+            os.close(file)
 
 
 def hand_over_leftovers(landing: Path) -> int:

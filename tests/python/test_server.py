@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 import re
+import shutil
 import signal
 import sqlite3
 import threading
@@ -687,6 +688,20 @@ def test_what_a_dead_server_left_open_is_handed_over(settings: Settings) -> None
     living.hand_over()
     assert hand_over_leftovers(settings.landing) == 0
     assert sorted(path.read_text().count("\n") for path in folder.iterdir()) == [1, 2]
+
+
+def test_a_file_that_somebody_removed_is_told_once_and_another_is_opened(settings: Settings) -> None:
+    log = LandingLog(settings.landing, PREDICTIONS)
+    log.note(b"{}\n")
+    folder = settings.landing / "serving" / "predictions"
+    shutil.rmtree(folder)
+    with pytest.raises(FileNotFoundError, match="_open-"):
+        log.hand_over_if_due()
+    log.hand_over_if_due()
+    log.note(b"{}\n")
+    log.hand_over()
+    [file] = folder.iterdir()
+    assert (file.name.partition("-")[0], file.read_text()) == ("predictions", "{}\n")
 
 
 def test_served_features_need_a_key_that_is_for_them(guarded: TestClient, settings: Settings) -> None:
