@@ -31,11 +31,19 @@ from assay.project.warehouse import connect_published
 
 @dataclass(frozen=True)
 class Trace:
-    """How many rows of a person are in one place, and what becomes of them."""
+    """How many rows of a person are in one place, and what becomes of them.
+
+    Attributes:
+        place: where they are.
+        rows: how many.
+        outcome: what becomes of them.
+        is_word: whether the key stands there as a word alone, which may mean anything.
+    """
 
     place: str
     rows: int
     outcome: str
+    is_word: bool = False
 
 
 def find_beside(places: Places, person: Person) -> Iterator[Trace]:
@@ -52,12 +60,13 @@ def find_beside(places: Places, person: Person) -> Iterator[Trace]:
         if places.embeddings.exists():
             yield Trace(f"{places.embeddings}", 0, "keeps the vectors of texts that the build reads")
         yield from _find_online(places, person)
-        if rows := count_in_ledger(places.ledger, person):
-            yield Trace(f"run ledger {places.ledger}", rows, "removed, or the key taken out")
-        mentions = Mentions(person)
+        mentions, named = Mentions(person), Mentions(person, is_named=True)
+        if rows := count_in_ledger(places.ledger, mentions):
+            is_word = not count_in_ledger(places.ledger, named)
+            yield Trace(f"run ledger {places.ledger}", rows, "removed, or the key taken out", is_word)
         for text in find_texts(places):
             if found := mentions.count_in(text):
-                yield Trace(f"{text}", found, "the key is taken out")
+                yield Trace(f"{text}", found, "the key is taken out", not named.count_in(text))
     except (duckdb.Error, sqlite3.Error, OSError) as error:
         raise known_fault(error) or error from error
 

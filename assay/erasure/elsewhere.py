@@ -26,7 +26,7 @@ from assay.project.warehouse import connect_published
 from assay.stream.hot.base import base_file
 
 
-def count_in_ledger(ledger: Path, person: Person) -> int:
+def count_in_ledger(ledger: Path, mentions: Mentions) -> int:
     """Return how many values of the run ledger name a person.
 
     Raises:
@@ -35,7 +35,7 @@ def count_in_ledger(ledger: Path, person: Person) -> int:
     if not ledger.is_file():
         return 0
     with opened(ledger, read_only=True) as connection:
-        return sum(1 for _ in _find_in_ledger(connection, Mentions(person)))
+        return sum(1 for _ in _find_in_ledger(connection, mentions))
 
 
 def forget_in_ledger(ledger: Path, person: Person) -> int:

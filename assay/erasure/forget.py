@@ -40,13 +40,21 @@ def _look(places: Places, asked: Sequence[str]) -> tuple[Person, Traces]:
         people = find_people(asked, parsed(), connection)
         for person in people:
             traces = find_traces(places, connection, person)
-            if not traces.rows:
-                raise Fault(
-                    f"Nothing is kept of {person.entity}={person.key}: no row has it as "
-                    f"{' or '.join(person.columns)}. Where its files have just landed, build first."
-                )
+            if not traces.is_known:
+                raise _unknown(person, traces)
         person = put_together(people)
         return person, traces if len(people) == 1 else find_traces(places, connection, person)
+
+
+def _unknown(person: Person, traces: Traces) -> Fault:
+    texts = [trace.place for trace in traces.traces if trace.is_word]
+    found = ""
+    if texts:
+        found = f" It is a word in {counted(len(texts), 'text')}, such as {texts[0]}, and may mean anything."
+    return Fault(
+        f"Nothing is kept of {person.entity}={person.key}: no row has it as {' or '.join(person.columns)}."
+        f"{found} Where its files have just landed, build first."
+    )
 
 
 def forget(places: Places, asked: Sequence[str], *, reason: str, wait: float, display: Display) -> Erased:

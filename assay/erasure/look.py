@@ -36,6 +36,11 @@ class Traces:
     unseen: list[str] = field(default_factory=list)
 
     @property
+    def is_known(self) -> bool:
+        """Whether a row is the person's, and not some word of a text alone."""
+        return any(trace.rows and not trace.is_word for trace in self.traces)
+
+    @property
     def rows(self) -> int:
         """How many rows there are in all places together."""
         return sum(trace.rows for trace in self.traces)

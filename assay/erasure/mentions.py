@@ -33,15 +33,21 @@ _JSON = {".json", ".jsonl"}
 class Mentions:
     """Finds the key of a person in texts.
 
+    Args:
+        person: who is meant.
+        is_named: whether the key counts behind the name of its column or entity alone. Without it, a word may
+            be anything: `nobody` is a key, and a word of comments.
+
     Attributes:
         person: who is meant.
         spellings: the texts as which the key may stand in a text.
     """
 
-    def __init__(self, person: Person) -> None:
+    def __init__(self, person: Person, *, is_named: bool = False) -> None:
         self.person = person
         self.spellings = [each for value in person.values for each in _spellings(value)]
-        self._patterns = [re.compile(pattern) for pattern in _patterns_of(person)]
+        named, *words = map(re.compile, _patterns_of(person))
+        self._patterns = [named] if is_named else [named, *words]
 
     def count(self, text: str) -> int:
         """Return how often a text names the person."""

@@ -593,6 +593,12 @@ def test_several_people_are_forgotten_with_one_build(people: SmallProject) -> No
     both = (f"customer={PERSON}", f"customer={OTHER}")
     refused = people.assay("forget", *both, "customer=C10000001")
     assert "Nothing is kept of customer=C10000001" in refused.output
+    log = people.root / "logs" / "dbt.log.1"
+    log.write_text("-- as nobody knows\n")
+    unknown = people.assay("forget", "customer=nobody")
+    assert (unknown.exit_code, log.read_text()) == (1, "-- as nobody knows\n")
+    assert "Nothing is kept of customer=nobody" in unknown.output
+    assert f"texts, such as {log.parent}" in unknown.output
     assert files_with(people.root, PERSON)
     with mock.patch("assay.erasure.carry_out._build", return_value="run") as build:
         done = people.assay("forget", *both)
