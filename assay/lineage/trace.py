@@ -144,10 +144,14 @@ class _Tracer:
             return None
         manifest = version.manifest
         runs = sorted({each.model_run_id for each in self._logged if each.version == manifest.version})
+        is_there = manifest.name in self._of_kind(self._manifest.nodes, "training_sets")
+        sources = {*map(_name_of, self._manifest.sources_of(manifest.name).values())} if is_there else set()
         by_table: dict[str, list[tuple[str, int]]] = {}
         for file in version.input_files.values():
             table = ".".join(file.source_file.split("/")[:2])
-            by_table.setdefault(table, []).append((file.source_file, file.row_count))
+            # A version lists the files of the whole warehouse. One whose model is gone may be made of any.
+            if table in sources or not is_there:
+                by_table.setdefault(table, []).append((file.source_file, file.row_count))
         return TracedVersion(
             manifest.version,
             manifest.run_id,
@@ -325,10 +329,13 @@ def _follow_column(
     Raises:
         Fault: the table has no such column.
     """
-    table, _, column = what.rpartition(".")
-    names = {node["name"] for node in manifest.nodes.values() if node["resource_type"] in TABLES}
-    names |= {f"{each['source_name']}.{each['name']}" for each in manifest.sources.values()}
-    if table not in names or not places.warehouse.is_file():
+    relation, _, column = what.rpartition(".")
+    nodes = [node for node in manifest.nodes.values() if node["resource_type"] in TABLES]
+    names = {f"{node['schema']}.{node['name']}": node["name"] for node in nodes}
+    names |= {node["name"]: node["name"] for node in nodes}
+    names |= {name: name for name in map(_name_of, manifest.sources.values())}
+    table = names.get(relation)
+    if table is None or not places.warehouse.is_file():
         return None
     project = Project()
     compiled = compiled_project(project)
@@ -337,6 +344,10 @@ def _follow_column(
     if column not in tables[table]["columns"]:
         raise Fault(unknown(f"{table} has no column {column}", column, tables[table]["columns"]), MISUSED)
     return table, column, tables, not_followed
+
+
+def _name_of(source: Node) -> str:
+    return f"{source['source_name']}.{source['name']}"
 
 
 def _steps(start: _Column, next_of: Callable[[_Column], Iterable[Any]]) -> list[ColumnStep]:

@@ -236,6 +236,10 @@ def test_a_version_leads_to_its_files_and_its_predictions(places: Places) -> Non
         assert found.served.examples == ["p1", "p3"]
         assert found.model_run_ids == ["run-2"]
         assert [each.table for each in found.files] == ["erp.order_lines"]
+    # Its model reads cards alone, of which there are none here.
+    [other] = trace(places, OTHER_VERSION).found
+    assert isinstance(other, TracedVersion)
+    assert other.files == []
     assert (
         "Predictions that name it or such a run: 2, of churn-2"
         in CliRunner().invoke(app, ["trace", VERSION]).output
@@ -249,6 +253,7 @@ def test_a_column_leads_both_ways(places: Places) -> None:
     assert ("erp.order_lines", "UnitPrice") in made_of
     assert ("trn_churn", "amount_sum_30d") in {(step.table, step.column) for step in found.makes}
     assert found.served.examples == ["p1", "p2", "p5"]
+    assert trace(places, f"gold.{PURCHASES}.amount_sum_30d").found == [found]
     [back] = trace(places, "erp.order_lines.UnitPrice").found
     assert isinstance(back, TracedColumn)
     assert PURCHASES in back.views
