@@ -8,10 +8,10 @@ from datetime import date, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 
-import duckdb
 from small_project import HEADER, MOST_PIECES, SmallProject, make_small_project
 
 from assay.core.places import find_places
+from assay.project.warehouse import connect
 from assay.training.store import Split, VersionManifest, VersionStore, name_version, write_version
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -57,7 +57,7 @@ def fill_monitors(project: SmallProject) -> None:
             (3, (0.61, 0.4, 0.3, 1.5, 0.0, "drift" if feature != HOSTILE else "stable")),
         )
     ]
-    with duckdb.connect(project.warehouse) as connection:
+    with connect(project.warehouse, read_only=False) as connection:
         connection.execute("update gold.mon_freshness set verdict = 'stale', age_seconds = ?", [SILENT_FOR])
         connection.execute(
             "create table gold.mon_volume (table_name varchar, event_on date, row_count bigint, "

@@ -14,6 +14,8 @@ import duckdb
 import pytest
 from small_project import SmallProject
 
+from assay.project.warehouse import connect
+
 pytestmark = pytest.mark.usefixtures("builds")
 
 
@@ -101,7 +103,7 @@ def test_a_file_published_under_its_former_name_keeps_what_is_held_back(project:
 
 
 def test_what_no_model_builds_any_more_is_not_published(project: SmallProject) -> None:
-    with duckdb.connect(project.warehouse) as connection:
+    with connect(project.warehouse, read_only=False) as connection:
         connection.execute("create table gold.fct_forgotten as select 1 as n")
     assert project.assay("build").exit_code == 0
     tables = project.query(

@@ -27,6 +27,7 @@ from assay.ledger.contracts import ContractState, read_newest_contracts
 from assay.ledger.nodes import read_nodes
 from assay.ledger.runs import read_runs
 from assay.project.project import Project
+from assay.project.warehouse import connect
 
 pytestmark = pytest.mark.minutes
 
@@ -346,7 +347,7 @@ def test_landed_rows_that_break_a_producers_contract_go_to_quarantine(project: S
             writer.writerow([*line, *values.values()])
     build = project.assay("build")
     assert build.exit_code == 0, build.stdout
-    with duckdb.connect(project.warehouse, read_only=True) as connection:
+    with connect(project.warehouse) as connection:
         rejected = connection.sql(
             "select InvoiceNo, rule_ids from silver.slv_order_lines__rejected "
             "where InvoiceNo > '9' order by 1"
@@ -622,7 +623,7 @@ def test_data_that_is_not_as_its_contract_says_is_found(project: SmallProject) -
         LANDED.replace("Country", "Country,Mood") + "91,P,a thing,1,2025-01-31 08:00:00,1.50,7,France,good\n"
     )
     assert project.assay("build").exit_code == 0
-    with duckdb.connect(project.warehouse) as connection:
+    with connect(project.warehouse, read_only=False) as connection:
         connection.execute("alter table gold.fct_products alter line_count type integer")
     checked = project.assay("contracts", "check")
     assert checked.exit_code == 1
@@ -641,7 +642,7 @@ def test_contracts_are_read_again_only_after_a_file_has_changed(project: SmallPr
     first = project.assay("contracts", "check").stdout
     assert first.endswith("No differences between contracts, dbt's YAML and the warehouse.\n")
     assert check_again() == first
-    with duckdb.connect(project.warehouse) as connection:
+    with connect(project.warehouse, read_only=False) as connection:
         connection.execute("alter table gold.fct_products alter line_count type integer")
     assert "gold.fct_products.line_count is bigint; in the warehouse it is integer." in check_again()
     change_contract(project, "lines", lambda contract: column(contract, "quantity").update(description="No."))
@@ -672,7 +673,7 @@ def test_what_is_accepted_of_files_goes_into_the_contract(project: SmallProject)
     assert "Nothing to write" in project.assay("contracts", "sync").stdout
     assert project.assay("build").exit_code == 0
     assert project.assay("contracts", "check").exit_code == 0
-    with duckdb.connect(project.warehouse, read_only=True) as connection:
+    with connect(project.warehouse) as connection:
         kept = connection.sql(
             "select order_id from silver.slv_order_lines where order_id > '9' order by 1"
         ).fetchall()

@@ -13,12 +13,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import numpy as np
 import pytest
 from brute_force import Event, aggregate, alive, history
 from warehouse import Warehouse
 
+from assay.project.warehouse import connect
 from example import generate
 
 pytestmark = pytest.mark.usefixtures("builds")
@@ -47,7 +47,7 @@ SPINES = {
 
 
 def rows(warehouse: Warehouse, sql: str) -> list[Row]:
-    with duckdb.connect(warehouse.path, read_only=True) as connection:
+    with connect(warehouse.path) as connection:
         answer = connection.sql(sql)
         return [dict(zip(answer.columns, row, strict=True)) for row in answer.fetchall()]
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import duckdb
 import pytest
 import yaml
 from package_project import OF_THE_PACKAGE, PROJECT, make_package_project
@@ -30,6 +29,7 @@ from assay.features.generate import Generated, _read, generate
 from assay.project.calls import entity_keys_in
 from assay.project.products import Products
 from assay.project.project import Project
+from assay.project.warehouse import connect
 
 FEATURES = Path("models/example/gold/features/_features__models.yml")
 WORDS = {
@@ -389,7 +389,7 @@ def test_before_the_first_build_views_are_told_all_the_same(checkout: Checkout) 
 def test_during_a_build_what_is_published_is_told(checkout: Checkout, tmp_path: Path) -> None:
     checkout.warehouse = Path(shutil.copy(checkout.warehouse, tmp_path / "assay.duckdb"))
     writing = "import sys, duckdb; c = duckdb.connect(sys.argv[1]); print(flush=True); sys.stdin.read()"
-    with duckdb.connect(checkout.warehouse) as connection:
+    with connect(checkout.warehouse, read_only=False) as connection:
         connection.execute("delete from gold.ftr_card__velocity")
     publish(
         checkout.warehouse, tmp_path / "published" / "assay.duckdb", Products({"ftr_card__velocity": "cards"})

@@ -22,6 +22,7 @@ from small_project import SmallProject
 from warehouse import Warehouse
 
 import assay
+from assay.project.warehouse import connect
 
 # What a checkout has that commands read or write.
 pytestmark = pytest.mark.minutes
@@ -109,7 +110,7 @@ def test_sql_of_a_guide_runs(block: Block, checkout: SmallProject) -> None:
             connection.execute(f"attach '{checkout.published}' as assay (read_only)")
             connection.sql(block.text).fetchall()
     else:
-        with duckdb.connect(checkout.warehouse, read_only=True) as connection:
+        with connect(checkout.warehouse) as connection:
             connection.sql(block.text).fetchall()
 
 

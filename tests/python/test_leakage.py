@@ -47,6 +47,7 @@ from assay.leakage.splits import check_splits
 from assay.leakage.tables import differs
 from assay.project.calls import Ref, Unread, calls_of
 from assay.project.personal import Personal
+from assay.project.warehouse import connect
 from assay.training.verify import Verification
 from example import generate
 
@@ -157,7 +158,7 @@ def planted(builds: None, tmp_path_factory: pytest.TempPathFactory, year_landing
     project.build(names)
     manifest = project.manifest
     _, until = choose_moment(project.warehouse, [read_training_set(manifest, name) for name in TRAINING_SETS])
-    with duckdb.connect(project.warehouse, read_only=True) as connection:
+    with connect(project.warehouse) as connection:
         [(at,)] = connection.sql(MOMENT).fetchall()
     folder = tmp_path_factory.mktemp("erased")
     with project.entered():
@@ -553,7 +554,7 @@ def churn_features(row: Row, lines: list[Row]) -> Row:
 
 def by_hand(planted: Planted, training_set: str) -> list[tuple[str, Any, Any]]:
     """Compute the features of some rows again; return the columns that differ, with both values."""
-    with duckdb.connect(planted.project.warehouse, read_only=True) as connection:
+    with connect(planted.project.warehouse) as connection:
         rows = rows_of(connection, f"from gold.{training_set} order by all")
         sample = random.Random(5).sample(rows, 150)
         if training_set.startswith("trn_fraud"):
@@ -606,7 +607,7 @@ def test_a_macro_that_counts_events_when_they_happen_is_caught(tmp_path: Path, y
         "assay._with_end(event_at, 'available_at', relation) }} as _available_at",
     )
     project.build(["trn_fraud"])
-    with duckdb.connect(project.warehouse, read_only=True) as connection:
+    with connect(project.warehouse) as connection:
         found = check_by_brute_force(
             read_training_set(project.manifest, "trn_fraud"), connection, sample=SAMPLE, seed=1
         )

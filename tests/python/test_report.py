@@ -18,6 +18,7 @@ from small_project import MOST_PIECES, SmallProject, make_small_project
 
 from assay.ledger.contracts import ContractState, read_newest_contracts, record_contracts
 from assay.ledger.runs import Run, read_runs, record
+from assay.project.warehouse import connect
 from assay.report.drift_charts import comparison_chart
 from assay.report.tables import Absent, Tables
 
@@ -328,7 +329,7 @@ def test_what_is_absent_is_said_in_words(project: SmallProject) -> None:
 
 
 def test_a_table_of_another_version_is_no_failure(broken: SmallProject) -> None:
-    with duckdb.connect(broken.warehouse) as connection:
+    with connect(broken.warehouse, read_only=False) as connection:
         connection.execute("alter table gold.mon_freshness drop column verdict")
     told = report(broken).sections["absent"]
     assert "mon_freshness has no column verdict: another version of Assay built it." in told

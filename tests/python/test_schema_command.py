@@ -8,9 +8,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
 from small_project import HEADER, PROJECT, SmallProject
+
+from assay.project.warehouse import connect
 
 SOURCES = Path("models", "example", "bronze", "_bronze__sources.yml")
 ORDER_LINES = "erp.order_lines"
@@ -35,7 +36,7 @@ def project(project_as_built: SmallProject) -> SmallProject:
 
 def query(project: SmallProject, sql: str) -> list[tuple[Any, ...]]:
     """Run SQL on the warehouse under its own name, which views of bronze ask for."""
-    with duckdb.connect(project.warehouse, read_only=True) as connection:
+    with connect(project.warehouse) as connection:
         return connection.sql(sql).fetchall()
 
 

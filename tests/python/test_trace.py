@@ -27,6 +27,7 @@ from assay.landing.merged import MergedWriter
 from assay.ledger.logged_versions import LoggedVersion, record_logged_version
 from assay.lineage.trace import trace
 from assay.lineage.traced import TracedColumn, TracedFile, TracedPrediction, TracedVersion
+from assay.project.warehouse import connect
 from assay.training.store import InputFile, VersionManifest, write_version
 
 PURCHASES, CATEGORIES, AFFINITY = "ftr_customer__purchases", "ftr_card__categories", "ftr_customer__affinity"
@@ -40,7 +41,7 @@ def traced(built_demo: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> W
     """A copy of the demo in which predictions have landed, and a version of a training set was taken."""
     folder = Path(shutil.copytree(built_demo.folder, tmp_path_factory.mktemp("traced") / "demo"))
     warehouse = Warehouse(folder, folder / "landing")
-    with duckdb.connect(warehouse.path) as connection:
+    with connect(warehouse.path, read_only=False) as connection:
         [(until,)] = connection.sql("select max(landed_at) from bronze.brz_files").fetchall()
         # Half way through what is known of a customer.
         [(customer, as_of)] = connection.sql(

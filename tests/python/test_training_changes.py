@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from decimal import Decimal
 
-import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from small_project import SmallProject
 from training_project import ROWS, create, edit, folder, rows_of, succeed
+
+from assay.project.warehouse import connect
 
 pytestmark = pytest.mark.minutes
 
@@ -124,7 +125,7 @@ def test_verify_tells_that_the_code_has_changed(training: SmallProject) -> None:
 
 
 def test_verify_tells_that_landed_data_is_gone(training: SmallProject) -> None:
-    with duckdb.connect(training.warehouse) as connection:
+    with connect(training.warehouse, read_only=False) as connection:
         connection.execute(
             "delete from landing.erp__order_lines where file_id in "
             "(select file_id from landing.files where source_file like '%2025-01-03%')"
