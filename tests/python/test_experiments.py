@@ -17,14 +17,17 @@ import pytest
 import scipy
 from fastapi.testclient import TestClient
 from feature_server import settings_in
+from pydantic import ValidationError
 
 from assay.core.fault import Fault
 from assay.experiments.assign import assign, drawn_arm, place_of
 from assay.experiments.assignments import FILE, Assignments
 from assay.project.experiments import Experiment, Group, read_experiments
 from assay.server.app import make_app
+from assay.server.bodies import explain_invalid
 from assay.server.keys import KeyRing
 from assay.server.settings import Settings
+from assay.server.shapes import AssignmentRequest
 
 AT = datetime(2025, 6, 15)
 DELIVERY = Experiment(
@@ -355,3 +358,20 @@ def test_what_cannot_be_remembered_is_not_answered(
         "What was asked cannot be kept, so no arm is told: send it again later.",
     )
     assert landed(settings) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"entity_id": None}, "entity_id: it should be a text or a whole number. A request holds entity_id"),
+        ({"entity_id": 1.5}, "entity_id: it should be a text or a whole number."),
+        ({"entity_id": ""}, "entity_id: String should have at least 1 character."),
+        ({}, "entity_id: Field required."),
+        ({"entity_ids": "1"}, "entity_ids: it is unknown. A request holds entity_id, exposed"),
+        ({"entity_id": "1", "exposd": False}, "exposd: it is unknown."),
+    ],
+)
+def test_a_request_that_is_written_wrong_is_refused_in_words_of_its_own(body: Any, said: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        AssignmentRequest.model_validate(body)
+    assert explain_invalid(refused.value, AssignmentRequest).startswith(said)
