@@ -444,6 +444,7 @@ TABLE = "schema:\n  - name: t\n    physicalName: gold.t\n    properties:\n"
         ("", "x: is no data contract"),
         ("a: [", "x:1: is no YAML"),
         (HEAD + "id: y\n", "x:7: is no YAML: found duplicate key"),
+        (HEAD + "endOfLife: 2025-13-01\n", "x:7: the standard knows no field 'endOfLife' here."),
         (HEAD + "ownr: me\n", "x:7: the standard knows no field 'ownr' here."),
         (HEAD.replace("v3.1.0", "v9"), "apiVersion: 'v9' is not one of"),
         (
