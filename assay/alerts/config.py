@@ -15,6 +15,7 @@ from assay.alerts.channels import CHANNELS, Channel, send_all
 from assay.alerts.states import Alert
 from assay.core.fault import MISUSED, Fault
 from assay.core.places import ALERTS
+from assay.core.yaml_text import read_yaml
 
 _REMIND_AFTER = 10
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
@@ -51,7 +52,7 @@ def read_config(path: Path = ALERTS) -> Config:
     if not path.is_file():
         return Config([])
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        found = read_yaml(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise Fault(f"{path} is no YAML: {error}", MISUSED) from error
     if found is None:

@@ -14,7 +14,7 @@ from assay.contracts.dbt_tests import make_rule
 from assay.contracts.gold_side import find_declared_tests
 from assay.contracts.servers import make_published_server
 from assay.contracts.types import find_logical_type
-from assay.core.fault import MISUSED, Fault
+from assay.core.fault import MISUSED, Fault, unknown
 from assay.project.conventions import is_published
 from assay.project.personal import PII
 from assay.project.project import Project
@@ -40,9 +40,10 @@ def adopt(project: Project, model: str, product: str, owner: str | None) -> Path
         Fault: there is no such model in gold, it is in the contract already, a column is of no known type, or
             a new product has no owner.
     """
-    node = next((each for each in project.models if each.name == model and is_published(each)), None)
+    gold = {each.name: each for each in project.models if is_published(each)}
+    node = gold.get(model)
     if node is None:
-        raise Fault(f"There is no model {model} in gold.", MISUSED)
+        raise Fault(unknown(f"There is no model {model} in gold", model, gold), MISUSED)
     if not re.fullmatch(r"\w[\w-]*", product):
         raise Fault(f"{product!r} cannot name a product: write letters, digits and underscores.", MISUSED)
     built = _types(project.warehouse, node.schema, node.alias)

@@ -84,7 +84,10 @@ def parse(name: str, text: str) -> tuple[Document | None, list[Finding]]:
 
 
 class _Constructor(RoundTripConstructor):
-    """Keeps the text of each float, since a float cannot hold values such as 99999999999999.99."""
+    """Keeps the text of each float, since a float cannot hold values such as 99999999999999.99.
+
+    A date that no calendar has, such as 2025-13-01, is text: who reads it tells where it stands.
+    """
 
     def construct_yaml_float(self, node: Any) -> Any:
         number = super().construct_yaml_float(node)
@@ -92,8 +95,15 @@ class _Constructor(RoundTripConstructor):
             vars(number)["text"] = node.value
         return number
 
+    def construct_yaml_timestamp(self, node: Any, values: Any = None) -> Any:
+        try:
+            return super().construct_yaml_timestamp(node, values)
+        except ValueError:
+            return node.value
+
 
 _Constructor.add_constructor("tag:yaml.org,2002:float", _Constructor.construct_yaml_float)
+_Constructor.add_constructor("tag:yaml.org,2002:timestamp", _Constructor.construct_yaml_timestamp)
 
 
 def _yaml() -> YAML:

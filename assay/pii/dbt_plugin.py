@@ -16,6 +16,7 @@ from dbt.adapters.duckdb.plugins import BasePlugin
 
 from assay.core.disk import keep_new_files_private
 from assay.core.encryption import attach_file, is_encrypted, needs_key
+from assay.core.optimizer import leave_out_wrong_rules
 from assay.core.places import find_places
 from assay.core.sql import quoted
 from assay.pii.forgotten import ForgottenPeople, read_forgotten
@@ -49,6 +50,7 @@ class Plugin(BasePlugin):
 
     def configure_connection(self, conn: Any) -> None:
         """Attach an encrypted warehouse under its name; make the function by which silver asks for SQL."""
+        leave_out_wrong_rules(conn)
         if self._encrypted and self.creds:
             # Only dbt's opening of a file goes by it, which is done now.
             self.creds.path = str(self._encrypted)

@@ -60,6 +60,10 @@ _SHAPE: dict[str, Any] = {
     "additionalProperties": False,
 }
 _VALIDATOR = Draft202012Validator(_SHAPE)
+_MEANT = {
+    _NAME["pattern"]: "is no name: write letters, digits, _, . and -, 100 at most",
+    _LENGTH["pattern"]: "is no length of time: write a whole number and s, m, h or d, such as 14d",
+}
 
 
 @dataclass(frozen=True)
@@ -195,6 +199,8 @@ def _text_of(value: Any) -> Any:
 def _faults_of_shape(given: Any) -> Iterator[str]:
     for error in sorted(_VALIDATOR.iter_errors(given), key=lambda each: each.json_path):
         said = error.message
+        if error.validator == "pattern":
+            said = f"{error.instance!r} {_MEANT[error.validator_value]}"
         if error.validator == "additionalProperties" and "properties" in error.schema:
             said += f"; there are {', '.join(error.schema['properties'])}"
         yield ": ".join(filter(None, (".".join(map(str, error.absolute_path)), said)))

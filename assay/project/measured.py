@@ -60,6 +60,7 @@ def _planned(experiment: Experiment, metrics: Sequence[Mapping[str, Any]]) -> di
     covariate = experiment.covariate
     return {
         "name": experiment.name,
+        "entity": experiment.entity,
         "arms": list(experiment.arms),
         "salt": experiment.salt,
         "start": experiment.start.isoformat(sep=" "),

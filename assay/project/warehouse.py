@@ -10,6 +10,7 @@ import duckdb
 
 from assay.core.encryption import FORM_OF_NEW_FILES, attach_file, needs_key
 from assay.core.fault import LOCKED, Fault, known_fault
+from assay.core.optimizer import leave_out_wrong_rules
 from assay.core.places import Places, landing_folder
 from assay.core.sql import quoted, text
 from assay.project.lake import UNVERIFIED, attach_lake, is_lake
@@ -33,7 +34,9 @@ def connect(
         if FORM_OF_NEW_FILES and not read_only and not warehouse.exists():
             with duckdb.connect() as making:
                 attach_file(making, warehouse, "made", read_only=False)
-        return duckdb.connect(str(warehouse), read_only=read_only)
+        connection = duckdb.connect(str(warehouse), read_only=read_only)
+        leave_out_wrong_rules(connection)
+        return connection
     # A lake, and a file with a key, can be attached only.
     settings = UNVERIFIED if is_lake(warehouse) else {}
     connection = duckdb.connect(config=settings | {"temp_directory": f"{warehouse}.tmp"})
@@ -174,6 +177,7 @@ def attach(
         Fault: it is encrypted and the key is missing, or another one.
         duckdb.Error: there is none to read, it is no file of DuckDB, or another program has it open.
     """
+    leave_out_wrong_rules(connection)
     if is_lake(file):
         attach_lake(connection, file, name, read_only=read_only, snapshot=snapshot)
         return

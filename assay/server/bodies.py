@@ -18,8 +18,8 @@ Shape = TypeVar("Shape", bound=BaseModel)
 REFERENCE = "#/components/schemas/{model}"
 
 _JSON = "application/json"
-# How pydantic names the types of a key's value.
-_TYPES = ("str", "int")
+# How pydantic names the types of a key's value, and of an entity's id.
+_TYPES = ("str", "constrained-str")
 # What writes JSON again goes no deeper than 254.
 _DEEPEST = 64
 
@@ -82,13 +82,17 @@ async def _whole_body(request: Request) -> bytes:
 def explain_invalid(error: ValidationError, shape: type[BaseModel]) -> str:
     """Tell what is wrong with a request, and what one holds."""
     found = error.errors(include_url=False, include_input=False)
-    # Of a union each type complains, at a place that ends in its name.
-    where = [str(part)[:80] for part in found[0]["loc"]]
-    said = found[0]["msg"]
+    # What is not known is mostly what is missing, misspelt.
+    first = next((each for each in found if each["type"] == "extra_forbidden"), found[0])
+    where = [str(part)[:80] for part in first["loc"]]
+    said = "it is unknown" if first["type"] == "extra_forbidden" else first["msg"]
     if not where:
         said = "it should be an object"
-    elif len(found) > 1 and found[1]["loc"][:-1] == found[0]["loc"][:-1] and where[-1] in _TYPES:
-        where, said = where[:-1], "it should be a text or a whole number"
+    # Of a union each type complains, at a place that ends in its name.
+    elif len(found) > 1 and found[1]["loc"][:-1] == first["loc"][:-1] and where[-1] in _TYPES:
+        where.pop()
+        if first["type"] == "string_type":
+            said = "it should be a text or a whole number"
     allowed = ", ".join(field.alias or name for name, field in shape.model_fields.items())
     return f"{'.'.join(where) or 'The body'}: {said}. A request holds {allowed}."
 

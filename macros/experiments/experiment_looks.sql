@@ -49,11 +49,17 @@ select
         case when verdict = 'no exposures' then 'nobody was exposed: ask POST /experiments/' || experiment_name || '/assign' end,
         case when verdict = 'waiting' then 'nobody was exposed so long ago as the time of attribution, up to when data is known' end,
         case when has_sample_ratio_mismatch then 'arms do not have the shares of units that their weights ask for, so they cannot be compared: find out who is missing' end,
-        case when unknown_count > 0 then unknown_count || ' units are left out, since experiments.yml does not have their arm' end,
-        case when several_count > 0 then several_count || ' units are left out, since they were exposed to several arms' end,
+        {{ assay._units_left_out('other_count', 'exposed as another entity than experiments.yml says') }},
+        {{ assay._units_left_out('unknown_count', 'exposed to an arm that experiments.yml does not have') }},
+        {{ assay._units_left_out('several_count', 'exposed to several arms') }},
         case when weighting_count > 1 then 'weights were changed while it ran, so arms have units of other times: compare with care' end
     ), '') as problem
 from tested
+{%- endmacro %}
+
+
+{% macro _units_left_out(number, why) -%}
+    case when {{ number }} > 0 then {{ number }} || if({{ number }} = 1, ' unit is', ' units are') || ' left out: {{ why }}' end
 {%- endmacro %}
 
 
@@ -326,9 +332,10 @@ exposed as (
         experiment_name,
         metric_name,
         count(*) as exposed_count,
+        count(*) filter (left_out = 'another entity') as other_count,
         count(*) filter (left_out = 'unknown arm') as unknown_count,
         count(*) filter (left_out = 'several arms') as several_count,
-        count(distinct list_sort(map_entries(weights))) as weighting_count
+        count(distinct list_sort(map_entries(weights))) filter (left_out is distinct from 'another entity') as weighting_count
     from {{ units }}
     group by experiment_name, metric_name
 
@@ -339,6 +346,7 @@ tested as (
     select
         sequential.*,
         coalesce(exposed.exposed_count, 0) as exposed_count,
+        exposed.other_count,
         exposed.unknown_count,
         exposed.several_count,
         exposed.weighting_count,

@@ -39,12 +39,12 @@ where units.experiment_name = {{ assay._text(experiment.name) }}
 
 {#- Each unit of each experiment with its first exposure, and why it is left out, where it is. -#}
 {% macro _exposed_units(exposures, experiments) -%}
-declared (experiment_name, salt, starts_at, ends_at, arms) as (
+declared (experiment_name, entity, salt, starts_at, ends_at, arms) as (
 
     values
     {% for experiment in experiments %}
     (
-        {{ assay._text(experiment.name) }}, {{ assay._text(experiment.salt) }},
+        {{ assay._text(experiment.name) }}, {{ assay._text(experiment.entity) }}, {{ assay._text(experiment.salt) }},
         timestamp '{{ experiment.start }}', timestamp '{{ experiment.end }}',
         [{% for arm in experiment.arms %}{{ assay._text(arm) }}{{ ', ' if not loop.last }}{% endfor %}]
     ){{ ',' if not loop.last }}
@@ -52,18 +52,13 @@ declared (experiment_name, salt, starts_at, ends_at, arms) as (
 
 ),
 
-units as (
+-- An id of another entity, which one of the experiment's own may have too, says nothing of that one.
+exposed as (
 
     select
-        exposures.experiment_name,
-        exposures.entity_id,
-        arg_min(exposures.arm, (exposures.event_at, exposures.exposure_id)) as arm,
-        arg_min(exposures.weights, (exposures.event_at, exposures.exposure_id)) as weights,
-        min(exposures.event_at) as exposed_at,
-        case
-            when count(distinct exposures.arm) > 1 then 'several arms'
-            when not list_contains(any_value(declared.arms), min(exposures.arm)) then 'unknown arm'
-        end as left_out
+        exposures.*,
+        declared.arms,
+        exposures.entity = declared.entity as is_of_entity
     from {{ exposures }} as exposures
     inner join declared
         on
@@ -71,7 +66,25 @@ units as (
             and exposures.salt = declared.salt
             and exposures.event_at >= declared.starts_at
             and exposures.event_at < declared.ends_at
-    group by exposures.experiment_name, exposures.entity_id
+    qualify is_of_entity = max(is_of_entity) over (partition by exposures.experiment_name, exposures.entity_id)
+
+),
+
+units as (
+
+    select
+        experiment_name,
+        entity_id,
+        arg_min(arm, (event_at, exposure_id)) as arm,
+        arg_min(weights, (event_at, exposure_id)) as weights,
+        min(event_at) as exposed_at,
+        case
+            when not bool_and(is_of_entity) then 'another entity'
+            when count(distinct arm) > 1 then 'several arms'
+            when not list_contains(any_value(arms), min(arm)) then 'unknown arm'
+        end as left_out
+    from exposed
+    group by experiment_name, entity_id
 
 )
 {%- endmacro %}

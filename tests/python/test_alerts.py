@@ -205,6 +205,7 @@ def test_every_channel_can_be_tried(project: SmallProject) -> None:
         ("channels: [{type: file, path: x, colour: red}]", "file has colour; allowed are path"),
         ("channels: [{type: webhook, url: '${NOT_THERE}'}]", "the environment variable NOT_THERE"),
         ("remind_after: 0", "remind_after must be a whole number of runs"),
+        ("remind_after: 2025-13-01", "remind_after must be a whole number of runs"),
         ("receivers: []", "has receivers: allowed are channels and remind_after"),
         ("[]", "needs a list of channels"),
         ("a: [", "is no YAML"),

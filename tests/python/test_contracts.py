@@ -8,6 +8,7 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -17,11 +18,13 @@ import yaml
 from contract_project import change_contract, column, contract_file, make_contract_project
 from small_project import MOST_PIECES, PROJECT, SmallProject
 
+from assay.contracts.adopt import adopt
 from assay.contracts.consistency import find_inconsistencies
 from assay.contracts.contract import read_contracts
 from assay.contracts.declaration import Additions
 from assay.contracts.document import parse
 from assay.contracts.learn import learn
+from assay.core.fault import Fault
 from assay.landing.declared import LandingTable
 from assay.ledger.contracts import ContractState, read_newest_contracts
 from assay.ledger.nodes import read_nodes
@@ -445,6 +448,7 @@ TABLE = "schema:\n  - name: t\n    physicalName: gold.t\n    properties:\n"
         ("", "x: is no data contract"),
         ("a: [", "x:1: is no YAML"),
         (HEAD + "id: y\n", "x:7: is no YAML: found duplicate key"),
+        (HEAD + "endOfLife: 2025-13-01\n", "x:7: the standard knows no field 'endOfLife' here."),
         (HEAD + "ownr: me\n", "x:7: the standard knows no field 'ownr' here."),
         (HEAD.replace("v3.1.0", "v9"), "apiVersion: 'v9' is not one of"),
         (
@@ -578,6 +582,16 @@ COLUMN = "      - {{name: a, logicalType: {}}}\n"
 )
 def test_what_contradicts_itself_is_told(tmp_path: Path, text: str, finding: str) -> None:
     assert any(finding in each for each in consistent(tmp_path, text)), consistent(tmp_path, text)
+
+
+def test_a_model_that_gold_does_not_have_is_not_adopted() -> None:
+    gold = [SimpleNamespace(name=f"fct_{each}", config=None) for each in ("orders", "lines", "returns")]
+    with (
+        mock.patch("assay.contracts.adopt.is_published", lambda node: node.name != "fct_lines"),
+        pytest.raises(Fault, match=r"no model fct_order in gold: .*fct_orders") as refused,
+    ):
+        adopt(SimpleNamespace(models=gold), "fct_order", "sales", "us")  # type: ignore[arg-type]
+    assert "fct_lines" not in str(refused.value)
 
 
 def test_a_table_has_one_owner(tmp_path: Path) -> None:

@@ -332,6 +332,7 @@ def test_prices_make_money(places: Places) -> None:
         ("currency: EUR\ngb_month: {default: 1, glod: 2}", "gb_month has glod: allowed are landing"),
         ("currency: EUR\ngb_month: {landing: 1}", "no price of cold, bronze, silver"),
         ("currency: EUR\ngb_month: {default: cheap}", "gb_month.default is 'cheap'"),
+        ("currency: EUR\ngb_month: {default: 2025-13-01}", "gb_month.default is '2025-13-01'"),
         ("currency: EUR\ngb_month: {default: -1}", "gb_month.default is -1"),
         ("currency: EUR\ngb_month: {default: .nan}", "gb_month.default is nan"),
         ("currency: EUR\ngb_month: {default: true}", "gb_month.default is True"),

@@ -28,6 +28,7 @@ ORDERS = {
 }
 PLAN: dict[str, Any] = {
     "name": "delivery",
+    "entity": "customer",
     "arms": ["control", "free", "cheap"],
     "salt": "delivery",
     "start": "2025-06-01 00:00:00",
@@ -48,7 +49,7 @@ PLAN: dict[str, Any] = {
     ],
 }
 MACROS = Macros(ref=lambda name: name, var=lambda _, default=None: default)
-COLUMNS = "exposure_id, experiment_name, salt, arm, entity_id, weights, event_at"
+COLUMNS = "exposure_id, experiment_name, salt, arm, entity, entity_id, weights, event_at"
 WEIGHTS = {"control": 2.0, "free": 1.0, "cheap": 1.0}
 
 Rows = dict[tuple[str, str, date], dict[str, Any]]
@@ -59,7 +60,8 @@ def warehouse() -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect() as connection:
         connection.execute(
             "create table exposures (exposure_id varchar, experiment_name varchar, salt varchar, "
-            "arm varchar, entity_id varchar, weights map(varchar, double), event_at timestamp)"
+            "arm varchar, entity varchar, "
+            "entity_id varchar, weights map(varchar, double), event_at timestamp)"
         )
         connection.execute(
             "create table fct_orders (customer_id varchar, amount decimal(18, 2), ordered_at timestamp)"
@@ -72,11 +74,12 @@ def expose(connection: Any, entity_id: str, arm: str, at: datetime, **changed: A
         "id": f"{entity_id} {at} {arm}",
         "experiment": "delivery",
         "salt": "delivery",
+        "entity": "customer",
         "weights": WEIGHTS,
     } | changed
     connection.execute(
-        f"insert into exposures ({COLUMNS}) values (?, ?, ?, ?, ?, ?, ?)",
-        [row["id"], row["experiment"], row["salt"], arm, entity_id, row["weights"], at],
+        f"insert into exposures ({COLUMNS}) values (?, ?, ?, ?, ?, ?, ?, ?)",
+        [row["id"], row["experiment"], row["salt"], arm, row["entity"], entity_id, row["weights"], at],
     )
 
 
@@ -148,10 +151,31 @@ def test_units_that_cannot_be_compared_are_left_out_and_told(warehouse: duckdb.D
     row = looks(warehouse)["revenue", "free", date(2025, 6, 13)]
     assert row["unit_count"] == 1
     assert row["problem"] == (
-        "1 units are left out, since experiments.yml does not have their arm; "
-        "1 units are left out, since they were exposed to several arms; "
+        "1 unit is left out: exposed to an arm that experiments.yml does not have; "
+        "1 unit is left out: exposed to several arms; "
         "weights were changed while it ran, so arms have units of other times: compare with care"
     )
+
+
+def test_units_of_another_entity_are_left_out_and_told(warehouse: duckdb.DuckDBPyConnection) -> None:
+    at = datetime(2025, 6, 3)
+    other = {"entity": "courier", "weights": {"control": 1.0, "free": 1.0}}
+    expose(warehouse, "1", "free", at)
+    expose(warehouse, "1", "control", at - timedelta(hours=1), **other)
+    expose(warehouse, "k1", "control", at, **other)
+    expose(warehouse, "k2", "control", at, **other)
+    order(warehouse, "k1", 1, datetime(2025, 8, 1))
+    found = [row[1:4] for row in units(warehouse) if row[0] == "revenue"]
+    assert found == [
+        ("1", "free", None),
+        ("k1", "control", "another entity"),
+        ("k2", "control", "another entity"),
+    ]
+    found_looks = looks(warehouse)
+    assert found_looks["revenue", "control", date(2025, 6, 13)]["unit_count"] == 0
+    row = found_looks["revenue", "free", date(2025, 6, 13)]
+    assert row["unit_count"] == 1
+    assert row["problem"] == "2 units are left out: exposed as another entity than experiments.yml says"
 
 
 def test_an_experiment_without_exposures_says_so(warehouse: duckdb.DuckDBPyConnection) -> None:
@@ -177,7 +201,7 @@ def expose_all(connection: Any, exposed: list[tuple[Any, ...]], weights: dict[st
     connection.register("exposed", columns_of(exposed, "entity_id", "arm", "event_at"))
     connection.execute(
         f"insert into exposures ({COLUMNS}) "
-        "select entity_id, 'delivery', 'delivery', arm, entity_id, $1, event_at from exposed",
+        "select entity_id, 'delivery', 'delivery', arm, 'customer', entity_id, $1, event_at from exposed",
         [weights],
     )
 

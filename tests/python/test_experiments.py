@@ -17,14 +17,17 @@ import pytest
 import scipy
 from fastapi.testclient import TestClient
 from feature_server import settings_in
+from pydantic import ValidationError
 
 from assay.core.fault import Fault
 from assay.experiments.assign import assign, drawn_arm, place_of
 from assay.experiments.assignments import FILE, Assignments
 from assay.project.experiments import Experiment, Group, read_experiments
 from assay.server.app import make_app
+from assay.server.bodies import explain_invalid
 from assay.server.keys import KeyRing
 from assay.server.settings import Settings
+from assay.server.shapes import AssignmentRequest
 
 AT = datetime(2025, 6, 15)
 DELIVERY = Experiment(
@@ -80,17 +83,22 @@ def test_an_experiment_is_read_as_it_is_declared(tmp_path: Path) -> None:
         ("arms: {control: 3, free: 1}", "arms: {control: 1}", "delivery: arms: "),
         ("{control: 3, free: 1}", "{control: 0, free: 0}", "delivery: no arm has a weight above 0"),
         ("{control: 3, free: 1}", "{control: 3, free: -1}", "delivery: arms.free: -1 is less than"),
-        ("free: 1", "'fr:ee': 1", "delivery: arms: 'fr:ee' does not match"),
+        ("free: 1", "'fr:ee': 1", "delivery: arms: 'fr:ee' is no name: write letters"),
         ("name: delivery", "name: 7", "experiment number 1: name: 7 is not of type 'string'"),
         (
             "entity: customer",
             "entities: customer",
             "'entities' was unexpected.*; there are name, enabled, desc",
         ),
-        ("attribution: 14d", "attribution: 14 days", "delivery: attribution: '14 days' does not match"),
+        (
+            "attribution: 14d",
+            "attribution: 14 days",
+            "delivery: attribution: '14 days' is no length of time: .* such as 14d",
+        ),
         ("attribution: 14d", "attribution: 0d", "attribution 0d must be longer than 0s"),
         ("attribution: 14d", "attribution: 99999999999d", "delivery: attribution"),
         ("start: 2025-06-01", "start: June", "delivery: start June is no time"),
+        ("start: 2025-06-01", "start: 2025-13-01", "delivery: start 2025-13-01 is no time"),
         ("start: 2025-06-01", "start: 2025-08-01", "it ends .* before it starts"),
         ("[orders, revenue]", "[]", "delivery: metrics: "),
         ("[orders, revenue]", "[orders]\n    alpha: 1.5", "delivery: alpha: 1.5 is greater"),
@@ -355,3 +363,20 @@ def test_what_cannot_be_remembered_is_not_answered(
         "What was asked cannot be kept, so no arm is told: send it again later.",
     )
     assert landed(settings) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"entity_id": None}, "entity_id: it should be a text or a whole number. A request holds entity_id"),
+        ({"entity_id": 1.5}, "entity_id: it should be a text or a whole number."),
+        ({"entity_id": ""}, "entity_id: String should have at least 1 character."),
+        ({}, "entity_id: Field required."),
+        ({"entity_ids": "1"}, "entity_ids: it is unknown. A request holds entity_id, exposed"),
+        ({"entity_id": "1", "exposd": False}, "exposd: it is unknown."),
+    ],
+)
+def test_a_request_that_is_written_wrong_is_refused_in_words_of_its_own(body: Any, said: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        AssignmentRequest.model_validate(body)
+    assert explain_invalid(refused.value, AssignmentRequest).startswith(said)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ import duckdb
 import pytest
 from side_packages import OTHER_DUCKDBS, environment_with_duckdb
 
+from assay.core.optimizer import leave_out_wrong_rules
+from assay.pii.dbt_plugin import Plugin
 from assay.project import dbt_run
-from assay.project.warehouse import connect, connect_published
+from assay.project.warehouse import connect, connect_published, opened
 
 SCRATCH = Path("scratch/assay.duckdb")
 BESIDE = {"path": "beside.duckdb", "alias": "beside", "read_only": True}
@@ -106,3 +109,42 @@ for _ in range(2):
         with connect(tmp_path / file, read_only=False) as connection:
             connection.execute("insert into runs values (2)")
             assert connection.execute("from runs order by all").fetchall() == [(1,), (2,)]
+
+
+_NEWEST = """
+with parcels as (select * from shop.main.parcels),
+kept as (select * exclude (place) from parcels where place > 0)
+select sender, parcel, sent_at from kept
+qualify row_number() over (partition by sender order by sent_at desc) = 1
+"""
+
+
+@pytest.mark.parametrize("opening", [connect, opened, connect_published, "dbt"])
+def test_the_newest_row_of_each_key_is_right_where_rows_were_filtered_by_another_column(
+    opening: Any, tmp_path: Path
+) -> None:
+    warehouse = tmp_path / "shop.duckdb"
+    rows = [(f"s{n % 60}", f"p{n}", n // 60, n + 2) for n in range(75)]
+    with duckdb.connect(str(warehouse)) as made:
+        made.execute("create table parcels (sender varchar, parcel varchar, sent_at integer, place bigint)")
+        made.executemany("insert into parcels values (?, ?, ?, ?)", rows)
+    with ExitStack() as stack:
+        if opening == "dbt":
+            connection = stack.enter_context(duckdb.connect(str(warehouse)))
+            Plugin("pii", plugin_config={}).configure_connection(connection)
+        else:
+            connection = stack.enter_context(opening(warehouse))
+        query = _NEWEST.replace("shop.", "found.") if opening is connect_published else _NEWEST
+        found = connection.execute(query).fetchall()
+    newest = {sender: (sender, parcel, sent_at) for sender, parcel, sent_at, _ in rows}
+    assert sorted(found) == sorted(newest.values())
+
+
+def test_an_optimizer_that_somebody_has_turned_off_stays_so_and_a_locked_session_is_no_fault() -> None:
+    with duckdb.connect() as connection:
+        connection.execute("set disabled_optimizers = 'in_clause'")
+        leave_out_wrong_rules(connection)
+        connection.execute("set lock_configuration = true")
+        leave_out_wrong_rules(connection)
+        [(off,)] = connection.execute("select current_setting('disabled_optimizers')").fetchall()
+    assert set(off.split(",")) == {"in_clause", "top_n_window_elimination"}
