@@ -7,7 +7,7 @@ import glob
 import os
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +25,7 @@ from assay.core.encryption import (
     BEFORE,
     COMMAND,
     VARIABLE,
+    DamagedDatabase,
     EncryptionKey,
     attach_file,
     find_encryption_key,
@@ -118,6 +119,8 @@ def find_states(places: Places) -> EncryptionState:
     for file in [*_files(places), *_index(places)]:
         try:
             found.append(_state_of(file, is_encrypted(file), _opens, key, before))
+        except DamagedDatabase as damage:
+            unread.append(str(damage))
         except duckdb.Error as error:
             unread.append(f"{file} cannot be read ({str(error).splitlines()[0]}).")
     for file in [*_version_files(places), *_merged_files(places)]:
@@ -269,9 +272,11 @@ def rotate(places: Places, *, wait: float, display: Display) -> Rotated:
     with hold_warehouse(places.warehouse, command="assay encrypt rotate", wait=wait, on_wait=waiting):
         files = _files(places)
         remove_leftovers(files)
-        done = [file for file in [*files, *_index(places)] if is_encrypted(file) and _opens(file, key)]
+        done, strange = _look_at(files, key, before)
         todo = [file for file in files if file not in done]
-        strange = [str(file) for file in todo if is_encrypted(file) and not _opens(file, before)]
+        with suppress(duckdb.Error, DamagedDatabase):
+            # An index that cannot be read is made anew.
+            done += [file for file in _index(places) if is_encrypted(file) and _opens(file, key)]
         strange += [
             str(file)
             for file in [*_version_files(places), *_merged_files(places)]
@@ -507,9 +512,35 @@ def _opens(file: Path, key: EncryptionKey | None) -> bool:
     try:
         with duckdb.connect() as connection:
             attach_file(connection, file, "found", key=key)
+    except DamagedDatabase:
+        raise
     except Fault:
         return False
     return True
+
+
+def _look_at(
+    files: Sequence[Path], key: EncryptionKey, before: EncryptionKey | None
+) -> tuple[list[Path], list[str]]:
+    """Return the files that have the key, and those of a key that nobody knows; all others can be read.
+
+    Raises:
+        Fault: a file cannot be read whatever its key is.
+    """
+    done, strange = [], []
+    for file in files:
+        try:
+            if not is_encrypted(file):
+                with duckdb.connect() as connection:
+                    attach_file(connection, file, "found")
+            elif _opens(file, key):
+                done.append(file)
+            elif not _opens(file, before):
+                strange.append(str(file))
+        except (duckdb.Error, DamagedDatabase) as error:
+            why = known_fault(error) or Fault(f"{file} cannot be read: {str(error).splitlines()[0]}")
+            raise Fault(f"{why}\nThen rotate again. No file is changed.", why.exit_code) from error
+    return done, strange
 
 
 def _files(places: Places) -> list[Path]:

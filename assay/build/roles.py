@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -30,7 +31,8 @@ from assay.project.shared_lake import is_shared
 from assay.project.warehouse import attach
 
 # Part of what a file is made of: with another number, all files are written anew.
-_LAYOUT = 1
+_LAYOUT = 2
+_ENUM = re.compile(r"\bENUM\((?:'(?:[^']|'')*'(?:, )?)*\)")
 _EXPRESSIONS: dict[str, Callable[[str], str]] = {"hash": hash_sql, "mask": mask_sql}
 # `found` is the published file, and `published` the role's: comments are made for that name.
 _OWN = """
@@ -194,7 +196,7 @@ def _publish_role(published: Path, file: Path, role: Role) -> RoleFile:
 
 def _copy_granted(
     connection: duckdb.DuckDBPyConnection,
-    relation: tuple[str, list[str]],
+    relation: tuple[str, dict[str, str]],
     grant: Grant,
     comments: dict[tuple[str, str], dict[str | None, str]],
 ) -> None:
@@ -205,7 +207,7 @@ def _copy_granted(
     if not seen:
         return
     selected = ", ".join(
-        f"{_EXPRESSIONS[shield](name)} as {quoted(name)}" if shield else quoted(name)
+        f"{_EXPRESSIONS[shield](name) if shield else _as_seen(name, columns[name], grant)} as {quoted(name)}"
         for name, shield in seen.items()
     )
     source = f"{quoted(schema)}.{quoted(grant.table)}"
@@ -226,13 +228,22 @@ def _copy_granted(
     )
 
 
-def _find_tables(connection: duckdb.DuckDBPyConnection) -> dict[str, tuple[str, list[str]]]:
-    """Return the schema and the columns of each published table, by name."""
-    found = connection.execute(
-        "select table_name, schema_name, list(column_name order by column_index) from duckdb_columns() "
-        "where database_name = 'found' and schema_name <> 'published' group by all"
-    ).fetchall()
-    return {table: (schema, columns) for table, schema, columns in found}
+def _as_seen(name: str, kind: str, grant: Grant) -> str:
+    """Return a column as SQL: the type of an enum has the values of all rows, so some rows get texts."""
+    return (
+        f"{quoted(name)}::{_ENUM.sub('VARCHAR', kind)}" if grant.rows and _ENUM.search(kind) else quoted(name)
+    )
+
+
+def _find_tables(connection: duckdb.DuckDBPyConnection) -> dict[str, tuple[str, dict[str, str]]]:
+    """Return the schema and the columns of each published table, with their types, by name."""
+    found: dict[str, tuple[str, dict[str, str]]] = {}
+    for table, schema, column, kind in connection.execute(
+        "select table_name, schema_name, column_name, data_type from duckdb_columns() "
+        "where database_name = 'found' and schema_name <> 'published' order by column_index"
+    ).fetchall():
+        found.setdefault(table, (schema, {}))[1][column] = kind
+    return found
 
 
 def _digest_content(connection: duckdb.DuckDBPyConnection, role: Role, key: PiiKey | None) -> str:

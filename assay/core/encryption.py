@@ -31,7 +31,11 @@ _MAGIC, _MAGIC_AT, _FLAGS_AT = b"DUCK", 8, 20
 # What DuckDB 2 writes no older one reads, unless that is asked for when the file is made. Readers may have
 # DuckDB 1.5, and extras that bring extensions install it.
 FORM_OF_NEW_FILES = [] if duckdb.__version__.startswith("1.") else ["storage_version 'v1.5.0'"]
-_WRONG_KEY = "Wrong encryption key"
+_WRONG_KEY, _DAMAGED = "Wrong encryption key", "AES tag differs"
+
+
+class DamagedDatabase(Fault):
+    """An encrypted file of DuckDB does not hold what was written, though its key is right."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -118,6 +122,7 @@ def attach_file(
         key: of the file; the key of now without it.
 
     Raises:
+        DamagedDatabase: the file is encrypted, its key is right, and it does not hold what was written.
         Fault: the file is encrypted and there is no key, or another one; or the extra that writes encrypted
             files is not installed.
         duckdb.Error: there is no file to read, it is no file of DuckDB, or another program has it open.
@@ -133,15 +138,20 @@ def attach_file(
         # What does not fit into memory is on the disk for a while.
         connection.execute("set temp_file_encryption = true")
         said.append(f"encryption_key {text(key.secret)}")
-    with _another_key_told(file):
+    with _known_errors_told(file):
         connection.execute(f"attach {text(file)} as {quoted(name)} ({', '.join(said)})")
 
 
 @contextmanager
-def _another_key_told(file: Path) -> Iterator[None]:
+def _known_errors_told(file: Path) -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
+        if _DAMAGED in str(error):
+            raise DamagedDatabase(
+                f"{file} is damaged: put it back from a backup, or move it away; the next build writes a new "
+                "one from what has landed."
+            ) from None
         if _WRONG_KEY not in str(error):
             raise
         raise key_of_another(file) from None
@@ -211,4 +221,10 @@ def _ask(command: str) -> str:
     if done.returncode:
         # What it says is not shown, since it may be the key.
         raise Fault(f"{COMMAND} ended with exit code {done.returncode}: no key is known.")
-    return done.stdout.decode(errors="replace").strip()
+    printed = done.stdout.decode(errors="replace").strip()
+    if len(printed.splitlines()) > 1:
+        # A warning before the key would be taken for a part of it, today and not tomorrow.
+        raise Fault(
+            f"{COMMAND} prints several lines: it has to print the key alone. No key is known.", MISUSED
+        )
+    return printed

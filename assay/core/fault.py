@@ -30,8 +30,8 @@ _NO_SPILL_MESSAGES = ("max_temp_directory_size", "failed to offload data block")
 _FEW = 8
 #: What the catalog of a lake says to a builder that it takes no longer.
 LEASE_ENDED = "The lease of this build has ended"
-# The second is of a file that was cut short.
-_DAMAGED = ("Corrupt database file", "Could not read enough bytes from file")
+# The second is of a file that was cut short, the third of one that is encrypted.
+_DAMAGED = ("Corrupt database file", "Could not read enough bytes from file", "Computed AES tag differs")
 _IS_A_FOLDER = "Is a directory"
 _NOT_DUCKDB = "not a valid DuckDB database file"
 _OTHER_VERSION = "but we can only read versions between"

@@ -81,7 +81,7 @@ def _note_line(line: bytes, found: Records) -> None:
         if "read_at" in told:
             for view in told.get("views", []):
                 found.note(view, f"key {told['reader']}" if told["reader"] else _NOBODY, at)
-    except (ValueError, KeyError, TypeError, AttributeError, StopIteration):
+    except (ValueError, KeyError, TypeError, AttributeError, StopIteration, OverflowError):
         found.unreadable += 1
 
 

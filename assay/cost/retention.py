@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import duckdb
 
 from assay.core.fault import MISUSED, Fault
-from assay.core.moment import length_of
+from assay.core.moment import length_of, now
 from assay.core.sql import quoted
 
 
@@ -37,6 +37,8 @@ def read_keep(text: str) -> timedelta:
     """
     try:
         length = length_of(text)
+        # The moment has to be one: nothing landed before the first year.
+        now() - length
     except (KeyError, ValueError, OverflowError):
         length = timedelta(0)
     if length <= timedelta(0):

@@ -186,7 +186,7 @@ def test_a_retention_would_save_old_files_and_their_rows(places: Places) -> None
     assert costs(places, "365d").savings == []
 
 
-@pytest.mark.parametrize("text", ["", "90", "d", "-5d", "0d", "inf d", "1e99d", "90 months"])
+@pytest.mark.parametrize("text", ["", "90", "d", "-5d", "0d", "inf d", "1e99d", "999999d", "90 months"])
 def test_a_wrong_retention_is_told(text: str) -> None:
     with pytest.raises(Fault, match=r"^--keep .*90d"):
         read_keep(text)
@@ -223,11 +223,13 @@ def test_the_servers_log_and_versions_tell_who_reads(places: Places) -> None:
     note(places.serving / "audit.jsonl", refused_at="2026-01-04T00:00:00Z", reader="thief", why="no key")
     note(places.serving / "audit.jsonl", read_at="2026-01-04T00:00:00Z", reader="page", views=["*"])
     note(log, wrote_at="2026-01-05T00:00:00Z", reader="writer", views=[VIEW])
+    # No moment in UTC, and a line that was cut short.
+    note(log, read_at="0001-01-01T00:00:00+14:00", **read)
     log.write_text(log.read_text() + '{"read_at": "20')
     version = make_version(Path("data/training_sets") / f"{SET}@abc", datetime(2026, 1, 1))
     records = read_records(places.serving, [version])
     assert records.begin_at == datetime(2026, 1, 2)
-    assert records.unreadable == 1
+    assert records.unreadable == 2
     assert records.by_name[VIEW].readers == ["without a key", "key shop", f"version {SET}@abc"]
     assert records.by_name[VIEW].last_at == datetime(2026, 1, 3)
     report = costs(places)
@@ -236,7 +238,7 @@ def test_the_servers_log_and_versions_tell_who_reads(places: Places) -> None:
     assert training.bytes == {"training": sum(file.stat().st_size for file in version.folder.iterdir())}
     assert [each.name for each in report.things if each.readers is None] != []
     assert named(report, "silver.slv_stays").readers is None
-    assert report.problems == ["data/serving: 1 line of the audit log cannot be read."]
+    assert report.problems == ["data/serving: 2 lines of the audit log cannot be read."]
 
 
 def test_what_nobody_has_read_for_90_days_is_told(places: Places) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from pathlib import Path
 
@@ -110,6 +111,10 @@ def test_a_command_may_give_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("ASSAY_ENCRYPTION_KEY_COMMAND", f"printf '\\377{OTHER}'")
     with pytest.raises(Fault, match="KEY_COMMAND gives a key with characters"):
         connect(file)
+    monkeypatch.setenv("ASSAY_ENCRYPTION_KEY_COMMAND", f'echo a token ends soon; echo "{KEY}"')
+    with pytest.raises(Fault, match="prints several lines") as raised:
+        connect(file)
+    assert KEY not in str(raised.value)
     monkeypatch.setenv("ASSAY_ENCRYPTION_KEY_COMMAND", "echo short")
     with pytest.raises(Fault, match="KEY_COMMAND gives a key of 5 characters"):
         connect(file)
@@ -244,6 +249,32 @@ def test_a_key_that_nobody_knows_changes_no_file(places: Places, monkeypatch: py
     shown = str(assay.open(".").encryption.status())
     assert "plain: the disk's task" in shown
     assert OTHER not in shown
+
+
+def test_a_file_that_is_damaged_is_told_before_any_is_written(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, whole = places.warehouse.read_bytes(), places.published.read_bytes()
+    # What is kept is the same file.
+    places.published.unlink()
+    places.published.write_bytes(b"no file of DuckDB, though it has its name" * 200)
+    with pytest.raises(Fault, match=r"published/assay.duckdb is not a DuckDB file.*\n.*No file is changed"):
+        rotate_to(monkeypatch, KEY)
+    assert places.warehouse.read_bytes() == before
+    places.published.write_bytes(whole)
+    rotate_to(monkeypatch, KEY)
+    before = places.warehouse.read_bytes()
+    with places.published.open("r+b") as stream:
+        stream.seek(4096)
+        stream.write(b"damaged" * 10)
+    said = r"published/assay.duckdb is damaged: put it back from a backup"
+    with pytest.raises(Fault, match=rf"{said}[^\n]*\nThen rotate again. No file is changed"):
+        rotate_to(monkeypatch, OTHER, before=KEY)
+    assert places.warehouse.read_bytes() == before
+    monkeypatch.setenv("ASSAY_ENCRYPTION_KEY", KEY)
+    with pytest.raises(Fault, match=said):
+        connect(places.published)
+    assert re.search(said, " ".join(encryption.find_states(places).unread))
 
 
 def test_a_file_that_was_cut_short_is_told(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -241,6 +241,26 @@ def test_a_file_holds_what_its_role_may_read_and_no_other_byte(places: Places) -
     assert list(written.path.parent.iterdir()) == [written.path]
 
 
+def test_the_type_of_a_column_tells_no_value_of_hidden_rows(places: Places) -> None:
+    with duckdb.connect(str(places.warehouse)) as connection:
+        connection.execute("create type gold.land as enum ('France', 'It''s (not) told', 'Spain')")
+        connection.execute(
+            "create or replace table gold.people as select 'p' || n as person_id, "
+            "(['France', 'It''s (not) told'])[n % 2 + 1]::gold.land as country, "
+            "[{'in': country}] as secret, n::decimal(9, 2) as amount from range(6) as numbers (n)"
+        )
+    publish_run(places, "second")
+    declare(role("analyst", {"people": {"columns": ["country", "secret"], "rows": "country = 'France'"}}))
+    [written] = publish_roles(places)
+    assert rows(written.path, "from gold.people") == [("France", [{"in": "France"}])] * 3
+    assert rows(written.path, "select distinct typeof(country), typeof(secret) from gold.people") == [
+        ("VARCHAR", 'STRUCT("in" VARCHAR)[]')
+    ]
+    content = written.path.read_bytes()
+    assert b"told" not in content
+    assert b"Spain" not in content
+
+
 def test_a_file_is_written_where_something_has_changed_and_only_then(
     places: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
