@@ -176,7 +176,8 @@ def _profile_opens(
         lakes = [_LAKES] if any(map(is_lake, (warehouse, *attached.values()))) else []
         opened_with = [
             *(each for each in data.get("plugins") or [] if each.get("module") != _LAKES),
-            *({"module": name} for name in (*lakes, *plugins)),
+            # Without an alias, the last part of the module is its name, and of one name dbt keeps the last.
+            *({"module": name, "alias": name} for name in (*lakes, *plugins)),
         ]
         place: dict[str, Any] = {"path": str(warehouse)}
         if is_lake(warehouse):

@@ -77,7 +77,10 @@
     {%- set settings = {} -%}
     {%- for name, value in run_query("
         select name, value from duckdb_settings()
-        where name in ('default_collation', 'default_null_order', 'default_order', 'ieee_floating_point_ops', 'integer_division')
+        where name in (
+            'default_collation', 'default_null_order', 'default_order', 'disabled_optimizers', 'ieee_floating_point_ops',
+            'integer_division'
+        )
     ").rows -%}
         {%- do settings.update({name: value}) -%}
     {%- endfor -%}

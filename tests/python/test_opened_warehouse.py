@@ -44,6 +44,17 @@ def test_dbt_builds_into_the_file_that_it_is_given(profile: dict[str, Any], besi
     assert list(attached) == beside
 
 
+def test_a_plugin_that_a_build_adds_leaves_those_of_the_profile() -> None:
+    from dbt.adapters.duckdb.credentials import DuckDBCredentials
+    from dbt.adapters.duckdb.environments import Environment
+
+    profile = {"schema": "main", "path": ":memory:", "plugins": [{"module": "assay.pii.dbt_plugin"}]}
+    with dbt_run._profile_opens(SCRATCH, {}, ["assay.spark.dbt_plugin"]):
+        found = Environment.initialize_plugins(DuckDBCredentials.from_dict(profile))
+    modules = [type(each).__module__ for each in found.values()]
+    assert modules == ["assay.pii.dbt_plugin", "assay.spark.dbt_plugin"]
+
+
 def test_dbt_parses_nothing_anew_because_a_warehouse_is_given() -> None:
     from dbt.adapters.duckdb.credentials import DuckDBCredentials
 
