@@ -26,6 +26,7 @@ from assay.online.held import read_held
 from assay.online.published import open_published
 from assay.online.stores import dynamodb
 from assay.online.stores.dynamodb import DynamoStore
+from assay.online.stores.dynamodb_items import Value, packed
 from assay.online.stores.open import open_store
 from assay.online.stores.sealed import SealedStore
 from assay.online.stores.store import Entity, Store, StoreUnavailable
@@ -131,6 +132,12 @@ def test_keys_and_stretches_of_all_kinds_are_kept_apart(url: str, tmp_path: Path
     sync(file, store)
     assert totals(store, *keys) == [list(range(300 * number)) for number in range(len(keys))]
     assert sorted(key for key, _ in store.versions(ONE)) == sorted(keys)
+
+
+@pytest.mark.parametrize("stretch", ["x", "xZJpMlCYS+EOX0TL=", "x" * 5000, "[1]\n[2]", "[1]" * 5000])
+def test_a_text_is_told_from_what_is_compressed(stretch: str) -> None:
+    """An encrypted text begins with any letter or digit."""
+    assert Value(1, 1, packed(stretch)).text == stretch.encode()
 
 
 def test_what_a_stream_has_brought_stays_until_a_build_has_it(

@@ -21,6 +21,8 @@ REMOVED = -1
 # The most that an item of DynamoDB can hold.
 ITEM_BYTES = 400 * 1024
 _COMPRESSED_FROM = 2048
+# How zlib begins. No text does, encrypted or in JSON: the second byte is none of UTF-8 there.
+_COMPRESSED = zlib.compress(b"")[:2]
 # Of 1,024 bytes that a sort key may have, one says what the others are.
 _LONGEST_KEY = 1023
 # The attributes of the two values that an item can hold: generation, version, stretch.
@@ -37,8 +39,8 @@ class Value:
 
     @property
     def text(self) -> bytes | None:
-        """The stretch as it was before it was compressed; a text in JSON never begins as zlib does."""
-        if self.stretch is None or not self.stretch.startswith(b"x"):
+        """The stretch as it was before it was compressed."""
+        if self.stretch is None or not self.stretch.startswith(_COMPRESSED):
             return self.stretch
         return zlib.decompress(self.stretch)
 
