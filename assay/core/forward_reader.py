@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from abc import abstractmethod
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,13 +24,13 @@ class ForwardReader(io.RawIOBase):
         """Go to the start."""
         self._left, self._at = memoryview(b""), 0
 
+    @abstractmethod
     def _fill(self) -> bool:
         """Put what comes next into `_left` if that is empty; return whether there is something.
 
         Raises:
             OSError: it cannot be read.
         """
-        raise NotImplementedError
 
     def readable(self) -> bool:
         """Tell that it can be read."""
