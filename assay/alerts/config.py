@@ -9,13 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from assay.alerts.channels import CHANNELS, Channel, send_all
 from assay.alerts.states import Alert
 from assay.core.fault import MISUSED, Fault
 from assay.core.places import ALERTS
-from assay.core.yaml_text import read_yaml
+from assay.core.yaml_text import read_settings
 
 _REMIND_AFTER = 10
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
@@ -49,12 +47,7 @@ def read_config(path: Path = ALERTS) -> Config:
     Raises:
         Fault: the file is no YAML, or has no list of channels.
     """
-    if not path.is_file():
-        return Config([])
-    try:
-        found = read_yaml(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise Fault(f"{path} is no YAML: {error}", MISUSED) from error
+    found = read_settings(path)
     if found is None:
         return Config([])
     declared = found.get("channels") or [] if isinstance(found, dict) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
@@ -21,6 +22,11 @@ def plain_name(text: str) -> str:
     letters = normalize("NFC", text.lower()).translate(_LETTERS)
     bare = "".join(each for each in normalize("NFKD", letters) if not combining(each))
     return re.sub(r"\W+", "_", bare, flags=re.ASCII).strip("_")
+
+
+def escaped(name: str) -> str:
+    """Return a file's name, or what was typed, as UTF-8: bytes that are none are escaped."""
+    return os.fsencode(name).decode(errors="backslashreplace")
 
 
 def counted(count: int, one: str, many: str = "") -> str:

@@ -78,6 +78,8 @@ def _print_tiers(report: CostReport, console: Console) -> None:
 def _print_unread(report: CostReport, console: Console) -> None:
     since = day(report.unread_since)
     line(console, f"Not read since {since}, by what is recorded: {listed(report.unread, 20) or 'nothing'}")
+    if report.too_new:
+        line(console, f"Not judged, since first built after that day: {listed(report.too_new, 20)}")
     begins = report.log_begins_at
     if begins is None:
         line(console, "No feature server has a log here: reads online are not known.")

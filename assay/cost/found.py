@@ -51,10 +51,11 @@ class CostReport:
     """What a project costs. Times are UTC, naive; money is for a month.
 
     `seconds_since` is from when on builds count. `unread` are the feature views and training sets that nobody
-    has read since `unread_since`, by what is recorded; the server's log begins at `log_begins_at`, None
-    without one. `savings` are of what landed before `savings_before`; both are None unless it was asked, and
-    the savings where nobody can tell. `merging` is of the landed files that can be merged, None unless
-    savings were asked for. `problems` say what is left out.
+    has read since `unread_since`, by what is recorded, without those that were first built after that, which
+    are `too_new`; the server's log begins at `log_begins_at`, None without one. `savings` are of what landed
+    before `savings_before`; both are None unless it was asked, and the savings where nobody can tell.
+    `merging` is of the landed files that can be merged, None unless savings were asked for. `problems` say
+    what is left out.
     """
 
     things: list[Costs]
@@ -62,6 +63,7 @@ class CostReport:
     seconds_since: datetime
     unread: list[str]
     unread_since: datetime
+    too_new: list[str]
     log_begins_at: datetime | None
     savings_before: datetime | None
     savings: list[Saving] | None

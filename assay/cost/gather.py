@@ -35,7 +35,7 @@ from assay.cost.retention import Saving, find_savings, read_keep
 from assay.cost.tables import read_sizes
 from assay.erasure.compact import CompactedTable, Sizes, plan_compaction
 from assay.landing.discover import LandingFolderMissing, discover
-from assay.ledger.nodes import read_seconds
+from assay.ledger.nodes import read_first_built, read_seconds
 from assay.online.stores.open import store_file, store_url
 from assay.online.stores.shown_url import shown_url
 from assay.online.stores.sqlite import SqliteStore
@@ -272,6 +272,10 @@ class _Gathering:
             costs = self._of_relation(own) if is_own else self.costs.thing(_OTHER_STEPS, "builds")
             costs.seconds = (costs.seconds or 0.0) + seconds
 
+    def read_first_built(self) -> dict[str, datetime]:
+        """Return when each relation of the warehouse was built for the first time, as far as is recorded."""
+        return read_first_built(self._places.ledger, str(self._places.warehouse))
+
     def note_reads(self) -> Records:
         """Note who reads feature views and training sets, and return all that is recorded."""
         records = Records()
@@ -335,16 +339,21 @@ def _make_report(
             each.storage_money = prices.of_storage(each.bytes)
             each.build_money = prices.of_building(each.seconds)
     unread_since = now() - _UNREAD_FOR
+    built = gathering.read_first_built()
+    unread = [
+        each.name
+        for each in things
+        if each.kind in RECORDED and (each.last_read_at is None or each.last_read_at < unread_since)
+    ]
+    # Nobody could have read for so long what is not that old.
+    too_new = [name for name in unread if name in built and built[name] > unread_since]
     return CostReport(
         things=things,
         bytes=totals,
         seconds_since=now() - _SECONDS_COUNT_FOR,
-        unread=[
-            each.name
-            for each in things
-            if each.kind in RECORDED and (each.last_read_at is None or each.last_read_at < unread_since)
-        ],
+        unread=[name for name in unread if name not in too_new],
         unread_since=unread_since,
+        too_new=too_new,
         log_begins_at=records.begin_at,
         savings_before=before,
         savings=savings,

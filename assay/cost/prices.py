@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from assay.core.fault import MISUSED, Fault
 from assay.core.places import COSTS
-from assay.core.yaml_text import read_yaml
+from assay.core.yaml_text import read_settings
 
 #: Where bytes lie: `other` is the ledger, logs and whatever else lies beside the warehouse.
 TIERS = (
@@ -63,14 +61,11 @@ def read_prices(path: Path = COSTS) -> Prices | None:
     """Read the file; None if there is none.
 
     Raises:
-        Fault: the file is no YAML, or says something else than prices.
+        Fault: the file is no YAML, has a name twice, or says something else than prices.
     """
     if not path.is_file():
         return None
-    try:
-        found = read_yaml(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise Fault(f"{path} is no YAML: {error}", MISUSED) from error
+    found = read_settings(path)
     allowed = (_CURRENCY, _STORAGE, _BUILD)
     if not isinstance(found, dict):
         raise Fault(

@@ -12,9 +12,9 @@ import duckdb
 from assay.build.bucket import PUBLISH_TO
 from assay.core.places import Places, find_other_warehouses, landing_url
 from assay.erasure.beside import Trace, find_beside
-from assay.erasure.cold import find_copies
 from assay.erasure.exports import find_gone
 from assay.erasure.find import FileLines, count_rows, find_lines
+from assay.erasure.landed import find_landed
 from assay.erasure.mentions import Mentions
 from assay.erasure.objects import name_unseen
 from assay.erasure.person import Person
@@ -58,21 +58,7 @@ def find_traces(places: Places, connection: duckdb.DuckDBPyConnection, person: P
         Fault: a file cannot be read.
     """
     found = Traces(lines=find_lines(connection, person))
-    found.traces += [
-        Trace(f"landed file {each.source_file}", len(each.spans), "lines are emptied, the file stays")
-        for each in found.lines
-    ]
-    if url := landing_url():
-        found.traces += [
-            Trace(f"object {url}/{each.source_file}", len(each.spans), "written again; former versions go")
-            for each in found.lines
-        ]
-    copies = find_copies(places, found.lines)
-    found.traces += [
-        Trace(f"cold copy {copy.where}", len(each.spans), "lines are emptied, the file stays")
-        for each in found.lines
-        for copy in copies.get(each.source_file, ())
-    ]
+    found.traces += find_landed(places, found.lines)
     landed: dict[str, int] = defaultdict(int)
     for each in found.lines:
         landed[f"{each.source}__{each.table}"] += len(each.spans)

@@ -12,6 +12,7 @@ import duckdb
 
 from assay.core.fault import MISUSED, Fault, unknown
 from assay.core.sql import text
+from assay.core.words import escaped
 from assay.landing.names import RESERVED
 from assay.pii.forgotten import keys_of_row
 from assay.pii.key import VARIABLE, PiiKey, find_pii_key
@@ -101,7 +102,7 @@ def find_person(asked: str, manifest: Manifest, connection: duckdb.DuckDBPyConne
     Raises:
         Fault: it is not of that form, or the project has no such entity with a key of one column.
     """
-    entity, separator, key = asked.partition("=")
+    entity, separator, key = escaped(asked).partition("=")
     if not (separator and entity.strip() and key.strip()):
         raise Fault(f"{asked!r} names nobody: write ENTITY=KEY, such as customer=17.", MISUSED)
     entity, key = entity.strip(), key.strip()

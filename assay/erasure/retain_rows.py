@@ -22,10 +22,11 @@ from assay.core.places import Places, landing_url
 from assay.core.sql import folded, quoted
 from assay.erasure.beside import Trace, find_made_anew
 from assay.erasure.carry_out import Erased, carry_out, opened_warehouse, parsed
-from assay.erasure.cold import check_copies, find_copies
+from assay.erasure.cold import check_copies
 from assay.erasure.elsewhere import count_samples
 from assay.erasure.find import FileLines, columns_of, published_files, tables_of_readers
 from assay.erasure.journal import Journal
+from assay.erasure.landed import find_landed
 from assay.erasure.objects import fetch_objects, name_unseen
 from assay.erasure.old_rows import ChangeLog, Kept, OldRows, OldTable, count_kept
 from assay.erasure.removal import TooOld
@@ -166,16 +167,10 @@ def _find_log(table: OldTable, manifest: Manifest) -> ChangeLog:
 
 def _find_traces(places: Places, lines: list[FileLines], removal: TooOld) -> Iterator[Trace]:
     """Yield all places that have rows which go, or that rest on them, and what becomes of each."""
-    copies, url = find_copies(places, lines), landing_url()
+    yield from find_landed(places, lines)
     landed: Counter[str] = Counter()
     for each in lines:
-        rows = len(each.spans)
-        landed[f"landing.{each.source}__{each.table}"] += rows
-        yield Trace(f"landed file {each.source_file}", rows, "lines are emptied, the file stays")
-        if url:
-            yield Trace(f"object {url}/{each.source_file}", rows, "written again; former versions go")
-        for copy in copies.get(each.source_file, ()):
-            yield Trace(f"cold copy {copy.where}", rows, "lines are emptied, the file stays")
+        landed[f"landing.{each.source}__{each.table}"] += len(each.spans)
     for table, rows in sorted(landed.items()):
         yield Trace(table, rows, "removed")
     with opened_warehouse(places) as connection:

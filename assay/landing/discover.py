@@ -14,6 +14,7 @@ from io import BufferedReader
 from pathlib import Path
 
 from assay.core.sealed_content import opened_content
+from assay.core.words import escaped
 from assay.landing.dlt_layout import NOT_COMPLETE, Datasets
 from assay.landing.member import MERGED, Member
 
@@ -337,7 +338,7 @@ def _describe(landing: Path, path: Path, fault: str | None = None) -> LandingFil
     if not fault and not stat.S_ISREG(status.st_mode):
         fault = cannot_be_read(OSError(errno.EINVAL, "not a regular file"))
     # A file's name may not be UTF-8; texts in the warehouse must be.
-    name = os.fsencode(path.relative_to(landing).as_posix()).decode(errors="backslashreplace")
+    name = escaped(path.relative_to(landing).as_posix())
     parts = name.split("/")
     source, table = (parts[0], parts[1]) if len(parts) > 2 else ("", "")
     return LandingFile(

@@ -171,6 +171,21 @@ def read_seconds(ledger: Path, warehouse: str, since: datetime) -> dict[str, flo
     return {str(relation): float(seconds) for relation, seconds in rows}
 
 
+def read_first_built(ledger: Path, warehouse: str) -> dict[str, datetime]:
+    """Return when the first run that the ledger knows began to build each relation of a warehouse (UTC).
+
+    Raises:
+        Fault: another program keeps the ledger open.
+    """
+    rows = NODES.read(
+        ledger,
+        "select nodes.relation, min(runs.started_at) from nodes join runs on nodes.run_id = runs.run_id "
+        f"where runs.warehouse = $1 and nodes.status <> '{_REMOVED}' group by all",
+        [warehouse],
+    )
+    return {str(relation): first for relation, first in rows}
+
+
 def read_nodes_by_run(ledger: Path, run_ids: Sequence[str]) -> dict[str, list[NodeResult]]:
     """Return the nodes of several runs, by the runs' ids.
 

@@ -17,6 +17,7 @@ import duckdb
 from assay.core.fault import MISUSED, Fault, known_fault, unknown
 from assay.core.places import Places
 from assay.core.sql import quoted
+from assay.core.words import escaped
 from assay.ledger.logged_versions import read_logged_versions
 from assay.lineage.columns import tables_of
 from assay.lineage.followed_tables import follow_tables
@@ -65,6 +66,7 @@ def trace(places: Places, what: str) -> Trace:
     if manifest is None:
         raise Fault("dbt has not read this project yet. To build it: assay build", MISUSED)
     versions = VersionStore(places).versions()
+    what = escaped(what)
     found = Trace(what)
     try:
         column = _follow_column(places, manifest, what)
@@ -191,7 +193,7 @@ class _Tracer:
         below = descendant_ids(tables, self._manifest.nodes)
         ids = {row[0] for row in rows}
         sets = self._of_kind(below, "training_sets")
-        # A version lists the files of the whole warehouse. One whose model is gone may be made of any.
+        # Of a version whose model is gone, nobody can tell.
         others = set(self._of_kind(self._manifest.nodes, "training_sets")) - {*sets}
         return TracedFile(
             name,

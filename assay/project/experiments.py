@@ -10,14 +10,13 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-import yaml
 from jinja2 import TemplateError
 from jsonschema import Draft202012Validator
 
 from assay.core.fault import MISUSED, Fault
 from assay.core.moment import END_OF_TIME, instant, length_of
 from assay.core.places import rendered
-from assay.core.yaml_text import read_yaml
+from assay.core.yaml_text import read_settings
 
 #: The file that declares experiments.
 EXPERIMENTS = Path("experiments.yml")
@@ -114,12 +113,7 @@ def read_experiments(path: Path = EXPERIMENTS) -> Experiments:
     Raises:
         Fault: the file is no YAML, or has no list of experiments.
     """
-    if not path.is_file():
-        return Experiments({})
-    try:
-        content = read_yaml(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise Fault(f"{path} is no YAML: {error}", MISUSED) from error
+    content = read_settings(path)
     if content is None:
         return Experiments({})
     declared = content.get("experiments") if isinstance(content, dict) else None

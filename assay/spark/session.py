@@ -22,6 +22,7 @@ ENGINE = "ASSAY_ENGINE"
 _HERE = "local[*,4]"
 # No row goes through Java: to compile what it runs a second time, better, takes longer than it saves.
 _JAVA_OPTIONS, _COMPILE_ONCE = "JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1"
+_MASTER = re.compile(r"yarn|local(\[[^\]]+\])?|local-cluster\[[^\]]+\]|(spark|k8s|sc)://.+")
 _MISSING = re.compile(r"No module named '(\w+)'")
 _OTHER_PYTHON = re.compile(r"Python in worker has different version: (\S+) than that in driver: (\S+),")
 _NO_PYTHON = re.compile(r'Cannot run program "([^"]+)"')
@@ -32,19 +33,21 @@ def find_master() -> str | None:
     """Return the master that the environment names; None where no engine is asked for.
 
     Raises:
-        Fault: it names another engine.
+        Fault: it names another engine, or what is no master of Spark.
     """
     asked = os.environ.get(ENGINE, "").strip()
     if not asked:
         return None
     engine, _, master = asked.partition(":")
-    if engine != "spark":
+    master = master or _HERE
+    # Builds whose nodes are all small never start Spark, which would tell.
+    if engine != "spark" or not _MASTER.fullmatch(master):
         raise Fault(
             f"{ENGINE} is {asked}: there is spark, or spark: and a master, such as spark:local[4,4] or "
             "spark:spark://host:7077. Without it, this machine computes.",
             MISUSED,
         )
-    return master or _HERE
+    return master
 
 
 def check_installed(master: str) -> None:

@@ -243,6 +243,18 @@ def test_the_servers_log_and_versions_tell_who_reads(places: Places) -> None:
 
 def test_what_nobody_has_read_for_90_days_is_told(places: Places) -> None:
     make_version(Path("data/training_sets") / f"{SET}@abc", now() - 91 * DAY)
+    for name, age in (("first", 2), ("second", 1)):
+        record(places.ledger, Run(name, str(places.warehouse), now() - age * DAY, "assay build", {}, now()))
+        new = replace(make_removed_node("n"), status="success", relation="gold.ftr_guest__age")
+        record_nodes(places.ledger, name, [new])
+    report = costs(places)
+    assert (sorted(report.unread), report.too_new) == (
+        [f"gold.{VIEW}", f"gold.{SET}"],
+        ["gold.ftr_guest__age"],
+    )
+    started = now() - 91 * DAY
+    record(places.ledger, Run("old", str(places.warehouse), started, "assay build", {}, started))
+    record_nodes(places.ledger, "old", [new])
     assert sorted(costs(places).unread) == [f"gold.{each}" for each in ("ftr_guest__age", VIEW, SET)]
     note(
         places.serving / "audit.jsonl", read_at=f"{(now() - 89 * DAY).isoformat()}Z", reader="a", views=[VIEW]
@@ -339,6 +351,8 @@ def test_prices_make_money(places: Places) -> None:
         ("currency: EUR\ngb_month: {default: .nan}", "gb_month.default is nan"),
         ("currency: EUR\ngb_month: {default: true}", "gb_month.default is True"),
         ("currency: EUR\ngb_month: {default: 1}\nbuild_hour: x", "build_hour is 'x'"),
+        ("currency: EUR\ngb_month: {default: 1,\n  default: 2}", ", line 3: default stands there twice"),
+        ("currency: [", "is no YAML"),
     ],
 )
 def test_wrong_prices_are_told(text: str, told: str, tmp_path: Path) -> None:

@@ -227,6 +227,8 @@ def test_a_person_is_found_by_entity_and_hash(monkeypatch: pytest.MonkeyPatch) -
         for wrong in ("card", "card=", "=4111", "ghost=1", "file=1", "run=r"):
             with pytest.raises(Fault):
                 find_person(wrong, manifest, connection)
+        # As Python gives bytes that are no UTF-8, in which no text of the warehouse can be.
+        assert find_person("card=4\udcff", manifest, connection).key == "4\\xff"
         for served, found in (
             ('[{"keys": {"card_id": "4111"}}]', 1),
             ('[{"keys": {"card_id": "1"}}]', 0),
@@ -536,6 +538,8 @@ def test_a_person_is_forgotten_everywhere(people: SmallProject) -> None:
         ),
     ):
         assert place in dry.output, place
+    # It has moved, so it is in the landing zone no more.
+    assert f"landed file {broken.relative_to(people.landing)}" not in dry.output
     assert people.query(KEPT) == before
 
     # A kill after the landed files are rewritten; the next build ends what was begun.

@@ -427,9 +427,11 @@ def test_an_engine_that_is_unknown_or_lacks_java_is_a_fault(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     places = Places(tmp_path, tmp_path / "w.duckdb")
-    monkeypatch.setenv("ASSAY_ENGINE", "flink")
-    with pytest.raises(Fault, match="ASSAY_ENGINE is flink: there is spark"), handed_over(places, print):
-        pass
+    for asked in ("flink", "spark:foo", "spark:spark://", "sparks"):
+        monkeypatch.setenv("ASSAY_ENGINE", asked)
+        said = pytest.raises(Fault, match=f"ASSAY_ENGINE is {asked}: there is spark")
+        with said, handed_over(places, print):
+            pass
     monkeypatch.setenv("ASSAY_ENGINE", "spark")
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
     with pytest.raises(Fault, match="needs Java 17 or later, and there is none"), handed_over(places, print):

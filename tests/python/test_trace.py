@@ -263,7 +263,7 @@ def test_a_column_leads_both_ways(places: Places) -> None:
 
 
 def test_what_is_unknown_is_said_with_what_to_do(traced: Warehouse, places: Places) -> None:
-    for name in ("nobody's", "", "erp/order_lines/none.csv", "%", "a.b.c", "x" * 10_000):
+    for name in ("nobody's", "", "erp/order_lines/none.csv", "%", "a.b.c", "x" * 10_000, "\udcff"):
         with pytest.raises(Fault, match="Nothing is called"):
             trace(places, name)
     with pytest.raises(Fault, match="There is no version trn_churn@9"):
