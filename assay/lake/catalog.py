@@ -15,7 +15,7 @@ from assay.core.moment import instant, length_of, now
 from assay.core.places import Places
 from assay.core.sql import text
 from assay.project.lake import data_of, is_lake, open_catalog, read_newest_snapshot
-from assay.project.lake_builds import carry_build, find_needed, forget_builds
+from assay.project.lake_builds import carry_build, find_builds, find_needed, forget_builds
 from assay.project.lease import hold_warehouse
 from assay.project.shared_lake import has_table, is_shared, note_state
 from assay.project.warehouse import connect
@@ -39,12 +39,17 @@ def _nothing(catalog: Path) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A state of a lake: its number, when it was made (UTC), what changed, and its names."""
+    """A state of a lake: its number, when it was made (UTC), what changed, and its names.
+
+    `run_id` is of the build that has left it and passed, so that training sets can be made as of it; None if
+    it is of no such build.
+    """
 
     number: int
     made_at: datetime
     changes: str
     tags: tuple[str, ...] = ()
+    run_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -118,12 +123,14 @@ def read_snapshots(places: Places) -> list[Snapshot]:
     tags: dict[int, list[str]] = {}
     for name, number in read_tags(catalog).items():
         tags.setdefault(number, []).append(name)
+    builds = find_builds(catalog)
     return [
         Snapshot(
             number,
             made_at,
             ", ".join(each.replace("_", " ") for each in changes or []),
             tuple(tags.get(number, ())),
+            builds.get(number),
         )
         for number, made_at, changes in rows
     ]

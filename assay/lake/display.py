@@ -50,11 +50,15 @@ def print_snapshots(snapshots: Sequence[Snapshot], console: Console) -> None:
     table.add_column("snapshot", justify="right")
     table.add_column("made", no_wrap=True)
     table.add_column("names", overflow="fold")
+    table.add_column("left by build", overflow="fold")
     table.add_column("changes", overflow="fold", ratio=1)
     for each in snapshots:
         made = f"{each.made_at:%Y-%m-%d %H:%M:%S}"
-        table.add_row(str(each.number), made, ", ".join(each.tags), each.changes)
+        table.add_row(str(each.number), made, ", ".join(each.tags), each.run_id or "", each.changes)
     console.print(table)
+    line(
+        console, "Training sets are made as of those that a build has left: assay training-set create --as-of"
+    )
 
 
 def print_tagged(snapshot: Snapshot, console: Console) -> None:

@@ -142,6 +142,18 @@ def find_build(catalog: Path, snapshot: int | None = None) -> BuildInLake | None
     )
 
 
+def find_builds(catalog: Path) -> dict[int, str]:
+    """Return the runs of the builds that passed, by the snapshots that they left.
+
+    Raises:
+        Fault: a catalog in Postgres cannot be reached.
+    """
+    with open_catalog(catalog) as database:
+        if not _has_builds(database, catalog):
+            return {}
+        return dict(database.execute("select snapshot_id, run_id from assay_builds").fetchall())
+
+
 def find_neighbours(catalog: Path, snapshot: int) -> list[int]:
     """Return the nearest snapshots before and after another that builds have left; there may be none.
 

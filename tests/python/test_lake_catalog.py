@@ -135,6 +135,7 @@ def note_builds(places: Places) -> None:
         "b2c3",
     )
     assert find_build(catalog, first.snapshot) == first
+    assert [each.run_id for each in read_snapshots(places)][:3] == ["second again", "first", None]
     compact(places)
     carried = find_build(catalog, read_snapshots(places)[0].number)
     assert carried == replace(second, snapshot=carried.snapshot)
