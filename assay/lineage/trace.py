@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,7 @@ def trace(places: Places, what: str) -> Trace:
                 found.found.append(tracer.column(*column))
             if not found.found:
                 raise Fault(tracer.explain_unknown(what), MISUSED)
+            found = replace(found, waiting=tracer.count_waiting())
     except (duckdb.Error, OSError) as error:
         raise known_fault(error) or error from error
     return found
@@ -239,6 +241,22 @@ class _Tracer:
         not_followed = {name: why for name, why in not_followed.items() if name in on_the_way}
         return TracedColumn(table, column, made_of, makes, views, versions, served, not_followed)
 
+    def count_waiting(self, condition: str = "true", *values: Any) -> int:
+        """Count the predictions that landed after their lineage was built, which is not at each build."""
+        lineage, predictions = self._relation(_LINEAGE), self._relation(_PREDICTIONS)
+        if lineage is None or predictions is None:
+            return 0
+        [(count,)] = self._rows(
+            f"with followed as (select distinct prediction_id from {lineage}), "
+            # Before these days, none is followed.
+            "covered as (select min(available_at) as since from "
+            f"{predictions} semi join followed using (prediction_id)) "
+            f"select count(*) from {predictions} anti join followed using (prediction_id) cross join covered "
+            f"where available_at >= coalesce(since, available_at) and {condition}",
+            *values,
+        )
+        return int(count)
+
     def explain_unknown(self, what: str) -> str:
         """Say why nothing is found under a name, and what to do."""
         if self._relation(_FILES) is None:
@@ -246,11 +264,15 @@ class _Tracer:
                 f"{what} is no prediction that is published, and files and columns cannot be looked up, "
                 "because a build has the warehouse: try again when it is done."
             )
+        if self.count_waiting("prediction_id = ?", what):
+            return (
+                f"Prediction {what} has landed since gold.{_LINEAGE} was built, which is not at each build "
+                "(refresh_every in dbt_project.yml). To build it now: assay build --all"
+            )
         if self._landed_prediction(what):
             return (
                 f"Prediction {what} has landed, and gold.{_LINEAGE} does not have it: it was made before the "
-                "days that the variable lineage_days covers, or after the last build. Raise the variable in "
-                "dbt_project.yml, and build."
+                "days that the variable lineage_days covers. Raise the variable in dbt_project.yml, and build."
             )
         if "@" in what:
             known = [each.manifest.version for each in self._versions]

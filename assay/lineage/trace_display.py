@@ -36,6 +36,13 @@ def print_trace(trace: Trace, console: Console) -> None:
                 _print_file(found, console)
             case TracedColumn():
                 _print_column(found, console)
+    if trace.waiting:
+        have = "prediction has" if trace.waiting == 1 else "predictions have"
+        line(
+            console,
+            f"Not looked at: {trace.waiting:,} {have} landed since gold.mon_lineage was built. To build it "
+            "now: assay build --all",
+        )
 
 
 def _print_prediction(found: TracedPrediction, personal: Personal, console: Console) -> None:

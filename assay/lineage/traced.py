@@ -171,7 +171,11 @@ Traced = TracedPrediction | TracedVersion | TracedFile | TracedColumn
 
 @dataclass(frozen=True)
 class Trace:
-    """All that is called as asked: usually one thing."""
+    """All that is called as asked: usually one thing.
+
+    `waiting` counts the predictions that landed after their lineage was built, and are in no answer yet.
+    """
 
     what: str
     found: list[Traced] = field(default_factory=list)
+    waiting: int = 0

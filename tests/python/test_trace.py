@@ -275,8 +275,30 @@ def test_what_is_unknown_is_said_with_what_to_do(traced: Warehouse, places: Plac
             "insert into silver.slv_predictions__checked by name select 'old' as prediction_id, "
             "'f' as source_file, 1::bigint as row_number"
         )
-    with pytest.raises(Fault, match="Prediction old has landed, and"):
+    with pytest.raises(Fault, match=r"Prediction old has landed, and .* lineage_days covers"):
         trace(places, "old")
+
+
+def test_what_has_landed_since_the_lineage_was_built_is_told(traced: Warehouse, places: Places) -> None:
+    assert trace(places, "p1").waiting == 0
+    table = "silver.slv_predictions__checked"
+    with duckdb.connect(traced.path) as connection:
+        for name, age in (("new", "-1 hour"), ("other", "-2 hours"), ("gone by", "400 days")):
+            connection.execute(
+                f"insert into {table} by name select '{name}' as prediction_id, event_at, source_file, "
+                f"row_number, available_at - interval '{age}' as available_at from {table} "
+                "where prediction_id = 'p4'"
+            )
+        [(file,)] = connection.sql("select min(source_file) from silver.slv_order_lines__checked").fetchall()
+    for asked in ("p1", file, f"{PURCHASES}.amount_sum_30d"):
+        shown = " ".join(CliRunner().invoke(app, ["trace", asked]).stdout.split())
+        assert "Not looked at: 2 predictions have landed since gold.mon_lineage was built." in shown
+    with pytest.raises(Fault, match=r"Prediction new has landed since .* assay build --all"):
+        trace(places, "new")
+    with pytest.raises(Fault, match=r"Prediction gone by has landed, and .* lineage_days covers"):
+        trace(places, "gone by")
+    with duckdb.connect(traced.path) as connection:
+        connection.execute(f"delete from {table} where prediction_id in ('new', 'other', 'gone by')")
 
 
 def test_json_has_all_that_is_found(places: Places) -> None:
