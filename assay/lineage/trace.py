@@ -271,8 +271,8 @@ class _Tracer:
             )
         if self._landed_prediction(what):
             return (
-                f"Prediction {what} has landed, and gold.{_LINEAGE} does not have it: it was made before the "
-                "days that the variable lineage_days covers. Raise the variable in dbt_project.yml, and build."
+                f"Prediction {what} has landed, and gold.{_LINEAGE} does not have it: it landed before the "
+                "days that the variable lineage_days covers. Raise that in dbt_project.yml, and build."
             )
         if "@" in what:
             known = [each.manifest.version for each in self._versions]
