@@ -180,7 +180,10 @@ class TooOld:
 
     def breaks(self, version: Version) -> bool:
         """Tell whether a version was made of a file from which rows go."""
-        return not set(self.rows.file_ids).isdisjoint(version.input_files)
+        name = version.manifest.name
+        # A version lists the files of the whole warehouse. One whose model is gone may be made of any.
+        reads = name in self._read_by or all(node["name"] != name for node in self.manifest.nodes.values())
+        return reads and not set(self.rows.file_ids).isdisjoint(version.input_files)
 
     def rewrite_published(self, places: Places, display: Display) -> None:
         """Leave what is published, which the build replaces."""

@@ -257,6 +257,7 @@ NODES_OF_PROJECT: dict[str, dict[str, Any]] = {
         "depends_on": {"nodes": ["model.checked"]},
     },
     "model.trained": {"name": "trn_sales", "depends_on": {"nodes": ["snapshot.states"]}},
+    "model.apart": {"name": "trn_apart", "depends_on": {"nodes": []}},
     "test.claim": {"name": "claim", "resource_type": "test", "depends_on": {"nodes": ["model.checked"]}},
     "test.other": {"name": "other", "resource_type": "test", "depends_on": {"nodes": []}},
 }
@@ -290,7 +291,8 @@ def test_a_version_loses_old_rows_or_says_that_what_made_it_is_gone(tmp_path: Pa
     at = [datetime(2025, 1, 1), LIMIT]
     moment = datetime(2025, 1, 1)
     versions = {}
-    for name, file_id in (("trn_sales", 7), ("trn_others", 7), ("trn_more", 8)):
+    # Of the second there is no model any more; the last reads no sales.
+    for name, file_id in (("trn_sales", 7), ("trn_others", 7), ("trn_more", 8), ("trn_apart", 7)):
         folder = VersionStore(places).folder / f"{name}@1"
         folder.mkdir(parents=True)
         pq.write_table(pa.table({"prediction_at": at, "outcome": [1, 0]}), folder / "data.parquet")
@@ -307,7 +309,7 @@ def test_a_version_loses_old_rows_or_says_that_what_made_it_is_gone(tmp_path: Pa
     told = [verify(versions[name], places, display).findings[0].message for name in versions]
     assert "1 row of it is removed" in told[0]
     assert "rows that it was made of are removed" in told[1]
-    assert "no longer whole" not in told[2]
+    assert "no longer whole" not in told[2] + told[3]
     assert erase_from_versions(places, removal(7), display) == []
 
 
