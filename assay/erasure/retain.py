@@ -174,9 +174,12 @@ def find_old_files(places: Places, settings: Settings, at: datetime) -> Retained
             else:
                 found.files.append(old)
     for path, members in merged.items():
-        # One that is still too young keeps all others.
-        if len(members) == len(read_merged(path).members):
+        held = len(read_merged(path).members)
+        if len(members) == held:
             found.files.extend(members)
+        else:
+            why = f"{len(members):,} of the {held:,} landed files in it are old enough: it goes when all are"
+            found.kept.append((path.relative_to(places.landing).as_posix(), why))
     return found
 
 

@@ -483,7 +483,10 @@ def test_a_merged_file_is_retained_whole_or_not_at_all(zone: Zone, monkeypatch: 
     [merged] = (zone.landing / "shop/sales/_merged").iterdir()
     places = places_of(zone)
     # Of its files, the last one landed on 2 March 2025.
-    assert find_old(places, datetime(2025, 4, 1)).files == []
+    young = find_old(places, datetime(2025, 4, 1))
+    assert young.files == []
+    name = merged.relative_to(zone.landing).as_posix()
+    assert young.kept == [(name, "3 of the 4 landed files in it are old enough: it goes when all are")]
     assert len(find_old(places, datetime(2025, 4, 2, 5)).files) == 4
     done = retain(places, wait=0, display=Lines(PlainConsole(quiet=True)))
     assert len(done.files) == 4
