@@ -20,7 +20,7 @@ from assay.build.refresh import check_lengths
 from assay.build.state import read_state
 from assay.console.progress import Display
 from assay.contracts.availability import read_promises
-from assay.core.encryption import find_encryption_key
+from assay.core.encryption import check_can_encrypt, find_encryption_key
 from assay.core.fault import MISUSED, Fault, known_fault
 from assay.core.lock import Holder
 from assay.core.moment import now
@@ -149,7 +149,8 @@ def build(options: Options, display: Display) -> Report:
     how_many()
     # Checks the keys here, because dbt would show a fault within a connection only as its own error.
     find_pii_key()
-    find_encryption_key()
+    if find_encryption_key():
+        check_can_encrypt()
     if hand_over_leftovers(places.landing):
         display.say(f"The next build loads what a server was told in the last {SECONDS_OPEN:g} s")
     warnings = [] if options.as_of else _fetch_landing(places, display)

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import duckdb
 
-from assay.core.extensions import load_extension
-from assay.core.fault import MISUSED, Fault
+from assay.core.extensions import find_extension
+from assay.core.fault import MISUSED, Fault, extra_needed
 from assay.core.sql import quoted, text
 
 VARIABLE = "ASSAY_ENCRYPTION_KEY"
@@ -31,6 +31,7 @@ _MAGIC, _MAGIC_AT, _FLAGS_AT = b"DUCK", 8, 20
 # What DuckDB 2 writes no older one reads, unless that is asked for when the file is made. Readers may have
 # DuckDB 1.5, and extras that bring extensions install it.
 FORM_OF_NEW_FILES = [] if duckdb.__version__.startswith("1.") else ["storage_version 'v1.5.0'"]
+_BY = "Writing encrypted files"
 _WRONG_KEY, _DAMAGED = "Wrong encryption key", "AES tag differs"
 
 
@@ -176,6 +177,21 @@ def key_of_another(file: Path) -> Fault:
     )
 
 
+def check_can_encrypt() -> None:
+    """Check that what encrypts files is installed, before work begins whose result is to be encrypted.
+
+    Raises:
+        Fault: the extra is not installed.
+    """
+    _find_openssl()
+    with extra_needed("encryption", by=_BY):
+        import cryptography  # noqa: F401
+
+
+def _find_openssl() -> str:
+    return str(find_extension("httpfs", extra="encryption", by=_BY))
+
+
 def load_openssl(connection: duckdb.DuckDBPyConnection, *, is_needed: bool) -> None:
     """Load what encrypts: DuckDB itself can only decrypt, and takes longer for that.
 
@@ -187,7 +203,7 @@ def load_openssl(connection: duckdb.DuckDBPyConnection, *, is_needed: bool) -> N
         Fault: it is needed, and the extra is not installed.
     """
     try:
-        load_extension(connection, "httpfs", extra="encryption", by="Writing encrypted files")
+        connection.load_extension(_find_openssl())
     except Fault:
         if is_needed:
             raise

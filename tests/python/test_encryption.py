@@ -339,6 +339,17 @@ def test_a_lake_is_left_as_it_is(places: Places, monkeypatch: pytest.MonkeyPatch
     assert found[lake] is False
 
 
+def test_a_build_that_could_not_encrypt_does_not_begin(
+    project: SmallProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("assay.core.extensions.find_spec", lambda name: None)
+    project.settings["ASSAY_ENCRYPTION_KEY"] = KEY
+    build = project.assay("build", "--all")
+    assert build.exit_code == 2
+    assert "Writing encrypted files needs duckdb-extension-httpfs, which is not installed" in build.stderr
+    assert len(project.runs()) == 1
+
+
 def test_a_build_writes_no_plain_file(project: SmallProject) -> None:
     for file in project.warehouse.parent.rglob("*.duckdb"):
         file.unlink()
