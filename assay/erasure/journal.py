@@ -72,7 +72,7 @@ def read_journal(warehouse: Path) -> Journal | None:
         else:
             person = values.pop("person")
             values["removed"] = Person(
-                **person | {name: tuple(person[name]) for name in ("columns", "values")}
+                **{name: tuple(value) if isinstance(value, list) else value for name, value in person.items()}
             )
         values["started_at"] = datetime.fromisoformat(values["started_at"])
         return Journal(**values)

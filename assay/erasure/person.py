@@ -11,13 +11,16 @@ from dataclasses import dataclass, replace
 import duckdb
 
 from assay.core.fault import MISUSED, Fault, unknown
-from assay.core.sql import text
+from assay.core.sql import folded, text
 from assay.core.words import escaped
 from assay.landing.names import RESERVED
 from assay.pii.forgotten import keys_of_row
 from assay.pii.key import VARIABLE, PiiKey, find_pii_key
+from assay.project.conventions import is_of_kind
 from assay.project.graph import Manifest
 
+# Of an id such as 17@2025-12-01; that of a day has no part 17.
+_PARTS_OF_LABEL_ID = r"string_split_regex(label_id::varchar, '[@|,;\s]+')"
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
 
@@ -26,14 +29,15 @@ class Person:
     """An entity and its key, or several of one kind that are forgotten together.
 
     `columns` are the names of the columns that have the key, whichever table they are in; `values` are the
-    texts it may have there: the key itself, and its hash where a column is declared personal.
-    Of several people, `key` names all.
+    texts it may have there: the key itself, and its hash where a column is declared personal. `labels` are
+    the labels of such entities, by whose ids predictions name them. Of several people, `key` names all.
     """
 
     entity: str
     key: str
     columns: tuple[str, ...]
     values: tuple[str, ...]
+    labels: tuple[str, ...] = ()
 
     @property
     def subject(self) -> str:
@@ -49,6 +53,10 @@ class Person:
         values = ", ".join(map(text, self.values))
         named = [keys for column in self.columns for keys in keys_of_row(columns, self.entity, column)]
         parts = [f"list_has_any({keys}, [{values}])" for keys in dict.fromkeys(named)]
+        if self.labels and {"label_name", "label_id"} <= {folded(each) for each in columns}:
+            # A prediction need not tell what it was made with, and then its label alone says of whom it is.
+            of_labels = f"label_name in ({', '.join(map(text, self.labels))})"
+            parts.append(f"({of_labels} and list_has_any({_PARTS_OF_LABEL_ID}, [{values}]))")
         return f"coalesce({' or '.join(parts)}, false)" if parts else None
 
     def is_in_key(self, key: str) -> bool:
@@ -131,7 +139,26 @@ def find_person(asked: str, manifest: Manifest, connection: duckdb.DuckDBPyConne
         # Which letters it is written in says nothing, and a column of this type has small ones.
         texts = [*dict.fromkeys((key, key.lower(), key.upper()))]
     hashes = map(secret.hashed, texts) if secret else ()
-    return Person(entity, key, found, (*texts, *hashes))
+    return Person(entity, key, found, (*texts, *hashes), _find_labels(found, manifest, connection))
+
+
+def _find_labels(
+    columns: Collection[str], manifest: Manifest, connection: duckdb.DuckDBPyConnection
+) -> tuple[str, ...]:
+    """Return the labels whose tables have one of the columns."""
+    having = {
+        (schema, table)
+        for schema, table in connection.execute(
+            "select schema_name, table_name from duckdb_columns() where list_contains($1, column_name)",
+            [list(columns)],
+        ).fetchall()
+    }
+    labels = (node for node in manifest.nodes.values() if is_of_kind(node, "labels"))
+    return tuple(
+        sorted(
+            node["name"] for node in labels if (node["schema"], node.get("alias") or node["name"]) in having
+        )
+    )
 
 
 def _find_key_of_silver(connection: duckdb.DuckDBPyConnection) -> PiiKey | None:

@@ -124,7 +124,8 @@ class People:
             yield
 
     def finish(self, places: Places, run_id: str) -> None:
-        """Take them out of run ledger, files of streams, logs and pages."""
+        """Remove earlier publications, and take them out of run ledger, files of streams, logs and pages."""
+        _remove_kept(places, run_id)
         forget_in_ledger(places.ledger, self.person)
         forget_of_streams(places, self.person)
         mentions = Mentions(self.person)
@@ -195,9 +196,7 @@ class TooOld:
 
     def finish(self, places: Places, run_id: str) -> None:
         """Remove earlier publications, samples of failed tests, and what streams keep of silver."""
-        for kept in find_kept(places.published):
-            if kept.run_id != run_id:
-                shutil.rmtree(kept.folder)
+        _remove_kept(places, run_id)
         remove_samples(places.ledger, self.tests, but_of=run_id)
         base_file(places).unlink(missing_ok=True)
 
@@ -232,6 +231,13 @@ class TooOld:
     def _cutoff(self, tables: Collection[OldTable]) -> str:
         """Return SQL for the moment before which rows of all these tables are not complete any more."""
         return f"timestamp {text(max(each.cutoff for each in tables).isoformat(sep=' '))}"
+
+
+def _remove_kept(places: Places, run_id: str) -> None:
+    """Remove the publications of all runs but one: a rollback would bring back what is removed."""
+    for kept in find_kept(places.published):
+        if kept.run_id != run_id:
+            shutil.rmtree(kept.folder)
 
 
 def source_ids(table: OldTable, manifest: Manifest) -> list[str]:

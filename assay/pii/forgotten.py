@@ -21,7 +21,7 @@ _BYTES_OF_KEY = 32
 # The session's variables for the hash of a key, and for a list of hashes, with its number behind it.
 _INNER, _OUTER, _HASHES = "forgotten_inner", "forgotten_outer", "forgotten_hashes_"
 # What exposures to experiments and logged predictions say of an entity, whichever it is.
-_ENTITY, _ENTITY_ID, _SERVED = "entity", "entity_id", "served"
+_ENTITY, _ENTITY_ID, _SERVED, _KEYS = "entity", "entity_id", "served", "entity_keys"
 
 
 @dataclass(frozen=True)
@@ -118,6 +118,9 @@ def keys_of_row(columns: Collection[str], entity: str, column: str) -> Iterator[
     if _SERVED in known:
         path = text(f'$[*].keys."{column}"')
         yield f"try(json_extract_string({_SERVED}::varchar, {path}))"
+    if _KEYS in known:
+        path = text(f'$."{column}"')
+        yield f"[try(json_extract_string({_KEYS}::varchar, {path}))]"
 
 
 def _texts_of(name: str) -> str:

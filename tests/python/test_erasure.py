@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import duckdb
@@ -48,6 +49,7 @@ from assay.ledger.retentions import RETAINED_FILES, RETENTIONS
 from assay.online.ahead import Ahead
 from assay.pii.forgotten import ForgottenPeople, read_forgotten
 from assay.pii.key import PiiKey
+from assay.project.conventions import STAMP
 from assay.project.graph import Manifest
 from assay.project.warehouse import connect
 from assay.server.audit import Audit
@@ -237,6 +239,33 @@ def test_a_person_is_found_by_entity_and_hash(monkeypatch: pytest.MonkeyPatch) -
             connection.execute("update t set served = $1", [served])
             condition = person.condition(["card_id", "served"])
             assert connection.execute(f"select count(*) from t where {condition}").fetchall() == [(found,)]
+        keys = ['{"card_id": "4111", "day": "1"}', '{"card_id": "1"}', '{"day": "4111"}', "no", None]
+        connection.execute("create table k as select unnest($1) as entity_keys", [keys])
+        condition = person.condition(["entity_keys"])
+        assert connection.execute(f"from k where {condition}").fetchall() == [(keys[0],)]
+
+
+def test_a_prediction_that_tells_nothing_but_its_label_is_found(tmp_path: Path) -> None:
+    kinds = {"kinds": ["labels"]}
+    labels: dict[str, dict[str, Any]] = {
+        name: {"resource_type": "model", "name": name, "schema": "gold", "config": {"meta": {STAMP: kinds}}}
+        for name in ("lbl_churn", "lbl_fraud")
+    }
+    with duckdb.connect() as connection:
+        connection.execute(
+            "create schema gold; create table gold.lbl_churn as select '17' as customer_id;"
+            "create table gold.lbl_fraud as select '17' as card_id; create table predictions as from (values "
+            "(1, 'lbl_churn', '17@2025-12-01'), (2, 'lbl_churn', '18@2025-12-17'), (3, 'lbl_fraud', '17@x'), "
+            "(4, 'lbl_churn', '17'), (5, 'lbl_churn', null), (6, null, '17')) as p(id, label_name, label_id)"
+        )
+        person = find_person("customer=17", Manifest({"nodes": labels, "macros": {}}), connection)
+        assert person.labels == ("lbl_churn",)
+        condition = person.condition(["id", "label_name", "label_id"])
+        found = connection.execute(f"select id from predictions where {condition} order by id").fetchall()
+    assert found == [(1,), (4,)]
+    journal = Journal("e", person, "me", "asked", datetime(2026, 1, 1))
+    journal.keep(tmp_path / "a.duckdb")
+    assert read_journal(tmp_path / "a.duckdb") == journal
 
 
 def test_a_person_is_found_under_each_name_that_views_give_the_key(tmp_path: Path) -> None:
@@ -551,6 +580,11 @@ def test_a_person_is_forgotten_everywhere(people: SmallProject) -> None:
     assert done.exit_code == 0, done.output
     assert files_with(people.root, PERSON) == []
     assert len(files_with(people.root, OTHER)) >= 2
+    # What was published until then is rewritten, and a rollback to it is not offered all the same.
+    assert [each.name for each in (people.published.parent / "kept").iterdir()] == [
+        run_id
+        for (run_id,) in people.query("from published.publication select run_id", file=people.published)
+    ]
     for folder in (export / "delta", export / "iceberg"):
         assert people.query(EXPORTED.format(folder)) == [(rows_before[0][0] - 2,)]
         assert [each.name for each in folder.iterdir() if each.is_dir()] == ["fct_lines"]
@@ -620,6 +654,7 @@ def test_rows_are_rejected_by_each_way_in_which_they_name_a_person(name: str, tm
     warehouse = tmp_path / name
     people = ForgottenPeople().with_keys("customer", "customer_id", [PERSON])
     served = json.dumps([{"keys": {"customer_id": OTHER}}, {"keys": {"customer_id": PERSON}}])
+    keys = json.dumps({"customer_id": PERSON})
     with connect(warehouse, read_only=False) as connection:
         people.set_variables(connection)
         for columns in (
@@ -627,6 +662,7 @@ def test_rows_are_rejected_by_each_way_in_which_they_name_a_person(name: str, tm
             "select unnest(['customer', 'card', 'customer']) as entity, "
             f"unnest(['{PERSON}', '{PERSON}', 'x']) as entity_id",
             f"select unnest(['{served}', 'no', null]) as served",
+            f"select unnest(['{keys}', 'no', null]) as entity_keys",
         ):
             connection.execute(
                 "create or replace table checked as "
