@@ -70,9 +70,9 @@ def read_journal(warehouse: Path) -> Journal | None:
         if "old_rows" in values:
             values["removed"] = old_rows_of(values.pop("old_rows"))
         else:
-            person = values.pop("person")
+            person: dict[str, Any] = values.pop("person")
             values["removed"] = Person(
-                **{name: tuple(value) if isinstance(value, list) else value for name, value in person.items()}
+                **person | {name: tuple(value) for name, value in person.items() if isinstance(value, list)}
             )
         values["started_at"] = datetime.fromisoformat(values["started_at"])
         return Journal(**values)
