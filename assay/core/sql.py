@@ -26,6 +26,11 @@ def text(value: object) -> str:
     )
 
 
+def search_path(*databases: str) -> str:
+    """Return SQL by which names without a database are looked for in these, in their order."""
+    return f"set search_path = {text(','.join(f'{quoted(each)}.main' for each in databases))}"
+
+
 def folded(name: str) -> str:
     """Return a name in the form in which DuckDB compares names: it ignores the case of A to Z only."""
     return name.translate(_FOLDED)

@@ -18,7 +18,7 @@ from assay.core.disk import keep_new_files_private
 from assay.core.encryption import attach_file, is_encrypted, needs_key
 from assay.core.optimizer import leave_out_wrong_rules
 from assay.core.places import find_places
-from assay.core.sql import quoted
+from assay.core.sql import search_path
 from assay.pii.forgotten import ForgottenPeople, read_forgotten
 from assay.pii.key import find_pii_key
 
@@ -63,9 +63,12 @@ class Plugin(BasePlugin):
         conn.create_function(_SET_ASIDE, _set_aside_sql, ["VARCHAR", "VARCHAR"], "VARCHAR", side_effects=True)
 
     def configure_cursor(self, cursor: Any) -> None:
-        """Set the variables of a session."""
+        """Set the variables of a session, and let names without a database be of an encrypted warehouse.
+
+        What is new of an incremental model in Python dbt-duckdb writes into memory, where it looks as well.
+        """
         if self._encrypted:
-            cursor.execute(f"use {quoted(self._database)}")
+            cursor.execute(search_path(self._database, "memory"))
         if key := find_pii_key():
             key.set_variables(cursor)
         if people := _find_forgotten():

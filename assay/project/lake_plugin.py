@@ -8,7 +8,7 @@ from typing import Any
 from dbt.adapters.duckdb.plugins import BasePlugin
 
 from assay.core.places import find_lake_file
-from assay.core.sql import quoted, text
+from assay.core.sql import quoted, search_path, text
 from assay.project.lake import UNVERIFIED, load_lake, make_catalog, options_of, path_of, prepare_lake
 from assay.project.shared_lake import is_shared
 
@@ -57,8 +57,8 @@ class Plugin(BasePlugin):
         """
         creds: Any = self.creds
         # What is built beside a lake that is only read is a file, which has them itself.
-        memory = ",memory.main" if creds.path == ":memory:" else ""
-        cursor.execute(f"set search_path = {text(f'{quoted(creds.database)}.main{memory}')}")
+        memory = ["memory"] if creds.path == ":memory:" else []
+        cursor.execute(search_path(creds.database, *memory))
         if self._catalog is not None:
             # macros/schema/_lake_definitions.sql reads it.
             cursor.execute(f"set variable assay_lake_catalog = {text(self._catalog)}")
