@@ -8,9 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from unittest import mock
 
-import duckdb
 import pytest
 from small_project import SmallProject, make_small_project
+
+from assay.project.warehouse import connect
 
 pytest.importorskip("dlt", reason="dlt is not installed: pip install -e '.[dlt]'")
 
@@ -136,7 +137,7 @@ def test_rows_of_a_source_are_built_with_what_dlt_itself_wrote_beside_them(
     build = project.assay("build")
     assert build.exit_code == 0, build.output
     # Silver's views name the catalog.
-    with duckdb.connect(str(project.warehouse), read_only=True) as warehouse:
+    with connect(project.warehouse) as warehouse:
 
         def query(sql: str) -> list[tuple[object, ...]]:
             return warehouse.sql(sql).fetchall()

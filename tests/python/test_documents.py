@@ -21,6 +21,7 @@ from assay.api.new_project import create_project
 from assay.build.search import publish_search
 from assay.core.places import Places
 from assay.documents.chunk import embedding_text
+from assay.project.warehouse import connect
 from assay.search.query import open_index
 from assay.search.tombstones import Tombstones
 
@@ -63,7 +64,7 @@ def build(project: DocumentsProject, *arguments: str) -> str:
 
 
 def test_bad_documents_are_kept_with_their_reasons(built: DocumentsProject) -> None:
-    with duckdb.connect(str(built.warehouse), read_only=True) as connection:
+    with connect(built.warehouse) as connection:
         rejected = connection.sql(
             "select rule_ids, coalesce(document ->> 'document_id', document ->> 'body', line) "
             "from (select *, try_cast(line as json) as document from silver.slv_documents__rejected) "
@@ -227,7 +228,7 @@ def test_documents_that_a_new_project_lands_are_built(builds: None, tmp_path: Pa
     assert "are there already" in project.assay("documents", "add", "--owner", "wiki").stdout
     build(project)
     assert [row[:2] for row in project.chunks()] == [("pages/a.md", 1), ("pages/a.md", 2), ("pages/a.md", 3)]
-    with duckdb.connect(str(project.root / "data" / "assay.duckdb"), read_only=True) as connection:
+    with connect(project.warehouse) as connection:
         [(reason,)] = connection.sql("select reason from silver.slv_documents__rejected").fetchall()
     assert "open the file and write it anew" in reason
 
@@ -307,7 +308,7 @@ def test_a_title_of_any_length_does_not_fill_each_chunk(project: DocumentsProjec
     build(project)
     titles = "select distinct title from gold.doc_chunks where document_id = 'returns' order by 1"
     assert project.query(titles) == [("Help",), ("t" * 199 + "…",)]
-    with duckdb.connect(str(project.warehouse), read_only=True) as connection:
+    with connect(project.warehouse) as connection:
         [(whole,)] = connection.sql("select max(length(title)) from silver.slv_documents__changes").fetchall()
     assert whole == 300
 

@@ -29,6 +29,7 @@ from subscription_project import make_subscription_project
 
 from assay.online.ahead import Ahead
 from assay.online.stores.sqlite import SqliteStore
+from assay.project.warehouse import connect
 from assay.project.yaml_file import YamlFile
 
 pytestmark = pytest.mark.minutes
@@ -275,7 +276,7 @@ def written_down(followed: Followed) -> list[Change]:
 
 def in_warehouse(followed: Followed, sql: str) -> list[tuple[Any, ...]]:
     # Views name the warehouse as it is called.
-    with duckdb.connect(str(followed.project.warehouse), read_only=True) as connection:
+    with connect(followed.project.warehouse) as connection:
         return connection.sql(sql).fetchall()
 
 

@@ -13,12 +13,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
 import yaml
 from quick_sqlfluff import quick
 from sqlfluff.core import FluffConfig, Linter
 from warehouse import PROJECT, Warehouse
+
+from assay.project.warehouse import connect
 
 pytestmark = [pytest.mark.minutes, pytest.mark.usefixtures("builds")]
 
@@ -349,7 +350,7 @@ def test_analysis_answers_its_question(
     question, reading = sql.splitlines()[:2]
     assert re.fullmatch(r"-- .+\?", question)
     assert reading.startswith("-- ")
-    with duckdb.connect(built_demo.path, read_only=True) as connection:
+    with connect(built_demo.path) as connection:
         answer = connection.sql(sql)
         types = [str(kind).replace(" ", "") for kind in answer.types]
         assert dict(zip(answer.columns, types, strict=True)) == {

@@ -34,6 +34,7 @@ from assay.generate.silver import write_models
 from assay.generate.source import gather_answers, planned_source
 from assay.generate.write import choose_places_to_land, land, write_all
 from assay.landing.dialect import Dialect
+from assay.project.warehouse import connect
 from assay.project.yaml_file import YamlFile
 
 # Each profiles a sample, which adds up to more than the first tier has time for.
@@ -685,7 +686,7 @@ class Hotel:
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         # Views name the warehouse as it is called.
-        with duckdb.connect(str(self.project.warehouse), read_only=True) as connection:
+        with connect(self.project.warehouse) as connection:
             return connection.sql(sql).fetchall()
 
 

@@ -270,7 +270,7 @@ def test_what_is_unknown_is_said_with_what_to_do(traced: Warehouse, places: Plac
         trace(places, "trn_churn@9")
     with pytest.raises(Fault, match="trn_recommendation has no version yet"):
         trace(places, "trn_recommendation")
-    with duckdb.connect(traced.path) as connection:
+    with connect(traced.path, read_only=False) as connection:
         connection.execute(
             "insert into silver.slv_predictions__checked by name select 'old' as prediction_id, "
             "'f' as source_file, 1::bigint as row_number"
@@ -282,7 +282,7 @@ def test_what_is_unknown_is_said_with_what_to_do(traced: Warehouse, places: Plac
 def test_what_has_landed_since_the_lineage_was_built_is_told(traced: Warehouse, places: Places) -> None:
     assert trace(places, "p1").waiting == 0
     table = "silver.slv_predictions__checked"
-    with duckdb.connect(traced.path) as connection:
+    with connect(traced.path, read_only=False) as connection:
         for name, age in (("new", "-1 hour"), ("other", "-2 hours"), ("gone by", "400 days")):
             connection.execute(
                 f"insert into {table} by name select '{name}' as prediction_id, event_at, source_file, "
@@ -297,7 +297,7 @@ def test_what_has_landed_since_the_lineage_was_built_is_told(traced: Warehouse, 
         trace(places, "new")
     with pytest.raises(Fault, match=r"Prediction gone by has landed, and .* lineage_days covers"):
         trace(places, "gone by")
-    with duckdb.connect(traced.path) as connection:
+    with connect(traced.path, read_only=False) as connection:
         connection.execute(f"delete from {table} where prediction_id in ('new', 'other', 'gone by')")
 
 

@@ -15,6 +15,8 @@ from example_names import names_found, names_of_the_example
 from small_project import SmallProject
 from subscription_project import ACCOUNTS, make_subscription_project
 
+from assay.project.warehouse import connect
+
 pytestmark = pytest.mark.minutes
 
 SOURCES = ("app.sessions", "billing.invoices", "crm.accounts")
@@ -30,7 +32,7 @@ def ran(project: SmallProject, *arguments: str) -> str:
 
 def rows(project: SmallProject, sql: str) -> list[tuple[Any, ...]]:
     # Views name the warehouse as it is called.
-    with duckdb.connect(str(project.warehouse), read_only=True) as connection:
+    with connect(project.warehouse) as connection:
         return connection.sql(sql).fetchall()
 
 
