@@ -14,6 +14,7 @@ import duckdb
 import pytest
 from small_project import SmallProject
 
+from assay.project.lake import is_lake
 from assay.project.warehouse import connect
 
 pytestmark = pytest.mark.usefixtures("builds")
@@ -253,8 +254,12 @@ def test_a_warehouse_that_is_another_kind_of_file_is_told(project: SmallProject)
     project.warehouse.write_text("Dear diary" * 1000)
     build = project.assay("build")
     assert build.exit_code == 1
-    said = "cannot be the catalog of a lake (file is not a" if project.is_lake else "is not a DuckDB file"
-    assert said in build.stderr
+    kind = (
+        "cannot be the catalog of a lake (file is not a"
+        if is_lake(project.warehouse)
+        else "is not a DuckDB file"
+    )
+    assert kind in build.stderr
 
 
 def test_help_comes_without_loading_dbt() -> None:
