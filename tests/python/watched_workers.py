@@ -77,10 +77,13 @@ class _Scheduling(LoadFileScheduling):
 
     A process runs the last test that it knows of only when it knows what comes after. pytest-xdist gives one
     that replaces a lost one a single file, of which one test or none may be left: it would wait for the rest
-    of the run, and where no other process is left, for ever.
+    of the run, and where no other process is left, for ever. Where two are replaced, it ends the run if one
+    of them has collected its tests before the other.
     """
 
     def _reschedule(self, node: Any) -> None:
+        if node not in self.registered_collections:
+            return
         super()._reschedule(node)
         while not node.shutting_down and self._pending_of(self.assigned_work[node]) < 2:
             super()._reschedule(node)
