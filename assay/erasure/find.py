@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ from assay.project.shared_lake import find_lakes_as_of, is_shared
 from assay.training.store import Version, VersionStore
 
 _POSITION = {"file_id", "row_number"}
+_BETWEEN_FIELDS, _ZEROS = re.compile(r"[,;|\t\r\n]"), re.compile(r"(?<=\d)\.0+$")
+# A shorter field may be a quantity, or an hour.
+_LEAST_LENGTH_OF_FIELD = 4
 
 
 @dataclass(frozen=True)
@@ -42,14 +46,14 @@ def find_lines(connection: duckdb.DuckDBPyConnection, person: Person) -> list[Fi
     Malformed rows are the person's where their text names the person.
     """
     rows: dict[int, set[int]] = defaultdict(set)
-    for schema, table, condition in tables_with(connection, person):
-        if table.endswith(CHECKED) and columns_of(connection, schema, table) >= _POSITION:
-            for file_id, row in connection.execute(
-                f"select file_id, row_number from {quoted(schema)}.{quoted(table)} where {condition}"
-            ).fetchall():
-                rows[file_id].add(row)
-    for file_id, row in _malformed_rows(connection, Mentions(person)):
-        rows[file_id].add(row)
+    for schema, table, condition in _checked_with(connection, person):
+        for file_id, row in connection.execute(
+            f"select file_id, row_number from {quoted(schema)}.{quoted(table)} where {condition}"
+        ).fetchall():
+            rows[file_id].add(row)
+    for file_id, row, is_certain in _malformed_rows(connection, person):
+        if is_certain:
+            rows[file_id].add(row)
     found = []
     for file_id, name, source, table, content, line_count in connection.execute(
         "select file_id, source_file, source_name, table_name, content_sha256, line_count from landing.files "
@@ -69,6 +73,18 @@ def find_lines(connection: duckdb.DuckDBPyConnection, person: Person) -> list[Fi
         if spans:
             found.append(FileLines(file_id, name, source, table, content, spans))
     return found
+
+
+def count_doubtful(connection: duckdb.DuckDBPyConnection, person: Person) -> int:
+    """Count the malformed rows with a field that may be the key, or as well any number: they stay."""
+    return sum(not is_certain for *_, is_certain in _malformed_rows(connection, person))
+
+
+def _checked_with(connection: duckdb.DuckDBPyConnection, person: Person) -> Iterator[tuple[str, str, str]]:
+    """Yield the tables with checked rows that name people, as `tables_with` does."""
+    for schema, table, condition in tables_with(connection, person):
+        if table.endswith(CHECKED) and columns_of(connection, schema, table) >= _POSITION:
+            yield schema, table, condition
 
 
 def unread_files(connection: duckdb.DuckDBPyConnection) -> int:
@@ -188,8 +204,21 @@ def rows_of(file: Path) -> str:
     return rows_of_parquet(file)
 
 
-def _malformed_rows(connection: duckdb.DuckDBPyConnection, mentions: Mentions) -> Iterator[tuple[int, int]]:
-    """Yield file and number of the malformed rows whose text names the person: silver has no key of them."""
+def _malformed_rows(connection: duckdb.DuckDBPyConnection, person: Person) -> Iterator[tuple[int, int, bool]]:
+    """Yield file and number of the malformed rows that name the person, of whom silver has no key of them.
+
+    What is no text of the key has it as a field, where silver's rows of the landing table have such keys;
+    whether a field that is so short is the key is not certain.
+    """
+    mentions = Mentions(person)
+    with_keys = {
+        f"{source}__{name}"
+        for schema, checked, _ in _checked_with(connection, person)
+        for source, name in connection.execute(
+            "select distinct source_name, table_name from landing.files "
+            f"where file_id in (select file_id from {quoted(schema)}.{quoted(checked)})"
+        ).fetchall()
+    }
     for (table,) in connection.execute(
         "select table_name from duckdb_tables() "
         "where database_name = current_database() and schema_name = 'landing' order by all"
@@ -204,4 +233,12 @@ def _malformed_rows(connection: duckdb.DuckDBPyConnection, mentions: Mentions) -
             f"where malformed_reason is not null and ({has_key})"
         ).fetchall():
             if mentions.count(line):
-                yield file_id, row
+                yield file_id, row, True
+            elif table in with_keys and (keys := _keys_in(line, person)):
+                yield file_id, row, any(len(key) >= _LEAST_LENGTH_OF_FIELD for key in keys)
+
+
+def _keys_in(line: str, person: Person) -> set[str]:
+    """Return the keys of the person that are whole fields of a line, also with zeros behind a point."""
+    fields = {field.strip(" \"'") for field in _BETWEEN_FIELDS.split(line)}
+    return (fields | {_ZEROS.sub("", field) for field in fields}) & {*person.values}

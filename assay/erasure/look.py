@@ -11,9 +11,10 @@ import duckdb
 
 from assay.build.bucket import PUBLISH_TO
 from assay.core.places import Places, find_other_warehouses, landing_url
+from assay.core.words import counted
 from assay.erasure.beside import Trace, find_beside
 from assay.erasure.exports import find_gone
-from assay.erasure.find import FileLines, count_rows, find_lines
+from assay.erasure.find import FileLines, count_doubtful, count_rows, find_lines
 from assay.erasure.landed import find_landed
 from assay.erasure.mentions import Mentions
 from assay.erasure.objects import name_unseen
@@ -80,6 +81,9 @@ def find_traces(places: Places, connection: duckdb.DuckDBPyConnection, person: P
                 f"{unloaded.path}, which could not be loaded, {has_key}is no text that can be read whole: "
                 "mend it, or remove it"
             )
+    if doubtful := count_doubtful(connection, person):
+        rows = counted(doubtful, "malformed row")
+        found.unseen.append(f"{rows} with a field that is so short that it may be the key or any number")
     found.unseen += _named_files(connection, person)
     found.unseen += _unseen(places)
     return found

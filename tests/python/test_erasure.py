@@ -26,7 +26,7 @@ from assay.core.fault import Fault
 from assay.core.places import Places, find_places
 from assay.core.structure import bring_up_to_date
 from assay.erasure.elsewhere import count_of_streams, forget_in_ledger, forget_of_streams
-from assay.erasure.find import FileLines, count_rows
+from assay.erasure.find import FileLines, count_doubtful, count_rows, find_lines
 from assay.erasure.forgotten import find_returned, note_forgotten
 from assay.erasure.journal import Journal, read_journal
 from assay.erasure.lines import Emptied, empty_lines, hash_of
@@ -243,6 +243,43 @@ def test_a_person_is_found_by_entity_and_hash(monkeypatch: pytest.MonkeyPatch) -
         connection.execute("create table k as select unnest($1) as entity_keys", [keys])
         condition = person.condition(["entity_keys"])
         assert connection.execute(f"from k where {condition}").fetchall() == [(keys[0],)]
+
+
+@pytest.mark.parametrize(
+    ("key", "found", "doubtful"), [("10028", [3, 4, 5], 0), ("1002", [], 0), ("17", [], 2), ("A1 b", [8], 0)]
+)
+def test_a_malformed_line_with_the_key_as_a_field_is_the_persons(
+    key: str, found: list[int], doubtful: int
+) -> None:
+    lines = {
+        3: '5,"Bench, Set of 2",10028,web,,,',
+        4: "5;10028;17",
+        5: "5\t10028.0\t17",
+        6: "5,100281,10028-1",
+        7: "5,110028",
+        8: "5, 'A1 b' |x",
+    }
+    with duckdb.connect() as connection:
+        connection.execute(
+            "create schema silver; create schema landing; "
+            "create table silver.slv_lines__checked as "
+            "select 1 as file_id, 1 as row_number, 'x' as customer_id;"
+            "create table landing.files as from (values (1, 'f', 1, 'erp', 'lines', 's', 9), "
+            "(2, 'g', 1, 'erp', 'others', 's', 9)) "
+            "as f(file_id, source_file, file_version, source_name, table_name, content_sha256, line_count)"
+        )
+        for name, file_id in (("lines", 1), ("others", 2)):
+            connection.execute(
+                f"create table landing.erp__{name} as select {file_id} as file_id, unnest($1) as row_number, "
+                "'other number of fields' as malformed_reason, unnest($2) as malformed_line",
+                [[*lines], [*lines.values()]],
+            )
+        person = person_named(key)
+        # Nobody tells that the other table has keys of customers.
+        [*files] = find_lines(connection, person)
+        assert [row for file in files for row, _ in file.spans] == found
+        assert {file.table for file in files} <= {"lines"}
+        assert count_doubtful(connection, person) == doubtful
 
 
 def test_a_prediction_that_tells_nothing_but_its_label_is_found(tmp_path: Path) -> None:
