@@ -40,7 +40,9 @@ def print_compacted_landing(found: CompactedLanding, console: Console) -> None:
     count = counted(sum(each.files for each in merged), "landed file")
     if not merged:
         line(
-            console, "No landed file is to be merged: those of today and those that no build has loaded stay."
+            console,
+            "No landed file is to be merged: those stay that landed today, that are merged already, and that "
+            "no build has loaded since they were written or copied to here (assay build).",
         )
     elif found.is_done:
         line(console, f"Merged     {count}; the warehouse stays as it is, and loads none of them again")

@@ -401,6 +401,8 @@ def _find_cold(landing: Path) -> Path | Bucket | None:
         raise Fault(
             f"{COLD} is {named}, within the landing zone, where files are loaded: name one outside.", MISUSED
         )
+    if landing.resolve().is_relative_to(folder.resolve()):
+        raise Fault(f"{COLD} is {named}, which holds the landing zone: name one beside it.", MISUSED)
     return folder
 
 

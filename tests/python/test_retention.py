@@ -304,6 +304,7 @@ def test_without_a_retention_it_says_so(zone: Zone, monkeypatch: pytest.MonkeyPa
         ("ASSAY_LANDING", "s3://shop/prod", "would come again: give the bucket a rule"),
         ("ASSAY_COLD", "nowhere", "which is no folder: make it, or mount its disk"),
         ("ASSAY_COLD", "landing/shop", "within the landing zone"),
+        ("ASSAY_COLD", ".", "holds the landing zone"),
     ],
 )
 def test_places_that_cannot_be_are_refused(
