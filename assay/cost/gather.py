@@ -115,7 +115,8 @@ def find_costs(
     before = None if length is None else now() - length
     savings = None if before is None else gathering.find_savings(before, landed, prices)
     merging = None if before is None else gathering.find_merging()
-    return replace(_make_report(gathering, records, before, savings, prices), merging=merging)
+    built = read_first_built(places.ledger, str(places.warehouse))
+    return replace(_make_report(gathering, records, built, before, savings, prices), merging=merging)
 
 
 class _Gathering:
@@ -272,10 +273,6 @@ class _Gathering:
             costs = self._of_relation(own) if is_own else self.costs.thing(_OTHER_STEPS, "builds")
             costs.seconds = (costs.seconds or 0.0) + seconds
 
-    def read_first_built(self) -> dict[str, datetime]:
-        """Return when each relation of the warehouse was built for the first time, as far as is recorded."""
-        return read_first_built(self._places.ledger, str(self._places.warehouse))
-
     def note_reads(self) -> Records:
         """Note who reads feature views and training sets, and return all that is recorded."""
         records = Records()
@@ -328,6 +325,7 @@ class _Gathering:
 def _make_report(
     gathering: _Gathering,
     records: Records,
+    built: dict[str, datetime],
     before: datetime | None,
     savings: list[Saving] | None,
     prices: Prices | None,
@@ -339,7 +337,6 @@ def _make_report(
             each.storage_money = prices.of_storage(each.bytes)
             each.build_money = prices.of_building(each.seconds)
     unread_since = now() - _UNREAD_FOR
-    built = gathering.read_first_built()
     unread = [
         each.name
         for each in things
